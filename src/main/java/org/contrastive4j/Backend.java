@@ -1,0 +1,32 @@
+package org.contrastive4j;
+
+import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.cpu.CpuOps;
+import org.contrastive4j.ops.f64.F64Ops;
+
+/** Opens backends by name: the only place that knows the concrete ones. */
+public final class Backend {
+    private Backend() {}
+
+    /**
+     * Opens a backend without a memory limit; the caller closes it.
+     *
+     * @param name {@code cpu} (f32, OpenBLAS and Java on all cores) or {@code cpu-f64} (the same operations in f64, plain
+     *     loops: for gradient checks and as the truth in tests)
+     * @throws IllegalArgumentException when there is no such backend
+     */
+    public static Ops open(String name) {
+        return open(name, Long.MAX_VALUE);
+    }
+
+    /** Opens a backend whose live bytes never exceed {@code memoryLimit}. */
+    public static Ops open(String name, long memoryLimit) {
+        HostMemory memory = new HostMemory(memoryLimit, Boolean.getBoolean("contrastive4j.traceLeaks"));
+        return switch (name) {
+            case "cpu" -> new CpuOps(memory);
+            case "cpu-f64" -> new F64Ops(memory);
+            default -> throw new IllegalArgumentException("no backend \"" + name + "\"; there are cpu and cpu-f64");
+        };
+    }
+}

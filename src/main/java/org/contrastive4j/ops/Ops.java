@@ -1,0 +1,73 @@
+package org.contrastive4j.ops;
+
+import org.contrastive4j.memory.Memory;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * All operations of one backend, by family, and the memory they work in.
+ *
+ * <p>Each family has public checked methods and unchecked twins that a backend implements; shape errors are raised in
+ * the public methods and only there. Floating-point tensors are of the type {@link #dtype()} throughout, ids, lengths
+ * and targets are I32. Every operation gives the same bits from run to run and for any number of threads.
+ */
+public abstract class Ops implements AutoCloseable {
+    /** Short name of the backend, e.g. {@code cpu}. */
+    public abstract String name();
+
+    /** Type of all floating-point tensors of this backend. */
+    public abstract DType dtype();
+
+    public abstract Memory memory();
+
+    public abstract MatrixOps matrix();
+
+    public abstract PointwiseOps pointwise();
+
+    public abstract NormOps norm();
+
+    public abstract AttentionOps attention();
+
+    public abstract SequenceOps sequence();
+
+    public abstract PairwiseOps pairwise();
+
+    public abstract UpdateOps update();
+
+    /** A new tensor of {@link #dtype()} with undefined contents. */
+    public final Tensor allocate(Shape shape) {
+        return Tensor.allocate(memory(), dtype(), shape);
+    }
+
+    /** A new tensor of {@link #dtype()} with undefined contents. */
+    public final Tensor allocate(int... dims) {
+        return allocate(Shape.of(dims));
+    }
+
+    /** A new tensor of zeros. */
+    public final Tensor zeros(Shape shape) {
+        Tensor tensor = allocate(shape);
+        pointwise().fill(tensor, 0);
+        return tensor;
+    }
+
+    /** A new tensor with these values. */
+    public final Tensor tensor(Shape shape, double... values) {
+        return Tensor.of(memory(), dtype(), shape, values);
+    }
+
+    /** A new I32 tensor with these values. */
+    public final Tensor ints(Shape shape, int... values) {
+        return Tensor.ofInts(memory(), shape, values);
+    }
+
+    /** Waits until everything issued so far is done; does nothing on a backend without a queue. */
+    public void synchronize() {}
+
+    /** Frees everything, also what is still live; a leak is reported by {@link Memory#close()}. */
+    @Override
+    public void close() {
+        memory().close();
+    }
+}

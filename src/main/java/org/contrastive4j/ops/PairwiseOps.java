@@ -1,0 +1,121 @@
+package org.contrastive4j.ops;
+
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/** Losses over all pairs of rows, tile by tile: the n x m logit matrix is never stored. */
+public abstract class PairwiseOps {
+    /**
+     * Inputs of symmetric InfoNCE over unit rows: logits S_ij = exp(logScale) &lt;x_i, y_j&gt; + bias.
+     *
+     * @param x [n, d] unit (or zero) rows; read
+     * @param y [m, d] unit (or zero) rows; read
+     * @param targets [n] I32, the column that row i belongs to, or null: row i belongs to column i, then m &gt;= n
+     * @param logScale [1], ln of the logit scale; read
+     * @param bias [1] or null for none; read
+     * @param rowWeight of the cross-entropy of rows over columns, 0.5 for the symmetric loss
+     * @param columnWeight of the cross-entropy of target columns over rows, 0.5 for the symmetric loss
+     */
+    public record InfoNce(
+            Tensor x, Tensor y, Tensor targets, Tensor logScale, Tensor bias, double rowWeight, double columnWeight) {}
+
+    /**
+     * Gradients; a null is not computed.
+     *
+     * @param dx [n, d], of the unit rows; written
+     * @param dy [m, d], of the unit rows; written
+     * @param dLogScale [1]; accumulated
+     * @param dBias [1]; accumulated
+     */
+    public record Gradients(Tensor dx, Tensor dy, Tensor dLogScale, Tensor dBias) {}
+
+    /**
+     * What the same pass measures; counts are over rows.
+     *
+     * @param loss mean over the n rows of rowWeight (lse_row(i) - S_it) + columnWeight (lse_column(t) - S_it), t the target of i
+     * @param rowAccuracy share of rows whose target's logit is larger than every other logit of the row
+     * @param columnAccuracy share of rows whose logit is larger than every other logit in the column of their target
+     * @param meanPositive mean of S_it
+     */
+    public record Result(double loss, double rowAccuracy, double columnAccuracy, double meanPositive) {}
+
+    private final DType dtype;
+
+    protected PairwiseOps(DType dtype) {
+        this.dtype = dtype;
+    }
+
+    /**
+     * Value, and where wanted gradients, of InfoNCE over all pairs: loss = mean_i [ rowWeight (lse_j S_ij - S_it) +
+     * columnWeight (lse_k S_kt - S_it) ], t = target of row i.
+     *
+     * <p>With p = softmax of rows, q = softmax of columns and c_j = number of rows whose target is j: G_ij = (rowWeight (p_ij -
+     * [j = t_i]) + columnWeight (c_j q_ij - [j = t_i])) / n, dx = s G y, dy = s G^T x, dLogScale = s sum G_ij &lt;x_i, y_j&gt;, dBias
+     * = sum G_ij.
+     *
+     * @param gradients null for the value alone
+     * @param gradientScale multiplied into all gradients (loss scaling)
+     * @param hardestNegative [n] I32, the column other than the target with the largest logit (the first such), -1 when m = 1; or
+     *     null when not wanted
+     * @throws ShapeException when sizes do not fit or a target is outside [0, m)
+     *     <p>Memory: a workspace of {@link #workspaceBytes}, no more. Cost: 2 n m d flops for the value, 8 n m d with gradients.
+     *     Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative accuracy; finite for any scale at which
+     *     S is finite. Source: Radford et al., Learning transferable visual models, 2021, figure 3.
+     */
+    public final Result infoNce(
+            InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+        Checks.rank("infoNce", "x", inputs.x(), dtype, 2);
+        int n = inputs.x().dim(0);
+        int d = inputs.x().dim(1);
+        Checks.rank("infoNce", "y", inputs.y(), dtype, 2);
+        int m = inputs.y().dim(0);
+        Checks.that(inputs.y().dim(1) == d, "infoNce",
+                "widths differ: x is " + inputs.x() + ", y is " + inputs.y());
+        Checks.that(n >= 1 && m >= 1 && d >= 1, "infoNce", "x is " + inputs.x() + ", y is " + inputs.y()
+                + ", wanted at least one row and one column");
+        checkTargets(inputs.targets(), n, m);
+        Checks.shape("infoNce", "logScale", inputs.logScale(), dtype, 1);
+        if (inputs.bias() != null) {
+            Checks.shape("infoNce", "bias", inputs.bias(), dtype, 1);
+        }
+        Checks.that(inputs.rowWeight() >= 0 && inputs.columnWeight() >= 0, "infoNce",
+                "weights are " + inputs.rowWeight() + " and " + inputs.columnWeight() + ", wanted 0 or more");
+        if (gradients != null) {
+            checkGradients(inputs, gradients);
+        }
+        if (hardestNegative != null) {
+            Checks.shape("infoNce", "hardestNegative", hardestNegative, DType.I32, n);
+        }
+        return infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
+    }
+
+    protected abstract Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
+            double gradientScale, Tensor hardestNegative);
+
+    /** Bytes that {@link #infoNce} allocates while it runs, beyond its arguments. */
+    public abstract long workspaceBytes(int n, int m, int d, boolean withGradients);
+
+    private static void checkTargets(Tensor targets, int n, int m) {
+        if (targets == null) {
+            Checks.that(m >= n, "infoNce", n + " rows but only " + m
+                    + " columns; give targets, or at least as many columns as rows");
+            return;
+        }
+        Checks.shape("infoNce", "targets", targets, DType.I32, n);
+    }
+
+    private void checkGradients(InfoNce inputs, Gradients gradients) {
+        if (gradients.dx() != null) {
+            Checks.like("infoNce", "dx", gradients.dx(), inputs.x());
+        }
+        if (gradients.dy() != null) {
+            Checks.like("infoNce", "dy", gradients.dy(), inputs.y());
+        }
+        if (gradients.dLogScale() != null) {
+            Checks.shape("infoNce", "dLogScale", gradients.dLogScale(), dtype, 1);
+        }
+        if (gradients.dBias() != null) {
+            Checks.shape("infoNce", "dBias", gradients.dBias(), dtype, 1);
+        }
+    }
+}

@@ -1,0 +1,61 @@
+package org.contrastive4j.ops;
+
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/** What an optimiser needs: the update itself and reductions over gradients. */
+public abstract class UpdateOps {
+    /**
+     * Settings of one AdamW update.
+     *
+     * @param gradientScale multiplied into the gradient first (clipping, 1 / loss scale)
+     * @param step 1 for the first update
+     */
+    public record AdamW(
+            double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradientScale,
+            int step) {}
+
+    private final DType dtype;
+
+    protected UpdateOps(DType dtype) {
+        this.dtype = dtype;
+    }
+
+    /**
+     * With g = gradientScale gradient: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; parameter = (1 -
+     * learningRate weightDecay) parameter - learningRate (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon).
+     *
+     * <p>All four tensors of one shape; gradient read, the others updated. Source: Loshchilov and Hutter, Decoupled weight
+     * decay regularization, ICLR 2019, algorithm 2.
+     */
+    public final void adamW(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
+        Checks.require("adamW", "parameter", parameter);
+        Checks.that(parameter.dtype() == dtype, "adamW", "parameter is " + parameter + ", wanted " + dtype);
+        Checks.like("adamW", "gradient", gradient, parameter);
+        Checks.like("adamW", "m", m, parameter);
+        Checks.like("adamW", "v", v, parameter);
+        Checks.that(settings.step() >= 1, "adamW", "step is " + settings.step() + ", wanted 1 or more");
+        adamWUnchecked(settings, parameter, gradient, m, v);
+    }
+
+    protected abstract void adamWUnchecked(
+            AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v);
+
+    /** Sum of the squares of all elements, accumulated in f64 by fixed blocks; waits for the result. */
+    public final double sumOfSquares(Tensor x) {
+        Checks.require("sumOfSquares", "x", x);
+        Checks.that(x.dtype() == dtype, "sumOfSquares", "x is " + x + ", wanted " + dtype);
+        return sumOfSquaresUnchecked(x);
+    }
+
+    protected abstract double sumOfSquaresUnchecked(Tensor x);
+
+    /** Index of the first element that is NaN or infinite, -1 when all are finite; waits for the result. */
+    public final long firstNonFinite(Tensor x) {
+        Checks.require("firstNonFinite", "x", x);
+        Checks.that(x.dtype() == dtype, "firstNonFinite", "x is " + x + ", wanted " + dtype);
+        return firstNonFiniteUnchecked(x);
+    }
+
+    protected abstract long firstNonFiniteUnchecked(Tensor x);
+}

@@ -1,0 +1,71 @@
+package org.contrastive4j.ops.cpu;
+
+import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.ops.AttentionOps;
+import org.contrastive4j.ops.MatrixOps;
+import org.contrastive4j.ops.NormOps;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.ops.UpdateOps;
+import org.contrastive4j.tensor.DType;
+
+/** The operations in f32 on this machine: OpenBLAS for matrix products, vectorised Java on all cores for the rest. */
+public final class CpuOps extends Ops {
+    private final HostMemory memory;
+
+    public CpuOps(HostMemory memory) {
+        this.memory = memory;
+    }
+
+    @Override
+    public String name() {
+        return "cpu";
+    }
+
+    @Override
+    public DType dtype() {
+        return DType.F32;
+    }
+
+    @Override
+    public HostMemory memory() {
+        return memory;
+    }
+
+    @Override
+    public MatrixOps matrix() {
+        return null;
+    }
+
+    @Override
+    public PointwiseOps pointwise() {
+        return null;
+    }
+
+    @Override
+    public NormOps norm() {
+        return null;
+    }
+
+    @Override
+    public AttentionOps attention() {
+        return null;
+    }
+
+    @Override
+    public SequenceOps sequence() {
+        return null;
+    }
+
+    @Override
+    public PairwiseOps pairwise() {
+        return null;
+    }
+
+    @Override
+    public UpdateOps update() {
+        return null;
+    }
+}
