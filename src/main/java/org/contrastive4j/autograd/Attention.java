@@ -1,0 +1,38 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.tensor.Tensor;
+
+/** out = softmax(q k^T / sqrt(head width)) v over the admitted keys; input qkv [b, t, 3 w], output [b, t, w]. */
+public final class Attention extends Function {
+    private final int heads;
+    private final boolean causal;
+    private final Tensor lengths;
+    private Tensor logSumExp;
+
+    /** @param lengths [b] I32 valid keys of each sample, null for all; stays the caller's, must be open until backward is done */
+    public Attention(int heads, boolean causal, Tensor lengths) {
+        super("attention");
+        this.heads = heads;
+        this.causal = causal;
+        this.lengths = lengths;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor qkv = f.input(0);
+        Tensor out = f.allocate(qkv.shape().withLast(qkv.dim(-1) / 3));
+        logSumExp = f.keep(f.allocate(qkv.dim(0), heads, qkv.dim(1)));
+        f.ops().attention().attention(qkv, heads, causal, lengths, out, logSumExp);
+        f.save(0);
+        f.saveOutput(0);
+        return new Tensor[] {out};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dQkv = b.allocate(b.inputShape(0));
+        b.ops().attention().attentionBackward(b.input(0), heads, causal, lengths, b.output(0), logSumExp,
+                b.outputGradient(0), dQkv);
+        b.give(0, dQkv);
+    }
+}

@@ -1,0 +1,235 @@
+package org.contrastive4j.autograd;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * One differentiable operation, used once: {@link Tape#apply} calls {@link #forward} now and {@link #backward} later.
+ *
+ * <p>Forward says what backward will read ({@link Forward#save}, {@link Forward#saveOutput}, {@link Forward#keep}); whatever else it allocates is
+ * freed when it returns.
+ */
+public abstract class Function {
+    private final String name;
+
+    protected Function(String name) {
+        this.name = name;
+    }
+
+    /** Last part of the node's path in errors. */
+    public final String name() {
+        return name;
+    }
+
+    /** Computes the outputs, allocated through {@code f}. */
+    protected abstract Tensor[] forward(Forward f);
+
+    /** Gives a gradient to every input that {@link Backward#wants} one. */
+    protected abstract void backward(Backward b);
+
+    /** What a forward pass may touch. */
+    public static final class Forward {
+        private final Ops ops;
+        private final List<Variable> inputs;
+        final List<Tensor> allocated = new ArrayList<>();
+        final List<Tensor> kept = new ArrayList<>();
+        final List<Integer> savedInputs = new ArrayList<>();
+        final List<Integer> savedOutputs = new ArrayList<>();
+
+        Forward(Ops ops, List<Variable> inputs) {
+            this.ops = ops;
+            this.inputs = inputs;
+        }
+
+        public Ops ops() {
+            return ops;
+        }
+
+        public Tensor input(int i) {
+            return inputs.get(i).value();
+        }
+
+        /** A new tensor: an output, kept, or freed when forward returns. */
+        public Tensor allocate(Shape shape) {
+            Tensor tensor = ops.allocate(shape);
+            allocated.add(tensor);
+            return tensor;
+        }
+
+        public Tensor allocate(int... dims) {
+            return allocate(Shape.of(dims));
+        }
+
+        /** Backward will read these inputs. */
+        public void save(int... indices) {
+            for (int i : indices) {
+                savedInputs.add(i);
+            }
+        }
+
+        /** Backward will read this output. */
+        public void saveOutput(int index) {
+            savedOutputs.add(index);
+        }
+
+        /** Backward will read this tensor, allocated here. */
+        public Tensor keep(Tensor tensor) {
+            kept.add(tensor);
+            return tensor;
+        }
+    }
+
+    /** What a backward pass may touch. */
+    public static final class Backward {
+        private final Ops ops;
+        private final Node node;
+        final List<Tensor> allocated = new ArrayList<>();
+
+        Backward(Ops ops, Node node) {
+            this.ops = ops;
+            this.node = node;
+        }
+
+        public Ops ops() {
+            return ops;
+        }
+
+        /** An input that forward saved. */
+        public Tensor input(int i) {
+            if (!node.savedInputs().contains(i)) {
+                throw new IllegalStateException("input " + i + " was not saved by forward");
+            }
+            return node.inputs().get(i).value();
+        }
+
+        /** An output that forward saved. */
+        public Tensor output(int i) {
+            if (!node.savedOutputs().contains(i)) {
+                throw new IllegalStateException("output " + i + " was not saved by forward");
+            }
+            return node.outputs().get(i).value();
+        }
+
+        public Shape inputShape(int i) {
+            return node.inputs().get(i).shape();
+        }
+
+        /** Gradient of an output; null when nothing depends on that output. Freed after backward. */
+        public Tensor outputGradient(int i) {
+            return node.outputs().get(i).gradient;
+        }
+
+        /** Whether input i needs a gradient. */
+        public boolean wants(int i) {
+            return node.inputs().get(i).requiresGradient();
+        }
+
+        /** A new tensor: given to an input, or freed when backward returns. */
+        public Tensor allocate(Shape shape) {
+            Tensor tensor = ops.allocate(shape);
+            allocated.add(tensor);
+            return tensor;
+        }
+
+        /** A new tensor of zeros, otherwise like {@link #allocate}. */
+        public Tensor zeros(Shape shape) {
+            Tensor tensor = allocate(shape);
+            ops.pointwise().fill(tensor, 0);
+            return tensor;
+        }
+
+        /** Adds a tensor made by {@link #allocate} to the gradient of input i; the tape owns it from now on. */
+        public void give(int i, Tensor gradient) {
+            if (!allocated.removeIf(mine -> mine == gradient)) {
+                throw new IllegalStateException("give() takes a tensor that this backward allocated");
+            }
+            Variable input = node.inputs().get(i);
+            if (!input.requiresGradient()) {
+                gradient.close();
+            } else if (input instanceof Parameter parameter) {
+                ops.pointwise().axpy(1, gradient, parameter.gradient());
+                gradient.close();
+            } else if (input.gradient == null) {
+                input.gradient = gradient;
+                input.gradientBorrowed = false;
+            } else {
+                makeOwned(input);
+                ops.pointwise().axpy(1, gradient, input.gradient);
+                gradient.close();
+            }
+        }
+
+        /** Adds a tensor that stays the caller's to the gradient of input i. */
+        public void add(int i, Tensor gradient) {
+            Variable input = node.inputs().get(i);
+            if (!input.requiresGradient()) {
+                return;
+            }
+            if (input instanceof Parameter parameter) {
+                ops.pointwise().axpy(1, gradient, parameter.gradient());
+            } else if (input.gradient == null) {
+                input.gradient = ops.allocate(gradient.shape());
+                input.gradientBorrowed = false;
+                ops.pointwise().copy(gradient, input.gradient);
+            } else {
+                makeOwned(input);
+                ops.pointwise().axpy(1, gradient, input.gradient);
+            }
+        }
+
+        /** Hands the gradient of output o on to input i without a copy where possible; call it last for that output. */
+        public void pass(int o, int i) {
+            Variable output = node.outputs().get(o);
+            Variable input = node.inputs().get(i);
+            if (input instanceof Parameter || !input.requiresGradient() || input.gradient != null
+                    || output.gradientBorrowed) {
+                add(i, output.gradient);
+            } else {
+                input.gradient = output.gradient;
+                input.gradientBorrowed = false;
+                output.gradient = null;
+            }
+        }
+
+        /**
+         * A tensor for operations that accumulate: a parameter's own gradient, else zeros that {@link #deliver} hands over.
+         */
+        public Tensor accumulator(int i) {
+            return node.inputs().get(i) instanceof Parameter parameter ? parameter.gradient() : zeros(inputShape(i));
+        }
+
+        /** Ends the use of an {@link #accumulator} of input i. */
+        public void deliver(int i, Tensor accumulator) {
+            if (!(node.inputs().get(i) instanceof Parameter)) {
+                give(i, accumulator);
+            }
+        }
+
+        private void makeOwned(Variable variable) {
+            if (variable.gradientBorrowed) {
+                Tensor copy = ops.allocate(variable.gradient.shape());
+                ops.pointwise().copy(variable.gradient, copy);
+                variable.gradient = copy;
+                variable.gradientBorrowed = false;
+            }
+        }
+    }
+
+    /** One application of a function, remembered for backward. */
+    record Node(Function function, String path, List<Variable> inputs, List<Variable> outputs, List<Integer> savedInputs,
+            List<Integer> savedOutputs, List<Tensor> kept) {
+        void hold() {
+            savedInputs.forEach(i -> inputs.get(i).hold());
+            savedOutputs.forEach(i -> outputs.get(i).hold());
+        }
+
+        void release() {
+            savedInputs.forEach(i -> inputs.get(i).drop());
+            savedOutputs.forEach(i -> outputs.get(i).drop());
+            kept.forEach(Tensor::close);
+        }
+    }
+}

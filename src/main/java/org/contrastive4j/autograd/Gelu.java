@@ -1,0 +1,29 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.tensor.Tensor;
+
+/** y = gelu(x), exact or quick. Backward: dx = dy gelu'(x). */
+public final class Gelu extends Function {
+    private final PointwiseOps.Gelu kind;
+
+    public Gelu(PointwiseOps.Gelu kind) {
+        super("gelu");
+        this.kind = kind;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor y = f.allocate(f.input(0).shape());
+        f.ops().pointwise().gelu(kind, f.input(0), y);
+        f.save(0);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dx = b.allocate(b.inputShape(0));
+        b.ops().pointwise().geluBackward(kind, b.input(0), b.outputGradient(0), dx);
+        b.give(0, dx);
+    }
+}

@@ -1,0 +1,28 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.tensor.Tensor;
+
+/** y = x / |x| per row, zeros for a row of norm 0. Backward: dx = (dy - y &lt;y, dy&gt;) / |x|. */
+public final class L2Normalize extends Function {
+    private Tensor inverseNorm;
+
+    public L2Normalize() {
+        super("l2_normalize");
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor y = f.allocate(f.input(0).shape());
+        inverseNorm = f.keep(f.allocate(f.input(0).dim(0)));
+        f.ops().norm().l2Normalize(f.input(0), y, inverseNorm);
+        f.saveOutput(0);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dx = b.allocate(b.inputShape(0));
+        b.ops().norm().l2NormalizeBackward(b.output(0), inverseNorm, b.outputGradient(0), dx);
+        b.give(0, dx);
+    }
+}

@@ -1,0 +1,51 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * y = x w + bias; inputs x [..., in], w [in, out] and, optionally, bias [out].
+ *
+ * <p>Backward: dx = dy w^T, dw += x^T dy, dBias += sum of the rows of dy.
+ */
+public final class Linear extends Function {
+    private final boolean biased;
+
+    public Linear(boolean biased) {
+        super("linear");
+        this.biased = biased;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor x = f.input(0);
+        Tensor w = f.input(1);
+        Tensor y = f.allocate(x.shape().withLast(w.dim(-1)));
+        f.ops().matrix().linear(x, w, biased ? f.input(2) : null, y);
+        f.save(0, 1);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dy = rows(b.outputGradient(0));
+        if (b.wants(1)) {
+            Tensor dw = b.accumulator(1);
+            b.ops().matrix().gemm(true, false, 1, rows(b.input(0)), dy, 1, dw);
+            b.deliver(1, dw);
+        }
+        if (biased && b.wants(2)) {
+            Tensor dBias = b.accumulator(2);
+            b.ops().matrix().biasGradient(dy, dBias);
+            b.deliver(2, dBias);
+        }
+        if (b.wants(0)) {
+            Tensor dx = b.allocate(b.inputShape(0));
+            b.ops().matrix().gemm(false, true, 1, dy, b.input(1), 0, rows(dx));
+            b.give(0, dx);
+        }
+    }
+
+    private static Tensor rows(Tensor t) {
+        return t.reshape(t.shape().rows(), t.dim(-1));
+    }
+}

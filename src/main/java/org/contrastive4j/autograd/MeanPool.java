@@ -1,0 +1,29 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.tensor.Tensor;
+
+/** y[b] = mean of the first lengths[b] tokens of x [b, t, w]. Backward spreads dy / length over them. */
+public final class MeanPool extends Function {
+    private final Tensor lengths;
+
+    /** @param lengths [b] I32, null for all tokens; stays the caller's, must be open until backward is done */
+    public MeanPool(Tensor lengths) {
+        super("mean_pool");
+        this.lengths = lengths;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor x = f.input(0);
+        Tensor y = f.allocate(x.dim(0), x.dim(2));
+        f.ops().sequence().meanPool(x, lengths, y);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dx = b.allocate(b.inputShape(0));
+        b.ops().sequence().meanPoolBackward(b.outputGradient(0), lengths, dx);
+        b.give(0, dx);
+    }
+}

@@ -1,0 +1,35 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.tensor.Tensor;
+
+/** The windows of pictures [b, h, w, c] as rows [b, windows, kernel kernel c]. Backward sums the windows at each element. */
+public final class Patchify extends Function {
+    private final int kernel;
+    private final int stride;
+    private final int padding;
+
+    public Patchify(int kernel, int stride, int padding) {
+        super("patchify");
+        this.kernel = kernel;
+        this.stride = stride;
+        this.padding = padding;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor x = f.input(0);
+        int windows = SequenceOps.patches(x.dim(1), kernel, stride, padding)
+                * SequenceOps.patches(x.dim(2), kernel, stride, padding);
+        Tensor y = f.allocate(x.dim(0), windows, kernel * kernel * x.dim(3));
+        f.ops().sequence().patchify(x, kernel, stride, padding, y);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dx = b.allocate(b.inputShape(0));
+        b.ops().sequence().patchifyBackward(b.outputGradient(0), kernel, stride, padding, dx);
+        b.give(0, dx);
+    }
+}

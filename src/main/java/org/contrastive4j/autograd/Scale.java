@@ -1,0 +1,27 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.tensor.Tensor;
+
+/** y = alpha x for a constant alpha. Backward: dx = alpha dy. */
+public final class Scale extends Function {
+    private final double alpha;
+
+    public Scale(double alpha) {
+        super("scale");
+        this.alpha = alpha;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor y = f.allocate(f.input(0).shape());
+        f.ops().pointwise().scale(alpha, f.input(0), y);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dx = b.allocate(b.inputShape(0));
+        b.ops().pointwise().scale(alpha, b.outputGradient(0), dx);
+        b.give(0, dx);
+    }
+}
