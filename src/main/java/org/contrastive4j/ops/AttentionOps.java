@@ -14,14 +14,15 @@ public abstract class AttentionOps {
     /**
      * out = softmax(q k^T / sqrt(d)) v for every sample and head, over the keys that the masks admit.
      *
-     * @param qkv [b, t, 3 w]: q, then k, then v of all heads, head h at columns [h w / heads, (h + 1) w / heads) of each;
-     *     read
+     * @param qkv [b, t, 3 w]: q, then k, then v of all heads, head h at columns [h w / heads, (h + 1) w / heads) of
+     *     each; read
      * @param heads divides w
      * @param causal key j is admitted to query i only when j &lt;= i
-     * @param lengths [b] I32, key j is admitted only when j &lt; lengths[b]; null admits all. A length of 0 gives zeros. Queries
-     *     beyond the length are computed like any other.
+     * @param lengths [b] I32 in [0, t], key j is admitted only when j &lt; lengths[b]; null admits all. A length of 0
+     *     gives zeros. Queries beyond the length are computed like any other.
      * @param out [b, t, w]; written
      * @param logSumExp [b, heads, t], of the scaled scores; written, -infinity where no key is admitted
+     * @throws ShapeException also when a length is outside
      *     <p>Cost: 4 b t t w flops. Source: Vaswani et al., Attention is all you need, 2017, section 3.2.
      */
     public final void attention(

@@ -39,8 +39,8 @@ public abstract class SequenceOps {
         Checks.that(ids.dtype() == DType.I32, op, "ids are " + ids + ", wanted i32");
         Checks.rank(op, "table", table, dtype, 2);
         Checks.require(op, "y", y);
-        Checks.that(y.dtype() == dtype && y.dim(-1) == table.dim(1) && y.shape().rows() == ids.size(), op,
-                "rows are " + y + " for ids " + ids + " and table " + table);
+        Checks.that(y.dtype() == dtype && y.shape().rank() > 0 && y.dim(-1) == table.dim(1)
+                && y.shape().rows() == ids.size(), op, "rows are " + y + " for ids " + ids + " and table " + table);
     }
 
     /**
@@ -97,6 +97,7 @@ public abstract class SequenceOps {
      */
     public final void prependTokenBackward(Tensor dy, Tensor dx, Tensor dToken) {
         Checks.rank("prependTokenBackward", "dy", dy, dtype, 3);
+        Checks.that(dy.dim(1) > 0, "prependTokenBackward", "dy is " + dy + ", wanted at least the class token");
         if (dx != null) {
             Checks.shape("prependTokenBackward", "dx", dx, dtype, dy.dim(0), dy.dim(1) - 1, dy.dim(2));
         }
@@ -110,8 +111,8 @@ public abstract class SequenceOps {
 
     /**
      * y[b, (r, c)] = the kernel x kernel x channels window of x[b] at row r stride - padding, column c stride - padding,
-     * zeros outside the picture. kernel = stride, padding = 0 are the patches of a vision transformer; kernel &gt; stride makes
-     * them overlap.
+     * zeros outside the picture. kernel = stride, padding = 0 are the patches of a vision transformer; kernel &gt; stride
+     * makes them overlap.
      *
      * @param x [b, h, w, channels]; read
      * @param y [b, rows x columns, kernel x kernel x channels] with rows = {@link #patches}(h); written
@@ -151,9 +152,10 @@ public abstract class SequenceOps {
      * @param x [b, t, w]; read
      * @param lengths [b] I32 in [0, t], or null for all t; read
      * @param y [b, w]; written
+     * @throws ShapeException also when a length is outside
      */
     public final void meanPool(Tensor x, Tensor lengths, Tensor y) {
-        checkPool("meanPool", x, lengths, y);
+        checkPool("meanPool", x, "lengths", lengths, y);
         meanPoolUnchecked(x, lengths, y);
     }
 
@@ -161,7 +163,7 @@ public abstract class SequenceOps {
 
     /** dx[b, t] = dy[b] / lengths[b] for t &lt; lengths[b], else 0; dx [b, t, w] written. */
     public final void meanPoolBackward(Tensor dy, Tensor lengths, Tensor dx) {
-        checkPool("meanPoolBackward", dx, lengths, dy);
+        checkPool("meanPoolBackward", dx, "lengths", lengths, dy);
         meanPoolBackwardUnchecked(dy, lengths, dx);
     }
 
@@ -173,9 +175,11 @@ public abstract class SequenceOps {
      * @param x [b, t, w]; read
      * @param at [b] I32 in [0, t), or null; read
      * @param y [b, w]; written
+     * @throws ShapeException also when a place is outside
      */
     public final void selectToken(Tensor x, Tensor at, Tensor y) {
-        checkPool("selectToken", x, at, y);
+        checkPool("selectToken", x, "at", at, y);
+        Checks.that(x.dim(1) > 0, "selectToken", "x is " + x + ", wanted at least one token");
         selectTokenUnchecked(x, at, y);
     }
 
@@ -183,17 +187,18 @@ public abstract class SequenceOps {
 
     /** dx[b, at[b]] = dy[b], 0 elsewhere; dx [b, t, w] written. */
     public final void selectTokenBackward(Tensor dy, Tensor at, Tensor dx) {
-        checkPool("selectTokenBackward", dx, at, dy);
+        checkPool("selectTokenBackward", dx, "at", at, dy);
+        Checks.that(dx.dim(1) > 0, "selectTokenBackward", "dx is " + dx + ", wanted at least one token");
         selectTokenBackwardUnchecked(dy, at, dx);
     }
 
     protected abstract void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx);
 
-    private void checkPool(String op, Tensor x, Tensor perSample, Tensor y) {
+    private void checkPool(String op, Tensor x, String argument, Tensor perSample, Tensor y) {
         Checks.rank(op, "x", x, dtype, 3);
         Checks.shape(op, "y", y, dtype, x.dim(0), x.dim(2));
         if (perSample != null) {
-            Checks.shape(op, "lengths", perSample, DType.I32, x.dim(0));
+            Checks.shape(op, argument, perSample, DType.I32, x.dim(0));
         }
     }
 }

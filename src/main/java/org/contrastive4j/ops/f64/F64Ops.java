@@ -11,9 +11,16 @@ import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 
-/** The operations in f64 on this machine, as plain loops: the precise twin for gradient checks, and the truth in tests. */
+/** The operations in f64 on this machine, as plain loops: the twin for gradient checks, and the truth in tests. */
 public final class F64Ops extends Ops {
     private final HostMemory memory;
+    private final MatrixOps matrix = new F64MatrixOps();
+    private final PointwiseOps pointwise = new F64PointwiseOps();
+    private final NormOps norm = new F64NormOps();
+    private final AttentionOps attention = new F64AttentionOps();
+    private final SequenceOps sequence = new F64SequenceOps();
+    private final PairwiseOps pairwise = new F64PairwiseOps();
+    private final UpdateOps update = new F64UpdateOps();
 
     public F64Ops(HostMemory memory) {
         this.memory = memory;
@@ -36,36 +43,36 @@ public final class F64Ops extends Ops {
 
     @Override
     public MatrixOps matrix() {
-        return null;
+        return matrix;
     }
 
     @Override
     public PointwiseOps pointwise() {
-        return null;
+        return pointwise;
     }
 
     @Override
     public NormOps norm() {
-        return null;
+        return norm;
     }
 
     @Override
     public AttentionOps attention() {
-        return null;
+        return attention;
     }
 
     @Override
     public SequenceOps sequence() {
-        return null;
+        return sequence;
     }
 
     @Override
     public PairwiseOps pairwise() {
-        return null;
+        return pairwise;
     }
 
     @Override
     public UpdateOps update() {
-        return null;
+        return update;
     }
 }
