@@ -39,9 +39,21 @@ public abstract class Function {
         final List<Integer> savedInputs = new ArrayList<>();
         final List<Integer> savedOutputs = new ArrayList<>();
 
-        Forward(Ops ops, List<Variable> inputs) {
+        private final boolean recorded;
+
+        Forward(Ops ops, List<Variable> inputs, boolean recorded) {
             this.ops = ops;
             this.inputs = inputs;
+            this.recorded = recorded;
+        }
+
+        /** Whether {@link Function#backward} may follow. */
+        public boolean isRecorded() {
+            return recorded;
+        }
+
+        public boolean wants(int i) {
+            return recorded && inputs.get(i).requiresGradient();
         }
 
         public Ops ops() {

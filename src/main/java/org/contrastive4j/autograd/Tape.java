@@ -116,7 +116,8 @@ public final class Tape implements AutoCloseable {
         checkOpen();
         String name = qualified(function.name());
         List<Variable> in = List.of(inputs);
-        Function.Forward frame = new Function.Forward(ops, in);
+        boolean record = recording && in.stream().anyMatch(Variable::requiresGradient);
+        Function.Forward frame = new Function.Forward(ops, in, record);
         Tensor[] values;
         try {
             values = function.forward(frame);
@@ -124,7 +125,6 @@ public final class Tape implements AutoCloseable {
             frame.allocated.forEach(Tensor::close);
             throw new AutogradException(name, "forward", failure);
         }
-        boolean record = recording && in.stream().anyMatch(Variable::requiresGradient);
         List<Variable> outputs = new ArrayList<>(values.length);
         for (Tensor value : values) {
             Variable output = new Variable(name, value, true, record);

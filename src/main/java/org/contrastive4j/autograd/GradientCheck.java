@@ -1,0 +1,171 @@
+package org.contrastive4j.autograd;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.SplittableRandom;
+import java.util.function.Function;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Compares the gradients of a function with central differences (f(x + h e) - f(x - h e)) / 2 h in f64.
+ *
+ * <p>The output is contracted with fixed random weights to one number. Parameters of at most {@link #ALL_ELEMENTS} elements are
+ * checked element by element, larger ones along random directions, whose cost does not grow with the size.
+ */
+public final class GradientCheck {
+    /** Parameters up to this size are checked in every element. */
+    public static final int ALL_ELEMENTS = 64;
+
+    private static final int DIRECTIONS = 3;
+
+    private final Ops ops;
+    private final long seed;
+    private final double step;
+
+    /** @param ops a backend in f64, e.g. {@code Backend.open("cpu-f64")}: differences in f32 prove nothing */
+    public GradientCheck(Ops ops, long seed) {
+        this(ops, seed, 1e-5);
+    }
+
+    /** @param step h relative to max(1, |x|) */
+    public GradientCheck(Ops ops, long seed, double step) {
+        if (ops.dtype() != DType.F64) {
+            throw new IllegalArgumentException("gradient checks need an f64 backend, was " + ops.name());
+        }
+        this.ops = ops;
+        this.seed = seed;
+        this.step = step;
+    }
+
+    /** One comparison: a parameter, an element or direction of it, and both derivatives. */
+    public record Entry(String parameter, String where, double backward, double difference, double scale) {
+        /** |backward - difference| relative to the largest derivative of the parameter, at least 1e-3. */
+        public double error() {
+            return Math.abs(backward - difference) / Math.max(scale, 1e-3);
+        }
+
+        @Override
+        public String toString() {
+            return String.format(Locale.ROOT, "%s %s: backward %.10g, difference %.10g, relative error %.2g", parameter,
+                    where, backward, difference, error());
+        }
+    }
+
+    /** All comparisons. */
+    public record Report(List<Entry> entries) {
+        public Entry worst() {
+            return entries.stream().max((a, b) -> Double.compare(rank(a), rank(b))).orElseThrow();
+        }
+
+        private static double rank(Entry entry) {
+            return Double.isNaN(entry.error()) ? Double.POSITIVE_INFINITY : entry.error();
+        }
+
+        /** @throws GradientMismatchException when a comparison is worse than {@code tolerance} */
+        public void require(double tolerance) {
+            if (!(worst().error() <= tolerance)) {
+                throw new GradientMismatchException(worst() + ", wanted at most " + tolerance);
+            }
+        }
+    }
+
+    /** Backward and the central difference disagree. */
+    public static final class GradientMismatchException extends RuntimeException {
+        GradientMismatchException(String message) {
+            super(message);
+        }
+    }
+
+    /**
+     * Checks every parameter; gradients accumulated before are lost, values are restored.
+     *
+     * @param function of the parameters, deterministic, recorded on the tape it is given
+     */
+    public Report run(Function<Tape, Variable> function, List<Parameter> parameters) {
+        parameters.forEach(Parameter::zeroGradient);
+        double[] weights = backward(function);
+        List<Entry> entries = new ArrayList<>();
+        SplittableRandom random = new SplittableRandom(seed);
+        for (Parameter parameter : parameters) {
+            check(function, parameter, weights, random, entries);
+        }
+        return new Report(entries);
+    }
+
+    private double[] backward(Function<Tape, Variable> function) {
+        try (Tape tape = Tape.recording(ops)) {
+            Variable output = function.apply(tape);
+            double[] weights = new SplittableRandom(seed ^ 0x9E3779B97F4A7C15L)
+                    .doubles(output.value().size(), -1, 1).toArray();
+            try (Tensor seeds = ops.tensor(output.shape(), weights)) {
+                tape.backward(output, seeds);
+            }
+            return weights;
+        }
+    }
+
+    private void check(Function<Tape, Variable> function, Parameter parameter, double[] weights,
+            SplittableRandom random, List<Entry> entries) {
+        double[] gradient = parameter.gradient().toDoubles();
+        int size = gradient.length;
+        boolean all = size <= ALL_ELEMENTS;
+        int count = all ? size : DIRECTIONS;
+        double[] backward = new double[count];
+        double[] difference = new double[count];
+        double largest = 0;
+        for (int k = 0; k < count; k++) {
+            double[] direction = all ? unit(size, k) : random.doubles(size, -1, 1).toArray();
+            for (int i = 0; i < size; i++) {
+                backward[k] += gradient[i] * direction[i];
+            }
+            difference[k] = slope(function, parameter, direction, weights);
+            largest = Math.max(largest, Math.max(Math.abs(backward[k]), Math.abs(difference[k])));
+        }
+        for (int k = 0; k < count; k++) {
+            entries.add(new Entry(parameter.name(), (all ? "element " : "direction ") + k, backward[k], difference[k],
+                    largest));
+        }
+    }
+
+    private static double[] unit(int size, int k) {
+        double[] direction = new double[size];
+        direction[k] = 1;
+        return direction;
+    }
+
+    private double slope(
+            Function<Tape, Variable> function, Parameter parameter, double[] direction, double[] weights) {
+        double[] before = parameter.value().toDoubles();
+        double magnitude = 1;
+        for (double value : before) {
+            magnitude = Math.max(magnitude, Math.abs(value));
+        }
+        double h = step * magnitude;
+        try {
+            return (at(function, parameter, before, direction, h, weights)
+                    - at(function, parameter, before, direction, -h, weights)) / (2 * h);
+        } finally {
+            parameter.value().set(before);
+        }
+    }
+
+    private double at(Function<Tape, Variable> function, Parameter parameter, double[] before, double[] direction,
+            double h, double[] weights) {
+        double[] moved = before.clone();
+        for (int i = 0; i < moved.length; i++) {
+            moved[i] += h * direction[i];
+        }
+        parameter.value().set(moved);
+        try (Tape tape = Tape.forgetting(ops)) {
+            double[] output = function.apply(tape).value().toDoubles();
+            double sum = 0;
+            for (int i = 0; i < output.length; i++) {
+                sum += output[i] * weights[i];
+            }
+            return sum;
+        }
+    }
+}

@@ -1,0 +1,180 @@
+package org.contrastive4j.loss;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * InfoNCE over all pairs of raw representations: u and v are L2-normalised, logits are S_ij = exp(t) &lt;x_i, y_j&gt; + b with a learnable
+ * log-scale t and an optional bias b, and the loss is the mean over rows of the cross-entropy of S, both ways for the symmetric form.
+ *
+ * <p>Reduction: mean over the n rows of u. Gradients are exact for u, v, t and b, whatever the chunking above. Memory: unit copies of u and
+ * v plus the workspace of {@link PairwiseOps#infoNce}; never n x m. Cost: 8 n m d flops for value and gradient.
+ *
+ * <p>Source: Radford et al., Learning transferable visual models from natural language supervision, 2021, section 2.3; van den Oord
+ * et al., Representation learning with contrastive predictive coding, 2018.
+ */
+public final class InfoNce implements AutoCloseable {
+    /** ln(1 / 0.07), where CLIP starts. */
+    public static final double INITIAL_LOG_SCALE = Math.log(1 / 0.07);
+
+    /** ln 100, where CLIP clamps. */
+    public static final double MAX_LOG_SCALE = Math.log(100);
+
+    /** Which cross-entropies are averaged. */
+    public enum Direction {
+        /** Rows over columns and columns over rows, half each. */
+        SYMMETRIC(0.5, 0.5),
+        /** Each row over all columns: queries with hard negatives. */
+        ROWS(1, 0),
+        /** Each target column over all rows. */
+        COLUMNS(0, 1);
+
+        private final double rowWeight;
+        private final double columnWeight;
+
+        Direction(double rowWeight, double columnWeight) {
+            this.rowWeight = rowWeight;
+            this.columnWeight = columnWeight;
+        }
+    }
+
+    private final Ops ops;
+    private final Direction direction;
+    private final Parameter logScale;
+    private final Parameter bias;
+
+    private InfoNce(Ops ops, Direction direction, double initialLogScale, Double initialBias) {
+        this.ops = ops;
+        this.direction = direction;
+        this.logScale = new Parameter(ops, "loss.log_scale", ops.tensor(Shape.of(1), initialLogScale), false);
+        this.bias = initialBias == null
+                ? null
+                : new Parameter(ops, "loss.bias", ops.tensor(Shape.of(1), initialBias), false);
+        clamp();
+    }
+
+    /** The symmetric loss with CLIP's initial scale and no bias. */
+    public static InfoNce symmetric(Ops ops) {
+        return new InfoNce(ops, Direction.SYMMETRIC, INITIAL_LOG_SCALE, null);
+    }
+
+    /** @param initialBias null for a loss without bias */
+    public static InfoNce of(Ops ops, Direction direction, double initialLogScale, Double initialBias) {
+        return new InfoNce(ops, direction, initialLogScale, initialBias);
+    }
+
+    /** Log-scale, and bias where there is one. */
+    public List<Parameter> parameters() {
+        List<Parameter> all = new ArrayList<>(List.of(logScale));
+        if (bias != null) {
+            all.add(bias);
+        }
+        return all;
+    }
+
+    public Parameter logScale() {
+        return logScale;
+    }
+
+    /** Puts the log-scale back into [0, ln 100]; to be called after each optimiser step. */
+    public void clamp() {
+        double t = logScale.value().toDoubles()[0];
+        double clamped = Math.min(Math.max(t, 0), MAX_LOG_SCALE);
+        if (clamped != t && !Double.isNaN(t)) {
+            logScale.value().set(clamped);
+        }
+    }
+
+    /** Value and statistics alone; arguments as for {@link #valueAndGradient}. */
+    public PairwiseOps.Result value(Tensor u, Tensor v, Tensor targets, Tensor hardestNegative) {
+        return compute(u, v, targets, null, 1, hardestNegative);
+    }
+
+    /**
+     * Value, statistics, and gradients times {@code gradientScale}.
+     *
+     * @param u [n, d] raw representations; read
+     * @param v [m, d] raw representations; read
+     * @param targets [n] I32, the row of v that each row of u belongs to, or null when row i belongs to row i (m &gt;= n); read
+     * @param du [n, d], null when not wanted; written, may be u
+     * @param dv [m, d], null when not wanted; written, may be v
+     * @param gradientScale multiplied into every gradient, those of log-scale and bias too, which are accumulated
+     * @param hardestNegative [n] I32, see {@link PairwiseOps#infoNce}, or null; written
+     * @throws NonFiniteException when a representation or the loss is not finite; log-scale and bias keep their gradients
+     */
+    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv,
+            double gradientScale, Tensor hardestNegative) {
+        try (Tensor dLogScale = ops.zeros(Shape.of(1));
+                Tensor dBias = bias == null ? null : ops.zeros(Shape.of(1))) {
+            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dBias);
+            PairwiseOps.Result result = compute(u, v, targets, gradients, gradientScale, hardestNegative);
+            accumulate(logScale, dLogScale);
+            accumulate(bias, dBias);
+            return result;
+        }
+    }
+
+    /** Bytes allocated by {@link #valueAndGradient} while it runs. */
+    public long workspaceBytes(int n, int m, int d) {
+        long element = ops.dtype().bytes();
+        return (n + m) * (d + 1L) * element + 2 * element + ops.pairwise().workspaceBytes(n, m, d, true);
+    }
+
+    /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */
+    PairwiseOps.Result compute(Tensor u, Tensor v, Tensor targets, PairwiseOps.Gradients gradients,
+            double gradientScale, Tensor hardestNegative) {
+        requireFinite("u", u);
+        requireFinite("v", v);
+        try (Tensor x = ops.allocate(u.shape());
+                Tensor y = ops.allocate(v.shape());
+                Tensor xInverse = ops.allocate(u.dim(0));
+                Tensor yInverse = ops.allocate(v.dim(0))) {
+            ops.norm().l2Normalize(u, x, xInverse);
+            ops.norm().l2Normalize(v, y, yInverse);
+            PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale.value(),
+                    bias == null ? null : bias.value(), direction.rowWeight, direction.columnWeight);
+            PairwiseOps.Result result = ops.pairwise().infoNce(inputs, gradients, gradientScale, hardestNegative);
+            if (!Double.isFinite(result.loss())) {
+                throw new NonFiniteException("the loss is " + result.loss() + " at log-scale "
+                        + logScale.value().toDoubles()[0], -1);
+            }
+            if (gradients != null) {
+                throughNormalisation(x, xInverse, gradients.dx());
+                throughNormalisation(y, yInverse, gradients.dy());
+            }
+            return result;
+        }
+    }
+
+    private void accumulate(Parameter parameter, Tensor gradient) {
+        if (parameter != null && !parameter.isFrozen()) {
+            ops.pointwise().axpy(1, gradient, parameter.gradient());
+        }
+    }
+
+    private void throughNormalisation(Tensor unit, Tensor inverseNorm, Tensor gradient) {
+        if (gradient != null) {
+            ops.norm().l2NormalizeBackward(unit, inverseNorm, gradient, gradient);
+        }
+    }
+
+    private void requireFinite(String side, Tensor representations) {
+        long bad = ops.update().firstNonFinite(representations);
+        if (bad >= 0) {
+            int row = (int) (bad / representations.dim(-1));
+            throw new NonFiniteException(
+                    "representation " + row + " of " + side + " is not finite (element " + bad % representations.dim(-1)
+                            + ")", row);
+        }
+    }
+
+    @Override
+    public void close() {
+        parameters().forEach(Parameter::close);
+    }
+}
