@@ -1,5 +1,6 @@
 package org.contrastive4j.ops;
 
+import java.util.Arrays;
 import org.contrastive4j.tensor.Tensor;
 
 /** Reading of the I32 arguments whose values, not only their shape, must fit the others: ids, lengths, targets. */
@@ -20,5 +21,15 @@ public final class Indices {
             }
         }
         return values;
+    }
+
+    /** The values of {@code indices}, checked like {@link #read}; {@code count} times {@code otherwise} when null. */
+    public static int[] readOr(int otherwise, int count, String op, String argument, Tensor indices, int end) {
+        if (indices != null) {
+            return read(op, argument, indices, end);
+        }
+        int[] same = new int[count];
+        Arrays.fill(same, otherwise);
+        return same;
     }
 }

@@ -14,6 +14,8 @@ import org.contrastive4j.tensor.DType;
 /** The operations in f32 on this machine: OpenBLAS for matrix products, vectorised Java on all cores for the rest. */
 public final class CpuOps extends Ops {
     private final HostMemory memory;
+    private final AttentionOps attention = new CpuAttentionOps();
+    private final SequenceOps sequence = new CpuSequenceOps();
 
     public CpuOps(HostMemory memory) {
         this.memory = memory;
@@ -51,12 +53,12 @@ public final class CpuOps extends Ops {
 
     @Override
     public AttentionOps attention() {
-        return null;
+        return attention;
     }
 
     @Override
     public SequenceOps sequence() {
-        return null;
+        return sequence;
     }
 
     @Override

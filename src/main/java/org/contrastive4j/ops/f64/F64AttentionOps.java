@@ -1,6 +1,5 @@
 package org.contrastive4j.ops.f64;
 
-import java.util.Arrays;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
@@ -43,19 +42,10 @@ final class F64AttentionOps extends AttentionOps {
         }
     }
 
-    private static int[] keyCounts(String op, int batch, int tokens, Tensor lengths) {
-        if (lengths != null) {
-            return Indices.read(op, "lengths", lengths, tokens + 1);
-        }
-        int[] all = new int[batch];
-        Arrays.fill(all, tokens);
-        return all;
-    }
-
     @Override
     protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
             Tensor lengths, Tensor out, Tensor logSumExp) {
-        int[] keys = keyCounts("attention", batch, tokens, lengths);
+        int[] keys = Indices.readOr(tokens, batch, "attention", "lengths", lengths, tokens + 1);
         double[] in = Doubles.load(qkv);
         double[] result = Doubles.zerosLike(out);
         double[] lse = Doubles.zerosLike(logSumExp);
@@ -92,7 +82,7 @@ final class F64AttentionOps extends AttentionOps {
     @Override
     protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
             Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
-        int[] keys = keyCounts("attentionBackward", batch, tokens, lengths);
+        int[] keys = Indices.readOr(tokens, batch, "attentionBackward", "lengths", lengths, tokens + 1);
         double[] in = Doubles.load(qkv);
         double[] result = Doubles.load(out);
         double[] lse = Doubles.load(logSumExp);

@@ -1,6 +1,5 @@
 package org.contrastive4j.ops.f64;
 
-import java.util.Arrays;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
@@ -139,7 +138,7 @@ final class F64SequenceOps extends SequenceOps {
 
     @Override
     protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
-        int[] counts = perSample("meanPool", "lengths", x, lengths, x.dim(1) + 1, x.dim(1));
+        int[] counts = Indices.readOr(x.dim(1), x.dim(0), "meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
         double[] from = Doubles.load(x);
         double[] to = Doubles.zerosLike(y);
@@ -153,7 +152,7 @@ final class F64SequenceOps extends SequenceOps {
 
     @Override
     protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
-        int[] counts = perSample("meanPoolBackward", "lengths", dx, lengths, dx.dim(1) + 1, dx.dim(1));
+        int[] counts = Indices.readOr(dx.dim(1), dx.dim(0), "meanPoolBackward", "lengths", lengths, dx.dim(1) + 1);
         int width = dx.dim(2);
         double[] from = Doubles.load(dy);
         double[] to = Doubles.zerosLike(dx);
@@ -167,7 +166,7 @@ final class F64SequenceOps extends SequenceOps {
 
     @Override
     protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
-        int[] places = perSample("selectToken", "at", x, at, x.dim(1), 0);
+        int[] places = Indices.readOr(0, x.dim(0), "selectToken", "at", at, x.dim(1));
         int width = x.dim(2);
         double[] from = Doubles.load(x);
         double[] to = Doubles.zerosLike(y);
@@ -179,7 +178,7 @@ final class F64SequenceOps extends SequenceOps {
 
     @Override
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
-        int[] places = perSample("selectTokenBackward", "at", dx, at, dx.dim(1), 0);
+        int[] places = Indices.readOr(0, dx.dim(0), "selectTokenBackward", "at", at, dx.dim(1));
         int width = dx.dim(2);
         double[] from = Doubles.load(dy);
         double[] to = Doubles.zerosLike(dx);
@@ -187,14 +186,5 @@ final class F64SequenceOps extends SequenceOps {
             System.arraycopy(from, b * width, to, (b * dx.dim(1) + places[b]) * width, width);
         }
         Doubles.store(to, dx);
-    }
-
-    private static int[] perSample(String op, String argument, Tensor x, Tensor given, int end, int otherwise) {
-        if (given != null) {
-            return Indices.read(op, argument, given, end);
-        }
-        int[] same = new int[x.dim(0)];
-        Arrays.fill(same, otherwise);
-        return same;
     }
 }
