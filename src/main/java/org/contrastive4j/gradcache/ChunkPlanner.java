@@ -1,0 +1,183 @@
+package org.contrastive4j.gradcache;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.List;
+import org.contrastive4j.memory.Memory;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Chooses chunk sizes and how many chunks keep their activations.
+ *
+ * <p>Bytes of a chunk are linear in its samples; two small trial passes per encoder give the line. A trial goes backward with a gradient of zero, which
+ * changes no parameter gradient.
+ */
+final class ChunkPlanner<B> {
+    /** Chunks beyond this gain nothing: the matrix products are at full speed and the rest of the budget is better kept. */
+    static final int LARGEST_CHOSEN_CHUNK = 128;
+
+    private static final long KEEP_NOTHING = Long.MIN_VALUE;
+
+    private final Ops ops;
+    private final List<Integer> chunks;
+    private final long budget;
+
+    private ChunkPlanner(Ops ops, List<Integer> chunks, long budget) {
+        this.ops = ops;
+        this.chunks = List.copyOf(chunks);
+        this.budget = budget;
+    }
+
+    /** Sizes given; a budget of Long.MIN_VALUE keeps nothing. */
+    static <B> ChunkPlanner<B> fixed(Ops ops, List<Integer> chunks, long budget) {
+        for (int chunk : chunks) {
+            if (chunk < 1) {
+                throw new IllegalArgumentException("chunk size is " + chunk + ", wanted 1 or more");
+            }
+        }
+        return new ChunkPlanner<>(ops, chunks, budget);
+    }
+
+    /** Sizes chosen, recorded as 0. */
+    static <B> ChunkPlanner<B> choosing(Ops ops, int encoders, long budget) {
+        return new ChunkPlanner<>(ops, Collections.nCopies(encoders, 0), budget);
+    }
+
+    /** A line a + b samples. */
+    private record Line(long atOne, long perSample) {
+        static Line through(int samples1, long bytes1, int samples2, long bytes2) {
+            long slope = samples2 == samples1 ? 0 : (bytes2 - bytes1) / (samples2 - samples1);
+            return new Line(bytes1 - slope * (samples1 - 1), slope);
+        }
+
+        long at(int samples) {
+            return atOne + perSample * (samples - 1L);
+        }
+    }
+
+    private record Cost(Line activations, Line peak) {}
+
+    ChunkPlan plan(List<ChunkEncoder<B>> encoders, B batch, RepresentationLoss<B, ?> loss) {
+        check(encoders, batch);
+        Memory memory = ops.memory();
+        long representations = 0;
+        List<Tensor> shapes = new ArrayList<>();
+        long workspace;
+        try {
+            for (ChunkEncoder<B> encoder : encoders) {
+                Tensor all = ops.allocate(encoder.samples(batch), encoder.width());
+                shapes.add(all);
+                representations += (encoder.isTrainable() ? 2 : 1) * all.bytes();
+            }
+            workspace = loss.workspaceBytes(shapes);
+        } finally {
+            shapes.forEach(Tensor::close);
+        }
+        List<Cost> costs = new ArrayList<>();
+        if (budget != KEEP_NOTHING) {
+            for (ChunkEncoder<B> encoder : encoders) {
+                costs.add(measure(encoder, batch));
+            }
+        }
+        long base = memory.currentBytes();
+        return arrange(encoders, batch, base, representations, workspace, costs);
+    }
+
+    private void check(List<ChunkEncoder<B>> encoders, B batch) {
+        if (chunks.size() != encoders.size()) {
+            throw new ShapeException(chunks.size() + " chunk sizes given for " + encoders.size() + " encoders");
+        }
+        for (int e = 0; e < chunks.size(); e++) {
+            int samples = encoders.get(e).samples(batch);
+            if (samples < 1) {
+                throw new ShapeException("encoder " + encoders.get(e).name() + " has no samples in this batch");
+            }
+            if (chunks.get(e) > samples) {
+                throw new ShapeException("chunk size " + chunks.get(e) + " of encoder " + encoders.get(e).name()
+                        + " is larger than its batch of " + samples + "; choose one of at most " + samples);
+            }
+        }
+    }
+
+    private Cost measure(ChunkEncoder<B> encoder, B batch) {
+        int samples = encoder.samples(batch);
+        int small = Math.min(2, samples);
+        int large = Math.min(6, samples);
+        long[] first = trial(encoder, batch, small);
+        long[] second = trial(encoder, batch, large);
+        return new Cost(Line.through(small, first[0], large, second[0]), Line.through(small, first[1], large, second[1]));
+    }
+
+    /** Bytes of activations, and the most bytes during both passes. */
+    private long[] trial(ChunkEncoder<B> encoder, B batch, int samples) {
+        Memory memory = ops.memory();
+        try (Tensor into = ops.allocate(samples, encoder.width()); Tensor zeros = ops.zeros(into.shape())) {
+            if (!encoder.isTrainable()) {
+                long before = memory.currentBytes();
+                memory.resetPeak();
+                encoder.encode(batch, 0, samples, into);
+                return new long[] {0, memory.peakBytes() - before};
+            }
+            runOnce(encoder, batch, samples, into, zeros); // allocates the parameters' gradients
+            long before = memory.currentBytes();
+            memory.resetPeak();
+            long[] bytes = new long[2];
+            try (ChunkEncoder.Pass pass = encoder.encodeForBackward(batch, 0, samples, into)) {
+                bytes[0] = memory.currentBytes() - before;
+                pass.backward(zeros);
+            }
+            bytes[1] = memory.peakBytes() - before;
+            return bytes;
+        }
+    }
+
+    private void runOnce(ChunkEncoder<B> encoder, B batch, int samples, Tensor into, Tensor zeros) {
+        try (ChunkEncoder.Pass pass = encoder.encodeForBackward(batch, 0, samples, into)) {
+            pass.backward(zeros);
+        }
+    }
+
+    private ChunkPlan arrange(List<ChunkEncoder<B>> encoders, B batch, long base, long representations,
+            long workspace, List<Cost> costs) {
+        long fixed = base + representations;
+        List<Integer> sizes = new ArrayList<>();
+        long transientBytes = workspace;
+        for (int e = 0; e < encoders.size(); e++) {
+            int samples = encoders.get(e).samples(batch);
+            Cost cost = costs.isEmpty() ? null : costs.get(e);
+            int chunk = chunks.get(e) > 0 ? chunks.get(e) : largestThatFits(samples, cost, budget - fixed);
+            sizes.add(chunk);
+            transientBytes = cost == null ? transientBytes : Math.max(transientBytes, cost.peak().at(chunk));
+        }
+        if (budget != KEEP_NOTHING && fixed + transientBytes > budget) {
+            throw new OutOfBudgetException(fixed + transientBytes - base, base, budget,
+                    "representations need " + representations + " bytes, the loss " + workspace + ", one chunk's passes "
+                            + transientBytes + "; raise the budget, or use a smaller batch or chunk");
+        }
+        long room = budget == KEEP_NOTHING ? 0 : budget - fixed - transientBytes;
+        List<ChunkPlan.EncoderPlan> plans = new ArrayList<>();
+        for (int e = 0; e < encoders.size(); e++) {
+            ChunkEncoder<B> encoder = encoders.get(e);
+            int samples = encoder.samples(batch);
+            int chunk = sizes.get(e);
+            long activations = costs.isEmpty() ? 0 : costs.get(e).activations().at(chunk);
+            int count = (samples + chunk - 1) / chunk;
+            int kept = room <= 0 || !encoder.isTrainable() ? 0 : (int) Math.min(count, room / Math.max(activations, 1));
+            room -= kept * activations;
+            plans.add(new ChunkPlan.EncoderPlan(encoder.name(), samples, chunk, kept, activations,
+                    costs.isEmpty() ? 0 : costs.get(e).peak().at(chunk)));
+        }
+        return new ChunkPlan(base, representations, workspace, plans);
+    }
+
+    private static int largestThatFits(int samples, Cost cost, long room) {
+        int chunk = 1;
+        while (chunk * 2 <= Math.min(samples, LARGEST_CHOSEN_CHUNK) && cost.peak().at(chunk * 2) <= room) {
+            chunk *= 2;
+        }
+        return chunk;
+    }
+}
