@@ -14,6 +14,10 @@ import org.contrastive4j.tensor.DType;
 /** The operations in f32 on this machine: OpenBLAS for matrix products, vectorised Java on all cores for the rest. */
 public final class CpuOps extends Ops {
     private final HostMemory memory;
+    private final MatrixOps matrix = new CpuMatrixOps();
+    private final PointwiseOps pointwise = new CpuPointwiseOps();
+    private final NormOps norm = new CpuNormOps();
+    private final UpdateOps update = new CpuUpdateOps();
     private final AttentionOps attention = new CpuAttentionOps();
     private final SequenceOps sequence = new CpuSequenceOps();
 
@@ -38,17 +42,17 @@ public final class CpuOps extends Ops {
 
     @Override
     public MatrixOps matrix() {
-        return null;
+        return matrix;
     }
 
     @Override
     public PointwiseOps pointwise() {
-        return null;
+        return pointwise;
     }
 
     @Override
     public NormOps norm() {
-        return null;
+        return norm;
     }
 
     @Override
@@ -68,6 +72,6 @@ public final class CpuOps extends Ops {
 
     @Override
     public UpdateOps update() {
-        return null;
+        return update;
     }
 }

@@ -1,0 +1,45 @@
+package org.contrastive4j.ops;
+
+/**
+ * Philox4x32-10: 128 random bits from a 128-bit counter and a 64-bit key, with no state.
+ *
+ * <p>Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011; the words agree with Random123.
+ */
+public final class Philox {
+    private static final long M0 = 0xD2511F53L;
+    private static final long M1 = 0xCD9E8D57L;
+    private static final int W0 = 0x9E3779B9;
+    private static final int W1 = 0xBB67AE85;
+
+    private Philox() {}
+
+    /** out[0..4) = the four words of counter (c0, c1, c2, c3) under key (k0, k1). */
+    public static void block(int c0, int c1, int c2, int c3, int k0, int k1, int[] out) {
+        for (int round = 0; round < 10; round++) {
+            long p0 = M0 * (c0 & 0xFFFFFFFFL);
+            long p1 = M1 * (c2 & 0xFFFFFFFFL);
+            int n0 = (int) (p1 >>> 32) ^ c1 ^ k0;
+            int n2 = (int) (p0 >>> 32) ^ c3 ^ k1;
+            c0 = n0;
+            c1 = (int) p1;
+            c2 = n2;
+            c3 = (int) p0;
+            k0 += W0;
+            k1 += W1;
+        }
+        out[0] = c0;
+        out[1] = c1;
+        out[2] = c2;
+        out[3] = c3;
+    }
+
+    /** A word as a number in [0, 1) with 24 random bits. */
+    public static float uniform(int word) {
+        return (word >>> 8) * 0x1p-24f;
+    }
+
+    /** The smallest word, taken as unsigned, that dropout with probability p keeps. */
+    public static long keepThreshold(double p) {
+        return (long) Math.ceil(p * 0x1p32);
+    }
+}
