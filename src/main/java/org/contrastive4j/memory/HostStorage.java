@@ -45,10 +45,10 @@ public final class HostStorage extends Storage {
         }
     }
 
-    private static ByteBuffer view(long address, long bytes) {
+    private static ByteBuffer view(long start, long bytes) {
         BytePointer pointer = new BytePointer(new Pointer() {
             {
-                this.address = address;
+                address = start;
             }
         });
         return pointer.capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());

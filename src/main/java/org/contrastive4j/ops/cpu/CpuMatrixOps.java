@@ -77,17 +77,14 @@ final class CpuMatrixOps extends MatrixOps {
 
     @Override
     protected void biasGradientUnchecked(int rows, int width, Tensor dy, Tensor dBias) {
-        Rows.accumulate(dBias, Rows.sum(rows, width, width, (from, to, sums) -> {
+        float[][] total = Rows.sum(rows, width, 1, (from, to, sums) -> {
             float[] block = Rows.load(dy, (long) from * width, (to - from) * width, 0);
+            float[] row = Scratch.floats(1, width);
             for (int r = 0; r < to - from; r++) {
-                addRow(block, r * width, sums, width);
+                System.arraycopy(block, r * width, row, 0, width);
+                Rows.add(row, sums[0], width);
             }
-        }));
-    }
-
-    private static void addRow(float[] block, int at, float[] sums, int width) {
-        for (int j = 0; j < width; j++) {
-            sums[j] += block[at + j];
-        }
+        });
+        Rows.accumulate(dBias, total[0]);
     }
 }

@@ -1,6 +1,5 @@
 package org.contrastive4j.ops.cpu;
 
-import java.util.Arrays;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -21,16 +20,14 @@ final class CpuNormOps extends NormOps {
             float[] block = Rows.load(x, (long) from * width, count * width, 0);
             float[] means = Scratch.floats(1, count);
             float[] rstds = Scratch.floats(2, count);
+            float[] row = Scratch.floats(3, width);
             for (int r = 0; r < count; r++) {
-                int at = r * width;
-                float m = Sums.sum(block, at, width) / width;
-                Sums.shift(block, at, width, -m);
-                float s = (float) (1 / Math.sqrt(Sums.dot(block, at, block, at, width) / width + epsilon));
-                means[r] = m;
-                rstds[r] = s;
-                for (int j = 0; j < width; j++) {
-                    block[at + j] = Math.fma(block[at + j] * s, g[j], b[j]);
-                }
+                System.arraycopy(block, r * width, row, 0, width);
+                means[r] = Sums.sum(row, width) / width;
+                shift(row, width, -means[r]);
+                rstds[r] = (float) (1 / Math.sqrt(Sums.dot(row, row, width) / width + epsilon));
+                affine(row, width, rstds[r], g, b);
+                System.arraycopy(row, 0, block, r * width, width);
             }
             Rows.store(y, (long) from * width, count * width, block);
             Rows.store(mean, from, count, means);
@@ -38,52 +35,67 @@ final class CpuNormOps extends NormOps {
         });
     }
 
+    private static void shift(float[] row, int width, float by) {
+        for (int j = 0; j < width; j++) {
+            row[j] += by;
+        }
+    }
+
+    private static void affine(float[] row, int width, float scale, float[] g, float[] b) {
+        for (int j = 0; j < width; j++) {
+            row[j] = Math.fma(row[j] * scale, g[j], b[j]);
+        }
+    }
+
     @Override
     protected void layerNormBackwardUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
             Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
         float[] g = Rows.all(gamma);
-        float[] sums = Rows.sum(rows, width, 2 * width, (from, to, partial) -> {
+        float[][] sums = Rows.sum(rows, width, 2, (from, to, partial) -> {
             int count = to - from;
             float[] h = Rows.load(x, (long) from * width, count * width, 0);
             float[] d = Rows.load(dy, (long) from * width, count * width, 1);
             float[] means = Rows.load(mean, from, count, 2);
             float[] rstds = Rows.load(rstd, from, count, 3);
+            float[] hRow = Scratch.floats(4, width);
+            float[] dRow = Scratch.floats(5, width);
             for (int r = 0; r < count; r++) {
-                backwardRow(h, d, r * width, width, means[r], rstds[r], g, partial);
+                System.arraycopy(h, r * width, hRow, 0, width);
+                System.arraycopy(d, r * width, dRow, 0, width);
+                backwardRow(hRow, dRow, width, means[r], rstds[r], g, partial);
+                System.arraycopy(dRow, 0, d, r * width, width);
             }
             Rows.store(dx, (long) from * width, count * width, d);
         });
         if (dGamma != null) {
-            Rows.accumulate(dGamma, sums);
+            Rows.accumulate(dGamma, sums[0]);
         }
         if (dBeta != null) {
-            Rows.accumulate(dBeta, Arrays.copyOfRange(sums, width, 2 * width));
+            Rows.accumulate(dBeta, sums[1]);
         }
     }
 
-    /** d = rstd (g dy - avg(g dy) - h avg(g dy h)); partial += (dy h, dy). */
+    /** d = rstd (g dy - avg(g dy) - h avg(g dy h)); sums += (dy h, dy). */
     private static void backwardRow(
-            float[] x, float[] d, int at, int width, float mean, float rstd, float[] g, float[] partial) {
+            float[] h, float[] d, int width, float mean, float rstd, float[] g, float[][] sums) {
+        float[] dGamma = sums[0];
+        float[] dBeta = sums[1];
         for (int j = 0; j < width; j++) {
-            x[at + j] = (x[at + j] - mean) * rstd;
+            h[j] = (h[j] - mean) * rstd;
         }
         for (int j = 0; j < width; j++) {
-            partial[j] = Math.fma(d[at + j], x[at + j], partial[j]);
+            dGamma[j] = Math.fma(d[j], h[j], dGamma[j]);
         }
-        addTo(partial, width, d, at, width);
         for (int j = 0; j < width; j++) {
-            d[at + j] *= g[j];
+            dBeta[j] += d[j];
         }
-        float average = Sums.sum(d, at, width) / width;
-        float along = Sums.dot(d, at, x, at, width) / width;
         for (int j = 0; j < width; j++) {
-            d[at + j] = rstd * (d[at + j] - average - x[at + j] * along);
+            d[j] *= g[j];
         }
-    }
-
-    private static void addTo(float[] sums, int start, float[] values, int at, int width) {
+        float average = Sums.sum(d, width) / width;
+        float along = Sums.dot(d, h, width) / width;
         for (int j = 0; j < width; j++) {
-            sums[start + j] += values[at + j];
+            d[j] = rstd * (d[j] - average - h[j] * along);
         }
     }
 
@@ -113,15 +125,21 @@ final class CpuNormOps extends NormOps {
             float[] unit = Rows.load(y, (long) from * width, count * width, 0);
             float[] d = Rows.load(dy, (long) from * width, count * width, 1);
             float[] inverse = Rows.load(inverseNorm, from, count, 2);
+            float[] unitRow = Scratch.floats(3, width);
+            float[] dRow = Scratch.floats(4, width);
             for (int r = 0; r < count; r++) {
-                int at = r * width;
-                float along = Sums.dot(unit, at, d, at, width);
-                float factor = inverse[r];
-                for (int j = 0; j < width; j++) {
-                    d[at + j] = factor * (d[at + j] - unit[at + j] * along);
-                }
+                System.arraycopy(unit, r * width, unitRow, 0, width);
+                System.arraycopy(d, r * width, dRow, 0, width);
+                project(dRow, unitRow, width, Sums.dot(unitRow, dRow, width), inverse[r]);
+                System.arraycopy(dRow, 0, d, r * width, width);
             }
             Rows.store(dx, (long) from * width, count * width, d);
         });
+    }
+
+    private static void project(float[] d, float[] unit, int width, float along, float factor) {
+        for (int j = 0; j < width; j++) {
+            d[j] = factor * (d[j] - unit[j] * along);
+        }
     }
 }

@@ -23,7 +23,7 @@ final class Rows {
     /** Work on rows [from, to) that also adds to sums of its block. */
     @FunctionalInterface
     interface Summing {
-        void accept(int from, int to, float[] sums);
+        void accept(int from, int to, float[][] sums);
     }
 
     static int rowsPerBlock(int width) {
@@ -43,23 +43,28 @@ final class Rows {
         }
     }
 
-    /** Calls body for all blocks of rows, each with its own {@code count} sums from zero; returns their total in block order. */
-    static float[] sum(int rows, int width, int count, Summing body) {
+    /** Calls body for all blocks of rows, each with {@code count} rows of sums from zero; returns their total in block order. */
+    static float[][] sum(int rows, int width, int count, Summing body) {
         int step = rowsPerBlock(width);
-        int blocks = (rows + step - 1) / step;
-        float[][] partial = new float[blocks][];
+        float[][][] partial = new float[(rows + step - 1) / step][][];
         run(rows, width, (from, to) -> {
-            float[] sums = new float[count];
+            float[][] sums = new float[count][width];
             body.accept(from, to, sums);
             partial[from / step] = sums;
         });
-        float[] total = new float[count];
-        for (float[] sums : partial) {
-            for (int j = 0; j < count; j++) {
-                total[j] += sums[j];
+        float[][] total = new float[count][width];
+        for (float[][] sums : partial) {
+            for (int k = 0; k < count; k++) {
+                add(sums[k], total[k], width);
             }
         }
         return total;
+    }
+
+    static void add(float[] x, float[] y, int count) {
+        for (int j = 0; j < count; j++) {
+            y[j] += x[j];
+        }
     }
 
     /** Calls body for all blocks of at most BLOCK_ELEMENTS elements. */

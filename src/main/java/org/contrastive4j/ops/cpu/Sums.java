@@ -4,49 +4,42 @@ package org.contrastive4j.ops.cpu;
 final class Sums {
     private Sums() {}
 
-    static float sum(float[] x, int from, int count) {
+    static float sum(float[] x, int count) {
         float s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
         int i = 0;
         for (; i + 8 <= count; i += 8) {
-            s0 += x[from + i];
-            s1 += x[from + i + 1];
-            s2 += x[from + i + 2];
-            s3 += x[from + i + 3];
-            s4 += x[from + i + 4];
-            s5 += x[from + i + 5];
-            s6 += x[from + i + 6];
-            s7 += x[from + i + 7];
+            s0 += x[i];
+            s1 += x[i + 1];
+            s2 += x[i + 2];
+            s3 += x[i + 3];
+            s4 += x[i + 4];
+            s5 += x[i + 5];
+            s6 += x[i + 6];
+            s7 += x[i + 7];
         }
         for (; i < count; i++) {
-            s0 += x[from + i];
+            s0 += x[i];
         }
         return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
     }
 
-    static float dot(float[] x, int fromX, float[] y, int fromY, int count) {
+    static float dot(float[] x, float[] y, int count) {
         float s0 = 0, s1 = 0, s2 = 0, s3 = 0, s4 = 0, s5 = 0, s6 = 0, s7 = 0;
         int i = 0;
         for (; i + 8 <= count; i += 8) {
-            s0 = Math.fma(x[fromX + i], y[fromY + i], s0);
-            s1 = Math.fma(x[fromX + i + 1], y[fromY + i + 1], s1);
-            s2 = Math.fma(x[fromX + i + 2], y[fromY + i + 2], s2);
-            s3 = Math.fma(x[fromX + i + 3], y[fromY + i + 3], s3);
-            s4 = Math.fma(x[fromX + i + 4], y[fromY + i + 4], s4);
-            s5 = Math.fma(x[fromX + i + 5], y[fromY + i + 5], s5);
-            s6 = Math.fma(x[fromX + i + 6], y[fromY + i + 6], s6);
-            s7 = Math.fma(x[fromX + i + 7], y[fromY + i + 7], s7);
+            s0 = Math.fma(x[i], y[i], s0);
+            s1 = Math.fma(x[i + 1], y[i + 1], s1);
+            s2 = Math.fma(x[i + 2], y[i + 2], s2);
+            s3 = Math.fma(x[i + 3], y[i + 3], s3);
+            s4 = Math.fma(x[i + 4], y[i + 4], s4);
+            s5 = Math.fma(x[i + 5], y[i + 5], s5);
+            s6 = Math.fma(x[i + 6], y[i + 6], s6);
+            s7 = Math.fma(x[i + 7], y[i + 7], s7);
         }
         for (; i < count; i++) {
-            s0 = Math.fma(x[fromX + i], y[fromY + i], s0);
+            s0 = Math.fma(x[i], y[i], s0);
         }
         return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
-    }
-
-    /** x[from, from + count) += value. */
-    static void shift(float[] x, int from, int count, float value) {
-        for (int i = from; i < from + count; i++) {
-            x[i] += value;
-        }
     }
 
     /** 1 / |x| with squares summed in f64, so that they neither overflow nor vanish; 0 for a row of zeros. */

@@ -28,8 +28,8 @@ final class VectorExp {
     private VectorExp() {}
 
     private static final class Block {
+        final float[] values = new float[BLOCK];
         final float[] rounded = new float[BLOCK];
-        final float[] scale = new float[BLOCK];
         final int[] bits = new int[BLOCK];
         final FloatBuffer floats;
         final IntBuffer ints;
@@ -49,13 +49,20 @@ final class VectorExp {
         }
     }
 
+    /**
+     * Short loops over arrays with one common index, on purpose: C2 gives up on long bodies, and on different indices because the arrays
+     * might be one.
+     */
     private static void block(float[] x, int from, int n, Block block) {
+        float[] v = block.values;
         float[] t = block.rounded;
-        float[] scale = block.scale;
         int[] bits = block.bits;
+        System.arraycopy(x, from, v, 0, n);
         for (int i = 0; i < n; i++) {
-            float v = Math.min(Math.max(x[from + i], SMALLEST), LARGEST);
-            t[i] = Math.fma(v, LOG2E, MAGIC);
+            v[i] = Math.min(Math.max(v[i], SMALLEST), LARGEST);
+        }
+        for (int i = 0; i < n; i++) {
+            t[i] = Math.fma(v[i], LOG2E, MAGIC);
         }
         block.floats.put(0, t, 0, n);
         block.ints.get(0, bits, 0, n);
@@ -63,19 +70,23 @@ final class VectorExp {
             bits[i] = (bits[i] + BIAS) << 23;
         }
         block.ints.put(0, bits, 0, n);
-        block.floats.get(0, scale, 0, n);
         for (int i = 0; i < n; i++) {
-            float raw = x[from + i];
-            float v = Math.min(Math.max(raw, SMALLEST), LARGEST);
             float k = t[i] - MAGIC;
-            float r = Math.fma(k, -LN2_LOW, Math.fma(k, -LN2_HIGH, v));
-            float p = 1.9875691500E-4f;
-            p = Math.fma(p, r, 1.3981999507E-3f);
+            v[i] = Math.fma(k, -LN2_LOW, Math.fma(k, -LN2_HIGH, v[i]));
+        }
+        for (int i = 0; i < n; i++) {
+            float r = v[i];
+            float p = Math.fma(1.9875691500E-4f, r, 1.3981999507E-3f);
             p = Math.fma(p, r, 8.3334519073E-3f);
             p = Math.fma(p, r, 4.1665795894E-2f);
             p = Math.fma(p, r, 1.6666665459E-1f);
             p = Math.fma(p, r, 5.0000001201E-1f);
-            x[from + i] = Math.max(Math.fma(p * r, r, r + 1f) * scale[i] - FLOOR, 0f);
+            v[i] = Math.fma(p * r, r, r + 1f);
         }
+        block.floats.get(0, t, 0, n); // 2^k
+        for (int i = 0; i < n; i++) {
+            v[i] = Math.max(Math.fma(v[i], t[i], -FLOOR), 0f);
+        }
+        System.arraycopy(v, 0, x, from, n);
     }
 }
