@@ -38,20 +38,18 @@ public final class HostStorage extends Storage {
         ints = new IntBuffer[windows];
         for (int w = 0; w < windows; w++) {
             long start = (long) w << WINDOW_SHIFT;
-            raw[w] = view(address + start, Math.min(WINDOW_BYTES, bytes - start));
+            raw[w] = view(start, Math.min(WINDOW_BYTES, bytes - start));
             floats[w] = raw[w].asFloatBuffer();
             doubles[w] = raw[w].asDoubleBuffer();
             ints[w] = raw[w].asIntBuffer();
         }
     }
 
-    private static ByteBuffer view(long start, long bytes) {
-        BytePointer pointer = new BytePointer(new Pointer() {
-            {
-                address = start;
-            }
-        });
-        return pointer.capacity(bytes).asByteBuffer().order(ByteOrder.nativeOrder());
+    /** The bytes [start, start + bytes) of this storage. */
+    private ByteBuffer view(long start, long bytes) {
+        long at = address + start - block.address();
+        ByteBuffer whole = new BytePointer(block).position(at).limit(at + bytes).asByteBuffer();
+        return whole.slice().order(ByteOrder.nativeOrder()); // the buffer begins at the block, its position is at
     }
 
     Pointer block() {
