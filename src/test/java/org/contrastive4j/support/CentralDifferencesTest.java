@@ -1,0 +1,33 @@
+package org.contrastive4j.support;
+
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.Arrays;
+import org.junit.jupiter.api.Test;
+import org.opentest4j.AssertionFailedError;
+
+class CentralDifferencesTest {
+    private static double wave(double[] x) {
+        return Math.sin(x[0]) * x[1] + x[1] * x[1];
+    }
+
+    @Test
+    void acceptsTheGradientAndNoOther() {
+        double[] x = {0.3, -0.7};
+        double[] gradient = {Math.cos(0.3) * -0.7, Math.sin(0.3) - 1.4};
+        CentralDifferences.check("wave", CentralDifferencesTest::wave, x, gradient, 1e-11, 1);
+        gradient[1] += 1e-6;
+        assertThrows(AssertionFailedError.class,
+                () -> CentralDifferences.check("wave", CentralDifferencesTest::wave, x, gradient, 1e-8, 1));
+    }
+
+    @Test
+    void rejectsOneWrongElementOfMany() {
+        double[] x = new double[500];
+        double[] gradient = new double[500];
+        Arrays.fill(gradient, 2);
+        gradient[321] = 2.1;
+        assertThrows(AssertionFailedError.class, () -> CentralDifferences.check("sum",
+                values -> 2 * Arrays.stream(values).sum(), x, gradient, 1e-8, 2));
+    }
+}
