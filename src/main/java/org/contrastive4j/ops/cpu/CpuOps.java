@@ -21,8 +21,11 @@ public final class CpuOps extends Ops {
     private final AttentionOps attention = new CpuAttentionOps();
     private final SequenceOps sequence = new CpuSequenceOps();
 
+    private final PairwiseOps pairwise;
+
     public CpuOps(HostMemory memory) {
         this.memory = memory;
+        this.pairwise = new CpuPairwiseOps(memory);
     }
 
     @Override
@@ -67,7 +70,7 @@ public final class CpuOps extends Ops {
 
     @Override
     public PairwiseOps pairwise() {
-        return null;
+        return pairwise;
     }
 
     @Override

@@ -42,6 +42,19 @@ final class Sums {
         return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
     }
 
+    /** Index of the largest element, the first such; a NaN loses against everything. */
+    static int largestAt(float[] x, int count) {
+        int best = 0;
+        float largest = x[0];
+        for (int i = 1; i < count; i++) {
+            if (x[i] > largest) {
+                largest = x[i];
+                best = i;
+            }
+        }
+        return best;
+    }
+
     /** 1 / |x| with squares summed in f64, so that they neither overflow nor vanish; 0 for a row of zeros. */
     static double inverseNorm(float[] x, int from, int count) {
         double sum = sumOfSquares(x, from, count);

@@ -1,0 +1,86 @@
+package org.contrastive4j.ops.cpu;
+
+import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.ops.Indices;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * InfoNCE on the cpu: logits live in a few stripes of rows at a time, matrix products run in OpenBLAS.
+ *
+ * <p>Order of work, the same for any number of threads: rows in stripes, columns in panels, and within a (stripe, panel) column tiles that threads
+ * take. A tile owns its columns' statistics and rows of dy; rows' statistics are kept per tile and merged in order.
+ */
+final class CpuPairwiseOps extends PairwiseOps {
+    /**
+     * Sizes of the tiling.
+     *
+     * @param stripe rows whose logits exist at once
+     * @param panel columns whose logits exist at once
+     * @param tile columns one task works on
+     * @param budget bytes for logits; stripes that fit stay from forward to backward and are not computed again
+     */
+    record Tiling(int stripe, int panel, int tile, long budget) {}
+
+    private static final Tiling DEFAULT = new Tiling(512, 8192, 512, 24L << 20);
+
+    private final HostMemory memory;
+    private final Tiling tiling;
+
+    CpuPairwiseOps(HostMemory memory) {
+        this(memory, DEFAULT);
+    }
+
+    /** Other sizes, for tests that cross many edges cheaply. */
+    CpuPairwiseOps(HostMemory memory, Tiling tiling) {
+        super(DType.F32);
+        this.memory = memory;
+        this.tiling = tiling;
+    }
+
+    @Override
+    protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
+            Tensor hardestNegative) {
+        int[] targets = targets(n, m, inputs.targets());
+        InfoNceGrid grid = grid(n, m);
+        double scale = Math.exp(inputs.logScale().toDoubles()[0]);
+        double bias = inputs.bias() == null ? 0 : inputs.bias().toDoubles()[0];
+        try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
+            InfoNceStatistics statistics = new InfoNceStatistics(n, m, targets, inputs.rowWeight(), inputs.columnWeight());
+            InfoNceForward forward = new InfoNceForward(grid, d, inputs.x(), inputs.y(), logits, (float) scale);
+            forward.run(statistics);
+            Result result = statistics.result(bias);
+            if (hardestNegative != null) {
+                ((HostStorage) hardestNegative.storage()).store(hardestNegative.offset(), statistics.hardest(), 0, n);
+            }
+            if (gradients != null) {
+                new InfoNceBackward(grid, d, forward, inputs, logits, memory).run(
+                        statistics, scale, gradientScale, gradients);
+            }
+            return result;
+        }
+    }
+
+    private static int[] targets(int n, int m, Tensor given) {
+        if (given != null) {
+            return Indices.read("infoNce", "targets", given, m);
+        }
+        int[] diagonal = new int[n];
+        for (int i = 0; i < n; i++) {
+            diagonal[i] = i;
+        }
+        return diagonal;
+    }
+
+    private InfoNceGrid grid(int n, int m) {
+        return new InfoNceGrid(n, m, tiling);
+    }
+
+    /** The logits in memory; m d floats more when gradients are wanted but neither dx nor dy. */
+    @Override
+    public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        return grid(n, m).slotShape().size() * Float.BYTES;
+    }
+}
