@@ -5,6 +5,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.function.DoubleUnaryOperator;
 import org.contrastive4j.ops.Erf;
+import org.contrastive4j.ops.Philox;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
@@ -93,25 +94,14 @@ final class F64PointwiseOps extends PointwiseOps {
         double[] values = Doubles.load(x);
         int[] ids = sampleIds.toInts();
         int elements = values.length / ids.length;
+        int[] words = new int[4];
         for (int i = 0; i < values.length; i++) {
-            long word = word(key, ids[i / elements], i % elements);
-            values[i] = word >= p * 0x1p32 ? values[i] / (1 - p) : 0;
+            int element = i % elements;
+            Philox.block(element / 4, ids[i / elements], key.layer(), key.step(), (int) key.seed(),
+                    (int) (key.seed() >>> 32), words);
+            boolean kept = Integer.toUnsignedLong(words[element % 4]) >= Philox.keepThreshold(p);
+            values[i] = kept ? values[i] / (1 - p) : 0;
         }
         Doubles.store(values, y);
-    }
-
-    /** Word {@code element mod 4} of Philox4x32-10 at the counter of this element. */
-    private static long word(RandomKey key, int sample, int element) {
-        int[] c = {element >>> 2, sample, key.layer(), key.step()};
-        int k0 = (int) key.seed();
-        int k1 = (int) (key.seed() >>> 32);
-        for (int round = 0; round < 10; round++) {
-            long left = 0xD2511F53L * Integer.toUnsignedLong(c[0]);
-            long right = 0xCD9E8D57L * Integer.toUnsignedLong(c[2]);
-            c = new int[] {(int) (right >>> 32) ^ c[1] ^ k0, (int) right, (int) (left >>> 32) ^ c[3] ^ k1, (int) left};
-            k0 += 0x9E3779B9;
-            k1 += 0xBB67AE85;
-        }
-        return Integer.toUnsignedLong(c[element & 3]);
     }
 }
