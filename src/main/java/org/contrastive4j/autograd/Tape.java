@@ -22,6 +22,7 @@ public final class Tape implements AutoCloseable {
     private final List<Function.Node> nodes = new ArrayList<>();
     private final Deque<List<Variable>> scopes = new ArrayDeque<>();
     private final Deque<String> path = new ArrayDeque<>();
+    private final List<Tensor> held = new ArrayList<>();
     private boolean recording;
     private boolean closed;
     private BiConsumer<String, Tensor> observer = (name, output) -> {};
@@ -69,6 +70,13 @@ public final class Tape implements AutoCloseable {
         variable.hold();
         scopes.peek().add(variable);
         return variable;
+    }
+
+    /** A tensor that functions read besides their inputs, such as ids, freed when the tape is closed. */
+    public Tensor hold(Tensor tensor) {
+        checkOpen();
+        held.add(tensor);
+        return tensor;
     }
 
     /** Runs {@code body} under a name; what it makes is freed at the end, except its result and what was saved for backward. */
@@ -239,5 +247,6 @@ public final class Tape implements AutoCloseable {
         nodes.clear();
         scopes.forEach(made -> made.forEach(Variable::drop));
         scopes.clear();
+        held.forEach(Tensor::close);
     }
 }

@@ -1,0 +1,29 @@
+package org.contrastive4j.nn;
+
+import java.util.List;
+import org.contrastive4j.autograd.LayerNorm;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape;
+import org.contrastive4j.autograd.Variable;
+
+/** Layer norm with gain and shift. */
+final class Norm implements Module {
+    private static final double EPSILON = 1e-5;
+
+    private final Parameter gamma;
+    private final Parameter beta;
+
+    Norm(Initializer init, String name, int width) {
+        gamma = init.constant(name + ".gamma", 1, width);
+        beta = init.constant(name + ".beta", 0, width);
+    }
+
+    Variable forward(Tape tape, Variable x) {
+        return tape.apply(new LayerNorm(EPSILON), x, gamma, beta);
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        return List.of(gamma, beta);
+    }
+}

@@ -1,0 +1,75 @@
+package org.contrastive4j.nn;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.contrastive4j.autograd.Add;
+import org.contrastive4j.autograd.Attention;
+import org.contrastive4j.autograd.Dropout;
+import org.contrastive4j.autograd.Gelu;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape;
+import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.tensor.Tensor;
+
+/** x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches. */
+final class TransformerBlock implements Module {
+    private final String scope;
+    private final int heads;
+    private final boolean causal;
+    private final PointwiseOps.Gelu gelu;
+    private final double dropout;
+    private final int layer;
+    private final Norm norm1;
+    private final Dense qkv;
+    private final Dense out;
+    private final Norm norm2;
+    private final Dense up;
+    private final Dense down;
+
+    /** @param index of this block of {@code encoder}; random layers are numbered from it */
+    TransformerBlock(Initializer init, String encoder, int index, int firstRandomLayer, TransformerConfig config,
+            boolean causal) {
+        scope = "block" + index;
+        String name = encoder + "." + scope;
+        int width = config.width();
+        this.heads = config.heads();
+        this.causal = causal;
+        this.gelu = config.gelu();
+        this.dropout = config.dropout();
+        this.layer = firstRandomLayer + 2 * index;
+        double in = 1 / Math.sqrt(width);
+        double residual = in / Math.sqrt(2.0 * config.layers());
+        norm1 = new Norm(init, name + ".norm1", width);
+        qkv = new Dense(init, name + ".attention.qkv", width, 3 * width, in);
+        out = new Dense(init, name + ".attention.out", width, width, residual);
+        norm2 = new Norm(init, name + ".norm2", width);
+        up = new Dense(init, name + ".mlp.up", width, config.mlpWidth(), in);
+        down = new Dense(init, name + ".mlp.down", config.mlpWidth(), width,
+                residual * Math.sqrt((double) width / config.mlpWidth()));
+    }
+
+    Variable forward(Tape tape, Variable x, Tensor lengths, Randomness randomness) {
+        return tape.scope(scope, () -> {
+            Variable attended = tape.scope("attention", () -> dropped(tape, out.forward(tape, tape.apply(
+                    new Attention(heads, causal, lengths), qkv.forward(tape, norm1.forward(tape, x)))), randomness, 0));
+            Variable middle = tape.apply(new Add(), x, attended);
+            Variable mlp = tape.scope("mlp", () -> dropped(tape, down.forward(tape, tape.apply(
+                    new Gelu(gelu), up.forward(tape, norm2.forward(tape, middle)))), randomness, 1));
+            return tape.apply(new Add(), middle, mlp);
+        });
+    }
+
+    private Variable dropped(Tape tape, Variable x, Randomness randomness, int which) {
+        return dropout == 0 || randomness == null
+                ? x
+                : tape.apply(new Dropout(dropout, randomness.sampleIds(), randomness.key(layer + which)), x);
+    }
+
+    @Override
+    public List<Parameter> parameters() {
+        List<Parameter> all = new ArrayList<>();
+        List.of(norm1, qkv, out, norm2, up, down).forEach(module -> all.addAll(module.parameters()));
+        return all;
+    }
+}

@@ -1,0 +1,26 @@
+package org.contrastive4j.nn;
+
+import org.contrastive4j.ops.PointwiseOps;
+
+/**
+ * Sizes of a stack of transformer blocks.
+ *
+ * @param width of a token
+ * @param layers number of blocks
+ * @param heads divides width
+ * @param mlpWidth of the hidden layer of each block
+ * @param gelu activation of the hidden layer
+ * @param dropout probability on both branches of each block, in [0, 1)
+ */
+public record TransformerConfig(
+        int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout) {
+    public TransformerConfig {
+        if (width < 1 || layers < 0 || heads < 1 || width % heads != 0 || mlpWidth < 1) {
+            throw new IllegalArgumentException("transformer of width " + width + ", " + layers + " layers, " + heads
+                    + " heads, hidden width " + mlpWidth + ": wanted positive sizes and heads that divide the width");
+        }
+        if (!(dropout >= 0 && dropout < 1)) {
+            throw new IllegalArgumentException("dropout is " + dropout + ", wanted 0 <= p < 1");
+        }
+    }
+}

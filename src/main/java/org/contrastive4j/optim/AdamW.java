@@ -1,0 +1,88 @@
+package org.contrastive4j.optim;
+
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.UpdateOps;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * AdamW over named parameters: decoupled weight decay on those that decay, nothing on those that are frozen.
+ *
+ * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+ */
+public final class AdamW implements AutoCloseable {
+    /** Settings that stay for a run. */
+    public record Config(double beta1, double beta2, double epsilon, double weightDecay) {
+        public Config {
+            if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0 && weightDecay >= 0)) {
+                throw new IllegalArgumentException("AdamW with beta1 " + beta1 + ", beta2 " + beta2 + ", epsilon "
+                        + epsilon + ", weight decay " + weightDecay
+                        + ": wanted 0 <= beta < 1, a positive epsilon and no negative decay");
+            }
+        }
+    }
+
+    private final Ops ops;
+    private final Config config;
+    private final List<Parameter> parameters;
+    private final Map<String, Tensor> first = new LinkedHashMap<>();
+    private final Map<String, Tensor> second = new LinkedHashMap<>();
+    private int step;
+
+    public AdamW(Ops ops, List<Parameter> parameters, Config config) {
+        this.ops = ops;
+        this.config = config;
+        this.parameters = List.copyOf(parameters);
+        for (Parameter parameter : parameters) {
+            if (first.put(parameter.name(), ops.zeros(parameter.shape())) != null) {
+                throw new IllegalArgumentException("two parameters are named " + parameter.name());
+            }
+            second.put(parameter.name(), ops.zeros(parameter.shape()));
+        }
+    }
+
+    /**
+     * One update of every parameter that is not frozen, from its accumulated gradient times {@code gradientScale}.
+     *
+     * @param learningRate of this step
+     * @param gradientScale from {@link GlobalNorm#clip}, over the loss scale where there is one
+     */
+    public void step(double learningRate, double gradientScale) {
+        step++;
+        for (Parameter parameter : parameters) {
+            if (!parameter.isFrozen()) {
+                UpdateOps.AdamW settings = new UpdateOps.AdamW(learningRate, config.beta1(), config.beta2(),
+                        config.epsilon(), parameter.decays() ? config.weightDecay() : 0, gradientScale, step);
+                ops.update().adamW(settings, parameter.value(), parameter.gradient(), first.get(parameter.name()),
+                        second.get(parameter.name()));
+            }
+        }
+    }
+
+    /** Updates made so far. */
+    public int steps() {
+        return step;
+    }
+
+    /** Continues a run after this many updates; the state tensors are set by the caller. */
+    public void restoreSteps(int steps) {
+        step = steps;
+    }
+
+    /** The state to save and restore: first and second moments by {@code m.name} and {@code v.name}. */
+    public Map<String, Tensor> state() {
+        Map<String, Tensor> state = new LinkedHashMap<>();
+        first.forEach((name, tensor) -> state.put("m." + name, tensor));
+        second.forEach((name, tensor) -> state.put("v." + name, tensor));
+        return state;
+    }
+
+    @Override
+    public void close() {
+        first.values().forEach(Tensor::close);
+        second.values().forEach(Tensor::close);
+    }
+}
