@@ -1,0 +1,158 @@
+package org.contrastive4j.data;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * Image-text pairs from a folder with {@code captions.tsv} or {@code captions.csv}, or from WebDataset shards.
+ *
+ * <p>Opening decodes every picture once: a corrupt one is found now, not in the middle of a run. Strict refuses the data set at the first bad
+ * pair; otherwise bad pairs are left out and counted by reason.
+ */
+public final class PairDataset {
+    private static final Logger LOG = LoggerFactory.getLogger(PairDataset.class);
+
+    private final Path path;
+    private final List<Sample> samples;
+    private final PictureSource pictures;
+    private final Map<String, Integer> skipped;
+
+    private PairDataset(Path path, List<Sample> samples, PictureSource pictures, Map<String, Integer> skipped) {
+        this.path = path;
+        this.samples = List.copyOf(samples);
+        this.pictures = pictures;
+        this.skipped = skipped;
+    }
+
+    /** A pair as written, before it was checked. */
+    record Row(String where, String image, String caption, String concept, String group) {}
+
+    /** What a reader found: the rows, and how to get at the pictures. */
+    record Listing(List<Row> rows, PictureSource pictures) {}
+
+    /**
+     * Opens a folder with captions.tsv or captions.csv, a folder of .tar or .tar.gz shards, or one such file.
+     *
+     * @param strict refuse bad pairs instead of leaving them out
+     * @throws DataException when nothing usable is there, naming what was looked for
+     */
+    public static PairDataset open(Path path, boolean strict) {
+        Listing listing = list(path);
+        Map<String, Integer> skipped = new LinkedHashMap<>();
+        String[] problems = IntStream.range(0, listing.rows().size()).parallel()
+                .mapToObj(i -> problem(listing, i)).toArray(String[]::new);
+        Map<String, String> conceptOfCaption = new HashMap<>();
+        List<Sample> samples = new ArrayList<>();
+        for (int i = 0; i < problems.length; i++) {
+            Row row = listing.rows().get(i);
+            if (problems[i] != null) {
+                reject(row, problems[i], strict, skipped);
+                continue;
+            }
+            String concept = row.concept() == null || row.concept().isBlank()
+                    ? conceptOfCaption.computeIfAbsent(row.caption(), caption -> "caption:" + caption)
+                    : row.concept();
+            samples.add(new Sample(samples.size(), row.image(), row.caption(), concept,
+                    row.group() == null ? "" : row.group()));
+        }
+        long concepts = samples.stream().map(Sample::concept).distinct().count();
+        if (concepts < 2) {
+            throw new DataException(path + " has " + samples.size() + " usable pairs of " + concepts
+                    + " concepts; contrastive training needs at least two different ones");
+        }
+        return new PairDataset(path, samples, listing.pictures(), skipped);
+    }
+
+    private static Listing list(Path path) {
+        if (!Files.isReadable(path)) {
+            throw new DataException("no data at " + path + ": it does not exist or cannot be read");
+        }
+        try {
+            if (Files.isDirectory(path)) {
+                for (String name : List.of("captions.tsv", "captions.csv")) {
+                    if (Files.exists(path.resolve(name))) {
+                        return CaptionFile.read(path.resolve(name));
+                    }
+                }
+            }
+            List<Path> shards = TarShards.find(path);
+            if (!shards.isEmpty()) {
+                return TarShards.read(shards);
+            }
+        } catch (IOException e) {
+            throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
+        }
+        throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv and *.tar, *.tar.gz");
+    }
+
+    private static String problem(Listing listing, int i) {
+        Row row = listing.rows().get(i);
+        if (row.caption() == null || row.caption().isBlank()) {
+            return "empty caption";
+        }
+        if (row.image() == null || row.image().isBlank()) {
+            return "no picture named";
+        }
+        try {
+            listing.pictures().read(row.image());
+            return null;
+        } catch (IOException | RuntimeException e) {
+            return "unreadable picture (" + e.getMessage() + ")";
+        }
+    }
+
+    private static void reject(Row row, String problem, boolean strict, Map<String, Integer> skipped) {
+        if (strict) {
+            throw new DataException(row.where() + ": " + problem + "; mend it, or leave out bad pairs by not being strict");
+        }
+        String reason = problem.replaceFirst(" \\(.*", "");
+        if (skipped.merge(reason, 1, Integer::sum) <= 3) {
+            LOG.warn("left out {}: {}", row.where(), problem);
+        }
+    }
+
+    public Path path() {
+        return path;
+    }
+
+    public List<Sample> samples() {
+        return samples;
+    }
+
+    public Sample sample(int id) {
+        return samples.get(id);
+    }
+
+    /** How many pairs were left out, by reason. */
+    public Map<String, Integer> skipped() {
+        return Map.copyOf(skipped);
+    }
+
+    /** Groups in order of appearance. */
+    public List<String> groups() {
+        return samples.stream().map(Sample::group).distinct().toList();
+    }
+
+    /**
+     * The picture of a sample, size x size x 3 (RGB), in [0, 1], on white.
+     *
+     * @throws DataException when it cannot be read any more
+     */
+    public float[] picture(int id, int size) {
+        Sample sample = samples.get(id);
+        try {
+            return Pictures.square(pictures.read(sample.image()), size);
+        } catch (IOException e) {
+            throw new DataException("cannot read " + sample.image() + " of " + path + ": " + e.getMessage(), e);
+        }
+    }
+}

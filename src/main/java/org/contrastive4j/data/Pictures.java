@@ -1,0 +1,71 @@
+package org.contrastive4j.data;
+
+import java.awt.image.BufferedImage;
+
+/** From decoded pictures to square float arrays. */
+final class Pictures {
+    private Pictures() {}
+
+    /**
+     * The central square of a picture, on white, averaged to size x size x 3 values in [0, 1]: every source pixel counts by the
+     * area it shares with the target pixel.
+     */
+    static float[] square(BufferedImage picture, int size) {
+        int side = Math.min(picture.getWidth(), picture.getHeight());
+        int[] argb = picture.getRGB((picture.getWidth() - side) / 2, (picture.getHeight() - side) / 2, side, side, null,
+                0, side);
+        float[] source = onWhite(argb);
+        return side == size ? source : resize(source, side, size);
+    }
+
+    private static float[] onWhite(int[] argb) {
+        float[] rgb = new float[argb.length * 3];
+        for (int i = 0; i < argb.length; i++) {
+            float alpha = (argb[i] >>> 24) / 255f;
+            for (int c = 0; c < 3; c++) {
+                float value = (argb[i] >>> (16 - 8 * c) & 255) / 255f;
+                rgb[3 * i + c] = value * alpha + 1 - alpha;
+            }
+        }
+        return rgb;
+    }
+
+    private static float[] resize(float[] source, int from, int to) {
+        float[] target = new float[to * to * 3];
+        double step = (double) from / to;
+        double reach = Math.max(step, 1) / 2; // a box when shrinking, the nearest pixels when growing
+        for (int y = 0; y < to; y++) {
+            for (int x = 0; x < to; x++) {
+                average(source, from, (x + 0.5) * step, (y + 0.5) * step, reach, target, (y * to + x) * 3);
+            }
+        }
+        return target;
+    }
+
+    private static void average(
+            float[] source, int side, double x, double y, double reach, float[] target, int at) {
+        double total = 0;
+        double[] sum = new double[3];
+        for (int v = (int) Math.floor(y - reach); v < y + reach; v++) {
+            for (int u = (int) Math.floor(x - reach); u < x + reach; u++) {
+                double weight = overlap(u, x, reach) * overlap(v, y, reach);
+                int pixel = (clamp(v, side) * side + clamp(u, side)) * 3;
+                for (int c = 0; c < 3; c++) {
+                    sum[c] += weight * source[pixel + c];
+                }
+                total += weight;
+            }
+        }
+        for (int c = 0; c < 3; c++) {
+            target[at + c] = (float) (sum[c] / total);
+        }
+    }
+
+    private static double overlap(int pixel, double centre, double reach) {
+        return Math.max(0, Math.min(pixel + 1, centre + reach) - Math.max(pixel, centre - reach));
+    }
+
+    private static int clamp(int index, int size) {
+        return Math.max(0, Math.min(size - 1, index));
+    }
+}

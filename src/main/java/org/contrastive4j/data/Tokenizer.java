@@ -1,0 +1,168 @@
+package org.contrastive4j.data;
+
+import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.TreeMap;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+
+/**
+ * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones fall into known pieces.
+ *
+ * <p>Words are runs of letters or digits, lower-cased; punctuation separates. Ids: {@link #PADDING}, {@link #UNKNOWN} (a character never seen in
+ * training), then pieces. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of
+ * rare words with subword units, ACL 2016.
+ */
+public final class Tokenizer {
+    public static final int PADDING = 0;
+    public static final int UNKNOWN = 1;
+
+    private static final String END = "_";
+    private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{M}\\p{N}]+");
+
+    /** What travels in a checkpoint: pieces in order of id, merges in order of priority. */
+    public record Vocabulary(List<String> pieces, List<List<String>> merges) {}
+
+    private record Pair(String left, String right) {}
+
+    private final Vocabulary vocabulary;
+    private final Map<String, Integer> ids = new HashMap<>();
+    private final Map<Pair, Integer> ranks = new HashMap<>();
+
+    public Tokenizer(Vocabulary vocabulary) {
+        this.vocabulary = vocabulary;
+        for (String piece : vocabulary.pieces()) {
+            ids.put(piece, ids.size() + 2);
+        }
+        for (List<String> merge : vocabulary.merges()) {
+            ranks.put(new Pair(merge.get(0), merge.get(1)), ranks.size());
+        }
+    }
+
+    /**
+     * Learns pieces from captions, most frequent pair first, ties by text, until there are {@code size} ids or every pair left is rarer than
+     * {@code minimum}.
+     */
+    public static Tokenizer train(Iterable<String> captions, int size, int minimum) {
+        Map<String, Integer> counts = new TreeMap<>();
+        for (String caption : captions) {
+            words(caption).forEach(word -> counts.merge(word, 1, Integer::sum));
+        }
+        List<List<String>> words = new ArrayList<>();
+        List<Integer> weights = new ArrayList<>();
+        Map<String, Integer> pieces = new LinkedHashMap<>();
+        counts.forEach((word, count) -> {
+            words.add(characters(word));
+            weights.add(count);
+        });
+        words.stream().flatMap(List::stream).sorted().forEach(piece -> pieces.putIfAbsent(piece, pieces.size()));
+        List<List<String>> merges = new ArrayList<>();
+        while (pieces.size() + 2 < size) {
+            Pair best = mostFrequent(words, weights, minimum);
+            if (best == null) {
+                break;
+            }
+            merges.add(List.of(best.left(), best.right()));
+            pieces.putIfAbsent(best.left() + best.right(), pieces.size());
+            words.replaceAll(word -> merge(word, best));
+        }
+        return new Tokenizer(new Vocabulary(List.copyOf(pieces.keySet()), List.copyOf(merges)));
+    }
+
+    private static Pair mostFrequent(List<List<String>> words, List<Integer> weights, int minimum) {
+        Map<Pair, Integer> counts = new HashMap<>();
+        for (int w = 0; w < words.size(); w++) {
+            List<String> word = words.get(w);
+            for (int i = 0; i + 1 < word.size(); i++) {
+                counts.merge(new Pair(word.get(i), word.get(i + 1)), weights.get(w), Integer::sum);
+            }
+        }
+        return counts.entrySet().stream().filter(entry -> entry.getValue() >= minimum)
+                .max(Map.Entry.<Pair, Integer>comparingByValue().thenComparing(
+                        Map.Entry.comparingByKey(Comparator.comparing(Pair::left).thenComparing(Pair::right).reversed())))
+                .map(Map.Entry::getKey).orElse(null);
+    }
+
+    private static List<String> merge(List<String> word, Pair pair) {
+        if (word.size() < 2) {
+            return word;
+        }
+        List<String> merged = new ArrayList<>(word.size());
+        for (int i = 0; i < word.size(); i++) {
+            if (i + 1 < word.size() && word.get(i).equals(pair.left()) && word.get(i + 1).equals(pair.right())) {
+                merged.add(pair.left() + pair.right());
+                i++;
+            } else {
+                merged.add(word.get(i));
+            }
+        }
+        return merged;
+    }
+
+    private static List<String> characters(String word) {
+        List<String> characters = new ArrayList<>();
+        word.codePoints().forEach(c -> characters.add(Character.toString(c)));
+        characters.set(characters.size() - 1, characters.get(characters.size() - 1) + END);
+        return characters;
+    }
+
+    /** The words of a caption, lower-cased. */
+    public static List<String> words(String caption) {
+        List<String> words = new ArrayList<>();
+        Matcher matcher = WORD.matcher(caption.toLowerCase(Locale.ROOT));
+        while (matcher.find()) {
+            words.add(matcher.group());
+        }
+        return words;
+    }
+
+    /** Token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without words. */
+    public int[] encode(String caption, int maxTokens) {
+        int[] tokens = words(caption).stream().flatMap(word -> pieces(word).stream()).limit(maxTokens)
+                .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN)).toArray();
+        return tokens.length == 0 ? new int[] {UNKNOWN} : tokens;
+    }
+
+    private List<String> pieces(String word) {
+        List<String> pieces = characters(word);
+        while (pieces.size() > 1) {
+            Pair best = null;
+            for (int i = 0; i + 1 < pieces.size(); i++) {
+                Pair pair = new Pair(pieces.get(i), pieces.get(i + 1));
+                if (ranks.containsKey(pair) && (best == null || ranks.get(pair) < ranks.get(best))) {
+                    best = pair;
+                }
+            }
+            if (best == null) {
+                break;
+            }
+            pieces = merge(pieces, best);
+        }
+        return pieces;
+    }
+
+    /** Words again, separated by blanks. */
+    public String decode(int[] tokens) {
+        StringBuilder text = new StringBuilder();
+        for (int token : tokens) {
+            if (token != PADDING) {
+                text.append(token == UNKNOWN ? "?" : vocabulary.pieces().get(token - 2));
+            }
+        }
+        return text.toString().replace(END, " ").strip();
+    }
+
+    /** Number of ids. */
+    public int size() {
+        return vocabulary.pieces().size() + 2;
+    }
+
+    public Vocabulary vocabulary() {
+        return vocabulary;
+    }
+}
