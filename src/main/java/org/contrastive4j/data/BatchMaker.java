@@ -1,0 +1,39 @@
+package org.contrastive4j.data;
+
+/** Makes batches of given samples: decoded, augmented, tokenized. Any thread may ask; the answer depends only on the arguments. */
+public final class BatchMaker {
+    private final PairDataset data;
+    private final Tokenizer tokenizer;
+    private final int imageSize;
+    private final int maxTokens;
+    private final DataRandom random;
+
+    public BatchMaker(PairDataset data, Tokenizer tokenizer, int imageSize, int maxTokens, long seed) {
+        this.data = data;
+        this.tokenizer = tokenizer;
+        this.imageSize = imageSize;
+        this.maxTokens = maxTokens;
+        this.random = new DataRandom(seed);
+    }
+
+    /** @param epoch chooses the augmentation, with the seed and each sample id */
+    public Batch make(int[] sampleIds, Augmentation augmentation, int epoch) {
+        int values = imageSize * imageSize * 3;
+        float[] pictures = new float[sampleIds.length * values];
+        int[][] tokens = new int[sampleIds.length][];
+        int longest = 1;
+        for (int k = 0; k < sampleIds.length; k++) {
+            int id = sampleIds[k];
+            augmentation.picture(data.picture(id, imageSize), imageSize, random, id, epoch, pictures, k * values);
+            tokens[k] = tokenizer.encode(augmentation.caption(data.sample(id).caption(), random, id, epoch), maxTokens);
+            longest = Math.max(longest, tokens[k].length);
+        }
+        int[] padded = new int[sampleIds.length * longest];
+        int[] lengths = new int[sampleIds.length];
+        for (int k = 0; k < tokens.length; k++) {
+            System.arraycopy(tokens[k], 0, padded, k * longest, tokens[k].length);
+            lengths[k] = tokens[k].length;
+        }
+        return new Batch(sampleIds, imageSize, pictures, longest, padded, lengths);
+    }
+}
