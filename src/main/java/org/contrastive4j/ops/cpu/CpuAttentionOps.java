@@ -1,7 +1,6 @@
 package org.contrastive4j.ops.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostStorage;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
@@ -9,6 +8,8 @@ import org.contrastive4j.tensor.Tensor;
 
 /** Softmax attention in f32, a task per sample. */
 final class CpuAttentionOps extends AttentionOps {
+    private static final int LSE = 3; // scratch array
+
     CpuAttentionOps() {
         super(DType.F32);
     }
@@ -17,15 +18,17 @@ final class CpuAttentionOps extends AttentionOps {
     protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
             Tensor lengths, Tensor out, Tensor logSumExp) {
         int[] keys = Indices.readOr(tokens, batch, "attention", "lengths", lengths, tokens + 1);
+        int queries = heads * tokens;
         Workers.run(batch, b -> {
-            float[] in = load(qkv, b, 0);
-            float[] result = Scratch.floats(1, tokens * width);
-            float[] lse = Scratch.floats(2, heads * tokens);
-            for (int h = 0; h < heads; h++) {
-                new AttentionHead(h, heads, tokens, keys[b], width, causal).forward(in, result, lse);
+            float[] lse = Scratch.floats(LSE, queries);
+            if (keys[b] == 0) {
+                clear(out, b, 0);
+                Arrays.fill(lse, 0, queries, Float.NEGATIVE_INFINITY);
+            } else {
+                new AttentionSample(heads, tokens, keys[b], width, causal)
+                        .forward(address(qkv, b), address(out, b), lse);
             }
-            store(result, out, b);
-            store(lse, logSumExp, b);
+            Rows.store(logSumExp, (long) b * queries, queries, lse);
         });
     }
 
@@ -33,33 +36,26 @@ final class CpuAttentionOps extends AttentionOps {
     protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
             Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
         int[] keys = Indices.readOr(tokens, batch, "attentionBackward", "lengths", lengths, tokens + 1);
+        int queries = heads * tokens;
         Workers.run(batch, b -> {
-            float[] in = load(qkv, b, 0);
-            float[] result = load(out, b, 1);
-            float[] lse = load(logSumExp, b, 2);
-            float[] dResult = load(dOut, b, 3);
-            float[] dIn = Scratch.floats(4, tokens * 3 * width);
-            Arrays.fill(dIn, keys[b] * 3 * width, tokens * 3 * width, 0);
-            for (int h = 0; h < heads; h++) {
-                new AttentionHead(h, heads, tokens, keys[b], width, causal).backward(in, result, lse, dResult, dIn);
+            clear(dQkv, b, keys[b]);
+            if (keys[b] > 0) {
+                float[] lse = Rows.load(logSumExp, (long) b * queries, queries, LSE);
+                new AttentionSample(heads, tokens, keys[b], width, causal)
+                        .backward(address(qkv, b), lse, address(dOut, b), address(dQkv, b));
             }
-            store(dIn, dQkv, b);
         });
     }
 
-    private static float[] load(Tensor tensor, int sample, int slot) {
-        int size = sampleSize(tensor);
-        float[] values = Scratch.floats(slot, size);
-        ((HostStorage) tensor.storage()).load(tensor.offset() + (long) sample * size, values, 0, size);
-        return values;
+    /** Zeros in the rows of a sample from {@code row} on. */
+    private static void clear(Tensor tensor, int sample, int row) {
+        int count = (tensor.dim(1) - row) * tensor.dim(2);
+        float[] zeros = Scratch.floats(0, count);
+        Arrays.fill(zeros, 0, count, 0);
+        Rows.store(tensor, ((long) sample * tensor.dim(1) + row) * tensor.dim(2), count, zeros);
     }
 
-    private static void store(float[] values, Tensor tensor, int sample) {
-        int size = sampleSize(tensor);
-        ((HostStorage) tensor.storage()).store(tensor.offset() + (long) sample * size, values, 0, size);
-    }
-
-    private static int sampleSize(Tensor tensor) {
-        return tensor.dim(1) * tensor.dim(2);
+    private static long address(Tensor tensor, int sample) {
+        return Blas.address(tensor) + (long) sample * tensor.dim(1) * tensor.dim(2) * Float.BYTES;
     }
 }
