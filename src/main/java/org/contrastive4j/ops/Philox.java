@@ -1,5 +1,7 @@
 package org.contrastive4j.ops;
 
+import java.util.Arrays;
+
 /**
  * Philox4x32-10: 128 random bits from a 128-bit counter and a 64-bit key, with no state.
  *
@@ -31,6 +33,41 @@ public final class Philox {
         out[1] = c1;
         out[2] = c2;
         out[3] = c3;
+    }
+
+    /**
+     * words[k][b] = word k, unsigned, of counter (first + b, c1, c2, c3) for b in [0, count): the same as {@link #block}, many at a time in
+     * loops that vectorise.
+     *
+     * @param words four arrays of at least count; written
+     */
+    public static void blocks(int first, int count, int c1, int c2, int c3, int k0, int k1, long[][] words) {
+        long[] w0 = words[0];
+        long[] w1 = words[1];
+        long[] w2 = words[2];
+        long[] w3 = words[3];
+        for (int b = 0; b < count; b++) {
+            w0[b] = (first + b) & 0xFFFFFFFFL;
+        }
+        Arrays.fill(w1, 0, count, c1 & 0xFFFFFFFFL);
+        Arrays.fill(w2, 0, count, c2 & 0xFFFFFFFFL);
+        Arrays.fill(w3, 0, count, c3 & 0xFFFFFFFFL);
+        for (int round = 0; round < 10; round++) {
+            round(w0, w1, w2, w3, count, k0 & 0xFFFFFFFFL, k1 & 0xFFFFFFFFL);
+            k0 += W0;
+            k1 += W1;
+        }
+    }
+
+    private static void round(long[] w0, long[] w1, long[] w2, long[] w3, int count, long k0, long k1) {
+        for (int b = 0; b < count; b++) {
+            long p0 = M0 * w0[b];
+            long p1 = M1 * w2[b];
+            w0[b] = (p1 >>> 32) ^ w1[b] ^ k0;
+            w1[b] = p1 & 0xFFFFFFFFL;
+            w2[b] = (p0 >>> 32) ^ w3[b] ^ k1;
+            w3[b] = p0 & 0xFFFFFFFFL;
+        }
     }
 
     /** A word as a number in [0, 1) with 24 random bits. */

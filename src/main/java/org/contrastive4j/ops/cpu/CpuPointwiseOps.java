@@ -14,6 +14,9 @@ final class CpuPointwiseOps extends PointwiseOps {
     private static final float INVERSE_SQRT2 = 0.70710678f;
     private static final float INVERSE_SQRT_2PI = 0.39894228f;
 
+    private static final int COUNTERS = 512; // of Philox at a time
+    private static final ThreadLocal<long[][]> WORDS = ThreadLocal.withInitial(() -> new long[4][COUNTERS]);
+
     CpuPointwiseOps() {
         super(DType.F32);
     }
@@ -151,15 +154,24 @@ final class CpuPointwiseOps extends PointwiseOps {
         });
     }
 
-    private static void mask(float[] block, int width, int sample, long threshold, float scale, RandomKey key) {
-        int[] words = new int[4];
+    private static void mask(float[] values, int width, int sample, long threshold, float scale, RandomKey key) {
+        long[][] words = WORDS.get();
         int k0 = (int) key.seed();
         int k1 = (int) (key.seed() >>> 32);
-        for (int e = 0; e < width; e += 4) {
-            Philox.block(e >>> 2, sample, key.layer(), key.step(), k0, k1, words);
-            for (int i = 0; i < Math.min(4, width - e); i++) {
-                block[e + i] = (words[i] & 0xFFFFFFFFL) >= threshold ? block[e + i] * scale : 0f;
+        for (int first = 0; 4 * first < width; first += COUNTERS) {
+            int count = Math.min(COUNTERS, (width + 3) / 4 - first);
+            Philox.blocks(first, count, sample, key.layer(), key.step(), k0, k1, words);
+            for (int k = 0; k < 4; k++) {
+                apply(values, 4 * first + k, Math.min(count, (width - 4 * first - k + 3) / 4), words[k], threshold, scale);
             }
+        }
+    }
+
+    /** values[at + 4 b] times scale where words[b] reaches the threshold, times 0 elsewhere. */
+    private static void apply(float[] values, int at, int count, long[] words, long threshold, float scale) {
+        for (int b = 0; b < count; b++) {
+            int dropped = (int) (words[b] - threshold >>> 63);
+            values[at + 4 * b] *= scale * (1 - dropped);
         }
     }
 }
