@@ -16,12 +16,9 @@ final class CpuSequenceOps extends SequenceOps {
         super(DType.F32);
     }
 
+    /** Into the middle of an array. */
     private static void load(Tensor tensor, long at, float[] target, int start, int count) {
         ((HostStorage) tensor.storage()).load(tensor.offset() + at, target, start, count);
-    }
-
-    private static void store(Tensor tensor, long at, float[] source, int start, int count) {
-        ((HostStorage) tensor.storage()).store(tensor.offset() + at, source, start, count);
     }
 
     private static int blocks(int count, int size) {
@@ -46,7 +43,7 @@ final class CpuSequenceOps extends SequenceOps {
             for (int i = 0; i < count; i++) {
                 load(table, (long) rows[from + i] * width, found, i * width, width);
             }
-            store(y, (long) from * width, found, 0, count * width);
+            Rows.store(y, (long) from * width, count * width, found);
         });
     }
 
@@ -68,18 +65,15 @@ final class CpuSequenceOps extends SequenceOps {
             grouped[groupEnd[rows[i]]++] = i; // turns the start of each group into its end
         }
         Workers.run(blocks(vocabulary, ROWS), block -> {
-            float[] sum = Scratch.floats(0, width);
-            float[] next = Scratch.floats(1, width);
             int last = Math.min(vocabulary, (block + 1) * ROWS);
             for (int row = block * ROWS; row < last; row++) {
                 int start = row == 0 ? 0 : groupEnd[row - 1];
                 if (start < groupEnd[row]) {
-                    load(dTable, (long) row * width, sum, 0, width);
+                    float[] sum = Rows.load(dTable, (long) row * width, width, 0);
                     for (int g = start; g < groupEnd[row]; g++) {
-                        load(dy, (long) grouped[g] * width, next, 0, width);
-                        add(next, 0, sum, 0, width);
+                        Rows.add(Rows.load(dy, (long) grouped[g] * width, width, 1), sum, width);
                     }
-                    store(dTable, (long) row * width, sum, 0, width);
+                    Rows.store(dTable, (long) row * width, width, sum);
                 }
             }
         });
@@ -89,12 +83,10 @@ final class CpuSequenceOps extends SequenceOps {
     protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
         int sample = x.dim(1) * x.dim(2);
         Workers.run(x.dim(0), b -> {
-            float[] tokens = Scratch.floats(0, sample);
-            float[] places = Scratch.floats(1, sample);
-            load(x, (long) b * sample, tokens, 0, sample);
-            load(positions, 0, places, 0, sample);
-            add(places, 0, tokens, 0, sample);
-            store(y, (long) b * sample, tokens, 0, sample);
+            float[] tokens = Rows.load(x, (long) b * sample, sample, 0);
+            float[] places = Rows.load(positions, 0, sample, 1);
+            Rows.add(places, tokens, sample);
+            Rows.store(y, (long) b * sample, sample, tokens);
         });
     }
 
@@ -110,15 +102,13 @@ final class CpuSequenceOps extends SequenceOps {
             int from = block * ELEMENTS;
             int part = Math.min(ELEMENTS, count - from);
             float[] sum = Scratch.floats(0, ELEMENTS);
-            float[] next = Scratch.floats(1, ELEMENTS);
             Arrays.fill(sum, 0, part, 0);
             for (int b = 0; b < samples.dim(0); b++) {
-                load(samples, (long) b * sample + from, next, 0, part);
-                add(next, 0, sum, 0, part);
+                Rows.add(Rows.load(samples, (long) b * sample + from, part, 1), sum, part);
             }
-            load(target, from, next, 0, part);
-            add(sum, 0, next, 0, part);
-            store(target, from, next, 0, part);
+            float[] total = Rows.load(target, from, part, 1);
+            Rows.add(sum, total, part);
+            Rows.store(target, from, part, total);
         });
     }
 
@@ -130,7 +120,7 @@ final class CpuSequenceOps extends SequenceOps {
             float[] tokens = Scratch.floats(0, width + sample);
             load(token, 0, tokens, 0, width);
             load(x, (long) b * sample, tokens, width, sample);
-            store(y, (long) b * (width + sample), tokens, 0, width + sample);
+            Rows.store(y, (long) b * (width + sample), width + sample, tokens);
         });
     }
 
@@ -140,9 +130,8 @@ final class CpuSequenceOps extends SequenceOps {
         int sample = (dy.dim(1) - 1) * width;
         if (dx != null) {
             Workers.run(dy.dim(0), b -> {
-                float[] tokens = Scratch.floats(0, sample);
-                load(dy, (long) b * (width + sample) + width, tokens, 0, sample);
-                store(dx, (long) b * sample, tokens, 0, sample);
+                float[] tokens = Rows.load(dy, (long) b * (width + sample) + width, sample, 0);
+                Rows.store(dx, (long) b * sample, sample, tokens);
             });
         }
         if (dToken != null) {
@@ -154,13 +143,12 @@ final class CpuSequenceOps extends SequenceOps {
     protected void patchifyUnchecked(Tensor x, int kernel, int stride, int padding, Tensor y) {
         Windows windows = new Windows(x, kernel, stride, padding);
         Workers.run(x.dim(0), b -> {
-            float[] picture = Scratch.floats(0, windows.pictureSize());
+            float[] picture = Rows.load(x, (long) b * windows.pictureSize(), windows.pictureSize(), 0);
             float[] patches = Scratch.floats(1, windows.size());
-            load(x, (long) b * windows.pictureSize(), picture, 0, windows.pictureSize());
             Arrays.fill(patches, 0, windows.size(), 0);
             windows.forEachRow((inPicture, inWindows, count) ->
                     System.arraycopy(picture, inPicture, patches, inWindows, count));
-            store(y, (long) b * windows.size(), patches, 0, windows.size());
+            Rows.store(y, (long) b * windows.size(), windows.size(), patches);
         });
     }
 
@@ -169,11 +157,10 @@ final class CpuSequenceOps extends SequenceOps {
         Windows windows = new Windows(dx, kernel, stride, padding);
         Workers.run(dx.dim(0), b -> {
             float[] picture = Scratch.floats(0, windows.pictureSize());
-            float[] patches = Scratch.floats(1, windows.size());
-            load(dy, (long) b * windows.size(), patches, 0, windows.size());
+            float[] patches = Rows.load(dy, (long) b * windows.size(), windows.size(), 1);
             Arrays.fill(picture, 0, windows.pictureSize(), 0);
             windows.forEachRow((inPicture, inWindows, count) -> add(patches, inWindows, picture, inPicture, count));
-            store(dx, (long) b * windows.pictureSize(), picture, 0, windows.pictureSize());
+            Rows.store(dx, (long) b * windows.pictureSize(), windows.pictureSize(), picture);
         });
     }
 
@@ -226,15 +213,13 @@ final class CpuSequenceOps extends SequenceOps {
         int[] counts = Indices.readOr(x.dim(1), x.dim(0), "meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
         Workers.run(counts.length, b -> {
-            float[] tokens = Scratch.floats(0, counts[b] * width);
             float[] mean = Scratch.floats(1, width);
-            load(x, (long) b * x.dim(1) * width, tokens, 0, counts[b] * width);
             Arrays.fill(mean, 0, width, 0);
             for (int t = 0; t < counts[b]; t++) {
-                add(tokens, t * width, mean, 0, width);
+                Rows.add(Rows.load(x, ((long) b * x.dim(1) + t) * width, width, 0), mean, width);
             }
             divide(mean, width, counts[b]);
-            store(y, (long) b * width, mean, 0, width);
+            Rows.store(y, (long) b * width, width, mean);
         });
     }
 
@@ -252,15 +237,14 @@ final class CpuSequenceOps extends SequenceOps {
         int width = dx.dim(2);
         int[] counts = Indices.readOr(tokens, dx.dim(0), "meanPoolBackward", "lengths", lengths, tokens + 1);
         Workers.run(counts.length, b -> {
-            float[] share = Scratch.floats(0, width);
+            float[] share = Rows.load(dy, (long) b * width, width, 0);
             float[] all = Scratch.floats(1, tokens * width);
-            load(dy, (long) b * width, share, 0, width);
             divide(share, width, counts[b]);
             for (int t = 0; t < counts[b]; t++) {
                 System.arraycopy(share, 0, all, t * width, width);
             }
             Arrays.fill(all, counts[b] * width, tokens * width, 0);
-            store(dx, (long) b * tokens * width, all, 0, tokens * width);
+            Rows.store(dx, (long) b * tokens * width, tokens * width, all);
         });
     }
 
@@ -268,10 +252,9 @@ final class CpuSequenceOps extends SequenceOps {
     protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
         int[] places = Indices.readOr(0, x.dim(0), "selectToken", "at", at, x.dim(1));
         int width = x.dim(2);
-        float[] token = Scratch.floats(0, width);
         for (int b = 0; b < places.length; b++) {
-            load(x, ((long) b * x.dim(1) + places[b]) * width, token, 0, width);
-            store(y, (long) b * width, token, 0, width);
+            float[] token = Rows.load(x, ((long) b * x.dim(1) + places[b]) * width, width, 0);
+            Rows.store(y, (long) b * width, width, token);
         }
     }
 
@@ -284,7 +267,7 @@ final class CpuSequenceOps extends SequenceOps {
             float[] all = Scratch.floats(0, tokens * width);
             Arrays.fill(all, 0, tokens * width, 0);
             load(dy, (long) b * width, all, places[b] * width, width);
-            store(dx, (long) b * tokens * width, all, 0, tokens * width);
+            Rows.store(dx, (long) b * tokens * width, tokens * width, all);
         });
     }
 }
