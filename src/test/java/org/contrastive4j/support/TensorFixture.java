@@ -66,17 +66,20 @@ public final class TensorFixture implements AutoCloseable {
         return whole.rows(GUARD, GUARD + values.length).reshape(dims);
     }
 
-    /** |actual - expected| at most tolerance (of the backend's precision) times 1 + |expected|, element by element. */
-    public void assertClose(String what, double[] expected, Tensor actual, double units) {
+    /** |given - expected| at most {@code units} of the backend's precision times 1 + |expected|, element by element. */
+    public void assertClose(String what, double[] expected, Tensor given, double units) {
+        assertClose(what, expected, given.toDoubles(), units);
+    }
+
+    public void assertClose(String what, double[] expected, double[] given, double units) {
         double epsilon = ops.dtype() == DType.F64 ? 0x1p-53 : 0x1p-24;
-        double[] given = actual.toDoubles();
         assertEquals(expected.length, given.length, what);
         for (int i = 0; i < given.length; i++) {
             boolean close = given[i] == expected[i]
                     || Math.abs(given[i] - expected[i]) <= units * epsilon * (1 + Math.abs(expected[i]));
             int place = i;
             assertTrue(close, () -> what + " on " + ops.name() + ", seed " + seed + ", element " + place + " of "
-                    + actual + ": " + given[place] + ", wanted " + expected[place]);
+                    + given.length + ": " + given[place] + ", wanted " + expected[place]);
         }
     }
 

@@ -1,0 +1,293 @@
+package org.contrastive4j.ops;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.function.Function;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The backend in f32 against the one in f64, every operation on the same random inputs. */
+class TwinsTest {
+    private static final long SEED = 20;
+
+    /** One operation; its results on the backend of the fixture, whose random numbers are the same for both. */
+    record Case(String name, double units, Function<TensorFixture, List<double[]>> run) {
+        @Override
+        public String toString() {
+            return name;
+        }
+    }
+
+    static Stream<Case> cases() {
+        return Stream.of(matrix(), pointwise(), norms(), attention(), sequences(), losses(), updates())
+                .flatMap(List::stream);
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void agree(Case operation) {
+        try (TensorFixture f32 = new TensorFixture("cpu", SEED);
+                TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
+            List<double[]> given = operation.run.apply(f32);
+            List<double[]> expected = operation.run.apply(f64);
+            for (int i = 0; i < expected.size(); i++) {
+                f32.assertClose(operation + ", result " + i, expected.get(i), given.get(i), operation.units);
+            }
+        }
+    }
+
+    private static Tensor random(TensorFixture fixture, int... dims) {
+        return fixture.tensor(fixture.normal(Arrays.stream(dims).reduce(1, (a, b) -> a * b)), dims);
+    }
+
+    private static List<double[]> values(Tensor... tensors) {
+        return Arrays.stream(tensors).map(Tensor::toDoubles).toList();
+    }
+
+    private static List<Case> matrix() {
+        List<Case> cases = new ArrayList<>();
+        for (int transposes = 0; transposes < 4; transposes++) {
+            boolean transA = (transposes & 1) != 0;
+            boolean transB = (transposes & 2) != 0;
+            for (double beta : new double[] {0, 1, -0.5}) {
+                cases.add(new Case("gemm " + transA + " " + transB + " " + beta, 200, f -> {
+                    Tensor a = transA ? random(f, 65, 33) : random(f, 33, 65);
+                    Tensor b = transB ? random(f, 31, 65) : random(f, 65, 31);
+                    Tensor c = beta == 0 ? f.poisoned(33, 31) : random(f, 33, 31);
+                    f.ops.matrix().gemm(transA, transB, 1.5, a, b, beta, c);
+                    return values(c);
+                }));
+                cases.add(new Case("batchedGemm " + transA + " " + transB + " " + beta, 200, f -> {
+                    Tensor a = transA ? random(f, 3, 17, 9) : random(f, 3, 9, 17);
+                    Tensor b = transB ? random(f, 3, 33, 17) : random(f, 3, 17, 33);
+                    Tensor c = beta == 0 ? f.poisoned(3, 9, 33) : random(f, 3, 9, 33);
+                    f.ops.matrix().batchedGemm(transA, transB, -0.75, a, b, beta, c);
+                    return values(c);
+                }));
+            }
+        }
+        for (boolean biased : new boolean[] {true, false}) {
+            cases.add(new Case("linear " + biased, 200, f -> {
+                Tensor y = f.poisoned(7, 19, 43);
+                f.ops.matrix().linear(random(f, 7, 19, 61), random(f, 61, 43), biased ? random(f, 43) : null, y);
+                return values(y);
+            }));
+        }
+        cases.add(new Case("biasGradient", 400, f -> {
+            Tensor dBias = random(f, 37);
+            f.ops.matrix().biasGradient(random(f, 5, 103, 37), dBias);
+            return values(dBias);
+        }));
+        return cases;
+    }
+
+    private static List<Case> pointwise() {
+        List<Case> cases = new ArrayList<>();
+        cases.add(new Case("fill", 1, f -> {
+            Tensor y = f.poisoned(9, 103);
+            f.ops.pointwise().fill(y, 0.1);
+            return values(y);
+        }));
+        cases.add(new Case("copy add axpy scale", 4, f -> {
+            PointwiseOps pointwise = f.ops.pointwise();
+            Tensor a = random(f, 3, 31);
+            Tensor b = random(f, 3, 31);
+            Tensor copy = f.poisoned(3, 31);
+            Tensor sum = f.poisoned(3, 31);
+            Tensor scaled = f.poisoned(3, 31);
+            pointwise.copy(a, copy);
+            pointwise.add(a, b, sum);
+            pointwise.scale(-0.3, a, scaled);
+            pointwise.axpy(2.5, a, b);
+            return values(copy, sum, scaled, b);
+        }));
+        for (Gelu kind : Gelu.values()) {
+            cases.add(new Case("gelu " + kind, 40, f -> {
+                double[] range = IntStream.rangeClosed(-1500, 1500).mapToDouble(i -> i / 128.0).toArray();
+                Tensor x = f.tensor(range, range.length);
+                Tensor y = f.poisoned(range.length);
+                Tensor dx = f.poisoned(range.length);
+                f.ops.pointwise().gelu(kind, x, y);
+                f.ops.pointwise().geluBackward(kind, x, random(f, range.length), dx);
+                return values(y, dx);
+            }));
+        }
+        for (double p : new double[] {0, 0.1, 0.5, 0.999}) {
+            cases.add(new Case("dropout " + p, 2, f -> {
+                Tensor y = f.poisoned(3, 33, 7);
+                f.ops.pointwise().dropout(random(f, 3, 33, 7), f.ints(new int[] {5, -1, 1 << 30}, 3), p,
+                        new RandomKey(0x123456789ABCDEF0L, 17, 3), y);
+                return values(y);
+            }));
+        }
+        return cases;
+    }
+
+    private static List<Case> norms() {
+        return List.of(
+                new Case("layerNorm", 100, f -> {
+                    Tensor x = random(f, 5, 9, 103);
+                    Tensor gamma = random(f, 103);
+                    Tensor y = f.poisoned(5, 9, 103);
+                    Tensor mean = f.poisoned(45);
+                    Tensor rstd = f.poisoned(45);
+                    f.ops.norm().layerNorm(x, gamma, random(f, 103), 1e-5, y, mean, rstd);
+                    Tensor dx = f.poisoned(5, 9, 103);
+                    Tensor dGamma = random(f, 103);
+                    Tensor dBeta = random(f, 103);
+                    f.ops.norm().layerNormBackward(x, gamma, mean, rstd, random(f, 5, 9, 103), dx, dGamma, dBeta);
+                    return values(y, mean, rstd, dx, dGamma, dBeta);
+                }),
+                new Case("l2Normalize", 40, f -> {
+                    double[] rows = f.normal(33 * 65);
+                    Arrays.fill(rows, 65, 130, 0);
+                    Tensor y = f.poisoned(33, 65);
+                    Tensor inverse = f.poisoned(33);
+                    Tensor dx = f.poisoned(33, 65);
+                    f.ops.norm().l2Normalize(f.tensor(rows, 33, 65), y, inverse);
+                    f.ops.norm().l2NormalizeBackward(y, inverse, random(f, 33, 65), dx);
+                    return values(y, inverse, dx);
+                }));
+    }
+
+    private static List<Case> attention() {
+        List<Case> cases = new ArrayList<>();
+        for (boolean causal : new boolean[] {false, true}) {
+            for (boolean ragged : new boolean[] {false, true}) {
+                cases.add(new Case("attention " + causal + " " + ragged, 100, f -> {
+                    Tensor qkv = random(f, 4, 33, 3 * 4 * 17);
+                    Tensor lengths = ragged ? f.ints(new int[] {33, 0, 1, 20}, 4) : null;
+                    Tensor out = f.poisoned(4, 33, 4 * 17);
+                    Tensor lse = f.poisoned(4, 4, 33);
+                    Tensor dQkv = f.poisoned(4, 33, 3 * 4 * 17);
+                    f.ops.attention().attention(qkv, 4, causal, lengths, out, lse);
+                    f.ops.attention().attentionBackward(
+                            qkv, 4, causal, lengths, out, lse, random(f, 4, 33, 4 * 17), dQkv);
+                    return values(out, lse, dQkv);
+                }));
+            }
+        }
+        return cases;
+    }
+
+    private static List<Case> sequences() {
+        return List.of(
+                new Case("embedding", 100, f -> {
+                    Tensor ids = f.ints(new Random(SEED).ints(7 * 31, 0, 50).toArray(), 7, 31);
+                    Tensor y = f.poisoned(7, 31, 33);
+                    Tensor dTable = random(f, 50, 33);
+                    f.ops.sequence().embedding(ids, random(f, 50, 33), y);
+                    f.ops.sequence().embeddingBackward(ids, random(f, 7, 31, 33), dTable);
+                    return values(y, dTable);
+                }),
+                new Case("positions", 40, f -> {
+                    Tensor y = f.poisoned(7, 31, 33);
+                    Tensor dPositions = random(f, 40, 33);
+                    f.ops.sequence().addPositions(random(f, 7, 31, 33), random(f, 40, 33), y);
+                    f.ops.sequence().addPositionsBackward(random(f, 7, 31, 33), dPositions);
+                    return values(y, dPositions);
+                }),
+                new Case("prependToken", 40, f -> {
+                    Tensor y = f.poisoned(7, 32, 33);
+                    Tensor dx = f.poisoned(7, 31, 33);
+                    Tensor dToken = random(f, 33);
+                    f.ops.sequence().prependToken(random(f, 7, 31, 33), random(f, 33), y);
+                    f.ops.sequence().prependTokenBackward(random(f, 7, 32, 33), dx, dToken);
+                    return values(y, dx, dToken);
+                }),
+                new Case("patchify", 40, f -> {
+                    Tensor y = f.poisoned(3, 81, 147);
+                    Tensor dx = f.poisoned(3, 33, 33, 3);
+                    f.ops.sequence().patchify(random(f, 3, 33, 33, 3), 7, 4, 3, y);
+                    f.ops.sequence().patchifyBackward(random(f, 3, 81, 147), 7, 4, 3, dx);
+                    return values(y, dx);
+                }),
+                new Case("pools", 40, f -> {
+                    SequenceOps sequence = f.ops.sequence();
+                    Tensor lengths = f.ints(new int[] {31, 0, 4}, 3);
+                    Tensor at = f.ints(new int[] {30, 0, 4}, 3);
+                    Tensor x = random(f, 3, 31, 33);
+                    Tensor dy = random(f, 3, 33);
+                    Tensor[] results = {f.poisoned(3, 33), f.poisoned(3, 31, 33), f.poisoned(3, 33),
+                        f.poisoned(3, 31, 33)};
+                    sequence.meanPool(x, lengths, results[0]);
+                    sequence.meanPoolBackward(dy, lengths, results[1]);
+                    sequence.selectToken(x, at, results[2]);
+                    sequence.selectTokenBackward(dy, at, results[3]);
+                    return values(results);
+                }));
+    }
+
+    private static List<Case> losses() {
+        List<Case> cases = new ArrayList<>();
+        for (boolean targeted : new boolean[] {false, true}) {
+            for (double columnWeight : new double[] {0, 0.5}) {
+                cases.add(new Case("infoNce " + targeted + " " + columnWeight, 200, f -> infoNce(
+                        f, 33, 65, 31, targeted, 1 - columnWeight, columnWeight)));
+            }
+        }
+        cases.add(new Case("infoNce of one pair", 200, f -> infoNce(f, 1, 1, 1, false, 0.5, 0.5)));
+        return cases;
+    }
+
+    private static List<double[]> infoNce(TensorFixture f, int n, int m, int d, boolean targeted, double rowWeight,
+            double columnWeight) {
+        Tensor targets = targeted ? f.ints(new Random(SEED).ints(n, 0, m / 2).toArray(), n) : null;
+        PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(unitRows(f, n, d), unitRows(f, m, d), targets,
+                f.tensor(new double[] {2.5}, 1), f.tensor(new double[] {-0.5}, 1), rowWeight, columnWeight);
+        PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(
+                f.poisoned(n, d), f.poisoned(m, d), random(f, 1), random(f, 1));
+        Tensor hardest = f.ints(new int[n], n);
+        PairwiseOps.Result result = f.ops.pairwise().infoNce(inputs, gradients, 4, hardest);
+        List<double[]> results = new ArrayList<>(
+                values(gradients.dx(), gradients.dy(), gradients.dLogScale(), gradients.dBias()));
+        results.add(Arrays.stream(hardest.toInts()).asDoubleStream().toArray());
+        results.add(new double[] {
+            result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive()});
+        return results;
+    }
+
+    private static Tensor unitRows(TensorFixture f, int rows, int width) {
+        double[] values = f.normal(rows * width);
+        for (int r = 0; r < rows; r++) {
+            double squares = 0;
+            for (int c = 0; c < width; c++) {
+                squares += values[r * width + c] * values[r * width + c];
+            }
+            for (int c = 0; c < width; c++) {
+                values[r * width + c] = (float) (values[r * width + c] / Math.sqrt(squares));
+            }
+        }
+        return f.tensor(values, rows, width);
+    }
+
+    private static List<Case> updates() {
+        return List.of(
+                new Case("adamW", 40, f -> {
+                    Tensor parameter = random(f, 3, 103);
+                    Tensor m = f.tensor(new double[309], 3, 103);
+                    Tensor v = f.tensor(new double[309], 3, 103);
+                    for (int step = 1; step <= 3; step++) {
+                        f.ops.update().adamW(new UpdateOps.AdamW(1e-2, 0.9, 0.98, 1e-8, 0.1, 0.5, step), parameter,
+                                random(f, 3, 103), m, v);
+                    }
+                    return values(parameter, m, v);
+                }),
+                new Case("reductions", 100, f -> {
+                    double[] numbers = f.normal(10_007);
+                    double squares = f.ops.update().sumOfSquares(f.tensor(numbers, 10_007));
+                    long none = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
+                    numbers[9_999] = Double.NaN;
+                    numbers[10_001] = Double.NEGATIVE_INFINITY;
+                    long first = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
+                    return List.of(new double[] {squares, none, first});
+                }));
+    }
+}
