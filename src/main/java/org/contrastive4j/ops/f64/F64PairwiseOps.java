@@ -43,7 +43,7 @@ final class F64PairwiseOps extends PairwiseOps {
     /** Copies of x and y, as many gradients when wanted, and the numbers kept per row and per column. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        return Double.BYTES * ((long) (n + m) * d * (withGradients ? 2 : 1) + 2L * n + 6L * m)
+        return Double.BYTES * ((long) (n + m) * d * (withGradients ? 2 : 1) + 4L * n + 6L * m)
                 + Integer.BYTES * (2L * n + 2L * m);
     }
 }
