@@ -50,14 +50,17 @@ public record Augmentation(
     /**
      * Writes the changed picture, normalised to (value - 0.5) / 0.5.
      *
-     * @param picture size x size x 3 in [0, 1]
+     * @param picture size x size x 3, unsigned bytes
      * @param target from index {@code at} on; written
      */
-    void picture(float[] picture, int size, DataRandom random, int sample, int epoch, float[] target, int at) {
+    void picture(byte[] picture, int size, DataRandom random, int sample, int epoch, float[] target, int at) {
         Draw draw = new Draw(random, sample, epoch);
-        float[] moved = picture;
+        float[] moved = new float[picture.length];
+        for (int i = 0; i < moved.length; i++) {
+            moved[i] = (picture[i] & 255) / 255f;
+        }
         if (shift > 0 || zoom > 0 || rotation > 0) {
-            moved = move(picture, size, draw);
+            moved = move(moved, size, draw);
         }
         recolour(moved, draw, target, at);
         if (cutout > 0) {

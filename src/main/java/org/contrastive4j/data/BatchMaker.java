@@ -1,12 +1,18 @@
 package org.contrastive4j.data;
 
+import java.util.concurrent.atomic.AtomicLong;
+
 /** Makes batches of given samples: decoded, augmented, tokenized. Any thread may ask; the answer depends only on the arguments. */
 public final class BatchMaker {
+    private static final long CACHED_BYTES = 256L << 20;
+
     private final PairDataset data;
     private final Tokenizer tokenizer;
     private final int imageSize;
     private final int maxTokens;
     private final DataRandom random;
+    private final byte[][] decoded;
+    private final AtomicLong room = new AtomicLong(CACHED_BYTES);
 
     public BatchMaker(PairDataset data, Tokenizer tokenizer, int imageSize, int maxTokens, long seed) {
         this.data = data;
@@ -14,6 +20,19 @@ public final class BatchMaker {
         this.imageSize = imageSize;
         this.maxTokens = maxTokens;
         this.random = new DataRandom(seed);
+        this.decoded = new byte[data.samples().size()][];
+    }
+
+    /** Decoded pictures stay while there is room: of a small data set, all. */
+    private byte[] picture(int id) {
+        byte[] picture = decoded[id];
+        if (picture == null) {
+            picture = data.picture(id, imageSize);
+            if (room.addAndGet(-picture.length) >= 0) {
+                decoded[id] = picture;
+            }
+        }
+        return picture;
     }
 
     /** @param epoch chooses the augmentation, with the seed and each sample id */
@@ -24,7 +43,7 @@ public final class BatchMaker {
         int longest = 1;
         for (int k = 0; k < sampleIds.length; k++) {
             int id = sampleIds[k];
-            augmentation.picture(data.picture(id, imageSize), imageSize, random, id, epoch, pictures, k * values);
+            augmentation.picture(picture(id), imageSize, random, id, epoch, pictures, k * values);
             tokens[k] = tokenizer.encode(augmentation.caption(data.sample(id).caption(), random, id, epoch), maxTokens);
             longest = Math.max(longest, tokens[k].length);
         }

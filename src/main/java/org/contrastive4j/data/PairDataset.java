@@ -143,11 +143,11 @@ public final class PairDataset {
     }
 
     /**
-     * The picture of a sample, size x size x 3 (RGB), in [0, 1], on white.
+     * The picture of a sample, size x size x 3 (RGB, unsigned bytes), its central square on white.
      *
      * @throws DataException when it cannot be read any more
      */
-    public float[] picture(int id, int size) {
+    public byte[] picture(int id, int size) {
         Sample sample = samples.get(id);
         try {
             return Pictures.square(pictures.read(sample.image()), size);

@@ -2,20 +2,25 @@ package org.contrastive4j.data;
 
 import java.awt.image.BufferedImage;
 
-/** From decoded pictures to square float arrays. */
+/** From decoded pictures to square arrays of bytes. */
 final class Pictures {
     private Pictures() {}
 
     /**
-     * The central square of a picture, on white, averaged to size x size x 3 values in [0, 1]: every source pixel counts by the
-     * area it shares with the target pixel.
+     * The central square of a picture, on white, averaged to size x size x 3 unsigned bytes: every source pixel counts by the area
+     * it shares with the target pixel.
      */
-    static float[] square(BufferedImage picture, int size) {
+    static byte[] square(BufferedImage picture, int size) {
         int side = Math.min(picture.getWidth(), picture.getHeight());
         int[] argb = picture.getRGB((picture.getWidth() - side) / 2, (picture.getHeight() - side) / 2, side, side, null,
                 0, side);
         float[] source = onWhite(argb);
-        return side == size ? source : resize(source, side, size);
+        float[] values = side == size ? source : resize(source, side, size);
+        byte[] bytes = new byte[values.length];
+        for (int i = 0; i < bytes.length; i++) {
+            bytes[i] = (byte) Math.round(255 * values[i]);
+        }
+        return bytes;
     }
 
     private static float[] onWhite(int[] argb) {

@@ -1,0 +1,7 @@
+/**
+ * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report.
+ *
+ * <p>{@link org.contrastive4j.train.Trainer} is the loop, {@link org.contrastive4j.train.RunFolder} the files, {@link
+ * org.contrastive4j.train.Checkpoint} what a resumed run continues from. May import data, nn, optim, gradcache, loss, autograd, ops, tensor, memory.
+ */
+package org.contrastive4j.train;
