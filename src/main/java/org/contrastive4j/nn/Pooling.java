@@ -7,5 +7,7 @@ public enum Pooling {
     /** The class token in front (pictures), the first token (text). */
     CLASS,
     /** The last valid token: end of text under a causal mask. */
-    LAST
+    LAST,
+    /** All patches side by side (pictures): what is where is not averaged away. */
+    FLATTEN
 }

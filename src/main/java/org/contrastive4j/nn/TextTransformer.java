@@ -29,6 +29,9 @@ public final class TextTransformer implements Module {
                 throw new IllegalArgumentException("text of " + vocabulary + " token ids, at most " + maxTokens
                         + " tokens, embedding " + embedding + ": wanted positive sizes");
             }
+            if (pooling == Pooling.FLATTEN) {
+                throw new IllegalArgumentException("captions differ in length: pooling is MEAN, CLASS or LAST");
+            }
         }
 
         /** The same with another vocabulary: the tokenizer decides its size. */
@@ -62,7 +65,7 @@ public final class TextTransformer implements Module {
                 new AddPositions(), tape.apply(new Embedding(ids), table), positions));
         Variable tokens = transformer.forward(tape, embedded, lengths, randomness);
         Variable pooled = switch (config.pooling()) {
-            case MEAN -> tape.apply(new MeanPool(lengths), tokens);
+            case MEAN, FLATTEN -> tape.apply(new MeanPool(lengths), tokens);
             case CLASS -> tape.apply(new SelectToken(null), tokens);
             case LAST -> tape.apply(new SelectToken(last(tape, lengths)), tokens);
         };

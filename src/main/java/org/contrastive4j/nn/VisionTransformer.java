@@ -3,6 +3,8 @@ package org.contrastive4j.nn;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.AddPositions;
+import org.contrastive4j.autograd.Flatten;
+import org.contrastive4j.autograd.Function;
 import org.contrastive4j.autograd.MeanPool;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Patchify;
@@ -27,7 +29,7 @@ public final class VisionTransformer implements Module {
      * @param kernel height and width of a patch
      * @param stride from patch to patch; kernel larger than stride makes patches overlap
      * @param padding of zeros around the picture
-     * @param pooling MEAN or CLASS
+     * @param pooling MEAN, CLASS or FLATTEN
      * @param embedding d, width of a representation
      */
     public record Config(int imageSize, int kernel, int stride, int padding, TransformerConfig transformer,
@@ -40,7 +42,7 @@ public final class VisionTransformer implements Module {
                         + ": wanted positive sizes and at least one patch");
             }
             if (pooling == Pooling.LAST) {
-                throw new IllegalArgumentException("a picture has no last token: pooling is MEAN or CLASS");
+                throw new IllegalArgumentException("a picture has no last token: pooling is MEAN, CLASS or FLATTEN");
             }
         }
 
@@ -66,7 +68,8 @@ public final class VisionTransformer implements Module {
         classToken = withClass ? init.normal(name + ".class_token", 0.02, width) : null;
         positions = init.normal(name + ".positions", 0.02, config.patches() + (withClass ? 1 : 0), width);
         transformer = new Transformer(init, name, firstRandomLayer, config.transformer(), false);
-        project = new Dense(init, name + ".project", width, config.embedding(), 1 / Math.sqrt(width));
+        int pooled = config.pooling() == Pooling.FLATTEN ? config.patches() * width : width;
+        project = new Dense(init, name + ".project", pooled, config.embedding(), 1 / Math.sqrt(pooled));
     }
 
     /**
@@ -82,8 +85,12 @@ public final class VisionTransformer implements Module {
             return tape.apply(new AddPositions(), sequence, positions);
         });
         Variable tokens = transformer.forward(tape, embedded, null, randomness);
-        Variable pooled = tape.apply(classToken == null ? new MeanPool(null) : new SelectToken(null), tokens);
-        return project.forward(tape, pooled);
+        Function pooling = switch (config.pooling()) {
+            case MEAN, LAST -> new MeanPool(null);
+            case CLASS -> new SelectToken(null);
+            case FLATTEN -> new Flatten();
+        };
+        return project.forward(tape, tape.apply(pooling, tokens));
     }
 
     @Override
