@@ -1,5 +1,6 @@
 package org.contrastive4j.data;
 
+import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 
 /** Makes batches of given samples: decoded, augmented, tokenized. Any thread may ask; the answer depends only on the arguments. */
@@ -40,19 +41,34 @@ public final class BatchMaker {
         int values = imageSize * imageSize * 3;
         float[] pictures = new float[sampleIds.length * values];
         int[][] tokens = new int[sampleIds.length][];
-        int longest = 1;
         for (int k = 0; k < sampleIds.length; k++) {
             int id = sampleIds[k];
             augmentation.picture(picture(id), imageSize, random, id, epoch, pictures, k * values);
             tokens[k] = tokenizer.encode(augmentation.caption(data.sample(id).caption(), random, id, epoch), maxTokens);
-            longest = Math.max(longest, tokens[k].length);
         }
-        int[] padded = new int[sampleIds.length * longest];
-        int[] lengths = new int[sampleIds.length];
+        return padded(sampleIds, imageSize, pictures, tokens);
+    }
+
+    /** Texts without pictures (side 0), as they are. */
+    public Batch texts(List<String> texts) {
+        int[][] tokens = new int[texts.size()][];
         for (int k = 0; k < tokens.length; k++) {
-            System.arraycopy(tokens[k], 0, padded, k * longest, tokens[k].length);
-            lengths[k] = tokens[k].length;
+            tokens[k] = tokenizer.encode(texts.get(k), maxTokens);
         }
-        return new Batch(sampleIds, imageSize, pictures, longest, padded, lengths);
+        return padded(new int[tokens.length], 0, new float[0], tokens);
+    }
+
+    private static Batch padded(int[] sampleIds, int imageSize, float[] pictures, int[][] tokens) {
+        int longest = 1;
+        int[] lengths = new int[tokens.length];
+        for (int k = 0; k < tokens.length; k++) {
+            lengths[k] = tokens[k].length;
+            longest = Math.max(longest, lengths[k]);
+        }
+        int[] ids = new int[tokens.length * longest];
+        for (int k = 0; k < tokens.length; k++) {
+            System.arraycopy(tokens[k], 0, ids, k * longest, lengths[k]);
+        }
+        return new Batch(sampleIds, imageSize, pictures, longest, ids, lengths);
     }
 }

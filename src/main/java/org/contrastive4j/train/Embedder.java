@@ -1,0 +1,64 @@
+package org.contrastive4j.train;
+
+import java.util.List;
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.Batch;
+import org.contrastive4j.data.BatchMaker;
+import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.Tensor;
+
+/** Unit representations of pictures and captions, for evaluation: no augmentation, no dropout, chunk by chunk. */
+public final class Embedder {
+    private static final int CHUNK = 256;
+
+    private final Ops ops;
+    private final DualEncoder model;
+    private final BatchMaker maker;
+
+    public Embedder(Ops ops, DualEncoder model, BatchMaker maker) {
+        this.ops = ops;
+        this.model = model;
+        this.maker = maker;
+    }
+
+    /** [samples, d] unit rows; the caller closes the tensor. */
+    public Tensor pictures(List<Integer> samples) {
+        return embed(Encoders.pictures(ops, model), samples);
+    }
+
+    /** [samples, d] unit rows; the caller closes the tensor. */
+    public Tensor captions(List<Integer> samples) {
+        return embed(Encoders.captions(ops, model), samples);
+    }
+
+    /** [texts, d] unit rows; the caller closes the tensor. */
+    public Tensor texts(List<String> texts) {
+        try (TrainBatch batch = new TrainBatch(ops, maker.texts(texts), 0, -1)) {
+            Tensor all = ops.allocate(texts.size(), model.config().text().embedding());
+            Encoders.captions(ops, model).encode(batch, 0, texts.size(), all);
+            return normalised(all);
+        }
+    }
+
+    private Tensor embed(ChunkEncoder<TrainBatch> encoder, List<Integer> samples) {
+        Tensor all = ops.allocate(samples.size(), encoder.width());
+        for (int from = 0; from < samples.size(); from += CHUNK) {
+            int to = Math.min(samples.size(), from + CHUNK);
+            int[] ids = samples.subList(from, to).stream().mapToInt(Integer::intValue).toArray();
+            Batch batch = maker.make(ids, Augmentation.none(), 0);
+            try (TrainBatch chunk = new TrainBatch(ops, batch, 0, -1)) {
+                encoder.encode(chunk, 0, to - from, all.rows(from, to));
+            }
+        }
+        return normalised(all);
+    }
+
+    private Tensor normalised(Tensor all) {
+        try (Tensor inverse = ops.allocate(all.dim(0))) {
+            ops.norm().l2Normalize(all, all, inverse);
+        }
+        return all;
+    }
+}

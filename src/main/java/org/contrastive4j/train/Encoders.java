@@ -1,0 +1,31 @@
+package org.contrastive4j.train;
+
+import java.util.List;
+import org.contrastive4j.autograd.Tape;
+import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.gradcache.TapeEncoder;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Ops;
+
+/** The two halves of a {@link DualEncoder} as gradient caching sees them. */
+public final class Encoders {
+    private Encoders() {}
+
+    /** Pictures first, captions second. */
+    public static List<ChunkEncoder<TrainBatch>> of(Ops ops, DualEncoder model) {
+        return List.of(pictures(ops, model), captions(ops, model));
+    }
+
+    static ChunkEncoder<TrainBatch> pictures(Ops ops, DualEncoder model) {
+        return new TapeEncoder<>(ops, "image", model.config().image().embedding(), TrainBatch::pairs,
+                model.image().parameters(), (tape, batch, from, to) -> model.image().forward(
+                        tape, tape.constant("pictures", batch.pictures(from, to)), batch.randomness(from, to)));
+    }
+
+    static ChunkEncoder<TrainBatch> captions(Ops ops, DualEncoder model) {
+        return new TapeEncoder<>(ops, "text", model.config().text().embedding(), TrainBatch::pairs,
+                model.text().parameters(), (Tape tape, TrainBatch batch, int from, int to) -> model.text().forward(tape,
+                        tape.hold(batch.tokens(from, to)), tape.hold(batch.lengths(from, to)),
+                        batch.randomness(from, to)));
+    }
+}

@@ -1,0 +1,61 @@
+package org.contrastive4j.train;
+
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.nn.Pooling;
+import org.contrastive4j.nn.TextTransformer;
+import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.VisionTransformer;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.optim.AdamW;
+
+/**
+ * Everything that decides a training run: the same configuration on the same data gives the same bits.
+ *
+ * @param data path of the pairs
+ * @param strict refuse bad pairs instead of leaving them out
+ * @param heldOutGroup group to test on and not to train on; empty for none
+ * @param unseenShare share of the concepts kept out of training
+ * @param seed of everything random
+ * @param steps optimiser steps
+ * @param batch pairs in a batch
+ * @param chunk samples encoded at a time; 0 lets the memory budget choose
+ * @param memoryBudget most live bytes; activations of chunks are kept while they fit
+ * @param learningRate peak
+ * @param warmup steps
+ * @param clip largest global norm of the gradients, 0 for no clipping
+ * @param vocabulary largest number of token ids
+ */
+public record TrainConfig(
+        String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
+        int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
+        Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model) {
+    public TrainConfig {
+        if (steps < 1) {
+            throw new IllegalArgumentException("steps is " + steps + ", wanted 1 or more");
+        }
+        if (chunk < 0) {
+            throw new IllegalArgumentException("chunk is " + chunk + ", wanted 1 or more, or 0 to let the budget choose");
+        }
+        if (chunk > batch) {
+            throw new IllegalArgumentException("chunk is " + chunk + ", larger than the batch of " + batch
+                    + "; choose one of at most " + batch);
+        }
+        if (memoryBudget < 1 || !(learningRate > 0) || warmup < 0 || clip < 0) {
+            throw new IllegalArgumentException("memory budget " + memoryBudget + ", learning rate " + learningRate
+                    + ", warm-up " + warmup + ", clip " + clip + ": wanted a positive budget and rate, the others 0 or more");
+        }
+    }
+
+    /** The default run: the emoji of test-data on a laptop, in about two minutes. */
+    public static TrainConfig emoji() {
+        TransformerConfig image = new TransformerConfig(96, 2, 3, 288, PointwiseOps.Gelu.QUICK, 0.1);
+        TransformerConfig text = new TransformerConfig(96, 1, 3, 192, PointwiseOps.Gelu.QUICK, 0.1);
+        int embedding = 128;
+        return new TrainConfig("test-data/emoji", false, "noto", 0.1, 1, 400, 1024, 128, 2L << 30, 3e-3, 20, 1, 3000,
+                new Augmentation(0.1, 0.15, 10, 0.2, 0, 0.2), new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                new DualEncoder.Config(
+                        new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, embedding),
+                        new TextTransformer.Config(3000, 16, text, false, Pooling.MEAN, embedding)));
+    }
+}

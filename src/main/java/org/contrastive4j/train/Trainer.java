@@ -1,0 +1,262 @@
+package org.contrastive4j.train;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.function.Supplier;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.BatchLoader;
+import org.contrastive4j.data.BatchMaker;
+import org.contrastive4j.data.BatchPlan;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.data.Splits;
+import org.contrastive4j.data.Tokenizer;
+import org.contrastive4j.gradcache.ChunkPlan;
+import org.contrastive4j.gradcache.GradCache;
+import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.loss.NonFiniteException;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.optim.WarmupCosine;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Trains a {@link DualEncoder} on pairs with InfoNCE over whole batches, encoded in chunks.
+ *
+ * <p>A step is a function of the configuration, the data and the weights before it: nothing else is random, so a run that was stopped and resumed
+ * ends in the same bits as one that was not.
+ */
+public final class Trainer implements AutoCloseable {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final int LOADER_THREADS = 1;
+    private static final int BATCHES_AHEAD = 2;
+
+    /** What one step measured. */
+    public record Step(int step, double loss, double rowAccuracy, double columnAccuracy, double meanPositive,
+            double gradientNorm, double logitScale, double learningRate) {
+        public Map<String, Object> asMap() {
+            return JSON.convertValue(this, new TypeReference<LinkedHashMap<String, Object>>() {});
+        }
+    }
+
+    /** Training cannot go on; the message names the step and the samples, checkpoints are untouched. */
+    public static final class TrainingStoppedException extends RuntimeException {
+        TrainingStoppedException(String message, Throwable cause) {
+            super(message, cause);
+        }
+    }
+
+    private final Ops ops;
+    private final TrainConfig config;
+    private final PairDataset data;
+    private final Splits splits;
+    private final Tokenizer tokenizer;
+    private final DualEncoder model;
+    private final AdamW optimizer;
+    private final WarmupCosine schedule;
+    private final BatchMaker maker;
+    private final BatchPlan plan;
+    private final GradCache<TrainBatch, PairwiseOps.Result> cache;
+    private BatchLoader loader;
+    private int step;
+
+    private Trainer(Ops ops, TrainConfig config, PairDataset data, Tokenizer tokenizer) {
+        this.ops = ops;
+        this.config = config;
+        this.data = data;
+        this.splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
+        this.tokenizer = tokenizer != null ? tokenizer : Tokenizer.train(
+                splits.train().stream().map(id -> data.sample(id).caption()).toList(), config.vocabulary(), 2);
+        this.plan = new BatchPlan(data, splits.train(), config.batch(), config.seed());
+        DualEncoder.Config sizes = config.model();
+        this.model = new DualEncoder(ops,
+                new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())), config.seed());
+        this.optimizer = new AdamW(ops, model.parameters(), config.optimizer());
+        this.schedule = new WarmupCosine(
+                config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
+        this.maker = new BatchMaker(
+                data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
+        InfoNceOverEncoders<TrainBatch> loss = InfoNceOverEncoders.pairs(model.loss());
+        this.cache = config.chunk() == 0
+                ? GradCache.ofBudget(ops, Encoders.of(ops, model), loss, config.memoryBudget())
+                : GradCache.ofChunks(ops, Encoders.of(ops, model), loss, List.of(config.chunk(), config.chunk()),
+                        config.memoryBudget());
+    }
+
+    /** A new run. */
+    public static Trainer start(Ops ops, TrainConfig config, PairDataset data) {
+        return new Trainer(ops, config, data, null);
+    }
+
+    /**
+     * Continues from a checkpoint, with the configuration and the tokenizer in it.
+     *
+     * @throws CheckpointException when it is damaged or of another model
+     */
+    public static Trainer resume(Ops ops, PairDataset data, Path checkpoint) {
+        JsonNode state = Checkpoint.state(checkpoint);
+        Trainer trainer = new Trainer(ops, configOf(state, checkpoint), data, tokenizerOf(state, checkpoint));
+        try {
+            Checkpoint.restore(checkpoint, trainer.weights(), trainer.optimizer.state());
+        } catch (RuntimeException failure) {
+            trainer.close();
+            throw failure;
+        }
+        trainer.step = state.get("step").asInt();
+        trainer.optimizer.restoreSteps(trainer.step);
+        return trainer;
+    }
+
+    static TrainConfig configOf(JsonNode state, Path checkpoint) {
+        try {
+            return JSON.treeToValue(state.get("config"), TrainConfig.class);
+        } catch (JsonProcessingException | RuntimeException e) {
+            throw new CheckpointException(checkpoint + " has no usable configuration: " + e.getMessage(), e);
+        }
+    }
+
+    static Tokenizer tokenizerOf(JsonNode state, Path checkpoint) {
+        try {
+            return new Tokenizer(JSON.treeToValue(state.get("tokenizer"), Tokenizer.Vocabulary.class));
+        } catch (JsonProcessingException | RuntimeException e) {
+            throw new CheckpointException(checkpoint + " has no usable tokenizer: " + e.getMessage(), e);
+        }
+    }
+
+    /** Bytes of each stage of the coming steps. */
+    public ChunkPlan plan() {
+        try (TrainBatch batch = nextBatchOf(step)) {
+            return cache.plan(batch);
+        }
+    }
+
+    private TrainBatch nextBatchOf(int of) {
+        int epoch = of / plan.batchesPerEpoch();
+        return new TrainBatch(ops, maker.make(plan.batch(epoch, of % plan.batchesPerEpoch()), config.augmentation(), epoch),
+                config.seed(), of);
+    }
+
+    /** Whether steps are left. */
+    public boolean hasNext() {
+        return step < config.steps();
+    }
+
+    /**
+     * One optimiser step.
+     *
+     * @throws TrainingStoppedException when a representation, the loss or a gradient is not finite; the weights are those before the step
+     */
+    public Step next() {
+        if (loader == null) {
+            loader = new BatchLoader(
+                    plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD);
+        }
+        try (TrainBatch batch = new TrainBatch(ops, loader.next(), config.seed(), step)) {
+            model.parameters().forEach(Parameter::zeroGradient);
+            PairwiseOps.Result result = finite(batch, () -> cache.step(batch, 1));
+            double norm = finite(batch, () -> GlobalNorm.of(ops, model.parameters()));
+            double rate = schedule.at(step);
+            optimizer.step(rate, GlobalNorm.clip(norm, config.clip()));
+            model.loss().clamp();
+            step++;
+            return new Step(step, result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive(),
+                    norm, Math.exp(model.loss().logScale().value().toDoubles()[0]), rate);
+        }
+    }
+
+    private <T> T finite(TrainBatch batch, Supplier<T> work) {
+        try {
+            return work.get();
+        } catch (NonFiniteException e) {
+            String which = e.row() < 0 ? "" : ", sample " + batch.sampleIds()[e.row()] + " ("
+                    + data.sample(batch.sampleIds()[e.row()]).image() + ")";
+            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage()
+                    + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
+        } catch (GlobalNorm.NonFiniteGradientException e) {
+            throw new TrainingStoppedException("stopped at step " + (step + 1) + ": " + e.getMessage()
+                    + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
+        }
+    }
+
+    /** Saves everything that {@link #resume} needs. */
+    public Path save(Checkpoint checkpoints) {
+        ObjectNode state = JSON.createObjectNode();
+        state.put("step", step);
+        state.set("config", JSON.valueToTree(config));
+        state.set("tokenizer", JSON.valueToTree(tokenizer.vocabulary()));
+        return checkpoints.save(step, weights(), optimizer.state(), state);
+    }
+
+    private Map<String, Tensor> weights() {
+        return weights(model);
+    }
+
+    static Map<String, Tensor> weights(DualEncoder model) {
+        Map<String, Tensor> weights = new LinkedHashMap<>();
+        model.parameters().forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+        return weights;
+    }
+
+    /** Recall of every test split, pictures to captions and captions to pictures. */
+    public Map<String, Recall> evaluate() {
+        Map<String, Recall> all = new LinkedHashMap<>();
+        splits.tests().forEach((name, samples) -> all.put(name, recall(samples)));
+        return all;
+    }
+
+    /** Both directions. */
+    public record Recall(Retrieval imageToText, Retrieval textToImage) {}
+
+    private Recall recall(List<Integer> samples) {
+        return recall(ops, new Embedder(ops, model, maker), samples);
+    }
+
+    static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
+        try (Tensor pictures = embedder.pictures(samples); Tensor captions = embedder.captions(samples)) {
+            return new Recall(Retrieval.of(ops, pictures, captions), Retrieval.of(ops, captions, pictures));
+        }
+    }
+
+    public int step() {
+        return step;
+    }
+
+    public TrainConfig config() {
+        return config;
+    }
+
+    public DualEncoder model() {
+        return model;
+    }
+
+    public Splits splits() {
+        return splits;
+    }
+
+    public PairDataset data() {
+        return data;
+    }
+
+    public Embedder embedder() {
+        return new Embedder(ops, model, maker);
+    }
+
+    @Override
+    public void close() {
+        if (loader != null) {
+            loader.close();
+        }
+        optimizer.close();
+        model.close();
+    }
+}
