@@ -19,6 +19,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.gradcache.ChunkPlan;
+import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.loss.NonFiniteException;
@@ -117,6 +118,11 @@ public final class Trainer implements AutoCloseable {
         return trainer;
     }
 
+    /** The configuration in a checkpoint. */
+    public static TrainConfig config(Path checkpoint) {
+        return configOf(Checkpoint.state(checkpoint), checkpoint);
+    }
+
     static TrainConfig configOf(JsonNode state, Path checkpoint) {
         try {
             return JSON.treeToValue(state.get("config"), TrainConfig.class);
@@ -144,6 +150,14 @@ public final class Trainer implements AutoCloseable {
         int epoch = of / plan.batchesPerEpoch();
         return new TrainBatch(ops, maker.make(plan.batch(epoch, of % plan.batchesPerEpoch()), config.augmentation(), epoch),
                 config.seed(), of);
+    }
+
+    /** Compares chunked with undivided gradients on the coming batch, see {@link EquivalenceCheck}. */
+    public EquivalenceCheck.Report verify(List<Integer> chunks) {
+        try (TrainBatch batch = nextBatchOf(step)) {
+            return new EquivalenceCheck<>(ops, Encoders.of(ops, model), InfoNceOverEncoders.<TrainBatch>pairs(model.loss()),
+                    model.parameters()).run(batch, chunks);
+        }
     }
 
     /** Whether steps are left. */
@@ -221,7 +235,8 @@ public final class Trainer implements AutoCloseable {
         return recall(ops, new Embedder(ops, model, maker), samples);
     }
 
-    static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
+    /** Recall of one set of samples, both ways. */
+    public static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
         try (Tensor pictures = embedder.pictures(samples); Tensor captions = embedder.captions(samples)) {
             return new Recall(Retrieval.of(ops, pictures, captions), Retrieval.of(ops, captions, pictures));
         }

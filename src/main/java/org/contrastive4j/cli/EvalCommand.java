@@ -1,0 +1,73 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.contrastive4j.Backend;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.data.Sample;
+import org.contrastive4j.data.Splits;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.Classification;
+import org.contrastive4j.train.Embedder;
+import org.contrastive4j.train.RunSummary;
+import org.contrastive4j.train.TrainedModel;
+import org.contrastive4j.train.Trainer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Option;
+
+/** Measures a trained model. */
+@Command(name = "eval", mixinStandardHelpOptions = true, showDefaultValues = true,
+        description = "Retrieval both ways, zero-shot classification from prompts, and a linear probe.")
+final class EvalCommand implements Callable<Integer> {
+    @Option(names = "--run", description = "run folder of a finished or running training")
+    private Path run = Path.of("runs/emoji");
+
+    @Option(names = "--data", description = "measure on these pairs instead of the test splits of the run")
+    private Path data;
+
+    @Option(names = "--classes", split = ";", description = "classes for zero-shot classification and the linear probe, "
+            + "separated by semicolons; a picture belongs to the first class whose word its caption has")
+    private List<String> classes = List.of("face", "flag", "animal", "clock", "heart", "hand", "person", "vehicle", "fruit", "arrow");
+
+    @Option(names = "--prompt", description = "text for a class, {} stands for its name")
+    private String prompt = "{}";
+
+    @Option(names = "--device", description = "backend: cpu")
+    private String device = "cpu";
+
+    @Override
+    public Integer call() {
+        try (Ops ops = Backend.open(device); TrainedModel model = TrainedModel.load(ops, run)) {
+            PairDataset pairs = model.data(data);
+            Embedder embedder = model.embedder(pairs);
+            Map<String, List<Integer>> splits = new LinkedHashMap<>();
+            Splits own = data == null ? model.splits(pairs) : null;
+            if (own == null) {
+                splits.put("all", pairs.samples().stream().map(Sample::id).toList());
+            } else {
+                splits.putAll(own.tests());
+            }
+            Map<String, Trainer.Recall> recalls = new LinkedHashMap<>();
+            splits.forEach((name, samples) -> recalls.put(name, Trainer.recall(ops, embedder, samples)));
+            System.out.print(RunSummary.table(recalls));
+            List<Integer> test = splits.values().iterator().next();
+            List<Integer> train = own == null ? test : own.train();
+            classify(ops, pairs, embedder, train, test);
+            return 0;
+        }
+    }
+
+    private void classify(Ops ops, PairDataset pairs, Embedder embedder, List<Integer> train, List<Integer> test) {
+        Classification classification = new Classification(ops, pairs, embedder, classes, prompt);
+        Classification.Result zeroShot = classification.zeroShot(test);
+        System.out.printf(Locale.ROOT, "zero-shot over %d classes: %.1f%% of %d pictures (largest class %.1f%%)%n",
+                classes.size(), 100 * zeroShot.accuracy(), zeroShot.pictures(), 100 * zeroShot.largestClass());
+        Classification.Result probe = classification.linearProbe(train, test);
+        System.out.printf(Locale.ROOT, "linear probe on the picture encoder: %.1f%% of %d pictures%n",
+                100 * probe.accuracy(), probe.pictures());
+    }
+}

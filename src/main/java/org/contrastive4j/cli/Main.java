@@ -1,0 +1,56 @@
+package org.contrastive4j.cli;
+
+import org.contrastive4j.autograd.AutogradException;
+import org.contrastive4j.data.DataException;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.train.CheckpointException;
+import org.contrastive4j.train.RunFolder;
+import org.contrastive4j.train.Trainer;
+import picocli.CommandLine;
+import picocli.CommandLine.Command;
+
+/** Entry point of the command line. */
+@Command(
+        name = "contrastive4j",
+        mixinStandardHelpOptions = true,
+        description = "Contrastive training of image and text encoders, with the exact gradient of the whole batch.",
+        subcommands = {
+            TrainCommand.class, EvalCommand.class, SearchCommand.class, VerifyGradCacheCommand.class, DevicesCommand.class
+        })
+public final class Main {
+    /** Exit code of an error that the user can mend. */
+    static final int REFUSED = 2;
+
+    private Main() {}
+
+    public static void main(String[] arguments) {
+        System.exit(run(arguments));
+    }
+
+    /** Runs a command; returns the exit code. */
+    static int run(String... arguments) {
+        System.setProperty("java.awt.headless", "true");
+        CommandLine commandLine = new CommandLine(new Main());
+        commandLine.setExecutionExceptionHandler((failure, command, parsed) -> {
+            if (isExplained(failure)) {
+                command.getErr().println(command.getColorScheme().errorText("error: " + failure.getMessage()));
+                return REFUSED;
+            }
+            throw failure;
+        });
+        return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
+    }
+
+    private static int help(CommandLine commandLine) {
+        commandLine.usage(System.out);
+        return REFUSED;
+    }
+
+    /** Whether the message says all that the user needs; anything else is a defect and shows its stack. */
+    private static boolean isExplained(Throwable failure) {
+        return failure instanceof DataException || failure instanceof CheckpointException
+                || failure instanceof RunFolder.RunFolderException || failure instanceof Trainer.TrainingStoppedException
+                || failure instanceof OutOfBudgetException || failure instanceof IllegalArgumentException
+                || failure instanceof AutogradException && failure.getCause() instanceof OutOfBudgetException;
+    }
+}

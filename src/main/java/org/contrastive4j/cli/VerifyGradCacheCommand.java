@@ -1,0 +1,95 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import org.contrastive4j.Backend;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.TrainConfig;
+import org.contrastive4j.train.Trainer;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Answers "does gradient caching really give the same gradient as the big batch?" on this machine. */
+@Command(name = "verify-gradcache", mixinStandardHelpOptions = true, showDefaultValues = true,
+        description = "Trains twice, whole batches against chunks, with dropout on, and prints what differs.")
+final class VerifyGradCacheCommand implements Callable<Integer> {
+    private static final double TOLERANCE = 1e-5;
+
+    @Mixin
+    private TrainOptions options;
+
+    @Option(names = "--compare-batch", description = "pairs in a batch")
+    private int batch = 64;
+
+    @Option(names = "--compare-chunk", description = "samples encoded at a time in the chunked run")
+    private int chunk = 16;
+
+    @Option(names = "--compare-steps", description = "steps of each run")
+    private int steps = 20;
+
+    /** Losses of all steps and the weights at the end. */
+    private record Run(List<Double> losses, List<double[]> weights) {}
+
+    @Override
+    public Integer call() {
+        options.batch = batch;
+        options.chunk = chunk;
+        options.steps = steps;
+        options.warmup = Math.min(options.warmup, steps);
+        TrainConfig chunked = options.config();
+        options.chunk = batch;
+        TrainConfig direct = options.config();
+        PairDataset data = PairDataset.open(Path.of(direct.data()), direct.strict());
+        try (Ops ops = Backend.open(options.device)) {
+            EquivalenceCheck.Report report;
+            try (Trainer trainer = Trainer.start(ops, chunked, data)) {
+                report = trainer.verify(List.of(chunk, chunk));
+            }
+            System.out.printf(Locale.ROOT, "batch %d, chunks of %d, dropout %.2f, %d steps each on %s%n", batch, chunk,
+                    options.dropout, steps, ops.name());
+            System.out.print(report);
+            Run whole = run(ops, direct, data);
+            Run parts = run(ops, chunked, data);
+            double losses = 0;
+            for (int k = 0; k < steps; k++) {
+                losses = Math.max(losses, Math.abs(whole.losses().get(k) - parts.losses().get(k)) / whole.losses().get(k));
+            }
+            double weights = difference(whole.weights(), parts.weights());
+            System.out.printf(Locale.ROOT, "largest relative difference of losses over %d steps: %.2e%n", steps, losses);
+            System.out.printf(Locale.ROOT, "relative difference of the final weights: %.2e%n", weights);
+            boolean agrees = report.agrees(TOLERANCE);
+            System.out.println(agrees
+                    ? "gradient caching gives the gradient of the whole batch, to rounding"
+                    : "gradients DIFFER by more than rounding (" + TOLERANCE + "): see the layer named above");
+            return agrees ? 0 : 1;
+        }
+    }
+
+    private static Run run(Ops ops, TrainConfig config, PairDataset data) {
+        try (Trainer trainer = Trainer.start(ops, config, data)) {
+            List<Double> losses = new ArrayList<>();
+            while (trainer.hasNext()) {
+                losses.add(trainer.next().loss());
+            }
+            return new Run(losses, trainer.model().parameters().stream().map(p -> p.value().toDoubles()).toList());
+        }
+    }
+
+    private static double difference(List<double[]> a, List<double[]> b) {
+        double squares = 0;
+        double norm = 0;
+        for (int k = 0; k < a.size(); k++) {
+            for (int i = 0; i < a.get(k).length; i++) {
+                squares += Math.pow(a.get(k)[i] - b.get(k)[i], 2);
+                norm += Math.pow(a.get(k)[i], 2);
+            }
+        }
+        return Math.sqrt(squares / norm);
+    }
+}

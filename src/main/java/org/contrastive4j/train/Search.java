@@ -1,0 +1,53 @@
+package org.contrastive4j.train;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.Tensor;
+
+/** Finds the pictures of some samples that fit a text best. */
+public final class Search implements AutoCloseable {
+    /** A picture and its cosine with the text. */
+    public record Match(int sample, double score) {}
+
+    private final Ops ops;
+    private final PairDataset data;
+    private final Embedder embedder;
+    private final List<Integer> samples;
+    private final Tensor pictures;
+
+    /** @param samples to search among; embedded once */
+    public Search(Ops ops, PairDataset data, Embedder embedder, List<Integer> samples) {
+        this.ops = ops;
+        this.data = data;
+        this.embedder = embedder;
+        this.samples = List.copyOf(samples);
+        this.pictures = embedder.pictures(samples);
+    }
+
+    /** The k best matches, best first. */
+    public List<Match> find(String text, int k) {
+        try (Tensor query = embedder.texts(List.of(text)); Tensor scores = ops.allocate(1, samples.size())) {
+            ops.matrix().gemm(false, true, 1, query, pictures, 0, scores);
+            double[] values = scores.toDoubles();
+            List<Match> matches = new ArrayList<>();
+            for (int at : Retrieval.top(values, k)) {
+                matches.add(new Match(samples.get(at), values[at]));
+            }
+            return matches;
+        }
+    }
+
+    /** The matches as a row of a contact sheet; those of {@code concept} are framed. */
+    public ContactSheet.Row row(String text, String concept, int k, int size) {
+        return new ContactSheet.Row(text, find(text, k).stream().map(match -> new ContactSheet.Cell(
+                data.picture(match.sample(), size), size, data.sample(match.sample()).caption(), match.score(),
+                data.sample(match.sample()).concept().equals(concept))).toList());
+    }
+
+    @Override
+    public void close() {
+        pictures.close();
+    }
+}
