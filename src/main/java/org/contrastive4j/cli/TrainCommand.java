@@ -135,13 +135,14 @@ final class TrainCommand implements Callable<Integer> {
 
     private void finish(Trainer trainer, RunFolder folder, Ops ops, double seconds) {
         long peak = ops.memory().peakBytes();
+        Map<String, Trainer.Recall> recalls = trainer.evaluate();
         List<Integer> test = trainer.splits().tests().values().stream().findFirst().orElse(trainer.splits().train());
         List<Integer> pool = test.subList(0, Math.min(test.size(), EXAMPLE_POOL));
         try (Search search = new Search(ops, trainer.data(), trainer.embedder(), pool)) {
-            RunSummary.write(trainer, folder, search, pool, seconds, peak);
+            RunSummary.write(trainer, folder, recalls, search, pool, seconds, peak);
         }
         System.out.println();
-        System.out.print(RunSummary.table(trainer.evaluate()));
+        System.out.print(RunSummary.table(recalls));
         System.out.printf(Locale.ROOT, "%,d pairs in %.0f s, at most %.0f MiB of tensors%n",
                 (long) trainer.step() * trainer.config().batch(), seconds, peak / 1048576.0);
         System.out.println("report: " + out.resolve("report.html") + ", numbers: " + out.resolve("summary.json"));

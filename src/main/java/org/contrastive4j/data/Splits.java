@@ -1,11 +1,12 @@
 package org.contrastive4j.data;
 
-import java.nio.charset.StandardCharsets;
 import java.util.ArrayList;
+import java.util.Comparator;
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.zip.CRC32;
+import java.util.Set;
 
 /**
  * Sample ids to train on, and held-out test splits by name.
@@ -20,15 +21,19 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
      * @throws DataException when there is no such group, or nothing is left to train on
      */
     public static Splits of(PairDataset data, String heldOutGroup, double unseenShare, long seed) {
+        if (!(unseenShare >= 0 && unseenShare < 1)) {
+            throw new IllegalArgumentException("share of unseen concepts is " + unseenShare + ", wanted 0 <= share < 1");
+        }
         if (!heldOutGroup.isEmpty() && !data.groups().contains(heldOutGroup)) {
             throw new DataException("no group " + heldOutGroup + " in " + data.path() + "; there are " + data.groups());
         }
+        Set<String> unseen = unseen(data, unseenShare, seed);
         List<Integer> train = new ArrayList<>();
         List<Integer> newDesign = new ArrayList<>();
         List<Integer> newConcept = new ArrayList<>();
         for (Sample sample : data.samples()) {
             boolean heldOut = !heldOutGroup.isEmpty() && sample.group().equals(heldOutGroup);
-            if (isUnseen(sample.concept(), unseenShare, seed)) {
+            if (unseen.contains(sample.concept())) {
                 if (heldOut || heldOutGroup.isEmpty()) {
                     newConcept.add(sample.id());
                 }
@@ -53,9 +58,23 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
         return new Splits(List.copyOf(train), tests);
     }
 
-    private static boolean isUnseen(String concept, double share, long seed) {
-        CRC32 crc = new CRC32();
-        crc.update((seed + "/" + concept).getBytes(StandardCharsets.UTF_8));
-        return crc.getValue() < share * 0x1p32;
+    /** The concepts whose hashes with the seed are smallest: a choice that does not depend on the order of the samples. */
+    private static Set<String> unseen(PairDataset data, double share, long seed) {
+        List<String> concepts = data.samples().stream().map(Sample::concept).distinct()
+                .sorted(Comparator.comparingLong((String concept) -> hash(concept, seed)).thenComparing(concept -> concept))
+                .toList();
+        return new HashSet<>(concepts.subList(0, (int) Math.round(share * concepts.size())));
+    }
+
+    /** FNV-1a over the characters, mixed with the seed by the finaliser of SplitMix64. */
+    private static long hash(String text, long seed) {
+        long hash = 0xCBF29CE484222325L;
+        for (int i = 0; i < text.length(); i++) {
+            hash = (hash ^ text.charAt(i)) * 0x100000001B3L;
+        }
+        hash += seed * 0x9E3779B97F4A7C15L;
+        hash = (hash ^ hash >>> 30) * 0xBF58476D1CE4E5B9L;
+        hash = (hash ^ hash >>> 27) * 0x94D049BB133111EBL;
+        return hash ^ hash >>> 31;
     }
 }

@@ -10,16 +10,16 @@ public final class RunSummary {
     private RunSummary() {}
 
     /**
-     * Evaluates, and writes summary.json and report.html.
+     * Writes summary.json and report.html.
      *
      * @param seconds of training, over all sittings
      * @param peakBytes most live bytes of the backend
      */
-    public static Map<String, Object> write(Trainer trainer, RunFolder folder, Search search, List<Integer> searched,
-            double seconds, long peakBytes) {
+    public static Map<String, Object> write(Trainer trainer, RunFolder folder, Map<String, Trainer.Recall> recalls,
+            Search search, List<Integer> searched, double seconds, long peakBytes) {
         Map<String, Object> summary = new LinkedHashMap<>();
         Map<String, Object> splits = new LinkedHashMap<>();
-        trainer.evaluate().forEach((name, recall) -> splits.put(name, directions(recall)));
+        recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
         summary.put("splits", splits);
         summary.put("steps", trainer.step());
         summary.put("batch", trainer.config().batch());
