@@ -20,11 +20,12 @@ final class CpuPairwiseOps extends PairwiseOps {
      * @param stripe rows whose logits exist at once
      * @param panel columns whose logits exist at once
      * @param tile columns one task works on
-     * @param budget bytes for logits; stripes that fit stay from forward to backward and are not computed again
+     * @param leastBytes logits may take this much however small x and y are
+     * @param mostBytes logits never take more; stripes that fit stay from forward to backward and are not computed again
      */
-    record Tiling(int stripe, int panel, int tile, long budget) {}
+    record Tiling(int stripe, int panel, int tile, long leastBytes, long mostBytes) {}
 
-    private static final Tiling DEFAULT = new Tiling(512, 8192, 512, 24L << 20);
+    private static final Tiling DEFAULT = new Tiling(512, 8192, 512, 64L << 10, 24L << 20);
 
     private final HostMemory memory;
     private final Tiling tiling;
@@ -44,7 +45,7 @@ final class CpuPairwiseOps extends PairwiseOps {
     protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
             Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
-        InfoNceGrid grid = grid(n, m);
+        InfoNceGrid grid = grid(n, m, d);
         double scale = Math.exp(inputs.logScale().toDoubles()[0]);
         double bias = inputs.bias() == null ? 0 : inputs.bias().toDoubles()[0];
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
@@ -74,13 +75,13 @@ final class CpuPairwiseOps extends PairwiseOps {
         return diagonal;
     }
 
-    private InfoNceGrid grid(int n, int m) {
-        return new InfoNceGrid(n, m, tiling);
+    private InfoNceGrid grid(int n, int m, int d) {
+        return new InfoNceGrid(n, m, d, tiling);
     }
 
     /** The logits in memory; m d floats more when gradients are wanted but neither dx nor dy. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        return grid(n, m).slotShape().size() * Float.BYTES;
+        return grid(n, m, d).slotShape().size() * Float.BYTES;
     }
 }

@@ -16,16 +16,18 @@ final class InfoNceGrid {
     final int panels;
     final int slots;
 
-    InfoNceGrid(int n, int m, CpuPairwiseOps.Tiling tiling) {
+    /** Logits take no more room than x and y do, within the limits of the tiling: memory stays linear in n + m. */
+    InfoNceGrid(int n, int m, int d, CpuPairwiseOps.Tiling tiling) {
         this.n = n;
         this.m = m;
-        this.stripe = Math.min(n, tiling.stripe());
         this.panel = Math.min(m, tiling.panel());
         this.tile = Math.min(panel, tiling.tile());
+        long budget = Math.min(tiling.mostBytes(), Math.max(tiling.leastBytes(), (long) (n + m) * d * Float.BYTES));
+        long row = (long) panel * Float.BYTES;
+        this.stripe = (int) Math.min(Math.min(n, tiling.stripe()), Math.max(1, budget / row));
         this.stripes = ceilDiv(n, stripe);
         this.panels = ceilDiv(m, panel);
-        long cell = (long) stripe * panel * Float.BYTES;
-        this.slots = (int) Math.max(1, Math.min(cells(), tiling.budget() / cell));
+        this.slots = (int) Math.max(1, Math.min(cells(), budget / (stripe * row)));
     }
 
     static int ceilDiv(int a, int b) {
