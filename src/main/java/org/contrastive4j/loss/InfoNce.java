@@ -122,7 +122,7 @@ public final class InfoNce implements AutoCloseable {
     /** Bytes allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
         long element = ops.dtype().bytes();
-        return (n + m) * (d + 1L) * element + 2 * element + ops.pairwise().workspaceBytes(n, m, d, true);
+        return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairwise().workspaceBytes(n, m, d, true);
     }
 
     /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */

@@ -1,0 +1,64 @@
+package org.contrastive4j.bench;
+
+import ai.djl.engine.Engine;
+import ai.djl.ndarray.NDArray;
+import ai.djl.ndarray.NDArrays;
+import ai.djl.ndarray.NDList;
+import ai.djl.ndarray.NDManager;
+import ai.djl.ndarray.types.DataType;
+import ai.djl.ndarray.types.Shape;
+import ai.djl.training.GradientCollector;
+import ai.djl.training.loss.Loss;
+
+/** The same loss written the usual way in PyTorch, through DJL. */
+final class DjlInfoNce implements AutoCloseable {
+    private final NDManager manager = NDManager.newBaseManager();
+    private final NDArray u;
+    private final NDArray v;
+    private final NDArray logScale;
+    private final NDArray targets;
+    private final Loss crossEntropy = Loss.softmaxCrossEntropyLoss();
+
+    DjlInfoNce(float[] u, float[] v, int n, int d, float logScale) {
+        this.u = leaf(manager.create(u, new Shape(n, d)));
+        this.v = leaf(manager.create(v, new Shape(n, d)));
+        this.logScale = leaf(manager.create(new float[] {logScale}));
+        this.targets = manager.arange(n).toType(DataType.INT64, false);
+    }
+
+    private static NDArray leaf(NDArray array) {
+        array.setRequiresGradient(true);
+        return array;
+    }
+
+    private static NDArray normalised(NDArray x) {
+        return x.div(x.square().sum(new int[] {1}, true).sqrt());
+    }
+
+    /** One forward and backward pass; returns the loss. */
+    float run() {
+        try (NDManager step = manager.newSubManager(); GradientCollector collector = Engine.getInstance().newGradientCollector()) {
+            NDArray logits = normalised(u).dot(normalised(v).transpose()).mul(logScale.exp());
+            logits.attach(step);
+            NDArray rows = crossEntropy.evaluate(new NDList(targets), new NDList(logits));
+            NDArray columns = crossEntropy.evaluate(new NDList(targets), new NDList(logits.transpose()));
+            NDArray loss = NDArrays.add(rows, columns).div(2);
+            loss.attach(step);
+            collector.backward(loss);
+            return loss.toFloatArray()[0];
+        }
+    }
+
+    float[] du() {
+        return u.getGradient().toFloatArray();
+    }
+
+    float[] dv() {
+        return v.getGradient().toFloatArray();
+    }
+
+    @Override
+    public void close() {
+        manager.close();
+    }
+}
