@@ -1,13 +1,24 @@
 package org.contrastive4j;
 
+import java.util.LinkedHashMap;
+import java.util.Map;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.cpu.CpuOps;
+import org.contrastive4j.ops.cpu.Workers;
 import org.contrastive4j.ops.f64.F64Ops;
 
 /** Opens backends by name: the only place that knows the concrete ones. */
 public final class Backend {
     private Backend() {}
+
+    /** One line about each backend of this machine, by name. */
+    public static Map<String, String> descriptions() {
+        Map<String, String> lines = new LinkedHashMap<>();
+        lines.put("cpu", "f32, OpenBLAS and vectorised Java on " + Workers.threads() + " threads");
+        lines.put("cpu-f64", "the same operations in f64 as plain loops, for gradient checks");
+        return lines;
+    }
 
     /**
      * Opens a backend without a memory limit; the caller closes it.

@@ -1,8 +1,7 @@
 package org.contrastive4j.cli;
 
 import java.util.concurrent.Callable;
-import org.bytedeco.javacpp.Pointer;
-import org.contrastive4j.ops.cpu.Workers;
+import org.contrastive4j.Backend;
 import picocli.CommandLine.Command;
 
 /** Lists what can be trained on. */
@@ -10,13 +9,7 @@ import picocli.CommandLine.Command;
 final class DevicesCommand implements Callable<Integer> {
     @Override
     public Integer call() {
-        System.out.printf("cpu      f32, OpenBLAS and vectorised Java, %d threads, %d MiB of memory%n", Workers.threads(),
-                physicalMemory() >> 20);
-        System.out.println("cpu-f64  the same operations in f64, plain loops: for gradient checks");
+        Backend.descriptions().forEach((name, text) -> System.out.printf("%-8s  %s%n", name, text));
         return 0;
-    }
-
-    private static long physicalMemory() {
-        return Pointer.totalPhysicalBytes();
     }
 }

@@ -1,0 +1,100 @@
+package org.contrastive4j;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.junit.jupiter.api.Test;
+
+/** Data flows one way: which package may import which. */
+class ArchitectureTest {
+    private static final Path MAIN = Path.of("src/main/java/org/contrastive4j");
+    private static final Pattern IMPORT = Pattern.compile("import (?:static )?org\\.contrastive4j\\.([a-z0-9.]+?)\\.[A-Z].*");
+
+    /** Longest first segment that is listed wins; a package may always import itself. */
+    private static final Map<String, List<String>> MAY_IMPORT = Map.ofEntries(
+            Map.entry("memory", List.of()),
+            Map.entry("tensor", List.of("memory")),
+            Map.entry("ops", List.of("tensor", "memory")),
+            Map.entry("ops.cpu", List.of("ops", "tensor", "memory")),
+            Map.entry("ops.f64", List.of("ops", "tensor", "memory")),
+            Map.entry("autograd", List.of("ops", "tensor", "memory")),
+            Map.entry("loss", List.of("autograd", "ops", "tensor", "memory")),
+            Map.entry("gradcache", List.of("loss", "autograd", "ops", "tensor", "memory")),
+            Map.entry("nn", List.of("loss", "autograd", "ops", "tensor", "memory")),
+            Map.entry("optim", List.of("autograd", "ops", "tensor", "memory")),
+            Map.entry("data", List.of("ops")),
+            Map.entry("train", List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),
+            Map.entry("cli", List.of("train", "data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor",
+                    "memory")));
+
+    private static List<String> violations(String packageName, List<String> lines) {
+        List<String> found = new ArrayList<>();
+        for (String line : lines) {
+            Matcher matcher = IMPORT.matcher(line);
+            if (matcher.matches() && !matcher.group(1).equals(packageName)
+                    && !MAY_IMPORT.get(packageName).contains(matcher.group(1))) {
+                found.add(packageName + ": " + line);
+            }
+            if (line.startsWith("import jcuda.") && !packageName.equals("device.cuda")) {
+                found.add(packageName + ": " + line);
+            }
+            if (line.matches("import .*\\*;")) {
+                found.add(packageName + ": " + line);
+            }
+        }
+        return found;
+    }
+
+    private static List<Path> sources() throws IOException {
+        try (Stream<Path> files = Files.walk(MAIN)) {
+            return files.filter(file -> file.toString().endsWith(".java")).toList();
+        }
+    }
+
+    @Test
+    void importsPointDownwards() throws IOException {
+        List<String> found = new ArrayList<>();
+        for (Path file : sources()) {
+            String packageName = MAIN.relativize(file.getParent()).toString().replace('/', '.');
+            if (!packageName.isEmpty()) { // the root names the concrete backends
+                assertTrue(MAY_IMPORT.containsKey(packageName), "package " + packageName + " has no place in the design yet");
+                found.addAll(violations(packageName, Files.readAllLines(file)));
+            }
+        }
+        assertEquals(List.of(), found);
+    }
+
+    @Test
+    void aWrongArrowIsFound() {
+        assertFalse(violations("tensor", List.of("import org.contrastive4j.ops.Ops;")).isEmpty());
+        assertFalse(violations("loss", List.of("import org.contrastive4j.gradcache.GradCache;")).isEmpty());
+        assertFalse(violations("ops", List.of("import jcuda.Pointer;")).isEmpty());
+        assertFalse(violations("train", List.of("import java.util.*;")).isEmpty());
+        assertTrue(violations("loss", List.of("import org.contrastive4j.ops.Ops;", "import java.util.List;")).isEmpty());
+    }
+
+    @Test
+    void classesStayReadable() throws IOException {
+        for (Path file : sources()) {
+            assertTrue(Files.readAllLines(file).size() <= 500, file + " has more than 500 lines");
+        }
+    }
+
+    @Test
+    void everyPackageSaysWhatItIs() throws IOException {
+        for (Path file : sources()) {
+            Path info = file.resolveSibling("package-info.java");
+            assertTrue(file.getParent().equals(MAIN) || Files.exists(info), "no " + info);
+        }
+    }
+}
