@@ -103,8 +103,9 @@ final class TarShards implements PictureSource {
         Pair pair = pairs.computeIfAbsent(name.substring(0, dot), key -> new Pair());
         if (PICTURES.contains(extension)) {
             pair.image = shard.getFileName() + "!" + name;
+            long at = tar.getBytesRead(); // the header has just been read
             byte[] bytes = packed ? tar.readAllBytes() : null;
-            places.put(pair.image, new Place(bytes, shard, entry.getDataOffset(), Math.toIntExact(entry.getSize())));
+            places.put(pair.image, new Place(bytes, shard, at, Math.toIntExact(entry.getSize())));
         } else if (extension.equals("txt")) {
             pair.caption = new String(tar.readAllBytes(), StandardCharsets.UTF_8).strip();
         } else if (extension.equals("json")) {

@@ -10,12 +10,13 @@ import java.util.Map;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.Stream;
 
 /**
  * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones fall into known pieces.
  *
  * <p>Words are runs of letters or digits, lower-cased; punctuation separates. Ids: {@link #PADDING}, {@link #UNKNOWN} (a character never seen in
- * training), then pieces. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of
+ * training), then pieces, the single characters first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of
  * rare words with subword units, ACL 2016.
  */
 public final class Tokenizer {
@@ -60,7 +61,8 @@ public final class Tokenizer {
             words.add(characters(word));
             weights.add(count);
         });
-        words.stream().flatMap(List::stream).sorted().forEach(piece -> pieces.putIfAbsent(piece, pieces.size()));
+        counts.keySet().stream().flatMapToInt(String::codePoints).sorted().distinct().mapToObj(Character::toString)
+                .flatMap(c -> Stream.of(c, c + END)).forEach(piece -> pieces.put(piece, pieces.size()));
         List<List<String>> merges = new ArrayList<>();
         while (pieces.size() + 2 < size) {
             Pair best = mostFrequent(words, weights, minimum);

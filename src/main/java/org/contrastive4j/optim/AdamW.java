@@ -1,8 +1,10 @@
 package org.contrastive4j.optim;
 
+import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UpdateOps;
@@ -36,10 +38,14 @@ public final class AdamW implements AutoCloseable {
         this.ops = ops;
         this.config = config;
         this.parameters = List.copyOf(parameters);
+        Set<String> names = new HashSet<>();
         for (Parameter parameter : parameters) {
-            if (first.put(parameter.name(), ops.zeros(parameter.shape())) != null) {
+            if (!names.add(parameter.name())) {
                 throw new IllegalArgumentException("two parameters are named " + parameter.name());
             }
+        }
+        for (Parameter parameter : parameters) {
+            first.put(parameter.name(), ops.zeros(parameter.shape()));
             second.put(parameter.name(), ops.zeros(parameter.shape()));
         }
     }

@@ -1,0 +1,192 @@
+package org.contrastive4j.data;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.MessageDigest;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.HexFormat;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.zip.GZIPOutputStream;
+import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
+import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
+import org.contrastive4j.support.PairFiles;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** Reading pairs: every source gives the same, every fault has its sentence. */
+class PairDatasetTest {
+    @TempDir
+    Path folder;
+
+    private Path write(String name, String text) throws IOException {
+        return Files.writeString(folder.resolve(name), text);
+    }
+
+    private static String refusal(Path path, boolean strict) {
+        return assertThrows(DataException.class, () -> PairDataset.open(path, strict)).getMessage();
+    }
+
+    @Test
+    void readsAFolderWithTsv() {
+        PairDataset data = PairDataset.open(PairFiles.folder(folder, 4), true);
+        assertEquals(12, data.samples().size());
+        assertEquals(List.of("a", "b", "c"), data.groups());
+        Sample sample = data.sample(4);
+        assertEquals(new Sample(4, "b1.png", "thing1: word1 kind1", "c1", "b"), sample);
+        assertEquals(12 * 12 * 3, data.picture(4, 12).length);
+        assertEquals(Map.of(), data.skipped());
+    }
+
+    @Test
+    void csvWithQuotesAndNoOptionalColumns() throws IOException {
+        Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
+        Files.write(folder.resolve("y.png"), PairFiles.png(8, 8, 2));
+        write("captions.csv", "image,caption\nx.png,\"one, with a comma\"\ny.png,two\nx.png,two\n");
+        PairDataset data = PairDataset.open(folder, true);
+        assertEquals("one, with a comma", data.sample(0).caption());
+        assertEquals(data.sample(1).concept(), data.sample(2).concept(), "equal captions are one concept");
+        assertTrue(!data.sample(0).concept().equals(data.sample(1).concept()));
+    }
+
+    @Test
+    void mediaFragmentsCutSheets() throws IOException {
+        Files.write(folder.resolve("sheet.png"), PairFiles.png(20, 10, 1));
+        write("captions.tsv", "image\tcaption\nsheet.png#xywh=0,0,10,10\tleft\nsheet.png#xywh=10,0,10,10\tright\n"
+                + "sheet.png\tboth\nsheet.png#xywh=11,0,10,10\toutside\n");
+        PairDataset data = PairDataset.open(folder, false);
+        assertEquals(3, data.samples().size());
+        byte[] right = data.picture(1, 10);
+        byte[] whole = data.picture(2, 10); // its central square
+        assertArrayEquals(Arrays.copyOfRange(whole, 5 * 3, 10 * 3), Arrays.copyOfRange(right, 0, 5 * 3));
+        assertEquals(Map.of("unreadable picture", 1), data.skipped());
+        assertTrue(refusal(folder, true).contains("line 5: unreadable picture (rectangle outside its sheet of 20 x 10)"));
+    }
+
+    private Path shards(boolean packed) throws IOException {
+        Path shards = Files.createDirectories(folder.resolve(packed ? "packed" : "plain"));
+        for (int s = 0; s < 2; s++) {
+            Path file = shards.resolve("shard-" + s + (packed ? ".tar.gz" : ".tar"));
+            try (OutputStream out = Files.newOutputStream(file);
+                    TarArchiveOutputStream tar = new TarArchiveOutputStream(packed ? new GZIPOutputStream(out) : out)) {
+                for (int k = 0; k < 3; k++) {
+                    String key = "dir/pair" + s + k;
+                    member(tar, key + ".png", PairFiles.png(9, 9, 10 * s + k));
+                    member(tar, key + ".txt", ("caption " + s + k).getBytes(StandardCharsets.UTF_8));
+                    member(tar, key + ".json", ("{\"concept\":\"k" + k + "\"}").getBytes(StandardCharsets.UTF_8));
+                }
+            }
+        }
+        return shards;
+    }
+
+    private static void member(TarArchiveOutputStream tar, String name, byte[] bytes) throws IOException {
+        TarArchiveEntry entry = new TarArchiveEntry(name);
+        entry.setSize(bytes.length);
+        tar.putArchiveEntry(entry);
+        tar.write(bytes);
+        tar.closeArchiveEntry();
+    }
+
+    @Test
+    void shardsPlainAndPackedGiveTheSamePairs() throws IOException {
+        PairDataset plain = PairDataset.open(shards(false), true);
+        PairDataset packed = PairDataset.open(shards(true), true);
+        assertEquals(6, plain.samples().size());
+        for (int id = 0; id < 6; id++) {
+            assertEquals(plain.sample(id).caption(), packed.sample(id).caption());
+            assertEquals("caption " + id / 3 + id % 3, plain.sample(id).caption());
+            assertEquals("k" + id % 3, plain.sample(id).concept());
+            assertArrayEquals(plain.picture(id, 9), packed.picture(id, 9));
+        }
+        PairDataset one = PairDataset.open(folder.resolve("plain/shard-1.tar"), true);
+        assertArrayEquals(plain.picture(4, 9), one.picture(1, 9));
+    }
+
+    @Test
+    void aShardThatIsCutOffIsRefused() throws IOException {
+        Path shard = shards(false).resolve("shard-0.tar");
+        byte[] bytes = Files.readAllBytes(shard);
+        Files.write(shard, Arrays.copyOf(bytes, 700));
+        assertTrue(refusal(folder.resolve("plain"), true).contains("shard-0.tar"));
+    }
+
+    @Test
+    void missingAndEmptyPlaces() throws IOException {
+        assertTrue(refusal(folder.resolve("nowhere"), false).contains("does not exist"));
+        assertTrue(refusal(Files.createDirectory(folder.resolve("empty")), false).contains("looked for captions.tsv"));
+        write("captions.tsv", "picture\tcaption\nx.png\tone\n");
+        assertTrue(refusal(folder, false).contains("wanted at least image and caption"));
+    }
+
+    @Test
+    void badPairsAreLeftOutAndCountedOrRefused() throws IOException {
+        PairFiles.folder(folder, 3);
+        Files.writeString(folder.resolve("b1.png"), "this is no picture");
+        Files.write(folder.resolve("c1.png"), Arrays.copyOf(PairFiles.png(12, 12, 5), 60));
+        Files.delete(folder.resolve("a2.png"));
+        String captions = Files.readString(folder.resolve("captions.tsv"));
+        write("captions.tsv", captions.replace("thing0: word0 kind0\tc0\tb", " \tc0\tb"));
+        PairDataset data = PairDataset.open(folder, false);
+        assertEquals(5, data.samples().size());
+        assertEquals(Map.of("unreadable picture", 3, "empty caption", 1), data.skipped());
+        assertEquals(4, data.sample(4).id(), "ids have no gaps");
+        assertTrue(refusal(folder, true).contains("line 3: empty caption"));
+    }
+
+    @Test
+    void onePairIsNotEnough() throws IOException {
+        Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
+        write("captions.tsv", "image\tcaption\nx.png\tone\nx.png\tone\n");
+        assertTrue(refusal(folder, false).contains("at least two different"));
+    }
+
+    @Test
+    void transparencyIsWhiteAndLargePicturesAreAveraged() throws IOException {
+        BufferedImage image = new BufferedImage(4, 2, BufferedImage.TYPE_INT_ARGB);
+        for (int x = 0; x < 4; x++) {
+            for (int y = 0; y < 2; y++) {
+                image.setRGB(x, y, x == 1 && y == 0 ? 0xFF000000 : 0x00123456);
+            }
+        }
+        assertArrayEquals(new byte[] {(byte) 191, (byte) 191, (byte) 191}, Pictures.square(image, 1), "one of the four central pixels is black");
+    }
+
+    /** What the repository ships is what its README says. */
+    @Test
+    void theEmojiAreComplete() throws Exception {
+        Path emoji = Path.of("test-data/emoji");
+        for (String line : Files.readAllLines(emoji.resolve("SHA256SUMS"))) {
+            byte[] hash = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(emoji.resolve(line.substring(66))));
+            assertEquals(line.substring(0, 64), HexFormat.of().formatHex(hash), line.substring(66));
+        }
+        PairDataset data = PairDataset.open(emoji, true);
+        assertEquals(5733, data.samples().size());
+        assertEquals(List.of("noto", "twemoji", "openmoji"), data.groups());
+        Map<String, Set<String>> groups = new HashMap<>();
+        data.samples().forEach(sample -> groups.computeIfAbsent(sample.concept(), k -> new HashSet<>()).add(sample.group()));
+        assertEquals(1911, groups.size());
+        assertTrue(groups.values().stream().allMatch(set -> set.size() == 3));
+        Splits splits = Splits.of(data, "noto", 0.1, 1);
+        assertEquals(2 * 1720, splits.train().size());
+        assertEquals(1720, splits.tests().get("new-design").size());
+        assertEquals(191, splits.tests().get("new-concept").size());
+        Set<String> trained = new HashSet<>();
+        splits.train().forEach(id -> trained.add(data.sample(id).concept()));
+        assertTrue(splits.train().stream().noneMatch(id -> data.sample(id).group().equals("noto")));
+        assertTrue(splits.tests().get("new-concept").stream().noneMatch(id -> trained.contains(data.sample(id).concept())));
+        assertTrue(splits.tests().get("new-design").stream().allMatch(id -> trained.contains(data.sample(id).concept())));
+    }
+}
