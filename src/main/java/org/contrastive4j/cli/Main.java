@@ -30,7 +30,7 @@ public final class Main {
     /** Runs a command; returns the exit code. */
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
-        CommandLine commandLine = new CommandLine(new Main());
+        CommandLine commandLine = new CommandLine(new Main()).setOverwrittenOptionsAllowed(true);
         commandLine.setExecutionExceptionHandler((failure, command, parsed) -> {
             if (isExplained(failure)) {
                 command.getErr().println(command.getColorScheme().errorText("error: " + failure.getMessage()));

@@ -1,0 +1,192 @@
+package org.contrastive4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.ByteArrayOutputStream;
+import java.io.IOException;
+import java.io.PrintStream;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.Stream;
+import org.contrastive4j.support.PairFiles;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** The commands as a user types them, on a small data set; also in a process of their own that is killed. */
+class CommandsTest {
+    @TempDir
+    Path folder;
+
+    /** Exit code and everything printed. */
+    private record Ran(int code, String out) {}
+
+    private static Ran run(String... arguments) {
+        PrintStream out = System.out;
+        PrintStream err = System.err;
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        PrintStream both = new PrintStream(bytes, true, StandardCharsets.UTF_8);
+        try {
+            System.setOut(both);
+            System.setErr(both);
+            return new Ran(Main.run(arguments), bytes.toString(StandardCharsets.UTF_8));
+        } finally {
+            System.setOut(out);
+            System.setErr(err);
+        }
+    }
+
+    private String[] train(String runName, String... more) {
+        List<String> arguments = new ArrayList<>(List.of("train", "--data", pairs().toString(), "--held-out-group", "c",
+                "--unseen-share", "0.2", "--batch", "16", "--chunk", "5", "--steps", "6", "--save-every", "2", "--out",
+                folder.resolve(runName).toString()));
+        arguments.addAll(List.of(more));
+        return arguments.toArray(new String[0]);
+    }
+
+    private Path pairs() {
+        Path pairs = folder.resolve("pairs");
+        return Files.exists(pairs) ? pairs : PairFiles.folder(pairs, 25);
+    }
+
+
+    @Test
+    void trainEvalSearchAndWhatTheyLeave() throws IOException {
+        Ran trained = run(train("run", "--recall-every", "3"));
+        assertEquals(0, trained.code(), trained.out());
+        assertTrue(trained.out().contains("new-design") && trained.out().contains("chance"), trained.out());
+        Path run = folder.resolve("run");
+        JsonNode summary = new ObjectMapper().readTree(run.resolve("summary.json").toFile());
+        JsonNode recall = summary.at("/splits/new-design/image to text");
+        for (String field : List.of("r1", "r5", "r10", "chance")) {
+            assertTrue(recall.get(field).isNumber(), summary.toString());
+        }
+        assertEquals(20, recall.get("candidates").asInt());
+        assertEquals(96, summary.get("pairs").asInt());
+        assertTrue(summary.get("peakBytes").asLong() > 0 && summary.get("seconds").asDouble() > 0);
+        List<String> metrics = Files.readAllLines(run.resolve("metrics.jsonl"));
+        assertEquals(6, metrics.size());
+        assertTrue(metrics.get(2).contains("r1.new-design"), metrics.get(2));
+        String report = Files.readString(run.resolve("report.html"));
+        assertTrue(report.contains("<polyline") && report.contains("data:image/png;base64,"));
+        assertTrue(!report.contains("http"), "the report needs nothing beside it");
+
+        Ran eval = run("eval", "--run", run.toString(), "--classes", "kind0;kind1", "--prompt", "a {}");
+        assertEquals(0, eval.code(), eval.out());
+        assertTrue(eval.out().contains("zero-shot") && eval.out().contains("linear probe"), eval.out());
+
+        Path sheet = folder.resolve("sheet.png");
+        Ran search = run("search", "thing3 word3", "--run", run.toString(), "--top", "4", "--sheet", sheet.toString());
+        assertEquals(0, search.code(), search.out());
+        assertEquals(4, search.out().lines().filter(line -> line.contains("[c")).count(), search.out());
+        assertTrue(Files.size(sheet) > 1000);
+
+        Ran again = run(train("run"));
+        assertEquals(Main.REFUSED, again.code());
+        assertTrue(again.out().contains("--resume"), again.out());
+    }
+
+    @Test
+    void verifyGradCacheAnswersTheQuestion() {
+        Ran verified = run("verify-gradcache", "--data", pairs().toString(), "--held-out-group", "c", "--compare-batch", "18",
+                "--compare-chunk", "7", "--compare-steps", "3");
+        assertEquals(0, verified.code(), verified.out());
+        assertTrue(verified.out().contains("gives the gradient of the whole batch"), verified.out());
+    }
+
+    @Test
+    void devicesAndHelp() {
+        assertTrue(run("devices").out().contains("cpu"));
+        assertEquals(Main.REFUSED, run().code());
+        assertTrue(run("--help").out().contains("verify-gradcache"));
+    }
+
+    @Test
+    void badInputIsOneClearLineAndNothingIsLeft() throws IOException {
+        for (String[] bad : new String[][] {
+            {"--data", folder.resolve("nowhere").toString(), "does not exist"},
+            {"--chunk", "0", "--memory", "1", "out of memory budget"},
+            {"--chunk", "17", "larger than the batch"},
+            {"--batch", "21", "--chunk", "3", "choose 2 to 20"},
+            {"--batch", "1", "--chunk", "1", "choose 2 to 20"},
+            {"--held-out-group", "x", "no group x"},
+            {"--device", "tpu", "no backend"},
+            {"--dropout", "1", "dropout is 1.0"},
+            {"--resume", "nothing to resume"}}) {
+            String[] options = Arrays.copyOf(bad, bad.length - 1);
+            Ran refused = run(train("bad", options));
+            assertEquals(Main.REFUSED, refused.code(), refused.out());
+            assertTrue(refused.out().contains(bad[bad.length - 1]), refused.out());
+            assertTrue(refused.out().lines().filter(line -> line.contains("error")).count() == 1
+                    && !refused.out().contains("\tat "), refused.out());
+            assertTrue(!Files.exists(folder.resolve("bad/checkpoints")), refused.out());
+        }
+        Files.writeString(folder.resolve("pairs/a3.png"), "broken");
+        Ran skipped = run(train("skipping"));
+        assertEquals(0, skipped.code(), skipped.out());
+        assertTrue(skipped.out().contains("left out 1: unreadable picture"), skipped.out());
+        Ran strict = run(train("strict", "--strict"));
+        assertEquals(Main.REFUSED, strict.code());
+        assertTrue(strict.out().contains("line 11"), strict.out());
+    }
+
+    private Process start(String runName, String... more) throws IOException {
+        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+                System.getProperty("java.class.path"), Main.class.getName()));
+        command.addAll(List.of(train(runName, more)));
+        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(folder.resolve(runName + ".log").toFile())
+                .start();
+    }
+
+    private void awaitCheckpoint(Process process, String runName) throws Exception {
+        Path checkpoints = folder.resolve(runName).resolve("checkpoints");
+        for (int k = 0; k < 6000 && process.isAlive(); k++) {
+            if (Files.isDirectory(checkpoints)) {
+                try (Stream<Path> files = Files.list(checkpoints)) {
+                    if (files.anyMatch(path -> path.getFileName().toString().startsWith("step-"))) {
+                        return;
+                    }
+                }
+            }
+            Thread.sleep(10);
+        }
+        throw new AssertionError(Files.readString(folder.resolve(runName + ".log")));
+    }
+
+    /** kill -9 with saves going on all the time, several times over; the run that was killed ends in the bits of the one that was not. */
+    @Test
+    void killedAndResumedIsBitForBitTheSame() throws Exception {
+        assertEquals(0, run(train("straight", "--steps", "40", "--save-every", "1")).code());
+        for (int kill = 0; kill < 3; kill++) {
+            Process process = start("killed", kill == 0 ? new String[] {"--steps", "40", "--save-every", "1"}
+                    : new String[] {"--save-every", "1", "--resume"});
+            awaitCheckpoint(process, "killed");
+            Thread.sleep(kill == 0 ? 30 : 1500);
+            process.destroyForcibly().waitFor();
+        }
+        Ran resumed = run(train("killed", "--resume"));
+        assertEquals(0, resumed.code(), resumed.out());
+        assertArrayEquals(
+                Files.readAllBytes(folder.resolve("straight/checkpoints/step-00000040/model.safetensors")),
+                Files.readAllBytes(folder.resolve("killed/checkpoints/step-00000040/model.safetensors")));
+        assertEquals(40, Files.readAllLines(folder.resolve("killed/metrics.jsonl")).size(), "every step is there once");
+    }
+
+    @Test
+    void interruptSavesAndSaysHowToGoOn() throws Exception {
+        Process process = start("interrupted", "--steps", "100000", "--save-every", "3");
+        awaitCheckpoint(process, "interrupted");
+        process.destroy(); // SIGTERM runs the same shutdown hooks as Ctrl-C
+        assertTrue(process.waitFor(60, TimeUnit.SECONDS));
+        String log = Files.readString(folder.resolve("interrupted.log"));
+        assertTrue(log.contains("continue with: train --resume --out"), log);
+    }
+}

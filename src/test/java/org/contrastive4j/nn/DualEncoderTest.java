@@ -1,0 +1,133 @@
+package org.contrastive4j.nn;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.Arrays;
+import java.util.HashSet;
+import java.util.Set;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape;
+import org.contrastive4j.loss.InfoNceFunction;
+import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Encoders;
+import org.contrastive4j.train.TrainBatch;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The encoders as a whole. */
+class DualEncoderTest {
+    private static final TransformerConfig TINY = new TransformerConfig(4, 1, 2, 6, PointwiseOps.Gelu.EXACT, 0.2);
+
+    private static DualEncoder.Config config(Pooling image, Pooling text, boolean causal, int kernel, int padding) {
+        return new DualEncoder.Config(new VisionTransformer.Config(8, kernel, 4, padding, TINY, image, 3),
+                new TextTransformer.Config(23, 6, TINY, causal, text, 3));
+    }
+
+    @ParameterizedTest
+    @CsvSource({"MEAN,MEAN,false,4,0", "CLASS,LAST,true,4,0", "FLATTEN,CLASS,false,6,1"})
+    void everyParameterAgreesWithCentralDifferences(Pooling image, Pooling text, boolean causal, int kernel, int padding) {
+        try (Ops ops = Backend.open("cpu-f64");
+                DualEncoder model = new DualEncoder(ops, config(image, text, causal, kernel, padding), 1);
+                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 2), 7, 3)) {
+            new GradientCheck(ops, 1, 1e-6).run(tape -> tape.apply(new InfoNceFunction(model.loss(), null),
+                    Encoders.picturesOn(tape, model, batch, 0, 5), Encoders.captionsOn(tape, model, batch, 0, 5),
+                    model.loss().logScale()), model.parameters()).require(1e-6);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "cpu-f64"})
+    void aRepresentationDoesNotDependOnItsChunk(String backend) {
+        try (Ops ops = Backend.open(backend); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
+                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(9, 2), 7, 3)) {
+            double[] whole = encode(ops, model, batch, 0, 9);
+            for (int k = 0; k < 9; k++) {
+                double[] alone = encode(ops, model, batch, k, k + 1);
+                assertArrayEquals(Arrays.copyOfRange(whole, 10 * k, 10 * k + 10), alone, backend.equals("cpu") ? 1e-5 : 1e-14);
+            }
+        }
+    }
+
+    /** Both representations of each sample side by side. */
+    private static double[] encode(Ops ops, DualEncoder model, TrainBatch batch, int from, int to) {
+        double[] both = new double[(to - from) * 10];
+        try (Tape tape = Tape.forgetting(ops)) {
+            double[] pictures = Encoders.picturesOn(tape, model, batch, from, to).value().toDoubles();
+            double[] captions = Encoders.captionsOn(tape, model, batch, from, to).value().toDoubles();
+            for (int i = 0; i < to - from; i++) {
+                System.arraycopy(pictures, 5 * i, both, 10 * i, 5);
+                System.arraycopy(captions, 5 * i, both, 10 * i + 5, 5);
+            }
+        }
+        return both;
+    }
+
+    @Test
+    void dropoutFollowsSeedStepAndSample() {
+        try (Ops ops = Backend.open("cpu-f64"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
+                TrainBatch once = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 3);
+                TrainBatch later = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 4);
+                TrainBatch evaluation = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, -1)) {
+            double[] first = encode(ops, model, once, 0, 4);
+            assertArrayEquals(first, encode(ops, model, once, 0, 4));
+            assertFalse(Arrays.equals(first, encode(ops, model, later, 0, 4)));
+            assertFalse(Arrays.equals(first, encode(ops, model, evaluation, 0, 4)));
+        }
+    }
+
+    @Test
+    void initialValuesDependOnSeedAndNameAlone() {
+        try (Ops ops = Backend.open("cpu-f64"); DualEncoder one = new DualEncoder(ops, TinyPairs.model(0), 1);
+                DualEncoder other = new DualEncoder(ops, TinyPairs.model(0), 1);
+                DualEncoder seeded = new DualEncoder(ops, TinyPairs.model(0), 2)) {
+            Set<String> names = new HashSet<>();
+            boolean differs = false;
+            for (int k = 0; k < one.parameters().size(); k++) {
+                Parameter p = one.parameters().get(k);
+                names.add(p.name());
+                assertArrayEquals(p.value().toDoubles(), other.parameters().get(k).value().toDoubles());
+                differs |= !Arrays.equals(p.value().toDoubles(), seeded.parameters().get(k).value().toDoubles());
+                boolean matrix = p.shape().rank() > 1;
+                assertEquals(matrix, p.decays(), p.name() + ": only matrices decay");
+            }
+            assertEquals(one.parameters().size(), names.size(), "names are unique");
+            assertEquals(true, differs);
+        }
+    }
+
+    @Test
+    void impossibleConfigurationsAreRefused() {
+        assertThrows(IllegalArgumentException.class, () -> new TransformerConfig(6, 1, 4, 8, PointwiseOps.Gelu.EXACT, 0));
+        assertThrows(IllegalArgumentException.class, () -> new TransformerConfig(8, 1, 4, 8, PointwiseOps.Gelu.EXACT, 1));
+        assertThrows(IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 9, 4, 0, TINY, Pooling.MEAN, 3));
+        assertThrows(IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 4, 4, 0, TINY, Pooling.LAST, 3));
+        assertThrows(IllegalArgumentException.class, () -> new TextTransformer.Config(5, 6, TINY, false, Pooling.FLATTEN, 3));
+        DualEncoder.Config good = TinyPairs.model(0);
+        assertThrows(IllegalArgumentException.class, () -> new DualEncoder.Config(good.image(),
+                new TextTransformer.Config(23, 6, TINY, false, Pooling.MEAN, 4)));
+    }
+
+    @Test
+    void closingFreesEverything() {
+        Ops ops = Backend.open("cpu");
+        DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
+        model.parameters().forEach(Parameter::gradient);
+        model.close();
+        assertEquals(0, ops.memory().currentBytes());
+        Tensor forgotten = ops.zeros(Shape.of(1));
+        assertThrows(MemoryLeakException.class, ops::close);
+        assertThrows(IllegalStateException.class, forgotten::toDoubles);
+    }
+}
