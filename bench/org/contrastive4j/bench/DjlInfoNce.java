@@ -38,12 +38,11 @@ final class DjlInfoNce implements AutoCloseable {
     /** One forward and backward pass; returns the loss. */
     float run() {
         try (NDManager step = manager.newSubManager(); GradientCollector collector = Engine.getInstance().newGradientCollector()) {
+            step.tempAttachAll(u, v, logScale, targets); // what is made of them goes when the step does
             NDArray logits = normalised(u).dot(normalised(v).transpose()).mul(logScale.exp());
-            logits.attach(step);
             NDArray rows = crossEntropy.evaluate(new NDList(targets), new NDList(logits));
             NDArray columns = crossEntropy.evaluate(new NDList(targets), new NDList(logits.transpose()));
             NDArray loss = NDArrays.add(rows, columns).div(2);
-            loss.attach(step);
             collector.backward(loss);
             return loss.toFloatArray()[0];
         }

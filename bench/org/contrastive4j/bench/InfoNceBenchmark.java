@@ -33,8 +33,8 @@ import org.openjdk.jmh.annotations.Warmup;
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
 @Fork(value = 1, jvmArgsAppend = {"-Xmx3g", "-Dcontrastive4j.threads=2", "-Dai.djl.pytorch.num_threads=2", "-DOMP_NUM_THREADS=2"})
-@Warmup(iterations = 2, time = 4)
-@Measurement(iterations = 5, time = 6)
+@Warmup(iterations = 1, time = 5)
+@Measurement(iterations = 3, time = 6)
 public class InfoNceBenchmark {
     private static final int D = 512;
     private static final int THREADS = 2;

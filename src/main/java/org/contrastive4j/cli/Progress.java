@@ -1,5 +1,6 @@
 package org.contrastive4j.cli;
 
+import java.io.Console;
 import java.time.Duration;
 import java.util.Locale;
 import me.tongfei.progressbar.ProgressBar;
@@ -22,10 +23,23 @@ final class Progress implements AutoCloseable {
         this.firstStep = firstStep;
         this.steps = steps;
         this.batch = batch;
-        this.bar = System.console() == null
+        this.bar = !isTerminal()
                 ? null
                 : new ProgressBarBuilder().setTaskName("train").setInitialMax(steps).startsFrom(firstStep, Duration.ZERO)
                         .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(250).build();
+    }
+
+    /** From JDK 22 on there is a console without a terminal too, and a method that tells them apart. */
+    private static boolean isTerminal() {
+        Console console = System.console();
+        if (console == null || Runtime.version().feature() < 22) {
+            return console != null;
+        }
+        try {
+            return (boolean) Console.class.getMethod("isTerminal").invoke(console);
+        } catch (ReflectiveOperationException e) {
+            throw new IllegalStateException("JDK " + Runtime.version() + " has no Console.isTerminal", e);
+        }
     }
 
     /** A short text that stays until the next one, e.g. the last recall measured. */
