@@ -36,8 +36,8 @@ final class SearchCommand implements Callable<Integer> {
     @Option(names = "--top", description = "number of matches")
     private int top = 10;
 
-    @Option(names = "--sheet", description = "where to write the contact sheet")
-    private Path sheet = Path.of("search.png");
+    @Option(names = "--sheet", description = "where to write the contact sheet; by default search.png in the run folder")
+    private Path sheet;
 
     @Option(names = "--device", description = "backend: cpu")
     private String device = "cpu";
@@ -58,9 +58,10 @@ final class SearchCommand implements Callable<Integer> {
                     Sample sample = pairs.sample(match.sample());
                     System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), sample.caption(), sample.image());
                 }
-                Files.write(sheet, ContactSheet.png(List.of(
+                Path target = sheet != null ? sheet : run.resolve("search.png");
+                Files.write(target, ContactSheet.png(List.of(
                         search.row(text, "", top, model.config().model().image().imageSize()))));
-                System.out.println("contact sheet: " + sheet);
+                System.out.println("contact sheet: " + target);
             }
             return 0;
         }

@@ -23,8 +23,9 @@ final class TrainOptions {
     @Option(names = "--strict", description = "refuse bad pairs instead of leaving them out")
     boolean strict;
 
-    @Option(names = "--held-out-group", description = "group to test on and not to train on; \"none\" for none")
-    String heldOutGroup = DEFAULT.heldOutGroup();
+    @Option(names = "--held-out-group",
+            description = "group to test on and not to train on, \"none\" for none; noto for the default data, else none")
+    String heldOutGroup;
 
     @Option(names = "--unseen-share", description = "share of concepts kept out of training")
     double unseenShare = DEFAULT.unseenShare();
@@ -67,7 +68,9 @@ final class TrainOptions {
 
     TrainConfig config() {
         AdamW.Config adam = DEFAULT.optimizer();
-        return new TrainConfig(data.toString(), strict, heldOutGroup.equals("none") ? "" : heldOutGroup, unseenShare,
+        String heldOut = heldOutGroup != null ? heldOutGroup
+                : data.toString().equals(DEFAULT.data()) ? DEFAULT.heldOutGroup() : "none";
+        return new TrainConfig(data.toString(), strict, heldOut.equals("none") ? "" : heldOut, unseenShare,
                 seed, steps, batch, chunk, memory << 20, learningRate, warmup, clip, vocabulary,
                 noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
                 new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model());

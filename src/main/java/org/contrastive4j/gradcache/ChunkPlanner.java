@@ -116,21 +116,20 @@ final class ChunkPlanner<B> {
         Memory memory = ops.memory();
         try (Tensor into = ops.allocate(samples, encoder.width()); Tensor zeros = ops.zeros(into.shape())) {
             if (!encoder.isTrainable()) {
-                long before = memory.currentBytes();
-                memory.resetPeak();
-                encoder.encode(batch, 0, samples, into);
-                return new long[] {0, memory.peakBytes() - before};
+                try (Memory.Meter meter = memory.meter()) {
+                    long before = memory.currentBytes();
+                    encoder.encode(batch, 0, samples, into);
+                    return new long[] {0, meter.peakBytes() - before};
+                }
             }
             runOnce(encoder, batch, samples, into, zeros); // allocates the parameters' gradients
             long before = memory.currentBytes();
-            memory.resetPeak();
-            long[] bytes = new long[2];
-            try (ChunkEncoder.Pass pass = encoder.encodeForBackward(batch, 0, samples, into)) {
-                bytes[0] = memory.currentBytes() - before;
+            try (Memory.Meter meter = memory.meter();
+                    ChunkEncoder.Pass pass = encoder.encodeForBackward(batch, 0, samples, into)) {
+                long activations = memory.currentBytes() - before;
                 pass.backward(zeros);
+                return new long[] {activations, meter.peakBytes() - before};
             }
-            bytes[1] = memory.peakBytes() - before;
-            return bytes;
         }
     }
 

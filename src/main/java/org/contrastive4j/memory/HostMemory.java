@@ -1,8 +1,10 @@
 package org.contrastive4j.memory;
 
 import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.bytedeco.javacpp.Pointer;
@@ -21,6 +23,7 @@ public final class HostMemory implements Memory {
     private final boolean traceLeaks;
     private final Map<Long, ArrayDeque<Pointer>> pool = new HashMap<>();
     private final Set<HostStorage> live = new HashSet<>();
+    private final List<HostMeter> meters = new ArrayList<>();
     private long current;
     private long peak;
     private long pooled;
@@ -64,6 +67,7 @@ public final class HostMemory implements Memory {
         live.add(storage);
         current += bytes;
         peak = Math.max(peak, current);
+        meters.forEach(meter -> meter.peak = Math.max(meter.peak, current));
         return storage;
     }
 
@@ -97,6 +101,35 @@ public final class HostMemory implements Memory {
     @Override
     public synchronized void resetPeak() {
         peak = current;
+    }
+
+    @Override
+    public synchronized Meter meter() {
+        HostMeter meter = new HostMeter(current);
+        meters.add(meter);
+        return meter;
+    }
+
+    private final class HostMeter implements Meter {
+        private long peak;
+
+        HostMeter(long start) {
+            peak = start;
+        }
+
+        @Override
+        public long peakBytes() {
+            synchronized (HostMemory.this) {
+                return peak;
+            }
+        }
+
+        @Override
+        public void close() {
+            synchronized (HostMemory.this) {
+                meters.remove(this);
+            }
+        }
     }
 
     @Override

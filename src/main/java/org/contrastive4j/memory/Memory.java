@@ -25,6 +25,18 @@ public interface Memory extends AutoCloseable {
     /** Sets the peak to the current bytes. */
     void resetPeak();
 
+    /** Starts a meter of its own: peaks seen by others, and {@link #resetPeak}, do not disturb it. */
+    Meter meter();
+
+    /** Largest value of {@link #currentBytes()} since the meter was started. */
+    interface Meter extends AutoCloseable {
+        long peakBytes();
+
+        /** Stops it; idempotent. */
+        @Override
+        void close();
+    }
+
     /** Most live bytes this memory will hand out; {@link Long#MAX_VALUE} when it has no limit. */
     long limitBytes();
 

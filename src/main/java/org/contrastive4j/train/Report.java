@@ -30,6 +30,8 @@ final class Report {
         page.append("<h2>Curves</h2>");
         chart(page, "loss", metrics, List.of("loss"));
         chart(page, "in-batch accuracy", metrics, List.of("rowAccuracy", "columnAccuracy"));
+        chart(page, "held-out recall at 1, mean of both ways", metrics, metrics.stream()
+                .flatMap(line -> line.keySet().stream()).filter(key -> key.startsWith("r1.")).distinct().toList());
         chart(page, "logit scale", metrics, List.of("logitScale"));
         chart(page, "gradient norm", metrics, List.of("gradientNorm"));
         page.append("<h2>Retrieval examples</h2><p>Captions and the pictures found for them; the right concept is framed.</p>");
@@ -74,8 +76,8 @@ final class Report {
     /** A line chart as SVG: drawn by the browser, so no fonts or drawing library are needed here. */
     private static void chart(
             StringBuilder page, String title, List<Map<String, Object>> metrics, List<String> columns) {
-        List<Map<String, Object>> lines = metrics.stream().filter(line -> line.containsKey(columns.get(0))).toList();
-        if (lines.size() < 2) {
+        List<Map<String, Object>> lines = metrics.stream().filter(line -> line.keySet().containsAll(columns)).toList();
+        if (columns.isEmpty() || lines.size() < 2) {
             return;
         }
         double[] steps = values(lines, "step");

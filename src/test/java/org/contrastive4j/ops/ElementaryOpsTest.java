@@ -1,0 +1,180 @@
+package org.contrastive4j.ops;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.Arrays;
+import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Products, pointwise functions and norms of both backends against their formulas, written out as loops. */
+class ElementaryOpsTest {
+    @ParameterizedTest
+    @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400", "cpu,4,4,0"})
+    void gemmInAllTransposes(String backend, int m, int n, int k) {
+        for (boolean ta : new boolean[] {false, true}) {
+            for (boolean tb : new boolean[] {false, true}) {
+                try (TensorFixture f = new TensorFixture(backend, 3)) {
+                    double[] a = f.normal(m * k);
+                    double[] b = f.normal(k * n);
+                    double[] c = f.normal(m * n);
+                    double[] want = new double[m * n];
+                    for (int i = 0; i < m; i++) {
+                        for (int j = 0; j < n; j++) {
+                            for (int l = 0; l < k; l++) {
+                                want[i * n + j] += a[ta ? l * m + i : i * k + l] * b[tb ? j * k + l : l * n + j];
+                            }
+                            want[i * n + j] = 0.5 * want[i * n + j] - 2 * c[i * n + j];
+                        }
+                    }
+                    Tensor result = f.tensor(c, m, n);
+                    Tensor left = ta ? f.tensor(a, k, m) : f.tensor(a, m, k);
+                    Tensor right = tb ? f.tensor(b, n, k) : f.tensor(b, k, n);
+                    f.ops.matrix().gemm(ta, tb, 0.5, left, right, -2, result);
+                    f.assertClose("gemm " + ta + tb, want, result, 8 + 4 * Math.sqrt(k) * 4);
+                    assertThrows(ShapeException.class, () -> f.ops.matrix().gemm(ta, tb, 1, left, right, 0, left));
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"cpu,33,31,7", "cpu,257,96,40", "cpu-f64,5,7,3"})
+    void linearAndItsBiasGradient(String backend, int rows, int in, int out) {
+        try (TensorFixture f = new TensorFixture(backend, 4)) {
+            double[] x = f.normal(rows * in);
+            double[] w = f.normal(in * out);
+            double[] bias = f.normal(out);
+            double[] want = new double[rows * out];
+            double[] sums = new double[out];
+            for (int r = 0; r < rows; r++) {
+                for (int j = 0; j < out; j++) {
+                    want[r * out + j] = bias[j];
+                    for (int l = 0; l < in; l++) {
+                        want[r * out + j] += x[r * in + l] * w[l * out + j];
+                    }
+                }
+            }
+            Tensor y = f.poisoned(rows, out);
+            f.ops.matrix().linear(f.tensor(x, rows, in), f.tensor(w, in, out), f.tensor(bias, out), y);
+            f.assertClose("linear", want, y, 16 * Math.sqrt(in));
+            double[] dy = f.normal(rows * out);
+            for (int i = 0; i < dy.length; i++) {
+                sums[i % out] += dy[i];
+            }
+            Tensor dBias = f.tensor(new double[out], out);
+            f.ops.matrix().biasGradient(f.tensor(dy, rows, out), dBias);
+            f.assertClose("bias gradient", sums, dBias, 16 * Math.sqrt(rows));
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"cpu,1,1", "cpu,33,31", "cpu,129,96", "cpu,1000,33", "cpu-f64,9,5"})
+    void layerNormAndL2Norm(String backend, int rows, int width) {
+        try (TensorFixture f = new TensorFixture(backend, 5)) {
+            double[] x = f.normal(rows * width);
+            if (rows > 2) {
+                Arrays.fill(x, width, 2 * width, 0);
+            }
+            double[] gamma = f.normal(width);
+            double[] beta = f.normal(width);
+            double[] normed = new double[x.length];
+            double[] unit = new double[x.length];
+            double[] inverse = new double[rows];
+            for (int r = 0; r < rows; r++) {
+                double mean = 0;
+                double squares = 0;
+                double variance = 0;
+                for (int j = 0; j < width; j++) {
+                    mean += x[r * width + j] / width;
+                    squares += x[r * width + j] * x[r * width + j];
+                }
+                for (int j = 0; j < width; j++) {
+                    variance += Math.pow(x[r * width + j] - mean, 2) / width;
+                }
+                inverse[r] = squares == 0 ? 0 : 1 / Math.sqrt(squares);
+                for (int j = 0; j < width; j++) {
+                    int at = r * width + j;
+                    normed[at] = gamma[j] * (x[at] - mean) / Math.sqrt(variance + 1e-5) + beta[j];
+                    unit[at] = x[at] * inverse[r];
+                }
+            }
+            Tensor in = f.tensor(x, rows, width);
+            Tensor y = f.poisoned(rows, width);
+            f.ops.norm().layerNorm(in, f.tensor(gamma, width), f.tensor(beta, width), 1e-5, y, f.poisoned(rows), f.poisoned(rows));
+            f.assertClose("layer norm", normed, y, width == 1 ? 1000 : 64);
+            Tensor inverseNorm = f.poisoned(rows);
+            f.ops.norm().l2Normalize(in, y, inverseNorm);
+            f.assertClose("unit rows", unit, y, 4);
+            f.assertClose("inverse norms", inverse, inverseNorm, 4);
+        }
+    }
+
+    /** Squares of these overflow or vanish in f32. */
+    @ParameterizedTest
+    @ValueSource(doubles = {1e-30, 1e30})
+    void l2NormOfExtremeRows(double size) {
+        try (TensorFixture f = new TensorFixture("cpu", 5)) {
+            Tensor y = f.poisoned(1, 2);
+            f.ops.norm().l2Normalize(f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y, f.poisoned(1));
+            f.assertClose("unit row", new double[] {0.6, 0.8}, y, 4);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"cpu,1", "cpu,8191", "cpu,8193", "cpu,40000", "cpu-f64,100"})
+    void pointwiseInPlaceAndNot(String backend, int size) {
+        try (TensorFixture f = new TensorFixture(backend, 6)) {
+            double[] a = f.normal(size);
+            double[] b = f.normal(size);
+            Tensor x = f.tensor(a, size);
+            Tensor z = f.tensor(b, size);
+            Tensor y = f.poisoned(size);
+            f.ops.pointwise().add(x, z, y);
+            f.assertClose("add", combine(a, b, 1, 1), y, 2);
+            f.ops.pointwise().axpy(-0.5, x, z);
+            f.assertClose("axpy", combine(a, b, -0.5, 1), z, 2);
+            f.ops.pointwise().scale(3, x, x);
+            f.assertClose("scale", combine(a, b, 3, 0), x, 2);
+            f.ops.pointwise().copy(x, y);
+            f.assertSameBits("copy", x, y);
+            f.ops.pointwise().fill(y, 7);
+            f.assertClose("fill", combine(a, b, 0, 0, 7), y, 0);
+            assertEquals(-1, f.ops.update().firstNonFinite(x));
+            double squares = Arrays.stream(x.toDoubles()).map(v -> v * v).sum();
+            assertEquals(squares, f.ops.update().sumOfSquares(x), 1e-6 * squares);
+            double[] bad = x.toDoubles();
+            bad[size - 1] = Double.NaN;
+            assertEquals(size - 1, f.ops.update().firstNonFinite(f.tensor(bad, size)));
+            bad[size / 2] = Double.NEGATIVE_INFINITY;
+            assertEquals(size / 2, f.ops.update().firstNonFinite(f.tensor(bad, size)));
+            assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, f.tensor(new double[2 * size], 2 * size), y));
+        }
+    }
+
+    private static double[] combine(double[] a, double[] b, double alpha, double beta, double... plus) {
+        double[] sum = new double[a.length];
+        Arrays.setAll(sum, i -> alpha * a[i] + beta * b[i] + (plus.length > 0 ? plus[0] : 0));
+        return sum;
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "cpu-f64"})
+    void geluByItsDefinition(String backend) {
+        try (TensorFixture f = new TensorFixture(backend, 7)) {
+            double[] x = new double[2001];
+            Arrays.setAll(x, i -> (float) (-10 + 20.0 * i / 2000));
+            double[] exact = Arrays.stream(x).map(v -> v * Erf.normal(v)).toArray();
+            double slope = backend.equals("cpu") ? 1.702f : 1.702;
+            double[] quick = Arrays.stream(x).map(v -> v / (1 + Math.exp(-slope * v))).toArray();
+            Tensor y = f.poisoned(2001);
+            f.ops.pointwise().gelu(PointwiseOps.Gelu.EXACT, f.tensor(x, 2001), y);
+            f.assertClose("gelu", exact, y, backend.equals("cpu") ? 33 : 8); // 33 x 2^-24 = 2e-6
+            f.ops.pointwise().gelu(PointwiseOps.Gelu.QUICK, f.tensor(x, 2001), y);
+            f.assertClose("quick gelu", quick, y, backend.equals("cpu") ? 33 : 8);
+        }
+    }
+}
