@@ -35,7 +35,8 @@ class ElementaryOpsTest {
                     Tensor right = tb ? f.tensor(b, n, k) : f.tensor(b, k, n);
                     f.ops.matrix().gemm(ta, tb, 0.5, left, right, -2, result);
                     f.assertClose("gemm " + ta + tb, want, result, 8 + 4 * Math.sqrt(k) * 4);
-                    assertThrows(ShapeException.class, () -> f.ops.matrix().gemm(ta, tb, 1, left, right, 0, left));
+                    Tensor wrong = f.poisoned(m + 1, n);
+                    assertThrows(ShapeException.class, () -> f.ops.matrix().gemm(ta, tb, 1, left, right, 0, wrong));
                 }
             }
         }
