@@ -43,7 +43,7 @@ final class TrainCommand implements Callable<Integer> {
     private int saveEvery = 100;
 
     @Option(names = "--recall-every", description = "steps between measurements of recall on the test splits, 0 for only at the end")
-    private int recallEvery = 90;
+    private int recallEvery = 100;
 
     private volatile boolean stopRequested;
     private final CountDownLatch ended = new CountDownLatch(1);

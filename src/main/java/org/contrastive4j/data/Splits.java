@@ -9,10 +9,11 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Sample ids to train on, and held-out test splits by name.
+ * Sample ids to train on, and held-out test splits by name: each of the first two holds out one thing, the third both.
  *
- * <p>{@code new-design}: the held-out group's pictures of training concepts. {@code new-concept}: pictures of concepts never trained on, of the held-out
- * group where there is one. Which concepts are unseen depends only on the seed and the concept's name.
+ * <p>{@code new-design}: the held-out group's pictures of concepts trained on. {@code new-concept}: pictures of concepts never trained on, by the first
+ * group that is trained on. {@code new-both}: the held-out group's pictures of concepts never trained on. Which concepts are unseen depends only on the
+ * seed and the concepts' names.
  */
 public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
     /**
@@ -28,19 +29,20 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
             throw new DataException("no group " + heldOutGroup + " in " + data.path() + "; there are " + data.groups());
         }
         Set<String> unseen = unseen(data, unseenShare, seed);
+        String known = data.groups().stream().filter(group -> !group.equals(heldOutGroup)).findFirst().orElse("");
         List<Integer> train = new ArrayList<>();
         List<Integer> newDesign = new ArrayList<>();
         List<Integer> newConcept = new ArrayList<>();
+        List<Integer> newBoth = new ArrayList<>();
         for (Sample sample : data.samples()) {
             boolean heldOut = !heldOutGroup.isEmpty() && sample.group().equals(heldOutGroup);
-            if (unseen.contains(sample.concept())) {
-                if (heldOut || heldOutGroup.isEmpty()) {
-                    newConcept.add(sample.id());
-                }
-            } else if (heldOut) {
-                newDesign.add(sample.id());
-            } else {
+            boolean isNew = unseen.contains(sample.concept());
+            if (heldOut) {
+                (isNew ? newBoth : newDesign).add(sample.id());
+            } else if (!isNew) {
                 train.add(sample.id());
+            } else if (sample.group().equals(known)) {
+                newConcept.add(sample.id());
             }
         }
         long concepts = train.stream().map(id -> data.sample(id).concept()).distinct().count();
@@ -54,6 +56,9 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
         }
         if (!newConcept.isEmpty()) {
             tests.put("new-concept", List.copyOf(newConcept));
+        }
+        if (!newBoth.isEmpty()) {
+            tests.put("new-both", List.copyOf(newBoth));
         }
         return new Splits(List.copyOf(train), tests);
     }

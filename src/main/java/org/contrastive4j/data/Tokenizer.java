@@ -26,8 +26,14 @@ public final class Tokenizer {
     private static final String END = "_";
     private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{M}\\p{N}]+");
 
-    /** What travels in a checkpoint: pieces in order of id, merges in order of priority. */
-    public record Vocabulary(List<String> pieces, List<List<String>> merges) {}
+    /**
+     * What travels in a checkpoint.
+     *
+     * @param pieces in order of id
+     * @param merges in order of priority
+     * @param wholeWords whether every training word became one token: then pieces have only ever been seen inside other words
+     */
+    public record Vocabulary(List<String> pieces, List<List<String>> merges, boolean wholeWords) {}
 
     private record Pair(String left, String right) {}
 
@@ -64,27 +70,39 @@ public final class Tokenizer {
         counts.keySet().stream().flatMapToInt(String::codePoints).sorted().distinct().mapToObj(Character::toString)
                 .flatMap(c -> Stream.of(c, c + END)).forEach(piece -> pieces.put(piece, pieces.size()));
         List<List<String>> merges = new ArrayList<>();
+        Map<Pair, Integer> pairs = new HashMap<>();
+        for (int w = 0; w < words.size(); w++) {
+            count(words.get(w), weights.get(w), pairs);
+        }
         while (pieces.size() + 2 < size) {
-            Pair best = mostFrequent(words, weights, minimum);
+            Pair best = mostFrequent(pairs, minimum);
             if (best == null) {
                 break;
             }
             merges.add(List.of(best.left(), best.right()));
             pieces.putIfAbsent(best.left() + best.right(), pieces.size());
-            words.replaceAll(word -> merge(word, best));
-        }
-        return new Tokenizer(new Vocabulary(List.copyOf(pieces.keySet()), List.copyOf(merges)));
-    }
-
-    private static Pair mostFrequent(List<List<String>> words, List<Integer> weights, int minimum) {
-        Map<Pair, Integer> counts = new HashMap<>();
-        for (int w = 0; w < words.size(); w++) {
-            List<String> word = words.get(w);
-            for (int i = 0; i + 1 < word.size(); i++) {
-                counts.merge(new Pair(word.get(i), word.get(i + 1)), weights.get(w), Integer::sum);
+            for (int w = 0; w < words.size(); w++) {
+                List<String> merged = merge(words.get(w), best);
+                if (merged.size() < words.get(w).size()) {
+                    count(words.get(w), -weights.get(w), pairs);
+                    count(merged, weights.get(w), pairs);
+                    words.set(w, merged);
+                }
             }
         }
-        return counts.entrySet().stream().filter(entry -> entry.getValue() >= minimum)
+        boolean wholeWords = words.stream().allMatch(word -> word.size() == 1);
+        return new Tokenizer(new Vocabulary(List.copyOf(pieces.keySet()), List.copyOf(merges), wholeWords));
+    }
+
+    /** Adds a word's pairs to the counts; a negative weight takes them out again. */
+    private static void count(List<String> word, int weight, Map<Pair, Integer> pairs) {
+        for (int i = 0; i + 1 < word.size(); i++) {
+            pairs.merge(new Pair(word.get(i), word.get(i + 1)), weight, (a, b) -> a + b == 0 ? null : a + b);
+        }
+    }
+
+    private static Pair mostFrequent(Map<Pair, Integer> pairs, int minimum) {
+        return pairs.entrySet().stream().filter(entry -> entry.getValue() >= minimum)
                 .max(Map.Entry.<Pair, Integer>comparingByValue().thenComparing(
                         Map.Entry.comparingByKey(Comparator.comparing(Pair::left).thenComparing(Pair::right).reversed())))
                 .map(Map.Entry::getKey).orElse(null);
@@ -123,9 +141,16 @@ public final class Tokenizer {
         return words;
     }
 
-    /** Token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without words. */
+    /**
+     * Token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without words.
+     *
+     * <p>Where every training word is one token, an unseen word is left out if the caption has other words: its pieces were never trained on their own, and
+     * only disturb. Alone it is better than nothing.
+     */
     public int[] encode(String caption, int maxTokens) {
-        int[] tokens = words(caption).stream().flatMap(word -> pieces(word).stream()).limit(maxTokens)
+        List<List<String>> words = words(caption).stream().map(this::pieces).toList();
+        boolean skipUnseen = vocabulary.wholeWords() && words.stream().anyMatch(word -> word.size() == 1);
+        int[] tokens = words.stream().filter(word -> !skipUnseen || word.size() == 1).flatMap(List::stream).limit(maxTokens)
                 .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN)).toArray();
         return tokens.length == 0 ? new int[] {UNKNOWN} : tokens;
     }

@@ -9,7 +9,7 @@ import java.util.Map;
 
 /** One HTML page about a run, pictures inside: opens anywhere, needs nothing beside it. */
 final class Report {
-    private static final List<String> COLOURS = List.of("#0060b0", "#c04000");
+    private static final List<String> COLOURS = List.of("#0060b0", "#c04000", "#208040", "#8040a0");
     private static final int EXAMPLES = 8;
     private static final int MATCHES = 8;
 
@@ -91,13 +91,13 @@ final class Report {
         label(page, 950, 220, "end", "step " + number(steps[steps.length - 1]));
         for (int c = 0; c < columns.size(); c++) {
             double[] values = values(lines, columns.get(c));
-            page.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"").append(COLOURS.get(c)).append("\" points=\"");
+            page.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"").append(COLOURS.get(c % COLOURS.size())).append("\" points=\"");
             for (int i = 0; i < values.length; i++) {
                 double x = 60 + 890 * (steps[i] - steps[0]) / Math.max(1, steps[steps.length - 1] - steps[0]);
                 page.append(String.format(Locale.ROOT, "%.1f,%.1f ", x, 200 - 190 * values[i] / height));
             }
             page.append("\"/>");
-            label(page, 945, 30 + 16 * c, "end\" fill=\"" + COLOURS.get(c), columns.size() > 1 ? columns.get(c) : "");
+            label(page, 945, 30 + 16 * c, "end\" fill=\"" + COLOURS.get(c % COLOURS.size()), columns.size() > 1 ? columns.get(c) : "");
         }
         page.append("</svg>");
     }

@@ -52,10 +52,10 @@ public record TrainConfig(
         TransformerConfig image = new TransformerConfig(96, 1, 3, 384, PointwiseOps.Gelu.QUICK, 0.1);
         TransformerConfig text = new TransformerConfig(96, 1, 3, 192, PointwiseOps.Gelu.QUICK, 0.1);
         int embedding = 256;
-        return new TrainConfig("test-data/emoji", false, "noto", 0.1, 1, 450, 1024, 128, 2L << 30, 5e-3, 22, 1, 3000,
+        return new TrainConfig("test-data/emoji", false, "noto", 0.1, 1, 500, 1024, 128, 2L << 30, 5e-3, 25, 1, 8000,
                 new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4), new AdamW.Config(0.9, 0.98, 1e-8, 1.5),
                 new DualEncoder.Config(
                         new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, embedding),
-                        new TextTransformer.Config(3000, 16, text, false, Pooling.MEAN, embedding)));
+                        new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, embedding)));
     }
 }

@@ -71,9 +71,11 @@ class BatchesTest {
         Splits splits = Splits.of(data, "b", 0.25, 9);
         assertEquals(15, splits.tests().get("new-design").size());
         assertEquals(5, splits.tests().get("new-concept").size());
+        assertEquals(5, splits.tests().get("new-both").size());
         assertEquals(30, splits.train().size());
         Splits without = Splits.of(data, "", 0.25, 9);
         assertEquals(Set.of("new-concept"), without.tests().keySet());
+        assertEquals(5, without.tests().get("new-concept").size());
         assertEquals(45, without.train().size());
         assertTrue(assertThrows(DataException.class, () -> Splits.of(data, "x", 0.1, 1)).getMessage().contains("[a, b, c]"));
         assertThrows(DataException.class, () -> Splits.of(data, "b", 0.96, 1));
@@ -127,6 +129,10 @@ class BatchesTest {
         assertTrue(unseen.length > 1 && Arrays.stream(unseen).noneMatch(id -> id == Tokenizer.UNKNOWN));
         assertArrayEquals(new int[] {Tokenizer.UNKNOWN}, tokenizer.encode("???", 9));
         assertTrue(Arrays.stream(tokenizer.encode("жук", 9)).allMatch(id -> id == Tokenizer.UNKNOWN));
+        Tokenizer whole = Tokenizer.train(captions, 500, 1);
+        assertTrue(whole.vocabulary().wholeWords());
+        assertArrayEquals(whole.encode("happy cat", 9), whole.encode("happy facecat cat", 9), "an unseen word among seen ones");
+        assertTrue(whole.encode("facecat", 9).length > 1, "an unseen word alone");
         assertEquals(3, tokenizer.encode("grinning face happy smile", 3).length);
         assertTrue(Arrays.stream(tokenizer.encode("smiling flagpole", 50)).allMatch(id -> id > 0 && id < tokenizer.size()));
         assertEquals(tokenizer.vocabulary(), Tokenizer.train(captions, 200, 2).vocabulary());

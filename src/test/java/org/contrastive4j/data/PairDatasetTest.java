@@ -186,7 +186,12 @@ class PairDatasetTest {
         Set<String> trained = new HashSet<>();
         splits.train().forEach(id -> trained.add(data.sample(id).concept()));
         assertTrue(splits.train().stream().noneMatch(id -> data.sample(id).group().equals("noto")));
-        assertTrue(splits.tests().get("new-concept").stream().noneMatch(id -> trained.contains(data.sample(id).concept())));
+        assertEquals(191, splits.tests().get("new-both").size());
+        for (String split : List.of("new-concept", "new-both")) {
+            String group = split.equals("new-both") ? "noto" : "twemoji";
+            assertTrue(splits.tests().get(split).stream().noneMatch(id -> trained.contains(data.sample(id).concept())));
+            assertTrue(splits.tests().get(split).stream().allMatch(id -> data.sample(id).group().equals(group)));
+        }
         assertTrue(splits.tests().get("new-design").stream().allMatch(id -> trained.contains(data.sample(id).concept())));
     }
 }

@@ -108,7 +108,7 @@ class TrainerTest {
                 last = trainer.next().loss();
             }
             assertTrue(last < 0.7 * first, "loss went from " + first + " to " + last);
-            assertEquals(List.of("new-design", "new-concept"), List.copyOf(trainer.evaluate().keySet()));
+            assertEquals(List.of("new-design", "new-concept", "new-both"), List.copyOf(trainer.evaluate().keySet()));
         }
     }
 
