@@ -1,48 +1,61 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedOutputStream;
 import java.io.FilterOutputStream;
 import java.io.IOException;
+import java.io.InputStream;
 import java.io.OutputStream;
-import java.nio.channels.FileChannel;
+import java.io.UncheckedIOException;
 import java.nio.file.Files;
+import java.nio.file.LinkOption;
+import java.nio.file.NoSuchFileException;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
-import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
+import java.util.Collections;
 import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Optional;
+import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Checkpoints of a run: folders {@code step-00000123} with {@code model.safetensors}, {@code optimizer.safetensors} and {@code state.json}.
+ * Checkpoints of a run: folders {@code step-00000123} with {@code model.safetensors}, {@code optimizer.safetensors},
+ * {@code state.json}, and the CRC-32 of these three in {@code checksums.json}.
  *
- * <p>A save writes a hidden folder beside, forces it to disk and renames it: whatever is named {@code step-...} is complete. Leftovers of a save that
- * was killed are removed by the next one.
+ * <p>A save writes a hidden folder beside, forces it to disk and renames it; a folder to be removed is renamed to a
+ * hidden one first. So whatever is named {@code step-...} is complete, whenever the process was killed, and the next
+ * save removes what is hidden. Saving a step again keeps the folder it replaces as {@code step-00000123.replaced} until
+ * the new one is in place.
  */
 public final class Checkpoint {
-    private static final ObjectMapper JSON = new ObjectMapper();
-    private static final String UNFINISHED = ".saving-";
+    private static final ObjectMapper JSON =
+            JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+    private static final int LARGEST_STEP = 99_999_999;
     private static final String MODEL = "model.safetensors";
     private static final String OPTIMIZER = "optimizer.safetensors";
     private static final String STATE = "state.json";
+    private static final String CHECKSUMS = "checksums.json";
+    private static final List<String> CHECKED = List.of(MODEL, OPTIMIZER, STATE);
+    private static final String SAVING = ".saving-";
+    private static final String REMOVING = ".removing-";
+    private static final String REPLACED = ".replaced";
+    private static final Pattern COMPLETE = Pattern.compile("step-\\d{8}(\\.replaced)?");
+    /** By step; what was replaced before what replaced it. */
+    private static final Comparator<Path> OLDEST_FIRST = Comparator.comparing(Checkpoint::stepName)
+            .thenComparing(path -> path.getFileName().toString(), Comparator.reverseOrder());
 
     private final Path folder;
     private final int keep;
     private final Disk disk;
-
-    /** Where bytes go; tests put a disk here that fills up. */
-    @FunctionalInterface
-    interface Disk {
-        OutputStream create(Path file) throws IOException;
-    }
 
     /**
      * @param folder that holds the checkpoints of one run; created by the first save
@@ -62,44 +75,56 @@ public final class Checkpoint {
     }
 
     /**
-     * Saves one step.
+     * Saves one step, over the same step of before where there is one, and removes all but the newest.
      *
+     * @param step 0 to 99,999,999
      * @param state everything else that the run needs to continue; the program's own
      * @return the finished folder
      * @throws CheckpointException when it cannot be written (a full disk); earlier checkpoints are untouched
      */
     public Path save(int step, Map<String, Tensor> model, Map<String, Tensor> optimizer, JsonNode state) {
+        if (step < 0 || step > LARGEST_STEP) {
+            throw new IllegalArgumentException("step is " + step + ", wanted 0 to " + LARGEST_STEP);
+        }
         Path target = folder.resolve(String.format(Locale.ROOT, "step-%08d", step));
-        Path unfinished = folder.resolve(UNFINISHED + target.getFileName());
         try {
             Files.createDirectories(folder);
-            removeUnfinished();
-            Files.createDirectory(unfinished);
-            ObjectNode all = JSON.createObjectNode();
-            all.put("step", step);
-            ObjectNode checksums = all.putObject("crc32");
-            checksums.put(MODEL, write(unfinished.resolve(MODEL), out -> Safetensors.write(out, model, Map.of())));
-            checksums.put(OPTIMIZER,
-                    write(unfinished.resolve(OPTIMIZER), out -> Safetensors.write(out, optimizer, Map.of())));
-            all.set("state", state);
-            write(unfinished.resolve(STATE), out -> out.write(JSON.writeValueAsBytes(all)));
-            force(unfinished);
+            removeLeftovers();
+            Path unfinished = write(hidden(SAVING, target), model, optimizer, state);
             if (Files.exists(target)) {
-                delete(target);
+                disk.rename(target, replaced(target));
             }
-            Files.move(unfinished, target, StandardCopyOption.ATOMIC_MOVE);
-            force(folder);
-            removeOld();
+            disk.rename(unfinished, target);
+            disk.force(folder);
+        } catch (IOException e) {
+            putBack(target, e);
+            throw new CheckpointException(
+                    "cannot save " + target + ": " + e + "; earlier checkpoints are kept, make room and resume", e);
+        }
+        try {
+            removeLeftovers();
+            List<Path> all = all();
+            for (Path old : all.subList(0, Math.max(0, all.size() - keep))) {
+                discard(old);
+            }
             return target;
         } catch (IOException e) {
-            try {
-                removeUnfinished();
-            } catch (IOException again) {
-                e.addSuppressed(again);
-            }
-            throw new CheckpointException("cannot save " + target + ": " + e.getMessage()
-                    + "; earlier checkpoints are kept, make room and resume", e);
+            throw new CheckpointException("saved " + target + ", but cannot remove what is older: " + e, e);
         }
+    }
+
+    /** Fills a new folder and forces it to disk. */
+    private Path write(Path unfinished, Map<String, Tensor> model, Map<String, Tensor> optimizer, JsonNode state)
+            throws IOException {
+        Files.createDirectory(unfinished);
+        ObjectNode checksums = JSON.createObjectNode();
+        checksums.put(MODEL, write(unfinished.resolve(MODEL), out -> Safetensors.write(out, model, Map.of())));
+        checksums.put(OPTIMIZER,
+                write(unfinished.resolve(OPTIMIZER), out -> Safetensors.write(out, optimizer, Map.of())));
+        checksums.put(STATE, write(unfinished.resolve(STATE), out -> out.write(JSON.writeValueAsBytes(state))));
+        write(unfinished.resolve(CHECKSUMS), out -> out.write(JSON.writeValueAsBytes(checksums)));
+        disk.force(unfinished);
+        return unfinished;
     }
 
     @FunctionalInterface
@@ -125,13 +150,68 @@ public final class Checkpoint {
         }, 1 << 16)) {
             content.writeTo(out);
         }
-        force(file);
+        disk.force(file);
         return crc.getValue();
     }
 
-    private static void force(Path path) throws IOException {
-        try (FileChannel channel = FileChannel.open(path, StandardOpenOption.READ)) {
-            channel.force(true);
+    /** After a failed save: the checkpoint that was to be replaced has its name again, what was written is gone. */
+    private void putBack(Path target, IOException failure) {
+        try {
+            if (!Files.exists(target) && Files.exists(replaced(target))) {
+                disk.rename(replaced(target), target);
+            }
+            removeLeftovers();
+        } catch (IOException e) {
+            failure.addSuppressed(e);
+        }
+    }
+
+    /** What a killed save left, and checkpoints whose replacement is in place. */
+    private void removeLeftovers() throws IOException {
+        for (Path path : list(folder)) {
+            String name = path.getFileName().toString();
+            if (name.startsWith(SAVING) || name.startsWith(REMOVING)) {
+                remove(path);
+            } else if (name.endsWith(REPLACED) && Files.exists(folder.resolve(stepName(path)))) {
+                discard(path);
+            }
+        }
+    }
+
+    /** Removes a checkpoint; killed on the way, no part of it is taken for a checkpoint. */
+    private void discard(Path checkpoint) throws IOException {
+        Path removing = hidden(REMOVING, checkpoint);
+        disk.rename(checkpoint, removing);
+        remove(removing);
+    }
+
+    private void remove(Path path) throws IOException {
+        if (Files.isDirectory(path, LinkOption.NOFOLLOW_LINKS)) {
+            for (Path child : list(path)) {
+                remove(child);
+            }
+        }
+        disk.remove(path);
+    }
+
+    private Path hidden(String prefix, Path checkpoint) {
+        return folder.resolve(prefix + checkpoint.getFileName());
+    }
+
+    private static Path replaced(Path checkpoint) {
+        return checkpoint.resolveSibling(checkpoint.getFileName() + REPLACED);
+    }
+
+    /** The name without {@code .replaced}. */
+    private static String stepName(Path checkpoint) {
+        return checkpoint.getFileName().toString().replace(REPLACED, "");
+    }
+
+    private static List<Path> list(Path folder) throws IOException {
+        try (Stream<Path> files = Files.list(folder)) {
+            return files.toList();
+        } catch (UncheckedIOException e) {
+            throw e.getCause();
         }
     }
 
@@ -141,86 +221,99 @@ public final class Checkpoint {
         return all.isEmpty() ? Optional.empty() : Optional.of(all.get(all.size() - 1));
     }
 
-    private List<Path> all() {
+    /** Oldest first. */
+    List<Path> all() {
         if (!Files.isDirectory(folder)) {
             return List.of();
         }
-        try (Stream<Path> files = Files.list(folder)) {
-            return files.filter(path -> path.getFileName().toString().matches("step-\\d{8}")).sorted().toList();
+        try {
+            return list(folder).stream().filter(path -> COMPLETE.matcher(path.getFileName().toString()).matches())
+                    .sorted(OLDEST_FIRST).toList();
         } catch (IOException e) {
-            throw new CheckpointException("cannot list " + folder + ": " + e.getMessage(), e);
-        }
-    }
-
-    private void removeUnfinished() throws IOException {
-        try (Stream<Path> files = Files.list(folder)) {
-            for (Path path : files.filter(file -> file.getFileName().toString().startsWith(UNFINISHED)).toList()) {
-                delete(path);
-            }
-        }
-    }
-
-    private void removeOld() throws IOException {
-        List<Path> all = all();
-        for (Path path : all.subList(0, Math.max(0, all.size() - keep))) {
-            delete(path);
-        }
-    }
-
-    private static void delete(Path path) throws IOException {
-        try (Stream<Path> files = Files.walk(path)) {
-            for (Path file : files.sorted(Comparator.reverseOrder()).toList()) {
-                Files.delete(file);
-            }
+            throw new CheckpointException("cannot list " + folder + ": " + e, e);
         }
     }
 
     /**
-     * The state that {@link #save} was given, after checking that the checkpoint is whole.
+     * The state that {@link #save} was given, after checking that every byte of the checkpoint is as it was written.
      *
      * @param checkpoint a folder step-...
-     * @throws CheckpointException when a file is missing or its bytes changed; names an older checkpoint where there is one
+     * @throws CheckpointException when a file is missing or its bytes changed; names the newest older checkpoint that
+     *     is whole
      */
     public static JsonNode state(Path checkpoint) {
         try {
-            JsonNode all = JSON.readTree(checkpoint.resolve(STATE).toFile());
-            if (all == null || !all.path("crc32").isObject() || !all.has("state")) {
-                throw new CheckpointException(checkpoint.resolve(STATE) + " is not the state of a checkpoint" + older(checkpoint));
-            }
-            for (Map.Entry<String, JsonNode> file : all.path("crc32").properties()) {
-                if (crcOf(checkpoint.resolve(file.getKey())) != file.getValue().asLong()) {
-                    throw new CheckpointException(checkpoint.resolve(file.getKey()) + " is damaged or cut off" + older(checkpoint));
-                }
-            }
-            return all.get("state");
-        } catch (IOException e) {
-            throw new CheckpointException("cannot read checkpoint " + checkpoint + ": " + e.getMessage() + older(checkpoint), e);
+            return verified(checkpoint);
+        } catch (CheckpointException e) {
+            throw new CheckpointException(e.getMessage() + advice(checkpoint), e);
         }
     }
 
-    private static String older(Path checkpoint) {
-        Path parent = checkpoint.toAbsolutePath().getParent();
-        List<Path> before = new Checkpoint(parent, 1).all().stream()
-                .filter(path -> path.getFileName().compareTo(checkpoint.getFileName()) < 0).toList();
-        return before.isEmpty() ? "" : "; the one before is " + before.get(before.size() - 1);
+    /**
+     * Loads weights, and the optimiser's state where it is wanted, into existing tensors: all of them or none.
+     *
+     * @param model written; the names, shapes and dtypes that were saved
+     * @param optimizer written, likewise; null to leave it
+     * @throws CheckpointException when the checkpoint is damaged or of another model; the tensors are as before, unless
+     *     the disk failed between the check and the copy
+     */
+    public static void restore(Path checkpoint, Map<String, Tensor> model, Map<String, Tensor> optimizer) {
+        state(checkpoint);
+        try (Safetensors weights = Safetensors.open(checkpoint.resolve(MODEL));
+                Safetensors moments = optimizer == null ? null : Safetensors.open(checkpoint.resolve(OPTIMIZER))) {
+            weights.check(model);
+            if (moments != null) {
+                moments.check(optimizer);
+                moments.load(optimizer);
+            }
+            weights.load(model);
+        }
+    }
+
+    private static JsonNode verified(Path checkpoint) {
+        Path file = checkpoint.resolve(CHECKSUMS);
+        try {
+            JsonNode checksums = JSON.readTree(Files.readAllBytes(file));
+            for (String name : CHECKED) {
+                file = checkpoint.resolve(name);
+                JsonNode crc = checksums.path(name);
+                if (!crc.isIntegralNumber() || crc.asLong() != crcOf(file)) {
+                    throw new CheckpointException(file + " is damaged or cut off: its bytes are not those that "
+                            + CHECKSUMS + " vouches for");
+                }
+            }
+            return JSON.readTree(Files.readAllBytes(checkpoint.resolve(STATE)));
+        } catch (NoSuchFileException e) {
+            throw new CheckpointException(file + " is missing", e);
+        } catch (IOException e) {
+            throw new CheckpointException("cannot read " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static String advice(Path damaged) {
+        List<Path> before = new ArrayList<>(new Checkpoint(damaged.toAbsolutePath().getParent(), 1).all());
+        before.removeIf(path -> OLDEST_FIRST.compare(path, damaged) >= 0);
+        Collections.reverse(before);
+        for (Path candidate : before) {
+            try {
+                verified(candidate);
+                return "; " + candidate + " is older and whole: remove " + damaged.getFileName()
+                        + " to continue from there";
+            } catch (CheckpointException damagedToo) {
+                // not one to recommend
+            }
+        }
+        return "; no older checkpoint is whole: start the run again";
     }
 
     private static long crcOf(Path file) throws IOException {
         CRC32 crc = new CRC32();
-        try (var in = Files.newInputStream(file)) {
+        try (InputStream in = Files.newInputStream(file)) {
             byte[] block = new byte[1 << 16];
             for (int count = in.read(block); count >= 0; count = in.read(block)) {
                 crc.update(block, 0, count);
             }
         }
         return crc.getValue();
-    }
-
-    /** Loads weights, and the optimiser's state where it is wanted, into existing tensors. */
-    public static void restore(Path checkpoint, Map<String, Tensor> model, Map<String, Tensor> optimizer) {
-        Safetensors.read(checkpoint.resolve(MODEL), model);
-        if (optimizer != null) {
-            Safetensors.read(checkpoint.resolve(OPTIMIZER), optimizer);
-        }
     }
 }

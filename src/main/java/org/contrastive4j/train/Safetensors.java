@@ -1,7 +1,10 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.core.StreamReadFeature;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.EOFException;
 import java.io.IOException;
@@ -12,28 +15,48 @@ import java.nio.channels.FileChannel;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Comparator;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and data_offsets of each tensor, then the
- * tensors' bytes, little-endian and row-major.
+ * The safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and data_offsets of each
+ * tensor, then the tensors' bytes, little-endian and row-major.
  *
- * <p>Reading checks everything before it changes anything. Source: the format description of the safetensors project.
+ * <p>Reading checks everything before it changes anything; no array is larger than a block. Source: the format
+ * description of the safetensors project.
  */
-public final class Safetensors {
+public final class Safetensors implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
+    private static final ObjectMapper STRICT = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
     private static final long LARGEST_HEADER = 100_000_000;
     private static final int BLOCK = 1 << 20;
     private static final String METADATA = "__metadata__";
+    private static final String FOREIGN = " is not a safetensors file: ";
+    private static final String TAKE_ANOTHER = "; take another file";
+    private static final String OF_ANOTHER_MODEL =
+            ": it is a checkpoint of another model; use the configuration it was trained with";
 
-    private record Entry(DType dtype, Shape shape, long begin, long end) {}
+    private record Entry(String name, DType dtype, Shape shape, long begin, long end) {}
 
-    private Safetensors() {}
+    private final Path file;
+    private final FileChannel channel;
+    private final long dataBegin;
+    private final Map<String, Entry> entries;
+
+    private Safetensors(Path file, FileChannel channel, long dataBegin, Map<String, Entry> entries) {
+        this.file = file;
+        this.channel = channel;
+        this.dataBegin = dataBegin;
+        this.entries = entries;
+    }
 
     /** Writes tensors in the order of the map; metadata are strings for people and other programs. */
     public static void write(OutputStream out, Map<String, Tensor> tensors, Map<String, String> metadata)
@@ -79,95 +102,154 @@ public final class Safetensors {
      * @throws CheckpointException when the file is damaged, foreign, or of another model; the tensors are as before
      */
     public static void read(Path file, Map<String, Tensor> into) {
-        try (FileChannel channel = FileChannel.open(file, StandardOpenOption.READ)) {
+        try (Safetensors opened = open(file)) {
+            opened.check(into);
+            opened.load(into);
+        }
+    }
+
+    /** Opens a file and checks that its header describes its bytes, without looking at the values. */
+    static Safetensors open(Path file) {
+        FileChannel channel = null;
+        try {
+            channel = FileChannel.open(file, StandardOpenOption.READ);
             ByteBuffer lengthBytes = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
             long headerLength = channel.size() < 8 ? -1 : fill(channel, lengthBytes, 0).getLong();
             if (headerLength < 2 || headerLength > Math.min(LARGEST_HEADER, channel.size() - 8)) {
                 throw new CheckpointException(file + " is not a safetensors file, or is cut off: its header would be "
-                        + headerLength + " bytes in a file of " + channel.size());
+                        + headerLength + " bytes in a file of " + channel.size() + TAKE_ANOTHER);
             }
             JsonNode header = header(file, fill(channel, ByteBuffer.allocate((int) headerLength), 8));
-            Map<String, Entry> entries = entries(file, header, channel.size() - 8 - headerLength);
-            match(file, entries, into);
-            for (Map.Entry<String, Entry> entry : entries.entrySet()) {
-                load(channel, 8 + headerLength + entry.getValue().begin(), into.get(entry.getKey()));
+            long begin = 8 + headerLength;
+            return new Safetensors(file, channel, begin, entries(file, header, channel.size() - begin));
+        } catch (IOException e) {
+            close(channel, e);
+            throw new CheckpointException("cannot read " + file + ": " + e, e);
+        } catch (RuntimeException refused) {
+            close(channel, refused);
+            throw refused;
+        }
+    }
+
+    private static void close(FileChannel channel, Exception cause) {
+        try {
+            if (channel != null) {
+                channel.close();
             }
         } catch (IOException e) {
-            throw new CheckpointException("cannot read " + file + ": " + e.getMessage(), e);
+            cause.addSuppressed(e);
         }
     }
 
     private static JsonNode header(Path file, ByteBuffer text) {
         try {
-            JsonNode header = JSON.readTree(text.array());
-            if (header != null && header.isObject()) {
+            JsonNode header = STRICT.readTree(text.array());
+            if (header.isObject()) {
                 return header;
             }
-            throw new CheckpointException(file + " is not a safetensors file: its header is no JSON object");
+            throw new CheckpointException(file + FOREIGN + "its header is no JSON object" + TAKE_ANOTHER);
         } catch (IOException e) {
-            throw new CheckpointException(file + " is not a safetensors file: its header is not JSON", e);
+            throw new CheckpointException(file + FOREIGN + "its header is not JSON" + TAKE_ANOTHER, e);
         }
     }
 
+    /** The tensors in the order of their bytes, which they must share out without a gap. */
     private static Map<String, Entry> entries(Path file, JsonNode header, long dataBytes) {
+        List<Entry> sorted = new ArrayList<>();
+        for (Map.Entry<String, JsonNode> field : header.properties()) {
+            if (!field.getKey().equals(METADATA)) {
+                sorted.add(entry(file, field.getKey(), field.getValue()));
+            }
+        }
+        sorted.sort(Comparator.comparingLong(Entry::begin).thenComparingLong(Entry::end));
         Map<String, Entry> entries = new LinkedHashMap<>();
         long expected = 0;
-        for (Map.Entry<String, JsonNode> field : header.properties()) {
-            if (field.getKey().equals(METADATA)) {
-                continue;
-            }
-            Entry entry = entry(file, field.getKey(), field.getValue());
+        for (Entry entry : sorted) {
             if (entry.begin() != expected || entry.end() > dataBytes) {
-                throw new CheckpointException(file + " is damaged or cut off: tensor " + field.getKey() + " lies at bytes "
-                        + entry.begin() + " to " + entry.end() + ", wanted to begin at " + expected + " and end by "
-                        + dataBytes);
+                throw new CheckpointException(file + " is damaged or cut off: tensor " + entry.name()
+                        + " lies at bytes " + entry.begin() + " to " + entry.end() + ", wanted to begin at " + expected
+                        + " and end by " + dataBytes + TAKE_ANOTHER);
             }
             expected = entry.end();
-            entries.put(field.getKey(), entry);
+            entries.put(entry.name(), entry);
         }
         if (expected != dataBytes) {
-            throw new CheckpointException(file + " is damaged: " + (dataBytes - expected) + " bytes belong to no tensor");
+            throw new CheckpointException(
+                    file + " is damaged: " + (dataBytes - expected) + " bytes belong to no tensor" + TAKE_ANOTHER);
         }
         return entries;
     }
 
     private static Entry entry(Path file, String name, JsonNode node) {
         try {
-            DType dtype = DType.valueOf(node.path("dtype").asText());
-            Shape shape = Shape.of(JSON.convertValue(node.path("shape"), int[].class));
-            long[] offsets = JSON.convertValue(node.path("data_offsets"), long[].class);
-            if (offsets.length != 2 || offsets[1] - offsets[0] != shape.size() * dtype.bytes()) {
+            DType dtype = dtype(node.path("dtype"));
+            Shape shape = Shape.of(Arrays.stream(integers(node.path("shape"))).mapToInt(Math::toIntExact).toArray());
+            long[] offsets = integers(node.path("data_offsets"));
+            long bytes = Math.multiplyExact(shape.size(), (long) dtype.bytes());
+            if (offsets.length != 2 || Math.subtractExact(offsets[1], offsets[0]) != bytes) {
                 throw new IllegalArgumentException("offsets " + Arrays.toString(offsets) + " for " + dtype + shape);
             }
-            return new Entry(dtype, shape, offsets[0], offsets[1]);
-        } catch (RuntimeException e) {
-            throw new CheckpointException(file + " is damaged: tensor " + name + ": " + e.getMessage(), e);
+            return new Entry(name, dtype, shape, offsets[0], offsets[1]);
+        } catch (IllegalArgumentException | ArithmeticException e) {
+            throw new CheckpointException(
+                    file + " is damaged or foreign: tensor " + name + ": " + e.getMessage() + TAKE_ANOTHER, e);
         }
     }
 
-    private static void match(Path file, Map<String, Entry> entries, Map<String, Tensor> into) {
+    private static DType dtype(JsonNode node) {
+        return Arrays.stream(DType.values()).filter(type -> type.name().equals(node.textValue())).findFirst()
+                .orElseThrow(() -> new IllegalArgumentException(
+                        "dtype " + node + ", wanted one of " + Arrays.toString(DType.values())));
+    }
+
+    private static long[] integers(JsonNode node) {
+        long[] values = new long[node.size()];
+        for (int i = 0; i < values.length; i++) {
+            if (!node.path(i).isIntegralNumber() || !node.path(i).canConvertToLong()) {
+                throw new IllegalArgumentException(node + " where integers are wanted");
+            }
+            values[i] = node.path(i).longValue();
+        }
+        if (!node.isArray()) {
+            throw new IllegalArgumentException("shape and data_offsets must be arrays of integers");
+        }
+        return values;
+    }
+
+    /** @throws CheckpointException when the file does not hold exactly these names, shapes and dtypes */
+    void check(Map<String, Tensor> into) {
         for (Map.Entry<String, Tensor> wanted : into.entrySet()) {
             Entry given = entries.get(wanted.getKey());
             Tensor tensor = wanted.getValue();
             if (given == null) {
-                throw new CheckpointException(file + " has no tensor " + wanted.getKey()
-                        + ": it is a checkpoint of another model");
+                throw new CheckpointException(file + " has no tensor " + wanted.getKey() + OF_ANOTHER_MODEL);
             }
             if (given.dtype() != tensor.dtype() || !given.shape().equals(tensor.shape())) {
                 throw new CheckpointException(file + ": tensor " + wanted.getKey() + " is " + given.dtype()
-                        + given.shape() + ", this model wants " + tensor.dtype() + tensor.shape());
+                        + given.shape() + ", this model wants " + tensor.dtype() + tensor.shape() + OF_ANOTHER_MODEL);
             }
             tensor.checkOpen();
         }
         for (String name : entries.keySet()) {
             if (!into.containsKey(name)) {
-                throw new CheckpointException(file + " has a tensor " + name + " that this model lacks: it is a checkpoint "
-                        + "of another model");
+                throw new CheckpointException(
+                        file + " has a tensor " + name + " that this model lacks" + OF_ANOTHER_MODEL);
             }
         }
     }
 
-    private static void load(FileChannel channel, long at, Tensor tensor) throws IOException {
+    /** Copies the values in, after {@link #check}. */
+    void load(Map<String, Tensor> into) {
+        try {
+            for (Entry entry : entries.values()) {
+                load(dataBegin + entry.begin(), into.get(entry.name()));
+            }
+        } catch (IOException e) {
+            throw new CheckpointException("cannot read " + file + ": " + e, e);
+        }
+    }
+
+    private void load(long at, Tensor tensor) throws IOException {
         ByteBuffer block = ByteBuffer.allocate(BLOCK);
         long start = tensor.offset() * tensor.dtype().bytes();
         for (long done = 0; done < tensor.bytes(); done += block.limit()) {
@@ -184,5 +266,14 @@ public final class Safetensors {
             }
         }
         return buffer.flip();
+    }
+
+    @Override
+    public void close() {
+        try {
+            channel.close();
+        } catch (IOException e) {
+            throw new CheckpointException("cannot close " + file + ": " + e, e);
+        }
     }
 }

@@ -2,26 +2,20 @@ package org.contrastive4j.train;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
-import java.io.ByteArrayOutputStream;
 import java.io.FilterOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.Random;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
@@ -32,7 +26,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Safetensors and checkpoints: what is written is read, and nothing damaged ever is. */
+/** Whatever happens to a save or to its files, a whole checkpoint is found and nothing damaged is ever loaded. */
 class CheckpointTest {
     @TempDir
     Path folder;
@@ -62,96 +56,6 @@ class CheckpointTest {
         return new ObjectMapper().createObjectNode().put("text", text);
     }
 
-    private byte[] written() throws IOException {
-        ByteArrayOutputStream out = new ByteArrayOutputStream();
-        Safetensors.write(out, model, Map.of("maker", "test"));
-        return out.toByteArray();
-    }
-
-    private Path file(byte[] bytes) throws IOException {
-        return Files.write(folder.resolve("file.safetensors"), bytes);
-    }
-
-    private static byte[] safetensors(String header, byte[] data) {
-        byte[] text = header.getBytes(StandardCharsets.UTF_8);
-        return ByteBuffer.allocate(8 + text.length + data.length).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length)
-                .put(text).put(data).array();
-    }
-
-    /** A file made by hand from the description of the format. */
-    @Test
-    void readsTheFormatAsDescribed() throws IOException {
-        byte[] data = ByteBuffer.allocate(28).order(ByteOrder.LITTLE_ENDIAN).putFloat(9).putFloat(1.5f).putFloat(2.5f)
-                .putFloat(3.5f).putFloat(4.5f).putFloat(5.5f).putFloat(6.5f).array();
-        Path hand = file(safetensors("{\"__metadata__\":{\"format\":\"pt\"},\"b\":{\"dtype\":\"F32\",\"shape\":[1],"
-                + "\"data_offsets\":[0,4]},\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]}}", data));
-        Safetensors.read(hand, model);
-        assertArrayEquals(new double[] {1.5, 2.5, 3.5, 4.5, 5.5, 6.5}, model.get("w").toDoubles());
-        assertArrayEquals(new double[] {9}, model.get("b").toDoubles());
-    }
-
-    @Test
-    void roundTripIsExact() throws IOException {
-        Path file = file(written());
-        model.get("w").set(0.0, 0, 0, 0, 0, 0);
-        Safetensors.read(file, model);
-        assertArrayEquals(new double[] {1, 2, 3, 4, 5, 6}, model.get("w").toDoubles());
-    }
-
-    private void refused(byte[] bytes, String... words) throws IOException {
-        Path file = file(bytes);
-        CheckpointException refusal = assertThrows(CheckpointException.class, () -> Safetensors.read(file, model));
-        for (String word : words) {
-            assertTrue(refusal.getMessage().contains(word), refusal.getMessage());
-        }
-        assertArrayEquals(new double[] {1, 2, 3, 4, 5, 6}, model.get("w").toDoubles(), "nothing was changed");
-        assertArrayEquals(new double[] {-0.5}, model.get("b").toDoubles(), "nothing was changed");
-    }
-
-    @Test
-    void aFileCutOffAnywhereIsRefused() throws IOException {
-        byte[] whole = written();
-        for (int length = 0; length < whole.length; length++) {
-            refused(Arrays.copyOf(whole, length));
-        }
-        refused(Arrays.copyOf(whole, whole.length + 1), "belong to no tensor");
-    }
-
-    @Test
-    void foreignFilesAreRefused() throws IOException {
-        Random random = new Random(1);
-        for (int k = 0; k < 200; k++) {
-            byte[] noise = new byte[random.nextInt(200)];
-            random.nextBytes(noise);
-            refused(noise);
-        }
-        refused(safetensors("[1,2]", new byte[0]), "JSON object");
-        refused(safetensors("{\"w\":{\"dtype\":\"F31\",\"shape\":[1],\"data_offsets\":[0,4]}}", new byte[4]), "tensor w");
-        refused(safetensors("{\"w\":{\"dtype\":\"F32\",\"shape\":[2],\"data_offsets\":[0,4]}}", new byte[4]), "tensor w");
-        refused(safetensors("{\"w\":{\"dtype\":\"F32\",\"shape\":[-1],\"data_offsets\":[0,-4]}}", new byte[4]), "tensor w");
-        refused(safetensors("{\"w\":{}}", new byte[4]), "tensor w");
-    }
-
-    @Test
-    void aCheckpointOfAnotherModelIsRefusedByName() throws IOException {
-        byte[] whole = written();
-        Tensor other = ops.zeros(Shape.of(3, 2));
-        Tensor before = model.put("w", other);
-        assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(file(whole), model)).getMessage()
-                .contains("tensor w is F32[2, 3], this model wants F32[3, 2]"));
-        other.close();
-        model.put("w", before);
-        Tensor more = ops.zeros(Shape.of(1));
-        model.put("extra", more);
-        assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(file(whole), model)).getMessage()
-                .contains("has no tensor extra"));
-        model.remove("extra").close();
-        Tensor b = model.remove("b");
-        assertTrue(assertThrows(CheckpointException.class, () -> Safetensors.read(file(whole), model)).getMessage()
-                .contains("has a tensor b that this model lacks"));
-        b.close();
-    }
-
     @Test
     void savesLoadsAndKeepsTheNewest() {
         Checkpoint checkpoints = new Checkpoint(folder.resolve("c"), 2);
@@ -177,77 +81,230 @@ class CheckpointTest {
         }
     }
 
-    /** A disk that is full after some bytes. */
-    private static Checkpoint.Disk fullAfter(int[] room) {
-        return file -> new FilterOutputStream(Files.newOutputStream(file)) {
-            @Override
-            public void write(int b) throws IOException {
-                write(new byte[] {(byte) b}, 0, 1);
-            }
+    /** Does not wait for the disk: that takes most of the time of a save, and these tests save thousands of times. */
+    private static class FastDisk implements Disk {
+        @Override
+        public OutputStream create(Path file) throws IOException {
+            return Files.newOutputStream(file);
+        }
 
-            @Override
-            public void write(byte[] bytes, int from, int count) throws IOException {
-                room[0] -= count;
-                if (room[0] < 0) {
-                    throw new IOException("No space left on device");
+        @Override
+        public void force(Path path) {}
+    }
+
+    /** What a save may do before its disk gives up: 13 bytes, a new file, renaming and removing count as one each. */
+    private static final class LimitedDisk extends FastDisk {
+        private final boolean kills;
+        private long left;
+
+        /** @param kills whether the process dies then, or is told that the disk is full */
+        LimitedDisk(long room, boolean kills) {
+            this.left = room;
+            this.kills = kills;
+        }
+
+        private void use(long amount) throws IOException {
+            left = Math.max(-1, left - amount);
+            if (left < 0 && kills) {
+                throw new Killed();
+            }
+            if (left < 0) {
+                throw new IOException("No space left on device");
+            }
+        }
+
+        @Override
+        public OutputStream create(Path file) throws IOException {
+            use(1);
+            return new FilterOutputStream(super.create(file)) {
+                @Override
+                public void write(byte[] bytes, int from, int count) throws IOException {
+                    out.write(bytes, from, (int) Math.min(count, Math.max(13 * left, 0)));
+                    use((count + 12) / 13);
                 }
-                out.write(bytes, from, count);
+            };
+        }
+
+        @Override
+        public void rename(Path from, Path to) throws IOException {
+            if (kills) {
+                use(1);
+            }
+            super.rename(from, to);
+        }
+
+        @Override
+        public void remove(Path path) throws IOException {
+            if (kills) {
+                use(1);
+            }
+            super.remove(path);
+        }
+    }
+
+    /** Nothing runs after it. */
+    private static final class Killed extends Error {
+        private static final long serialVersionUID = 1;
+    }
+
+    private void set(double value) {
+        model.get("b").set(value);
+        optimizer.get("m.w").set(value, value, value, value, value, value);
+    }
+
+    /** Which of the saved values the checkpoint holds, after checking that it holds one of them entirely. */
+    private double loaded(Path checkpoint) {
+        double value = Checkpoint.state(checkpoint).get("value").asDouble();
+        set(-1);
+        Checkpoint.restore(checkpoint, model, optimizer);
+        assertArrayEquals(new double[] {value}, model.get("b").toDoubles());
+        assertArrayEquals(new double[] {value, value, value, value, value, value}, optimizer.get("m.w").toDoubles());
+        return value;
+    }
+
+    private Path save(Checkpoint checkpoints, int step, double value) {
+        set(value);
+        return checkpoints.save(step, model, optimizer, new ObjectMapper().createObjectNode().put("value", value));
+    }
+
+    private static long bytesIn(Path folder) {
+        return names(folder).stream().mapToLong(name -> folder.resolve(name).toFile().length()).sum();
+    }
+
+    /**
+     * Saves {@code steps}, the last of them killed (or out of room) after every possible amount of work, and again on
+     * top of what that left.
+     */
+    private void stoppedAnywhere(boolean kills, int keep, int... steps) {
+        int last = steps.length - 1;
+        for (int room = 0;; room++) {
+            Path c = folder.resolve((kills ? "kill" : "full") + keep + last + "-" + room);
+            Checkpoint checkpoints = new Checkpoint(c, keep, new FastDisk());
+            for (int k = 0; k < last; k++) {
+                save(checkpoints, steps[k], k);
+            }
+            List<String> before = names(c);
+            boolean stopped = false;
+            try {
+                save(new Checkpoint(c, keep, new LimitedDisk(room, kills)), steps[last], last);
+            } catch (Killed killed) {
+                stopped = true;
+            } catch (CheckpointException full) {
+                stopped = true;
+                assertTrue(full.getMessage().contains("No space left") && full.getMessage().contains("make room"),
+                        full.getMessage());
+                assertEquals(before, names(c), "room for " + room);
+            }
+            double found = loaded(checkpoints.latest().orElseThrow());
+            assertTrue(found == last || stopped && found == last - 1, "found " + found + ", room for " + room);
+            for (Path complete : checkpoints.all()) {
+                loaded(complete);
+            }
+            long written = bytesIn(checkpoints.latest().orElseThrow());
+            save(checkpoints, steps[last], last + 1);
+            assertEquals(last + 1, loaded(checkpoints.latest().orElseThrow()));
+            save(checkpoints, steps[last] + 1, last + 2);
+            assertEquals(last + 2, loaded(checkpoints.latest().orElseThrow()));
+            long kept = Math.min(keep, Arrays.stream(steps).distinct().count() + 1);
+            assertEquals(kept, names(c).size(), names(c).toString());
+            if (!stopped) {
+                assertTrue(room > written / 13, "stopped all over " + written + " bytes");
+                return;
+            }
+        }
+    }
+
+    @Test
+    void killedAnywhereTheNewestOrTheOneBeforeIsWhole() {
+        stoppedAnywhere(true, 2, 1, 2, 3);
+    }
+
+    @Test
+    void killedAnywhereWhileTheOnlyCheckpointIsReplacedItIsNotLost() {
+        stoppedAnywhere(true, 1, 1, 1);
+    }
+
+    @Test
+    void aDiskThatFillsUpAtAnyByteKeepsWhatWasThere() {
+        stoppedAnywhere(false, 2, 1, 2, 3);
+        stoppedAnywhere(false, 1, 1, 1);
+    }
+
+    /** A rename that fails, unlike a kill, is repaired at once. */
+    @Test
+    void aCheckpointThatCannotBeReplacedKeepsItsName() {
+        Path c = folder.resolve("c");
+        save(new Checkpoint(c, 1), 1, 10);
+        Disk noNewNames = new FastDisk() {
+            @Override
+            public void rename(Path from, Path to) throws IOException {
+                if (from.getFileName().toString().startsWith(".saving-")) {
+                    throw new IOException("Input/output error");
+                }
+                super.rename(from, to);
             }
         };
+        assertThrows(CheckpointException.class, () -> save(new Checkpoint(c, 1, noNewNames), 1, 11));
+        assertEquals(List.of("step-00000001"), names(c));
+        assertEquals(10, loaded(c.resolve("step-00000001")));
+    }
+
+    /** Every byte of every file matters; the older checkpoint that is named is one that can be loaded. */
+    @Test
+    void anyChangedByteIsFoundAndAWholeOlderCheckpointIsNamed() throws IOException {
+        Path c = folder.resolve("c");
+        Checkpoint checkpoints = new Checkpoint(c, 3);
+        save(checkpoints, 1, 1);
+        Path older = save(checkpoints, 2, 2);
+        Path newest = save(checkpoints, 3, 3);
+        Files.delete(older.resolve("optimizer.safetensors"));
+        assertEquals(
+                List.of("checksums.json", "model.safetensors", "optimizer.safetensors", "state.json"), names(newest));
+        for (String name : names(newest)) {
+            byte[] bytes = Files.readAllBytes(newest.resolve(name));
+            for (int at = 0; at < bytes.length; at++) {
+                bytes[at] ^= 1;
+                Files.write(newest.resolve(name), bytes);
+                bytes[at] ^= 1;
+                CheckpointException refusal = assertThrows(CheckpointException.class,
+                        () -> Checkpoint.restore(newest, model, optimizer), name + " byte " + at);
+                assertTrue(refusal.getMessage().contains("step-00000001 is older and whole")
+                        && refusal.getMessage().contains("remove step-00000003"), refusal.getMessage());
+            }
+            Files.write(newest.resolve(name), Arrays.copyOf(bytes, bytes.length - 1));
+            assertThrows(CheckpointException.class, () -> Checkpoint.state(newest));
+            Files.delete(newest.resolve(name));
+            assertTrue(assertThrows(CheckpointException.class, () -> Checkpoint.state(newest)).getMessage()
+                    .contains(name + " is missing"));
+            Files.write(newest.resolve(name), bytes);
+        }
+        assertEquals(3, loaded(newest));
+        assertTrue(assertThrows(CheckpointException.class, () -> Checkpoint.state(folder.resolve("none/step-00000001")))
+                .getMessage().contains("start the run again"));
     }
 
     @Test
-    void aDiskThatFillsUpAtAnyByteKeepsTheLastCheckpoint() {
-        Path c = folder.resolve("c");
-        new Checkpoint(c, 2).save(1, model, optimizer, state("good"));
-        boolean full = true;
-        for (int room = 0; full; room += 7) {
-            int bytes = room;
-            full = false;
-            try {
-                new Checkpoint(c, 2, fullAfter(new int[] {bytes})).save(2, model, optimizer, state("more"));
-            } catch (CheckpointException e) {
-                full = true;
-                assertTrue(e.getMessage().contains("No space left") && e.getMessage().contains("make room"), e.getMessage());
-                assertEquals(List.of("step-00000001"), names(c), "room for " + bytes);
-                assertEquals("good", Checkpoint.state(c.resolve("step-00000001")).get("text").asText());
+    void anOptimizerOfAnotherModelLeavesTheWeightsAlone() {
+        Path saved = save(new Checkpoint(folder.resolve("c"), 1), 1, 1);
+        set(5);
+        for (int size : new int[] {1, 3, 7}) {
+            try (Tensor other = ops.zeros(Shape.of(size))) {
+                assertThrows(CheckpointException.class, () -> Checkpoint.restore(saved, model, Map.of("m.w", other)));
+                assertThrows(CheckpointException.class, () -> Checkpoint.restore(saved, Map.of("b", other), optimizer));
+                assertArrayEquals(new double[size], other.toDoubles());
             }
         }
-        assertEquals(List.of("step-00000001", "step-00000002"), names(c));
-    }
-
-    /** What kill -9 leaves: a folder that was not renamed, with any part of the files in it. */
-    @Test
-    void leftoversOfAKilledSaveAreIgnoredAndRemoved() throws IOException {
-        Path c = folder.resolve("c");
-        Checkpoint checkpoints = new Checkpoint(c, 2);
-        checkpoints.save(1, model, optimizer, state("good"));
-        Path killed = Files.createDirectory(c.resolve(".saving-step-00000002"));
-        Files.write(killed.resolve("model.safetensors"), Arrays.copyOf(written(), 20));
-        assertEquals("step-00000001", checkpoints.latest().orElseThrow().getFileName().toString());
-        checkpoints.save(2, model, optimizer, state("next"));
-        assertEquals(List.of("step-00000001", "step-00000002"), names(c));
+        assertArrayEquals(new double[] {5}, model.get("b").toDoubles());
+        assertArrayEquals(new double[] {5, 5, 5, 5, 5, 5}, optimizer.get("m.w").toDoubles());
     }
 
     @Test
-    void changedBytesAreFoundAndTheOlderCheckpointIsNamed() throws IOException {
-        Path c = folder.resolve("c");
-        Checkpoint checkpoints = new Checkpoint(c, 2);
-        checkpoints.save(1, model, optimizer, state("good"));
-        Path newest = checkpoints.save(2, model, optimizer, state("bad"));
-        for (String name : List.of("model.safetensors", "optimizer.safetensors")) {
-            byte[] bytes = Files.readAllBytes(newest.resolve(name));
-            bytes[bytes.length - 1] ^= 1;
-            Files.write(newest.resolve(name), bytes);
-            CheckpointException refusal = assertThrows(CheckpointException.class, () -> Checkpoint.state(newest));
-            assertTrue(refusal.getMessage().contains(name) && refusal.getMessage().contains("step-00000001"),
-                    refusal.getMessage());
-            bytes[bytes.length - 1] ^= 1;
-            Files.write(newest.resolve(name), bytes);
-        }
-        Checkpoint.state(newest);
-        Files.write(newest.resolve("state.json"), new byte[] {'{'});
-        assertThrows(CheckpointException.class, () -> Checkpoint.state(newest));
-        assertFalse(Files.exists(c.resolve(".saving-step-00000002")));
+    void whatCannotBeACheckpointIsRefused() throws IOException {
+        assertThrows(IllegalArgumentException.class, () -> new Checkpoint(folder, 0));
+        Checkpoint checkpoints = new Checkpoint(Files.createFile(folder.resolve("file")), 1);
+        assertTrue(checkpoints.latest().isEmpty());
+        assertThrows(CheckpointException.class, () -> save(checkpoints, 1, 1));
+        assertThrows(IllegalArgumentException.class, () -> save(checkpoints, -1, 1));
+        assertThrows(IllegalArgumentException.class, () -> save(checkpoints, 100_000_000, 1));
     }
 }
