@@ -13,6 +13,8 @@ import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape;
 
 /**
  * Pictures [b, size, size, 3] to raw representations [b, d]: patches, linear embedding, positions, transformer, pooling, projection.
@@ -77,6 +79,10 @@ public final class VisionTransformer implements Module {
      * @param randomness null for evaluation
      */
     public Variable forward(Tape tape, Variable pictures, Randomness randomness) {
+        int size = config.imageSize();
+        if (!pictures.shape().equals(Shape.of(pictures.shape().dim(0), size, size, CHANNELS))) {
+            throw new ShapeException("pictures are " + pictures.shape() + ", wanted [b, " + size + ", " + size + ", 3]");
+        }
         Variable embedded = tape.scope("embed", () -> {
             Variable patches = tape.apply(
                     new Patchify(config.kernel(), config.stride(), config.padding()), pictures);

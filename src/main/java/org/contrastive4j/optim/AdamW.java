@@ -57,6 +57,10 @@ public final class AdamW implements AutoCloseable {
      * @param gradientScale from {@link GlobalNorm#clip}, over the loss scale where there is one
      */
     public void step(double learningRate, double gradientScale) {
+        if (!(learningRate >= 0 && Double.isFinite(learningRate) && Double.isFinite(gradientScale))) {
+            throw new IllegalArgumentException("learning rate " + learningRate + ", gradient scale " + gradientScale
+                    + ": wanted finite numbers, and a rate of 0 or more");
+        }
         step++;
         for (Parameter parameter : parameters) {
             if (!parameter.isFrozen()) {

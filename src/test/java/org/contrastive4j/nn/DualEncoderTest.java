@@ -16,6 +16,7 @@ import org.contrastive4j.loss.InfoNceFunction;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -117,6 +118,14 @@ class DualEncoderTest {
         DualEncoder.Config good = TinyPairs.model(0);
         assertThrows(IllegalArgumentException.class, () -> new DualEncoder.Config(good.image(),
                 new TextTransformer.Config(23, 6, TINY, false, Pooling.MEAN, 4)));
+    }
+
+    @Test
+    void picturesOfAnotherSizeAreRefused() {
+        try (Ops ops = Backend.open("cpu"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
+                Tensor small = ops.zeros(Shape.of(2, 4, 4, 3)); Tape tape = Tape.forgetting(ops)) {
+            assertThrows(ShapeException.class, () -> model.image().forward(tape, tape.constant("small", small), null));
+        }
     }
 
     @Test

@@ -55,6 +55,7 @@ class OptimTest {
             assertArrayEquals(p[0], decaying.value().toDoubles(), 1e-5);
             assertArrayEquals(p[1], plain.value().toDoubles(), 1e-5);
             assertArrayEquals(new double[] {1, -2, 3}, frozen.value().toDoubles());
+            assertThrows(IllegalArgumentException.class, () -> optimizer.step(Double.NaN, 1));
             assertEquals(5, optimizer.steps());
             assertEquals(6, optimizer.state().size());
         }
