@@ -9,7 +9,8 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import javax.imageio.ImageIO;
+import javax.imageio.stream.FileImageInputStream;
+import javax.imageio.stream.ImageInputStream;
 
 /** Picture files of a folder, and rectangles of sheets: a sheet stays decoded while memory allows. */
 final class FolderPictures implements PictureSource {
@@ -60,10 +61,8 @@ final class FolderPictures implements PictureSource {
         if (!Files.isReadable(file)) {
             throw new IOException("no such file");
         }
-        BufferedImage picture = ImageIO.read(file.toFile());
-        if (picture == null) {
-            throw new IOException("not a picture in a format known here");
+        try (ImageInputStream in = new FileImageInputStream(file.toFile())) {
+            return Pictures.decode(in);
         }
-        return picture;
     }
 }

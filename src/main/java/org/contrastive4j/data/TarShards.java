@@ -22,7 +22,8 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.Stream;
 import java.util.zip.GZIPInputStream;
-import javax.imageio.ImageIO;
+import javax.imageio.stream.ImageInputStream;
+import javax.imageio.stream.MemoryCacheImageInputStream;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 
@@ -120,11 +121,10 @@ final class TarShards implements PictureSource {
     @Override
     public BufferedImage read(String image) throws IOException {
         Place place = places.get(image);
-        BufferedImage picture = ImageIO.read(new ByteArrayInputStream(place.bytes() != null ? place.bytes() : load(place)));
-        if (picture == null) {
-            throw new IOException("not a picture in a format known here");
+        byte[] bytes = place.bytes() != null ? place.bytes() : load(place);
+        try (ImageInputStream in = new MemoryCacheImageInputStream(new ByteArrayInputStream(bytes))) {
+            return Pictures.decode(in);
         }
-        return picture;
     }
 
     private static byte[] load(Place place) throws IOException {

@@ -6,6 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.awt.image.BufferedImage;
+import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.charset.StandardCharsets;
@@ -20,6 +21,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.zip.GZIPOutputStream;
+import javax.imageio.ImageIO;
 import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveOutputStream;
 import org.contrastive4j.support.PairFiles;
@@ -162,6 +164,39 @@ class PairDatasetTest {
             }
         }
         assertArrayEquals(new byte[] {(byte) 191, (byte) 191, (byte) 191}, Pictures.square(image, 1), "one of the four central pixels is black");
+    }
+
+    @Test
+    void aJpegThatEndsEarlyIsUnreadable() throws IOException {
+        BufferedImage image = new BufferedImage(64, 64, BufferedImage.TYPE_INT_RGB);
+        for (int i = 0; i < 64 * 64; i++) {
+            image.setRGB(i % 64, i / 64, i * 7919);
+        }
+        ByteArrayOutputStream bytes = new ByteArrayOutputStream();
+        ImageIO.write(image, "jpg", bytes);
+        byte[] whole = bytes.toByteArray();
+        PairFiles.folder(folder, 2);
+        Files.write(folder.resolve("a0.png"), whole); // the content decides, not the name
+        assertEquals(6, PairDataset.open(folder, true).samples().size());
+        for (int share = 50; share <= 90; share += 20) {
+            Files.write(folder.resolve("a0.png"), Arrays.copyOf(whole, whole.length * share / 100));
+            assertEquals(Map.of("unreadable picture", 1), PairDataset.open(folder, false).skipped(), share + "%");
+            assertTrue(refusal(folder, true).contains("line 2: unreadable picture"));
+        }
+    }
+
+    @Test
+    void greyIsNotBrightened() {
+        for (int type : new int[] {BufferedImage.TYPE_BYTE_GRAY, BufferedImage.TYPE_USHORT_GRAY}) {
+            BufferedImage image = new BufferedImage(3, 2, type);
+            for (int i = 0; i < 6; i++) {
+                image.getRaster().setSample(i % 3, i / 3, 0, type == BufferedImage.TYPE_BYTE_GRAY ? 128 : 128 * 257);
+            }
+            byte[] square = Pictures.square(image, 2);
+            for (byte value : square) {
+                assertEquals((byte) 128, value);
+            }
+        }
     }
 
     /** What the repository ships is what its README says. */
