@@ -1,0 +1,16 @@
+package org.contrastive4j.device;
+
+import java.util.List;
+import org.contrastive4j.device.parse.PtxException;
+
+/** Kernels of one PTX text, loaded until its device is closed. */
+public interface PtxModule {
+    /** File name it was loaded under. */
+    String name();
+
+    /** Names of its entries, in the order of the text. */
+    List<String> kernels();
+
+    /** @throws PtxException when there is no such entry; the message lists those there are */
+    Kernel kernel(String name);
+}

@@ -1,0 +1,2 @@
+/** Devices that load PTX and launch kernels: one small interface, behind it a GPU ({@code cuda}) or the simulator ({@code sim}). */
+package org.contrastive4j.device;
