@@ -2,6 +2,8 @@ package org.contrastive4j;
 
 import java.util.LinkedHashMap;
 import java.util.Map;
+import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.cpu.CpuOps;
@@ -39,5 +41,19 @@ public final class Backend {
             case "cpu-f64" -> new F64Ops(memory);
             default -> throw new IllegalArgumentException("no backend \"" + name + "\"; there are cpu and cpu-f64");
         };
+    }
+
+    /**
+     * Opens a device that loads PTX and launches kernels; the caller closes it.
+     *
+     * @param name {@code cuda} (the first GPU of this machine) or {@code sim} (the PTX simulator with all its checks)
+     * @throws NoDeviceException when there is no GPU or no driver; the message says which
+     * @throws IllegalArgumentException when there is no such kind of device
+     */
+    public static PtxDevice device(String name) {
+        if (name.equals("cuda") || name.equals("sim")) {
+            throw new NoDeviceException("device " + name + " is not there yet");
+        }
+        throw new IllegalArgumentException("no device \"" + name + "\"; there are cuda and sim");
     }
 }

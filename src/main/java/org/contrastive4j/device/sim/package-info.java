@@ -1,0 +1,2 @@
+/** A device made of Java: executes real kernels lane by lane and stops at what a GPU would do silently wrong. */
+package org.contrastive4j.device.sim;
