@@ -1,0 +1,82 @@
+package org.contrastive4j.device.parse;
+
+import java.io.IOException;
+import java.io.StringReader;
+import java.nio.file.Path;
+import org.anarres.cpp.Feature;
+import org.anarres.cpp.LexerException;
+import org.anarres.cpp.LexerSource;
+import org.anarres.cpp.Preprocessor;
+import org.anarres.cpp.PreprocessorListener;
+import org.anarres.cpp.Source;
+import org.anarres.cpp.Token;
+
+/** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
+public final class Preprocessed {
+    private Preprocessed() {}
+
+    /**
+     * The text with macros and included files expanded; text without a line that begins with # comes back as it is.
+     *
+     * @param file name for messages
+     * @param includes folder that {@code #include "..."} is looked up in; null for none
+     * @throws PtxException naming file and line of what the preprocessor refuses
+     */
+    public static String text(String file, String text, Path includes) {
+        if (text.lines().noneMatch(line -> line.stripLeading().startsWith("#"))) {
+            return text;
+        }
+        try (Preprocessor preprocessor = new Preprocessor(new NamedSource(file, text))) {
+            preprocessor.setListener(new Refusing(file));
+            preprocessor.addFeature(Feature.LINEMARKERS);
+            if (includes != null) {
+                preprocessor.getQuoteIncludePath().add(includes.toString());
+            }
+            StringBuilder expanded = new StringBuilder();
+            for (Token token = preprocessor.token(); token.getType() != Token.EOF; token = preprocessor.token()) {
+                expanded.append(token.getText());
+            }
+            return expanded.toString();
+        } catch (IOException | LexerException e) {
+            throw new PtxException(file, 0, 0, "preprocessor: " + e.getMessage());
+        }
+    }
+
+    /** A text with the name of its file. */
+    private static final class NamedSource extends LexerSource {
+        private final String file;
+
+        NamedSource(String file, String text) {
+            super(new StringReader(text), true);
+            this.file = file;
+        }
+
+        @Override
+        public String getPath() {
+            return file;
+        }
+
+        @Override
+        public String getName() {
+            return file;
+        }
+    }
+
+    private record Refusing(String file) implements PreprocessorListener {
+        @Override
+        public void handleError(Source source, int line, int column, String message) {
+            String name = source == null || source.getName() == null ? file : source.getName();
+            throw new PtxException(name, line, column + 1, "preprocessor: " + message);
+        }
+
+        @Override
+        public void handleWarning(Source source, int line, int column, String message) {
+            handleError(source, line, column, message);
+        }
+
+        @Override
+        public void handleSourceChange(Source source, SourceChangeEvent event) {
+            // nothing depends on where a token comes from
+        }
+    }
+}

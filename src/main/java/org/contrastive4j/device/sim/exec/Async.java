@@ -1,0 +1,49 @@
+package org.contrastive4j.device.sim.exec;
+
+/** Work that goes on after its instruction: it ends at some time before somebody who waits for it goes on. */
+public final class Async {
+    /** How its end is waited for. */
+    public enum Group {
+        /** {@code cp.async.wait_group}. */
+        CP_ASYNC,
+        /** {@code cp.async.bulk.wait_group}. */
+        BULK,
+        /** {@code cp.async.bulk.wait_group.read}: only that the source was read. */
+        BULK_READ,
+        /** {@code wgmma.wait_group}. */
+        WGMMA,
+        /** A phase of an mbarrier. */
+        MBARRIER
+    }
+
+    private final Group group;
+    private final int number;
+    private final Object place;
+
+    /**
+     * @param number of the commit group of the thread; 0 for a barrier
+     * @param place phase of the mbarrier that learns of the end; null otherwise
+     */
+    Async(Group group, int number, Object place) {
+        this.group = group;
+        this.number = number;
+        this.place = place;
+    }
+
+    public Group group() {
+        return group;
+    }
+
+    public int number() {
+        return number;
+    }
+
+    public Object place() {
+        return place;
+    }
+
+    /** Whether it is done by the async proxy, which generic accesses are not ordered with by themselves. */
+    public boolean isAsyncProxy() {
+        return group != Group.CP_ASYNC;
+    }
+}
