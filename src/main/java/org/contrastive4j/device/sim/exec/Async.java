@@ -21,7 +21,7 @@ public final class Async {
     private final Object place;
 
     /**
-     * @param number of the commit group of the thread; 0 for a barrier
+     * @param number of the work among its kind and warp; 0 for a barrier
      * @param place phase of the mbarrier that learns of the end; null otherwise
      */
     Async(Group group, int number, Object place) {

@@ -77,6 +77,10 @@ public final class Cluster {
         progress++;
     }
 
+    long progressCount() {
+        return progress;
+    }
+
     /** Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule says. */
     Later later(Runnable work) {
         Later later = new Later(work);

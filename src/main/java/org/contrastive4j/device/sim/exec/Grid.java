@@ -16,13 +16,15 @@ public final class Grid {
     private final Observer[] observers;
     private final Schedule schedule;
     private final long limit;
+    private final int architecture;
 
     /**
      * @param parameters bytes of the parameter space
+     * @param architecture whose tensor cores compute: 80, 86, 89 or 90
      * @param limit most warp instructions of one cluster
      */
     public Grid(Code code, Launch launch, byte[] parameters, GlobalMemory memory, List<Observer> observers, Schedule schedule,
-            long limit) {
+            int architecture, long limit) {
         this.code = code;
         this.launch = launch;
         this.parameters = new Block(Block.Space.PARAM, "parameters", 0, parameters.length);
@@ -31,6 +33,7 @@ public final class Grid {
         this.observers = observers.toArray(Observer[]::new);
         this.schedule = schedule;
         this.limit = limit;
+        this.architecture = architecture;
     }
 
     public Code code() {
@@ -39,6 +42,10 @@ public final class Grid {
 
     public Launch launch() {
         return launch;
+    }
+
+    int architecture() {
+        return architecture;
     }
 
     public Schedule schedule() {

@@ -74,6 +74,11 @@ final class Mbarrier {
         check();
     }
 
+    /** One more arrival is outstanding in this phase. */
+    void expectArrival() {
+        pending++;
+    }
+
     void expect(Warp warp, Step step, int lane, long bytes) {
         transactions += bytes;
         if (Math.abs(transactions) > MOST) {

@@ -49,10 +49,10 @@ final class NamedBarrier {
         return generation;
     }
 
-    /** @param count threads that take part; 0 for all of the block */
-    Generation arrive(Warp warp, Step step, int lanes, int count, int trues) {
-        int wanted = count == 0 ? (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES : count;
-        if (count % Warp.LANES != 0 || wanted > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
+    /** @param count threads that take part, where given; else all of the block */
+    void arrive(Warp warp, Step step, int lanes, int count, boolean given, int trues) {
+        int wanted = given ? count : (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES;
+        if (given && (count <= 0 || count % Warp.LANES != 0) || wanted > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
             throw warp.fault(Fault.Kind.BARRIER, step, 0, "barrier " + id + " for " + count
                     + " threads, wanted a multiple of 32 that is at most the block of " + cta.threads());
         }
@@ -61,7 +61,7 @@ final class NamedBarrier {
                     + " threads, but others arrived at it for " + expected);
         }
         expected = wanted;
-        explicit = count != 0;
+        explicit = given;
         arrived += Integer.bitCount(lanes) == Integer.bitCount(warp.live()) ? Warp.LANES : Integer.bitCount(lanes);
         generation.trues += trues;
         generation.threads += Integer.bitCount(lanes);
@@ -69,9 +69,7 @@ final class NamedBarrier {
             throw warp.fault(Fault.Kind.BARRIER, step, 0, "barrier " + id + " got " + arrived + " arrivals for "
                     + expected + " threads");
         }
-        Generation mine = generation;
         check();
-        return mine;
     }
 
     private void check() {

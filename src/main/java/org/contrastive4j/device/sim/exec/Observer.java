@@ -7,7 +7,7 @@ package org.contrastive4j.device.sim.exec;
  */
 public interface Observer {
     /** Kinds of fences. */
-    enum Fence { MEMORY, PROXY_ASYNC, WGMMA }
+    enum Fence { MEMORY, PROXY_ASYNC, WGMMA, MBARRIER_INIT }
 
     /** A kernel begins. */
     default void begin(Grid grid) {}
@@ -39,8 +39,11 @@ public interface Observer {
     /** Lanes executed a fence. */
     default void fence(Warp warp, int mask, Fence fence) {}
 
-    /** Lanes know that their groups up to this number are done. */
+    /** Lanes know that their asynchronous work below this number is done. */
     default void waited(Warp warp, int mask, Async.Group group, int number) {}
+
+    /** Whoever acquires the place knows that the work below this number of these lanes is done. */
+    default void arrives(Warp warp, int mask, Object place, Async.Group group, int number) {}
 
     /** A cluster ended. */
     default void end(Cluster cluster) {}

@@ -16,6 +16,8 @@ public final class Warp {
     final Groups groups = new Groups();
     int warpGroupSteps;
     int carry;
+    Later lastWgmma;
+    Cluster.NamedArrivals clusterArrivals;
     Block lastGlobal;
     private Block local;
     private final int index;
