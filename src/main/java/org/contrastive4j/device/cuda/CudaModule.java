@@ -51,7 +51,7 @@ final class CudaModule implements PtxModule {
     static CudaModule load(CudaDevice device, String name, String ptx) {
         PtxHeader header = PtxHeader.read(name, ptx);
         Map<String, List<Parameter>> signatures = Signatures.of(name, ptx);
-        byte[] text = ptx.getBytes(StandardCharsets.UTF_8);
+        byte[] text = header.text().getBytes(StandardCharsets.UTF_8);
         // outside the heap: while the driver reads an array of Java's, the garbage collector waits, and big kernels take seconds
         ByteBuffer image = ByteBuffer.allocateDirect(text.length + 1).put(text).rewind();
         JITOptions options = new JITOptions();

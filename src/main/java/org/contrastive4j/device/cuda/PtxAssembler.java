@@ -20,6 +20,9 @@ import org.contrastive4j.device.parse.Signatures;
 /**
  * NVIDIA's assembler of CUDA 12.0, which needs neither a GPU nor a driver: accepts PTX up to {@code .version 8.0} and tells what becomes of it.
  *
+ * <p>It runs inside this process and was made for correct text. Wrong text gives a {@link PtxException}, but for some that is wrong in rare ways, such as
+ * {@code _} where a load's register should be, the assembler itself ends the process. So it is for kernels of this library, not for text of strangers.
+ *
  * <p>A driver assembles the text once more, with its own and often newer assembler, so that numbers on a GPU may differ a little.
  */
 public final class PtxAssembler {
@@ -66,7 +69,7 @@ public final class PtxAssembler {
      */
     public static Report assemble(String file, String ptx, String architecture) {
         PtxHeader header = PtxHeader.read(file, ptx);
-        byte[] text = ptx.getBytes(StandardCharsets.UTF_8);
+        byte[] text = header.text().getBytes(StandardCharsets.UTF_8);
         nvPTXCompilerHandle compiler = new nvPTXCompilerHandle();
         synchronized (ONE_AT_A_TIME) {
             check(create(compiler, text), "nvPTXCompilerCreate");

@@ -6,18 +6,19 @@ import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.parse.Signatures;
 
 /**
- * The first two directives of a PTX text.
+ * The first two directives of a PTX text, and the text as it is safe to assemble.
  *
- * <p>NVIDIA's assembler, also the one inside the driver's library, dereferences null and takes the process with it when it fails before it has read
- * both. So a text that does not begin with them in full is refused here.
+ * <p>NVIDIA's assembler dereferences null and takes the process with it when it fails before it has read both directives, or when the text ends in a
+ * comment. So a text that does not begin with them in full is refused here, and comments do not reach the assembler.
  *
  * @param version as in {@code .version 8.0}
  * @param target as in {@code .target sm_90a}
+ * @param text without comments, every line where it was
  */
-record PtxHeader(String version, String target) {
+record PtxHeader(String version, String target, String text) {
     private static final Pattern VERSION = Pattern.compile("\\s*+\\.version\\s++(\\d+\\.\\d+)(?=\\s)");
     private static final Pattern TARGET = Pattern.compile("\\s*+\\.target\\s++(sm_\\d++[a-z]?)"
-            + "(?:\\s*+,\\s*+(?:debug|texmode_unified|texmode_independent|map_f64_to_f32))*+(?=\\s*+(?:\\z|\\s[^,]))");
+            + "(?:\\s*+,\\s*+(?:debug|texmode_unified|texmode_independent|map_f64_to_f32))*+(?=\\s*+\\z|\\s++[^,])");
 
     static PtxHeader read(String file, String ptx) {
         if (ptx.indexOf('\0') >= 0) {
@@ -35,7 +36,7 @@ record PtxHeader(String version, String target) {
         if (!target.lookingAt()) {
             throw refusal(file, text, version.end(), "wanted .target after .version, as in \".target sm_90a\"");
         }
-        return new PtxHeader(version.group(1), target.group(1));
+        return new PtxHeader(version.group(1), target.group(1), text + "\n");
     }
 
     private static PtxException refusal(String file, String text, int from, String wanted) {
