@@ -11,7 +11,8 @@ public final class Arguments {
     private Arguments() {}
 
     /**
-     * The bytes of the parameter space: each argument at {@link Parameter#offset()} in native byte order, zeros between them.
+     * The bytes of the parameter space: each argument at {@link Parameter#offset()} in native byte order, zeros
+     * between them.
      *
      * @param device the device that is to launch; storages must be open and its own
      * @param kernel its name, for messages
@@ -21,16 +22,20 @@ public final class Arguments {
     public static byte[] pack(PtxDevice device, String kernel, List<Parameter> declared, Object... given) {
         int count = given == null ? 0 : given.length;
         if (count != declared.size()) {
-            throw new LaunchException("kernel " + kernel + " was given " + count + " arguments, wanted " + declared.size()
+            throw new LaunchException("kernel " + kernel + " was given " + count + " arguments, wanted "
+                    + declared.size()
                     + ": " + String.join(", ", declared.stream().map(Arguments::declaration).toList()));
         }
         Parameter last = declared.isEmpty() ? null : declared.get(count - 1);
-        ByteBuffer space = ByteBuffer.allocate(last == null ? 0 : last.offset() + last.bytes()).order(ByteOrder.nativeOrder());
+        ByteBuffer space = ByteBuffer.allocate(last == null ? 0 : last.offset() + last.bytes())
+                .order(ByteOrder.nativeOrder());
         for (int i = 0; i < count; i++) {
             Parameter parameter = declared.get(i);
-            String problem = given[i] == null ? "null" : put(device, parameter, given[i], space.position(parameter.offset()));
+            space.position(parameter.offset());
+            String problem = given[i] == null ? "null" : put(device, parameter, given[i], space);
             if (problem != null) {
-                throw new LaunchException("kernel " + kernel + ", argument " + (i + 1) + ": parameter " + declaration(parameter)
+                throw new LaunchException("kernel " + kernel + ", argument " + (i + 1) + ": parameter "
+                        + declaration(parameter)
                         + " was given " + problem + ", wanted " + wanted(parameter));
             }
         }
@@ -116,9 +121,9 @@ public final class Arguments {
         }
         Type type = parameter.type();
         return switch (type.bytes()) {
-            case Long.BYTES -> type == Type.F64 ? "a Double" : type == Type.B64 ? "an open storage of this device, a Long or a Double"
-                    : "an open storage of this device or a Long";
-            case Integer.BYTES -> type == Type.F32 ? "a Float" : type == Type.B32 ? "an Integer or a Float" : "an Integer";
+            case Long.BYTES -> type == Type.F64 ? "a Double"
+                    : "an open storage of this device" + (type == Type.B64 ? ", a Long or a Double" : " or a Long");
+            case Integer.BYTES -> type == Type.F32 ? "a Float" : "an Integer" + (type == Type.B32 ? " or a Float" : "");
             case Short.BYTES -> "a Short";
             default -> "a Byte";
         };

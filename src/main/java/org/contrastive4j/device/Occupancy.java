@@ -3,9 +3,9 @@ package org.contrastive4j.device;
 /**
  * Blocks of a kernel that fit on one multiprocessor together, by arithmetic alone.
  *
- * <p>Each of warps, blocks, registers and shared memory gives a bound. Registers are given to a warp in units of 256 and lie in four parts, one for
- * each scheduler; shared memory is given to a block in units of 128 bytes, and 1 KiB of it goes to the system. Source: the occupancy calculator of
- * the CUDA toolkit.
+ * <p>Each of warps, blocks, registers and shared memory gives a bound. Registers are given to a warp in units of 256
+ * and lie in four parts, one for each scheduler; shared memory is given to a block in units of 128 bytes, and 1 KiB
+ * of it goes to the system. Source: the occupancy calculator of the CUDA toolkit.
  */
 public final class Occupancy {
     private static final int WARP = 32;
@@ -42,7 +42,8 @@ public final class Occupancy {
     public static int blocksPerMultiprocessor(int architecture, int registers, int sharedBytes, int threads) {
         Limits limits = limits(architecture);
         if (registers < 0 || registers > REGISTERS_PER_THREAD || sharedBytes < 0 || threads < 1 || threads > 1024) {
-            throw new IllegalArgumentException("no block has " + threads + " threads of " + registers + " registers and "
+            throw new IllegalArgumentException("no block has " + threads + " threads of " + registers
+                    + " registers and "
                     + sharedBytes + " shared bytes; wanted 1 to 1024 threads, 0 to 255 registers, 0 or more bytes");
         }
         int warps = (threads + WARP - 1) / WARP;

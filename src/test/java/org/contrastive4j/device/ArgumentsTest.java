@@ -94,7 +94,8 @@ class ArgumentsTest {
 
     @Test
     void wrongCount() {
-        assertEquals("kernel k was given 1 arguments, wanted 2: .u64 x, .u32 n", refusal(".param .u64 x, .param .u32 n", 1L));
+        assertEquals("kernel k was given 1 arguments, wanted 2: .u64 x, .u32 n",
+                refusal(".param .u64 x, .param .u32 n", 1L));
         assertEquals("kernel k was given 2 arguments, wanted 1: .b8 v[4]", refusal(".param .b8 v[4]", 1L, 2L));
         refusal("", 1);
         refusal(".param .u64 x", (Object[]) null);
@@ -104,11 +105,13 @@ class ArgumentsTest {
     void wrongType() {
         assertEquals("kernel k, argument 2: parameter .f32 a was given the Integer 3, wanted a Float",
                 refusal(".param .u64 x, .param .f32 a", 1L, 3));
-        assertEquals("kernel k, argument 1: parameter .u32 n was given the Long 3, wanted an Integer", refusal(".param .u32 n", 3L));
+        assertEquals("kernel k, argument 1: parameter .u32 n was given the Long 3, wanted an Integer",
+                refusal(".param .u32 n", 3L));
         for (Object wrong : new Object[] {1, 1f, 1.0, (short) 1, (byte) 1, new byte[8], "x", 'c', true, new float[1]}) {
             refusal(".param .u64 x", wrong);
         }
-        for (Object wrong : new Object[] {1L, 1f, 1.0, (short) 1, (byte) 1, new byte[4], "x", new Block(device, null)}) {
+        for (Object wrong : new Object[] {1L, 1f, 1.0, (short) 1, (byte) 1, new byte[4], "x", new Block(device,
+                null)}) {
             refusal(".param .s32 x", wrong);
         }
         for (Object wrong : new Object[] {1L, 1, 1.0, new Block(device, null)}) {

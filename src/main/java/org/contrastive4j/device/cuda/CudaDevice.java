@@ -22,6 +22,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import org.contrastive4j.device.DeviceException;
@@ -37,10 +38,11 @@ import org.contrastive4j.memory.MemoryLeakException;
 /**
  * One NVIDIA GPU.
  *
- * <p>Uses the GPU's primary context, which it shares with other libraries of this process. Memory that is freed is kept for the next allocation of the
- * same size ({@link #trim} gives it back); it is ready at once for the stream it was allocated for, so work of other streams on it must be done, or
- * awaited by that stream, before it is closed. The first error that the driver does not recover from makes this and every later call throw
- * {@link org.contrastive4j.device.DeviceLostException}.
+ * <p>Uses the GPU's primary context, which it shares with other libraries of this process. Memory that is freed is
+ * kept for the next allocation of the same size ({@link #trim} gives it back); it is ready at once for the stream it
+ * was allocated for, so work of other streams on it must be done, or awaited by that stream, before it is closed. The
+ * first error that the driver does not recover from makes this and every later call throw {@link
+ * org.contrastive4j.device.DeviceLostException}.
  */
 public final class CudaDevice implements PtxDevice {
     private final CUdevice device;
@@ -52,7 +54,7 @@ public final class CudaDevice implements PtxDevice {
     private final Staging staging = new Staging(this);
     private final Map<String, CudaModule> modules = new HashMap<>();
     private final Set<CudaHandle> handles = ConcurrentHashMap.newKeySet();
-    private final Set<Thread> recording = ConcurrentHashMap.newKeySet();
+    private final ReentrantLock recording = new ReentrantLock();
     private volatile boolean closed;
 
     private CudaDevice(CUdevice device, CUcontext context, DeviceFacts facts, CudaErrors errors, long limit) {
@@ -78,7 +80,8 @@ public final class CudaDevice implements PtxDevice {
      * Opens a GPU; the caller closes it.
      *
      * @param ordinal 0 to {@link #count} - 1
-     * @param limit most live bytes, an allocation beyond it throws {@link org.contrastive4j.memory.OutOfBudgetException}
+     * @param limit most live bytes, an allocation beyond it throws {@link
+     *     org.contrastive4j.memory.OutOfBudgetException}
      * @throws NoDeviceException when there is no driver, no GPU, or none with this number; the message says what to do
      */
     public static CudaDevice open(int ordinal, long limit) {
@@ -87,7 +90,8 @@ public final class CudaDevice implements PtxDevice {
         }
         CudaDriver.require();
         if (ordinal < 0 || ordinal >= count()) {
-            throw new NoDeviceException("no CUDA device " + ordinal + "; this machine has " + count() + ", numbered from 0");
+            throw new NoDeviceException("no CUDA device " + ordinal + "; this machine has " + count()
+                    + ", numbered from 0");
         }
         CudaErrors errors = new CudaErrors("GPU " + ordinal);
         CUdevice device = new CUdevice();
@@ -154,20 +158,36 @@ public final class CudaDevice implements PtxDevice {
         handles.remove(handle);
     }
 
+    /**
+     * One thread records at a time; others may give work to their streams, but who waits for the whole device waits
+     * for it.
+     */
     void beginRecording() {
-        if (!recording.add(Thread.currentThread())) {
-            throw new DeviceException("work is being recorded on this thread already; one recording at a time");
-        }
+        checkNotRecording("nothing else can be recorded");
+        recording.lock();
     }
 
     void endRecording() {
-        recording.remove(Thread.currentThread());
+        recording.unlock();
     }
 
     /** @throws DeviceException when this thread records work, for {@code what} then cannot be done */
     void checkNotRecording(String what) {
-        if (recording.contains(Thread.currentThread())) {
+        if (recording.isHeldByCurrentThread()) {
             throw new DeviceException(what + " while work is recorded; do it before");
+        }
+    }
+
+    /** Waiting for the whole device would spoil a recording of another thread: so not even tried meanwhile. */
+    boolean unlessRecording(Runnable waiting) {
+        if (!recording.tryLock()) {
+            return false;
+        }
+        try {
+            waiting.run();
+            return true;
+        } finally {
+            recording.unlock();
         }
     }
 
@@ -176,7 +196,8 @@ public final class CudaDevice implements PtxDevice {
         if (storage instanceof CudaStorage own && own.memory() == this) {
             return own;
         }
-        throw new DeviceException("a storage of " + storage.bytes() + " bytes of another device was given, wanted one of "
+        throw new DeviceException("a storage of " + storage.bytes()
+                + " bytes of another device was given, wanted one of "
                 + facts.name());
     }
 
@@ -239,7 +260,12 @@ public final class CudaDevice implements PtxDevice {
     public void synchronize() {
         enter();
         checkNotRecording("nothing can be waited for");
-        pool.settle(null, () -> errors.check(cuCtxSynchronize(), "cuCtxSynchronize"));
+        recording.lock();
+        try {
+            pool.settle(null, () -> errors.check(cuCtxSynchronize(), "cuCtxSynchronize"));
+        } finally {
+            recording.unlock();
+        }
     }
 
     @Override
@@ -276,7 +302,12 @@ public final class CudaDevice implements PtxDevice {
     public void trim() {
         enter();
         checkNotRecording("memory cannot be given back");
-        pool.trim();
+        recording.lock();
+        try {
+            pool.trim();
+        } finally {
+            recording.unlock();
+        }
     }
 
     /**

@@ -23,10 +23,12 @@ final class CudaErrors {
     private static final int REMEMBERED = 4;
 
     /** After these the context is dead: every later call returns the same. */
-    private static final Set<Integer> STICKY = Set.of(CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, CUresult.CUDA_ERROR_LAUNCH_FAILED,
-            CUresult.CUDA_ERROR_ILLEGAL_INSTRUCTION, CUresult.CUDA_ERROR_MISALIGNED_ADDRESS, CUresult.CUDA_ERROR_ASSERT,
-            CUresult.CUDA_ERROR_LAUNCH_TIMEOUT, CUresult.CUDA_ERROR_HARDWARE_STACK_ERROR,
-            CUresult.CUDA_ERROR_INVALID_ADDRESS_SPACE, CUresult.CUDA_ERROR_INVALID_PC, CUresult.CUDA_ERROR_ECC_UNCORRECTABLE,
+    private static final Set<Integer> STICKY = Set.of(
+            CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, CUresult.CUDA_ERROR_LAUNCH_FAILED,
+            CUresult.CUDA_ERROR_ILLEGAL_INSTRUCTION, CUresult.CUDA_ERROR_MISALIGNED_ADDRESS,
+            CUresult.CUDA_ERROR_ASSERT, CUresult.CUDA_ERROR_LAUNCH_TIMEOUT,
+            CUresult.CUDA_ERROR_HARDWARE_STACK_ERROR, CUresult.CUDA_ERROR_INVALID_ADDRESS_SPACE,
+            CUresult.CUDA_ERROR_INVALID_PC, CUresult.CUDA_ERROR_ECC_UNCORRECTABLE,
             CUresult.CUDA_ERROR_NVLINK_UNCORRECTABLE, CUresult.CUDA_ERROR_CONTEXT_IS_DESTROYED);
 
     /** What a launch returns when it cannot be done and nothing has run. */
@@ -35,6 +37,10 @@ final class CudaErrors {
             CUresult.CUDA_ERROR_INVALID_CLUSTER_SIZE);
 
     private record Started(String kernel, Launch launch, Object[] arguments) {
+        Started {
+            arguments = arguments == null ? new Object[0] : arguments.clone();
+        }
+
         @Override
         public String toString() {
             List<String> shown = new ArrayList<>();
@@ -75,7 +81,7 @@ final class CudaErrors {
         if (started.size() == REMEMBERED) {
             started.removeFirst();
         }
-        started.addLast(new Started(kernel, launch, arguments == null ? new Object[0] : arguments.clone()));
+        started.addLast(new Started(kernel, launch, arguments));
     }
 
     void check(int result, String call) {
@@ -89,11 +95,13 @@ final class CudaErrors {
         }
         checkAlive();
         String about = detail.get();
-        String message = call + " on " + device + " failed with " + describe(result) + (about.isEmpty() ? "" : ": " + about);
+        String message = call + " on " + device + " failed with " + describe(result)
+                + (about.isEmpty() ? "" : ": " + about);
         if (STICKY.contains(result)) {
             throw lose(message);
         }
-        if (result >= CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED && result <= CUresult.CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD) {
+        if (result >= CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+                && result <= CUresult.CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD) {
             message += "; waiting, allocating and copies through upload and download cannot be recorded";
         }
         throw new DeviceException(message);
@@ -103,16 +111,17 @@ final class CudaErrors {
     void checkLaunch(int result, String call, String kernel, Launch launch, Object[] arguments) {
         if (REFUSED.contains(result)) {
             throw new LaunchException(call + " on " + device + " refused with " + describe(result) + ": "
-                    + new Started(kernel, launch, arguments == null ? new Object[0] : arguments));
+                    + new Started(kernel, launch, arguments));
         }
-        check(result, call, () -> new Started(kernel, launch, arguments == null ? new Object[0] : arguments).toString());
+        check(result, call, () -> new Started(kernel, launch, arguments).toString());
     }
 
     private synchronized DeviceLostException lose(String message) {
         String launches = started.isEmpty() ? "" : "; the last launches were: "
                 + String.join("; ", started.stream().map(Started::toString).toList());
         lost = message + launches;
-        return new DeviceLostException(device + " is lost until this process ends: " + lost, new KernelException(message));
+        return new DeviceLostException(device + " is lost until this process ends: " + lost,
+                new KernelException(message));
     }
 
     static String name(int result) {

@@ -27,7 +27,7 @@ final class CudaGraph extends CudaHandle implements DeviceGraph {
         this.nodes = nodes;
     }
 
-    /** On a thread that has entered the device; other threads may go on meanwhile. */
+    /** On a thread that has entered the device. */
     static CudaGraph capture(CudaDevice device, CUstream stream, Runnable work) {
         CUgraph recorded = new CUgraph();
         device.beginRecording();

@@ -46,9 +46,11 @@ final class CudaKernel implements Kernel {
                 attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
         dynamicShared = SHARED_WITHOUT_ASKING - attributes.staticSharedBytes();
         Parameter last = parameters.isEmpty() ? null : parameters.get(parameters.size() - 1);
-        space = ByteBuffer.allocateDirect(last == null ? 0 : last.offset() + last.bytes()).order(ByteOrder.nativeOrder());
+        space = ByteBuffer.allocateDirect(last == null ? 0 : last.offset() + last.bytes())
+                .order(ByteOrder.nativeOrder());
         Pointer[] each = parameters.stream()
-                .map(parameter -> Pointer.to(space.slice(parameter.offset(), parameter.bytes()))).toArray(Pointer[]::new);
+                .map(parameter -> Pointer.to(space.slice(parameter.offset(), parameter.bytes())))
+                .toArray(Pointer[]::new);
         pointers = each.length == 0 ? null : Pointer.to(each);
     }
 
@@ -78,7 +80,8 @@ final class CudaKernel implements Kernel {
         CUstream target = device.own(stream).handle();
         if (launch.block().count() > attributes.maxThreadsPerBlock()) {
             throw new LaunchException("kernel " + name + " was given blocks of " + launch.block().count()
-                    + " threads, wanted at most " + attributes.maxThreadsPerBlock() + ": it uses " + attributes.registers()
+                    + " threads, wanted at most " + attributes.maxThreadsPerBlock() + ": it uses "
+                    + attributes.registers()
                     + " registers per thread, or says so itself");
         }
         byte[] packed = Arguments.pack(device, name, parameters, arguments);
@@ -109,7 +112,8 @@ final class CudaKernel implements Kernel {
         }
         int most = device.facts().sharedBytesPerBlock() - attributes.staticSharedBytes();
         if (bytes > most) {
-            throw new LaunchException("kernel " + name + " was given " + bytes + " dynamic shared bytes, wanted at most " + most
+            throw new LaunchException("kernel " + name + " was given " + bytes
+                    + " dynamic shared bytes, wanted at most " + most
                     + " on " + device.facts().name() + ": a block has " + device.facts().sharedBytesPerBlock()
                     + " and this kernel's own variables take " + attributes.staticSharedBytes());
         }

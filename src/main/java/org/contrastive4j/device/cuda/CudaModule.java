@@ -30,8 +30,9 @@ final class CudaModule implements PtxModule {
     private static final int LOG_BYTES = 1 << 16;
 
     /** Results that say something about the text. */
-    private static final Set<Integer> REFUSED = Set.of(CUresult.CUDA_ERROR_INVALID_PTX, CUresult.CUDA_ERROR_INVALID_IMAGE,
-            CUresult.CUDA_ERROR_INVALID_SOURCE, CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU,
+    private static final Set<Integer> REFUSED = Set.of(
+            CUresult.CUDA_ERROR_INVALID_PTX, CUresult.CUDA_ERROR_INVALID_IMAGE, CUresult.CUDA_ERROR_INVALID_SOURCE,
+            CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU,
             CUresult.CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND);
 
     private final CudaDevice device;
@@ -52,7 +53,7 @@ final class CudaModule implements PtxModule {
         PtxHeader header = PtxHeader.read(name, ptx);
         Map<String, List<Parameter>> signatures = Signatures.of(name, ptx);
         byte[] text = header.text().getBytes(StandardCharsets.UTF_8);
-        // outside the heap: while the driver reads an array of Java's, the garbage collector waits, and big kernels take seconds
+        // outside the heap: the garbage collector waits while the driver reads an array, and big kernels take seconds
         ByteBuffer image = ByteBuffer.allocateDirect(text.length + 1).put(text).rewind();
         JITOptions options = new JITOptions();
         options.putBytes(CUjit_option.CU_JIT_INFO_LOG_BUFFER, new byte[LOG_BYTES]);
@@ -79,7 +80,8 @@ final class CudaModule implements PtxModule {
             case CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION -> ".version " + header.version()
                     + " is newer than the driver (CUDA " + device.facts().driver() + ") knows; install a newer driver";
             case CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU -> ".target " + header.target() + " does not run on " + gpu;
-            default -> "the driver refuses it with " + CudaErrors.name(result) + ", for .target " + header.target() + " on " + gpu;
+            default -> "the driver refuses it with " + CudaErrors.name(result) + ", for .target " + header.target()
+                    + " on " + gpu;
         };
         return AssemblerLog.failure(name, errors, otherwise);
     }

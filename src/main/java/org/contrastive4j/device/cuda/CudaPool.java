@@ -23,9 +23,10 @@ import org.contrastive4j.memory.Storage;
 /**
  * Memory of one GPU, counted, and kept for the next allocation of the same size.
  *
- * <p>A freed block may still be used by work that its stream has not done yet. The same stream may have it at once, for what it does with it comes
- * later; other streams only after somebody has waited. The driver's own pool would do the same, but JCuda cannot set its release threshold, and with
- * the one it begins with the driver takes all free memory back at every wait.
+ * <p>A freed block may still be used by work that its stream has not done yet. The same stream may have it at once,
+ * for what it does with it comes later; other streams only after somebody has waited. The driver's own pool would do
+ * the same, but JCuda cannot set its release threshold, and with the one it begins with the driver takes all free
+ * memory back at every wait.
  */
 final class CudaPool {
     private static final long ALIGNMENT = 256;
@@ -103,15 +104,15 @@ final class CudaPool {
         DevicePointer block = new DevicePointer();
         long wanted = blockBytes(bytes);
         int result = wanted < bytes ? CUresult.CUDA_ERROR_OUT_OF_MEMORY : cuMemAlloc(block, wanted);
-        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY && pooled > 0) {
-            trim();
+        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY && pooled > 0 && device.unlessRecording(this::trim)) {
             result = cuMemAlloc(block, wanted);
         }
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
             long[] left = new long[1];
             long[] total = new long[1];
             cuMemGetInfo(left, total);
-            throw new OutOfBudgetException(bytes, current, limit, device.facts().name() + " has " + left[0] + " of " + total[0]
+            throw new OutOfBudgetException(bytes, current, limit, device.facts().name() + " has " + left[0] + " of "
+                    + total[0]
                     + " bytes left; use smaller chunks, or look which other program has the rest");
         }
         device.errors().check(result, "cuMemAlloc", () -> bytes + " bytes");
@@ -151,7 +152,10 @@ final class CudaPool {
         }
     }
 
-    /** Waits for all work and gives the kept blocks back to the driver; on a thread that has entered the device. */
+    /**
+     * Waits for all work and gives the kept blocks back to the driver; on a thread that has entered the device,
+     * nobody recording.
+     */
     synchronized void trim() {
         device.errors().check(cuCtxSynchronize(), "cuCtxSynchronize");
         for (Deque<Block> blocks : free.values()) {

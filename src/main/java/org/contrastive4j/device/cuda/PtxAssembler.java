@@ -18,12 +18,15 @@ import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.parse.Signatures;
 
 /**
- * NVIDIA's assembler of CUDA 12.0, which needs neither a GPU nor a driver: accepts PTX up to {@code .version 8.0} and tells what becomes of it.
+ * NVIDIA's assembler of CUDA 12.0, which needs neither a GPU nor a driver: accepts PTX up to {@code .version 8.0} and
+ * tells what becomes of it.
  *
- * <p>It runs inside this process and was made for correct text. Wrong text gives a {@link PtxException}, but for some that is wrong in rare ways, such as
- * {@code _} where a load's register should be, the assembler itself ends the process. So it is for kernels of this library, not for text of strangers.
+ * <p>It runs inside this process and was made for correct text. Wrong text gives a {@link PtxException}, but for some
+ * that is wrong in rare ways, such as {@code _} where a load's register should be, the assembler itself ends the
+ * process. So it is for kernels of this library, not for text of strangers.
  *
- * <p>A driver assembles the text once more, with its own and often newer assembler, so that numbers on a GPU may differ a little.
+ * <p>A driver assembles the text once more, with its own and often newer assembler, so that numbers on a GPU may
+ * differ a little.
  */
 public final class PtxAssembler {
     private static final Pattern COMPILING = Pattern.compile("Compiling entry function '([^']+)'");
@@ -57,7 +60,8 @@ public final class PtxAssembler {
      * @param barriers of a block that {@code bar.sync} and the like use
      */
     public record Entry(
-            int registers, int spillStoreBytes, int spillLoadBytes, int stackBytes, int staticSharedBytes, int barriers) {}
+            int registers, int spillStoreBytes, int spillLoadBytes, int stackBytes, int staticSharedBytes,
+            int barriers) {}
 
     /**
      * Assembles and reports.
@@ -93,8 +97,8 @@ public final class PtxAssembler {
             JNvPTXCompiler.setExceptionsEnabled(false);
             return JNvPTXCompiler.nvPTXCompilerCreate(compiler, text.length, Arrays.copyOf(text, text.length + 1));
         } catch (LinkageError e) {
-            throw new DeviceException("the PTX assembler in jcuda-natives could not be loaded on this machine; it is there for "
-                    + "64-bit Linux on x86", e);
+            throw new DeviceException("the PTX assembler in jcuda-natives could not be loaded on this machine; "
+                    + "it is there for 64-bit Linux on x86", e);
         }
     }
 
@@ -110,8 +114,10 @@ public final class PtxAssembler {
             int[] minor = new int[1];
             JNvPTXCompiler.nvPTXCompilerGetVersion(major, minor);
             PtxException said = AssemblerLog.failure(file, log, "unsupported .version");
-            return new PtxException(file, said.line(), 0, ".version " + header.version() + " is not supported by the assembler of "
-                    + "CUDA " + major[0] + "." + minor[0] + "; wanted .version 8.0 or less, and one that knows " + header.target());
+            return new PtxException(file, said.line(), 0, ".version " + header.version()
+                    + " is not supported by the assembler of "
+                    + "CUDA " + major[0] + "." + minor[0] + "; wanted .version 8.0 or less, and one that knows "
+                    + header.target());
         }
         if (log.contains("option 'gpu-name'")) {
             return new PtxException(file, 0, 0, "cannot be assembled for \"" + architecture
@@ -143,7 +149,8 @@ public final class PtxAssembler {
 
     private static ByteBuffer program(nvPTXCompilerHandle compiler) {
         long[] size = new long[1];
-        check(JNvPTXCompiler.nvPTXCompilerGetCompiledProgramSize(compiler, size), "nvPTXCompilerGetCompiledProgramSize");
+        check(JNvPTXCompiler.nvPTXCompilerGetCompiledProgramSize(compiler, size),
+                "nvPTXCompilerGetCompiledProgramSize");
         byte[] program = new byte[(int) size[0]];
         check(JNvPTXCompiler.nvPTXCompilerGetCompiledProgram(compiler, program), "nvPTXCompilerGetCompiledProgram");
         return ByteBuffer.wrap(program).order(ByteOrder.LITTLE_ENDIAN);

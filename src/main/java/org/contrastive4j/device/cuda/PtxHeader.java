@@ -8,8 +8,9 @@ import org.contrastive4j.device.parse.Signatures;
 /**
  * The first two directives of a PTX text, and the text as it is safe to assemble.
  *
- * <p>NVIDIA's assembler dereferences null and takes the process with it when it fails before it has read both directives, or when the text ends in a
- * comment. So a text that does not begin with them in full is refused here, and comments do not reach the assembler.
+ * <p>NVIDIA's assembler dereferences null and takes the process with it when it fails before it has read both
+ * directives, or when the text ends in a comment. So a text that does not begin with them in full is refused here,
+ * and comments do not reach the assembler.
  *
  * @param version as in {@code .version 8.0}
  * @param target as in {@code .target sm_90a}
@@ -22,7 +23,8 @@ record PtxHeader(String version, String target, String text) {
 
     static PtxHeader read(String file, String ptx) {
         if (ptx.indexOf('\0') >= 0) {
-            throw new PtxException(file, Signatures.line(ptx, ptx.indexOf('\0')), 0, "this is not text: it has a zero byte");
+            throw new PtxException(file, Signatures.line(ptx, ptx.indexOf('\0')), 0,
+                    "this is not text: it has a zero byte");
         }
         String text = Signatures.withoutComments(file, ptx);
         if (text.isBlank()) {

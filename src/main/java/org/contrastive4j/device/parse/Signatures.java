@@ -11,14 +11,16 @@ import java.util.regex.Pattern;
 public final class Signatures {
     private static final String NAME = "[A-Za-z_$%][A-Za-z0-9_$]*+";
     private static final Pattern ENTRY = Pattern.compile("\\.entry\\s++(" + NAME + ")\\s*+(?:\\(([^)]*+)(\\)?))?");
-    private static final Pattern PARAMETER = Pattern.compile("\\s*+\\.param\\s++(?:\\.align\\s++(\\d++)\\s++)?\\.(\\w++)\\s++"
+    private static final Pattern PARAMETER = Pattern.compile(
+            "\\s*+\\.param\\s++(?:\\.align\\s++(\\d++)\\s++)?\\.(\\w++)\\s++"
             + "(?:\\.ptr\\s++(?:\\.(?:global|const|shared|local)\\s++)?(?:\\.align\\s++\\d++\\s++)?)?"
             + "(" + NAME + ")\\s*+(?:\\[\\s*+(0[xX][0-9a-fA-F]++|\\d++)\\s*+])?\\s*+");
 
     private Signatures() {}
 
     /**
-     * Declared parameters of every entry, in the order of the text; each parameter at the next multiple of its alignment.
+     * Declared parameters of every entry, in the order of the text; each parameter at the next multiple of its
+     * alignment.
      *
      * @param file for messages
      * @throws PtxException when a parameter is not of the form {@code .param [.align n] .type [.ptr ...] name[count]}
@@ -29,7 +31,8 @@ public final class Signatures {
         Matcher entry = ENTRY.matcher(text);
         while (entry.find()) {
             if (entry.group(2) != null && entry.group(3).isEmpty()) {
-                throw new PtxException(file, line(text, entry.start()), 0, "the parameters of " + entry.group(1) + " do not end");
+                throw new PtxException(file, line(text, entry.start()), 0, "the parameters of " + entry.group(1)
+                        + " do not end");
             }
             String list = entry.group(2) == null ? "" : entry.group(2);
             entries.putIfAbsent(entry.group(1), list.isBlank() ? List.of() : parameters(file, text, entry));
@@ -46,12 +49,15 @@ public final class Signatures {
             Matcher matcher = PARAMETER.matcher(declaration);
             Type type = matcher.matches() ? Type.of(matcher.group(2)) : null;
             if (type == null || type == Type.PRED) {
-                throw new PtxException(file, line, 0, "\"" + declaration.strip() + "\" is not a parameter that kernels of "
+                throw new PtxException(file, line, 0, "\"" + declaration.strip()
+                        + "\" is not a parameter that kernels of "
                         + "this library have, wanted .param [.align n] .type name or name[count]");
             }
-            int alignment = matcher.group(1) == null ? type.bytes() : Math.max(number(file, line, matcher.group(1)), type.bytes());
+            int alignment = matcher.group(1) == null ? 1 : number(file, line, matcher.group(1));
+            alignment = Math.max(alignment, type.bytes());
             if (Integer.bitCount(alignment) != 1) {
-                throw new PtxException(file, line, 0, "alignment " + alignment + " of " + matcher.group(3) + " is not a power of 2");
+                throw new PtxException(file, line, 0, "alignment " + alignment + " of " + matcher.group(3)
+                        + " is not a power of 2");
             }
             boolean array = matcher.group(4) != null;
             int count = array ? number(file, line, matcher.group(4)) : 1;

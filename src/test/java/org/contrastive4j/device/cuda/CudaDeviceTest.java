@@ -28,6 +28,7 @@ import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.device.parse.Signatures;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -81,12 +82,16 @@ class CudaDeviceTest {
         }
         String message = assertThrows(NoDeviceException.class, () -> CudaDevice.open(0)).getMessage();
         assertNotEquals("cuda", System.getProperty("require"), "-Drequire=cuda, but " + message);
-        assertTrue(message.startsWith("no CUDA device: ") && message.contains("; ") && message.lines().count() == 1, message);
+        assertTrue(message.startsWith("no CUDA device: ") && message.contains("; ") && message.lines().count() == 1,
+                message);
         assertEquals(message, assertThrows(NoDeviceException.class, () -> CudaDevice.open(1)).getMessage());
         assertThrows(IllegalArgumentException.class, () -> CudaDevice.open(0, 0));
     }
 
-    /** Breaks the device, on a process of its own because the driver does not recover; exits with 0 when all went as it should. */
+    /**
+     * Breaks the device, on a process of its own because the driver does not recover; exits with 0 when all went as
+     * it should.
+     */
     public static final class Breaks {
         public static void main(String[] arguments) {
             CudaDevice device = CudaDevice.open(0);
@@ -94,11 +99,14 @@ class CudaDeviceTest {
             Kernel saxpy = device.module("saxpy.ptx", PTX).kernel("saxpy");
             saxpy.launch(device.stream(), Launch.of(1, 1), 16L, 16L, 1f, 1);
             DeviceLostException first = assertThrows(DeviceLostException.class, device::synchronize);
-            assertTrue(first.getMessage().contains("CUDA_ERROR_ILLEGAL_ADDRESS") && first.getMessage().contains("kernel saxpy with grid"),
+            assertTrue(first.getMessage().contains("CUDA_ERROR_ILLEGAL_ADDRESS") && first.getMessage()
+                    .contains("kernel saxpy with grid"),
                     first.getMessage());
-            for (Runnable later : List.<Runnable>of(device::synchronize, () -> device.allocate(4), () -> Devices.download(open),
-                    () -> saxpy.launch(device.stream(), Launch.of(1, 1), 16L, 16L, 1f, 1), () -> device.module("x", PTX))) {
-                assertTrue(assertThrows(DeviceLostException.class, later::run).getMessage().contains("the first error was: "));
+            for (Runnable later : List.<Runnable>of(device::synchronize, () -> device.allocate(4),
+                    () -> Devices.download(open), () -> device.module("x", PTX),
+                    () -> saxpy.launch(device.stream(), Launch.of(1, 1), 16L, 16L, 1f, 1))) {
+                assertTrue(assertThrows(DeviceLostException.class, later::run).getMessage()
+                        .contains("the first error was: "));
             }
             open.close();
             device.close();
@@ -167,7 +175,8 @@ class CudaDeviceTest {
             assertEquals(4, saxpy.parameters().size());
             assertTrue(saxpy.attributes().registers() > 0 && saxpy.attributes().maxThreadsPerBlock() > 0);
             assertTrue(saxpy.blocksPerMultiprocessor(128, 0) > 0);
-            assertTrue(saxpy.blocksPerMultiprocessor(128, 0) >= saxpy.blocksPerMultiprocessor(128, device.facts().sharedBytesPerBlock()));
+            assertTrue(saxpy.blocksPerMultiprocessor(128, 0) >= saxpy.blocksPerMultiprocessor(128, device.facts()
+                    .sharedBytesPerBlock()));
             for (int n : new int[] {1, 31, 32, 33, 103, 127, 128, 129, 1000}) {
                 float[] x = new float[n];
                 float[] y = new float[n];
@@ -196,19 +205,22 @@ class CudaDeviceTest {
                     () -> saxpy.launch(device.stream(), launch, y, y, 1f),
                     () -> saxpy.launch(device.stream(), launch, y, y, 1, 3),
                     () -> saxpy.launch(device.stream(), launch, y, null, 1f, 3),
-                    () -> saxpy.launch(device.stream(), launch.shared(device.facts().sharedBytesPerBlock() + 1), y, y, 1f, 3),
+                    () -> saxpy.launch(device.stream(), launch.shared(device.facts().sharedBytesPerBlock() + 1), y, y,
+                            1f, 3),
                     () -> saxpy.launch(device.stream(), Launch.of(1 << 30, 1024).together(), y, y, 1f, 3))) {
                 assertThrows(LaunchException.class, wrong::run);
             }
             try (CudaDevice second = CudaDevice.open(0); DeviceStorage foreign = second.allocate(12)) {
-                assertTrue(assertThrows(LaunchException.class, () -> saxpy.launch(device.stream(), launch, y, foreign, 1f, 3))
+                assertTrue(assertThrows(LaunchException.class, () -> saxpy.launch(device.stream(), launch, y, foreign,
+                        1f, 3))
                         .getMessage().contains("of another device"));
                 assertThrows(DeviceException.class, () -> saxpy.launch(second.stream(), launch, y, y, 1f, 3));
                 assertThrows(DeviceException.class, () -> second.stream().fill(y, (byte) 0));
             }
             assertArrayEquals(new float[] {1, 2, 3}, Devices.toFloats(y));
             y.close();
-            assertTrue(assertThrows(LaunchException.class, () -> saxpy.launch(device.stream(), launch, y, y, 1f, 3)).getMessage()
+            assertTrue(assertThrows(LaunchException.class, () -> saxpy.launch(device.stream(), launch, y, y, 1f, 3))
+                    .getMessage()
                     .contains("was closed"));
         }
 
@@ -218,11 +230,14 @@ class CudaDeviceTest {
             assertSame(module, device.module("again.ptx", PTX));
             assertSame(module.kernel("saxpy"), module.kernel("saxpy"));
             assertEquals(List.of("saxpy", "nothing"), module.kernels());
-            assertTrue(assertThrows(PtxException.class, () -> module.kernel("sax")).getMessage().contains("saxpy, nothing"));
-            PtxException bad = assertThrows(PtxException.class, () -> device.module("bad.ptx", PTX.replace("mov.u32 i", "mov.u33 i")));
+            assertTrue(assertThrows(PtxException.class, () -> module.kernel("sax")).getMessage()
+                    .contains("saxpy, nothing"));
+            PtxException bad = assertThrows(PtxException.class, () -> device.module("bad.ptx",
+                    PTX.replace("mov.u32 i", "mov.u33 i")));
             assertEquals("bad.ptx", bad.file());
-            assertEquals(1 + PTX.substring(0, PTX.indexOf("mov.u32 i")).lines().count() - 1, bad.line(), bad.getMessage());
-            assertTrue(assertThrows(PtxException.class, () -> device.module("new.ptx", PTX.replace("7.0", "99.0"))).getMessage()
+            assertEquals(Signatures.line(PTX, PTX.indexOf("mov.u32 i")), bad.line(), bad.getMessage());
+            assertTrue(assertThrows(PtxException.class, () -> device.module("new.ptx", PTX.replace("7.0", "99.0")))
+                    .getMessage()
                     .contains("99.0"));
             assertThrows(PtxException.class, () -> device.module("empty.ptx", ""));
         }
@@ -233,8 +248,10 @@ class CudaDeviceTest {
             DeviceStorage view = storage.view(4, 12).view(4, 8);
             assertEquals(storage.address() + 8, view.address());
             assertArrayEquals(new int[] {3, 4}, Devices.toInts(view));
-            for (long[] wrong : new long[][] {{-1, 1}, {0, 21}, {21, 0}, {4, -1}, {Long.MAX_VALUE, 1}, {1, Long.MAX_VALUE}}) {
-                assertThrows(IndexOutOfBoundsException.class, () -> storage.view(wrong[0], wrong[1]), Arrays.toString(wrong));
+            for (long[] wrong : new long[][] {{-1, 1}, {0, 21}, {21, 0}, {4, -1}, {Long.MAX_VALUE, 1}, {1,
+                    Long.MAX_VALUE}}) {
+                assertThrows(IndexOutOfBoundsException.class, () -> storage.view(wrong[0], wrong[1]),
+                        Arrays.toString(wrong));
             }
             assertThrows(IndexOutOfBoundsException.class, () -> view.upload(4, ByteBuffer.allocate(5)));
             assertThrows(IndexOutOfBoundsException.class, () -> view.download(-1, ByteBuffer.allocate(1)));
@@ -262,7 +279,8 @@ class CudaDeviceTest {
             }
             assertEquals(1024 + 256, device.pooledBytes());
             try (DeviceStreamAndStorage other = new DeviceStreamAndStorage(device, 1000)) {
-                assertNotEquals(address, other.storage.address(), "a block that another stream may still use was given away");
+                assertNotEquals(address, other.storage.address(),
+                        "a block that another stream may still use was given away");
             }
             device.synchronize();
             try (DeviceStorage again = device.allocate(900)) {
@@ -294,11 +312,13 @@ class CudaDeviceTest {
 
         @Test
         void tooMuchIsRefused() {
-            OutOfBudgetException budget = assertThrows(OutOfBudgetException.class, () -> device.allocate((1 << 28) + 1));
+            OutOfBudgetException budget = assertThrows(OutOfBudgetException.class, () -> device.allocate((1 << 28)
+                    + 1));
             assertEquals(1 << 28, budget.limit());
             try (CudaDevice unlimited = CudaDevice.open(0)) {
                 for (long bytes : new long[] {2 * unlimited.facts().memoryBytes(), Long.MAX_VALUE}) {
-                    assertTrue(assertThrows(OutOfBudgetException.class, () -> unlimited.allocate(bytes)).getMessage().contains("bytes left"));
+                    assertTrue(assertThrows(OutOfBudgetException.class, () -> unlimited.allocate(bytes)).getMessage()
+                            .contains("bytes left"));
                 }
                 unlimited.allocate(1024).close();
             }
@@ -320,7 +340,8 @@ class CudaDeviceTest {
                 CudaDevice traced = CudaDevice.open(0);
                 traced.allocate(24);
                 Throwable origin = assertThrows(MemoryLeakException.class, traced::close).getSuppressed()[0];
-                assertTrue(Arrays.stream(origin.getStackTrace()).anyMatch(line -> line.getMethodName().equals("leaksAreReported")));
+                assertTrue(Arrays.stream(origin.getStackTrace()).anyMatch(line -> line.getMethodName()
+                        .equals("leaksAreReported")));
             } finally {
                 System.clearProperty("contrastive4j.traceLeaks");
             }
@@ -328,8 +349,8 @@ class CudaDeviceTest {
 
         @Test
         void streamsEventsAndPinnedBytes() {
-            try (PinnedBuffer pinned = device.pinned(64); DeviceStorage a = device.allocate(64); DeviceStorage b = device.allocate(64);
-                    DeviceStream other = device.newStream()) {
+            try (PinnedBuffer pinned = device.pinned(64); DeviceStorage a = device.allocate(64);
+                    DeviceStorage b = device.allocate(64); DeviceStream other = device.newStream()) {
                 for (int i = 0; i < 64; i++) {
                     pinned.bytes().put(i, (byte) i);
                 }
@@ -394,10 +415,30 @@ class CudaDeviceTest {
                     stream.fill(storage, (byte) 1);
                     throw own;
                 })));
-                for (Runnable wrong : List.<Runnable>of(device::synchronize, stream::synchronize, () -> device.allocate(1 << 20),
+                for (Runnable wrong : List.<Runnable>of(device::synchronize, stream::synchronize, () ->
+                        device.allocate(1 << 20),
                         () -> Devices.download(storage), () -> device.pinned(4), () -> stream.capture(() -> {}))) {
                     assertThrows(DeviceException.class, () -> stream.capture(wrong));
                     assertArrayEquals(new int[] {1}, Devices.toInts(storage));
+                }
+            }
+        }
+
+        @Test
+        void whoWaitsForTheDeviceDoesNotSpoilARecording() throws InterruptedException {
+            Kernel saxpy = saxpy();
+            try (DeviceStorage x = Devices.floats(device, 1); DeviceStorage y = Devices.floats(device, 0)) {
+                Thread waiting = new Thread(device::synchronize);
+                try (DeviceGraph graph = device.stream().capture(() -> {
+                    waiting.start();
+                    saxpy.launch(device.stream(), Launch.of(1, 1), y, x, 1f, 1);
+                    while (waiting.getState() != Thread.State.WAITING) {
+                        Thread.onSpinWait();
+                    }
+                })) {
+                    waiting.join();
+                    graph.launch(device.stream());
+                    assertArrayEquals(new float[] {1}, Devices.toFloats(y));
                 }
             }
         }
@@ -428,8 +469,10 @@ class CudaDeviceTest {
 
         @Test
         void afterAnErrorThatStaysEverythingSaysSo() throws Exception {
-            Process broken = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-                    System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")), Breaks.class.getName())
+            Process broken = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                    "-cp",
+                    System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+                            Breaks.class.getName())
                     .redirectErrorStream(true).start();
             String output = new String(broken.getInputStream().readAllBytes());
             assertTrue(broken.waitFor(60, TimeUnit.SECONDS), output);

@@ -41,7 +41,8 @@ class PtxAssemblerTest {
             """;
 
     private static PtxException refusal(String ptx) {
-        PtxException refused = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", ptx, "sm_80"), ptx);
+        PtxException refused = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", ptx, "sm_80"),
+                ptx);
         assertEquals("k.ptx", refused.file());
         return refused;
     }
@@ -72,9 +73,45 @@ class PtxAssemblerTest {
         for (int i = 0; i < 48; i++) {
             ptx.append("st.volatile.global.f32 [a+").append(4 * i).append("], f").append(47 - i).append(";\n");
         }
-        Entry spill = PtxAssembler.assemble("spill.ptx", ptx.append("ret;\n}\n").toString(), "sm_80").entries().get("spill");
+        Entry spill = PtxAssembler.assemble("spill.ptx", ptx.append("ret;\n}\n").toString(), "sm_80").entries()
+                .get("spill");
         assertTrue(spill.registers() <= 24, spill.toString());
-        assertTrue(spill.spillStoreBytes() > 0 && spill.spillLoadBytes() > 0 && spill.stackBytes() > 0, spill.toString());
+        assertTrue(spill.spillStoreBytes() > 0 && spill.spillLoadBytes() > 0 && spill.stackBytes() > 0,
+                spill.toString());
+    }
+
+    @Test
+    void serialisedProductsAreAdvised() {
+        Report report = PtxAssembler.assemble("w.ptx", """
+                .version 8.0
+                .target sm_90a
+                .address_size 64
+                .visible .entry k(.param .u64 out, .param .u64 a, .param .u64 b, .param .u32 n)
+                {
+                    .reg .b64 o, da, db;
+                    .reg .b32 i, m;
+                    .reg .f32 d<4>;
+                    .reg .pred p, q;
+                    ld.param.u64 o, [out];
+                    ld.param.u64 da, [a];
+                    ld.param.u64 db, [b];
+                    ld.param.u32 m, [n];
+                    mov.u32 i, 0;
+                LOOP:
+                    setp.ne.u32 p, i, 0; // the sums are not set before the first product
+                    wgmma.fence.sync.aligned;
+                    wgmma.mma_async.sync.aligned.m64n8k16.f32.bf16.bf16 {d0, d1, d2, d3}, da, db, p, 1, 1, 0, 0;
+                    wgmma.commit_group.sync.aligned;
+                    wgmma.wait_group.sync.aligned 0;
+                    add.u32 i, i, 1;
+                    setp.lt.u32 q, i, m;
+                    @q bra LOOP;
+                    st.global.v4.f32 [o], {d0, d1, d2, d3};
+                    ret;
+                }
+                """, "sm_90a");
+        assertEquals(1, report.advisories().size(), report.log());
+        assertTrue(report.advisories().get(0).contains("C7515"), report.log());
     }
 
     @Test
@@ -82,7 +119,8 @@ class PtxAssemblerTest {
         PtxException bad = refusal(GOOD.replace("bar.sync 0;", "bar.sync 0;\nmov.b33 f, 1;\nadd.f32 f, f, unknown;"));
         int line = 1 + (int) GOOD.substring(0, GOOD.indexOf("bar.sync 0;")).lines().count();
         assertEquals(line, bad.line());
-        assertTrue(bad.getMessage().contains(".b33") && bad.getMessage().contains("line " + (line + 1) + ": Unknown symbol 'unknown'"),
+        assertTrue(bad.getMessage().contains(".b33") && bad.getMessage().contains("line " + (line + 1)
+                + ": Unknown symbol 'unknown'"),
                 bad.getMessage());
     }
 
@@ -90,14 +128,16 @@ class PtxAssemblerTest {
     void aVersionItDoesNotKnow() {
         PtxException newer = refusal(GOOD.replace(".version 8.0", "// a comment\n.version 8.8"));
         assertEquals(2, newer.line());
-        assertTrue(newer.getMessage().contains(".version 8.8 is not supported") && newer.getMessage().contains("wanted .version 8.0"),
+        assertTrue(newer.getMessage().contains(".version 8.8 is not supported") && newer.getMessage()
+                .contains("wanted .version 8.0"),
                 newer.getMessage());
     }
 
     @Test
     void anArchitectureItDoesNotKnow() {
         for (String architecture : List.of("sm_foo", "", "sm_100", "--help")) {
-            PtxException refused = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD, architecture));
+            PtxException refused = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD,
+                    architecture));
             assertTrue(refused.getMessage().contains("\"" + architecture + "\""), refused.getMessage());
         }
         PtxException older = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD, "sm_70"));
@@ -106,11 +146,15 @@ class PtxAssemblerTest {
 
     @Test
     void whatWouldBringTheAssemblerDownIsRefused() {
-        for (String ptx : List.of("", "  \n", "// only a comment", "hello world {", "\0", "{}", ".version 8.0", ".version 8.0\n",
+        for (String ptx : List.of("", "  \n", "// only a comment", "hello world {", "\0", "{}", ".version 8.0",
+                ".version 8.0\n",
                 ".version abc\n.target sm_80\n", ".version 8\n.target sm_80\n", ".version 8.0\n.target foo\n",
-                ".version 8.0\n garbage .target sm_80\n", ".version 8.0 \"x", ".version 8.0\n.version 8.0\n.target sm_80\n",
-                "#line 3\n.version 8.0\n.target sm_80\n", ".target sm_80\n.version 8.0\n", ".version 8.0\n.target sm_80,\n.foo",
-                ".version 8.0\n.target sm_80 /* open", ".version 8.0\n.target sm_80 , debug , foo\n", ".version 8.0\n.target",
+                ".version 8.0\n garbage .target sm_80\n", ".version 8.0 \"x",
+                        ".version 8.0\n.version 8.0\n.target sm_80\n",
+                "#line 3\n.version 8.0\n.target sm_80\n", ".target sm_80\n.version 8.0\n",
+                        ".version 8.0\n.target sm_80,\n.foo",
+                ".version 8.0\n.target sm_80 /* open", ".version 8.0\n.target sm_80 , debug , foo\n",
+                        ".version 8.0\n.target",
                 ".version 8.0\n.target sm_80{", "\u00e9", GOOD.replace("add", "\0"), GOOD + "/*", GOOD + "\"")) {
             refusal(ptx);
         }

@@ -43,10 +43,13 @@ class SignaturesTest {
 
     @Test
     void whatIsNotAParameterIsRefusedWithItsLine() {
-        for (String parameter : List.of(".param .texref t", ".param .u33 x", ".param .pred p", "u32 x", "", ".param .b8 s[]",
-                ".param .b8 s[0]", ".param .align 3 .b8 s[4]", ".param .b8 s[4][4]", ".param .b8 s[99999999999]", ".reg .u32 x")) {
+        for (String parameter : List.of(".param .texref t", ".param .u33 x", ".param .pred p", "u32 x", "",
+                ".param .b8 s[]",
+                ".param .b8 s[0]", ".param .align 3 .b8 s[4]", ".param .b8 s[4][4]", ".param .b8 s[99999999999]",
+                        ".reg .u32 x")) {
             PtxException refused = assertThrows(PtxException.class, () -> Signatures.of("bad.ptx",
-                    ".version 8.0\n.target sm_80\n.visible .entry k(.param .u64 ok,\n\n  " + parameter + "\n) { ret; }"), parameter);
+                    ".version 8.0\n.target sm_80\n.visible .entry k(.param .u64 ok,\n\n  " + parameter
+                    + "\n) { ret; }"), parameter);
             assertEquals("bad.ptx", refused.file());
             assertTrue(refused.line() >= 5, parameter + ": " + refused.getMessage());
         }
