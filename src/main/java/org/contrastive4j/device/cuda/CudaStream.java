@@ -1,0 +1,133 @@
+package org.contrastive4j.device.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoDAsync;
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoHAsync;
+import static jcuda.driver.JCudaDriver.cuMemcpyHtoDAsync;
+import static jcuda.driver.JCudaDriver.cuMemsetD8Async;
+import static jcuda.driver.JCudaDriver.cuStreamCreate;
+import static jcuda.driver.JCudaDriver.cuStreamDestroy;
+import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
+import static jcuda.driver.JCudaDriver.cuStreamWaitEvent;
+
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PinnedBuffer;
+
+/** A stream that waits for no other, the driver's default stream included. */
+final class CudaStream extends CudaHandle implements DeviceStream {
+    private final CUstream stream;
+
+    private CudaStream(CudaDevice device, CUstream stream) {
+        super(device, "stream");
+        this.stream = stream;
+    }
+
+    static CudaStream create(CudaDevice device) {
+        device.enter();
+        CUstream stream = new CUstream();
+        device.errors().check(cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+        return new CudaStream(device, stream);
+    }
+
+    CUstream handle() {
+        enter();
+        return stream;
+    }
+
+    @Override
+    public void synchronize() {
+        enter();
+        check(cuStreamSynchronize(stream), "cuStreamSynchronize");
+    }
+
+    @Override
+    public void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes) {
+        enter();
+        var host = pinned(source).pointer(from, bytes);
+        var address = device().own(target).pointer(at, bytes);
+        if (bytes > 0) {
+            check(cuMemcpyHtoDAsync(address, host, bytes, stream), "cuMemcpyHtoDAsync");
+        }
+    }
+
+    @Override
+    public void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes) {
+        enter();
+        var address = device().own(source).pointer(from, bytes);
+        var host = pinned(target).pointer(at, bytes);
+        if (bytes > 0) {
+            check(cuMemcpyDtoHAsync(host, address, bytes, stream), "cuMemcpyDtoHAsync");
+        }
+    }
+
+    private CudaPinned pinned(PinnedBuffer buffer) {
+        if (buffer instanceof CudaPinned own) {
+            return own; // memory that is pinned for one GPU is so for all
+        }
+        throw new DeviceException("a pinned buffer of another kind of device was given: " + buffer);
+    }
+
+    /** {@inheritDoc} The two must not overlap. */
+    @Override
+    public void copy(DeviceStorage source, long from, DeviceStorage target, long at, long bytes) {
+        enter();
+        DevicePointer read = device().own(source).pointer(from, bytes);
+        DevicePointer written = device().own(target).pointer(at, bytes);
+        if (Math.abs(read.address() - written.address()) < bytes) {
+            throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
+                    + (written.address() - read.address()) + " bytes away; copy through a third place");
+        }
+        if (bytes > 0) {
+            check(cuMemcpyDtoDAsync(written, read, bytes, stream), "cuMemcpyDtoDAsync");
+        }
+    }
+
+    @Override
+    public void fill(DeviceStorage storage, byte value) {
+        enter();
+        DevicePointer address = device().own(storage).pointer(0, storage.bytes());
+        if (storage.bytes() > 0) {
+            check(cuMemsetD8Async(address, value, storage.bytes(), stream), "cuMemsetD8Async");
+        }
+    }
+
+    @Override
+    public DeviceEvent record() {
+        enter();
+        return CudaEvent.record(device(), stream);
+    }
+
+    @Override
+    public void await(DeviceEvent event) {
+        var earlier = CudaEvent.of(event).handle();
+        enter(); // last: the event may be of another device
+        check(cuStreamWaitEvent(stream, earlier, 0), "cuStreamWaitEvent");
+    }
+
+    @Override
+    public DeviceGraph capture(Runnable work) {
+        enter();
+        return CudaGraph.capture(device(), stream, work);
+    }
+
+    /** {@inheritDoc} The stream of the device itself only waits: the device gives it back. */
+    @Override
+    public void close() {
+        if (this != device().stream()) {
+            release();
+        } else if (!isClosed()) {
+            synchronize();
+        }
+    }
+
+    @Override
+    void destroy() {
+        device().pool().settle(this, () -> check(cuStreamSynchronize(stream), "cuStreamSynchronize"));
+        check(cuStreamDestroy(stream), "cuStreamDestroy");
+    }
+}
