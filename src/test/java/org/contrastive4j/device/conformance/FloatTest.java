@@ -74,9 +74,10 @@ class FloatTest {
         rows.add(row("copysign" + type, kind, 2, x -> Outcome.number(format, format.abs(x[1]) | x[0] & format.signBit)));
     }
 
+    /** Zeros count as normal numbers. */
     private static void classes(List<Row> rows, Kind kind) {
         Format format = kind.format;
-        LongPredicate normal = x -> format.isFinite(x) && !format.isZero(x) && !format.isSubnormal(x);
+        LongPredicate normal = x -> format.isFinite(x) && !format.isSubnormal(x);
         rows.add(testp("finite", kind, format::isFinite));
         rows.add(testp("infinite", kind, format::isInfinite));
         rows.add(testp("number", kind, x -> !format.isNaN(x)));
