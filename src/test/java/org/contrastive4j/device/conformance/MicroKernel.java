@@ -7,9 +7,9 @@ import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
 import java.nio.charset.StandardCharsets;
-import java.util.ArrayDeque;
+import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Deque;
+import java.util.List;
 import java.util.function.IntFunction;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
@@ -63,37 +63,41 @@ final class MicroKernel {
 
     /** What the kernel makes of {@code out}, its first argument; arrays among the others are uploaded. */
     int[] run(Launch launch, int[] out, Object... inputs) {
-        Deque<DeviceStorage> storages = new ArrayDeque<>();
+        return runAll(launch, out, inputs)[0];
+    }
+
+    /** The same with what it makes of each array of words among the arguments, in their order. */
+    int[][] runAll(Launch launch, int[] out, Object... inputs) {
+        List<DeviceStorage> storages = new ArrayList<>();
+        List<DeviceStorage> words = new ArrayList<>();
         try {
-            DeviceStorage result = Devices.ints(device, out);
-            storages.push(result);
             Object[] arguments = new Object[inputs.length + 1];
-            arguments[0] = result;
-            for (int i = 0; i < inputs.length; i++) {
-                arguments[i + 1] = argument(inputs[i], storages);
+            for (int i = 0; i < arguments.length; i++) {
+                Object given = i == 0 ? out : inputs[i - 1];
+                arguments[i] = upload(given);
+                if (arguments[i] instanceof DeviceStorage storage) {
+                    storages.add(storage);
+                    if (given instanceof int[]) {
+                        words.add(storage);
+                    }
+                }
             }
             kernel.launch(device.stream(), launch, arguments);
             device.synchronize();
-            return Devices.toInts(result);
+            return words.stream().map(Devices::toInts).toArray(int[][]::new);
         } finally {
             storages.forEach(DeviceStorage::close);
         }
     }
 
-    private Object argument(Object input, Deque<DeviceStorage> storages) {
-        DeviceStorage storage = null;
-        if (input instanceof int[] ints) {
-            storage = Devices.ints(device, ints);
-        } else if (input instanceof long[] longs) {
-            storage = Devices.longs(device, longs);
-        } else if (input instanceof short[] shorts) {
-            storage = Devices.shorts(device, shorts);
+    private Object upload(Object given) {
+        if (given instanceof int[] ints) {
+            return Devices.ints(device, ints);
         }
-        if (storage == null) {
-            return input;
+        if (given instanceof long[] longs) {
+            return Devices.longs(device, longs);
         }
-        storages.push(storage);
-        return storage;
+        return given;
     }
 
     /** As many poisoned words. */

@@ -213,8 +213,8 @@ class WarpConformanceTest {
         int[] in = new int[32 * 8];
         for (int t = 0; t < in.length; t++) {
             int warp = t / 32;
-            in[t] = warp == 0 ? 0 : warp == 1 ? -1 : warp == 2 ? (t % 32 < 11 ? 3 : 0) : warp == 3 ? (t % 32 == 17 ? 1 : 0)
-                    : random.nextInt(2) << random.nextInt(31);
+            in[t] = warp == 0 ? 0 : warp == 1 ? -1 : warp == 2 ? (t % 32 < 11 ? 3 : 0)
+                    : warp == 3 ? (t % 32 == 17 ? 1 : 0) : random.nextInt(2) << random.nextInt(31);
         }
         try (PtxDevice device = opened.get()) {
             MicroKernel kernel = MicroKernel.of(device, "votes");
