@@ -18,8 +18,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Matrix products of a warp and the loads and stores of their fragments, by the fragment tables of the instruction set's
- * document. Values are small integers, so every sum is exact in any order.
+ * Matrix products of a warp and the loads and stores of their fragments, by the fragment tables of the instruction
+ * set's document. Values are small integers, so every sum is exact in any order.
  */
 class MmaConformanceTest {
     private static final long SEED = 31_337;
