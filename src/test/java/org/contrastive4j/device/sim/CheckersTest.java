@@ -166,6 +166,31 @@ final class CheckersTest {
         assertTrue(covering.size() >= 2, () -> "only " + covering + " must be a " + kind);
     }
 
+    @Test
+    void refusesAReportThatIsWrong() {
+        Program program = new Program("bad", "k", """
+                // FAULT: RACE
+                // AT: st.shared.u32
+                .visible .entry k()
+                    st.shared.u32 [%r0], %r1;
+                    ret;
+                """);
+        String message = "kernel k, line 4, block (0, 0, 0), thread (1, 0, 0) and block (0, 0, 0), thread (2, 0, 0)";
+        check(program, new Fault(Fault.Kind.RACE, 4, message));
+        List<Fault> wrong = List.of(
+                new Fault(Fault.Kind.DEADLOCK, 4, message),
+                new Fault(Fault.Kind.RACE, 2, message),
+                new Fault(Fault.Kind.RACE, 5, message.replace("4", "5")),
+                new Fault(Fault.Kind.RACE, 0, message),
+                new Fault(Fault.Kind.RACE, 4, message.replace("kernel k", "kernel")),
+                new Fault(Fault.Kind.RACE, 4, message.replace("4", "")),
+                new Fault(Fault.Kind.RACE, 4, message.replace("block", "")),
+                new Fault(Fault.Kind.RACE, 4, message.replaceFirst("thread", "")));
+        for (Fault fault : wrong) {
+            assertThrows(AssertionError.class, () -> check(program, fault), fault.getMessage() + " at " + fault.line());
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("bad")
     void saysWhatIsWrong(Program program) {
@@ -197,14 +222,17 @@ final class CheckersTest {
     }
 
     private static void reject(PtxDevice device, Program program) {
-        Fault fault = assertThrows(Fault.class, () -> run(device, program), program::toString);
+        check(program, assertThrows(Fault.class, () -> run(device, program), program::toString));
+    }
+
+    private static void check(Program program, Fault fault) {
         String message = fault.getMessage();
         assertAll(program + ": " + message,
                 () -> assertTrue(program.kinds().contains(fault.kind()),
                         () -> "kind is " + fault.kind() + ", wanted " + program.one("FAULT")),
                 () -> assertTrue(program.mayBlame(fault.line()),
                         () -> "line is " + fault.line() + ", wanted one with " + program.all("AT")),
-                () -> assertTrue(message.contains(program.name), "the message does not name the kernel"),
+                () -> assertSays(message, "\\b" + program.name + "\\b", 1, "the kernel"),
                 () -> assertSays(message, "\\b" + fault.line() + "\\b", 1, "the line"),
                 () -> assertSays(message, "(?i)\\bblock\\W{1,2}\\d", 1, "the block"),
                 () -> assertSays(message, "(?i)\\bthread\\W{1,2}\\d", fault.kind() == Fault.Kind.RACE ? 2 : 1,
@@ -236,8 +264,8 @@ final class CheckersTest {
 
     /**
      * {@code out:n} is a fresh buffer of n bytes that nothing has written; {@code in:n} one that holds the 32-bit
-     * integers 0, 1, ..., 12, 0, 1, ...; {@code freed:n} the address of a buffer that was closed again; {@code u32:7} and
-     * {@code f32:1.5} numbers.
+     * integers 0, 1, ..., 12, 0, 1, ...; {@code freed:n} the address of a buffer that was closed again; {@code u32:7}
+     * and {@code f32:1.5} numbers.
      */
     private static Object argument(PtxDevice device, String word, List<DeviceStorage> open) {
         String[] parts = word.split(":");
