@@ -4,6 +4,9 @@ import java.util.LinkedHashMap;
 import java.util.Map;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.cuda.CudaDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.cpu.CpuOps;
@@ -51,8 +54,11 @@ public final class Backend {
      * @throws IllegalArgumentException when there is no such kind of device
      */
     public static PtxDevice device(String name) {
-        if (name.equals("cuda") || name.equals("sim")) {
-            throw new NoDeviceException("device " + name + " is not there yet");
+        if (name.equals("cuda")) {
+            return CudaDevice.open(0);
+        }
+        if (name.equals("sim")) {
+            return SimDevice.open(SimOptions.defaults());
         }
         throw new IllegalArgumentException("no device \"" + name + "\"; there are cuda and sim");
     }

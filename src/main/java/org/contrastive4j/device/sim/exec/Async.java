@@ -19,15 +19,18 @@ public final class Async {
     private final Group group;
     private final int number;
     private final Object place;
+    private final Object owner;
 
     /**
      * @param number of the work among its kind and warp; 0 for a barrier
      * @param place phase of the mbarrier that learns of the end; null otherwise
+     * @param owner the mbarrier; null otherwise
      */
-    Async(Group group, int number, Object place) {
+    Async(Group group, int number, Object place, Object owner) {
         this.group = group;
         this.number = number;
         this.place = place;
+        this.owner = owner;
     }
 
     public Group group() {
@@ -40,6 +43,10 @@ public final class Async {
 
     public Object place() {
         return place;
+    }
+
+    public Object owner() {
+        return owner;
     }
 
     /** Whether it is done by the async proxy, which generic accesses are not ordered with by themselves. */

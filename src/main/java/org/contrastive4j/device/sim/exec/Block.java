@@ -10,6 +10,7 @@ public final class Block {
     /** Where the bytes are. */
     public enum Space { GLOBAL, CONST, SHARED, LOCAL, PARAM }
 
+    private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
     private static final VarHandle SHORT = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle INT = MethodHandles.byteArrayViewVarHandle(int[].class, ByteOrder.LITTLE_ENDIAN);
     private static final VarHandle LONG = MethodHandles.byteArrayViewVarHandle(long[].class, ByteOrder.LITTLE_ENDIAN);
@@ -20,6 +21,7 @@ public final class Block {
     private final byte[] data;
     private Object[] shadows = new Object[0];
     private volatile boolean freed;
+    private volatile long[] written;
 
     /** @param base address of the first byte in its space */
     public Block(Space space, String name, long base, int bytes) {
@@ -55,6 +57,45 @@ public final class Block {
 
     public void free() {
         freed = true;
+    }
+
+    /** Notes that bytes were written. */
+    public void markWritten(int from, int count) {
+        long[] bits = written();
+        for (int at = from; at < from + count;) {
+            int word = at >>> 6;
+            int n = Math.min(64 - (at & 63), from + count - at);
+            long mask = (n == 64 ? -1L : (1L << n) - 1) << at;
+            if ((bits[word] & mask) != mask) {
+                WORDS.getAndBitwiseOr(bits, word, mask); // neighbours may be written by blocks on other threads
+            }
+            at += n;
+        }
+    }
+
+    /** The first byte of a range that nothing has written; -1 when all were. */
+    public int firstUnwritten(int from, int count) {
+        long[] bits = written();
+        for (int at = from; at < from + count;) {
+            int n = Math.min(64 - (at & 63), from + count - at);
+            long missing = ~bits[at >>> 6] & (n == 64 ? -1L : (1L << n) - 1) << at;
+            if (missing != 0) {
+                return (at & ~63) + Long.numberOfTrailingZeros(missing);
+            }
+            at += n;
+        }
+        return -1;
+    }
+
+    private long[] written() {
+        if (written == null) {
+            synchronized (this) {
+                if (written == null) {
+                    written = new long[(data.length + 63) / 64];
+                }
+            }
+        }
+        return written;
     }
 
     /** What an observer keeps about this block; null until it was set. */

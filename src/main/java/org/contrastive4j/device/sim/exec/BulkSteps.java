@@ -110,7 +110,7 @@ final class BulkSteps {
 
         private void startLoad(Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target, long signal) {
             Mbarrier barrierThere = MbarrierSteps.find(warp, step, lane, Reach.Space.SHARED, signal);
-            Async async = new Async(Async.Group.MBARRIER, barrierThere.phase(), barrierThere.current());
+            Async async = new Async(Async.Group.MBARRIER, barrierThere.phase(), barrierThere.current(), barrierThere);
             Access access = warp.access;
             access.blocks[lane] = source;
             access.offsets[lane] = sourceAt;
@@ -132,10 +132,10 @@ final class BulkSteps {
             Groups groups = warp.groups;
             Access access = warp.access;
             CopySteps.announce(warp, step, 1 << lane, bytes, Access.Kind.READ,
-                    new Async(Async.Group.BULK_READ, groups.next(Async.Group.BULK_READ), null));
+                    new Async(Async.Group.BULK_READ, groups.next(Async.Group.BULK_READ), null, null));
             Reach.resolve(warp, step, lane, toSpace, target, bytes, UNIT, access);
             CopySteps.announce(warp, step, 1 << lane, bytes, f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC,
-                    new Async(Async.Group.BULK, groups.next(Async.Group.BULK), null));
+                    new Async(Async.Group.BULK, groups.next(Async.Group.BULK), null, null));
             Block there = access.blocks[lane];
             int at = access.offsets[lane];
             byte[] buffer = new byte[bytes];

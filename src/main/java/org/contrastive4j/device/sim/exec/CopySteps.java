@@ -94,7 +94,7 @@ final class CopySteps {
                 }
                 Block[] sources = access.blocks.clone();
                 int[] sourceOffsets = access.offsets.clone();
-                Async async = new Async(Async.Group.CP_ASYNC, warp.groups.next(Async.Group.CP_ASYNC), null);
+                Async async = new Async(Async.Group.CP_ASYNC, warp.groups.next(Async.Group.CP_ASYNC), null, null);
                 announceSources(warp, this, reading, reads, async);
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);

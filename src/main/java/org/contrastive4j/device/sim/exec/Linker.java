@@ -34,6 +34,7 @@ public final class Linker {
     private int sharedEnd = Cta.SHARED_BASE;
     private int localEnd;
     private boolean talks;
+    private boolean usesWgmma;
     private Function current;
 
     private Linker(Program program, Function entry, Map<String, Block> globals) {
@@ -77,7 +78,7 @@ public final class Linker {
         long[] template = new long[rows];
         constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
         return new Code(entry, steps, template, Map.copyOf(specials), predicates, sharedEnd - Cta.SHARED_BASE, localEnd,
-                clusterSize(), talks, program.architecture());
+                clusterSize(), talks, usesWgmma, names());
     }
 
     /** A function may end without ret. */
@@ -99,6 +100,7 @@ public final class Linker {
         }
         step.place(instruction, index, guard, negated);
         operands.finish(step);
+        usesWgmma |= step instanceof WgmmaStep;
         return step;
     }
 
@@ -147,6 +149,17 @@ public final class Linker {
                 addresses.put(variable, (long) sharedEnd);
             }
         }
+    }
+
+    private String[] names() {
+        String[] names = new String[predicates];
+        Arrays.fill(names, "");
+        for (Function function : functions) {
+            for (Register register : function.registers()) {
+                names[rowBases.get(function.name()) / ROW + register.index()] = register.name();
+            }
+        }
+        return names;
     }
 
     private static int align(int at, int alignment) {

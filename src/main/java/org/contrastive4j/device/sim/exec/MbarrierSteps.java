@@ -167,10 +167,19 @@ final class MbarrierSteps {
         public void finish(boolean inTime) {
             for (int left = mask; left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
-                boolean done = phases[lane].isDone();
-                Lanewise.set(warp, predicate, 1 << lane, done ? -1 : 0);
-                if (done && !relaxed) {
-                    Order.acquire(warp, 1 << lane, phases[lane]);
+                Lanewise.set(warp, predicate, 1 << lane, phases[lane].isDone() ? -1 : 0);
+            }
+            int left = relaxed ? 0 : mask;
+            while (left != 0) {
+                Mbarrier.Phase phase = phases[Integer.numberOfTrailingZeros(left)];
+                int same = 0;
+                for (int others = left; others != 0; others &= others - 1) {
+                    int lane = Integer.numberOfTrailingZeros(others);
+                    same |= phases[lane] == phase ? 1 << lane : 0;
+                }
+                left &= ~same;
+                if (phase.isDone()) {
+                    Order.acquire(warp, same, phase);
                 }
             }
         }

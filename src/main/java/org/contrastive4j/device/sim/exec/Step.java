@@ -37,6 +37,16 @@ public abstract class Step {
         predicatesWritten = predicateWrites;
     }
 
+    /** Whether it only moves or selects values, as they are. */
+    public final boolean isCopy() {
+        return source.opcode().equals("mov") || source.opcode().equals("selp");
+    }
+
+    /** Whether it passes an argument or result of a call. */
+    public final boolean isParameterAccess() {
+        return source.has(".param") || source.has(".param::func");
+    }
+
     public final Instruction source() {
         return source;
     }

@@ -20,6 +20,9 @@ public final class Warp {
     Cluster.NamedArrivals clusterArrivals;
     Block lastGlobal;
     private Block local;
+    private Object cached;
+    private final int[] written;
+    private final int[] predicatesWritten;
     private final int index;
     private final Step[] code;
     private final List<Fragment> others = new ArrayList<>();
@@ -53,6 +56,9 @@ public final class Warp {
         this.r = linked.freshRows();
         this.p = new int[linked.predicates()];
         p[0] = ALL;
+        this.written = new int[linked.predicates()];
+        this.predicatesWritten = new int[linked.predicates()];
+        predicatesWritten[0] = ALL;
         this.live = lanes == LANES ? ALL : (1 << lanes) - 1;
         this.mask = live;
         linked.fillSpecials(this);
@@ -74,6 +80,39 @@ public final class Warp {
 
     public Access access() {
         return access;
+    }
+
+    /** By register row: lanes that were written; kept by the check of unwritten registers. */
+    public int[] written() {
+        return written;
+    }
+
+    /** By predicate: lanes that were written. */
+    public int[] predicatesWritten() {
+        return predicatesWritten;
+    }
+
+    /** Name of a register row, for messages. */
+    public String registerName(int row) {
+        return cta.cluster().grid().code().names()[row];
+    }
+
+    public boolean usesWgmma() {
+        return cta.cluster().grid().code().usesWgmma();
+    }
+
+    /** Coordinates of the thread in a lane. */
+    public String threadOf(int lane) {
+        return cta.thread(lane0Thread() + Math.min(lane, LANES - 1)).toString();
+    }
+
+    /** What an observer wants to find again quickly. */
+    public Object cached() {
+        return cached;
+    }
+
+    public void cache(Object value) {
+        cached = value;
     }
 
     public long executed() {

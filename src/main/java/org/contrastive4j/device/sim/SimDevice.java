@@ -1,0 +1,279 @@
+package org.contrastive4j.device.sim;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.parse.Parser;
+import org.contrastive4j.device.parse.Preprocessed;
+import org.contrastive4j.device.parse.Program;
+import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.device.sim.check.Counts;
+import org.contrastive4j.device.sim.check.ProxyCheck;
+import org.contrastive4j.device.sim.check.RaceCheck;
+import org.contrastive4j.device.sim.check.UninitializedCheck;
+import org.contrastive4j.device.sim.check.WgmmaCheck;
+import org.contrastive4j.device.sim.exec.Block;
+import org.contrastive4j.device.sim.exec.GlobalMemory;
+import org.contrastive4j.device.sim.exec.Observer;
+import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Storage;
+
+/**
+ * A GPU made of Java: executes PTX lane by lane on this machine and throws a {@link org.contrastive4j.device.sim.exec.Fault} at the first thing a
+ * kernel may not do.
+ *
+ * <p>Work is done when it is given, so that a fault comes out of the launch that made it. Fresh memory is filled with NaN. After a fault the device
+ * goes on to work; what the kernel has written stays.
+ */
+public final class SimDevice implements PtxDevice {
+    private static final int SHARED_BYTES = 227 * 1024;
+
+    private final SimOptions options;
+    private final GlobalMemory memory = new GlobalMemory();
+    private final List<Observer> observers = new ArrayList<>();
+    private final Counts counts;
+    private final Map<String, SimModule> modules = new HashMap<>();
+    private final Set<SimStorage> live = new HashSet<>();
+    private final List<PeakMeter> meters = new ArrayList<>();
+    private final boolean traceLeaks = Boolean.getBoolean("contrastive4j.traceLeaks");
+    private final SimStream stream = new SimStream(this);
+    private long current;
+    private long peak;
+    private boolean closed;
+
+    private SimDevice(SimOptions options) {
+        this.options = options;
+        if (options.checks()) {
+            observers.add(new UninitializedCheck());
+            observers.add(new WgmmaCheck());
+            observers.add(new ProxyCheck());
+            observers.add(new RaceCheck());
+        }
+        counts = options.counts() ? new Counts() : null;
+        if (counts != null) {
+            observers.add(counts);
+        }
+    }
+
+    /** A device of its own; the caller closes it. */
+    public static SimDevice open(SimOptions options) {
+        return new SimDevice(options);
+    }
+
+    public SimOptions options() {
+        return options;
+    }
+
+    /**
+     * Counts since the device was opened.
+     *
+     * @throws IllegalStateException when it was opened without counting
+     */
+    public Counts counts() {
+        if (counts == null) {
+            throw new IllegalStateException("this device does not count; open it with SimOptions.withCounts()");
+        }
+        return counts;
+    }
+
+    @Override
+    public DeviceFacts facts() {
+        return new DeviceFacts("PTX simulator", options.architecture(), 132, Math.min(options.memoryLimit(), Runtime.getRuntime().maxMemory()),
+                SHARED_BYTES, SHARED_BYTES + 1024, 65_536, 2048, 50 << 20, "schedule " + options.schedule().seed());
+    }
+
+    GlobalMemory memory() {
+        return memory;
+    }
+
+    List<Observer> observers() {
+        return observers;
+    }
+
+    void checkOpen() {
+        if (closed) {
+            throw new IllegalStateException("the device was used after close");
+        }
+    }
+
+    @Override
+    public DeviceStorage allocate(long bytes) {
+        return allocate(bytes, stream);
+    }
+
+    @Override
+    public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
+        checkOpen();
+        if (bytes < 0) {
+            throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
+        }
+        if (stream.isCapturing() || on instanceof SimStream other && other.isCapturing()) {
+            throw new DeviceException("allocation while a graph is captured; allocate before");
+        }
+        if (bytes > options.memoryLimit() - current || bytes > Integer.MAX_VALUE - 8) {
+            throw new OutOfBudgetException(bytes, current, Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
+                    "the simulator is for small sizes; use fewer rows");
+        }
+        Block block;
+        try {
+            block = memory.allocate((int) bytes, "allocation", Block.Space.GLOBAL);
+        } catch (OutOfMemoryError e) {
+            throw new OutOfBudgetException(bytes, current, Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
+        }
+        SimStorage storage = new SimStorage(this, block, traceLeaks ? new Throwable("allocated here") : null);
+        live.add(storage);
+        current += bytes;
+        peak = Math.max(peak, current);
+        meters.forEach(meter -> meter.peak = Math.max(meter.peak, current));
+        return storage;
+    }
+
+    synchronized void release(SimStorage storage) {
+        memory.free(storage.block());
+        if (live.remove(storage)) {
+            current -= storage.bytes();
+        }
+    }
+
+    @Override
+    public PinnedBuffer pinned(long bytes) {
+        checkOpen();
+        ByteBuffer buffer = ByteBuffer.allocateDirect(Math.toIntExact(bytes)).order(ByteOrder.nativeOrder());
+        return new PinnedBuffer() {
+            private boolean gone;
+
+            @Override
+            public ByteBuffer bytes() {
+                if (gone) {
+                    throw new IllegalStateException("pinned buffer was used after close");
+                }
+                return buffer.duplicate().order(ByteOrder.nativeOrder());
+            }
+
+            @Override
+            public void close() {
+                gone = true;
+            }
+        };
+    }
+
+    @Override
+    public synchronized PtxModule module(String name, String ptx) {
+        checkOpen();
+        SimModule module = modules.get(ptx);
+        if (module == null) {
+            Program program = Parser.parse(name, Preprocessed.text(name, ptx, null));
+            boolean exact = program.target().endsWith("a");
+            if (program.architecture() > options.architecture() || exact && program.architecture() != options.architecture()) {
+                throw new PtxException(name, 0, 0, "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+            }
+            module = new SimModule(this, name, program);
+            modules.put(ptx, module);
+        }
+        return module;
+    }
+
+    @Override
+    public DeviceStream stream() {
+        return stream;
+    }
+
+    @Override
+    public DeviceStream newStream() {
+        checkOpen();
+        return new SimStream(this);
+    }
+
+    @Override
+    public void synchronize() {
+        checkOpen();
+    }
+
+    @Override
+    public synchronized long currentBytes() {
+        return current;
+    }
+
+    @Override
+    public synchronized long peakBytes() {
+        return peak;
+    }
+
+    @Override
+    public synchronized void resetPeak() {
+        peak = current;
+    }
+
+    @Override
+    public synchronized Meter meter() {
+        PeakMeter meter = new PeakMeter(current);
+        meters.add(meter);
+        return meter;
+    }
+
+    /** Peak since it was started. */
+    private final class PeakMeter implements Meter {
+        private long peak;
+
+        PeakMeter(long start) {
+            peak = start;
+        }
+
+        @Override
+        public long peakBytes() {
+            synchronized (SimDevice.this) {
+                return peak;
+            }
+        }
+
+        @Override
+        public void close() {
+            synchronized (SimDevice.this) {
+                meters.remove(this);
+            }
+        }
+    }
+
+    @Override
+    public long limitBytes() {
+        return options.memoryLimit();
+    }
+
+    @Override
+    public void close() {
+        List<SimStorage> leaked;
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            leaked = List.copyOf(live);
+        }
+        if (leaked.isEmpty()) {
+            return;
+        }
+        MemoryLeakException leak = new MemoryLeakException(leaked.size() + " storages with "
+                + leaked.stream().mapToLong(Storage::bytes).sum()
+                + " bytes were open when their device was closed; -Dcontrastive4j.traceLeaks=true names the lines");
+        for (SimStorage storage : leaked) {
+            storage.close();
+            if (storage.origin() != null) {
+                leak.addSuppressed(storage.origin());
+            }
+        }
+        throw leak;
+    }
+}

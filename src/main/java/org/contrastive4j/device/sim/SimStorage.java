@@ -1,0 +1,92 @@
+package org.contrastive4j.device.sim;
+
+import java.nio.ByteBuffer;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.sim.exec.Block;
+
+/** An allocation of the simulator, or a part of one. */
+final class SimStorage extends DeviceStorage {
+    private final SimDevice device;
+    private final Block block;
+    private final int start;
+    private final Throwable origin;
+    private final SimStorage whole;
+
+    SimStorage(SimDevice device, Block block, Throwable origin) {
+        super(device, block.bytes());
+        this.device = device;
+        this.block = block;
+        this.start = 0;
+        this.origin = origin;
+        this.whole = null;
+    }
+
+    private SimStorage(SimStorage whole, long at, long bytes) {
+        super(whole.device, bytes);
+        this.device = whole.device;
+        this.block = whole.block;
+        this.start = whole.start + (int) at;
+        this.origin = null;
+        this.whole = whole;
+    }
+
+    Block block() {
+        return block;
+    }
+
+    int start() {
+        return start;
+    }
+
+    Throwable origin() {
+        return origin;
+    }
+
+    private void checkRange(long at, long count) {
+        checkOpen();
+        if (block.isFreed()) {
+            throw new IllegalStateException("view of a storage that was closed");
+        }
+        if (at < 0 || count < 0 || at + count > bytes()) {
+            throw new IndexOutOfBoundsException("bytes [" + at + ", " + (at + count) + ") of a storage of " + bytes());
+        }
+    }
+
+    /** Offset in the block of a checked range. */
+    int at(long from, long count) {
+        checkRange(from, count);
+        return start + (int) from;
+    }
+
+    @Override
+    public long address() {
+        checkRange(0, 0);
+        return block.base() + start;
+    }
+
+    @Override
+    public DeviceStorage view(long at, long bytes) {
+        checkRange(at, bytes);
+        return new SimStorage(this, at, bytes);
+    }
+
+    @Override
+    public void upload(long at, ByteBuffer source) {
+        int count = source.remaining();
+        int from = at(at, count);
+        source.get(block.data(), from, count);
+        block.markWritten(from, count);
+    }
+
+    @Override
+    public void download(long at, ByteBuffer target) {
+        target.put(block.data(), at(at, target.remaining()), target.remaining());
+    }
+
+    @Override
+    protected void free() {
+        if (whole == null) {
+            device.release(this);
+        }
+    }
+}

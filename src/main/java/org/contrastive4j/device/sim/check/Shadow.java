@@ -1,0 +1,122 @@
+package org.contrastive4j.device.sim.check;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.contrastive4j.device.sim.exec.Access;
+import org.contrastive4j.device.sim.exec.Grid;
+import org.contrastive4j.device.sim.exec.Step;
+import org.contrastive4j.device.sim.exec.Warp;
+
+/** The last write of every four bytes of a block, and the reads since that may still matter. */
+final class Shadow {
+    private static final int GRAIN = 4;
+
+    /**
+     * One access.
+     *
+     * @param lane that made it
+     * @param time of its agent
+     */
+    record Entry(
+            Object cluster, int agent, int lane, int time, boolean strong, boolean isAsync, Access.Kind kind, Warp warp, Step step) {
+        String describe() {
+            return (isAsync ? "asynchronous " : "") + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
+        }
+    }
+
+    private final Grid grid;
+    private final Entry[] writes;
+    private final byte[] writtenBytes;
+    private final Object[] reads;
+    private final byte[] readBytes;
+
+    Shadow(Grid grid, int bytes) {
+        this.grid = grid;
+        int grains = (bytes + GRAIN - 1) / GRAIN;
+        writes = new Entry[grains];
+        writtenBytes = new byte[grains];
+        reads = new Object[grains];
+        readBytes = new byte[grains];
+    }
+
+    boolean belongsTo(Grid launched) {
+        return grid == launched;
+    }
+
+    /** Notes an access of bytes [at, at + bytes); an earlier one that it races with, or null. */
+    Entry record(int at, int bytes, Entry entry, Knowledge knowledge, int lane) {
+        for (int grain = at / GRAIN; grain * GRAIN < at + bytes; grain++) {
+            int from = Math.max(at - grain * GRAIN, 0);
+            int to = Math.min(at + bytes - grain * GRAIN, GRAIN);
+            int touched = (1 << to) - (1 << from);
+            Entry other = check(grain, touched, entry, knowledge, lane);
+            if (other != null) {
+                return other;
+            }
+            if (entry.kind() == Access.Kind.READ) {
+                addRead(grain, entry, knowledge, lane);
+                readBytes[grain] = (byte) (reads[grain] == entry ? touched : readBytes[grain] | touched);
+            } else {
+                writtenBytes[grain] = (byte) (writes[grain] != null && touched != 15 && writes[grain].time() == entry.time()
+                        && writes[grain].agent() == entry.agent() && writes[grain].lane() == entry.lane()
+                        ? writtenBytes[grain] | touched : touched);
+                writes[grain] = entry;
+                if (touched == 15) {
+                    reads[grain] = null;
+                }
+            }
+        }
+        return null;
+    }
+
+    private Entry check(int grain, int touched, Entry entry, Knowledge knowledge, int lane) {
+        Entry write = writes[grain];
+        if (write != null && (writtenBytes[grain] & touched) != 0 && races(write, entry, knowledge, lane)) {
+            return write;
+        }
+        if (entry.kind() != Access.Kind.READ && reads[grain] != null && (readBytes[grain] & touched) != 0) {
+            if (reads[grain] instanceof Entry read) {
+                return races(read, entry, knowledge, lane) ? read : null;
+            }
+            for (Entry read : list(reads[grain])) {
+                if (races(read, entry, knowledge, lane)) {
+                    return read;
+                }
+            }
+        }
+        return null;
+    }
+
+    private static boolean races(Entry earlier, Entry later, Knowledge knowledge, int lane) {
+        return !(earlier.strong() && later.strong())
+                && !knowledge.knows(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
+    }
+
+    @SuppressWarnings("unchecked")
+    private static List<Entry> list(Object reads) {
+        return (List<Entry>) reads;
+    }
+
+    private void addRead(int grain, Entry entry, Knowledge knowledge, int lane) {
+        Object before = reads[grain];
+        if (before == null) {
+            reads[grain] = entry;
+            return;
+        }
+        if (before instanceof Entry one) {
+            if (one.strong() == entry.strong() && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
+                reads[grain] = entry;
+                return;
+            }
+            List<Entry> both = new ArrayList<>(4);
+            both.add(one);
+            both.add(entry);
+            reads[grain] = both;
+            return;
+        }
+        List<Entry> all = list(before);
+        all.removeIf(one -> one.agent() == entry.agent() && one.lane() == entry.lane() && one.cluster() == entry.cluster()
+                || knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane));
+        all.add(entry);
+    }
+}
