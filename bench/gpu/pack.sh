@@ -7,7 +7,7 @@ bundle=target/gpu-bundle
 modules=java.base,java.compiler,java.instrument,java.logging,java.management,java.xml,jdk.management,jdk.unsupported,jdk.zipfs
 
 jdk=${JAVA_HOME:-$(dirname "$(dirname "$(readlink -f "$(command -v javac)")")")}
-[ -d "$jdk/jmods" ] || { echo "pack.sh: no jmods in $jdk; set JAVA_HOME to a JDK that jlink can take a runtime from" >&2; exit 2; }
+[ -x "$jdk/bin/jlink" ] || { echo "pack.sh: no jlink in $jdk; set JAVA_HOME to a JDK 17 or newer" >&2; exit 2; }
 
 rm -rf "$bundle"
 mkdir -p "$bundle/src/test/resources"

@@ -40,7 +40,7 @@ export PATH LC_ALL=C.UTF-8
 cublas=none
 cublas_note=
 java() {
-    timeout -k 10 "${STEP_SECONDS:-900}" "$work/runtime/bin/java" \
+    timeout -k 10 "${STEP_SECONDS:-900}" "$work/runtime/bin/java" --enable-native-access=ALL-UNNAMED \
         -Djava.io.tmpdir="$work/tmp" -Dorg.bytedeco.javacpp.cachedir="$work/tmp" -Djava.library.path="$work/native" \
         -Ddevice="$device" -Dcublas="$cublas" "${require[@]}" -cp "src/test/resources:lib/*" "$@"
 }
