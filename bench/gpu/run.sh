@@ -1,0 +1,175 @@
+#!/usr/bin/env bash
+# Runs device report, tests and benchmarks of the folder that pack.sh made. Needs an NVIDIA driver, bash, coreutils, sed, grep, find, tar, gzip.
+#   run.sh [--rehearse] [RESULTS]     RESULTS: a folder; $OUT or ./results when not given
+# --rehearse runs every step on the simulator instead of a GPU. STEP_SECONDS (900) bounds each step (status 124).
+# Exits with 0 when every step passed, 1 when one failed, 2 when called wrongly, 3 when there is no GPU.
+set -uo pipefail
+start=$PWD
+cd "$(dirname "$0")" || exit 2
+bundle=$PWD
+device=cuda
+require=(-Drequire=cuda)
+if [ "${1:-}" = --rehearse ]; then
+    device=sim
+    require=()
+    shift
+fi
+if [ $# -gt 1 ] || [[ ${1:-} = -* ]]; then
+    echo "usage: run.sh [--rehearse] [RESULTS]" >&2
+    exit 2
+fi
+results=${1:-${OUT:-results}}
+[ "${results#/}" != "$results" ] || results=$start/$results
+[ -f "$bundle/runtime.tar.gz" ] && [ -f "$bundle/BUILD" ] || {
+    echo "run.sh: $bundle is not a packed folder; run bench/gpu/pack.sh and start target/gpu-bundle/run.sh" >&2; exit 2; }
+mkdir -p "$results" || exit 2
+rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json}} # of an earlier run
+
+work=$(mktemp -d) || exit 2
+trap 'rm -rf "$work"' EXIT
+tar -C "$work" -xzf runtime.tar.gz || { echo "run.sh: the Java runtime could not be unpacked" >&2; exit 2; }
+mkdir "$work/tmp" "$work/native"
+
+# Containers mount the driver where the loader may not look.
+for folder in /usr/local/nvidia/lib64 /usr/lib/wsl/lib; do
+    [ ! -e "$folder/libcuda.so.1" ] || export LD_LIBRARY_PATH="${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}$folder"
+done
+PATH=${PATH:-/usr/bin:/bin}:/usr/sbin:/sbin:/usr/local/nvidia/bin
+export PATH LC_ALL=C.UTF-8
+
+cublas=none
+cublas_note=
+java() {
+    timeout -k 10 "${STEP_SECONDS:-900}" "$work/runtime/bin/java" --enable-native-access=ALL-UNNAMED \
+        -Djava.io.tmpdir="$work/tmp" -Dorg.bytedeco.javacpp.cachedir="$work/tmp" -Djava.library.path="$work/native" \
+        -Ddevice="$device" -Dcublas="$cublas" "${require[@]}" -cp "src/test/resources:lib/*" "$@"
+}
+
+steps=()
+failed=0
+# record NAME STATUS SECONDS NOTE
+record() {
+    local result=ok note=$4
+    [ "$2" -eq 0 ] || { result=failed; failed=1; }
+    [ "$2" -ne 124 ] || note="stopped at its limit; $note"
+    steps+=("{\"name\": \"$1\", \"result\": \"$result\", \"status\": $2, \"seconds\": $3, \"note\": \"$(text "$note")\"}")
+    printf '%-14s %-6s %5d s  %s\n' "$1" "$result" "$3" "$note"
+}
+
+# Text that may stand in a JSON string.
+text() { printf '%s' "$1" | tr -d '"\\' | tr '\n\t\r' '   '; }
+
+summary() {
+    local IFS=,
+    cat >"$results/summary.json" <<END
+{"commit": "$commit", "packed": "$packed", "date": "$(date -u +%Y-%m-%dT%H:%M:%SZ)", "device": "$device",
+ "gpu": "$(text "$gpu")", "driver": "$(text "$driver")", "cublas": "$(text "$cublas_note")", "ok": $([ $failed -eq 0 ] && echo true || echo false),
+ "steps": [
+  ${steps[*]/%/$'\n'} ]}
+END
+    echo "results are in $results"
+}
+
+report() {
+    echo "commit $commit, packed $packed"
+    date -u
+    uname -srm
+    if [ $device = cuda ]; then
+        if command -v nvidia-smi >/dev/null; then nvidia-smi 2>&1; else echo "no nvidia-smi on this host"; fi
+    fi
+    java org.contrastive4j.support.DeviceReport $device 2>&1
+    local status=$?
+    java org.contrastive4j.cli.Main devices 2>&1 || [ $status -ne 0 ] || status=1
+    return $status
+}
+
+find_cublas() {
+    { ldconfig -p 2>/dev/null | sed -n "s|.*=> \(.*/libcublas\.so\.$1\)\$|\1|p"
+        local IFS=:
+        for folder in ${LD_LIBRARY_PATH:-}; do ls "$folder/libcublas.so.$1" 2>/dev/null; done
+        find /usr /opt -name "libcublas.so.$1" 2>/dev/null; } | head -n 1
+}
+
+choose_cublas() {
+    local found
+    found=$(find_cublas 12)
+    if [ -n "$found" ]; then
+        cublas=12
+        cublas_note="libcublas.so.12 at $found, which JCublas 12.6 was made for"
+    else
+        found=$(find_cublas 13)
+        if [ -z "$found" ]; then
+            cublas_note="neither libcublas.so.12 nor libcublas.so.13 on this host: cuBLAS is not tested"
+            return 0
+        fi
+        java org.contrastive4j.support.CublasPatch "$work/native" "$found" 2>&1 || {
+            cublas_note="only $found, and JCublas 12.6 cannot be made to load it"
+            return 1
+        }
+        cublas=13
+        cublas_note="only $found: JCublas 12.6 runs through a private copy of its native library that asks for libcublas.so.13"
+    fi
+    export LD_LIBRARY_PATH="$(dirname "$found")${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}"
+}
+
+# tests NAME SELECTION...: log and JUnit's XML under that name
+tests() {
+    local name=$1 status begin=$SECONDS
+    shift
+    java org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors \
+        --details=summary --fail-if-no-tests --reports-dir="$work/reports" "$@" >"$results/$name.txt" 2>&1
+    status=$?
+    cp "$work/reports/TEST-junit-jupiter.xml" "$results/$name.xml" 2>/dev/null
+    rm -rf "$work/reports"
+    record "$name" $status $((SECONDS - begin)) \
+        "$(sed -n 's/^\[ *\([0-9]* tests \(successful\|failed\|aborted\)\) *\]$/\1/p' "$results/$name.txt" | paste -sd, | sed 's/,/, /g')"
+}
+
+benchmarks() {
+    local small=() begin=$SECONDS status note
+    [ $device = cuda ] || small=(-f 1 -wi 0 -i 1 -r 1 -p bytes=65536)
+    java org.openjdk.jmh.Main 'org\.contrastive4j\.bench\.device' -p device=$device -rf json -rff "$results/benchmarks.json" \
+        -foe false "${small[@]}" >"$results/benchmarks.txt" 2>&1
+    status=$?
+    note="$(grep -c '"primaryMetric"' "$results/benchmarks.json" 2>/dev/null) measured"
+    if grep -q '<failure>\|<forked VM failed' "$results/benchmarks.txt"; then # JMH goes on and exits with 0
+        [ $status -ne 0 ] || status=1
+        note="$note; $(grep -m 1 'Exception: ' "$results/benchmarks.txt")"
+    fi
+    record benchmarks $status $((SECONDS - begin)) "$note"
+}
+
+commit=$(sed -n 's/^commit=//p' BUILD)
+packed=$(sed -n 's/^packed=//p' BUILD)
+
+begin=$SECONDS
+report >"$results/device.txt"
+status=$?
+gpu=$(sed -n 's/^name: //p' "$results/device.txt" | head -n 1)
+driver=$(nvidia-smi --query-gpu=driver_version --format=csv,noheader 2>/dev/null | head -n 1)
+if [ $status -eq 3 ]; then
+    problem=$(sed -n 's/^none: //p' "$results/device.txt")
+    record device 3 $((SECONDS - begin)) "$problem"
+    if [ $device = cuda ]; then
+        summary
+        echo "run.sh: nothing was tested, since there is no GPU to test on: $problem" >&2
+        exit 3
+    fi
+else
+    record device $status $((SECONDS - begin)) "$gpu"
+fi
+
+begin=$SECONDS
+choose_cublas >>"$results/device.txt"
+record cublas $? $((SECONDS - begin)) "$cublas_note"
+echo "$cublas_note" >>"$results/device.txt"
+
+tests device-tests --select-package=org.contrastive4j.device
+if [ -s tagged.args ]; then
+    tests tagged-tests --include-tag=gpu @tagged.args
+else
+    record tagged-tests 0 0 "no test outside org.contrastive4j.device carries the tag gpu"
+fi
+benchmarks
+summary
+exit $failed

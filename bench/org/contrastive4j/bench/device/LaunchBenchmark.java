@@ -1,0 +1,107 @@
+package org.contrastive4j.bench.device;
+
+import java.util.concurrent.TimeUnit;
+import org.contrastive4j.Backend;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OperationsPerInvocation;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
+
+/** What it costs Java to start a kernel that does nothing, and to take memory on a stream. */
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.AverageTime)
+@OutputTimeUnit(TimeUnit.MICROSECONDS)
+@Fork(1)
+@Warmup(iterations = 3, time = 1)
+@Measurement(iterations = 5, time = 2)
+public class LaunchBenchmark {
+    private static final int BATCH = 500;
+    private static final Launch ONE_WARP = Launch.of(1, 32);
+    private static final String PTX = """
+            .version 8.0
+            .target sm_80
+            .address_size 64
+            .visible .entry nothing(.param .u64 x, .param .u32 n)
+            {
+                ret;
+            }
+            """;
+
+    @Param("cuda")
+    String device;
+
+    private PtxDevice opened;
+    private DeviceStream stream;
+    private DeviceStorage storage;
+    private Kernel nothing;
+    private DeviceGraph graph;
+
+    @Setup
+    public void setup() {
+        opened = Backend.device(device);
+        stream = opened.stream();
+        storage = opened.allocate(256);
+        nothing = opened.module("nothing.ptx", PTX).kernel("nothing");
+        graph = stream.capture(() -> {
+            for (int i = 0; i < BATCH; i++) {
+                nothing.launch(stream, ONE_WARP, storage, i);
+            }
+        });
+    }
+
+    @TearDown
+    public void tearDown() {
+        graph.close();
+        storage.close();
+        opened.close();
+    }
+
+    /** Per launch of {@value BATCH}, the waiting at their end included. */
+    @Benchmark
+    @OperationsPerInvocation(BATCH)
+    public void launch() {
+        for (int i = 0; i < BATCH; i++) {
+            nothing.launch(stream, ONE_WARP, storage, i);
+        }
+        stream.synchronize();
+    }
+
+    @Benchmark
+    public void launchAndWait() {
+        nothing.launch(stream, ONE_WARP, storage, 1);
+        stream.synchronize();
+    }
+
+    /** Per launch of {@value BATCH} that one graph holds. */
+    @Benchmark
+    @OperationsPerInvocation(BATCH)
+    public void graph() {
+        graph.launch(stream);
+        stream.synchronize();
+    }
+
+    /** Per take and give back, in stream order. */
+    @Benchmark
+    @OperationsPerInvocation(BATCH)
+    public void allocate() {
+        for (int i = 0; i < BATCH; i++) {
+            opened.allocate(1 << 20, stream).close();
+        }
+        stream.synchronize();
+    }
+}

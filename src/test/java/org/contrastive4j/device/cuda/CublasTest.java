@@ -1,0 +1,131 @@
+package org.contrastive4j.device.cuda;
+
+import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
+import static jcuda.driver.JCudaDriver.cuCtxSynchronize;
+import static jcuda.driver.JCudaDriver.cuDeviceGet;
+import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRelease;
+import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRetain;
+import static jcuda.driver.JCudaDriver.cuMemAlloc;
+import static jcuda.driver.JCudaDriver.cuMemFree;
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoH;
+import static jcuda.driver.JCudaDriver.cuMemcpyHtoD;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assumptions.abort;
+
+import java.util.Arrays;
+import java.util.Random;
+import jcuda.Pointer;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import jcuda.driver.CUdeviceptr;
+import jcuda.driver.JCudaDriver;
+import jcuda.jcublas.JCublas2;
+import jcuda.jcublas.cublasHandle;
+import jcuda.jcublas.cublasOperation;
+import org.contrastive4j.Backend;
+import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.PtxDevice;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.api.Test;
+
+/**
+ * JCublas multiplies matrices here, with the cuBLAS it was made for or with a newer one through a private copy of its native library.
+ * {@code -Dcublas=12} or {@code 13} says that one is installed, so that it must load.
+ */
+@Tag("gpu")
+class CublasTest {
+    private static final int M = 33;
+    private static final int N = 129;
+    private static final int K = 103;
+
+    /** Opens a device, skips without one (fails with {@code -Drequire=cuda}), and finds cuBLAS or skips. */
+    private static cublasHandle open() {
+        try (PtxDevice probe = Backend.device("cuda")) {
+            assertNotEquals("", probe.facts().name());
+        } catch (NoDeviceException e) {
+            if ("cuda".equals(System.getProperty("require"))) {
+                throw new AssertionError("-Drequire=cuda, but " + e.getMessage(), e);
+            }
+            abort(e.getMessage());
+        }
+        try {
+            JCublas2.setExceptionsEnabled(true);
+        } catch (LinkageError e) {
+            if (System.getProperty("cublas", "none").equals("none")) {
+                abort("no libcublas.so.12 on this machine");
+            }
+            throw e;
+        }
+        return new cublasHandle();
+    }
+
+    @Test
+    void aProductOfRaggedSizesIsRight() {
+        cublasHandle handle = open();
+        JCudaDriver.setExceptionsEnabled(true);
+        JCudaDriver.cuInit(0);
+        CUdevice device = new CUdevice();
+        cuDeviceGet(device, 0);
+        CUcontext context = new CUcontext();
+        cuDevicePrimaryCtxRetain(context, device);
+        try {
+            cuCtxSetCurrent(context);
+            JCublas2.cublasCreate(handle);
+            int[] version = new int[1];
+            JCublas2.cublasGetVersion(handle, version);
+            System.out.println("cuBLAS version " + version[0]);
+            multiply(handle);
+            JCublas2.cublasDestroy(handle);
+        } finally {
+            cuDevicePrimaryCtxRelease(device);
+        }
+    }
+
+    /** Column-major C = A B with seed 7; C is poisoned first. */
+    private static void multiply(cublasHandle handle) {
+        Random random = new Random(7);
+        float[] a = normal(random, M * K);
+        float[] b = normal(random, K * N);
+        float[] c = new float[M * N];
+        Arrays.fill(c, Float.NaN);
+        CUdeviceptr pa = upload(a);
+        CUdeviceptr pb = upload(b);
+        CUdeviceptr pc = upload(c);
+        JCublas2.cublasSgemm(handle, cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, M, N, K, Pointer.to(new float[] {1}),
+                pa, M, pb, K, Pointer.to(new float[] {0}), pc, M);
+        cuCtxSynchronize();
+        cuMemcpyDtoH(Pointer.to(c), pc, 4L * c.length);
+        cuMemFree(pa);
+        cuMemFree(pb);
+        cuMemFree(pc);
+        for (int i = 0; i < M; i++) {
+            for (int j = 0; j < N; j++) {
+                double sum = 0;
+                double size = 0;
+                for (int k = 0; k < K; k++) {
+                    double product = (double) a[i + k * M] * b[k + j * K];
+                    sum += product;
+                    size += Math.abs(product);
+                }
+                // K roundings of f32 at most, whatever the order of the sum
+                assertEquals(sum, c[i + j * M], size * K * 0x1p-24, "C[" + i + ", " + j + "], seed 7");
+            }
+        }
+    }
+
+    private static float[] normal(Random random, int count) {
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return values;
+    }
+
+    private static CUdeviceptr upload(float[] values) {
+        CUdeviceptr pointer = new CUdeviceptr();
+        cuMemAlloc(pointer, 4L * values.length);
+        cuMemcpyHtoD(pointer, Pointer.to(values), 4L * values.length);
+        return pointer;
+    }
+}
