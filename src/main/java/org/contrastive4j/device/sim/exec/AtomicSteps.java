@@ -13,7 +13,8 @@ final class AtomicSteps {
 
     private static Step decode(Instruction in, Operands o) {
         if (in.has(".async")) {
-            return null;
+            Lanewise.Three f = operation(in, Decoder.type(in));
+            return f == null ? null : StoreAsync.decode(in, o, f);
         }
         boolean returns = in.opcode().equals("atom");
         Type type = Decoder.type(in);

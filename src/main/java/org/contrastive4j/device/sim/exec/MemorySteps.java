@@ -90,9 +90,12 @@ final class MemorySteps {
 
     private static Step store(Instruction in, Operands o) {
         Type type = Decoder.type(in);
+        if (in.has(".async")) {
+            return StoreAsync.decode(in, o, null);
+        }
         Operands.Address address = o.address(0);
         int n = type.bytes();
-        if (n > 8 || in.has(".async")) {
+        if (n > 8) {
             return null;
         }
         int[] rows = o.sources(1, type);
