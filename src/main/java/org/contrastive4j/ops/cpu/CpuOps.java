@@ -1,5 +1,6 @@
 package org.contrastive4j.ops.cpu;
 
+import org.bytedeco.openblas.global.openblas;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
@@ -26,6 +27,11 @@ public final class CpuOps extends Ops {
     public CpuOps(HostMemory memory) {
         this.memory = memory;
         this.pairwise = new CpuPairwiseOps(memory);
+    }
+
+    /** The library of the matrix products and its version. */
+    public static String library() {
+        return openblas.OPENBLAS_VERSION.strip();
     }
 
     @Override
