@@ -160,10 +160,6 @@ final class Operands {
     /** @param variable null when the base is a register or a number */
     record Address(int row, long offset, Variable variable) {}
 
-    void noteRead(int row) {
-        reads.add(row);
-    }
-
     void finish(Step step) {
         step.operands(array(reads), array(writes), array(predicateReads), array(predicateWrites));
     }

@@ -62,9 +62,6 @@ final class WgmmaSteps {
         if (d.length != (half ? n / 4 : n / 2)) {
             throw in.error(d.length + " accumulator registers, wanted " + (half ? n / 4 : n / 2));
         }
-        for (int row : d) {
-            o.noteRead(row);
-        }
         boolean fromRegisters = o.at(1) instanceof Operand.Vec;
         int[] fragment = fromRegisters ? o.sources(1, Type.B32) : Step.NONE;
         int descriptorA = fromRegisters ? -1 : o.source(1, Type.B64);
