@@ -8,6 +8,8 @@ import java.util.Map;
 
 /** Reads one entry or function: parameters, directives, declarations, instructions; names and labels are resolved by scope. */
 final class FunctionParser {
+    private static final int MOST_PARAMETER_BYTES = 32_764;
+
     private final TokenStream tokens;
     private final String file;
     private final List<Variable> module;
@@ -75,6 +77,9 @@ final class FunctionParser {
                 array |= tokens.peek(ahead).is("[");
             }
             Variable variable = parameter();
+            if (variable.bytes() > MOST_PARAMETER_BYTES - offset) {
+                throw start.error("parameters of more than " + MOST_PARAMETER_BYTES + " bytes");
+            }
             offset = (offset + variable.alignment() - 1) & -variable.alignment();
             list.add(new Parameter(variable.name(), variable.type(), (int) variable.count(), array,
                     variable.alignment(), offset));
@@ -261,16 +266,24 @@ final class FunctionParser {
         return List.copyOf(resolved);
     }
 
+    private static Operand.Target label(String name, Scope from, Instruction instruction) {
+        for (Scope here = from; here != null; here = here.outer) {
+            Integer place = here.labels.get(name);
+            if (place != null) {
+                return new Operand.Target(name, place);
+            }
+        }
+        throw instruction.error("there is no label " + name);
+    }
+
     private Operand place(Operand.Symbol symbol, Scope from, Instruction instruction) {
         for (Scope here = from; here != null; here = here.outer) {
-            Integer label = here.labels.get(symbol.name());
-            if (label != null) {
-                return new Operand.Target(symbol.name(), label);
+            if (here.labels.containsKey(symbol.name())) {
+                return label(symbol.name(), here, instruction);
             }
             List<String> targets = here.targets.get(symbol.name());
             if (targets != null) {
-                return new Operand.Targets(symbol.name(), targets.stream().map(name -> (Operand.Target) place(
-                        new Operand.Symbol(name, null, 0), from, instruction)).toList());
+                return new Operand.Targets(symbol.name(), targets.stream().map(name -> label(name, from, instruction)).toList());
             }
         }
         if (instruction.opcode().equals("call")) {

@@ -4,6 +4,7 @@ import java.io.IOException;
 import java.io.StringReader;
 import java.nio.file.Path;
 import org.anarres.cpp.Feature;
+import org.anarres.cpp.InternalException;
 import org.anarres.cpp.LexerException;
 import org.anarres.cpp.LexerSource;
 import org.anarres.cpp.Preprocessor;
@@ -13,6 +14,8 @@ import org.anarres.cpp.Token;
 
 /** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
 public final class Preprocessed {
+    private static final int MOST_CHARACTERS = 1 << 26;
+
     private Preprocessed() {}
 
     /**
@@ -35,9 +38,12 @@ public final class Preprocessed {
             StringBuilder expanded = new StringBuilder();
             for (Token token = preprocessor.token(); token.getType() != Token.EOF; token = preprocessor.token()) {
                 expanded.append(token.getText());
+                if (expanded.length() > MOST_CHARACTERS) {
+                    throw new PtxException(file, 0, 0, "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
+                }
             }
             return expanded.toString();
-        } catch (IOException | LexerException e) {
+        } catch (IOException | LexerException | InternalException e) {
             throw new PtxException(file, 0, 0, "preprocessor: " + e.getMessage());
         }
     }

@@ -13,7 +13,7 @@ import org.contrastive4j.device.parse.Type;
 final class WgmmaSteps {
     static final Map<String, Decoder> FAMILY = Map.of("wgmma", WgmmaSteps::decode);
 
-    private static final Pattern SHAPE = Pattern.compile("\\.m64n(\\d+)k(\\d+)");
+    private static final Pattern SHAPE = Pattern.compile("\\.m64n(\\d{1,3})k(\\d{1,2})");
 
     private WgmmaSteps() {}
 
