@@ -84,7 +84,7 @@ final class FunctionParser {
             list.add(new Parameter(variable.name(), variable.type(), (int) variable.count(), array,
                     variable.alignment(), offset));
             offset += (int) variable.bytes();
-            scope.variables.put(variable.name(), variable);
+            declare(variable, start);
             if (!tokens.peek().is(")")) {
                 tokens.expect(",");
             }
@@ -141,7 +141,7 @@ final class FunctionParser {
         } else if (token.kind() == Token.Kind.DOT_WORD) {
             for (Variable variable : new Declarations(tokens, this::variable).variables(false)) {
                 variables.add(variable);
-                scope.variables.put(variable.name(), variable);
+                declare(variable, token);
             }
             tokens.expect(";");
         } else {
@@ -177,13 +177,21 @@ final class FunctionParser {
         do {
             Token name = tokens.word();
             if (tokens.accept("<")) {
-                scope.ranges.put(name.text(), new Range(type, tokens.integer()));
+                if (scope.ranges.put(name.text(), new Range(type, tokens.integer())) != null) {
+                    throw name.error("registers " + name.text() + "<...> are declared twice");
+                }
                 tokens.expect(">");
             } else if (scope.registers.put(name.text(), declare(name.text(), type)) != null) {
                 throw name.error("register " + name.text() + " is declared twice");
             }
         } while (tokens.accept(","));
         tokens.expect(";");
+    }
+
+    private void declare(Variable variable, Token start) {
+        if (scope.variables.put(variable.name(), variable) != null) {
+            throw start.error("variable " + variable.name() + " is declared twice");
+        }
     }
 
     private Register declare(String name, Type type) {

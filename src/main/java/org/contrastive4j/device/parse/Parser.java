@@ -78,7 +78,13 @@ public final class Parser {
         switch (token.text()) {
             case ".entry", ".func" -> functions.add(new FunctionParser(tokens, file, variables, functions).function());
             case ".global", ".const", ".shared" -> {
-                variables.addAll(new Declarations(tokens, this::variable).variables(external));
+                for (Variable variable : new Declarations(tokens, this::variable).variables(external)) {
+                    Variable before = variable(variable.name());
+                    if (before != null && !before.external()) {
+                        throw token.error("variable " + variable.name() + " is declared twice");
+                    }
+                    variables.add(variable);
+                }
                 tokens.expect(";");
             }
             case ".section" -> section();

@@ -18,6 +18,10 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.regex.MatchResult;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.KernelException;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.junit.jupiter.api.BeforeAll;
@@ -41,6 +45,21 @@ class ParserFuzzTest {
                 .reg .b64 %rd<8>;
                 .reg .f64 %fd<8>;
                 .local .b32 own[4];
+                ld.param.u64 %rd1, [p];
+                mov.b32 %r1, 64;
+                mov.b32 %r2, 1;
+                mov.b32 %h1, 3;
+                mov.b64 %rd2, 2;
+                mov.b32 %f1, 0f3FC00000;
+                mov.b32 %f2, 0fBF000000;
+                mov.b32 %f3, %f1;
+                mov.b32 %f4, %f2;
+                mov.b64 %fd1, 0d3FF8000000000000;
+                mov.b32 %r3, %r1;
+                mov.b32 %r4, %r2;
+                mov.b16 %h2, %h1;
+                setp.eq.u32 %p1, %r1, %r1;
+                setp.ne.u32 %p2, %r1, %r1;
             Here:
             """;
     private static final List<String> OPERANDS = List.of("%p1", "%p2", "!%p1", "%p1|%p2", "%h1", "%r1", "%r2", "%r1|%p1", "%f1", "%rd1",
@@ -48,6 +67,8 @@ class ParserFuzzTest {
             "{%r1, %r2}", "{%f1, %f2, %f3, %f4}", "{%r1, %r2, %r3, %r4}", "{%rd1, %rd2}", "{%h1, %h2}", "{}", "{_, %r1}", "{{%r1}}", "(%r1)", "(n)",
             "()", "_", "0", "1", "-1", "4294967296", "18446744073709551615", "99999999999", "0f3F800000", "0d3FF0000000000000", "1.5", "-1.5",
             "Here", "%tid.x", "%clock", "WARP_SZ", "%laneid", "%p1|_", "_|%p1", "[%rd1, {%r1, %r2}]", "[%rd1, 3]", "~5", "!5", "[{%r1}]", "");
+
+    private static final SimOptions OPTIONS = SimOptions.defaults().withInstructionLimit(1000).withMemoryLimit(1 << 24);
 
     private static List<String> corpus;
     private static List<String> pool;
@@ -83,10 +104,21 @@ class ParserFuzzTest {
 
     /** Loads a text; true when it was accepted. */
     private boolean load(String text, long seed) {
+        return load(text, seed, false);
+    }
+
+    /** @param run whether to launch it, which may end in any fault */
+    private boolean load(String text, long seed, boolean run) {
         current.set("seed " + seed + ":\n" + text);
-        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
-        try {
-            device.module("fuzz.ptx", text);
+        SimDevice device = SimDevice.open(OPTIONS);
+        try (DeviceStorage storage = device.allocate(run ? 256 : 0)) {
+            PtxModule module = device.module("fuzz.ptx", text);
+            if (run) {
+                device.stream().fill(storage, (byte) 0);
+                module.kernel("k").launch(device.stream(), Launch.of(1, 128).shared(1024), storage, 3);
+            }
+            return true;
+        } catch (KernelException fault) {
             return true;
         } catch (PtxException refused) {
             return false;
@@ -124,7 +156,7 @@ class ParserFuzzTest {
     @Test
     void randomTokens() {
         within(() -> {
-            for (long seed = 0; seed < 6000; seed++) {
+            for (long seed = 0; seed < 5000; seed++) {
                 Random random = new Random(seed);
                 StringBuilder text = new StringBuilder(seed % 3 == 0 ? "" : seed % 3 == 1 ? HEADER : KERNEL);
                 for (int n = random.nextInt(80); n > 0; n--) {
@@ -135,12 +167,12 @@ class ParserFuzzTest {
         });
     }
 
-    /** Instructions of the files with any modifiers and operands. */
+    /** Instructions of the files with any modifiers and operands: what is loaded can also be run. */
     @Test
     void randomInstructions() {
         within(() -> {
             int accepted = 0;
-            for (long seed = 0; seed < 60_000; seed++) {
+            for (long seed = 0; seed < 15_000; seed++) {
                 Random random = new Random(seed);
                 List<String> name = new ArrayList<>(any(random, instructions));
                 for (int changes = random.nextInt(3); changes > 0 && name.size() > 1; changes--) {
@@ -155,7 +187,7 @@ class ParserFuzzTest {
                 for (int n = random.nextInt(7); n > 0; n--) {
                     operands.append(operands.isEmpty() ? " " : ", ").append(any(random, OPERANDS));
                 }
-                accepted += load(KERNEL + String.join("", name) + operands + ";\n}\n", seed) ? 1 : 0;
+                accepted += load(KERNEL + String.join("", name) + operands + ";\nret;\n}\n", seed, true) ? 1 : 0;
             }
             assertTrue(accepted > 200, "only " + accepted + " were accepted: the others all fail early");
         });
@@ -175,7 +207,7 @@ class ParserFuzzTest {
     @Test
     void mutatedTokens() {
         within(() -> {
-            for (long seed = 0; seed < 12_000; seed++) {
+            for (long seed = 0; seed < 6000; seed++) {
                 Random random = new Random(seed);
                 List<String> tokens = new ArrayList<>(tokens(small(random)));
                 for (int changes = 1 + random.nextInt(3); changes > 0; changes--) {
@@ -195,7 +227,7 @@ class ParserFuzzTest {
     @Test
     void mutatedCharacters() {
         within(() -> {
-            for (long seed = 0; seed < 8000; seed++) {
+            for (long seed = 0; seed < 4000; seed++) {
                 Random random = new Random(seed);
                 StringBuilder text = new StringBuilder(small(random));
                 for (int changes = 1 + random.nextInt(4); changes > 0; changes--) {

@@ -25,7 +25,7 @@ final class WgmmaSteps {
             return groupStep(warp -> warp.groups.commit(Async.Group.WGMMA));
         }
         if (in.has(".wait_group")) {
-            int keep = (int) o.integer(0);
+            int keep = o.natural(0);
             return groupStep(warp -> warp.block(new GroupWait(warp, warp.live(), Async.Group.WGMMA,
                     warp.groups.limit(Async.Group.WGMMA, keep))));
         }
