@@ -4,7 +4,6 @@ import java.io.IOException;
 import java.io.StringReader;
 import java.nio.file.Path;
 import org.anarres.cpp.Feature;
-import org.anarres.cpp.InternalException;
 import org.anarres.cpp.LexerException;
 import org.anarres.cpp.LexerSource;
 import org.anarres.cpp.Preprocessor;
@@ -43,7 +42,9 @@ public final class Preprocessed {
                 }
             }
             return expanded.toString();
-        } catch (IOException | LexerException | InternalException e) {
+        } catch (PtxException e) {
+            throw e;
+        } catch (IOException | LexerException | RuntimeException e) { // of some wrong lines the preprocessor makes a null pointer
             throw new PtxException(file, 0, 0, "preprocessor: " + e.getMessage());
         }
     }

@@ -176,8 +176,21 @@ public final class Linker {
     }
 
     private Launch.Dim clusterSize() {
-        List<Integer> size = entry.directives().get(".reqnctapercluster");
-        return size == null || size.isEmpty() ? new Launch.Dim(1, 1, 1)
+        Launch.Dim size = dimensions(entry, ".reqnctapercluster");
+        if (size == null) {
+            return new Launch.Dim(1, 1, 1);
+        }
+        if (size.x() < 1 || size.y() < 1 || size.z() < 1) {
+            throw new PtxException(program.file(), entry.line(), 0, "cluster " + size + " of " + entry.name()
+                    + ", wanted 1 or more blocks along each axis");
+        }
+        return size;
+    }
+
+    /** The one to three numbers of a directive; null when the function does not have it. */
+    public static Launch.Dim dimensions(Function function, String directive) {
+        List<Integer> size = function.directives().get(directive);
+        return size == null || size.isEmpty() ? null
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
