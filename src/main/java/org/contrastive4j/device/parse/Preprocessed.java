@@ -15,6 +15,7 @@ import org.anarres.cpp.Token;
 /** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
 public final class Preprocessed {
     private static final Pattern DIRECTIVE = Pattern.compile("\\s*#(?!\\s*(?:line\\s+)?\\d).*");
+    private static final int MOST_CHARACTERS = 1 << 26;
 
     private Preprocessed() {}
 
@@ -42,9 +43,14 @@ public final class Preprocessed {
             StringBuilder expanded = new StringBuilder();
             for (Token token = preprocessor.token(); token.getType() != Token.EOF; token = preprocessor.token()) {
                 expanded.append(token.getText());
+                if (expanded.length() > MOST_CHARACTERS) {
+                    throw new PtxException(file, 0, 0, "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
+                }
             }
             return expanded.substring(expanded.indexOf("\n") + 1); // without the mark of line 1: .version comes first
-        } catch (IOException | LexerException e) {
+        } catch (PtxException e) {
+            throw e;
+        } catch (IOException | LexerException | RuntimeException e) { // of some wrong lines the preprocessor makes a null pointer
             throw new PtxException(file, 0, 0, "preprocessor: " + e.getMessage());
         }
     }
