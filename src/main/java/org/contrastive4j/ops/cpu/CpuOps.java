@@ -5,6 +5,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -22,10 +23,12 @@ public final class CpuOps extends Ops {
     private final SequenceOps sequence = new CpuSequenceOps();
 
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     public CpuOps(HostMemory memory) {
         this.memory = memory;
         this.pairwise = new CpuPairwiseOps(memory);
+        this.pairTiles = new CpuPairTileOps(memory);
     }
 
     @Override
@@ -71,6 +74,11 @@ public final class CpuOps extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override
