@@ -45,8 +45,8 @@ public final class BinaryLoss extends ContrastiveLoss {
     private int columns = Integer.MAX_VALUE; // of the last batch: there are no more negatives than this less one
 
     BinaryLoss(Ops ops, Weighting weighting, double weight, NegativesWarmup warmup, PairPolicy policy, double initialBias) {
-        super(ops, policy, INITIAL_LOG_SCALE, initialBias, true);
-        LossOptionException.require(weight > 0 && Double.isFinite(weight), "weight of negatives is " + weight + ", wanted above 0");
+        super(ops, LossOptionException.checked(policy, weight > 0 && Double.isFinite(weight),
+                "weight of negatives is " + weight + ", wanted above 0"), INITIAL_LOG_SCALE, initialBias, true);
         this.weighting = weighting;
         this.weight = weight;
         this.controller = warmup == null ? null : new NegativesWarmup.Controller(warmup);

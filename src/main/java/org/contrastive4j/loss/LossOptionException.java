@@ -6,6 +6,12 @@ public final class LossOptionException extends IllegalArgumentException {
         super(message);
     }
 
+    /** {@code value}, for a check before a constructor has made anything. */
+    static <T> T checked(T value, boolean holds, String message) {
+        require(holds, message);
+        return value;
+    }
+
     static void require(boolean holds, String message) {
         if (!holds) {
             throw new LossOptionException(message);

@@ -36,8 +36,8 @@ public final class SinkhornLoss extends ContrastiveLoss {
     private final int iterations;
 
     SinkhornLoss(Ops ops, int iterations, PairPolicy policy, boolean learnable) {
-        super(ops, policy, InfoNce.INITIAL_LOG_SCALE, null, learnable);
-        LossOptionException.require(iterations >= 1 && iterations <= 1000, iterations + " iterations, wanted 1 to 1000");
+        super(ops, LossOptionException.checked(policy, iterations >= 1 && iterations <= 1000,
+                iterations + " iterations, wanted 1 to 1000"), InfoNce.INITIAL_LOG_SCALE, null, learnable);
         this.iterations = iterations;
     }
 

@@ -39,8 +39,8 @@ public final class SoftmaxLoss extends ContrastiveLoss {
 
     SoftmaxLoss(Ops ops, InfoNce.Direction direction, double smoothing, PairPolicy policy, double initialLogScale,
             boolean learnable) {
-        super(ops, policy, initialLogScale, null, learnable);
-        LossOptionException.require(smoothing >= 0 && smoothing < 1, "label smoothing is " + smoothing + ", wanted [0, 1)");
+        super(ops, LossOptionException.checked(policy, smoothing >= 0 && smoothing < 1,
+                "label smoothing is " + smoothing + ", wanted [0, 1)"), initialLogScale, null, learnable);
         this.direction = direction;
         this.smoothing = smoothing;
     }
@@ -69,9 +69,12 @@ public final class SoftmaxLoss extends ContrastiveLoss {
         }
     }
 
-    /** The larger of the two paths'. */
+    /** The larger of the paths that can be taken. */
     @Override
     public long workspaceBytes(int n, int m, int d) {
+        if (smoothing > 0) {
+            return super.workspaceBytes(n, m, d);
+        }
         long plain = ops.pairwise().workspaceBytes(n, m, d, true) + (long) n * Integer.BYTES;
         long general = ops.pairTiles().workspaceBytes(n, m, d);
         return super.workspaceBytes(n, m, d) - general + Math.max(plain, general);

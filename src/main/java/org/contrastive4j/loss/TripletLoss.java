@@ -47,12 +47,16 @@ public final class TripletLoss extends ContrastiveLoss {
     private final double margin;
 
     TripletLoss(Ops ops, Negatives negatives, double margin, PairPolicy policy) {
-        super(ops, policy, 0, null, false);
+        super(ops, checked(margin, policy), 0, null, false);
+        this.negatives = negatives;
+        this.margin = margin;
+    }
+
+    private static PairPolicy checked(double margin, PairPolicy policy) {
         LossOptionException.require(margin > 0 && margin <= 2, "margin is " + margin + ", wanted above 0, at most 2");
         LossOptionException.require(policy.sameId() == Pairing.SameId.IGNORED,
                 "a triplet has one positive: equal ids can only be ignored");
-        this.negatives = negatives;
-        this.margin = margin;
+        return policy;
     }
 
     @Override
