@@ -8,8 +8,8 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * {@link QueueContrast} over four encoders: two trained ones, then their momentum encoders, frozen, in the same order. The queues are left as they are:
- * the caller enqueues the keys once the step is done.
+ * {@link QueueContrast} over four encoders: two trained ones, then their momentum encoders, frozen, in the same order.
+ * The queues are left as they are: the caller enqueues the keys once the step is done.
  *
  * @param ids of a batch's samples, [n] I32 or null
  */

@@ -17,13 +17,15 @@ import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 
 /**
- * Binary cross-entropy of every pair by itself: (sum of ln(1 + e^-S_ij) over positives + w sum of ln(1 + e^S_ij) over negatives) / N.
+ * Binary cross-entropy of every pair by itself: (sum of ln(1 + e^-S_ij) over positives + w sum of ln(1 + e^S_ij) over
+ * negatives) / N.
  *
- * <p>Weightings: SUM has the given w and N = n rows, which with w = 1 is SigLIP; BALANCED has w = 1 / (m - 1) and N = n; MEAN has w = 1 and N =
- * the number of pairs that are not ignored. With a {@link NegativesWarmup}, a row has only the k negatives next after its target
- * ({@link Pairing#withWindow}). One pass for the value. Cost: 8 n m d flops.
+ * <p>Weightings: SUM has the given w and N = n rows, which with w = 1 is SigLIP; BALANCED has w = 1 / (m - 1) and N =
+ * n; MEAN has w = 1 and N = the number of pairs that are not ignored. With a {@link NegativesWarmup}, a row has only
+ * the k negatives next after its target ({@link Pairing#withWindow}). One pass for the value. Cost: 8 n m d flops.
  *
- * <p>Source: Zhai et al., Sigmoid loss for language image pre-training, 2023, algorithm 1 (t = ln 10, b = -10 at first).
+ * <p>Source: Zhai et al., Sigmoid loss for language image pre-training, 2023, algorithm 1 (t = ln 10, b = -10 at
+ * first).
  */
 public final class BinaryLoss extends ContrastiveLoss {
     /** ln 10. */
@@ -44,7 +46,8 @@ public final class BinaryLoss extends ContrastiveLoss {
     private final NegativesWarmup.Controller controller;
     private int columns = Integer.MAX_VALUE; // of the last batch: there are no more negatives than this less one
 
-    BinaryLoss(Ops ops, Weighting weighting, double weight, NegativesWarmup warmup, PairPolicy policy, double initialBias) {
+    BinaryLoss(Ops ops, Weighting weighting, double weight, NegativesWarmup warmup, PairPolicy policy,
+            double initialBias) {
         super(ops, LossOptionException.checked(policy, weight > 0 && Double.isFinite(weight),
                 "weight of negatives is " + weight + ", wanted above 0"), INITIAL_LOG_SCALE, initialBias, true);
         this.weighting = weighting;

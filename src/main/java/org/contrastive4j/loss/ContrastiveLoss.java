@@ -15,12 +15,13 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * A loss over all pairs of raw representations: u and v are L2-normalised to x and y, logits are S_ij = e^t &lt;x_i, y_j&gt; + b with log-scale t and,
- * where the loss has one, bias b. Never n x m memory.
+ * A loss over all pairs of raw representations: u and v are L2-normalised to x and y, logits are S_ij = e^t &lt;x_i,
+ * y_j&gt; + b with log-scale t and, where the loss has one, bias b. Never n x m memory.
  *
- * <p>Gradients are exact for u, v, t and b, whatever the chunking above. A row of norm 0 has no direction: its logits are b and it
- * gets no gradient. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and numbers per row and column. Every method
- * refuses a representation that is not finite with {@link NonFiniteException}, and shapes that do not fit with {@link ShapeException}.
+ * <p>Gradients are exact for u, v, t and b, whatever the chunking above. A row of norm 0 has no direction: its logits
+ * are b and it gets no gradient. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and numbers per
+ * row and column. Every method refuses a representation that is not finite with {@link NonFiniteException}, and shapes
+ * that do not fit with {@link ShapeException}.
  */
 public abstract sealed class ContrastiveLoss implements AutoCloseable
         permits SoftmaxLoss, BinaryLoss, TripletLoss, SinkhornLoss {

@@ -6,10 +6,11 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The last {@code capacity} keys that were put in, with their ids; the oldest give way. Capacity and batches may be of any size, neither
- * need divide the other. Empty at first: no random keys.
+ * The last {@code capacity} keys that were put in, with their ids; the oldest give way. Capacity and batches may be of
+ * any size, neither need divide the other. Empty at first: no random keys.
  *
- * <p>Owns a tensor [capacity, d]. Source: He et al., Momentum contrast for unsupervised visual representation learning, 2020, section 3.
+ * <p>Owns a tensor [capacity, d]. Source: He et al., Momentum contrast for unsupervised visual representation learning,
+ * 2020, section 3.
  */
 public final class KeyQueue implements AutoCloseable {
     /** Id of a key that was put in without one; equal to no sample's id, so ids of samples must differ from it. */
@@ -54,7 +55,8 @@ public final class KeyQueue implements AutoCloseable {
         }
         int count = rows.dim(0);
         LossOptionException.require(count <= capacity(),
-                "a batch of " + count + " keys does not fit into a queue of " + capacity() + "; use a queue of at least one batch");
+                "a batch of " + count + " keys does not fit into a queue of " + capacity()
+                        + "; use a queue of at least one batch");
         int[] newIds = rowIds == null ? null : rowIds.toInts();
         if (newIds != null && newIds.length != count) {
             throw new ShapeException(newIds.length + " ids for " + count + " keys");
@@ -102,8 +104,8 @@ public final class KeyQueue implements AutoCloseable {
     public void restore(State state) {
         LossOptionException.require(state.ids.length == capacity() && state.keys.length == keys.size()
                 && state.next >= 0 && state.next < capacity() && state.size >= 0 && state.size <= capacity(),
-                "state of " + state.ids.length + " keys, " + state.keys.length + " numbers, next " + state.next + ", size "
-                        + state.size + " for a queue of " + keys);
+                "state of " + state.ids.length + " keys, " + state.keys.length + " numbers, next " + state.next
+                        + ", size " + state.size + " for a queue of " + keys);
         keys.set(state.keys);
         System.arraycopy(state.ids, 0, ids, 0, ids.length);
         next = state.next;

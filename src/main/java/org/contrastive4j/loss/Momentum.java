@@ -6,8 +6,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 
 /**
- * The weights of a momentum encoder: theta' = mu theta' + (1 - mu) theta after each step, mu rising from its start to 1 along half a cosine:
- * mu(k) = 1 - (1 - start) (1 + cos(pi k / steps)) / 2.
+ * The weights of a momentum encoder: theta' = mu theta' + (1 - mu) theta after each step, mu rising from its start to 1
+ * along half a cosine: mu(k) = 1 - (1 - start) (1 + cos(pi k / steps)) / 2.
  *
  * <p>Sources: He et al. 2020, equation 2 (0.999); Grill et al., Bootstrap your own latent, 2020 (the ramp).
  *

@@ -4,7 +4,8 @@ import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 
 /**
- * How the cosines of a batch's pairs lie. Quantiles come from {@link #BINS} equal bins over [-1, 1] and are right to half a bin.
+ * How the cosines of a batch's pairs lie. Quantiles come from {@link #BINS} equal bins over [-1, 1] and are right to
+ * half a bin.
  *
  * @param rowAccuracy share of rows whose largest positive is larger than every negative
  * @param columnAccuracy share of columns, likewise
@@ -13,7 +14,8 @@ import org.contrastive4j.ops.PairwiseOps;
  * @param ignoredShare ignored pairs over all pairs that are not positive; 0 when all are positive
  */
 public record PairMetrics(
-        double rowAccuracy, double columnAccuracy, Distribution positives, Distribution negatives, double ignoredShare) {
+        double rowAccuracy, double columnAccuracy, Distribution positives, Distribution negatives,
+        double ignoredShare) {
     /** Bins of the histograms. */
     public static final int BINS = 2000;
 

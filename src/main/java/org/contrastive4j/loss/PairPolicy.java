@@ -9,9 +9,10 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * What equal ids mean, and how similar a guide model may find a negative.
  *
- * <p>A pair (i, j) that is no positive is ignored when the guide's similarity K_ij is larger than the limit of row i or that of column j. The limit of a row
- * follows from its target t: K_it - margin, or K_it (1 - margin) when relative; that of a column is the least of the rows whose target it
- * is; without a target there is no limit. Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
+ * <p>A pair (i, j) that is no positive is ignored when the guide's similarity K_ij is larger than the limit of row i or
+ * that of column j. The limit of a row follows from its target t: K_it - margin, or K_it (1 - margin) when relative;
+ * that of a column is the least of the rows whose target it is; without a target there is no limit. Source: Solatorio,
+ * GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
  *
  * @param sameId whether pairs of equal ids other than (i, target) are positives or ignored
  * @param guideMargin at least 0, at most 2

@@ -14,7 +14,10 @@ import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairwiseOps;
 
-/** What every loss takes from its first pass beside its own reductions: the logits of positives and the hardest negatives. */
+/**
+ * What every loss takes from its first pass beside its own reductions: the logits of positives and the hardest
+ * negatives.
+ */
 final class PairStatistics {
     private static final List<Reduction> WANTED = List.of(
             Reduction.sum(PairFunction.ONE, ROWS, POSITIVES, Shift.NONE, null),
@@ -61,8 +64,8 @@ final class PairStatistics {
     }
 
     /**
-     * Accuracies are shares of the rows (columns) with a positive whose largest positive is larger than every negative; the mean positive is over all
-     * positive pairs, with the bias.
+     * Accuracies are shares of the rows (columns) with a positive whose largest positive is larger than every negative;
+     * the mean positive is over all positive pairs, with the bias.
      */
     PairwiseOps.Result result(double loss, double bias) {
         double sum = 0;

@@ -11,14 +11,16 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Queries against the keys of their batch and of a queue of past ones, both ways: (CE(u; [v'; queue of v']) + CE(v; [u'; queue of u'])) / 2, CE the
- * InfoNCE of rows, u and v from the trained encoders, keys u' and v' from momentum encoders, which get no gradient.
+ * Queries against the keys of their batch and of a queue of past ones, both ways: (CE(u; [v'; queue of v']) + CE(v;
+ * [u'; queue of u'])) / 2, CE the InfoNCE of rows, u and v from the trained encoders, keys u' and v' from momentum
+ * encoders, which get no gradient.
  *
- * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy meets n queries with n + queue keys: memory O((n +
- * queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, as only dx is wanted. The log-scale is fixed unless said
- * otherwise.
+ * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy meets n queries with
+ * n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, as only dx is
+ * wanted. The log-scale is fixed unless said otherwise.
  *
- * <p>Sources: He et al. 2020, equation 1 (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both ways).
+ * <p>Sources: He et al. 2020, equation 1 (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both
+ * ways).
  */
 public final class QueueContrast implements AutoCloseable {
     private final Ops ops;
@@ -71,10 +73,11 @@ public final class QueueContrast implements AutoCloseable {
      * @param ids [n] I32 of the samples, or null
      * @param du [n, d], null when not wanted; written
      * @param dv [n, d], null when not wanted; written
-     * @return loss and mean positive are the means of both ways; row accuracy is that of u, column accuracy that of v, over all keys
+     * @return loss and mean positive are the means of both ways; row accuracy is that of u, column accuracy that of v,
+     *     over all keys
      */
-    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids, Tensor du,
-            Tensor dv, double gradientScale) {
+    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids,
+            Tensor du, Tensor dv, double gradientScale) {
         for (Tensor other : List.of(v, keysOfU, keysOfV)) {
             if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
                 throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
@@ -90,8 +93,8 @@ public final class QueueContrast implements AutoCloseable {
         }
     }
 
-    private PairwiseOps.Result side(String name, Tensor queries, Tensor newKeys, KeyQueue queue, Tensor ids, Tensor gradient,
-            Tensor dLogScale, double gradientScale) {
+    private PairwiseOps.Result side(String name, Tensor queries, Tensor newKeys, KeyQueue queue, Tensor ids,
+            Tensor gradient, Tensor dLogScale, double gradientScale) {
         int n = queries.dim(0);
         int m = n + queue.size();
         try (UnitRows x = new UnitRows(ops, name, queries);
@@ -119,7 +122,8 @@ public final class QueueContrast implements AutoCloseable {
 
     /** Puts the batch's keys into the queues: after the step that used them, once. */
     public void enqueue(Tensor keysOfU, Tensor keysOfV, Tensor ids) {
-        try (UnitRows u = new UnitRows(ops, "keys of u", keysOfU); UnitRows v = new UnitRows(ops, "keys of v", keysOfV)) {
+        try (UnitRows u = new UnitRows(ops, "keys of u", keysOfU);
+                UnitRows v = new UnitRows(ops, "keys of v", keysOfV)) {
             ofU.put(u.unit(), ids);
             ofV.put(v.unit(), ids);
         }

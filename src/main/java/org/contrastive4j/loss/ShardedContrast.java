@@ -18,14 +18,16 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Any {@link ContrastiveLoss} over rows and columns that lie in the shards of W workers: value and gradients are those of one worker with all of them,
- * up to the order of sums. Here the W workers take turns in one process; what they would exchange is marked.
+ * Any {@link ContrastiveLoss} over rows and columns that lie in the shards of W workers: value and gradients are those
+ * of one worker with all of them, up to the order of sums. Here the W workers take turns in one process; what they
+ * would exchange is marked.
  *
- * <p>GATHERED: worker w meets its rows with all columns (exchange: gather of the columns; per reduction, the columns' partial results; dy by a
- * reduce-scatter). RING: worker w meets its rows with one column shard after another, w first, then w + 1, and so on round (exchange: a
- * column shard and its partial results to the neighbour, W - 1 times; on the way of the gradient its dy travels along). Per-row and
- * per-column numbers, n + m of them, are known to all. Gradients of log-scale and bias are sums over the workers, each pair counted once:
- * nothing is to be multiplied by W or divided by it.
+ * <p>GATHERED: worker w meets its rows with all columns (exchange: gather of the columns; per reduction, the columns'
+ * partial results; dy by a reduce-scatter). RING: worker w meets its rows with one column shard after another, w first,
+ * then w + 1, and so on round (exchange: a column shard and its partial results to the neighbour, W - 1 times; on the
+ * way of the gradient its dy travels along). Per-row and per-column numbers, n + m of them, are known to all. Gradients
+ * of log-scale and bias are sums over the workers, each pair counted once: nothing is to be multiplied by W or divided
+ * by it.
  */
 public final class ShardedContrast {
     /** Which columns a worker has at a time. */
@@ -100,7 +102,9 @@ public final class ShardedContrast {
         return starts;
     }
 
-    /** One meeting of a row shard with some columns: rows [rowFrom, rowTo), columns [columnFrom, columnTo) of the whole. */
+    /**
+     * One meeting of a row shard with some columns: rows [rowFrom, rowTo), columns [columnFrom, columnTo) of the whole.
+     */
     private record Block(int worker, int rowFrom, int rowTo, int columnFrom, int columnTo, Pairs pairs) {}
 
     /** The shards as one field of pairs. */
@@ -156,7 +160,8 @@ public final class ShardedContrast {
             return whole.stream().map(ShardMerge::reduced).toList();
         }
 
-        void gradient(List<Term> terms, List<Tensor> dx, List<Tensor> dy, Tensor dLogScale, Tensor dBias, double scale) {
+        void gradient(List<Term> terms, List<Tensor> dx, List<Tensor> dy, Tensor dLogScale, Tensor dBias,
+                double scale) {
             dx.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             dy.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             for (Block block : blocks) {

@@ -17,20 +17,21 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 
 /**
- * Cross-entropy of the positives under the plan P_ij = e^(S_ij + f_i + g_j) of k Sinkhorn iterations: the mean over rows that have a positive
- * of -mean_{j positive} ln P_ij.
+ * Cross-entropy of the positives under the plan P_ij = e^(S_ij + f_i + g_j) of k Sinkhorn iterations: the mean over
+ * rows that have a positive of -mean_{j positive} ln P_ij.
  *
- * <p>In the log domain, from g = 0, k times: f_i = -lse_j (S_ij + g_j), then g_j = ln(n / m) - lse_i (S_ij + f_i). Columns then sum to n / m exactly and rows to
- * 1 in the limit; the first f alone would be InfoNCE over rows. The entropic strength is 1 / e^t. Ignored pairs are not part of the plan.
+ * <p>In the log domain, from g = 0, k times: f_i = -lse_j (S_ij + g_j), then g_j = ln(n / m) - lse_i (S_ij + f_i).
+ * Columns then sum to n / m exactly and rows to 1 in the limit; the first f alone would be InfoNCE over rows. The
+ * entropic strength is 1 / e^t. Ignored pairs are not part of the plan.
  *
- * <p>The gradient goes through all iterations: with fbar, gbar the derivatives of the loss by a step's potentials, a column step has
- * G_ij -= gbar_j pi_ij and fbar_i -= sum_j gbar_j pi_ij, pi_ij = e^(S_ij + f_i + g_j) m / n; a row step has G_ij -= fbar_i rho_ij and gbar_j
- * -= sum_i fbar_i rho_ij, rho_ij = e^(S_ij + f_i + g_j), each with the potentials of its step. Only potentials are kept, 2 k (n + m)
- * numbers, and S is computed again in every pass: 2 k passes for the value, 2 k - 1 more and a final one for the gradient; about 8 k + 4
- * times n m d flops in all.
+ * <p>The gradient goes through all iterations: with fbar, gbar the derivatives of the loss by a step's potentials, a
+ * column step has G_ij -= gbar_j pi_ij and fbar_i -= sum_j gbar_j pi_ij, pi_ij = e^(S_ij + f_i + g_j) m / n; a row step
+ * has G_ij -= fbar_i rho_ij and gbar_j -= sum_i fbar_i rho_ij, rho_ij = e^(S_ij + f_i + g_j), each with the potentials
+ * of its step. Only potentials are kept, 2 k (n + m) numbers, and S is computed again in every pass: 2 k passes for the
+ * value, 2 k - 1 more and a final one for the gradient; about 8 k + 4 times n m d flops in all.
  *
- * <p>Sources: Cuturi, Sinkhorn distances, 2013; Shi et al., Understanding and generalizing contrastive learning from the inverse optimal transport
- * perspective, 2023 (InfoNCE as its first half step).
+ * <p>Sources: Cuturi, Sinkhorn distances, 2013; Shi et al., Understanding and generalizing contrastive learning from
+ * the inverse optimal transport perspective, 2023 (InfoNCE as its first half step).
  */
 public final class SinkhornLoss extends ContrastiveLoss {
     private final int iterations;
@@ -76,7 +77,8 @@ public final class SinkhornLoss extends ContrastiveLoss {
         }
         double[] rowShare = new double[n];
         Arrays.setAll(rowShare, i -> share[i] * statistics.positives[i]);
-        return new Outcome(loss, wantTerms ? terms(field, potentials, share, rowShare, columnShare) : List.of(), statistics);
+        return new Outcome(loss, wantTerms ? terms(field, potentials, share, rowShare, columnShare) : List.of(),
+                statistics);
     }
 
     private static double[] last(List<double[]> steps) {
@@ -113,7 +115,8 @@ public final class SinkhornLoss extends ContrastiveLoss {
                 normalised[j] -= columnSum;
             }
             Shift pi = new Shift(1, f, normalised);
-            double[] back = field.reduce(List.of(Reduction.sum(PairFunction.EXP, ROWS, BOTH, pi, gBar))).get(0).values();
+            double[] back = field.reduce(List.of(Reduction.sum(PairFunction.EXP, ROWS, BOTH, pi, gBar)))
+                    .get(0).values();
             terms.add(new Term(PairFunction.EXP, BOTH, pi, null, times(-1, gBar)));
             for (int i = 0; i < fBar.length; i++) {
                 fBar[i] -= back[i];

@@ -21,17 +21,19 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE with several positives, ignored negatives and label smoothing: the cross-entropy of a row with positives P and pairs A that are not
- * ignored is lse_{j in A} S_ij - sum_j q_ij S_ij, q = (1 - epsilon) [j in P] / |P| + epsilon [j in A] / |A|; the loss is rowWeight times the
- * mean over rows that have a positive plus columnWeight times the same of columns.
+ * InfoNCE with several positives, ignored negatives and label smoothing: the cross-entropy of a row with positives P
+ * and pairs A that are not ignored is lse_{j in A} S_ij - sum_j q_ij S_ij, q = (1 - epsilon) [j in P] / |P| + epsilon
+ * [j in A] / |A|; the loss is rowWeight times the mean over rows that have a positive plus columnWeight times the same
+ * of columns.
  *
- * <p>Where positives come from targets alone, a column counts once for each row whose target it is, as in {@link PairwiseOps#infoNce}. A row
- * whose negatives are all ignored has a cross-entropy of 0 with one positive. With one positive each, nothing ignored and no smoothing,
- * the specialised {@link PairwiseOps#infoNce} runs. Cost: 8 n m d flops. No bias: it would cancel.
+ * <p>Where positives come from targets alone, a column counts once for each row whose target it is, as in {@link
+ * PairwiseOps#infoNce}. A row whose negatives are all ignored has a cross-entropy of 0 with one positive. With one
+ * positive each, nothing ignored and no smoothing, the specialised {@link PairwiseOps#infoNce} runs. Cost: 8 n m d
+ * flops. No bias: it would cancel.
  *
- * <p>Sources: van den Oord et al., Representation learning with contrastive predictive coding, 2018; Radford et al. 2021; Khosla et
- * al., Supervised contrastive learning, 2020, equation 2 (several positives); Szegedy et al., Rethinking the Inception architecture,
- * 2016, section 7 (smoothing).
+ * <p>Sources: van den Oord et al., Representation learning with contrastive predictive coding, 2018; Radford et al.
+ * 2021; Khosla et al., Supervised contrastive learning, 2020, equation 2 (several positives); Szegedy et al.,
+ * Rethinking the Inception architecture, 2016, section 7 (smoothing).
  */
 public final class SoftmaxLoss extends ContrastiveLoss {
     private final InfoNce.Direction direction;
@@ -62,8 +64,8 @@ public final class SoftmaxLoss extends ContrastiveLoss {
             return super.run(x, y, pairing, gradients, gradientScale);
         }
         try (Tensor targets = ops.ints(Shape.of(pairing.n()), pairing.targets())) {
-            PairwiseOps.Result result = ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, y, targets, logScale().value(),
-                    null, direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
+            PairwiseOps.Result result = ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, y, targets,
+                    logScale().value(), null, direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
             requireFinite(result.loss());
             return result;
         }

@@ -19,18 +19,19 @@ import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 
 /**
- * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of row i, where with the positive's
- * logit P and negatives' logits S
+ * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of
+ * row i, where with the positive's logit P and negatives' logits S
  * <ul>
  *   <li>ALL: h = sum over negatives of max(0, margin + S - P);
  *   <li>HARDEST: h = max(0, margin + max S - P);
  *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
  * </ul>
- * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the gradient is 0.
+ * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the
+ * gradient is 0.
  *
- * <p>The log-scale is 0 and frozen: S is the cosine. Each row needs a target of its own; equal ids can only be ignored. One pass for
- * HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018, equations 4 and 6 (there a sum, not a mean);
- * Schroff et al., FaceNet, 2015, section 3.2.
+ * <p>The log-scale is 0 and frozen: S is the cosine. Each row needs a target of its own; equal ids can only be ignored.
+ * One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018, equations
+ * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2.
  */
 public final class TripletLoss extends ContrastiveLoss {
     /** As in VSE++. */
@@ -64,7 +65,8 @@ public final class TripletLoss extends ContrastiveLoss {
         boolean[] taken = new boolean[pairing.m()];
         for (int i = 0; i < pairing.n(); i++) {
             int t = pairing.target(i);
-            LossOptionException.require(t != Pairing.NONE && !taken[t], "row " + i + (t == Pairing.NONE ? " has no target"
+            LossOptionException.require(t != Pairing.NONE && !taken[t],
+                    "row " + i + (t == Pairing.NONE ? " has no target"
                     : " has target " + t + " like a row before it") + "; a triplet loss wants one of its own for each");
             taken[t] = true;
         }

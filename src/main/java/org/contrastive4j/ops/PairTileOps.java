@@ -6,12 +6,13 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The general pairwise engine: any loss that is a function of reductions over the rows and columns of the logits S_ij = scale &lt;x_i, y_j&gt;
- * and whose gradient G_ij is a sum of functions of S_ij, a number of row i and a number of column j.
+ * The general pairwise engine: any loss that is a function of reductions over the rows and columns of the logits S_ij =
+ * scale &lt;x_i, y_j&gt; and whose gradient G_ij is a sum of functions of S_ij, a number of row i and a number of
+ * column j.
  *
- * <p>A loss asks for {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m), forms n + m
- * numbers from them in f64, and gives the {@link Term}s of its gradient. Functions, kinds and classes of pairs are closed sets, so that a
- * kernel can be written for each.
+ * <p>A loss asks for {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m),
+ * forms n + m numbers from them in f64, and gives the {@link Term}s of its gradient. Functions, kinds and classes of
+ * pairs are closed sets, so that a kernel can be written for each.
  */
 public abstract class PairTileOps {
     /** What a reduction runs over. */
@@ -45,7 +46,10 @@ public abstract class PairTileOps {
         LOG_SUM_EXP,
         /** Largest z, how many pairs have it, and the first of them; minus infinity, 0 and -1 over no pair. */
         MAX,
-        /** Largest sign S_ij (no shift added) among pairs with z_ij &lt; 0, how many pairs have it, and the first of them. */
+        /**
+         * Largest sign S_ij (no shift added) among pairs with z_ij &lt; 0, how many pairs have it, and the first of
+         * them.
+         */
         MAX_BELOW
     }
 
@@ -102,7 +106,8 @@ public abstract class PairTileOps {
      *
      * @param values one per row or column
      * @param counts of pairs that have the largest z; null unless the kind is MAX or MAX_BELOW
-     * @param at the first such column (row, when reducing columns), -1 for none; null unless the kind is MAX or MAX_BELOW
+     * @param at the first such column (row, when reducing columns), -1 for none; null unless the kind is MAX or
+     *     MAX_BELOW
      */
     public record Reduced(double[] values, int[] counts, int[] at) {}
 
@@ -137,7 +142,8 @@ public abstract class PairTileOps {
      *
      * @return what each reduction came to, in their order
      * @throws ShapeException when sizes do not fit
-     *     <p>Memory: {@link #workspaceBytes}, and numbers per row and column. Cost: 2 n m d flops, and f of each pair for each reduction.
+     *     <p>Memory: {@link #workspaceBytes}, and numbers per row and column. Cost: 2 n m d flops, and f of each pair
+     *     for each reduction.
      */
     public final List<Reduced> reduce(Pairs pairs, List<Reduction> reductions) {
         check("reduce", pairs);
@@ -152,7 +158,8 @@ public abstract class PairTileOps {
     protected abstract List<Reduced> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
 
     /**
-     * G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;, dBias += sum G_ij.
+     * G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;,
+     * dBias += sum G_ij.
      *
      * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is not computed
      * @throws ShapeException when sizes do not fit

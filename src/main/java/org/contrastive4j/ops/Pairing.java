@@ -11,8 +11,9 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Which pairs of a block of rows and columns are positive, negative or ignored, without a table of all pairs.
  *
- * <p>In this order: the target of a row is positive; columns with the row's id are positive or ignored, as {@link SameId} says; columns outside
- * the row's window are ignored; pairs that the guide finds too similar are ignored; all others are negative. Memory: O(n + m).
+ * <p>In this order: the target of a row is positive; columns with the row's id are positive or ignored, as {@link
+ * SameId} says; columns outside the row's window are ignored; pairs that the guide finds too similar are ignored; all
+ * others are negative. Memory: O(n + m).
  */
 public final class Pairing {
     /** A row without a target. */
@@ -27,7 +28,8 @@ public final class Pairing {
     }
 
     /**
-     * A guide model's view: pair (i, j) is ignored when &lt;rows_i, columns_j&gt; is larger than rowLimit_i or than columnLimit_j.
+     * A guide model's view: pair (i, j) is ignored when &lt;rows_i, columns_j&gt; is larger than rowLimit_i or than
+     * columnLimit_j.
      *
      * @param rows [n, e], the dtype of the backend; read
      * @param columns [m, e]; read
@@ -90,12 +92,13 @@ public final class Pairing {
     public Pairing withIds(int[] rows, int[] columns, SameId equal) {
         Checks.that(rows.length == n && columns.length == m, "pairing", rows.length + " and " + columns.length
                 + " ids for " + n + " rows and " + m + " columns");
-        return new Pairing(n, m, targets, rows.clone(), columns.clone(), Objects.requireNonNull(equal), window, cycle, guide);
+        return new Pairing(n, m, targets, rows.clone(), columns.clone(), Objects.requireNonNull(equal), window, cycle,
+                guide);
     }
 
     /**
-     * The same with at most {@code negatives} negatives per row: the columns next after its target, cyclically. In a shuffled batch
-     * that is a random choice, and each column is a negative as often as each row has some.
+     * The same with at most {@code negatives} negatives per row: the columns next after its target, cyclically. In a
+     * shuffled batch that is a random choice, and each column is a negative as often as each row has some.
      *
      * @param negatives at least 1; 0 for all
      */
@@ -112,7 +115,10 @@ public final class Pairing {
         return new Pairing(n, m, targets, rowIds, columnIds, sameId, window, cycle, newGuide);
     }
 
-    /** Rows [rowFrom, rowTo) and columns [columnFrom, columnTo) by themselves: a target outside is no target here, its window stays. */
+    /**
+     * Rows [rowFrom, rowTo) and columns [columnFrom, columnTo) by themselves: a target outside is no target here, its
+     * window stays.
+     */
     public Pairing block(int rowFrom, int rowTo, int columnFrom, int columnTo) {
         int[] own = Arrays.copyOfRange(targets, rowFrom, rowTo);
         for (int i = 0; i < own.length; i++) {
@@ -123,7 +129,8 @@ public final class Pairing {
                 Arrays.copyOfRange(guide.columnLimits, columnFrom, columnTo));
         return new Pairing(rowTo - rowFrom, columnTo - columnFrom, own,
                 rowIds == null ? null : Arrays.copyOfRange(rowIds, rowFrom, rowTo),
-                columnIds == null ? null : Arrays.copyOfRange(columnIds, columnFrom, columnTo), sameId, window, cycle, part);
+                columnIds == null ? null : Arrays.copyOfRange(columnIds, columnFrom, columnTo), sameId, window, cycle,
+                part);
     }
 
     private static int[][] sameColumns(int[] rowIds, int[] columnIds) {
@@ -190,7 +197,10 @@ public final class Pairing {
         return j == targets[i] || sameIsPositive() && rowIds[i] == columnIds[j];
     }
 
-    /** Whether pair (i, j) is neither positive nor negative, for a similarity of {@code guided} (any number without a guide). */
+    /**
+     * Whether pair (i, j) is neither positive nor negative, for a similarity of {@code guided} (any number without a
+     * guide).
+     */
     public boolean isIgnored(int i, int j, double guided) {
         if (isPositive(i, j)) {
             return false;
@@ -199,7 +209,10 @@ public final class Pairing {
                 || guide != null && (guided > guide.rowLimits[i] || guided > guide.columnLimits[j]);
     }
 
-    /** Whether each row has one positive, its target, and every other pair is negative: what {@link PairwiseOps#infoNce} computes. */
+    /**
+     * Whether each row has one positive, its target, and every other pair is negative: what {@link PairwiseOps#infoNce}
+     * computes.
+     */
     public boolean isPlain() {
         return same == null && window == 0 && guide == null && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
     }

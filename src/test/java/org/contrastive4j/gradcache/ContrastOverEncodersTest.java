@@ -85,7 +85,8 @@ class ContrastOverEncodersTest {
         for (int k = 0; k < given.size(); k++) {
             double[] got = given.get(k).gradient().toDoubles();
             for (int i = 0; i < got.length; i++) {
-                assertEquals(expected.get(k)[i], got[i], 1e-12 * (1 + Math.abs(expected.get(k)[i])), what + " " + given.get(k).name());
+                assertEquals(expected.get(k)[i], got[i], 1e-12 * (1 + Math.abs(expected.get(k)[i])),
+                        what + " " + given.get(k).name());
             }
         }
     }
@@ -97,7 +98,8 @@ class ContrastOverEncodersTest {
     @ParameterizedTest
     @MethodSource("names")
     void chunkedIsUnchunked(String name) {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops, name); Model model = new Model(ops, 2);
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops,
+                name); Model model = new Model(ops, 2);
                 Tensor groups = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).map(i -> i / 3).toArray());
                 Tensor one = ops.tensor(Shape.of(1), 1)) {
             PairLabels labels = PairLabels.ids(groups, groups);

@@ -49,7 +49,8 @@ class ContrastiveLossTest {
                 double[][] s = LossReference.logits(p.u, p.v, p.n, p.m, p.d, loss.scale(), loss.biasValue());
                 try (Tensors t = new Tensors(ops, p)) {
                     double expected = c.definition().value(s, p.classes(c), p);
-                    assertEquals(expected, loss.value(t.u, t.v, t.labels).loss(), 1e-12 * (1 + expected), c + " n " + p.n + " m " + p.m);
+                    assertEquals(expected, loss.value(t.u, t.v, t.labels).loss(), 1e-12 * (1 + expected),
+                            c + " n " + p.n + " m " + p.m);
                 }
             }
         }
@@ -77,7 +78,8 @@ class ContrastiveLossTest {
 
     private static Answer ask(Ops ops, ContrastiveLoss loss, Problem p, double gradientScale) {
         loss.parameters().forEach(Parameter::zeroGradient);
-        try (Tensors t = new Tensors(ops, p); Tensor du = poisoned(ops, p.n, p.d); Tensor dv = poisoned(ops, p.m, p.d)) {
+        try (Tensors t = new Tensors(ops, p); Tensor du = poisoned(ops, p.n, p.d); Tensor dv = poisoned(ops, p.m,
+                p.d)) {
             PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale);
             return new Answer(result, du.toDoubles(), dv.toDoubles(),
                     loss.parameters().stream().map(parameter -> parameter.gradient().toDoubles()).toList());
@@ -208,6 +210,42 @@ class ContrastiveLossTest {
         }
     }
 
+    /**
+     * Two equal columns are tied hardest negatives wherever u moves, so u still has slopes: they must share one
+     * gradient.
+     */
+    @ParameterizedTest
+    @EnumSource(TripletLoss.Negatives.class)
+    void tiedNegativesShareOneGradient(TripletLoss.Negatives negatives) {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = ContrastiveLoss.triplet(ops, negatives, 1.5);
+                Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(4, 2), 1, 0.1, 0.2, 1, -1, 0.3, 0.4, -1),
+                        true);
+                Tensor columns = ops.tensor(Shape.of(4, 2), 0.5, 1, 0.8, 0.9, 0.8, 0.9, 1, -0.4);
+                Parameter v = new Parameter(ops, "v", columns, true)) {
+            v.freeze(true);
+            new GradientCheck(ops, 1).run(tape -> tape.apply(new ContrastiveLossFunction(loss, PairLabels.DIAGONAL), u,
+                    v,
+                    loss.logScale()), List.of(u)).require(1e-7);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void singlePrecisionAgreesAtTheLargestScale(String name) {
+        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
+                ContrastiveLoss truth = Losses.named(f64, name); ContrastiveLoss loss = Losses.named(f32, name)) {
+            truth.logScale().value().set((float) Math.log(100));
+            loss.logScale().value().set((float) Math.log(100));
+            Problem p = new Problem(cases().get(0), 103, 103, 20, 6);
+            Answer expected = ask(f64, truth, p, 1);
+            Answer given = ask(f32, loss, p, 1);
+            assertEquals(expected.result.loss(), given.result.loss(), 2e-5 * (1 + expected.result.loss()), name);
+            close(name + " du", expected.du, given.du, 2e-4);
+            close(name + " dv", expected.dv, given.dv, 2e-4);
+            close(name + " log-scale", expected.own.get(0), given.own.get(0), 2e-4);
+        }
+    }
+
     @Test
     void aRowWhoseNegativesAreAllIgnoredCostsNothing() {
         for (String backend : List.of("cpu", "cpu-f64")) {
@@ -226,7 +264,8 @@ class ContrastiveLossTest {
     void settingsOutOfRangeAreRefused() {
         try (Ops ops = Backend.open("cpu")) {
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 0));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, Double.NaN));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL,
+                    Double.NaN));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 2.5));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.sinkhorn(ops, 0));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.binaryWeighted(ops, -1));
@@ -261,7 +300,8 @@ class ContrastiveLossTest {
             assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.targets(targets)));
             assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.guide(guide, guide)));
             assertThrows(LossOptionException.class, () -> PairLabels.ids(ids, null));
-            assertEquals(1, assertThrows(NonFiniteException.class, () -> loss.value(u, bad, PairLabels.DIAGONAL)).row());
+            assertEquals(1, assertThrows(NonFiniteException.class, () -> loss.value(u, bad,
+                    PairLabels.DIAGONAL)).row());
             assertEquals(before, ops.memory().currentBytes());
         }
     }
@@ -280,7 +320,8 @@ class ContrastiveLossTest {
     void rowsWithoutAPositiveDoNotCount() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, "infonce-multipositive");
-                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6); Tensor v = ops.tensor(Shape.of(2, 2), 1, 1, -1, 2);
+                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6); Tensor v = ops.tensor(Shape.of(2, 2), 1, 1,
+                        -1, 2);
                 Tensor none = ops.ints(Shape.of(3), -1, -1, -1);
                 Tensor rowIds = ops.ints(Shape.of(3), 1, 9, 2); Tensor columnIds = ops.ints(Shape.of(2), 1, 2)) {
             int[][] classes = {{1, 0}, {0, 0}, {0, 1}};

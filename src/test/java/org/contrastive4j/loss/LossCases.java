@@ -59,7 +59,8 @@ final class LossCases {
                             ops -> new BinaryLoss(ops, weighting, weighting == BinaryLoss.Weighting.SUM ? 0.3 : 1, null,
                                     policy, -2), labels, policy, true, true, (s, classes, p) -> switch (weighting) {
                                         case SUM -> LossReference.binary(s, classes, 0.3) / p.n;
-                                        case BALANCED -> LossReference.binary(s, classes, 1.0 / Math.max(1, p.m - 1)) / p.n;
+                                        case BALANCED -> LossReference.binary(s, classes, 1.0 / Math.max(1,
+                                                p.m - 1)) / p.n;
                                         case MEAN -> LossReference.binary(s, classes, 1) / LossReference.pairs(classes);
                                     }));
                 }
@@ -71,9 +72,11 @@ final class LossCases {
             }
             for (TripletLoss.Negatives negatives : TripletLoss.Negatives.values()) {
                 cases.add(new Case("triplet " + negatives,
-                        ops -> new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT), labels, PairPolicy.DEFAULT, true,
+                        ops -> new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT), labels, PairPolicy.DEFAULT,
+                        true,
                         true, (s, classes, p) -> (LossReference.triplets(s, classes, 0.2, negatives.name())
-                                + LossReference.triplets(LossReference.transposed(s), LossReference.transposed(classes), 0.2,
+                                + LossReference.triplets(LossReference.transposed(s),
+                                        LossReference.transposed(classes), 0.2,
                                         negatives.name())) / p.n));
             }
         }
@@ -152,7 +155,8 @@ final class LossCases {
                     if (j == target(i)) {
                         classes[i][j] = LossReference.POSITIVE;
                     } else if (rowIds != null && rowIds[i] == columnIds[j]) {
-                        classes[i][j] = c.policy.sameId() == SameId.POSITIVE ? LossReference.POSITIVE : LossReference.IGNORED;
+                        classes[i][j] = c.policy.sameId() == SameId.POSITIVE
+                                ? LossReference.POSITIVE : LossReference.IGNORED;
                     } else if (guideRows != null && isTooSimilar(c, i, j)) {
                         classes[i][j] = LossReference.IGNORED;
                     }

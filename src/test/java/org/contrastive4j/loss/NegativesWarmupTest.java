@@ -51,7 +51,10 @@ class NegativesWarmupTest {
         }
     }
 
-    /** A world in which the positive is one of 1 + k equally likely choices up to 8 and sure below: accuracy settles at the target. */
+    /**
+     * A world in which the positive is one of 1 + k equally likely choices up to 8 and sure below: accuracy settles at
+     * the target.
+     */
     @Test
     void accuracySettlesAtTheTarget() {
         NegativesWarmup.Controller controller = new NegativesWarmup.Controller(NegativesWarmup.DEFAULT);
@@ -76,7 +79,8 @@ class NegativesWarmupTest {
     @Test
     void stateSurvivesACheckpoint() {
         try (Ops ops = Backend.open("cpu"); BinaryLoss one = (BinaryLoss) Losses.named(ops, "bce-warmup");
-                BinaryLoss other = (BinaryLoss) Losses.named(ops, "bce-warmup"); Tensor u = ops.zeros(Shape.of(50, 2))) {
+                BinaryLoss other = (BinaryLoss) Losses.named(ops, "bce-warmup"); Tensor u = ops.zeros(Shape.of(50,
+                        2))) {
             one.value(u, u, PairLabels.DIAGONAL);
             for (int step = 0; step < 60; step++) {
                 one.afterStep(accuracy(1));

@@ -31,7 +31,8 @@ class QueueContrastTest {
     }
 
     private static double[] joined(double[] a, double[] b) {
-        return IntStream.range(0, a.length + b.length).mapToDouble(i -> i < a.length ? a[i] : b[i - a.length]).toArray();
+        return IntStream.range(0,
+                a.length + b.length).mapToDouble(i -> i < a.length ? a[i] : b[i - a.length]).toArray();
     }
 
     @Test
@@ -43,7 +44,8 @@ class QueueContrastTest {
                 int first = put;
                 try (Tensor rows = ops.tensor(
                         Shape.of(batch, 1), IntStream.range(0, batch).mapToDouble(i -> first + i).toArray());
-                        Tensor ids = ops.ints(Shape.of(batch), IntStream.range(0, batch).map(i -> 100 + first + i).toArray())) {
+                        Tensor ids = ops.ints(Shape.of(batch), IntStream.range(0,
+                                batch).map(i -> 100 + first + i).toArray())) {
                     queue.put(rows, ids);
                 }
                 put += batch;
@@ -61,7 +63,8 @@ class QueueContrastTest {
 
     @Test
     void whatDoesNotFitIsRefused() {
-        try (Ops ops = Backend.open("cpu"); KeyQueue queue = new KeyQueue(ops, 4, 2); Tensor five = ops.zeros(Shape.of(5, 2));
+        try (Ops ops = Backend.open("cpu"); KeyQueue queue = new KeyQueue(ops, 4,
+                2); Tensor five = ops.zeros(Shape.of(5, 2));
                 Tensor wide = ops.zeros(Shape.of(1, 3)); Tensor one = ops.zeros(Shape.of(1, 2));
                 Tensor ids = ops.ints(Shape.of(2), 1, 2); QueueContrast loss = new QueueContrast(ops, 4, 2)) {
             String message = assertThrows(LossOptionException.class, () -> queue.put(five, null)).getMessage();
@@ -94,7 +97,8 @@ class QueueContrastTest {
                 try (Ops ops = Backend.open(backend);
                         QueueContrast loss = new QueueContrast(ops, 8, D, policy, Math.log(5), true);
                         Tensor a = ops.tensor(Shape.of(n, D), u); Tensor b = ops.tensor(Shape.of(n, D), v);
-                        Tensor ka = ops.tensor(Shape.of(n, D), keysOfU); Tensor kb = ops.tensor(Shape.of(n, D), keysOfV);
+                        Tensor ka = ops.tensor(Shape.of(n, D), keysOfU); Tensor kb = ops.tensor(Shape.of(n, D),
+                                keysOfV);
                         Tensor pa = ops.tensor(Shape.of(8, D), pastU); Tensor pb = ops.tensor(Shape.of(8, D), pastV);
                         Tensor tags = ops.ints(Shape.of(n), ids); Tensor pastTags = ops.ints(Shape.of(8), pastIds);
                         Tensor da = ops.allocate(n, D); Tensor db = ops.allocate(n, D)) {
@@ -110,29 +114,36 @@ class QueueContrastTest {
                     double tolerance = backend.equals("cpu") ? 2e-6 : 1e-12;
                     assertEquals(expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, 5), result.loss(), tolerance);
                     double slope = backend.equals("cpu") ? 2e-5 : 1e-8;
-                    CentralDifferences.check("u", x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5), u,
+                    CentralDifferences.check("u", x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
+                            u,
                             da.toDoubles(), slope, 7);
-                    CentralDifferences.check("v", x -> 2 * expected(u, x, keysOfU, keysOfV, pastU, pastV, classes, 5), v,
+                    CentralDifferences.check("v", x -> 2 * expected(u, x, keysOfU, keysOfV, pastU, pastV, classes, 5),
+                            v,
                             db.toDoubles(), slope, 7);
-                    CentralDifferences.check("log-scale", x -> 2 * expected(u, v, keysOfU, keysOfV, pastU, pastV, classes,
-                            Math.exp(x[0])), new double[] {Math.log(5)}, loss.logScale().gradient().toDoubles(), slope, 7);
+                    CentralDifferences.check("log-scale", x -> 2 * expected(u, v, keysOfU, keysOfV, pastU, pastV,
+                            classes,
+                            Math.exp(x[0])), new double[] {Math.log(5)}, loss.logScale().gradient().toDoubles(), slope,
+                            7);
                 }
             }
         }
     }
 
-    private static double expected(double[] u, double[] v, double[] keysOfU, double[] keysOfV, double[] pastU, double[] pastV,
+    private static double expected(double[] u, double[] v, double[] keysOfU, double[] keysOfV, double[] pastU,
+            double[] pastV,
             int[][] classes, double scale) {
         int n = classes.length;
         double[][] rows = LossReference.logits(u, joined(keysOfV, pastV), n, n + 8, D, scale, 0);
         double[][] columns = LossReference.logits(v, joined(keysOfU, pastU), n, n + 8, D, scale, 0);
-        return (LossReference.crossEntropy(rows, classes, 0, true) + LossReference.crossEntropy(columns, classes, 0, true)) / 2;
+        return (LossReference.crossEntropy(rows, classes, 0, true) + LossReference.crossEntropy(columns, classes, 0,
+                true)) / 2;
     }
 
     @Test
     void anEmptyQueueIsTheBatchAlone() {
         try (Ops ops = Backend.open("cpu"); QueueContrast loss = new QueueContrast(ops, 50, D);
-                Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor v = ops.tensor(Shape.of(33, D), random(33, 2));
+                Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor v = ops.tensor(Shape.of(33, D),
+                        random(33, 2));
                 InfoNce batch = InfoNce.symmetric(ops)) {
             assertEquals(batch.value(u, v, null, null).loss(),
                     loss.valueAndGradient(u, v, u, v, null, null, null, 1).loss(), 1e-5);
@@ -153,7 +164,8 @@ class QueueContrastTest {
             other.queueOfV().restore(one.queueOfV().state());
             one.enqueue(u, u, ids);
             other.enqueue(u, u, ids);
-            assertEquals(one.valueAndGradient(u, v, v, u, ids, a, null, 1), other.valueAndGradient(u, v, v, u, ids, b, null, 1));
+            assertEquals(one.valueAndGradient(u, v, v, u, ids, a, null, 1), other.valueAndGradient(u, v, v, u, ids, b,
+                    null, 1));
             assertArrayEquals(a.toDoubles(), b.toDoubles());
         }
     }

@@ -27,7 +27,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** W workers together have the gradient of one. */
 class ShardedContrastTest {
     /** Edges of rows and of columns: uneven, and rows not cut where columns are. */
-    private static final int[][][] CUTS = {{{0, 37}, {0, 45}}, {{0, 5, 37}, {0, 30, 45}}, {{0, 12, 13, 37}, {0, 20, 21, 45}},
+    private static final int[][][] CUTS = {{{0, 37}, {0, 45}}, {{0, 5, 37}, {0, 30, 45}}, {{0, 12, 13, 37}, {0, 20, 21,
+            45}},
         {{0, 1, 3, 8, 9, 20, 21, 30, 37}, {0, 6, 7, 14, 15, 22, 30, 44, 45}}};
 
     static Stream<Case> cases() {
@@ -73,7 +74,8 @@ class ShardedContrastTest {
                         close(where + " du", du.toDoubles(), sharedU.toDoubles(), tolerance);
                         close(where + " dv", dv.toDoubles(), sharedV.toDoubles(), tolerance);
                         for (int k = 0; k < own.size(); k++) {
-                            close(where + " own", own.get(k), loss.parameters().get(k).gradient().toDoubles(), 4 * tolerance);
+                            close(where + " own", own.get(k), loss.parameters().get(k).gradient().toDoubles(),
+                                    4 * tolerance);
                         }
                     }
                 }

@@ -47,7 +47,10 @@ public final class LossReference {
         return t;
     }
 
-    /** Mean over rows with a positive (each counted once, or once for each positive) of the cross-entropy against smoothed targets. */
+    /**
+     * Mean over rows with a positive (each counted once, or once for each positive) of the cross-entropy against
+     * smoothed targets.
+     */
     public static double crossEntropy(double[][] s, int[][] classes, double smoothing, boolean once) {
         double total = 0;
         double weights = 0;
@@ -133,7 +136,10 @@ public final class LossReference {
         return total;
     }
 
-    /** Mean over rows with a positive of the mean of -ln of n P / 1 at the positives, P by rescaling rows and columns of e^S in turn. */
+    /**
+     * Mean over rows with a positive of the mean of -ln of n P / 1 at the positives, P by rescaling rows and columns of
+     * e^S in turn.
+     */
     public static double sinkhorn(double[][] s, int[][] classes, int iterations) {
         int n = s.length;
         int m = s[0].length;

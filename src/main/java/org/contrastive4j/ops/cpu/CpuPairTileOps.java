@@ -11,11 +11,11 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The general pairwise engine on the cpu, in the tiles of InfoNCE: negatives a row of a tile at a time in vectorised f32, the few positives one by
- * one in f64.
+ * The general pairwise engine on the cpu, in the tiles of InfoNCE: negatives a row of a tile at a time in vectorised
+ * f32, the few positives one by one in f64.
  *
- * <p>The same cells and tiles in the same order whatever the number of threads, as in {@link CpuPairwiseOps}. A logit has the same bits in
- * every pass, so that gradients find the pair that a maximum was taken from.
+ * <p>The same cells and tiles in the same order whatever the number of threads, as in {@link CpuPairwiseOps}. A logit
+ * has the same bits in every pass, so that gradients find the pair that a maximum was taken from.
  */
 final class CpuPairTileOps extends PairTileOps {
     private final HostMemory memory;
@@ -88,7 +88,8 @@ final class CpuPairTileOps extends PairTileOps {
                 part.accept(r, row, classes);
             }
         });
-        TileReduction[] again = Arrays.stream(parts).filter(TileReduction::needsSecondSweep).toArray(TileReduction[]::new);
+        TileReduction[] again = Arrays.stream(parts)
+                .filter(TileReduction::needsSecondSweep).toArray(TileReduction[]::new);
         if (again.length > 0) {
             rows(tiles, cell, t, classes, (r, row) -> {
                 for (TileReduction part : again) {
@@ -222,7 +223,8 @@ final class CpuPairTileOps extends PairTileOps {
                 }
                 if (term.function() != PairFunction.ONE) {
                     double[] ofRows = term.shift().rows();
-                    TileReduction.shift(term.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShifts[k], z, columns);
+                    TileReduction.shift(term.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShifts[k], z,
+                            columns);
                 }
                 PairFunctions.apply(term.function(), z, Scratch.floats(2, columns), columns);
                 addTimes(z, (float) weight, columnWeights[k], g, columns);

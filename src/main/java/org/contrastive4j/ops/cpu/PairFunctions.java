@@ -46,8 +46,8 @@ final class PairFunctions {
     }
 
     /**
-     * max(z, 0) + ln(1 + e), e = exp(-|z|) in (0, 1]. ln(1 + e) = 2 artanh(u), u = e / (2 + e) at most 1/3, whose series to u^13 is exact to
-     * f32 and keeps the relative accuracy of a small e.
+     * max(z, 0) + ln(1 + e), e = exp(-|z|) in (0, 1]. ln(1 + e) = 2 artanh(u), u = e / (2 + e) at most 1/3, whose
+     * series to u^13 is exact to f32 and keeps the relative accuracy of a small e.
      */
     private static void softplus(float[] z, float[] e, int count) {
         for (int j = 0; j < count; j++) {

@@ -9,7 +9,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * dx = s G y and dy = s G^T x, cell by cell from the last to the first, G in the place of the logits.
  *
- * <p>d log-scale = s sum G_ij &lt;x_i, y_j&gt; = sum_i &lt;x_i, dx_i&gt; = sum_j &lt;y_j, dy_j&gt; needs no pass of its own.
+ * <p>d log-scale = s sum G_ij &lt;x_i, y_j&gt; = sum_i &lt;x_i, dx_i&gt; = sum_j &lt;y_j, dy_j&gt; needs no pass of its
+ * own.
  */
 final class TileBackward {
     private static final int ROWS_PER_TASK = 128;
@@ -33,7 +34,10 @@ final class TileBackward {
         this.memory = memory;
     }
 
-    /** @param resident whether a forward pass over the same tiles has just ended, so that the last cells' logits are there */
+    /**
+     * @param resident whether a forward pass over the same tiles has just ended, so that the last cells' logits are
+     *     there
+     */
     void run(ToGradient toGradient, boolean resident, double scale, PairwiseOps.Gradients gradients) {
         Tensor dx = gradients.dx();
         Tensor dy = gradients.dy();

@@ -5,7 +5,9 @@ import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Kind;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 
-/** One reduction over one tile, row by row; column log-sum-exps need a second sweep, with the columns' largest known. */
+/**
+ * One reduction over one tile, row by row; column log-sum-exps need a second sweep, with the columns' largest known.
+ */
 final class TileReduction {
     private final Reduction reduction;
     private final boolean rows;

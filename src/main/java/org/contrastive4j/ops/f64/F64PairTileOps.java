@@ -183,7 +183,8 @@ final class F64PairTileOps extends PairTileOps {
     protected Histogram histogramUnchecked(Pairs pairs, int bins) {
         long[] positives = new long[bins];
         long[] negatives = new long[bins];
-        long ignored = visit(pairs, (i, j, positive, cosine) -> (positive ? positives : negatives)[bin(cosine, bins)]++);
+        long ignored = visit(pairs, (i, j, positive, cosine) -> (positive ? positives : negatives)[bin(cosine,
+                bins)]++);
         return new Histogram(positives, negatives, ignored);
     }
 

@@ -36,7 +36,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** The general engine in f32 tiles against plain loops in f64; tiny tilings cross every edge. */
 class PairTileOpsTest {
     private static final CpuPairwiseOps.Tiling[] TILINGS = {CpuPairwiseOps.DEFAULT,
-        new CpuPairwiseOps.Tiling(8, 1000, 5, 1 << 12, 1 << 12), new CpuPairwiseOps.Tiling(16, 24, 7, 1, 16 * 24 * 4 * 3)};
+        new CpuPairwiseOps.Tiling(8, 1000, 5, 1 << 12, 1 << 12), new CpuPairwiseOps.Tiling(16, 24, 7, 1,
+        16 * 24 * 4 * 3)};
 
     /** What makes pairs positive or ignored. */
     enum Classes {
@@ -52,10 +53,14 @@ class PairTileOpsTest {
 
     static Stream<Case> cases() {
         int[][] sizes = {{1, 1, 1}, {2, 2, 3}, {1, 5, 2}, {33, 33, 7}, {33, 41, 16}, {103, 130, 5}};
-        return Arrays.stream(sizes).flatMap(s -> Arrays.stream(Classes.values()).map(c -> new Case(s[0], s[1], s[2], c)));
+        return Arrays.stream(sizes).flatMap(s -> Arrays.stream(Classes.values()).map(c -> new Case(s[0], s[1], s[2],
+                c)));
     }
 
-    /** One problem, the same numbers on every backend. Values are on a coarse grid, so that equal logits are equal in f32 and f64. */
+    /**
+     * One problem, the same numbers on every backend. Values are on a coarse grid, so that equal logits are equal in
+     * f32 and f64.
+     */
     private static final class Problem implements AutoCloseable {
         final Ops ops;
         final Pairs pairs;
@@ -110,9 +115,11 @@ class PairTileOpsTest {
             double[] weight = axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers;
             for (Of of : Of.values()) {
                 for (PairFunction f : PairFunction.values()) {
-                    all.add(Reduction.sum(f, axis, of, f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
+                    all.add(Reduction.sum(f, axis, of,
+                            f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
                             f == PairFunction.EXP ? weight : null));
-                    all.add(Reduction.sum(f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus, weight));
+                    all.add(Reduction.sum(f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus,
+                            weight));
                 }
                 all.add(Reduction.logSumExp(axis, of, both));
                 all.add(Reduction.logSumExp(axis, of, minus));
@@ -186,7 +193,8 @@ class PairTileOpsTest {
             dy.set(IntStream.range(0, c.m * c.d).mapToDouble(i -> Double.NaN).toArray());
             tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), 0.5);
             tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(null, null, alone, null), 0.5);
-            return new double[][] {dx.toDoubles(), dy.toDoubles(), {dLogScale.toDoubles()[0] - 2, dBias.toDoubles()[0] - 4,
+            return new double[][] {dx.toDoubles(), dy.toDoubles(), {dLogScale.toDoubles()[0] - 2,
+                    dBias.toDoubles()[0] - 4,
                 alone.toDoubles()[0]}};
         }
     }
@@ -217,6 +225,8 @@ class PairTileOpsTest {
         try (Ops ops = Backend.open("cpu"); Problem p = new Problem(ops, c, 3)) {
             PairTileOps tiles = new CpuPairTileOps((HostMemory) ops.memory(), TILINGS[1]);
             List<double[]> many = tiles.reduce(p.pairs, reductions(p)).stream().map(Reduced::values).toList();
+            List<Term> terms = List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, p.rowNumbers, null));
+            double[][] alone = gradient(ops, tiles, p, terms, c);
             int before = Workers.threads();
             try {
                 Workers.useThreads(1);
@@ -224,6 +234,7 @@ class PairTileOpsTest {
                 for (int k = 0; k < one.size(); k++) {
                     assertArrayEquals(one.get(k), many.get(k));
                 }
+                assertArrayEquals(alone, gradient(ops, tiles, p, terms, c));
             } finally {
                 Workers.useThreads(before);
             }
@@ -232,7 +243,8 @@ class PairTileOpsTest {
 
     @Test
     void vectorFunctionsKeepTheirRelativeAccuracy() {
-        for (PairFunction f : List.of(PairFunction.SIGMOID, PairFunction.SOFTPLUS, PairFunction.HINGE, PairFunction.STEP)) {
+        for (PairFunction f : List.of(PairFunction.SIGMOID, PairFunction.SOFTPLUS, PairFunction.HINGE,
+                PairFunction.STEP)) {
             float[] z = new float[4001];
             for (int i = 0; i < z.length; i++) {
                 z[i] = (i - 2000) / 30f; // below -70 VectorExp fades out
@@ -275,7 +287,8 @@ class PairTileOpsTest {
             Pairing pairing = p.pairs.pairing();
             assertThrows(ShapeException.class, () -> tiles.reduce(new Pairs(p.pairs.x(), narrow, 1, pairing), max));
             assertThrows(ShapeException.class, () -> tiles.reduce(new Pairs(p.pairs.x(), three, 1, pairing), max));
-            assertThrows(ShapeException.class, () -> tiles.reduce(new Pairs(p.pairs.x(), p.pairs.y(), 0, pairing), max));
+            assertThrows(ShapeException.class, () -> tiles.reduce(new Pairs(p.pairs.x(), p.pairs.y(), 0, pairing),
+                    max));
             assertThrows(ShapeException.class, () -> tiles.reduce(
                     p.pairs, List.of(Reduction.max(Axis.ROWS, Of.BOTH, Shift.rows(new double[4])))));
             assertThrows(ShapeException.class, () -> tiles.reduce(p.pairs, List.of(Reduction.sum(
