@@ -21,6 +21,7 @@ final class LossCases {
         TARGETS,
         IDS,
         GUIDE,
+        TARGETS_AND_GUIDE,
         IDS_AND_GUIDE
     }
 
@@ -114,7 +115,7 @@ final class LossCases {
             Random random = new Random(seed);
             u = random.doubles((long) n * d, -1, 1).map(x -> (float) x).toArray();
             v = random.doubles((long) m * d, -1, 1).map(x -> (float) x).toArray();
-            if (c.labels == Labels.TARGETS) {
+            if (c.labels == Labels.TARGETS || c.labels == Labels.TARGETS_AND_GUIDE) {
                 boolean unique = c.name.startsWith("triplet");
                 int step = gcd(7, m) == 1 ? 7 : 1;
                 targets = IntStream.range(0, n).map(i -> unique ? (i * step + 1) % m : random.nextInt(m)).toArray();
@@ -123,7 +124,7 @@ final class LossCases {
                 rowIds = random.ints(n, 0, 2 + n / 3).toArray();
                 columnIds = IntStream.range(0, m).map(j -> j < n ? rowIds[j] : random.nextInt(2 + n / 3)).toArray();
             }
-            if (c.labels == Labels.GUIDE || c.labels == Labels.IDS_AND_GUIDE) {
+            if (c.labels.name().endsWith("GUIDE")) {
                 guideRows = unit(n, random);
                 guideColumns = unit(m, random);
             }

@@ -1,5 +1,6 @@
 package org.contrastive4j.loss;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -15,6 +16,13 @@ import org.contrastive4j.loss.LossCases.Case;
 import org.contrastive4j.loss.LossCases.Problem;
 import org.contrastive4j.loss.LossCases.Tensors;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps;
+import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.PairTileOps.Shift;
+import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
@@ -42,6 +50,40 @@ class ShardedContrastTest {
         for (String backend : List.of("cpu-f64", "cpu")) {
             try (Ops ops = Backend.open(backend); ContrastiveLoss loss = c.make().apply(ops)) {
                 compare(c.toString(), ops, loss, new Problem(c, 37, 45, 6, 4));
+            }
+        }
+    }
+
+    /** Every kind of result of four blocks, in two orders, is that of the whole. */
+    @Test
+    void blocksMergeToTheWhole() {
+        try (Ops ops = Backend.open("cpu-f64");
+                Tensor x = ops.tensor(Shape.of(9, 1), 1, 2, -1, 2, 0.5, 2, 1, -2, 2);
+                Tensor y = ops.tensor(Shape.of(11, 1), 1, -1, 1, 0.5, 0.5, -1, 1, 1, 0.25, 1, -1)) {
+            Pairing pairing = Pairing.diagonal(9, 11);
+            for (PairTileOps.Kind kind : PairTileOps.Kind.values()) {
+                for (PairTileOps.Axis axis : PairTileOps.Axis.values()) {
+                    List<Reduction> wanted = List.of(new Reduction(kind, PairFunction.SOFTPLUS, axis,
+                            PairTileOps.Of.NEGATIVES, Shift.NONE, null));
+                    Reduced whole = ops.pairTiles().reduce(new Pairs(x, y, 1, pairing), wanted).get(0);
+                    boolean rows = axis == PairTileOps.Axis.ROWS;
+                    for (int first : new int[] {0, 2}) {
+                        ShardMerge merged = new ShardMerge(kind, rows ? 9 : 11);
+                        for (int k = first; k < first + 4; k++) {
+                            int from = k % 2 == 0 ? 0 : 4;
+                            int to = k % 2 == 0 ? 4 : 9;
+                            int left = k / 2 % 2 == 0 ? 0 : 7;
+                            int right = k / 2 % 2 == 0 ? 7 : 11;
+                            Reduced part = ops.pairTiles().reduce(new Pairs(x.rows(from, to), y.rows(left, right), 1,
+                                    pairing.block(from, to, left, right)), wanted).get(0);
+                            merged.add(part, rows ? from : left, rows ? left : from);
+                        }
+                        String what = kind + " " + axis + " from " + first;
+                        assertArrayEquals(whole.values(), merged.reduced().values(), 1e-13, what);
+                        assertArrayEquals(whole.counts(), merged.reduced().counts(), what);
+                        assertArrayEquals(whole.at(), merged.reduced().at(), what);
+                    }
+                }
             }
         }
     }
