@@ -6,6 +6,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -23,10 +24,12 @@ public final class CpuOps extends Ops {
     private final SequenceOps sequence = new CpuSequenceOps();
 
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     public CpuOps(HostMemory memory) {
         this.memory = memory;
         this.pairwise = new CpuPairwiseOps(memory);
+        this.pairTiles = new CpuPairTileOps(memory);
     }
 
     /** The library of the matrix products and its version. */
@@ -77,6 +80,11 @@ public final class CpuOps extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override
