@@ -13,7 +13,7 @@ import org.anarres.cpp.Token;
 
 /** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
 public final class Preprocessed {
-    private static final int MOST_CHARACTERS = 1 << 26;
+    private static final int MOST_CHARACTERS = 1 << 23;
 
     private Preprocessed() {}
 
