@@ -15,7 +15,7 @@ import org.anarres.cpp.Token;
 /** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
 public final class Preprocessed {
     private static final Pattern DIRECTIVE = Pattern.compile("\\s*#(?!\\s*(?:line\\s+)?\\d).*");
-    private static final int MOST_CHARACTERS = 1 << 26;
+    private static final int MOST_CHARACTERS = 1 << 23;
 
     private Preprocessed() {}
 
