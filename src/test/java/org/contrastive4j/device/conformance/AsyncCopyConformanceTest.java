@@ -155,4 +155,14 @@ class AsyncCopyConformanceTest {
                     .run(Launch.of(blocks, 64), poisoned(64 * blocks)), i -> "block " + i / 64 + ", word " + i % 64);
         }
     }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void storesThatABarrierOfTheOtherBlockLearnsOf(Supplier<PtxDevice> opened) {
+        int[] expected = IntStream.range(0, 128).map(i -> 1000 * (1 - i / 64) + i % 64 + (i % 64 == 63 ? 5 : 0)).toArray();
+        try (PtxDevice device = opened.get()) {
+            assertWords(expected, KernelFile.of(device, "store_async").run(Launch.of(2, 64), poisoned(128)),
+                    i -> "block " + i / 64 + ", word " + i % 64);
+        }
+    }
 }

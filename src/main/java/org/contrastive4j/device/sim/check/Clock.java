@@ -43,6 +43,7 @@ final class Clock {
     }
 
     private final Map<Object, Part> parts = new IdentityHashMap<>(2);
+    private Clock unfenced;
     private Object lastKey;
     private Part lastPart;
 
@@ -52,6 +53,18 @@ final class Clock {
             lastPart = parts.computeIfAbsent(cluster, key -> new Part());
         }
         return lastPart;
+    }
+
+    /** What was read strongly by those who released, and will be known to whoever executes a fence. */
+    Clock unfenced() {
+        if (unfenced == null) {
+            unfenced = new Clock();
+        }
+        return unfenced;
+    }
+
+    boolean hasUnfenced() {
+        return unfenced != null;
     }
 
     boolean knows(Object cluster, int agent, int lane, int time) {

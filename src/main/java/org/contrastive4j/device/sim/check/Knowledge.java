@@ -45,7 +45,9 @@ final class Knowledge {
     /** Whether an access of an agent of the same or another cluster is ordered before what {@code lane} does now. */
     boolean knows(Object theirCluster, int theirAgent, int theirLane, int time, int lane) {
         if (theirCluster == cluster && theirAgent >= agent && theirAgent <= agent + GROUPS) {
-            return theirAgent == agent ? knowsLane(theirLane, time, lane) : knowsWork(theirAgent - agent - 1, theirLane, time, lane);
+            if (theirAgent == agent ? knowsLane(theirLane, time, lane) : knowsWork(theirAgent - agent - 1, theirLane, time, lane)) {
+                return true;
+            }
         }
         return shared.knows(theirCluster, theirAgent, theirLane, time)
                 || own[lane] != null && own[lane].knows(theirCluster, theirAgent, theirLane, time);
@@ -71,6 +73,9 @@ final class Knowledge {
             if ((mask >>> lane & 1) != 0 && own[lane] != null) {
                 place.join(own[lane]);
             }
+            if ((mask >>> lane & 1) != 0 && unfenced[lane] != null) {
+                place.unfenced().join(unfenced[lane]);
+            }
         }
         place.learn(cluster, agent, together);
         if (mask == live) {
@@ -90,6 +95,11 @@ final class Knowledge {
     }
 
     void acquire(int mask, int live, Clock place) {
+        for (int lane = 0; lane < Warp.LANES && place.hasUnfenced(); lane++) {
+            if ((mask >>> lane & 1) != 0) {
+                own(unfenced, lane).join(place.unfenced());
+            }
+        }
         if (mask == live) {
             shared.join(place);
             return;

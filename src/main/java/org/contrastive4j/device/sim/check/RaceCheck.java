@@ -57,7 +57,7 @@ public final class RaceCheck implements Observer {
         Async async = access.async;
         int agent = knowledge.agent();
         int time = knowledge.now();
-        if (async != null && async.group() == Async.Group.MBARRIER) {
+        if (async != null && async.owner() != null) {
             agent = knowledge.cluster().barrier(async.owner());
             time = async.number() + 1;
             knowledge.cluster().place(async.place()).learn(knowledge.cluster(), agent, time);
@@ -71,9 +71,9 @@ public final class RaceCheck implements Observer {
             if (block.space() != Block.Space.SHARED && block.space() != Block.Space.GLOBAL) {
                 continue;
             }
-            boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.group() == Async.Group.MBARRIER);
+            boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
             Shadow.Entry entry = new Shadow.Entry(knowledge.cluster(), agent, wide ? 0 : lane, time, access.strong,
-                    async != null, access.kind, warp, step);
+                    access.blockScope, async != null, access.kind, warp, step);
             Shadow shadow = shadow(block);
             synchronized (shadow) {
                 Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, knowledge, lane);

@@ -18,7 +18,7 @@ final class Shadow {
      * @param time of its agent
      */
     record Entry(
-            Object cluster, int agent, int lane, int time, boolean strong, boolean isAsync, Access.Kind kind, Warp warp, Step step) {
+            Object cluster, int agent, int lane, int time, boolean strong, boolean blockScope, boolean isAsync, Access.Kind kind, Warp warp, Step step) {
         String describe() {
             return (isAsync ? "asynchronous " : "") + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
         }
@@ -88,7 +88,8 @@ final class Shadow {
     }
 
     private static boolean races(Entry earlier, Entry later, Knowledge knowledge, int lane) {
-        return !(earlier.strong() && later.strong())
+        boolean together = !earlier.blockScope() && !later.blockScope() || earlier.warp().cta() == later.warp().cta();
+        return !(earlier.strong() && later.strong() && together)
                 && !knowledge.knows(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
     }
 

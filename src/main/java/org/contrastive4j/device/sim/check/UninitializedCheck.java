@@ -25,6 +25,7 @@ public final class UninitializedCheck implements Observer {
                 int at = row / Warp.LANES;
                 written[at] = written[at] & ~mask | known & mask;
             }
+            copyPredicates(warp, step, mask);
             return;
         }
         for (int row : step.reads()) {
@@ -34,19 +35,39 @@ public final class UninitializedCheck implements Observer {
                         "reads a register that was never written (" + warp.registerName(row / Warp.LANES) + ")");
             }
         }
+        checkPredicates(warp, step, mask);
         int[] predicates = warp.predicatesWritten();
-        for (int predicate : step.predicatesRead()) {
-            int missing = mask & ~predicates[predicate];
-            if (missing != 0) {
-                throw warp.fault(Fault.Kind.UNINITIALIZED, step, Integer.numberOfTrailingZeros(missing),
-                        "reads a predicate that was never written (" + warp.registerName(predicate) + ")");
-            }
-        }
         for (int row : step.writes()) {
             written[row / Warp.LANES] |= mask;
         }
         for (int predicate : step.predicatesWritten()) {
             predicates[predicate] |= mask;
+        }
+    }
+
+    private static void checkPredicates(Warp warp, Step step, int mask) {
+        for (int predicate : step.predicatesRead()) {
+            int missing = mask & ~warp.predicatesWritten()[predicate];
+            if (missing != 0) {
+                throw warp.fault(Fault.Kind.UNINITIALIZED, step, Integer.numberOfTrailingZeros(missing),
+                        "reads a predicate that was never written (" + warp.registerName(predicate) + ")");
+            }
+        }
+    }
+
+    /** mov.pred carries an unwritten predicate on; selp must know its own. */
+    private static void copyPredicates(Warp warp, Step step, int mask) {
+        int[] predicates = warp.predicatesWritten();
+        if (step.predicatesWritten().length == 0) {
+            checkPredicates(warp, step, mask);
+            return;
+        }
+        int known = -1;
+        for (int predicate : step.predicatesRead()) {
+            known &= predicates[predicate];
+        }
+        for (int predicate : step.predicatesWritten()) {
+            predicates[predicate] = predicates[predicate] & ~mask | known & mask;
         }
     }
 

@@ -13,6 +13,8 @@ public final class Access {
     public Kind kind;
     /** Strong in the sense of the memory model (atomic, volatile, relaxed or stronger): does not race with its like. */
     public boolean strong;
+    /** Strong only among the threads of one block. */
+    public boolean blockScope;
     /** Asynchronous work that makes the access; null for the instruction itself. */
     public Async async;
 }

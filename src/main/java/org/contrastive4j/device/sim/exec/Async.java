@@ -12,8 +12,10 @@ public final class Async {
         BULK_READ,
         /** {@code wgmma.wait_group}. */
         WGMMA,
-        /** A phase of an mbarrier. */
-        MBARRIER
+        /** A phase of an mbarrier, of bulk copies. */
+        MBARRIER,
+        /** A phase of an mbarrier, of {@code st.async} and {@code red.async}, which stay in the generic proxy. */
+        STORE
     }
 
     private final Group group;
@@ -51,6 +53,6 @@ public final class Async {
 
     /** Whether it is done by the async proxy, which generic accesses are not ordered with by themselves. */
     public boolean isAsyncProxy() {
-        return group != Group.CP_ASYNC;
+        return group != Group.CP_ASYNC && group != Group.STORE;
     }
 }

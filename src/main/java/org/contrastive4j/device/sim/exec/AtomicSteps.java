@@ -13,7 +13,8 @@ final class AtomicSteps {
 
     private static Step decode(Instruction in, Operands o) {
         if (in.has(".async")) {
-            return null;
+            Lanewise.Three f = operation(in, Decoder.type(in));
+            return f == null ? null : StoreAsync.decode(in, o, f);
         }
         boolean returns = in.opcode().equals("atom");
         Type type = Decoder.type(in);
@@ -41,6 +42,7 @@ final class AtomicSteps {
             Instruction in) {
         int n = type.bytes();
         int bytes = n * b.length;
+        boolean block = in.has(".cta");
         boolean release = in.has(".release") || in.has(".acq_rel");
         boolean acquire = in.has(".acquire") || in.has(".acq_rel");
         return new Step() {
@@ -51,21 +53,21 @@ final class AtomicSteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     Reach.resolve(warp, this, lane, space, warp.r[address.row() + lane] + address.offset(), bytes, bytes, access);
                 }
-                MemorySteps.announce(warp, this, mask, bytes, Access.Kind.ATOMIC, true);
-                Order.beforeWrite(warp, mask, access, release);
+                MemorySteps.announce(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
+                Order.beforeWrite(warp, mask, access, release, block);
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Block block = access.blocks[lane];
+                    Block target = access.blocks[lane];
                     for (int k = 0; k < b.length; k++) {
                         int at = access.offsets[lane] + k * n;
-                        long old = block.load(at, n);
-                        block.store(at, n, f.of(old, warp.r[b[k] + lane], warp.r[c + lane]));
+                        long old = target.load(at, n);
+                        target.store(at, n, f.of(old, warp.r[b[k] + lane], warp.r[c + lane]));
                         if (to.length > 0) {
                             warp.r[to[k] + lane] = old;
                         }
                     }
                 }
-                Order.afterRead(warp, mask, access, acquire);
+                Order.afterRead(warp, mask, access, acquire, block);
             }
         };
     }

@@ -115,13 +115,10 @@ final class BarrierSteps {
     }
 
     private static Step warp(Operands o) {
-        int members = o.source(0, Type.B32);
-        return new Step() {
+        return new WarpSteps.Together(o.source(0, Type.B32)) {
             @Override
-            void run(Warp warp, int mask) {
-                if (warp.together(this, mask, (int) warp.r[members + Integer.numberOfTrailingZeros(mask)])) {
-                    Order.converge(warp, mask);
-                }
+            void act(Warp warp, int mask) {
+                Order.converge(warp, mask);
             }
         };
     }

@@ -19,12 +19,8 @@ final class CompareSteps {
 
     private static Test test(Instruction in, String comparison, Type type) {
         if (type.isFloat()) {
-            boolean flush = in.has(".ftz") && type == Type.F32;
-            return (a, b) -> {
-                double x = flush ? Numbers.flush(Numbers.f32(a)) : Numbers.decode(a, type);
-                double y = flush ? Numbers.flush(Numbers.f32(b)) : Numbers.decode(b, type);
-                return real(comparison, x, y);
-            };
+            double least = !in.has(".ftz") ? 0 : type == Type.F16 ? 0x1p-14 : 0x1p-126;
+            return (a, b) -> real(comparison, flush(Numbers.decode(a, type), least), flush(Numbers.decode(b, type), least));
         }
         int n = type.bytes();
         boolean signed = type.isSigned();
@@ -41,6 +37,10 @@ final class CompareSteps {
             case ".hs" -> (a, b) -> Long.compareUnsigned(a, b) >= 0;
             default -> throw Decoder.unknown(in);
         };
+    }
+
+    private static double flush(double value, double least) {
+        return Math.abs(value) < least ? 0 : value;
     }
 
     private static boolean real(String comparison, double x, double y) {
@@ -113,6 +113,7 @@ final class CompareSteps {
         boolean combines = combines(in);
         int c = combines ? o.predicate(3) : 0;
         String comparison = in.modifiers().get(0);
+        double least = in.has(".ftz") ? half == Type.F16 ? 0x1p-14 : 0x1p-126 : 0;
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -122,8 +123,8 @@ final class CompareSteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     long x = warp.r[a + lane];
                     long y = warp.r[b + lane];
-                    low |= real(comparison, Numbers.decode(x & 0xFFFF, half), Numbers.decode(y & 0xFFFF, half)) ? 1 << lane : 0;
-                    high |= real(comparison, Numbers.decode(x >>> 16, half), Numbers.decode(y >>> 16, half)) ? 1 << lane : 0;
+                    low |= packed(comparison, x & 0xFFFF, y & 0xFFFF, half, least) ? 1 << lane : 0;
+                    high |= packed(comparison, x >>> 16, y >>> 16, half, least) ? 1 << lane : 0;
                 }
                 int with = combines ? Lanewise.test(warp, c) : 0;
                 Lanewise.set(warp, p, mask, combine(in, low, with));
@@ -162,9 +163,14 @@ final class CompareSteps {
     private static Step setPacked(Instruction in, Operands o, Type half, Type to) {
         String comparison = in.modifiers().get(0);
         long truth = to == Type.F16X2 || to == Type.BF16X2 ? Numbers.encode(1, half, Numbers.Rounding.NEAREST) : 0xFFFF;
+        double least = in.has(".ftz") ? half == Type.F16 ? 0x1p-14 : 0x1p-126 : 0;
         return Lanewise.two(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32), (x, y) ->
-                (real(comparison, Numbers.decode(x & 0xFFFF, half), Numbers.decode(y & 0xFFFF, half)) ? truth : 0)
-                        | (real(comparison, Numbers.decode(x >>> 16, half), Numbers.decode(y >>> 16, half)) ? truth << 16 : 0));
+                (packed(comparison, x & 0xFFFF, y & 0xFFFF, half, least) ? truth : 0)
+                        | (packed(comparison, x >>> 16, y >>> 16, half, least) ? truth << 16 : 0));
+    }
+
+    private static boolean packed(String comparison, long x, long y, Type half, double least) {
+        return real(comparison, flush(Numbers.decode(x, half), least), flush(Numbers.decode(y, half), least));
     }
 
     private static Step selp(Instruction in, Operands o) {
@@ -216,7 +222,7 @@ final class CompareSteps {
                         case ".infinite" -> Double.isInfinite(x);
                         case ".number" -> x == x;
                         case ".notanumber" -> x != x;
-                        case ".normal" -> Double.isFinite(x) && Math.abs(x) >= least;
+                        case ".normal" -> Double.isFinite(x) && (x == 0 || Math.abs(x) >= least);
                         default -> Double.isFinite(x) && x != 0 && Math.abs(x) < least; // .subnormal
                     };
                     bits |= is ? 1 << lane : 0;

@@ -62,7 +62,8 @@ final class ControlSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
+                warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
             }
         };
     }

@@ -14,8 +14,11 @@ final class ConvertSteps {
 
     private static Step decode(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
-        if (in.has(".pack") || types.size() < 2) {
+        if (types.size() < 2) {
             return null;
+        }
+        if (in.has(".pack")) {
+            return packWhole(in, o, types);
         }
         Type to = types.get(0);
         Type from = types.get(types.size() - 1);
@@ -28,12 +31,36 @@ final class ConvertSteps {
         int d = o.destination(0);
         int a = o.source(1, from);
         if (!to.isFloat() && !from.isFloat()) {
-            return Lanewise.one(d, a, wholeToWhole(to, from, in.has(".sat")));
+            return Lanewise.one(d, a, spread(o, to, wholeToWhole(to, from, in.has(".sat"))));
         }
         if (!from.isFloat()) {
             return Lanewise.one(d, a, wholeToReal(to, from, Decoder.rounding(in), in.has(".sat")));
         }
-        return Lanewise.one(d, a, to.isFloat() ? realToReal(in, to, from) : realToWhole(in, to, from));
+        return Lanewise.one(d, a, to.isFloat() ? realToReal(in, to, from) : spread(o, to, realToWhole(in, to, from)));
+    }
+
+    /** A signed result in a wider register keeps its sign. */
+    private static Lanewise.One spread(Operands o, Type to, Lanewise.One f) {
+        Type register = o.declared(0);
+        if (!to.isSigned() || register == null || register.bytes() <= to.bytes()) {
+            return f;
+        }
+        return a -> Numbers.mask(Numbers.signed(f.of(a), to.bytes()), register.bytes());
+    }
+
+    /** Two 32-bit numbers, saturated, next to each other: in 16 bits each, or in 8 above the low half of a third. */
+    private static Step packWhole(Instruction in, Operands o, List<Type> types) {
+        Type to = types.get(0);
+        Lanewise.One one = wholeToWhole(to, Type.S32, true);
+        int bits = 8 * to.bytes();
+        int d = o.destination(0);
+        int a = o.source(1, Type.S32);
+        int b = o.source(2, Type.S32);
+        if (bits == 16 && types.size() == 2) {
+            return Lanewise.two(d, a, b, (x, y) -> one.of(x) << 16 | one.of(y));
+        }
+        return bits != 8 || types.size() != 3 ? null : Lanewise.three(d, a, b, o.source(3, Type.B32),
+                (x, y, z) -> (z & 0xFFFF) << 16 | one.of(x) << 8 | one.of(y));
     }
 
     /** Two numbers into one register: the first operand is the upper half. */
@@ -46,6 +73,10 @@ final class ConvertSteps {
         };
         int d = o.destination(0);
         int bits = 8 * half.bytes();
+        if (from == Type.F16X2) {
+            Lanewise.One one = realToReal(in, half, Type.F16);
+            return Lanewise.one(d, o.source(1, Type.B32), a -> one.of(a >>> 16) << bits | one.of(a & 0xFFFF));
+        }
         if (from == Type.E4M3X2 || from == Type.E5M2X2) {
             Type small = from == Type.E4M3X2 ? Type.E4M3 : Type.E5M2;
             return Lanewise.one(d, o.source(1, Type.B16), a -> Numbers.encode(Numbers.decode(a & 0xFF, small), half,
@@ -156,7 +187,7 @@ final class ConvertSteps {
         };
     }
 
-    /** Out of range saturates; NaN gives 0, and the lowest number of a 64-bit type. */
+    /** Out of range saturates; NaN gives 0, and only the top bit where either side has 64 bits. */
     private static Lanewise.One realToWhole(Instruction in, Type to, Type from) {
         Numbers.Rounding rounding = Decoder.rounding(in);
         boolean flush = in.has(".ftz");
@@ -164,7 +195,7 @@ final class ConvertSteps {
         return a -> {
             double v = Numbers.decode(a, from);
             if (v != v) {
-                return n == 8 ? Long.MIN_VALUE : 0;
+                return n == 8 || from == Type.F64 ? Numbers.mask(1L << 8 * n - 1, n) : 0;
             }
             if (flush && from == Type.F32) {
                 v = Numbers.flush((float) v);

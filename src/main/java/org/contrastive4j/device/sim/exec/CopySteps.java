@@ -135,7 +135,8 @@ final class CopySteps {
         Access access = warp.access;
         access.bytes = bytes;
         access.kind = kind;
-        access.strong = false;
+        access.strong = kind == Access.Kind.ATOMIC; // bulk reductions are relaxed atomics
+        access.blockScope = false;
         access.async = async;
         for (Observer observer : warp.cta.cluster().observers()) {
             observer.access(warp, step, mask, access);

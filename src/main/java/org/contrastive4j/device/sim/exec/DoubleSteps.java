@@ -93,8 +93,9 @@ final class DoubleSteps {
             return nearest;
         }
         double rounded = exact(nearest, () -> new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)), rounding);
-        boolean cancelled = rounded == 0 && a * b != 0 && c != 0;
-        return cancelled && rounding == Numbers.Rounding.DOWN ? -0.0 : rounded;
+        boolean zero = rounded == 0 && new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)).signum() == 0;
+        boolean bothPositive = Double.doubleToRawLongBits(a * b) == 0 && Double.doubleToRawLongBits(c) == 0;
+        return zero && rounding == Numbers.Rounding.DOWN && !bothPositive ? -0.0 : rounded;
     }
 
     private static double product(double a, double b, Numbers.Rounding rounding) {
@@ -103,8 +104,11 @@ final class DoubleSteps {
 
     private static double quotient(double a, double b, Numbers.Rounding rounding) {
         double nearest = a / b;
-        if (special(a, b, 0) || b == 0 || rounding == Numbers.Rounding.NEAREST || Double.isInfinite(nearest)) {
+        if (special(a, b, 0) || b == 0 || rounding == Numbers.Rounding.NEAREST) {
             return nearest;
+        }
+        if (Double.isInfinite(nearest)) {
+            return exact(nearest, () -> BigDecimal.ZERO, rounding);
         }
         int sign = new BigDecimal(a).compareTo(new BigDecimal(nearest).multiply(new BigDecimal(b)));
         return directed(nearest, b < 0 ? -sign : sign, rounding);

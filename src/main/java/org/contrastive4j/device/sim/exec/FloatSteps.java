@@ -97,20 +97,27 @@ final class FloatSteps {
     private static Step extreme(Instruction in, Operands o, int d, int a, boolean flush) {
         boolean max = in.opcode().equals("max");
         boolean nan = in.has(".NaN");
-        if (in.has(".xorsign")) {
-            return null;
-        }
+        boolean signs = in.has(".xorsign");
         Lanewise.Two two = (x, y) -> {
-            float p = Numbers.f32(in(x, flush));
-            float q = Numbers.f32(in(y, flush));
-            if (p != p || q != q) {
-                return nan || p != p && q != q ? Numbers.F32_NAN : p != p ? in(y, flush) : in(x, flush);
+            if (signs) {
+                long chosen = choose(in(x, flush) & 0x7FFFFFFFL, in(y, flush) & 0x7FFFFFFFL, max, nan);
+                return chosen == Numbers.F32_NAN ? chosen : chosen | (x ^ y) & 0x80000000L;
             }
-            return Numbers.bits(max ? Math.max(p, q) : Math.min(p, q));
+            return choose(in(x, flush), in(y, flush), max, nan);
         };
         int b = o.source(2, Type.F32);
         return o.count() > 3 ? Lanewise.three(d, a, b, o.source(3, Type.F32), (x, y, z) -> two.of(two.of(x, y), z))
                 : Lanewise.two(d, a, b, two);
+    }
+
+    /** The larger or smaller; of a number and a NaN the number, unless NaN is to be kept. */
+    private static long choose(long x, long y, boolean max, boolean nan) {
+        float p = Numbers.f32(x);
+        float q = Numbers.f32(y);
+        if (p != p || q != q) {
+            return nan || p != p && q != q ? Numbers.F32_NAN : p != p ? y : x;
+        }
+        return Numbers.bits(max ? Math.max(p, q) : Math.min(p, q));
     }
 
     /** The sum of numbers that cancel is a negative zero when rounding down. */
@@ -126,10 +133,8 @@ final class FloatSteps {
             case "sub" -> (a, b, c) -> sum(a, -b, down);
             case "mul" -> (a, b, c) -> a * b;
             case "fma", "mad" -> (a, b, c) -> sum(a * b, c, down);
-            case "div" -> in.has(".approx") || in.has(".full")
-                    ? (a, b, c) -> Math.abs(b) > 0x1p126 && Math.abs(b) <= 0x1p128 && Double.isFinite(a) ? Math.copySign(0, a * b)
-                            : a / b
-                    : (a, b, c) -> Numbers.oddQuotient(a, b);
+            case "div" -> in.has(".approx") ? (a, b, c) -> approximateQuotient(a, b)
+                    : in.has(".full") ? (a, b, c) -> a / b : (a, b, c) -> Numbers.oddQuotient(a, b);
             case "rcp" -> (a, b, c) -> Numbers.oddQuotient(1, a);
             case "sqrt" -> (a, b, c) -> Numbers.oddRoot(a);
             case "rsqrt" -> (a, b, c) -> 1 / Math.sqrt(a);
@@ -140,6 +145,12 @@ final class FloatSteps {
             case "tanh" -> (a, b, c) -> Math.tanh(a);
             default -> null;
         };
+    }
+
+    /** div.approx goes through the reciprocal, which is 0 for divisors above 2^126. */
+    private static double approximateQuotient(double a, double b) {
+        boolean huge = Math.abs(b) > 0x1p126 && !Double.isInfinite(b);
+        return !huge ? a / b : Double.isFinite(a) ? Math.copySign(0, a) * Math.signum(b) : Double.NaN;
     }
 
     /** Exact for powers of two. */

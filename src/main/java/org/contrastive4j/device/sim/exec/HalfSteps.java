@@ -37,10 +37,10 @@ final class HalfSteps {
         boolean flush = in.has(".ftz");
         switch (in.opcode()) {
             case "abs" -> {
-                return (x, y, z) -> x & 0x7FFF;
+                return (x, y, z) -> flush(x, half, flush) & 0x7FFF;
             }
             case "neg" -> {
-                return (x, y, z) -> x ^ 0x8000;
+                return (x, y, z) -> flush(x, half, flush) ^ 0x8000;
             }
             case "min", "max" -> {
                 return in.has(".xorsign") ? null : extreme(in, half);
@@ -80,8 +80,12 @@ final class HalfSteps {
         return (bits & infinity(half)) == 0;
     }
 
+    private static long flush(long bits, Type half, boolean flush) {
+        return flush && isSubnormal(bits, half) ? bits & 0x8000 : bits;
+    }
+
     private static double value(long bits, Type half, boolean flush) {
-        return Numbers.decode(flush && isSubnormal(bits, half) ? bits & 0x8000 : bits, half);
+        return Numbers.decode(flush(bits, half, flush), half);
     }
 
     private static Lanewise.Three extreme(Instruction in, Type half) {
@@ -92,7 +96,7 @@ final class HalfSteps {
             double p = value(x, half, flush);
             double q = value(y, half, flush);
             if (p != p || q != q) {
-                return nan || p != p && q != q ? 0x7FFF : p != p ? y : x;
+                return nan || p != p && q != q ? 0x7FFF : flush(p != p ? y : x, half, flush);
             }
             return Numbers.encode(max ? Math.max(p, q) : Math.min(p, q), half, Numbers.Rounding.NEAREST);
         };

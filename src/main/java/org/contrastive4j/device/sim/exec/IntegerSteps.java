@@ -40,6 +40,9 @@ final class IntegerSteps {
     }
 
     private static Step arithmetic(Instruction in, Operands o) {
+        if (in.has(".u16x2") || in.has(".s16x2")) {
+            return packed(in, o, in.has(".s16x2") ? Type.S16 : Type.U16);
+        }
         Type type = Decoder.type(in);
         if (type.isFloat()) {
             return elsewhere(in, o, type);
@@ -59,7 +62,23 @@ final class IntegerSteps {
         }
         int b = o.source(2, type);
         Lanewise.Two f = binary(in, type, n);
-        return f == null ? null : Lanewise.two(d, a, b, f);
+        return f == null ? null : Lanewise.two(d, a, b, rectified(in, f, n));
+    }
+
+    /** With .relu what is negative becomes 0. */
+    private static Lanewise.Two rectified(Instruction in, Lanewise.Two f, int n) {
+        return !in.has(".relu") ? f : (a, b) -> Numbers.signed(f.of(a, b), n) < 0 ? 0 : f.of(a, b);
+    }
+
+    /** Two 16-bit numbers in one register. */
+    private static Step packed(Instruction in, Operands o, Type half) {
+        Lanewise.Two plain = binary(in, half, 2);
+        if (plain == null) {
+            return null;
+        }
+        Lanewise.Two f = rectified(in, plain, 2);
+        return Lanewise.two(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32),
+                (a, b) -> f.of(a & 0xFFFF, b & 0xFFFF) | f.of(a >>> 16, b >>> 16) << 16);
     }
 
     private static Lanewise.Two binary(Instruction in, Type type, int n) {
@@ -166,7 +185,10 @@ final class IntegerSteps {
         if (in.opcode().equals("mul24")) {
             return Lanewise.two(d, a, b, product);
         }
-        return Lanewise.three(d, a, b, o.source(3, type), (x, y, z) -> product.of(x, y) + z & 0xFFFFFFFFL);
+        int c = o.source(3, type);
+        return in.has(".sat") ? Lanewise.three(d, a, b, c, (x, y, z) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE,
+                (int) product.of(x, y) + (long) (int) z)) & 0xFFFFFFFFL)
+                : Lanewise.three(d, a, b, c, (x, y, z) -> product.of(x, y) + z & 0xFFFFFFFFL);
     }
 
     private static Step absoluteDifference(Instruction in, Operands o) {

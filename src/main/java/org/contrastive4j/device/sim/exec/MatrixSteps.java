@@ -31,7 +31,7 @@ final class MatrixSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
                 Access access = warp.access;
                 for (int lane = 0; lane < 8 * count; lane++) {
                     Reach.resolve(warp, this, lane, space, warp.r[at.row() + lane] + at.offset(), ROW_BYTES, ROW_BYTES, access);
@@ -71,7 +71,7 @@ final class MatrixSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
                 long[] result = new long[Warp.LANES];
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int e = 0; e < 2; e++) {
@@ -109,7 +109,7 @@ final class MatrixSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
                 TensorCore.Vector rows = Fragments.rows(core, warp, a, inputs, k);
                 TensorCore.Vector columns = Fragments.columns(core, warp, b, inputs, k);

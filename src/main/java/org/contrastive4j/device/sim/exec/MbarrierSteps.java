@@ -103,6 +103,7 @@ final class MbarrierSteps {
         int number = expects || counts ? o.source(first + 1, Type.U32) : -1;
         boolean drop = in.has(".arrive_drop");
         boolean relaxed = in.has(".relaxed");
+        boolean mayNotComplete = in.has(".noComplete");
         return each(in, at, (warp, step, lane, barrier) -> {
             warp.r[d + lane] = barrier.state();
             if (!relaxed) {
@@ -111,7 +112,11 @@ final class MbarrierSteps {
             if (expects) {
                 barrier.expect(warp, step, lane, warp.r[number + lane]);
             }
+            int phase = barrier.phase();
             barrier.arrive(warp, step, lane, counts ? (int) warp.r[number + lane] : 1, drop);
+            if (mayNotComplete && barrier.phase() != phase) {
+                throw warp.fault(Fault.Kind.BARRIER, step, lane, "an arrival with .noComplete completed phase " + phase);
+            }
         });
     }
 

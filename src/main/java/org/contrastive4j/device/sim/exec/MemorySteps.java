@@ -54,7 +54,7 @@ final class MemorySteps {
     }
 
     /** What one lane loads or stores: {@code parts} values of {@code bytes} each. */
-    private record Shape(Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong) {}
+    private record Shape(Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong, boolean blockScope) {}
 
     private static Step load(Instruction in, Operands o) {
         Type type = Decoder.type(in);
@@ -64,11 +64,12 @@ final class MemorySteps {
         if (n > 8 || in.has(".v8")) {
             return null;
         }
-        Shape shape = new Shape(type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in));
+        Shape shape = new Shape(type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in),
+                in.has(".cta"));
         noteTalk(in, o, shape);
         boolean acquire = in.has(".acquire");
-        Type declared = o.at(0) instanceof Operand.Reg reg ? reg.register().type() : null;
-        int wide = declared == null ? n : Math.max(n, declared.bytes());
+        int[] widths = o.vector(0).stream().mapToInt(element -> element instanceof Operand.Reg reg
+                ? Math.max(n, reg.register().type().bytes()) : n).toArray();
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -77,11 +78,11 @@ final class MemorySteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     for (int k = 0; k < rows.length; k++) {
                         long value = access.blocks[lane].load(access.offsets[lane] + k * n, n);
-                        warp.r[rows[k] + lane] = type.isSigned() ? Numbers.mask(Numbers.signed(value, n), wide) : value;
+                        warp.r[rows[k] + lane] = type.isSigned() ? Numbers.mask(Numbers.signed(value, n), widths[k]) : value;
                     }
                 }
                 if (shape.strong()) {
-                    Order.afterRead(warp, mask, access, acquire);
+                    Order.afterRead(warp, mask, access, acquire, shape.blockScope());
                 }
             }
         };
@@ -89,13 +90,17 @@ final class MemorySteps {
 
     private static Step store(Instruction in, Operands o) {
         Type type = Decoder.type(in);
+        if (in.has(".async")) {
+            return StoreAsync.decode(in, o, null);
+        }
         Operands.Address address = o.address(0);
         int n = type.bytes();
-        if (n > 8 || in.has(".async")) {
+        if (n > 8) {
             return null;
         }
         int[] rows = o.sources(1, type);
-        Shape shape = new Shape(type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in));
+        Shape shape = new Shape(type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in),
+                in.has(".cta"));
         noteTalk(in, o, shape);
         boolean release = in.has(".release");
         return new Step() {
@@ -103,7 +108,7 @@ final class MemorySteps {
             void run(Warp warp, int mask) {
                 Access access = reach(warp, this, mask, shape, Access.Kind.WRITE);
                 if (shape.strong()) {
-                    Order.beforeWrite(warp, mask, access, release);
+                    Order.beforeWrite(warp, mask, access, release, shape.blockScope());
                 }
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
@@ -133,18 +138,23 @@ final class MemorySteps {
                 throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
             }
         }
-        announce(warp, step, mask, bytes, kind, shape.strong());
+        announce(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
         return access;
     }
 
     /** Tells observers of an access that {@code warp.access} has the places of. */
     static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong) {
+        announce(warp, step, mask, bytes, kind, strong, false);
+    }
+
+    static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong, boolean blockScope) {
         Observer[] observers = warp.cta.cluster().observers();
         if (observers.length > 0) {
             Access access = warp.access;
             access.bytes = bytes;
             access.kind = kind;
             access.strong = strong;
+            access.blockScope = blockScope;
             access.async = null;
             for (Observer observer : observers) {
                 observer.access(warp, step, mask, access);

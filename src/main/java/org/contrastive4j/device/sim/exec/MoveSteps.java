@@ -16,14 +16,7 @@ final class MoveSteps {
     private static Step move(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         if (type == Type.PRED) {
-            int d = o.predicateDestination(o.at(0));
-            int a = o.predicate(1);
-            return new Step() {
-                @Override
-                void run(Warp warp, int mask) {
-                    Lanewise.set(warp, d, mask, Lanewise.test(warp, a));
-                }
-            };
+            return movePredicate(o);
         }
         if (o.at(0) instanceof Operand.Vec) {
             return unpack(o, type);
@@ -48,6 +41,26 @@ final class MoveSteps {
         }
         int a = o.source(1, type);
         return Lanewise.one(d, a, type.bytes() == 8 ? x -> x : x -> Numbers.mask(x, type.bytes()));
+    }
+
+    private static Step movePredicate(Operands o) {
+        int d = o.predicateDestination(o.at(0));
+        if (o.at(1) instanceof Operand.Special) {
+            int row = o.source(1, Type.B32);
+            return new Step() {
+                @Override
+                void run(Warp warp, int mask) {
+                    Lanewise.set(warp, d, mask, warp.r[row] != 0 ? -1 : 0);
+                }
+            };
+        }
+        int a = o.predicate(1);
+        return new Step() {
+            @Override
+            void run(Warp warp, int mask) {
+                Lanewise.set(warp, d, mask, Lanewise.test(warp, a));
+            }
+        };
     }
 
     private static Step unpack(Operands o, Type type) {
@@ -113,12 +126,17 @@ final class MoveSteps {
                     boolean own = shared && Windows.rank(address - Windows.SHARED, warp.cta.rank()) == warp.cta.rank();
                     boolean is = in.has(".shared::cluster") ? shared : in.has(".shared") || in.has(".shared::cta") ? own
                             : in.has(".local") ? Windows.isLocal(address)
-                            : in.has(".global") && !shared && !Windows.isLocal(address);
+                            : !shared && !Windows.isLocal(address) && in.has(".global") != isConstant(warp, address) && !in.has(".param");
                     bits |= is ? 1 << lane : 0;
                 }
                 Lanewise.set(warp, p, mask, bits);
             }
         };
+    }
+
+    private static boolean isConstant(Warp warp, long address) {
+        Block block = warp.cta.cluster().grid().memory().find(address);
+        return block != null && block.space() == Block.Space.CONST && address < block.base() + block.bytes();
     }
 
     /** The same place in the shared memory of another block of the cluster. */

@@ -2,31 +2,43 @@ package org.contrastive4j.device.sim.exec;
 
 /** What fences and strong accesses tell observers about order: release and acquire through a place in memory. */
 final class Order {
-    /** A place in memory that threads synchronise through. */
-    record Place(Block block, int offset) {}
+    /**
+     * A place in memory that threads synchronise through.
+     *
+     * @param within the block whose threads alone do; null for all
+     */
+    record Place(Block block, int offset, Cta within) {}
 
     private Order() {}
 
-    /** Before a strong write: publishes, by itself or through the last fence. */
-    static void beforeWrite(Warp warp, int mask, Access access, boolean release) {
-        for (int left = mask; left != 0; left &= left - 1) {
-            int lane = Integer.numberOfTrailingZeros(left);
-            Place place = new Place(access.blocks[lane], access.offsets[lane]);
-            for (Observer observer : warp.cta.cluster().observers()) {
-                observer.strongWrite(warp, 1 << lane, place, release);
+    /** Before a strong write: publishes, by itself or through the last fence, to all or to the threads of the block. */
+    static void beforeWrite(Warp warp, int mask, Access access, boolean release, boolean blockScope) {
+        for (Observer observer : warp.cta.cluster().observers()) {
+            for (int left = mask; left != 0; left &= left - 1) {
+                int lane = Integer.numberOfTrailingZeros(left);
+                observer.strongWrite(warp, 1 << lane, place(warp, access, lane, true), release);
+                if (!blockScope) {
+                    observer.strongWrite(warp, 1 << lane, place(warp, access, lane, false), release);
+                }
             }
         }
     }
 
     /** After a strong read: sees what was published, at once or at the next fence. */
-    static void afterRead(Warp warp, int mask, Access access, boolean acquire) {
-        for (int left = mask; left != 0; left &= left - 1) {
-            int lane = Integer.numberOfTrailingZeros(left);
-            Place place = new Place(access.blocks[lane], access.offsets[lane]);
-            for (Observer observer : warp.cta.cluster().observers()) {
-                observer.strongRead(warp, 1 << lane, place, acquire);
+    static void afterRead(Warp warp, int mask, Access access, boolean acquire, boolean blockScope) {
+        for (Observer observer : warp.cta.cluster().observers()) {
+            for (int left = mask; left != 0; left &= left - 1) {
+                int lane = Integer.numberOfTrailingZeros(left);
+                observer.strongRead(warp, 1 << lane, place(warp, access, lane, true), acquire);
+                if (!blockScope) {
+                    observer.strongRead(warp, 1 << lane, place(warp, access, lane, false), acquire);
+                }
             }
         }
+    }
+
+    private static Place place(Warp warp, Access access, int lane, boolean within) {
+        return new Place(access.blocks[lane], access.offsets[lane], within ? warp.cta : null);
     }
 
     static void release(Warp warp, int mask, Object place) {

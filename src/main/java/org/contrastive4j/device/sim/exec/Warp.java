@@ -26,6 +26,7 @@ public final class Warp {
     private final int index;
     private final Step[] code;
     private final List<Fragment> others = new ArrayList<>();
+    private final int started;
     private int live;
     private int pc;
     private int mask;
@@ -61,6 +62,7 @@ public final class Warp {
         predicatesWritten[0] = ALL;
         this.live = lanes == LANES ? ALL : (1 << lanes) - 1;
         this.mask = live;
+        this.started = ALL;
         linked.fillSpecials(this);
     }
 
@@ -273,6 +275,15 @@ public final class Warp {
             int absent = live & ~lanes;
             throw fault(Fault.Kind.DIVERGENT_ALIGNED, step, Integer.numberOfTrailingZeros(lanes == 0 ? live : lanes),
                     "lanes 0x" + Integer.toHexString(absent) + " of the warp do not take part");
+        }
+    }
+
+    /** @throws Fault unless every lane that the warp began with is here, exited ones included */
+    void mustBeFull(Step step, int lanes) {
+        mustBeWhole(step, lanes);
+        if (lanes != started) {
+            throw fault(Fault.Kind.DIVERGENT_ALIGNED, step, Integer.numberOfTrailingZeros(lanes), "lanes 0x"
+                    + Integer.toHexString(started & ~lanes) + " of the warp have exited");
         }
     }
 

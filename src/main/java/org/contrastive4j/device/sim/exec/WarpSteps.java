@@ -34,7 +34,7 @@ final class WarpSteps {
     }
 
     /** A step of all lanes that its member mask names; it runs once they are together. */
-    private abstract static class Together extends Step {
+    abstract static class Together extends Step {
         private final int members;
 
         Together(int members) {

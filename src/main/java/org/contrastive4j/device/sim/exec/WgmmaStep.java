@@ -56,7 +56,7 @@ public final class WgmmaStep extends Step {
 
     @Override
     void run(Warp warp, int mask) {
-        warp.mustBeWhole(this, mask);
+        warp.mustBeFull(this, mask);
         warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
         Async async = new Async(Async.Group.WGMMA, warp.groups.next(Async.Group.WGMMA), null, null);
         MatrixDescriptor b = new MatrixDescriptor(warp, this, warp.r[descriptorB], shape.n(), shape.k(), shape.b(), transB);

@@ -36,7 +36,7 @@ final class WgmmaSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
                 warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
                 action.accept(warp);
             }

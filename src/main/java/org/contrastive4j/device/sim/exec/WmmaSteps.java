@@ -73,7 +73,7 @@ final class WmmaSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
                 for (int e = 0; e < tile.perLane(); e++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
                         int place = lane * tile.perLane() + e;
@@ -129,7 +129,7 @@ final class WmmaSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeWhole(this, mask);
+                warp.mustBeFull(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
                 TensorCore.Vector rows = gather(core, warp, a, tileA, true);
                 TensorCore.Vector columns = gather(core, warp, b, tileB, false);
