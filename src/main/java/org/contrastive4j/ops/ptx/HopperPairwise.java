@@ -26,9 +26,13 @@ public final class HopperPairwise {
     private static final int RING_BYTES = 4 * (BLOCK_BYTES + 2 * BLOCK_BYTES);
     private static final int BARRIER_BYTES = 64;
     private static final int COLUMN_SUM_BYTES = 8 * TILE_COLUMNS * Float.BYTES;
+    private static final int STAGING_BYTES = 2 * BLOCK_BYTES;
 
     private final Kernel normalize;
     private final Kernel forward;
+    private final Kernel gradients;
+    private final Kernel rowProduct;
+    private final Kernel columnProduct;
 
     public HopperPairwise(PtxDevice device, Precision precision) {
         this(precision, name -> HopperKernels.on(device, name));
@@ -39,6 +43,9 @@ public final class HopperPairwise {
         String type = precision.name().toLowerCase(Locale.ROOT);
         normalize = kernels.apply("normalize_fwd_" + type + "_sm90a");
         forward = kernels.apply("pairwise_fwd_" + type + "_sm90a");
+        gradients = kernels.apply("pairwise_bwd_" + type + "_g_sm90a");
+        rowProduct = kernels.apply("pairwise_bwd_" + type + "_dx_sm90a");
+        columnProduct = kernels.apply("pairwise_bwd_" + type + "_dy_sm90a");
     }
 
     /**
@@ -89,6 +96,11 @@ public final class HopperPairwise {
             return (long) Float.BYTES * rowItems() * paddedColumns();
         }
 
+        /** Bytes of the image of G: 16 bits for each padded row and column. */
+        public long gradientBytes() {
+            return 2L * paddedRows() * paddedColumns();
+        }
+
         Launch launch(int sharedBytes) {
             long items = (long) rowItems() * columnTiles();
             return Launch.of((int) Math.min(items, blocks), THREADS).shared(sharedBytes);
@@ -128,6 +140,51 @@ public final class HopperPairwise {
             DeviceStorage scale, DeviceStorage positive, DeviceStorage rowSums, DeviceStorage columnSums) {
         forward.launch(stream, tiling.launch(RING_BYTES + COLUMN_SUM_BYTES + BARRIER_BYTES), x, y, orZero(targets), scale, positive,
                 rowSums, columnSums, tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(), tiling.group());
+    }
+
+    /**
+     * g = G in 16 bits: G_ij = e_ij (rowFactors_i + columnFactors_j), for targets G_it = targetGradients_i; e as in {@link #forward}.
+     *
+     * <p>Factors carry whatever G is multiplied by so that it uses the range of its type: 2^14 n for f16, where |n G| is at most 2.
+     *
+     * @param rowFactors f32 [n]; read
+     * @param columnFactors f32 [m]; read
+     * @param targetGradients f32 [n]; read
+     * @param g of {@link Tiling#gradientBytes}; written
+     */
+    public void gradients(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets, int firstRow,
+            DeviceStorage scale, DeviceStorage rowFactors, DeviceStorage columnFactors, DeviceStorage targetGradients, DeviceStorage g) {
+        gradients.launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + BARRIER_BYTES), x, y, orZero(targets), scale, rowFactors,
+                columnFactors, targetGradients, g, tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(),
+                tiling.group());
+    }
+
+    /**
+     * dx = scale unit G Y, added to what is there when {@code adds}.
+     *
+     * @param unit takes the multiple of G back
+     * @param dx f32 [n, d]; written or accumulated
+     */
+    public void rowGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage y, DeviceStorage scale, float unit,
+            DeviceStorage dx, boolean adds) {
+        product(rowProduct, stream, tiling, tiling.n(), tiling.m(), g, y, scale, unit, dx, adds);
+    }
+
+    /**
+     * dy = scale unit G^T X, added to what is there when {@code adds}: G of one stripe of rows after the other.
+     *
+     * @param dy f32 [m, d]; written or accumulated
+     */
+    public void columnGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage x, DeviceStorage scale, float unit,
+            DeviceStorage dy, boolean adds) {
+        product(columnProduct, stream, tiling, tiling.m(), tiling.n(), g, x, scale, unit, dy, adds);
+    }
+
+    private static void product(Kernel kernel, DeviceStream stream, Tiling tiling, int rows, int summed, DeviceStorage g,
+            DeviceStorage features, DeviceStorage scale, float unit, DeviceStorage out, boolean adds) {
+        long tiles = (long) ceil(rows, TILE_ROWS) * ceil(tiling.d(), TILE_COLUMNS);
+        kernel.launch(stream, Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES), g, features,
+                scale, out, rows, tiling.d(), summed, tiling.paddedColumns() / BLOCK_COLUMNS, unit, adds ? 1 : 0);
     }
 
     private static Object orZero(DeviceStorage storage) {

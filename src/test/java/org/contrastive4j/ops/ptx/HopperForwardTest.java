@@ -4,11 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.List;
-import java.util.Random;
 import java.util.stream.IntStream;
-import java.util.stream.LongStream;
-import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
@@ -24,20 +20,11 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /** normalize_fwd and pairwise_fwd of sm_90a on the simulator, all checkers on, against f64. */
 final class HopperForwardTest {
-    private static float[] random(long seed, int count) {
-        Random random = new Random(seed);
-        float[] values = new float[count];
-        for (int i = 0; i < count; i++) {
-            values[i] = (float) random.nextGaussian();
-        }
-        return values;
-    }
-
     @ParameterizedTest
     @CsvSource({"1, 1", "3, 63", "33, 64", "2, 65", "129, 100", "5, 300", "257, 6"})
     void unitRowsInTheirImage(int rows, int d) {
         for (Precision precision : Precision.values()) {
-            float[] u = random(rows * 1000L + d, rows * d);
+            float[] u = Hopper.random(rows * 1000L + d, rows * d);
             for (int k = 0; k < d; k++) {
                 u[(rows - 1) * d + k] *= rows == 2 ? 0 : rows == 3 ? 1e-30f : rows == 5 ? 1e30f : 1;
             }
@@ -71,20 +58,20 @@ final class HopperForwardTest {
     }
 
     /** What one forward gives, bit for bit. */
-    private record Statistics(Precision precision, float[] positive, float[] rowSums, float[] columnSums, OperandImage x,
+    record Statistics(Precision precision, float[] positive, float[] rowSums, float[] columnSums, OperandImage x,
             OperandImage y) {}
 
-    private static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets) {
+    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets) {
         return forward(device, precision, tiling, scale, targets, new HopperPairwise(device, precision));
     }
 
-    private static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets,
+    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets,
             HopperPairwise kernels) {
         int n = tiling.n();
         int m = tiling.m();
         int d = tiling.d();
-        try (DeviceStorage u = Devices.floats(device, random(1, n * d));
-                DeviceStorage v = Devices.floats(device, random(2, m * d));
+        try (DeviceStorage u = Devices.floats(device, Hopper.random(1, n * d));
+                DeviceStorage v = Devices.floats(device, Hopper.random(2, m * d));
                 DeviceStorage x = device.allocate(HopperPairwise.imageBytes(n, d));
                 DeviceStorage y = device.allocate(HopperPairwise.imageBytes(m, d));
                 DeviceStorage normX = device.allocate(4L * n);
@@ -107,8 +94,8 @@ final class HopperForwardTest {
         int m = tiling.m();
         double[][] x = got.x.rows(n, tiling.d());
         double[][] y = got.y.rows(m, tiling.d());
-        double[][] u = unit(random(1, n * tiling.d()), tiling.d());
-        double[][] v = unit(random(2, m * tiling.d()), tiling.d());
+        double[][] u = Hopper.unit(Hopper.random(1, n * tiling.d()), tiling.d());
+        double[][] v = Hopper.unit(Hopper.random(2, m * tiling.d()), tiling.d());
         double[][] row = new double[tiling.columnTiles()][tiling.paddedRows()];
         double[][] column = new double[tiling.rowItems()][tiling.paddedColumns()];
         double shift = Math.max(0, scale - 75);
@@ -116,10 +103,10 @@ final class HopperForwardTest {
         for (int i = 0; i < n; i++) {
             int target = targets == null ? i : targets[i];
             for (int j = 0; j < m; j++) {
-                double logit = scale * dot(x[i], y[j]);
+                double logit = scale * Hopper.dot(x[i], y[j]);
                 if (j == target) {
                     assertEquals(logit, got.positive[i], bound, "positive of row " + i);
-                    assertEquals(scale * dot(u[i], v[j]), got.positive[i], scale * 2 * roundOff(got.precision), "logit of row " + i);
+                    assertEquals(scale * Hopper.dot(u[i], v[j]), got.positive[i], scale * 2 * Hopper.roundOff(got.precision), "logit of row " + i);
                 } else {
                     row[j / 256][i] += Math.exp(logit - shift);
                     column[i / (128 * tiling.run())][j] += Math.exp(logit - shift);
@@ -128,32 +115,6 @@ final class HopperForwardTest {
         }
         double most = Math.max(worst(row, got.rowSums), worst(column, got.columnSums));
         assertTrue(most <= bound, () -> "relative error " + most + ", wanted at most " + bound);
-    }
-
-    private static double roundOff(Precision precision) {
-        return precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
-    }
-
-    private static double[][] unit(float[] rows, int d) {
-        double[][] units = new double[rows.length / d][d];
-        for (int i = 0; i < units.length; i++) {
-            for (int k = 0; k < d; k++) {
-                units[i][k] = rows[i * d + k];
-            }
-            double norm = Math.sqrt(dot(units[i], units[i]));
-            for (int k = 0; k < d; k++) {
-                units[i][k] /= norm;
-            }
-        }
-        return units;
-    }
-
-    private static double dot(double[] a, double[] b) {
-        double sum = 0;
-        for (int k = 0; k < a.length; k++) {
-            sum += a[k] * b[k];
-        }
-        return sum;
     }
 
     private static double worst(double[][] wanted, float[] got) {
@@ -192,7 +153,7 @@ final class HopperForwardTest {
         Tiling tiling = new Tiling(300, 257, 128, 2, 1, 2);
         int[] targets = IntStream.range(0, 300).map(i -> (i * 11 + 3) % 257).toArray();
         Statistics first = null;
-        for (Schedule schedule : schedules()) {
+        for (Schedule schedule : Hopper.schedules()) {
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSchedule(schedule))) {
                 Statistics got = forward(device, Precision.BF16, tiling, 20, targets);
                 if (first == null) {
@@ -206,26 +167,21 @@ final class HopperForwardTest {
         }
     }
 
-    private static List<Schedule> schedules() {
-        return Stream.concat(LongStream.range(0, 5).mapToObj(Schedule::ofSeed), Stream.of(Schedule.Landing.values())
-                .map(landing -> new Schedule(7, Schedule.Order.RANDOM, landing))).toList();
-    }
-
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "products not waited for            | wgmma.wait_group.sync.aligned 0; |                              | ASYNC_PENDING",
-        "stage given back too early         | wgmma.wait_group.sync.aligned 1; |                              | ASYNC_PENDING",
-        "no fence before the products       | wgmma.fence.sync.aligned;        |                              | WGMMA_FENCE",
-        "consumer waits for the wrong phase | mov.u32 %phase, 0;               | mov.u32 %phase, 1;           | ANY",
-        "producer waits for the wrong phase | mov.u32 %phase, 1;               | mov.u32 %phase, 0;           | DEADLOCK",
-        "producer does not wait             | WAIT(LABEL, %barrier+EMPTY, %phase) |                           | ANY",
-        "one warp does not give stages back | OPEN_STAGE(0, 32)                | OPEN_STAGE(0, 32) @%leader mbarrier.init.shared::cta.b64 [%barriers+32], 7; | ANY",
-        "one stage too few                  | #define STAGE_BYTES 49152        | #define STAGE_BYTES 32768    | ANY",
-        "column sums read before written    | bar.sync 1, 256;                 |                              | ANY",
-        "positives not taken out            | EACH32(TAKE_EACH)                |                              | WRONG",
-        "swizzle of rows left out           | xor.b32 %at, %at, %swizzle;      |                              | WRONG",
-        "second half of Y copied twice      | COPY(32768, %sourceY1, 16384)    | COPY(32768, %sourceY0, 16384) | WRONG",
+        "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
+        "stage given back too early | wgmma.wait_group.sync.aligned 1; |  | ASYNC_PENDING",
+        "no fence before the products | wgmma.fence.sync.aligned; |  | WGMMA_FENCE",
+        "consumer waits for the wrong phase | mov.u32 %phase, 0; | mov.u32 %phase, 1; | ANY",
+        "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",
+        "producer does not wait | WAIT(LABEL, %barrier+EMPTY, %phase) |  | ANY",
+        "one warp does not give stages back | OPEN_STAGE(0, 32) | OPEN_STAGE(0, 32) @%leader mbarrier.init.shared::cta.b64 [%barriers+32], 7; | ANY",
+        "one stage too few | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY",
+        "column sums read before written | bar.sync 1, 256; |  | ANY",
+        "positives not taken out | EACH32(TAKE_EACH) |  | WRONG",
+        "swizzle of rows left out | xor.b32 %at, %at, %swizzle; |  | WRONG",
+        "second half of Y copied twice | COPY(32768, %sourceY1, 16384) | COPY(32768, %sourceY0, 16384) | WRONG",
     })
     void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
         Tiling tiling = new Tiling(200, 200, 192, 2, 1, 1);
@@ -233,7 +189,7 @@ final class HopperForwardTest {
         for (long seed = 0; seed < 5; seed++) {
             String found = "nothing";
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {
-                Statistics got = forward(device, Precision.BF16, tiling, 20, targets, twin(device, Precision.BF16, right, wrong));
+                Statistics got = forward(device, Precision.BF16, tiling, 20, targets, Hopper.twin(device, Precision.BF16, right, wrong));
                 try {
                     check(tiling, 20, targets, got);
                 } catch (AssertionError e) {
@@ -245,17 +201,5 @@ final class HopperForwardTest {
             assertTrue(found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
                     what + ", seed " + seed + ": found " + found + ", wanted " + kind);
         }
-    }
-
-    private static HopperPairwise twin(PtxDevice device, Precision precision, String right, String wrong) {
-        int[] changed = new int[1];
-        HopperPairwise twin = new HopperPairwise(precision, name -> {
-            String source = HopperKernels.source(name + ".ptx");
-            String broken = source.replace(right, wrong == null ? "" : wrong);
-            changed[0] += broken.equals(source) ? 0 : 1;
-            return device.module(name + ".ptx", HopperKernels.expanded(name, broken)).kernel(name);
-        });
-        assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
-        return twin;
     }
 }
