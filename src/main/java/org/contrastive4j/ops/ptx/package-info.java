@@ -1,5 +1,2 @@
-/**
- * The operations as launches of the kernels in {@code kernels/}: kernel name, grid, block, shared bytes, order of the arguments. Runs on any
- * {@link org.contrastive4j.device.PtxDevice}, a GPU or the simulator. May import ops, device, device.parse, tensor, memory.
- */
+/** The operations as kernel name, grid, block, shared bytes and arguments: what {@code kernels/} computes, on a GPU or on the simulator. */
 package org.contrastive4j.ops.ptx;
