@@ -7,6 +7,7 @@ import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
 import picocli.CommandLine.Option;
 
@@ -66,6 +67,15 @@ final class TrainOptions {
     @Option(names = "--no-augmentation", description = "train on pictures and captions as they are")
     boolean noAugmentation;
 
+    @Option(names = "--loss", description = "what is minimised, one of the names below")
+    String loss = DEFAULT.loss().name();
+
+    @Option(names = "--queue-size", description = "keys in the queue of --loss queue, at least a batch; 1024 or the batch")
+    Integer queueSize;
+
+    @Option(names = "--momentum", description = "of the momentum encoders of --loss queue, in [0, 1); 0.99")
+    Double momentum;
+
     TrainConfig config() {
         AdamW.Config adam = DEFAULT.optimizer();
         String heldOut = heldOutGroup != null ? heldOutGroup
@@ -73,7 +83,13 @@ final class TrainOptions {
         return new TrainConfig(data.toString(), strict, heldOut.equals("none") ? "" : heldOut, unseenShare,
                 seed, steps, batch, chunk, memory << 20, learningRate, warmup, clip, vocabulary,
                 noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
-                new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model());
+                new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model(), loss());
+    }
+
+    private LossConfig loss() {
+        LossConfig usual = LossConfig.named(loss, batch);
+        return new LossConfig(loss, queueSize == null ? usual.queueSize() : queueSize,
+                momentum == null ? usual.momentum() : momentum);
     }
 
     private DualEncoder.Config model() {

@@ -77,7 +77,7 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             while (trainer.hasNext()) {
                 losses.add(trainer.next().loss());
             }
-            return new Run(losses, trainer.model().parameters().stream().map(p -> p.value().toDoubles()).toList());
+            return new Run(losses, trainer.parameters().stream().map(p -> p.value().toDoubles()).toList());
         }
     }
 
