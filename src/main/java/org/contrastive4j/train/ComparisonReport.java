@@ -27,6 +27,10 @@ final class ComparisonReport {
         }
     }
 
+    /** Two-sided 95% quantiles of Student's t with 1, 2, ... degrees of freedom; the last for more, where it hardly falls. */
+    private static final List<Double> STUDENT_95 =
+            List.of(12.7, 4.3, 3.2, 2.8, 2.6, 2.4, 2.4, 2.3, 2.3, 2.2);
+
     private final Comparison comparison;
     private final Map<Comparison.Cell, Comparison.Result> results = new LinkedHashMap<>();
     private final List<String> splits;
@@ -131,9 +135,8 @@ final class ComparisonReport {
                 return plusMinus("%.1f", recall.mean(), recall.deviation());
             });
             if (comparison.losses().size() > 1) {
-                page.append("\nDifference to ").append(first)
-                        .append(" of the same batch and seed, mean and standard error; one of less than about two standard ")
-                        .append("errors is noise:\n\n");
+                page.append("\nDifference to ").append(first).append(" of the same batch and seed, mean and standard error")
+                        .append(chance()).append(":\n\n");
                 table(page, batches, (loss, batch) -> {
                     Spread difference = difference(loss, batch, split);
                     return loss.equals(first) ? "" : plusMinus("%+.1f", difference.mean(), difference.standardError());
@@ -145,6 +148,13 @@ final class ComparisonReport {
         results.values().stream().filter(result -> result.stopped() != null).forEach(
                 result -> page.append("\n").append(result.cell()).append(": ").append(result.stopped()).append('\n'));
         return page.toString();
+    }
+
+    /** How large a difference has to be, by Student's t with a degree of freedom less than there are seeds. */
+    private String chance() {
+        int freedom = comparison.seeds().size() - 1;
+        return freedom < 1 ? "" : String.format(Locale.ROOT, "; with %d seeds chance alone exceeds %.1f standard errors once "
+                + "in twenty entries", freedom + 1, STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
     }
 
     @FunctionalInterface
