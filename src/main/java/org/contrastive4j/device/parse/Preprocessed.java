@@ -3,6 +3,7 @@ package org.contrastive4j.device.parse;
 import java.io.IOException;
 import java.io.StringReader;
 import java.nio.file.Path;
+import java.util.regex.Pattern;
 import org.anarres.cpp.Feature;
 import org.anarres.cpp.LexerException;
 import org.anarres.cpp.LexerSource;
@@ -13,19 +14,24 @@ import org.anarres.cpp.Token;
 
 /** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
 public final class Preprocessed {
+    private static final Pattern DIRECTIVE = Pattern.compile("\\s*#(?!\\s*(?:line\\s+)?\\d).*");
     private static final int MOST_CHARACTERS = 1 << 23;
 
     private Preprocessed() {}
 
     /**
-     * The text with macros and included files expanded; text without a line that begins with # comes back as it is.
+     * The text with macros and included files expanded; text that has none, such as one that is expanded already,
+     * comes back as it is.
+     *
+     * <p>Where lines are no longer what they were, a mark such as {@code #line 12 "file"} says what the next one is;
+     * the parser and NVIDIA's assembler follow it.
      *
      * @param file name for messages
      * @param includes folder that {@code #include "..."} is looked up in; null for none
      * @throws PtxException naming file and line of what the preprocessor refuses
      */
     public static String text(String file, String text, Path includes) {
-        if (text.lines().noneMatch(line -> line.stripLeading().startsWith("#"))) {
+        if (text.lines().noneMatch(line -> DIRECTIVE.matcher(line).matches())) {
             return text;
         }
         try (Preprocessor preprocessor = new Preprocessor(new NamedSource(file, text))) {
@@ -41,7 +47,7 @@ public final class Preprocessed {
                     throw new PtxException(file, 0, 0, "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
                 }
             }
-            return expanded.toString();
+            return expanded.substring(expanded.indexOf("\n") + 1); // without the mark of line 1: .version comes first
         } catch (PtxException e) {
             throw e;
         } catch (IOException | LexerException | RuntimeException e) { // of some wrong lines the preprocessor makes a null pointer
