@@ -135,8 +135,8 @@ class ParserFuzzTest {
 
     @Test
     void everyFileIsAccepted() {
-        // what is mutated below must be right before
-        within(() -> corpus.stream().filter(text -> !text.startsWith("// REFUSED")).forEach(
+        // what is mutated below must be right before; a text alone cannot include
+        within(() -> corpus.stream().filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include")).forEach(
                 text -> assertTrue(load(text, -1), text)));
     }
 
