@@ -1,0 +1,193 @@
+package org.contrastive4j.ops.ptx;
+
+import java.util.Locale;
+import java.util.function.Function;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice;
+
+/**
+ * Launches of the sm_90a kernels of the pairwise loss: grids, shared bytes, order of arguments, sizes of what they write.
+ *
+ * <p>Features are operand images (see {@code kernels/hopper_sm90a.ptxh}): 16 bits, blocks of 128 rows and 64 columns. Nothing is
+ * allocated here and nothing waits, so that all of it can be captured in a graph.
+ */
+public final class HopperPairwise {
+    /** Type of features and of G. */
+    public enum Precision { BF16, F16 }
+
+    private static final int TILE_ROWS = 128;
+    private static final int TILE_COLUMNS = 256;
+    private static final int BLOCK_COLUMNS = 64;
+    private static final int BLOCK_BYTES = 16_384;
+    private static final int THREADS = 384;
+    private static final int RING_BYTES = 4 * (BLOCK_BYTES + 2 * BLOCK_BYTES);
+    private static final int BARRIER_BYTES = 64;
+    private static final int COLUMN_SUM_BYTES = 8 * TILE_COLUMNS * Float.BYTES;
+    private static final int STAGING_BYTES = 2 * BLOCK_BYTES;
+
+    private final Kernel normalize;
+    private final Kernel forward;
+    private final Kernel gradients;
+    private final Kernel rowProduct;
+    private final Kernel columnProduct;
+
+    public HopperPairwise(PtxDevice device, Precision precision) {
+        this(precision, name -> HopperKernels.on(device, name));
+    }
+
+    /** @param kernels by name */
+    HopperPairwise(Precision precision, Function<String, Kernel> kernels) {
+        String type = precision.name().toLowerCase(Locale.ROOT);
+        normalize = kernels.apply("normalize_fwd_" + type + "_sm90a");
+        forward = kernels.apply("pairwise_fwd_" + type + "_sm90a");
+        gradients = kernels.apply("pairwise_bwd_" + type + "_g_sm90a");
+        rowProduct = kernels.apply("pairwise_bwd_" + type + "_dx_sm90a");
+        columnProduct = kernels.apply("pairwise_bwd_" + type + "_dy_sm90a");
+    }
+
+    /**
+     * How the tiles of the n x m pairs are shared out.
+     *
+     * @param run row tiles that a block does one after the other before it writes column sums
+     * @param group column tiles that blocks running at the same time share; their features should fit the L2 cache
+     * @param blocks of the persistent grid
+     */
+    public record Tiling(int n, int m, int d, int run, int group, int blocks) {
+        public Tiling {
+            if (n < 1 || m < 1 || d < 1 || run < 1 || group < 1 || blocks < 1) {
+                throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group " + group
+                        + ", blocks " + blocks + ": wanted positive numbers");
+            }
+        }
+
+        int rowTiles() {
+            return ceil(n, TILE_ROWS);
+        }
+
+        int columnTiles() {
+            return ceil(m, TILE_COLUMNS);
+        }
+
+        /** Column sums there are for each column. */
+        public int rowItems() {
+            return ceil(rowTiles(), run);
+        }
+
+        /** Columns of column sums and rows of the image of Y: m in whole tiles. */
+        public int paddedColumns() {
+            return columnTiles() * TILE_COLUMNS;
+        }
+
+        /** Rows of row sums. */
+        public int paddedRows() {
+            return rowTiles() * TILE_ROWS;
+        }
+
+        /** Bytes of row sums: for each column tile one f32 for each padded row. */
+        public long rowSumBytes() {
+            return (long) Float.BYTES * columnTiles() * paddedRows();
+        }
+
+        /** Bytes of column sums: for each run of row tiles one f32 for each padded column. */
+        public long columnSumBytes() {
+            return (long) Float.BYTES * rowItems() * paddedColumns();
+        }
+
+        /** Bytes of the image of G: 16 bits for each padded row and column. */
+        public long gradientBytes() {
+            return 2L * paddedRows() * paddedColumns();
+        }
+
+        Launch launch(int sharedBytes) {
+            long items = (long) rowItems() * columnTiles();
+            return Launch.of((int) Math.min(items, blocks), THREADS).shared(sharedBytes);
+        }
+    }
+
+    static int ceil(int a, int b) {
+        return (int) (((long) a + b - 1) / b);
+    }
+
+    /** Rows of an image: whole tiles, whichever operand it becomes. */
+    public static int imageRows(int rows) {
+        return ceil(rows, TILE_COLUMNS) * TILE_COLUMNS;
+    }
+
+    /** Bytes of the image of rows x d features. */
+    public static long imageBytes(int rows, int d) {
+        return (long) imageRows(rows) / TILE_ROWS * ceil(d, BLOCK_COLUMNS) * BLOCK_BYTES;
+    }
+
+    /** image = rows of u over their norms, inverseNorm = 1 / norms: f32 [rows, d] to an image of {@link #imageBytes} and f32 [rows]. */
+    public void normalize(DeviceStream stream, DeviceStorage u, int rows, int d, DeviceStorage image, DeviceStorage inverseNorm) {
+        normalize.launch(stream, Launch.of(imageRows(rows) / 8, 256), u, image, inverseNorm, rows, d);
+    }
+
+    /**
+     * With S = scale X Y^T, c = max(0, scale - 75) and e_ij = exp(S_ij - c) for all but targets: positive_i = S_it; sums of e over
+     * the columns of a tile, and over the rows of a run of tiles.
+     *
+     * @param targets I32 [n], or null: row i belongs to column firstRow + i
+     * @param scale f32 [1]
+     * @param positive f32 [n]; written where the target is one of the m columns
+     * @param rowSums of {@link Tiling#rowSumBytes}; written
+     * @param columnSums of {@link Tiling#columnSumBytes}; written
+     */
+    public void forward(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets, int firstRow,
+            DeviceStorage scale, DeviceStorage positive, DeviceStorage rowSums, DeviceStorage columnSums) {
+        forward.launch(stream, tiling.launch(RING_BYTES + COLUMN_SUM_BYTES + BARRIER_BYTES), x, y, orZero(targets), scale, positive,
+                rowSums, columnSums, tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(), tiling.group());
+    }
+
+    /**
+     * g = G in 16 bits: G_ij = e_ij (rowFactors_i + columnFactors_j), for targets G_it = targetGradients_i; e as in {@link #forward}.
+     *
+     * <p>Factors carry whatever G is multiplied by so that it uses the range of its type: 2^14 n for f16, where |n G| is at most 2.
+     *
+     * @param rowFactors f32 [n]; read
+     * @param columnFactors f32 [m]; read
+     * @param targetGradients f32 [n]; read
+     * @param g of {@link Tiling#gradientBytes}; written
+     */
+    public void gradients(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets, int firstRow,
+            DeviceStorage scale, DeviceStorage rowFactors, DeviceStorage columnFactors, DeviceStorage targetGradients, DeviceStorage g) {
+        gradients.launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + BARRIER_BYTES), x, y, orZero(targets), scale, rowFactors,
+                columnFactors, targetGradients, g, tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(),
+                tiling.group());
+    }
+
+    /**
+     * dx = scale unit G Y, added to what is there when {@code adds}.
+     *
+     * @param unit takes the multiple of G back
+     * @param dx f32 [n, d]; written or accumulated
+     */
+    public void rowGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage y, DeviceStorage scale, float unit,
+            DeviceStorage dx, boolean adds) {
+        product(rowProduct, stream, tiling, tiling.n(), tiling.m(), g, y, scale, unit, dx, adds);
+    }
+
+    /**
+     * dy = scale unit G^T X, added to what is there when {@code adds}: G of one stripe of rows after the other.
+     *
+     * @param dy f32 [m, d]; written or accumulated
+     */
+    public void columnGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage x, DeviceStorage scale, float unit,
+            DeviceStorage dy, boolean adds) {
+        product(columnProduct, stream, tiling, tiling.m(), tiling.n(), g, x, scale, unit, dy, adds);
+    }
+
+    private static void product(Kernel kernel, DeviceStream stream, Tiling tiling, int rows, int summed, DeviceStorage g,
+            DeviceStorage features, DeviceStorage scale, float unit, DeviceStorage out, boolean adds) {
+        long tiles = (long) ceil(rows, TILE_ROWS) * ceil(tiling.d(), TILE_COLUMNS);
+        kernel.launch(stream, Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES), g, features,
+                scale, out, rows, tiling.d(), summed, tiling.paddedColumns() / BLOCK_COLUMNS, unit, adds ? 1 : 0);
+    }
+
+    private static Object orZero(DeviceStorage storage) {
+        return storage == null ? (Object) 0L : storage;
+    }
+}

@@ -1,0 +1,68 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.List;
+import java.util.Random;
+import java.util.stream.LongStream;
+import java.util.stream.Stream;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.exec.Schedule;
+import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
+
+/** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
+final class Hopper {
+    private Hopper() {}
+
+    static float[] random(long seed, int count) {
+        Random random = new Random(seed);
+        float[] values = new float[count];
+        for (int i = 0; i < count; i++) {
+            values[i] = (float) random.nextGaussian();
+        }
+        return values;
+    }
+
+    static double roundOff(Precision precision) {
+        return precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
+    }
+
+    static double[][] unit(float[] rows, int d) {
+        double[][] units = new double[rows.length / d][d];
+        for (int i = 0; i < units.length; i++) {
+            for (int k = 0; k < d; k++) {
+                units[i][k] = rows[i * d + k];
+            }
+            double norm = Math.sqrt(dot(units[i], units[i]));
+            for (int k = 0; k < d; k++) {
+                units[i][k] /= norm;
+            }
+        }
+        return units;
+    }
+
+    static double dot(double[] a, double[] b) {
+        double sum = 0;
+        for (int k = 0; k < a.length; k++) {
+            sum += a[k] * b[k];
+        }
+        return sum;
+    }
+
+    static List<Schedule> schedules() {
+        return Stream.concat(LongStream.range(0, 5).mapToObj(Schedule::ofSeed), Stream.of(Schedule.Landing.values())
+                .map(landing -> new Schedule(7, Schedule.Order.RANDOM, landing))).toList();
+    }
+
+    static HopperPairwise twin(PtxDevice device, Precision precision, String right, String wrong) {
+        int[] changed = new int[1];
+        HopperPairwise twin = new HopperPairwise(precision, name -> {
+            String source = HopperKernels.source(name + ".ptx");
+            String broken = source.replace(right, wrong == null ? "" : wrong);
+            changed[0] += broken.equals(source) ? 0 : 1;
+            return device.module(name + ".ptx", HopperKernels.expanded(name, broken)).kernel(name);
+        });
+        assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
+        return twin;
+    }
+}

@@ -1,0 +1,205 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.stream.IntStream;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.device.sim.exec.Fault;
+import org.contrastive4j.device.sim.exec.Schedule;
+import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
+import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
+import org.contrastive4j.support.Devices;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** normalize_fwd and pairwise_fwd of sm_90a on the simulator, all checkers on, against f64. */
+final class HopperForwardTest {
+    @ParameterizedTest
+    @CsvSource({"1, 1", "3, 63", "33, 64", "2, 65", "129, 100", "5, 300", "257, 6"})
+    void unitRowsInTheirImage(int rows, int d) {
+        for (Precision precision : Precision.values()) {
+            float[] u = Hopper.random(rows * 1000L + d, rows * d);
+            for (int k = 0; k < d; k++) {
+                u[(rows - 1) * d + k] *= rows == 2 ? 0 : rows == 3 ? 1e-30f : rows == 5 ? 1e30f : 1;
+            }
+            try (SimDevice device = SimDevice.open(SimOptions.defaults());
+                    DeviceStorage in = Devices.floats(device, u);
+                    DeviceStorage image = device.allocate(HopperPairwise.imageBytes(rows, d));
+                    DeviceStorage inverse = device.allocate(4L * rows)) {
+                new HopperPairwise(device, precision).normalize(device.stream(), in, rows, d, image, inverse);
+                checkUnits(precision, rows, d, u, OperandImage.of(precision, image, d), Devices.toFloats(inverse));
+            }
+        }
+    }
+
+    private static void checkUnits(Precision precision, int rows, int d, float[] u, OperandImage image, float[] inverse) {
+        double half = precision == Precision.BF16 ? 0x1.001p-8 : 0x1.001p-11;
+        double least = precision == Precision.BF16 ? 0 : 0x1p-25;
+        for (int i = 0; i < HopperPairwise.imageRows(rows); i++) {
+            double sum = 0;
+            for (int k = 0; i < rows && k < d; k++) {
+                sum += (double) u[i * d + k] * u[i * d + k];
+            }
+            double wanted = sum == 0 ? 0 : 1 / Math.sqrt(sum);
+            if (i < rows) {
+                assertEquals(wanted, inverse[i], wanted * 0x1p-23, "1 / norm of row " + i);
+            }
+            for (int k = 0; k < (d + 63) / 64 * 64; k++) {
+                double x = i < rows && k < d ? u[i * d + k] * wanted : 0;
+                assertEquals(x, image.at(i, k), Math.max(least, Math.abs(x) * half), precision + " row " + i + ", column " + k);
+            }
+        }
+    }
+
+    /** What one forward gives, bit for bit. */
+    record Statistics(Precision precision, float[] positive, float[] rowSums, float[] columnSums, OperandImage x,
+            OperandImage y) {}
+
+    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets) {
+        return forward(device, precision, tiling, scale, targets, new HopperPairwise(device, precision));
+    }
+
+    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets,
+            HopperPairwise kernels) {
+        int n = tiling.n();
+        int m = tiling.m();
+        int d = tiling.d();
+        try (DeviceStorage u = Devices.floats(device, Hopper.random(1, n * d));
+                DeviceStorage v = Devices.floats(device, Hopper.random(2, m * d));
+                DeviceStorage x = device.allocate(HopperPairwise.imageBytes(n, d));
+                DeviceStorage y = device.allocate(HopperPairwise.imageBytes(m, d));
+                DeviceStorage normX = device.allocate(4L * n);
+                DeviceStorage normY = device.allocate(4L * m);
+                DeviceStorage t = Devices.ints(device, targets == null ? new int[1] : targets);
+                DeviceStorage s = Devices.floats(device, scale);
+                DeviceStorage positive = device.allocate(4L * n);
+                DeviceStorage rows = device.allocate(tiling.rowSumBytes());
+                DeviceStorage columns = device.allocate(tiling.columnSumBytes())) {
+            kernels.normalize(device.stream(), u, n, d, x, normX);
+            kernels.normalize(device.stream(), v, m, d, y, normY);
+            kernels.forward(device.stream(), tiling, x, y, targets == null ? null : t, 0, s, positive, rows, columns);
+            return new Statistics(precision, Devices.toFloats(positive), Devices.toFloats(rows), Devices.toFloats(columns),
+                    OperandImage.of(precision, x, d), OperandImage.of(precision, y, d));
+        }
+    }
+
+    private static void check(Tiling tiling, float scale, int[] targets, Statistics got) {
+        int n = tiling.n();
+        int m = tiling.m();
+        double[][] x = got.x.rows(n, tiling.d());
+        double[][] y = got.y.rows(m, tiling.d());
+        double[][] u = Hopper.unit(Hopper.random(1, n * tiling.d()), tiling.d());
+        double[][] v = Hopper.unit(Hopper.random(2, m * tiling.d()), tiling.d());
+        double[][] row = new double[tiling.columnTiles()][tiling.paddedRows()];
+        double[][] column = new double[tiling.rowItems()][tiling.paddedColumns()];
+        double shift = Math.max(0, scale - 75);
+        double bound = 0x1p-20 * (scale + 2);
+        for (int i = 0; i < n; i++) {
+            int target = targets == null ? i : targets[i];
+            for (int j = 0; j < m; j++) {
+                double logit = scale * Hopper.dot(x[i], y[j]);
+                if (j == target) {
+                    assertEquals(logit, got.positive[i], bound, "positive of row " + i);
+                    assertEquals(scale * Hopper.dot(u[i], v[j]), got.positive[i], scale * 2 * Hopper.roundOff(got.precision), "logit of row " + i);
+                } else {
+                    row[j / 256][i] += Math.exp(logit - shift);
+                    column[i / (128 * tiling.run())][j] += Math.exp(logit - shift);
+                }
+            }
+        }
+        double most = Math.max(worst(row, got.rowSums), worst(column, got.columnSums));
+        assertTrue(most <= bound, () -> "relative error " + most + ", wanted at most " + bound);
+    }
+
+    private static double worst(double[][] wanted, float[] got) {
+        double worst = 0;
+        for (int i = 0; i < wanted.length; i++) {
+            for (int j = 0; j < wanted[i].length; j++) {
+                double error = Math.abs(got[i * wanted[i].length + j] - wanted[i][j]);
+                worst = Math.max(worst, error == 0 ? 0 : Double.isNaN(error) ? Double.POSITIVE_INFINITY : error / wanted[i][j]);
+            }
+        }
+        return worst;
+    }
+
+    @ParameterizedTest
+    @CsvSource({"1, 1, 64, 1, 1, 1", "64, 127, 96, 1, 1, 2", "127, 128, 128, 2, 1, 1", "128, 129, 64, 1, 2, 3",
+        "129, 300, 100, 1, 1, 2", "200, 200, 64, 2, 1, 1", "300, 64, 128, 2, 2, 2", "300, 513, 7, 2, 2, 1"})
+    void statisticsOfRaggedSizes(int n, int m, int d, int run, int group, int blocks) {
+        Tiling tiling = new Tiling(n, m, d, run, group, blocks);
+        int[] targets = m >= n ? null : IntStream.range(0, n).map(i -> i * 7 % m).toArray();
+        Precision precision = Precision.values()[(n + d) % 2];
+        try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
+            check(tiling, 20, targets, forward(device, precision, tiling, 20, targets));
+        }
+    }
+
+    @Test
+    void largestScaleStaysFinite() {
+        Tiling tiling = new Tiling(100, 100, 64, 1, 1, 1);
+        try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
+            check(tiling, 100, null, forward(device, Precision.F16, tiling, 100, null));
+        }
+    }
+
+    @Test
+    void everyScheduleGivesTheSameBits() {
+        Tiling tiling = new Tiling(300, 257, 128, 2, 1, 2);
+        int[] targets = IntStream.range(0, 300).map(i -> (i * 11 + 3) % 257).toArray();
+        Statistics first = null;
+        for (Schedule schedule : Hopper.schedules()) {
+            try (SimDevice device = SimDevice.open(SimOptions.defaults().withSchedule(schedule))) {
+                Statistics got = forward(device, Precision.BF16, tiling, 20, targets);
+                if (first == null) {
+                    first = got;
+                    check(tiling, 20, targets, got);
+                }
+                assertArrayEquals(first.positive, got.positive, schedule.toString());
+                assertArrayEquals(first.rowSums, got.rowSums, schedule.toString());
+                assertArrayEquals(first.columnSums, got.columnSums, schedule.toString());
+            }
+        }
+    }
+
+    /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
+    @ParameterizedTest
+    @CsvSource(delimiter = '|', value = {
+        "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
+        "stage given back too early | wgmma.wait_group.sync.aligned 1; |  | ASYNC_PENDING",
+        "no fence before the products | wgmma.fence.sync.aligned; |  | WGMMA_FENCE",
+        "consumer waits for the wrong phase | mov.u32 %phase, 0; | mov.u32 %phase, 1; | ANY",
+        "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",
+        "producer does not wait | WAIT(LABEL, %barrier+EMPTY, %phase) |  | ANY",
+        "one warp does not give stages back | OPEN_STAGE(0, 32) | OPEN_STAGE(0, 32) @%leader mbarrier.init.shared::cta.b64 [%barriers+32], 7; | ANY",
+        "one stage too few | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY",
+        "column sums read before written | bar.sync 1, 256; |  | ANY",
+        "positives not taken out | EACH32(TAKE_EACH) |  | WRONG",
+        "swizzle of rows left out | xor.b32 %at, %at, %swizzle; |  | WRONG",
+        "second half of Y copied twice | COPY(32768, %sourceY1, 16384) | COPY(32768, %sourceY0, 16384) | WRONG",
+    })
+    void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
+        Tiling tiling = new Tiling(200, 200, 192, 2, 1, 1);
+        int[] targets = IntStream.range(0, 200).map(i -> (i * 11 + 3) % 200).toArray();
+        for (long seed = 0; seed < 5; seed++) {
+            String found = "nothing";
+            try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {
+                Statistics got = forward(device, Precision.BF16, tiling, 20, targets, Hopper.twin(device, Precision.BF16, right, wrong));
+                try {
+                    check(tiling, 20, targets, got);
+                } catch (AssertionError e) {
+                    found = "WRONG";
+                }
+            } catch (Fault fault) {
+                found = fault.kind().name();
+            }
+            assertTrue(found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
+                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+        }
+    }
+}
