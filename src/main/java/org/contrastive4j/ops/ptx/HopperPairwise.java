@@ -142,7 +142,12 @@ public final class HopperPairwise {
 
     /** Bytes of the image of rows x d features. */
     public static long imageBytes(int rows, int d) {
-        return (long) imageRows(rows) / TILE_ROWS * ceil(d, BLOCK_COLUMNS) * BLOCK_BYTES;
+        return imageRows(rows) / TILE_ROWS * blockRowBytes(d);
+    }
+
+    /** Bytes of 128 rows of an image of d columns. */
+    static long blockRowBytes(int d) {
+        return (long) ceil(d, BLOCK_COLUMNS) * BLOCK_BYTES;
     }
 
     /** image = rows of u over their norms, inverseNorm = 1 / norms: f32 [rows, d] to an image of {@link #imageBytes} and f32 [rows]. */
