@@ -4,15 +4,32 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
+import java.util.function.Supplier;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.exec.Schedule;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
+import org.contrastive4j.support.Devices;
+import org.junit.jupiter.api.Named;
 
 /** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
 final class Hopper {
+    private static final List<Supplier<PtxDevice>> DEVICES = Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
+
     private Hopper() {}
+
+    /** The simulator, and a GPU when there is one of sm_90; whoever takes a device closes it. */
+    static List<Supplier<PtxDevice>> devices() {
+        return DEVICES;
+    }
+
+    private static boolean isHopper(Supplier<PtxDevice> opened) {
+        try (PtxDevice device = opened.get()) {
+            return device.facts().architecture() == 90;
+        }
+    }
+
 
     static float[] random(long seed, int count) {
         Random random = new Random(seed);

@@ -83,7 +83,8 @@ final class HopperForwardTest {
                 DeviceStorage columns = device.allocate(tiling.columnSumBytes())) {
             kernels.normalize(device.stream(), u, n, d, x, normX);
             kernels.normalize(device.stream(), v, m, d, y, normY);
-            kernels.forward(device.stream(), tiling, x, y, targets == null ? null : t, 0, s, positive, rows, columns);
+            kernels.forward(device.stream(), tiling, x, y, targets == null ? null : t, 0, s,
+                    new HopperPairwise.Sums(positive, rows, columns));
             return new Statistics(precision, Devices.toFloats(positive), Devices.toFloats(rows), Devices.toFloats(columns),
                     OperandImage.of(precision, x, d), OperandImage.of(precision, y, d));
         }
@@ -137,6 +138,17 @@ final class HopperForwardTest {
         Precision precision = Precision.values()[(n + d) % 2];
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             check(tiling, 20, targets, forward(device, precision, tiling, 20, targets));
+        }
+    }
+
+    @Test
+    void oneExponentialForEachLogit() {
+        Tiling tiling = new Tiling(200, 300, 64, 2, 1, 1);
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            forward(device, Precision.BF16, tiling, 20, null);
+            long exponentials = device.counts().byLine().stream().filter(line -> line.getKey().source().text().startsWith("ex2"))
+                    .mapToLong(line -> line.getValue().lanes()).sum();
+            assertEquals((long) tiling.paddedRows() * tiling.paddedColumns(), exponentials);
         }
     }
 

@@ -4,8 +4,8 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.nio.ByteBuffer;
 import java.util.Arrays;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
@@ -86,7 +86,7 @@ final class HopperGradientTest {
                 DeviceStorage g = device.allocate(tiling.gradientBytes());
                 DeviceStorage dx = Devices.floats(device, Arrays.copyOf(old, tiling.n() * tiling.d()));
                 DeviceStorage dy = Devices.floats(device, Arrays.copyOf(old, tiling.m() * tiling.d()))) {
-            kernels.gradients(device.stream(), tiling, x, y, t, 0, s, a, b, gt, g);
+            kernels.gradients(device.stream(), tiling, x, y, t, 0, s, new HopperPairwise.Factors(a, b, gt), g);
             kernels.rowGradients(device.stream(), tiling, g, y, s, unit, dx, before != 0);
             kernels.columnGradients(device.stream(), tiling, g, x, s, unit, dy, before != 0);
             return new Gradients(OperandImage.of(statistics.precision(), g, tiling.paddedColumns()), Devices.toFloats(dx),
@@ -171,14 +171,81 @@ final class HopperGradientTest {
         int[] targets = targets(n, m);
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             HopperForwardTest.Statistics statistics = HopperForwardTest.forward(device, precision, tiling, SCALE, targets);
-            Gradients got = gradients(device, new HopperPairwise(device, precision), tiling, targets, statistics,
-                    Factors.of(tiling, targets, statistics), 0);
+            Merged merged = merge(device, tiling, targets, SCALE, statistics.positive(), statistics.rowSums(), statistics.columnSums());
+            Gradients got = gradients(device, new HopperPairwise(device, precision), tiling, targets, statistics, merged.factors, 0);
             PairwiseReference wanted = new PairwiseReference(n, m, d, flat(Hopper.unit(Hopper.random(1, n * d), d)),
                     flat(Hopper.unit(Hopper.random(2, m * d), d)), targets, Math.log(SCALE), 0, 0.5, 0.5);
+            double loss = IntStream.range(0, n).mapToDouble(i -> merged.losses[i]).average().orElseThrow();
+            assertEquals(wanted.loss, loss, SCALE * Hopper.roundOff(precision) / 4, "loss");
             double ofX = distance(wanted.dx, got.dx);
             double ofY = distance(wanted.dy, got.dy);
             assertTrue(ofX < most && ofY < most, "relative errors of dx " + ofX + ", of dy " + ofY);
         }
+    }
+
+    private record Merged(Factors factors, float[] losses) {}
+
+    private static Merged merge(PtxDevice device, Tiling tiling, int[] targets, float scale, float[] positive, float[] rows,
+            float[] columns) {
+        int n = tiling.n();
+        try (DeviceStorage t = targets == null ? null : Devices.ints(device, targets);
+                DeviceStorage s = Devices.floats(device, scale);
+                DeviceStorage p = Devices.floats(device, positive);
+                DeviceStorage r = Devices.floats(device, rows);
+                DeviceStorage c = Devices.floats(device, columns);
+                DeviceStorage a = device.allocate(4L * n);
+                DeviceStorage b = Devices.floats(device, new float[tiling.m()]);
+                DeviceStorage g = device.allocate(4L * n);
+                DeviceStorage losses = device.allocate(4L * n)) {
+            new HopperPairwise(device, Precision.BF16).merge(device.stream(), tiling, new HopperPairwise.Sums(p, r, c), t, s,
+                    (float) MULTIPLE, 0.5f, 0.5f, new HopperPairwise.Factors(a, b, g), losses);
+            return new Merged(new Factors(Devices.toFloats(a), Devices.toFloats(b), Devices.toFloats(g)), Devices.toFloats(losses));
+        }
+    }
+
+    /** Sums and positives of every size that can be: hard and easy rows keep their relative accuracy. */
+    @ParameterizedTest
+    @CsvSource({"1", "75", "100"})
+    void mergedSums(float scale) {
+        Tiling tiling = new Tiling(300, 520, 64, 1, 1, 1);
+        Random random = new Random(3);
+        float[] positive = new float[300];
+        for (int i = 0; i < positive.length; i++) {
+            positive[i] = (float) (scale * (2 * random.nextDouble() - 1));
+        }
+        float[] rows = sums(random, tiling.columnTiles() * tiling.paddedRows());
+        float[] columns = sums(random, tiling.rowItems() * tiling.paddedColumns());
+        Merged got;
+        try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
+            got = merge(device, tiling, null, scale, positive, rows, columns);
+        }
+        double[] row = Factors.sums(rows, tiling.paddedRows());
+        double[] column = Factors.sums(columns, tiling.paddedColumns());
+        double bound = 0x1p-16;
+        for (int i = 0; i < positive.length; i++) {
+            double e = Math.exp(positive[i] - Math.max(0, scale - 75.0));
+            near(0.5 * (Math.log1p(row[i] / e) + Math.log1p(column[i] / e)), got.losses[i], bound, "loss of row " + i);
+            near(Math.min(3e38, MULTIPLE * 0.5 / (row[i] + e)), got.factors.a[i], bound, "factor of row " + i);
+            near(Math.min(3e38, MULTIPLE * 0.5 / (column[i] + e)), got.factors.b[i], bound, "factor of column " + i);
+            near(-MULTIPLE * 0.5 * (row[i] / (row[i] + e) + column[i] / (column[i] + e)), got.factors.g[i], bound, "gradient of row " + i);
+        }
+        for (int j = 300; j < 520; j++) {
+            assertEquals(0, got.factors.b[j], "factor of column " + j + ", which no row belongs to");
+        }
+    }
+
+    /** Zeros, and numbers between 1e-30 and 1e30. */
+    private static float[] sums(Random random, int count) {
+        float[] sums = new float[count];
+        for (int i = 0; i < count; i++) {
+            sums[i] = random.nextInt(8) == 0 ? 0 : (float) Math.pow(10, 60 * random.nextDouble() - 30);
+        }
+        return sums;
+    }
+
+    /** Equal within a relative bound; below 1e-30 an f32 need not keep all its digits. */
+    private static void near(double wanted, float got, double relative, String message) {
+        assertEquals(wanted, got, Math.abs(wanted) * relative + 1e-37, message);
     }
 
     private static double[] flat(double[][] rows) {

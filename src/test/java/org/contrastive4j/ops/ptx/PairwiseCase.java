@@ -41,6 +41,11 @@ final class PairwiseCase {
         x = unit(n, d, random);
         y = unit(m, d, random);
         targets = IntStream.range(0, n).map(i -> diagonal ? i : random.nextInt(m)).toArray();
+        for (int i = 0; d > 1 && i < n; i += 2) { // so that some rows find their targets and others do not
+            for (int k = 0; k < d; k++) {
+                y[targets[i] * d + k] = x[i * d + (k + i % 4 / 2) % d];
+            }
+        }
     }
 
     private static float[] unit(int rows, int d, Random random) {
@@ -98,6 +103,28 @@ final class PairwiseCase {
                     hardest.address(), result.address(), workspace.address(), bytes);
             return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(dLogScale)[0] - 2,
                     Devices.toFloats(dBias)[0] - 4, Devices.toInts(hardest));
+        }
+    }
+
+    /** Nothing is written between the parts of the workspace or behind it. */
+    void checkGaps(PtxDevice device, PtxPairwise pairwise, long stripeBytes) {
+        PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes);
+        byte[] before = new byte[(int) plan.bytes + 256];
+        Arrays.fill(before, (byte) 0x7B);
+        long[][] parts = {{plan.numbers, 16}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},
+            {plan.column, 16L * m}, {plan.bar, 4L * m}, {plan.row, 8L * n}, {plan.tileRows, plan.bytes - plan.tileRows}};
+        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage workspace = device.allocate(before.length)) {
+            workspace.upload(0, ByteBuffer.wrap(before));
+            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1), null, 0,
+                    result.address(), workspace.address(), plan.bytes);
+            byte[] after = new byte[before.length];
+            Devices.download(workspace).get(after);
+            for (long[] part : parts) {
+                Arrays.fill(after, (int) part[0], (int) (part[0] + part[1]), (byte) 0x7B);
+            }
+            assertArrayEquals(before, after, "between the parts of the workspace");
         }
     }
 
