@@ -33,6 +33,7 @@ class ArchitectureTest {
             Map.entry("ops", List.of("tensor", "memory")),
             Map.entry("ops.cpu", List.of("ops", "tensor", "memory")),
             Map.entry("ops.f64", List.of("ops", "tensor", "memory")),
+            Map.entry("ops.ptx", List.of("ops", "device", "device.parse", "tensor", "memory")),
             Map.entry("autograd", List.of("ops", "tensor", "memory")),
             Map.entry("loss", List.of("autograd", "ops", "tensor", "memory")),
             Map.entry("gradcache", List.of("loss", "autograd", "ops", "tensor", "memory")),

@@ -35,7 +35,10 @@ public final class HopperKernels {
         return device.module(name + ".ptx", text(name)).kernel(name);
     }
 
-    /** A file of the kernels' folder with its included files in place of the lines that name them; macros are not expanded. */
+    /**
+     * A file of the kernels' folder with its included files in place of the lines that name them; macros are not
+     * expanded.
+     */
     static String source(String file) {
         try (InputStream in = HopperKernels.class.getResourceAsStream("/kernels/" + file)) {
             if (in == null) {

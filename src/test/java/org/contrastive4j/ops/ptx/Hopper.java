@@ -15,7 +15,8 @@ import org.junit.jupiter.api.Named;
 
 /** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
 final class Hopper {
-    private static final List<Supplier<PtxDevice>> DEVICES = Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
+    private static final List<Supplier<PtxDevice>> DEVICES =
+            Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
 
     private Hopper() {}
 
