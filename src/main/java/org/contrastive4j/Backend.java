@@ -1,10 +1,16 @@
 package org.contrastive4j;
 
 import java.util.LinkedHashMap;
+import java.util.Locale;
 import java.util.Map;
+import org.contrastive4j.device.Assembly;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.cuda.CudaDevice;
+import org.contrastive4j.device.cuda.PtxAssembler;
+import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.memory.HostMemory;
@@ -12,10 +18,27 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.cpu.CpuOps;
 import org.contrastive4j.ops.cpu.Workers;
 import org.contrastive4j.ops.f64.F64Ops;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /** Opens backends by name: the only place that knows the concrete ones. */
 public final class Backend {
+    private static final Logger LOG = LoggerFactory.getLogger(Backend.class);
+
     private Backend() {}
+
+    /**
+     * What {@code auto} stands for on this machine.
+     *
+     * @param reason half a sentence for people
+     */
+    public record Choice(String name, String reason) {}
+
+    /** The backend that {@code auto} opens: the fastest that can train here. */
+    public static Choice auto() {
+        return new Choice("cpu", CudaDevice.count() == 0 ? gpu(0)
+                : "there is a GPU, but the operations of training have no kernels for it yet");
+    }
 
     /** One line about each backend of this machine, by name. */
     public static Map<String, String> descriptions() {
@@ -25,11 +48,61 @@ public final class Backend {
         return lines;
     }
 
+    /** One line about each device that PTX runs on, by name; of a GPU that cannot be used it says why. */
+    public static Map<String, String> devices() {
+        Map<String, String> lines = new LinkedHashMap<>();
+        lines.put("sim", "the PTX simulator in this JVM, checks what it runs; as sm_80, sm_86, sm_89 or sm_90");
+        lines.put("cuda", gpu(0));
+        for (int ordinal = 1; ordinal < CudaDevice.count(); ordinal++) {
+            lines.put("cuda:" + ordinal, gpu(ordinal));
+        }
+        return lines;
+    }
+
+    private static String gpu(int ordinal) {
+        try (PtxDevice device = CudaDevice.open(ordinal)) {
+            DeviceFacts facts = device.facts();
+            return String.format(Locale.ROOT, "%s, sm_%d, %d multiprocessors, %.1f GiB, driver for CUDA %s",
+                    facts.name(), facts.architecture(), facts.multiprocessors(),
+                    facts.memoryBytes() / (double) (1L << 30), facts.driver());
+        } catch (DeviceException e) {
+            return e.getMessage();
+        }
+    }
+
+    /** Versions of the libraries below, by name. */
+    public static Map<String, String> libraries() {
+        Map<String, String> versions = new LinkedHashMap<>();
+        versions.put("Java", System.getProperty("java.version") + ", " + System.getProperty("java.vm.name") + " on "
+                + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
+        versions.put("BLAS", CpuOps.library());
+        versions.put("JCuda", CudaDevice.libraryVersion());
+        try {
+            versions.put("PTX assembler", "of CUDA " + PtxAssembler.version());
+        } catch (DeviceException e) {
+            versions.put("PTX assembler", e.getMessage());
+        }
+        return versions;
+    }
+
+    /**
+     * Assembles PTX without a GPU and reports what became of it.
+     *
+     * @param file for messages
+     * @param ptx expanded text, {@code .version} 8.0 or less
+     * @param architecture such as {@code sm_90a}
+     * @throws PtxException naming the line and what is wrong there
+     * @throws DeviceException when the assembler is not on this machine or fails
+     */
+    public static Assembly assemble(String file, String ptx, String architecture) {
+        return PtxAssembler.assemble(file, ptx, architecture);
+    }
+
     /**
      * Opens a backend without a memory limit; the caller closes it.
      *
-     * @param name {@code cpu} (f32, OpenBLAS and Java on all cores) or {@code cpu-f64} (the same operations in f64, plain
-     *     loops: for gradient checks and as the truth in tests)
+     * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64, plain
+     *     loops: for gradient checks and as the truth in tests), or {@code auto} ({@link #auto}; logs which and why)
      * @throws IllegalArgumentException when there is no such backend
      */
     public static Ops open(String name) {
@@ -38,18 +111,25 @@ public final class Backend {
 
     /** Opens a backend whose live bytes never exceed {@code memoryLimit}. */
     public static Ops open(String name, long memoryLimit) {
+        if (name.equals("auto")) {
+            Choice choice = auto();
+            LOG.info("auto is {}: {}", choice.name(), choice.reason());
+            return open(choice.name(), memoryLimit);
+        }
         HostMemory memory = new HostMemory(memoryLimit, Boolean.getBoolean("contrastive4j.traceLeaks"));
         return switch (name) {
             case "cpu" -> new CpuOps(memory);
             case "cpu-f64" -> new F64Ops(memory);
-            default -> throw new IllegalArgumentException("no backend \"" + name + "\"; there are cpu and cpu-f64");
+            default -> throw new IllegalArgumentException("no backend \"" + name
+                    + "\"; there are auto, cpu and cpu-f64");
         };
     }
 
     /**
      * Opens a device that loads PTX and launches kernels; the caller closes it.
      *
-     * @param name {@code cuda} (the first GPU of this machine) or {@code sim} (the PTX simulator with all its checks)
+     * @param name {@code cuda} (the first GPU of this machine), {@code cuda:1} (the second, and so on) or {@code sim}
+     *     (the PTX simulator with all its checks)
      * @throws NoDeviceException when there is no GPU or no driver; the message says which
      * @throws IllegalArgumentException when there is no such kind of device
      */
@@ -57,9 +137,12 @@ public final class Backend {
         if (name.equals("cuda")) {
             return CudaDevice.open(0);
         }
+        if (name.matches("cuda:[0-9]{1,3}")) {
+            return CudaDevice.open(Integer.parseInt(name.substring(5)));
+        }
         if (name.equals("sim")) {
             return SimDevice.open(SimOptions.defaults());
         }
-        throw new IllegalArgumentException("no device \"" + name + "\"; there are cuda and sim");
+        throw new IllegalArgumentException("no device \"" + name + "\"; there are cuda, cuda:1 and so on, and sim");
     }
 }

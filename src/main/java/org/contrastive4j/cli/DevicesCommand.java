@@ -1,15 +1,27 @@
 package org.contrastive4j.cli;
 
+import java.util.Map;
 import java.util.concurrent.Callable;
 import org.contrastive4j.Backend;
 import picocli.CommandLine.Command;
 
-/** Lists what can be trained on. */
-@Command(name = "devices", mixinStandardHelpOptions = true, description = "Lists the backends of this machine.")
+/** Says what this machine has: backends, devices for PTX, what {@code auto} stands for, versions. */
+@Command(name = "devices", mixinStandardHelpOptions = true,
+        description = "Lists backends and devices of this machine, what \"auto\" would choose and why, "
+                + "and library versions.")
 final class DevicesCommand implements Callable<Integer> {
     @Override
     public Integer call() {
-        Backend.descriptions().forEach((name, text) -> System.out.printf("%-8s  %s%n", name, text));
+        Backend.Choice auto = Backend.auto();
+        print("backends, for --device of train, eval and search", Backend.descriptions());
+        print("what \"auto\" chooses, and why", Map.of(auto.name(), auto.reason()));
+        print("devices, for --device of ptx run", Backend.devices());
+        print("libraries", Backend.libraries());
         return 0;
+    }
+
+    private static void print(String title, Map<String, String> lines) {
+        System.out.println(title + ":");
+        lines.forEach((name, text) -> System.out.printf("  %-13s  %s%n", name, text));
     }
 }

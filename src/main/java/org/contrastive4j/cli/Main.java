@@ -2,6 +2,8 @@ package org.contrastive4j.cli;
 
 import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.data.DataException;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.train.CheckpointException;
 import org.contrastive4j.train.RunFolder;
@@ -15,7 +17,8 @@ import picocli.CommandLine.Command;
         mixinStandardHelpOptions = true,
         description = "Contrastive training of image and text encoders, with the exact gradient of the whole batch.",
         subcommands = {
-            TrainCommand.class, EvalCommand.class, SearchCommand.class, VerifyGradCacheCommand.class, DevicesCommand.class
+            TrainCommand.class, EvalCommand.class, SearchCommand.class, VerifyGradCacheCommand.class,
+            DevicesCommand.class, PtxCommand.class
         })
 public final class Main {
     /** Exit code of an error that the user can mend. */
@@ -51,6 +54,7 @@ public final class Main {
         return failure instanceof DataException || failure instanceof CheckpointException
                 || failure instanceof RunFolder.RunFolderException || failure instanceof Trainer.TrainingStoppedException
                 || failure instanceof OutOfBudgetException || failure instanceof IllegalArgumentException
+                || failure instanceof DeviceException || failure instanceof PtxException
                 || failure instanceof AutogradException && failure.getCause() instanceof OutOfBudgetException;
     }
 }

@@ -9,7 +9,7 @@ import java.util.List;
  * @param shift largest shift, as a share of the side
  * @param zoom largest relative change of size, each axis for itself by up to half of it more
  * @param rotation largest angle in degrees
- * @param colour largest change of each entry of the matrix that mixes red, green and blue, and of brightness
+ * @param colour largest change of each entry of the matrix that mixes red, green and blue; white stays white
  * @param cutout largest side of a grey square put over the picture, as a share of the side
  * @param wordDropout probability of leaving out each word of the caption; one word always stays
  */
@@ -137,7 +137,7 @@ public record Augmentation(
         return x < 0 || y < 0 || x >= size || y >= size ? 1f : picture[(y * size + x) * 3 + c];
     }
 
-    /** rgb' = (I + colour R) rgb + brightness, with white kept white: changes act on the distance from white. */
+    /** white - rgb' = (I + colour R) (white - rgb): changes act on the distance from white, R uniform in [-1, 1). */
     private void recolour(float[] picture, Draw draw, float[] target, int at) {
         float[] mix = new float[9];
         for (int k = 0; k < 9; k++) {

@@ -4,6 +4,9 @@ import org.contrastive4j.ops.Philox;
 
 /** Random numbers named by what they are for: no state, so no order of asking matters. */
 final class DataRandom {
+    /** Apart from the layers of a model, which count up from 0 under the same seed. */
+    private static final int DATA = 1 << 31;
+
     static final int START = 1;
     static final int ORDER = 2;
     static final int PICTURE = 3;
@@ -18,7 +21,7 @@ final class DataRandom {
     /** 32 random bits for the index-th use of (purpose, item, epoch). */
     int word(int purpose, int item, int epoch, int index) {
         int[] words = new int[4];
-        Philox.block(index >>> 2, item, purpose, epoch, (int) seed, (int) (seed >>> 32), words);
+        Philox.block(index >>> 2, item, purpose | DATA, epoch, (int) seed, (int) (seed >>> 32), words);
         return words[index & 3];
     }
 

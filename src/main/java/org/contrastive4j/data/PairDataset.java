@@ -33,8 +33,8 @@ public final class PairDataset {
         this.skipped = skipped;
     }
 
-    /** A pair as written, before it was checked. */
-    record Row(String where, String image, String caption, String concept, String group) {}
+    /** A pair as written, before it was checked; {@code problem} is what its reader already found wrong, else null. */
+    record Row(String where, String image, String caption, String concept, String group, String problem) {}
 
     /** What a reader found: the rows, and how to get at the pictures. */
     record Listing(List<Row> rows, PictureSource pictures) {}
@@ -84,6 +84,9 @@ public final class PairDataset {
                     }
                 }
             }
+            if (Files.isRegularFile(path) && path.toString().matches(".*\\.(tsv|csv)")) {
+                return CaptionFile.read(path);
+            }
             List<Path> shards = TarShards.find(path);
             if (!shards.isEmpty()) {
                 return TarShards.read(shards);
@@ -96,6 +99,9 @@ public final class PairDataset {
 
     private static String problem(Listing listing, int i) {
         Row row = listing.rows().get(i);
+        if (row.problem() != null) {
+            return row.problem();
+        }
         if (row.caption() == null || row.caption().isBlank()) {
             return "empty caption";
         }

@@ -1,5 +1,6 @@
 package org.contrastive4j.data;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import java.awt.image.BufferedImage;
@@ -35,7 +36,7 @@ import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
  * memory in their encoded form.
  */
 final class TarShards implements PictureSource {
-    private static final Set<String> PICTURES = Set.of("png", "jpg", "jpeg", "gif", "bmp");
+    private static final Set<String> PICTURES = Set.of("png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff", "avif");
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** Where the bytes of a picture are: in memory, or in a file. */
@@ -76,6 +77,7 @@ final class TarShards implements PictureSource {
         String image;
         String caption;
         JsonNode meta;
+        String problem;
     }
 
     private void index(Path shard, List<PairDataset.Row> rows) throws IOException {
@@ -90,7 +92,7 @@ final class TarShards implements PictureSource {
             }
         }
         pairs.forEach((key, pair) -> rows.add(new PairDataset.Row(shard + " key " + key, pair.image, pair.caption,
-                text(pair.meta, "concept"), text(pair.meta, "group"))));
+                text(pair.meta, "concept"), text(pair.meta, "group"), pair.problem)));
     }
 
     private void member(Path shard, boolean packed, TarArchiveEntry entry, TarArchiveInputStream tar,
@@ -110,7 +112,11 @@ final class TarShards implements PictureSource {
         } else if (extension.equals("txt")) {
             pair.caption = new String(tar.readAllBytes(), StandardCharsets.UTF_8).strip();
         } else if (extension.equals("json")) {
-            pair.meta = JSON.readTree(tar.readAllBytes());
+            try {
+                pair.meta = JSON.readTree(tar.readAllBytes());
+            } catch (JsonProcessingException e) {
+                pair.problem = "damaged JSON (" + name + ": " + e.getOriginalMessage() + ")";
+            }
         }
     }
 

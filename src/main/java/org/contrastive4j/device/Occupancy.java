@@ -52,6 +52,15 @@ public final class Occupancy {
         return Math.min(Math.min(byWarps, byShared), byRegisters(registers, warps));
     }
 
+    /**
+     * Most warps that are on one multiprocessor together.
+     *
+     * @param architecture 80, 86, 89 or 90
+     */
+    public static int warpsPerMultiprocessor(int architecture) {
+        return limits(architecture).warps;
+    }
+
     private static int byRegisters(int registers, int warps) {
         int perWarp = Math.max(REGISTER_UNIT, roundUp(registers * WARP, REGISTER_UNIT));
         if (perWarp * roundUp(warps, PARTS) > REGISTERS) {

@@ -41,6 +41,14 @@ public final class InfoNce implements AutoCloseable {
             this.rowWeight = rowWeight;
             this.columnWeight = columnWeight;
         }
+
+        double rowWeight() {
+            return rowWeight;
+        }
+
+        double columnWeight() {
+            return columnWeight;
+        }
     }
 
     private final Ops ops;

@@ -30,9 +30,14 @@ public final class DualEncoder implements Module {
     public DualEncoder(Ops ops, Config config, long seed) {
         this.config = config;
         Initializer init = new Initializer(ops, seed);
-        image = new VisionTransformer(init, "image", 0, config.image());
-        text = new TextTransformer(init, "text", TEXT_RANDOM_LAYERS, config.text());
-        loss = InfoNce.symmetric(ops);
+        try {
+            image = new VisionTransformer(init, "image", 0, config.image());
+            text = new TextTransformer(init, "text", TEXT_RANDOM_LAYERS, config.text());
+            loss = InfoNce.symmetric(ops);
+        } catch (RuntimeException noMemory) {
+            init.discard();
+            throw noMemory;
+        }
     }
 
     public Config config() {

@@ -1,5 +1,7 @@
 package org.contrastive4j.nn;
 
+import java.util.ArrayList;
+import java.util.List;
 import java.util.SplittableRandom;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
@@ -11,6 +13,7 @@ import org.contrastive4j.tensor.Shape;
 public final class Initializer {
     private final Ops ops;
     private final long seed;
+    private final List<Parameter> made = new ArrayList<>();
 
     public Initializer(Ops ops, long seed) {
         this.ops = ops;
@@ -24,7 +27,7 @@ public final class Initializer {
     /** A weight, normal with this deviation, cut at two deviations; decays. */
     public Parameter normal(String name, double deviation, int... dims) {
         Shape shape = Shape.of(dims);
-        SplittableRandom random = new SplittableRandom(seed * 0x9E3779B97F4A7C15L + hash(name));
+        SplittableRandom random = new SplittableRandom(new SplittableRandom(seed).nextLong() ^ hash(name));
         double[] values = new double[Math.toIntExact(shape.size())];
         for (int i = 0; i < values.length; i++) {
             double value;
@@ -33,14 +36,24 @@ public final class Initializer {
             } while (Math.abs(value) > 2);
             values[i] = (float) (deviation * value);
         }
-        return new Parameter(ops, name, ops.tensor(shape, values), dims.length > 1);
+        return kept(new Parameter(ops, name, ops.tensor(shape, values), dims.length > 1));
     }
 
     /** A bias, norm gain or the like: one value everywhere; does not decay. */
     public Parameter constant(String name, double value, int... dims) {
-        Parameter parameter = new Parameter(ops, name, ops.allocate(dims), false);
+        Parameter parameter = kept(new Parameter(ops, name, ops.allocate(dims), false));
         ops.pointwise().fill(parameter.value(), value);
         return parameter;
+    }
+
+    private Parameter kept(Parameter parameter) {
+        made.add(parameter);
+        return parameter;
+    }
+
+    /** Closes all parameters made so far: for a model that cannot be finished. */
+    void discard() {
+        made.forEach(Parameter::close);
     }
 
     private static double gaussian(SplittableRandom random) {

@@ -33,6 +33,16 @@ public abstract class Ops implements AutoCloseable {
 
     public abstract PairwiseOps pairwise();
 
+    /**
+     * The general engine that losses other than plain InfoNCE run on.
+     *
+     * @throws UnsupportedOperationException on a backend that has none yet
+     */
+    public PairTileOps pairTiles() {
+        throw new UnsupportedOperationException("backend " + name()
+                + " computes plain InfoNCE only; other losses run on cpu and cpu-f64");
+    }
+
     public abstract UpdateOps update();
 
     /** A new tensor of {@link #dtype()} with undefined contents. */

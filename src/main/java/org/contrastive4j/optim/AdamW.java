@@ -44,9 +44,14 @@ public final class AdamW implements AutoCloseable {
                 throw new IllegalArgumentException("two parameters are named " + parameter.name());
             }
         }
-        for (Parameter parameter : parameters) {
-            first.put(parameter.name(), ops.zeros(parameter.shape()));
-            second.put(parameter.name(), ops.zeros(parameter.shape()));
+        try {
+            for (Parameter parameter : parameters) {
+                first.put(parameter.name(), ops.zeros(parameter.shape()));
+                second.put(parameter.name(), ops.zeros(parameter.shape()));
+            }
+        } catch (RuntimeException noMemory) {
+            close();
+            throw noMemory;
         }
     }
 

@@ -82,7 +82,7 @@ public final class Trainer implements AutoCloseable {
         DualEncoder.Config sizes = config.model();
         this.model = new DualEncoder(ops,
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())), config.seed());
-        this.optimizer = new AdamW(ops, model.parameters(), config.optimizer());
+        this.optimizer = optimizer(ops, model, config);
         this.schedule = new WarmupCosine(
                 config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
@@ -92,6 +92,15 @@ public final class Trainer implements AutoCloseable {
                 ? GradCache.ofBudget(ops, Encoders.of(ops, model), loss, config.memoryBudget())
                 : GradCache.ofChunks(ops, Encoders.of(ops, model), loss, List.of(config.chunk(), config.chunk()),
                         config.memoryBudget());
+    }
+
+    private static AdamW optimizer(Ops ops, DualEncoder model, TrainConfig config) {
+        try {
+            return new AdamW(ops, model.parameters(), config.optimizer());
+        } catch (RuntimeException noMemory) {
+            model.close();
+            throw noMemory;
+        }
     }
 
     /** A new run. */

@@ -126,6 +126,30 @@ class PairDatasetTest {
     }
 
     @Test
+    void damagedJsonAndUnknownPicturesLeaveOutTheirPairOnly() throws IOException {
+        Path file = folder.resolve("mixed.tar");
+        try (TarArchiveOutputStream tar = new TarArchiveOutputStream(Files.newOutputStream(file))) {
+            for (int k = 0; k < 4; k++) {
+                member(tar, "p" + k + (k == 3 ? ".webp" : ".png"), k == 3 ? new byte[] {'R', 'I', 'F', 'F'} : PairFiles.png(9, 9, k));
+                member(tar, "p" + k + ".txt", ("caption " + k).getBytes(StandardCharsets.UTF_8));
+            }
+            member(tar, "p1.json", "{\"concept\":".getBytes(StandardCharsets.UTF_8));
+        }
+        assertEquals(Map.of("damaged JSON", 1, "unreadable picture", 1), PairDataset.open(file, false).skipped());
+        assertTrue(refusal(file, true).contains("damaged JSON (p1.json"), refusal(file, true));
+    }
+
+    @Test
+    void captionFilesAsEditorsWriteThem() throws IOException {
+        Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
+        Path marked = write("marked.csv", "\uFEFFimage,caption\nx.png,\"over\ntwo lines\"\nx.png,two\nnone.png,three\n");
+        assertEquals(2, PairDataset.open(marked, false).samples().size(), "byte-order mark, file given by itself");
+        assertTrue(refusal(marked, true).contains("line 5: unreadable picture"), refusal(marked, true));
+        Path latin = Files.write(folder.resolve("latin.tsv"), "image\tcaption\nx.png\tcaf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1));
+        assertTrue(refusal(latin, false).contains("latin.tsv is not UTF-8 text"), refusal(latin, false));
+    }
+
+    @Test
     void missingAndEmptyPlaces() throws IOException {
         assertTrue(refusal(folder.resolve("nowhere"), false).contains("does not exist"));
         assertTrue(refusal(Files.createDirectory(folder.resolve("empty")), false).contains("looked for captions.tsv"));

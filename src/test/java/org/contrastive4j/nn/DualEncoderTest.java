@@ -14,6 +14,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.loss.InfoNceFunction;
 import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
@@ -138,5 +139,34 @@ class DualEncoderTest {
         Tensor forgotten = ops.zeros(Shape.of(1));
         assertThrows(MemoryLeakException.class, ops::close);
         assertThrows(IllegalStateException.class, forgotten::toDoubles);
+    }
+
+    @Test
+    void aModelThatDoesNotFitLeavesNothingBehind() {
+        for (long limit = 64; limit < 4096; limit += 64) {
+            try (Ops ops = Backend.open("cpu", limit)) { // closing it finds what leaked
+                assertThrows(OutOfBudgetException.class, () -> new DualEncoder(ops, TinyPairs.model(0.1), 1));
+                assertEquals(0, ops.memory().currentBytes(), "limit " + limit);
+            }
+        }
+    }
+
+    @Test
+    void seedsGiveUnrelatedWeights() {
+        try (Ops ops = Backend.open("cpu")) {
+            double[][] values = new double[2][];
+            for (int seed = 0; seed < 2; seed++) {
+                try (Parameter weight = new Initializer(ops, seed + 1).normal("a.weight", 1, 64, 64)) {
+                    values[seed] = weight.value().toDoubles();
+                }
+            }
+            int equal = 0; // a run of one seed shifted against the other would repeat its values
+            for (int shift = 0; shift < 8; shift++) {
+                for (int i = 0; i + shift < values[0].length; i++) {
+                    equal += values[0][i] == values[1][i + shift] || values[0][i + shift] == values[1][i] ? 1 : 0;
+                }
+            }
+            assertEquals(0, equal);
+        }
     }
 }

@@ -10,6 +10,7 @@ import org.contrastive4j.device.parse.PtxException;
 final class AssemblerLog {
     private static final Pattern FAULT =
             Pattern.compile("ptxas\\s+(?:(.*), line (\\d+); )?(?:error|fatal)\\s*: (.*)");
+    private static final String UNNAMED = "application ptx input";
     private static final Pattern ADVISORY = Pattern.compile("C75\\d\\d|(?i:\\bwarning\\b|\\badvisory\\b)");
 
     private AssemblerLog() {}
@@ -23,8 +24,9 @@ final class AssemblerLog {
         return new String(log, 0, length, StandardCharsets.UTF_8).strip();
     }
 
-    /** The first fault with its line, then the others. */
+    /** The first fault with its line, then the others; {@code #line} marks tell which file a line is of. */
     static PtxException failure(String file, String log, String otherwise) {
+        String first = file;
         int line = 0;
         StringBuilder message = new StringBuilder();
         for (String row : log.lines().toList()) {
@@ -35,14 +37,17 @@ final class AssemblerLog {
             // right after the header the assembler does not know its file yet and says line 1 whatever the line is
             int at = fault.group(2) == null || fault.group(1).isBlank() && fault.group(2).equals("1") ? 0
                     : Integer.parseInt(fault.group(2));
+            String in = at == 0 || fault.group(1).isBlank() || fault.group(1).equals(UNNAMED) ? file : fault.group(1);
             if (message.length() == 0) {
+                first = in;
                 line = at;
                 message.append(fault.group(3).strip());
             } else {
-                message.append("\n  ").append(at > 0 ? "line " + at + ": " : "").append(fault.group(3).strip());
+                String where = at == 0 ? "" : (in.equals(first) ? "" : in + " ") + "line " + at + ": ";
+                message.append("\n  ").append(where).append(fault.group(3).strip());
             }
         }
-        return new PtxException(file, line, 0, message.length() > 0 ? message.toString() : log.isEmpty() ? otherwise
+        return new PtxException(first, line, 0, message.length() > 0 ? message.toString() : log.isEmpty() ? otherwise
                 : otherwise + ": " + log);
     }
 

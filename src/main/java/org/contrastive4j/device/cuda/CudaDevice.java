@@ -23,6 +23,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.locks.ReentrantLock;
+import jcuda.JCudaVersion;
 import jcuda.driver.CUcontext;
 import jcuda.driver.CUdevice;
 import org.contrastive4j.device.DeviceException;
@@ -69,6 +70,11 @@ public final class CudaDevice implements PtxDevice {
     /** Number of GPUs of this machine; 0 when there is no driver. */
     public static int count() {
         return CudaDriver.count();
+    }
+
+    /** Version of JCuda, through which the driver is called. */
+    public static String libraryVersion() {
+        return JCudaVersion.get();
     }
 
     /** Opens a GPU without a limit on its memory; the caller closes it. */

@@ -13,6 +13,7 @@ import java.util.regex.Pattern;
 import jcuda.nvptxcompiler.JNvPTXCompiler;
 import jcuda.nvptxcompiler.nvPTXCompileResult;
 import jcuda.nvptxcompiler.nvPTXCompilerHandle;
+import org.contrastive4j.device.Assembly;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.parse.Signatures;
@@ -40,30 +41,6 @@ public final class PtxAssembler {
     private PtxAssembler() {}
 
     /**
-     * What the assembler said.
-     *
-     * @param architecture it was assembled for
-     * @param entries by name, in the order of the text
-     * @param advisories lines of the log that warn, among them all C75xx
-     * @param log everything
-     */
-    public record Report(String architecture, Map<String, Entry> entries, List<String> advisories, String log) {}
-
-    /**
-     * What one kernel needs.
-     *
-     * @param registers per thread
-     * @param spillStoreBytes stores of registers that did not fit, per thread
-     * @param spillLoadBytes loads of them
-     * @param stackBytes local memory per thread, spills included
-     * @param staticSharedBytes per block
-     * @param barriers of a block that {@code bar.sync} and the like use
-     */
-    public record Entry(
-            int registers, int spillStoreBytes, int spillLoadBytes, int stackBytes, int staticSharedBytes,
-            int barriers) {}
-
-    /**
      * Assembles and reports.
      *
      * @param file for messages
@@ -71,7 +48,7 @@ public final class PtxAssembler {
      * @throws PtxException naming the line and what is wrong there
      * @throws DeviceException when the assembler itself is not on this machine or fails
      */
-    public static Report assemble(String file, String ptx, String architecture) {
+    public static Assembly assemble(String file, String ptx, String architecture) {
         PtxHeader header = PtxHeader.read(file, ptx);
         byte[] text = header.text().getBytes(StandardCharsets.UTF_8);
         nvPTXCompilerHandle compiler = new nvPTXCompilerHandle();
@@ -84,7 +61,7 @@ public final class PtxAssembler {
                     throw failure(file, header, architecture, result, errors(compiler));
                 }
                 String log = log(compiler);
-                return new Report(architecture, entries(file, ptx, log, barriers(program(compiler))),
+                return new Assembly(architecture, entries(file, ptx, log, barriers(program(compiler))),
                         AssemblerLog.advisories(log), log);
             } finally {
                 JNvPTXCompiler.nvPTXCompilerDestroy(compiler);
@@ -92,13 +69,34 @@ public final class PtxAssembler {
         }
     }
 
+    /**
+     * Of the CUDA it comes from, as in 12.0.
+     *
+     * @throws DeviceException when the assembler is not on this machine
+     */
+    public static String version() {
+        int[] major = new int[1];
+        int[] minor = new int[1];
+        try {
+            JNvPTXCompiler.setExceptionsEnabled(false);
+            check(JNvPTXCompiler.nvPTXCompilerGetVersion(major, minor), "nvPTXCompilerGetVersion");
+        } catch (LinkageError e) {
+            throw missing(e);
+        }
+        return major[0] + "." + minor[0];
+    }
+
+    private static DeviceException missing(LinkageError fault) {
+        return new DeviceException("the PTX assembler in jcuda-natives could not be loaded on this machine; "
+                + "it is there for 64-bit Linux on x86", fault);
+    }
+
     private static int create(nvPTXCompilerHandle compiler, byte[] text) {
         try {
             JNvPTXCompiler.setExceptionsEnabled(false);
             return JNvPTXCompiler.nvPTXCompilerCreate(compiler, text.length, Arrays.copyOf(text, text.length + 1));
         } catch (LinkageError e) {
-            throw new DeviceException("the PTX assembler in jcuda-natives could not be loaded on this machine; "
-                    + "it is there for 64-bit Linux on x86", e);
+            throw missing(e);
         }
     }
 
@@ -110,13 +108,10 @@ public final class PtxAssembler {
 
     private static PtxException failure(String file, PtxHeader header, String architecture, int result, String log) {
         if (result == nvPTXCompileResult.NVPTXCOMPILE_ERROR_UNSUPPORTED_PTX_VERSION) {
-            int[] major = new int[1];
-            int[] minor = new int[1];
-            JNvPTXCompiler.nvPTXCompilerGetVersion(major, minor);
             PtxException said = AssemblerLog.failure(file, log, "unsupported .version");
             return new PtxException(file, said.line(), 0, ".version " + header.version()
                     + " is not supported by the assembler of "
-                    + "CUDA " + major[0] + "." + minor[0] + "; wanted .version 8.0 or less, and one that knows "
+                    + "CUDA " + version() + "; wanted .version 8.0 or less, and one that knows "
                     + header.target());
         }
         if (log.contains("option 'gpu-name'")) {
@@ -177,8 +172,9 @@ public final class PtxAssembler {
         return barriers;
     }
 
-    private static Map<String, Entry> entries(String file, String ptx, String log, Map<String, Integer> barriers) {
-        Map<String, Entry> entries = new LinkedHashMap<>();
+    private static Map<String, Assembly.Entry> entries(
+            String file, String ptx, String log, Map<String, Integer> barriers) {
+        Map<String, Assembly.Entry> entries = new LinkedHashMap<>();
         Signatures.of(file, ptx).keySet().forEach(name -> entries.put(name, null));
         String entry = null;
         String function = null;
@@ -195,8 +191,8 @@ public final class PtxAssembler {
                 }
             } else if ((matcher = USED.matcher(line)).find() && entry != null) {
                 int shared = matcher.group(2) == null ? 0 : Integer.parseInt(matcher.group(2));
-                entries.put(entry, new Entry(Integer.parseInt(matcher.group(1)), stack[1], stack[2], stack[0], shared,
-                        barriers.getOrDefault(entry, 0)));
+                entries.put(entry, new Assembly.Entry(Integer.parseInt(matcher.group(1)), stack[1], stack[2], stack[0],
+                        shared, barriers.getOrDefault(entry, 0)));
             }
         }
         entries.values().removeIf(Objects::isNull); // declared and never defined

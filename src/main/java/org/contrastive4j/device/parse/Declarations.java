@@ -8,6 +8,7 @@ import java.util.function.Function;
 /** Reads {@code .space .align n .type name[sizes] = {...}} up to, not including, the semicolon. */
 final class Declarations {
     private static final long MOST_ELEMENTS = 1L << 31;
+    private static final int MOST_ALIGNMENT = 1 << 15;
 
     private final TokenStream tokens;
     private final Function<String, Variable> lookup;
@@ -69,8 +70,8 @@ final class Declarations {
     private int alignment() {
         Token token = tokens.peek();
         int alignment = tokens.integer();
-        if (Integer.bitCount(alignment) != 1) {
-            throw token.error("alignment is " + alignment + ", wanted a power of two");
+        if (Integer.bitCount(alignment) != 1 || alignment > MOST_ALIGNMENT) {
+            throw token.error("alignment is " + alignment + ", wanted a power of two up to " + MOST_ALIGNMENT);
         }
         return alignment;
     }

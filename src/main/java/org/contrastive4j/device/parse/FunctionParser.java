@@ -8,6 +8,8 @@ import java.util.Map;
 
 /** Reads one entry or function: parameters, directives, declarations, instructions; names and labels are resolved by scope. */
 final class FunctionParser {
+    private static final int MOST_PARAMETER_BYTES = 32_764;
+
     private final TokenStream tokens;
     private final String file;
     private final List<Variable> module;
@@ -75,11 +77,14 @@ final class FunctionParser {
                 array |= tokens.peek(ahead).is("[");
             }
             Variable variable = parameter();
+            if (variable.bytes() > MOST_PARAMETER_BYTES - offset) {
+                throw start.error("parameters of more than " + MOST_PARAMETER_BYTES + " bytes");
+            }
             offset = (offset + variable.alignment() - 1) & -variable.alignment();
             list.add(new Parameter(variable.name(), variable.type(), (int) variable.count(), array,
                     variable.alignment(), offset));
             offset += (int) variable.bytes();
-            scope.variables.put(variable.name(), variable);
+            declare(variable, start);
             if (!tokens.peek().is(")")) {
                 tokens.expect(",");
             }
@@ -136,7 +141,7 @@ final class FunctionParser {
         } else if (token.kind() == Token.Kind.DOT_WORD) {
             for (Variable variable : new Declarations(tokens, this::variable).variables(false)) {
                 variables.add(variable);
-                scope.variables.put(variable.name(), variable);
+                declare(variable, token);
             }
             tokens.expect(";");
         } else {
@@ -172,13 +177,21 @@ final class FunctionParser {
         do {
             Token name = tokens.word();
             if (tokens.accept("<")) {
-                scope.ranges.put(name.text(), new Range(type, tokens.integer()));
+                if (scope.ranges.put(name.text(), new Range(type, tokens.integer())) != null) {
+                    throw name.error("registers " + name.text() + "<...> are declared twice");
+                }
                 tokens.expect(">");
             } else if (scope.registers.put(name.text(), declare(name.text(), type)) != null) {
                 throw name.error("register " + name.text() + " is declared twice");
             }
         } while (tokens.accept(","));
         tokens.expect(";");
+    }
+
+    private void declare(Variable variable, Token start) {
+        if (scope.variables.put(variable.name(), variable) != null) {
+            throw start.error("variable " + variable.name() + " is declared twice");
+        }
     }
 
     private Register declare(String name, Type type) {
@@ -261,16 +274,24 @@ final class FunctionParser {
         return List.copyOf(resolved);
     }
 
+    private static Operand.Target label(String name, Scope from, Instruction instruction) {
+        for (Scope here = from; here != null; here = here.outer) {
+            Integer place = here.labels.get(name);
+            if (place != null) {
+                return new Operand.Target(name, place);
+            }
+        }
+        throw instruction.error("there is no label " + name);
+    }
+
     private Operand place(Operand.Symbol symbol, Scope from, Instruction instruction) {
         for (Scope here = from; here != null; here = here.outer) {
-            Integer label = here.labels.get(symbol.name());
-            if (label != null) {
-                return new Operand.Target(symbol.name(), label);
+            if (here.labels.containsKey(symbol.name())) {
+                return label(symbol.name(), here, instruction);
             }
             List<String> targets = here.targets.get(symbol.name());
             if (targets != null) {
-                return new Operand.Targets(symbol.name(), targets.stream().map(name -> (Operand.Target) place(
-                        new Operand.Symbol(name, null, 0), from, instruction)).toList());
+                return new Operand.Targets(symbol.name(), targets.stream().map(name -> label(name, from, instruction)).toList());
             }
         }
         if (instruction.opcode().equals("call")) {

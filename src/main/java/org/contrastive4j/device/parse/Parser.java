@@ -7,6 +7,7 @@ import java.util.Set;
 
 /** PTX text to a {@link Program}: module level; {@link FunctionParser} reads what is between the braces. */
 public final class Parser {
+    private static final int MOST_DEPTH = 200;
     private static final Set<String> LINKING = Set.of(".visible", ".extern", ".weak", ".common");
 
     private final TokenStream tokens;
@@ -18,7 +19,9 @@ public final class Parser {
 
     private Parser(String file, String text) {
         this.file = file;
-        this.tokens = new TokenStream(Lexer.tokens(file, text));
+        List<Token> all = Lexer.tokens(file, text);
+        checkDepth(all);
+        this.tokens = new TokenStream(all);
     }
 
     /**
@@ -28,6 +31,18 @@ public final class Parser {
      */
     public static Program parse(String file, String text) {
         return new Parser(file, text).program();
+    }
+
+    private static void checkDepth(List<Token> tokens) {
+        int depth = 0;
+        for (Token token : tokens) {
+            if (token.kind() == Token.Kind.SIGN) {
+                depth += "{([".contains(token.text()) ? 1 : "})]".contains(token.text()) ? -1 : 0;
+            }
+            if (depth > MOST_DEPTH) {
+                throw token.error("nested deeper than " + MOST_DEPTH + " brackets");
+            }
+        }
     }
 
     private Program program() {
@@ -63,7 +78,13 @@ public final class Parser {
         switch (token.text()) {
             case ".entry", ".func" -> functions.add(new FunctionParser(tokens, file, variables, functions).function());
             case ".global", ".const", ".shared" -> {
-                variables.addAll(new Declarations(tokens, this::variable).variables(external));
+                for (Variable variable : new Declarations(tokens, this::variable).variables(external)) {
+                    Variable before = variable(variable.name());
+                    if (before != null && !before.external()) {
+                        throw token.error("variable " + variable.name() + " is declared twice");
+                    }
+                    variables.add(variable);
+                }
                 tokens.expect(";");
             }
             case ".section" -> section();

@@ -33,7 +33,7 @@ final class TokenStream {
             return true;
         }
         if (peek().kind() == Token.Kind.END) {
-            throw peek().error("text ends where \"" + text + "\" or more was expected");
+            throw peek().error("unexpected end of the text");
         }
         return false;
     }

@@ -8,6 +8,7 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.locks.ReentrantLock;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
@@ -50,6 +51,8 @@ public final class SimDevice implements PtxDevice {
     private final List<PeakMeter> meters = new ArrayList<>();
     private final boolean traceLeaks = Boolean.getBoolean("contrastive4j.traceLeaks");
     private final SimStream stream = new SimStream(this);
+    private final ReentrantLock recording = new ReentrantLock();
+    private final ReentrantLock running = new ReentrantLock();
     private long current;
     private long peak;
     private boolean closed;
@@ -109,6 +112,33 @@ public final class SimDevice implements PtxDevice {
         }
     }
 
+    /** One thread records at a time. */
+    void beginRecording() {
+        checkNotRecording("nothing else can be recorded");
+        recording.lock();
+    }
+
+    void endRecording() {
+        recording.unlock();
+    }
+
+    /** @throws DeviceException when this thread records work, for {@code what} then cannot be done */
+    void checkNotRecording(String what) {
+        if (recording.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is recorded; do it before");
+        }
+    }
+
+    /** Work of all streams and threads is done one piece after the other: the checks follow one launch at a time. */
+    void run(Runnable work) {
+        running.lock();
+        try {
+            work.run();
+        } finally {
+            running.unlock();
+        }
+    }
+
     @Override
     public DeviceStorage allocate(long bytes) {
         return allocate(bytes, stream);
@@ -120,9 +150,7 @@ public final class SimDevice implements PtxDevice {
         if (bytes < 0) {
             throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
         }
-        if (stream.isCapturing() || on instanceof SimStream other && other.isCapturing()) {
-            throw new DeviceException("allocation while a graph is captured; allocate before");
-        }
+        checkNotRecording("memory cannot be allocated");
         if (bytes > options.memoryLimit() - current || bytes > Integer.MAX_VALUE - 8) {
             throw new OutOfBudgetException(bytes, current, Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
                     "the simulator is for small sizes; use fewer rows");
@@ -150,8 +178,12 @@ public final class SimDevice implements PtxDevice {
 
     @Override
     public PinnedBuffer pinned(long bytes) {
+        if (bytes < 0 || bytes > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("cannot pin " + bytes + " bytes, wanted 0 to " + Integer.MAX_VALUE);
+        }
         checkOpen();
-        ByteBuffer buffer = ByteBuffer.allocateDirect(Math.toIntExact(bytes)).order(ByteOrder.nativeOrder());
+        checkNotRecording("pinned memory cannot be allocated");
+        ByteBuffer buffer = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
         return new PinnedBuffer() {
             private boolean gone;
 
@@ -200,6 +232,10 @@ public final class SimDevice implements PtxDevice {
     @Override
     public void synchronize() {
         checkOpen();
+        checkNotRecording("waiting");
+        recording.lock(); // of another thread
+        recording.unlock();
+        run(() -> { });
     }
 
     @Override

@@ -1,7 +1,6 @@
 package org.contrastive4j.device.sim;
 
 import java.util.List;
-import java.util.Map;
 import org.contrastive4j.device.Arguments;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
@@ -11,6 +10,7 @@ import org.contrastive4j.device.parse.Function;
 import org.contrastive4j.device.parse.Parameter;
 import org.contrastive4j.device.sim.exec.Code;
 import org.contrastive4j.device.sim.exec.Grid;
+import org.contrastive4j.device.sim.exec.Linker;
 
 /** An entry that the simulator launches. */
 final class SimKernel implements Kernel {
@@ -45,9 +45,13 @@ final class SimKernel implements Kernel {
     }
 
     private int maxThreads() {
-        Map<String, List<Integer>> directives = function.directives();
-        List<Integer> most = directives.containsKey(".reqntid") ? directives.get(".reqntid") : directives.get(".maxntid");
-        return most == null ? 1024 : most.stream().reduce(1, (a, b) -> a * b);
+        for (String directive : new String[] {".reqntid", ".maxntid"}) {
+            Launch.Dim most = Linker.dimensions(function, directive);
+            if (most != null) {
+                return (int) Math.min(1024, most.count());
+            }
+        }
+        return 1024;
     }
 
     @Override
@@ -62,10 +66,12 @@ final class SimKernel implements Kernel {
 
     private void check(Launch launch) {
         String what = "kernel " + name() + " of " + module.name() + ": ";
-        List<Integer> exact = function.directives().get(".reqntid");
-        if (exact != null && launch.block().count() != maxThreads() || launch.block().count() > maxThreads()) {
-            throw new LaunchException(what + "block " + launch.block() + ", wanted " + (exact != null ? "exactly " : "at most ")
-                    + maxThreads() + " threads");
+        Launch.Dim exact = Linker.dimensions(function, ".reqntid");
+        if (exact != null && !launch.block().equals(exact)) {
+            throw new LaunchException(what + "block " + launch.block() + ", wanted exactly " + exact + " threads");
+        }
+        if (launch.block().count() > maxThreads()) {
+            throw new LaunchException(what + "block " + launch.block() + ", wanted at most " + maxThreads() + " threads");
         }
         int most = device.facts().sharedBytesPerBlock();
         if (launch.sharedBytes() + code.sharedBytes() > most) {

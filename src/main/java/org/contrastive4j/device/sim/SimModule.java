@@ -36,7 +36,11 @@ final class SimModule implements PtxModule {
     /** Module variables begin with their values, or zero. */
     private Block initialised(SimDevice device, Variable variable) {
         Block.Space space = variable.space() == Variable.Space.CONST ? Block.Space.CONST : Block.Space.GLOBAL;
-        Block block = device.memory().allocate(Math.toIntExact(variable.bytes()), "variable " + variable.name(), space);
+        long most = Math.min(device.limitBytes(), Integer.MAX_VALUE - 8);
+        if (variable.bytes() > most) {
+            throw new PtxException(name, 0, 0, "variable " + variable.name() + " has " + variable.bytes() + " bytes, the device " + most);
+        }
+        Block block = device.memory().allocate((int) variable.bytes(), "variable " + variable.name(), space);
         Arrays.fill(block.data(), (byte) 0);
         block.markWritten(0, block.bytes());
         int n = variable.type().bytes();

@@ -47,8 +47,8 @@ final class SimStorage extends DeviceStorage {
         if (block.isFreed()) {
             throw new IllegalStateException("view of a storage that was closed");
         }
-        if (at < 0 || count < 0 || at + count > bytes()) {
-            throw new IndexOutOfBoundsException("bytes [" + at + ", " + (at + count) + ") of a storage of " + bytes());
+        if (at < 0 || count < 0 || count > bytes() - at) {
+            throw new IndexOutOfBoundsException(count + " bytes from " + at + " on of a storage of " + bytes());
         }
     }
 
@@ -72,6 +72,7 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public void upload(long at, ByteBuffer source) {
+        device.checkNotRecording("waiting for an upload");
         int count = source.remaining();
         int from = at(at, count);
         source.get(block.data(), from, count);
@@ -80,6 +81,7 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public void download(long at, ByteBuffer target) {
+        device.checkNotRecording("waiting for a download");
         target.put(block.data(), at(at, target.remaining()), target.remaining());
     }
 

@@ -4,6 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceGraph;
@@ -30,10 +31,6 @@ final class SimStream implements DeviceStream {
                 + ", wanted one of the device that launches");
     }
 
-    boolean isCapturing() {
-        return captured != null;
-    }
-
     void give(Runnable work) {
         if (closed) {
             throw new IllegalStateException("stream was used after close");
@@ -42,53 +39,56 @@ final class SimStream implements DeviceStream {
         if (captured != null) {
             captured.add(work);
         } else {
-            work.run();
+            device.run(work);
         }
     }
 
-    private static SimStorage mine(DeviceStorage storage) {
-        if (storage instanceof SimStorage sim) {
+    private SimStorage mine(DeviceStorage storage) {
+        if (storage instanceof SimStorage sim && sim.memory() == device) {
             return sim;
         }
-        throw new IllegalArgumentException("the storage is not of this device");
-    }
-
-    private void refuseCapture(String what) {
-        if (captured != null) {
-            throw new DeviceException(what + " cannot be captured in a graph");
-        }
+        throw new DeviceException("a storage of " + storage.bytes() + " bytes of another device was given");
     }
 
     @Override
     public void synchronize() {
-        refuseCapture("waiting");
+        device.checkNotRecording("waiting");
         give(() -> { });
     }
 
     @Override
     public void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes) {
         mine(target).at(at, bytes);
-        give(() -> target.upload(at, slice(source, from, bytes)));
+        ByteBuffer host = slice(source, from, bytes);
+        give(() -> target.upload(at, host.duplicate()));
     }
 
     @Override
     public void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes) {
         mine(source).at(from, bytes);
-        give(() -> source.download(from, slice(target, at, bytes)));
+        ByteBuffer host = slice(target, at, bytes);
+        give(() -> source.download(from, host.duplicate()));
     }
 
     private static ByteBuffer slice(PinnedBuffer pinned, long from, long bytes) {
-        return pinned.bytes().slice(Math.toIntExact(from), Math.toIntExact(bytes));
+        ByteBuffer all = pinned.bytes();
+        Objects.checkFromIndexSize(from, bytes, (long) all.capacity());
+        return all.slice((int) from, (int) bytes);
     }
 
     @Override
     public void copy(DeviceStorage source, long from, DeviceStorage target, long at, long bytes) {
-        mine(source).at(from, bytes);
-        mine(target).at(at, bytes);
+        SimStorage read = mine(source);
+        SimStorage written = mine(target);
+        int start = read.at(from, bytes);
+        int place = written.at(at, bytes);
+        if (read.block() == written.block() && Math.abs(start - place) < bytes) {
+            throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
+                    + (place - start) + " bytes away; copy through a third place");
+        }
         give(() -> {
-            SimStorage to = mine(target);
-            System.arraycopy(mine(source).block().data(), mine(source).at(from, bytes), to.block().data(), to.at(at, bytes), (int) bytes);
-            to.block().markWritten(to.at(at, bytes), (int) bytes);
+            System.arraycopy(read.block().data(), read.at(from, bytes), written.block().data(), written.at(at, bytes), (int) bytes);
+            written.block().markWritten(place, (int) bytes);
         });
     }
 
@@ -105,34 +105,46 @@ final class SimStream implements DeviceStream {
 
     @Override
     public DeviceEvent record() {
-        refuseCapture("an event of the host");
+        device.checkNotRecording("an event cannot be recorded");
         give(() -> { });
-        return new SimEvent(System.nanoTime());
+        return new SimEvent();
     }
 
     /** Time of this machine, not of a GPU. */
-    private record SimEvent(long nanos) implements DeviceEvent {
+    private static final class SimEvent implements DeviceEvent {
+        private final long nanos = System.nanoTime();
+        private boolean gone;
+
+        private void checkOpen() {
+            if (gone) {
+                throw new IllegalStateException("event was used after close");
+            }
+        }
+
         @Override
         public boolean isDone() {
+            checkOpen();
             return true;
         }
 
         @Override
         public void synchronize() {
-            // it is done
+            checkOpen(); // it is done
         }
 
         @Override
         public double millisecondsSince(DeviceEvent earlier) {
+            checkOpen();
             if (earlier instanceof SimEvent other) {
+                other.checkOpen();
                 return (nanos - other.nanos) / 1e6;
             }
-            throw new IllegalArgumentException("the event is not of this device");
+            throw new DeviceException("an event of another kind of device was given: " + earlier);
         }
 
         @Override
         public void close() {
-            // holds nothing
+            gone = true;
         }
     }
 
@@ -143,13 +155,14 @@ final class SimStream implements DeviceStream {
 
     @Override
     public DeviceGraph capture(Runnable work) {
-        refuseCapture("a capture");
         List<Runnable> nodes = new ArrayList<>();
+        device.beginRecording();
         captured = nodes;
         try {
             work.run();
         } finally {
             captured = null;
+            device.endRecording();
         }
         return new DeviceGraph() {
             private boolean gone;
@@ -175,11 +188,9 @@ final class SimStream implements DeviceStream {
         };
     }
 
+    /** {@inheritDoc} The stream of the device itself stays. */
     @Override
     public void close() {
-        if (this == device.stream()) {
-            throw new DeviceException("the stream of the device is closed with the device");
-        }
-        closed = true;
+        closed = this != device.stream();
     }
 }

@@ -1,10 +1,12 @@
 package org.contrastive4j.ops.cpu;
 
+import org.bytedeco.openblas.global.openblas;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -22,10 +24,17 @@ public final class CpuOps extends Ops {
     private final SequenceOps sequence = new CpuSequenceOps();
 
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     public CpuOps(HostMemory memory) {
         this.memory = memory;
         this.pairwise = new CpuPairwiseOps(memory);
+        this.pairTiles = new CpuPairTileOps(memory);
+    }
+
+    /** The library of the matrix products and its version. */
+    public static String library() {
+        return openblas.OPENBLAS_VERSION.strip();
     }
 
     @Override
@@ -71,6 +80,11 @@ public final class CpuOps extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override

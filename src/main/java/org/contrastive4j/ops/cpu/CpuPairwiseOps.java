@@ -25,7 +25,7 @@ final class CpuPairwiseOps extends PairwiseOps {
      */
     record Tiling(int stripe, int panel, int tile, long leastBytes, long mostBytes) {}
 
-    private static final Tiling DEFAULT = new Tiling(512, 8192, 512, 64L << 10, 24L << 20);
+    static final Tiling DEFAULT = new Tiling(512, 8192, 512, 64L << 10, 24L << 20);
 
     private final HostMemory memory;
     private final Tiling tiling;
@@ -50,15 +50,14 @@ final class CpuPairwiseOps extends PairwiseOps {
         double bias = inputs.bias() == null ? 0 : inputs.bias().toDoubles()[0];
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
             InfoNceStatistics statistics = new InfoNceStatistics(n, m, targets, inputs.rowWeight(), inputs.columnWeight());
-            InfoNceForward forward = new InfoNceForward(grid, d, inputs.x(), inputs.y(), logits, (float) scale);
-            forward.run(statistics);
+            LogitTiles tiles = new LogitTiles(grid, inputs.x(), inputs.y(), logits, scale);
+            new InfoNceForward(tiles).run(statistics);
             Result result = statistics.result(bias);
             if (hardestNegative != null) {
                 ((HostStorage) hardestNegative.storage()).store(hardestNegative.offset(), statistics.hardest(), 0, n);
             }
             if (gradients != null) {
-                new InfoNceBackward(grid, d, forward, inputs, logits, memory).run(
-                        statistics, scale, gradientScale, gradients);
+                new InfoNceBackward(tiles, memory).run(statistics, scale, gradientScale, gradients);
             }
             return result;
         }

@@ -2,26 +2,17 @@ package org.contrastive4j.ops.cpu;
 
 import java.util.Arrays;
 import org.contrastive4j.memory.HostStorage;
-import org.contrastive4j.tensor.Tensor;
 
 /** Logits cell by cell, and their statistics; the logits of targets are taken out and left as minus infinity. */
 final class InfoNceForward {
     private final InfoNceGrid grid;
-    private final int d;
-    private final long x;
-    private final long y;
-    private final Tensor logits;
+    private final LogitTiles tiles;
     private final HostStorage storage;
-    private final float scale;
 
-    InfoNceForward(InfoNceGrid grid, int d, Tensor x, Tensor y, Tensor logits, float scale) {
-        this.grid = grid;
-        this.d = d;
-        this.x = Blas.address(x);
-        this.y = Blas.address(y);
-        this.logits = logits;
-        this.storage = (HostStorage) logits.storage();
-        this.scale = scale;
+    InfoNceForward(LogitTiles tiles) {
+        this.grid = tiles.grid;
+        this.tiles = tiles;
+        this.storage = tiles.storage;
     }
 
     void run(InfoNceStatistics statistics) {
@@ -30,7 +21,7 @@ final class InfoNceForward {
             int rows = grid.rows(cell);
             RowPartials[] partials = new RowPartials[grid.tiles(cell)];
             Workers.run(partials.length, t -> {
-                multiply(current, t);
+                tiles.multiply(current, t); // without bias: it cancels in every softmax
                 partials[t] = reduce(current, t, statistics);
             });
             for (RowPartials partial : partials) {
@@ -39,14 +30,6 @@ final class InfoNceForward {
                 }
             }
         }
-    }
-
-    /** Logits of tile t of a cell, without bias: it cancels in every softmax. */
-    void multiply(int cell, int t) {
-        long rows = x + 4L * grid.firstRow(cell) * d;
-        long columns = y + 4L * (grid.firstColumn(cell) + (long) t * grid.tile) * d;
-        Blas.sgemm(false, true, grid.rows(cell), grid.tileColumns(cell, t), d, scale, rows, d, columns, d, 0,
-                Blas.address(logits) + 4 * grid.at(cell, t), grid.panel);
     }
 
     /** Largest logit, sum of exp(logit - largest) and column of the largest, for each row of a tile. */

@@ -5,6 +5,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -20,6 +21,7 @@ public final class F64Ops extends Ops {
     private final AttentionOps attention = new F64AttentionOps();
     private final SequenceOps sequence = new F64SequenceOps();
     private final PairwiseOps pairwise = new F64PairwiseOps();
+    private final PairTileOps pairTiles = new F64PairTileOps();
     private final UpdateOps update = new F64UpdateOps();
 
     public F64Ops(HostMemory memory) {
@@ -69,6 +71,11 @@ public final class F64Ops extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override

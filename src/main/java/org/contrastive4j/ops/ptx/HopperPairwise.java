@@ -1,7 +1,6 @@
 package org.contrastive4j.ops.ptx;
 
 import java.util.Locale;
-import java.util.function.Function;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
@@ -39,18 +38,17 @@ public final class HopperPairwise {
     private final Kernel columnProduct;
 
     public HopperPairwise(PtxDevice device, Precision precision) {
-        this(precision, name -> HopperKernels.on(device, name));
+        this(new Kernels(device), precision);
     }
 
-    /** @param kernels by name */
-    HopperPairwise(Precision precision, Function<String, Kernel> kernels) {
+    HopperPairwise(Kernels kernels, Precision precision) {
         String type = precision.name().toLowerCase(Locale.ROOT);
-        normalize = kernels.apply("normalize_fwd_" + type + "_sm90a");
-        forward = kernels.apply("pairwise_fwd_" + type + "_sm90a");
-        merge = kernels.apply("pairwise_merge_f32_sm90a");
-        gradients = kernels.apply("pairwise_bwd_" + type + "_g_sm90a");
-        rowProduct = kernels.apply("pairwise_bwd_" + type + "_dx_sm90a");
-        columnProduct = kernels.apply("pairwise_bwd_" + type + "_dy_sm90a");
+        normalize = kernels.get("normalize_fwd_" + type + "_sm90a");
+        forward = kernels.get("pairwise_fwd_" + type + "_sm90a");
+        merge = kernels.get("pairwise_merge_f32_sm90a");
+        gradients = kernels.get("pairwise_bwd_" + type + "_g_sm90a");
+        rowProduct = kernels.get("pairwise_bwd_" + type + "_dx_sm90a");
+        columnProduct = kernels.get("pairwise_bwd_" + type + "_dy_sm90a");
     }
 
     /**

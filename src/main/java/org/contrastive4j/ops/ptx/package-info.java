@@ -1,5 +1,2 @@
-/**
- * The operations as kernels: name, grid, block, shared bytes and order of arguments. Addresses and shared memory are
- * the business of {@code kernels/}, shapes of {@code ops}. May import ops, device, tensor, memory.
- */
+/** The operations as kernel name, grid, block, shared bytes and arguments: what {@code kernels/} computes, on a GPU or on the simulator. */
 package org.contrastive4j.ops.ptx;

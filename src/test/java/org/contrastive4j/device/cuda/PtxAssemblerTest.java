@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
-import org.contrastive4j.device.cuda.PtxAssembler.Entry;
-import org.contrastive4j.device.cuda.PtxAssembler.Report;
+import org.contrastive4j.device.Assembly;
+import org.contrastive4j.device.Assembly.Entry;
 import org.contrastive4j.device.parse.PtxException;
 import org.junit.jupiter.api.Test;
 
@@ -50,7 +50,7 @@ class PtxAssemblerTest {
     @Test
     void aGoodKernel() {
         for (String architecture : List.of("sm_80", "sm_86", "sm_90a")) {
-            Report report = PtxAssembler.assemble("good.ptx", GOOD, architecture);
+            Assembly report = PtxAssembler.assemble("good.ptx", GOOD, architecture);
             assertEquals(architecture, report.architecture());
             assertEquals(List.of("add", "nothing"), List.copyOf(report.entries().keySet()));
             Entry add = report.entries().get("add");
@@ -82,7 +82,7 @@ class PtxAssemblerTest {
 
     @Test
     void serialisedProductsAreAdvised() {
-        Report report = PtxAssembler.assemble("w.ptx", """
+        Assembly report = PtxAssembler.assemble("w.ptx", """
                 .version 8.0
                 .target sm_90a
                 .address_size 64

@@ -17,7 +17,6 @@ import java.util.List;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
-import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
@@ -46,6 +45,11 @@ import org.junit.jupiter.params.provider.MethodSource;
 final class CheckersTest {
     /** Values of an {@code in} buffer go round from 0 to this less one, so that they also serve as small indices. */
     private static final int IN_VALUES = 13;
+
+    /** With a limit that a kernel which never ends reaches soon. */
+    private static PtxDevice open() {
+        return SimDevice.open(SimOptions.defaults().withInstructionLimit(1_000_000));
+    }
 
     /** One file. */
     private record Program(String folder, String name, String text) {
@@ -120,7 +124,7 @@ final class CheckersTest {
     @ParameterizedTest
     @MethodSource("bad")
     void rejects(Program program) {
-        try (PtxDevice device = Backend.device("sim")) {
+        try (PtxDevice device = open()) {
             reject(device, program);
         }
     }
@@ -128,7 +132,7 @@ final class CheckersTest {
     @ParameterizedTest
     @MethodSource("good")
     void accepts(Program program) {
-        try (PtxDevice device = Backend.device("sim")) {
+        try (PtxDevice device = open()) {
             run(device, program);
         }
     }
@@ -139,7 +143,7 @@ final class CheckersTest {
         List<Program> wrong = bad().stream().filter(program -> program.kinds().equals(List.of(kind))).limit(2).toList();
         List<String> names = wrong.stream().map(Program::name).toList();
         List<Program> right = good().stream().filter(program -> names.contains(program.name)).toList();
-        try (PtxDevice device = Backend.device("sim")) {
+        try (PtxDevice device = open()) {
             for (int i = 0; i < wrong.size(); i++) {
                 reject(device, wrong.get(i));
                 run(device, right.get(i));

@@ -74,12 +74,13 @@ final class Hopper {
 
     static HopperPairwise twin(PtxDevice device, Precision precision, String right, String wrong) {
         int[] changed = new int[1];
-        HopperPairwise twin = new HopperPairwise(precision, name -> {
-            String source = HopperKernels.source(name + ".ptx");
+        Kernels kernels = new Kernels(device, name -> {
+            String source = Kernels.whole(Kernels.source(name + ".ptx"));
             String broken = source.replace(right, wrong == null ? "" : wrong);
             changed[0] += broken.equals(source) ? 0 : 1;
-            return device.module(name + ".ptx", HopperKernels.expanded(name, broken)).kernel(name);
+            return Kernels.expanded(name, broken);
         });
+        HopperPairwise twin = new HopperPairwise(kernels, precision);
         assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
         return twin;
     }

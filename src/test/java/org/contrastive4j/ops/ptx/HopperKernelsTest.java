@@ -12,6 +12,7 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
+import org.contrastive4j.device.Assembly;
 import org.contrastive4j.device.cuda.PtxAssembler;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -38,9 +39,9 @@ final class HopperKernelsTest {
     @MethodSource("names")
     void doesWhatItsHeaderSays(String name) throws IOException {
         String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
-        String text = HopperKernels.text(name);
-        PtxAssembler.Report report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
-        PtxAssembler.Entry entry = report.entries().get(name);
+        String text = Kernels.text(name);
+        Assembly report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
+        Assembly.Entry entry = report.entries().get(name);
         int threads = number(text, ".reqntid");
         assertAll(
                 () -> SECTIONS.forEach(section -> assertTrue(source.contains("\n// " + section + " ")

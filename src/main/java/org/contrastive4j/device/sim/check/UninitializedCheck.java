@@ -6,6 +6,7 @@ import org.contrastive4j.device.sim.exec.Fault;
 import org.contrastive4j.device.sim.exec.Observer;
 import org.contrastive4j.device.sim.exec.Step;
 import org.contrastive4j.device.sim.exec.Warp;
+import org.contrastive4j.device.sim.exec.WgmmaStep;
 
 /**
  * Finds reads of registers, predicates and memory that nothing has written.
@@ -28,12 +29,9 @@ public final class UninitializedCheck implements Observer {
             copyPredicates(warp, step, mask);
             return;
         }
-        for (int row : step.reads()) {
-            int missing = mask & ~written[row / Warp.LANES];
-            if (missing != 0) {
-                throw warp.fault(Fault.Kind.UNINITIALIZED, step, Integer.numberOfTrailingZeros(missing),
-                        "reads a register that was never written (" + warp.registerName(row / Warp.LANES) + ")");
-            }
+        check(warp, step, mask, step.reads());
+        if (step instanceof WgmmaStep product && product.accumulates(warp)) {
+            check(warp, step, mask, product.accumulators());
         }
         checkPredicates(warp, step, mask);
         int[] predicates = warp.predicatesWritten();
@@ -42,6 +40,17 @@ public final class UninitializedCheck implements Observer {
         }
         for (int predicate : step.predicatesWritten()) {
             predicates[predicate] |= mask;
+        }
+    }
+
+    private static void check(Warp warp, Step step, int mask, int[] rows) {
+        int[] written = warp.written();
+        for (int row : rows) {
+            int missing = mask & ~written[row / Warp.LANES];
+            if (missing != 0) {
+                throw warp.fault(Fault.Kind.UNINITIALIZED, step, Integer.numberOfTrailingZeros(missing),
+                        "reads a register that was never written (" + warp.registerName(row / Warp.LANES) + ")");
+            }
         }
     }
 

@@ -23,6 +23,9 @@ final class AtomicSteps {
         Operands.Address address = o.address(first);
         boolean cas = in.has(".cas");
         int[] b = o.sources(first + 1, type);
+        if (b.length == 0 || returns && to.length != b.length) {
+            throw in.error(to.length + " results of " + b.length + " values");
+        }
         int c = cas ? o.source(first + 2, type) : b[0];
         for (int k = first + (cas ? 3 : 2); k < o.count(); k++) {
             o.source(k, Type.B64); // cache policy

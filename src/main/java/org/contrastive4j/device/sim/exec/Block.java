@@ -18,7 +18,8 @@ public final class Block {
     private final Space space;
     private final String name;
     private final long base;
-    private final byte[] data;
+    private final int bytes;
+    private byte[] data;
     private Object[] shadows = new Object[0];
     private volatile boolean freed;
     private volatile long[] written;
@@ -28,6 +29,7 @@ public final class Block {
         this.space = space;
         this.name = name;
         this.base = base;
+        this.bytes = bytes;
         this.data = new byte[bytes];
     }
 
@@ -44,7 +46,7 @@ public final class Block {
     }
 
     public int bytes() {
-        return data.length;
+        return bytes;
     }
 
     public byte[] data() {
@@ -55,8 +57,12 @@ public final class Block {
         return freed;
     }
 
-    public void free() {
+    /** Keeps the name and the place, for messages; what was in it is gone. */
+    public synchronized void free() {
         freed = true;
+        data = new byte[0];
+        written = null;
+        shadows = new Object[0];
     }
 
     /** Notes that bytes were written. */
@@ -91,7 +97,7 @@ public final class Block {
         if (written == null) {
             synchronized (this) {
                 if (written == null) {
-                    written = new long[(data.length + 63) / 64];
+                    written = new long[(bytes + 63) / 64];
                 }
             }
         }
@@ -133,6 +139,6 @@ public final class Block {
 
     @Override
     public String toString() {
-        return name + " of " + data.length + " bytes at 0x" + Long.toHexString(base);
+        return name + " of " + bytes + " bytes at 0x" + Long.toHexString(base);
     }
 }

@@ -15,7 +15,7 @@ final class BulkSteps {
             return CopySteps.commit(Async.Group.BULK);
         }
         if (in.has(".wait_group")) {
-            return CopySteps.waitGroup(in.has(".read") ? Async.Group.BULK_READ : Async.Group.BULK, (int) o.integer(0));
+            return CopySteps.waitGroup(in.has(".read") ? Async.Group.BULK_READ : Async.Group.BULK, o.natural(0));
         }
         if (in.has(".prefetch")) {
             o.address(0);

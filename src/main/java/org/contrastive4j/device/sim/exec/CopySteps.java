@@ -27,7 +27,7 @@ final class CopySteps {
             return commit(Async.Group.CP_ASYNC);
         }
         if (in.has(".wait_group")) {
-            return waitGroup(Async.Group.CP_ASYNC, (int) o.integer(0));
+            return waitGroup(Async.Group.CP_ASYNC, o.natural(0));
         }
         return in.has(".wait_all") ? waitAll() : copy(in, o);
     }

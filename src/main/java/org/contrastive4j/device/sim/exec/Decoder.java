@@ -46,6 +46,9 @@ interface Decoder {
     static Type type(Instruction instruction) {
         for (int i = instruction.modifiers().size() - 1; i >= 0; i--) {
             Type type = Type.of(instruction.modifiers().get(i).substring(1));
+            if (type == Type.B128) { // a lane holds 64 bits
+                throw unknown(instruction);
+            }
             if (type != null) {
                 return type;
             }

@@ -21,7 +21,7 @@ public final class GlobalMemory {
         return block;
     }
 
-    /** Addresses are never used again, so that a use after free is found. */
+    /** Gives the bytes back. Addresses are never used again, so that a use after free is found. */
     public synchronized void free(Block block) {
         block.free();
     }

@@ -3,6 +3,7 @@ package org.contrastive4j.device.sim.exec;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.HashMap;
+import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -19,6 +20,9 @@ import org.contrastive4j.device.parse.Variable;
 /** Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for instructions. */
 public final class Linker {
     private static final int ROW = Warp.LANES;
+    /** Static shared memory that a block can have, and local memory that a thread can have. */
+    private static final int MOST_SHARED = 48 << 10;
+    private static final int MOST_LOCAL = 512 << 10;
 
     private final Program program;
     private final Function entry;
@@ -28,7 +32,8 @@ public final class Linker {
     private final List<Function> functions = new ArrayList<>();
     private final Map<Long, Integer> constants = new LinkedHashMap<>();
     private final Map<String, Integer> specials = new LinkedHashMap<>();
-    private final Map<Object, Long> addresses = new HashMap<>();
+    private final Map<Variable, Integer> shared = new IdentityHashMap<>();
+    private final Map<String, Integer> local = new HashMap<>();
     private int rows;
     private int predicates;
     private int sharedEnd = Cta.SHARED_BASE;
@@ -128,25 +133,29 @@ public final class Linker {
     }
 
     private void layShared() {
-        List<Variable> shared = new ArrayList<>();
-        program.variables().stream().filter(variable -> variable.space() == Variable.Space.SHARED).forEach(shared::add);
+        List<Variable> all = new ArrayList<>();
+        program.variables().stream().filter(variable -> variable.space() == Variable.Space.SHARED).forEach(all::add);
         functions.forEach(function -> function.variables().stream()
-                .filter(variable -> variable.space() == Variable.Space.SHARED).forEach(shared::add));
-        for (Variable variable : shared) {
+                .filter(variable -> variable.space() == Variable.Space.SHARED).forEach(all::add));
+        for (Variable variable : all) {
             if (!variable.external()) {
                 sharedEnd = align(sharedEnd, variable.alignment());
-                addresses.put(variable, (long) sharedEnd);
+                shared.put(variable, sharedEnd);
+                if (variable.bytes() > MOST_SHARED - (sharedEnd - Cta.SHARED_BASE)) {
+                    throw new PtxException(program.file(), entry.line(), 0, "static shared memory of " + entry.name()
+                            + " is above " + MOST_SHARED + " bytes with " + variable.name() + "; more can only be dynamic");
+                }
                 sharedEnd += (int) variable.bytes();
             }
         }
-        for (Variable variable : shared) {
+        for (Variable variable : all) {
             if (variable.external()) { // all external arrays begin where the static ones end
                 sharedEnd = align(sharedEnd, variable.alignment());
             }
         }
-        for (Variable variable : shared) {
+        for (Variable variable : all) {
             if (variable.external()) {
-                addresses.put(variable, (long) sharedEnd);
+                shared.put(variable, sharedEnd);
             }
         }
     }
@@ -167,8 +176,21 @@ public final class Linker {
     }
 
     private Launch.Dim clusterSize() {
-        List<Integer> size = entry.directives().get(".reqnctapercluster");
-        return size == null || size.isEmpty() ? new Launch.Dim(1, 1, 1)
+        Launch.Dim size = dimensions(entry, ".reqnctapercluster");
+        if (size == null) {
+            return new Launch.Dim(1, 1, 1);
+        }
+        if (size.x() < 1 || size.y() < 1 || size.z() < 1) {
+            throw new PtxException(program.file(), entry.line(), 0, "cluster " + size + " of " + entry.name()
+                    + ", wanted 1 or more blocks along each axis");
+        }
+        return size;
+    }
+
+    /** The one to three numbers of a directive; null when the function does not have it. */
+    public static Launch.Dim dimensions(Function function, String directive) {
+        List<Integer> size = function.directives().get(directive);
+        return size == null || size.isEmpty() ? null
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
@@ -272,7 +294,7 @@ public final class Linker {
                 return block.base();
             }
             case SHARED -> {
-                return addresses.get(variable);
+                return shared.get(variable);
             }
             case PARAM -> {
                 if (isKernelParameter(variable)) {
@@ -292,18 +314,21 @@ public final class Linker {
 
     /** Place in the local memory of a lane; the same for a function's parameter seen from inside and from its callers. */
     long local(Function function, Variable variable) {
-        return place(function.name() + "/" + variable.name() + "/" + variable.bytes(), (int) variable.bytes(), variable.alignment());
+        return place(function.name() + "/" + variable.name() + "/" + variable.bytes(), variable.bytes(), variable.alignment());
     }
 
     long local(Function function, Parameter parameter) {
         return place(function.name() + "/" + parameter.name() + "/" + parameter.bytes(), parameter.bytes(), parameter.alignment());
     }
 
-    private long place(String key, int bytes, int alignment) {
-        return addresses.computeIfAbsent(key, name -> {
-            localEnd = align(localEnd, Math.max(8, alignment));
-            long at = localEnd;
-            localEnd += bytes;
+    private long place(String key, long bytes, int alignment) {
+        return local.computeIfAbsent(key, name -> {
+            int at = align(localEnd, Math.max(8, alignment));
+            if (bytes > MOST_LOCAL - at) {
+                throw new PtxException(program.file(), current.line(), 0, "local memory of " + current.name() + " is above "
+                        + MOST_LOCAL + " bytes");
+            }
+            localEnd = at + (int) bytes;
             return at;
         });
     }

@@ -88,7 +88,7 @@ final class MatrixSteps {
     private static Step multiply(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
         String shape = in.modifiers().stream().filter(modifier -> modifier.startsWith(".m")).findFirst().orElse("");
-        if (types.size() != 4 || !shape.startsWith(".m16n8k") || !in.has(".row") || in.has(".sp")) {
+        if (types.size() != 4 || !shape.matches("\\.m16n8k\\d{1,2}") || !in.has(".row") || in.has(".sp")) {
             return null;
         }
         int k = Integer.parseInt(shape.substring(7));

@@ -95,8 +95,8 @@ final class MbarrierSteps {
     }
 
     private static Step arrive(Instruction in, Operands o) {
-        Operands.Address at = o.address(in.operands().get(0) instanceof Operand.Mem ? 0 : 1);
-        int first = in.operands().get(0) instanceof Operand.Mem ? 0 : 1;
+        int first = o.at(0) instanceof Operand.Mem ? 0 : 1;
+        Operands.Address at = o.address(first);
         int d = first == 1 ? o.destination(0) : o.linker().scratch();
         boolean expects = in.has(".expect_tx");
         boolean counts = !expects && o.count() > first + 1;

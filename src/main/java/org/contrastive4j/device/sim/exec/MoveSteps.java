@@ -19,10 +19,10 @@ final class MoveSteps {
             return movePredicate(o);
         }
         if (o.at(0) instanceof Operand.Vec) {
-            return unpack(o, type);
+            return unpack(in, o, type);
         }
         if (o.at(1) instanceof Operand.Vec) {
-            return pack(o, type);
+            return pack(in, o, type);
         }
         int d = o.destination(0);
         if (o.at(1) instanceof Operand.Special special && Specials.isChanging(special.name())) {
@@ -63,10 +63,17 @@ final class MoveSteps {
         };
     }
 
-    private static Step unpack(Operands o, Type type) {
+    private static int partBits(Instruction in, int parts, Type type) {
+        if (parts != 2 && parts != 4 || parts > type.bytes()) {
+            throw in.error(type + " is not made of " + parts + " parts");
+        }
+        return 8 * type.bytes() / parts;
+    }
+
+    private static Step unpack(Instruction in, Operands o, Type type) {
+        int bits = partBits(in, o.vector(0).size(), type);
         int[] parts = o.destinations(0);
         int a = o.source(1, type);
-        int bits = 8 * type.bytes() / parts.length;
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -81,9 +88,9 @@ final class MoveSteps {
         };
     }
 
-    private static Step pack(Operands o, Type type) {
+    private static Step pack(Instruction in, Operands o, Type type) {
         int d = o.destination(0);
-        int bits = 8 * type.bytes() / o.vector(1).size();
+        int bits = partBits(in, o.vector(1).size(), type);
         int[] parts = o.sources(1, bits == 32 ? Type.B32 : bits == 16 ? Type.B16 : Type.B8);
         return new Step() {
             @Override

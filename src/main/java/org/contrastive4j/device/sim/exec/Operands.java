@@ -141,6 +141,15 @@ final class Operands {
         throw instruction.error("operand " + (index + 1) + " must be a whole number, is " + at(index));
     }
 
+    /** A whole number that is not negative. */
+    int natural(int index) {
+        long value = integer(index);
+        if (value < 0 || value > Integer.MAX_VALUE) {
+            throw instruction.error("operand " + (index + 1) + " is " + value + ", wanted 0 or more");
+        }
+        return (int) value;
+    }
+
     /** Row and offset of a memory operand. */
     Address address(int index) {
         return address(at(index));
@@ -159,10 +168,6 @@ final class Operands {
 
     /** @param variable null when the base is a register or a number */
     record Address(int row, long offset, Variable variable) {}
-
-    void noteRead(int row) {
-        reads.add(row);
-    }
 
     void finish(Step step) {
         step.operands(array(reads), array(writes), array(predicateReads), array(predicateWrites));

@@ -39,6 +39,11 @@ public final class WgmmaStep extends Step {
         return accumulators;
     }
 
+    /** Whether it reads its accumulators: not when {@code scale-d} is false. */
+    public boolean accumulates(Warp warp) {
+        return (Lanewise.test(warp, scaleD) & 1) != 0;
+    }
+
     /** Rows of A's registers; empty when A is in shared memory. */
     public int[] fragment() {
         return fragment;
@@ -67,7 +72,7 @@ public final class WgmmaStep extends Step {
             a = new MatrixDescriptor(warp, this, warp.r[descriptorA], 4 * ROWS, shape.k(), shape.a(), transA);
             a.announce(firstRow, ROWS, async);
         }
-        boolean accumulate = (Lanewise.test(warp, scaleD) & 1) != 0;
+        boolean accumulate = accumulates(warp);
         MatrixDescriptor left = a;
         Later previous = warp.lastWgmma;
         warp.lastWgmma = warp.cta.cluster().later(() -> {

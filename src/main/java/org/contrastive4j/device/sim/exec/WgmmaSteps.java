@@ -13,7 +13,7 @@ import org.contrastive4j.device.parse.Type;
 final class WgmmaSteps {
     static final Map<String, Decoder> FAMILY = Map.of("wgmma", WgmmaSteps::decode);
 
-    private static final Pattern SHAPE = Pattern.compile("\\.m64n(\\d+)k(\\d+)");
+    private static final Pattern SHAPE = Pattern.compile("\\.m64n(\\d{1,3})k(\\d{1,2})");
 
     private WgmmaSteps() {}
 
@@ -25,7 +25,7 @@ final class WgmmaSteps {
             return groupStep(warp -> warp.groups.commit(Async.Group.WGMMA));
         }
         if (in.has(".wait_group")) {
-            int keep = (int) o.integer(0);
+            int keep = o.natural(0);
             return groupStep(warp -> warp.block(new GroupWait(warp, warp.live(), Async.Group.WGMMA,
                     warp.groups.limit(Async.Group.WGMMA, keep))));
         }
@@ -61,9 +61,6 @@ final class WgmmaSteps {
         int[] d = o.destinations(0);
         if (d.length != (half ? n / 4 : n / 2)) {
             throw in.error(d.length + " accumulator registers, wanted " + (half ? n / 4 : n / 2));
-        }
-        for (int row : d) {
-            o.noteRead(row);
         }
         boolean fromRegisters = o.at(1) instanceof Operand.Vec;
         int[] fragment = fromRegisters ? o.sources(1, Type.B32) : Step.NONE;

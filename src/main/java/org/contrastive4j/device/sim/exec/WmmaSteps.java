@@ -11,7 +11,7 @@ import org.contrastive4j.device.parse.Type;
 final class WmmaSteps {
     static final Map<String, Decoder> FAMILY = Map.of("wmma", WmmaSteps::decode);
 
-    private static final Pattern SHAPE = Pattern.compile("\\.m(\\d+)n(\\d+)k(\\d+)");
+    private static final Pattern SHAPE = Pattern.compile("\\.m(\\d{1,2})n(\\d{1,2})k(\\d{1,2})");
 
     private WmmaSteps() {}
 
@@ -69,6 +69,7 @@ final class WmmaSteps {
         int stride = o.count() > other ? o.source(other, Type.U32)
                 : o.linker().constant(tile.rowMajor() ? tile.columns() : tile.rows());
         Reach.Space space = MemorySteps.space(in, o, at);
+        checkRegisters(in, tile, registers, operand);
         int bytes = tile.type() == Type.TF32 ? 4 : tile.type().bytes();
         return new Step() {
             @Override
@@ -109,13 +110,25 @@ final class WmmaSteps {
         };
     }
 
+    /** Operands may have their elements more than once. */
+    private static void checkRegisters(Instruction in, Tile tile, int[] registers, boolean operand) {
+        int elements = registers.length * tile.perRegister();
+        if (tile.perLane() == 0 || elements != tile.perLane() && !(operand && elements == 2 * tile.perLane())) {
+            throw in.error(registers.length + " registers for a tile of " + tile.rows() + " x " + tile.columns() + " "
+                    + tile.type());
+        }
+    }
+
     private static Step multiply(Instruction in, Operands o, int m, int n, int k) {
         List<Type> types = Decoder.types(in);
+        if (types.size() != 2 && types.size() != 4) {
+            return null;
+        }
         Type inputs = types.size() == 4 ? types.get(1) : Type.F16;
         Type result = types.get(0);
         Type addend = types.get(types.size() - 1);
         List<String> layouts = in.modifiers().stream().filter(modifier -> modifier.equals(".row") || modifier.equals(".col")).toList();
-        if (layouts.size() != 2 || !inputs.isFloat() || types.size() != 2 && types.size() != 4) {
+        if (layouts.size() != 2 || !inputs.isFloat()) {
             return null;
         }
         Tile tileA = new Tile(m, k, inputs, layouts.get(0).equals(".row"));
@@ -126,6 +139,10 @@ final class WmmaSteps {
         int[] c = o.sources(3, Type.B32);
         Tile tileC = new Tile(m, n, addend, true);
         Tile tileD = new Tile(m, n, result, true);
+        checkRegisters(in, tileA, a, true);
+        checkRegisters(in, tileB, b, true);
+        checkRegisters(in, tileC, c, false);
+        checkRegisters(in, tileD, d, false);
         return new Step() {
             @Override
             void run(Warp warp, int mask) {

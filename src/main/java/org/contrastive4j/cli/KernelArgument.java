@@ -1,0 +1,121 @@
+package org.contrastive4j.cli;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.SplittableRandom;
+import java.util.StringJoiner;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice;
+
+/**
+ * One {@code --arg}: a buffer or a number.
+ *
+ * @param text as given
+ * @param direction in or out; null of a number
+ * @param count elements of a buffer
+ * @param fill of a buffer; null for none
+ * @param value bits of a number, or of all elements where the fill is {@link Fill#VALUE}
+ */
+record KernelArgument(String text, Direction direction, Element element, int count, Fill fill, long value) {
+    enum Direction { IN, OUT }
+
+    /** What a buffer holds before the launch. */
+    enum Fill { ZERO, IOTA, RANDOM, VALUE }
+
+    /** @throws IllegalArgumentException saying which part is wrong and what is wanted */
+    static KernelArgument parse(String text) {
+        String[] parts = text.split(":", -1);
+        try {
+            return switch (parts[0]) {
+                case "in" -> buffer(text, Direction.IN, parts);
+                case "out" -> buffer(text, Direction.OUT, parts);
+                default -> number(text, parts);
+            };
+        } catch (IllegalArgumentException e) {
+            throw new IllegalArgumentException("--arg " + text + ": " + e.getMessage(), e);
+        }
+    }
+
+    private static KernelArgument buffer(String text, Direction direction, String[] parts) {
+        if (parts.length != 3 && parts.length != 4) {
+            throw new IllegalArgumentException(
+                    "wanted " + parts[0] + ":TYPE:COUNT or " + parts[0] + ":TYPE:COUNT:FILL");
+        }
+        Element element = Element.of(parts[1]);
+        int most = (Integer.MAX_VALUE - 8) / element.bytes();
+        long count = parts[2].matches("[0-9]{1,10}") ? Long.parseLong(parts[2]) : 0;
+        if (count < 1 || count > most) {
+            throw new IllegalArgumentException(
+                    "count is \"" + parts[2] + "\", wanted 1 to " + most + " elements of " + parts[1]);
+        }
+        String fill = parts.length == 4 ? parts[3] : direction == Direction.IN ? "zero" : null;
+        long value = 0;
+        Fill kind = fill == null ? null : switch (fill) {
+            case "zero" -> Fill.ZERO;
+            case "iota" -> Fill.IOTA;
+            case "random" -> Fill.RANDOM;
+            default -> Fill.VALUE;
+        };
+        if (kind == Fill.VALUE) {
+            if (!fill.matches("[-+.0-9].*|NaN|Infinity")) {
+                throw new IllegalArgumentException("fill is \"" + fill + "\", wanted zero, iota, random or a number");
+            }
+            value = element.parse(fill);
+        }
+        return new KernelArgument(text, direction, element, (int) count, kind, value);
+    }
+
+    private static KernelArgument number(String text, String[] parts) {
+        if (parts.length != 2) {
+            throw new IllegalArgumentException("wanted in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE");
+        }
+        Element element = Element.of(parts[0]);
+        return new KernelArgument(text, null, element, 1, null, element.parse(parts[1]));
+    }
+
+    boolean isBuffer() {
+        return direction != null;
+    }
+
+    boolean isOut() {
+        return direction == Direction.OUT;
+    }
+
+    /** The number as an argument of a launch. */
+    Object number() {
+        return element.argument(value);
+    }
+
+    /** A buffer with its values; one without values is left as the device makes it. The caller closes it. */
+    DeviceStorage allocate(PtxDevice device, long seed) {
+        DeviceStorage storage = device.allocate((long) count * element.bytes());
+        if (fill == null) {
+            return storage;
+        }
+        ByteBuffer bytes = ByteBuffer.allocateDirect(count * element.bytes()).order(ByteOrder.nativeOrder());
+        SplittableRandom random = new SplittableRandom(seed);
+        for (int i = 0; i < count; i++) {
+            element.put(bytes, switch (fill) {
+                case ZERO -> 0;
+                case IOTA -> element.count(i);
+                case RANDOM -> element.random(random);
+                case VALUE -> value;
+            });
+        }
+        storage.upload(0, bytes.flip());
+        return storage;
+    }
+
+    /** The first elements of a buffer for people. */
+    String first(DeviceStorage storage, int most) {
+        int shown = Math.min(count, most);
+        ByteBuffer bytes = ByteBuffer.allocateDirect(shown * element.bytes()).order(ByteOrder.nativeOrder());
+        storage.download(0, bytes);
+        bytes.flip();
+        StringJoiner values = new StringJoiner(" ");
+        for (int i = 0; i < shown; i++) {
+            values.add(element.next(bytes));
+        }
+        return shown < count ? values.add("...").toString() : values.toString();
+    }
+}

@@ -1,0 +1,145 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import java.util.stream.Stream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.device.Assembly;
+import org.contrastive4j.device.Occupancy;
+import org.contrastive4j.device.parse.Function;
+import org.contrastive4j.device.parse.Parser;
+import org.contrastive4j.device.parse.Program;
+import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Static facts of PTX files, without a GPU. */
+@Command(name = "check", mixinStandardHelpOptions = true, showDefaultValues = true,
+        description = {"Assembles PTX files for every architecture their target allows, links them for the simulator.",
+            "Exits with 1 when a file has an error, spills registers, or is serialised by the assembler (C75xx).",
+            "The assembler runs inside this process and may end it on text that is wrong in rare ways."})
+final class PtxCheckCommand implements Callable<Integer> {
+    private static final List<Integer> ARCHITECTURES = List.of(80, 86, 89, 90);
+    private static final String SERIALISED = "C75";
+
+    @Parameters(arity = "1..*", paramLabel = "FILE", description = "PTX, preprocessor lines allowed")
+    private List<Path> files;
+
+    @Mixin
+    private PtxSource source;
+
+    @Option(names = "--block", paramLabel = "THREADS",
+            description = "threads of a block, for the occupancy of kernels that do not state .reqntid or .maxntid")
+    private int block = 256;
+
+    @Option(names = "--shared", paramLabel = "BYTES",
+            description = "dynamic shared memory of a block, for the occupancy")
+    private int shared = 0;
+
+    /** Where one thing was said for several architectures, it is said once. */
+    private final Map<String, List<String>> complaints = new LinkedHashMap<>();
+
+    @Override
+    public Integer call() {
+        if (block < 1 || block > 1024 || shared < 0) {
+            throw new IllegalArgumentException("--block " + block + " --shared " + shared
+                    + ": wanted 1 to 1024 threads and 0 or more bytes");
+        }
+        boolean good = true;
+        for (Path file : files) {
+            complaints.clear();
+            good &= check(file);
+        }
+        return good ? 0 : 1;
+    }
+
+    private boolean check(Path file) {
+        System.out.println(file + ":");
+        System.out.flush();
+        try {
+            String text = source.read(file);
+            // first of all: what is no PTX could bring the assembler down
+            Program program = Parser.parse(file.toString(), text);
+            return assemble(text, program) & link(text, program);
+        } catch (PtxException e) {
+            System.out.println("  error: " + e.getMessage());
+            return false;
+        }
+    }
+
+    private boolean assemble(String text, Program program) {
+        Table table = new Table("kernel", "target", "registers", "spilled bytes", "static shared", "barriers",
+                "block", "blocks", "warps");
+        boolean good = true;
+        boolean rows = false;
+        for (String target : targets(program)) {
+            try {
+                Assembly assembly = Backend.assemble(program.file(), text, target);
+                for (Function entry : program.entries()) {
+                    good &= row(table, entry, assembly);
+                    rows = true;
+                }
+                for (String advisory : assembly.advisories()) {
+                    good &= !advisory.contains(SERIALISED);
+                    complain("advisory", advisory, target);
+                }
+            } catch (PtxException e) {
+                good = false;
+                complain("error", e.getMessage(), target);
+            }
+        }
+        if (rows) {
+            System.out.print(table);
+        }
+        complaints.forEach((complaint, targets) ->
+                System.out.println("  " + String.format(complaint, String.join(", ", targets))));
+        return good;
+    }
+
+    private void complain(String kind, String message, String target) {
+        complaints.computeIfAbsent(kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>()).add(target);
+    }
+
+    /** A target without a letter runs on itself and everything newer, one with a letter on itself alone. */
+    private static List<String> targets(Program program) {
+        List<String> targets = Character.isLetter(program.target().charAt(program.target().length() - 1)) ? List.of()
+                : ARCHITECTURES.stream().filter(architecture -> architecture >= program.architecture())
+                        .map(architecture -> "sm_" + architecture).toList();
+        return targets.isEmpty() ? List.of(program.target()) : targets;
+    }
+
+    /** Adds a kernel; false when it spills. */
+    private boolean row(Table table, Function function, Assembly assembly) {
+        Assembly.Entry entry = assembly.entries().get(function.name());
+        int threads = Stream.of(".reqntid", ".maxntid").map(function.directives()::get)
+                .filter(sizes -> sizes != null).findFirst()
+                .map(sizes -> sizes.stream().reduce(1, (a, b) -> a * b)).orElse(block);
+        int architecture = Integer.parseInt(assembly.architecture().replaceAll("[^0-9]", ""));
+        int blocks = Occupancy.blocksPerMultiprocessor(architecture, entry.registers(),
+                entry.staticSharedBytes() + shared, threads);
+        int spilled = entry.spillStoreBytes() + entry.spillLoadBytes();
+        table.add(function.name(), assembly.architecture(), entry.registers(), spilled, entry.staticSharedBytes(),
+                entry.barriers(), threads, blocks, blocks * ((threads + 31) / 32) + "/"
+                        + Occupancy.warpsPerMultiprocessor(architecture));
+        return spilled == 0;
+    }
+
+    private static boolean link(String text, Program program) {
+        try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
+            device.module(program.file(), text);
+            System.out.println("  simulator: all instructions are known");
+            return true;
+        } catch (PtxException e) {
+            System.out.println("  simulator: " + e.getMessage());
+            return false;
+        }
+    }
+}

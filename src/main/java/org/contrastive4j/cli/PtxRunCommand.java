@@ -1,0 +1,257 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.concurrent.Callable;
+import org.contrastive4j.Backend;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceLostException;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.KernelException;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.device.sim.check.Counts;
+import org.contrastive4j.device.sim.exec.Fault;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Help.Visibility;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Launches one kernel of a file. */
+@Command(name = "run", mixinStandardHelpOptions = true, showDefaultValues = true, sortOptions = false,
+        description = {"Launches a kernel of a PTX file, prints what it wrote and what it did.",
+            "Exits with 1 when the kernel does something it may not."},
+        footerHeading = "%nArguments, one --arg for each parameter in order:%n",
+        footer = {
+            "  out:TYPE:COUNT[:FILL]  buffer, printed afterwards; no FILL: never written",
+            "  in:TYPE:COUNT[:FILL]   buffer, not printed; no FILL: zeros",
+            "  TYPE:VALUE             number, such as u32:7 or f32:1.5",
+            "  TYPE   f32 f16 bf16 i32 u32 f64 i64 u8 (i64 is for .u64 too)",
+            "  FILL   zero, iota (0 1 2 ...), a number for all elements, or random by",
+            "         --seed: in [-1, 1), integers in [0, 100)",
+            "%nExample:%n  ptx run add.ptx --grid 8 --block 128 --arg out:f32:1024",
+            "      --arg in:f32:1024:iota --arg u32:1024"})
+final class PtxRunCommand implements Callable<Integer> {
+    @Parameters(index = "0", paramLabel = "FILE", description = "PTX, preprocessor lines allowed")
+    private Path file;
+
+    @Mixin
+    private PtxSource source;
+
+    @Option(names = "--entry", paramLabel = "NAME", description = "kernel; may be left out where the file has only one")
+    private String entry;
+
+    @Option(names = "--grid", paramLabel = "X[xY[xZ]]", description = "blocks")
+    private String grid = "1";
+
+    @Option(names = "--block", paramLabel = "X[xY[xZ]]", description = "threads of a block")
+    private String block = "32";
+
+    @Option(names = "--shared", paramLabel = "BYTES", description = "dynamic shared memory of a block")
+    private int shared = 0;
+
+    @Option(names = "--cooperative", description = "all blocks are resident at once and may wait for each other")
+    private boolean cooperative;
+
+    @Option(names = "--arg", paramLabel = "ARGUMENT", showDefaultValue = Visibility.NEVER,
+            description = "see below; once for each parameter")
+    private List<String> arguments = List.of();
+
+    @Option(names = "--print", paramLabel = "COUNT", description = "elements of each out buffer that are printed")
+    private int print = 8;
+
+    @Option(names = "--device", paramLabel = "NAME", description = "sim, cuda, or cuda:1 for the second GPU")
+    private String device = "sim";
+
+    @Option(names = "--seed", paramLabel = "NUMBER",
+            description = "of random buffers, and of the order in which the simulator does things")
+    private long seed = 0;
+
+    @Option(names = "--faults", paramLabel = "SCHEDULES",
+            description = "sim: run with this many seeds from --seed on, report each distinct fault once")
+    private Integer schedules;
+
+    @Option(names = "--arch", paramLabel = "NUMBER",
+            description = "sim: architecture, 80, 86, 89 or 90; 90 when not given")
+    private Integer architecture;
+
+    @Option(names = "--no-checks",
+            description = "sim: do not look for races, uninitialised reads, missing fences and waits")
+    private boolean withoutChecks;
+
+    @Option(names = "--limit", paramLabel = "INSTRUCTIONS",
+            description = "sim: most warp instructions of a cluster of blocks")
+    private Long limit;
+
+    private String text;
+    private Launch launch;
+    private List<KernelArgument> parsed;
+
+    /** Buffers of one launch. */
+    private record Buffers(List<DeviceStorage> open) implements AutoCloseable {
+        @Override
+        public void close() {
+            open.forEach(DeviceStorage::close);
+        }
+    }
+
+    /** Where and with which seeds a fault came up. */
+    private record Found(Fault first, long seed, int times) {}
+
+    @Override
+    public Integer call() {
+        launch = new Launch(size("--grid", grid), size("--block", block), shared, cooperative);
+        parsed = arguments.stream().map(KernelArgument::parse).toList();
+        if (print < 0) {
+            throw new IllegalArgumentException("--print is " + print + ", wanted 0 or more");
+        }
+        text = source.read(file);
+        if (device.equals("sim")) {
+            return schedules == null ? simulate() : search();
+        }
+        if (schedules != null || architecture != null || withoutChecks || limit != null) {
+            throw new IllegalArgumentException(
+                    "--faults, --arch, --no-checks and --limit are for --device sim, not " + device);
+        }
+        try (PtxDevice gpu = Backend.device(device)) {
+            return launch(gpu);
+        }
+    }
+
+    private static Launch.Dim size(String option, String text) {
+        if (!text.matches("[0-9]{1,9}(x[0-9]{1,9}){0,2}")) {
+            throw new IllegalArgumentException(option + " is \"" + text + "\", wanted sizes such as 4, 4x2 or 4x2x1");
+        }
+        String[] sizes = text.split("x");
+        return new Launch.Dim(Integer.parseInt(sizes[0]), sizes.length > 1 ? Integer.parseInt(sizes[1]) : 1,
+                sizes.length > 2 ? Integer.parseInt(sizes[2]) : 1);
+    }
+
+    private SimOptions options(long scheduleSeed) {
+        SimOptions options = SimOptions.defaults().withSeed(scheduleSeed);
+        options = architecture == null ? options : options.withArchitecture(architecture);
+        options = limit == null ? options : options.withInstructionLimit(limit);
+        return withoutChecks ? options.withoutChecks() : options;
+    }
+
+    private int simulate() {
+        try (SimDevice simulator = SimDevice.open(options(seed).withCounts())) {
+            int code = launch(simulator);
+            System.out.print(summary(simulator.counts()));
+            return code;
+        }
+    }
+
+    private int launch(PtxDevice on) {
+        Kernel kernel = kernel(on);
+        System.out.println(kernel.name() + " on " + on.facts().name() + ", sm_" + on.facts().architecture() + ": "
+                + launch);
+        try (Buffers buffers = new Buffers(new ArrayList<>())) {
+            double milliseconds = run(on, kernel, seed, buffers);
+            for (int k = 0, buffer = 0; k < parsed.size(); k++) {
+                KernelArgument argument = parsed.get(k);
+                if (argument.isOut()) {
+                    System.out.println("  " + kernel.parameters().get(k).name() + " (" + argument.text() + "): "
+                            + argument.first(buffers.open.get(buffer), print));
+                }
+                buffer += argument.isBuffer() ? 1 : 0;
+            }
+            System.out.printf(Locale.ROOT, "  %.3f ms %s%n", milliseconds,
+                    on instanceof SimDevice ? "in the simulator" : "on the GPU, for a first launch");
+            return 0;
+        } catch (KernelException | DeviceLostException e) {
+            System.out.println("fault: " + e.getMessage());
+            return 1;
+        }
+    }
+
+    private Kernel kernel(PtxDevice on) {
+        PtxModule module = on.module(file.toString(), text);
+        if (entry == null && module.kernels().size() != 1) {
+            throw new IllegalArgumentException(
+                    file + " has the entries " + module.kernels() + "; choose one with --entry");
+        }
+        return module.kernel(entry != null ? entry : module.kernels().get(0));
+    }
+
+    /** Launches and waits; returns milliseconds. */
+    private double run(PtxDevice on, Kernel kernel, long dataSeed, Buffers buffers) {
+        Object[] given = new Object[parsed.size()];
+        for (int k = 0; k < given.length; k++) {
+            KernelArgument argument = parsed.get(k);
+            given[k] = argument.isBuffer() ? argument.allocate(on, dataSeed + k) : argument.number();
+            if (given[k] instanceof DeviceStorage storage) {
+                buffers.open.add(storage);
+            }
+        }
+        try (DeviceEvent start = on.stream().record()) {
+            kernel.launch(on.stream(), launch, given);
+            try (DeviceEvent end = on.stream().record()) {
+                on.synchronize();
+                return end.millisecondsSince(start);
+            }
+        }
+    }
+
+    /** Many schedules; a fault is the same as another when kind and line are. */
+    private int search() {
+        if (schedules < 1) {
+            throw new IllegalArgumentException("--faults is " + schedules + ", wanted 1 or more schedules");
+        }
+        Map<String, Found> faults = new LinkedHashMap<>();
+        int without = 0;
+        for (long at = seed; at < seed + schedules; at++) {
+            try (SimDevice simulator = SimDevice.open(options(at)); Buffers buffers = new Buffers(new ArrayList<>())) {
+                run(simulator, kernel(simulator), at, buffers);
+                without++;
+            } catch (Fault fault) {
+                long first = at;
+                faults.merge(fault.kind() + ":" + fault.line(), new Found(fault, first, 1),
+                        (known, again) -> new Found(known.first, known.seed, known.times + 1));
+            }
+        }
+        System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + schedules
+                + " schedules, " + without + " of them without a fault");
+        faults.values().forEach(found -> System.out.println("fault in " + found.times + " of " + schedules
+                + ", first with --seed " + found.seed + ": " + found.first.getMessage()));
+        return faults.isEmpty() ? 0 : 1;
+    }
+
+    /** Instructions by name with their modifiers, those executed most first. */
+    private static String summary(Counts counts) {
+        Map<String, long[]> byName = new LinkedHashMap<>();
+        counts.byLine().forEach(line -> {
+            long[] now = numbers(line.getValue());
+            byName.merge(line.getKey().source().name(), now, (a, b) -> {
+                for (int i = 0; i < a.length; i++) {
+                    a[i] += b[i];
+                }
+                return a;
+            });
+        });
+        Table table = new Table("instruction", "warps", "lanes", "shared bytes", "bank conflicts", "global bytes",
+                "sectors");
+        byName.entrySet().stream().sorted((a, b) -> Long.compare(b.getValue()[0], a.getValue()[0]))
+                .forEach(row -> add(table, row.getKey(), row.getValue()));
+        add(table, "all", numbers(counts.total()));
+        return table.toString();
+    }
+
+    private static long[] numbers(Counts.Line line) {
+        return new long[] {line.executions(), line.lanes(), line.sharedBytes(), line.extraPasses(),
+            line.globalBytes(), line.sectors()};
+    }
+
+    private static void add(Table table, String name, long[] n) {
+        table.add(name, n[0], n[1], n[2], n[3], n[4], n[5]);
+    }
+}

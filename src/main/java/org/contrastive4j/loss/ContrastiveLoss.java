@@ -1,0 +1,275 @@
+package org.contrastive4j.loss;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
+import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * A loss over all pairs of raw representations: u and v are L2-normalised to x and y, logits are S_ij = e^t &lt;x_i,
+ * y_j&gt; + b with log-scale t and, where the loss has one, bias b. Never n x m memory.
+ *
+ * <p>Gradients are exact for u, v, t and b, whatever the chunking above. A row of norm 0 has no direction: its logits
+ * are b and it gets no gradient. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and numbers per
+ * row and column. Every method refuses a representation that is not finite with {@link NonFiniteException}, and shapes
+ * that do not fit with {@link ShapeException}.
+ */
+public abstract sealed class ContrastiveLoss implements AutoCloseable
+        permits SoftmaxLoss, BinaryLoss, TripletLoss, SinkhornLoss {
+    /** ln 100: log-scales are kept in [0, ln 100]. */
+    public static final double MAX_LOG_SCALE = Math.log(100);
+
+    final Ops ops;
+    private final PairPolicy policy;
+    private final Parameter logScale;
+    private final Parameter bias;
+
+    ContrastiveLoss(Ops ops, PairPolicy policy, double initialLogScale, Double initialBias, boolean learnable) {
+        LossOptionException.require(initialLogScale >= 0 && initialLogScale <= MAX_LOG_SCALE + 1e-12,
+                "log-scale is " + initialLogScale + ", wanted 0 to ln 100: a temperature of 1 to 0.01");
+        LossOptionException.require(initialBias == null || Double.isFinite(initialBias), "bias is " + initialBias);
+        this.ops = ops;
+        this.policy = policy;
+        this.logScale = new Parameter(ops, "loss.log_scale", ops.tensor(Shape.of(1), initialLogScale), false);
+        this.bias = initialBias == null
+                ? null
+                : new Parameter(ops, "loss.bias", ops.tensor(Shape.of(1), initialBias), false);
+        logScale.freeze(!learnable);
+    }
+
+    /** Symmetric InfoNCE as CLIP has it. */
+    public static ContrastiveLoss infoNce(Ops ops) {
+        return infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT);
+    }
+
+    /** InfoNCE with label smoothing in [0, 1), several positives and ignored negatives; see {@link SoftmaxLoss}. */
+    public static ContrastiveLoss infoNce(
+            Ops ops, InfoNce.Direction direction, double labelSmoothing, PairPolicy policy) {
+        return new SoftmaxLoss(ops, direction, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
+    }
+
+    /** The sigmoid loss of SigLIP, from t = ln 10 and b = -10. */
+    public static ContrastiveLoss sigLip(Ops ops) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, PairPolicy.DEFAULT, -10);
+    }
+
+    /** Mean of the binary cross-entropy over all pairs; from t = ln 10 and b = 0. */
+    public static ContrastiveLoss binary(Ops ops) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.MEAN, 1, null, PairPolicy.DEFAULT, 0);
+    }
+
+    /** Binary cross-entropy whose m - 1 negatives of a row weigh as much as its positive. */
+    public static ContrastiveLoss binaryBalanced(Ops ops) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.BALANCED, 1, null, PairPolicy.DEFAULT, 0);
+    }
+
+    /** Binary cross-entropy whose negatives weigh {@code weight} each, more than 0. */
+    public static ContrastiveLoss binaryWeighted(Ops ops, double weight) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, weight, null, PairPolicy.DEFAULT, 0);
+    }
+
+    /** Binary cross-entropy over few negatives at first and more as they get easy. */
+    public static ContrastiveLoss binaryWarmedUp(Ops ops, NegativesWarmup warmup) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
+    }
+
+    /** Hinges of the cosines, both ways; margin in (0, 2]. */
+    public static ContrastiveLoss triplet(Ops ops, TripletLoss.Negatives negatives, double margin) {
+        return new TripletLoss(ops, negatives, margin, PairPolicy.DEFAULT);
+    }
+
+    /** Matching under a doubly stochastic plan of {@code iterations} Sinkhorn iterations. */
+    public static ContrastiveLoss sinkhorn(Ops ops, int iterations) {
+        return new SinkhornLoss(ops, iterations, PairPolicy.DEFAULT, true);
+    }
+
+    /** Value and terms from passes over the field; {@code bias} is 0 where there is none. */
+    abstract Outcome evaluate(PairField field, double bias, boolean wantTerms);
+
+    /** Narrows the pairing by what the loss itself knows, or refuses it. */
+    Pairing admit(Pairing pairing) {
+        return pairing;
+    }
+
+    /** Whether a guide's limits of rows apply. */
+    boolean hasRows() {
+        return true;
+    }
+
+    /** Whether a guide's limits of columns apply. */
+    boolean hasColumns() {
+        return true;
+    }
+
+    final Pairing pairing(int n, int m, PairLabels labels) {
+        return admit(policy.pairing(n, m, labels, hasRows(), hasColumns()));
+    }
+
+    /** Log-scale, and bias where there is one. */
+    public final List<Parameter> parameters() {
+        List<Parameter> all = new ArrayList<>(List.of(logScale));
+        if (bias != null) {
+            all.add(bias);
+        }
+        return all;
+    }
+
+    public final Parameter logScale() {
+        return logScale;
+    }
+
+    /** The bias, or null. */
+    public final Parameter bias() {
+        return bias;
+    }
+
+    final double scale() {
+        return Math.exp(logScale.value().toDoubles()[0]);
+    }
+
+    final double biasValue() {
+        return bias == null ? 0 : bias.value().toDoubles()[0];
+    }
+
+    /**
+     * After each optimiser step: puts the log-scale back into [0, ln 100] and moves controllers on.
+     *
+     * @param result of the step
+     */
+    public void afterStep(PairwiseOps.Result result) {
+        double t = logScale.value().toDoubles()[0];
+        double clamped = Math.min(Math.max(t, 0), MAX_LOG_SCALE);
+        if (clamped != t && !Double.isNaN(t)) {
+            logScale.value().set(clamped);
+        }
+    }
+
+    /** Numbers beside the parameters that a checkpoint must keep, by name; empty for a loss without controllers. */
+    public Map<String, Double> state() {
+        return Map.of();
+    }
+
+    /** Takes back what {@link #state()} gave. */
+    public void restore(Map<String, Double> state) {
+        LossOptionException.require(state.isEmpty(), "this loss has no state, given " + state.keySet());
+    }
+
+    /** Value and statistics alone. */
+    public final PairwiseOps.Result value(Tensor u, Tensor v, PairLabels labels) {
+        return compute(u, v, labels, null, 1);
+    }
+
+    /**
+     * Value, statistics, and gradients times {@code gradientScale}.
+     *
+     * @param u [n, d] raw representations; read
+     * @param v [m, d] raw representations; read
+     * @param du [n, d], null when not wanted; written, may be u
+     * @param dv [m, d], null when not wanted; written, may be v
+     * @param gradientScale multiplied into every gradient, those of log-scale and bias too, which are accumulated
+     */
+    public final PairwiseOps.Result valueAndGradient(
+            Tensor u, Tensor v, PairLabels labels, Tensor du, Tensor dv, double gradientScale) {
+        try (Tensor dLogScale = ops.zeros(Shape.of(1));
+                Tensor dBias = bias == null ? null : ops.zeros(Shape.of(1))) {
+            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dBias);
+            PairwiseOps.Result result = compute(u, v, labels, gradients, gradientScale);
+            accumulate(dLogScale, dBias);
+            return result;
+        }
+    }
+
+    final void accumulate(Tensor dLogScale, Tensor dBias) {
+        if (!logScale.isFrozen()) {
+            ops.pointwise().axpy(1, dLogScale, logScale.gradient());
+        }
+        if (bias != null && !bias.isFrozen()) {
+            ops.pointwise().axpy(1, dBias, bias.gradient());
+        }
+    }
+
+    /** How the pairs of a batch lie; one more pass over them, with no gradient. */
+    public final PairMetrics metrics(Tensor u, Tensor v, PairLabels labels) {
+        requireMatrices(u, v);
+        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
+            Pairing pairing = pairing(u.dim(0), v.dim(0), labels);
+            Pairs pairs = new Pairs(x.unit(), y.unit(), 1, pairing);
+            PairTileOps tiles = ops.pairTiles();
+            PairStatistics statistics = PairStatistics.of(new WholeField(tiles, pairs), List.of());
+            return PairMetrics.of(statistics.result(0, 0), tiles.histogram(pairs, PairMetrics.BINS));
+        }
+    }
+
+    /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs. */
+    public long workspaceBytes(int n, int m, int d) {
+        long element = ops.dtype().bytes();
+        return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairTiles().workspaceBytes(n, m, d);
+    }
+
+    /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */
+    final PairwiseOps.Result compute(
+            Tensor u, Tensor v, PairLabels labels, PairwiseOps.Gradients gradients, double gradientScale) {
+        requireMatrices(u, v);
+        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
+            Pairing pairing = pairing(u.dim(0), v.dim(0), labels);
+            PairwiseOps.Result result = run(x.unit(), y.unit(), pairing, gradients, gradientScale);
+            if (gradients != null) {
+                x.back(gradients.dx());
+                y.back(gradients.dy());
+            }
+            return result;
+        }
+    }
+
+    static void requireMatrices(Tensor u, Tensor v) {
+        if (u.shape().rank() != 2 || v.shape().rank() != 2 || u.dim(1) != v.dim(1)) {
+            throw new ShapeException("representations are " + u + " and " + v + ", wanted [n, d] and [m, d]");
+        }
+    }
+
+    /** The same from unit rows. */
+    PairwiseOps.Result run(
+            Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+        Pairs pairs = new Pairs(x, y, scale(), pairing);
+        Outcome outcome = evaluate(new WholeField(ops.pairTiles(), pairs), biasValue(), gradients != null);
+        requireFinite(outcome.loss());
+        if (gradients != null) {
+            ops.pairTiles().gradient(pairs, outcome.terms(), gradients, gradientScale);
+        }
+        return outcome.statistics().result(outcome.loss(), biasValue());
+    }
+
+    final void requireFinite(double loss) {
+        if (!Double.isFinite(loss)) {
+            throw new NonFiniteException(
+                    "the loss is " + loss + " at log-scale " + logScale.value().toDoubles()[0], -1);
+        }
+    }
+
+    /** All pairs of one matrix of rows and one of columns. */
+    record WholeField(PairTileOps tiles, Pairs pairs) implements PairField {
+        @Override
+        public Pairing pairing() {
+            return pairs.pairing();
+        }
+
+        @Override
+        public List<PairTileOps.Reduced> reduce(List<PairTileOps.Reduction> reductions) {
+            return tiles.reduce(pairs, reductions);
+        }
+    }
+
+    @Override
+    public void close() {
+        parameters().forEach(Parameter::close);
+    }
+}

@@ -1,0 +1,176 @@
+package org.contrastive4j.loss;
+
+import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
+import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.IntToDoubleFunction;
+import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.Axis;
+import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.PairTileOps.Shift;
+import org.contrastive4j.ops.PairTileOps.Term;
+import org.contrastive4j.ops.Pairing;
+
+/**
+ * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of
+ * row i, where with the positive's logit P and negatives' logits S
+ * <ul>
+ *   <li>ALL: h = sum over negatives of max(0, margin + S - P);
+ *   <li>HARDEST: h = max(0, margin + max S - P);
+ *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
+ * </ul>
+ * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the
+ * gradient is 0.
+ *
+ * <p>The log-scale is 0 and frozen: S is the cosine. Each row needs a target of its own; equal ids can only be ignored.
+ * One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018, equations
+ * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2.
+ */
+public final class TripletLoss extends ContrastiveLoss {
+    /** As in VSE++. */
+    public static final double DEFAULT_MARGIN = 0.2;
+
+    /** Which negatives are pushed away. */
+    public enum Negatives {
+        ALL,
+        HARDEST,
+        SEMI_HARD
+    }
+
+    private final Negatives negatives;
+    private final double margin;
+
+    TripletLoss(Ops ops, Negatives negatives, double margin, PairPolicy policy) {
+        super(ops, checked(margin, policy), 0, null, false);
+        this.negatives = negatives;
+        this.margin = margin;
+    }
+
+    private static PairPolicy checked(double margin, PairPolicy policy) {
+        LossOptionException.require(margin > 0 && margin <= 2, "margin is " + margin + ", wanted above 0, at most 2");
+        LossOptionException.require(policy.sameId() == Pairing.SameId.IGNORED,
+                "a triplet has one positive: equal ids can only be ignored");
+        return policy;
+    }
+
+    @Override
+    Pairing admit(Pairing pairing) {
+        boolean[] taken = new boolean[pairing.m()];
+        for (int i = 0; i < pairing.n(); i++) {
+            int t = pairing.target(i);
+            LossOptionException.require(t != Pairing.NONE && !taken[t],
+                    "row " + i + (t == Pairing.NONE ? " has no target"
+                    : " has target " + t + " like a row before it") + "; a triplet loss wants one of its own for each");
+            taken[t] = true;
+        }
+        return pairing;
+    }
+
+    /** Positives' logits and weights along one axis. */
+    private record Side(Axis axis, double[] positive, double[] weight) {
+        Term term(PairFunction function, Of of, double[] shift, double[] weights) {
+            boolean rows = axis == Axis.ROWS;
+            return new Term(function, of, along(shift), rows ? weights : null, rows ? null : weights);
+        }
+
+        Shift along(double[] shift) {
+            return axis == Axis.ROWS ? Shift.rows(shift) : Shift.columns(shift);
+        }
+
+        double[] each(IntToDoubleFunction f) {
+            double[] values = new double[positive.length];
+            Arrays.setAll(values, f);
+            return values;
+        }
+    }
+
+    @Override
+    Outcome evaluate(PairField field, double bias, boolean wantTerms) {
+        Pairing pairing = field.pairing();
+        int n = pairing.n();
+        PairStatistics statistics = PairStatistics.of(field, List.of());
+        double[] ofColumns = new double[pairing.m()];
+        double[] columnWeights = new double[pairing.m()];
+        double[] rowWeights = new double[n];
+        Arrays.fill(rowWeights, 1.0 / n);
+        for (int i = 0; i < n; i++) {
+            ofColumns[pairing.target(i)] = statistics.positiveSum[i];
+            columnWeights[pairing.target(i)] = 1.0 / n;
+        }
+        Side rows = new Side(Axis.ROWS, statistics.positiveSum, rowWeights);
+        Side columns = new Side(Axis.COLUMNS, ofColumns, columnWeights);
+        List<Term> terms = new ArrayList<>();
+        double loss = switch (negatives) {
+            case ALL -> all(field, List.of(rows, columns), terms);
+            case HARDEST -> one(rows, statistics.rowNegative.values(), statistics.rowNegative.counts(), terms)
+                    + one(columns, statistics.columnNegative.values(), statistics.columnNegative.counts(), terms);
+            case SEMI_HARD -> semiHard(field, List.of(rows, columns), terms);
+        };
+        return new Outcome(loss, terms, statistics);
+    }
+
+    private double all(PairField field, List<Side> sides, List<Term> terms) {
+        List<Reduction> wanted = new ArrayList<>();
+        List<double[]> shifts = new ArrayList<>();
+        for (Side side : sides) {
+            double[] shift = side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
+            shifts.add(shift);
+            wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
+            wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
+        }
+        List<Reduced> reduced = field.reduce(wanted);
+        double loss = 0;
+        for (int k = 0; k < sides.size(); k++) {
+            Side side = sides.get(k);
+            double[] hinges = reduced.get(2 * k).values();
+            double[] active = reduced.get(2 * k + 1).values();
+            for (int i = 0; i < hinges.length; i++) {
+                loss += side.weight[i] * hinges[i];
+            }
+            terms.add(side.term(PairFunction.STEP, NEGATIVES, shifts.get(k), side.weight));
+            terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -side.weight[i] * active[i])));
+        }
+        return loss;
+    }
+
+    /** One negative for each row or column: the one with logit {@code chosen}, which {@code ties} negatives have. */
+    private double one(Side side, double[] chosen, int[] ties, List<Term> terms) {
+        double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
+        double[] active = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);
+        terms.add(side.term(PairFunction.EQUAL, NEGATIVES, side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
+                side.each(i -> active[i] == 0 ? 0 : active[i] / ties[i])));
+        terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -active[i])));
+        double loss = 0;
+        for (int i = 0; i < hinges.length; i++) {
+            loss += side.weight[i] * hinges[i];
+        }
+        return loss;
+    }
+
+    private double semiHard(PairField field, List<Side> sides, List<Term> terms) {
+        List<Reduction> wanted = new ArrayList<>();
+        for (Side side : sides) {
+            wanted.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
+            wanted.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
+        }
+        List<Reduced> reduced = field.reduce(wanted);
+        double loss = 0;
+        for (int k = 0; k < sides.size(); k++) {
+            Reduced below = reduced.get(2 * k);
+            Reduced least = reduced.get(2 * k + 1);
+            int[] ties = new int[below.counts().length];
+            Arrays.setAll(ties, i -> below.counts()[i] > 0 ? below.counts()[i] : least.counts()[i]);
+            double[] chosen = sides.get(k).each(
+                    i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
+            loss += one(sides.get(k), chosen, ties, terms);
+        }
+        return loss;
+    }
+}

@@ -1,0 +1,241 @@
+package org.contrastive4j.ops;
+
+import java.util.Arrays;
+import java.util.List;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * The general pairwise engine: any loss that is a function of reductions over the rows and columns of the logits S_ij =
+ * scale &lt;x_i, y_j&gt; and whose gradient G_ij is a sum of functions of S_ij, a number of row i and a number of
+ * column j.
+ *
+ * <p>A loss asks for {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m),
+ * forms n + m numbers from them in f64, and gives the {@link Term}s of its gradient. Functions, kinds and classes of
+ * pairs are closed sets, so that a kernel can be written for each.
+ */
+public abstract class PairTileOps {
+    /** What a reduction runs over. */
+    public enum Axis {
+        /** Over the columns of each row: n numbers. */
+        ROWS,
+        /** Over the rows of each column: m numbers. */
+        COLUMNS
+    }
+
+    /** Which pairs take part; ignored pairs never do. */
+    public enum Of {
+        POSITIVES,
+        NEGATIVES,
+        BOTH;
+
+        public boolean positives() {
+            return this != NEGATIVES;
+        }
+
+        public boolean negatives() {
+            return this != POSITIVES;
+        }
+    }
+
+    /** How the pairs of a row or column are put together. */
+    public enum Kind {
+        /** sum of weight f(z). */
+        SUM,
+        /** ln of the sum of e^z; minus infinity over no pair. */
+        LOG_SUM_EXP,
+        /** Largest z, how many pairs have it, and the first of them; minus infinity, 0 and -1 over no pair. */
+        MAX,
+        /**
+         * Largest sign S_ij (no shift added) among pairs with z_ij &lt; 0, how many pairs have it, and the first of
+         * them.
+         */
+        MAX_BELOW
+    }
+
+    /**
+     * z_ij = sign S_ij + rows_i + columns_j.
+     *
+     * @param sign 1 or -1
+     * @param rows n numbers, null for zeros; not NaN
+     * @param columns m numbers, null for zeros; not NaN
+     */
+    public record Shift(int sign, double[] rows, double[] columns) {
+        public static final Shift NONE = new Shift(1, null, null);
+
+        public static Shift rows(double[] rows) {
+            return new Shift(1, rows, null);
+        }
+
+        public static Shift columns(double[] columns) {
+            return new Shift(1, null, columns);
+        }
+
+        /** z in f64. */
+        public double of(double logit, int i, int j) {
+            return sign * logit + (rows == null ? 0 : rows[i]) + (columns == null ? 0 : columns[j]);
+        }
+    }
+
+    /**
+     * One number per row or column.
+     *
+     * @param function of a SUM; ignored by the other kinds
+     * @param weight of a SUM, one number for each column when reducing rows and the other way round; null for ones
+     */
+    public record Reduction(Kind kind, PairFunction function, Axis axis, Of of, Shift shift, double[] weight) {
+        public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, double[] weight) {
+            return new Reduction(Kind.SUM, function, axis, of, shift, weight);
+        }
+
+        public static Reduction logSumExp(Axis axis, Of of, Shift shift) {
+            return new Reduction(Kind.LOG_SUM_EXP, PairFunction.EXP, axis, of, shift, null);
+        }
+
+        public static Reduction max(Axis axis, Of of, Shift shift) {
+            return new Reduction(Kind.MAX, PairFunction.IDENTITY, axis, of, shift, null);
+        }
+
+        public static Reduction maxBelow(Axis axis, Of of, Shift shift) {
+            return new Reduction(Kind.MAX_BELOW, PairFunction.IDENTITY, axis, of, shift, null);
+        }
+    }
+
+    /**
+     * What a reduction came to.
+     *
+     * @param values one per row or column
+     * @param counts of pairs that have the largest z; null unless the kind is MAX or MAX_BELOW
+     * @param at the first such column (row, when reducing columns), -1 for none; null unless the kind is MAX or
+     *     MAX_BELOW
+     */
+    public record Reduced(double[] values, int[] counts, int[] at) {}
+
+    /** Adds rowWeight_i columnWeight_j f(z_ij) to G_ij; null weights are ones. */
+    public record Term(PairFunction function, Of of, Shift shift, double[] rowWeight, double[] columnWeight) {}
+
+    /**
+     * Unit rows, and what pairs of them are.
+     *
+     * @param x [n, d]; read
+     * @param y [m, d]; read
+     */
+    public record Pairs(Tensor x, Tensor y, double scale, Pairing pairing) {}
+
+    /**
+     * Counts of cosines in equal bins over [-1, 1]; what lies outside by rounding is in the first or last bin.
+     *
+     * @param positives pairs of each bin
+     * @param negatives pairs of each bin
+     * @param ignored all ignored pairs
+     */
+    public record Histogram(long[] positives, long[] negatives, long ignored) {}
+
+    private final DType dtype;
+
+    protected PairTileOps(DType dtype) {
+        this.dtype = dtype;
+    }
+
+    /**
+     * One pass over all pairs.
+     *
+     * @return what each reduction came to, in their order
+     * @throws ShapeException when sizes do not fit
+     *     <p>Memory: {@link #workspaceBytes}, and numbers per row and column. Cost: 2 n m d flops, and f of each pair
+     *     for each reduction.
+     */
+    public final List<Reduced> reduce(Pairs pairs, List<Reduction> reductions) {
+        check("reduce", pairs);
+        for (Reduction reduction : reductions) {
+            checkShift("reduce", pairs.pairing(), reduction.shift());
+            checkCount("reduce", "weight", reduction.weight(),
+                    reduction.axis() == Axis.ROWS ? pairs.pairing().m() : pairs.pairing().n());
+        }
+        return reduceUnchecked(pairs, List.copyOf(reductions));
+    }
+
+    protected abstract List<Reduced> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
+
+    /**
+     * G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;,
+     * dBias += sum G_ij.
+     *
+     * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is not computed
+     * @throws ShapeException when sizes do not fit
+     *     <p>Memory as for {@link #reduce}, and m d when neither dx nor dy is wanted. Cost: 6 n m d flops.
+     */
+    public final void gradient(Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
+        check("gradient", pairs);
+        for (Term term : terms) {
+            checkShift("gradient", pairs.pairing(), term.shift());
+            checkCount("gradient", "row weight", term.rowWeight(), pairs.pairing().n());
+            checkCount("gradient", "column weight", term.columnWeight(), pairs.pairing().m());
+        }
+        checkLike("dx", gradients.dx(), pairs.x());
+        checkLike("dy", gradients.dy(), pairs.y());
+        for (Tensor scalar : Arrays.asList(gradients.dLogScale(), gradients.dBias())) {
+            if (scalar != null) {
+                Checks.shape("gradient", "dLogScale or dBias", scalar, dtype, 1);
+            }
+        }
+        gradientUnchecked(pairs, List.copyOf(terms), gradients, gradientScale);
+    }
+
+    protected abstract void gradientUnchecked(
+            Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale);
+
+    /** How cosines of pairs are distributed; {@code pairs.scale()} plays no part. Cost: 2 n m d flops. */
+    public final Histogram histogram(Pairs pairs, int bins) {
+        check("histogram", pairs);
+        Checks.that(bins >= 1, "histogram", bins + " bins, wanted at least one");
+        return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1, pairs.pairing()), bins);
+    }
+
+    protected abstract Histogram histogramUnchecked(Pairs pairs, int bins);
+
+    /** Bytes of tensors that one pass allocates while it runs; numbers per row and column come on top, on the heap. */
+    public abstract long workspaceBytes(int n, int m, int d);
+
+    /** The bin of a cosine. */
+    public static int bin(double cosine, int bins) {
+        return Math.max(0, Math.min(bins - 1, (int) Math.floor((cosine + 1) / 2 * bins)));
+    }
+
+    private void check(String op, Pairs pairs) {
+        Checks.rank(op, "x", pairs.x(), dtype, 2);
+        Checks.rank(op, "y", pairs.y(), dtype, 2);
+        Pairing pairing = pairs.pairing();
+        Checks.that(pairs.x().dim(1) == pairs.y().dim(1) && pairs.x().dim(1) >= 1, op,
+                "widths differ: x is " + pairs.x() + ", y is " + pairs.y());
+        Checks.that(pairs.x().dim(0) == pairing.n() && pairs.y().dim(0) == pairing.m(), op, "the pairing is of "
+                + pairing.n() + " x " + pairing.m() + ", x is " + pairs.x() + ", y is " + pairs.y());
+        Checks.that(pairs.scale() > 0 && Double.isFinite(pairs.scale()), op,
+                "scale is " + pairs.scale() + ", wanted a finite number above 0");
+        Pairing.Guide guide = pairing.guide();
+        if (guide != null) {
+            Checks.rank(op, "guide rows", guide.rows(), dtype, 2);
+            Checks.shape(op, "guide columns", guide.columns(), dtype, pairing.m(), guide.rows().dim(1));
+            Checks.shape(op, "guide rows", guide.rows(), dtype, pairing.n(), guide.rows().dim(1));
+            checkCount(op, "guide limits of rows", guide.rowLimits(), pairing.n());
+            checkCount(op, "guide limits of columns", guide.columnLimits(), pairing.m());
+        }
+    }
+
+    private static void checkShift(String op, Pairing pairing, Shift shift) {
+        Checks.that(shift.sign() == 1 || shift.sign() == -1, op, "sign is " + shift.sign() + ", wanted 1 or -1");
+        checkCount(op, "shift of rows", shift.rows(), pairing.n());
+        checkCount(op, "shift of columns", shift.columns(), pairing.m());
+    }
+
+    private static void checkCount(String op, String what, double[] given, int wanted) {
+        Checks.that(given == null || given.length == wanted, op,
+                what + " has " + (given == null ? 0 : given.length) + " numbers, wanted " + wanted);
+    }
+
+    private static void checkLike(String what, Tensor gradient, Tensor of) {
+        if (gradient != null) {
+            Checks.like("gradient", what, gradient, of);
+        }
+    }
+}

@@ -1,0 +1,220 @@
+package org.contrastive4j.ops.ptx;
+
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.ShapeException;
+
+/**
+ * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them, f32,
+ * without the n x m matrix.
+ *
+ * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
+ * workspace first:
+ *
+ * <pre>{@code
+ * PtxPairwise pairwise = new PtxPairwise(device);
+ * long bytes = pairwise.workspaceBytes(n, m, d, true);
+ * try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+ *     PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(n, m, d, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
+ *     PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+ *     pairwise.infoNce(stream, inputs, gradients, 0, result.address(), workspace.address(), bytes);
+ *     result.download(0, values);   // loss, row accuracy, column accuracy, mean positive logit
+ * }
+ * }</pre>
+ *
+ * <p>Workspace: O(n + m) and a stripe of rows of the gradient matrix, as many as {@code stripeBytes} hold and at least 64. Cost: 2 n m d flops for the
+ * value, 8 n m d with gradients. The same bits every run.
+ */
+public final class PtxPairwise {
+    /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */
+    public static final int RESULT_BYTES = 32;
+    private static final long STRIPE_BYTES = 256L << 20;
+    private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
+    private static final String NAME = "infoNce";
+    private static final String[] KERNELS = {"begin", "fwd", "merge_rows", "merge_columns", "columns", "loss", "bwd", "scalars", "dx", "dy"};
+
+    private final Kernels kernels;
+    private final long stripeBytes;
+
+    /**
+     * Addresses of device memory; 0 for what is optional and not there.
+     *
+     * @param x f32 [n, d] unit (or zero) rows; 4-byte aligned, faster when 16-byte aligned and d is a multiple of 4
+     * @param y f32 [m, d] unit (or zero) rows; like x
+     * @param targets i32 [n], the column in [0, m) that row i belongs to, not checked; or 0: row i belongs to column i, then m &gt;= n
+     * @param logScale f32 [1]
+     * @param bias f32 [1] or 0
+     */
+    public record Inputs(
+            int n, int m, int d, long x, long y, long targets, long logScale, long bias, double rowWeight, double columnWeight) {}
+
+    /**
+     * Addresses of gradients; 0 for one that is not wanted.
+     *
+     * @param dx f32 [n, d]; written
+     * @param dy f32 [m, d]; written
+     * @param dLogScale f32 [1]; accumulated
+     * @param dBias f32 [1]; accumulated
+     * @param scale multiplied into all gradients
+     */
+    public record Gradients(long dx, long dy, long dLogScale, long dBias, double scale) {}
+
+    /** Assembles the kernels. */
+    public PtxPairwise(PtxDevice device) {
+        this(device, STRIPE_BYTES);
+    }
+
+    /** @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of 64 rows is the least */
+    public PtxPairwise(PtxDevice device, long stripeBytes) {
+        this(new Kernels(device), stripeBytes);
+    }
+
+    PtxPairwise(Kernels kernels, long stripeBytes) {
+        this.kernels = kernels;
+        this.stripeBytes = stripeBytes;
+        for (String name : KERNELS) { // not while a graph is captured
+            kernels.get(name(name));
+        }
+    }
+
+    private static String name(String kernel) {
+        return "pairwise_" + kernel + "_f32";
+    }
+
+    /** Bytes of workspace that {@link #infoNce} wants. */
+    public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
+                + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
+        return new PairwisePlan(n, m, withGradients, stripeBytes).bytes;
+    }
+
+    /**
+     * Value, and where wanted gradients, of InfoNCE over all pairs.
+     *
+     * @param gradients null for the value alone
+     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not wanted
+     * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
+     * @param workspace 256-byte aligned
+     * @param workspaceBytes at least {@link #workspaceBytes}
+     * @throws ShapeException when sizes do not fit
+     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
+     */
+    public void infoNce(DeviceStream stream, Inputs inputs, Gradients gradients, long hardest, long result, long workspace,
+            long workspaceBytes) {
+        long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
+        check(inputs.targets != 0 || inputs.m >= inputs.n, inputs.n + " rows but only " + inputs.m
+                + " columns; give targets, or at least as many columns as rows");
+        check(inputs.rowWeight >= 0 && inputs.columnWeight >= 0, "weights are " + inputs.rowWeight + " and "
+                + inputs.columnWeight + ", wanted 0 or more");
+        if (workspaceBytes < wanted) {
+            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
+        }
+        checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
+        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes), workspace);
+        call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
+        if (gradients != null) {
+            call.backward(gradients);
+        }
+    }
+
+    private static void check(boolean condition, String message) {
+        if (!condition) {
+            throw new ShapeException(NAME + ": " + message);
+        }
+    }
+
+    private static void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
+        long x = 4L * inputs.n * inputs.d;
+        long y = 4L * inputs.m * inputs.d;
+        Addresses addresses = new Addresses(NAME)
+                .read("x", inputs.x, x, 4).read("y", inputs.y, y, 4).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
+                .read("logScale", inputs.logScale, 4, 4).readIfAny("bias", inputs.bias, 4, 4)
+                .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
+                .written("workspace", workspace, bytes, 256);
+        if (gradients != null) {
+            addresses.writtenIfAny("dx", gradients.dx, x, 4).writtenIfAny("dy", gradients.dy, y, 4)
+                    .writtenIfAny("dLogScale", gradients.dLogScale, 4, 4).writtenIfAny("dBias", gradients.dBias, 4, 4);
+        }
+    }
+
+    /** 1 when all rows of d floats from these addresses on can be copied 16 bytes at a time. */
+    static int wide(int d, long... addresses) {
+        boolean wide = d % 4 == 0;
+        for (long address : addresses) {
+            wide &= address % 16 == 0;
+        }
+        return wide ? 1 : 0;
+    }
+
+    /** The launches of one call. */
+    private final class Call {
+        private final DeviceStream stream;
+        private final Inputs in;
+        private final PairwisePlan plan;
+        private final long at;
+        private final int wide;
+
+        Call(DeviceStream stream, Inputs in, PairwisePlan plan, long workspace) {
+            this.stream = stream;
+            this.in = in;
+            this.plan = plan;
+            this.at = workspace;
+            this.wide = wide(in.d, in.x, in.y);
+        }
+
+        private void launch(String kernel, int gridX, int gridY, int threads, Object... arguments) {
+            kernels.get(name(kernel)).launch(stream,
+                    Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)), arguments);
+        }
+
+        /** A thread for each of count elements. */
+        private void launchEach(String kernel, int count, Object... arguments) {
+            launch(kernel, (int) (((long) count + 127) / 128), 1, 128, arguments);
+        }
+
+        void forward(double gradientScale, long hardest, long result) {
+            launchEach("begin", in.m, in.logScale, at + plan.numbers, at + plan.running, in.n, in.m, gradientScale);
+            for (int first = 0; first < plan.rowTiles; first += plan.forwardTiles) {
+                int tiles = Math.min(plan.forwardTiles, plan.rowTiles - first);
+                int row = first * PairwisePlan.TILE;
+                int rows = tiles * PairwisePlan.TILE;
+                launch("fwd", plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
+                        at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
+                launchEach("merge_rows", rows, at + plan.tileRows, at + plan.tileAts, at + plan.rowSums, hardest,
+                        plan.columnTiles, rows, row, in.n);
+                launchEach("merge_columns", in.m, at + plan.tileColumns, at + plan.running, tiles, in.m);
+            }
+            launchEach("columns", in.m, at + plan.running, at + plan.positive, in.targets, at + plan.column, at + plan.bar,
+                    in.n, in.m);
+            launch("loss", 1, 1, 256, at + plan.rowSums, at + plan.positive, in.targets, at + plan.column, at + plan.bar, in.bias,
+                    at + plan.row, result, in.n, (float) in.rowWeight, (float) in.columnWeight);
+        }
+
+        void backward(Gradients gradients) {
+            long g = gradients.dx == 0 && gradients.dy == 0 ? 0 : at + plan.gradient;
+            int dColumns = (int) (((long) in.d + PairwisePlan.TILE - 1) / PairwisePlan.TILE);
+            for (int first = 0; first < plan.rowTiles; first += plan.backwardTiles) {
+                int tiles = Math.min(plan.backwardTiles, plan.rowTiles - first);
+                int row = first * PairwisePlan.TILE;
+                long rowBytes = 4L * row * in.d;
+                int rows = Math.min(tiles * PairwisePlan.TILE, in.n - row);
+                launch("bwd", plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row, at + plan.column,
+                        g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
+                if (gradients.dLogScale != 0 || gradients.dBias != 0) {
+                    launch("scalars", 1, 1, 256, at + plan.tileSums, at + plan.numbers, gradients.dLogScale, gradients.dBias,
+                            plan.columnTiles * tiles);
+                }
+                if (gradients.dx != 0) {
+                    launch("dx", dColumns, tiles, 64, g, in.y, gradients.dx + rowBytes, in.m, in.d, rows, plan.pitch(),
+                            wide(in.d, in.y, gradients.dx));
+                }
+                if (gradients.dy != 0) {
+                    launch("dy", dColumns, plan.columnTiles, 64, g, in.x + rowBytes, gradients.dy, rows, in.d, in.m, plan.pitch(),
+                            wide(in.d, in.x, gradients.dy), first == 0 ? 0 : 1);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,148 @@
+package org.contrastive4j.gradcache;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Dropout;
+import org.contrastive4j.autograd.Linear;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape;
+import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.ContrastiveLossFunction;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.PairLabels;
+import org.contrastive4j.loss.PairPolicy;
+import org.contrastive4j.loss.QueueContrast;
+import org.contrastive4j.nn.Initializer;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Chunked is unchunked for every loss; the truth is one tape over everything. */
+class ContrastOverEncodersTest {
+    private static final int PAIRS = 13;
+
+    static Set<String> names() {
+        return Losses.names();
+    }
+
+    /** Two or four linear encoders with dropout. */
+    private static final class Model implements AutoCloseable {
+        private final Ops ops;
+        private final Tensor x;
+        private final Tensor ids;
+        private final List<Parameter> weights = new ArrayList<>();
+
+        Model(Ops ops, int encoders) {
+            this.ops = ops;
+            x = ops.tensor(Shape.of(PAIRS, 4), new Random(3).doubles(PAIRS * 4, -1, 1).toArray());
+            ids = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).toArray());
+            Initializer init = new Initializer(ops, 1);
+            for (int e = 0; e < encoders; e++) {
+                weights.add(init.normal("encoder" + e, 0.5, 4, 3));
+                weights.get(e).freeze(e >= 2);
+            }
+        }
+
+        private Variable encode(Tape tape, int e, int from, int to) {
+            Variable y = tape.apply(new Linear(false), tape.constant("x", x.rows(from, to)), weights.get(e));
+            return tape.scope("encoder" + e, () -> tape.apply(
+                    new Dropout(0.3, ids.rows(from, to), new RandomKey(7, e, 0)), y));
+        }
+
+        List<ChunkEncoder<Model>> encoders() {
+            List<ChunkEncoder<Model>> all = new ArrayList<>();
+            for (int e = 0; e < weights.size(); e++) {
+                int which = e;
+                all.add(new TapeEncoder<>(ops, "encoder" + e, 3, batch -> PAIRS, List.of(weights.get(e)),
+                        (tape, batch, from, to) -> encode(tape, which, from, to)));
+            }
+            return all;
+        }
+
+        @Override
+        public void close() {
+            x.close();
+            ids.close();
+            weights.forEach(Parameter::close);
+        }
+    }
+
+    private static void same(String what, List<double[]> expected, List<Parameter> given) {
+        for (int k = 0; k < given.size(); k++) {
+            double[] got = given.get(k).gradient().toDoubles();
+            for (int i = 0; i < got.length; i++) {
+                assertEquals(expected.get(k)[i], got[i], 1e-12 * (1 + Math.abs(expected.get(k)[i])),
+                        what + " " + given.get(k).name());
+            }
+        }
+    }
+
+    private static List<double[]> gradients(List<Parameter> parameters) {
+        return parameters.stream().map(parameter -> parameter.gradient().toDoubles()).toList();
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void chunkedIsUnchunked(String name) {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops,
+                name); Model model = new Model(ops, 2);
+                Tensor groups = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).map(i -> i / 3).toArray());
+                Tensor one = ops.tensor(Shape.of(1), 1)) {
+            PairLabels labels = PairLabels.ids(groups, groups);
+            List<Parameter> all = new ArrayList<>(model.weights);
+            all.addAll(loss.parameters());
+            List<double[]> whole;
+            try (Tape tape = Tape.recording(ops)) {
+                List<Variable> inputs = new ArrayList<>(
+                        List.of(model.encode(tape, 0, 0, PAIRS), model.encode(tape, 1, 0, PAIRS)));
+                inputs.addAll(loss.parameters());
+                tape.backward(tape.apply(
+                        new ContrastiveLossFunction(loss, labels), inputs.toArray(new Variable[0])), one);
+                whole = gradients(all);
+            }
+            assertTrue(whole.get(0)[0] != 0, "nothing to compare");
+            for (int chunk : new int[] {1, 5, 13}) {
+                all.forEach(Parameter::zeroGradient);
+                GradCache.ofChunks(ops, model.encoders(), new ContrastOverEncoders<Model>(loss, batch -> labels),
+                        List.of(chunk, Math.max(1, chunk - 2))).step(model, 1);
+                same(name + " chunk " + chunk, whole, all);
+            }
+        }
+    }
+
+    @Test
+    void queuesTakeFourEncodersAndChunkedIsUnchunked() {
+        try (Ops ops = Backend.open("cpu-f64"); Model model = new Model(ops, 4); Model two = new Model(ops, 2);
+                QueueContrast loss = new QueueContrast(ops, 20, 3, PairPolicy.DEFAULT, 1.5, true);
+                Tensor keys = ops.tensor(Shape.of(17, 3), new Random(9).doubles(51, -1, 1).toArray())) {
+            loss.enqueue(keys, keys, null);
+            List<Parameter> all = new ArrayList<>(model.weights.subList(0, 2));
+            all.addAll(loss.parameters());
+            List<double[]> whole = null;
+            for (int chunk : new int[] {13, 1, 5}) {
+                all.forEach(Parameter::zeroGradient);
+                GradCache.ofChunks(ops, model.encoders(), new QueueOverEncoders<Model>(loss, batch -> batch.ids),
+                        List.of(chunk, chunk, chunk, chunk)).step(model, 1);
+                whole = whole == null ? gradients(all) : whole;
+                same("queue chunk " + chunk, whole, all);
+            }
+            assertTrue(Math.abs(whole.get(2)[0]) > 1e-6, "the log-scale has a gradient");
+            assertThrows(ShapeException.class, () -> GradCache.ofChunks(ops, two.encoders(),
+                    new QueueOverEncoders<Model>(loss, batch -> null), List.of(5, 5)).step(two, 1));
+        }
+    }
+}

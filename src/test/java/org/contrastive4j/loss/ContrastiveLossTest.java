@@ -1,0 +1,383 @@
+package org.contrastive4j.loss;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.Set;
+import java.util.stream.IntStream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.LossCases.Case;
+import org.contrastive4j.loss.LossCases.Problem;
+import org.contrastive4j.loss.LossCases.Tensors;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.LossReference;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Every loss of the family: its definition, slopes, both precisions, refusals. */
+class ContrastiveLossTest {
+    private static final int[][] SIZES = {{1, 1, 2}, {1, 4, 3}, {2, 2, 2}, {33, 33, 9}, {33, 50, 9}, {103, 103, 20}};
+
+    static List<Case> cases() {
+        return LossCases.all();
+    }
+
+    static Set<String> names() {
+        return Losses.names();
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void valueIsItsDefinition(Case c) {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = c.make().apply(ops)) {
+            for (int[] size : SIZES) {
+                Problem p = new Problem(c, size[0], size[1], size[2], 3);
+                double[][] s = LossReference.logits(p.u, p.v, p.n, p.m, p.d, loss.scale(), loss.biasValue());
+                try (Tensors t = new Tensors(ops, p)) {
+                    double expected = c.definition().value(s, p.classes(c), p);
+                    assertEquals(expected, loss.value(t.u, t.v, t.labels).loss(), 1e-12 * (1 + expected),
+                            c + " n " + p.n + " m " + p.m);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void gradientsAgreeWithCentralDifferences(Case c) {
+        for (int[] size : new int[][] {{5, 5, 3}, {4, 7, 3}, {1, 1, 2}}) {
+            Problem p = new Problem(c, size[0], size[1], size[2], 11);
+            try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = c.make().apply(ops);
+                    Tensors t = new Tensors(ops, p);
+                    Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(p.n, p.d), p.u), true);
+                    Parameter v = new Parameter(ops, "v", ops.tensor(Shape.of(p.m, p.d), p.v), true)) {
+                loss.logScale().freeze(false);
+                List<Parameter> all = new ArrayList<>(List.of(u, v));
+                all.addAll(loss.parameters());
+                new GradientCheck(ops, 1).run(tape -> tape.apply(
+                        new ContrastiveLossFunction(loss, t.labels), all.toArray(new Parameter[0])), all).require(1e-7);
+            }
+        }
+    }
+
+    private record Answer(PairwiseOps.Result result, double[] du, double[] dv, List<double[]> own) {}
+
+    private static Answer ask(Ops ops, ContrastiveLoss loss, Problem p, double gradientScale) {
+        loss.parameters().forEach(Parameter::zeroGradient);
+        try (Tensors t = new Tensors(ops, p); Tensor du = poisoned(ops, p.n, p.d); Tensor dv = poisoned(ops, p.m,
+                p.d)) {
+            PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale);
+            return new Answer(result, du.toDoubles(), dv.toDoubles(),
+                    loss.parameters().stream().map(parameter -> parameter.gradient().toDoubles()).toList());
+        }
+    }
+
+    private static Tensor poisoned(Ops ops, int... dims) {
+        Tensor tensor = ops.allocate(dims);
+        double[] nan = new double[(int) tensor.size()];
+        Arrays.fill(nan, Double.NaN);
+        tensor.set(nan);
+        return tensor;
+    }
+
+    private static void close(String what, double[] expected, double[] given, double tolerance) {
+        double size = Arrays.stream(expected).map(Math::abs).max().orElse(0);
+        for (int i = 0; i < expected.length; i++) {
+            assertEquals(expected[i], given[i], tolerance * (size + 0.01), what + "[" + i + "]");
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("cases")
+    void singlePrecisionAgreesWithDouble(Case c) {
+        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
+                ContrastiveLoss truth = c.make().apply(f64); ContrastiveLoss loss = c.make().apply(f32)) {
+            for (int[] size : SIZES) {
+                Problem p = new Problem(c, size[0], size[1], size[2], 3);
+                Answer expected = ask(f64, truth, p, 0.5);
+                Answer given = ask(f32, loss, p, 0.5);
+                String what = c + " n " + p.n + " m " + p.m;
+                assertEquals(expected.result.loss(), given.result.loss(), 2e-6 * (1 + expected.result.loss()), what);
+                assertEquals(expected.result.rowAccuracy(), given.result.rowAccuracy(), what);
+                assertEquals(expected.result.columnAccuracy(), given.result.columnAccuracy(), what);
+                assertEquals(expected.result.meanPositive(), given.result.meanPositive(), 2e-5, what);
+                close(what + " du", expected.du, given.du, 2e-5);
+                close(what + " dv", expected.dv, given.dv, 2e-5);
+                for (int k = 0; k < expected.own.size(); k++) {
+                    close(what + " own", expected.own.get(k), given.own.get(k), 4e-5);
+                }
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void manyTilesAgreeWithDouble(String name) {
+        Case c = cases().get(0);
+        Problem p = new Problem(c, 530, 1100, 12, 8);
+        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
+                ContrastiveLoss truth = Losses.named(f64, name); ContrastiveLoss loss = Losses.named(f32, name)) {
+            Answer expected = ask(f64, truth, p, 1);
+            Answer given = ask(f32, loss, p, 1);
+            assertEquals(expected.result.loss(), given.result.loss(), 1e-5 * expected.result.loss(), name);
+            close(name + " du", expected.du, given.du, 1e-4);
+            close(name + " dv", expected.dv, given.dv, 1e-4);
+            assertArrayEquals(given.du, ask(f32, loss, p, 1).du, "the same bits every time");
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void finiteAtTheLargestScale(String name) {
+        for (String backend : List.of("cpu", "cpu-f64")) {
+            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = Losses.named(ops, name)) {
+                loss.logScale().value().set(ContrastiveLoss.MAX_LOG_SCALE);
+                Problem p = new Problem(cases().get(0), 33, 33, 4, 5);
+                System.arraycopy(p.u, 0, p.v, 0, p.u.length);
+                requireFinite(name + " aligned", ask(ops, loss, p, 1));
+                for (int i = 0; i < p.v.length; i++) {
+                    p.v[i] = -p.u[i];
+                }
+                requireFinite(name + " opposed", ask(ops, loss, p, 1));
+                Arrays.fill(p.u, 0.5);
+                Arrays.fill(p.v, 0.5);
+                requireFinite(name + " all the same", ask(ops, loss, p, 1));
+                Arrays.fill(p.u, 0);
+                Answer zeros = ask(ops, loss, p, 1);
+                requireFinite(name + " zero rows", zeros);
+                close(name + " zero rows have no gradient", new double[p.u.length], zeros.du, 0);
+            }
+        }
+    }
+
+    private static void requireFinite(String what, Answer answer) {
+        assertTrue(Double.isFinite(answer.result.loss()), what);
+        for (double[] values : List.of(answer.du, answer.dv, answer.own.get(0))) {
+            for (double value : values) {
+                assertTrue(Double.isFinite(value), what);
+            }
+        }
+    }
+
+    /** Swapping rows of the batch swaps rows of the gradient, ties or not. */
+    @ParameterizedTest
+    @EnumSource(TripletLoss.Negatives.class)
+    void tiesDoNotDependOnTheOrder(TripletLoss.Negatives name) {
+        int n = 6;
+        double[] u = new double[n * 2];
+        for (int i = 0; i < n; i++) { // pairs of equal rows: every hardest negative is a tie
+            u[2 * i] = Math.cos(i / 2);
+            u[2 * i + 1] = Math.sin(i / 2);
+        }
+        int[] order = {3, 5, 0, 2, 4, 1};
+        double[] moved = new double[u.length];
+        for (int i = 0; i < n; i++) {
+            System.arraycopy(u, 2 * order[i], moved, 2 * i, 2);
+        }
+        for (String backend : List.of("cpu", "cpu-f64")) {
+            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = ContrastiveLoss.triplet(ops, name, 1)) {
+                Problem p = new Problem(cases().get(0), n, n, 2, 1);
+                Problem q = new Problem(cases().get(0), n, n, 2, 1);
+                System.arraycopy(u, 0, p.u, 0, u.length);
+                System.arraycopy(u, 0, p.v, 0, u.length);
+                System.arraycopy(moved, 0, q.u, 0, u.length);
+                System.arraycopy(moved, 0, q.v, 0, u.length);
+                Answer one = ask(ops, loss, p, 1);
+                Answer other = ask(ops, loss, q, 1);
+                assertEquals(one.result.loss(), other.result.loss(), 1e-6);
+                assertTrue(one.result.loss() > 0.1);
+                for (int i = 0; i < n; i++) {
+                    for (int k = 0; k < 2; k++) {
+                        assertEquals(one.du[2 * order[i] + k], other.du[2 * i + k], 1e-6, name.name());
+                        assertEquals(one.dv[2 * order[i] + k], other.dv[2 * i + k], 1e-6, name.name());
+                    }
+                }
+            }
+        }
+    }
+
+    /**
+     * Two equal columns are tied hardest negatives wherever u moves, so u still has slopes: they must share one
+     * gradient.
+     */
+    @ParameterizedTest
+    @EnumSource(TripletLoss.Negatives.class)
+    void tiedNegativesShareOneGradient(TripletLoss.Negatives negatives) {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = ContrastiveLoss.triplet(ops, negatives, 1.5);
+                Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(4, 2), 1, 0.1, 0.2, 1, -1, 0.3, 0.4, -1),
+                        true);
+                Tensor columns = ops.tensor(Shape.of(4, 2), 0.5, 1, 0.8, 0.9, 0.8, 0.9, 1, -0.4);
+                Parameter v = new Parameter(ops, "v", columns, true)) {
+            v.freeze(true);
+            new GradientCheck(ops, 1).run(tape -> tape.apply(new ContrastiveLossFunction(loss, PairLabels.DIAGONAL), u,
+                    v,
+                    loss.logScale()), List.of(u)).require(1e-7);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void singlePrecisionAgreesAtTheLargestScale(String name) {
+        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
+                ContrastiveLoss truth = Losses.named(f64, name); ContrastiveLoss loss = Losses.named(f32, name)) {
+            truth.logScale().value().set((float) Math.log(100));
+            loss.logScale().value().set((float) Math.log(100));
+            Problem p = new Problem(cases().get(0), 103, 103, 20, 6);
+            Answer expected = ask(f64, truth, p, 1);
+            Answer given = ask(f32, loss, p, 1);
+            assertEquals(expected.result.loss(), given.result.loss(), 2e-5 * (1 + expected.result.loss()), name);
+            close(name + " du", expected.du, given.du, 2e-4);
+            close(name + " dv", expected.dv, given.dv, 2e-4);
+            close(name + " log-scale", expected.own.get(0), given.own.get(0), 2e-4);
+        }
+    }
+
+    @Test
+    void aRowWhoseNegativesAreAllIgnoredCostsNothing() {
+        for (String backend : List.of("cpu", "cpu-f64")) {
+            for (String name : List.of("infonce", "infonce-rows", "triplet-hardest", "triplet", "triplet-semihard")) {
+                try (Ops ops = Backend.open(backend); ContrastiveLoss loss = Losses.named(ops, name);
+                        Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6); Tensor du = poisoned(ops, 3, 2);
+                        Tensor ids = ops.ints(Shape.of(3), 4, 4, 4)) {
+                    assertEquals(0, loss.valueAndGradient(u, u, PairLabels.ids(ids, ids), du, null, 1).loss(), 1e-6);
+                    assertArrayEquals(new double[6], du.toDoubles(), 1e-6);
+                }
+            }
+        }
+    }
+
+    @Test
+    void settingsOutOfRangeAreRefused() {
+        try (Ops ops = Backend.open("cpu")) {
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 0));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL,
+                    Double.NaN));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 2.5));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.sinkhorn(ops, 0));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.binaryWeighted(ops, -1));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNce(
+                    ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
+            assertThrows(LossOptionException.class, () -> new SoftmaxLoss(
+                    ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT, 5, true));
+            assertThrows(LossOptionException.class, () -> new PairPolicy(PairPolicy.DEFAULT.sameId(), -0.1, false));
+            assertThrows(LossOptionException.class, () -> new PairPolicy(PairPolicy.DEFAULT.sameId(), 1.1, true));
+            assertThrows(LossOptionException.class, () -> new NegativesWarmup(1, 0.1, 0.9));
+            assertThrows(LossOptionException.class, () -> new TripletLoss(
+                    ops, TripletLoss.Negatives.ALL, 0.2, PairPolicy.MULTI_POSITIVE));
+            String message = assertThrows(LossOptionException.class, () -> Losses.named(ops, "clip")).getMessage();
+            assertTrue(message.contains("siglip"), message);
+            assertEquals(0, ops.memory().currentBytes(), "refusals leave nothing behind");
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void whatDoesNotFitIsRefusedAndNothingLeaks(String name) {
+        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, name);
+                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, 5, 6); Tensor narrow = ops.zeros(Shape.of(3, 1));
+                Tensor bad = ops.tensor(Shape.of(3, 2), 1, 2, Double.NaN, 4, 5, 6);
+                Tensor two = ops.zeros(Shape.of(2, 2)); Tensor ids = ops.ints(Shape.of(2), 0, 1);
+                Tensor targets = ops.ints(Shape.of(3), 0, 1, 3); Tensor guide = ops.zeros(Shape.of(2, 4))) {
+            long before = ops.memory().currentBytes();
+            assertThrows(ShapeException.class, () -> loss.value(u, narrow, PairLabels.DIAGONAL));
+            assertThrows(ShapeException.class, () -> loss.value(u, two, PairLabels.DIAGONAL));
+            assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.ids(ids, ids)));
+            assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.targets(ids)));
+            assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.targets(targets)));
+            assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.guide(guide, guide)));
+            assertThrows(LossOptionException.class, () -> PairLabels.ids(ids, null));
+            assertEquals(1, assertThrows(NonFiniteException.class, () -> loss.value(u, bad,
+                    PairLabels.DIAGONAL)).row());
+            assertEquals(before, ops.memory().currentBytes());
+        }
+    }
+
+    @Test
+    void aTripletWantsATargetOfItsOwnForEachRow() {
+        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "triplet");
+                Tensor u = ops.tensor(Shape.of(2, 1), 1, 2); Tensor same = ops.ints(Shape.of(2), 1, 1);
+                Tensor none = ops.ints(Shape.of(2), 1, -1)) {
+            assertThrows(LossOptionException.class, () -> loss.value(u, u, PairLabels.targets(same)));
+            assertThrows(LossOptionException.class, () -> loss.value(u, u, PairLabels.targets(none)));
+        }
+    }
+
+    @Test
+    void rowsWithoutAPositiveDoNotCount() {
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = Losses.named(ops, "infonce-multipositive");
+                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6); Tensor v = ops.tensor(Shape.of(2, 2), 1, 1,
+                        -1, 2);
+                Tensor none = ops.ints(Shape.of(3), -1, -1, -1);
+                Tensor rowIds = ops.ints(Shape.of(3), 1, 9, 2); Tensor columnIds = ops.ints(Shape.of(2), 1, 2)) {
+            int[][] classes = {{1, 0}, {0, 0}, {0, 1}};
+            double[][] s = LossReference.logits(u.toDoubles(), v.toDoubles(), 3, 2, 2, loss.scale(), 0);
+            double expected = 0.5 * LossReference.crossEntropy(s, classes, 0, true) + 0.5 * LossReference.crossEntropy(
+                    LossReference.transposed(s), LossReference.transposed(classes), 0, true);
+            assertEquals(expected, loss.value(u, v, new PairLabels(none, rowIds, columnIds, null, null)).loss(), 1e-12);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void workspaceIsWhatItSaysAndLinearInTheRows(String name) {
+        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, name);
+                Tensor u = ops.tensor(Shape.of(700, 24), new Random(1).doubles(700 * 24, -1, 1).toArray());
+                Tensor du = ops.zeros(Shape.of(700, 24)); Tensor dv = ops.zeros(Shape.of(700, 24))) {
+            loss.parameters().forEach(Parameter::gradient);
+            long before = ops.memory().currentBytes();
+            ops.memory().resetPeak();
+            loss.valueAndGradient(u, u, PairLabels.DIAGONAL, du, dv, 1);
+            assertEquals(ops.memory().peakBytes() - before, loss.workspaceBytes(700, 700, 24), name);
+            long once = loss.workspaceBytes(1 << 16, 1 << 16, 512);
+            assertTrue(loss.workspaceBytes(1 << 18, 1 << 18, 512) <= 4 * once, name);
+        }
+    }
+
+    @Test
+    void metricsDescribeThePairs() {
+        int n = 40;
+        Problem p = new Problem(cases().get(0), n, n, 6, 2);
+        int[] ids = IntStream.range(0, n).map(i -> i / 2).toArray();
+        for (String backend : List.of("cpu", "cpu-f64")) {
+            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = Losses.named(ops, "siglip");
+                    Tensors t = new Tensors(ops, p); Tensor tags = ops.ints(Shape.of(n), ids)) {
+                PairMetrics metrics = loss.metrics(t.u, t.v, PairLabels.ids(tags, tags));
+                double[][] s = LossReference.logits(p.u, p.v, n, n, 6, 1, 0);
+                double[] positives = IntStream.range(0, n).mapToDouble(i -> s[i][i]).sorted().toArray();
+                assertEquals(n, metrics.positives().count());
+                assertEquals((long) n * n - 2 * n, metrics.negatives().count());
+                assertEquals((double) n / (n * n - n), metrics.ignoredShare(), 1e-12);
+                assertEquals(Arrays.stream(positives).average().orElseThrow(), metrics.positives().mean(), 1e-3);
+                assertEquals(positives[n / 2 - 1], metrics.positives().p50(), 1e-3);
+                assertEquals(positives[1], metrics.positives().p05(), 1e-3);
+                assertEquals(loss.value(t.u, t.v, PairLabels.ids(tags, tags)).rowAccuracy(), metrics.rowAccuracy());
+            }
+        }
+    }
+
+    @Test
+    void sigLipStartsWherePublished() {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = ContrastiveLoss.sigLip(ops)) {
+            assertEquals(Math.log(10), loss.logScale().value().toDoubles()[0]);
+            assertEquals(-10, loss.bias().value().toDoubles()[0]);
+            loss.logScale().value().set(9.0);
+            loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
+            assertEquals(Math.log(100), loss.logScale().value().toDoubles()[0]);
+        }
+    }
+}

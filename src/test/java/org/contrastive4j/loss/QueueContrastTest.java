@@ -1,0 +1,204 @@
+package org.contrastive4j.loss;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.List;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.CentralDifferences;
+import org.contrastive4j.support.LossReference;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** Queues keep the last keys, and queries meet them and the batch's own. */
+class QueueContrastTest {
+    private static final int D = 3;
+
+    private static double[] random(int rows, long seed) {
+        return new Random(seed).doubles((long) rows * D, -1, 1).map(x -> (float) x).toArray();
+    }
+
+    private static double[] joined(double[] a, double[] b) {
+        return IntStream.range(0,
+                a.length + b.length).mapToDouble(i -> i < a.length ? a[i] : b[i - a.length]).toArray();
+    }
+
+    @Test
+    void aQueueKeepsTheLastKeys() {
+        try (Ops ops = Backend.open("cpu"); KeyQueue queue = new KeyQueue(ops, 7, 1)) {
+            assertEquals(0, queue.size());
+            int put = 0;
+            for (int batch : new int[] {3, 1, 5, 7, 2}) { // sizes that do not divide 7
+                int first = put;
+                try (Tensor rows = ops.tensor(
+                        Shape.of(batch, 1), IntStream.range(0, batch).mapToDouble(i -> first + i).toArray());
+                        Tensor ids = ops.ints(Shape.of(batch), IntStream.range(0,
+                                batch).map(i -> 100 + first + i).toArray())) {
+                    queue.put(rows, ids);
+                }
+                put += batch;
+                assertEquals(Math.min(7, put), queue.size());
+                double[] keys = queue.keys().toDoubles();
+                int[] ids = IntStream.range(0, queue.size()).map(queue::id).sorted().toArray();
+                double[] sorted = Arrays.stream(keys).sorted().toArray();
+                for (int k = 0; k < queue.size(); k++) {
+                    assertEquals(put - queue.size() + k, sorted[k]);
+                    assertEquals(100 + put - queue.size() + k, ids[k]);
+                }
+            }
+        }
+    }
+
+    @Test
+    void whatDoesNotFitIsRefused() {
+        try (Ops ops = Backend.open("cpu"); KeyQueue queue = new KeyQueue(ops, 4,
+                2); Tensor five = ops.zeros(Shape.of(5, 2));
+                Tensor wide = ops.zeros(Shape.of(1, 3)); Tensor one = ops.zeros(Shape.of(1, 2));
+                Tensor ids = ops.ints(Shape.of(2), 1, 2); QueueContrast loss = new QueueContrast(ops, 4, 2)) {
+            String message = assertThrows(LossOptionException.class, () -> queue.put(five, null)).getMessage();
+            assertTrue(message.contains("queue of 4"), message);
+            assertThrows(ShapeException.class, () -> queue.put(wide, null));
+            assertThrows(ShapeException.class, () -> queue.put(one, ids));
+            assertThrows(LossOptionException.class, () -> new KeyQueue(ops, 0, 2));
+            assertThrows(LossOptionException.class, () -> new QueueContrast(ops, 4, 2, PairPolicy.DEFAULT, 9, false));
+            assertThrows(ShapeException.class, () -> loss.valueAndGradient(one, one, wide, one, null, null, null, 1));
+            try (KeyQueue other = new KeyQueue(ops, 5, 2)) {
+                assertThrows(LossOptionException.class, () -> other.restore(queue.state()));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"cpu", "cpu-f64"})
+    void lossMeetsBatchAndQueue(String backend) {
+        int n = 5;
+        double[] u = random(n, 1);
+        double[] v = random(n, 2);
+        double[] keysOfU = random(n, 3);
+        double[] keysOfV = random(n, 4);
+        double[] pastU = random(8, 5);
+        double[] pastV = random(8, 6);
+        int[] ids = {0, 1, 2, 3, 4};
+        int[] pastIds = {9, 1, 8, 4, 4, 7, 11, 12};
+        for (boolean withIds : new boolean[] {false, true}) {
+            for (PairPolicy policy : List.of(PairPolicy.DEFAULT, PairPolicy.MULTI_POSITIVE)) {
+                try (Ops ops = Backend.open(backend);
+                        QueueContrast loss = new QueueContrast(ops, 8, D, policy, Math.log(5), true);
+                        Tensor a = ops.tensor(Shape.of(n, D), u); Tensor b = ops.tensor(Shape.of(n, D), v);
+                        Tensor ka = ops.tensor(Shape.of(n, D), keysOfU); Tensor kb = ops.tensor(Shape.of(n, D),
+                                keysOfV);
+                        Tensor pa = ops.tensor(Shape.of(8, D), pastU); Tensor pb = ops.tensor(Shape.of(8, D), pastV);
+                        Tensor tags = ops.ints(Shape.of(n), ids); Tensor pastTags = ops.ints(Shape.of(8), pastIds);
+                        Tensor da = ops.allocate(n, D); Tensor db = ops.allocate(n, D)) {
+                    loss.enqueue(pa, pb, pastTags);
+                    int[][] classes = new int[n][n + 8];
+                    for (int i = 0; i < n; i++) {
+                        classes[i][i] = 1;
+                        for (int j = 0; withIds && j < 8; j++) {
+                            classes[i][n + j] = ids[i] != pastIds[j] ? 0 : policy == PairPolicy.DEFAULT ? -1 : 1;
+                        }
+                    }
+                    PairwiseOps.Result result = loss.valueAndGradient(a, b, ka, kb, withIds ? tags : null, da, db, 2);
+                    double tolerance = backend.equals("cpu") ? 2e-6 : 1e-12;
+                    assertEquals(expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, 5), result.loss(), tolerance);
+                    double slope = backend.equals("cpu") ? 2e-5 : 1e-8;
+                    CentralDifferences.check("u", x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
+                            u,
+                            da.toDoubles(), slope, 7);
+                    CentralDifferences.check("v", x -> 2 * expected(u, x, keysOfU, keysOfV, pastU, pastV, classes, 5),
+                            v,
+                            db.toDoubles(), slope, 7);
+                    CentralDifferences.check("log-scale", x -> 2 * expected(u, v, keysOfU, keysOfV, pastU, pastV,
+                            classes,
+                            Math.exp(x[0])), new double[] {Math.log(5)}, loss.logScale().gradient().toDoubles(), slope,
+                            7);
+                }
+            }
+        }
+    }
+
+    private static double expected(double[] u, double[] v, double[] keysOfU, double[] keysOfV, double[] pastU,
+            double[] pastV,
+            int[][] classes, double scale) {
+        int n = classes.length;
+        double[][] rows = LossReference.logits(u, joined(keysOfV, pastV), n, n + 8, D, scale, 0);
+        double[][] columns = LossReference.logits(v, joined(keysOfU, pastU), n, n + 8, D, scale, 0);
+        return (LossReference.crossEntropy(rows, classes, 0, true) + LossReference.crossEntropy(columns, classes, 0,
+                true)) / 2;
+    }
+
+    @Test
+    void anEmptyQueueIsTheBatchAlone() {
+        try (Ops ops = Backend.open("cpu"); QueueContrast loss = new QueueContrast(ops, 50, D);
+                Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor v = ops.tensor(Shape.of(33, D),
+                        random(33, 2));
+                InfoNce batch = InfoNce.symmetric(ops)) {
+            assertEquals(batch.value(u, v, null, null).loss(),
+                    loss.valueAndGradient(u, v, u, v, null, null, null, 1).loss(), 1e-5);
+            assertEquals(0, loss.logScale().gradient().toDoubles()[0], "the temperature is fixed");
+            assertEquals(0, loss.queueOfU().size(), "a step does not change the queues");
+        }
+    }
+
+    @Test
+    void stateSurvivesACheckpoint() {
+        try (Ops ops = Backend.open("cpu"); QueueContrast one = new QueueContrast(ops, 7, D);
+                QueueContrast other = new QueueContrast(ops, 7, D); Tensor u = ops.tensor(Shape.of(5, D), random(5, 1));
+                Tensor v = ops.tensor(Shape.of(5, D), random(5, 2)); Tensor ids = ops.ints(Shape.of(5), 1, 2, 3, 4, 5);
+                Tensor a = ops.allocate(5, D); Tensor b = ops.allocate(5, D)) {
+            one.enqueue(u, v, ids);
+            one.enqueue(v, u, null);
+            other.queueOfU().restore(one.queueOfU().state());
+            other.queueOfV().restore(one.queueOfV().state());
+            one.enqueue(u, u, ids);
+            other.enqueue(u, u, ids);
+            assertEquals(one.valueAndGradient(u, v, v, u, ids, a, null, 1), other.valueAndGradient(u, v, v, u, ids, b,
+                    null, 1));
+            assertArrayEquals(a.toDoubles(), b.toDoubles());
+        }
+    }
+
+    @Test
+    void workspaceIsEnough() {
+        try (Ops ops = Backend.open("cpu"); QueueContrast loss = new QueueContrast(ops, 500, D);
+                Tensor u = ops.tensor(Shape.of(300, D), random(300, 1)); Tensor du = ops.allocate(300, D)) {
+            loss.enqueue(u, u, null);
+            loss.enqueue(u, u, null);
+            long before = ops.memory().currentBytes();
+            ops.memory().resetPeak();
+            loss.valueAndGradient(u, u, u, u, null, du, null, 1);
+            assertTrue(ops.memory().peakBytes() - before <= loss.workspaceBytes(300, D));
+            assertEquals(before, ops.memory().currentBytes());
+        }
+    }
+
+    @Test
+    void momentumFollowsAndRampsUp() {
+        Momentum ramp = new Momentum(0.9, 100);
+        assertEquals(0.9, ramp.at(0), 1e-15);
+        assertEquals(0.95, ramp.at(50), 1e-15);
+        assertEquals(1, ramp.at(100), 1e-15);
+        assertEquals(1, ramp.at(1000), 1e-15);
+        assertEquals(0.999, Momentum.DEFAULT.at(12345), 1e-15);
+        assertThrows(LossOptionException.class, () -> new Momentum(1, 0));
+        try (Ops ops = Backend.open("cpu-f64");
+                Parameter trained = new Parameter(ops, "a", ops.tensor(Shape.of(2), 1, 2), false);
+                Parameter averaged = new Parameter(ops, "b", ops.tensor(Shape.of(2), 5, -2), false)) {
+            ramp.update(ops, 0, List.of(trained), List.of(averaged));
+            assertArrayEquals(new double[] {0.9 * 5 + 0.1, 0.9 * -2 + 0.2}, averaged.value().toDoubles(), 1e-15);
+            assertThrows(ShapeException.class, () -> ramp.update(ops, 0, List.of(trained), List.of()));
+        }
+    }
+}

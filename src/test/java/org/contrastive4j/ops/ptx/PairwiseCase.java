@@ -1,0 +1,174 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Arrays;
+import java.util.Random;
+import java.util.stream.IntStream;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.PairwiseReference;
+
+/** One InfoNCE problem: its truth in f64, what kernels make of it, and the comparison. */
+final class PairwiseCase {
+    final int n;
+    final int m;
+    final int d;
+    final float[] x;
+    final float[] y;
+    final int[] targets;
+    final boolean diagonal;
+    float logScale = (float) Math.log(14.3);
+    float bias = 0.25f;
+    double rowWeight = 0.5;
+    double columnWeight = 0.5;
+    double gradientScale = 1;
+    /** Added to the addresses of x and y, in floats: 1 makes them misaligned for 16-byte copies. */
+    int shift;
+
+    /** @param diagonal row i belongs to column i and no targets are given, else to a random one */
+    PairwiseCase(int n, int m, int d, boolean diagonal, long seed) {
+        this.n = n;
+        this.m = m;
+        this.d = d;
+        this.diagonal = diagonal;
+        Random random = new Random(seed);
+        x = unit(n, d, random);
+        y = unit(m, d, random);
+        targets = IntStream.range(0, n).map(i -> diagonal ? i : random.nextInt(m)).toArray();
+        for (int i = 0; d > 1 && i < n; i += 2) { // so that some rows find their targets and others do not
+            for (int k = 0; k < d; k++) {
+                y[targets[i] * d + k] = x[i * d + (k + i % 4 / 2) % d];
+            }
+        }
+    }
+
+    private static float[] unit(int rows, int d, Random random) {
+        float[] values = new float[rows * d];
+        double[] row = new double[d];
+        for (int r = 0; r < rows; r++) {
+            double squares = 0;
+            for (int k = 0; k < d; k++) {
+                row[k] = random.nextGaussian();
+                squares += row[k] * row[k];
+            }
+            for (int k = 0; k < d; k++) {
+                values[r * d + k] = (float) (row[k] / Math.sqrt(squares));
+            }
+        }
+        return values;
+    }
+
+    private static double[] doubles(float[] values) {
+        return IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
+    }
+
+    PairwiseReference truth() {
+        return new PairwiseReference(n, m, d, doubles(x), doubles(y), targets, logScale, bias, rowWeight, columnWeight);
+    }
+
+    /** What the kernels computed. */
+    record Answer(double[] result, float[] dx, float[] dy, float dLogScale, float dBias, int[] hardest) {
+        double loss() {
+            return result[0];
+        }
+    }
+
+    private DeviceStorage shifted(PtxDevice device, float[] values) {
+        float[] all = new float[values.length + shift];
+        System.arraycopy(values, 0, all, shift, values.length);
+        return Devices.floats(device, all);
+    }
+
+    /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
+    Answer ask(PtxDevice device, PtxPairwise pairwise) {
+        long bytes = pairwise.workspaceBytes(n, m, d, true);
+        int[] poison = new int[Math.max(n, m) * d];
+        Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
+        try (DeviceStorage xs = shifted(device, x); DeviceStorage ys = shifted(device, y); DeviceStorage ts = Devices.ints(device, targets);
+                DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage b = Devices.floats(device, bias);
+                DeviceStorage dx = Devices.ints(device, Arrays.copyOf(poison, n * d));
+                DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d));
+                DeviceStorage dLogScale = Devices.floats(device, 2); DeviceStorage dBias = Devices.floats(device, 4);
+                DeviceStorage hardest = Devices.ints(device, Arrays.copyOf(poison, n));
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES); DeviceStorage workspace = device.allocate(bytes)) {
+            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xs.address() + 4L * shift, ys.address() + 4L * shift,
+                    diagonal ? 0 : ts.address(), scale.address(), b.address(), rowWeight, columnWeight),
+                    new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), dBias.address(), gradientScale),
+                    hardest.address(), result.address(), workspace.address(), bytes);
+            return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(dLogScale)[0] - 2,
+                    Devices.toFloats(dBias)[0] - 4, Devices.toInts(hardest));
+        }
+    }
+
+    /** Nothing is written between the parts of the workspace or behind it. */
+    void checkGaps(PtxDevice device, PtxPairwise pairwise, long stripeBytes) {
+        PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes);
+        byte[] before = new byte[(int) plan.bytes + 256];
+        Arrays.fill(before, (byte) 0x7B);
+        long[][] parts = {{plan.numbers, 16}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},
+            {plan.column, 16L * m}, {plan.bar, 4L * m}, {plan.row, 8L * n}, {plan.tileRows, plan.bytes - plan.tileRows}};
+        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage workspace = device.allocate(before.length)) {
+            workspace.upload(0, ByteBuffer.wrap(before));
+            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1), null, 0,
+                    result.address(), workspace.address(), plan.bytes);
+            byte[] after = new byte[before.length];
+            Devices.download(workspace).get(after);
+            for (long[] part : parts) {
+                Arrays.fill(after, (int) part[0], (int) (part[0] + part[1]), (byte) 0x7B);
+            }
+            assertArrayEquals(before, after, "between the parts of the workspace");
+        }
+    }
+
+    static double[] toDoubles(DeviceStorage storage) {
+        ByteBuffer bytes = Devices.download(storage).order(ByteOrder.nativeOrder());
+        double[] values = new double[bytes.remaining() / 8];
+        bytes.asDoubleBuffer().get(values);
+        return values;
+    }
+
+    void check(PtxDevice device, PtxPairwise pairwise) {
+        compare(ask(device, pairwise));
+    }
+
+    void compare(Answer answer) {
+        PairwiseReference truth = truth();
+        double scale = Math.exp(logScale);
+        double unit = 4e-7 * Math.max(1, scale / 4); // a logit of size s is known to s ulps of 1
+        String what = this + ": ";
+        assertEquals(truth.loss, answer.loss(), unit * (1 + truth.loss), what + "loss");
+        assertEquals(truth.rowAccuracy, answer.result[1], 1e-12, what + "row accuracy");
+        assertEquals(truth.columnAccuracy, answer.result[2], 1e-12, what + "column accuracy");
+        assertEquals(truth.meanPositive, answer.result[3], unit * (1 + scale), what + "mean positive");
+        assertArrayEquals(truth.hardest, answer.hardest, what + "hardest negatives");
+        close(what + "dx", truth.dx, answer.dx, unit, scale / n);
+        close(what + "dy", truth.dy, answer.dy, unit, scale / n);
+        double size = scale * gradientScale;
+        assertEquals(gradientScale * truth.dLogScale, answer.dLogScale, 4 * unit * (1 + size), what + "dLogScale");
+        assertEquals(gradientScale * truth.dBias, answer.dBias, 4 * unit * (1 + gradientScale), what + "dBias");
+    }
+
+    /** Per element; a gradient is a sum of terms up to {@code term} that may cancel, and carries their rounding. */
+    private void close(String what, double[] want, float[] got, double unit, double term) {
+        double largest = Arrays.stream(want).map(Math::abs).max().orElse(0);
+        for (int i = 0; i < want.length; i++) {
+            double wanted = gradientScale * want[i];
+            String where = what + "[" + i / d + ", " + i % d + "]: " + got[i] + ", wanted " + wanted;
+            assertTrue(Math.abs(got[i] - wanted) <= gradientScale * unit * (largest + term), where);
+        }
+    }
+
+    @Override
+    public String toString() {
+        return "n " + n + " m " + m + " d " + d + (diagonal ? " diagonal" : " targets") + " scale " + Math.exp(logScale) + " weights " + rowWeight + ", "
+                + columnWeight + " shift " + shift;
+    }
+}

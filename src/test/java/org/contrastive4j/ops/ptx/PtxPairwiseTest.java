@@ -1,0 +1,367 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.BiConsumer;
+import java.util.function.Supplier;
+import java.util.stream.Stream;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.PairwiseReference;
+import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** InfoNCE in kernels against its definition, on every device; on the simulator with all of its checks. */
+class PtxPairwiseTest {
+    private static final int[] SIZES = {1, 31, 32, 33, 103, 127, 128, 129};
+    private static final int[] WIDTHS = {1, 3, 33, 64, 100};
+
+    static Stream<Named<Supplier<PtxDevice>>> devices() {
+        return Devices.all();
+    }
+
+    private static void on(Supplier<PtxDevice> open, BiConsumer<PtxDevice, PtxPairwise> test) {
+        try (PtxDevice device = open.get()) {
+            test.accept(device, new PtxPairwise(device));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void raggedSizes(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (int n : SIZES) {
+                for (int d : WIDTHS) {
+                    new PairwiseCase(n, n, d, true, 10 + n).check(device, pairwise);
+                }
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void everyKindOfTarget(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (int i = 0; i < SIZES.length; i++) {
+                int n = SIZES[i];
+                new PairwiseCase(n, n + 9, WIDTHS[i % 5], true, 20 + n).check(device, pairwise);
+                new PairwiseCase(n, Math.max(1, n / 2), WIDTHS[(i + 1) % 5], false, 30 + n).check(device, pairwise);
+                PairwiseCase scaled = new PairwiseCase(n, n + 40, WIDTHS[(i + 2) % 5], false, 40 + n);
+                scaled.gradientScale = 0.25;
+                scaled.check(device, pairwise);
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void rowsThatAreNotAlignedForWideCopies(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (int d : new int[] {4, 20, 64}) {
+                PairwiseCase shifted = new PairwiseCase(70, 67, d, false, 3);
+                PairwiseCase straight = new PairwiseCase(70, 67, d, false, 3);
+                shifted.shift = 1;
+                PairwiseCase.Answer answer = shifted.ask(device, pairwise);
+                shifted.compare(answer);
+                assertSame(straight.ask(device, pairwise), answer);
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void stripesOfOneRowOfTiles(Supplier<PtxDevice> open) {
+        try (PtxDevice device = open.get()) {
+            PtxPairwise striped = new PtxPairwise(device, 1);
+            new PairwiseCase(129, 140, 33, true, 1).check(device, striped);
+            new PairwiseCase(200, 70, 8, false, 2).check(device, striped);
+            PtxPairwise two = new PtxPairwise(device, 4L * 64 * 128 * 2); // gradients of two rows of tiles
+            new PairwiseCase(200, 70, 8, false, 2).check(device, two);
+            assertTrue(two.workspaceBytes(200, 70, 8, true) < new PtxPairwise(device).workspaceBytes(200, 70, 8, true));
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void scalesAndDirections(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (double scale : new double[] {1, 100}) {
+                for (double rowWeight : new double[] {0, 0.5, 1}) {
+                    for (int m : new int[] {20, 75}) { // 20: most columns belong to several rows
+                        PairwiseCase c = new PairwiseCase(61, m, 16, m == 75 && rowWeight != 0.5, 7);
+                        c.logScale = (float) Math.log(scale);
+                        c.rowWeight = rowWeight;
+                        c.columnWeight = 1 - rowWeight;
+                        c.gradientScale = 3;
+                        c.check(device, pairwise);
+                    }
+                }
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void alignedAndOppositeVectorsAtScaleHundred(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (int sign : new int[] {1, -1}) {
+                PairwiseCase c = new PairwiseCase(40, 40, 8, true, 5);
+                for (int i = 0; i < c.x.length; i++) {
+                    c.y[i] = sign * c.x[i];
+                }
+                c.logScale = (float) Math.log(100);
+                c.check(device, pairwise);
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void equalRowsAndZeroRows(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            PairwiseCase equal = new PairwiseCase(33, 33, 4, true, 5);
+            Arrays.fill(equal.x, 0.5f);
+            Arrays.fill(equal.y, 0.5f);
+            PairwiseCase.Answer answer = equal.ask(device, pairwise);
+            equal.compare(answer);
+            assertEquals(Math.log(33), answer.loss(), 1e-5);
+            assertEquals(0, answer.result()[1] + answer.result()[2], "a tie is no hit");
+            PairwiseCase zero = new PairwiseCase(35, 35, 6, true, 5);
+            Arrays.fill(zero.x, 6, 18, 0);
+            Arrays.fill(zero.y, 0, 12, 0);
+            zero.check(device, pairwise);
+        });
+    }
+
+    /** Losses of 1e-3 and 1e-8 keep their digits: the positive is not added to the sum of the negatives. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void easyBatchesKeepRelativeAccuracy(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (double scale : new double[] {9, 24}) {
+                PairwiseCase c = new PairwiseCase(20, 20, 40, true, 5);
+                Arrays.fill(c.x, 0);
+                for (int i = 0; i < 20; i++) {
+                    c.x[i * 40 + i] = 1;
+                }
+                System.arraycopy(c.x, 0, c.y, 0, c.x.length);
+                c.logScale = (float) Math.log(scale);
+                PairwiseReference truth = c.truth();
+                PairwiseCase.Answer answer = c.ask(device, pairwise);
+                assertTrue(truth.loss < 3e-3 && truth.loss > 0);
+                assertEquals(1, answer.loss() / truth.loss, 1e-5, "loss " + truth.loss);
+                for (int i = 0; i < 20; i++) {
+                    assertEquals(1, answer.dx()[i * 40 + i] / truth.dx[i * 40 + i], 1e-5, "loss " + truth.loss);
+                }
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void nanInAnyPlaceGivesANanLoss(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            for (double rowWeight : new double[] {0, 1}) {
+                for (int at : new int[] {0, 17, 70 * 5 - 1}) {
+                    for (boolean left : new boolean[] {true, false}) {
+                        PairwiseCase c = new PairwiseCase(70, 70, 5, true, 5);
+                        c.rowWeight = rowWeight;
+                        c.columnWeight = 1 - rowWeight;
+                        (left ? c.x : c.y)[at] = Float.NaN;
+                        double loss = c.ask(device, pairwise).loss();
+                        assertTrue(Double.isNaN(loss), (left ? "x[" : "y[") + at + "], row weight " + rowWeight + ": " + loss);
+                    }
+                }
+            }
+        });
+    }
+
+    /** Another order of warps and of asynchronous copies, another run: the same bits. */
+    @Test
+    void sameBitsUnderEverySchedule() {
+        PairwiseCase c = new PairwiseCase(129, 103, 33, false, 9);
+        List<PairwiseCase.Answer> answers = new ArrayList<>();
+        for (long seed = 0; seed < 5; seed++) {
+            try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
+                PtxPairwise pairwise = new PtxPairwise(device);
+                answers.add(c.ask(device, pairwise));
+                c.compare(answers.get(0));
+                assertSame(answers.get(0), answers.get(answers.size() - 1));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void sameBitsFromRunToRun(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            PairwiseCase c = new PairwiseCase(129, 103, 20, false, 9);
+            assertSame(c.ask(device, pairwise), c.ask(device, pairwise));
+        });
+    }
+
+    private static void assertSame(PairwiseCase.Answer want, PairwiseCase.Answer got) {
+        assertArrayEquals(want.result(), got.result());
+        assertArrayEquals(want.dx(), got.dx());
+        assertArrayEquals(want.dy(), got.dy());
+        assertArrayEquals(want.hardest(), got.hardest());
+        assertEquals(want.dLogScale(), got.dLogScale());
+        assertEquals(want.dBias(), got.dBias());
+    }
+
+    /** What is bound for a call with raw addresses. */
+    private record Bound(PtxDevice device, PtxPairwise.Inputs inputs, long result, long workspace, long bytes, List<DeviceStorage> open)
+            implements AutoCloseable {
+        static Bound of(PtxDevice device, PtxPairwise pairwise, PairwiseCase c) {
+            List<DeviceStorage> open = new ArrayList<>(List.of(Devices.floats(device, c.x), Devices.floats(device, c.y),
+                    Devices.floats(device, c.logScale), device.allocate(PtxPairwise.RESULT_BYTES)));
+            long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, true);
+            open.add(device.allocate(bytes));
+            return new Bound(device, new PtxPairwise.Inputs(c.n, c.m, c.d, open.get(0).address(), open.get(1).address(), 0,
+                    open.get(2).address(), 0, 0.5, 0.5), open.get(3).address(), open.get(4).address(), bytes, open);
+        }
+
+        DeviceStorage allocate(long count) {
+            open.add(device.allocate(count));
+            return open.get(open.size() - 1);
+        }
+
+        @Override
+        public void close() {
+            open.forEach(DeviceStorage::close);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void unwantedGradientsChangeNothing(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            PairwiseCase c = new PairwiseCase(66, 70, 9, true, 5);
+            c.bias = 0;
+            PairwiseCase.Answer all = c.ask(device, pairwise);
+            try (Bound bound = Bound.of(device, pairwise, c)) {
+                DeviceStorage dx = bound.allocate(4L * c.x.length);
+                DeviceStorage dy = bound.allocate(4L * c.y.length);
+                DeviceStorage dLogScale = Devices.floats(device, 2);
+                bound.open.add(dLogScale);
+                List<PtxPairwise.Gradients> wanted = new ArrayList<>(List.of(new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1),
+                        new PtxPairwise.Gradients(0, dy.address(), 0, 0, 1), new PtxPairwise.Gradients(0, 0, dLogScale.address(), 0, 1)));
+                wanted.add(null);
+                for (PtxPairwise.Gradients gradients : wanted) {
+                    long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
+                    pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
+                    assertEquals(all.loss(), PairwiseCase.toDoubles(bound.open.get(3))[0]);
+                }
+                assertArrayEquals(all.dx(), Devices.toFloats(dx));
+                assertArrayEquals(all.dy(), Devices.toFloats(dy));
+                assertEquals(all.dLogScale(), Devices.toFloats(dLogScale)[0] - 2);
+            }
+        });
+    }
+
+    /** Captured once, launched twice with other inputs at the same addresses; nothing is allocated on the way. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void aGraphCanCaptureIt(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            PairwiseCase first = new PairwiseCase(70, 70, 8, true, 5);
+            PairwiseCase second = new PairwiseCase(70, 70, 8, true, 6);
+            first.bias = 0;
+            second.bias = 0;
+            try (Bound bound = Bound.of(device, pairwise, first); DeviceStream stream = device.newStream();
+                    DeviceStorage dx = device.allocate(4L * first.x.length); DeviceStorage other = Devices.floats(device, second.x)) {
+                long before = device.currentBytes();
+                PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1);
+                try (DeviceGraph graph = stream.capture(() -> pairwise.infoNce(
+                        stream, bound.inputs, gradients, 0, bound.result, bound.workspace, bound.bytes))) {
+                    graph.launch(stream);
+                    stream.synchronize();
+                    assertArrayEquals(first.ask(device, pairwise).dx(), Devices.toFloats(dx));
+                    stream.copy(other, 0, bound.open.get(0), 0, other.bytes());
+                    System.arraycopy(first.y, 0, second.y, 0, first.y.length);
+                    graph.launch(stream);
+                    stream.synchronize();
+                    assertArrayEquals(second.ask(device, pairwise).dx(), Devices.toFloats(dx));
+                }
+                assertEquals(before, device.currentBytes());
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
+    void refusals(Supplier<PtxDevice> open) {
+        on(open, (device, pairwise) -> {
+            PairwiseCase c = new PairwiseCase(10, 10, 4, true, 5);
+            try (Bound bound = Bound.of(device, pairwise, c)) {
+                PtxPairwise.Inputs in = bound.inputs;
+                refused(ShapeException.class, "at least 1", bound, pairwise, with(in, 0, 10, 4, in.x()), 0, 0, bound.bytes);
+                refused(ShapeException.class, "10 rows but only 9", bound, pairwise, with(in, 10, 9, 4, in.x()), 0, 0, bound.bytes);
+                refused(LaunchException.class, "x is 0", bound, pairwise, with(in, 10, 10, 4, 0), 0, 0, bound.bytes);
+                refused(LaunchException.class, "multiple of 4", bound, pairwise, with(in, 10, 10, 4, in.x() + 2), 0, 0, bound.bytes);
+                refused(LaunchException.class, "multiple of 256", bound, pairwise, in, 16, 0, bound.bytes + 16);
+                refused(LaunchException.class, "wanted " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
+                refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
+            }
+            PtxDevice closed = open.get();
+            closed.close();
+            assertThrows(IllegalStateException.class, () -> new PtxPairwise(closed));
+        });
+    }
+
+    private static PtxPairwise.Inputs with(PtxPairwise.Inputs in, int n, int m, int d, long x) {
+        return new PtxPairwise.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
+    }
+
+    private static void refused(Class<? extends RuntimeException> type, String message, Bound bound, PtxPairwise pairwise,
+            PtxPairwise.Inputs inputs, int offset, long dx, long bytes) {
+        RuntimeException refusal = assertThrows(type, () -> pairwise.infoNce(bound.device.stream(), inputs,
+                new PtxPairwise.Gradients(dx, 0, 0, 0, 1), 0, bound.result, bound.workspace + offset, bytes));
+        assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
+    }
+
+    @Test
+    void theWorkspaceGrowsWithTheSizesAndNotWithTheirProduct() {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            PtxPairwise pairwise = new PtxPairwise(device);
+            assertTrue(pairwise.workspaceBytes(8192, 8192, 512, true) < (260L << 20));
+            assertTrue(pairwise.workspaceBytes(262_144, 262_144, 512, true) < (280L << 20));
+        }
+    }
+
+    @Test
+    void theComparisonRefusesWrongAnswers() {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            PairwiseCase c = new PairwiseCase(33, 40, 7, false, 5);
+            PairwiseCase.Answer right = c.ask(device, new PtxPairwise(device));
+            c.compare(right);
+            float[] wrong = right.dy().clone();
+            float largest = 0;
+            for (float value : wrong) {
+                largest = Math.max(largest, Math.abs(value));
+            }
+            wrong[100] += 1e-4f * largest;
+            assertThrows(AssertionError.class, () -> c.compare(new PairwiseCase.Answer(
+                    right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest())));
+            assertThrows(AssertionError.class, () -> c.compare(new PairwiseCase.Answer(
+                    right.result(), right.dx(), right.dy(), 1.001f * right.dLogScale(), right.dBias(), right.hardest())));
+            c.rowWeight = 0.501;
+            assertThrows(AssertionError.class, () -> c.compare(right));
+        }
+    }
+}
