@@ -194,7 +194,7 @@ public final class HopperPairwise {
      *
      * @param targets I32 [n], no two the same, or null: row i belongs to column i
      * @param factors written; of columns only those that a row belongs to, the others must be 0 before
-     * @param losses f32 [n]; written
+     * @param losses f32 [n]; written; NaN where exponentials that matter have underflowed, which takes a scale above 81
      */
     public void merge(DeviceStream stream, Tiling tiling, Sums sums, DeviceStorage targets, DeviceStorage scale,
             float multiple, float rowWeight, float columnWeight, Factors factors, DeviceStorage losses) {

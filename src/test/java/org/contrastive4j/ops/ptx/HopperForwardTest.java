@@ -216,7 +216,7 @@ final class HopperForwardTest {
     void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
         Tiling tiling = new Tiling(200, 200, 192, 2, 1, 1);
         int[] targets = IntStream.range(0, 200).map(i -> (i * 11 + 3) % 200).toArray();
-        for (long seed = 0; seed < 5; seed++) {
+        for (long seed : Hopper.SEEDS) {
             String found = "nothing";
             try (SimDevice device =
                     SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {

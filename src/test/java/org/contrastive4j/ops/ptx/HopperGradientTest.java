@@ -240,16 +240,40 @@ final class HopperGradientTest {
         double[] row = Factors.sums(rows, tiling.paddedRows());
         double[] column = Factors.sums(columns, tiling.paddedColumns());
         double bound = 0x1p-16;
+        int lost = 0;
         for (int i = 0; i < positive.length; i++) {
             double e = Math.exp(positive[i] - Math.max(0, scale - 75.0));
+            if (scale > 81 && Math.min(row[i], column[i]) + e < 8.0e-25) {
+                assertTrue(Float.isNaN(got.losses[i]) && Float.isNaN(got.factors.g[i]), "underflow of row " + i);
+                lost++;
+                continue;
+            }
             near(0.5 * (Math.log1p(row[i] / e) + Math.log1p(column[i] / e)), got.losses[i], bound, "loss of row " + i);
             near(Math.min(3e38, MULTIPLE * 0.5 / (row[i] + e)), got.factors.a[i], bound, "factor of row " + i);
             near(Math.min(3e38, MULTIPLE * 0.5 / (column[i] + e)), got.factors.b[i], bound, "factor of column " + i);
             near(-MULTIPLE * 0.5 * (row[i] / (row[i] + e) + column[i] / (column[i] + e)), got.factors.g[i],
                     bound, "gradient of row " + i);
         }
+        assertEquals(scale > 81, lost > 0, lost + " rows underflowed");
         for (int j = 300; j < 520; j++) {
             assertEquals(0, got.factors.b[j], "factor of column " + j + ", which no row belongs to");
+        }
+    }
+
+    @Test
+    void whatIsNotFiniteIsNotHidden() {
+        Tiling tiling = new Tiling(4, 4, 64, 1, 1, 1);
+        float[] rows = new float[tiling.paddedRows()];
+        float[] columns = new float[tiling.paddedColumns()];
+        float[] positive = {1, Float.NaN, 1, 1};
+        rows[2] = Float.POSITIVE_INFINITY;
+        columns[3] = Float.NaN;
+        try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
+            Merged got = merge(device, tiling, null, 10, positive, rows, columns);
+            for (int i = 0; i < 4; i++) {
+                assertEquals(i > 0, Float.isNaN(got.losses[i]), "loss of row " + i + " is " + got.losses[i]);
+                assertEquals(i > 0, Float.isNaN(got.factors.g[i]), "gradient of row " + i + " is " + got.factors.g[i]);
+            }
         }
     }
 
@@ -325,7 +349,7 @@ final class HopperGradientTest {
             statistics = HopperForwardTest.forward(device, Precision.BF16, tiling, SCALE, targets);
         }
         Factors factors = Factors.of(tiling, targets, statistics);
-        for (long seed = 0; seed < 5; seed++) {
+        for (long seed : Hopper.SEEDS) {
             String found = "nothing";
             try (SimDevice device =
                     SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {
