@@ -30,8 +30,13 @@ final class PairwisePlan {
     final long bytes;
     private long end;
 
-    /** @param stripeBytes what a stripe's tile statistics or gradients may take, if that is enough for one row of tiles */
-    PairwisePlan(int n, int m, boolean withGradients, long stripeBytes) {
+    /**
+     * Plans a call.
+     *
+     * @param stripeBytes what a stripe's tile statistics or gradients may take, if that is enough for the least stripe
+     * @param step row tiles that a block takes: stripes but the last are multiples of it
+     */
+    PairwisePlan(int n, int m, boolean withGradients, long stripeBytes, int step) {
         this.n = n;
         this.m = m;
         rowTiles = tiles(n);
@@ -39,8 +44,8 @@ final class PairwisePlan {
         long rowsOfTile = 8L * TILE * columnTiles;
         long atsOfTile = 4L * TILE * columnTiles;
         long columnsOfTile = 8L * m;
-        forwardTiles = stripe(stripeBytes, rowsOfTile + atsOfTile + columnsOfTile);
-        backwardTiles = stripe(stripeBytes, 4L * TILE * pitch());
+        forwardTiles = stripe(stripeBytes, rowsOfTile + atsOfTile + columnsOfTile, step);
+        backwardTiles = stripe(stripeBytes, 4L * TILE * pitch(), step);
         numbers = take(16);
         running = take(8L * m);
         positive = take(4L * n);
@@ -63,8 +68,9 @@ final class PairwisePlan {
         return (int) (((long) count + TILE - 1) / TILE);
     }
 
-    private int stripe(long budget, long ofTile) {
-        return (int) Math.max(1, Math.min(Math.min(rowTiles, MOST_TILES), budget / ofTile));
+    private int stripe(long budget, long ofTile, int step) {
+        long most = Math.min(MOST_TILES, budget / ofTile) / step * step;
+        return (int) Math.min(rowTiles, Math.max(step, most));
     }
 
     private long take(long size) {

@@ -7,8 +7,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
 
 /**
- * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them, f32,
- * without the n x m matrix.
+ * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
+ * without the n x m matrix. Rows are f32, or for the value alone 16 bits; sums are f32.
  *
  * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
  * workspace first:
@@ -33,16 +33,18 @@ public final class PtxPairwise {
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
     private static final String NAME = "infoNce";
-    private static final String[] KERNELS = {"begin", "fwd", "merge_rows", "merge_columns", "columns", "loss", "bwd", "scalars", "dx", "dy"};
+    private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "bwd", "scalars", "dx", "dy"};
 
     private final Kernels kernels;
+    private final Precision precision;
     private final long stripeBytes;
 
     /**
      * Addresses of device memory; 0 for what is optional and not there.
      *
-     * @param x f32 [n, d] unit (or zero) rows; 4-byte aligned, faster when 16-byte aligned and d is a multiple of 4
-     * @param y f32 [m, d] unit (or zero) rows; like x
+     * @param x [n][{@link Precision#pitch}] unit (or zero) rows; f32: 4-byte aligned, faster when 16-byte aligned and d is a multiple
+     *     of 4; 16 bits: 16-byte aligned, zeros beyond d
+     * @param y [m][pitch] unit (or zero) rows; like x
      * @param targets i32 [n], the column in [0, m) that row i belongs to, not checked; or 0: row i belongs to column i, then m &gt;= n
      * @param logScale f32 [1]
      * @param bias f32 [1] or 0
@@ -61,22 +63,33 @@ public final class PtxPairwise {
      */
     public record Gradients(long dx, long dy, long dLogScale, long dBias, double scale) {}
 
-    /** Assembles the kernels. */
+    /** For f32 rows; assembles the kernels. */
     public PtxPairwise(PtxDevice device) {
-        this(device, STRIPE_BYTES);
+        this(device, Precision.F32, STRIPE_BYTES);
     }
 
-    /** @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of 64 rows is the least */
-    public PtxPairwise(PtxDevice device, long stripeBytes) {
-        this(new Kernels(device), stripeBytes);
+    /**
+     * Assembles the kernels.
+     *
+     * @param precision of x and y; gradients only of F32
+     * @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of one row of blocks is the least
+     */
+    public PtxPairwise(PtxDevice device, Precision precision, long stripeBytes) {
+        this(new Kernels(device), precision, stripeBytes);
     }
 
-    PtxPairwise(Kernels kernels, long stripeBytes) {
+    PtxPairwise(Kernels kernels, Precision precision, long stripeBytes) {
         this.kernels = kernels;
+        this.precision = precision;
         this.stripeBytes = stripeBytes;
         for (String name : KERNELS) { // not while a graph is captured
             kernels.get(name(name));
         }
+        kernels.get(forwardName());
+    }
+
+    private String forwardName() {
+        return "pairwise_fwd_" + precision.suffix();
     }
 
     private static String name(String kernel) {
@@ -87,7 +100,7 @@ public final class PtxPairwise {
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
                 + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
-        return new PairwisePlan(n, m, withGradients, stripeBytes).bytes;
+        return new PairwisePlan(n, m, withGradients, stripeBytes, precision.step).bytes;
     }
 
     /**
@@ -111,8 +124,11 @@ public final class PtxPairwise {
         if (workspaceBytes < wanted) {
             throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
         }
+        if (gradients != null && precision != Precision.F32) {
+            throw new LaunchException(NAME + ": gradients of " + precision + " rows have no portable kernel; use F32, or HopperPairwise");
+        }
         checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
-        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes), workspace);
+        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision.step), workspace);
         call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
         if (gradients != null) {
             call.backward(gradients);
@@ -125,11 +141,13 @@ public final class PtxPairwise {
         }
     }
 
-    private static void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
-        long x = 4L * inputs.n * inputs.d;
-        long y = 4L * inputs.m * inputs.d;
+    private void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
+        long row = (long) precision.bytes * precision.pitch(inputs.d);
+        long x = inputs.n * row;
+        long y = inputs.m * row;
+        int alignment = precision == Precision.F32 ? 4 : 16;
         Addresses addresses = new Addresses(NAME)
-                .read("x", inputs.x, x, 4).read("y", inputs.y, y, 4).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
+                .read("x", inputs.x, x, alignment).read("y", inputs.y, y, alignment).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
                 .read("logScale", inputs.logScale, 4, 4).readIfAny("bias", inputs.bias, 4, 4)
                 .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
                 .written("workspace", workspace, bytes, 256);
@@ -165,8 +183,23 @@ public final class PtxPairwise {
         }
 
         private void launch(String kernel, int gridX, int gridY, int threads, Object... arguments) {
-            kernels.get(name(kernel)).launch(stream,
-                    Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)), arguments);
+            launchNamed(name(kernel), gridX, gridY, threads, arguments);
+        }
+
+        private void launchNamed(String kernel, int gridX, int gridY, int threads, Object... arguments) {
+            kernels.get(kernel).launch(stream, Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)), arguments);
+        }
+
+        /** Statistics of the tiles of a stripe. */
+        private void statistics(int row, int tiles) {
+            if (precision == Precision.F32) {
+                launchNamed(forwardName(), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
+                        at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
+            } else {
+                launchNamed(forwardName(), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets,
+                        at + plan.numbers, at + plan.positive, at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n,
+                        in.m, precision.pitch(in.d), row, tiles * PairwisePlan.TILE);
+            }
         }
 
         /** A thread for each of count elements. */
@@ -180,8 +213,7 @@ public final class PtxPairwise {
                 int tiles = Math.min(plan.forwardTiles, plan.rowTiles - first);
                 int row = first * PairwisePlan.TILE;
                 int rows = tiles * PairwisePlan.TILE;
-                launch("fwd", plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
-                        at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
+                statistics(row, tiles);
                 launchEach("merge_rows", rows, at + plan.tileRows, at + plan.tileAts, at + plan.rowSums, hardest,
                         plan.columnTiles, rows, row, in.n);
                 launchEach("merge_columns", in.m, at + plan.tileColumns, at + plan.running, tiles, in.m);
