@@ -8,7 +8,7 @@ import org.contrastive4j.ops.ShapeException;
 
 /**
  * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
- * without the n x m matrix. Rows are f32, or for the value alone 16 bits; sums are f32.
+ * without the n x m matrix. Rows are f32 or 16 bits; sums and gradients are f32.
  *
  * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
  * workspace first:
@@ -33,7 +33,8 @@ public final class PtxPairwise {
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
     private static final String NAME = "infoNce";
-    private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "bwd", "scalars", "dx", "dy"};
+    private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "scalars"};
+    private static final String[] GRADIENT_KERNELS = {"bwd", "dx", "dy"};
 
     private final Kernels kernels;
     private final Precision precision;
@@ -71,7 +72,7 @@ public final class PtxPairwise {
     /**
      * Assembles the kernels.
      *
-     * @param precision of x and y; gradients only of F32
+     * @param precision of x and y; of F16 there is the value only
      * @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of one row of blocks is the least
      */
     public PtxPairwise(PtxDevice device, Precision precision, long stripeBytes) {
@@ -85,11 +86,15 @@ public final class PtxPairwise {
         for (String name : KERNELS) { // not while a graph is captured
             kernels.get(name(name));
         }
-        kernels.get(forwardName());
+        kernels.get(typed("fwd"));
+        for (String name : precision == Precision.F16 ? new String[0] : GRADIENT_KERNELS) {
+            kernels.get(typed(name));
+        }
     }
 
-    private String forwardName() {
-        return "pairwise_fwd_" + precision.suffix();
+    /** Of a kernel that there is for each precision. */
+    private String typed(String kernel) {
+        return "pairwise_" + kernel + "_" + precision.suffix();
     }
 
     private static String name(String kernel) {
@@ -100,7 +105,7 @@ public final class PtxPairwise {
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
                 + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
-        return new PairwisePlan(n, m, withGradients, stripeBytes, precision.step).bytes;
+        return new PairwisePlan(n, m, withGradients, stripeBytes, precision).bytes;
     }
 
     /**
@@ -124,11 +129,11 @@ public final class PtxPairwise {
         if (workspaceBytes < wanted) {
             throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
         }
-        if (gradients != null && precision != Precision.F32) {
-            throw new LaunchException(NAME + ": gradients of " + precision + " rows have no portable kernel; use F32, or HopperPairwise");
+        if (gradients != null && precision == Precision.F16) {
+            throw new LaunchException(NAME + ": gradients of F16 rows have no portable kernel; use BF16 or F32, or HopperPairwise");
         }
         checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
-        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision.step), workspace);
+        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision), workspace);
         call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
         if (gradients != null) {
             call.backward(gradients);
@@ -193,10 +198,10 @@ public final class PtxPairwise {
         /** Statistics of the tiles of a stripe. */
         private void statistics(int row, int tiles) {
             if (precision == Precision.F32) {
-                launchNamed(forwardName(), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
+                launchNamed(typed("fwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
                         at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
             } else {
-                launchNamed(forwardName(), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets,
+                launchNamed(typed("fwd"), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets,
                         at + plan.numbers, at + plan.positive, at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n,
                         in.m, precision.pitch(in.d), row, tiles * PairwisePlan.TILE);
             }
@@ -226,27 +231,65 @@ public final class PtxPairwise {
 
         void backward(Gradients gradients) {
             long g = gradients.dx == 0 && gradients.dy == 0 ? 0 : at + plan.gradient;
-            int dColumns = (int) (((long) in.d + PairwisePlan.TILE - 1) / PairwisePlan.TILE);
             for (int first = 0; first < plan.rowTiles; first += plan.backwardTiles) {
                 int tiles = Math.min(plan.backwardTiles, plan.rowTiles - first);
                 int row = first * PairwisePlan.TILE;
-                long rowBytes = 4L * row * in.d;
                 int rows = Math.min(tiles * PairwisePlan.TILE, in.n - row);
-                launch("bwd", plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row, at + plan.column,
-                        g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
+                logitGradients(row, tiles, g);
                 if (gradients.dLogScale != 0 || gradients.dBias != 0) {
                     launch("scalars", 1, 1, 256, at + plan.tileSums, at + plan.numbers, gradients.dLogScale, gradients.dBias,
                             plan.columnTiles * tiles);
                 }
                 if (gradients.dx != 0) {
-                    launch("dx", dColumns, tiles, 64, g, in.y, gradients.dx + rowBytes, in.m, in.d, rows, plan.pitch(),
-                            wide(in.d, in.y, gradients.dx));
+                    rowProduct(g, gradients.dx + 4L * row * in.d, rows, tiles);
                 }
                 if (gradients.dy != 0) {
-                    launch("dy", dColumns, plan.columnTiles, 64, g, in.x + rowBytes, gradients.dy, rows, in.d, in.m, plan.pitch(),
-                            wide(in.d, in.x, gradients.dy), first == 0 ? 0 : 1);
+                    columnProduct(g, row, gradients.dy, rows);
                 }
             }
         }
+
+        /** G of a stripe, and the sums of its tiles. */
+        private void logitGradients(int row, int tiles, long g) {
+            if (precision == Precision.F32) {
+                launchNamed(typed("bwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row,
+                        at + plan.column, g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
+            } else {
+                launchNamed(typed("bwd"), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets, at + plan.numbers,
+                        at + plan.row, at + plan.column, g, at + plan.tileSums, in.n, in.m, precision.pitch(in.d), row,
+                        plan.columnTiles, (float) in.rowWeight, (float) in.columnWeight);
+            }
+        }
+
+        /** dx = G y for the rows of a stripe. */
+        private void rowProduct(long g, long dx, int rows, int tiles) {
+            if (precision == Precision.F32) {
+                launchNamed(typed("dx"), blocks(in.d, 64), tiles, 64, g, in.y, dx, in.m, in.d, rows, plan.pitch, wide(in.d, in.y, dx));
+            } else {
+                launchNamed(typed("dx"), blocks(in.d, 128), blocks(rows, 128), 128, g, in.y, dx, at + plan.numbers, in.m, in.d,
+                        precision.pitch(in.d), rows, plan.pitch, pairs(dx));
+            }
+        }
+
+        /** dy += G^T x over the rows of a stripe; the first stripe writes. */
+        private void columnProduct(long g, int row, long dy, int rows) {
+            long x = in.x + (long) precision.bytes * precision.pitch(in.d) * row;
+            int add = row == 0 ? 0 : 1;
+            if (precision == Precision.F32) {
+                launchNamed(typed("dy"), blocks(in.d, 64), plan.columnTiles, 64, g, x, dy, rows, in.d, in.m, plan.pitch,
+                        wide(in.d, x, dy), add);
+            } else {
+                launchNamed(typed("dy"), blocks(in.d, 128), blocks(in.m, 128), 128, g, x, dy, at + plan.numbers, rows, in.d,
+                        precision.pitch(in.d), in.m, plan.pitch, pairs(dy), add);
+            }
+        }
+
+        private int pairs(long address) {
+            return in.d % 2 == 0 && address % 8 == 0 ? 1 : 0;
+        }
+    }
+
+    private static int blocks(int count, int size) {
+        return (int) (((long) count + size - 1) / size);
     }
 }

@@ -106,11 +106,17 @@ final class PairwiseCase {
         }
     }
 
-    /** Rounds the rows through the normalising kernel, whose bits are compared with rounding; then the value, with what was rounded as its truth. */
+    /** Rounds the rows by the normalising kernel and compares; then the value, of BF16 gradients too, with what was rounded as truth. */
     void checkValue(PtxDevice device, PtxPairwise pairwise, PtxNormalize normalize, Precision precision) {
         int pitch = precision.pitch(d);
-        long bytes = pairwise.workspaceBytes(n, m, d, false);
-        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y); DeviceStorage ts = Devices.ints(device, targets);
+        boolean all = precision == Precision.BF16;
+        long bytes = pairwise.workspaceBytes(n, m, d, all);
+        int[] poison = new int[Math.max(n, m) * d];
+        Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
+        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage dx = Devices.ints(device, Arrays.copyOf(poison, n * d));
+                DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d)); DeviceStorage scalars = Devices.floats(device, 2, 4);
+                DeviceStorage ts = Devices.ints(device, targets);
                 DeviceStorage x16 = device.allocate(2L * n * pitch); DeviceStorage y16 = device.allocate(2L * m * pitch);
                 DeviceStorage r = device.allocate(4L * Math.max(n, m)); DeviceStorage scale = Devices.floats(device, logScale);
                 DeviceStorage b = Devices.floats(device, bias); DeviceStorage hardest = device.allocate(4L * n);
@@ -120,15 +126,72 @@ final class PairwiseCase {
             round(x, n, Devices.toShorts(x16), precision);
             round(y, m, Devices.toShorts(y16), precision);
             pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, x16.address(), y16.address(), diagonal ? 0 : ts.address(),
-                    scale.address(), b.address(), rowWeight, columnWeight), null, hardest.address(), result.address(), workspace.address(), bytes);
+                    scale.address(), b.address(), rowWeight, columnWeight), all ? new PtxPairwise.Gradients(dx.address(), dy.address(),
+                    scalars.address(), scalars.address() + 4, gradientScale) : null, hardest.address(), result.address(),
+                    workspace.address(), bytes);
             compareValue(toDoubles(result), Devices.toInts(hardest));
+            if (all) {
+                compareGradients(Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars));
+            }
         }
+    }
+
+    /** G is rounded to bf16: an element of dx carries 2^-8 of the sizes of its terms, and what f32 adds. */
+    private void compareGradients(float[] dx, float[] dy, float[] scalars) {
+        PairwiseReference truth = truth();
+        double scale = Math.exp(logScale);
+        double[][] sizes = sizes(scale);
+        double unit = unit(scale) * scale / n;
+        for (int i = 0; i < dx.length; i++) {
+            double bound = gradientScale * (0x1.04p-8 * sizes[0][i] + 4 * unit);
+            assertEquals(gradientScale * truth.dx[i], dx[i], bound, this + ": dx[" + i + "]");
+        }
+        for (int i = 0; i < dy.length; i++) {
+            double bound = gradientScale * (0x1.04p-8 * sizes[1][i] + 4 * unit);
+            assertEquals(gradientScale * truth.dy[i], dy[i], bound, this + ": dy[" + i + "]");
+        }
+        double size = scale * gradientScale;
+        assertEquals(gradientScale * truth.dLogScale, scalars[0] - 2, 4 * unit(scale) * (1 + size), this + ": dLogScale");
+        assertEquals(gradientScale * truth.dBias, scalars[1] - 4, 4 * unit(scale) * (1 + gradientScale), this + ": dBias");
+    }
+
+    /** Sums of |s G_ij y_jk| over j for each element of dx, and of |s G_ij x_ik| over i for each of dy. */
+    private double[][] sizes(double scale) {
+        double[][] e = new double[n][m];
+        double[] rows = new double[n];
+        double[] columns = new double[m];
+        int[] belonging = new int[m];
+        for (int i = 0; i < n; i++) {
+            belonging[targets[i]]++;
+            for (int j = 0; j < m; j++) {
+                for (int k = 0; k < d; k++) {
+                    e[i][j] += scale * x[i * d + k] * y[j * d + k];
+                }
+                e[i][j] = Math.exp(e[i][j]);
+                rows[i] += e[i][j];
+                columns[j] += e[i][j];
+            }
+        }
+        double[] ofX = new double[n * d];
+        double[] ofY = new double[m * d];
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < m; j++) {
+                int own = j == targets[i] ? 1 : 0;
+                double g = scale / n * Math.abs(rowWeight * (e[i][j] / rows[i] - own)
+                        + columnWeight * (belonging[j] * e[i][j] / columns[j] - own));
+                for (int k = 0; k < d; k++) {
+                    ofX[i * d + k] += g * Math.abs(y[j * d + k]);
+                    ofY[j * d + k] += g * Math.abs(x[i * d + k]);
+                }
+            }
+        }
+        return new double[][] {ofX, ofY};
     }
 
     /** The rows become what 16 bits hold of them; beyond d are zeros. */
     private void round(float[] rows, int count, short[] bits, Precision precision) {
         int pitch = precision.pitch(d);
-        double half = precision == Precision.BF16 ? 0x1.01p-9 : 0x1.01p-12;
+        double half = precision == Precision.BF16 ? 0x1.01p-8 : 0x1.01p-11;
         for (int i = 0; i < count * pitch; i++) {
             float value = precision == Precision.BF16 ? Float.intBitsToFloat(bits[i] << 16) : half(bits[i]);
             int column = i % pitch;
@@ -136,7 +199,7 @@ final class PairwiseCase {
                 assertEquals(0, bits[i], "padding of row " + i / pitch);
             } else {
                 int at = i / pitch * d + column;
-                assertEquals(rows[at], value, Math.max(0x1p-25, 2 * half * Math.abs(rows[at])), precision + " of row " + i / pitch);
+                assertEquals(rows[at], value, Math.max(0x1p-25, half * Math.abs(rows[at])), precision + " of row " + i / pitch);
                 rows[at] = value;
             }
         }
@@ -151,7 +214,7 @@ final class PairwiseCase {
 
     /** Nothing is written between the parts of the workspace or behind it. */
     void checkGaps(PtxDevice device, PtxPairwise pairwise, long stripeBytes) {
-        PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes, 1);
+        PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes, Precision.F32);
         byte[] before = new byte[(int) plan.bytes + 256];
         Arrays.fill(before, (byte) 0x7B);
         long[][] parts = {{plan.numbers, 16}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},

@@ -70,7 +70,7 @@ class PtxPairwiseTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void valuesOfSixteenBitRows(Supplier<PtxDevice> open) {
+    void sixteenBitRows(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get()) {
             PtxNormalize normalize = new PtxNormalize(device);
             for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
