@@ -164,7 +164,7 @@ choose_cublas >>"$results/device.txt"
 record cublas $? $((SECONDS - begin)) "$cublas_note"
 echo "$cublas_note" >>"$results/device.txt"
 
-tests device-tests --select-package=org.contrastive4j.device
+tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
 if [ -s tagged.args ]; then
     tests tagged-tests --include-tag=gpu @tagged.args
 else

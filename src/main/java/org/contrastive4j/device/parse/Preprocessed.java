@@ -3,6 +3,7 @@ package org.contrastive4j.device.parse;
 import java.io.IOException;
 import java.io.StringReader;
 import java.nio.file.Path;
+import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.anarres.cpp.Feature;
 import org.anarres.cpp.LexerException;
@@ -15,6 +16,8 @@ import org.anarres.cpp.Token;
 /** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
 public final class Preprocessed {
     private static final Pattern DIRECTIVE = Pattern.compile("\\s*#(?!\\s*(?:line\\s+)?\\d).*");
+    private static final Pattern HEADER = Pattern.compile("(?m)^[ \\t]*\\.address_size[^\\n]*\\n");
+    private static final Pattern MARK = Pattern.compile("#\\s*(?:line\\s+)?(\\d+)\\s+(\"[^\"]*\").*");
     private static final int MOST_CHARACTERS = 1 << 23;
 
     private Preprocessed() {}
@@ -47,12 +50,34 @@ public final class Preprocessed {
                     throw new PtxException(file, 0, 0, "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
                 }
             }
-            return expanded.substring(expanded.indexOf("\n") + 1); // without the mark of line 1: .version comes first
+            return headerFirst(expanded.toString());
         } catch (PtxException e) {
             throw e;
         } catch (IOException | LexerException | RuntimeException e) { // of some wrong lines the preprocessor makes a null pointer
             throw new PtxException(file, 0, 0, "preprocessor: " + e.getMessage());
         }
+    }
+
+    /** Assemblers want their three header lines before any mark: leaves out those above, and marks the line below if need be. */
+    private static String headerFirst(String expanded) {
+        Matcher header = HEADER.matcher(expanded);
+        int end = header.find() ? header.end() : 0;
+        StringBuilder whole = new StringBuilder();
+        String file = null;
+        int next = 1;
+        int written = 0;
+        for (String line : expanded.substring(0, end).lines().toList()) {
+            Matcher mark = MARK.matcher(line);
+            if (mark.matches()) {
+                next = Integer.parseInt(mark.group(1));
+                file = mark.group(2);
+            } else {
+                whole.append(line).append('\n');
+                next++;
+                written++;
+            }
+        }
+        return whole + (file == null || next == written + 1 ? "" : "#line " + next + " " + file + "\n") + expanded.substring(end);
     }
 
     /** A text with the name of its file. */

@@ -55,7 +55,8 @@ public final class Kernels {
                 .collect(Collectors.joining("\n", "", "\n"));
     }
 
-    private static String whole(String source) {
+    /** The text with the files that it includes, and those that they include, in their places; macros are not expanded. */
+    static String whole(String source) {
         return INCLUDE.matcher(source).replaceAll(found -> Matcher.quoteReplacement(whole(source(found.group(1)))));
     }
 
