@@ -23,7 +23,9 @@ public final class KernelCounts {
     public static void main(String[] arguments) {
         System.out.println("| kernel | warp instructions | bytes of global memory | sectors used | shared passes | bank conflicts |");
         System.out.println("|---|---|---|---|---|---|");
-        of(256, 256, 128).forEach((name, line) -> System.out.printf("| `%s` | %,d | %,d | %.0f%% | %,d | %,d |%n", name, line.executions(),
+        Map<String, Counts.Line> counts = of(256, 256, 128);
+        counts.putAll(ofBf16(256, 256, 128));
+        counts.forEach((name, line) -> System.out.printf("| `%s` | %,d | %,d | %.0f%% | %,d | %,d |%n", name, line.executions(),
                 line.globalBytes(), line.sectors() == 0 ? 100 : 100.0 * line.globalBytes() / (32 * line.sectors()), line.passes(),
                 line.extraPasses()));
     }
@@ -42,6 +44,18 @@ public final class KernelCounts {
             }
             c.ask(device, new PtxPairwise(counting));
         }
+        return totals;
+    }
+
+    /** The same in bf16. */
+    static Map<String, Counts.Line> ofBf16(int n, int m, int d) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, Precision.BF16, 1 << 28),
+                    new PtxNormalize(counting), Precision.BF16);
+        }
+        totals.keySet().removeIf(name -> name.endsWith("_f32"));
         return totals;
     }
 
