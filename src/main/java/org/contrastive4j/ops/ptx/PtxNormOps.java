@@ -1,0 +1,68 @@
+package org.contrastive4j.ops.ptx;
+
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.ops.NormOps;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/** Normalisations, a warp a row; gradients of parameters without atomics, by sums of groups of rows. */
+final class PtxNormOps extends NormOps {
+    private final Launches launches;
+    private final PtxNormalize normalize;
+
+    PtxNormOps(Launches launches, PtxNormalize normalize) {
+        super(DType.F32);
+        this.launches = launches;
+        this.normalize = normalize;
+    }
+
+    @Override
+    protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y,
+            Tensor mean, Tensor rstd) {
+        launches.rows("layer_norm_fwd_f32", rows, width, Launches.address(x), Launches.address(gamma), Launches.address(beta),
+                Launches.address(y), Launches.address(mean), Launches.address(rstd), rows, width, (float) epsilon,
+                Launches.wide(width, x, y, gamma, beta));
+    }
+
+    /** Parameters first: dx may be dy. */
+    @Override
+    protected void layerNormBackwardUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
+            Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
+        if (dGamma != null || dBeta != null) {
+            parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
+        }
+        launches.rows("layer_norm_bwd_f32", rows, width, Launches.address(x), Launches.address(gamma), Launches.address(mean),
+                Launches.address(rstd), Launches.address(dy), Launches.address(dx), rows, width,
+                Launches.wide(width, x, dy, dx, gamma));
+    }
+
+    private void parameters(int rows, int width, Tensor x, Tensor mean, Tensor rstd, Tensor dy, Tensor dGamma,
+            Tensor dBeta) {
+        int groups = Launches.blocks(rows, Launches.ROWS_PER_SUM);
+        int wide = Launches.wide(width, x, dy);
+        try (DeviceStorage sums = launches.workspace(8L * groups * width)) {
+            long gammas = sums.address();
+            long betas = gammas + 4L * groups * width;
+            launches.columns("layer_norm_bwd_f32_affine", groups, width, wide, Launches.address(x), Launches.address(mean),
+                    Launches.address(rstd), Launches.address(dy), gammas, betas, rows, width, Launches.ROWS_PER_SUM, wide);
+            if (dGamma != null) {
+                launches.sumRows(gammas, groups, width, width, Launches.address(dGamma));
+            }
+            if (dBeta != null) {
+                launches.sumRows(betas, groups, width, width, Launches.address(dBeta));
+            }
+        }
+    }
+
+    @Override
+    protected void l2NormalizeUnchecked(int rows, int width, Tensor x, Tensor y, Tensor inverseNorm) {
+        normalize.forward(launches.stream, rows, width, Launches.address(x), Launches.address(y),
+                Launches.address(inverseNorm));
+    }
+
+    @Override
+    protected void l2NormalizeBackwardUnchecked(int rows, int width, Tensor y, Tensor inverseNorm, Tensor dy, Tensor dx) {
+        normalize.backward(launches.stream, rows, width, Launches.address(y), Launches.address(inverseNorm),
+                Launches.address(dy), Launches.address(dx), 0);
+    }
+}
