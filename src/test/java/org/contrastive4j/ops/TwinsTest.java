@@ -8,12 +8,14 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The backend in f32 against the one in f64, every operation on the same random inputs. */
+/** The backends in f32 against the one in f64, every operation on the same random inputs. */
 class TwinsTest {
     private static final long SEED = 20;
 
@@ -25,15 +27,18 @@ class TwinsTest {
         }
     }
 
-    static Stream<Case> cases() {
-        return Stream.of(matrix(), pointwise(), norms(), attention(), sequences(), losses(), updates())
-                .flatMap(List::stream);
+    static Stream<Arguments> cases() {
+        Stream<Arguments> cpu = Stream.of(matrix(), pointwise(), norms(), attention(), sequences(), losses(), updates())
+                .flatMap(List::stream).map(operation -> Arguments.of("cpu", operation));
+        Stream<Arguments> kernels = Backends.kernels().flatMap(backend -> Stream.of(pointwise(), norms(), sequences(), updates())
+                .flatMap(List::stream).map(operation -> Arguments.of(backend, operation)));
+        return Stream.concat(cpu, kernels);
     }
 
     @ParameterizedTest
     @MethodSource("cases")
-    void agree(Case operation) {
-        try (TensorFixture f32 = new TensorFixture("cpu", SEED);
+    void agree(String backend, Case operation) {
+        try (TensorFixture f32 = new TensorFixture(backend, SEED);
                 TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
             List<double[]> given = operation.run.apply(f32);
             List<double[]> expected = operation.run.apply(f64);
