@@ -63,6 +63,12 @@ final class TrainOptions {
     @Option(names = "--dropout", description = "on both branches of every transformer block")
     double dropout = DEFAULT.model().image().transformer().dropout();
 
+    @Option(names = "--image-layers", description = "transformer blocks of the image encoder")
+    int imageLayers = DEFAULT.model().image().transformer().layers();
+
+    @Option(names = "--text-layers", description = "transformer blocks of the text encoder; 0 takes captions as bags of words")
+    int textLayers = DEFAULT.model().text().transformer().layers();
+
     @Option(names = "--no-augmentation", description = "train on pictures and captions as they are")
     boolean noAugmentation;
 
@@ -81,13 +87,13 @@ final class TrainOptions {
         TextTransformer.Config text = DEFAULT.model().text();
         return new DualEncoder.Config(
                 new VisionTransformer.Config(image.imageSize(), image.kernel(), image.stride(), image.padding(),
-                        withDropout(image.transformer()), image.pooling(), image.embedding()),
-                new TextTransformer.Config(text.vocabulary(), text.maxTokens(), withDropout(text.transformer()),
+                        sized(image.transformer(), imageLayers), image.pooling(), image.embedding()),
+                new TextTransformer.Config(text.vocabulary(), text.maxTokens(), sized(text.transformer(), textLayers),
                         text.causal(), text.pooling(), text.embedding()));
     }
 
-    private TransformerConfig withDropout(TransformerConfig config) {
+    private TransformerConfig sized(TransformerConfig config, int layers) {
         return new TransformerConfig(
-                config.width(), config.layers(), config.heads(), config.mlpWidth(), config.gelu(), dropout);
+                config.width(), layers, config.heads(), config.mlpWidth(), config.gelu(), dropout);
     }
 }
