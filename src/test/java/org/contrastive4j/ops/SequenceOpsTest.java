@@ -31,7 +31,8 @@ class SequenceOpsTest {
         Patches[] shapes = {
             new Patches(1, 1, 1, 1, 1, 1, 0), new Patches(2, 8, 8, 3, 4, 4, 0), new Patches(3, 7, 9, 2, 3, 2, 0),
             new Patches(2, 8, 8, 3, 7, 4, 3), new Patches(2, 5, 6, 1, 3, 1, 2), new Patches(2, 3, 11, 4, 2, 3, 1),
-            new Patches(4, 32, 32, 3, 4, 4, 0), new Patches(1, 2, 2, 5, 4, 5, 1), new Patches(2, 33, 31, 3, 8, 5, 7)};
+            new Patches(4, 32, 32, 3, 4, 4, 0), new Patches(1, 2, 2, 5, 4, 5, 1), new Patches(2, 33, 31, 3, 8, 5, 7),
+            new Patches(2, 6, 5, 4, 3, 2, 1), new Patches(1, 18, 18, 8, 17, 1, 0)};
         return Backends.all().flatMap(backend -> Arrays.stream(shapes).map(shape ->
                 Arguments.of(backend, shape)));
     }

@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.stream.Stream;
 
 /**
- * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a GPU when there is one. Kernels take
- * other paths where rows begin at multiples of 16 bytes, so they have two names.
+ * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a
+ * GPU when there is one. Kernels take other paths where tensors begin at multiples of 16 bytes, so they have two names.
  */
 public final class Backends {
     /** After a name: tensors begin at multiples of 16 bytes. */

@@ -14,7 +14,10 @@ import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.Named;
 
-/** The devices that one test body runs on: the simulator always, a GPU when there is one; {@code -Drequire=cuda} insists on it. */
+/**
+ * The devices that one test body runs on: the simulator always, a GPU when there is one; {@code -Drequire=cuda} insists
+ * on it.
+ */
 public final class Devices {
     private Devices() {}
 

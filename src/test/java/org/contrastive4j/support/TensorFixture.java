@@ -29,9 +29,13 @@ public final class TensorFixture implements AutoCloseable {
 
     /** @param backend a name, {@link Backends#ALIGNED} after it or not */
     public TensorFixture(String backend, long seed) {
-        boolean aligned = backend.endsWith(Backends.ALIGNED);
+        this(Backend.open(backend.replace(Backends.ALIGNED, "")), backend.endsWith(Backends.ALIGNED), seed);
+    }
+
+    /** @param aligned tensors begin at multiples of 16 bytes */
+    public TensorFixture(Ops ops, boolean aligned, long seed) {
+        this.ops = ops;
         guard = aligned ? 8 : 5;
-        ops = Backend.open(aligned ? backend.substring(0, backend.length() - Backends.ALIGNED.length()) : backend);
         this.seed = seed;
         random = new Random(seed);
     }

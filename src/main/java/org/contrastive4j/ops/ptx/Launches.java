@@ -2,6 +2,7 @@ package org.contrastive4j.ops.ptx;
 
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.Tensor;
@@ -51,8 +52,15 @@ final class Launches {
         return Math.toIntExact((count + perBlock - 1) / perBlock);
     }
 
+    /** Arguments as {@link Kernel#launch} takes them; a tensor is the address of its first element, null address 0. */
     void launch(String name, Launch launch, Object... arguments) {
-        kernels.get(name).launch(stream, launch, arguments);
+        Object[] given = arguments.clone();
+        for (int i = 0; i < given.length; i++) {
+            if (given[i] == null || given[i] instanceof Tensor) {
+                given[i] = address((Tensor) given[i]);
+            }
+        }
+        kernels.get(name).launch(stream, launch, given);
     }
 
     /** 4 elements a thread, as {@code elements.ptxh} wants it; nothing for no elements. */
@@ -100,7 +108,8 @@ final class Launches {
         int groups = blocks(rows, ROWS_PER_SUM);
         try (DeviceStorage sums = workspace(4L * groups * columns)) {
             int wideSums = pitch % 4 == 0 ? PtxPairwise.wide(columns, x) : 0;
-            columns("sum_rows_f32", groups, columns, wideSums, x, sums, rows, columns, pitch, ROWS_PER_SUM, 0, wideSums);
+            columns("sum_rows_f32", groups, columns, wideSums, x, sums, rows, columns, pitch, ROWS_PER_SUM, 0,
+                    wideSums);
             sumRows(sums.address(), groups, columns, columns, y);
         }
     }

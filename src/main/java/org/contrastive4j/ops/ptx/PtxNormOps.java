@@ -17,10 +17,9 @@ final class PtxNormOps extends NormOps {
     }
 
     @Override
-    protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y,
-            Tensor mean, Tensor rstd) {
-        launches.rows("layer_norm_fwd_f32", rows, width, Launches.address(x), Launches.address(gamma), Launches.address(beta),
-                Launches.address(y), Launches.address(mean), Launches.address(rstd), rows, width, (float) epsilon,
+    protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon,
+            Tensor y, Tensor mean, Tensor rstd) {
+        launches.rows("layer_norm_fwd_f32", rows, width, x, gamma, beta, y, mean, rstd, rows, width, (float) epsilon,
                 Launches.wide(width, x, y, gamma, beta));
     }
 
@@ -31,8 +30,7 @@ final class PtxNormOps extends NormOps {
         if (dGamma != null || dBeta != null) {
             parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
         }
-        launches.rows("layer_norm_bwd_f32", rows, width, Launches.address(x), Launches.address(gamma), Launches.address(mean),
-                Launches.address(rstd), Launches.address(dy), Launches.address(dx), rows, width,
+        launches.rows("layer_norm_bwd_f32", rows, width, x, gamma, mean, rstd, dy, dx, rows, width,
                 Launches.wide(width, x, dy, dx, gamma));
     }
 
@@ -43,8 +41,8 @@ final class PtxNormOps extends NormOps {
         try (DeviceStorage sums = launches.workspace(8L * groups * width)) {
             long gammas = sums.address();
             long betas = gammas + 4L * groups * width;
-            launches.columns("layer_norm_bwd_f32_affine", groups, width, wide, Launches.address(x), Launches.address(mean),
-                    Launches.address(rstd), Launches.address(dy), gammas, betas, rows, width, Launches.ROWS_PER_SUM, wide);
+            launches.columns("layer_norm_bwd_f32_affine", groups, width, wide, x, mean, rstd, dy, gammas, betas, rows,
+                    width, Launches.ROWS_PER_SUM, wide);
             if (dGamma != null) {
                 launches.sumRows(gammas, groups, width, width, Launches.address(dGamma));
             }
@@ -61,7 +59,8 @@ final class PtxNormOps extends NormOps {
     }
 
     @Override
-    protected void l2NormalizeBackwardUnchecked(int rows, int width, Tensor y, Tensor inverseNorm, Tensor dy, Tensor dx) {
+    protected void l2NormalizeBackwardUnchecked(int rows, int width, Tensor y, Tensor inverseNorm, Tensor dy,
+            Tensor dx) {
         normalize.backward(launches.stream, rows, width, Launches.address(y), Launches.address(inverseNorm),
                 Launches.address(dy), Launches.address(dx), 0);
     }

@@ -11,7 +11,10 @@ import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 
-/** The operations in f32 as kernels on a device, a GPU or the simulator; tensors are in its memory, work in the order of its stream. */
+/**
+ * The operations in f32 as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the
+ * order of its stream.
+ */
 public final class PtxOps extends Ops {
     private final String name;
     private final PtxDevice device;
@@ -22,9 +25,12 @@ public final class PtxOps extends Ops {
 
     /** @param device closed with this backend */
     public PtxOps(String name, PtxDevice device) {
+        this(name, device, new Kernels(device));
+    }
+
+    PtxOps(String name, PtxDevice device, Kernels kernels) {
         this.name = name;
         this.device = device;
-        Kernels kernels = new Kernels(device);
         Launches launches = new Launches(device, kernels);
         pointwise = new PtxPointwiseOps(launches);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
@@ -78,7 +84,8 @@ public final class PtxOps extends Ops {
     }
 
     private UnsupportedOperationException notYet(String what) {
-        return new UnsupportedOperationException("backend " + name + " has no " + what + " yet; they run on cpu and cpu-f64");
+        return new UnsupportedOperationException("backend " + name + " has no kernels of " + what
+                + " yet; use cpu or cpu-f64");
     }
 
     @Override

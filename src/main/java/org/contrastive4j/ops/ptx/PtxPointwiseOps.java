@@ -21,45 +21,41 @@ final class PtxPointwiseOps extends PointwiseOps {
 
     @Override
     protected void fillUnchecked(Tensor y, double value) {
-        launches.elements("fill_f32", y.size(), Launches.address(y), y.size(), Launches.wide(y), (float) value);
+        launches.elements("fill_f32", y.size(), y, y.size(), Launches.wide(y), (float) value);
     }
 
     @Override
     protected void copyUnchecked(Tensor x, Tensor y) {
         if (x.size() > 0 && Launches.address(x) != Launches.address(y)) {
             int bytes = x.dtype().bytes();
-            launches.stream.copy(Launches.storage(x), x.offset() * bytes, Launches.storage(y), y.offset() * bytes, x.bytes());
+            launches.stream.copy(Launches.storage(x), x.offset() * bytes, Launches.storage(y), y.offset() * bytes,
+                    x.bytes());
         }
     }
 
     @Override
     protected void addUnchecked(Tensor a, Tensor b, Tensor y) {
-        launches.elements("add_f32", y.size(), Launches.address(a), Launches.address(b), Launches.address(y), y.size(),
-                Launches.wide(a, b, y));
+        launches.elements("add_f32", y.size(), a, b, y, y.size(), Launches.wide(a, b, y));
     }
 
     @Override
     protected void axpyUnchecked(double alpha, Tensor x, Tensor y) {
-        launches.elements("axpy_f32", y.size(), Launches.address(x), Launches.address(y), y.size(), Launches.wide(x, y),
-                (float) alpha);
+        launches.elements("axpy_f32", y.size(), x, y, y.size(), Launches.wide(x, y), (float) alpha);
     }
 
     @Override
     protected void scaleUnchecked(double alpha, Tensor x, Tensor y) {
-        launches.elements("scale_f32", y.size(), Launches.address(x), Launches.address(y), y.size(), Launches.wide(x, y),
-                (float) alpha);
+        launches.elements("scale_f32", y.size(), x, y, y.size(), Launches.wide(x, y), (float) alpha);
     }
 
     @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
-        launches.elements("gelu_fwd_f32" + suffix(kind), y.size(), Launches.address(x), Launches.address(y), y.size(),
-                Launches.wide(x, y));
+        launches.elements("gelu_fwd_f32" + suffix(kind), y.size(), x, y, y.size(), Launches.wide(x, y));
     }
 
     @Override
     protected void geluBackwardUnchecked(Gelu kind, Tensor x, Tensor dy, Tensor dx) {
-        launches.elements("gelu_bwd_f32" + suffix(kind), dx.size(), Launches.address(x), Launches.address(dy),
-                Launches.address(dx), dx.size(), Launches.wide(x, dy, dx));
+        launches.elements("gelu_bwd_f32" + suffix(kind), dx.size(), x, dy, dx, dx.size(), Launches.wide(x, dy, dx));
     }
 
     private static String suffix(Gelu kind) {
@@ -71,9 +67,8 @@ final class PtxPointwiseOps extends PointwiseOps {
         int samples = x.dim(0);
         int width = Math.toIntExact(x.size() / samples);
         int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
-        launches.launch("dropout_f32", Launch.of(Math.multiplyExact(samples, blocks), 256), Launches.address(x),
-                Launches.address(sampleIds), Launches.address(y), width, blocks, Philox.keepThreshold(p),
-                (float) (1 / (1 - p)), key.layer(), key.step(), (int) key.seed(), (int) (key.seed() >>> 32),
-                Launches.wide(width, x, y));
+        launches.launch("dropout_f32", Launch.of(Math.multiplyExact(samples, blocks), 256), x, sampleIds, y, width,
+                blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), (int) key.seed(),
+                (int) (key.seed() >>> 32), Launches.wide(width, x, y));
     }
 }

@@ -9,8 +9,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places are read back to be checked, which waits for the
- * device.
+ * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places are read back to be
+ * checked, which waits for the device.
  */
 final class PtxSequenceOps extends SequenceOps {
     private final Launches launches;
@@ -24,8 +24,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void embeddingUnchecked(Tensor ids, Tensor table, Tensor y) {
         int width = table.dim(1);
         int count = Indices.read("embedding", "ids", ids, table.dim(0)).length;
-        launches.rows("embedding_fwd_f32", count, width, Launches.address(table), Launches.address(ids), Launches.address(y),
-                count, width, Launches.wide(width, table, y));
+        launches.rows("embedding_fwd_f32", count, width, table, ids, y, count, width, Launches.wide(width, table, y));
     }
 
     /** Occurrences of a row of the table are summed in pieces of at most 64, then the pieces of each row. */
@@ -37,15 +36,15 @@ final class PtxSequenceOps extends SequenceOps {
             return;
         }
         Occurrences of = new Occurrences(rows, dTable.dim(0), Launches.ROWS_PER_SUM);
-        int wide = Launches.wide(width, dy, dTable);
         try (DeviceStorage order = upload(of.order); DeviceStorage pieces = upload(of.pieceStart);
                 DeviceStorage groups = upload(of.groupStart); DeviceStorage targets = upload(of.targets);
                 DeviceStorage sums = launches.workspace(4L * of.pieces * width)) {
             int wideSums = Launches.wide(width, dy);
-            launches.columns("embedding_bwd_f32", of.pieces, width, wideSums, Launches.address(dy), order, pieces, 0L, sums, width,
+            launches.columns("embedding_bwd_f32", of.pieces, width, wideSums, dy, order, pieces, null, sums, width,
                     wideSums);
-            launches.columns("embedding_bwd_f32", of.groups, width, wide, sums, 0L, groups, targets, Launches.address(dTable),
-                    width, wide);
+            int wide = Launches.wide(width, dTable);
+            launches.columns("embedding_bwd_f32", of.groups, width, wide, sums, null, groups, targets, dTable, width,
+                    wide);
         }
     }
 
@@ -60,8 +59,8 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
         int width = x.dim(2);
-        rows("add_positions_fwd_f32", x, Launches.address(x), Launches.address(positions), Launches.address(y), x.dim(1),
-                x.shape().rows(), width, Launches.wide(width, x, positions, y));
+        rows("add_positions_fwd_f32", x, x, positions, y, x.dim(1), x.shape().rows(), width,
+                Launches.wide(width, x, positions, y));
     }
 
     /** For tensors [b, t, w] that have a row for each b and t. */
@@ -78,15 +77,15 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void prependTokenUnchecked(Tensor x, Tensor token, Tensor y) {
         int width = x.dim(2);
-        rows("prepend_token_fwd_f32", y, Launches.address(x), Launches.address(token), Launches.address(y), x.dim(1),
-                y.shape().rows(), width, Launches.wide(width, x, token, y));
+        rows("prepend_token_fwd_f32", y, x, token, y, x.dim(1), y.shape().rows(), width,
+                Launches.wide(width, x, token, y));
     }
 
     @Override
     protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
         int width = dy.dim(2);
         if (dx != null) {
-            rows("prepend_token_bwd_f32", dx, Launches.address(dy), Launches.address(dx), dx.dim(1), dx.shape().rows(), width,
+            rows("prepend_token_bwd_f32", dx, dy, dx, dx.dim(1), dx.shape().rows(), width,
                     Launches.wide(width, dy, dx));
         }
         if (dToken != null) {
@@ -103,9 +102,8 @@ final class PtxSequenceOps extends SequenceOps {
         int columns = patches(x.dim(2), kernel, stride, padding);
         int windowRows = Math.toIntExact((long) x.dim(0) * rows * columns * kernel);
         boolean whole = pitch % 4 == 0 && stride * channels % 4 == 0 && padding * channels % 4 == 0;
-        launches.rows("patchify_fwd_f32", windowRows, run, Launches.address(x), Launches.address(y), x.dim(1), pitch, rows,
-                columns, kernel, stride, padding, stride * channels, padding * channels, windowRows, run,
-                whole ? Launches.wide(run, x, y) : 0);
+        launches.rows("patchify_fwd_f32", windowRows, run, x, y, x.dim(1), pitch, rows, columns, kernel, stride,
+                padding, stride * channels, padding * channels, windowRows, run, whole ? Launches.wide(run, x, y) : 0);
     }
 
     @Override
@@ -113,9 +111,8 @@ final class PtxSequenceOps extends SequenceOps {
         int channels = dx.dim(3);
         int width = dx.dim(2) * channels;
         int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
-        launches.rows("patchify_bwd_f32", rows, width, Launches.address(dy), Launches.address(dx), dx.dim(1),
-                patches(dx.dim(1), kernel, stride, padding), patches(dx.dim(2), kernel, stride, padding), kernel, stride,
-                padding, channels, rows, width, 0);
+        launches.rows("patchify_bwd_f32", rows, width, dy, dx, dx.dim(1), patches(dx.dim(1), kernel, stride, padding),
+                patches(dx.dim(2), kernel, stride, padding), kernel, stride, padding, channels, rows, width, 0);
     }
 
     private static void check(String op, String argument, Tensor perSample, int end) {
@@ -129,31 +126,29 @@ final class PtxSequenceOps extends SequenceOps {
         check("meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
         int wide = Launches.wide(width, x, y);
-        launches.columns("mean_pool_fwd_f32", x.dim(0), width, wide, Launches.address(x), Launches.address(lengths),
-                Launches.address(y), x.dim(1), width, wide);
+        launches.columns("mean_pool_fwd_f32", x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
     }
 
     @Override
     protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
         check("meanPoolBackward", "lengths", lengths, dx.dim(1) + 1);
         int width = dx.dim(2);
-        rows("mean_pool_bwd_f32", dx, Launches.address(dy), Launches.address(lengths), Launches.address(dx), dx.dim(1),
-                dx.shape().rows(), width, Launches.wide(width, dy, dx));
+        rows("mean_pool_bwd_f32", dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
+                Launches.wide(width, dy, dx));
     }
 
     @Override
     protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
         check("selectToken", "at", at, x.dim(1));
         int width = x.dim(2);
-        launches.rows("select_token_fwd_f32", x.dim(0), width, Launches.address(x), Launches.address(at), Launches.address(y),
-                x.dim(1), x.dim(0), width, Launches.wide(width, x, y));
+        launches.rows("select_token_fwd_f32", x.dim(0), width, x, at, y, x.dim(1), x.dim(0), width,
+                Launches.wide(width, x, y));
     }
 
     @Override
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
         check("selectTokenBackward", "at", at, dx.dim(1));
         int width = dx.dim(2);
-        rows("select_token_bwd_f32", dx, Launches.address(dy), Launches.address(at), Launches.address(dx), dx.dim(1),
-                dx.shape().rows(), width, Launches.wide(width, dy, dx));
+        rows("select_token_bwd_f32", dx, dy, at, dx, dx.dim(1), dx.shape().rows(), width, Launches.wide(width, dy, dx));
     }
 }

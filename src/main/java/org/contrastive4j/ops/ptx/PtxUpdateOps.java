@@ -10,7 +10,7 @@ import org.contrastive4j.tensor.Tensor;
 
 /** Optimiser updates, and reductions that leave a few numbers for the host. */
 final class PtxUpdateOps extends UpdateOps {
-    private static final int BLOCK_ELEMENTS = 1024;
+    private static final int BLOCK_ELEMENTS = 4096; // summed by a block, or more
     private static final int MOST_BLOCKS = 1024;
 
     private final Launches launches;
@@ -22,10 +22,9 @@ final class PtxUpdateOps extends UpdateOps {
 
     @Override
     protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
-        launches.elements("adamw_f32", parameter.size(), Launches.address(parameter), Launches.address(gradient),
-                Launches.address(m), Launches.address(v), parameter.size(), Launches.wide(parameter, gradient, m, v),
-                (float) settings.gradientScale(), (float) settings.beta1(), (float) (1 - settings.beta1()),
-                (float) settings.beta2(), (float) (1 - settings.beta2()),
+        launches.elements("adamw_f32", parameter.size(), parameter, gradient, m, v, parameter.size(),
+                Launches.wide(parameter, gradient, m, v), (float) settings.gradientScale(), (float) settings.beta1(),
+                (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()),
                 (float) (1 - settings.learningRate() * settings.weightDecay()),
                 (float) (settings.learningRate() / (1 - Math.pow(settings.beta1(), settings.step()))),
                 (float) (1 / Math.sqrt(1 - Math.pow(settings.beta2(), settings.step()))), (float) settings.epsilon());
@@ -38,8 +37,7 @@ final class PtxUpdateOps extends UpdateOps {
         }
         int blocks = (int) Math.min(MOST_BLOCKS, (x.size() + BLOCK_ELEMENTS - 1) / BLOCK_ELEMENTS);
         try (DeviceStorage partial = launches.workspace(8L * blocks)) {
-            launches.launch("sum_of_squares_f32", Launch.of(blocks, 256), Launches.address(x), partial, x.size(),
-                    Launches.wide(x));
+            launches.launch("sum_of_squares_f32", Launch.of(blocks, 256), x, partial, x.size(), Launches.wide(x));
             ByteBuffer values = download(partial);
             double sum = 0;
             while (values.hasRemaining()) {
@@ -53,7 +51,7 @@ final class PtxUpdateOps extends UpdateOps {
     protected long firstNonFiniteUnchecked(Tensor x) {
         try (DeviceStorage found = launches.workspace(8)) {
             launches.stream.fill(found, (byte) -1);
-            launches.elements("first_non_finite_f32", x.size(), Launches.address(x), found, x.size(), Launches.wide(x));
+            launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), Launches.wide(x));
             return download(found).getLong();
         }
     }
