@@ -10,11 +10,11 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Sums;
 import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 
 /**
- * Value and gradients of symmetric InfoNCE from rows on the device, with sm_90a kernels: normalise both sides, statistics of all pairs,
- * merge, then for one stripe of rows after the other G, dX and dY.
+ * Value and gradients of symmetric InfoNCE from rows on the device, with sm_90a kernels: normalise both sides,
+ * statistics of all pairs, merge, then for one stripe of rows after the other G, dX and dY.
  *
- * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come out every time.
- * Features are rounded to 16 bits, sums are f32.
+ * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
+ * out every time. Features are rounded to 16 bits, sums are f32.
  */
 public final class HopperInfoNce {
     private static final int ALIGNMENT = 1024;
@@ -46,7 +46,8 @@ public final class HopperInfoNce {
             long tiles = (budget - fixed) / (2L * TILE_ROWS * all.paddedColumns());
             if (budget < fixed || tiles < 1) {
                 throw new OutOfBudgetException(fixed + 2L * TILE_ROWS * all.paddedColumns(), 0, budget,
-                        "the loss of " + n + " x " + m + " pairs of width " + d + " needs that much workspace; use fewer rows");
+                        "the loss of " + n + " x " + m + " pairs of width " + d
+                        + " needs that much workspace; use fewer rows");
             }
             return new Plan(all, (int) Math.min(n, tiles * TILE_ROWS));
         }
@@ -76,7 +77,8 @@ public final class HopperInfoNce {
         /** X, Y, positives, sums of rows and columns, factors of rows, columns and targets. */
         private long[] parts() {
             long rows = 4L * all.n();
-            return new long[] {HopperPairwise.imageBytes(all.n(), all.d()), HopperPairwise.imageBytes(all.m(), all.d()), rows,
+            return new long[] {
+                HopperPairwise.imageBytes(all.n(), all.d()), HopperPairwise.imageBytes(all.m(), all.d()), rows,
                 all.rowSumBytes(), all.columnSumBytes(), rows, 4L * all.m(), rows};
         }
 
@@ -114,8 +116,8 @@ public final class HopperInfoNce {
      * @param losses f32 [n]; the loss is their mean
      * @param dx f32 [n, d], dy f32 [m, d]: gradients of the loss by the unit rows
      */
-    public record Outputs(DeviceStorage inverseNormU, DeviceStorage inverseNormV, DeviceStorage losses, DeviceStorage dx,
-            DeviceStorage dy) {}
+    public record Outputs(DeviceStorage inverseNormU, DeviceStorage inverseNormV, DeviceStorage losses,
+            DeviceStorage dx, DeviceStorage dy) {}
 
     /**
      * The whole of it.
@@ -133,14 +135,15 @@ public final class HopperInfoNce {
         kernels.normalize(stream, in.v, all.m(), all.d(), y, out.inverseNormV);
         kernels.forward(stream, all, x, y, in.targets, 0, in.scale, sums);
         stream.fill(factors.columns(), (byte) 0);
-        kernels.merge(stream, all, sums, in.targets, in.scale, F16_MULTIPLE, in.rowWeight, in.columnWeight, factors, out.losses);
+        kernels.merge(stream, all, sums, in.targets, in.scale, F16_MULTIPLE, in.rowWeight, in.columnWeight, factors,
+                out.losses);
         for (int i = 0; i < plan.stripes(); i++) {
             stripe(stream, plan, i, x, y, in, factors, part[8], out);
         }
     }
 
-    private void stripe(DeviceStream stream, Plan plan, int index, DeviceStorage x, DeviceStorage y, Inputs in, Factors factors,
-            DeviceStorage g, Outputs out) {
+    private void stripe(DeviceStream stream, Plan plan, int index, DeviceStorage x, DeviceStorage y, Inputs in,
+            Factors factors, DeviceStorage g, Outputs out) {
         Tiling tiling = plan.stripe(index);
         int first = index * plan.stripeRows;
         int d = tiling.d();
@@ -151,7 +154,8 @@ public final class HopperInfoNce {
         Factors own = new Factors(factors.rows().view(4L * first, 4L * tiling.n()), factors.columns(),
                 factors.targets().view(4L * first, 4L * tiling.n()));
         kernels.gradients(stream, tiling, rows, y, targets, first, in.scale, own, g);
-        kernels.rowGradients(stream, tiling, g, y, in.scale, unit, out.dx.view(4L * first * d, 4L * tiling.n() * d), false);
+        kernels.rowGradients(stream, tiling, g, y, in.scale, unit, out.dx.view(4L * first * d, 4L * tiling.n() * d),
+                false);
         kernels.columnGradients(stream, tiling, g, rows, in.scale, unit, out.dy, index > 0);
     }
 }

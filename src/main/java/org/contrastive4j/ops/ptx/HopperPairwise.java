@@ -1,7 +1,6 @@
 package org.contrastive4j.ops.ptx;
 
 import java.util.Locale;
-import java.util.function.Function;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
@@ -9,10 +8,11 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 
 /**
- * Launches of the sm_90a kernels of the pairwise loss: grids, shared bytes, order of arguments, sizes of what they write.
+ * Launches of the sm_90a kernels of the pairwise loss: grids, shared bytes, order of arguments, sizes of what they
+ * write.
  *
- * <p>Features are operand images (see {@code kernels/hopper_sm90a.ptxh}): 16 bits, blocks of 128 rows and 64 columns. Nothing is
- * allocated here and nothing waits, so that all of it can be captured in a graph.
+ * <p>Features are operand images (see {@code kernels/hopper_sm90a.ptxh}): 16 bits, blocks of 128 rows and 64 columns.
+ * Nothing is allocated here and nothing waits, so that all of it can be captured in a graph.
  */
 public final class HopperPairwise {
     /** Type of features and of G. */
@@ -38,18 +38,17 @@ public final class HopperPairwise {
     private final Kernel columnProduct;
 
     public HopperPairwise(PtxDevice device, Precision precision) {
-        this(precision, name -> HopperKernels.on(device, name));
+        this(new Kernels(device), precision);
     }
 
-    /** @param kernels by name */
-    HopperPairwise(Precision precision, Function<String, Kernel> kernels) {
+    HopperPairwise(Kernels kernels, Precision precision) {
         String type = precision.name().toLowerCase(Locale.ROOT);
-        normalize = kernels.apply("normalize_fwd_" + type + "_sm90a");
-        forward = kernels.apply("pairwise_fwd_" + type + "_sm90a");
-        merge = kernels.apply("pairwise_merge_f32_sm90a");
-        gradients = kernels.apply("pairwise_bwd_" + type + "_g_sm90a");
-        rowProduct = kernels.apply("pairwise_bwd_" + type + "_dx_sm90a");
-        columnProduct = kernels.apply("pairwise_bwd_" + type + "_dy_sm90a");
+        normalize = kernels.get("normalize_fwd_" + type + "_sm90a");
+        forward = kernels.get("pairwise_fwd_" + type + "_sm90a");
+        merge = kernels.get("pairwise_merge_f32_sm90a");
+        gradients = kernels.get("pairwise_bwd_" + type + "_g_sm90a");
+        rowProduct = kernels.get("pairwise_bwd_" + type + "_dx_sm90a");
+        columnProduct = kernels.get("pairwise_bwd_" + type + "_dy_sm90a");
     }
 
     /**
@@ -62,12 +61,15 @@ public final class HopperPairwise {
     public record Tiling(int n, int m, int d, int run, int group, int blocks) {
         public Tiling {
             if (n < 1 || m < 1 || d < 1 || run < 1 || group < 1 || blocks < 1) {
-                throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group " + group
-                        + ", blocks " + blocks + ": wanted positive numbers");
+                throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group "
+                        + group + ", blocks " + blocks + ": wanted positive numbers");
             }
         }
 
-        /** Runs of up to 8 tiles that leave the fewest blocks idle at the end; groups whose features take half of a 50 MB cache. */
+        /**
+         * Runs of up to 8 tiles that leave the fewest blocks idle at the end; groups whose features take half of a 50
+         * MB cache.
+         */
         public static Tiling of(int n, int m, int d, int multiprocessors) {
             int group = (int) Math.max(1, GROUP_BYTES / (2L * TILE_COLUMNS * ceil(d, BLOCK_COLUMNS) * BLOCK_COLUMNS));
             Tiling best = null;
@@ -150,25 +152,29 @@ public final class HopperPairwise {
         return (long) ceil(d, BLOCK_COLUMNS) * BLOCK_BYTES;
     }
 
-    /** image = rows of u over their norms, inverseNorm = 1 / norms: f32 [rows, d] to an image of {@link #imageBytes} and f32 [rows]. */
-    public void normalize(DeviceStream stream, DeviceStorage u, int rows, int d, DeviceStorage image, DeviceStorage inverseNorm) {
+    /**
+     * image = rows of u over their norms, inverseNorm = 1 / norms: f32 [rows, d] to an image of {@link #imageBytes} and
+     * f32 [rows].
+     */
+    public void normalize(DeviceStream stream, DeviceStorage u, int rows, int d, DeviceStorage image,
+            DeviceStorage inverseNorm) {
         normalize.launch(stream, Launch.of(imageRows(rows) / 8, 256), u, image, inverseNorm, rows, d);
     }
 
     /**
-     * With S = scale X Y^T, c = max(0, scale - 75) and e_ij = exp(S_ij - c) for all but targets: positive_i = S_it; sums of e over
-     * the columns of a tile, and over the rows of a run of tiles.
+     * With S = scale X Y^T, c = max(0, scale - 75) and e_ij = exp(S_ij - c) for all but targets: positive_i = S_it;
+     * sums of e over the columns of a tile, and over the rows of a run of tiles.
      *
      * @param targets I32 [n], or null: row i belongs to column firstRow + i
      * @param scale f32 [1]
-     * @param sums positive f32 [n], written where the target is one of the m columns; rowSums of {@link Tiling#rowSumBytes} and
-     *     columnSums of {@link Tiling#columnSumBytes}, written
+     * @param sums positive f32 [n], written where the target is one of the m columns; rowSums of
+     *     {@link Tiling#rowSumBytes} and columnSums of {@link Tiling#columnSumBytes}, written
      */
-    public void forward(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets, int firstRow,
-            DeviceStorage scale, Sums sums) {
-        forward.launch(stream, tiling.launch(RING_BYTES + COLUMN_SUM_BYTES + BARRIER_BYTES), x, y, orZero(targets), scale,
-                sums.positive, sums.rowSums, sums.columnSums, tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), firstRow,
-                tiling.run(), tiling.group());
+    public void forward(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets,
+            int firstRow, DeviceStorage scale, Sums sums) {
+        forward.launch(stream, tiling.launch(RING_BYTES + COLUMN_SUM_BYTES + BARRIER_BYTES), x, y, orZero(targets),
+                scale, sums.positive, sums.rowSums, sums.columnSums, tiling.n(), tiling.m(),
+                ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(), tiling.group());
     }
 
     /** What a forward pass leaves, of the sizes {@link #forward} says. */
@@ -188,28 +194,31 @@ public final class HopperPairwise {
      *
      * @param targets I32 [n], no two the same, or null: row i belongs to column i
      * @param factors written; of columns only those that a row belongs to, the others must be 0 before
-     * @param losses f32 [n]; written
+     * @param losses f32 [n]; written; NaN where exponentials that matter have underflowed, which takes a scale above 81
      */
-    public void merge(DeviceStream stream, Tiling tiling, Sums sums, DeviceStorage targets, DeviceStorage scale, float multiple,
-            float rowWeight, float columnWeight, Factors factors, DeviceStorage losses) {
-        merge.launch(stream, Launch.of(ceil(tiling.n(), 256), 256), sums.rowSums, sums.columnSums, orZero(targets), sums.positive, scale,
-                factors.rows, factors.columns, factors.targets, losses, tiling.n(), tiling.columnTiles(), tiling.paddedRows(),
-                tiling.rowItems(), tiling.paddedColumns(), multiple, rowWeight, columnWeight);
+    public void merge(DeviceStream stream, Tiling tiling, Sums sums, DeviceStorage targets, DeviceStorage scale,
+            float multiple, float rowWeight, float columnWeight, Factors factors, DeviceStorage losses) {
+        merge.launch(stream, Launch.of(ceil(tiling.n(), 256), 256), sums.rowSums, sums.columnSums, orZero(targets),
+                sums.positive, scale, factors.rows, factors.columns, factors.targets, losses, tiling.n(),
+                tiling.columnTiles(), tiling.paddedRows(), tiling.rowItems(), tiling.paddedColumns(), multiple,
+                rowWeight, columnWeight);
     }
 
     /**
-     * g = G in 16 bits: G_ij = e_ij (rows_i + columns_j) of the factors, for targets G_it = targets_i; e as in {@link #forward}.
+     * g = G in 16 bits: G_ij = e_ij (rows_i + columns_j) of the factors, for targets G_it = targets_i; e as in
+     * {@link #forward}.
      *
-     * <p>Factors carry whatever G is multiplied by so that it uses the range of its type: 2^14 n for f16, where |n G| is at most 2.
+     * <p>Factors carry whatever G is multiplied by so that it uses the range of its type: 2^14 n for f16, where |n G|
+     * is at most 2.
      *
      * @param factors read
      * @param g of {@link Tiling#gradientBytes}; written
      */
-    public void gradients(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets, int firstRow,
-            DeviceStorage scale, Factors factors, DeviceStorage g) {
-        gradients.launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + BARRIER_BYTES), x, y, orZero(targets), scale, factors.rows,
-                factors.columns, factors.targets, g, tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(),
-                tiling.group());
+    public void gradients(DeviceStream stream, Tiling tiling, DeviceStorage x, DeviceStorage y, DeviceStorage targets,
+            int firstRow, DeviceStorage scale, Factors factors, DeviceStorage g) {
+        gradients.launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + BARRIER_BYTES), x, y, orZero(targets),
+                scale, factors.rows, factors.columns, factors.targets, g, tiling.n(), tiling.m(),
+                ceil(tiling.d(), BLOCK_COLUMNS), firstRow, tiling.run(), tiling.group());
     }
 
     /**
@@ -218,8 +227,8 @@ public final class HopperPairwise {
      * @param unit takes the multiple of G back
      * @param dx f32 [n, d]; written or accumulated
      */
-    public void rowGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage y, DeviceStorage scale, float unit,
-            DeviceStorage dx, boolean adds) {
+    public void rowGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage y, DeviceStorage scale,
+            float unit, DeviceStorage dx, boolean adds) {
         product(rowProduct, stream, tiling, tiling.n(), tiling.m(), g, y, scale, unit, dx, adds);
     }
 
@@ -228,16 +237,17 @@ public final class HopperPairwise {
      *
      * @param dy f32 [m, d]; written or accumulated
      */
-    public void columnGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage x, DeviceStorage scale, float unit,
-            DeviceStorage dy, boolean adds) {
+    public void columnGradients(DeviceStream stream, Tiling tiling, DeviceStorage g, DeviceStorage x,
+            DeviceStorage scale, float unit, DeviceStorage dy, boolean adds) {
         product(columnProduct, stream, tiling, tiling.m(), tiling.n(), g, x, scale, unit, dy, adds);
     }
 
-    private static void product(Kernel kernel, DeviceStream stream, Tiling tiling, int rows, int summed, DeviceStorage g,
-            DeviceStorage features, DeviceStorage scale, float unit, DeviceStorage out, boolean adds) {
+    private static void product(Kernel kernel, DeviceStream stream, Tiling tiling, int rows, int summed,
+            DeviceStorage g, DeviceStorage features, DeviceStorage scale, float unit, DeviceStorage out, boolean adds) {
         long tiles = (long) ceil(rows, TILE_ROWS) * ceil(tiling.d(), TILE_COLUMNS);
-        kernel.launch(stream, Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES), g, features,
-                scale, out, rows, tiling.d(), summed, tiling.paddedColumns() / BLOCK_COLUMNS, unit, adds ? 1 : 0);
+        Launch launch = Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES);
+        kernel.launch(stream, launch, g, features, scale, out, rows, tiling.d(), summed,
+                tiling.paddedColumns() / BLOCK_COLUMNS, unit, adds ? 1 : 0);
     }
 
     private static Object orZero(DeviceStorage storage) {

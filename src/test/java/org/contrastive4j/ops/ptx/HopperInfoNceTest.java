@@ -15,11 +15,13 @@ import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** The whole loss on the device: rows in, losses and gradients out, whatever the workspace. */
+@Tag("gpu")
 final class HopperInfoNceTest {
     private static final int N = 140;
     private static final int M = 260;
@@ -96,7 +98,8 @@ final class HopperInfoNceTest {
         double relative = Math.sqrt(error / size);
         double typical = Math.sqrt(size / wanted.length);
         double furthest = largest / typical;
-        assertTrue(relative < most && furthest < 8 * most, () -> name + ": relative error " + relative + ", furthest element "
+        assertTrue(relative < most && furthest < 8 * most, () -> name + ": relative error " + relative
+                + ", furthest element "
                 + furthest);
     }
 
@@ -109,7 +112,8 @@ final class HopperInfoNceTest {
                 Result striped = run(device, Precision.F16, 128, TARGETS, false);
                 assertArrayEquals(whole.losses, striped.losses);
                 assertArrayEquals(whole.dx, striped.dx);
-                double typical = Math.sqrt(IntStream.range(0, whole.dy.length).mapToDouble(i -> whole.dy[i] * whole.dy[i]).average()
+                double typical = Math.sqrt(IntStream.range(0, whole.dy.length).mapToDouble(i -> whole.dy[i]
+                        * whole.dy[i]).average()
                         .orElseThrow());
                 for (int i = 0; i < whole.dy.length; i++) {
                     assertEquals(whole.dy[i], striped.dy[i], 1e-5 * typical, "dy " + i);
@@ -133,11 +137,13 @@ final class HopperInfoNceTest {
 
     @Test
     void budgetChoosesTheStripe() {
-        long fixed = new HopperInfoNce.Plan(HopperInfoNce.Plan.of(1000, 1000, 64, 4, 1L << 40).all(), 0).workspaceBytes();
+        long fixed = new HopperInfoNce.Plan(HopperInfoNce.Plan.of(1000, 1000, 64, 4, 1L << 40).all(),
+                0).workspaceBytes();
         long tile = 2L * 128 * 1024;
         assertEquals(1000, HopperInfoNce.Plan.of(1000, 1000, 64, 4, 1L << 40).stripeRows());
         assertEquals(256, HopperInfoNce.Plan.of(1000, 1000, 64, 4, fixed + 3 * tile - 1).stripeRows());
-        assertTrue(HopperInfoNce.Plan.of(1000, 1000, 64, 4, fixed + 3 * tile - 1).workspaceBytes() <= fixed + 3 * tile - 1);
+        assertTrue(HopperInfoNce.Plan.of(1000, 1000, 64, 4, fixed + 3 * tile - 1).workspaceBytes() <= fixed + 3
+                * tile - 1);
         assertThrows(OutOfBudgetException.class, () -> HopperInfoNce.Plan.of(1000, 1000, 64, 4, fixed + tile - 1));
         assertThrows(OutOfBudgetException.class, () -> HopperInfoNce.Plan.of(1000, 1000, 64, 4, 1));
     }
