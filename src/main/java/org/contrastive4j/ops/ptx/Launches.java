@@ -4,6 +4,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.Tensor;
 
@@ -25,17 +26,26 @@ final class Launches {
         this.kernels = kernels;
     }
 
-    static DeviceStorage storage(Tensor tensor) {
-        return (DeviceStorage) tensor.storage();
+    /**
+     * The bytes that a tensor is in.
+     *
+     * @throws LaunchException when they are not of this device
+     */
+    DeviceStorage storage(Tensor tensor) {
+        if (tensor.storage() instanceof DeviceStorage storage && storage.memory() == device) {
+            return storage;
+        }
+        throw new LaunchException(tensor + " is in memory other than that of this backend; allocate it with the"
+                + " backend that works on it");
     }
 
     /** Of the first element, 0 for null. */
-    static long address(Tensor tensor) {
+    long address(Tensor tensor) {
         return tensor == null ? 0 : storage(tensor).address() + tensor.offset() * tensor.dtype().bytes();
     }
 
     /** 1 when all tensors begin at a multiple of 16 bytes, else 0. */
-    static int wide(Tensor... tensors) {
+    int wide(Tensor... tensors) {
         int wide = 1;
         for (Tensor tensor : tensors) {
             wide &= address(tensor) % 16 == 0 ? 1 : 0;
@@ -44,7 +54,7 @@ final class Launches {
     }
 
     /** 1 when all tensors begin at a multiple of 16 bytes and so do all their rows of this width, else 0. */
-    static int wide(int width, Tensor... tensors) {
+    int wide(int width, Tensor... tensors) {
         return width % 4 == 0 ? wide(tensors) : 0;
     }
 

@@ -20,7 +20,7 @@ final class PtxNormOps extends NormOps {
     protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon,
             Tensor y, Tensor mean, Tensor rstd) {
         launches.rows("layer_norm_fwd_f32", rows, width, x, gamma, beta, y, mean, rstd, rows, width, (float) epsilon,
-                Launches.wide(width, x, y, gamma, beta));
+                launches.wide(width, x, y, gamma, beta));
     }
 
     /** Parameters first: dx may be dy. */
@@ -31,37 +31,37 @@ final class PtxNormOps extends NormOps {
             parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
         }
         launches.rows("layer_norm_bwd_f32", rows, width, x, gamma, mean, rstd, dy, dx, rows, width,
-                Launches.wide(width, x, dy, dx, gamma));
+                launches.wide(width, x, dy, dx, gamma));
     }
 
     private void parameters(int rows, int width, Tensor x, Tensor mean, Tensor rstd, Tensor dy, Tensor dGamma,
             Tensor dBeta) {
         int groups = Launches.blocks(rows, Launches.ROWS_PER_SUM);
-        int wide = Launches.wide(width, x, dy);
+        int wide = launches.wide(width, x, dy);
         try (DeviceStorage sums = launches.workspace(8L * groups * width)) {
             long gammas = sums.address();
             long betas = gammas + 4L * groups * width;
             launches.columns("layer_norm_bwd_f32_affine", groups, width, wide, x, mean, rstd, dy, gammas, betas, rows,
                     width, Launches.ROWS_PER_SUM, wide);
             if (dGamma != null) {
-                launches.sumRows(gammas, groups, width, width, Launches.address(dGamma));
+                launches.sumRows(gammas, groups, width, width, launches.address(dGamma));
             }
             if (dBeta != null) {
-                launches.sumRows(betas, groups, width, width, Launches.address(dBeta));
+                launches.sumRows(betas, groups, width, width, launches.address(dBeta));
             }
         }
     }
 
     @Override
     protected void l2NormalizeUnchecked(int rows, int width, Tensor x, Tensor y, Tensor inverseNorm) {
-        normalize.forward(launches.stream, rows, width, Launches.address(x), Launches.address(y),
-                Launches.address(inverseNorm));
+        normalize.forward(launches.stream, rows, width, launches.address(x), launches.address(y),
+                launches.address(inverseNorm));
     }
 
     @Override
     protected void l2NormalizeBackwardUnchecked(int rows, int width, Tensor y, Tensor inverseNorm, Tensor dy,
             Tensor dx) {
-        normalize.backward(launches.stream, rows, width, Launches.address(y), Launches.address(inverseNorm),
-                Launches.address(dy), Launches.address(dx), 0);
+        normalize.backward(launches.stream, rows, width, launches.address(y), launches.address(inverseNorm),
+                launches.address(dy), launches.address(dx), 0);
     }
 }

@@ -21,41 +21,41 @@ final class PtxPointwiseOps extends PointwiseOps {
 
     @Override
     protected void fillUnchecked(Tensor y, double value) {
-        launches.elements("fill_f32", y.size(), y, y.size(), Launches.wide(y), (float) value);
+        launches.elements("fill_f32", y.size(), y, y.size(), launches.wide(y), (float) value);
     }
 
     @Override
     protected void copyUnchecked(Tensor x, Tensor y) {
-        if (x.size() > 0 && Launches.address(x) != Launches.address(y)) {
+        if (x.size() > 0 && launches.address(x) != launches.address(y)) {
             int bytes = x.dtype().bytes();
-            launches.stream.copy(Launches.storage(x), x.offset() * bytes, Launches.storage(y), y.offset() * bytes,
+            launches.stream.copy(launches.storage(x), x.offset() * bytes, launches.storage(y), y.offset() * bytes,
                     x.bytes());
         }
     }
 
     @Override
     protected void addUnchecked(Tensor a, Tensor b, Tensor y) {
-        launches.elements("add_f32", y.size(), a, b, y, y.size(), Launches.wide(a, b, y));
+        launches.elements("add_f32", y.size(), a, b, y, y.size(), launches.wide(a, b, y));
     }
 
     @Override
     protected void axpyUnchecked(double alpha, Tensor x, Tensor y) {
-        launches.elements("axpy_f32", y.size(), x, y, y.size(), Launches.wide(x, y), (float) alpha);
+        launches.elements("axpy_f32", y.size(), x, y, y.size(), launches.wide(x, y), (float) alpha);
     }
 
     @Override
     protected void scaleUnchecked(double alpha, Tensor x, Tensor y) {
-        launches.elements("scale_f32", y.size(), x, y, y.size(), Launches.wide(x, y), (float) alpha);
+        launches.elements("scale_f32", y.size(), x, y, y.size(), launches.wide(x, y), (float) alpha);
     }
 
     @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
-        launches.elements("gelu_fwd_f32" + suffix(kind), y.size(), x, y, y.size(), Launches.wide(x, y));
+        launches.elements("gelu_fwd_f32" + suffix(kind), y.size(), x, y, y.size(), launches.wide(x, y));
     }
 
     @Override
     protected void geluBackwardUnchecked(Gelu kind, Tensor x, Tensor dy, Tensor dx) {
-        launches.elements("gelu_bwd_f32" + suffix(kind), dx.size(), x, dy, dx, dx.size(), Launches.wide(x, dy, dx));
+        launches.elements("gelu_bwd_f32" + suffix(kind), dx.size(), x, dy, dx, dx.size(), launches.wide(x, dy, dx));
     }
 
     private static String suffix(Gelu kind) {
@@ -69,6 +69,6 @@ final class PtxPointwiseOps extends PointwiseOps {
         int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
         launches.launch("dropout_f32", Launch.of(Math.multiplyExact(samples, blocks), 256), x, sampleIds, y, width,
                 blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), (int) key.seed(),
-                (int) (key.seed() >>> 32), Launches.wide(width, x, y));
+                (int) (key.seed() >>> 32), launches.wide(width, x, y));
     }
 }

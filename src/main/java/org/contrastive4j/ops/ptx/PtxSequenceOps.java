@@ -24,7 +24,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void embeddingUnchecked(Tensor ids, Tensor table, Tensor y) {
         int width = table.dim(1);
         int count = Indices.read("embedding", "ids", ids, table.dim(0)).length;
-        launches.rows("embedding_fwd_f32", count, width, table, ids, y, count, width, Launches.wide(width, table, y));
+        launches.rows("embedding_fwd_f32", count, width, table, ids, y, count, width, launches.wide(width, table, y));
     }
 
     /** Occurrences of a row of the table are summed in pieces of at most 64, then the pieces of each row. */
@@ -39,10 +39,10 @@ final class PtxSequenceOps extends SequenceOps {
         try (DeviceStorage order = upload(of.order); DeviceStorage pieces = upload(of.pieceStart);
                 DeviceStorage groups = upload(of.groupStart); DeviceStorage targets = upload(of.targets);
                 DeviceStorage sums = launches.workspace(4L * of.pieces * width)) {
-            int wideSums = Launches.wide(width, dy);
+            int wideSums = launches.wide(width, dy);
             launches.columns("embedding_bwd_f32", of.pieces, width, wideSums, dy, order, pieces, null, sums, width,
                     wideSums);
-            int wide = Launches.wide(width, dTable);
+            int wide = launches.wide(width, dTable);
             launches.columns("embedding_bwd_f32", of.groups, width, wide, sums, null, groups, targets, dTable, width,
                     wide);
         }
@@ -60,7 +60,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
         int width = x.dim(2);
         rows("add_positions_fwd_f32", x, x, positions, y, x.dim(1), x.shape().rows(), width,
-                Launches.wide(width, x, positions, y));
+                launches.wide(width, x, positions, y));
     }
 
     /** For tensors [b, t, w] that have a row for each b and t. */
@@ -71,14 +71,14 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void addPositionsBackwardUnchecked(Tensor dy, Tensor dPositions) {
         int sample = dy.dim(1) * dy.dim(2);
-        launches.sumRows(Launches.address(dy), dy.dim(0), sample, sample, Launches.address(dPositions));
+        launches.sumRows(launches.address(dy), dy.dim(0), sample, sample, launches.address(dPositions));
     }
 
     @Override
     protected void prependTokenUnchecked(Tensor x, Tensor token, Tensor y) {
         int width = x.dim(2);
         rows("prepend_token_fwd_f32", y, x, token, y, x.dim(1), y.shape().rows(), width,
-                Launches.wide(width, x, token, y));
+                launches.wide(width, x, token, y));
     }
 
     @Override
@@ -86,10 +86,10 @@ final class PtxSequenceOps extends SequenceOps {
         int width = dy.dim(2);
         if (dx != null) {
             rows("prepend_token_bwd_f32", dx, dy, dx, dx.dim(1), dx.shape().rows(), width,
-                    Launches.wide(width, dy, dx));
+                    launches.wide(width, dy, dx));
         }
         if (dToken != null) {
-            launches.sumRows(Launches.address(dy), dy.dim(0), width, dy.dim(1) * width, Launches.address(dToken));
+            launches.sumRows(launches.address(dy), dy.dim(0), width, dy.dim(1) * width, launches.address(dToken));
         }
     }
 
@@ -103,7 +103,7 @@ final class PtxSequenceOps extends SequenceOps {
         int windowRows = Math.toIntExact((long) x.dim(0) * rows * columns * kernel);
         boolean whole = pitch % 4 == 0 && stride * channels % 4 == 0 && padding * channels % 4 == 0;
         launches.rows("patchify_fwd_f32", windowRows, run, x, y, x.dim(1), pitch, rows, columns, kernel, stride,
-                padding, stride * channels, padding * channels, windowRows, run, whole ? Launches.wide(run, x, y) : 0);
+                padding, stride * channels, padding * channels, windowRows, run, whole ? launches.wide(run, x, y) : 0);
     }
 
     @Override
@@ -125,7 +125,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
         check("meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
-        int wide = Launches.wide(width, x, y);
+        int wide = launches.wide(width, x, y);
         launches.columns("mean_pool_fwd_f32", x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
     }
 
@@ -134,7 +134,7 @@ final class PtxSequenceOps extends SequenceOps {
         check("meanPoolBackward", "lengths", lengths, dx.dim(1) + 1);
         int width = dx.dim(2);
         rows("mean_pool_bwd_f32", dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
-                Launches.wide(width, dy, dx));
+                launches.wide(width, dy, dx));
     }
 
     @Override
@@ -142,13 +142,13 @@ final class PtxSequenceOps extends SequenceOps {
         check("selectToken", "at", at, x.dim(1));
         int width = x.dim(2);
         launches.rows("select_token_fwd_f32", x.dim(0), width, x, at, y, x.dim(1), x.dim(0), width,
-                Launches.wide(width, x, y));
+                launches.wide(width, x, y));
     }
 
     @Override
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
         check("selectTokenBackward", "at", at, dx.dim(1));
         int width = dx.dim(2);
-        rows("select_token_bwd_f32", dx, dy, at, dx, dx.dim(1), dx.shape().rows(), width, Launches.wide(width, dy, dx));
+        rows("select_token_bwd_f32", dx, dy, at, dx, dx.dim(1), dx.shape().rows(), width, launches.wide(width, dy, dx));
     }
 }

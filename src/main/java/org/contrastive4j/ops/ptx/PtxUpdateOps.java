@@ -23,7 +23,7 @@ final class PtxUpdateOps extends UpdateOps {
     @Override
     protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
         launches.elements("adamw_f32", parameter.size(), parameter, gradient, m, v, parameter.size(),
-                Launches.wide(parameter, gradient, m, v), (float) settings.gradientScale(), (float) settings.beta1(),
+                launches.wide(parameter, gradient, m, v), (float) settings.gradientScale(), (float) settings.beta1(),
                 (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()),
                 (float) (1 - settings.learningRate() * settings.weightDecay()),
                 (float) (settings.learningRate() / (1 - Math.pow(settings.beta1(), settings.step()))),
@@ -37,7 +37,7 @@ final class PtxUpdateOps extends UpdateOps {
         }
         int blocks = (int) Math.min(MOST_BLOCKS, (x.size() + BLOCK_ELEMENTS - 1) / BLOCK_ELEMENTS);
         try (DeviceStorage partial = launches.workspace(8L * blocks)) {
-            launches.launch("sum_of_squares_f32", Launch.of(blocks, 256), x, partial, x.size(), Launches.wide(x));
+            launches.launch("sum_of_squares_f32", Launch.of(blocks, 256), x, partial, x.size(), launches.wide(x));
             ByteBuffer values = download(partial);
             double sum = 0;
             while (values.hasRemaining()) {
@@ -51,7 +51,7 @@ final class PtxUpdateOps extends UpdateOps {
     protected long firstNonFiniteUnchecked(Tensor x) {
         try (DeviceStorage found = launches.workspace(8)) {
             launches.stream.fill(found, (byte) -1);
-            launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), Launches.wide(x));
+            launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), launches.wide(x));
             return download(found).getLong();
         }
     }
