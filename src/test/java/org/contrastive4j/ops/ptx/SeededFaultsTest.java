@@ -8,6 +8,7 @@ import java.io.IOException;
 import java.util.List;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
@@ -20,11 +21,12 @@ class SeededFaultsTest {
     /**
      * One fault: in the text of the kernel, the occurrence (from 0) of {@code from} becomes {@code to}.
      *
-     * @param kernel without the dtype where that is f32
+     * @param kernel without the dtype where that is f32; a variant after a bar
      */
-    private record Change(String kernel, String from, int occurrence, String to) {
+    record Change(String kernel, String from, int occurrence, String to) {
         String name() {
-            return kernel.endsWith("16") ? kernel : kernel + "_f32";
+            String[] parts = kernel.split("\\|");
+            return parts[0] + (kernel.endsWith("16") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
         }
 
         String apply(String text) {
@@ -166,7 +168,7 @@ class SeededFaultsTest {
 
     @Test
     void everyKernelHasOne() throws IOException {
-        TreeSet<String> changed = changes().stream().map(Change::name).collect(Collectors.toCollection(TreeSet::new));
+        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes()).flatMap(List::stream).map(Change::name).collect(Collectors.toCollection(TreeSet::new));
         assertEquals(new TreeSet<>(KernelsTest.names()), changed);
     }
 }
