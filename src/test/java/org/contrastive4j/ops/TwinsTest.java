@@ -33,7 +33,21 @@ class TwinsTest {
     @ParameterizedTest
     @MethodSource("cases")
     void agree(Case operation) {
-        try (TensorFixture f32 = new TensorFixture("cpu", SEED);
+        agree("cpu", operation);
+    }
+
+    static Stream<Case> kernelCases() {
+        return Stream.of(matrix()).flatMap(List::stream);
+    }
+
+    @ParameterizedTest
+    @MethodSource("kernelCases")
+    void kernelsAgree(Case operation) {
+        agree("sim", operation);
+    }
+
+    private static void agree(String backend, Case operation) {
+        try (TensorFixture f32 = new TensorFixture(backend, SEED);
                 TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
             List<double[]> given = operation.run.apply(f32);
             List<double[]> expected = operation.run.apply(f64);

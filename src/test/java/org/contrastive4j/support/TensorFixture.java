@@ -27,8 +27,14 @@ public final class TensorFixture implements AutoCloseable {
     private final Random random;
     private final long seed;
 
+    /** @param backend of {@link Backend#open}, or a device of {@link Backend#device}: then the operations that {@link KernelOps} has */
     public TensorFixture(String backend, long seed) {
-        ops = Backend.open(backend);
+        this(backend.startsWith("cpu") ? Backend.open(backend) : new KernelOps(Backend.device(backend)), seed);
+    }
+
+    /** Closes the operations in the end. */
+    public TensorFixture(Ops ops, long seed) {
+        this.ops = ops;
         this.seed = seed;
         random = new Random(seed);
     }
