@@ -37,7 +37,7 @@ class TwinsTest {
     }
 
     static Stream<Case> kernelCases() {
-        return Stream.of(matrix()).flatMap(List::stream);
+        return Stream.of(matrix(), attention()).flatMap(List::stream);
     }
 
     @ParameterizedTest

@@ -10,6 +10,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.UpdateOps;
+import org.contrastive4j.ops.ptx.PtxAttentionOps;
 import org.contrastive4j.ops.ptx.PtxMatrixOps;
 import org.contrastive4j.tensor.DType;
 
@@ -17,10 +18,12 @@ import org.contrastive4j.tensor.DType;
 public final class KernelOps extends Ops {
     private final PtxDevice device;
     private final PtxMatrixOps matrix;
+    private final PtxAttentionOps attention;
 
     public KernelOps(PtxDevice device) {
         this.device = device;
         matrix = new PtxMatrixOps(device);
+        attention = new PtxAttentionOps(device);
     }
 
     @Override
@@ -45,7 +48,7 @@ public final class KernelOps extends Ops {
 
     @Override
     public AttentionOps attention() {
-        throw absent();
+        return attention;
     }
 
     @Override
