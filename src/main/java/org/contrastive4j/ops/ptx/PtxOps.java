@@ -20,6 +20,8 @@ public final class PtxOps extends Ops {
     private final PtxDevice device;
     private final PointwiseOps pointwise;
     private final NormOps norm;
+    private final MatrixOps matrix;
+    private final AttentionOps attention;
     private final SequenceOps sequence;
     private final UpdateOps update;
 
@@ -36,6 +38,8 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
         sequence = new PtxSequenceOps(launches);
         update = new PtxUpdateOps(launches);
+        matrix = new PtxMatrixOps(device, kernels);
+        attention = new PtxAttentionOps(device, kernels, true);
     }
 
     @Override
@@ -55,7 +59,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public MatrixOps matrix() {
-        throw notYet("matrix products");
+        return matrix;
     }
 
     @Override
@@ -70,7 +74,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public AttentionOps attention() {
-        throw notYet("attention");
+        return attention;
     }
 
     @Override
