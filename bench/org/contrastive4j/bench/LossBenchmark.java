@@ -46,8 +46,8 @@ public class LossBenchmark {
     private static final int THREADS = 2;
     private static final double TOLERANCE = 2e-4; // of f32 gradients, relative to their norm
 
-    @Param({"infonce", "infonce-rows", "infonce-smoothed", "infonce-multipositive", "siglip", "bce", "bce-balanced",
-        "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn"})
+    @Param({"infonce", "infonce-rows", "infonce-smoothed", "infonce-multipositive", "infonce-fourway", "siglip", "bce",
+        "bce-balanced", "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn"})
     String loss;
 
     @Param("4096")

@@ -1,5 +1,6 @@
 package org.contrastive4j.bench;
 
+import static org.bytedeco.pytorch.global.torch.cat;
 import static org.bytedeco.pytorch.global.torch.from_blob;
 import static org.bytedeco.pytorch.global.torch.set_num_threads;
 
@@ -7,6 +8,7 @@ import org.bytedeco.javacpp.LongPointer;
 import org.bytedeco.javacpp.PointerScope;
 import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
+import org.bytedeco.pytorch.TensorVector;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
 /** A named loss over n pairs in PyTorch (through JavaCPP): normalise, all logits, {@link TorchLosses}, autograd. */
@@ -41,8 +43,13 @@ final class TorchContrast implements AutoCloseable {
             for (Tensor leaf : new Tensor[] {u, v, logScale, bias}) {
                 leaf.mutable_grad().reset();
             }
-            Tensor logits = TorchInfoNce.normalised(u).matmul(TorchInfoNce.normalised(v).t()).mul(logScale.exp())
-                    .add(bias);
+            Tensor rows = TorchInfoNce.normalised(u);
+            Tensor columns = TorchInfoNce.normalised(v);
+            if (name.equals("infonce-fourway")) {
+                rows = cat(new TensorVector(rows, columns), 0);
+                columns = rows;
+            }
+            Tensor logits = rows.matmul(columns.t()).mul(logScale.exp()).add(bias);
             Tensor loss = TorchLosses.value(name, logits, ids);
             loss.backward();
             return loss.item().toDouble();

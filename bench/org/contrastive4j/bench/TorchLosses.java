@@ -16,7 +16,10 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** The named losses written the usual way in PyTorch: from the whole matrix of logits [n, n], row i belongs to column i. */
+/**
+ * The named losses written the usual way in PyTorch: from the whole matrix of logits [n, n], row i belongs to column i;
+ * in four directions it is that of [x; y] with itself, [2 n, 2 n].
+ */
 final class TorchLosses {
     private static final double MARGIN = 0.2;
     private static final int SINKHORN_ITERATIONS = 5;
@@ -30,6 +33,7 @@ final class TorchLosses {
             case "infonce-rows" -> rows(logits);
             case "infonce-smoothed" -> bothWays(logits, TorchLosses::smoothed);
             case "infonce-multipositive" -> bothWays(logits, s -> multiPositive(s, ids));
+            case "infonce-fourway" -> joined(logits);
             case "siglip" -> sigLip(logits);
             case "bce" -> binary_cross_entropy_with_logits(logits, eye(rowsOf(logits), options(logits)));
             case "bce-balanced" -> balanced(logits);
@@ -84,6 +88,14 @@ final class TorchLosses {
         Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0)).to(logits.scalar_type());
         Tensor targets = same.div(same.sum(new long[] {1}, true, new ScalarTypeOptional()));
         return log_softmax(logits, 1).mul(targets).sum().mul(perRow(logits)).neg();
+    }
+
+    /** As NT-Xent is usually written: the diagonal is masked, partners are half the rows away. */
+    private static Tensor joined(Tensor logits) {
+        long members = rowsOf(logits);
+        Tensor partners = numbers(logits).add(scalar(members / 2)).remainder(scalar(members))
+                .to(ScalarType.Long);
+        return cross_entropy(logits.masked_fill(diagonalMask(logits), scalar(Double.NEGATIVE_INFINITY)), partners);
     }
 
     private static Tensor signs(Tensor logits) {

@@ -24,7 +24,7 @@ import org.contrastive4j.tensor.Tensor;
  * that do not fit with {@link ShapeException}.
  */
 public abstract sealed class ContrastiveLoss implements AutoCloseable
-        permits SoftmaxLoss, BinaryLoss, TripletLoss, SinkhornLoss {
+        permits SoftmaxLoss, FourWayLoss, BinaryLoss, TripletLoss, SinkhornLoss {
     /** ln 100: log-scales are kept in [0, ln 100]. */
     public static final double MAX_LOG_SCALE = Math.log(100);
 
@@ -55,6 +55,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     public static ContrastiveLoss infoNce(
             Ops ops, InfoNce.Direction direction, double labelSmoothing, PairPolicy policy) {
         return new SoftmaxLoss(ops, direction, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
+    }
+
+    /** InfoNCE in all four directions: x-y, y-x, x-x and y-y; see {@link FourWayLoss}. */
+    public static ContrastiveLoss fourWay(Ops ops, double labelSmoothing, PairPolicy policy) {
+        return new FourWayLoss(ops, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
     }
 
     /** The sigmoid loss of SigLIP, from t = ln 10 and b = -10. */

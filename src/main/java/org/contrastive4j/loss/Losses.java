@@ -19,6 +19,7 @@ public final class Losses {
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.1, PairPolicy.DEFAULT));
         BY_NAME.put("infonce-multipositive",
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.MULTI_POSITIVE));
+        BY_NAME.put("infonce-fourway", ops -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.DEFAULT));
         BY_NAME.put("siglip", ContrastiveLoss::sigLip);
         BY_NAME.put("bce", ContrastiveLoss::binary);
         BY_NAME.put("bce-balanced", ContrastiveLoss::binaryBalanced);

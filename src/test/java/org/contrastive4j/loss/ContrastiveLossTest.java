@@ -307,6 +307,26 @@ class ContrastiveLossTest {
     }
 
     @Test
+    void fourDirectionsWantAPartnerOfItsOwnForEachRow() {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
+                Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 4, -3); Tensor v = ops.tensor(Shape.of(1, 2), 2, 1);
+                Tensor same = ops.ints(Shape.of(2), 0, 0); Tensor one = ops.ints(Shape.of(2), -1, 0);
+                Tensor dv = ops.allocate(1, 2)) {
+            assertThrows(LossOptionException.class, () -> loss.value(u, v, PairLabels.targets(same)));
+            assertThrows(LossOptionException.class,
+                    () -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.fourWay(ops, 1, PairPolicy.DEFAULT));
+            double[][] z = LossReference.logits(new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3,
+                    3, 2, loss.scale(), 0);
+            int[][] classes = {{-1, 0, 0}, {0, -1, 1}, {0, 1, -1}}; // row 0 has no partner: a negative of the others
+            PairwiseOps.Result result = loss.valueAndGradient(u, v, PairLabels.targets(one), null, dv, 1);
+            assertEquals(LossReference.crossEntropy(z, classes, 0, true), result.loss(), 1e-12);
+            assertEquals(1, result.rowAccuracy(), "of the one row that has a partner");
+            assertEquals(0, result.columnAccuracy(), "the row without a partner is closer");
+        }
+    }
+
+    @Test
     void aTripletWantsATargetOfItsOwnForEachRow() {
         try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "triplet");
                 Tensor u = ops.tensor(Shape.of(2, 1), 1, 2); Tensor same = ops.ints(Shape.of(2), 1, 1);
