@@ -47,7 +47,8 @@ public class LossBenchmark {
     private static final double TOLERANCE = 2e-4; // of f32 gradients, relative to their norm
 
     @Param({"infonce", "infonce-rows", "infonce-smoothed", "infonce-multipositive", "infonce-fourway", "siglip", "bce",
-        "bce-balanced", "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn"})
+        "bce-balanced", "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn",
+        "sinkhorn-symmetric"})
     String loss;
 
     @Param("4096")

@@ -42,6 +42,7 @@ final class TorchLosses {
             case "triplet-hardest" -> largest(hinges(logits)).add(largest(hinges(logits.t()))).mul(perRow(logits));
             case "triplet-semihard" -> semiHard(logits).add(semiHard(logits.t())).mul(perRow(logits));
             case "sinkhorn" -> sinkhorn(logits);
+            case "sinkhorn-symmetric" -> bothWays(logits, TorchLosses::sinkhorn);
             default -> throw new IllegalArgumentException("no PyTorch twin of loss " + name);
         };
     }

@@ -28,6 +28,7 @@ public final class Losses {
         BY_NAME.put("triplet-hardest", ops -> triplet(ops, TripletLoss.Negatives.HARDEST));
         BY_NAME.put("triplet-semihard", ops -> triplet(ops, TripletLoss.Negatives.SEMI_HARD));
         BY_NAME.put("sinkhorn", ops -> ContrastiveLoss.sinkhorn(ops, 5));
+        BY_NAME.put("sinkhorn-symmetric", ops -> SinkhornLoss.symmetric(ops, 5, PairPolicy.DEFAULT));
     }
 
     private Losses() {}

@@ -216,15 +216,21 @@ class ContrastOverEncodersTest {
             loss.enqueue(keys, keys, null);
             List<Parameter> all = new ArrayList<>(model.weights.subList(0, 2));
             all.addAll(loss.parameters());
-            List<double[]> whole = null;
-            for (int chunk : new int[] {13, 1, 5}) {
-                all.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(ops, model.encoders(), new QueueOverEncoders<Model>(loss, batch -> batch.ids),
-                        List.of(chunk, chunk, chunk, chunk)).step(model, 1);
-                whole = whole == null ? gradients(all) : whole;
-                same("queue chunk " + chunk, whole, all);
+            List<Double> slopes = new ArrayList<>();
+            for (double alpha : new double[] {0, 0.4}) {
+                List<double[]> whole = null;
+                for (int chunk : new int[] {13, 1, 5}) {
+                    all.forEach(Parameter::zeroGradient);
+                    GradCache.ofChunks(ops, model.encoders(),
+                            new QueueOverEncoders<Model>(loss, batch -> batch.ids, () -> alpha),
+                            List.of(chunk, chunk, chunk, chunk)).step(model, 1);
+                    whole = whole == null ? gradients(all) : whole;
+                    same("queue chunk " + chunk, whole, all);
+                }
+                slopes.add(whole.get(2)[0]);
             }
-            assertTrue(Math.abs(whole.get(2)[0]) > 1e-6, "the log-scale has a gradient");
+            assertTrue(Math.abs(slopes.get(0)) > 1e-6, "the log-scale has a gradient");
+            assertTrue(Math.abs(slopes.get(0) - slopes.get(1)) > 1e-6, "distillation changes it");
             assertThrows(ShapeException.class, () -> GradCache.ofChunks(ops, two.encoders(),
                     new QueueOverEncoders<Model>(loss, batch -> null), List.of(5, 5)).step(two, 1));
         }

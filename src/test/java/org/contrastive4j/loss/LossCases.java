@@ -76,6 +76,11 @@ final class LossCases {
                     cases.add(new Case("sinkhorn " + iterations,
                             ops -> new SinkhornLoss(ops, iterations, policy, true), labels, policy, true, true,
                             (s, classes, p) -> LossReference.sinkhorn(s, classes, iterations)));
+                    cases.add(new Case("sinkhorn, symmetric, " + iterations,
+                            ops -> SinkhornLoss.symmetric(ops, iterations, policy), labels, policy, true, true,
+                            (s, classes, p) -> (LossReference.sinkhorn(s, classes, iterations)
+                                    + LossReference.sinkhorn(LossReference.transposed(s),
+                                            LossReference.transposed(classes), iterations)) / 2));
                 }
             }
             for (TripletLoss.Negatives negatives : TripletLoss.Negatives.values()) {
