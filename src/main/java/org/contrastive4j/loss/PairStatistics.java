@@ -101,6 +101,14 @@ final class PairStatistics {
         return all == 0 ? 0 : (double) hits / all;
     }
 
-    /** A loss's value and the terms of its gradient. */
-    record Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics) {}
+    /**
+     * A loss's value and the terms of its gradient.
+     *
+     * @param slope derivative by the loss's second parameter, unless that is the bias
+     */
+    record Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics, double slope) {
+        Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics) {
+            this(loss, terms, statistics, 0);
+        }
+    }
 }

@@ -84,13 +84,9 @@ final class LossCases {
                 }
             }
             for (TripletLoss.Negatives negatives : TripletLoss.Negatives.values()) {
-                cases.add(new Case("triplet " + negatives,
-                        ops -> new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT), labels, PairPolicy.DEFAULT,
-                        true,
-                        true, (s, classes, p) -> (LossReference.triplets(s, classes, 0.2, negatives.name())
-                                + LossReference.triplets(LossReference.transposed(s),
-                                        LossReference.transposed(classes), 0.2,
-                                        negatives.name())) / p.n));
+                for (double reward : new double[] {0, 0.7}) {
+                    cases.add(triplet(negatives, reward, labels));
+                }
             }
         }
         return cases;
@@ -105,6 +101,16 @@ final class LossCases {
                             + direction.columnWeight() * LossReference.crossEntropy(LossReference.transposed(s),
                                     LossReference.transposed(classes), smoothing, once);
                 });
+    }
+
+    private static Case triplet(TripletLoss.Negatives negatives, double reward, Labels labels) {
+        return new Case("triplet " + negatives + (reward > 0 ? " learnable" : ""),
+                ops -> reward == 0 ? new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT)
+                        : TripletLoss.learnableMargin(ops, negatives, 0.2, reward, PairPolicy.DEFAULT), labels,
+                PairPolicy.DEFAULT, true, true,
+                (s, classes, p) -> (LossReference.triplets(s, classes, 0.2, negatives.name())
+                        + LossReference.triplets(LossReference.transposed(s), LossReference.transposed(classes), 0.2,
+                                negatives.name())) / p.n - reward * 0.2);
     }
 
     private static Case fourWay(double smoothing, PairPolicy policy, Labels labels) {
