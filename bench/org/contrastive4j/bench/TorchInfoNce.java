@@ -41,12 +41,12 @@ final class TorchInfoNce implements AutoCloseable {
         this.targets = from_blob(new LongPointer(targets), new long[] {n}, new TensorOptions(ScalarType.Long)).clone();
     }
 
-    private static Tensor leaf(double[] values, ScalarType type, long... sizes) {
+    static Tensor leaf(double[] values, ScalarType type, long... sizes) {
         return from_blob(new DoublePointer(values), sizes, new TensorOptions(ScalarType.Double)).clone().to(type)
                 .set_requires_grad(true);
     }
 
-    private static Tensor normalised(Tensor x) {
+    static Tensor normalised(Tensor x) {
         Tensor norm = x.norm(new ScalarOptional(new Scalar(2.0)), new long[] {1}, true).clamp_min(new Scalar(1e-12));
         return x.div(norm);
     }
@@ -78,7 +78,7 @@ final class TorchInfoNce implements AutoCloseable {
                 bias == null ? 0 : values(bias.grad())[0]);
     }
 
-    private static double[] values(Tensor tensor) {
+    static double[] values(Tensor tensor) {
         Tensor doubles = tensor.to(ScalarType.Double).contiguous();
         double[] values = new double[(int) doubles.numel()];
         new DoublePointer(doubles.data_ptr_double()).get(values);

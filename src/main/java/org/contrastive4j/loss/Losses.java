@@ -21,6 +21,8 @@ public final class Losses {
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.1, PairPolicy.DEFAULT));
         add("infonce-multipositive", "infonce where samples of one id are positives; infonce when ids do not repeat",
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.MULTI_POSITIVE));
+        add("infonce-fourway", "infonce that also tells samples of one side from each other, as NT-Xent does",
+                ops -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.DEFAULT));
         add("siglip", "sigmoid of every pair, summed over negatives, bias from -10", ContrastiveLoss::sigLip);
         add("bce", "sigmoid of every pair, mean over all pairs, bias from 0", ContrastiveLoss::binary);
         add("bce-balanced", "sigmoid of every pair, negatives weigh as much as the positive together",
@@ -34,6 +36,8 @@ public final class Losses {
                 ops -> triplet(ops, TripletLoss.Negatives.SEMI_HARD));
         add("sinkhorn", "matching under a doubly stochastic plan, 5 iterations",
                 ops -> ContrastiveLoss.sinkhorn(ops, 5));
+        add("sinkhorn-symmetric", "sinkhorn, the mean of both orders of rows and columns",
+                ops -> SinkhornLoss.symmetric(ops, 5, PairPolicy.DEFAULT));
     }
 
     private Losses() {}
