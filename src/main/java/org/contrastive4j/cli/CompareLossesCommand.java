@@ -19,9 +19,10 @@ import picocli.CommandLine.Option;
 
 /** Answers "which loss, and does the batch size matter?" on one's own data. */
 @Command(name = "compare-losses", mixinStandardHelpOptions = true, showDefaultValues = true,
-        description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes tables and "
-                + "plots. --steps, --warmup and --learning-rate are those of the largest batch; smaller ones take more steps "
-                + "and a rate that falls with the square root of the batch. Stopped, it goes on when called again.")
+        description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes tables "
+                + "and plots. --steps, --warmup and --learning-rate are those of the largest batch; smaller ones take "
+                + "more steps and a rate that falls with the square root of the batch. Stopped, it goes on when called "
+                + "again.")
 final class CompareLossesCommand implements Callable<Integer> {
     /** A batch never holds a concept twice, so here this is infonce to the last bit. */
     private static final String SAME_AS_INFONCE = "infonce-multipositive";
@@ -29,14 +30,15 @@ final class CompareLossesCommand implements Callable<Integer> {
     @Mixin
     private SharedOptions shared;
 
-    @Option(names = "--losses", split = ",", description = "names with commas between; the first is what others are measured "
-            + "against. Without it all but " + SAME_AS_INFONCE + ", which is infonce as no batch holds a concept twice")
+    @Option(names = "--losses", split = ",", description = "names with commas between; the first is what others are "
+            + "measured against. Without it all but " + SAME_AS_INFONCE + ", which is infonce as no batch holds a concept twice")
     private List<String> losses = LossConfig.names().stream().filter(name -> !name.equals(SAME_AS_INFONCE)).toList();
 
     @Option(names = "--batches", split = ",", description = "batch sizes with commas between")
     private List<Integer> batches = List.of(64, 256, 1024);
 
-    @Option(names = "--seeds", split = ",", description = "of everything random; also decide which concepts are held out")
+    @Option(names = "--seeds", split = ",",
+            description = "of everything random; also decide which concepts are held out")
     private List<Long> seeds = List.of(1L, 2L, 3L);
 
     @Option(names = "--out", description = "folder of the comparison: a run folder for each cell, tables, plots")
@@ -54,8 +56,8 @@ final class CompareLossesCommand implements Callable<Integer> {
         try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(shared.device)) {
             Comparison comparison = new Comparison(folder, base, data, losses, batches, seeds, saveEvery);
             List<Comparison.Cell> cells = comparison.cells();
-            System.out.printf(Locale.ROOT, "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n", cells.size(),
-                    comparison.pairs(), losses.size(), listed(batches), listed(seeds));
+            System.out.printf(Locale.ROOT, "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n",
+                    cells.size(), comparison.pairs(), losses.size(), listed(batches), listed(seeds));
             List<Comparison.Result> finished = new ArrayList<>();
             List<Comparison.Cell> left = new ArrayList<>();
             for (Comparison.Cell cell : cells) {

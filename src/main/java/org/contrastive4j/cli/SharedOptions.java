@@ -61,7 +61,8 @@ final class SharedOptions {
     @Option(names = "--image-layers", description = "transformer blocks of the image encoder")
     int imageLayers = DEFAULT.model().image().transformer().layers();
 
-    @Option(names = "--text-layers", description = "transformer blocks of the text encoder; 0 takes captions as bags of words")
+    @Option(names = "--text-layers",
+            description = "transformer blocks of the text encoder; 0 takes captions as bags of words")
     int textLayers = DEFAULT.model().text().transformer().layers();
 
     @Option(names = "--no-augmentation", description = "train on pictures and captions as they are")

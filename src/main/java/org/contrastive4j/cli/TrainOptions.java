@@ -22,7 +22,7 @@ final class TrainOptions {
     String loss = DEFAULT.loss().name();
 
     @Option(names = "--queue-size",
-            description = "keys in each queue of --loss queue, at least a batch; without it 1024, or the batch where that is more")
+            description = "keys in each queue of --loss queue, at least a batch; without it 1024, or the batch if larger")
     Integer queueSize;
 
     @Option(names = "--momentum", description = "of the momentum encoders of --loss queue, in [0, 1); without it "

@@ -32,7 +32,8 @@ public final class Losses {
                 ops -> triplet(ops, TripletLoss.Negatives.HARDEST));
         add("triplet-semihard", "hinge of the hardest negative below the positive, as FaceNet has it",
                 ops -> triplet(ops, TripletLoss.Negatives.SEMI_HARD));
-        add("sinkhorn", "matching under a doubly stochastic plan, 5 iterations", ops -> ContrastiveLoss.sinkhorn(ops, 5));
+        add("sinkhorn", "matching under a doubly stochastic plan, 5 iterations",
+                ops -> ContrastiveLoss.sinkhorn(ops, 5));
     }
 
     private Losses() {}

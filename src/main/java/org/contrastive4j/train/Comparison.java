@@ -20,10 +20,10 @@ import org.contrastive4j.ops.Ops;
 /**
  * One training run for each loss, batch size and seed, all of them seeing the same number of pairs.
  *
- * <p>Batches of B take steps * Bmax / B steps, a warm-up longer by the same factor, and a learning rate of sqrt(B / Bmax)
- * times that of the largest batch Bmax: what is usual for Adam. A seed decides initial values, batches, dropout and which
- * concepts are held out, the same for all losses. Each run has a folder of its own; a finished one is not run again, an
- * interrupted one goes on from its checkpoint and ends in the same bits.
+ * <p>Batches of B take steps * Bmax / B steps, a warm-up longer by the same factor, and a learning rate of sqrt(B /
+ * Bmax) times that of the largest batch Bmax: what is usual for Adam. A seed decides initial values, batches, dropout
+ * and which concepts are held out, the same for all losses. Each run has a folder of its own; a finished one is not run
+ * again, an interrupted one goes on from its checkpoint and ends in the same bits.
  */
 public final class Comparison {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -59,10 +59,10 @@ public final class Comparison {
 
     /**
      * @param folder of the whole comparison
-     * @param base everything but loss, batch and seed; its steps, learning rate and warm-up are those of the largest batch
+     * @param base everything but loss, batch and seed; steps, learning rate and warm-up are those of the largest batch
      * @param saveEvery steps between the checkpoints of a run
-     * @throws IllegalArgumentException when a list is empty or names something twice, a loss is unknown, or a batch size
-     *     does not divide what the largest batch sees
+     * @throws IllegalArgumentException when a list is empty or names something twice, a loss is unknown, or a batch
+     *     size does not divide the pairs that the largest batch sees
      * @throws org.contrastive4j.data.DataException when the data has too few concepts for a batch
      */
     public Comparison(
@@ -81,9 +81,9 @@ public final class Comparison {
         this.saveEvery = saveEvery;
         for (int batch : batches) {
             if (batch < 2 || (long) base.steps() * largest % batch != 0) {
-                throw new IllegalArgumentException("batches of " + batch + " cannot see the " + (long) base.steps() * largest
-                        + " pairs of " + base.steps() + " steps of " + largest + " in whole steps; choose a batch, of 2 or "
-                        + "more, that divides them");
+                throw new IllegalArgumentException("batches of " + batch + " cannot see the " + pairs() + " pairs of "
+                        + base.steps() + " steps of " + largest
+                        + " in whole steps; choose a batch, of 2 or more, that divides them");
             }
         }
         for (Cell cell : cells()) { // what cannot be run is refused before anything is

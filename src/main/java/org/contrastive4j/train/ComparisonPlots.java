@@ -25,7 +25,8 @@ final class ComparisonPlots {
         int row = LANE * batches.size() + 8;
         int bottom = TOP + row * losses.size();
         double top = scale(report, split);
-        StringBuilder svg = open(bottom + 40, "recall at 1 on " + split + ", percent: dots are seeds, bars their means");
+        StringBuilder svg = open(
+                bottom + 40, "recall at 1 on " + split + ", percent: dots are seeds, bars their means");
         svg.append(line(LEFT, TOP, LEFT, bottom)).append(line(LEFT, bottom, RIGHT, bottom));
         for (int k = 0; k <= 4; k++) {
             double x = LEFT + (RIGHT - LEFT) * k / 4.0;
@@ -37,7 +38,8 @@ final class ComparisonPlots {
                 ComparisonReport.Spread recall = report.recall(losses.get(i), batches.get(b), split);
                 double y = TOP + row * i + 4 + LANE * (b + 0.5);
                 for (double value : recall.values()) {
-                    svg.append(String.format(Locale.ROOT, "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\" fill-opacity=\"0.5\"/>",
+                    svg.append(String.format(Locale.ROOT,
+                            "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\" fill-opacity=\"0.5\"/>",
                             x(value, top), y, colour(b)));
                 }
                 if (!recall.values().isEmpty()) {
@@ -46,7 +48,8 @@ final class ComparisonPlots {
             }
         }
         for (int b = 0; b < batches.size(); b++) {
-            svg.append(label(RIGHT - 90.0 * (batches.size() - 1 - b), bottom + 34, "end", colour(b), "batch " + batches.get(b)));
+            double x = RIGHT - 90.0 * (batches.size() - 1 - b);
+            svg.append(label(x, bottom + 34, "end", colour(b), "batch " + batches.get(b)));
         }
         return svg.append("</svg>\n").toString();
     }
@@ -57,7 +60,8 @@ final class ComparisonPlots {
         List<Integer> batches = report.comparison().batches().stream().sorted().toList();
         double top = scale(report, split);
         int bottom = TOP + PLOT;
-        StringBuilder svg = open(bottom + 40, "recall at 1 on " + split + ", percent, by batch size; bars are one deviation");
+        StringBuilder svg = open(
+                bottom + 40, "recall at 1 on " + split + ", percent, by batch size; bars are one deviation");
         svg.append(line(60, TOP, 60, bottom)).append(line(60, bottom, 760, bottom));
         svg.append(label(55, TOP + 6, "end", "#222", number(top))).append(label(55, bottom + 4, "end", "#222", "0"));
         batches.forEach(batch -> svg.append(label(across(batch, batches), bottom + 16, "middle", "#222", "" + batch)));
@@ -139,7 +143,8 @@ final class ComparisonPlots {
     }
 
     private static String label(double x, double y, String anchor, String colour, String text) {
-        return String.format(Locale.ROOT, "<text font-size=\"12\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">%s</text>",
+        return String.format(Locale.ROOT,
+                "<text font-size=\"12\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">%s</text>",
                 x, y, anchor, colour, text.replace("&", "&amp;").replace("<", "&lt;"));
     }
 

@@ -27,7 +27,7 @@ final class ComparisonReport {
         }
     }
 
-    /** Two-sided 95% quantiles of Student's t with 1, 2, ... degrees of freedom; the last for more, where it hardly falls. */
+    /** Two-sided 95% quantiles of Student's t with 1, 2, ... degrees of freedom; the last for more: it hardly falls. */
     private static final List<Double> STUDENT_95 =
             List.of(12.7, 4.3, 3.2, 2.8, 2.6, 2.4, 2.4, 2.3, 2.3, 2.2);
 
@@ -92,7 +92,8 @@ final class ComparisonReport {
             Comparison.Cell cell = result.cell();
             csv.append(cell.loss()).append(',').append(cell.batch()).append(',').append(cell.seed()).append(',')
                     .append(comparison.pairs() / cell.batch()).append(',');
-            splits.forEach(split -> csv.append(number("%.5f", result.recall().getOrDefault(split, Double.NaN))).append(','));
+            splits.forEach(split -> csv.append(
+                    number("%.5f", result.recall().getOrDefault(split, Double.NaN))).append(','));
             csv.append(number("%.1f", result.seconds())).append(',');
             csv.append(result.stopped() == null ? "" : '"' + result.stopped().replace("\"", "\"\"") + '"').append('\n');
         }
@@ -124,8 +125,8 @@ final class ComparisonReport {
         List<Integer> batches = comparison.batches();
         String first = comparison.losses().get(0);
         StringBuilder page = new StringBuilder("# Losses compared\n\n");
-        page.append(String.format(Locale.ROOT, "Each run saw %,d pairs; seeds %s; %d of %d runs are finished. Numbers are recall "
-                + "at 1 in percent, mean of both ways: mean and standard deviation over seeds.%n", comparison.pairs(),
+        page.append(String.format(Locale.ROOT, "Each run saw %,d pairs; seeds %s; %d of %d runs are finished. Numbers are "
+                + "recall at 1 in percent, mean of both ways: mean and standard deviation over seeds.%n", comparison.pairs(),
                 comparison.seeds().stream().map(String::valueOf).collect(Collectors.joining(", ")), results.size(),
                 comparison.cells().size()));
         for (String split : splits) {
@@ -135,8 +136,8 @@ final class ComparisonReport {
                 return plusMinus("%.1f", recall.mean(), recall.deviation());
             });
             if (comparison.losses().size() > 1) {
-                page.append("\nDifference to ").append(first).append(" of the same batch and seed, mean and standard error")
-                        .append(chance()).append(":\n\n");
+                page.append("\nDifference to ").append(first)
+                        .append(" of the same batch and seed, mean and standard error").append(chance()).append(":\n\n");
                 table(page, batches, (loss, batch) -> {
                     Spread difference = difference(loss, batch, split);
                     return loss.equals(first) ? "" : plusMinus("%+.1f", difference.mean(), difference.standardError());
@@ -153,8 +154,8 @@ final class ComparisonReport {
     /** How large a difference has to be, by Student's t with a degree of freedom less than there are seeds. */
     private String chance() {
         int freedom = comparison.seeds().size() - 1;
-        return freedom < 1 ? "" : String.format(Locale.ROOT, "; with %d seeds chance alone exceeds %.1f standard errors once "
-                + "in twenty entries", freedom + 1, STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
+        return freedom < 1 ? "" : String.format(Locale.ROOT, "; with %d seeds chance alone exceeds %.1f standard errors "
+                + "once in twenty entries", freedom + 1, STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
     }
 
     @FunctionalInterface

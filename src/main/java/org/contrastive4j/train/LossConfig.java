@@ -29,7 +29,8 @@ public record LossConfig(String name, int queueSize, double momentum) {
         boolean queue = name.equals(QUEUE);
         if (queue && queueSize < 1 || !queue && queueSize != 0) {
             throw new LossOptionException(queue ? "a queue of " + queueSize + " keys, wanted at least a batch"
-                    : "loss " + name + " has no queue, given a size of " + queueSize + "; the loss that has one is " + QUEUE);
+                    : "loss " + name + " has no queue, given a size of " + queueSize + "; the loss that has one is "
+                            + QUEUE);
         }
         if (!(momentum >= 0 && momentum < 1) || !queue && momentum != 0) {
             throw new LossOptionException(queue ? "momentum is " + momentum + ", wanted [0, 1)"

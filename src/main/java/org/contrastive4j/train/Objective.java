@@ -13,7 +13,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
 
-/** What a run minimises over the representations of a model, and what of it a checkpoint must keep. Owns no part of the model. */
+/** What a run minimises over the representations of a model, which it does not own, and what a checkpoint must keep. */
 interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, AutoCloseable {
     /**
      * The objective of a run.

@@ -285,8 +285,8 @@ class GradCacheTest {
             long base = ops.memory().currentBytes();
             int before = Integer.MAX_VALUE;
             for (long room : new long[] {1_200_000, 1_400_000, 1_700_000, 1L << 30}) {
-                GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(ops, Encoders.of(ops, model.encoders),
-                        InfoNceOverEncoders.pairs(model.loss), List.of(8, 8), base + room);
+                GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
+                        ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(8, 8), base + room);
                 model.parameters().forEach(Parameter::zeroGradient);
                 ChunkPlan plan = cache.plan(batch);
                 ops.memory().resetPeak();

@@ -112,6 +112,8 @@ class TrainerTest {
             Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);
             try (Trainer trainer = Trainer.start(ops, config, data)) {
                 List<double[]> before = weights(trainer);
+                long planned = trainer.plan().peak();
+                ops.memory().resetPeak();
                 while (trainer.hasNext()) {
                     if (trainer.step() == 3) {
                         trainer.save(checkpoints);
@@ -119,6 +121,7 @@ class TrainerTest {
                     lines.add(trainer.next().asMap());
                 }
                 straight = weights(trainer);
+                assertTrue(ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
                 assertFalse(Arrays.equals(before.get(0), straight.get(0)), "nothing was learnt");
             }
             assertEquals(!name.equals(LossConfig.QUEUE), lines.get(0).containsKey("negatives.p95"), lines.toString());

@@ -20,23 +20,23 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * What each kernel of one value and gradient, and of the rest of a step, does, counted by the simulator; prints the tables of {@code kernels/README.md}:
+ * What each kernel of one value and gradient, and of the rest of a step, does, counted by the simulator; prints the tables
+ * of {@code kernels/README.md}:
  * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.ops.ptx.KernelCounts}.
  */
 public final class KernelCounts {
     private KernelCounts() {}
 
     public static void main(String[] arguments) {
-        System.out.println("| kernel | warp instructions | bytes of global memory | sectors used | shared passes | bank conflicts |");
-        System.out.println("|---|---|---|---|---|---|");
-        print(of(256, 256, 128));
-        System.out.println();
-        System.out.println("| kernel | warp instructions | bytes of global memory | sectors used | shared passes | bank conflicts |");
-        System.out.println("|---|---|---|---|---|---|");
+        Map<String, Counts.Line> pairwise = of(256, 256, 128);
+        pairwise.putAll(ofBf16(256, 256, 128));
+        print(pairwise);
         print(ofOperations(4, 64, 256));
     }
 
     private static void print(Map<String, Counts.Line> counts) {
+        System.out.println("\n| kernel | warp instructions | bytes of global memory | sectors used | shared passes |"
+                + " bank conflicts |\n|---|---|---|---|---|---|");
         counts.forEach((name, line) -> System.out.printf("| `%s` | %,d | %,d | %.0f%% | %,d | %,d |%n", name, line.executions(),
                 line.globalBytes(), line.sectors() == 0 ? 100 : 100.0 * line.globalBytes() / (32 * line.sectors()), line.passes(),
                 line.extraPasses()));
@@ -56,6 +56,18 @@ public final class KernelCounts {
             }
             c.ask(device, new PtxPairwise(counting));
         }
+        return totals;
+    }
+
+    /** The same in bf16. */
+    static Map<String, Counts.Line> ofBf16(int n, int m, int d) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, Precision.BF16, 1 << 28),
+                    new PtxNormalize(counting), Precision.BF16);
+        }
+        totals.keySet().removeIf(name -> name.endsWith("_f32"));
         return totals;
     }
 

@@ -21,12 +21,12 @@ class SeededFaultsTest {
     /**
      * One fault: in the text of the kernel, the occurrence (from 0) of {@code from} becomes {@code to}.
      *
-     * @param kernel without the dtype; a variant after a bar
+     * @param kernel without the dtype where that is f32; a variant after a bar
      */
     record Change(String kernel, String from, int occurrence, String to) {
         String name() {
             String[] parts = kernel.split("\\|");
-            return parts[0] + "_f32" + (parts.length > 1 ? "_" + parts[1] : "");
+            return parts[0] + (kernel.endsWith("16") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
         }
 
         String apply(String text) {
@@ -48,6 +48,25 @@ class SeededFaultsTest {
                 new Change("normalize_fwd", "%other, %sum, 16", 0, "%other, %sum, 8"),
                 new Change("normalize_fwd", "setp.le.s32 %done, %rest, 0", 0, "setp.lt.s32 %done, %rest, 0"),
                 new Change("normalize_fwd", "max.s32 %power, %power, 0x00800000;", 0, ""),
+                new Change("normalize_fwd_bf16", "cvt.rn.bf16x2.f32 %pair0, %v1, %v0", 0, "cvt.rn.bf16x2.f32 %pair0, %v0, %v1"),
+                new Change("normalize_fwd_bf16", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
+                new Change("normalize_fwd_f16", "add.u64 %y, %y, 64", 3, "add.u64 %y, %y, 128"),
+                new Change("pairwise_fwd_bf16", barrier, 0, ""),
+                new Change("pairwise_fwd_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_fwd_bf16", "xor.b32 %yAt32, %yAt32, 32", 0, "add.u32 %yAt32, %yAt32, 32"),
+                new Change("pairwise_fwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
+                new Change("pairwise_fwd_f16", "{%a1_0, %a1_1,", 1, "{%a1_1, %a1_0,"),
+                new Change("pairwise_fwd_f16", "setp.gt.s32 %inside, %yLeft, 0", 0, "setp.ge.s32 %inside, %yLeft, 0"),
+                new Change("pairwise_fwd_f16", "setp.eq.s32 %wraps, %stage, 49152", 0, "setp.eq.s32 %wraps, %stage, 32768"),
+                new Change("pairwise_bwd_bf16", barrier, 0, ""),
+                new Change("pairwise_bwd_bf16", "cvt.rn.bf16x2.f32 %both, %gNext, %g", 5, "cvt.rn.bf16x2.f32 %both, %g, %gNext"),
+                new Change("pairwise_bwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
+                new Change("pairwise_dx_bf16", barrier, 0, ""),
+                new Change("pairwise_dx_bf16", "setp.gt.s32 %inside, %yLeft, 0", 2, "setp.ge.s32 %inside, %yLeft, 0"),
+                new Change("pairwise_dx_bf16", "xor.b32 %xAt32, %xAt32, 32", 0, "add.u32 %xAt32, %xAt32, 32"),
+                new Change("pairwise_dy_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_dy_bf16", "x4.trans.shared.b16 {%a2_0", 1, "x4.shared.b16 {%a2_0"),
+                new Change("pairwise_dy_bf16", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
                 new Change("normalize_bwd", "setp.ge.s32 %done, %row", 0, "setp.gt.s32 %done, %row"),
                 new Change("normalize_bwd", "neg.f32 %minusDot, %dot", 0, "mov.f32 %minusDot, %dot"),
                 new Change("normalize_bwd", "%rest, %rest, 128", 1, "%rest, %rest, 127"),
@@ -57,11 +76,11 @@ class SeededFaultsTest {
                 new Change("pairwise_fwd", barrier, 0, ""),
                 new Change("pairwise_fwd", barrier, 1, ""),
                 new Change("pairwise_fwd", "cp.async.wait_group 0", 0, "cp.async.wait_group 1"),
-                new Change("pairwise_fwd", "%in4, %columnsLeft, 32", 0, "%in4, %columnsLeft, 31"),
+                new Change("pairwise_fwd", "%hit, %columnsLeft, 32", 0, "%hit, %columnsLeft, 31"),
                 new Change("pairwise_fwd", "setp.gt.s32 %inside, %yLeft, 32", 0, "setp.ge.s32 %inside, %yLeft, 32"),
                 new Change("pairwise_fwd", "%c3_2, %a3_1, %b1", 1, "%c3_2, %a3_1, %b2"),
                 new Change("pairwise_fwd", "setp.lt.and.s32 %hit, %otherAt, %at", 0, "setp.gt.and.s32 %hit, %otherAt, %at"),
-                new Change("pairwise_fwd", "%c0_7, %lowest", 0, "%c0_7, %c0_7"),
+                new Change("pairwise_fwd", "%c0_7, %c0_7, %lowest", 0, "%c0_7, %c0_7, %c0_7"),
                 new Change("pairwise_merge_rows", "setp.gt.f32 %larger", 0, "setp.ge.f32 %larger"),
                 new Change("pairwise_merge_rows", "setp.gt.s32 %more, %tiles, 0", 0, "setp.gt.s32 %more, %tiles, 1"),
                 new Change("pairwise_merge_columns", "setp.ge.s32 %outside", 0, "setp.gt.s32 %outside"),
@@ -75,7 +94,7 @@ class SeededFaultsTest {
                 new Change("pairwise_bwd", barrier, 0, ""),
                 new Change("pairwise_bwd", barrier, 1, ""),
                 new Change("pairwise_bwd", "%power, %logit, %rowLse", 3, "%power, %logit, %lse3"),
-                new Change("pairwise_bwd", "%in4, %columnsLeft, 32", 0, "%in4, %columnsLeft, 33"),
+                new Change("pairwise_bwd", "%hit, %columnsLeft, 32", 0, "%hit, %columnsLeft, 33"),
                 new Change("pairwise_bwd", "xFrom, %xFrom, 64", 0, "xFrom, %xFrom, 60"),
                 new Change("pairwise_scalars", barrier, 0, ""),
                 new Change("pairwise_scalars", "cvt.f64.f32 %wide, %product", 0, "cvt.f64.f32 %wide, %gradient"),
@@ -96,21 +115,42 @@ class SeededFaultsTest {
                 String text = Kernels.text(name);
                 return change != null && name.equals(change.name()) ? change.apply(text) : text;
             });
-            if (change == null || change.kernel.startsWith("normalize")) {
-                PtxNormalize normalize = new PtxNormalize(kernels);
-                for (int d : new int[] {33, 128}) {
-                    PtxNormalizeTest.checkForward(device, normalize, 5, d, 0, false);
-                    PtxNormalizeTest.checkBackward(device, normalize, 5, d, false, true);
-                }
-                PtxNormalizeTest.checkExtremes(device, normalize);
+            String changed = change == null ? "" : change.kernel;
+            if (changed.isEmpty() || changed.endsWith("16")) {
+                sixteenBits(device, kernels);
             }
-            if (change == null || change.kernel.startsWith("pairwise")) {
-                PtxPairwise pairwise = new PtxPairwise(kernels, 1);
-                new PairwiseCase(97, 33, 33, false, 4).check(device, pairwise); // several stripes, narrow rows
-                new PairwiseCase(33, 97, 36, true, 5).check(device, pairwise); // several column tiles, wide rows
-                new PairwiseCase(35, 70, 1, false, 6).check(device, pairwise); // many equal logits
-                new PairwiseCase(33, 33, 3, true, 7).checkGaps(device, pairwise, 1);
+            if (changed.isEmpty() || changed.startsWith("normalize") && !changed.endsWith("16")) {
+                normalize(device, kernels);
             }
+            if (changed.isEmpty() || changed.startsWith("pairwise") && !changed.endsWith("16")) {
+                pairwise(device, kernels);
+            }
+        }
+    }
+
+    private static void normalize(PtxDevice device, Kernels kernels) {
+        PtxNormalize normalize = new PtxNormalize(kernels);
+        for (int d : new int[] {33, 128}) {
+            PtxNormalizeTest.checkForward(device, normalize, 5, d, 0, false);
+            PtxNormalizeTest.checkBackward(device, normalize, 5, d, false, true);
+        }
+        PtxNormalizeTest.checkExtremes(device, normalize);
+    }
+
+    private static void pairwise(PtxDevice device, Kernels kernels) {
+        PtxPairwise pairwise = new PtxPairwise(kernels, Precision.F32, 1);
+        new PairwiseCase(97, 33, 33, false, 4).check(device, pairwise); // several stripes, narrow rows
+        new PairwiseCase(33, 97, 36, true, 5).check(device, pairwise); // several column tiles, wide rows
+        new PairwiseCase(35, 70, 1, false, 6).check(device, pairwise); // many equal logits
+        new PairwiseCase(33, 33, 3, true, 7).checkGaps(device, pairwise, 1);
+    }
+
+    private static void sixteenBits(PtxDevice device, Kernels kernels) {
+        PtxNormalize normalize = new PtxNormalize(kernels);
+        for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+            PtxPairwise pairwise = new PtxPairwise(kernels, precision, 1);
+            new PairwiseCase(65, 129, 100, false, 4).checkValue(device, pairwise, normalize, precision);
+            new PairwiseCase(97, 64, 33, false, 4).checkValue(device, pairwise, normalize, precision);
         }
     }
 
