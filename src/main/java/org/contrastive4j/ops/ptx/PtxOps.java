@@ -16,6 +16,9 @@ import org.contrastive4j.tensor.DType;
  * order of its stream.
  */
 public final class PtxOps extends Ops {
+    /** What a stripe of gradients of the pairwise loss may take. */
+    private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
+
     private final String name;
     private final PtxDevice device;
     private final PointwiseOps pointwise;
@@ -24,6 +27,7 @@ public final class PtxOps extends Ops {
     private final AttentionOps attention;
     private final SequenceOps sequence;
     private final UpdateOps update;
+    private final PairwiseOps pairwise;
 
     /** @param device closed with this backend */
     public PtxOps(String name, PtxDevice device) {
@@ -40,6 +44,7 @@ public final class PtxOps extends Ops {
         update = new PtxUpdateOps(launches);
         matrix = new PtxMatrixOps(device, kernels);
         attention = new PtxAttentionOps(device, kernels, true);
+        pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
     }
 
     @Override
@@ -84,12 +89,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public PairwiseOps pairwise() {
-        throw notYet("losses over tensors");
-    }
-
-    private UnsupportedOperationException notYet(String what) {
-        return new UnsupportedOperationException("backend " + name + " has no kernels of " + what
-                + " yet; use cpu or cpu-f64");
+        return pairwise;
     }
 
     @Override
