@@ -19,8 +19,8 @@ import picocli.CommandLine.Option;
 
 /** Answers "which loss, and does the batch size matter?" on one's own data. */
 @Command(name = "compare-losses", mixinStandardHelpOptions = true, showDefaultValues = true,
-        description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes tables "
-                + "and plots. --steps, --warmup and --learning-rate are those of the largest batch; smaller ones take "
+        description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes "
+                + "tables and plots. --steps, --warmup and --learning-rate are those of the largest batch; smaller ones take "
                 + "more steps and a rate that falls with the square root of the batch. Stopped, it goes on when called "
                 + "again.")
 final class CompareLossesCommand implements Callable<Integer> {
@@ -31,7 +31,8 @@ final class CompareLossesCommand implements Callable<Integer> {
     private SharedOptions shared;
 
     @Option(names = "--losses", split = ",", description = "names with commas between; the first is what others are "
-            + "measured against. Without it all but " + SAME_AS_INFONCE + ", which is infonce as no batch holds a concept twice")
+            + "measured against. Without it all but " + SAME_AS_INFONCE
+            + ", which is infonce as no batch holds a concept twice")
     private List<String> losses = LossConfig.names().stream().filter(name -> !name.equals(SAME_AS_INFONCE)).toList();
 
     @Option(names = "--batches", split = ",", description = "batch sizes with commas between")

@@ -14,25 +14,25 @@ public final class Losses {
     private static final Map<String, Entry> BY_NAME = new LinkedHashMap<>();
 
     static {
-        add("infonce", "softmax over the batch, both ways, as CLIP has it", ContrastiveLoss::infoNce);
+        add("infonce", "softmax over the batch, both ways, as in CLIP", ContrastiveLoss::infoNce);
         add("infonce-rows", "softmax over the batch, pictures over captions only",
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT));
-        add("infonce-smoothed", "infonce with a tenth of the target spread over the batch",
+        add("infonce-smoothed", "infonce, a tenth of the target spread over the batch",
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.1, PairPolicy.DEFAULT));
-        add("infonce-multipositive", "infonce where samples of one id are positives; infonce when ids do not repeat",
+        add("infonce-multipositive", "infonce, samples of one id are positives",
                 ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.MULTI_POSITIVE));
-        add("infonce-fourway", "infonce that also tells samples of one side from each other, as NT-Xent does",
+        add("infonce-fourway", "infonce that also tells samples of one side apart",
                 ops -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.DEFAULT));
-        add("siglip", "sigmoid of every pair, summed over negatives, bias from -10", ContrastiveLoss::sigLip);
-        add("bce", "sigmoid of every pair, mean over all pairs, bias from 0", ContrastiveLoss::binary);
-        add("bce-balanced", "sigmoid of every pair, negatives weigh as much as the positive together",
+        add("siglip", "sigmoid of every pair, summed, bias from -10", ContrastiveLoss::sigLip);
+        add("bce", "sigmoid of every pair, mean over pairs, bias from 0", ContrastiveLoss::binary);
+        add("bce-balanced", "sigmoid; negatives weigh as much as the positives",
                 ContrastiveLoss::binaryBalanced);
-        add("bce-warmup", "sigmoid, one negative a row at first and more while half of the rows are right",
+        add("bce-warmup", "sigmoid; few negatives at first, more as they get easy",
                 ops -> ContrastiveLoss.binaryWarmedUp(ops, NegativesWarmup.DEFAULT));
         add("triplet", "hinges of all negatives, margin 0.2", ops -> triplet(ops, TripletLoss.Negatives.ALL));
-        add("triplet-hardest", "hinge of the hardest negative, as VSE++ has it",
+        add("triplet-hardest", "hinge of the hardest negative, as in VSE++",
                 ops -> triplet(ops, TripletLoss.Negatives.HARDEST));
-        add("triplet-semihard", "hinge of the hardest negative below the positive, as FaceNet has it",
+        add("triplet-semihard", "hinge of the hardest below the positive, as FaceNet",
                 ops -> triplet(ops, TripletLoss.Negatives.SEMI_HARD));
         add("sinkhorn", "matching under a doubly stochastic plan, 5 iterations",
                 ops -> ContrastiveLoss.sinkhorn(ops, 5));

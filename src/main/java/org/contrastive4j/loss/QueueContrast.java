@@ -45,8 +45,18 @@ public final class QueueContrast implements AutoCloseable {
         this.ops = ops;
         this.policy = policy;
         loss = new SoftmaxLoss(ops, InfoNce.Direction.ROWS, 0, policy, initialLogScale, learnable);
-        ofU = new KeyQueue(ops, capacity, width);
-        ofV = new KeyQueue(ops, capacity, width);
+        KeyQueue first = null;
+        try {
+            first = new KeyQueue(ops, capacity, width);
+            ofV = new KeyQueue(ops, capacity, width);
+        } catch (RuntimeException refused) {
+            loss.close();
+            if (first != null) {
+                first.close();
+            }
+            throw refused;
+        }
+        ofU = first;
     }
 
     /** The log-scale. */

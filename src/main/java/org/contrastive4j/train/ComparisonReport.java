@@ -125,8 +125,9 @@ final class ComparisonReport {
         List<Integer> batches = comparison.batches();
         String first = comparison.losses().get(0);
         StringBuilder page = new StringBuilder("# Losses compared\n\n");
-        page.append(String.format(Locale.ROOT, "Each run saw %,d pairs; seeds %s; %d of %d runs are finished. Numbers are "
-                + "recall at 1 in percent, mean of both ways: mean and standard deviation over seeds.%n", comparison.pairs(),
+        page.append(String.format(Locale.ROOT, "Each run saw %,d pairs; seeds %s; %d of %d runs are "
+                + "finished. Numbers are recall at 1 in percent, mean of both ways: mean and standard deviation over "
+                + "seeds.%n", comparison.pairs(),
                 comparison.seeds().stream().map(String::valueOf).collect(Collectors.joining(", ")), results.size(),
                 comparison.cells().size()));
         for (String split : splits) {
@@ -137,7 +138,8 @@ final class ComparisonReport {
             });
             if (comparison.losses().size() > 1) {
                 page.append("\nDifference to ").append(first)
-                        .append(" of the same batch and seed, mean and standard error").append(chance()).append(":\n\n");
+                        .append(" of the same batch and seed, mean and standard error").append(chance())
+                        .append(":\n\n");
                 table(page, batches, (loss, batch) -> {
                     Spread difference = difference(loss, batch, split);
                     return loss.equals(first) ? "" : plusMinus("%+.1f", difference.mean(), difference.standardError());
@@ -154,8 +156,8 @@ final class ComparisonReport {
     /** How large a difference has to be, by Student's t with a degree of freedom less than there are seeds. */
     private String chance() {
         int freedom = comparison.seeds().size() - 1;
-        return freedom < 1 ? "" : String.format(Locale.ROOT, "; with %d seeds chance alone exceeds %.1f standard errors "
-                + "once in twenty entries", freedom + 1, STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
+        return freedom < 1 ? "" : String.format(Locale.ROOT,
+                "; with %d seeds chance alone exceeds %.1f standard errors once in twenty entries", freedom + 1, STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
     }
 
     @FunctionalInterface

@@ -53,7 +53,7 @@ public record LossConfig(String name, int queueSize, double momentum) {
 
     /** What a loss is, in a line. */
     public static String description(String name) {
-        return name.equals(QUEUE) ? "infonce against the batch's and past keys of momentum encoders, as MoCo has it"
+        return name.equals(QUEUE) ? "infonce with past keys of momentum encoders, as MoCo"
                 : Losses.description(name);
     }
 

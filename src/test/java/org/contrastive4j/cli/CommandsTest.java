@@ -210,7 +210,8 @@ class CommandsTest {
         for (String command : List.of("train", "compare-losses")) {
             String help = run(command, "--help").out();
             for (String name : LossConfig.names()) {
-                assertTrue(help.lines().anyMatch(line -> line.matches(" +" + name + " +[a-z].*")), help);
+                assertTrue(help.lines().anyMatch(line -> line.startsWith("  " + name + " ")
+                        && line.endsWith(LossConfig.description(name)) && line.length() < 80), help);
             }
         }
     }

@@ -18,7 +18,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Products, pointwise functions and norms of all backends against their formulas, written out as loops. */
 class ElementaryOpsTest {
     @ParameterizedTest
-    @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400", "cpu,4,4,0"})
+    @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400", "cpu,4,4,0",
+        "sim,1,1,1", "sim,33,31,7", "sim,129,103,64", "sim,65,4,33", "sim,4,68,16", "sim,4,4,0", "sim,3,5,1100"})
     void gemmInAllTransposes(String backend, int m, int n, int k) {
         for (boolean ta : new boolean[] {false, true}) {
             for (boolean tb : new boolean[] {false, true}) {
@@ -48,7 +49,7 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu,33,31,7", "cpu,257,96,40", "cpu-f64,5,7,3"})
+    @CsvSource({"cpu,33,31,7", "cpu,257,96,40", "cpu-f64,5,7,3", "sim,33,31,7", "sim,257,96,40", "sim,600,5,33", "sim,3,600,4"})
     void linearAndItsBiasGradient(String backend, int rows, int in, int out) {
         try (TensorFixture f = new TensorFixture(backend, 4)) {
             double[] x = f.normal(rows * in);

@@ -67,7 +67,8 @@ class ComparisonTest {
             Comparison other = comparison(killed, base(1e-2));
             Comparison.Result expected = one.run(ops, cell);
             try (RunFolder run = RunFolder.open(killed.path().resolve("cells/queue-b8-s2"));
-                    Trainer trainer = Trainer.start(ops, other.config(cell), PairDataset.open(Path.of(base(1).data()), true))) {
+                    Trainer trainer = Trainer.start(
+                            ops, other.config(cell), PairDataset.open(Path.of(base(1).data()), true))) {
                 run.writeJson("config.json", other.config(cell));
                 while (trainer.step() < 4) {
                     run.append(trainer.next().asMap());

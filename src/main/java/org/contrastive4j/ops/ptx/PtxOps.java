@@ -16,12 +16,18 @@ import org.contrastive4j.tensor.DType;
  * order of its stream.
  */
 public final class PtxOps extends Ops {
+    /** What a stripe of gradients of the pairwise loss may take. */
+    private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
+
     private final String name;
     private final PtxDevice device;
     private final PointwiseOps pointwise;
     private final NormOps norm;
+    private final MatrixOps matrix;
+    private final AttentionOps attention;
     private final SequenceOps sequence;
     private final UpdateOps update;
+    private final PairwiseOps pairwise;
 
     /** @param device closed with this backend */
     public PtxOps(String name, PtxDevice device) {
@@ -36,6 +42,9 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
         sequence = new PtxSequenceOps(launches);
         update = new PtxUpdateOps(launches);
+        matrix = new PtxMatrixOps(device, kernels);
+        attention = new PtxAttentionOps(device, kernels, true);
+        pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
     }
 
     @Override
@@ -55,7 +64,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public MatrixOps matrix() {
-        throw notYet("matrix products");
+        return matrix;
     }
 
     @Override
@@ -70,7 +79,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public AttentionOps attention() {
-        throw notYet("attention");
+        return attention;
     }
 
     @Override
@@ -80,12 +89,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public PairwiseOps pairwise() {
-        throw notYet("losses over tensors");
-    }
-
-    private UnsupportedOperationException notYet(String what) {
-        return new UnsupportedOperationException("backend " + name + " has no kernels of " + what
-                + " yet; use cpu or cpu-f64");
+        return pairwise;
     }
 
     @Override

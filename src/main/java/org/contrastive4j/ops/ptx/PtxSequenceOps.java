@@ -3,6 +3,7 @@ package org.contrastive4j.ops.ptx;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.Launch;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
@@ -13,6 +14,8 @@ import org.contrastive4j.tensor.Tensor;
  * checked, which waits for the device.
  */
 final class PtxSequenceOps extends SequenceOps {
+    private static final int THREADS = 256;
+
     private final Launches launches;
 
     PtxSequenceOps(Launches launches) {
@@ -98,12 +101,15 @@ final class PtxSequenceOps extends SequenceOps {
         int channels = x.dim(3);
         int pitch = x.dim(2) * channels;
         int run = kernel * channels;
-        int rows = patches(x.dim(1), kernel, stride, padding);
-        int columns = patches(x.dim(2), kernel, stride, padding);
-        int windowRows = Math.toIntExact((long) x.dim(0) * rows * columns * kernel);
+        int size = Math.multiplyExact(y.dim(1), y.dim(2));
         boolean whole = pitch % 4 == 0 && stride * channels % 4 == 0 && padding * channels % 4 == 0;
-        launches.rows("patchify_fwd_f32", windowRows, run, x, y, x.dim(1), pitch, rows, columns, kernel, stride,
-                padding, stride * channels, padding * channels, windowRows, run, whole ? launches.wide(run, x, y) : 0);
+        int wide = whole ? launches.wide(run, x, y) : 0;
+        int blocks = Launches.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
+        if (y.size() > 0) {
+            launches.launch("patchify_fwd_f32", Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS), x, y, blocks,
+                    size, run, x.dim(1), pitch, patches(x.dim(2), kernel, stride, padding), kernel, stride, padding,
+                    stride * channels, padding * channels, wide);
+        }
     }
 
     @Override

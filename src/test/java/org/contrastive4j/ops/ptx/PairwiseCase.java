@@ -107,7 +107,7 @@ final class PairwiseCase {
     }
 
     /** Rounds the rows by the normalising kernel and compares; then the value, of BF16 gradients too, with what was rounded as truth. */
-    void checkValue(PtxDevice device, PtxPairwise pairwise, PtxNormalize normalize, Precision precision) {
+    Answer checkValue(PtxDevice device, PtxPairwise pairwise, PtxNormalize normalize, Precision precision) {
         int pitch = precision.pitch(d);
         boolean all = precision == Precision.BF16;
         long bytes = pairwise.workspaceBytes(n, m, d, all);
@@ -133,6 +133,8 @@ final class PairwiseCase {
             if (all) {
                 compareGradients(Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars));
             }
+            return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars)[0],
+                    Devices.toFloats(scalars)[1], Devices.toInts(hardest));
         }
     }
 

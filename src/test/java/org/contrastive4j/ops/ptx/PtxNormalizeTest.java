@@ -12,9 +12,12 @@ import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -149,6 +152,17 @@ class PtxNormalizeTest {
             assertTrue(Float.isNaN(y[6]) && Float.isNaN(y[7]));
             assertEquals(1, y[8], 1e-6);
             assertEquals(0, y[9]);
+        }
+    }
+
+    @Test
+    void rightUnderEverySchedule() {
+        for (long seed = 1; seed < 5; seed++) {
+            try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
+                PtxNormalize normalize = new PtxNormalize(device);
+                checkForward(device, normalize, 5, 128, 0, true);
+                checkBackward(device, normalize, 5, 33, true, true);
+            }
         }
     }
 

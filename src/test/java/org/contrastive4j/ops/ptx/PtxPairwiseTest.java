@@ -24,6 +24,7 @@ import org.contrastive4j.support.PairwiseReference;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** InfoNCE in kernels against its definition, on every device; on the simulator with all of its checks. */
@@ -222,6 +223,19 @@ class PtxPairwiseTest {
                 PtxPairwise pairwise = new PtxPairwise(device);
                 answers.add(c.ask(device, pairwise));
                 c.compare(answers.get(0));
+                assertSame(answers.get(0), answers.get(answers.size() - 1));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = Precision.class, names = {"BF16", "F16"})
+    void sameBitsOfSixteenBitRowsUnderEverySchedule(Precision precision) {
+        List<PairwiseCase.Answer> answers = new ArrayList<>();
+        for (long seed = 0; seed < 5; seed++) {
+            try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
+                answers.add(new PairwiseCase(150, 103, 33, false, 9).checkValue(
+                        device, new PtxPairwise(device, precision, 1), new PtxNormalize(device), precision));
                 assertSame(answers.get(0), answers.get(answers.size() - 1));
             }
         }

@@ -1,0 +1,164 @@
+package org.contrastive4j.ops.ptx;
+
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.MatrixOps;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Matrix products in f32 on a device, by the kernels {@code gemm_f32_*}; all work goes to the device's stream, nothing waits.
+ *
+ * <p>A product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how, sizes alone decide. The
+ * parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of that kind and freed by {@link #close}: a graph can
+ * capture everything that ran once before.
+ */
+public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
+    private static final int TILE = 64;
+    private static final int THREADS = 64;
+    private static final int MOST_BATCH = 65_535; // blocks along y
+    private static final int ENOUGH_TILES = 512; // for a GPU; fixed, so that the bits do not depend on which
+    private static final int SHORTEST_PART = 256;
+    private static final int PART_STEP = 16;
+    private static final int MOST_ROW_PARTS = 256;
+    private static final int WORKSPACE_BYTES = ENOUGH_TILES * TILE * TILE * Float.BYTES;
+
+    private final PtxDevice device;
+    private final Kernels kernels;
+    private DeviceStorage workspace;
+
+    public PtxMatrixOps(PtxDevice device) {
+        this(device, new Kernels(device));
+    }
+
+    PtxMatrixOps(PtxDevice device, Kernels kernels) {
+        super(DType.F32);
+        this.device = device;
+        this.kernels = kernels;
+    }
+
+    /** One matrix product, or one of equal ones side by side. */
+    private record Product(boolean transA, boolean transB, int m, int n, int k, float alpha, float beta) {
+        String kernel() {
+            return "gemm_f32_" + (transA ? 't' : 'n') + (transB ? 't' : 'n');
+        }
+
+        int lda() {
+            return transA ? m : k;
+        }
+
+        int ldb() {
+            return transB ? k : n;
+        }
+
+        long tiles() {
+            return tiles(m) * tiles(n);
+        }
+
+        private static long tiles(int size) {
+            return ((long) size + TILE - 1) / TILE;
+        }
+
+        /** Into how many parts k is cut. */
+        int parts() {
+            return (int) Math.max(1, Math.min(ENOUGH_TILES / tiles(), k / SHORTEST_PART));
+        }
+    }
+
+    @Override
+    protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b, double beta,
+            Tensor c) {
+        multiply("gemm", new Product(transA, transB, m, n, k, (float) alpha, (float) beta), a, b, null, c);
+    }
+
+    @Override
+    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y) {
+        multiply("linear", new Product(false, false, rows, out, in, 1, 0), x, w, bias, y);
+    }
+
+    private void multiply(String op, Product product, Tensor a, Tensor b, Tensor bias, Tensor c) {
+        long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
+        long from = DeviceTensors.address(op, "a", device, a);
+        long with = DeviceTensors.address(op, "b", device, b);
+        long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
+        int parts = product.parts();
+        if (parts == 1) {
+            launch(product, 1, from, with, to, biasAddress, 0, 0, 0, 0);
+            return;
+        }
+        int part = (product.k / parts + PART_STEP) / PART_STEP * PART_STEP;
+        parts = (product.k + part - 1) / part;
+        Product sum = new Product(product.transA, product.transB, product.m, product.n, product.k, 1, 0);
+        int count = product.m * product.n;
+        launch(sum, parts, from, with, workspace(), 0, 4L * part * (product.transA ? product.m : 1),
+                4L * part * (product.transB ? 1 : product.n), 4L * count, part);
+        merge(parts, count, product.n, workspace(), to, biasAddress, product.alpha, product.beta);
+    }
+
+    /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
+    private void launch(Product p, int batch, long a, long b, long c, long bias, long strideA, long strideB, long strideC, int part) {
+        if (p.tiles() > Integer.MAX_VALUE) {
+            throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
+        }
+        int wide = PtxPairwise.wide(p.lda(), a, strideA) + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
+                + 4 * PtxPairwise.wide(p.n, c, strideC);
+        kernels.get(p.kernel()).launch(device.stream(),
+                Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
+                a, b, c, bias, strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part, p.alpha, p.beta, wide);
+    }
+
+    private void merge(int parts, int count, int n, long from, long to, long bias, float alpha, float beta) {
+        kernels.get("gemm_merge_f32").launch(device.stream(), Launch.of((count + 127) / 128, 128), from, to, bias, parts, count, n, alpha,
+                beta);
+    }
+
+    @Override
+    protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha, Tensor a, Tensor b,
+            double beta, Tensor c) {
+        Product product = new Product(transA, transB, m, n, k, (float) alpha, (float) beta);
+        long strideA = 4L * m * k;
+        long strideB = 4L * k * n;
+        long strideC = 4L * m * n;
+        long from = DeviceTensors.address("batchedGemm", "a", device, a);
+        long with = DeviceTensors.address("batchedGemm", "b", device, b);
+        long to = DeviceTensors.written("batchedGemm", "c", device, c, a, b);
+        for (int first = 0; first < batch; first += MOST_BATCH) {
+            launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB, to + first * strideC, 0,
+                    strideA, strideB, strideC, 0);
+        }
+    }
+
+    @Override
+    protected void biasGradientUnchecked(int rows, int width, Tensor dy, Tensor dBias) {
+        long from = DeviceTensors.address("biasGradient", "dy", device, dy);
+        long to = DeviceTensors.written("biasGradient", "dBias", device, dBias, dy);
+        int room = WORKSPACE_BYTES / Float.BYTES / width;
+        if (room == 0) {
+            throw new ShapeException("biasGradient: dy has " + width + " columns, wanted at most " + WORKSPACE_BYTES / Float.BYTES);
+        }
+        int most = Math.min(MOST_ROW_PARTS, room);
+        int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
+        int parts = (int) (((long) rows + chunk - 1) / chunk);
+        kernels.get("column_sums_f32").launch(device.stream(),
+                Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)), from, workspace(), rows, width, chunk);
+        merge(parts, width, width, workspace(), to, 0, 1, 1);
+    }
+
+    private long workspace() {
+        if (workspace == null) {
+            workspace = device.allocate(WORKSPACE_BYTES);
+        }
+        return workspace.address();
+    }
+
+    /** Frees the workspace, if there is one. */
+    @Override
+    public void close() {
+        if (workspace != null) {
+            workspace.close();
+            workspace = null;
+        }
+    }
+}

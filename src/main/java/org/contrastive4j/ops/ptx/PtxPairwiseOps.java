@@ -1,0 +1,68 @@
+package org.contrastive4j.ops.ptx;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Indices;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * InfoNCE over tensors of a device by {@link PtxPairwise}.
+ *
+ * <p>A call takes its workspace from the device's pool, and waits for the result it returns.
+ */
+final class PtxPairwiseOps extends PairwiseOps {
+    private final PtxDevice device;
+    private final PtxPairwise pairwise;
+
+    PtxPairwiseOps(PtxDevice device, Kernels kernels, long stripeBytes) {
+        super(DType.F32);
+        this.device = device;
+        this.pairwise = new PtxPairwise(kernels, Precision.F32, stripeBytes);
+    }
+
+    @Override
+    protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
+            Tensor hardestNegative) {
+        checkTargets(inputs.targets(), m);
+        PtxPairwise.Inputs in = new PtxPairwise.Inputs(n, m, d, address("x", inputs.x()), address("y", inputs.y()),
+                address("targets", inputs.targets()), address("logScale", inputs.logScale()), address("bias", inputs.bias()),
+                inputs.rowWeight(), inputs.columnWeight());
+        PtxPairwise.Gradients out = gradients == null ? null : new PtxPairwise.Gradients(address("dx", gradients.dx()),
+                address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()), address("dBias", gradients.dBias()),
+                gradientScale);
+        long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
+        ByteBuffer values = ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
+        try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+            pairwise.infoNce(device.stream(), in, out, address("hardestNegative", hardestNegative), result.address(),
+                    workspace.address(), bytes);
+            result.download(0, values);
+        }
+        return new Result(values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24));
+    }
+
+    /** The address of a tensor of this device, 0 for null. */
+    private long address(String argument, Tensor tensor) {
+        return tensor == null ? 0 : DeviceTensors.address("infoNce", argument, device, tensor);
+    }
+
+    private static void checkTargets(Tensor targets, int m) {
+        if (targets == null) {
+            return;
+        }
+        int[] columns = targets.toInts();
+        for (int i = 0; i < columns.length; i++) {
+            if (columns[i] < 0 || columns[i] >= m) {
+                throw new ShapeException("infoNce: target of row " + i + " is column " + columns[i] + ", wanted 0 to " + (m - 1));
+            }
+        }
+    }
+
+    @Override
+    public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        return pairwise.workspaceBytes(n, m, d, withGradients) + PtxPairwise.RESULT_BYTES;
+    }
+}
