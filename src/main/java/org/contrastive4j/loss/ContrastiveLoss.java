@@ -265,7 +265,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         if (gradients != null) {
             Tensor dBias = hasBias ? gradients.dBias() : null;
             ops.pairTiles().gradient(pairs, outcome.terms(),
-                    new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias), gradientScale);
+                    new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias),
+                    gradientScale);
             addSlope(outcome, gradients.dBias(), gradientScale);
         }
         return outcome.statistics().result(outcome.loss(), biasValue());

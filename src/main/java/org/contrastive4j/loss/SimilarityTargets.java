@@ -16,8 +16,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Soft targets that a teacher's similarities give: q_i = softmax_j of scale &lt;a_i, b_j&gt; over the pairs that are not
- * ignored.
+ * Soft targets that a teacher's similarities give: q_i = softmax_j of scale &lt;a_i, b_j&gt; over the pairs that are
+ * not ignored.
  *
  * <p>A product q y is a gradient of the tiled engine: with rows [a, 0] and columns [b, y] the logits are the teacher's,
  * and sum_j q_ij [b_j, y_j] has q y as its right half. So memory stays linear: 3 (n + m) d and d d beyond the engine's.
@@ -75,7 +75,8 @@ public final class SimilarityTargets implements SoftTargets {
             return;
         }
         int d = teacher.x().dim(1);
-        try (Tensor left = widened(ops, teacher.x(), null, y.dim(1)); Tensor right = widened(ops, teacher.y(), y, y.dim(1));
+        try (Tensor left = widened(ops, teacher.x(), null, y.dim(1));
+                Tensor right = widened(ops, teacher.y(), y, y.dim(1));
                 Tensor product = ops.allocate(left.shape())) {
             ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
                     new PairwiseOps.Gradients(product, null, null, null), 1 / teacher.scale());
@@ -88,7 +89,8 @@ public final class SimilarityTargets implements SoftTargets {
         requireShapes(out, x);
         int d = teacher.x().dim(1);
         try (Tensor left = widened(ops, teacher.x(), x, x.dim(1));
-                Tensor right = widened(ops, teacher.y(), null, x.dim(1)); Tensor product = ops.allocate(right.shape())) {
+                Tensor right = widened(ops, teacher.y(), null, x.dim(1));
+                Tensor product = ops.allocate(right.shape())) {
             ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
                     new PairwiseOps.Gradients(null, product, null, null), 1 / teacher.scale());
             rightHalf(ops, product, d, out);

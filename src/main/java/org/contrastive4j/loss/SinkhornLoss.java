@@ -27,9 +27,10 @@ import org.contrastive4j.ops.PairTileOps.Term;
  * value, 2 k - 1 more and a final one for the gradient; about 8 k + 4 times n m d flops in all.
  *
  * <p>{@link #converged} iterates until rows sum to 1 within a tolerance and takes the gradient of the fixed point
- * instead: G_ij = -share - P_ij (lambda_i + mu_j), share the weight of a positive, lambda and mu from a linear system that
- * conjugate gradients solve in two passes each. No step's potentials are kept. {@link #symmetric} is the mean of the loss
- * of S and that of its transpose, (L(S) + L(S^T)) / 2: of the two orders in which rows and columns can be normalised.
+ * instead: G_ij = -share - P_ij (lambda_i + mu_j), share the weight of a positive, lambda and mu from a linear system
+ * that conjugate gradients solve in two passes each. No step's potentials are kept. {@link #symmetric} is the mean of
+ * the loss of S and that of its transpose, (L(S) + L(S^T)) / 2: of the two orders in which rows and columns can be
+ * normalised.
  *
  * <p>Sources: Cuturi, Sinkhorn distances, 2013; Shi et al., Understanding and generalizing contrastive learning from
  * the inverse optimal transport perspective, 2023 (InfoNCE as its first half step); Luise et al., Differential

@@ -76,7 +76,8 @@ final class SinkhornSide {
 
     private List<Reduced> reduce(List<Reduction> reductions) {
         return field.reduce(!transposed ? reductions : reductions.stream().map(of -> new Reduction(of.kind(),
-                of.function(), of.axis() == ROWS ? COLUMNS : ROWS, of.of(), flipped(of.shift()), of.weight())).toList());
+                of.function(), of.axis() == ROWS ? COLUMNS : ROWS, of.of(), flipped(of.shift()), of.weight()))
+                        .toList());
     }
 
     private static Shift flipped(Shift shift) {
@@ -185,8 +186,8 @@ final class SinkhornSide {
             f = next;
         }
         throw new NotConvergedException("after " + most + " Sinkhorn iterations rows are off their sums by " + error
-                + ", wanted " + tolerance + "; allow more iterations or a larger tolerance, lower the log-scale, or take a"
-                + " fixed number of iterations");
+                + ", wanted " + tolerance + "; allow more iterations or a larger tolerance, lower the log-scale, or take"
+                + " a fixed number of iterations");
     }
 
     private static double largestDifference(double[] a, double[] b) {
@@ -199,8 +200,8 @@ final class SinkhornSide {
     }
 
     /**
-     * G = direct - P_ij (lambda_i + mu_j), where lambda + P mu = fbar and P^T lambda + c mu = gbar, c the sum of a column:
-     * by conjugate gradients on (c - P^T P) mu = gbar - P^T fbar, two passes an iteration.
+     * G = direct - P_ij (lambda_i + mu_j), where lambda + P mu = fbar and P^T lambda + c mu = gbar, c the sum of a
+     * column: by conjugate gradients on (c - P^T P) mu = gbar - P^T fbar, two passes an iteration.
      */
     private List<Term> implicit(Shift plan, double tolerance, int most) {
         double c = Math.exp(columnSum);

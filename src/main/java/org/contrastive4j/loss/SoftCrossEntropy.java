@@ -14,11 +14,11 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The mean cross-entropy of soft targets along one axis: (1 / n) sum_i [ lse_j S_ij - sum_j q_ij S_ij ], over pairs that
- * are not ignored; along columns S^T takes the place of S.
+ * The mean cross-entropy of soft targets along one axis: (1 / n) sum_i [ lse_j S_ij - sum_j q_ij S_ij ], over pairs
+ * that are not ignored; along columns S^T takes the place of S.
  *
- * <p>G_ij = (softmax_j S_ij - q_ij) / n. The first part is a term of the tiled engine, the second a product: dx -= e^t q
- * y / n, dy -= e^t q^T x / n, dt -= sum_i &lt;x_i, (q y)_i&gt; e^t / n. Memory: n d for rows, m d for columns.
+ * <p>G_ij = (softmax_j S_ij - q_ij) / n. The first part is a term of the tiled engine, the second a product: dx -= e^t
+ * q y / n, dy -= e^t q^T x / n, dt -= sum_i &lt;x_i, (q y)_i&gt; e^t / n. Memory: n d for rows, m d for columns.
  */
 final class SoftCrossEntropy {
     private static final int BLOCK = 256; // rows whose products are summed at a time

@@ -116,7 +116,7 @@ public final class SoftTargetContrast implements AutoCloseable {
         }
     }
 
-    /** Bytes of tensors that {@link #valueAndGradient} allocates while it runs, without those of the targets' products. */
+    /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, less those of the targets. */
     public long workspaceBytes(int n, int m, int d) {
         return own.workspaceBytes(n, m, d) + 2L * Math.max(n, m) * d * ops.dtype().bytes();
     }

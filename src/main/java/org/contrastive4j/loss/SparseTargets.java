@@ -7,8 +7,8 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Soft targets of few columns each, in compressed rows: row i has columns[k] with weight weights[k] for offsets[i] &lt;=
- * k &lt; offsets[i + 1]; a column that is listed twice gets both weights.
+ * Soft targets of few columns each, in compressed rows: row i has columns[k] with weight weights[k] for offsets[i]
+ * &lt;= k &lt; offsets[i + 1]; a column that is listed twice gets both weights.
  *
  * <p>Products are sums in f64, on the host, in the order given: memory 8 (n + m) d on the heap, cost 2 d flops for each
  * weight.
@@ -27,9 +27,8 @@ public final class SparseTargets implements SoftTargets {
     public SparseTargets(int m, int[] offsets, int[] columns, double[] weights) {
         if (offsets.length < 2 || offsets[0] != 0 || columns.length != weights.length
                 || offsets[offsets.length - 1] != weights.length) {
-            throw new ShapeException("offsets " + Arrays.toString(offsets.length > 8 ? Arrays.copyOf(offsets, 8) : offsets)
-                    + " of length " + offsets.length + " for " + columns.length + " columns and " + weights.length
-                    + " weights; wanted n + 1 offsets, from 0 to the number of weights");
+            throw new ShapeException(offsets.length + " offsets for " + columns.length + " columns and "
+                    + weights.length + " weights; wanted n + 1 offsets, from 0 to the number of weights");
         }
         this.m = m;
         this.offsets = offsets.clone();

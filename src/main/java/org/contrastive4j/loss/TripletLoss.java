@@ -72,8 +72,8 @@ public final class TripletLoss extends ContrastiveLoss {
      * With a learnable margin, the second of {@link #parameters()}.
      *
      * @param margin at first, above 0, at most 2
-     * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin rests;
-     *     at most 2 have a meaning for one negative each way
+     * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin
+     * rests;     at most 2 have a meaning for one negative each way
      */
     public static ContrastiveLoss learnableMargin(
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
@@ -179,7 +179,8 @@ public final class TripletLoss extends ContrastiveLoss {
             List<Reduction> wanted = new ArrayList<>();
             List<double[]> shifts = new ArrayList<>();
             for (Side side : sides) {
-                double[] shift = side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
+                double[] shift = side.each(
+                        i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
                 shifts.add(shift);
                 wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
                 wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
@@ -198,7 +199,7 @@ public final class TripletLoss extends ContrastiveLoss {
             }
         }
 
-        /** One negative for each row or column: the one with logit {@code chosen}, which {@code ties} negatives have. */
+        /** One negative for each row or column, of logit {@code chosen}, which {@code ties} negatives have. */
         void one(Side side, double[] chosen, int[] ties) {
             double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
             double[] pulls = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);

@@ -4,8 +4,9 @@
  *
  * <p>Start at {@link org.contrastive4j.loss.ContrastiveLoss}, or by name at {@link org.contrastive4j.loss.Losses}. A loss
  * says which reductions over the pairs it needs and what its gradient is made of; {@link
- * org.contrastive4j.ops.PairTileOps} does the rest. {@link org.contrastive4j.loss.QueueContrast} adds past keys,
- * {@link org.contrastive4j.loss.ShardedContrast} several workers.
+ * org.contrastive4j.ops.PairTileOps} does the rest. {@link org.contrastive4j.loss.QueueContrast} adds past keys and
+ * momentum distillation, {@link org.contrastive4j.loss.SoftTargetContrast} takes targets that are distributions, {@link
+ * org.contrastive4j.loss.ShardedContrast} several workers.
  *
  * <p>May import autograd, ops, tensor, memory.
  */

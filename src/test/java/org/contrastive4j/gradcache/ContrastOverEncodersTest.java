@@ -19,11 +19,16 @@ import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.ContrastiveLossFunction;
+import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.LowRankTargets;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
+import org.contrastive4j.loss.SoftTargetContrast;
+import org.contrastive4j.loss.SoftTargets;
+import org.contrastive4j.loss.SparseTargets;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.RandomKey;
@@ -145,7 +150,8 @@ class ContrastOverEncodersTest {
                 List<Parameter> own = loss.parameters();
                 List<Parameter> all = new ArrayList<>(model.weights);
                 all.addAll(own);
-                List<double[]> exact = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(5, 4)), model, all);
+                List<double[]> exact = after(
+                        GradCache.ofChunks(ops, model.encoders(), over, List.of(5, 4)), model, all);
                 for (int k : new int[] {1, 2, 3, 13}) {
                     List<double[]> once = after(
                             new AccumulatedFeatures<>(ops, model.encoders(), over, own, k), model, all);
@@ -205,6 +211,33 @@ class ContrastOverEncodersTest {
             model.weights.get(0).value().set(weights);
             assertTrue(loss.parameters().stream().noneMatch(Parameter::isFrozen));
             assertEquals(before, ops.memory().currentBytes());
+        }
+    }
+
+    @Test
+    void softTargetsAreTheSameChunkedAndAccumulated() {
+        try (Ops ops = Backend.open("cpu-f64"); Model model = new Model(ops, 2);
+                SoftTargetContrast loss = new SoftTargetContrast(ops); Tensor half = ops.tensor(Shape.of(PAIRS, 1),
+                        DoubleStream.generate(() -> 1).limit(PAIRS).toArray()); Tensor even = ops.tensor(
+                                Shape.of(PAIRS, 1), DoubleStream.generate(() -> 1.0 / PAIRS).limit(PAIRS).toArray())) {
+            SoftTargets targets = SoftTargets.mixed(
+                    0.3, new LowRankTargets(half, even), SparseTargets.diagonal(PAIRS, PAIRS)); // label smoothing
+            RepresentationLoss<Model, ?> over = new SoftTargetsOverEncoders<>(loss, batch -> targets, batch -> targets);
+            List<Parameter> all = new ArrayList<>(model.weights);
+            all.addAll(loss.parameters());
+            List<double[]> whole = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(13, 13)), model, all);
+            after(GradCache.ofChunks(ops, model.encoders(), over, List.of(5, 1)), model, all);
+            same("chunked", whole, all);
+            after(new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 4), model, all);
+            same("accumulated", whole, all);
+            try (ContrastiveLoss smoothed = ContrastiveLoss.infoNce(
+                    ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)) {
+                List<Parameter> others = new ArrayList<>(model.weights);
+                others.addAll(smoothed.parameters());
+                after(GradCache.ofChunks(ops, model.encoders(), ContrastOverEncoders.pairs(smoothed), List.of(5, 5)),
+                        model, others);
+                same("label smoothing", whole, others);
+            }
         }
     }
 

@@ -311,7 +311,8 @@ class ContrastiveLossTest {
     void aLearnableMarginRestsWhereAsManyHingesAreActiveAsTheRewardSays() {
         try (Ops ops = Backend.open("cpu-f64"); TripletLoss loss = (TripletLoss) TripletLoss.learnableMargin(ops,
                 TripletLoss.Negatives.HARDEST, 0.5, 1, PairPolicy.DEFAULT);
-                Tensor u = ops.tensor(Shape.of(2, 2), 1, 0, 0, 1); Tensor v = ops.tensor(Shape.of(2, 2), 1, 0.1, 0.1, 1);
+                Tensor u = ops.tensor(Shape.of(2, 2), 1, 0, 0, 1);
+                Tensor v = ops.tensor(Shape.of(2, 2), 1, 0.1, 0.1, 1);
                 Tensor w = ops.tensor(Shape.of(2, 2), 0.1, 1, 1, 0.1)) {
             Parameter margin = loss.parameters().get(1);
             assertEquals("loss.margin", margin.name());

@@ -92,7 +92,8 @@ class LossGoldenTest {
     void anotherLossDoesNotAgree() throws IOException {
         JsonNode golden = read("7x5");
         try (Ops ops = Backend.open("cpu-f64")) {
-            assertThrows(AssertionError.class, () -> agrees(ops, "siglip", golden, golden.get("losses").get("bce"), 1e-3));
+            assertThrows(AssertionError.class,
+                    () -> agrees(ops, "siglip", golden, golden.get("losses").get("bce"), 1e-3));
         }
     }
 }

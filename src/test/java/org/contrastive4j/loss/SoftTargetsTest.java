@@ -144,7 +144,8 @@ class SoftTargetsTest {
         return total / s.length;
     }
 
-    private static double expected(double[] u, double[] v, int n, int m, int d, double scale, double[][] q, double[][] p) {
+    private static double expected(
+            double[] u, double[] v, int n, int m, int d, double scale, double[][] q, double[][] p) {
         double[][] s = LossReference.logits(u, v, n, m, d, scale, 0);
         return p == null ? crossEntropy(s, q)
                 : (crossEntropy(s, q) + crossEntropy(LossReference.transposed(s), p)) / 2;
@@ -204,7 +205,8 @@ class SoftTargetsTest {
                 Tensor u = ops.tensor(Shape.of(9, 4), random(9, 4, 1)); Tensor v = ops.tensor(Shape.of(9, 4),
                         random(9, 4, 2))) {
             SoftTargets diagonal = SparseTargets.diagonal(9, 9);
-            assertEquals(hard.value(u, v, PairLabels.DIAGONAL).loss(), soft.value(u, v, diagonal, diagonal).loss(), 1e-12);
+            assertEquals(hard.value(u, v, PairLabels.DIAGONAL).loss(),
+                    soft.value(u, v, diagonal, diagonal).loss(), 1e-12);
             assertEquals(hard.value(u, v, PairLabels.DIAGONAL).rowAccuracy(),
                     soft.value(u, v, diagonal, diagonal).rowAccuracy());
         }
@@ -292,7 +294,8 @@ class SoftTargetsTest {
     }
 
     private static double distilled(double[][] r, double[] u, double[] v, double scale, double alpha) {
-        return (distilledSide(u, r[2], r[3], r[5], scale, alpha) + distilledSide(v, r[3], r[2], r[4], scale, alpha)) / 2;
+        return (distilledSide(u, r[2], r[3], r[5], scale, alpha)
+                + distilledSide(v, r[3], r[2], r[4], scale, alpha)) / 2;
     }
 
     /** The teacher's scale is a constant. */

@@ -5,6 +5,7 @@ import java.nio.ByteOrder;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
