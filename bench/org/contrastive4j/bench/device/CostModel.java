@@ -162,6 +162,14 @@ public final class CostModel {
         return measured;
     }
 
+    /** Milliseconds of each kernel of the loss of n x n pairs on an H200, by the names of the table, and of "all" of them. */
+    static Map<String, Double> predicted(int n, int d) {
+        Map<String, Double> kernels = new CostModel(H200).kernels(new Problem(n, n, d));
+        kernels.replaceAll((name, seconds) -> 1e3 * seconds);
+        kernels.put("all", kernels.values().stream().mapToDouble(Double::doubleValue).sum());
+        return kernels;
+    }
+
     /** @param arguments a file of measurements, or none */
     public static void main(String[] arguments) throws IOException {
         new CostModel(H200).print(arguments.length == 0 ? Map.of() : measurements(Path.of(arguments[0])));

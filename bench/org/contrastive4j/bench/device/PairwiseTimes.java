@@ -1,0 +1,288 @@
+package org.contrastive4j.bench.device;
+
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.SerializationFeature;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.Instant;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import org.contrastive4j.Backend;
+import org.contrastive4j.bench.device.PairwiseCase.Kind;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.cuda.CudaDevice;
+import org.contrastive4j.memory.Memory;
+import org.contrastive4j.memory.OutOfBudgetException;
+
+/**
+ * Device time of value and gradients of the pairwise loss: right first, then as one graph and kernel by kernel, beside the rate of a large
+ * matrix product of the same run and the prediction of {@link CostModel}; then the largest batch that fits.
+ *
+ * <p>Writes {@code times.json} after every case, so that a run that is stopped leaves what it had, and a table to the output at the end. Exits
+ * with 1 when something disagreed.
+ */
+public final class PairwiseTimes {
+    private static final int LEAST_REPEATS = 4;
+    private static final int MOST_REPEATS = 40;
+    private static final double EXPECTED_SHARE = 0.5;
+
+    private final PairwiseTimesOptions options;
+    private final PtxDevice device;
+    private final long begin = System.nanoTime();
+    private final Map<String, Object> report = new LinkedHashMap<>();
+    private final List<Map<String, Object>> cases = new ArrayList<>();
+    private final List<Map<String, Object>> largest = new ArrayList<>();
+    private MatrixRate rate;
+    private boolean allAgree = true;
+
+    private PairwiseTimes(PairwiseTimesOptions options, PtxDevice device) {
+        this.options = options;
+        this.device = device;
+    }
+
+    private double secondsLeft() {
+        return options.seconds() - (System.nanoTime() - begin) / 1e9;
+    }
+
+    private void trim() {
+        if (device instanceof CudaDevice cuda) {
+            cuda.trim();
+        }
+    }
+
+    private void run() throws IOException {
+        rate = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix());
+        report.put("date", Instant.now().toString());
+        report.put("device", device.facts());
+        report.put("timesMeanSomething", device instanceof CudaDevice);
+        report.put("options", options);
+        report.put("matrixRateBefore", rate);
+        report.put("cases", cases);
+        report.put("largest", largest);
+        write();
+        cases(false);
+        largest();
+        write();
+        cases(true);
+        MatrixRate after = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix());
+        report.put("matrixRateAfter", after);
+        rate = rate.orMore(after);
+        for (Map<String, Object> line : cases) {
+            addShare(line);
+        }
+        report.put("allAgree", allAgree);
+        write();
+    }
+
+    private void write() throws IOException {
+        new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(options.out().resolve("times.json").toFile(), report);
+    }
+
+    /** @param late the f32 cases that take seconds each, or all others */
+    private void cases(boolean late) throws IOException {
+        for (int n : options.sizes()) {
+            for (int d : options.widths()) {
+                List<Kind> kinds = options.kinds().stream().filter(kind -> (kind == Kind.F32 && n >= options.late()) == late).toList();
+                if (kinds.isEmpty()) {
+                    continue;
+                }
+                Features features = Features.random(31L * n + d, n, d);
+                Agreement agreement = new Agreement(features, options.scale());
+                for (Kind kind : kinds) {
+                    cases.add(measured(kind, features, agreement));
+                    write();
+                }
+            }
+        }
+    }
+
+    /** Rate expected of a kind, before it was seen; f32 runs on ordinary arithmetic. */
+    private double expectedFlops(Kind kind) {
+        double seen = cases.stream().filter(line -> kind.toString().equals(line.get("kind")) && line.containsKey("teraflops"))
+                .mapToDouble(line -> (Double) line.get("teraflops") * 1e12).reduce((a, b) -> b).orElse(0);
+        return seen > 0 ? seen : EXPECTED_SHARE * rate.flops().getOrDefault(kind.toString(), 60e12);
+    }
+
+    private Map<String, Object> measured(Kind kind, Features features, Agreement agreement) {
+        int n = features.u().length;
+        int d = features.d();
+        Map<String, Object> line = new LinkedHashMap<>();
+        line.put("kind", kind.toString());
+        line.put("n", n);
+        line.put("d", d);
+        double seconds = 8.0 * n * n * d / expectedFlops(kind);
+        if ((LEAST_REPEATS + 7) * seconds > secondsLeft()) {
+            line.put("skipped", "no time left for " + Math.round(seconds * (LEAST_REPEATS + 7)) + " s");
+            return line;
+        }
+        trim();
+        long before = device.currentBytes();
+        try (Memory.Meter memory = device.meter();
+                DeviceStorage u = Features.upload(device, features.u());
+                DeviceStorage v = Features.upload(device, features.v());
+                PairwiseCase loss = new PairwiseCase(device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
+            line.put("peakBytes", memory.peakBytes() - before);
+            try (DeviceStream stream = device.newStream()) {
+                PairwiseCase.Launches launches = loss.launches(device);
+                Map<String, Object> errors = agreement.check(kind, loss, launches, stream);
+                line.put("agreement", errors);
+                time(line, loss, launches, stream);
+                boolean same = agreement.sameBits(kind, loss);
+                line.put("sameBitsAsGraph", same);
+                allAgree &= same && Boolean.TRUE.equals(errors.get("agrees"));
+            }
+        } catch (OutOfBudgetException e) {
+            line.put("skipped", "out of memory: " + e.getMessage());
+            return line;
+        }
+        line.put("teraflops", 8e-9 * n * n * d / (Double) line.get("milliseconds"));
+        addShare(line);
+        return line;
+    }
+
+    /** Graph and kernels, each several times; between repetitions of the graph the L2 cache gets other contents. */
+    private void time(Map<String, Object> line, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
+        try (DeviceGraph graph = stream.capture(() -> launches.run(stream, 0.5, 0.5));
+                DeviceStorage flush = device.allocate(options.flushBytes())) {
+            loss.poison(stream);
+            graph.launch(stream);
+            double once = milliseconds(graph, stream, flush);
+            int repeats = (int) Math.max(LEAST_REPEATS, Math.min(MOST_REPEATS, 1e3 * options.caseSeconds() / once)) / 2 * 2;
+            double[] times = new double[repeats];
+            for (int i = 0; i < repeats; i++) {
+                times[i] = milliseconds(graph, stream, flush);
+            }
+            double first = median(Arrays.copyOf(times, repeats / 2));
+            double second = median(Arrays.copyOfRange(times, repeats / 2, repeats));
+            line.put("milliseconds", median(times));
+            line.put("least", Arrays.stream(times).min().orElseThrow());
+            line.put("halvesDiffer", Math.abs(first - second) / median(times));
+            line.put("repeats", repeats);
+            line.put("nodes", graph.nodes());
+            line.put("kernels", kernels(loss, graph, stream, once > 500 ? 1 : 5));
+        }
+    }
+
+    private static double milliseconds(DeviceGraph graph, DeviceStream stream, DeviceStorage flush) {
+        stream.fill(flush, (byte) 1);
+        try (DeviceEvent begin = stream.record()) {
+            graph.launch(stream);
+            try (DeviceEvent end = stream.record()) {
+                return end.millisecondsSince(begin);
+            }
+        }
+    }
+
+    /** Medians of each kernel's time, its launches together; the graph before keeps the stream busy while launches are given. */
+    private Map<String, Double> kernels(PairwiseCase loss, DeviceGraph graph, DeviceStream stream, int repeats) {
+        Map<String, double[]> times = new LinkedHashMap<>();
+        try (TimedDevice timed = new TimedDevice(device)) {
+            PairwiseCase.Launches launches = loss.launches(timed);
+            for (int i = 0; i < repeats; i++) {
+                int at = i;
+                graph.launch(stream);
+                launches.run(stream, 0.5, 0.5);
+                timed.take().forEach((name, time) -> times.computeIfAbsent(name, key -> new double[repeats])[at] = time);
+            }
+        }
+        Map<String, Double> medians = new LinkedHashMap<>();
+        times.forEach((name, values) -> medians.put(name, median(values)));
+        return medians;
+    }
+
+    private static double median(double[] values) {
+        double[] sorted = values.clone();
+        Arrays.sort(sorted);
+        int half = sorted.length / 2;
+        return sorted.length % 2 == 1 ? sorted[half] : (sorted[half - 1] + sorted[half]) / 2;
+    }
+
+    private void addShare(Map<String, Object> line) {
+        Double flops = rate.flops().get((String) line.get("kind"));
+        if (flops != null && line.containsKey("teraflops")) {
+            line.put("shareOfFloor", (Double) line.get("teraflops") * 1e12 / flops);
+        }
+    }
+
+    private void largest() {
+        if (options.largest() <= options.block() || !options.kinds().contains(Kind.BF16)) {
+            return;
+        }
+        LargestBatch search = new LargestBatch(device, options.scale(), options.block(), options.stripeBytes(), this::trim);
+        long deadline = System.nanoTime() + (long) (0.6e9 * secondsLeft());
+        largest.addAll(search.find(Kind.BF16, true, options.largestWidth(), options.largest(), deadline, expectedFlops(Kind.BF16)));
+        int reached = largest.stream().filter(line -> !line.containsKey("stopped")).mapToInt(line -> (Integer) line.get("n")).max().orElse(0);
+        if (reached < options.largest()) { // then the value alone, at the width that there is time for
+            double flops = expectedFlops(Kind.F32);
+            int d = options.largestWidth();
+            while (d > 32 && 8.0 * options.largest() * options.largest() * d / flops > 0.5 * secondsLeft()) {
+                d /= 2;
+            }
+            deadline = System.nanoTime() + (long) (0.7e9 * secondsLeft());
+            largest.addAll(search.find(Kind.F32, false, d, options.largest(), deadline, flops));
+        }
+        allAgree &= largest.stream().noneMatch(line -> Boolean.FALSE.equals(line.get("agrees")));
+    }
+
+    /** One evaluation of each case and nothing else, for profilers. */
+    private void once() {
+        for (int n : options.sizes()) {
+            for (int d : options.widths()) {
+                Features features = Features.random(31L * n + d, n, d);
+                for (Kind kind : options.kinds()) {
+                    try (DeviceStorage u = Features.upload(device, features.u());
+                            DeviceStorage v = Features.upload(device, features.v());
+                            PairwiseCase loss = new PairwiseCase(device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
+                        loss.launches(device).run(device.stream(), 0.5, 0.5);
+                        System.out.println(kind + " " + n + " " + d + ": loss " + loss.loss());
+                    }
+                }
+            }
+        }
+    }
+
+    private void writeMeasurements() throws IOException {
+        for (Kind kind : List.of(Kind.BF16, Kind.F16)) {
+            StringBuilder text = new StringBuilder("# n,d,kernel,milliseconds\n");
+            for (Map<String, Object> line : cases) {
+                if (kind.toString().equals(line.get("kind")) && line.containsKey("milliseconds")) {
+                    Map<String, Double> times = PairwiseTable.byModelName(line);
+                    times.forEach((name, time) -> text.append(line.get("n") + "," + line.get("d") + "," + name + "," + time + "\n"));
+                }
+            }
+            Files.writeString(options.out().resolve("measured-" + kind + ".csv"), text);
+        }
+    }
+
+    /** @param arguments see {@link PairwiseTimesOptions}, as name=value */
+    public static void main(String[] arguments) throws IOException {
+        Locale.setDefault(Locale.ROOT);
+        PairwiseTimesOptions options = PairwiseTimesOptions.of(arguments);
+        Files.createDirectories(options.out());
+        boolean agree;
+        try (PtxDevice device = Backend.device(options.device())) {
+            PairwiseTimes times = new PairwiseTimes(options, device);
+            if (options.once()) {
+                times.once();
+                return;
+            }
+            times.run();
+            times.writeMeasurements();
+            PairwiseTable.print(System.out, device, times.rate, times.cases, times.largest);
+            agree = times.allAgree;
+        }
+        if (!agree) {
+            System.out.println("SOMETHING DISAGREED: see agreement in times.json; its times are worth nothing");
+            System.exit(1);
+        }
+    }
+}
