@@ -26,7 +26,7 @@ public final class Devices {
         return names().map(name -> Named.of(name, () -> Backend.device(name)));
     }
 
-    static Stream<String> names() {
+    public static Stream<String> names() {
         List<String> devices = new ArrayList<>();
         devices.add("sim");
         boolean required = "cuda".equals(System.getProperty("require"));

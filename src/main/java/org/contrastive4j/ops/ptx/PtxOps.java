@@ -23,7 +23,7 @@ public final class PtxOps extends Ops {
     private final PtxDevice device;
     private final PointwiseOps pointwise;
     private final NormOps norm;
-    private final MatrixOps matrix;
+    private final PtxMatrixOps matrix;
     private final AttentionOps attention;
     private final SequenceOps sequence;
     private final UpdateOps update;
@@ -100,5 +100,11 @@ public final class PtxOps extends Ops {
     @Override
     public void synchronize() {
         device.synchronize();
+    }
+
+    @Override
+    public void close() {
+        matrix.close();
+        super.close();
     }
 }

@@ -39,6 +39,9 @@ final class BulkSteps {
         if (reduce && f == null || !load && !store && firstShared(in) < 0) {
             return null;
         }
+        if (reduce && store) {
+            o.linker().talksAcrossBlocks(); // sums of f32 depend on their order
+        }
         Plan plan = new Plan(to, from, size, barrier, blocks, store ? Reach.Space.GLOBAL : Reach.Space.SHARED,
                 load ? Reach.Space.GLOBAL : Reach.Space.SHARED, f, type.bytes());
         return new Step() {
