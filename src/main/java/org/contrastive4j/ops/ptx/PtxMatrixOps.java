@@ -1,5 +1,6 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
@@ -9,13 +10,21 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products in f32 on a device, by the kernels {@code gemm_f32_*}; all work goes to the device's stream, nothing waits.
+ * Matrix products of f32 on a device, by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}; all work goes to the device's stream, nothing waits.
  *
  * <p>A product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how, sizes alone decide. The
  * parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of that kind and freed by {@link #close}: a graph can
  * capture everything that ran once before.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
+    /** How products are formed; sums are f32 in both. */
+    public enum Multiply {
+        /** Exact products of f32: error at most k 2^-24 sum |a b|. */
+        F32,
+        /** Tensor cores on operands rounded to tf32, 10 bits: error at most (2^-10 + k 2^-23) sum |a b|. */
+        TF32
+    }
+
     private static final int TILE = 64;
     private static final int THREADS = 64;
     private static final int MOST_BATCH = 65_535; // blocks along y
@@ -27,22 +36,29 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
 
     private final PtxDevice device;
     private final Kernels kernels;
+    private final String kernel;
     private DeviceStorage workspace;
 
+    /** Exact products. */
     public PtxMatrixOps(PtxDevice device) {
-        this(device, new Kernels(device));
+        this(device, Multiply.F32);
     }
 
-    PtxMatrixOps(PtxDevice device, Kernels kernels) {
+    public PtxMatrixOps(PtxDevice device, Multiply multiply) {
+        this(device, new Kernels(device), multiply);
+    }
+
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply) {
         super(DType.F32);
         this.device = device;
         this.kernels = kernels;
+        kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
     }
 
     /** One matrix product, or one of equal ones side by side. */
     private record Product(boolean transA, boolean transB, int m, int n, int k, float alpha, float beta) {
-        String kernel() {
-            return "gemm_f32_" + (transA ? 't' : 'n') + (transB ? 't' : 'n');
+        String layout() {
+            return (transA ? "t" : "n") + (transB ? "t" : "n");
         }
 
         int lda() {
@@ -104,7 +120,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         }
         int wide = PtxPairwise.wide(p.lda(), a, strideA) + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
                 + 4 * PtxPairwise.wide(p.n, c, strideC);
-        kernels.get(p.kernel()).launch(device.stream(),
+        kernels.get(kernel + p.layout()).launch(device.stream(),
                 Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
                 a, b, c, bias, strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part, p.alpha, p.beta, wide);
     }
