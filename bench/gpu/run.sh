@@ -128,7 +128,7 @@ tests() {
 benchmarks() {
     local small=() begin=$SECONDS status note
     [ $device = cuda ] || small=(-f 1 -wi 0 -i 1 -r 1 -p bytes=65536)
-    java org.openjdk.jmh.Main 'org\.contrastive4j\.bench\.device' -p device=$device -rf json -rff "$results/benchmarks.json" \
+    java org.openjdk.jmh.Main 'org\.contrastive4j\.bench\.device' -e SimulatorBenchmark -p device=$device -rf json -rff "$results/benchmarks.json" \
         -foe false "${small[@]}" >"$results/benchmarks.txt" 2>&1
     status=$?
     note="$(grep -c '"primaryMetric"' "$results/benchmarks.json" 2>/dev/null) measured"
@@ -164,7 +164,7 @@ choose_cublas >>"$results/device.txt"
 record cublas $? $((SECONDS - begin)) "$cublas_note"
 echo "$cublas_note" >>"$results/device.txt"
 
-tests device-tests --select-package=org.contrastive4j.device
+tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
 if [ -s tagged.args ]; then
     tests tagged-tests --include-tag=gpu @tagged.args
 else

@@ -56,6 +56,10 @@ final class DjlInfoNce implements AutoCloseable {
         return v.getGradient().toFloatArray();
     }
 
+    float dLogScale() {
+        return logScale.getGradient().toFloatArray()[0];
+    }
+
     @Override
     public void close() {
         manager.close();

@@ -10,6 +10,7 @@ import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.InfoNceFunction;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -53,6 +54,7 @@ public class GradCacheBenchmark {
 
     private Ops ops;
     private DualEncoder model;
+    private InfoNce loss;
     private TrainBatch batch;
     private GradCache<TrainBatch, PairwiseOps.Result> cache;
     private Tensor one;
@@ -63,7 +65,9 @@ public class GradCacheBenchmark {
         ops = Backend.open("cpu");
         DualEncoder.Config config = TrainConfig.emoji().model();
         model = new DualEncoder(ops, config, 1);
+        loss = InfoNce.symmetric(ops);
         model.parameters().forEach(Parameter::gradient);
+        loss.parameters().forEach(Parameter::gradient);
         batch = new TrainBatch(ops, random(config), 1, 1);
         one = ops.tensor(Shape.of(1), 1);
         base = ops.memory().currentBytes();
@@ -79,7 +83,7 @@ public class GradCacheBenchmark {
 
     private GradCache<TrainBatch, PairwiseOps.Result> budget(long bytes) {
         return GradCache.ofChunks(
-                ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(model.loss()), List.of(CHUNK, CHUNK), bytes);
+                ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss), List.of(CHUNK, CHUNK), bytes);
     }
 
     private static Batch random(DualEncoder.Config config) {
@@ -98,15 +102,16 @@ public class GradCacheBenchmark {
     @Benchmark
     public double step() {
         model.parameters().forEach(Parameter::zeroGradient);
+        loss.parameters().forEach(Parameter::zeroGradient);
         if (cache != null) {
             return cache.step(batch, 1).loss();
         }
         try (Tape tape = Tape.recording(ops)) {
-            InfoNceFunction loss = new InfoNceFunction(model.loss(), null);
+            InfoNceFunction last = new InfoNceFunction(loss, null);
             Variable u = Encoders.picturesOn(tape, model, batch, 0, PAIRS);
             Variable v = Encoders.captionsOn(tape, model, batch, 0, PAIRS);
-            tape.backward(tape.apply(loss, u, v, model.loss().logScale()), one);
-            return loss.result().loss();
+            tape.backward(tape.apply(last, u, v, loss.logScale()), one);
+            return last.result().loss();
         }
     }
 

@@ -18,12 +18,14 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.cpu.CpuOps;
 import org.contrastive4j.ops.cpu.Workers;
 import org.contrastive4j.ops.f64.F64Ops;
+import org.contrastive4j.ops.ptx.PtxOps;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /** Opens backends by name: the only place that knows the concrete ones. */
 public final class Backend {
     private static final Logger LOG = LoggerFactory.getLogger(Backend.class);
+    private static final String CUDA = "cuda(:[0-9]{1,3})?";
 
     private Backend() {}
 
@@ -102,7 +104,10 @@ public final class Backend {
      * Opens a backend without a memory limit; the caller closes it.
      *
      * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64, plain
-     *     loops: for gradient checks and as the truth in tests), or {@code auto} ({@link #auto}; logs which and why)
+     *     loops: for gradient checks and as the truth in tests), {@code cuda}, {@code cuda:1} or {@code sim} (kernels on the
+     *     {@link #device} of that name, f32; without matrix products, attention and losses yet), or {@code auto}
+     *     ({@link #auto}; logs which and why)
+     * @throws NoDeviceException when there is no such GPU or no driver
      * @throws IllegalArgumentException when there is no such backend
      */
     public static Ops open(String name) {
@@ -116,13 +121,21 @@ public final class Backend {
             LOG.info("auto is {}: {}", choice.name(), choice.reason());
             return open(choice.name(), memoryLimit);
         }
-        HostMemory memory = new HostMemory(memoryLimit, Boolean.getBoolean("contrastive4j.traceLeaks"));
         return switch (name) {
-            case "cpu" -> new CpuOps(memory);
-            case "cpu-f64" -> new F64Ops(memory);
-            default -> throw new IllegalArgumentException("no backend \"" + name
-                    + "\"; there are auto, cpu and cpu-f64");
+            case "cpu" -> new CpuOps(hostMemory(memoryLimit));
+            case "cpu-f64" -> new F64Ops(hostMemory(memoryLimit));
+            default -> {
+                if (!name.equals("sim") && !name.matches(CUDA)) {
+                    throw new IllegalArgumentException("no backend \"" + name
+                            + "\"; there are auto, cpu, cpu-f64, cuda, cuda:1 and so on, and sim");
+                }
+                yield new PtxOps(name, device(name, memoryLimit));
+            }
         };
+    }
+
+    private static HostMemory hostMemory(long limit) {
+        return new HostMemory(limit, Boolean.getBoolean("contrastive4j.traceLeaks"));
     }
 
     /**
@@ -134,14 +147,15 @@ public final class Backend {
      * @throws IllegalArgumentException when there is no such kind of device
      */
     public static PtxDevice device(String name) {
-        if (name.equals("cuda")) {
-            return CudaDevice.open(0);
-        }
-        if (name.matches("cuda:[0-9]{1,3}")) {
-            return CudaDevice.open(Integer.parseInt(name.substring(5)));
+        return device(name, Long.MAX_VALUE);
+    }
+
+    private static PtxDevice device(String name, long memoryLimit) {
+        if (name.matches(CUDA)) {
+            return CudaDevice.open(name.equals("cuda") ? 0 : Integer.parseInt(name.substring(5)), memoryLimit);
         }
         if (name.equals("sim")) {
-            return SimDevice.open(SimOptions.defaults());
+            return SimDevice.open(SimOptions.defaults().withMemoryLimit(memoryLimit));
         }
         throw new IllegalArgumentException("no device \"" + name + "\"; there are cuda, cuda:1 and so on, and sim");
     }

@@ -1,11 +1,14 @@
 package org.contrastive4j.cli;
 
+import java.util.List;
+import java.util.stream.Stream;
 import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.data.DataException;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.train.CheckpointException;
+import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.Trainer;
 import picocli.CommandLine;
@@ -18,7 +21,7 @@ import picocli.CommandLine.Command;
         description = "Contrastive training of image and text encoders, with the exact gradient of the whole batch.",
         subcommands = {
             TrainCommand.class, EvalCommand.class, SearchCommand.class, VerifyGradCacheCommand.class,
-            DevicesCommand.class, PtxCommand.class
+            CompareLossesCommand.class, DevicesCommand.class, PtxCommand.class
         })
 public final class Main {
     /** Exit code of an error that the user can mend. */
@@ -41,7 +44,17 @@ public final class Main {
             }
             throw failure;
         });
+        for (String command : List.of("train", "verify-gradcache", "compare-losses")) {
+            commandLine.getSubcommands().get(command).getCommandSpec().usageMessage().footer(losses());
+        }
         return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
+    }
+
+    /** What --loss and --losses take, a line each. */
+    private static String[] losses() {
+        Stream<String> lines = LossConfig.names().stream().map(
+                name -> String.format("  %-22s %s", name, LossConfig.description(name)));
+        return Stream.concat(Stream.of("", "Losses:"), lines).toArray(String[]::new);
     }
 
     private static int help(CommandLine commandLine) {

@@ -52,7 +52,7 @@ final class TrainCommand implements Callable<Integer> {
     public Integer call() {
         Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
         Runtime.getRuntime().addShutdownHook(hook);
-        try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(options.device)) {
+        try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(options.shared.device)) {
             Optional<Path> latest = folder.checkpoints().latest();
             if (resume && latest.isEmpty()) {
                 throw new CheckpointException("nothing to resume in " + out + ": it has no checkpoint");
@@ -101,8 +101,7 @@ final class TrainCommand implements Callable<Integer> {
     /** Returns the seconds spent, those of earlier sittings included. */
     private double steps(Trainer trainer, RunFolder folder) {
         Checkpoint checkpoints = folder.checkpoints();
-        double before = folder.metrics().stream()
-                .mapToDouble(line -> ((Number) line.getOrDefault("seconds", 0)).doubleValue()).max().orElse(0);
+        double before = folder.secondsSpent();
         long start = System.nanoTime();
         int total = trainer.config().steps();
         try (Progress progress = new Progress(trainer.step(), total, trainer.config().batch())) {

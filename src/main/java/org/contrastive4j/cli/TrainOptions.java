@@ -1,93 +1,37 @@
 package org.contrastive4j.cli;
 
-import java.nio.file.Path;
-import org.contrastive4j.data.Augmentation;
-import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.nn.TextTransformer;
-import org.contrastive4j.nn.TransformerConfig;
-import org.contrastive4j.nn.VisionTransformer;
-import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Options that make a {@link TrainConfig}; what is not given is as in {@link TrainConfig#emoji}. */
+/** Options that make a {@link TrainConfig} of one run. */
 final class TrainOptions {
     private static final TrainConfig DEFAULT = TrainConfig.emoji();
 
-    @Option(names = "--device", description = "backend: cpu")
-    String device = "cpu";
-
-    @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
-    Path data = Path.of(DEFAULT.data());
-
-    @Option(names = "--strict", description = "refuse bad pairs instead of leaving them out")
-    boolean strict;
-
-    @Option(names = "--held-out-group",
-            description = "group to test on and not to train on, \"none\" for none; noto for the default data, else none")
-    String heldOutGroup;
-
-    @Option(names = "--unseen-share", description = "share of concepts kept out of training")
-    double unseenShare = DEFAULT.unseenShare();
+    @Mixin
+    SharedOptions shared;
 
     @Option(names = "--seed", description = "of everything random")
     long seed = DEFAULT.seed();
 
-    @Option(names = "--steps", description = "optimiser steps")
-    int steps = DEFAULT.steps();
-
     @Option(names = "--batch", description = "pairs in a batch")
     int batch = DEFAULT.batch();
 
-    @Option(names = "--chunk", description = "samples encoded at a time, 0 lets the memory budget choose")
-    int chunk = DEFAULT.chunk();
+    @Option(names = "--loss", description = "what is minimised, one of the names below")
+    String loss = DEFAULT.loss().name();
 
-    @Option(names = "--memory", description = "budget in MiB: activations of chunks are kept while they fit")
-    long memory = DEFAULT.memoryBudget() >> 20;
+    @Option(names = "--queue-size",
+            description = "keys in each queue of --loss queue, at least a batch; without it 1024, or the batch if larger")
+    Integer queueSize;
 
-    @Option(names = "--learning-rate", description = "peak learning rate")
-    double learningRate = DEFAULT.learningRate();
-
-    @Option(names = "--warmup", description = "steps of warm-up")
-    int warmup = DEFAULT.warmup();
-
-    @Option(names = "--clip", description = "largest global gradient norm, 0 for no clipping")
-    double clip = DEFAULT.clip();
-
-    @Option(names = "--weight-decay", description = "AdamW's, on weight matrices only")
-    double weightDecay = DEFAULT.optimizer().weightDecay();
-
-    @Option(names = "--vocabulary", description = "largest number of token ids")
-    int vocabulary = DEFAULT.vocabulary();
-
-    @Option(names = "--dropout", description = "on both branches of every transformer block")
-    double dropout = DEFAULT.model().image().transformer().dropout();
-
-    @Option(names = "--no-augmentation", description = "train on pictures and captions as they are")
-    boolean noAugmentation;
+    @Option(names = "--momentum", description = "of the momentum encoders of --loss queue, in [0, 1); without it "
+            + LossConfig.DEFAULT_MOMENTUM)
+    Double momentum;
 
     TrainConfig config() {
-        AdamW.Config adam = DEFAULT.optimizer();
-        String heldOut = heldOutGroup != null ? heldOutGroup
-                : data.toString().equals(DEFAULT.data()) ? DEFAULT.heldOutGroup() : "none";
-        return new TrainConfig(data.toString(), strict, heldOut.equals("none") ? "" : heldOut, unseenShare,
-                seed, steps, batch, chunk, memory << 20, learningRate, warmup, clip, vocabulary,
-                noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
-                new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model());
-    }
-
-    private DualEncoder.Config model() {
-        VisionTransformer.Config image = DEFAULT.model().image();
-        TextTransformer.Config text = DEFAULT.model().text();
-        return new DualEncoder.Config(
-                new VisionTransformer.Config(image.imageSize(), image.kernel(), image.stride(), image.padding(),
-                        withDropout(image.transformer()), image.pooling(), image.embedding()),
-                new TextTransformer.Config(text.vocabulary(), text.maxTokens(), withDropout(text.transformer()),
-                        text.causal(), text.pooling(), text.embedding()));
-    }
-
-    private TransformerConfig withDropout(TransformerConfig config) {
-        return new TransformerConfig(
-                config.width(), config.layers(), config.heads(), config.mlpWidth(), config.gelu(), dropout);
+        LossConfig usual = LossConfig.named(loss, batch);
+        return shared.config(seed, batch, new LossConfig(loss, queueSize == null ? usual.queueSize() : queueSize,
+                momentum == null ? usual.momentum() : momentum));
     }
 }

@@ -39,26 +39,27 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         options.batch = batch;
-        options.chunk = chunk;
-        options.steps = steps;
-        options.warmup = Math.min(options.warmup, steps);
+        options.shared.chunk = chunk;
+        options.shared.steps = steps;
+        options.shared.warmup = Math.min(options.shared.warmup, steps);
         TrainConfig chunked = options.config();
-        options.chunk = batch;
+        options.shared.chunk = batch;
         TrainConfig direct = options.config();
         PairDataset data = PairDataset.open(Path.of(direct.data()), direct.strict());
-        try (Ops ops = Backend.open(options.device)) {
+        try (Ops ops = Backend.open(options.shared.device)) {
             EquivalenceCheck.Report report;
             try (Trainer trainer = Trainer.start(ops, chunked, data)) {
                 report = trainer.verify(List.of(chunk, chunk));
             }
             System.out.printf(Locale.ROOT, "batch %d, chunks of %d, dropout %.2f, %d steps each on %s%n", batch, chunk,
-                    options.dropout, steps, ops.name());
+                    options.shared.dropout, steps, ops.name());
             System.out.print(report);
             Run whole = run(ops, direct, data);
             Run parts = run(ops, chunked, data);
             double losses = 0;
             for (int k = 0; k < steps; k++) {
-                losses = Math.max(losses, Math.abs(whole.losses().get(k) - parts.losses().get(k)) / whole.losses().get(k));
+                losses = Math.max(losses, Math.abs(whole.losses().get(k) - parts.losses().get(k))
+                        / Math.max(whole.losses().get(k), Double.MIN_NORMAL));
             }
             double weights = difference(whole.weights(), parts.weights());
             System.out.printf(Locale.ROOT, "largest relative difference of losses over %d steps: %.2e%n", steps, losses);
@@ -77,7 +78,7 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             while (trainer.hasNext()) {
                 losses.add(trainer.next().loss());
             }
-            return new Run(losses, trainer.model().parameters().stream().map(p -> p.value().toDoubles()).toList());
+            return new Run(losses, trainer.parameters().stream().map(p -> p.value().toDoubles()).toList());
         }
     }
 

@@ -23,7 +23,7 @@ import org.contrastive4j.tensor.Tensor;
  * @param <B> the batch
  * @param <R> what the loss reports
  */
-public final class GradCache<B, R> {
+public final class GradCache<B, R> implements BatchStep<B, R> {
     private final Ops ops;
     private final List<ChunkEncoder<B>> encoders;
     private final RepresentationLoss<B, R> loss;
@@ -83,6 +83,7 @@ public final class GradCache<B, R> {
      * @param gradientScale multiplied into every gradient: 1 / k when k steps are accumulated, the loss scale of 16-bit training
      * @throws ShapeException when a chunk size does not fit the batch, before anything is encoded
      */
+    @Override
     public R step(B batch, double gradientScale) {
         ChunkPlan current = plan(batch);
         try (Step step = new Step(batch, current)) {

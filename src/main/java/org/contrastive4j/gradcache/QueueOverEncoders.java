@@ -1,6 +1,7 @@
 package org.contrastive4j.gradcache;
 
 import java.util.List;
+import java.util.function.DoubleSupplier;
 import java.util.function.Function;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.ops.PairwiseOps;
@@ -12,9 +13,16 @@ import org.contrastive4j.tensor.Tensor;
  * The queues are left as they are: the caller enqueues the keys once the step is done.
  *
  * @param ids of a batch's samples, [n] I32 or null
+ * @param alpha share of the momentum encoders' targets at the present step, see {@link
+ *     org.contrastive4j.loss.Distillation}
  */
-public record QueueOverEncoders<B>(QueueContrast loss, Function<B, Tensor> ids)
+public record QueueOverEncoders<B>(QueueContrast loss, Function<B, Tensor> ids, DoubleSupplier alpha)
         implements RepresentationLoss<B, PairwiseOps.Result> {
+    /** Without distillation. */
+    public QueueOverEncoders(QueueContrast loss, Function<B, Tensor> ids) {
+        this(loss, ids, () -> 0);
+    }
+
     @Override
     public PairwiseOps.Result valueAndGradient(
             B batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
@@ -23,7 +31,8 @@ public record QueueOverEncoders<B>(QueueContrast loss, Function<B, Tensor> ids)
             throw new ShapeException("momentum encoders get no gradient; freeze their parameters");
         }
         return loss.valueAndGradient(representations.get(0), representations.get(1), representations.get(2),
-                representations.get(3), ids.apply(batch), gradients.get(0), gradients.get(1), gradientScale);
+                representations.get(3), ids.apply(batch), alpha.getAsDouble(), gradients.get(0), gradients.get(1),
+                gradientScale);
     }
 
     @Override

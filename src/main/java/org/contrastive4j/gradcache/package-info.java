@@ -3,7 +3,8 @@
  * loss over all of them, push its gradient back chunk by chunk (Gao et al., Scaling deep contrastive learning batch size under memory
  * limited setup, 2021).
  *
- * <p>Start at {@link org.contrastive4j.gradcache.GradCache}. Encoders are known only as functions
+ * <p>Start at {@link org.contrastive4j.gradcache.GradCache}; {@link org.contrastive4j.gradcache.AccumulatedFeatures} is open_clip's way to the
+ * same gradient. Encoders are known only as functions
  * ({@link org.contrastive4j.gradcache.ChunkEncoder}), losses only through representations. May import loss, autograd, ops, tensor, memory.
  */
 package org.contrastive4j.gradcache;

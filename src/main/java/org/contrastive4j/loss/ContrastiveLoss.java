@@ -24,25 +24,33 @@ import org.contrastive4j.tensor.Tensor;
  * that do not fit with {@link ShapeException}.
  */
 public abstract sealed class ContrastiveLoss implements AutoCloseable
-        permits SoftmaxLoss, BinaryLoss, TripletLoss, SinkhornLoss {
+        permits SoftmaxLoss, FourWayLoss, BinaryLoss, TripletLoss, SinkhornLoss {
     /** ln 100: log-scales are kept in [0, ln 100]. */
     public static final double MAX_LOG_SCALE = Math.log(100);
 
     final Ops ops;
     private final PairPolicy policy;
     private final Parameter logScale;
-    private final Parameter bias;
+    private final Parameter second; // the bias, or another number of which the engine knows nothing
+    private final boolean hasBias;
 
     ContrastiveLoss(Ops ops, PairPolicy policy, double initialLogScale, Double initialBias, boolean learnable) {
+        this(ops, policy, initialLogScale, initialBias == null ? null : "bias", initialBias, learnable);
+    }
+
+    /** @param second name of the second parameter: the bias of the logits, or another; null for none */
+    ContrastiveLoss(Ops ops, PairPolicy policy, double initialLogScale, String second, Double initial,
+            boolean learnable) {
         LossOptionException.require(initialLogScale >= 0 && initialLogScale <= MAX_LOG_SCALE + 1e-12,
                 "log-scale is " + initialLogScale + ", wanted 0 to ln 100: a temperature of 1 to 0.01");
-        LossOptionException.require(initialBias == null || Double.isFinite(initialBias), "bias is " + initialBias);
+        LossOptionException.require(second == null || Double.isFinite(initial), second + " is " + initial);
         this.ops = ops;
         this.policy = policy;
         this.logScale = new Parameter(ops, "loss.log_scale", ops.tensor(Shape.of(1), initialLogScale), false);
-        this.bias = initialBias == null
+        this.second = second == null
                 ? null
-                : new Parameter(ops, "loss.bias", ops.tensor(Shape.of(1), initialBias), false);
+                : new Parameter(ops, "loss." + second, ops.tensor(Shape.of(1), initial), false);
+        this.hasBias = "bias".equals(second);
         logScale.freeze(!learnable);
     }
 
@@ -55,6 +63,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     public static ContrastiveLoss infoNce(
             Ops ops, InfoNce.Direction direction, double labelSmoothing, PairPolicy policy) {
         return new SoftmaxLoss(ops, direction, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
+    }
+
+    /** InfoNCE in all four directions: x-y, y-x, x-x and y-y; see {@link FourWayLoss}. */
+    public static ContrastiveLoss fourWay(Ops ops, double labelSmoothing, PairPolicy policy) {
+        return new FourWayLoss(ops, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
     }
 
     /** The sigmoid loss of SigLIP, from t = ln 10 and b = -10. */
@@ -114,11 +127,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         return admit(policy.pairing(n, m, labels, hasRows(), hasColumns()));
     }
 
-    /** Log-scale, and bias where there is one. */
+    /** Log-scale, and the bias or a learnable margin where there is one. */
     public final List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>(List.of(logScale));
-        if (bias != null) {
-            all.add(bias);
+        if (second != null) {
+            all.add(second);
         }
         return all;
     }
@@ -129,7 +142,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
     /** The bias, or null. */
     public final Parameter bias() {
-        return bias;
+        return hasBias ? second : null;
+    }
+
+    final boolean hasBias() {
+        return hasBias;
     }
 
     final double scale() {
@@ -137,7 +154,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     final double biasValue() {
-        return bias == null ? 0 : bias.value().toDoubles()[0];
+        return hasBias ? second.value().toDoubles()[0] : 0;
     }
 
     /**
@@ -180,20 +197,20 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     public final PairwiseOps.Result valueAndGradient(
             Tensor u, Tensor v, PairLabels labels, Tensor du, Tensor dv, double gradientScale) {
         try (Tensor dLogScale = ops.zeros(Shape.of(1));
-                Tensor dBias = bias == null ? null : ops.zeros(Shape.of(1))) {
-            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dBias);
+                Tensor dSecond = second == null ? null : ops.zeros(Shape.of(1))) {
+            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dSecond);
             PairwiseOps.Result result = compute(u, v, labels, gradients, gradientScale);
-            accumulate(dLogScale, dBias);
+            accumulate(dLogScale, dSecond);
             return result;
         }
     }
 
-    final void accumulate(Tensor dLogScale, Tensor dBias) {
+    final void accumulate(Tensor dLogScale, Tensor dSecond) {
         if (!logScale.isFrozen()) {
             ops.pointwise().axpy(1, dLogScale, logScale.gradient());
         }
-        if (bias != null && !bias.isFrozen()) {
-            ops.pointwise().axpy(1, dBias, bias.gradient());
+        if (second != null && !second.isFrozen()) {
+            ops.pointwise().axpy(1, dSecond, second.gradient());
         }
     }
 
@@ -215,7 +232,10 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
-    /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */
+    /**
+     * Gradients go where the caller says, none when null, dBias being that of the second parameter; du and dv are
+     * with respect to the raw representations.
+     */
     final PairwiseOps.Result compute(
             Tensor u, Tensor v, PairLabels labels, PairwiseOps.Gradients gradients, double gradientScale) {
         requireMatrices(u, v);
@@ -243,9 +263,19 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         Outcome outcome = evaluate(new WholeField(ops.pairTiles(), pairs), biasValue(), gradients != null);
         requireFinite(outcome.loss());
         if (gradients != null) {
-            ops.pairTiles().gradient(pairs, outcome.terms(), gradients, gradientScale);
+            Tensor dBias = hasBias ? gradients.dBias() : null;
+            ops.pairTiles().gradient(pairs, outcome.terms(),
+                    new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias), gradientScale);
+            addSlope(outcome, gradients.dBias(), gradientScale);
         }
         return outcome.statistics().result(outcome.loss(), biasValue());
+    }
+
+    /** Where the second parameter is no bias, its gradient is known without the engine; null when not wanted. */
+    final void addSlope(Outcome outcome, Tensor dSecond, double gradientScale) {
+        if (!hasBias && second != null && dSecond != null) {
+            dSecond.set(dSecond.toDoubles()[0] + gradientScale * outcome.slope());
+        }
     }
 
     final void requireFinite(double loss) {

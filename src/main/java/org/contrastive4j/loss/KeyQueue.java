@@ -82,6 +82,11 @@ public final class KeyQueue implements AutoCloseable {
         return keys.rows(0, size);
     }
 
+    /** All places [capacity, d], filled or not; the live tensor, which a checkpoint reads and writes. */
+    public Tensor places() {
+        return keys;
+    }
+
     int id(int k) {
         return ids[k];
     }

@@ -78,10 +78,21 @@ final class PairStatistics {
                 count == 0 ? 0 : sum / count + bias);
     }
 
+    /** The same where the first {@code n} rows of the field are rows and the others columns, each against all. */
+    PairwiseOps.Result joinedResult(double loss, int n) {
+        PairwiseOps.Result whole = result(loss, 0);
+        return new PairwiseOps.Result(loss, share(rowPositive, rowNegative, 0, n),
+                share(rowPositive, rowNegative, n, positives.length), whole.meanPositive());
+    }
+
     private static double share(Reduced positive, Reduced negative) {
+        return share(positive, negative, 0, positive.values().length);
+    }
+
+    private static double share(Reduced positive, Reduced negative, int from, int to) {
         int hits = 0;
         int all = 0;
-        for (int i = 0; i < positive.values().length; i++) {
+        for (int i = from; i < to; i++) {
             if (positive.counts()[i] > 0) {
                 all++;
                 hits += positive.values()[i] > negative.values()[i] ? 1 : 0;
@@ -90,6 +101,14 @@ final class PairStatistics {
         return all == 0 ? 0 : (double) hits / all;
     }
 
-    /** A loss's value and the terms of its gradient. */
-    record Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics) {}
+    /**
+     * A loss's value and the terms of its gradient.
+     *
+     * @param slope derivative by the loss's second parameter, unless that is the bias
+     */
+    record Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics, double slope) {
+        Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics) {
+            this(loss, terms, statistics, 0);
+        }
+    }
 }

@@ -4,6 +4,8 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps.Axis;
+import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
@@ -18,6 +20,9 @@ import org.contrastive4j.tensor.Tensor;
  * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy meets n queries with
  * n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, as only dx is
  * wanted. The log-scale is fixed unless said otherwise.
+ *
+ * <p>With distillation, a share of the targets is the momentum encoders' view of the same samples, {@link
+ * SimilarityTargets}; {@link Distillation} ramps it.
  *
  * <p>Sources: He et al. 2020, equation 1 (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both
  * ways).
@@ -78,6 +83,18 @@ public final class QueueContrast implements AutoCloseable {
      */
     public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids,
             Tensor du, Tensor dv, double gradientScale) {
+        return valueAndGradient(u, v, keysOfU, keysOfV, ids, 0, du, dv, gradientScale);
+    }
+
+    /**
+     * The same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt; + (1 -
+     * alpha) its own, k_j all keys it meets, and those of v_i likewise; the teacher's similarities get no gradient.
+     *
+     * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
+     */
+    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids,
+            double alpha, Tensor du, Tensor dv, double gradientScale) {
+        LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
         for (Tensor other : List.of(v, keysOfU, keysOfV)) {
             if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
                 throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
@@ -85,38 +102,67 @@ public final class QueueContrast implements AutoCloseable {
             }
         }
         try (Tensor dLogScale = ops.zeros(Shape.of(1))) {
-            PairwiseOps.Result rows = side("u", u, keysOfV, ofV, ids, du, dLogScale, gradientScale / 2);
-            PairwiseOps.Result columns = side("v", v, keysOfU, ofU, ids, dv, dLogScale, gradientScale / 2);
+            PairwiseOps.Result rows = side(new Side("u", u, keysOfU, keysOfV, ofV), ids, alpha, du, dLogScale,
+                    gradientScale / 2);
+            PairwiseOps.Result columns = side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale,
+                    gradientScale / 2);
             loss.accumulate(dLogScale, null);
             return new PairwiseOps.Result((rows.loss() + columns.loss()) / 2, rows.rowAccuracy(), columns.rowAccuracy(),
                     (rows.meanPositive() + columns.meanPositive()) / 2);
         }
     }
 
-    private PairwiseOps.Result side(String name, Tensor queries, Tensor newKeys, KeyQueue queue, Tensor ids,
-            Tensor gradient, Tensor dLogScale, double gradientScale) {
-        int n = queries.dim(0);
-        int m = n + queue.size();
-        try (UnitRows x = new UnitRows(ops, name, queries);
-                UnitRows k = new UnitRows(ops, "keys of " + name, newKeys);
-                Tensor all = ops.allocate(m, queries.dim(1))) {
+    /** Queries, what the momentum encoder makes of the same samples, and the keys they meet. */
+    private record Side(String name, Tensor queries, Tensor teacher, Tensor newKeys, KeyQueue queue) {}
+
+    private PairwiseOps.Result side(
+            Side side, Tensor ids, double alpha, Tensor gradient, Tensor dLogScale, double gradientScale) {
+        int n = side.queries.dim(0);
+        int m = n + side.queue.size();
+        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
+                UnitRows k = new UnitRows(ops, "keys of " + side.name, side.newKeys);
+                Tensor all = ops.allocate(m, side.queries.dim(1))) {
             ops.pointwise().copy(k.unit(), all.rows(0, n));
-            if (queue.size() > 0) {
-                ops.pointwise().copy(queue.keys(), all.rows(n, m));
+            if (side.queue.size() > 0) {
+                ops.pointwise().copy(side.queue.keys(), all.rows(n, m));
             }
-            Pairing pairing = Pairing.diagonal(n, m);
-            if (ids != null) {
-                int[] own = ids.toInts();
-                int[] ofKeys = Arrays.copyOf(own, m);
-                for (int j = n; j < m; j++) {
-                    ofKeys[j] = queue.id(j - n);
-                }
-                pairing = pairing.withIds(own, ofKeys, policy.sameId());
-            }
+            Pairing pairing = pairing(n, m, side.queue, ids);
             PairwiseOps.Result result = loss.run(x.unit(), all, pairing,
-                    new PairwiseOps.Gradients(gradient, null, dLogScale, null), gradientScale);
+                    new PairwiseOps.Gradients(gradient, null, dLogScale, null), gradientScale * (1 - alpha));
+            if (alpha > 0) {
+                result = distilled(side, x.unit(), all, pairing, alpha, result, gradient, dLogScale, gradientScale);
+            }
             x.back(gradient);
             return result;
+        }
+    }
+
+    private Pairing pairing(int n, int m, KeyQueue queue, Tensor ids) {
+        Pairing pairing = Pairing.diagonal(n, m);
+        if (ids == null) {
+            return pairing;
+        }
+        int[] own = ids.toInts();
+        int[] ofKeys = Arrays.copyOf(own, m);
+        for (int j = n; j < m; j++) {
+            ofKeys[j] = queue.id(j - n);
+        }
+        return pairing.withIds(own, ofKeys, policy.sameId());
+    }
+
+    /** Mixes the teacher's part into a result and its gradient. */
+    private PairwiseOps.Result distilled(Side side, Tensor x, Tensor keys, Pairing pairing, double alpha,
+            PairwiseOps.Result hard, Tensor gradient, Tensor dLogScale, double gradientScale) {
+        try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
+                Tensor part = gradient == null ? null : ops.allocate(x.shape())) {
+            SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
+            double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
+                    .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
+            if (gradient != null) {
+                ops.pointwise().axpy(1, part, gradient);
+            }
+            return new PairwiseOps.Result((1 - alpha) * hard.loss() + alpha * soft, hard.rowAccuracy(),
+                    hard.columnAccuracy(), hard.meanPositive());
         }
     }
 
@@ -129,10 +175,10 @@ public final class QueueContrast implements AutoCloseable {
         }
     }
 
-    /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues. */
+    /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues and a teacher. */
     public long workspaceBytes(int n, int d) {
         int m = n + ofU.capacity();
-        return loss.workspaceBytes(n, m, d) + (n * (d + 1L) + m * (long) d) * ops.dtype().bytes();
+        return loss.workspaceBytes(n, m, d) + (n * (4L * d + 2) + m * (long) d) * ops.dtype().bytes();
     }
 
     @Override

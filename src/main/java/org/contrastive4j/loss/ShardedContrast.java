@@ -80,7 +80,8 @@ public final class ShardedContrast {
             try (Field field = new Field(x, y, rows, columns, pairing)) {
                 Outcome outcome = loss.evaluate(field, loss.biasValue(), true);
                 loss.requireFinite(outcome.loss());
-                field.gradient(outcome.terms(), du, dv, dLogScale, dBias, gradientScale);
+                field.gradient(outcome.terms(), du, dv, dLogScale, loss.hasBias() ? dBias : null, gradientScale);
+                loss.addSlope(outcome, dBias, gradientScale);
                 for (int w = 0; w < workers; w++) {
                     x.get(w).back(du.get(w));
                     y.get(w).back(dv.get(w));

@@ -1,17 +1,13 @@
 package org.contrastive4j.loss;
 
-import static org.contrastive4j.ops.PairTileOps.Axis.COLUMNS;
 import static org.contrastive4j.ops.PairTileOps.Axis.ROWS;
 import static org.contrastive4j.ops.PairTileOps.Of.BOTH;
-import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.loss.SinkhornSide.Solution;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
@@ -30,111 +26,96 @@ import org.contrastive4j.ops.PairTileOps.Term;
  * of its step. Only potentials are kept, 2 k (n + m) numbers, and S is computed again in every pass: 2 k passes for the
  * value, 2 k - 1 more and a final one for the gradient; about 8 k + 4 times n m d flops in all.
  *
+ * <p>{@link #converged} iterates until rows sum to 1 within a tolerance and takes the gradient of the fixed point
+ * instead: G_ij = -share - P_ij (lambda_i + mu_j), share the weight of a positive, lambda and mu from a linear system that
+ * conjugate gradients solve in two passes each. No step's potentials are kept. {@link #symmetric} is the mean of the loss
+ * of S and that of its transpose, (L(S) + L(S^T)) / 2: of the two orders in which rows and columns can be normalised.
+ *
  * <p>Sources: Cuturi, Sinkhorn distances, 2013; Shi et al., Understanding and generalizing contrastive learning from
- * the inverse optimal transport perspective, 2023 (InfoNCE as its first half step).
+ * the inverse optimal transport perspective, 2023 (InfoNCE as its first half step); Luise et al., Differential
+ * properties of Sinkhorn approximation, 2018 (the gradient of the fixed point).
  */
 public final class SinkhornLoss extends ContrastiveLoss {
+    private static final int MOST = 100_000;
+
     private final int iterations;
+    private final double tolerance; // 0: exactly that many iterations
+    private final boolean symmetric;
 
     SinkhornLoss(Ops ops, int iterations, PairPolicy policy, boolean learnable) {
-        super(ops, LossOptionException.checked(policy, iterations >= 1 && iterations <= 1000,
-                iterations + " iterations, wanted 1 to 1000"), InfoNce.INITIAL_LOG_SCALE, null, learnable);
-        this.iterations = iterations;
+        this(ops, iterations, 0, false, policy, learnable);
     }
 
-    /** Potentials after each step; g_0 = 0. */
-    private record Potentials(List<double[]> f, List<double[]> g) {}
+    SinkhornLoss(
+            Ops ops, int iterations, double tolerance, boolean symmetric, PairPolicy policy, boolean learnable) {
+        super(ops, checked(iterations, tolerance, policy), InfoNce.INITIAL_LOG_SCALE, null, learnable);
+        this.iterations = iterations;
+        this.tolerance = tolerance;
+        this.symmetric = symmetric;
+    }
+
+    private static PairPolicy checked(int iterations, double tolerance, PairPolicy policy) {
+        LossOptionException.require(tolerance >= 0 && tolerance < 1,
+                "tolerance is " + tolerance + ", wanted above 0, below 1");
+        int most = tolerance == 0 ? 1000 : MOST;
+        return LossOptionException.checked(policy, iterations >= 1 && iterations <= most,
+                iterations + " iterations, wanted 1 to " + most);
+    }
+
+    /** The mean of both orders, each of {@code iterations} iterations. */
+    public static ContrastiveLoss symmetric(Ops ops, int iterations, PairPolicy policy) {
+        return new SinkhornLoss(ops, iterations, 0, true, policy, true);
+    }
+
+    /**
+     * The fixed point, reached when no row's sum is off 1 by more than {@code tolerance}, and its implicit gradient.
+     *
+     * <p>There has to be one: a plan with these sums on the pairs that are not ignored. The number of iterations grows
+     * with the log-scale.
+     *
+     * @param tolerance above 0, below 1; 1e-5 is what f32 can reach
+     * @param most iterations, and steps of the linear system, before {@link NotConvergedException} is thrown
+     */
+    public static ContrastiveLoss converged(Ops ops, double tolerance, int most, PairPolicy policy) {
+        LossOptionException.require(tolerance > 0, "tolerance is " + tolerance + ", wanted above 0, below 1");
+        return new SinkhornLoss(ops, most, tolerance, false, policy, true);
+    }
 
     @Override
     Outcome evaluate(PairField field, double bias, boolean wantTerms) {
-        int n = field.pairing().n();
-        int m = field.pairing().m();
-        double columnSum = Math.log((double) n / m);
-        Potentials potentials = new Potentials(new ArrayList<>(), new ArrayList<>());
         PairStatistics statistics = PairStatistics.of(field, List.of(
                 Reduction.logSumExp(ROWS, BOTH, Shift.NONE)));
-        double[] logSums = statistics.own.get(0).values();
-        potentials.g.add(new double[m]);
-        double[] share = shares(statistics);
-        List<Reduced> columns = List.of();
-        for (int k = 1; k <= iterations; k++) {
-            if (k > 1) {
-                logSums = field.reduce(List.of(Reduction.logSumExp(ROWS, BOTH, Shift.columns(last(potentials.g)))))
-                        .get(0).values();
-            }
-            potentials.f.add(potential(0, logSums));
-            columns = field.reduce(List.of(Reduction.logSumExp(COLUMNS, BOTH, Shift.rows(last(potentials.f))),
-                    Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, share)));
-            potentials.g.add(potential(columnSum, columns.get(0).values()));
+        Solution rows = solve(new SinkhornSide(field, new SinkhornSide.Start(
+                statistics.positives, statistics.positiveSum, statistics.own.get(0).values())), wantTerms);
+        if (!symmetric) {
+            return new Outcome(rows.loss(), rows.terms(), statistics);
         }
-        double[] columnShare = columns.get(1).values();
-        double loss = 0;
-        for (int i = 0; i < n; i++) {
-            loss -= share[i] * (statistics.positiveSum[i] + statistics.positives[i] * last(potentials.f)[i]);
-        }
-        for (int j = 0; j < m; j++) {
-            loss -= columnShare[j] * last(potentials.g)[j];
-        }
-        double[] rowShare = new double[n];
-        Arrays.setAll(rowShare, i -> share[i] * statistics.positives[i]);
-        return new Outcome(loss, wantTerms ? terms(field, potentials, share, rowShare, columnShare) : List.of(),
-                statistics);
-    }
-
-    private static double[] last(List<double[]> steps) {
-        return steps.get(steps.size() - 1);
-    }
-
-    /** constant - logSum; 0 for a row or column all of whose pairs are ignored: it takes no part. */
-    private static double[] potential(double constant, double[] logSums) {
-        double[] values = new double[logSums.length];
-        Arrays.setAll(values, i -> logSums[i] == Double.NEGATIVE_INFINITY ? 0 : constant - logSums[i]);
-        return values;
-    }
-
-    /** What each positive of a row weighs in the loss. */
-    private static double[] shares(PairStatistics statistics) {
-        double rows = statistics.rowsWithPositive();
-        double[] share = new double[statistics.positives.length];
-        Arrays.setAll(share, i -> statistics.positives[i] == 0 ? 0 : 1 / (rows * statistics.positives[i]));
-        return share;
-    }
-
-    /** Shares are what a positive of each row, and all positives of each row and column, weigh in the loss. */
-    private List<Term> terms(
-            PairField field, Potentials potentials, double[] share, double[] rowShare, double[] columnShare) {
+        Solution columns = solve(SinkhornSide.transposed(field), wantTerms);
         List<Term> terms = new ArrayList<>();
-        terms.add(new Term(PairFunction.ONE, POSITIVES, Shift.NONE, times(-1, share), null));
-        double columnSum = Math.log((double) rowShare.length / columnShare.length);
-        double[] fBar = times(-1, rowShare);
-        double[] gBar = times(-1, columnShare);
-        for (int k = iterations; k >= 1; k--) {
-            double[] f = potentials.f.get(k - 1);
-            double[] normalised = potentials.g.get(k).clone();
-            for (int j = 0; j < normalised.length; j++) {
-                normalised[j] -= columnSum;
-            }
-            Shift pi = new Shift(1, f, normalised);
-            double[] back = field.reduce(List.of(Reduction.sum(PairFunction.EXP, ROWS, BOTH, pi, gBar)))
-                    .get(0).values();
-            terms.add(new Term(PairFunction.EXP, BOTH, pi, null, times(-1, gBar)));
-            for (int i = 0; i < fBar.length; i++) {
-                fBar[i] -= back[i];
-            }
-            Shift rho = new Shift(1, f, potentials.g.get(k - 1));
-            terms.add(new Term(PairFunction.EXP, BOTH, rho, times(-1, fBar), null));
-            if (k > 1) {
-                gBar = times(-1, field.reduce(List.of(Reduction.sum(PairFunction.EXP, COLUMNS, BOTH, rho, fBar)))
-                        .get(0).values());
-                fBar = new double[share.length];
-            }
-        }
-        return terms;
+        List.of(rows, columns).forEach(side -> side.terms().forEach(term -> terms.add(halved(term))));
+        return new Outcome((rows.loss() + columns.loss()) / 2, terms, statistics);
     }
 
-    private static double[] times(double factor, double[] values) {
-        double[] result = new double[values.length];
-        Arrays.setAll(result, i -> factor * values[i]);
-        return result;
+    private Solution solve(SinkhornSide side, boolean wantTerms) {
+        return tolerance == 0
+                ? side.unrolled(iterations, wantTerms)
+                : side.converged(tolerance, iterations, wantTerms);
+    }
+
+    /** Every term has a weight of rows or of columns. */
+    private static Term halved(Term term) {
+        return new Term(term.function(), term.of(), term.shift(), halved(term.rowWeight()),
+                term.rowWeight() != null ? term.columnWeight() : halved(term.columnWeight()));
+    }
+
+    private static double[] halved(double[] weights) {
+        if (weights == null) {
+            return null;
+        }
+        double[] half = weights.clone();
+        for (int i = 0; i < half.length; i++) {
+            half[i] /= 2;
+        }
+        return half;
     }
 }

@@ -17,6 +17,7 @@ import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.PairwiseOps;
 
 /**
  * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of
@@ -29,9 +30,14 @@ import org.contrastive4j.ops.Pairing;
  * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the
  * gradient is 0.
  *
+ * <p>A learnable margin wants a reward, or it would shrink to nothing: the loss then is the above less reward margin,
+ * whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows while
+ * fewer hinges are active than that, and shrinks while more are. It is kept in [0.001, 2].
+ *
  * <p>The log-scale is 0 and frozen: S is the cosine. Each row needs a target of its own; equal ids can only be ignored.
  * One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018, equations
- * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2.
+ * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2; Wu et al.,
+ * Sampling matters in deep embedding learning, 2017, section 4 (a learned boundary with a reward).
  */
 public final class TripletLoss extends ContrastiveLoss {
     /** As in VSE++. */
@@ -44,17 +50,55 @@ public final class TripletLoss extends ContrastiveLoss {
         SEMI_HARD
     }
 
+    private static final double LEAST_MARGIN = 0.001;
+    private static final double MOST_MARGIN = 2;
+
     private final Negatives negatives;
-    private final double margin;
+    private final double fixed;
+    private final double reward; // 0 for a fixed margin
 
     TripletLoss(Ops ops, Negatives negatives, double margin, PairPolicy policy) {
-        super(ops, checked(margin, policy), 0, null, false);
+        this(ops, negatives, margin, 0, policy);
+    }
+
+    private TripletLoss(Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
+        super(ops, checked(margin, policy), 0, reward == 0 ? null : "margin", margin, false);
         this.negatives = negatives;
-        this.margin = margin;
+        this.fixed = margin;
+        this.reward = reward;
+    }
+
+    /**
+     * With a learnable margin, the second of {@link #parameters()}.
+     *
+     * @param margin at first, above 0, at most 2
+     * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin rests;
+     *     at most 2 have a meaning for one negative each way
+     */
+    public static ContrastiveLoss learnableMargin(
+            Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
+        LossOptionException.require(reward > 0 && Double.isFinite(reward), "reward is " + reward
+                + ", wanted above 0: without one a learnable margin shrinks to nothing");
+        return new TripletLoss(ops, negatives, margin, reward, policy);
+    }
+
+    /** The margin at present. */
+    public double margin() {
+        return reward == 0 ? fixed : parameters().get(1).value().toDoubles()[0];
+    }
+
+    @Override
+    public void afterStep(PairwiseOps.Result result) {
+        super.afterStep(result);
+        double margin = margin();
+        if (reward > 0 && !Double.isNaN(margin)) {
+            parameters().get(1).value().set(Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, margin)));
+        }
     }
 
     private static PairPolicy checked(double margin, PairPolicy policy) {
-        LossOptionException.require(margin > 0 && margin <= 2, "margin is " + margin + ", wanted above 0, at most 2");
+        LossOptionException.require(margin > 0 && margin <= MOST_MARGIN,
+                "margin is " + margin + ", wanted above 0, at most 2");
         LossOptionException.require(policy.sameId() == Pairing.SameId.IGNORED,
                 "a triplet has one positive: equal ids can only be ignored");
         return policy;
@@ -107,70 +151,82 @@ public final class TripletLoss extends ContrastiveLoss {
         Side rows = new Side(Axis.ROWS, statistics.positiveSum, rowWeights);
         Side columns = new Side(Axis.COLUMNS, ofColumns, columnWeights);
         List<Term> terms = new ArrayList<>();
-        double loss = switch (negatives) {
-            case ALL -> all(field, List.of(rows, columns), terms);
-            case HARDEST -> one(rows, statistics.rowNegative.values(), statistics.rowNegative.counts(), terms)
-                    + one(columns, statistics.columnNegative.values(), statistics.columnNegative.counts(), terms);
-            case SEMI_HARD -> semiHard(field, List.of(rows, columns), terms);
-        };
-        return new Outcome(loss, terms, statistics);
+        Hinges hinges = new Hinges(margin(), terms);
+        switch (negatives) {
+            case ALL -> hinges.all(field, List.of(rows, columns));
+            case HARDEST -> {
+                hinges.one(rows, statistics.rowNegative.values(), statistics.rowNegative.counts());
+                hinges.one(columns, statistics.columnNegative.values(), statistics.columnNegative.counts());
+            }
+            case SEMI_HARD -> hinges.semiHard(field, List.of(rows, columns));
+        }
+        return new Outcome(hinges.loss - reward * hinges.margin, terms, statistics, hinges.active - reward);
     }
 
-    private double all(PairField field, List<Side> sides, List<Term> terms) {
-        List<Reduction> wanted = new ArrayList<>();
-        List<double[]> shifts = new ArrayList<>();
-        for (Side side : sides) {
-            double[] shift = side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
-            shifts.add(shift);
-            wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
-            wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
+    /** The hinges of one batch as they are added up. */
+    private static final class Hinges {
+        final double margin;
+        final List<Term> terms;
+        double loss;
+        double active; // weights of hinges above 0: the slope by the margin
+
+        Hinges(double margin, List<Term> terms) {
+            this.margin = margin;
+            this.terms = terms;
         }
-        List<Reduced> reduced = field.reduce(wanted);
-        double loss = 0;
-        for (int k = 0; k < sides.size(); k++) {
-            Side side = sides.get(k);
-            double[] hinges = reduced.get(2 * k).values();
-            double[] active = reduced.get(2 * k + 1).values();
+
+        void all(PairField field, List<Side> sides) {
+            List<Reduction> wanted = new ArrayList<>();
+            List<double[]> shifts = new ArrayList<>();
+            for (Side side : sides) {
+                double[] shift = side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
+                shifts.add(shift);
+                wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
+                wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
+            }
+            List<Reduced> reduced = field.reduce(wanted);
+            for (int k = 0; k < sides.size(); k++) {
+                Side side = sides.get(k);
+                double[] hinges = reduced.get(2 * k).values();
+                double[] steps = reduced.get(2 * k + 1).values();
+                for (int i = 0; i < hinges.length; i++) {
+                    loss += side.weight[i] * hinges[i];
+                    active += side.weight[i] * steps[i];
+                }
+                terms.add(side.term(PairFunction.STEP, NEGATIVES, shifts.get(k), side.weight));
+                terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -side.weight[i] * steps[i])));
+            }
+        }
+
+        /** One negative for each row or column: the one with logit {@code chosen}, which {@code ties} negatives have. */
+        void one(Side side, double[] chosen, int[] ties) {
+            double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
+            double[] pulls = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);
+            terms.add(side.term(PairFunction.EQUAL, NEGATIVES, side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
+                    side.each(i -> pulls[i] == 0 ? 0 : pulls[i] / ties[i])));
+            terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -pulls[i])));
             for (int i = 0; i < hinges.length; i++) {
                 loss += side.weight[i] * hinges[i];
+                active += pulls[i];
             }
-            terms.add(side.term(PairFunction.STEP, NEGATIVES, shifts.get(k), side.weight));
-            terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -side.weight[i] * active[i])));
         }
-        return loss;
-    }
 
-    /** One negative for each row or column: the one with logit {@code chosen}, which {@code ties} negatives have. */
-    private double one(Side side, double[] chosen, int[] ties, List<Term> terms) {
-        double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
-        double[] active = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);
-        terms.add(side.term(PairFunction.EQUAL, NEGATIVES, side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
-                side.each(i -> active[i] == 0 ? 0 : active[i] / ties[i])));
-        terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -active[i])));
-        double loss = 0;
-        for (int i = 0; i < hinges.length; i++) {
-            loss += side.weight[i] * hinges[i];
+        void semiHard(PairField field, List<Side> sides) {
+            List<Reduction> wanted = new ArrayList<>();
+            for (Side side : sides) {
+                wanted.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
+                wanted.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
+            }
+            List<Reduced> reduced = field.reduce(wanted);
+            for (int k = 0; k < sides.size(); k++) {
+                Reduced below = reduced.get(2 * k);
+                Reduced least = reduced.get(2 * k + 1);
+                int[] ties = new int[below.counts().length];
+                Arrays.setAll(ties, i -> below.counts()[i] > 0 ? below.counts()[i] : least.counts()[i]);
+                double[] chosen = sides.get(k).each(
+                        i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
+                one(sides.get(k), chosen, ties);
+            }
         }
-        return loss;
-    }
-
-    private double semiHard(PairField field, List<Side> sides, List<Term> terms) {
-        List<Reduction> wanted = new ArrayList<>();
-        for (Side side : sides) {
-            wanted.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
-            wanted.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
-        }
-        List<Reduced> reduced = field.reduce(wanted);
-        double loss = 0;
-        for (int k = 0; k < sides.size(); k++) {
-            Reduced below = reduced.get(2 * k);
-            Reduced least = reduced.get(2 * k + 1);
-            int[] ties = new int[below.counts().length];
-            Arrays.setAll(ties, i -> below.counts()[i] > 0 ? below.counts()[i] : least.counts()[i]);
-            double[] chosen = sides.get(k).each(
-                    i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
-            loss += one(sides.get(k), chosen, ties, terms);
-        }
-        return loss;
     }
 }

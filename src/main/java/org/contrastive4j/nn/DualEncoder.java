@@ -3,10 +3,9 @@ package org.contrastive4j.nn;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.ops.Ops;
 
-/** A picture encoder and a text encoder into one space, and the loss that compares them. */
+/** A picture encoder and a text encoder into one space; a loss compares them and is no part of it. */
 public final class DualEncoder implements Module {
     /** Random layers of the text encoder are numbered from here. */
     private static final int TEXT_RANDOM_LAYERS = 1 << 16;
@@ -24,7 +23,6 @@ public final class DualEncoder implements Module {
     private final Config config;
     private final VisionTransformer image;
     private final TextTransformer text;
-    private final InfoNce loss;
 
     /** @param seed of the initial values */
     public DualEncoder(Ops ops, Config config, long seed) {
@@ -33,7 +31,6 @@ public final class DualEncoder implements Module {
         try {
             image = new VisionTransformer(init, "image", 0, config.image());
             text = new TextTransformer(init, "text", TEXT_RANDOM_LAYERS, config.text());
-            loss = InfoNce.symmetric(ops);
         } catch (RuntimeException noMemory) {
             init.discard();
             throw noMemory;
@@ -52,15 +49,10 @@ public final class DualEncoder implements Module {
         return text;
     }
 
-    public InfoNce loss() {
-        return loss;
-    }
-
     @Override
     public List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>(image.parameters());
         all.addAll(text.parameters());
-        all.addAll(loss.parameters());
         return all;
     }
 }

@@ -133,6 +133,30 @@ public final class Pairing {
                 part);
     }
 
+    /**
+     * Rows and columns as n + m members of one set, each against all of them: row i belongs to member n + target(i) and
+     * the other way round; a member is ignored by itself, and by all with its id.
+     *
+     * @param joined the guide of the set, null exactly when there is none here; its limits count as they are
+     * @throws ShapeException when two rows have one target, or there is a window
+     */
+    public Pairing joined(Guide joined) {
+        Checks.that(window == 0, "pairing", "a window of " + window + " negatives cannot be joined");
+        int[] partners = new int[n + m];
+        Arrays.fill(partners, NONE);
+        for (int i = 0; i < n; i++) {
+            if (target(i) != NONE) {
+                Checks.that(partners[n + targets[i]] == NONE, "pairing",
+                        "row " + i + " has target " + targets[i] + " like a row before it, wanted one of its own");
+                partners[i] = n + targets[i];
+                partners[n + targets[i]] = i;
+            }
+        }
+        int[] ids = new int[n + m];
+        Arrays.setAll(ids, k -> rowIds == null ? k : k < n ? rowIds[k] : columnIds[k - n]);
+        return new Pairing(n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined);
+    }
+
     private static int[][] sameColumns(int[] rowIds, int[] columnIds) {
         Map<Integer, List<Integer>> byId = new HashMap<>();
         for (int j = 0; j < columnIds.length; j++) {

@@ -178,6 +178,17 @@ public final class Checkpoint {
         }
     }
 
+    /** Removes all checkpoints of the run. */
+    public void removeAll() {
+        try {
+            for (Path checkpoint : all()) {
+                discard(checkpoint);
+            }
+        } catch (IOException e) {
+            throw new CheckpointException("cannot remove the checkpoints in " + folder + ": " + e, e);
+        }
+    }
+
     /** Removes a checkpoint; killed on the way, no part of it is taken for a checkpoint. */
     private void discard(Path checkpoint) throws IOException {
         Path removing = hidden(REMOVING, checkpoint);

@@ -105,6 +105,12 @@ public final class RunFolder implements AutoCloseable {
         }
     }
 
+    /** Seconds of training in the lines of metrics, over all sittings. */
+    public double secondsSpent() {
+        return metrics().stream().mapToDouble(line -> ((Number) line.getOrDefault("seconds", 0)).doubleValue()).max()
+                .orElse(0);
+    }
+
     /** Drops the lines of steps after {@code step}: a resumed run writes them again. */
     public void forgetAfter(int step) {
         StringBuilder kept = new StringBuilder();

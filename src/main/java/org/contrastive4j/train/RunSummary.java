@@ -21,13 +21,14 @@ public final class RunSummary {
         Map<String, Object> splits = new LinkedHashMap<>();
         recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
         summary.put("splits", splits);
+        summary.put("loss", trainer.config().loss().name());
         summary.put("steps", trainer.step());
         summary.put("batch", trainer.config().batch());
         summary.put("chunk", trainer.config().chunk());
         summary.put("pairs", (long) trainer.step() * trainer.config().batch());
         summary.put("trainingPairs", trainer.splits().train().size());
         summary.put("skippedPairs", trainer.data().skipped().values().stream().mapToInt(Integer::intValue).sum());
-        summary.put("parameters", trainer.model().parameters().stream().mapToLong(p -> p.value().size()).sum());
+        summary.put("parameters", trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
         summary.put("seconds", Math.round(seconds * 10) / 10.0);
         summary.put("peakBytes", peakBytes);
         folder.writeJson("summary.json", summary);

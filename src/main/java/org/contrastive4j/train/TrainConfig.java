@@ -25,12 +25,15 @@ import org.contrastive4j.optim.AdamW;
  * @param warmup steps
  * @param clip largest global norm of the gradients, 0 for no clipping
  * @param vocabulary largest number of token ids
+ * @param loss null, as in checkpoints of before there was a choice, is InfoNCE
  */
 public record TrainConfig(
         String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
         int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
-        Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model) {
+        Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model,
+        LossConfig loss) {
     public TrainConfig {
+        loss = loss == null ? LossConfig.named("infonce", batch) : loss;
         if (steps < 1) {
             throw new IllegalArgumentException("steps is " + steps + ", wanted 1 or more");
         }
@@ -40,6 +43,10 @@ public record TrainConfig(
         if (chunk > batch) {
             throw new IllegalArgumentException("chunk is " + chunk + ", larger than the batch of " + batch
                     + "; choose one of at most " + batch);
+        }
+        if (loss.hasQueue() && loss.queueSize() < batch) {
+            throw new IllegalArgumentException("a queue of " + loss.queueSize() + " keys is smaller than the batch of "
+                    + batch + "; choose one of at least " + batch);
         }
         if (memoryBudget < 1 || !(learningRate > 0) || warmup < 0 || clip < 0) {
             throw new IllegalArgumentException("memory budget " + memoryBudget + ", learning rate " + learningRate
@@ -61,6 +68,7 @@ public record TrainConfig(
                 new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4), new AdamW.Config(0.9, 0.98, 1e-8, 1.5),
                 new DualEncoder.Config(
                         new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, embedding),
-                        new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, embedding)));
+                        new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, embedding)),
+                LossConfig.named("infonce", 1024));
     }
 }

@@ -37,8 +37,8 @@ public final class TrainedModel implements AutoCloseable {
         DualEncoder.Config sizes = config.model();
         DualEncoder model = new DualEncoder(
                 ops, new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())), config.seed());
-        try {
-            Checkpoint.restore(checkpoint, Trainer.weights(model), null);
+        try (Objective trainedWith = Objective.of(ops, config, model, id -> id)) {
+            Checkpoint.restore(checkpoint, Trainer.weights(model, trainedWith), null);
         } catch (RuntimeException failure) {
             model.close();
             throw failure;

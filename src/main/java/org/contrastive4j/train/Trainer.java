@@ -1,16 +1,21 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.annotation.JsonIgnore;
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.function.Supplier;
+import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
@@ -21,7 +26,6 @@ import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -32,7 +36,7 @@ import org.contrastive4j.optim.WarmupCosine;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Trains a {@link DualEncoder} on pairs with InfoNCE over whole batches, encoded in chunks.
+ * Trains a {@link DualEncoder} on pairs with a contrastive loss over whole batches, encoded in chunks.
  *
  * <p>A step is a function of the configuration, the data and the weights before it: nothing else is random, so a run that was stopped and resumed
  * ends in the same bits as one that was not.
@@ -42,11 +46,21 @@ public final class Trainer implements AutoCloseable {
     private static final int LOADER_THREADS = 1;
     private static final int BATCHES_AHEAD = 2;
 
-    /** What one step measured. */
+    private static final int MEASURE_EVERY = 10; // steps between distributions of cosines
+
+    /**
+     * What one step measured.
+     *
+     * @param details what the loss says of itself, by name: its bias, its controller, every tenth step mean and
+     *     quantiles of the cosines of positives and negatives
+     */
     public record Step(int step, double loss, double rowAccuracy, double columnAccuracy, double meanPositive,
-            double gradientNorm, double logitScale, double learningRate) {
+            double gradientNorm, double logitScale, double learningRate, @JsonIgnore Map<String, Double> details) {
+        /** All numbers by name, details included. */
         public Map<String, Object> asMap() {
-            return JSON.convertValue(this, new TypeReference<LinkedHashMap<String, Object>>() {});
+            Map<String, Object> all = JSON.convertValue(this, new TypeReference<LinkedHashMap<String, Object>>() {});
+            all.putAll(details);
+            return all;
         }
     }
 
@@ -63,6 +77,7 @@ public final class Trainer implements AutoCloseable {
     private final Splits splits;
     private final Tokenizer tokenizer;
     private final DualEncoder model;
+    private final Objective objective;
     private final AdamW optimizer;
     private final WarmupCosine schedule;
     private final BatchMaker maker;
@@ -82,25 +97,48 @@ public final class Trainer implements AutoCloseable {
         DualEncoder.Config sizes = config.model();
         this.model = new DualEncoder(ops,
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())), config.seed());
-        this.optimizer = optimizer(ops, model, config);
+        this.objective = objective();
+        this.optimizer = optimizer();
         this.schedule = new WarmupCosine(
                 config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
                 data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
-        InfoNceOverEncoders<TrainBatch> loss = InfoNceOverEncoders.pairs(model.loss());
         this.cache = config.chunk() == 0
-                ? GradCache.ofBudget(ops, Encoders.of(ops, model), loss, config.memoryBudget())
-                : GradCache.ofChunks(ops, Encoders.of(ops, model), loss, List.of(config.chunk(), config.chunk()),
-                        config.memoryBudget());
+                ? GradCache.ofBudget(ops, objective.encoders(), objective, config.memoryBudget())
+                : GradCache.ofChunks(ops, objective.encoders(), objective,
+                        Collections.nCopies(objective.encoders().size(), config.chunk()), config.memoryBudget());
     }
 
-    private static AdamW optimizer(Ops ops, DualEncoder model, TrainConfig config) {
+    private Objective objective() {
+        Map<String, Integer> concepts = new HashMap<>();
+        data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
-            return new AdamW(ops, model.parameters(), config.optimizer());
+            return Objective.of(ops, config, model, id -> concepts.get(data.sample(id).concept()));
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
         }
+    }
+
+    private AdamW optimizer() {
+        try {
+            return new AdamW(ops, parameters(), config.optimizer());
+        } catch (RuntimeException noMemory) {
+            objective.close();
+            model.close();
+            throw noMemory;
+        }
+    }
+
+    /** Of the encoders and the loss. */
+    public List<Parameter> parameters() {
+        return parameters(model, objective);
+    }
+
+    private static List<Parameter> parameters(DualEncoder model, Objective objective) {
+        List<Parameter> all = new ArrayList<>(model.parameters());
+        all.addAll(objective.parameters());
+        return all;
     }
 
     /** A new run. */
@@ -117,7 +155,12 @@ public final class Trainer implements AutoCloseable {
         JsonNode state = Checkpoint.state(checkpoint);
         Trainer trainer = new Trainer(ops, configOf(state, checkpoint), data, tokenizerOf(state, checkpoint));
         try {
-            Checkpoint.restore(checkpoint, trainer.weights(), trainer.optimizer.state());
+            Checkpoint.restore(checkpoint, weights(trainer.model, trainer.objective), trainer.trainingState());
+            trainer.objective.restore(state.path("loss").isObject() ? state.get("loss") : JSON.createObjectNode());
+        } catch (IllegalArgumentException foreign) {
+            trainer.close();
+            throw new CheckpointException(checkpoint + " has no usable state of the loss "
+                    + trainer.config.loss().name() + ": " + foreign.getMessage(), foreign);
         } catch (RuntimeException failure) {
             trainer.close();
             throw failure;
@@ -161,11 +204,15 @@ public final class Trainer implements AutoCloseable {
                 config.seed(), of);
     }
 
-    /** Compares chunked with undivided gradients on the coming batch, see {@link EquivalenceCheck}. */
+    /**
+     * Compares chunked with undivided gradients on the coming batch, see {@link EquivalenceCheck}.
+     *
+     * @param chunks of pictures and of captions
+     */
     public EquivalenceCheck.Report verify(List<Integer> chunks) {
+        List<Integer> ofAll = IntStream.range(0, objective.encoders().size()).mapToObj(e -> chunks.get(e % 2)).toList();
         try (TrainBatch batch = nextBatchOf(step)) {
-            return new EquivalenceCheck<>(ops, Encoders.of(ops, model), InfoNceOverEncoders.<TrainBatch>pairs(model.loss()),
-                    model.parameters()).run(batch, chunks);
+            return new EquivalenceCheck<>(ops, objective.encoders(), objective, parameters()).run(batch, ofAll);
         }
     }
 
@@ -185,15 +232,19 @@ public final class Trainer implements AutoCloseable {
                     plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD);
         }
         try (TrainBatch batch = new TrainBatch(ops, loader.next(), config.seed(), step)) {
-            model.parameters().forEach(Parameter::zeroGradient);
+            parameters().forEach(Parameter::zeroGradient);
+            objective.measure(step % MEASURE_EVERY == 0);
             PairwiseOps.Result result = finite(batch, () -> cache.step(batch, 1));
-            double norm = finite(batch, () -> GlobalNorm.of(ops, model.parameters()));
+            Map<String, Double> details = new LinkedHashMap<>(objective.details());
+            double norm = finite(batch, () -> GlobalNorm.of(ops, parameters()));
             double rate = schedule.at(step);
             optimizer.step(rate, GlobalNorm.clip(norm, config.clip()));
-            model.loss().clamp();
+            objective.afterStep(result, step);
             step++;
+            objective.parameters().stream().skip(1).forEach(
+                    bias -> details.put("bias", bias.value().toDoubles()[0]));
             return new Step(step, result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive(),
-                    norm, Math.exp(model.loss().logScale().value().toDoubles()[0]), rate);
+                    norm, Math.exp(objective.parameters().get(0).value().toDoubles()[0]), rate, details);
         }
     }
 
@@ -217,16 +268,20 @@ public final class Trainer implements AutoCloseable {
         state.put("step", step);
         state.set("config", JSON.valueToTree(config));
         state.set("tokenizer", JSON.valueToTree(tokenizer.vocabulary()));
-        return checkpoints.save(step, weights(), optimizer.state(), state);
+        objective.save(state.putObject("loss"));
+        return checkpoints.save(step, weights(model, objective), trainingState(), state);
     }
 
-    private Map<String, Tensor> weights() {
-        return weights(model);
+    /** Moments of the optimiser and tensors of the objective. */
+    private Map<String, Tensor> trainingState() {
+        Map<String, Tensor> all = new LinkedHashMap<>(optimizer.state());
+        all.putAll(objective.tensors());
+        return all;
     }
 
-    static Map<String, Tensor> weights(DualEncoder model) {
+    static Map<String, Tensor> weights(DualEncoder model, Objective objective) {
         Map<String, Tensor> weights = new LinkedHashMap<>();
-        model.parameters().forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+        parameters(model, objective).forEach(parameter -> weights.put(parameter.name(), parameter.value()));
         return weights;
     }
 
@@ -281,6 +336,7 @@ public final class Trainer implements AutoCloseable {
             loader.close();
         }
         optimizer.close();
+        objective.close();
         model.close();
     }
 }

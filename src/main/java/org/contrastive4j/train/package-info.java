@@ -1,7 +1,9 @@
 /**
- * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report.
+ * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report; and comparisons of
+ * runs.
  *
  * <p>{@link org.contrastive4j.train.Trainer} is the loop, {@link org.contrastive4j.train.RunFolder} the files, {@link
- * org.contrastive4j.train.Checkpoint} what a resumed run continues from. May import data, nn, optim, gradcache, loss, autograd, ops, tensor, memory.
+ * org.contrastive4j.train.Checkpoint} what a resumed run continues from, {@link org.contrastive4j.train.LossConfig} what it
+ * minimises. May import data, nn, optim, gradcache, loss, autograd, ops, tensor, memory.
  */
 package org.contrastive4j.train;

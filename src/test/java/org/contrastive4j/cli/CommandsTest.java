@@ -18,6 +18,7 @@ import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.train.LossConfig;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -103,10 +104,18 @@ class CommandsTest {
     }
 
     @Test
+    void verifyGradCacheAnswersForAQueue() {
+        Ran verified = run("verify-gradcache", "--data", pairs().toString(), "--held-out-group", "c",
+                "--compare-batch", "18", "--compare-chunk", "7", "--compare-steps", "3", "--loss", "queue");
+        assertEquals(0, verified.code(), verified.out());
+    }
+
+    @Test
     void devicesAndHelp() {
         assertTrue(run("devices").out().contains("cpu"));
         assertEquals(Main.REFUSED, run().code());
         assertTrue(run("--help").out().contains("verify-gradcache"));
+        assertTrue(run("--help").out().contains("compare-losses"));
     }
 
     @Test
@@ -120,6 +129,10 @@ class CommandsTest {
             {"--held-out-group", "x", "no group x"},
             {"--device", "tpu", "no backend"},
             {"--dropout", "1", "dropout is 1.0"},
+            {"--loss", "softmax", "no loss \"softmax\"; there are infonce, "},
+            {"--loss", "queue", "--queue-size", "15", "choose one of at least 16"},
+            {"--loss", "queue", "--momentum", "1", "momentum is 1.0"},
+            {"--queue-size", "64", "the loss that has one is queue"},
             {"--resume", "nothing to resume"}}) {
             String[] options = Arrays.copyOf(bad, bad.length - 1);
             Ran refused = run(train("bad", options));
@@ -136,6 +149,70 @@ class CommandsTest {
         Ran strict = run(train("strict", "--strict"));
         assertEquals(Main.REFUSED, strict.code());
         assertTrue(strict.out().contains("line 11"), strict.out());
+    }
+
+    private String[] compare(String losses, String batches, String... more) {
+        List<String> arguments = new ArrayList<>(List.of("compare-losses", "--data", pairs().toString(),
+                "--held-out-group", "c", "--unseen-share", "0.2", "--losses", losses, "--batches", batches, "--seeds", "1,2",
+                "--steps", "2", "--chunk", "16", "--out", folder.resolve("losses").toString()));
+        arguments.addAll(List.of(more));
+        return arguments.toArray(new String[0]);
+    }
+
+    @Test
+    void comparesLossesAndGoesOnWhereItWas() throws IOException {
+        Path losses = folder.resolve("losses");
+        Ran part = run(compare("infonce,bce-warmup", "8,16"));
+        assertEquals(0, part.code(), part.out());
+        assertTrue(part.out().contains("8 of 8: bce-warmup-b16-s2"), part.out());
+        Ran all = run(compare("infonce,bce-warmup,queue", "8,16"));
+        assertEquals(0, all.code(), all.out());
+        assertTrue(all.out().contains("9 of 12: queue-b8-s1"), all.out());
+        assertTrue(all.out().contains("8 runs were finished before"), all.out());
+        String table = Files.readString(losses.resolve("table.md"));
+        assertTrue(table.contains("Each run saw 32 pairs; seeds 1, 2; 12 of 12 runs"), table);
+        assertEquals(3 * 2 + 1, table.lines().filter(line -> line.startsWith("| queue |")).count(), table);
+        assertTrue(table.lines().anyMatch(line -> line.startsWith("| queue |") && line.contains(" ± ")), table);
+        assertEquals(1 + 12, Files.readAllLines(losses.resolve("cells.csv")).size());
+        List<String> csv = Files.readAllLines(losses.resolve("table.csv"));
+        assertEquals(1 + 3 * 2 * 3, csv.size(), csv.toString());
+        assertEquals(1, csv.stream().map(line -> line.split(",", -1).length).distinct().count(), csv.toString());
+        assertEquals(4, Files.readAllLines(losses.resolve("cells/queue-b8-s2/metrics.jsonl")).size(), "2 x 16 / 8");
+        String plot = Files.readString(losses.resolve("losses-new-design.svg"));
+        assertEquals(12, plot.split("<circle", -1).length - 1, plot);
+        assertTrue(Files.readString(losses.resolve("batches-new-both.svg")).contains("<polyline"));
+        assertTrue(!plot.contains("NaN"), plot);
+        Ran other = run(compare("infonce", "8,16", "--steps", "4"));
+        assertEquals(Main.REFUSED, other.code());
+        assertTrue(other.out().contains("another configuration") && other.out().contains("--out"), other.out());
+    }
+
+    @Test
+    void badComparisonsAreOneClearLineAndTrainNothing() {
+        for (String[] bad : new String[][] {
+            {"infonce,softmax", "8,16", "no loss \"softmax\"; there are"},
+            {"infonce,infonce", "8,16", "losses are [infonce, infonce], wanted one or more, each once"},
+            {"infonce", "5,16", "batches of 5 cannot see the 32 pairs"},
+            {"infonce", "16,32", "choose 2 to 20"},
+            {"infonce", "1", "batches of 1 "},
+            {"infonce", "8", "--steps", "0", "steps is 0"},
+            {"infonce", "8", "--save-every", "0", "save every 0 steps"}}) {
+            Ran refused = run(compare(bad[0], bad[1], Arrays.copyOfRange(bad, 2, bad.length - 1)));
+            assertEquals(Main.REFUSED, refused.code(), refused.out());
+            assertTrue(refused.out().contains(bad[bad.length - 1]), refused.out());
+            assertTrue(refused.out().lines().count() == 1, refused.out());
+            assertTrue(!Files.exists(folder.resolve("losses/cells")), refused.out());
+        }
+    }
+
+    @Test
+    void everyLossIsListedWithALine() {
+        for (String command : List.of("train", "compare-losses")) {
+            String help = run(command, "--help").out();
+            for (String name : LossConfig.names()) {
+                assertTrue(help.lines().anyMatch(line -> line.matches(" +" + name + " +[a-z].*")), help);
+            }
+        }
     }
 
     private Process start(String runName, String... more) throws IOException {

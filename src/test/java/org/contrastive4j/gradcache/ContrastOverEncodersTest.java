@@ -1,5 +1,6 @@
 package org.contrastive4j.gradcache;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
@@ -8,6 +9,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Random;
 import java.util.Set;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Dropout;
@@ -18,6 +20,7 @@ import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.ContrastiveLossFunction;
 import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
@@ -124,6 +127,87 @@ class ContrastOverEncodersTest {
         }
     }
 
+    private static List<double[]> after(BatchStep<Model, ?> step, Model model, List<Parameter> all) {
+        all.forEach(Parameter::zeroGradient);
+        step.step(model, 0.5);
+        return gradients(all);
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void accumulatedFeaturesGiveTheSameGradientWithScaleAndBiasCountedOnce(String name) {
+        for (String backend : List.of("cpu-f64", "cpu")) {
+            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = Losses.named(ops, name);
+                    Model model = new Model(ops, 2);
+                    Tensor groups = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).map(i -> i / 3).toArray())) {
+                PairLabels labels = PairLabels.ids(groups, groups);
+                RepresentationLoss<Model, ?> over = new ContrastOverEncoders<>(loss, batch -> labels);
+                List<Parameter> own = loss.parameters();
+                List<Parameter> all = new ArrayList<>(model.weights);
+                all.addAll(own);
+                List<double[]> exact = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(5, 4)), model, all);
+                for (int k : new int[] {1, 2, 3, 13}) {
+                    List<double[]> once = after(
+                            new AccumulatedFeatures<>(ops, model.encoders(), over, own, k), model, all);
+                    List<double[]> each = after(
+                            new AccumulatedFeatures<>(ops, model.encoders(), over, List.of(), k), model, all);
+                    String what = name + " on " + backend + ", " + k + " micro-batches";
+                    double rounding = backend.equals("cpu") ? 1e-5 : 1e-12;
+                    near(what, exact, once, 1, 0, all.size(), rounding);
+                    near(what, exact, each, 1, 0, model.weights.size(), rounding);
+                    near(what, exact, each, k, model.weights.size(), all.size(), rounding); // as in open_clip
+                }
+                assertTrue(own.stream().allMatch(parameter -> parameter.isFrozen() == name.startsWith("triplet")));
+            }
+        }
+    }
+
+    private static void near(String what, List<double[]> expected, List<double[]> given, double factor, int from,
+            int to, double rounding) {
+        for (int p = from; p < to; p++) {
+            for (int i = 0; i < expected.get(p).length; i++) {
+                double wanted = factor * expected.get(p)[i];
+                assertEquals(wanted, given.get(p)[i], rounding * (1 + Math.abs(wanted)), what + ", parameter " + p);
+            }
+        }
+    }
+
+    @Test
+    void accumulatedFeaturesOfChunksOfTheSameBoundsAreTheSameBits() {
+        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "siglip");
+                Model model = new Model(ops, 2)) {
+            List<Parameter> all = new ArrayList<>(model.weights);
+            all.addAll(loss.parameters());
+            RepresentationLoss<Model, ?> over = ContrastOverEncoders.pairs(loss);
+            List<double[]> exact = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(1, 1)), model, all);
+            List<double[]> accumulated = after(
+                    new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), PAIRS), model, all);
+            for (int p = 0; p < all.size(); p++) {
+                assertArrayEquals(exact.get(p), accumulated.get(p));
+            }
+        }
+    }
+
+    @Test
+    void accumulatedFeaturesRefuseWhatDoesNotFitAndLeaveNothingBehind() {
+        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "siglip");
+                Model model = new Model(ops, 2)) {
+            long before = ops.memory().currentBytes();
+            RepresentationLoss<Model, ?> over = ContrastOverEncoders.pairs(loss);
+            assertThrows(IllegalArgumentException.class,
+                    () -> new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 0));
+            assertThrows(ShapeException.class, () -> new AccumulatedFeatures<>(
+                    ops, model.encoders(), over, loss.parameters(), PAIRS + 1).step(model, 1));
+            double[] weights = model.weights.get(0).value().toDoubles();
+            model.weights.get(0).value().set(DoubleStream.generate(() -> Double.NaN).limit(12).toArray());
+            assertThrows(NonFiniteException.class, () -> new AccumulatedFeatures<>(
+                    ops, model.encoders(), over, loss.parameters(), 3).step(model, 1));
+            model.weights.get(0).value().set(weights);
+            assertTrue(loss.parameters().stream().noneMatch(Parameter::isFrozen));
+            assertEquals(before, ops.memory().currentBytes());
+        }
+    }
+
     @Test
     void queuesTakeFourEncodersAndChunkedIsUnchunked() {
         try (Ops ops = Backend.open("cpu-f64"); Model model = new Model(ops, 4); Model two = new Model(ops, 2);
@@ -132,15 +216,21 @@ class ContrastOverEncodersTest {
             loss.enqueue(keys, keys, null);
             List<Parameter> all = new ArrayList<>(model.weights.subList(0, 2));
             all.addAll(loss.parameters());
-            List<double[]> whole = null;
-            for (int chunk : new int[] {13, 1, 5}) {
-                all.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(ops, model.encoders(), new QueueOverEncoders<Model>(loss, batch -> batch.ids),
-                        List.of(chunk, chunk, chunk, chunk)).step(model, 1);
-                whole = whole == null ? gradients(all) : whole;
-                same("queue chunk " + chunk, whole, all);
+            List<Double> slopes = new ArrayList<>();
+            for (double alpha : new double[] {0, 0.4}) {
+                List<double[]> whole = null;
+                for (int chunk : new int[] {13, 1, 5}) {
+                    all.forEach(Parameter::zeroGradient);
+                    GradCache.ofChunks(ops, model.encoders(),
+                            new QueueOverEncoders<Model>(loss, batch -> batch.ids, () -> alpha),
+                            List.of(chunk, chunk, chunk, chunk)).step(model, 1);
+                    whole = whole == null ? gradients(all) : whole;
+                    same("queue chunk " + chunk, whole, all);
+                }
+                slopes.add(whole.get(2)[0]);
             }
-            assertTrue(Math.abs(whole.get(2)[0]) > 1e-6, "the log-scale has a gradient");
+            assertTrue(Math.abs(slopes.get(0)) > 1e-6, "the log-scale has a gradient");
+            assertTrue(Math.abs(slopes.get(0) - slopes.get(1)) > 1e-6, "distillation changes it");
             assertThrows(ShapeException.class, () -> GradCache.ofChunks(ops, two.encoders(),
                     new QueueOverEncoders<Model>(loss, batch -> null), List.of(5, 5)).step(two, 1));
         }

@@ -39,28 +39,52 @@ import org.junit.jupiter.params.provider.CsvSource;
 class GradCacheTest {
     private static final int PAIRS = 67; // no chunk size divides it
 
+    /** A model and a loss of its own. */
+    private static final class Trained implements AutoCloseable {
+        private final DualEncoder encoders;
+        private final InfoNce loss;
+
+        Trained(Ops ops, DualEncoder.Config config) {
+            encoders = new DualEncoder(ops, config, 5);
+            loss = InfoNce.symmetric(ops);
+        }
+
+        List<Parameter> parameters() {
+            List<Parameter> all = new ArrayList<>(encoders.parameters());
+            all.addAll(loss.parameters());
+            return all;
+        }
+
+        @Override
+        public void close() {
+            encoders.close();
+            loss.close();
+        }
+    }
+
     /** Everything in one pass on one tape, the loss as its last node: no gradient cache anywhere. */
-    private static List<double[]> wholeTape(Ops ops, DualEncoder model, TrainBatch batch) {
+    private static List<double[]> wholeTape(Ops ops, Trained model, TrainBatch batch) {
         model.parameters().forEach(Parameter::zeroGradient);
         try (Tape tape = Tape.recording(ops); Tensor one = ops.tensor(Shape.of(1), 1)) {
-            Variable u = Encoders.picturesOn(tape, model, batch, 0, batch.pairs());
-            Variable v = Encoders.captionsOn(tape, model, batch, 0, batch.pairs());
-            List<Parameter> own = model.loss().parameters();
+            Variable u = Encoders.picturesOn(tape, model.encoders, batch, 0, batch.pairs());
+            Variable v = Encoders.captionsOn(tape, model.encoders, batch, 0, batch.pairs());
+            List<Parameter> own = model.loss.parameters();
             Variable[] inputs = own.size() == 1
                     ? new Variable[] {u, v, own.get(0)}
                     : new Variable[] {u, v, own.get(0), own.get(1)};
-            tape.backward(tape.apply(new InfoNceFunction(model.loss(), null), inputs), one);
+            tape.backward(tape.apply(new InfoNceFunction(model.loss, null), inputs), one);
         }
         return gradients(model);
     }
 
-    private static List<double[]> gradients(DualEncoder model) {
+    private static List<double[]> gradients(Trained model) {
         return model.parameters().stream().map(parameter -> parameter.gradient().toDoubles()).toList();
     }
 
-    private static List<double[]> cached(Ops ops, DualEncoder model, TrainBatch batch, List<Integer> chunks, double scale) {
+    private static List<double[]> cached(Ops ops, Trained model, TrainBatch batch, List<Integer> chunks, double scale) {
         model.parameters().forEach(Parameter::zeroGradient);
-        GradCache.ofChunks(ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(model.loss()), chunks).step(batch, scale);
+        GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), chunks)
+                .step(batch, scale);
         return gradients(model);
     }
 
@@ -82,12 +106,12 @@ class GradCacheTest {
     @CsvSource({"1,1", "7,7", "16,16", "64,64", "67,67", "7,16", "64,1"})
     void chunkedGradientIsTheWholeGradientInF64WithDropout(int imageChunk, int textChunk) {
         try (Ops ops = Backend.open("cpu-f64");
-                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.1), 5);
+                Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
             List<double[]> whole = wholeTape(ops, model, batch);
             List<double[]> chunked = cached(ops, model, batch, List.of(imageChunk, textChunk), 1);
             assertTrue(relative(chunked, whole) <= 1e-12, "relative difference " + relative(chunked, whole));
-            int scale = model.parameters().indexOf(model.loss().logScale());
+            int scale = model.parameters().indexOf(model.loss.logScale());
             assertEquals(whole.get(scale)[0], chunked.get(scale)[0], 1e-12 * Math.abs(whole.get(scale)[0]));
             assertTrue(Math.abs(whole.get(scale)[0]) > 1e-6, "the log-scale has no gradient to compare");
         }
@@ -98,7 +122,7 @@ class GradCacheTest {
     void chunkedGradientIsTheWholeGradientInF32OnTheRealModelWithDropout(int imageChunk, int textChunk) {
         DualEncoder.Config real = TrainConfig.emoji().model();
         try (Ops ops = Backend.open("cpu");
-                DualEncoder model = new DualEncoder(ops, real, 5);
+                Trained model = new Trained(ops, real);
                 TrainBatch batch = new TrainBatch(
                         ops, TinyPairs.batch(PAIRS, real.image().imageSize(), real.text().vocabulary(), 9), 42, 3)) {
             assertTrue(real.image().transformer().dropout() > 0, "the default model trains with dropout");
@@ -255,14 +279,14 @@ class GradCacheTest {
 
     @Test
     void budgetChangesTheWorkButNotABit() {
-        try (Ops ops = Backend.open("cpu"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.1), 5);
+        try (Ops ops = Backend.open("cpu"); Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
             List<double[]> least = cached(ops, model, batch, List.of(8, 8), 1);
             long base = ops.memory().currentBytes();
             int before = Integer.MAX_VALUE;
             for (long room : new long[] {1_200_000, 1_400_000, 1_700_000, 1L << 30}) {
-                GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(ops, Encoders.of(ops, model),
-                        InfoNceOverEncoders.pairs(model.loss()), List.of(8, 8), base + room);
+                GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
+                        ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(8, 8), base + room);
                 model.parameters().forEach(Parameter::zeroGradient);
                 ChunkPlan plan = cache.plan(batch);
                 ops.memory().resetPeak();
@@ -282,34 +306,34 @@ class GradCacheTest {
 
     @Test
     void budgetAloneChoosesChunks() {
-        try (Ops ops = Backend.open("cpu"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.1), 5);
+        try (Ops ops = Backend.open("cpu"); Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
             List<double[]> whole = wholeTape(ops, model, batch);
             long base = ops.memory().currentBytes();
-            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofBudget(ops, Encoders.of(ops, model),
-                    InfoNceOverEncoders.pairs(model.loss()), base + 1_200_000);
+            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofBudget(ops, Encoders.of(ops, model.encoders),
+                    InfoNceOverEncoders.pairs(model.loss), base + 1_200_000);
             model.parameters().forEach(Parameter::zeroGradient);
             ops.memory().resetPeak();
             cache.step(batch, 1);
             assertTrue(ops.memory().peakBytes() <= base + 1_200_000, cache.plan(batch).toString());
             assertTrue(relative(gradients(model), whole) < 1e-5);
-            assertThrows(OutOfBudgetException.class, () -> GradCache.ofBudget(ops, Encoders.of(ops, model),
-                    InfoNceOverEncoders.pairs(model.loss()), base + 20_000).step(batch, 1));
+            assertThrows(OutOfBudgetException.class, () -> GradCache.ofBudget(ops, Encoders.of(ops, model.encoders),
+                    InfoNceOverEncoders.pairs(model.loss), base + 20_000).step(batch, 1));
             assertEquals(base, ops.memory().currentBytes(), "a refused plan leaves nothing behind");
         }
     }
 
     @Test
     void peakGrowsOnlyByRepresentationsWhenTheBatchDoubles() {
-        try (Ops ops = Backend.open("cpu"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.1), 5)) {
+        try (Ops ops = Backend.open("cpu"); Trained model = new Trained(ops, TinyPairs.model(0.1))) {
             model.parameters().forEach(Parameter::gradient);
-            int d = model.config().image().embedding();
+            int d = model.encoders.config().image().embedding();
             long previous = -1;
             for (int n = 256; n <= 8 * 256; n *= 2) {
                 try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(n, 9), 42, 3)) {
                     long before = ops.memory().currentBytes();
                     ops.memory().resetPeak();
-                    GradCache.ofChunks(ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(model.loss()),
+                    GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss),
                             List.of(128, 128)).step(batch, 1);
                     long bytes = ops.memory().peakBytes() - before;
                     // per pair and side: representation, its gradient, its unit copy, as much again for logits, and 1 / norm
@@ -326,11 +350,11 @@ class GradCacheTest {
 
     @Test
     void stepsAccumulateAndScale() {
-        try (Ops ops = Backend.open("cpu-f64"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.1), 5);
+        try (Ops ops = Backend.open("cpu-f64"); Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
             List<double[]> once = cached(ops, model, batch, List.of(6, 6), 1);
             GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                    ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(model.loss()), List.of(6, 6));
+                    ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(6, 6));
             model.parameters().forEach(Parameter::zeroGradient);
             cache.step(batch, 0.5);
             cache.step(batch, 0.5);
@@ -340,13 +364,13 @@ class GradCacheTest {
 
     @Test
     void frozenEncoderIsEncodedOnceAndGetsNoGradient() {
-        try (Ops ops = Backend.open("cpu-f64"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.1), 5);
+        try (Ops ops = Backend.open("cpu-f64"); Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
             List<double[]> free = cached(ops, model, batch, List.of(6, 6), 1);
-            model.image().parameters().forEach(parameter -> parameter.freeze(true));
+            model.encoders.image().parameters().forEach(parameter -> parameter.freeze(true));
             List<double[]> locked = cached(ops, model, batch, List.of(6, 6), 1);
             GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                    ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(model.loss()), List.of(6, 6));
+                    ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(6, 6));
             assertEquals(4 + 8, cache.encodings(batch));
             for (int k = 0; k < free.size(); k++) {
                 if (model.parameters().get(k).isFrozen()) {

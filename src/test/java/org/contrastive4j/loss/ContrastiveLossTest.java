@@ -306,6 +306,55 @@ class ContrastiveLossTest {
         }
     }
 
+    /** More active hinges than the reward push the margin down, fewer let it grow, and it stays in its range. */
+    @Test
+    void aLearnableMarginRestsWhereAsManyHingesAreActiveAsTheRewardSays() {
+        try (Ops ops = Backend.open("cpu-f64"); TripletLoss loss = (TripletLoss) TripletLoss.learnableMargin(ops,
+                TripletLoss.Negatives.HARDEST, 0.5, 1, PairPolicy.DEFAULT);
+                Tensor u = ops.tensor(Shape.of(2, 2), 1, 0, 0, 1); Tensor v = ops.tensor(Shape.of(2, 2), 1, 0.1, 0.1, 1);
+                Tensor w = ops.tensor(Shape.of(2, 2), 0.1, 1, 1, 0.1)) {
+            Parameter margin = loss.parameters().get(1);
+            assertEquals("loss.margin", margin.name());
+            assertEquals(null, loss.bias());
+            loss.valueAndGradient(u, v, PairLabels.DIAGONAL, null, null, 1);
+            assertEquals(-1, margin.gradient().toDoubles()[0], 1e-15, "no hinge is active");
+            margin.zeroGradient();
+            loss.valueAndGradient(u, w, PairLabels.DIAGONAL, null, null, 2);
+            assertEquals(2 * (2 - 1), margin.gradient().toDoubles()[0], 1e-15, "both hinges of each row are");
+            for (double[] wanted : new double[][] {{3, 2}, {-1, 0.001}, {0.7, 0.7}}) {
+                margin.value().set(wanted[0]);
+                loss.afterStep(new PairwiseOps.Result(0, 0, 0, 0));
+                assertEquals(wanted[1], loss.margin());
+            }
+            for (double reward : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
+                assertThrows(LossOptionException.class, () -> TripletLoss.learnableMargin(
+                        ops, TripletLoss.Negatives.ALL, 0.2, reward, PairPolicy.DEFAULT));
+            }
+            assertThrows(LossOptionException.class, () -> TripletLoss.learnableMargin(
+                    ops, TripletLoss.Negatives.ALL, 2.1, 1, PairPolicy.DEFAULT));
+        }
+    }
+
+    @Test
+    void fourDirectionsWantAPartnerOfItsOwnForEachRow() {
+        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
+                Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 4, -3); Tensor v = ops.tensor(Shape.of(1, 2), 2, 1);
+                Tensor same = ops.ints(Shape.of(2), 0, 0); Tensor one = ops.ints(Shape.of(2), -1, 0);
+                Tensor dv = ops.allocate(1, 2)) {
+            assertThrows(LossOptionException.class, () -> loss.value(u, v, PairLabels.targets(same)));
+            assertThrows(LossOptionException.class,
+                    () -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.fourWay(ops, 1, PairPolicy.DEFAULT));
+            double[][] z = LossReference.logits(new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3,
+                    3, 2, loss.scale(), 0);
+            int[][] classes = {{-1, 0, 0}, {0, -1, 1}, {0, 1, -1}}; // row 0 has no partner: a negative of the others
+            PairwiseOps.Result result = loss.valueAndGradient(u, v, PairLabels.targets(one), null, dv, 1);
+            assertEquals(LossReference.crossEntropy(z, classes, 0, true), result.loss(), 1e-12);
+            assertEquals(1, result.rowAccuracy(), "of the one row that has a partner");
+            assertEquals(0, result.columnAccuracy(), "the row without a partner is closer");
+        }
+    }
+
     @Test
     void aTripletWantsATargetOfItsOwnForEachRow() {
         try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "triplet");

@@ -1,9 +1,11 @@
 package org.contrastive4j.loss;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.function.Function;
+import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
@@ -54,6 +56,11 @@ final class LossCases {
             }
         }
         for (Labels labels : Labels.values()) {
+            for (PairPolicy policy : List.of(PairPolicy.DEFAULT, relative)) {
+                for (double smoothing : new double[] {0, 0.1}) {
+                    cases.add(fourWay(smoothing, policy, labels));
+                }
+            }
             for (PairPolicy policy : List.of(PairPolicy.DEFAULT, absolute)) {
                 for (BinaryLoss.Weighting weighting : BinaryLoss.Weighting.values()) {
                     cases.add(new Case("binary " + weighting,
@@ -69,16 +76,17 @@ final class LossCases {
                     cases.add(new Case("sinkhorn " + iterations,
                             ops -> new SinkhornLoss(ops, iterations, policy, true), labels, policy, true, true,
                             (s, classes, p) -> LossReference.sinkhorn(s, classes, iterations)));
+                    cases.add(new Case("sinkhorn, symmetric, " + iterations,
+                            ops -> SinkhornLoss.symmetric(ops, iterations, policy), labels, policy, true, true,
+                            (s, classes, p) -> (LossReference.sinkhorn(s, classes, iterations)
+                                    + LossReference.sinkhorn(LossReference.transposed(s),
+                                            LossReference.transposed(classes), iterations)) / 2));
                 }
             }
             for (TripletLoss.Negatives negatives : TripletLoss.Negatives.values()) {
-                cases.add(new Case("triplet " + negatives,
-                        ops -> new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT), labels, PairPolicy.DEFAULT,
-                        true,
-                        true, (s, classes, p) -> (LossReference.triplets(s, classes, 0.2, negatives.name())
-                                + LossReference.triplets(LossReference.transposed(s),
-                                        LossReference.transposed(classes), 0.2,
-                                        negatives.name())) / p.n));
+                for (double reward : new double[] {0, 0.7}) {
+                    cases.add(triplet(negatives, reward, labels));
+                }
             }
         }
         return cases;
@@ -92,6 +100,27 @@ final class LossCases {
                     return direction.rowWeight() * LossReference.crossEntropy(s, classes, smoothing, true)
                             + direction.columnWeight() * LossReference.crossEntropy(LossReference.transposed(s),
                                     LossReference.transposed(classes), smoothing, once);
+                });
+    }
+
+    private static Case triplet(TripletLoss.Negatives negatives, double reward, Labels labels) {
+        return new Case("triplet " + negatives + (reward > 0 ? " learnable" : ""),
+                ops -> reward == 0 ? new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT)
+                        : TripletLoss.learnableMargin(ops, negatives, 0.2, reward, PairPolicy.DEFAULT), labels,
+                PairPolicy.DEFAULT, true, true,
+                (s, classes, p) -> (LossReference.triplets(s, classes, 0.2, negatives.name())
+                        + LossReference.triplets(LossReference.transposed(s), LossReference.transposed(classes), 0.2,
+                                negatives.name())) / p.n - reward * 0.2);
+    }
+
+    private static Case fourWay(double smoothing, PairPolicy policy, Labels labels) {
+        return new Case("unique targets, four ways " + smoothing,
+                ops -> new FourWayLoss(ops, smoothing, policy, Math.log(6), true), labels, policy, true, true,
+                (s, classes, p) -> {
+                    int all = p.n + p.m;
+                    double[] z = DoubleStream.concat(Arrays.stream(p.u), Arrays.stream(p.v)).toArray();
+                    return LossReference.crossEntropy(LossReference.logits(z, z, all, all, p.d, 6, 0),
+                            p.joinedClasses(policy), smoothing, true);
                 });
     }
 
@@ -116,7 +145,7 @@ final class LossCases {
             u = random.doubles((long) n * d, -1, 1).map(x -> (float) x).toArray();
             v = random.doubles((long) m * d, -1, 1).map(x -> (float) x).toArray();
             if (c.labels == Labels.TARGETS || c.labels == Labels.TARGETS_AND_GUIDE) {
-                boolean unique = c.name.startsWith("triplet");
+                boolean unique = c.name.startsWith("triplet") || c.name.startsWith("unique");
                 int step = gcd(7, m) == 1 ? 7 : 1;
                 targets = IntStream.range(0, n).map(i -> unique ? (i * step + 1) % m : random.nextInt(m)).toArray();
             }
@@ -164,6 +193,41 @@ final class LossCases {
                 }
             }
             return classes;
+        }
+
+        /** Classes of the pairs of rows and columns in one set. */
+        int[][] joinedClasses(PairPolicy policy) {
+            int all = n + m;
+            int[] partner = new int[all];
+            Arrays.fill(partner, -1);
+            for (int i = 0; i < n; i++) {
+                partner[i] = n + target(i);
+                partner[n + target(i)] = i;
+            }
+            int[][] classes = new int[all][all];
+            for (int k = 0; k < all; k++) {
+                for (int l = 0; l < all; l++) {
+                    double limit = Double.POSITIVE_INFINITY;
+                    if (guideRows != null && partner[k] >= 0) {
+                        double own = joinedGuide(k, partner[k]);
+                        limit = policy.relative() ? own * (1 - policy.guideMargin()) : own - policy.guideMargin();
+                    }
+                    boolean same = k == l || rowIds != null && id(k) == id(l);
+                    classes[k][l] = partner[k] == l ? LossReference.POSITIVE
+                            : same || guideRows != null && joinedGuide(k, l) > limit
+                                    ? LossReference.IGNORED : LossReference.NEGATIVE;
+                }
+            }
+            return classes;
+        }
+
+        private int id(int k) {
+            return k < n ? rowIds[k] : columnIds[k - n];
+        }
+
+        private double joinedGuide(int k, int l) {
+            double[] both = DoubleStream.concat(Arrays.stream(guideRows), Arrays.stream(guideColumns)).toArray();
+            return both[2 * k] * both[2 * l] + both[2 * k + 1] * both[2 * l + 1];
         }
 
         private boolean isTooSimilar(Case c, int i, int j) {

@@ -180,6 +180,8 @@ class QueueContrastTest {
             ops.memory().resetPeak();
             loss.valueAndGradient(u, u, u, u, null, du, null, 1);
             assertTrue(ops.memory().peakBytes() - before <= loss.workspaceBytes(300, D));
+            loss.valueAndGradient(u, u, u, u, null, 0.4, du, null, 1);
+            assertTrue(ops.memory().peakBytes() - before <= loss.workspaceBytes(300, D), "with a teacher");
             assertEquals(before, ops.memory().currentBytes());
         }
     }

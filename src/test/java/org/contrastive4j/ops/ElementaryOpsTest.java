@@ -1,16 +1,21 @@
 package org.contrastive4j.ops;
 
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.Arrays;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
-/** Products, pointwise functions and norms of both backends against their formulas, written out as loops. */
+/** Products, pointwise functions and norms of all backends against their formulas, written out as loops. */
 class ElementaryOpsTest {
     @ParameterizedTest
     @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400", "cpu,4,4,0",
@@ -73,8 +78,16 @@ class ElementaryOpsTest {
         }
     }
 
+    /** Backend, rows, width: all sizes on every backend but those that take the simulator long. */
+    static Stream<Arguments> rows() {
+        int[][] sizes = {{1, 1}, {33, 31}, {9, 5}, {5, 32}, {70, 8}, {3, 129}, {2, 644}, {129, 96}, {1000, 33}};
+        return Backends.all().flatMap(backend -> Arrays.stream(sizes)
+                .filter(size -> !backend.startsWith("sim") || size[0] * size[1] < 4000)
+                .map(size -> Arguments.of(backend, size[0], size[1])));
+    }
+
     @ParameterizedTest
-    @CsvSource({"cpu,1,1", "cpu,33,31", "cpu,129,96", "cpu,1000,33", "cpu-f64,9,5"})
+    @MethodSource("rows")
     void layerNormAndL2Norm(String backend, int rows, int width) {
         try (TensorFixture f = new TensorFixture(backend, 5)) {
             double[] x = f.normal(rows * width);
@@ -117,17 +130,28 @@ class ElementaryOpsTest {
 
     /** Squares of these overflow or vanish in f32. */
     @ParameterizedTest
-    @ValueSource(doubles = {1e-30, 1e30})
-    void l2NormOfExtremeRows(double size) {
-        try (TensorFixture f = new TensorFixture("cpu", 5)) {
+    @MethodSource("org.contrastive4j.support.Backends#f32")
+    void l2NormOfExtremeRows(String backend) {
+        for (double size : new double[] {1e-30, 1e30}) {
+            l2NormOfExtremeRows(backend, size);
+        }
+    }
+
+    private static void l2NormOfExtremeRows(String backend, double size) {
+        try (TensorFixture f = new TensorFixture(backend, 5)) {
             Tensor y = f.poisoned(1, 2);
             f.ops.norm().l2Normalize(f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y, f.poisoned(1));
             f.assertClose("unit row", new double[] {0.6, 0.8}, y, 4);
         }
     }
 
+    static Stream<Arguments> sizes() {
+        return Backends.all().flatMap(backend -> IntStream.of(1, 2, 4, 31, 1023, 1026, 2053, 8191, 8193, 40000)
+                .filter(size -> !backend.startsWith("sim") || size < 8000).mapToObj(size -> Arguments.of(backend, size)));
+    }
+
     @ParameterizedTest
-    @CsvSource({"cpu,1", "cpu,8191", "cpu,8193", "cpu,40000", "cpu-f64,100"})
+    @MethodSource("sizes")
     void pointwiseInPlaceAndNot(String backend, int size) {
         try (TensorFixture f = new TensorFixture(backend, 6)) {
             double[] a = f.normal(size);
@@ -164,19 +188,42 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("org.contrastive4j.support.Backends#all")
     void geluByItsDefinition(String backend) {
         try (TensorFixture f = new TensorFixture(backend, 7)) {
             double[] x = new double[2001];
             Arrays.setAll(x, i -> (float) (-10 + 20.0 * i / 2000));
             double[] exact = Arrays.stream(x).map(v -> v * Erf.normal(v)).toArray();
-            double slope = backend.equals("cpu") ? 1.702f : 1.702;
+            double slope = backend.equals("cpu-f64") ? 1.702 : 1.702f;
             double[] quick = Arrays.stream(x).map(v -> v / (1 + Math.exp(-slope * v))).toArray();
             Tensor y = f.poisoned(2001);
             f.ops.pointwise().gelu(PointwiseOps.Gelu.EXACT, f.tensor(x, 2001), y);
-            f.assertClose("gelu", exact, y, backend.equals("cpu") ? 33 : 8); // 33 x 2^-24 = 2e-6
+            f.assertClose("gelu", exact, y, backend.equals("cpu-f64") ? 8 : 33); // 33 x 2^-24 = 2e-6
             f.ops.pointwise().gelu(PointwiseOps.Gelu.QUICK, f.tensor(x, 2001), y);
-            f.assertClose("quick gelu", quick, y, backend.equals("cpu") ? 33 : 8);
+            f.assertClose("quick gelu", quick, y, backend.equals("cpu-f64") ? 8 : 33);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("org.contrastive4j.support.Backends#kernels")
+    void masksAreThoseOfTheCpuBitForBit(String backend) {
+        RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
+        for (int width : new int[] {1, 3, 4, 31, 128, 1025, 2052}) {
+            for (double p : new double[] {0, 0.1, 0.5, 0.999, Math.nextDown(1.0)}) {
+                try (TensorFixture cpu = new TensorFixture("cpu", 8); TensorFixture kernels = new TensorFixture(backend, 8)) {
+                    double[][] masked = new double[2][];
+                    for (TensorFixture f : new TensorFixture[] {cpu, kernels}) {
+                        Tensor x = f.tensor(f.normal(3 * width), 3, width);
+                        Tensor y = f.poisoned(3, width);
+                        Tensor ids = f.ints(new int[] {7, -1, Integer.MIN_VALUE}, 3);
+                        f.ops.pointwise().dropout(x, ids, p, key, y);
+                        f.ops.pointwise().dropout(x, ids, p, key, x);
+                        f.assertSameBits("in place", y, x);
+                        masked[f == cpu ? 0 : 1] = y.toDoubles();
+                    }
+                    assertArrayEquals(masked[0], masked[1], backend + ", width " + width + ", p " + p);
+                }
+            }
         }
     }
 }

@@ -7,6 +7,7 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.SequenceReference;
 import org.contrastive4j.support.SequenceReference.Patches;
@@ -16,14 +17,13 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class SequenceOpsTest {
     /** Batch, tokens, width. */
-    private static final int[][] SIZES = {{1, 1, 1}, {3, 2, 1}, {2, 5, 31}, {5, 17, 32}, {4, 33, 33}, {3, 65, 103}};
+    private static final int[][] SIZES = {{1, 1, 1}, {3, 2, 1}, {2, 5, 31}, {5, 17, 32}, {4, 33, 33}, {3, 65, 103}, {2, 3, 260}, {130, 1, 4}};
 
     static Stream<Arguments> sizes() {
-        return Stream.of("cpu", "cpu-f64").flatMap(backend -> Arrays.stream(SIZES).map(size ->
+        return Backends.all().flatMap(backend -> Arrays.stream(SIZES).map(size ->
                 Arguments.of(backend, size[0], size[1], size[2])));
     }
 
@@ -31,8 +31,9 @@ class SequenceOpsTest {
         Patches[] shapes = {
             new Patches(1, 1, 1, 1, 1, 1, 0), new Patches(2, 8, 8, 3, 4, 4, 0), new Patches(3, 7, 9, 2, 3, 2, 0),
             new Patches(2, 8, 8, 3, 7, 4, 3), new Patches(2, 5, 6, 1, 3, 1, 2), new Patches(2, 3, 11, 4, 2, 3, 1),
-            new Patches(4, 32, 32, 3, 4, 4, 0), new Patches(1, 2, 2, 5, 4, 5, 1), new Patches(2, 33, 31, 3, 8, 5, 7)};
-        return Stream.of("cpu", "cpu-f64").flatMap(backend -> Arrays.stream(shapes).map(shape ->
+            new Patches(4, 32, 32, 3, 4, 4, 0), new Patches(1, 2, 2, 5, 4, 5, 1), new Patches(2, 33, 31, 3, 8, 5, 7),
+            new Patches(2, 6, 5, 4, 3, 2, 1), new Patches(1, 18, 18, 8, 17, 1, 0)};
+        return Backends.all().flatMap(backend -> Arrays.stream(shapes).map(shape ->
                 Arguments.of(backend, shape)));
     }
 
@@ -89,7 +90,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("org.contrastive4j.support.Backends#all")
     void embeddingsOfManyRowsAndOneCommonRow(String backend) {
         int vocabulary = 1000;
         int count = 3000;
@@ -249,7 +250,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("org.contrastive4j.support.Backends#all")
     void emptyBatchesAreNothing(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 10)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -268,7 +269,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("org.contrastive4j.support.Backends#all")
     void refusesWhatLiesOutside(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 11)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -292,7 +293,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("org.contrastive4j.support.Backends#all")
     void refusesWhatDoesNotFit(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 12)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -324,7 +325,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("org.contrastive4j.support.Backends#all")
     void refusesWindowsThatDoNotFit(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 13)) {
             SequenceOps sequence = fixture.ops.sequence();

@@ -8,47 +8,47 @@ import java.util.function.Function;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The backend in f32 against the one in f64, every operation on the same random inputs. */
-class TwinsTest {
-    private static final long SEED = 20;
+/** The backends in f32 against the one in f64, every operation on the same random inputs. */
+public class TwinsTest {
+    public static final long SEED = 20;
 
     /** One operation; its results on the backend of the fixture, whose random numbers are the same for both. */
-    record Case(String name, double units, Function<TensorFixture, List<double[]>> run) {
+    public record Case(String name, double units, Function<TensorFixture, List<double[]>> run) {
         @Override
         public String toString() {
             return name;
         }
     }
 
-    static Stream<Case> cases() {
-        return Stream.of(matrix(), pointwise(), norms(), attention(), sequences(), losses(), updates())
-                .flatMap(List::stream);
+    static Stream<Arguments> cases() {
+        return Stream.concat(
+                Stream.of(matrix(), attention(), losses()).flatMap(List::stream).map(one -> Arguments.of("cpu", one)),
+                Backends.f32().stream().flatMap(backend -> ofKernels().map(one -> Arguments.of(backend, one))));
+    }
+
+    /** Those that kernels compute. */
+    public static Stream<Case> ofKernels() {
+        return Stream.of(pointwise(), norms(), sequences(), updates()).flatMap(List::stream);
     }
 
     @ParameterizedTest
     @MethodSource("cases")
-    void agree(Case operation) {
-        agree("cpu", operation);
+    void agree(String backend, Case operation) {
+        try (TensorFixture f32 = new TensorFixture(backend, SEED)) {
+            agree(f32, operation);
+        }
     }
 
-    static Stream<Case> kernelCases() {
-        return Stream.of(matrix(), attention()).flatMap(List::stream);
-    }
-
-    @ParameterizedTest
-    @MethodSource("kernelCases")
-    void kernelsAgree(Case operation) {
-        agree("sim", operation);
-    }
-
-    private static void agree(String backend, Case operation) {
-        try (TensorFixture f32 = new TensorFixture(backend, SEED);
-                TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
+    /** Throws where the backend of the fixture, which is fresh and of seed {@link #SEED}, differs from the one in f64. */
+    public static void agree(TensorFixture f32, Case operation) {
+        try (TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
             List<double[]> given = operation.run.apply(f32);
             List<double[]> expected = operation.run.apply(f64);
             for (int i = 0; i < expected.size(); i++) {
@@ -111,11 +111,11 @@ class TwinsTest {
         }));
         cases.add(new Case("copy add axpy scale", 4, f -> {
             PointwiseOps pointwise = f.ops.pointwise();
-            Tensor a = random(f, 3, 31);
-            Tensor b = random(f, 3, 31);
-            Tensor copy = f.poisoned(3, 31);
-            Tensor sum = f.poisoned(3, 31);
-            Tensor scaled = f.poisoned(3, 31);
+            Tensor a = random(f, 3, 33);
+            Tensor b = random(f, 3, 33);
+            Tensor copy = f.poisoned(3, 33);
+            Tensor sum = f.poisoned(3, 33);
+            Tensor scaled = f.poisoned(3, 33);
             pointwise.copy(a, copy);
             pointwise.add(a, b, sum);
             pointwise.scale(-0.3, a, scaled);
@@ -145,30 +145,39 @@ class TwinsTest {
     }
 
     private static List<Case> norms() {
-        return List.of(
-                new Case("layerNorm", 100, f -> {
-                    Tensor x = random(f, 5, 9, 103);
-                    Tensor gamma = random(f, 103);
-                    Tensor y = f.poisoned(5, 9, 103);
-                    Tensor mean = f.poisoned(45);
-                    Tensor rstd = f.poisoned(45);
-                    f.ops.norm().layerNorm(x, gamma, random(f, 103), 1e-5, y, mean, rstd);
-                    Tensor dx = f.poisoned(5, 9, 103);
-                    Tensor dGamma = random(f, 103);
-                    Tensor dBeta = random(f, 103);
-                    f.ops.norm().layerNormBackward(x, gamma, mean, rstd, random(f, 5, 9, 103), dx, dGamma, dBeta);
-                    return values(y, mean, rstd, dx, dGamma, dBeta);
-                }),
-                new Case("l2Normalize", 40, f -> {
-                    double[] rows = f.normal(33 * 65);
-                    Arrays.fill(rows, 65, 130, 0);
-                    Tensor y = f.poisoned(33, 65);
-                    Tensor inverse = f.poisoned(33);
-                    Tensor dx = f.poisoned(33, 65);
-                    f.ops.norm().l2Normalize(f.tensor(rows, 33, 65), y, inverse);
-                    f.ops.norm().l2NormalizeBackward(y, inverse, random(f, 33, 65), dx);
-                    return values(y, inverse, dx);
-                }));
+        List<Case> cases = new ArrayList<>();
+        for (int[] shape : new int[][] {{5, 9, 103}, {3, 65, 4}, {1, 2, 388}}) {
+            int rows = shape[0] * shape[1];
+            int width = shape[2];
+            cases.add(new Case("layerNorm " + Arrays.toString(shape), 100, f -> {
+                Tensor x = random(f, shape);
+                Tensor gamma = random(f, width);
+                Tensor y = f.poisoned(shape);
+                Tensor mean = f.poisoned(rows);
+                Tensor rstd = f.poisoned(rows);
+                f.ops.norm().layerNorm(x, gamma, random(f, width), 1e-5, y, mean, rstd);
+                Tensor dx = f.poisoned(shape);
+                Tensor dGamma = random(f, width);
+                Tensor dBeta = random(f, width);
+                Tensor dy = random(f, shape);
+                f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dx, dGamma, dBeta);
+                f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dy, null, null);
+                return values(y, mean, rstd, dx, dGamma, dBeta, dy);
+            }));
+        }
+        for (int width : new int[] {65, 132}) {
+            cases.add(new Case("l2Normalize " + width, 40, f -> {
+                double[] rows = f.normal(33 * width);
+                Arrays.fill(rows, width, 2 * width, 0);
+                Tensor y = f.poisoned(33, width);
+                Tensor inverse = f.poisoned(33);
+                Tensor dx = f.poisoned(33, width);
+                f.ops.norm().l2Normalize(f.tensor(rows, 33, width), y, inverse);
+                f.ops.norm().l2NormalizeBackward(y, inverse, random(f, 33, width), dx);
+                return values(y, inverse, dx);
+            }));
+        }
+        return cases;
     }
 
     private static List<Case> attention() {
@@ -221,6 +230,13 @@ class TwinsTest {
                     Tensor dx = f.poisoned(3, 33, 33, 3);
                     f.ops.sequence().patchify(random(f, 3, 33, 33, 3), 7, 4, 3, y);
                     f.ops.sequence().patchifyBackward(random(f, 3, 81, 147), 7, 4, 3, dx);
+                    return values(y, dx);
+                }),
+                new Case("patchify whole", 40, f -> {
+                    Tensor y = f.poisoned(2, 12, 36);
+                    Tensor dx = f.poisoned(2, 6, 5, 4);
+                    f.ops.sequence().patchify(random(f, 2, 6, 5, 4), 3, 1, 0, y);
+                    f.ops.sequence().patchifyBackward(random(f, 2, 12, 36), 3, 1, 0, dx);
                     return values(y, dx);
                 }),
                 new Case("pools", 40, f -> {
@@ -298,10 +314,13 @@ class TwinsTest {
                     double[] numbers = f.normal(10_007);
                     double squares = f.ops.update().sumOfSquares(f.tensor(numbers, 10_007));
                     long none = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
-                    numbers[9_999] = Double.NaN;
-                    numbers[10_001] = Double.NEGATIVE_INFINITY;
-                    long first = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
-                    return List.of(new double[] {squares, none, first});
+                    double[] results = {squares, none, 0, 0, 0, 0, 0};
+                    numbers[10_006] = Double.NEGATIVE_INFINITY;
+                    for (int k = 2; k < results.length; k++) {
+                        numbers[10_001 - k] = Double.NaN;
+                        results[k] = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
+                    }
+                    return List.of(results);
                 }));
     }
 }

@@ -14,18 +14,25 @@ import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.Named;
 
-/** The devices that one test body runs on: the simulator always, a GPU when there is one; {@code -Drequire=cuda} insists on it. */
+/**
+ * The devices that one test body runs on: the simulator always, a GPU when there is one; {@code -Drequire=cuda} insists
+ * on it.
+ */
 public final class Devices {
     private Devices() {}
 
     /** For {@code @MethodSource}; whoever takes a device closes it. */
     public static Stream<Named<Supplier<PtxDevice>>> all() {
-        List<Named<Supplier<PtxDevice>>> devices = new ArrayList<>();
-        devices.add(Named.of("sim", () -> Backend.device("sim")));
+        return names().map(name -> Named.of(name, () -> Backend.device(name)));
+    }
+
+    static Stream<String> names() {
+        List<String> devices = new ArrayList<>();
+        devices.add("sim");
         boolean required = "cuda".equals(System.getProperty("require"));
         try (PtxDevice probe = Backend.device("cuda")) {
             assertNotEquals("", probe.facts().name());
-            devices.add(Named.of("cuda", () -> Backend.device("cuda")));
+            devices.add("cuda");
         } catch (NoDeviceException e) {
             if (required) {
                 throw new AssertionError("-Drequire=cuda, but " + e.getMessage(), e);

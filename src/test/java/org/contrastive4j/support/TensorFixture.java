@@ -19,22 +19,23 @@ import org.contrastive4j.tensor.Tensor;
  * storage, with guard elements around it, so that a kernel that forgets the offset or writes beyond the end is caught.
  */
 public final class TensorFixture implements AutoCloseable {
-    private static final int GUARD = 5;
     private static final double GUARD_VALUE = 12345;
 
     public final Ops ops;
     private final List<Tensor> guarded = new ArrayList<>();
     private final Random random;
     private final long seed;
+    private final int guard;
 
-    /** @param backend of {@link Backend#open}, or a device of {@link Backend#device}: then the operations that {@link KernelOps} has */
+    /** @param backend a name, {@link Backends#ALIGNED} after it or not */
     public TensorFixture(String backend, long seed) {
-        this(backend.startsWith("cpu") ? Backend.open(backend) : new KernelOps(Backend.device(backend)), seed);
+        this(Backend.open(backend.replace(Backends.ALIGNED, "")), backend.endsWith(Backends.ALIGNED), seed);
     }
 
-    /** Closes the operations in the end. */
-    public TensorFixture(Ops ops, long seed) {
+    /** @param aligned tensors begin at multiples of 16 bytes */
+    public TensorFixture(Ops ops, boolean aligned, long seed) {
         this.ops = ops;
+        guard = aligned ? 8 : 5;
         this.seed = seed;
         random = new Random(seed);
     }
@@ -48,12 +49,12 @@ public final class TensorFixture implements AutoCloseable {
 
     public Tensor tensor(double[] values, int... dims) {
         Shape shape = Shape.of(dims);
-        double[] all = new double[values.length + 2 * GUARD];
+        double[] all = new double[values.length + 2 * guard];
         Arrays.fill(all, GUARD_VALUE);
-        System.arraycopy(values, 0, all, GUARD, values.length);
+        System.arraycopy(values, 0, all, guard, values.length);
         Tensor whole = ops.tensor(Shape.of(all.length), all);
         guarded.add(whole);
-        return whole.rows(GUARD, GUARD + values.length).reshape(shape.dims());
+        return whole.rows(guard, guard + values.length).reshape(shape.dims());
     }
 
     /** A tensor of NaN: what is not written, or is read before, shows. */
@@ -64,12 +65,12 @@ public final class TensorFixture implements AutoCloseable {
     }
 
     public Tensor ints(int[] values, int... dims) {
-        int[] all = new int[values.length + 2 * GUARD];
+        int[] all = new int[values.length + 2 * guard];
         Arrays.fill(all, (int) GUARD_VALUE);
-        System.arraycopy(values, 0, all, GUARD, values.length);
+        System.arraycopy(values, 0, all, guard, values.length);
         Tensor whole = ops.ints(Shape.of(all.length), all);
         guarded.add(whole);
-        return whole.rows(GUARD, GUARD + values.length).reshape(dims);
+        return whole.rows(guard, guard + values.length).reshape(dims);
     }
 
     /** |given - expected| at most {@code units} of the backend's precision times 1 + |expected|, element by element. */
@@ -98,8 +99,8 @@ public final class TensorFixture implements AutoCloseable {
     public void close() {
         for (Tensor whole : guarded) {
             int size = Math.toIntExact(whole.size());
-            for (int i = 0; i < 2 * GUARD; i++) {
-                int place = i < GUARD ? i : size - 1 - (i - GUARD);
+            for (int i = 0; i < 2 * guard; i++) {
+                int place = i < guard ? i : size - 1 - (i - guard);
                 double value = whole.dtype() == DType.I32 ? whole.toInts()[place] : whole.toDoubles()[place];
                 assertEquals(GUARD_VALUE, value, "guard " + place + " of " + whole + " was overwritten");
             }

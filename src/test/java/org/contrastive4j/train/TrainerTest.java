@@ -2,24 +2,37 @@ package org.contrastive4j.train;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.IOException;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.Set;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.DataException;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.loss.LossOptionException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
 /** The training loop on a small data set. */
 class TrainerTest {
@@ -27,9 +40,13 @@ class TrainerTest {
     Path folder;
 
     private TrainConfig config(int steps, int batch, int chunk, double rate) {
+        return config(steps, batch, chunk, rate, null);
+    }
+
+    private TrainConfig config(int steps, int batch, int chunk, double rate, LossConfig loss) {
         return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps, batch,
                 chunk, 1L << 30, rate, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1));
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), loss);
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -37,7 +54,7 @@ class TrainerTest {
     }
 
     private static List<double[]> weights(Trainer trainer) {
-        return trainer.model().parameters().stream().map(p -> p.value().toDoubles()).toList();
+        return trainer.parameters().stream().map(p -> p.value().toDoubles()).toList();
     }
 
     private static void assertSame(List<double[]> a, List<double[]> b) {
@@ -74,6 +91,115 @@ class TrainerTest {
                     }
                     assertSame(straight, weights(trainer));
                 }
+            }
+        }
+    }
+
+    static Set<String> losses() {
+        return LossConfig.names();
+    }
+
+    /** The queue of 17 keys is not a multiple of the batch of 12: it wraps within the run. */
+    @ParameterizedTest
+    @MethodSource("losses")
+    void everyLossTrainsAndResumesInTheSameBits(String name) {
+        LossConfig loss = name.equals(LossConfig.QUEUE) ? new LossConfig(name, 17, 0.9) : LossConfig.named(name, 12);
+        TrainConfig config = config(6, 12, 5, 1e-2, loss);
+        PairDataset data = data(config);
+        try (Ops ops = Backend.open("cpu")) {
+            List<Map<String, Object>> lines = new ArrayList<>();
+            List<double[]> straight;
+            Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);
+            try (Trainer trainer = Trainer.start(ops, config, data)) {
+                List<double[]> before = weights(trainer);
+                long planned = trainer.plan().peak();
+                ops.memory().resetPeak();
+                while (trainer.hasNext()) {
+                    if (trainer.step() == 3) {
+                        trainer.save(checkpoints);
+                    }
+                    lines.add(trainer.next().asMap());
+                }
+                straight = weights(trainer);
+                assertTrue(ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
+                assertFalse(Arrays.equals(before.get(0), straight.get(0)), "nothing was learnt");
+            }
+            assertEquals(!name.equals(LossConfig.QUEUE), lines.get(0).containsKey("negatives.p95"), lines.toString());
+            assertEquals(name.equals("bce-warmup"), lines.get(0).containsKey("warmup.negatives"), lines.toString());
+            assertFalse(lines.get(1).containsKey("negatives.p95"), "every tenth step, given " + lines);
+            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                assertEquals(loss, trainer.config().loss());
+                for (int k = 3; k < 6; k++) {
+                    assertEquals(lines.get(k), trainer.next().asMap());
+                }
+                assertSame(straight, weights(trainer));
+            }
+            assertEquals(0, ops.memory().currentBytes());
+        }
+    }
+
+    @Test
+    void aCheckpointOfBeforeThereWasAChoiceIsInfoNce() throws IOException {
+        TrainConfig config = config(3, 12, 5, 1e-2);
+        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            Checkpoint checkpoints = new Checkpoint(folder.resolve("old"), 1);
+            trainer.next();
+            Path saved = trainer.save(checkpoints);
+            ObjectNode state = (ObjectNode) Checkpoint.state(saved);
+            state.remove("loss");
+            ((ObjectNode) state.get("config")).remove("loss");
+            Path old = saveAs(state, ops, trainer);
+            try (Trainer resumed = Trainer.resume(ops, trainer.data(), old)) {
+                assertEquals("infonce", resumed.config().loss().name());
+                assertSame(weights(trainer), weights(resumed));
+            }
+            ((ObjectNode) state.get("config")).putObject("loss").put("name", "bce-warmup");
+            Path other = saveAs(state, ops, trainer);
+            assertThrows(CheckpointException.class, () -> Trainer.resume(ops, trainer.data(), other));
+            ((ObjectNode) state.get("config")).putObject("loss").put("name", "no-such-loss");
+            Path unknown = saveAs(state, ops, trainer);
+            assertTrue(assertThrows(CheckpointException.class, () -> Trainer.resume(ops, trainer.data(), unknown))
+                    .getMessage().contains("no loss \"no-such-loss\"; there are infonce"));
+        }
+    }
+
+    private Path saveAs(ObjectNode state, Ops ops, Trainer trainer) {
+        try (AdamW moments = new AdamW(ops, trainer.parameters(), trainer.config().optimizer())) {
+            Map<String, Tensor> weights = new LinkedHashMap<>();
+            trainer.parameters().forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+            return new Checkpoint(folder.resolve("edited"), 1).save(1, weights, moments.state(), state);
+        }
+    }
+
+    @Test
+    void aControllerWithoutItsStateIsRefused() throws IOException {
+        TrainConfig config = config(3, 12, 5, 1e-2, LossConfig.named("bce-warmup", 12));
+        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            trainer.next();
+            ObjectNode state = (ObjectNode) Checkpoint.state(trainer.save(new Checkpoint(folder.resolve("whole"), 1)));
+            state.remove("loss");
+            Path saved = saveAs(state, ops, trainer);
+            String message = assertThrows(CheckpointException.class, () -> Trainer.resume(ops, trainer.data(), saved))
+                    .getMessage();
+            assertTrue(message.contains("no usable state of the loss bce-warmup"), message);
+        }
+    }
+
+    @ParameterizedTest
+    @ValueSource(strings = {"bce-warmup", "sinkhorn", "queue"})
+    void chunksDoNotChangeWhatALossLearns(String name) {
+        List<List<double[]>> learnt = new ArrayList<>();
+        for (int chunk : new int[] {12, 5, 0}) {
+            TrainConfig config = config(4, 12, chunk, 1e-2, LossConfig.named(name, 12));
+            try (Ops ops = Backend.open("cpu-f64"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+                assertTrue(trainer.verify(List.of(5, 7)).agrees(1e-10), name);
+                while (trainer.hasNext()) {
+                    trainer.next();
+                }
+                learnt.add(weights(trainer));
+            }
+            for (int k = 0; k < learnt.get(0).size(); k++) {
+                assertArrayEquals(learnt.get(0).get(k), learnt.get(learnt.size() - 1).get(k), 1e-8, "chunk " + chunk);
             }
         }
     }
@@ -160,7 +286,7 @@ class TrainerTest {
     void aBudgetThatIsTooSmallIsRefusedWithAdvice() {
         TrainConfig base = config(3, 12, 0, 1e-2);
         TrainConfig small = new TrainConfig(base.data(), true, "c", 0.2, 3, 3, 12, 0, 20_000, 1e-2, 2, 1, 60,
-                base.augmentation(), base.optimizer(), base.model());
+                base.augmentation(), base.optimizer(), base.model(), base.loss());
         try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, small, data(small))) {
             OutOfBudgetException refused = assertThrows(OutOfBudgetException.class, trainer::plan);
             assertTrue(refused.getMessage().contains("raise the budget"), refused.getMessage());
@@ -173,6 +299,12 @@ class TrainerTest {
         assertThrows(IllegalArgumentException.class, () -> config(3, 12, 13, 1e-2));
         assertThrows(IllegalArgumentException.class, () -> config(0, 12, 4, 1e-2));
         assertThrows(IllegalArgumentException.class, () -> config(3, 12, 4, 0));
+        assertThrows(IllegalArgumentException.class, () -> config(3, 12, 4, 1e-2, new LossConfig("queue", 11, 0.9)));
+        assertThrows(LossOptionException.class, () -> new LossConfig("queue", 0, 0.9));
+        assertThrows(LossOptionException.class, () -> new LossConfig("queue", 12, 1));
+        assertThrows(LossOptionException.class, () -> new LossConfig("infonce", 12, 0));
+        assertThrows(LossOptionException.class, () -> new LossConfig("infonce", 0, 0.5));
+        assertThrows(LossOptionException.class, () -> LossConfig.named("softmax", 12));
     }
 
     @Test

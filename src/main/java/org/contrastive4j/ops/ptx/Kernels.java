@@ -50,11 +50,14 @@ public final class Kernels {
 
     /** The same for a text that is not the library's own; files it includes are. */
     static String expanded(String name, String source) {
-        Matcher include = INCLUDE.matcher(source);
-        String whole = include.replaceAll(found -> Matcher.quoteReplacement(source(found.group(1))));
-        return Preprocessed.text(name + ".ptx", whole, null).lines()
+        return Preprocessed.text(name + ".ptx", whole(source), null).lines()
                 .filter(line -> !line.startsWith("#")) // where a text came from, for C compilers
                 .collect(Collectors.joining("\n", "", "\n"));
+    }
+
+    /** The text with the files that it includes, and those that they include, in their places; macros are not expanded. */
+    static String whole(String source) {
+        return INCLUDE.matcher(source).replaceAll(found -> Matcher.quoteReplacement(whole(source(found.group(1)))));
     }
 
     /** A file of {@code kernels/} as it is. */

@@ -10,6 +10,8 @@ final class PairwisePlan {
     final int m;
     final int rowTiles;
     final int columnTiles;
+    /** Elements from row to row of the gradients of a stripe. */
+    final int pitch;
     /** Row tiles that one launch of the forward kernel takes. */
     final int forwardTiles;
     /** And of the backward kernel. */
@@ -30,17 +32,24 @@ final class PairwisePlan {
     final long bytes;
     private long end;
 
-    /** @param stripeBytes what a stripe's tile statistics or gradients may take, if that is enough for one row of tiles */
-    PairwisePlan(int n, int m, boolean withGradients, long stripeBytes) {
+    /**
+     * Plans a call.
+     *
+     * @param stripeBytes what a stripe's tile statistics or gradients may take, if that is enough for the least stripe
+     */
+    PairwisePlan(int n, int m, boolean withGradients, long stripeBytes, Precision precision) {
         this.n = n;
         this.m = m;
         rowTiles = tiles(n);
         columnTiles = tiles(m);
+        int step = precision.step; // stripes but the last are whole blocks
+        pitch = TILE * ((columnTiles + step - 1) / step * step);
+        long gradientsOfTile = (long) precision.bytes * TILE * pitch;
         long rowsOfTile = 8L * TILE * columnTiles;
         long atsOfTile = 4L * TILE * columnTiles;
         long columnsOfTile = 8L * m;
-        forwardTiles = stripe(stripeBytes, rowsOfTile + atsOfTile + columnsOfTile);
-        backwardTiles = stripe(stripeBytes, 4L * TILE * pitch());
+        forwardTiles = stripe(stripeBytes, rowsOfTile + atsOfTile + columnsOfTile, step);
+        backwardTiles = stripe(stripeBytes, gradientsOfTile, step);
         numbers = take(16);
         running = take(8L * m);
         positive = take(4L * n);
@@ -55,7 +64,7 @@ final class PairwisePlan {
         long forwardEnd = end;
         end = stripe;
         tileSums = take(withGradients ? 8L * backwardTiles * columnTiles : 0);
-        gradient = take(withGradients ? 4L * TILE * pitch() * backwardTiles : 0);
+        gradient = take(withGradients ? gradientsOfTile * ((backwardTiles + step - 1) / step * step) : 0);
         bytes = Math.max(forwardEnd, end);
     }
 
@@ -63,18 +72,14 @@ final class PairwisePlan {
         return (int) (((long) count + TILE - 1) / TILE);
     }
 
-    private int stripe(long budget, long ofTile) {
-        return (int) Math.max(1, Math.min(Math.min(rowTiles, MOST_TILES), budget / ofTile));
+    private int stripe(long budget, long ofTile, int step) {
+        long most = Math.min(MOST_TILES, budget / ofTile) / step * step;
+        return (int) Math.min(rowTiles, Math.max(step, most));
     }
 
     private long take(long size) {
         long at = end;
         end += (size + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
         return at;
-    }
-
-    /** Floats from row to row of the gradients of a stripe. */
-    int pitch() {
-        return TILE * columnTiles;
     }
 }

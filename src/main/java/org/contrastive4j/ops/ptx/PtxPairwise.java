@@ -7,8 +7,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
 
 /**
- * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them, f32,
- * without the n x m matrix.
+ * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
+ * without the n x m matrix. Rows are f32 or 16 bits; sums and gradients are f32.
  *
  * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
  * workspace first:
@@ -33,16 +33,19 @@ public final class PtxPairwise {
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
     private static final String NAME = "infoNce";
-    private static final String[] KERNELS = {"begin", "fwd", "merge_rows", "merge_columns", "columns", "loss", "bwd", "scalars", "dx", "dy"};
+    private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "scalars"};
+    private static final String[] GRADIENT_KERNELS = {"bwd", "dx", "dy"};
 
     private final Kernels kernels;
+    private final Precision precision;
     private final long stripeBytes;
 
     /**
      * Addresses of device memory; 0 for what is optional and not there.
      *
-     * @param x f32 [n, d] unit (or zero) rows; 4-byte aligned, faster when 16-byte aligned and d is a multiple of 4
-     * @param y f32 [m, d] unit (or zero) rows; like x
+     * @param x [n][{@link Precision#pitch}] unit (or zero) rows; f32: 4-byte aligned, faster when 16-byte aligned and d is a multiple
+     *     of 4; 16 bits: 16-byte aligned, zeros beyond d
+     * @param y [m][pitch] unit (or zero) rows; like x
      * @param targets i32 [n], the column in [0, m) that row i belongs to, not checked; or 0: row i belongs to column i, then m &gt;= n
      * @param logScale f32 [1]
      * @param bias f32 [1] or 0
@@ -61,22 +64,37 @@ public final class PtxPairwise {
      */
     public record Gradients(long dx, long dy, long dLogScale, long dBias, double scale) {}
 
-    /** Assembles the kernels. */
+    /** For f32 rows; assembles the kernels. */
     public PtxPairwise(PtxDevice device) {
-        this(device, STRIPE_BYTES);
+        this(device, Precision.F32, STRIPE_BYTES);
     }
 
-    /** @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of 64 rows is the least */
-    public PtxPairwise(PtxDevice device, long stripeBytes) {
-        this(new Kernels(device), stripeBytes);
+    /**
+     * Assembles the kernels.
+     *
+     * @param precision of x and y; of F16 there is the value only
+     * @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of one row of blocks is the least
+     */
+    public PtxPairwise(PtxDevice device, Precision precision, long stripeBytes) {
+        this(new Kernels(device), precision, stripeBytes);
     }
 
-    PtxPairwise(Kernels kernels, long stripeBytes) {
+    PtxPairwise(Kernels kernels, Precision precision, long stripeBytes) {
         this.kernels = kernels;
+        this.precision = precision;
         this.stripeBytes = stripeBytes;
         for (String name : KERNELS) { // not while a graph is captured
             kernels.get(name(name));
         }
+        kernels.get(typed("fwd"));
+        for (String name : precision == Precision.F16 ? new String[0] : GRADIENT_KERNELS) {
+            kernels.get(typed(name));
+        }
+    }
+
+    /** Of a kernel that there is for each precision. */
+    private String typed(String kernel) {
+        return "pairwise_" + kernel + "_" + precision.suffix();
     }
 
     private static String name(String kernel) {
@@ -87,7 +105,7 @@ public final class PtxPairwise {
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
                 + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
-        return new PairwisePlan(n, m, withGradients, stripeBytes).bytes;
+        return new PairwisePlan(n, m, withGradients, stripeBytes, precision).bytes;
     }
 
     /**
@@ -111,8 +129,11 @@ public final class PtxPairwise {
         if (workspaceBytes < wanted) {
             throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
         }
+        if (gradients != null && precision == Precision.F16) {
+            throw new LaunchException(NAME + ": gradients of F16 rows have no portable kernel; use BF16 or F32, or HopperPairwise");
+        }
         checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
-        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes), workspace);
+        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision), workspace);
         call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
         if (gradients != null) {
             call.backward(gradients);
@@ -125,11 +146,13 @@ public final class PtxPairwise {
         }
     }
 
-    private static void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
-        long x = 4L * inputs.n * inputs.d;
-        long y = 4L * inputs.m * inputs.d;
+    private void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
+        long row = (long) precision.bytes * precision.pitch(inputs.d);
+        long x = inputs.n * row;
+        long y = inputs.m * row;
+        int alignment = precision == Precision.F32 ? 4 : 16;
         Addresses addresses = new Addresses(NAME)
-                .read("x", inputs.x, x, 4).read("y", inputs.y, y, 4).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
+                .read("x", inputs.x, x, alignment).read("y", inputs.y, y, alignment).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
                 .read("logScale", inputs.logScale, 4, 4).readIfAny("bias", inputs.bias, 4, 4)
                 .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
                 .written("workspace", workspace, bytes, 256);
@@ -165,8 +188,23 @@ public final class PtxPairwise {
         }
 
         private void launch(String kernel, int gridX, int gridY, int threads, Object... arguments) {
-            kernels.get(name(kernel)).launch(stream,
-                    Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)), arguments);
+            launchNamed(name(kernel), gridX, gridY, threads, arguments);
+        }
+
+        private void launchNamed(String kernel, int gridX, int gridY, int threads, Object... arguments) {
+            kernels.get(kernel).launch(stream, Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)), arguments);
+        }
+
+        /** Statistics of the tiles of a stripe. */
+        private void statistics(int row, int tiles) {
+            if (precision == Precision.F32) {
+                launchNamed(typed("fwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
+                        at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
+            } else {
+                launchNamed(typed("fwd"), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets,
+                        at + plan.numbers, at + plan.positive, at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n,
+                        in.m, precision.pitch(in.d), row, tiles * PairwisePlan.TILE);
+            }
         }
 
         /** A thread for each of count elements. */
@@ -180,8 +218,7 @@ public final class PtxPairwise {
                 int tiles = Math.min(plan.forwardTiles, plan.rowTiles - first);
                 int row = first * PairwisePlan.TILE;
                 int rows = tiles * PairwisePlan.TILE;
-                launch("fwd", plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
-                        at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
+                statistics(row, tiles);
                 launchEach("merge_rows", rows, at + plan.tileRows, at + plan.tileAts, at + plan.rowSums, hardest,
                         plan.columnTiles, rows, row, in.n);
                 launchEach("merge_columns", in.m, at + plan.tileColumns, at + plan.running, tiles, in.m);
@@ -194,27 +231,65 @@ public final class PtxPairwise {
 
         void backward(Gradients gradients) {
             long g = gradients.dx == 0 && gradients.dy == 0 ? 0 : at + plan.gradient;
-            int dColumns = (int) (((long) in.d + PairwisePlan.TILE - 1) / PairwisePlan.TILE);
             for (int first = 0; first < plan.rowTiles; first += plan.backwardTiles) {
                 int tiles = Math.min(plan.backwardTiles, plan.rowTiles - first);
                 int row = first * PairwisePlan.TILE;
-                long rowBytes = 4L * row * in.d;
                 int rows = Math.min(tiles * PairwisePlan.TILE, in.n - row);
-                launch("bwd", plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row, at + plan.column,
-                        g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
+                logitGradients(row, tiles, g);
                 if (gradients.dLogScale != 0 || gradients.dBias != 0) {
                     launch("scalars", 1, 1, 256, at + plan.tileSums, at + plan.numbers, gradients.dLogScale, gradients.dBias,
                             plan.columnTiles * tiles);
                 }
                 if (gradients.dx != 0) {
-                    launch("dx", dColumns, tiles, 64, g, in.y, gradients.dx + rowBytes, in.m, in.d, rows, plan.pitch(),
-                            wide(in.d, in.y, gradients.dx));
+                    rowProduct(g, gradients.dx + 4L * row * in.d, rows, tiles);
                 }
                 if (gradients.dy != 0) {
-                    launch("dy", dColumns, plan.columnTiles, 64, g, in.x + rowBytes, gradients.dy, rows, in.d, in.m, plan.pitch(),
-                            wide(in.d, in.x, gradients.dy), first == 0 ? 0 : 1);
+                    columnProduct(g, row, gradients.dy, rows);
                 }
             }
         }
+
+        /** G of a stripe, and the sums of its tiles. */
+        private void logitGradients(int row, int tiles, long g) {
+            if (precision == Precision.F32) {
+                launchNamed(typed("bwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row,
+                        at + plan.column, g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
+            } else {
+                launchNamed(typed("bwd"), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets, at + plan.numbers,
+                        at + plan.row, at + plan.column, g, at + plan.tileSums, in.n, in.m, precision.pitch(in.d), row,
+                        plan.columnTiles, (float) in.rowWeight, (float) in.columnWeight);
+            }
+        }
+
+        /** dx = G y for the rows of a stripe. */
+        private void rowProduct(long g, long dx, int rows, int tiles) {
+            if (precision == Precision.F32) {
+                launchNamed(typed("dx"), blocks(in.d, 64), tiles, 64, g, in.y, dx, in.m, in.d, rows, plan.pitch, wide(in.d, in.y, dx));
+            } else {
+                launchNamed(typed("dx"), blocks(in.d, 128), blocks(rows, 128), 128, g, in.y, dx, at + plan.numbers, in.m, in.d,
+                        precision.pitch(in.d), rows, plan.pitch, pairs(dx));
+            }
+        }
+
+        /** dy += G^T x over the rows of a stripe; the first stripe writes. */
+        private void columnProduct(long g, int row, long dy, int rows) {
+            long x = in.x + (long) precision.bytes * precision.pitch(in.d) * row;
+            int add = row == 0 ? 0 : 1;
+            if (precision == Precision.F32) {
+                launchNamed(typed("dy"), blocks(in.d, 64), plan.columnTiles, 64, g, x, dy, rows, in.d, in.m, plan.pitch,
+                        wide(in.d, x, dy), add);
+            } else {
+                launchNamed(typed("dy"), blocks(in.d, 128), blocks(in.m, 128), 128, g, x, dy, at + plan.numbers, rows, in.d,
+                        precision.pitch(in.d), in.m, plan.pitch, pairs(dy), add);
+            }
+        }
+
+        private int pairs(long address) {
+            return in.d % 2 == 0 && address % 8 == 0 ? 1 : 0;
+        }
+    }
+
+    private static int blocks(int count, int size) {
+        return (int) (((long) count + size - 1) / size);
     }
 }

@@ -135,7 +135,7 @@ class ParserFuzzTest {
 
     @Test
     void everyFileIsAccepted() {
-        // what is mutated below must be right before
+        // what is mutated below must be right before; a text alone cannot include
         within(() -> corpus.stream().filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include")).forEach(
                 text -> assertTrue(load(text, -1), text)));
     }

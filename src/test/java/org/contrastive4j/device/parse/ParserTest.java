@@ -163,6 +163,13 @@ class ParserTest {
         assertEquals(2, assertInstanceOf(Operand.Args.class, call.get(2)).elements().size());
     }
 
+    @Test
+    void hexadecimalLiteralsGoThroughThePreprocessor(@TempDir Path folder) throws IOException {
+        Files.writeString(folder.resolve("one.ptxh"), "#define ONE 0f3F800000\n#define TWO 0d4000000000000000\n");
+        String text = Preprocessed.text("k.ptx", HEADER + "#include \"one.ptxh\"\n#define K 0F3FB8AA3B\nONE TWO K\n", folder);
+        assertTrue(text.endsWith("0f3F800000 0d4000000000000000 0F3FB8AA3B\n"), text);
+    }
+
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
             "5 | 5", "0x1F | 31", "0XfF | 255", "017 | 15", "0b101 | 5", "7U | 7", "-3 | -3", "- 3 | -3", "~0 | -1", "+4 | 4",

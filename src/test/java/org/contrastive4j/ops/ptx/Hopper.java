@@ -4,15 +4,36 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
+import java.util.function.Supplier;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.exec.Schedule;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
+import org.contrastive4j.support.Devices;
+import org.junit.jupiter.api.Named;
 
 /** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
 final class Hopper {
+    private static final List<Supplier<PtxDevice>> DEVICES =
+            Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
+
+    /** Of schedules that differ most: round and early, all drawn, drawn and late. */
+    static final long[] SEEDS = {0, 1, 4};
+
     private Hopper() {}
+
+    /** The simulator, and a GPU when there is one of sm_90; whoever takes a device closes it. */
+    static List<Supplier<PtxDevice>> devices() {
+        return DEVICES;
+    }
+
+    private static boolean isHopper(Supplier<PtxDevice> opened) {
+        try (PtxDevice device = opened.get()) {
+            return device.facts().architecture() == 90;
+        }
+    }
+
 
     static float[] random(long seed, int count) {
         Random random = new Random(seed);
@@ -50,18 +71,19 @@ final class Hopper {
     }
 
     static List<Schedule> schedules() {
-        return Stream.concat(LongStream.range(0, 5).mapToObj(Schedule::ofSeed), Stream.of(Schedule.Landing.values())
-                .map(landing -> new Schedule(7, Schedule.Order.RANDOM, landing))).toList();
+        return Stream.concat(LongStream.range(0, 5).mapToObj(Schedule::ofSeed),
+                Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Landing.EARLY))).toList();
     }
 
     static HopperPairwise twin(PtxDevice device, Precision precision, String right, String wrong) {
         int[] changed = new int[1];
-        HopperPairwise twin = new HopperPairwise(precision, name -> {
-            String source = HopperKernels.source(name + ".ptx");
+        Kernels kernels = new Kernels(device, name -> {
+            String source = Kernels.whole(Kernels.source(name + ".ptx"));
             String broken = source.replace(right, wrong == null ? "" : wrong);
             changed[0] += broken.equals(source) ? 0 : 1;
-            return device.module(name + ".ptx", HopperKernels.expanded(name, broken)).kernel(name);
+            return Kernels.expanded(name, broken);
         });
+        HopperPairwise twin = new HopperPairwise(kernels, precision);
         assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
         return twin;
     }

@@ -39,7 +39,7 @@ final class HopperKernelsTest {
     @MethodSource("names")
     void doesWhatItsHeaderSays(String name) throws IOException {
         String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
-        String text = HopperKernels.text(name);
+        String text = Kernels.text(name);
         Assembly report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
         Assembly.Entry entry = report.entries().get(name);
         int threads = number(text, ".reqntid");
@@ -47,13 +47,16 @@ final class HopperKernelsTest {
                 () -> SECTIONS.forEach(section -> assertTrue(source.contains("\n// " + section + " ")
                         || source.startsWith("// " + section + " "), "header of " + name + " lacks " + section)),
                 () -> assertEquals(1, report.entries().size(), "entries"),
-                () -> assertEquals(List.of(), report.advisories(), "advisories; C75xx means that products are serialised"),
+                () -> assertEquals(List.of(), report.advisories(),
+                "advisories; C75xx means that products are serialised"),
                 () -> assertEquals(0, entry.spillStoreBytes() + entry.spillLoadBytes() + entry.stackBytes(), "spills"),
                 () -> assertEquals(number(source, "// REGISTERS"), entry.registers(), "registers"),
                 () -> assertTrue(entry.registers() * threads <= 65_536, "registers of a block"),
                 () -> assertEquals(number(source, "block"), threads, "threads of a block"),
-                () -> assertTrue(!source.contains("dynamic shared") || number(source, "dynamic shared") <= 227 * 1024, "shared bytes"),
+                () -> assertTrue(!source.contains("dynamic shared") || number(source, "dynamic shared") <= 227
+                * 1024, "shared bytes"),
                 () -> assertTrue(!source.contains("mbarriers full")
-                        || number(source, "dynamic shared") == number(text, "add.u32 %barriers, %shared,") + 64, "shared bytes"));
+                        || number(source, "dynamic shared") == number(text, "add.u32 %barriers, %shared,")
+                                + 64, "shared bytes"));
     }
 }

@@ -1,7 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
 import org.contrastive4j.support.Devices;
@@ -37,10 +35,5 @@ record OperandImage(Precision precision, int columnBlocks, short[] bits) {
             }
         }
         return values;
-    }
-
-    /** An image in the making, for tests of kernels that read one. */
-    static ByteBuffer empty(long bytes) {
-        return ByteBuffer.allocateDirect(Math.toIntExact(bytes)).order(ByteOrder.nativeOrder());
     }
 }

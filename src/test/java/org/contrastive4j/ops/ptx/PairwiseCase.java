@@ -41,6 +41,11 @@ final class PairwiseCase {
         x = unit(n, d, random);
         y = unit(m, d, random);
         targets = IntStream.range(0, n).map(i -> diagonal ? i : random.nextInt(m)).toArray();
+        for (int i = 0; d > 1 && i < n; i += 2) { // so that some rows find their targets and others do not
+            for (int k = 0; k < d; k++) {
+                y[targets[i] * d + k] = x[i * d + (k + i % 4 / 2) % d];
+            }
+        }
     }
 
     private static float[] unit(int rows, int d, Random random) {
@@ -101,6 +106,136 @@ final class PairwiseCase {
         }
     }
 
+    /** Rounds the rows by the normalising kernel and compares; then the value, of BF16 gradients too, with what was rounded as truth. */
+    Answer checkValue(PtxDevice device, PtxPairwise pairwise, PtxNormalize normalize, Precision precision) {
+        int pitch = precision.pitch(d);
+        boolean all = precision == Precision.BF16;
+        long bytes = pairwise.workspaceBytes(n, m, d, all);
+        int[] poison = new int[Math.max(n, m) * d];
+        Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
+        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage dx = Devices.ints(device, Arrays.copyOf(poison, n * d));
+                DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d)); DeviceStorage scalars = Devices.floats(device, 2, 4);
+                DeviceStorage ts = Devices.ints(device, targets);
+                DeviceStorage x16 = device.allocate(2L * n * pitch); DeviceStorage y16 = device.allocate(2L * m * pitch);
+                DeviceStorage r = device.allocate(4L * Math.max(n, m)); DeviceStorage scale = Devices.floats(device, logScale);
+                DeviceStorage b = Devices.floats(device, bias); DeviceStorage hardest = device.allocate(4L * n);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES); DeviceStorage workspace = device.allocate(bytes)) {
+            normalize.forward(device.stream(), precision, n, d, xs.address(), x16.address(), r.address());
+            normalize.forward(device.stream(), precision, m, d, ys.address(), y16.address(), r.address());
+            round(x, n, Devices.toShorts(x16), precision);
+            round(y, m, Devices.toShorts(y16), precision);
+            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, x16.address(), y16.address(), diagonal ? 0 : ts.address(),
+                    scale.address(), b.address(), rowWeight, columnWeight), all ? new PtxPairwise.Gradients(dx.address(), dy.address(),
+                    scalars.address(), scalars.address() + 4, gradientScale) : null, hardest.address(), result.address(),
+                    workspace.address(), bytes);
+            compareValue(toDoubles(result), Devices.toInts(hardest));
+            if (all) {
+                compareGradients(Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars));
+            }
+            return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars)[0],
+                    Devices.toFloats(scalars)[1], Devices.toInts(hardest));
+        }
+    }
+
+    /** G is rounded to bf16: an element of dx carries 2^-8 of the sizes of its terms, and what f32 adds. */
+    private void compareGradients(float[] dx, float[] dy, float[] scalars) {
+        PairwiseReference truth = truth();
+        double scale = Math.exp(logScale);
+        double[][] sizes = sizes(scale);
+        double unit = unit(scale) * scale / n;
+        for (int i = 0; i < dx.length; i++) {
+            double bound = gradientScale * (0x1.04p-8 * sizes[0][i] + 4 * unit);
+            assertEquals(gradientScale * truth.dx[i], dx[i], bound, this + ": dx[" + i + "]");
+        }
+        for (int i = 0; i < dy.length; i++) {
+            double bound = gradientScale * (0x1.04p-8 * sizes[1][i] + 4 * unit);
+            assertEquals(gradientScale * truth.dy[i], dy[i], bound, this + ": dy[" + i + "]");
+        }
+        double size = scale * gradientScale;
+        assertEquals(gradientScale * truth.dLogScale, scalars[0] - 2, 4 * unit(scale) * (1 + size), this + ": dLogScale");
+        assertEquals(gradientScale * truth.dBias, scalars[1] - 4, 4 * unit(scale) * (1 + gradientScale), this + ": dBias");
+    }
+
+    /** Sums of |s G_ij y_jk| over j for each element of dx, and of |s G_ij x_ik| over i for each of dy. */
+    private double[][] sizes(double scale) {
+        double[][] e = new double[n][m];
+        double[] rows = new double[n];
+        double[] columns = new double[m];
+        int[] belonging = new int[m];
+        for (int i = 0; i < n; i++) {
+            belonging[targets[i]]++;
+            for (int j = 0; j < m; j++) {
+                for (int k = 0; k < d; k++) {
+                    e[i][j] += scale * x[i * d + k] * y[j * d + k];
+                }
+                e[i][j] = Math.exp(e[i][j]);
+                rows[i] += e[i][j];
+                columns[j] += e[i][j];
+            }
+        }
+        double[] ofX = new double[n * d];
+        double[] ofY = new double[m * d];
+        for (int i = 0; i < n; i++) {
+            for (int j = 0; j < m; j++) {
+                int own = j == targets[i] ? 1 : 0;
+                double g = scale / n * Math.abs(rowWeight * (e[i][j] / rows[i] - own)
+                        + columnWeight * (belonging[j] * e[i][j] / columns[j] - own));
+                for (int k = 0; k < d; k++) {
+                    ofX[i * d + k] += g * Math.abs(y[j * d + k]);
+                    ofY[j * d + k] += g * Math.abs(x[i * d + k]);
+                }
+            }
+        }
+        return new double[][] {ofX, ofY};
+    }
+
+    /** The rows become what 16 bits hold of them; beyond d are zeros. */
+    private void round(float[] rows, int count, short[] bits, Precision precision) {
+        int pitch = precision.pitch(d);
+        double half = precision == Precision.BF16 ? 0x1.01p-8 : 0x1.01p-11;
+        for (int i = 0; i < count * pitch; i++) {
+            float value = precision == Precision.BF16 ? Float.intBitsToFloat(bits[i] << 16) : half(bits[i]);
+            int column = i % pitch;
+            if (column >= d) {
+                assertEquals(0, bits[i], "padding of row " + i / pitch);
+            } else {
+                int at = i / pitch * d + column;
+                assertEquals(rows[at], value, Math.max(0x1p-25, half * Math.abs(rows[at])), precision + " of row " + i / pitch);
+                rows[at] = value;
+            }
+        }
+    }
+
+    private static float half(short bits) {
+        int exponent = bits >> 10 & 31;
+        int mantissa = bits & 1023;
+        double size = exponent == 0 ? mantissa * 0x1p-24 : (1024 + mantissa) * Math.scalb(1.0, exponent - 25);
+        return (float) (bits < 0 ? -size : size);
+    }
+
+    /** Nothing is written between the parts of the workspace or behind it. */
+    void checkGaps(PtxDevice device, PtxPairwise pairwise, long stripeBytes) {
+        PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes, Precision.F32);
+        byte[] before = new byte[(int) plan.bytes + 256];
+        Arrays.fill(before, (byte) 0x7B);
+        long[][] parts = {{plan.numbers, 16}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},
+            {plan.column, 16L * m}, {plan.bar, 4L * m}, {plan.row, 8L * n}, {plan.tileRows, plan.bytes - plan.tileRows}};
+        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage workspace = device.allocate(before.length)) {
+            workspace.upload(0, ByteBuffer.wrap(before));
+            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1), null, 0,
+                    result.address(), workspace.address(), plan.bytes);
+            byte[] after = new byte[before.length];
+            Devices.download(workspace).get(after);
+            for (long[] part : parts) {
+                Arrays.fill(after, (int) part[0], (int) (part[0] + part[1]), (byte) 0x7B);
+            }
+            assertArrayEquals(before, after, "between the parts of the workspace");
+        }
+    }
+
     static double[] toDoubles(DeviceStorage storage) {
         ByteBuffer bytes = Devices.download(storage).order(ByteOrder.nativeOrder());
         double[] values = new double[bytes.remaining() / 8];
@@ -113,20 +248,32 @@ final class PairwiseCase {
     }
 
     void compare(Answer answer) {
-        PairwiseReference truth = truth();
+        PairwiseReference truth = compareValue(answer.result, answer.hardest);
         double scale = Math.exp(logScale);
-        double unit = 4e-7 * Math.max(1, scale / 4); // a logit of size s is known to s ulps of 1
+        double unit = unit(scale);
         String what = this + ": ";
-        assertEquals(truth.loss, answer.loss(), unit * (1 + truth.loss), what + "loss");
-        assertEquals(truth.rowAccuracy, answer.result[1], 1e-12, what + "row accuracy");
-        assertEquals(truth.columnAccuracy, answer.result[2], 1e-12, what + "column accuracy");
-        assertEquals(truth.meanPositive, answer.result[3], unit * (1 + scale), what + "mean positive");
-        assertArrayEquals(truth.hardest, answer.hardest, what + "hardest negatives");
         close(what + "dx", truth.dx, answer.dx, unit, scale / n);
         close(what + "dy", truth.dy, answer.dy, unit, scale / n);
         double size = scale * gradientScale;
         assertEquals(gradientScale * truth.dLogScale, answer.dLogScale, 4 * unit * (1 + size), what + "dLogScale");
         assertEquals(gradientScale * truth.dBias, answer.dBias, 4 * unit * (1 + gradientScale), what + "dBias");
+    }
+
+    /** A logit of size s is known to s ulps of 1. */
+    private static double unit(double scale) {
+        return 4e-7 * Math.max(1, scale / 4);
+    }
+
+    private PairwiseReference compareValue(double[] result, int[] hardest) {
+        PairwiseReference truth = truth();
+        double scale = Math.exp(logScale);
+        String what = this + ": ";
+        assertEquals(truth.loss, result[0], unit(scale) * (1 + truth.loss), what + "loss");
+        assertEquals(truth.rowAccuracy, result[1], 1e-12, what + "row accuracy");
+        assertEquals(truth.columnAccuracy, result[2], 1e-12, what + "column accuracy");
+        assertEquals(truth.meanPositive, result[3], unit(scale) * (1 + scale), what + "mean positive");
+        assertArrayEquals(truth.hardest, hardest, what + "hardest negatives");
+        return truth;
     }
 
     /** Per element; a gradient is a sum of terms up to {@code term} that may cancel, and carries their rounding. */

@@ -24,6 +24,7 @@ import org.contrastive4j.support.PairwiseReference;
 import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** InfoNCE in kernels against its definition, on every device; on the simulator with all of its checks. */
@@ -70,6 +71,27 @@ class PtxPairwiseTest {
 
     @ParameterizedTest
     @MethodSource("devices")
+    void sixteenBitRows(Supplier<PtxDevice> open) {
+        try (PtxDevice device = open.get()) {
+            PtxNormalize normalize = new PtxNormalize(device);
+            for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+                PtxPairwise pairwise = new PtxPairwise(device, precision, 1 << 20);
+                for (int i = 0; i < SIZES.length; i++) {
+                    int n = SIZES[i];
+                    new PairwiseCase(n, n, WIDTHS[i % 5], true, n).checkValue(device, pairwise, normalize, precision);
+                    new PairwiseCase(n, Math.max(1, 130 - n), WIDTHS[(i + 2) % 5], false, n).checkValue(device, pairwise, normalize, precision);
+                }
+                PtxPairwise striped = new PtxPairwise(device, precision, 1);
+                new PairwiseCase(193, 65, 40, false, 1).checkValue(device, striped, normalize, precision);
+                PairwiseCase hot = new PairwiseCase(70, 200, 100, true, 2);
+                hot.logScale = (float) Math.log(100);
+                hot.checkValue(device, striped, normalize, precision);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("devices")
     void rowsThatAreNotAlignedForWideCopies(Supplier<PtxDevice> open) {
         on(open, (device, pairwise) -> {
             for (int d : new int[] {4, 20, 64}) {
@@ -87,10 +109,10 @@ class PtxPairwiseTest {
     @MethodSource("devices")
     void stripesOfOneRowOfTiles(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get()) {
-            PtxPairwise striped = new PtxPairwise(device, 1);
+            PtxPairwise striped = new PtxPairwise(device, Precision.F32, 1);
             new PairwiseCase(129, 140, 33, true, 1).check(device, striped);
             new PairwiseCase(200, 70, 8, false, 2).check(device, striped);
-            PtxPairwise two = new PtxPairwise(device, 4L * 64 * 128 * 2); // gradients of two rows of tiles
+            PtxPairwise two = new PtxPairwise(device, Precision.F32, 4L * 64 * 128 * 2); // gradients of two rows of tiles
             new PairwiseCase(200, 70, 8, false, 2).check(device, two);
             assertTrue(two.workspaceBytes(200, 70, 8, true) < new PtxPairwise(device).workspaceBytes(200, 70, 8, true));
         }
@@ -201,6 +223,19 @@ class PtxPairwiseTest {
                 PtxPairwise pairwise = new PtxPairwise(device);
                 answers.add(c.ask(device, pairwise));
                 c.compare(answers.get(0));
+                assertSame(answers.get(0), answers.get(answers.size() - 1));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(value = Precision.class, names = {"BF16", "F16"})
+    void sameBitsOfSixteenBitRowsUnderEverySchedule(Precision precision) {
+        List<PairwiseCase.Answer> answers = new ArrayList<>();
+        for (long seed = 0; seed < 5; seed++) {
+            try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
+                answers.add(new PairwiseCase(150, 103, 33, false, 9).checkValue(
+                        device, new PtxPairwise(device, precision, 1), new PtxNormalize(device), precision));
                 assertSame(answers.get(0), answers.get(answers.size() - 1));
             }
         }

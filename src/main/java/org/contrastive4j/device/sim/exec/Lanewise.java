@@ -1,6 +1,6 @@
 package org.contrastive4j.device.sim.exec;
 
-/** Steps that do the same to every lane on its own: d = f(a), f(a, b), f(a, b, c). */
+/** Steps that do the same to every lane on its own: d = f(a), f(a, b), f(a, b, c). A whole warp, the common case, goes without its mask. */
 final class Lanewise {
     interface One {
         long of(long a);
@@ -21,6 +21,12 @@ final class Lanewise {
             @Override
             void run(Warp warp, int mask) {
                 long[] r = warp.r;
+                if (mask == Warp.ALL) {
+                    for (int lane = 0; lane < Warp.LANES; lane++) {
+                        r[d + lane] = f.of(r[a + lane]);
+                    }
+                    return;
+                }
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     r[d + lane] = f.of(r[a + lane]);
@@ -34,6 +40,12 @@ final class Lanewise {
             @Override
             void run(Warp warp, int mask) {
                 long[] r = warp.r;
+                if (mask == Warp.ALL) {
+                    for (int lane = 0; lane < Warp.LANES; lane++) {
+                        r[d + lane] = f.of(r[a + lane], r[b + lane]);
+                    }
+                    return;
+                }
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     r[d + lane] = f.of(r[a + lane], r[b + lane]);
@@ -47,6 +59,12 @@ final class Lanewise {
             @Override
             void run(Warp warp, int mask) {
                 long[] r = warp.r;
+                if (mask == Warp.ALL) {
+                    for (int lane = 0; lane < Warp.LANES; lane++) {
+                        r[d + lane] = f.of(r[a + lane], r[b + lane], r[c + lane]);
+                    }
+                    return;
+                }
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     r[d + lane] = f.of(r[a + lane], r[b + lane], r[c + lane]);

@@ -7,6 +7,7 @@ public abstract class Step {
     static final int[] NONE = new int[0];
 
     private Instruction source;
+    private boolean copy;
     private int index;
     private int guard = -1;
     private boolean guardNegated;
@@ -25,6 +26,7 @@ public abstract class Step {
 
     final void place(Instruction from, int at, int guardRow, boolean negated) {
         source = from;
+        copy = from.opcode().equals("mov") || from.opcode().equals("selp");
         index = at;
         guard = guardRow;
         guardNegated = negated;
@@ -39,7 +41,7 @@ public abstract class Step {
 
     /** Whether it only moves or selects values, as they are. */
     public final boolean isCopy() {
-        return source.opcode().equals("mov") || source.opcode().equals("selp");
+        return copy;
     }
 
     /** Whether it passes an argument or result of a call. */

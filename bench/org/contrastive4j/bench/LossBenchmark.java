@@ -1,0 +1,182 @@
+package org.contrastive4j.bench;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.Random;
+import java.util.concurrent.TimeUnit;
+import java.util.stream.IntStream;
+import org.bytedeco.pytorch.global.torch.ScalarType;
+import org.contrastive4j.Backend;
+import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.PairLabels;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.openjdk.jmh.annotations.Benchmark;
+import org.openjdk.jmh.annotations.BenchmarkMode;
+import org.openjdk.jmh.annotations.Fork;
+import org.openjdk.jmh.annotations.Level;
+import org.openjdk.jmh.annotations.Measurement;
+import org.openjdk.jmh.annotations.Mode;
+import org.openjdk.jmh.annotations.OutputTimeUnit;
+import org.openjdk.jmh.annotations.Param;
+import org.openjdk.jmh.annotations.Scope;
+import org.openjdk.jmh.annotations.Setup;
+import org.openjdk.jmh.annotations.State;
+import org.openjdk.jmh.annotations.TearDown;
+import org.openjdk.jmh.annotations.Warmup;
+
+/**
+ * Value and gradient of each named loss from raw representations, f32, two threads, against the same loss in PyTorch,
+ * which keeps the logits. Setup refuses to measure a peer that disagrees. Representations of a pair lie close together,
+ * as in training: at random ones, losses are sums of ties and the comparison of gradients is one of rounding.
+ *
+ * <p>Memory is printed at the end of each trial: the peak resident set above that before the first call, for both, and
+ * what this library's memory counted beyond inputs and outputs.
+ */
+@State(Scope.Benchmark)
+@BenchmarkMode(Mode.SampleTime)
+@OutputTimeUnit(TimeUnit.MILLISECONDS)
+@Fork(value = 1, jvmArgsAppend = {"-Xmx3g", "-Dcontrastive4j.threads=2", "-DOMP_NUM_THREADS=2"})
+@Warmup(iterations = 1, time = 5)
+@Measurement(iterations = 3, time = 6)
+public class LossBenchmark {
+    private static final int THREADS = 2;
+    private static final double TOLERANCE = 2e-4; // of f32 gradients, relative to their norm
+
+    @Param({"infonce", "infonce-rows", "infonce-smoothed", "infonce-multipositive", "infonce-fourway", "siglip", "bce",
+        "bce-balanced", "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn",
+        "sinkhorn-symmetric"})
+    String loss;
+
+    @Param("4096")
+    int n;
+
+    @Param("512")
+    int d;
+
+    @Param({"contrastive4j", "pytorch-javacpp"})
+    String peer;
+
+    private Ops ops;
+    private ContrastiveLoss ours;
+    private Tensor u;
+    private Tensor v;
+    private Tensor du;
+    private Tensor dv;
+    private Tensor ids;
+    private PairLabels labels;
+    private TorchContrast torch;
+    private long residentBefore;
+
+    @Setup(Level.Trial)
+    public void setup() throws IOException {
+        Random random = new Random(1);
+        float[] left = new float[n * d];
+        float[] right = new float[n * d];
+        for (int i = 0; i < left.length; i++) {
+            left[i] = (float) random.nextGaussian();
+            right[i] = left[i] + 2 * (float) random.nextGaussian();
+        }
+        int[] tags = IntStream.range(0, n).map(i -> i / 2).toArray();
+        ops = Backend.open("cpu");
+        ours = Losses.named(ops, loss);
+        u = tensor(left);
+        v = tensor(right);
+        du = ops.allocate(n, d);
+        dv = ops.allocate(n, d);
+        ids = ops.ints(Shape.of(n), tags);
+        labels = loss.equals("infonce-multipositive") ? PairLabels.ids(ids, ids) : PairLabels.DIAGONAL;
+        ours.parameters().forEach(parameter -> parameter.gradient()); // allocated at first use, not part of a call
+        if (peer.equals("contrastive4j")) {
+            residentBefore = resetResident();
+            ops.memory().resetPeak();
+            return;
+        }
+        double bias = ours.bias() == null ? 0 : ours.bias().value().toDoubles()[0];
+        torch = new TorchContrast(loss, doubles(left), doubles(right), n, d,
+                IntStream.of(tags).asLongStream().toArray(), ours.logScale().value().toDoubles()[0], bias,
+                ScalarType.Float, THREADS);
+        double value = ours.valueAndGradient(u, v, labels, du, dv, 1).loss();
+        residentBefore = resetResident();
+        compare(value, torch.answer());
+    }
+
+    private void compare(double value, TorchInfoNce.Answer theirs) {
+        if (!(Math.abs(value - theirs.loss()) <= 1e-5 * (1 + Math.abs(value)))) {
+            throw new IllegalStateException(loss + ": losses disagree: " + value + " and " + theirs.loss());
+        }
+        compare("du", du.toDoubles(), theirs.du());
+        compare("dv", dv.toDoubles(), theirs.dv());
+        if (!ours.logScale().isFrozen()) {
+            compare("dLogScale", ours.logScale().gradient().toDoubles(), new double[] {theirs.dLogScale()});
+        }
+        if (ours.bias() != null) {
+            compare("dBias", ours.bias().gradient().toDoubles(), new double[] {theirs.dBias()});
+        }
+    }
+
+    private void compare(String what, double[] mine, double[] theirs) {
+        double difference = 0;
+        double size = 0;
+        for (int i = 0; i < mine.length; i++) {
+            difference += Math.pow(mine[i] - theirs[i], 2);
+            size += Math.pow(theirs[i], 2);
+        }
+        if (!(Math.sqrt(difference) <= TOLERANCE * (Math.sqrt(size) + 1e-6))) {
+            throw new IllegalStateException(loss + ": " + what + " disagrees by " + Math.sqrt(difference) + " of norm "
+                    + Math.sqrt(size));
+        }
+    }
+
+    @Benchmark
+    public double valueAndGradient() {
+        return torch == null ? ours.valueAndGradient(u, v, labels, du, dv, 1).loss() : torch.run();
+    }
+
+    @TearDown(Level.Trial)
+    public void tearDown() throws IOException {
+        System.out.printf("%n%s %s n=%d d=%d: peak resident %d MiB, %.1f MiB above the start", peer, loss, n, d,
+                resident("VmHWM") >> 20, (resident("VmHWM") - residentBefore) / 1048576.0);
+        if (torch == null) {
+            System.out.printf("; counted beyond inputs and outputs %.1f MiB",
+                    (ops.memory().peakBytes() - ops.memory().currentBytes()) / 1048576.0);
+        } else {
+            torch.close();
+        }
+        System.out.println();
+        for (Tensor tensor : new Tensor[] {u, v, du, dv, ids}) {
+            tensor.close();
+        }
+        ours.close();
+        ops.close();
+    }
+
+    /** Sets the peak resident set back to what is resident now, which is returned. */
+    private static long resetResident() throws IOException {
+        Files.writeString(Path.of("/proc/self/clear_refs"), "5");
+        return resident("VmRSS");
+    }
+
+    /** A field of /proc/self/status in bytes. */
+    private static long resident(String field) throws IOException {
+        for (String line : Files.readAllLines(Path.of("/proc/self/status"))) {
+            if (line.startsWith(field + ":")) {
+                return Long.parseLong(line.replaceAll("\\D", "")) << 10;
+            }
+        }
+        throw new IOException("no " + field + " in /proc/self/status");
+    }
+
+    private Tensor tensor(float[] values) {
+        Tensor tensor = ops.allocate(n, d);
+        tensor.set(values);
+        return tensor;
+    }
+
+    private static double[] doubles(float[] values) {
+        return IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
+    }
+}

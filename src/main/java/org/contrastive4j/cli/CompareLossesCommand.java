@@ -1,0 +1,90 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.Collectors;
+import org.contrastive4j.Backend;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.Comparison;
+import org.contrastive4j.train.LossConfig;
+import org.contrastive4j.train.RunFolder;
+import org.contrastive4j.train.TrainConfig;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Answers "which loss, and does the batch size matter?" on one's own data. */
+@Command(name = "compare-losses", mixinStandardHelpOptions = true, showDefaultValues = true,
+        description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes tables "
+                + "and plots. --steps, --warmup and --learning-rate are those of the largest batch; smaller ones take "
+                + "more steps and a rate that falls with the square root of the batch. Stopped, it goes on when called "
+                + "again.")
+final class CompareLossesCommand implements Callable<Integer> {
+    /** A batch never holds a concept twice, so here this is infonce to the last bit. */
+    private static final String SAME_AS_INFONCE = "infonce-multipositive";
+
+    @Mixin
+    private SharedOptions shared;
+
+    @Option(names = "--losses", split = ",", description = "names with commas between; the first is what others are "
+            + "measured against. Without it all but " + SAME_AS_INFONCE + ", which is infonce as no batch holds a concept twice")
+    private List<String> losses = LossConfig.names().stream().filter(name -> !name.equals(SAME_AS_INFONCE)).toList();
+
+    @Option(names = "--batches", split = ",", description = "batch sizes with commas between")
+    private List<Integer> batches = List.of(64, 256, 1024);
+
+    @Option(names = "--seeds", split = ",",
+            description = "of everything random; also decide which concepts are held out")
+    private List<Long> seeds = List.of(1L, 2L, 3L);
+
+    @Option(names = "--out", description = "folder of the comparison: a run folder for each cell, tables, plots")
+    private Path out = Path.of("runs/losses");
+
+    @Option(names = "--save-every", description = "steps between the checkpoints of a run")
+    private int saveEvery = 200;
+
+    @Override
+    public Integer call() {
+        int largest = batches.stream().max(Integer::compare).orElse(0);
+        shared.chunk = Math.min(shared.chunk, largest);
+        TrainConfig base = shared.config(seeds.get(0), largest, LossConfig.named("infonce", largest));
+        PairDataset data = PairDataset.open(Path.of(base.data()), base.strict());
+        try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(shared.device)) {
+            Comparison comparison = new Comparison(folder, base, data, losses, batches, seeds, saveEvery);
+            List<Comparison.Cell> cells = comparison.cells();
+            System.out.printf(Locale.ROOT, "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n",
+                    cells.size(), comparison.pairs(), losses.size(), listed(batches), listed(seeds));
+            List<Comparison.Result> finished = new ArrayList<>();
+            List<Comparison.Cell> left = new ArrayList<>();
+            for (Comparison.Cell cell : cells) {
+                comparison.finished(cell).ifPresentOrElse(finished::add, () -> left.add(cell));
+            }
+            int skipped = finished.size();
+            comparison.report(finished);
+            for (Comparison.Cell cell : left) {
+                Comparison.Result result = comparison.run(ops, cell);
+                finished.add(result);
+                System.out.println(finished.size() + " of " + cells.size() + ": " + described(result));
+                comparison.report(finished);
+            }
+            System.out.println(skipped + " runs were finished before; tables and plots: " + out.resolve("table.md"));
+            return 0;
+        }
+    }
+
+    private static String listed(List<?> values) {
+        return values.stream().map(String::valueOf).collect(Collectors.joining(", "));
+    }
+
+    private static String described(Comparison.Result result) {
+        String recalls = result.recall().entrySet().stream()
+                .map(entry -> String.format(Locale.ROOT, "%s R@1 %.1f%%", entry.getKey(), 100 * entry.getValue()))
+                .collect(Collectors.joining(", "));
+        return String.format(Locale.ROOT, "%s: %s (%.0f s)", result.cell(),
+                result.stopped() == null ? recalls : result.stopped(), result.seconds());
+    }
+}

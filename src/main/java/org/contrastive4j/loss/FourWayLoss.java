@@ -1,0 +1,117 @@
+package org.contrastive4j.loss;
+
+import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.Pairing.SameId;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * InfoNCE in all four directions, x-y, y-x, x-x and y-y: with z = [x; y], each of the n + m members that has a partner
+ * is told from all others, itself left out: the mean over them of lse_{l != k} e^t &lt;z_k, z_l&gt; - e^t &lt;z_k,
+ * z_partner&gt;. A row's negatives are thus the other columns and the other rows.
+ *
+ * <p>Label smoothing, equal ids and a guide (whose rows and columns then are compared with each other too) as for {@link
+ * SoftmaxLoss}. Each column may be the target of one row; equal ids can only be ignored, as a row would be its own
+ * positive. It cannot be sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of others,
+ * linear as for all. Cost: 8 (n + m)^2 d flops, 4 times that of {@link SoftmaxLoss} for n = m.
+ *
+ * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
+ * (NT-Xent); Solatorio, GISTEmbed, 2024 (with ignored negatives).
+ */
+public final class FourWayLoss extends ContrastiveLoss {
+    private final double smoothing;
+
+    FourWayLoss(Ops ops, double smoothing, PairPolicy policy, double initialLogScale, boolean learnable) {
+        super(ops, checked(smoothing, policy), initialLogScale, null, learnable);
+        this.smoothing = smoothing;
+    }
+
+    private static PairPolicy checked(double smoothing, PairPolicy policy) {
+        LossOptionException.require(policy.sameId() == SameId.IGNORED,
+                "equal ids are positives, wanted ignored: in four directions a row has its own id");
+        return LossOptionException.checked(policy, smoothing >= 0 && smoothing < 1,
+                "label smoothing is " + smoothing + ", wanted [0, 1)");
+    }
+
+    @Override
+    Pairing admit(Pairing pairing) {
+        boolean[] taken = new boolean[pairing.m()];
+        for (int i = 0; i < pairing.n(); i++) {
+            int t = pairing.target(i);
+            LossOptionException.require(t == Pairing.NONE || !taken[t], "row " + i + " has target " + t
+                    + " like a row before it; four directions want one of its own for each");
+            if (t != Pairing.NONE) {
+                taken[t] = true;
+            }
+        }
+        return pairing;
+    }
+
+    @Override
+    Outcome evaluate(PairField field, double bias, boolean wantTerms) {
+        throw new LossOptionException(
+                "four directions cannot be sharded: pairs of rows with rows lie in no shard; use a one-worker loss");
+    }
+
+    @Override
+    PairwiseOps.Result run(
+            Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+        Pairing.Guide guide = pairing.guide();
+        try (Tensor z = stacked(x, y);
+                Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
+            Pairs pairs = new Pairs(z, z, scale(), pairing.joined(guide == null ? null : joined(guide, ofGuide)));
+            Outcome outcome = new CrossEntropy(1, 0, smoothing).evaluate(new WholeField(ops.pairTiles(), pairs));
+            requireFinite(outcome.loss());
+            if (gradients != null) {
+                gradient(pairing.n(), pairs, outcome, gradients, gradientScale);
+            }
+            return outcome.statistics().joinedResult(outcome.loss(), pairing.n());
+        }
+    }
+
+    /** z_k is met as a row and as a column: its gradient is the sum of both. */
+    private void gradient(
+            int n, Pairs pairs, Outcome outcome, PairwiseOps.Gradients gradients, double gradientScale) {
+        try (Tensor asRows = ops.allocate(pairs.x().shape()); Tensor asColumns = ops.allocate(pairs.x().shape())) {
+            ops.pairTiles().gradient(pairs, outcome.terms(),
+                    new PairwiseOps.Gradients(asRows, asColumns, gradients.dLogScale(), null), gradientScale);
+            ops.pointwise().axpy(1, asColumns, asRows);
+            if (gradients.dx() != null) {
+                ops.pointwise().copy(asRows.rows(0, n), gradients.dx());
+            }
+            if (gradients.dy() != null) {
+                ops.pointwise().copy(asRows.rows(n, asRows.dim(0)), gradients.dy());
+            }
+        }
+    }
+
+    private Tensor stacked(Tensor above, Tensor below) {
+        int n = above.dim(0);
+        Tensor both = ops.allocate(n + below.dim(0), above.dim(1));
+        ops.pointwise().copy(above, both.rows(0, n));
+        ops.pointwise().copy(below, both.rows(n, both.dim(0)));
+        return both;
+    }
+
+    /** Only the limit of the member whose negative it is counts: both of a pair are rows here. */
+    private static Pairing.Guide joined(Pairing.Guide guide, Tensor both) {
+        int n = guide.rowLimits().length;
+        double[] limits = new double[both.dim(0)];
+        double[] none = new double[limits.length];
+        for (int k = 0; k < limits.length; k++) {
+            limits[k] = k < n ? guide.rowLimits()[k] : guide.columnLimits()[k - n];
+            none[k] = Double.POSITIVE_INFINITY;
+        }
+        return new Pairing.Guide(both, both, limits, none);
+    }
+
+    @Override
+    public long workspaceBytes(int n, int m, int d) {
+        long element = ops.dtype().bytes();
+        return (n + m) * (d + 1L) * element + parameters().size() * element + 3L * (n + m) * d * element
+                + ops.pairTiles().workspaceBytes(n + m, n + m, d);
+    }
+}

@@ -1,0 +1,127 @@
+package org.contrastive4j.loss;
+
+import java.util.Arrays;
+import java.util.List;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.Axis;
+import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.PairTileOps.Shift;
+import org.contrastive4j.ops.PairTileOps.Term;
+import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Soft targets that a teacher's similarities give: q_i = softmax_j of scale &lt;a_i, b_j&gt; over the pairs that are not
+ * ignored.
+ *
+ * <p>A product q y is a gradient of the tiled engine: with rows [a, 0] and columns [b, y] the logits are the teacher's,
+ * and sum_j q_ij [b_j, y_j] has q y as its right half. So memory stays linear: 3 (n + m) d and d d beyond the engine's.
+ * Cost: 2 n m d flops once, 6 n m (2 d) for each product, half of that for y = b.
+ *
+ * <p>Source: Li et al., Align before fuse, 2021, section 3.4.
+ */
+public final class SimilarityTargets implements SoftTargets {
+    private final Pairs teacher;
+    private final Term softmax;
+
+    /**
+     * @param a [n, d] unit rows of the teacher; read, also later, and not closed
+     * @param b [m, d] the teacher's unit columns; read, also later, and not closed
+     * @param scale above 0
+     */
+    public SimilarityTargets(Ops ops, Tensor a, Tensor b, double scale) {
+        this(ops, new Pairs(a, b, scale, Pairing.of(b.dim(0), withoutTargets(a.dim(0)))));
+    }
+
+    SimilarityTargets(Ops ops, Pairs teacher) {
+        this.teacher = teacher;
+        double[] shift = ops.pairTiles().reduce(teacher, List.of(
+                Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.NONE))).get(0).values();
+        for (int i = 0; i < shift.length; i++) {
+            LossOptionException.require(Double.isFinite(shift[i]), "row " + i
+                    + " of the teacher has no similarity that is a number and not ignored: it gives no distribution");
+            shift[i] = -shift[i];
+        }
+        softmax = new Term(PairFunction.EXP, Of.BOTH, Shift.rows(shift), null, null);
+    }
+
+    static int[] withoutTargets(int n) {
+        int[] none = new int[n];
+        Arrays.fill(none, Pairing.NONE);
+        return none;
+    }
+
+    @Override
+    public int n() {
+        return teacher.x().dim(0);
+    }
+
+    @Override
+    public int m() {
+        return teacher.y().dim(0);
+    }
+
+    @Override
+    public void apply(Ops ops, Tensor y, Tensor out) {
+        requireShapes(y, out);
+        if (y == teacher.y()) {
+            ops.pairTiles().gradient(teacher, List.of(softmax), new PairwiseOps.Gradients(out, null, null, null),
+                    1 / teacher.scale());
+            return;
+        }
+        int d = teacher.x().dim(1);
+        try (Tensor left = widened(ops, teacher.x(), null, y.dim(1)); Tensor right = widened(ops, teacher.y(), y, y.dim(1));
+                Tensor product = ops.allocate(left.shape())) {
+            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
+                    new PairwiseOps.Gradients(product, null, null, null), 1 / teacher.scale());
+            rightHalf(ops, product, d, out);
+        }
+    }
+
+    @Override
+    public void applyTransposed(Ops ops, Tensor x, Tensor out) {
+        requireShapes(out, x);
+        int d = teacher.x().dim(1);
+        try (Tensor left = widened(ops, teacher.x(), x, x.dim(1));
+                Tensor right = widened(ops, teacher.y(), null, x.dim(1)); Tensor product = ops.allocate(right.shape())) {
+            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
+                    new PairwiseOps.Gradients(null, product, null, null), 1 / teacher.scale());
+            rightHalf(ops, product, d, out);
+        }
+    }
+
+    /** [given, other], zeros for an other of null. */
+    private static Tensor widened(Ops ops, Tensor given, Tensor other, int width) {
+        int d = given.dim(1);
+        Tensor wide = ops.allocate(given.dim(0), d + width);
+        try (Tensor select = selector(ops, d, 0, d + width)) {
+            ops.matrix().gemm(false, false, 1, given, select, 0, wide);
+        }
+        if (other != null) {
+            try (Tensor select = selector(ops, width, d, d + width)) {
+                ops.matrix().gemm(false, false, 1, other, select, 1, wide);
+            }
+        }
+        return wide;
+    }
+
+    private static void rightHalf(Ops ops, Tensor wide, int d, Tensor out) {
+        try (Tensor select = selector(ops, out.dim(1), d, wide.dim(1))) {
+            ops.matrix().gemm(false, true, 1, wide, select, 0, out);
+        }
+    }
+
+    /** [rows, width] with a 1 at column from + k of each row k. */
+    private static Tensor selector(Ops ops, int rows, int from, int width) {
+        double[] ones = new double[rows * width];
+        for (int k = 0; k < rows; k++) {
+            ones[k * width + from + k] = 1;
+        }
+        return ops.tensor(Shape.of(rows, width), ones);
+    }
+}

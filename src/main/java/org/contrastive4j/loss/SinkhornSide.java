@@ -1,0 +1,270 @@
+package org.contrastive4j.loss;
+
+import static org.contrastive4j.ops.PairTileOps.Axis.COLUMNS;
+import static org.contrastive4j.ops.PairTileOps.Axis.ROWS;
+import static org.contrastive4j.ops.PairTileOps.Of.BOTH;
+import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.Axis;
+import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.PairTileOps.Shift;
+import org.contrastive4j.ops.PairTileOps.Term;
+
+/**
+ * Sinkhorn's iterations on one orientation of a field, rows first; see {@link SinkhornLoss}. Transposed, rows and
+ * columns change places: everything here speaks of the orientation's own.
+ */
+final class SinkhornSide {
+    /**
+     * What a side's loss needs from the first pass.
+     *
+     * @param positives number of positives of each row
+     * @param positiveSum sum of their logits
+     * @param logSums of rows
+     */
+    record Start(double[] positives, double[] positiveSum, double[] logSums) {}
+
+    /** Value and terms, in the field's orientation. */
+    record Solution(double loss, List<Term> terms) {}
+
+    private final PairField field;
+    private final boolean transposed;
+    private final int n;
+    private final int m;
+    private final double columnSum;
+    private final Start start;
+    private final double[] share;
+    private final double[] rowShare;
+    private double[] columnShare;
+
+    SinkhornSide(PairField field, Start start) {
+        this(field, false, start);
+    }
+
+    private SinkhornSide(PairField field, boolean transposed, Start start) {
+        this.field = field;
+        this.transposed = transposed;
+        n = transposed ? field.pairing().m() : field.pairing().n();
+        m = transposed ? field.pairing().n() : field.pairing().m();
+        columnSum = Math.log((double) n / m);
+        this.start = start;
+        double rows = Arrays.stream(start.positives).filter(of -> of > 0).count();
+        share = new double[n];
+        Arrays.setAll(share, i -> start.positives[i] == 0 ? 0 : 1 / (rows * start.positives[i]));
+        rowShare = new double[n];
+        Arrays.setAll(rowShare, i -> share[i] * start.positives[i]);
+    }
+
+    /** The side on which columns come first; one pass. */
+    static SinkhornSide transposed(PairField field) {
+        List<Reduced> first = field.reduce(List.of(
+                Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, null),
+                Reduction.sum(PairFunction.IDENTITY, COLUMNS, POSITIVES, Shift.NONE, null),
+                Reduction.logSumExp(COLUMNS, BOTH, Shift.NONE)));
+        return new SinkhornSide(field, true,
+                new Start(first.get(0).values(), first.get(1).values(), first.get(2).values()));
+    }
+
+    private double[] reduce(Reduction reduction) {
+        return reduce(List.of(reduction)).get(0).values();
+    }
+
+    private List<Reduced> reduce(List<Reduction> reductions) {
+        return field.reduce(!transposed ? reductions : reductions.stream().map(of -> new Reduction(of.kind(),
+                of.function(), of.axis() == ROWS ? COLUMNS : ROWS, of.of(), flipped(of.shift()), of.weight())).toList());
+    }
+
+    private static Shift flipped(Shift shift) {
+        return new Shift(shift.sign(), shift.columns(), shift.rows());
+    }
+
+    private List<Term> oriented(List<Term> terms) {
+        return !transposed ? terms : terms.stream().map(of -> new Term(
+                of.function(), of.of(), flipped(of.shift()), of.columnWeight(), of.rowWeight())).toList();
+    }
+
+    /** Row potentials for given column potentials, null for zeros. */
+    private double[] rowPotentials(double[] g) {
+        return potentials(0, g == null ? start.logSums
+                : reduce(Reduction.logSumExp(ROWS, BOTH, Shift.columns(g))));
+    }
+
+    /** Column potentials for given row potentials; what positives of each column weigh comes along the first time. */
+    private double[] columnPotentials(double[] f) {
+        List<Reduction> wanted = new ArrayList<>(List.of(Reduction.logSumExp(COLUMNS, BOTH, Shift.rows(f))));
+        if (columnShare == null) {
+            wanted.add(Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, share));
+        }
+        List<Reduced> reduced = reduce(wanted);
+        columnShare = columnShare == null ? reduced.get(1).values() : columnShare;
+        return potentials(columnSum, reduced.get(0).values());
+    }
+
+    /** constant - logSum; 0 for a row or column all of whose pairs are ignored: it takes no part. */
+    private static double[] potentials(double constant, double[] logSums) {
+        double[] values = new double[logSums.length];
+        Arrays.setAll(values, i -> logSums[i] == Double.NEGATIVE_INFINITY ? 0 : constant - logSums[i]);
+        return values;
+    }
+
+    private double loss(double[] f, double[] g) {
+        double loss = 0;
+        for (int i = 0; i < n; i++) {
+            loss -= share[i] * (start.positiveSum[i] + start.positives[i] * f[i]);
+        }
+        for (int j = 0; j < m; j++) {
+            loss -= columnShare[j] * g[j];
+        }
+        return loss;
+    }
+
+    /** The derivative of the loss by the logits of positives, potentials held. */
+    private Term direct() {
+        return new Term(PairFunction.ONE, POSITIVES, Shift.NONE, times(-1, share), null);
+    }
+
+    /** A fixed number of iterations, the gradient through all of them. */
+    Solution unrolled(int iterations, boolean wantTerms) {
+        List<double[]> f = new ArrayList<>();
+        List<double[]> g = new ArrayList<>(List.of(new double[m]));
+        for (int k = 1; k <= iterations; k++) {
+            f.add(rowPotentials(k == 1 ? null : g.get(k - 1)));
+            g.add(columnPotentials(f.get(k - 1)));
+        }
+        double loss = loss(f.get(iterations - 1), g.get(iterations));
+        return new Solution(loss, wantTerms ? oriented(through(f, g)) : List.of());
+    }
+
+    private List<Term> through(List<double[]> fs, List<double[]> gs) {
+        List<Term> terms = new ArrayList<>(List.of(direct()));
+        double[] fBar = times(-1, rowShare);
+        double[] gBar = times(-1, columnShare);
+        for (int k = fs.size(); k >= 1; k--) {
+            double[] f = fs.get(k - 1);
+            double[] normalised = gs.get(k).clone();
+            for (int j = 0; j < m; j++) {
+                normalised[j] -= columnSum;
+            }
+            Shift pi = new Shift(1, f, normalised);
+            double[] back = product(ROWS, pi, gBar);
+            terms.add(new Term(PairFunction.EXP, BOTH, pi, null, times(-1, gBar)));
+            for (int i = 0; i < n; i++) {
+                fBar[i] -= back[i];
+            }
+            Shift rho = new Shift(1, f, gs.get(k - 1));
+            terms.add(new Term(PairFunction.EXP, BOTH, rho, times(-1, fBar), null));
+            if (k > 1) {
+                gBar = times(-1, product(COLUMNS, rho, fBar));
+                fBar = new double[n];
+            }
+        }
+        return terms;
+    }
+
+    /**
+     * Iterations until no row's sum is off 1 by more than about {@code tolerance}, and the gradient of the fixed point.
+     *
+     * @throws NotConvergedException when {@code most} iterations do not get there
+     */
+    Solution converged(double tolerance, int most, boolean wantTerms) {
+        double[] f = rowPotentials(null);
+        double error = Double.POSITIVE_INFINITY;
+        for (int k = 1; k <= most; k++) {
+            double[] g = columnPotentials(f);
+            double[] next = rowPotentials(g);
+            error = largestDifference(f, next);
+            if (error <= tolerance) {
+                return new Solution(loss(f, g),
+                        wantTerms ? oriented(implicit(new Shift(1, f, g), tolerance, most)) : List.of());
+            }
+            f = next;
+        }
+        throw new NotConvergedException("after " + most + " Sinkhorn iterations rows are off their sums by " + error
+                + ", wanted " + tolerance + "; allow more iterations or a larger tolerance, lower the log-scale, or take a"
+                + " fixed number of iterations");
+    }
+
+    private static double largestDifference(double[] a, double[] b) {
+        double largest = 0;
+        for (int i = 0; i < a.length; i++) {
+            double difference = Math.abs(a[i] - b[i]);
+            largest = difference > largest || Double.isNaN(difference) ? difference : largest;
+        }
+        return largest;
+    }
+
+    /**
+     * G = direct - P_ij (lambda_i + mu_j), where lambda + P mu = fbar and P^T lambda + c mu = gbar, c the sum of a column:
+     * by conjugate gradients on (c - P^T P) mu = gbar - P^T fbar, two passes an iteration.
+     */
+    private List<Term> implicit(Shift plan, double tolerance, int most) {
+        double c = Math.exp(columnSum);
+        double[] fBar = times(-1, rowShare);
+        double[] residual = times(-1, columnShare);
+        subtract(product(COLUMNS, plan, fBar), residual);
+        centre(residual);
+        double[] mu = new double[m];
+        double[] direction = residual.clone();
+        double squares = dot(residual, residual);
+        double enough = tolerance * tolerance * dot(columnShare, columnShare);
+        for (int k = 0; squares > enough; k++) {
+            if (k == most) {
+                throw new NotConvergedException("after " + most + " steps the potentials' gradient has a residual of "
+                        + Math.sqrt(squares) + ", wanted " + Math.sqrt(enough)
+                        + "; allow more iterations or a larger tolerance, or take a fixed number of iterations");
+            }
+            double[] applied = times(c, direction);
+            subtract(product(COLUMNS, plan, product(ROWS, plan, direction)), applied);
+            centre(applied);
+            double step = squares / dot(direction, applied);
+            double next = 0;
+            for (int j = 0; j < m; j++) {
+                mu[j] += step * direction[j];
+                residual[j] -= step * applied[j];
+                next += residual[j] * residual[j];
+            }
+            for (int j = 0; j < m; j++) {
+                direction[j] = residual[j] + next / squares * direction[j];
+            }
+            squares = next;
+        }
+        double[] lambda = fBar;
+        subtract(product(ROWS, plan, mu), lambda);
+        return List.of(direct(), new Term(PairFunction.EXP, BOTH, plan, times(-1, lambda), null),
+                new Term(PairFunction.EXP, BOTH, plan, null, times(-1, mu)));
+    }
+
+    /** Sums of e^z times a weight along an axis. */
+    private double[] product(Axis axis, Shift shift, double[] weight) {
+        return reduce(Reduction.sum(PairFunction.EXP, axis, BOTH, shift, weight));
+    }
+
+    /** Potentials count up to a constant: what lies along it is rounding. */
+    private static void centre(double[] values) {
+        double mean = Arrays.stream(values).sum() / values.length;
+        Arrays.setAll(values, j -> values[j] - mean);
+    }
+
+    private static void subtract(double[] what, double[] from) {
+        Arrays.setAll(from, j -> from[j] - what[j]);
+    }
+
+    private static double dot(double[] a, double[] b) {
+        double sum = 0;
+        for (int j = 0; j < a.length; j++) {
+            sum += a[j] * b[j];
+        }
+        return sum;
+    }
+
+    private static double[] times(double factor, double[] values) {
+        double[] result = new double[values.length];
+        Arrays.setAll(result, i -> factor * values[i]);
+        return result;
+    }
+}

@@ -1,0 +1,128 @@
+package org.contrastive4j.loss;
+
+import java.util.ArrayList;
+import java.util.List;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps.Axis;
+import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.PairTileOps.Term;
+import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * InfoNCE against soft targets, of raw representations: with S_ij = e^t &lt;x_i, y_j&gt;, the mean over rows of lse_j
+ * S_ij - sum_j q_ij S_ij; both ways, half each, when columns have targets p over rows too.
+ *
+ * <p>Targets are constants. With all weight on the diagonal it is {@link SoftmaxLoss}. Exact for u, v and t; memory
+ * linear in n + m, as a table of targets never exists; cost 8 n m d flops and the targets' products.
+ *
+ * <p>Sources: Hinton et al., Distilling the knowledge in a neural network, 2015; Li et al., Align before fuse, 2021,
+ * equation 6.
+ */
+public final class SoftTargetContrast implements AutoCloseable {
+    private final Ops ops;
+    private final SoftmaxLoss own;
+
+    /** From a temperature of 0.07, learnable. */
+    public SoftTargetContrast(Ops ops) {
+        this(ops, InfoNce.INITIAL_LOG_SCALE, true);
+    }
+
+    public SoftTargetContrast(Ops ops, double initialLogScale, boolean learnable) {
+        this.ops = ops;
+        own = new SoftmaxLoss(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, learnable);
+    }
+
+    /** The log-scale. */
+    public List<Parameter> parameters() {
+        return own.parameters();
+    }
+
+    public Parameter logScale() {
+        return own.logScale();
+    }
+
+    /** After each optimiser step: puts the log-scale back into [0, ln 100]. */
+    public void afterStep(PairwiseOps.Result result) {
+        own.afterStep(result);
+    }
+
+    /** Value and statistics alone. */
+    public PairwiseOps.Result value(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns) {
+        return compute(u, v, ofRows, ofColumns, null, 1);
+    }
+
+    /**
+     * Value, statistics, and gradients times {@code gradientScale}.
+     *
+     * @param u [n, d] raw representations; read
+     * @param v [m, d] raw representations; read
+     * @param ofRows n distributions over m columns
+     * @param ofColumns m distributions over n rows, or null for rows alone
+     * @param du [n, d], null when not wanted; written
+     * @param dv [m, d], null when not wanted; written
+     * @return accuracies and mean positive are those of row i belonging to column i; 0 for m &lt; n
+     * @throws ShapeException when sizes do not fit
+     */
+    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns,
+            Tensor du, Tensor dv, double gradientScale) {
+        try (Tensor dLogScale = ops.zeros(Shape.of(1))) {
+            PairwiseOps.Result result = compute(
+                    u, v, ofRows, ofColumns, new PairwiseOps.Gradients(du, dv, dLogScale, null), gradientScale);
+            own.accumulate(dLogScale, null);
+            return result;
+        }
+    }
+
+    private PairwiseOps.Result compute(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns,
+            PairwiseOps.Gradients gradients, double gradientScale) {
+        ContrastiveLoss.requireMatrices(u, v);
+        int n = u.dim(0);
+        int m = v.dim(0);
+        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
+            Pairing pairing = m >= n ? Pairing.diagonal(n, m) : Pairing.of(m, SimilarityTargets.withoutTargets(n));
+            Pairs pairs = new Pairs(x.unit(), y.unit(), own.scale(), pairing);
+            List<SoftCrossEntropy> ways = new ArrayList<>();
+            ways.add(new SoftCrossEntropy(ops, pairs, Axis.ROWS, ofRows));
+            if (ofColumns != null) {
+                ways.add(new SoftCrossEntropy(ops, pairs, Axis.COLUMNS, ofColumns));
+            }
+            List<Reduction> wanted = ways.stream().map(SoftCrossEntropy::wanted).toList();
+            PairStatistics statistics = PairStatistics.of(
+                    new ContrastiveLoss.WholeField(ops.pairTiles(), pairs), wanted);
+            double weight = gradientScale / ways.size();
+            if (gradients != null) {
+                List<Term> terms = new ArrayList<>();
+                for (int k = 0; k < ways.size(); k++) {
+                    terms.add(ways.get(k).term(statistics.own.get(k).values(), weight));
+                }
+                ops.pairTiles().gradient(pairs, terms, gradients, 1);
+            }
+            double loss = 0;
+            for (int k = 0; k < ways.size(); k++) {
+                loss += ways.get(k).finish(statistics.own.get(k).values(), gradients, weight) / ways.size();
+            }
+            own.requireFinite(loss);
+            if (gradients != null) {
+                x.back(gradients.dx());
+                y.back(gradients.dy());
+            }
+            return statistics.result(loss, 0);
+        }
+    }
+
+    /** Bytes of tensors that {@link #valueAndGradient} allocates while it runs, without those of the targets' products. */
+    public long workspaceBytes(int n, int m, int d) {
+        return own.workspaceBytes(n, m, d) + 2L * Math.max(n, m) * d * ops.dtype().bytes();
+    }
+
+    @Override
+    public void close() {
+        own.close();
+    }
+}

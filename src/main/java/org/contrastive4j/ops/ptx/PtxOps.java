@@ -1,0 +1,104 @@
+package org.contrastive4j.ops.ptx;
+
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.AttentionOps;
+import org.contrastive4j.ops.MatrixOps;
+import org.contrastive4j.ops.NormOps;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.ops.UpdateOps;
+import org.contrastive4j.tensor.DType;
+
+/**
+ * The operations in f32 as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the
+ * order of its stream.
+ */
+public final class PtxOps extends Ops {
+    private final String name;
+    private final PtxDevice device;
+    private final PointwiseOps pointwise;
+    private final NormOps norm;
+    private final MatrixOps matrix;
+    private final AttentionOps attention;
+    private final SequenceOps sequence;
+    private final UpdateOps update;
+
+    /** @param device closed with this backend */
+    public PtxOps(String name, PtxDevice device) {
+        this(name, device, new Kernels(device));
+    }
+
+    PtxOps(String name, PtxDevice device, Kernels kernels) {
+        this.name = name;
+        this.device = device;
+        Launches launches = new Launches(device, kernels);
+        pointwise = new PtxPointwiseOps(launches);
+        norm = new PtxNormOps(launches, new PtxNormalize(kernels));
+        sequence = new PtxSequenceOps(launches);
+        update = new PtxUpdateOps(launches);
+        matrix = new PtxMatrixOps(device, kernels);
+        attention = new PtxAttentionOps(device, kernels, true);
+    }
+
+    @Override
+    public String name() {
+        return name;
+    }
+
+    @Override
+    public DType dtype() {
+        return DType.F32;
+    }
+
+    @Override
+    public PtxDevice memory() {
+        return device;
+    }
+
+    @Override
+    public MatrixOps matrix() {
+        return matrix;
+    }
+
+    @Override
+    public PointwiseOps pointwise() {
+        return pointwise;
+    }
+
+    @Override
+    public NormOps norm() {
+        return norm;
+    }
+
+    @Override
+    public AttentionOps attention() {
+        return attention;
+    }
+
+    @Override
+    public SequenceOps sequence() {
+        return sequence;
+    }
+
+    @Override
+    public PairwiseOps pairwise() {
+        throw notYet("losses over tensors");
+    }
+
+    private UnsupportedOperationException notYet(String what) {
+        return new UnsupportedOperationException("backend " + name + " has no kernels of " + what
+                + " yet; use cpu or cpu-f64");
+    }
+
+    @Override
+    public UpdateOps update() {
+        return update;
+    }
+
+    @Override
+    public void synchronize() {
+        device.synchronize();
+    }
+}

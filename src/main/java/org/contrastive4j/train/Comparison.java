@@ -1,0 +1,250 @@
+package org.contrastive4j.train;
+
+import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import org.contrastive4j.data.BatchPlan;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.data.Splits;
+import org.contrastive4j.ops.Ops;
+
+/**
+ * One training run for each loss, batch size and seed, all of them seeing the same number of pairs.
+ *
+ * <p>Batches of B take steps * Bmax / B steps, a warm-up longer by the same factor, and a learning rate of sqrt(B /
+ * Bmax) times that of the largest batch Bmax: what is usual for Adam. A seed decides initial values, batches, dropout
+ * and which concepts are held out, the same for all losses. Each run has a folder of its own; a finished one is not run
+ * again, an interrupted one goes on from its checkpoint and ends in the same bits.
+ */
+public final class Comparison {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String CELLS = "cells";
+    private static final String RESULT = "summary.json";
+    private static final String CONFIG = "config.json";
+
+    /** One run. */
+    public record Cell(String loss, int batch, long seed) {
+        @Override
+        public String toString() {
+            return loss + "-b" + batch + "-s" + seed;
+        }
+    }
+
+    /**
+     * How a run ended.
+     *
+     * @param recall at 1 of each test split, mean of both ways
+     * @param seconds of training
+     * @param stopped why it could not be finished, or null; then there is no recall
+     */
+    public record Result(Cell cell, Map<String, Double> recall, double seconds, String stopped) {}
+
+    private final RunFolder folder;
+    private final TrainConfig base;
+    private final PairDataset data;
+    private final List<String> losses;
+    private final List<Integer> batches;
+    private final List<Long> seeds;
+    private final int largest;
+    private final int saveEvery;
+
+    /**
+     * @param folder of the whole comparison
+     * @param base everything but loss, batch and seed; steps, learning rate and warm-up are those of the largest batch
+     * @param saveEvery steps between the checkpoints of a run
+     * @throws IllegalArgumentException when a list is empty or names something twice, a loss is unknown, or a batch
+     *     size does not divide the pairs that the largest batch sees
+     * @throws org.contrastive4j.data.DataException when the data has too few concepts for a batch
+     */
+    public Comparison(
+            RunFolder folder, TrainConfig base, PairDataset data, List<String> losses, List<Integer> batches,
+            List<Long> seeds, int saveEvery) {
+        if (saveEvery < 1) {
+            throw new IllegalArgumentException("save every " + saveEvery + " steps: wanted 1 or more");
+        }
+        this.folder = folder;
+        this.base = base;
+        this.data = data;
+        this.losses = distinct("losses", losses);
+        this.batches = distinct("batches", batches);
+        this.seeds = distinct("seeds", seeds);
+        this.largest = batches.stream().max(Integer::compare).orElseThrow();
+        this.saveEvery = saveEvery;
+        for (int batch : batches) {
+            if (batch < 2 || (long) base.steps() * largest % batch != 0) {
+                throw new IllegalArgumentException("batches of " + batch + " cannot see the " + pairs() + " pairs of "
+                        + base.steps() + " steps of " + largest
+                        + " in whole steps; choose a batch, of 2 or more, that divides them");
+            }
+        }
+        for (Cell cell : cells()) { // what cannot be run is refused before anything is
+            TrainConfig config = config(cell);
+            Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
+            new BatchPlan(data, splits.train(), config.batch(), config.seed());
+        }
+    }
+
+    private static <T> List<T> distinct(String what, List<T> values) {
+        if (values.isEmpty() || new LinkedHashSet<>(values).size() != values.size()) {
+            throw new IllegalArgumentException(what + " are " + values + ", wanted one or more, each once");
+        }
+        return List.copyOf(values);
+    }
+
+    /** All runs, seed by seed, so that a table can be made of what is there early. */
+    public List<Cell> cells() {
+        List<Cell> cells = new ArrayList<>();
+        for (long seed : seeds) {
+            for (int batch : batches) {
+                losses.forEach(loss -> cells.add(new Cell(loss, batch, seed)));
+            }
+        }
+        return cells;
+    }
+
+    List<String> losses() {
+        return losses;
+    }
+
+    List<Integer> batches() {
+        return batches;
+    }
+
+    List<Long> seeds() {
+        return seeds;
+    }
+
+    private Path path(Cell cell) {
+        return folder.path().resolve(CELLS).resolve(cell.toString());
+    }
+
+    /** Pairs that each run sees. */
+    public long pairs() {
+        return (long) base.steps() * largest;
+    }
+
+    /** The configuration of one run. */
+    public TrainConfig config(Cell cell) {
+        int steps = Math.toIntExact(pairs() / cell.batch());
+        return new TrainConfig(base.data(), base.strict(), base.heldOutGroup(), base.unseenShare(), cell.seed(), steps,
+                cell.batch(), Math.min(base.chunk(), cell.batch()), base.memoryBudget(),
+                base.learningRate() * Math.sqrt((double) cell.batch() / largest),
+                Math.toIntExact((long) base.warmup() * largest / cell.batch()), base.clip(), base.vocabulary(),
+                base.augmentation(), base.optimizer(), base.model(), LossConfig.named(cell.loss(), cell.batch()));
+    }
+
+    /**
+     * The result of a finished run; empty when it is not finished.
+     *
+     * @throws RunFolder.RunFolderException when the folder has a run of another configuration
+     */
+    public Optional<Result> finished(Cell cell) {
+        Path run = path(cell);
+        if (!Files.exists(run.resolve(RESULT))) {
+            return Optional.empty();
+        }
+        requireSame(cell, run);
+        JsonNode summary = read(run.resolve(RESULT));
+        Map<String, Double> recall = JSON.convertValue(summary.get("recall"), new TypeReference<>() {});
+        return Optional.of(new Result(
+                cell, recall, summary.get("seconds").doubleValue(), summary.path("stopped").textValue()));
+    }
+
+    private void requireSame(Cell cell, Path run) {
+        if (!read(run.resolve(CONFIG)).equals(asRead(config(cell)))) {
+            throw new RunFolder.RunFolderException(run + " holds a run of another configuration (" + CONFIG
+                    + "); choose another --out, or the options it was made with", null);
+        }
+    }
+
+    /** As it comes back from a file: there, numbers have lost their Java types. */
+    private static JsonNode asRead(TrainConfig config) {
+        try {
+            return JSON.readTree(JSON.writeValueAsBytes(config));
+        } catch (IOException e) {
+            throw new IllegalStateException("a configuration is always JSON", e);
+        }
+    }
+
+    private static JsonNode read(Path file) {
+        try {
+            return JSON.readTree(Files.readAllBytes(file));
+        } catch (IOException e) {
+            throw new RunFolder.RunFolderException("cannot read " + file + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** Runs one cell to its end, from its newest checkpoint where there is one; then its checkpoints are removed. */
+    public Result run(Ops ops, Cell cell) {
+        TrainConfig config = config(cell);
+        try (RunFolder run = RunFolder.open(path(cell))) {
+            Optional<Path> latest = run.checkpoints().latest();
+            if (latest.isPresent()) {
+                requireSame(cell, run.path());
+            }
+            try (Trainer trainer = latest.isEmpty()
+                    ? Trainer.start(ops, config, data) : Trainer.resume(ops, data, latest.get())) {
+                run.forgetAfter(trainer.step());
+                run.writeJson(CONFIG, config);
+                return finish(trainer, run, cell);
+            }
+        }
+    }
+
+    private Result finish(Trainer trainer, RunFolder run, Cell cell) {
+        double before = run.secondsSpent();
+        long start = System.nanoTime();
+        String stopped = null;
+        try {
+            while (trainer.hasNext()) {
+                Trainer.Step step = trainer.next();
+                Map<String, Object> line = new LinkedHashMap<>(step.asMap());
+                line.put("seconds", before + (System.nanoTime() - start) / 1e9);
+                run.append(line);
+                if (step.step() % saveEvery == 0 && trainer.hasNext()) {
+                    trainer.save(run.checkpoints());
+                }
+            }
+        } catch (Trainer.TrainingStoppedException diverged) { // is a finding about the loss, not a reason to stop all
+            stopped = diverged.getMessage();
+        }
+        double seconds = before + (System.nanoTime() - start) / 1e9;
+        Map<String, Double> recall = new LinkedHashMap<>();
+        if (stopped == null) {
+            trainer.evaluate().forEach((split, of) ->
+                    recall.put(split, (of.imageToText().recall1() + of.textToImage().recall1()) / 2));
+        }
+        Map<String, Object> summary = new LinkedHashMap<>();
+        summary.put("loss", cell.loss());
+        summary.put("batch", cell.batch());
+        summary.put("seed", cell.seed());
+        summary.put("pairs", (long) trainer.step() * cell.batch());
+        summary.put("recall", recall);
+        summary.put("seconds", seconds);
+        summary.put("stopped", stopped);
+        run.writeJson(RESULT, summary);
+        run.checkpoints().removeAll();
+        return new Result(cell, recall, seconds, stopped);
+    }
+
+    /** Writes tables and plots of what is finished: table.md, table.csv, cells.csv and two SVGs for each test split. */
+    public void report(List<Result> finished) {
+        ComparisonReport report = new ComparisonReport(this, finished);
+        folder.writeText("cells.csv", report.cells());
+        folder.writeText("table.csv", report.csv());
+        folder.writeText("table.md", report.markdown());
+        for (String split : report.splits()) {
+            folder.writeText("losses-" + split + ".svg", ComparisonPlots.byLoss(report, split));
+            folder.writeText("batches-" + split + ".svg", ComparisonPlots.byBatch(report, split));
+        }
+    }
+}

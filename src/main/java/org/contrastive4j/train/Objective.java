@@ -1,0 +1,63 @@
+package org.contrastive4j.train;
+
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.List;
+import java.util.Map;
+import java.util.function.IntUnaryOperator;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.gradcache.RepresentationLoss;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.Tensor;
+
+/** What a run minimises over the representations of a model, which it does not own, and what a checkpoint must keep. */
+interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, AutoCloseable {
+    /**
+     * The objective of a run.
+     *
+     * @param model trained
+     * @param conceptOf id of a sample's concept: samples that share it are never each other's negatives
+     */
+    static Objective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
+        return config.loss().hasQueue() ? new QueueObjective(ops, config, model, conceptOf)
+                : new BatchObjective(ops, config.loss().name(), model);
+    }
+
+    /** Log-scale, and bias where there is one. */
+    List<Parameter> parameters();
+
+    /** What is encoded; pictures and captions come first. */
+    List<ChunkEncoder<TrainBatch>> encoders();
+
+    /** Measures the distribution of cosines in the coming batches too, or no longer: one more pass over the pairs. */
+    void measure(boolean wanted);
+
+    /** What the last batch measured beside the loss's own result, by name. */
+    Map<String, Double> details();
+
+    /**
+     * After the optimiser's step.
+     *
+     * @param step optimiser steps made before it
+     */
+    void afterStep(PairwiseOps.Result result, int step);
+
+    /** Tensors beside the parameters that a checkpoint keeps, by name; live: a restore writes into them. */
+    Map<String, Tensor> tensors();
+
+    /** Everything else that a checkpoint keeps. */
+    void save(ObjectNode state);
+
+    /**
+     * Takes back what {@link #save} wrote; the tensors have been read by then.
+     *
+     * @throws IllegalArgumentException when it is of another objective
+     */
+    void restore(JsonNode state);
+
+    @Override
+    void close();
+}

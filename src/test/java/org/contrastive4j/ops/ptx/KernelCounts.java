@@ -1,0 +1,146 @@
+package org.contrastive4j.ops.ptx;
+
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import java.util.LinkedHashMap;
+import java.util.Map;
+import java.util.stream.IntStream;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.device.sim.check.Counts;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.ops.UpdateOps;
+import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * What each kernel of one value and gradient, and of the rest of a step, does, counted by the simulator; prints the tables
+ * of {@code kernels/README.md}:
+ * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.ops.ptx.KernelCounts}.
+ */
+public final class KernelCounts {
+    private KernelCounts() {}
+
+    public static void main(String[] arguments) {
+        Map<String, Counts.Line> pairwise = of(256, 256, 128);
+        pairwise.putAll(ofBf16(256, 256, 128));
+        print(pairwise);
+        print(ofOperations(4, 64, 256));
+    }
+
+    private static void print(Map<String, Counts.Line> counts) {
+        System.out.println("\n| kernel | warp instructions | bytes of global memory | sectors used | shared passes |"
+                + " bank conflicts |\n|---|---|---|---|---|---|");
+        counts.forEach((name, line) -> System.out.printf("| `%s` | %,d | %,d | %.0f%% | %,d | %,d |%n", name, line.executions(),
+                line.globalBytes(), line.sectors() == 0 ? 100 : 100.0 * line.globalBytes() / (32 * line.sectors()), line.passes(),
+                line.extraPasses()));
+    }
+
+    /** Totals of the launch of each kernel, by name; where a kernel is launched several times, of the last one. */
+    static Map<String, Counts.Line> of(int n, int m, int d) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            PairwiseCase c = new PairwiseCase(n, m, d, true, 1);
+            PtxNormalize normalize = new PtxNormalize(counting);
+            try (DeviceStorage x = Devices.floats(device, c.x); DeviceStorage y = device.allocate(x.bytes());
+                    DeviceStorage r = device.allocate(4L * n)) {
+                normalize.forward(device.stream(), n, d, x.address(), y.address(), r.address());
+                normalize.backward(device.stream(), n, d, y.address(), r.address(), x.address(), x.address(), 0);
+            }
+            c.ask(device, new PtxPairwise(counting));
+        }
+        return totals;
+    }
+
+    /** The same in bf16. */
+    static Map<String, Counts.Line> ofBf16(int n, int m, int d) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, Precision.BF16, 1 << 28),
+                    new PtxNormalize(counting), Precision.BF16);
+        }
+        totals.keySet().removeIf(name -> name.endsWith("_f32"));
+        return totals;
+    }
+
+    /** The same of the other operations of a step, on b samples of t tokens of width w. */
+    static Map<String, Counts.Line> ofOperations(int b, int t, int w) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        Kernels kernels = new Kernels(counting(device, totals));
+        try (PtxOps ops = new PtxOps("sim", device, kernels); Tensor x = ops.zeros(Shape.of(b, t, w));
+                Tensor y = ops.zeros(Shape.of(b, t, w)); Tensor row = ops.zeros(Shape.of(w));
+                Tensor perRow = ops.zeros(Shape.of(b * t)); Tensor one = ops.zeros(Shape.of(b, w));
+                Tensor places = ops.zeros(Shape.of(t, w)); Tensor more = ops.zeros(Shape.of(b, t + 1, w));
+                Tensor ids = ops.ints(Shape.of(b, t), IntStream.range(0, b * t).map(i -> i % t).toArray())) {
+            pointwise(ops.pointwise(), x, y, ids.reshape(b * t).rows(0, b));
+            ops.norm().layerNorm(x, row, row, 1e-5, y, perRow, perRow);
+            ops.norm().layerNormBackward(x, row, perRow, perRow, y, y, row, row);
+            ops.update().adamW(new UpdateOps.AdamW(1e-3, 0.9, 0.98, 1e-8, 0.1, 1, 1), x, y, x, y);
+            ops.update().sumOfSquares(x);
+            ops.update().firstNonFinite(x);
+            ops.sequence().embedding(ids, places, x);
+            ops.sequence().embeddingBackward(ids, x, places);
+            ops.sequence().addPositions(x, places, x);
+            ops.sequence().addPositionsBackward(x, places);
+            ops.sequence().prependToken(x, row, more);
+            ops.sequence().prependTokenBackward(more, x, row);
+            ops.sequence().meanPool(x, null, one);
+            ops.sequence().meanPoolBackward(one, null, x);
+            ops.sequence().selectToken(x, null, one);
+            ops.sequence().selectTokenBackward(one, null, x);
+            Tensor picture = x.reshape(b, t, w / 4, 4);
+            Tensor windows = y.reshape(b, t * w / 64, 64);
+            ops.sequence().patchify(picture, 4, 4, 0, windows);
+            ops.sequence().patchifyBackward(windows, 4, 4, 0, picture);
+        }
+        return totals;
+    }
+
+    private static void pointwise(PointwiseOps pointwise, Tensor x, Tensor y, Tensor samples) {
+        pointwise.fill(x, 1);
+        pointwise.add(x, y, y);
+        pointwise.axpy(2, x, y);
+        pointwise.scale(2, x, y);
+        for (PointwiseOps.Gelu kind : PointwiseOps.Gelu.values()) {
+            pointwise.gelu(kind, x, y);
+            pointwise.geluBackward(kind, x, y, y);
+        }
+        pointwise.dropout(x, samples, 0.1, new RandomKey(1, 2, 3), y);
+    }
+
+    /** The device, but each launch counts on its own. */
+    private static PtxDevice counting(SimDevice device, Map<String, Counts.Line> totals) {
+        return proxy(PtxDevice.class, device, (module, name) -> proxy(PtxModule.class, module, (kernel, unused) ->
+                proxy(Kernel.class, kernel, (nothing, launched) -> {
+                    totals.put(((Kernel) kernel).name(), device.counts().total());
+                    device.counts().reset();
+                    return nothing;
+                })));
+    }
+
+    private interface After {
+        Object apply(Object result, String method);
+    }
+
+    /** Passes all calls on; what module, kernel and launch answer goes through {@code after}. */
+    private static <T> T proxy(Class<T> type, Object target, After after) {
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
+            try {
+                Object result = method.invoke(target, arguments);
+                boolean wrapped = method.getName().equals("module") || method.getName().equals("kernel") || method.getName().equals("launch");
+                return wrapped ? after.apply(result, method.getName()) : result;
+            } catch (InvocationTargetException e) {
+                throw e.getCause();
+            }
+        }));
+    }
+}

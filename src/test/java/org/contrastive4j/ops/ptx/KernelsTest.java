@@ -1,0 +1,132 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.contrastive4j.device.Assembly;
+import org.contrastive4j.device.cuda.PtxAssembler;
+import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.device.sim.check.Counts;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What the portable files in kernels/ promise: header, name, and what the assembler makes of them for every architecture. */
+class KernelsTest {
+    private static final Path FOLDER = Path.of("kernels");
+    private static final List<String> SECTIONS = List.of(
+            "COMPUTES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "ALGORITHM", "NUMERICS", "SYNC", "SOURCE", "CHECK");
+    private static final Pattern REGISTERS = Pattern.compile("(?m)^// REGISTERS +at most (\\d+), no spills");
+    private static final Pattern SHARED = Pattern.compile("(?ms)^// SHARED +(.*?)^// REGISTERS");
+
+    static List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(FOLDER)) {
+            return files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".ptx") && !name.contains("_sm90a"))
+                    .map(name -> name.substring(0, name.length() - 4)).sorted().toList();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void assemblesWithinItsBounds(String name) {
+        String source = Kernels.source(name + ".ptx");
+        String text = Kernels.text(name);
+        Matcher registers = REGISTERS.matcher(source);
+        assertTrue(registers.find(), "no bound of registers in the header");
+        for (String architecture : List.of("sm_80", "sm_86", "sm_89", "sm_90")) {
+            Assembly report = PtxAssembler.assemble(name + ".ptx", text, architecture);
+            String what = name + " for " + architecture + ": " + report.entries();
+            assertEquals(Set.of(name), report.entries().keySet(), "file name is entry name");
+            Assembly.Entry entry = report.entries().get(name);
+            assertEquals(0, entry.spillLoadBytes() + entry.spillStoreBytes() + entry.stackBytes(), what);
+            assertTrue(entry.registers() <= Integer.parseInt(registers.group(1)), what);
+            assertEquals(List.of(), report.advisories(), what);
+            assertEquals(sharedBytes(source), entry.staticSharedBytes(), what);
+        }
+    }
+
+    /** The numbers before "bytes" in the SHARED section. */
+    private static int sharedBytes(String source) {
+        Matcher section = SHARED.matcher(source);
+        assertTrue(section.find());
+        Matcher number = Pattern.compile("(\\d+) bytes: ").matcher(section.group(1));
+        int sum = 0;
+        while (number.find()) {
+            sum += Integer.parseInt(number.group(1));
+        }
+        return sum;
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void saysWhatItIs(String name) throws IOException {
+        byte[] bytes = Files.readAllBytes(FOLDER.resolve(name + ".ptx"));
+        String source = new String(bytes, StandardCharsets.UTF_8);
+        assertEquals(bytes.length, source.chars().filter(c -> c >= 32 && c < 127 || c == '\n').count(), "pure ASCII");
+        int at = 0;
+        for (String section : SECTIONS) {
+            int next = source.indexOf("// " + section + " ", at);
+            assertTrue(next >= at, "header of " + name + " has no " + section + " where it belongs");
+            at = next;
+        }
+        assertTrue(name.matches("[a-z_]+_(f32|bf16|f16)(_[a-z0-9]+)*"), name);
+        assertTrue(Kernels.text(name).contains(".version 8.0\n.target sm_80\n.address_size 64\n"), name);
+        assertTrue(source.lines().allMatch(line -> line.length() <= 120), name + " has lines of more than 120 columns");
+    }
+
+    @Test
+    void theFolderSaysWhatItHolds() throws IOException {
+        String readme = Files.readString(FOLDER.resolve("README.md"));
+        for (String name : names()) {
+            assertTrue(readme.contains("`" + name + "`"), "kernels/README.md does not mention " + name);
+        }
+    }
+
+    /** 8 lanes that read or write 16 bytes each never meet in a bank; products are most of what the f32 tile kernels do. */
+    @Test
+    void countsOfTheTileKernels() {
+        Map<String, Counts.Line> counts = KernelCounts.of(64, 128, 96);
+        for (String name : List.of("pairwise_fwd_f32", "pairwise_bwd_f32", "pairwise_dx_f32", "pairwise_dy_f32")) {
+            Counts.Line line = counts.get(name);
+            assertEquals(0, line.extraPasses(), name + ": bank conflicts");
+            assertTrue(line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors are used");
+            long width = name.matches(".*_d[xy]_.*") ? 128 : 96; // d, in whole tiles where it is the columns
+            assertTrue(line.executions() < 1.5 * 64 * 128 * width / 32, name + ": " + line.executions() + " instructions");
+        }
+    }
+
+    @Test
+    void sixteenBitTilesHaveNoBankConflicts() {
+        Map<String, Counts.Line> counts = KernelCounts.ofBf16(128, 128, 64);
+        for (String name : List.of("pairwise_fwd_bf16", "pairwise_bwd_bf16", "pairwise_dx_bf16", "pairwise_dy_bf16")) {
+            assertEquals(0, counts.get(name).extraPasses(), name + ": bank conflicts");
+            assertTrue(counts.get(name).passes() > 0, name);
+        }
+    }
+
+    @Test
+    void anUnknownKernelIsRefused() {
+        PtxException refusal = assertThrows(PtxException.class, () -> Kernels.text("no_such_kernel"));
+        assertTrue(refusal.getMessage().contains("no_such_kernel"), refusal.getMessage());
+    }
+
+    @Test
+    void macrosAndIncludedFilesAreExpanded() {
+        String text = Kernels.text("pairwise_fwd_f32");
+        assertFalse(text.contains("#"), "preprocessor lines are gone");
+        assertFalse(text.contains("FOUR_K"), "macros are expanded");
+        assertEquals(4 * 8 * 32, Pattern.compile("fma\\.rn\\.f32 %c\\d_\\d, %a").matcher(text).results().count(), "4 x 4 k x 64 products");
+    }
+}

@@ -1,0 +1,174 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.io.IOException;
+import java.util.List;
+import java.util.TreeSet;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** The tests would notice: each kernel with a small fault put into its text fails, by a wrong number or by a check of the simulator. */
+class SeededFaultsTest {
+    /**
+     * One fault: in the text of the kernel, the occurrence (from 0) of {@code from} becomes {@code to}.
+     *
+     * @param kernel without the dtype where that is f32; a variant after a bar
+     */
+    record Change(String kernel, String from, int occurrence, String to) {
+        String name() {
+            String[] parts = kernel.split("\\|");
+            return parts[0] + (kernel.endsWith("16") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
+        }
+
+        String apply(String text) {
+            int at = -1;
+            for (int i = 0; i <= occurrence; i++) {
+                at = text.indexOf(from, at + 1);
+                if (at < 0) {
+                    throw new IllegalArgumentException(this + ": the text has only " + i + " of it");
+                }
+            }
+            return text.substring(0, at) + to + text.substring(at + from.length());
+        }
+    }
+
+    static List<Change> changes() {
+        String barrier = "bar.sync 0;";
+        return List.of(
+                new Change("normalize_fwd", "%done, %row, %rows", 0, "%done, %rows, %row"),
+                new Change("normalize_fwd", "%other, %sum, 16", 0, "%other, %sum, 8"),
+                new Change("normalize_fwd", "setp.le.s32 %done, %rest, 0", 0, "setp.lt.s32 %done, %rest, 0"),
+                new Change("normalize_fwd", "max.s32 %power, %power, 0x00800000;", 0, ""),
+                new Change("normalize_fwd_bf16", "cvt.rn.bf16x2.f32 %pair0, %v1, %v0", 0, "cvt.rn.bf16x2.f32 %pair0, %v0, %v1"),
+                new Change("normalize_fwd_bf16", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
+                new Change("normalize_fwd_f16", "add.u64 %y, %y, 64", 3, "add.u64 %y, %y, 128"),
+                new Change("pairwise_fwd_bf16", barrier, 0, ""),
+                new Change("pairwise_fwd_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_fwd_bf16", "xor.b32 %yAt32, %yAt32, 32", 0, "add.u32 %yAt32, %yAt32, 32"),
+                new Change("pairwise_fwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
+                new Change("pairwise_fwd_f16", "{%a1_0, %a1_1,", 1, "{%a1_1, %a1_0,"),
+                new Change("pairwise_fwd_f16", "setp.gt.s32 %inside, %yLeft, 0", 0, "setp.ge.s32 %inside, %yLeft, 0"),
+                new Change("pairwise_fwd_f16", "setp.eq.s32 %wraps, %stage, 49152", 0, "setp.eq.s32 %wraps, %stage, 32768"),
+                new Change("pairwise_bwd_bf16", barrier, 0, ""),
+                new Change("pairwise_bwd_bf16", "cvt.rn.bf16x2.f32 %both, %gNext, %g", 5, "cvt.rn.bf16x2.f32 %both, %g, %gNext"),
+                new Change("pairwise_bwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
+                new Change("pairwise_dx_bf16", barrier, 0, ""),
+                new Change("pairwise_dx_bf16", "setp.gt.s32 %inside, %yLeft, 0", 2, "setp.ge.s32 %inside, %yLeft, 0"),
+                new Change("pairwise_dx_bf16", "xor.b32 %xAt32, %xAt32, 32", 0, "add.u32 %xAt32, %xAt32, 32"),
+                new Change("pairwise_dy_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_dy_bf16", "x4.trans.shared.b16 {%a2_0", 1, "x4.shared.b16 {%a2_0"),
+                new Change("pairwise_dy_bf16", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
+                new Change("normalize_bwd", "setp.ge.s32 %done, %row", 0, "setp.gt.s32 %done, %row"),
+                new Change("normalize_bwd", "neg.f32 %minusDot, %dot", 0, "mov.f32 %minusDot, %dot"),
+                new Change("normalize_bwd", "%rest, %rest, 128", 1, "%rest, %rest, 127"),
+                new Change("pairwise_begin", "setp.lt.s32 %inside", 0, "setp.le.s32 %inside"),
+                new Change("pairwise_begin", "add.s32 %k, %k, 1023", 0, "add.s32 %k, %k, 1022"),
+                new Change("pairwise_begin", "0d3FE62E42FEE00000", 0, "0d3FE62E4200000000"),
+                new Change("pairwise_fwd", barrier, 0, ""),
+                new Change("pairwise_fwd", barrier, 1, ""),
+                new Change("pairwise_fwd", "cp.async.wait_group 0", 0, "cp.async.wait_group 1"),
+                new Change("pairwise_fwd", "%hit, %columnsLeft, 32", 0, "%hit, %columnsLeft, 31"),
+                new Change("pairwise_fwd", "setp.gt.s32 %inside, %yLeft, 32", 0, "setp.ge.s32 %inside, %yLeft, 32"),
+                new Change("pairwise_fwd", "%c3_2, %a3_1, %b1", 1, "%c3_2, %a3_1, %b2"),
+                new Change("pairwise_fwd", "setp.lt.and.s32 %hit, %otherAt, %at", 0, "setp.gt.and.s32 %hit, %otherAt, %at"),
+                new Change("pairwise_fwd", "%c0_7, %c0_7, %lowest", 0, "%c0_7, %c0_7, %c0_7"),
+                new Change("pairwise_merge_rows", "setp.gt.f32 %larger", 0, "setp.ge.f32 %larger"),
+                new Change("pairwise_merge_rows", "setp.gt.s32 %more, %tiles, 0", 0, "setp.gt.s32 %more, %tiles, 1"),
+                new Change("pairwise_merge_columns", "setp.ge.s32 %outside", 0, "setp.gt.s32 %outside"),
+                new Change("pairwise_merge_columns", "fma.rn.f32 %sum, %otherSum, %otherLargest", 0, "fma.rn.f32 %sum, %otherSum, %largest"),
+                new Change("pairwise_columns", "setp.lt.s32 %more, %row, %n", 0, "setp.le.s32 %more, %row, %n"),
+                new Change("pairwise_columns", "sub.f32 %z, %z, %logSum", 0, "add.f32 %z, %z, %logSum"),
+                new Change("pairwise_columns", "@%larger mov.b32 %ties, 1;", 0, ""),
+                new Change("pairwise_loss", barrier, 0, ""),
+                new Change("pairwise_loss", "mov.b32 %half, 128", 0, "mov.b32 %half, 32"),
+                new Change("pairwise_loss", "selp.f32 %z, %z, %all", 0, "selp.f32 %z, %all, %z"),
+                new Change("pairwise_bwd", barrier, 0, ""),
+                new Change("pairwise_bwd", barrier, 1, ""),
+                new Change("pairwise_bwd", "%power, %logit, %rowLse", 3, "%power, %logit, %lse3"),
+                new Change("pairwise_bwd", "%hit, %columnsLeft, 32", 0, "%hit, %columnsLeft, 33"),
+                new Change("pairwise_bwd", "xFrom, %xFrom, 64", 0, "xFrom, %xFrom, 60"),
+                new Change("pairwise_scalars", barrier, 0, ""),
+                new Change("pairwise_scalars", "cvt.f64.f32 %wide, %product", 0, "cvt.f64.f32 %wide, %gradient"),
+                new Change("pairwise_scalars", "[%numbers + 8]", 0, "[%numbers + 12]"),
+                new Change("pairwise_dx", barrier, 0, ""),
+                new Change("pairwise_dx", "setp.gt.s32 %inside, %kLine, 4", 3, "setp.ge.s32 %inside, %kLine, 4"),
+                new Change("pairwise_dx", "setp.gt.s32 %inside, %rowsLeft, 32", 0, "setp.ge.s32 %inside, %rowsLeft, 32"),
+                new Change("pairwise_dx", "%left, %left, 16", 2, "%left, %left, 32"),
+                new Change("pairwise_dy", barrier, 0, ""),
+                new Change("pairwise_dy", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
+                new Change("pairwise_dy", "[%left + 128]", 0, "[%left + 112]"),
+                new Change("pairwise_dy", "setp.gt.s32 %inside, %rowsLeft, 33", 0, "setp.gt.s32 %inside, %rowsLeft, 32"));
+    }
+
+    private static void run(Change change) {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            Kernels kernels = new Kernels(device, name -> {
+                String text = Kernels.text(name);
+                return change != null && name.equals(change.name()) ? change.apply(text) : text;
+            });
+            String changed = change == null ? "" : change.kernel;
+            if (changed.isEmpty() || changed.endsWith("16")) {
+                sixteenBits(device, kernels);
+            }
+            if (changed.isEmpty() || changed.startsWith("normalize") && !changed.endsWith("16")) {
+                normalize(device, kernels);
+            }
+            if (changed.isEmpty() || changed.startsWith("pairwise") && !changed.endsWith("16")) {
+                pairwise(device, kernels);
+            }
+        }
+    }
+
+    private static void normalize(PtxDevice device, Kernels kernels) {
+        PtxNormalize normalize = new PtxNormalize(kernels);
+        for (int d : new int[] {33, 128}) {
+            PtxNormalizeTest.checkForward(device, normalize, 5, d, 0, false);
+            PtxNormalizeTest.checkBackward(device, normalize, 5, d, false, true);
+        }
+        PtxNormalizeTest.checkExtremes(device, normalize);
+    }
+
+    private static void pairwise(PtxDevice device, Kernels kernels) {
+        PtxPairwise pairwise = new PtxPairwise(kernels, Precision.F32, 1);
+        new PairwiseCase(97, 33, 33, false, 4).check(device, pairwise); // several stripes, narrow rows
+        new PairwiseCase(33, 97, 36, true, 5).check(device, pairwise); // several column tiles, wide rows
+        new PairwiseCase(35, 70, 1, false, 6).check(device, pairwise); // many equal logits
+        new PairwiseCase(33, 33, 3, true, 7).checkGaps(device, pairwise, 1);
+    }
+
+    private static void sixteenBits(PtxDevice device, Kernels kernels) {
+        PtxNormalize normalize = new PtxNormalize(kernels);
+        for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+            PtxPairwise pairwise = new PtxPairwise(kernels, precision, 1);
+            new PairwiseCase(65, 129, 100, false, 4).checkValue(device, pairwise, normalize, precision);
+            new PairwiseCase(97, 64, 33, false, 4).checkValue(device, pairwise, normalize, precision);
+        }
+    }
+
+    @Test
+    void withoutAChangeAllIsRight() {
+        run(null);
+    }
+
+    @ParameterizedTest
+    @MethodSource("changes")
+    void aChangeIsNoticed(Change change) {
+        assertNotEquals(Kernels.text(change.name()), change.apply(Kernels.text(change.name())));
+        assertThrows(Throwable.class, () -> run(change), change.toString());
+    }
+
+    @Test
+    void everyKernelHasOne() throws IOException {
+        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes()).flatMap(List::stream).map(Change::name).collect(Collectors.toCollection(TreeSet::new));
+        assertEquals(new TreeSet<>(KernelsTest.names()), changed);
+    }
+}
