@@ -27,7 +27,8 @@ class AttentionOpsTest {
     private static final int[][] KERNEL_SIZES = {{1, 1, 1, 1}, {4, 5, 2, 4}, {2, 66, 1, 9}};
 
     static Stream<Arguments> cases() {
-        return Stream.of("cpu", "cpu-f64", "sim").flatMap(backend -> Arrays.stream(backend.equals("sim") ? KERNEL_SIZES : SIZES).flatMap(size ->
+        return Stream.of("cpu", "cpu-f64", "sim").flatMap(backend -> Arrays.stream(backend.equals("sim")
+                ? KERNEL_SIZES : SIZES).flatMap(size ->
                 Stream.of(false, true).flatMap(causal -> Stream.of(false, true).map(ragged ->
                         Arguments.of(backend, attention(size, causal, ragged))))));
     }

@@ -20,7 +20,7 @@ public final class PtxOps extends Ops {
     private final PtxDevice device;
     private final PointwiseOps pointwise;
     private final NormOps norm;
-    private final MatrixOps matrix;
+    private final PtxMatrixOps matrix;
     private final AttentionOps attention;
     private final SequenceOps sequence;
     private final UpdateOps update;
@@ -38,7 +38,7 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
         sequence = new PtxSequenceOps(launches);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels);
+        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32);
         attention = new PtxAttentionOps(device, kernels, true);
     }
 
@@ -100,5 +100,12 @@ public final class PtxOps extends Ops {
     @Override
     public void synchronize() {
         device.synchronize();
+    }
+
+    /** Frees what operations keep, then everything. */
+    @Override
+    public void close() {
+        matrix.close();
+        super.close();
     }
 }

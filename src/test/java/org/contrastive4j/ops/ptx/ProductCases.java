@@ -84,7 +84,8 @@ final class ProductCases {
     }
 
     static List<double[]> truth(Case c) {
-        try (Ops ops = Backend.open("cpu-f64"); Run run = new Run(ops.memory(), DType.F64, ops.matrix(), ops.attention())) {
+        try (Ops ops = Backend.open("cpu-f64"); Run run = new Run(ops.memory(), DType.F64, ops.matrix(),
+                ops.attention())) {
             return c.run(run);
         }
     }
@@ -150,7 +151,8 @@ final class ProductCases {
             Tensor lse = run.poisoned(4, heads, tokens);
             Tensor dQkv = run.poisoned(4, tokens, 3 * heads * size);
             run.attention.attention(qkv, heads, causal, lengths, out, lse);
-            run.attention.attentionBackward(qkv, heads, causal, lengths, out, lse, run.random(4, tokens, heads * size), dQkv);
+            run.attention.attentionBackward(qkv, heads, causal, lengths, out, lse, run.random(4, tokens, heads * size),
+                    dQkv);
             return values(out, lse, dQkv);
         };
     }

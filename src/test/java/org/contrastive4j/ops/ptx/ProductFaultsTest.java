@@ -41,25 +41,34 @@ class ProductFaultsTest {
         List<Fault> faults = new ArrayList<>();
         for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
             String kernel = "gemm_f32_" + layout;
-            ProductCases.Case ragged = ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 57, 39, 1);
+            ProductCases.Case ragged = ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 57, 39,
+                    1);
             faults.add(new Fault(kernel, "barrier dropped", "bar\\.sync 0;", "", ragged));
             faults.add(new Fault(kernel, "copies not waited for", "cp\\.async\\.wait_group 0;", "", ragged));
-            faults.add(new Fault(kernel, "the last of k left out", "setp\\.le\\.s32 %last, %k, 16;", "setp.le.s32 %last, %k, 17;",
+            faults.add(new Fault(kernel, "the last of k left out", "setp\\.le\\.s32 %last, %k, 16;",
+                    "setp.le.s32 %last, %k, 17;",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 5, 5, 33, 0)));
-            faults.add(new Fault(kernel, "a row too many", "setp\\.gt\\.s32 %inside, %rowsLeft, ", "setp.ge.s32 %inside, %rowsLeft, ",
+            faults.add(new Fault(kernel, "a row too many", "setp\\.gt\\.s32 %inside, %rowsLeft, ",
+                    "setp.ge.s32 %inside, %rowsLeft, ",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 4, 4, 4, 0)));
-            faults.add(new Fault(kernel, "wrong operand", "fma\\.rn\\.f32 %c1_2, %([ab])1", "fma.rn.f32 %c1_2, %$12", ragged));
-            faults.add(new Fault(kernel, "beta forgotten", "fma\\.rn\\.f32 %c3_3, %a3_0, %beta", "fma.rn.f32 %c3_3, %a3_0, 0f3F000000",
+            faults.add(new Fault(kernel, "wrong operand", "fma\\.rn\\.f32 %c1_2, %([ab])1", "fma.rn.f32 %c1_2, %$12",
+                    ragged));
+            faults.add(new Fault(kernel, "beta forgotten", "fma\\.rn\\.f32 %c3_3, %a3_0, %beta",
+                    "fma.rn.f32 %c3_3, %a3_0, 0f3F000000",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 60, 39, 1)));
         }
-        faults.add(new Fault("gemm_merge_f32", "a part too few", "setp\\.gt\\.s32 %more, %parts, 3", "setp.gt.s32 %more, %parts, 4",
+        faults.add(new Fault("gemm_merge_f32", "a part too few", "setp\\.gt\\.s32 %more, %parts, 3",
+                "setp.gt.s32 %more, %parts, 4",
                 ProductCases.gemm(false, false, 3, 5, 1100, 0)));
         faults.add(new Fault("gemm_merge_f32", "an element too many", "setp\\.ge\\.s32 %out", "setp.gt.s32 %out",
                 ProductCases.gemm(false, false, 3, 5, 1100, 0)));
-        faults.add(new Fault("column_sums_f32", "barrier dropped", "bar\\.sync 0;", "", ProductCases.biasGradient(40, 33)));
-        faults.add(new Fault("column_sums_f32", "a row too many", "setp\\.gt\\.and\\.s32 %more, %left, 8", "setp.ge.and.s32 %more, %left, 8",
+        faults.add(new Fault("column_sums_f32", "barrier dropped", "bar\\.sync 0;", "", ProductCases.biasGradient(40,
+                33)));
+        faults.add(new Fault("column_sums_f32", "a row too many", "setp\\.gt\\.and\\.s32 %more, %left, 8",
+                "setp.ge.and.s32 %more, %left, 8",
                 ProductCases.biasGradient(40, 33)));
-        faults.add(new Fault("column_sums_f32", "a warp forgotten", "ld\\.shared\\.f32 %v0, \\[%get \\+ 896\\];", "", ProductCases.biasGradient(40, 33)));
+        faults.add(new Fault("column_sums_f32", "a warp forgotten", "ld\\.shared\\.f32 %v0, \\[%get \\+ 896\\];", "",
+                ProductCases.biasGradient(40, 33)));
         addAttention(faults);
         addTensorCores(faults);
         return faults;
@@ -80,24 +89,31 @@ class ProductFaultsTest {
     private static void addAttention(List<Fault> faults) {
         ProductCases.Case causal = ProductCases.attention(66, 1, 20, true);
         ProductCases.Case ragged = ProductCases.attention(21, 2, 9, false);
-        for (String kernel : new String[] {"attention_fwd_f32", "attention_bwd_f32_dq", "attention_bwd_f32_dk", "attention_bwd_f32_dv"}) {
+        for (String kernel : new String[] {"attention_fwd_f32", "attention_bwd_f32_dq", "attention_bwd_f32_dk",
+                "attention_bwd_f32_dv"}) {
             faults.add(new Fault(kernel, "barrier dropped", "bar\\.sync 0;", "", ragged));
-            faults.add(new Fault(kernel, "keys and queries swapped", "mad\\.wide\\.s32 %keyAt, %w, 4, %q;", "mov.s64 %keyAt, %q;", ragged));
-            faults.add(new Fault(kernel, "length ignored", "@%hit ld\\.global\\.s32 %keys, \\[%address\\];", "", ragged));
-            faults.add(new Fault(kernel, "a row too many", "setp\\.gt\\.s32 %inside, %rowsLeft, 16", "setp.ge.s32 %inside, %rowsLeft, 16",
+            faults.add(new Fault(kernel, "keys and queries swapped", "mad\\.wide\\.s32 %keyAt, %w, 4, %q;",
+                    "mov.s64 %keyAt, %q;", ragged));
+            faults.add(new Fault(kernel, "length ignored", "@%hit ld\\.global\\.s32 %keys, \\[%address\\];", "",
+                    ragged));
+            faults.add(new Fault(kernel, "a row too many", "setp\\.gt\\.s32 %inside, %rowsLeft, 16",
+                    "setp.ge.s32 %inside, %rowsLeft, 16",
                     ProductCases.attention(16, 1, 4, false)));
             faults.add(new Fault(kernel, "wrong weights", "\\[%hold \\+ 2304\\]", "[%hold + 2320]", ragged));
         }
         for (String kernel : new String[] {"attention_fwd_f32", "attention_bwd_f32_dq"}) {
-            faults.add(new Fault(kernel, "a key of the future", "add\\.s32 %high, %high, 1;", "add.s32 %high, %high, 2;", causal));
+            faults.add(new Fault(kernel, "a key of the future", "add\\.s32 %high, %high, 1;",
+                    "add.s32 %high, %high, 2;", causal));
         }
         for (String kernel : new String[] {"attention_bwd_f32_dk", "attention_bwd_f32_dv"}) {
-            faults.add(new Fault(kernel, "a query of the past", "setp\\.le\\.and\\.s32 %hit, %low, 0", "setp.le.and.s32 %hit, %low, 1", causal));
+            faults.add(new Fault(kernel, "a query of the past", "setp\\.le\\.and\\.s32 %hit, %low, 0",
+                    "setp.le.and.s32 %hit, %low, 1", causal));
         }
         faults.add(new Fault("attention_fwd_f32", "sums not made smaller", "mul\\.f32 %o0_0, %o0_0, %factor;", "",
                 ProductCases.attention(110, 1, 8, false)));
         faults.add(new Fault("attention_bwd_f32_dq", "average left out", "sub\\.f32 %c2_2, %c2_2, %dot2;", "", ragged));
-        faults.add(new Fault("attention_bwd_f32_dk", "average of another query", "sub\\.f32 %c2_2, %c2_2, %dot2;", "sub.f32 %c2_2, %c2_2, %dot1;", ragged));
+        faults.add(new Fault("attention_bwd_f32_dk", "average of another query", "sub\\.f32 %c2_2, %c2_2, %dot2;",
+                "sub.f32 %c2_2, %c2_2, %dot1;", ragged));
     }
 
     @ParameterizedTest

@@ -27,10 +27,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Products and attention in kernels on aligned tensors, whose copies are wide; those that are not are in the tests of all backends. */
+/**
+ * Products and attention in kernels on aligned tensors, whose copies are wide; those that are not are in the tests of
+ * all backends.
+ */
 class PtxProductsTest {
     /** m, n, k: each a multiple of 4 or not, so that some operands are copied wide and others not. */
-    private static final int[][] SIZES = {{4, 8, 12}, {64, 64, 16}, {68, 132, 36}, {65, 64, 20}, {128, 31, 32}, {32, 103, 33}, {8, 8, 1028}};
+    private static final int[][] SIZES = {{4, 8, 12}, {64, 64, 16}, {68, 132, 36}, {65, 64, 20}, {128, 31, 32}, {32,
+            103, 33}, {8, 8, 1028}};
     private static final double UNITS = 1000;
 
     static Stream<Named<Supplier<PtxDevice>>> devices() {
@@ -52,7 +56,8 @@ class PtxProductsTest {
         List<ProductCases.Case> cases = new ArrayList<>();
         for (int[] size : SIZES) {
             for (int transposes = 0; transposes < 4; transposes++) {
-                cases.add(ProductCases.gemm((transposes & 1) != 0, (transposes & 2) != 0, size[0], size[1], size[2], transposes % 3 - 1));
+                cases.add(ProductCases.gemm((transposes & 1) != 0, (transposes & 2) != 0, size[0], size[1], size[2],
+                        transposes % 3 - 1));
             }
             cases.add(ProductCases.linear(size[0], size[2], size[1]));
             cases.add(ProductCases.biasGradient(3 * size[1], size[0]));
@@ -67,7 +72,10 @@ class PtxProductsTest {
                 ProductCases.attention(9, 1, 132, true));
     }
 
-    /** Integers of up to 10 bits are tf32, and their sums here f32: no error at all. Others: within what rounding of the operands allows. */
+    /**
+     * Integers of up to 10 bits are tf32, and their sums here f32: no error at all. Others: within what rounding of
+     * the operands allows.
+     */
     @ParameterizedTest
     @MethodSource("devices")
     void productsOnTensorCores(Supplier<PtxDevice> open) {
@@ -86,13 +94,15 @@ class PtxProductsTest {
                     exact.gemm(transA, transB, 2, a, b, 1, want);
                     rounded.gemm(transA, transB, 2, a, b, 1, got);
                     // |a b| is 2 / pi on average; 2 x 2^-11 of each, in 5 times the root of k of them, and scaled by 2
-                    ProductCases.assertClose(ProductCases.values(want), ProductCases.values(got), 2 * 5 * Math.sqrt(size[2]) * 0x1p14);
+                    ProductCases.assertClose(ProductCases.values(want), ProductCases.values(got),
+                            2 * 5 * Math.sqrt(size[2]) * 0x1p14);
                     whole(a);
                     whole(b);
                     got.set(want.toDoubles());
                     exact.gemm(transA, transB, 2, a, b, 1, want);
                     rounded.gemm(transA, transB, 2, a, b, 1, got);
-                    assertArrayEquals(want.toDoubles(), got.toDoubles(), size[0] + " " + size[1] + " " + size[2] + " " + transA + transB);
+                    assertArrayEquals(want.toDoubles(), got.toDoubles(), size[0] + " " + size[1] + " " + size[2] + " "
+                            + transA + transB);
                 }
             }
         }
@@ -116,7 +126,8 @@ class PtxProductsTest {
                 boolean transA = (transposes & 1) != 0;
                 boolean transB = (transposes & 2) != 0;
                 Tensor got = run.poisoned(37, 41);
-                matrix.gemm(transA, transB, 1, transA ? transposed(run, a) : a, transB ? transposed(run, b) : b, 0, got);
+                matrix.gemm(transA, transB, 1, transA ? transposed(run, a) : a, transB ? transposed(run, b) : b, 0,
+                        got);
                 assertArrayEquals(want.toDoubles(), got.toDoubles());
             }
         }
@@ -138,7 +149,8 @@ class PtxProductsTest {
     /** Another order of warps and of asynchronous copies: the same bits. */
     @Test
     void sameBitsUnderEverySchedule() {
-        List<ProductCases.Case> cases = List.of(ProductCases.gemm(false, false, 65, 68, 36, -1), ProductCases.gemm(true, true, 9, 70, 600, 0),
+        List<ProductCases.Case> cases = List.of(ProductCases.gemm(false, false, 65, 68, 36, -1),
+                ProductCases.gemm(true, true, 9, 70, 600, 0),
                 ProductCases.gemm(false, true, 68, 9, 33, 0), ProductCases.gemm(true, false, 40, 30, 20, 1),
                 ProductCases.biasGradient(300, 35), ProductCases.attention(66, 1, 20, true));
         List<List<double[]>> want = new ArrayList<>();
@@ -161,7 +173,8 @@ class PtxProductsTest {
     @MethodSource("devices")
     void aGraphCanCaptureThem(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get(); PtxMatrixOps matrix = new PtxMatrixOps(device);
-                ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device, false))) {
+                ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device,
+                        false))) {
             Tensor a = run.random(8, 600);
             Tensor b = run.random(600, 12);
             Tensor c = run.poisoned(8, 12);
@@ -190,12 +203,14 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void refusals(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get(); PtxMatrixOps matrix = new PtxMatrixOps(device); Ops host = Backend.open("cpu");
+        try (PtxDevice device =
+                open.get(); PtxMatrixOps matrix = new PtxMatrixOps(device); Ops host = Backend.open("cpu");
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device));
                 Tensor elsewhere = Tensor.allocate(host.memory(), DType.F32, Shape.of(4, 4))) {
             Tensor a = run.random(4, 4);
             Tensor c = run.random(8, 4);
-            refused("memory other than that of the device", () -> matrix.gemm(false, false, 1, elsewhere, a, 0, c.rows(0, 4)));
+            refused("memory other than that of the device", () -> matrix.gemm(false, false, 1, elsewhere, a, 0,
+                    c.rows(0, 4)));
             refused("shares memory", () -> matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(3, 7)));
             refused("shares memory", () -> matrix.linear(a, a, null, a));
             matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(4, 8)); // side by side is no overlap
