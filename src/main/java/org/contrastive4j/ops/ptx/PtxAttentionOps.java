@@ -89,7 +89,8 @@ public final class PtxAttentionOps extends AttentionOps {
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
             kernels.get("attention_bwd_f32_" + gradient).launch(device.stream(), launch(batch, tokens, heads, size),
-                    from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size, causal ? 1 : 0,
+                    from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
+                    causal ? 1 : 0,
                     PtxPairwise.wide(size, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
                     (float) (1 / Math.sqrt(size)));
         }
