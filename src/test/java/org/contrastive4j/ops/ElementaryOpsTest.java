@@ -18,7 +18,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Products, pointwise functions and norms of all backends against their formulas, written out as loops. */
 class ElementaryOpsTest {
     @ParameterizedTest
-    @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400", "cpu,4,4,0",
+    @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400",
+            "cpu,4,4,0",
         "sim,1,1,1", "sim,33,31,7", "sim,129,103,64", "sim,65,4,33", "sim,4,68,16", "sim,4,4,0", "sim,3,5,1100"})
     void gemmInAllTransposes(String backend, int m, int n, int k) {
         for (boolean ta : new boolean[] {false, true}) {
@@ -49,7 +50,8 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu,33,31,7", "cpu,257,96,40", "cpu-f64,5,7,3", "sim,33,31,7", "sim,257,96,40", "sim,600,5,33", "sim,3,600,4"})
+    @CsvSource({"cpu,33,31,7", "cpu,257,96,40", "cpu-f64,5,7,3", "sim,33,31,7", "sim,257,96,40", "sim,600,5,33",
+            "sim,3,600,4"})
     void linearAndItsBiasGradient(String backend, int rows, int in, int out) {
         try (TensorFixture f = new TensorFixture(backend, 4)) {
             double[] x = f.normal(rows * in);
@@ -119,7 +121,8 @@ class ElementaryOpsTest {
             }
             Tensor in = f.tensor(x, rows, width);
             Tensor y = f.poisoned(rows, width);
-            f.ops.norm().layerNorm(in, f.tensor(gamma, width), f.tensor(beta, width), 1e-5, y, f.poisoned(rows), f.poisoned(rows));
+            f.ops.norm().layerNorm(in, f.tensor(gamma, width), f.tensor(beta, width), 1e-5, y, f.poisoned(rows),
+                    f.poisoned(rows));
             f.assertClose("layer norm", normed, y, width == 1 ? 1000 : 64);
             Tensor inverseNorm = f.poisoned(rows);
             f.ops.norm().l2Normalize(in, y, inverseNorm);
@@ -140,14 +143,16 @@ class ElementaryOpsTest {
     private static void l2NormOfExtremeRows(String backend, double size) {
         try (TensorFixture f = new TensorFixture(backend, 5)) {
             Tensor y = f.poisoned(1, 2);
-            f.ops.norm().l2Normalize(f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y, f.poisoned(1));
+            f.ops.norm().l2Normalize(f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y,
+                    f.poisoned(1));
             f.assertClose("unit row", new double[] {0.6, 0.8}, y, 4);
         }
     }
 
     static Stream<Arguments> sizes() {
         return Backends.all().flatMap(backend -> IntStream.of(1, 2, 4, 31, 1023, 1026, 2053, 8191, 8193, 40000)
-                .filter(size -> !backend.startsWith("sim") || size < 8000).mapToObj(size -> Arguments.of(backend, size)));
+                .filter(size -> !backend.startsWith("sim") || size < 8000).mapToObj(size -> Arguments.of(backend,
+                        size)));
     }
 
     @ParameterizedTest
@@ -177,7 +182,8 @@ class ElementaryOpsTest {
             assertEquals(size - 1, f.ops.update().firstNonFinite(f.tensor(bad, size)));
             bad[size / 2] = Double.NEGATIVE_INFINITY;
             assertEquals(size / 2, f.ops.update().firstNonFinite(f.tensor(bad, size)));
-            assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, f.tensor(new double[2 * size], 2 * size), y));
+            assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, f.tensor(new double[2 * size], 2 * size),
+                    y));
         }
     }
 
@@ -210,7 +216,8 @@ class ElementaryOpsTest {
         RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
         for (int width : new int[] {1, 3, 4, 31, 128, 1025, 2052}) {
             for (double p : new double[] {0, 0.1, 0.5, 0.999, Math.nextDown(1.0)}) {
-                try (TensorFixture cpu = new TensorFixture("cpu", 8); TensorFixture kernels = new TensorFixture(backend, 8)) {
+                try (TensorFixture cpu = new TensorFixture("cpu",
+                        8); TensorFixture kernels = new TensorFixture(backend, 8)) {
                     double[][] masked = new double[2][];
                     for (TensorFixture f : new TensorFixture[] {cpu, kernels}) {
                         Tensor x = f.tensor(f.normal(3 * width), 3, width);

@@ -46,7 +46,9 @@ public class TwinsTest {
         }
     }
 
-    /** Throws where the backend of the fixture, which is fresh and of seed {@link #SEED}, differs from the one in f64. */
+    /**
+     * Throws where the backend of the fixture, which is fresh and of seed {@link #SEED}, differs from the one in f64.
+     */
     public static void agree(TensorFixture f32, Case operation) {
         try (TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
             List<double[]> given = operation.run.apply(f32);

@@ -14,18 +14,23 @@ final class DeviceTensors {
         if (tensor.storage() instanceof DeviceStorage storage && storage.memory() == device) {
             return storage.address() + tensor.offset() * tensor.dtype().bytes();
         }
-        throw new LaunchException(operation + ": " + argument + " is " + tensor + " in memory other than that of the device; allocate it with "
+        throw new LaunchException(operation + ": " + argument + " is " + tensor
+                + " in memory other than that of the device; allocate it with "
                 + "the operations that use it");
     }
 
-    /** The same of a tensor that is written while these others are read: they must not share bytes. Null others are left out. */
+    /**
+     * The same of a tensor that is written while these others are read: they must not share bytes. Null others are
+     * left out.
+     */
     static long written(String operation, String argument, PtxDevice device, Tensor tensor, Tensor... others) {
         long address = address(operation, argument, device, tensor);
         for (Tensor other : others) {
             if (other != null && other.storage() == tensor.storage()) {
                 long otherAddress = address(operation, argument, device, other);
                 if (address < otherAddress + other.bytes() && otherAddress < address + tensor.bytes()) {
-                    throw new LaunchException(operation + ": " + argument + " " + tensor + " shares memory with " + other
+                    throw new LaunchException(operation + ": " + argument + " " + tensor + " shares memory with "
+                            + other
                             + ", which is read; give each its own");
                 }
             }

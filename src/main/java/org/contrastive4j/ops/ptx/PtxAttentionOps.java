@@ -9,10 +9,12 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Softmax attention in f32 on a device, by the kernels {@code attention_*_f32*}, without a matrix of scores in memory and without a workspace.
+ * Softmax attention in f32 on a device, by the kernels {@code attention_*_f32*}, without a matrix of scores in memory
+ * and without a workspace.
  *
- * <p>All work goes to the device's stream. Lengths are looked at by the host, which waits for the device; whoever has checked them, or
- * captures a graph, says so and nothing waits: kernels then take a length that is outside as the nearest that is not.
+ * <p>All work goes to the device's stream. Lengths are looked at by the host, which waits for the device; whoever has
+ * checked them, or captures a graph, says so and nothing waits: kernels then take a length that is outside as the
+ * nearest that is not.
  */
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
@@ -54,28 +56,29 @@ public final class PtxAttentionOps extends AttentionOps {
     private static Launch launch(int batch, int tokens, int heads, int size) {
         long blocks = (long) batch * heads * ((tokens + TILE - 1) / TILE) * ((size + TILE - 1) / TILE);
         if (blocks > Integer.MAX_VALUE) {
-            throw new ShapeException("attention: " + batch + " samples of " + tokens + " tokens with " + heads + " heads are " + blocks
+            throw new ShapeException("attention: " + batch + " samples of " + tokens + " tokens with " + heads
+                    + " heads are " + blocks
                     + " tiles, wanted at most 2^31 - 1; use smaller chunks");
         }
         return Launch.of((int) blocks, THREADS);
     }
 
     @Override
-    protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal, Tensor lengths, Tensor out,
-            Tensor logSumExp) {
+    protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
+            Tensor lengths, Tensor out, Tensor logSumExp) {
         checkLengths("attention", lengths, tokens);
         int size = width / heads;
         long from = DeviceTensors.address("attention", "qkv", device, qkv);
         long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
         long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
         kernels.get("attention_fwd_f32").launch(device.stream(), launch(batch, tokens, heads, size), from,
-                lengthsOrNone("attention", lengths), to, lse, tokens, width, heads, size, causal ? 1 : 0, PtxPairwise.wide(size, from, to),
-                (float) (LOG2_E / Math.sqrt(size)));
+                lengthsOrNone("attention", lengths), to, lse, tokens, width, heads, size, causal ? 1 : 0,
+                PtxPairwise.wide(size, from, to), (float) (LOG2_E / Math.sqrt(size)));
     }
 
     @Override
-    protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal, Tensor lengths,
-            Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
+    protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
+            Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
         String op = "attentionBackward";
         checkLengths(op, lengths, tokens);
         int size = width / heads;
@@ -85,9 +88,11 @@ public final class PtxAttentionOps extends AttentionOps {
         long dResult = DeviceTensors.address(op, "dOut", device, dOut);
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
-            kernels.get("attention_bwd_f32_" + gradient).launch(device.stream(), launch(batch, tokens, heads, size), from,
-                    lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size, causal ? 1 : 0,
-                    PtxPairwise.wide(size, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)), (float) (1 / Math.sqrt(size)));
+            kernels.get("attention_bwd_f32_" + gradient).launch(device.stream(), launch(batch, tokens, heads, size),
+                    from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
+                    causal ? 1 : 0,
+                    PtxPairwise.wide(size, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
+                    (float) (1 / Math.sqrt(size)));
         }
     }
 }

@@ -1,5 +1,6 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
@@ -9,13 +10,22 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products in f32 on a device, by the kernels {@code gemm_f32_*}; all work goes to the device's stream, nothing waits.
+ * Matrix products of f32 on a device, by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}; all work goes to the
+ * device's stream, nothing waits.
  *
- * <p>A product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how, sizes alone decide. The
- * parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of that kind and freed by {@link #close}: a graph can
- * capture everything that ran once before.
+ * <p>A product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how,
+ * sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of
+ * that kind and freed by {@link #close}: a graph can capture everything that ran once before.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
+    /** How products are formed; sums are f32 in both. */
+    public enum Multiply {
+        /** Exact products of f32: error at most k 2^-24 sum |a b|. */
+        F32,
+        /** Tensor cores on operands rounded to tf32, 10 bits: error at most (2^-10 + k 2^-23) sum |a b|. */
+        TF32
+    }
+
     private static final int TILE = 64;
     private static final int THREADS = 64;
     private static final int MOST_BATCH = 65_535; // blocks along y
@@ -27,22 +37,29 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
 
     private final PtxDevice device;
     private final Kernels kernels;
+    private final String kernel;
     private DeviceStorage workspace;
 
+    /** Exact products. */
     public PtxMatrixOps(PtxDevice device) {
-        this(device, new Kernels(device));
+        this(device, Multiply.F32);
     }
 
-    PtxMatrixOps(PtxDevice device, Kernels kernels) {
+    public PtxMatrixOps(PtxDevice device, Multiply multiply) {
+        this(device, new Kernels(device), multiply);
+    }
+
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply) {
         super(DType.F32);
         this.device = device;
         this.kernels = kernels;
+        kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
     }
 
     /** One matrix product, or one of equal ones side by side. */
     private record Product(boolean transA, boolean transB, int m, int n, int k, float alpha, float beta) {
-        String kernel() {
-            return "gemm_f32_" + (transA ? 't' : 'n') + (transB ? 't' : 'n');
+        String layout() {
+            return (transA ? "t" : "n") + (transB ? "t" : "n");
         }
 
         int lda() {
@@ -68,8 +85,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     @Override
-    protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b, double beta,
-            Tensor c) {
+    protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b,
+            double beta, Tensor c) {
         multiply("gemm", new Product(transA, transB, m, n, k, (float) alpha, (float) beta), a, b, null, c);
     }
 
@@ -98,25 +115,27 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
-    private void launch(Product p, int batch, long a, long b, long c, long bias, long strideA, long strideB, long strideC, int part) {
+    private void launch(Product p, int batch, long a, long b, long c, long bias, long strideA, long strideB,
+            long strideC, int part) {
         if (p.tiles() > Integer.MAX_VALUE) {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
         }
         int wide = PtxPairwise.wide(p.lda(), a, strideA) + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
                 + 4 * PtxPairwise.wide(p.n, c, strideC);
-        kernels.get(p.kernel()).launch(device.stream(),
+        kernels.get(kernel + p.layout()).launch(device.stream(),
                 Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
-                a, b, c, bias, strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part, p.alpha, p.beta, wide);
+                a, b, c, bias, strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part, p.alpha, p.beta,
+                wide);
     }
 
     private void merge(int parts, int count, int n, long from, long to, long bias, float alpha, float beta) {
-        kernels.get("gemm_merge_f32").launch(device.stream(), Launch.of((count + 127) / 128, 128), from, to, bias, parts, count, n, alpha,
-                beta);
+        kernels.get("gemm_merge_f32").launch(device.stream(), Launch.of((count + 127) / 128, 128), from, to, bias,
+                parts, count, n, alpha, beta);
     }
 
     @Override
-    protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha, Tensor a, Tensor b,
-            double beta, Tensor c) {
+    protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha,
+            Tensor a, Tensor b, double beta, Tensor c) {
         Product product = new Product(transA, transB, m, n, k, (float) alpha, (float) beta);
         long strideA = 4L * m * k;
         long strideB = 4L * k * n;
@@ -125,8 +144,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long with = DeviceTensors.address("batchedGemm", "b", device, b);
         long to = DeviceTensors.written("batchedGemm", "c", device, c, a, b);
         for (int first = 0; first < batch; first += MOST_BATCH) {
-            launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB, to + first * strideC, 0,
-                    strideA, strideB, strideC, 0);
+            launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB,
+                    to + first * strideC, 0, strideA, strideB, strideC, 0);
         }
     }
 
@@ -136,13 +155,15 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long to = DeviceTensors.written("biasGradient", "dBias", device, dBias, dy);
         int room = WORKSPACE_BYTES / Float.BYTES / width;
         if (room == 0) {
-            throw new ShapeException("biasGradient: dy has " + width + " columns, wanted at most " + WORKSPACE_BYTES / Float.BYTES);
+            throw new ShapeException("biasGradient: dy has " + width + " columns, wanted at most "
+                    + WORKSPACE_BYTES / Float.BYTES);
         }
         int most = Math.min(MOST_ROW_PARTS, room);
         int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
         int parts = (int) (((long) rows + chunk - 1) / chunk);
         kernels.get("column_sums_f32").launch(device.stream(),
-                Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)), from, workspace(), rows, width, chunk);
+                Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)), from, workspace(),
+                rows, width, chunk);
         merge(parts, width, width, workspace(), to, 0, 1, 1);
     }
 

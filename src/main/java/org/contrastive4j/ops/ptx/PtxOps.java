@@ -42,7 +42,7 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
         sequence = new PtxSequenceOps(launches);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels);
+        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32);
         attention = new PtxAttentionOps(device, kernels, true);
         pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
     }
@@ -102,6 +102,7 @@ public final class PtxOps extends Ops {
         device.synchronize();
     }
 
+    /** Frees what operations keep, then everything. */
     @Override
     public void close() {
         matrix.close();

@@ -81,7 +81,7 @@ class KernelsTest {
             assertTrue(next >= at, "header of " + name + " has no " + section + " where it belongs");
             at = next;
         }
-        assertTrue(name.matches("[a-z_]+_(f32|bf16|f16)(_[a-z0-9]+)*"), name);
+        assertTrue(name.matches("[a-z_]+_(t?f32|bf16|f16)(_[a-z0-9]+)*"), name);
         assertTrue(Kernels.text(name).contains(".version 8.0\n.target sm_80\n.address_size 64\n"), name);
         assertTrue(source.lines().allMatch(line -> line.length() <= 120), name + " has lines of more than 120 columns");
     }
