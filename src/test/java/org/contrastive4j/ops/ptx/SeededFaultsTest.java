@@ -168,7 +168,9 @@ class SeededFaultsTest {
 
     @Test
     void everyKernelHasOne() throws IOException {
-        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes()).flatMap(List::stream).map(Change::name).collect(Collectors.toCollection(TreeSet::new));
+        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes()).flatMap(List::stream).map(Change::name)
+                .collect(Collectors.toCollection(TreeSet::new));
+        ProductFaultsTest.faults().forEach(fault -> changed.add(fault.kernel()));
         assertEquals(new TreeSet<>(KernelsTest.names()), changed);
     }
 }
