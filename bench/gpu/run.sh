@@ -161,13 +161,14 @@ benchmarks() {
 
 state() { nvidia-smi --query-gpu=timestamp,clocks.sm,clocks.mem,power.draw,temperature.gpu,memory.used --format=csv 2>/dev/null; }
 
-small_race=(sizes=33,130 widths=40 matrix=256 caseSeconds=0.1 repeats=2 flushBytes=65536 late=100 largest=256 block=128 largestWidth=40 seconds=50)
+small_race=(sizes=33,130 widths=40 matrix=256 caseSeconds=0.1 repeats=2 flushBytes=65536 late=100 largest=256 block=128 largestWidth=40
+    seconds=1000) # nothing is left out for want of time
 times() {
     local small=() begin=$SECONDS status note
     [ $device = cuda ] || small=("${small_race[@]}")
     step_seconds=275
     state >"$results/times.txt"
-    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds="$(($(limit 245) - 5))" "${small[@]}" \
+    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds=$(($(limit 245) - 5)) "${small[@]}" \
         >>"$results/times.txt" 2>&1
     status=$?
     state >>"$results/times.txt"
@@ -175,7 +176,7 @@ times() {
         java org.contrastive4j.bench.device.CostModel "$results/measured-bf16.csv" >"$results/model.txt" 2>&1
     fi
     step_seconds=900
-    note="$(grep -c '"milliseconds"' "$results/times.json" 2>/dev/null) timed"
+    note="$(grep -c '"milliseconds"' "$results/times.json" 2>/dev/null) timed, $(grep -c '"\(skipped\|stopped\)"' "$results/times.json" 2>/dev/null) left out"
     ! grep -q '"timesMeanSomething" : false' "$results/times.json" 2>/dev/null || note="$note on the simulator, which says nothing of a GPU"
     [ $status -eq 0 ] || note="$note; $(tail -n 1 "$results/times.txt")"
     record times $status $((SECONDS - begin)) "$note"
@@ -206,7 +207,7 @@ ncu_facts() {
     fi
     for kind in bf16 f32; do
         size=$([ $kind = bf16 ] && echo 32768 || echo 8192)
-        timeout -k 10 "$(limit 60)" ncu --clock-control none --set detailed -f -o "$work/$kind" "${java_command[@]}" \
+        timeout -k 10 "$(limit 60)" ncu --clock-control none --target-processes all --set detailed -f -o "$work/$kind" "${java_command[@]}" \
             org.contrastive4j.bench.device.PairwiseTimes device=cuda out="$work" once=true sizes=$size widths=512 kinds=$kind \
             >"$results/ncu-$kind.txt" 2>&1 || status=$?
         if [ -e "$work/$kind.ncu-rep" ]; then
