@@ -17,8 +17,8 @@ import org.contrastive4j.memory.OutOfBudgetException;
 /**
  * Doubles the batch until it does not fit in memory or in time.
  *
- * <p>The batch is a block of random pairs, repeated K times. Then each loss is that of the block + ln K and each gradient that of the block / K, which
- * is checked at every size.
+ * <p>The batch is a block of random pairs, repeated K times. Then each loss is that of the block + ln K and each gradient that of the
+ * block / K, which is checked at every size.
  */
 final class LargestBatch {
     private static final int SAMPLES = 8;

@@ -22,7 +22,11 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 record MatrixRate(String source, int size, Map<String, Double> flops) {
     private static final int WARM = 1;
 
-    /** By cuBLAS, which is asked often enough by itself; where that does not load, by the library's own dX product kernel, which makes a share say less. */
+    /**
+     * By cuBLAS; where that does not load, by the library's own dX product kernel, which makes a share say less.
+     *
+     * @param repeats of the own kernel
+     */
     static MatrixRate measure(PtxDevice device, boolean gpu, int size, int repeats) {
         String why = "this is the simulator";
         if (gpu) {

@@ -32,7 +32,8 @@ record PairwiseTimesOptions(
         int repeats, int matrix, long stripeBytes, long flushBytes, int late, int largest, int block, int largestWidth, boolean once) {
     private static final Map<String, String> USUAL = Map.ofEntries(Map.entry("device", "cuda"), Map.entry("out", "."),
             Map.entry("sizes", "8192,32768,131072"), Map.entry("widths", "512,768,1024"), Map.entry("kinds", "bf16,f16,f32"),
-            Map.entry("scale", "14.285714"), Map.entry("seconds", "240"), Map.entry("caseSeconds", "1.5"), Map.entry("repeats", "2"), Map.entry("matrix", "8192"),
+            Map.entry("scale", "14.285714"), Map.entry("seconds", "240"), Map.entry("caseSeconds", "1.5"), Map.entry("repeats", "2"),
+            Map.entry("matrix", "8192"),
             Map.entry("stripeBytes", "16000000000"), Map.entry("flushBytes", "268435456"), Map.entry("late", "100000"),
             Map.entry("largest", "4063232"), Map.entry("block", "65536"), Map.entry("largestWidth", "512"), Map.entry("once", "false"));
 
