@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Runs device report, tests and benchmarks of the folder that pack.sh made. Needs an NVIDIA driver, bash, coreutils, sed, grep, find, tar, gzip.
-#   run.sh [--rehearse] [RESULTS]     RESULTS: a folder; $OUT or ./results when not given
-# --rehearse runs every step on the simulator instead of a GPU. STEP_SECONDS (900) bounds each step (status 124).
+#   run.sh [--rehearse] [--steps LIST] [RESULTS]     RESULTS: a folder; $OUT or ./results when not given
+# LIST: steps or groups, separated by commas; race (times,peers,ncu: the usual), tests (device-tests,tagged-tests,benchmarks), all.
+# --rehearse runs the steps on the simulator instead of a GPU, at small sizes. All together end within TOTAL_SECONDS (570): a step is stopped
+# (status 124) at its own limit or at that of all.
 # Exits with 0 when every step passed, 1 when one failed, 2 when called wrongly, 3 when there is no GPU.
 set -uo pipefail
 start=$PWD
@@ -9,21 +11,30 @@ cd "$(dirname "$0")" || exit 2
 bundle=$PWD
 device=cuda
 require=(-Drequire=cuda)
-if [ "${1:-}" = --rehearse ]; then
-    device=sim
-    require=()
-    shift
-fi
-if [ $# -gt 1 ] || [[ ${1:-} = -* ]]; then
-    echo "usage: run.sh [--rehearse] [RESULTS]" >&2
+chosen=race
+while [[ ${1:-} = -* ]]; do
+    case $1 in
+        --rehearse) device=sim require=(); shift ;;
+        --steps) chosen=${2:-}; shift $(($# > 1 ? 2 : 1)) ;;
+        *) chosen=; break ;;
+    esac
+done
+chosen=,$chosen,
+chosen=${chosen//,all,/,race,tests,}
+chosen=${chosen//,race,/,times,peers,ncu,}
+chosen=${chosen//,tests,/,device-tests,tagged-tests,benchmarks,}
+wrong=$(printf '%s' "$chosen" | tr ',' '\n' | grep -vxE 'times|peers|ncu|device-tests|tagged-tests|benchmarks|')
+if [ $# -gt 1 ] || [ "$chosen" = ,, ] || [ -n "$wrong" ]; then
+    echo "usage: run.sh [--rehearse] [--steps LIST] [RESULTS]; LIST of times peers ncu device-tests tagged-tests benchmarks, or race, tests, all" >&2
     exit 2
 fi
+wanted() { [[ $chosen = *,$1,* ]]; }
 results=${1:-${OUT:-results}}
 [ "${results#/}" != "$results" ] || results=$start/$results
 [ -f "$bundle/runtime.tar.gz" ] && [ -f "$bundle/BUILD" ] || {
     echo "run.sh: $bundle is not a packed folder; run bench/gpu/pack.sh and start target/gpu-bundle/run.sh" >&2; exit 2; }
 mkdir -p "$results" || exit 2
-rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json}} # of an earlier run
+rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json},times.{txt,json},measured-{bf16,f16}.csv,model.txt,peers.{txt,json},ncu-{bf16,f32}.{txt,csv}} # of an earlier run
 
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -39,10 +50,19 @@ export PATH LC_ALL=C.UTF-8
 
 cublas=none
 cublas_note=
-java() {
-    timeout -k 10 "${STEP_SECONDS:-900}" "$work/runtime/bin/java" --enable-native-access=ALL-UNNAMED \
+# limit SECONDS: that, or what is left of all
+limit() {
+    local left=$((${TOTAL_SECONDS:-570} - SECONDS))
+    [ $left -gt 0 ] || left=1
+    echo $((left < $1 ? left : $1))
+}
+
+step_seconds=900
+java_command=("$work/runtime/bin/java" --enable-native-access=ALL-UNNAMED \
         -Djava.io.tmpdir="$work/tmp" -Dorg.bytedeco.javacpp.cachedir="$work/tmp" -Djava.library.path="$work/native" \
-        -Ddevice="$device" -Dcublas="$cublas" "${require[@]}" -cp "src/test/resources:lib/*" "$@"
+        -Ddevice="$device" "${require[@]}" -cp "src/test/resources:lib/*")
+java() {
+    timeout -k 10 "$(limit $step_seconds)" "${java_command[@]}" -Dcublas="$cublas" "$@"
 }
 
 steps=()
@@ -139,6 +159,65 @@ benchmarks() {
     record benchmarks $status $((SECONDS - begin)) "$note"
 }
 
+state() { nvidia-smi --query-gpu=timestamp,clocks.sm,clocks.mem,power.draw,temperature.gpu,memory.used --format=csv 2>/dev/null; }
+
+small_race=(sizes=33,130 widths=40 matrix=256 caseSeconds=0.1 repeats=2 flushBytes=65536 late=100 largest=256 block=128 largestWidth=40
+    seconds=1000) # nothing is left out for want of time
+times() {
+    local small=() begin=$SECONDS status note
+    [ $device = cuda ] || small=("${small_race[@]}")
+    step_seconds=275
+    state >"$results/times.txt"
+    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds=$(($(limit 245) - 5)) "${small[@]}" \
+        >>"$results/times.txt" 2>&1
+    status=$?
+    state >>"$results/times.txt"
+    if [ -s "$results/measured-bf16.csv" ]; then
+        java org.contrastive4j.bench.device.CostModel "$results/measured-bf16.csv" >"$results/model.txt" 2>&1
+    fi
+    step_seconds=900
+    note="$(grep -c '"milliseconds"' "$results/times.json" 2>/dev/null) timed, $(grep -c '"\(skipped\|stopped\)"' "$results/times.json" 2>/dev/null) left out"
+    ! grep -q '"timesMeanSomething" : false' "$results/times.json" 2>/dev/null || note="$note on the simulator, which says nothing of a GPU"
+    [ $status -eq 0 ] || note="$note; $(tail -n 1 "$results/times.txt")"
+    record times $status $((SECONDS - begin)) "$note"
+}
+
+peers() {
+    local begin=$SECONDS status
+    if ! command -v python3 >/dev/null; then
+        record peers 0 0 "nothing measured: no python3 on this host"
+        return
+    fi
+    if [ $device = sim ]; then
+        python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' peers.py >"$results/peers.txt" 2>&1
+        record peers $? $((SECONDS - begin)) "rehearsed: its syntax only"
+        return
+    fi
+    timeout -k 10 "$(limit 165)" python3 peers.py --out "$results/peers.json" --seconds "$(($(limit 150) - 10))" >"$results/peers.txt" 2>&1
+    status=$?
+    record peers $status $((SECONDS - begin)) "$(grep -c '"milliseconds"' "$results/peers.json" 2>/dev/null) timed; $(tail -n 1 "$results/peers.txt")"
+}
+
+# What the profiler counts in each kernel; clocks stay as they are.
+ncu_facts() {
+    local begin=$SECONDS status=0 kind size
+    if [ $device = sim ] || ! command -v ncu >/dev/null; then
+        record ncu 0 0 "nothing profiled: $([ $device = sim ] && echo rehearsal || echo no ncu on this host)"
+        return
+    fi
+    for kind in bf16 f32; do
+        size=$([ $kind = bf16 ] && echo 32768 || echo 8192)
+        timeout -k 10 "$(limit 60)" ncu --clock-control none --target-processes all --set detailed -f -o "$work/$kind" "${java_command[@]}" \
+            org.contrastive4j.bench.device.PairwiseTimes device=cuda out="$work" once=true sizes=$size widths=512 kinds=$kind \
+            >"$results/ncu-$kind.txt" 2>&1 || status=$?
+        if [ -e "$work/$kind.ncu-rep" ]; then
+            timeout 30 ncu --import "$work/$kind.ncu-rep" --page details >>"$results/ncu-$kind.txt" 2>&1
+            timeout 30 ncu --import "$work/$kind.ncu-rep" --page raw --csv >"$results/ncu-$kind.csv" 2>/dev/null
+        fi
+    done
+    record ncu $status $((SECONDS - begin)) "$(cat "$results"/ncu-*.txt | grep -c 'Section: GPU Speed Of Light') kernels profiled"
+}
+
 commit=$(sed -n 's/^commit=//p' BUILD)
 packed=$(sed -n 's/^packed=//p' BUILD)
 
@@ -164,12 +243,17 @@ choose_cublas >>"$results/device.txt"
 record cublas $? $((SECONDS - begin)) "$cublas_note"
 echo "$cublas_note" >>"$results/device.txt"
 
-tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
-if [ -s tagged.args ]; then
-    tests tagged-tests --include-tag=gpu @tagged.args
-else
-    record tagged-tests 0 0 "no test outside org.contrastive4j.device carries the tag gpu"
+! wanted times || times
+! wanted peers || peers
+! wanted ncu || ncu_facts
+! wanted device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
+if wanted tagged-tests; then
+    if [ -s tagged.args ]; then
+        tests tagged-tests --include-tag=gpu @tagged.args
+    else
+        record tagged-tests 0 0 "no test outside org.contrastive4j.device carries the tag gpu"
+    fi
 fi
-benchmarks
+! wanted benchmarks || benchmarks
 summary
 exit $failed

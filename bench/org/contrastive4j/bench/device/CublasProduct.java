@@ -28,7 +28,7 @@ final class CublasProduct implements AutoCloseable {
     enum Type {
         BF16(cudaDataType.CUDA_R_16BF, cublasComputeType.CUBLAS_COMPUTE_32F, 2, 7, 0x1p-8),
         F16(cudaDataType.CUDA_R_16F, cublasComputeType.CUBLAS_COMPUTE_32F, 2, 10, 0x1p-11),
-        F32(cudaDataType.CUDA_R_32F, cublasComputeType.CUBLAS_COMPUTE_32F, 4, 23, 1e-5),
+        F32(cudaDataType.CUDA_R_32F, cublasComputeType.CUBLAS_COMPUTE_32F, 4, 20, 1e-5),
         TF32(cudaDataType.CUDA_R_32F, cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32, 4, 10, 1e-5);
 
         private final int data;
@@ -140,7 +140,7 @@ final class CublasProduct implements AutoCloseable {
 
     private static float[] random(Type type, int seed, int size) {
         float[] values = new float[size * size];
-        int most = 1 << Math.min(type.bits, 10);
+        int most = 1 << type.bits;
         IntStream.range(0, size).parallel().forEach(row -> {
             SplittableRandom random = new SplittableRandom(1_000_003L * seed + row);
             for (int i = row * size; i < (row + 1) * size; i++) {

@@ -20,11 +20,14 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
  * @param flops by type, in lower case; without a type that could not be measured
  */
 record MatrixRate(String source, int size, Map<String, Double> flops) {
-    private static final int WARM = 2;
-    private static final int REPEATS = 9;
+    private static final int WARM = 1;
 
-    /** By cuBLAS; where that does not load, by the library's own dX product kernel, which makes a share say less. */
-    static MatrixRate measure(PtxDevice device, boolean gpu, int size) {
+    /**
+     * By cuBLAS; where that does not load, by the library's own dX product kernel, which makes a share say less.
+     *
+     * @param repeats of the own kernel
+     */
+    static MatrixRate measure(PtxDevice device, boolean gpu, int size, int repeats) {
         String why = "this is the simulator";
         if (gpu) {
             try (CublasProduct product = new CublasProduct()) {
@@ -39,13 +42,13 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
         }
         Map<String, Double> flops = new LinkedHashMap<>();
         for (Precision precision : Precision.values()) {
-            flops.put(precision.name().toLowerCase(Locale.ROOT), own(device, precision, size));
+            flops.put(precision.name().toLowerCase(Locale.ROOT), own(device, precision, size, repeats));
         }
         return new MatrixRate("NOT cuBLAS but pairwise_bwd_*_dx_sm90a of this library, so shares flatter it; " + why, size, flops);
     }
 
     /** [size, size] x [size, size] of unit rows. */
-    private static double own(PtxDevice device, Precision precision, int size) {
+    private static double own(PtxDevice device, Precision precision, int size, int repeats) {
         HopperPairwise kernels = new HopperPairwise(device, precision);
         Tiling tiling = Tiling.of(size, size, size, device.facts().multiprocessors());
         Features features = Features.random(3, size, size);
@@ -60,8 +63,8 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
             stream.fill(a, (byte) 0);
             kernels.normalize(stream, u, size, size, a, norm);
             kernels.normalize(stream, v, size, size, b, norm);
-            double[] times = new double[REPEATS];
-            for (int i = -WARM; i < REPEATS; i++) {
+            double[] times = new double[repeats];
+            for (int i = -WARM; i < repeats; i++) {
                 try (DeviceEvent begin = stream.record()) {
                     kernels.rowGradients(stream, tiling, a, b, scale, 1, c, false);
                     try (DeviceEvent end = stream.record()) {
@@ -70,7 +73,7 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
                 }
             }
             Arrays.sort(times);
-            return 2e3 * size * size * size / times[REPEATS / 2];
+            return 2e3 * size * size * size / times[repeats / 2];
         }
     }
 

@@ -8,6 +8,7 @@ import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -31,8 +32,9 @@ import org.contrastive4j.memory.OutOfBudgetException;
  * with 1 when something disagreed.
  */
 public final class PairwiseTimes {
-    private static final int LEAST_REPEATS = 4;
     private static final int MOST_REPEATS = 40;
+    private static final int OTHER_RUNS = 7;
+    private static final int KERNEL_REPEATS = 5;
     private static final double EXPECTED_SHARE = 0.5;
 
     private final PairwiseTimesOptions options;
@@ -40,6 +42,7 @@ public final class PairwiseTimes {
     private final long begin = System.nanoTime();
     private final Map<String, Object> report = new LinkedHashMap<>();
     private final List<Map<String, Object>> cases = new ArrayList<>();
+    private final Map<List<Integer>, Agreement> agreements = new HashMap<>();
     private final List<Map<String, Object>> largest = new ArrayList<>();
     private MatrixRate rate;
     private boolean allAgree = true;
@@ -60,7 +63,7 @@ public final class PairwiseTimes {
     }
 
     private void run() throws IOException {
-        rate = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix());
+        rate = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix(), 2 * options.repeats() + 1);
         report.put("date", Instant.now().toString());
         report.put("device", device.facts());
         report.put("timesMeanSomething", device instanceof CudaDevice);
@@ -73,7 +76,7 @@ public final class PairwiseTimes {
         largest();
         write();
         cases(true);
-        MatrixRate after = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix());
+        MatrixRate after = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix(), 2 * options.repeats() + 1);
         report.put("matrixRateAfter", after);
         rate = rate.orMore(after);
         for (Map<String, Object> line : cases) {
@@ -96,7 +99,7 @@ public final class PairwiseTimes {
                     continue;
                 }
                 Features features = Features.random(31L * n + d, n, d);
-                Agreement agreement = new Agreement(features, options.scale());
+                Agreement agreement = agreements.computeIfAbsent(List.of(n, d), key -> new Agreement(features, options.scale()));
                 for (Kind kind : kinds) {
                     cases.add(measured(kind, features, agreement));
                     write();
@@ -120,8 +123,9 @@ public final class PairwiseTimes {
         line.put("n", n);
         line.put("d", d);
         double seconds = 8.0 * n * n * d / expectedFlops(kind);
-        if ((LEAST_REPEATS + 7) * seconds > secondsLeft()) {
-            line.put("skipped", "no time left for " + Math.round(seconds * (LEAST_REPEATS + 7)) + " s");
+        double wanted = (options.repeats() + OTHER_RUNS) * seconds;
+        if (wanted > secondsLeft()) {
+            line.put("skipped", "no time: would take " + Math.round(wanted) + " s, left are " + Math.round(secondsLeft()));
             return line;
         }
         trim();
@@ -156,7 +160,7 @@ public final class PairwiseTimes {
             loss.poison(stream);
             graph.launch(stream);
             double once = milliseconds(graph, stream, flush);
-            int repeats = (int) Math.max(LEAST_REPEATS, Math.min(MOST_REPEATS, 1e3 * options.caseSeconds() / once)) / 2 * 2;
+            int repeats = (int) Math.max(options.repeats(), Math.min(MOST_REPEATS, 1e3 * options.caseSeconds() / once)) / 2 * 2;
             double[] times = new double[repeats];
             for (int i = 0; i < repeats; i++) {
                 times[i] = milliseconds(graph, stream, flush);
@@ -168,7 +172,7 @@ public final class PairwiseTimes {
             line.put("halvesDiffer", Math.abs(first - second) / median(times));
             line.put("repeats", repeats);
             line.put("nodes", graph.nodes());
-            line.put("kernels", kernels(loss, graph, stream, once > 500 ? 1 : 5));
+            line.put("kernels", kernels(loss, graph, stream, (int) Math.max(1, Math.min(KERNEL_REPEATS, 500 * options.caseSeconds() / once))));
         }
     }
 

@@ -17,6 +17,7 @@ import org.contrastive4j.bench.device.PairwiseCase.Kind;
  * @param scale logit scale
  * @param seconds after which nothing more is begun
  * @param caseSeconds of repetitions of one case
+ * @param repeats at least, of one case
  * @param matrix size of the matrix product whose rate is the measure, a multiple of 256
  * @param stripeBytes of the gradient matrix that the sm_90a kernels hold at a time
  * @param flushBytes written between repetitions, more than the L2 cache holds
@@ -28,10 +29,11 @@ import org.contrastive4j.bench.device.PairwiseCase.Kind;
  */
 record PairwiseTimesOptions(
         String device, Path out, List<Integer> sizes, List<Integer> widths, List<Kind> kinds, double scale, double seconds, double caseSeconds,
-        int matrix, long stripeBytes, long flushBytes, int late, int largest, int block, int largestWidth, boolean once) {
+        int repeats, int matrix, long stripeBytes, long flushBytes, int late, int largest, int block, int largestWidth, boolean once) {
     private static final Map<String, String> USUAL = Map.ofEntries(Map.entry("device", "cuda"), Map.entry("out", "."),
             Map.entry("sizes", "8192,32768,131072"), Map.entry("widths", "512,768,1024"), Map.entry("kinds", "bf16,f16,f32"),
-            Map.entry("scale", "14.285714"), Map.entry("seconds", "240"), Map.entry("caseSeconds", "1"), Map.entry("matrix", "8192"),
+            Map.entry("scale", "14.285714"), Map.entry("seconds", "240"), Map.entry("caseSeconds", "1.5"), Map.entry("repeats", "2"),
+            Map.entry("matrix", "8192"),
             Map.entry("stripeBytes", "16000000000"), Map.entry("flushBytes", "268435456"), Map.entry("late", "100000"),
             Map.entry("largest", "4063232"), Map.entry("block", "65536"), Map.entry("largestWidth", "512"), Map.entry("once", "false"));
 
@@ -46,7 +48,8 @@ record PairwiseTimesOptions(
         return new PairwiseTimesOptions(given.get("device"), Path.of(given.get("out")), numbers(given.get("sizes")),
                 numbers(given.get("widths")), Arrays.stream(given.get("kinds").split(",")).map(k -> Kind.valueOf(k.toUpperCase(Locale.ROOT)))
                         .toList(), Double.parseDouble(given.get("scale")), Double.parseDouble(given.get("seconds")),
-                Double.parseDouble(given.get("caseSeconds")), Integer.parseInt(given.get("matrix")), Long.parseLong(given.get("stripeBytes")),
+                Double.parseDouble(given.get("caseSeconds")), Integer.parseInt(given.get("repeats")),
+                Integer.parseInt(given.get("matrix")), Long.parseLong(given.get("stripeBytes")),
                 Long.parseLong(given.get("flushBytes")), Integer.parseInt(given.get("late")), Integer.parseInt(given.get("largest")),
                 Integer.parseInt(given.get("block")), Integer.parseInt(given.get("largestWidth")), Boolean.parseBoolean(given.get("once")));
     }
