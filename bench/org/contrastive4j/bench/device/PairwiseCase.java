@@ -10,6 +10,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ptx.HopperInfoNce;
 import org.contrastive4j.ops.ptx.HopperPairwise;
+import org.contrastive4j.ops.ptx.Precision;
 import org.contrastive4j.ops.ptx.PtxNormalize;
 import org.contrastive4j.ops.ptx.PtxPairwise;
 
@@ -97,7 +98,7 @@ final class PairwiseCase implements AutoCloseable {
                 y = take(4L * n * d);
                 dScale = take(4);
                 set(dScale, 0);
-                workspace = take(new PtxPairwise(device, PORTABLE_STRIPE_BYTES).workspaceBytes(n, n, d, gradients));
+                workspace = take(new PtxPairwise(device, Precision.F32, PORTABLE_STRIPE_BYTES).workspaceBytes(n, n, d, gradients));
             } else {
                 HopperPairwise.Tiling tiling = HopperPairwise.Tiling.of(n, n, d, device.facts().multiprocessors());
                 long wanted = new HopperInfoNce.Plan(tiling, 0).workspaceBytes() + stripeBytes;
@@ -125,7 +126,7 @@ final class PairwiseCase implements AutoCloseable {
     Launches launches(PtxDevice through) {
         if (kind == Kind.F32) {
             PtxNormalize normalize = new PtxNormalize(through);
-            PtxPairwise loss = new PtxPairwise(through, PORTABLE_STRIPE_BYTES);
+            PtxPairwise loss = new PtxPairwise(through, Precision.F32, PORTABLE_STRIPE_BYTES);
             return (stream, rowWeight, columnWeight) -> {
                 normalize.forward(stream, n, d, u.address(), x.address(), normU.address());
                 normalize.forward(stream, n, d, v.address(), y.address(), normV.address());
