@@ -120,17 +120,11 @@ final class ConvertSteps {
                         : BigDecimal.valueOf(v).add(new BigDecimal(0x1p64));
                 value = exact.doubleValue();
                 int sign = exact.compareTo(new BigDecimal(value));
-                value = to == Type.F64 ? directed(value, sign, rounding) : Numbers.odd(value, sign);
+                value = to == Type.F64 ? DoubleSteps.directed(value, sign, rounding) : Numbers.odd(value, sign);
             }
             long bits = Numbers.encode(value, to, rounding);
             return saturate ? Numbers.encode(Numbers.saturate(Numbers.decode(bits, to)), to, rounding) : bits;
         };
-    }
-
-    private static double directed(double nearest, int sign, Numbers.Rounding rounding) {
-        boolean up = sign > 0 && (rounding == Numbers.Rounding.UP || rounding == Numbers.Rounding.ZERO && nearest < 0);
-        boolean down = sign < 0 && (rounding == Numbers.Rounding.DOWN || rounding == Numbers.Rounding.ZERO && nearest > 0);
-        return up ? Math.nextUp(nearest) : down ? Math.nextDown(nearest) : nearest;
     }
 
     private static Lanewise.One realToReal(Instruction in, Type to, Type from) {
@@ -146,7 +140,7 @@ final class ConvertSteps {
                 v = Numbers.flush((float) v);
             }
             if (whole) {
-                v = Math.copySign(round(Math.abs(v), rounding, v < 0), v);
+                v = Math.copySign(Numbers.whole(Math.abs(v), rounding, v < 0), v);
             }
             if (relu && (v < 0 || v == 0)) {
                 v = 0;
@@ -178,15 +172,6 @@ final class ConvertSteps {
         };
     }
 
-    private static double round(double magnitude, Numbers.Rounding rounding, boolean negative) {
-        return switch (rounding) {
-            case NEAREST, NEAREST_AWAY -> Math.rint(magnitude);
-            case ZERO -> Math.floor(magnitude);
-            case DOWN -> negative ? Math.ceil(magnitude) : Math.floor(magnitude);
-            case UP -> negative ? Math.floor(magnitude) : Math.ceil(magnitude);
-        };
-    }
-
     /** Out of range saturates; NaN gives 0, and only the top bit where either side has 64 bits. */
     private static Lanewise.One realToWhole(Instruction in, Type to, Type from) {
         Numbers.Rounding rounding = Decoder.rounding(in);
@@ -200,7 +185,7 @@ final class ConvertSteps {
             if (flush && from == Type.F32) {
                 v = Numbers.flush((float) v);
             }
-            double whole = Math.copySign(round(Math.abs(v), rounding, v < 0), v);
+            double whole = Math.copySign(Numbers.whole(Math.abs(v), rounding, v < 0), v);
             if (to.isSigned()) {
                 double most = Math.scalb(1.0, 8 * n - 1);
                 return Numbers.mask(n == 8 ? (long) whole : (long) Math.max(-most, Math.min(most - 1, whole)), n);

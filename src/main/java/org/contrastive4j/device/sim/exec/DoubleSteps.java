@@ -54,7 +54,7 @@ final class DoubleSteps {
     }
 
     /** The neighbour of the nearest number that the direction asks for; sign is that of the exact value minus the nearest. */
-    private static double directed(double nearest, int sign, Numbers.Rounding rounding) {
+    static double directed(double nearest, int sign, Numbers.Rounding rounding) {
         boolean up = switch (rounding) {
             case UP -> sign > 0;
             case ZERO -> sign > 0 && nearest < 0;

@@ -156,7 +156,7 @@ final class Numbers {
     }
 
     /** A magnitude rounded to a whole number; the direction knows the sign. */
-    private static double whole(double magnitude, Rounding rounding, boolean negative) {
+    static double whole(double magnitude, Rounding rounding, boolean negative) {
         return switch (rounding) {
             case NEAREST -> Math.rint(magnitude);
             case NEAREST_AWAY -> Math.floor(magnitude + 0.5);
