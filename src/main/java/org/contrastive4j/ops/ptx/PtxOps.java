@@ -5,6 +5,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -16,7 +17,7 @@ import org.contrastive4j.tensor.DType;
  * order of its stream.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of gradients of the pairwise loss may take. */
+    /** What a stripe of rows of a pairwise loss may take. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
 
     private final String name;
@@ -28,6 +29,7 @@ public final class PtxOps extends Ops {
     private final SequenceOps sequence;
     private final UpdateOps update;
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     /** @param device closed with this backend */
     public PtxOps(String name, PtxDevice device) {
@@ -45,6 +47,7 @@ public final class PtxOps extends Ops {
         matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32);
         attention = new PtxAttentionOps(device, kernels, true);
         pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
+        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
     @Override
@@ -90,6 +93,11 @@ public final class PtxOps extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override

@@ -46,14 +46,6 @@ class PtxOpsTest {
         }
     }
 
-    @Test
-    void whatHasNoKernelsSaysSo() {
-        try (Ops sim = Backend.open("sim")) {
-            String message = assertThrows(UnsupportedOperationException.class, sim::pairTiles).getMessage();
-            assertTrue(message.contains("sim"), message);
-        }
-    }
-
     /** Each id in one group, in order, no piece longer than asked for. */
     @Test
     void occurrencesAreGroupedInOrder() {
