@@ -20,8 +20,8 @@ import org.contrastive4j.ops.Pairing;
  * What a pass of the pair kernels reads beside the rows, as one block of bytes that one copy brings to the device:
  * records of reductions or terms, then the pairing, then the numbers of rows and columns.
  *
- * <p>A number is a pair of floats, {@code (float) v} and what that leaves of v, so that one that nearly cancels a logit
- * loses no more than the logit. An array that is given several times is there once. Whatever there is for each row or
+ * <p>A number is a pair of floats, {@code (float) v} and what that leaves of v, so that a shift that nearly cancels a
+ * logit loses nothing. An array that is given several times is there once. Whatever there is for each row or
  * column is followed by zeros up to a multiple of 64.
  */
 final class PtxPairTileInputs {

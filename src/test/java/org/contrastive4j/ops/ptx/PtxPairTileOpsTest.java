@@ -42,75 +42,87 @@ class PtxPairTileOpsTest {
     private static final long PROPERTY_SEED = 8;
 
     static Stream<PairTileCase> cases() {
-        return PairTileCase.of(new int[][] {{1, 1, 1}, {1, 5, 2}, {3, 2, 33}, {33, 41, 16}, {65, 129, 5}});
+        return PairTileCase.of(new int[][] {{1, 1, 1}, {1, 5, 2}, {3, 2, 33}, {33, 41, 16}});
     }
 
-    /** Shapes up to three tiles, any classes. */
-    static Stream<PairTileCase> randomCases() {
+    /** Several tiles, and random shapes with random classes. */
+    static Stream<PairTileCase> largerCases() {
         Random random = new Random(PROPERTY_SEED);
-        return IntStream.range(0, 8).mapToObj(k -> new PairTileCase(1 + random.nextInt(140), 1 + random.nextInt(140),
-                1 + random.nextInt(40), Classes.values()[random.nextInt(Classes.values().length)], random.nextLong()));
+        return Stream.concat(PairTileCase.of(new int[][] {{65, 129, 5}}), IntStream.range(0, 8).mapToObj(k ->
+                new PairTileCase(1 + random.nextInt(140), 1 + random.nextInt(140), 1 + random.nextInt(40),
+                        Classes.values()[random.nextInt(Classes.values().length)], random.nextLong())));
     }
 
-    /** One stripe of rows, and stripes of 64. */
     private static void onEachDevice(BiConsumer<Ops, PairTileOps> check) {
         Devices.names().forEach(name -> {
             try (Ops ops = Backend.open(name)) {
-                PtxDevice device = (PtxDevice) ops.memory();
                 check.accept(ops, ops.pairTiles());
+            }
+        });
+    }
+
+    /** The same in stripes of 64 rows. */
+    private static void inStripes(BiConsumer<Ops, PairTileOps> check) {
+        Devices.names().forEach(name -> {
+            try (Ops ops = Backend.open(name)) {
+                PtxDevice device = (PtxDevice) ops.memory();
                 check.accept(ops, new PtxPairTileOps(new Launches(device, new Kernels(device)), 1));
             }
         });
     }
 
     @ParameterizedTest
-    @MethodSource({"cases", "randomCases"})
-    void reductionsAgreeWithPlainLoops(PairTileCase c) {
-        onEachDevice(c::checkReductions);
-    }
-
-    @ParameterizedTest
-    @MethodSource({"cases", "randomCases"})
-    void gradientsAgreeWithPlainLoops(PairTileCase c) {
-        onEachDevice(c::checkGradients);
-    }
-
-    @ParameterizedTest
     @MethodSource("cases")
-    void histogramsAgree(PairTileCase c) {
+    void everythingAgreesWithPlainLoops(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
+            c.checkReductions(ops, tiles);
+            c.checkGradients(ops, tiles);
             for (int bins : new int[] {1, 7, 4099}) { // more than one launch counts
                 c.checkHistogram(ops, tiles, bins);
             }
         });
     }
 
-    /** Logits near -100 and shifts near 100, not of f32: what is left of them keeps the accuracy of small numbers. */
+    @ParameterizedTest
+    @MethodSource("largerCases")
+    void manyTilesAgreeWithPlainLoops(PairTileCase c) {
+        BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
+            c.checkReductions(ops, tiles, 7);
+            c.checkGradients(ops, tiles, 5);
+        };
+        onEachDevice(check);
+        inStripes(check);
+        onEachDevice((ops, tiles) -> c.checkHistogram(ops, tiles, 9));
+    }
+
+    /** Logits near -96 and shifts near 96, not of f32: what is left of them keeps the accuracy of small numbers. */
     @Test
     void largeShiftsThatCancelLoseNothing() {
-        PairTileCase c = new PairTileCase(5, 70, 3, Classes.PLAIN);
-        double[] rows = new Random(1).doubles(5, 60, 110).toArray();
-        double[] columns = new Random(2).doubles(70, -9, 9).toArray();
-        Shift shift = new Shift(1, rows, columns);
-        List<Reduction> wanted = List.of(Reduction.sum(PairFunction.IDENTITY, Axis.ROWS, Of.BOTH, shift, null),
-                Reduction.sum(PairFunction.EXP, Axis.COLUMNS, Of.BOTH, new Shift(-1, rows, columns), null));
+        int m = 70;
+        double[] rows = new Random(1).doubles(5, 90, 100).toArray();
+        double[] columns = new Random(2).doubles(m, 90, 100).toArray();
+        double[] x = {-1, -1, -1, -1, -1};
+        double[] y = IntStream.range(0, m).mapToDouble(j -> 0.75 - j / 4096.0).toArray();
         onEachDevice((ops, tiles) -> {
-            try (Ops f64 = Backend.open("cpu-f64"); Tensor x = f64.tensor(Shape.of(5, 1), -1, -1, -1, -1, -1);
-                    Tensor y = f64.zeros(Shape.of(70, 1)); Tensor x32 = ops.tensor(Shape.of(5, 1), x.toDoubles());
-                    Tensor y32 = ops.zeros(Shape.of(70, 1))) {
-                y.set(IntStream.range(0, 70).mapToDouble(j -> j < 35 ? 0.75 : -0.75).toArray());
-                y32.set(y.toDoubles());
-                Pairing pairing = Pairing.diagonal(5, 70);
-                List<Reduced> expected = f64.pairTiles().reduce(new Pairs(x, y, 128, pairing), wanted);
-                List<Reduced> given = tiles.reduce(new Pairs(x32, y32, 128, pairing), wanted);
-                for (int k = 0; k < wanted.size(); k++) {
-                    for (int i = 0; i < expected.get(k).values().length; i++) {
-                        double e = expected.get(k).values()[i];
-                        assertEquals(e, given.get(k).values()[i], 1.2e-6 * Math.abs(e), c + " " + k + "[" + i + "]");
+            for (Axis axis : Axis.values()) {
+                for (Shift shift : List.of(Shift.rows(rows), Shift.columns(columns))) {
+                    List<Reduction> sum = List.of(Reduction.sum(PairFunction.EXP, axis, Of.BOTH, shift, null));
+                    double[] expected = reduceOfOne("cpu-f64", x, y, sum);
+                    double[] given = reduceOfOne(ops.name(), x, y, sum);
+                    for (int i = 0; i < expected.length; i++) {
+                        assertEquals(expected[i], given[i], 1e-6 * expected[i], axis + " " + i);
                     }
                 }
             }
         });
+    }
+
+    private static double[] reduceOfOne(String backend, double[] x, double[] y, List<Reduction> wanted) {
+        try (Ops ops = Backend.open(backend); Tensor left = ops.tensor(Shape.of(x.length, 1), x);
+                Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
+            return ops.pairTiles().reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), wanted)
+                    .get(0).values();
+        }
     }
 
     /** Shifts of minus infinity take a row out; a sum over no pair is what it is said to be. */
@@ -168,14 +180,14 @@ class PtxPairTileOpsTest {
         PairTileCase c = new PairTileCase(70, 66, 9, Classes.ALL_AT_ONCE);
         onEachDevice((ops, tiles) -> {
             try (Problem p = new Problem(ops, c, 3)) {
-                List<Reduction> wanted = PairTileCase.reductions(p);
+                List<Reduction> wanted = PairTileCase.reductions(p).subList(0, 22);
                 List<Reduced> first = tiles.reduce(p.pairs, wanted);
                 List<Reduced> second = tiles.reduce(p.pairs, wanted);
                 for (int k = 0; k < wanted.size(); k++) {
                     assertArrayEquals(first.get(k).values(), second.get(k).values());
                 }
-                assertArrayEquals(c.gradient(ops, tiles, p, PairTileCase.terms(p)),
-                        c.gradient(ops, tiles, p, PairTileCase.terms(p)));
+                List<Term> terms = PairTileCase.terms(p).subList(0, 9);
+                assertArrayEquals(c.gradient(ops, tiles, p, terms), c.gradient(ops, tiles, p, terms));
             }
         });
     }
@@ -183,8 +195,8 @@ class PtxPairTileOpsTest {
     /** Passes with as much as the bound is for stay within it, one with nothing leaves nothing, and it grows linearly. */
     @Test
     void memoryIsWithinTheWorkspace() {
-        PairTileCase c = new PairTileCase(70, 300, 9, Classes.ALL_AT_ONCE);
-        try (Ops ops = Backend.open("sim"); Problem p = new Problem(ops, c, 1); Tensor dx = ops.allocate(70, 9);
+        PairTileCase c = new PairTileCase(20, 300, 9, Classes.ALL_AT_ONCE);
+        try (Ops ops = Backend.open("sim"); Problem p = new Problem(ops, c, 1); Tensor dx = ops.allocate(20, 9);
                 Tensor dy = ops.allocate(300, 9)) {
             PairTileOps tiles = ops.pairTiles();
             List<Reduction> most = IntStream.range(0, 24).mapToObj(k -> Reduction.sum(PairFunction.EXP,
@@ -199,7 +211,7 @@ class PtxPairTileOpsTest {
             tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(dx, dy, null, null), 1);
             ops.synchronize();
             long used = ops.memory().peakBytes() - before;
-            long stated = tiles.workspaceBytes(70, 300, 9);
+            long stated = tiles.workspaceBytes(20, 300, 9);
             assertTrue(used <= stated && used > stated / 2, used + " bytes, said " + stated);
             assertEquals(before, ops.memory().currentBytes());
             assertTrue(tiles.workspaceBytes(1 << 18, 1 << 18, 512) <= 4 * tiles.workspaceBytes(1 << 16, 1 << 16, 512));
