@@ -19,7 +19,12 @@ final class UnitRows implements AutoCloseable {
         }
         this.ops = ops;
         unit = ops.allocate(raw.shape());
-        inverseNorm = ops.allocate(raw.dim(0));
+        try {
+            inverseNorm = ops.allocate(raw.dim(0));
+        } catch (RuntimeException noMemory) {
+            unit.close();
+            throw noMemory;
+        }
         ops.norm().l2Normalize(raw, unit, inverseNorm);
     }
 

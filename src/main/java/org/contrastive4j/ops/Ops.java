@@ -19,6 +19,11 @@ public abstract class Ops implements AutoCloseable {
     /** Type of all floating-point tensors of this backend. */
     public abstract DType dtype();
 
+    /** What a training step computes in. */
+    public TrainingPrecision precision() {
+        return TrainingPrecision.valueOf(dtype().name());
+    }
+
     public abstract Memory memory();
 
     public abstract MatrixOps matrix();

@@ -103,10 +103,14 @@ final class QueueObjective implements Objective {
     }
 
     @Override
-    public void afterStep(PairwiseOps.Result result, int step) {
+    public void beforeUpdate() {
         try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
             loss.enqueue(keys.get(0), keys.get(1), concepts);
         }
+    }
+
+    @Override
+    public void afterStep(PairwiseOps.Result result, int step) {
         momentum.update(ops, step, model.parameters(), averaged.parameters());
     }
 

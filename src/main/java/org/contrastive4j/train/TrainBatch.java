@@ -23,8 +23,13 @@ public final class TrainBatch implements AutoCloseable {
         this.seed = seed;
         this.step = step;
         this.pictures = ops.allocate(batch.pairs(), batch.imageSize(), batch.imageSize(), 3);
-        this.pictures.set(batch.pictures());
-        this.sampleIds = ops.ints(Shape.of(batch.pairs()), batch.sampleIds());
+        try {
+            this.pictures.set(batch.pictures());
+            this.sampleIds = ops.ints(Shape.of(batch.pairs()), batch.sampleIds());
+        } catch (RuntimeException noMemory) {
+            pictures.close();
+            throw noMemory;
+        }
     }
 
     public int pairs() {
