@@ -315,6 +315,11 @@ public final class Trainer implements AutoCloseable {
 
     /** Saves everything that {@link #resume} needs. */
     public Path save(Checkpoint checkpoints) {
+        return checkpoints.save(step, weights(parameters()), trainingState(), state());
+    }
+
+    /** What is no tensor. */
+    ObjectNode state() {
         ObjectNode state = JSON.createObjectNode();
         state.put("step", step);
         state.set("config", JSON.valueToTree(config));
@@ -324,19 +329,23 @@ public final class Trainer implements AutoCloseable {
         if (config.lossScale() != null) {
             state.set("lossScale", JSON.valueToTree(lossScale.state()));
         }
-        return checkpoints.save(step, weights(model, objective), trainingState(), state);
+        return state;
     }
 
     /** Moments of the optimiser and tensors of the objective. */
-    private Map<String, Tensor> trainingState() {
+    Map<String, Tensor> trainingState() {
         Map<String, Tensor> all = new LinkedHashMap<>(optimizer.state());
         all.putAll(objective.tensors());
         return all;
     }
 
     static Map<String, Tensor> weights(DualEncoder model, Objective objective) {
+        return weights(parameters(model, objective));
+    }
+
+    static Map<String, Tensor> weights(List<Parameter> parameters) {
         Map<String, Tensor> weights = new LinkedHashMap<>();
-        parameters(model, objective).forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+        parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value()));
         return weights;
     }
 

@@ -3,13 +3,13 @@ package org.contrastive4j.train;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
@@ -60,11 +60,9 @@ class LossScalingTest {
         }
     }
 
-    /** Weights and moments, byte for byte. */
-    private List<byte[]> bytes(Trainer trainer, String name) throws IOException {
-        Path saved = trainer.save(new Checkpoint(folder.resolve(name), 1, FastDisk.INSTANCE));
-        return List.of(Files.readAllBytes(saved.resolve("model.safetensors")),
-                Files.readAllBytes(saved.resolve("optimizer.safetensors")));
+    /** Weights, then moments and queues. */
+    private static List<String> state(Trainer trainer) {
+        return Snapshots.of(trainer).subList(0, 2);
     }
 
     @ParameterizedTest
@@ -89,7 +87,7 @@ class LossScalingTest {
     void anOverflowSkipsTheStepAndNothingElse(String loss) throws IOException {
         TrainConfig config = config(60, TOO_HIGH, loss);
         try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
-            List<byte[]> before = bytes(trainer, "before");
+            List<String> before = state(trainer);
             double scale = TOO_HIGH.start();
             int skipped = 0;
             Trainer.Step step = trainer.next();
@@ -101,10 +99,7 @@ class LossScalingTest {
                 assertEquals(skipped, step.step(), "a skipped step counts");
                 assertTrue(Double.isFinite(step.loss()) && !line.containsKey("gradientNorm"), line.toString());
                 assertFalse(new ObjectMapper().writeValueAsString(line).contains("NaN"));
-                List<byte[]> after = bytes(trainer, "after");
-                for (int k = 0; k < 2; k++) {
-                    assertArrayEquals(before.get(k), after.get(k), "step " + skipped);
-                }
+                assertEquals(before, state(trainer), "step " + skipped);
                 scale /= 2;
                 step = trainer.next();
             }
@@ -112,7 +107,7 @@ class LossScalingTest {
             assertEquals(scale, step.details().get("lossScale"));
             ObjectNode state = (ObjectNode) Checkpoint.state(trainer.save(new Checkpoint(folder.resolve("one"), 1)));
             assertEquals(1, state.get("updates").asInt(), "of " + state.get("step") + " steps");
-            assertFalse(java.util.Arrays.equals(before.get(0), bytes(trainer, "after").get(0)), "nothing was learnt");
+            assertNotEquals(before.get(0), state(trainer).get(0), "nothing was learnt");
         }
     }
 
@@ -122,16 +117,16 @@ class LossScalingTest {
         TrainConfig config = config(30, TOO_HIGH, "infonce");
         PairDataset data = data(config);
         try (Ops ops = Backend.open("cpu")) {
-            List<byte[]> straight;
+            List<String> straight;
             List<Map<String, Object>> lines = new ArrayList<>();
             try (Trainer trainer = Trainer.start(ops, config, data)) {
                 while (trainer.hasNext()) {
                     lines.add(trainer.next().asMap());
                 }
-                straight = bytes(trainer, "straight");
+                straight = Snapshots.of(trainer);
             }
             double last = (double) lines.get(29).get("skippedSteps");
-            for (int stop : new int[] {1, 8, 17}) {
+            for (int stop : new int[] {1, 8, 12}) {
                 double sofar = (double) lines.get(stop - 1).get("skippedSteps");
                 assertTrue(sofar > 0 && sofar < last, "skipped " + sofar + " of " + last);
                 Checkpoint checkpoints = new Checkpoint(folder.resolve("stop" + stop), 1);
@@ -145,9 +140,7 @@ class LossScalingTest {
                     for (int k = stop; k < 30; k++) {
                         assertEquals(lines.get(k), trainer.next().asMap());
                     }
-                    List<byte[]> resumed = bytes(trainer, "resumed");
-                    assertArrayEquals(straight.get(0), resumed.get(0));
-                    assertArrayEquals(straight.get(1), resumed.get(1));
+                    assertEquals(straight, Snapshots.of(trainer));
                 }
             }
         }
@@ -155,8 +148,8 @@ class LossScalingTest {
 
     /** Small representations have large gradients, which meet large activations: the loss does not mind, f32 does. */
     private static void letGradientsOverflow(Trainer trainer) {
-        Map<String, Double> factors = Map.of("image.project.weight", 1e-17, "image.project.bias", 1e-17,
-                "image.block0.mlp.up.weight", 1e30, "image.block0.mlp.down.weight", 1e-38);
+        Map<String, Double> factors = Map.of("image.norm.gamma", 1e25, "image.project.weight", 1e-42,
+                "image.project.bias", 1e-42);
         for (Parameter parameter : trainer.model().image().parameters()) {
             double[] values = parameter.value().toDoubles();
             for (int i = 0; i < values.length; i++) {
