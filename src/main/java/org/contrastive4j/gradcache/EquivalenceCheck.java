@@ -138,7 +138,7 @@ public final class EquivalenceCheck<B> {
     private Trace trace(B batch, ChunkEncoder<B> encoder, int from, int to, boolean forBackward) {
         Trace trace = new Trace(to - from);
         encoder.observe(trace);
-        try (Tensor into = ops.allocate(to - from, encoder.width())) {
+        try (Tensor into = ops.allocateParameter(to - from, encoder.width())) {
             if (forBackward) {
                 encoder.encodeForBackward(batch, from, to, into).close();
             } else {

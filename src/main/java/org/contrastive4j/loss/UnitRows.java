@@ -18,9 +18,9 @@ final class UnitRows implements AutoCloseable {
                     + bad % raw.dim(-1) + ")", row);
         }
         this.ops = ops;
-        unit = ops.allocate(raw.shape());
+        unit = ops.allocateParameter(raw.shape());
         try {
-            inverseNorm = ops.allocate(raw.dim(0));
+            inverseNorm = ops.allocateParameter(raw.dim(0));
         } catch (RuntimeException noMemory) {
             unit.close();
             throw noMemory;

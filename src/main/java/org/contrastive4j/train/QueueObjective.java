@@ -47,8 +47,8 @@ final class QueueObjective implements Objective {
         try {
             averaged.parameters().forEach(parameter -> parameter.freeze(true));
             int width = model.config().text().embedding();
-            keys.add(ops.zeros(Shape.of(config.batch(), width)));
-            keys.add(ops.zeros(Shape.of(config.batch(), width)));
+            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
+            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
             loss = new QueueContrast(ops, settings.queueSize(), width);
         } catch (RuntimeException noMemory) {
             averaged.close();

@@ -12,8 +12,9 @@ import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 
 /**
- * The operations in f32 as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the
- * order of its stream.
+ * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
+ * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
+ * tensor cores, whose sums are.
  */
 public final class PtxOps extends Ops {
     /** What a stripe of gradients of the pairwise loss may take. */
@@ -21,6 +22,7 @@ public final class PtxOps extends Ops {
 
     private final String name;
     private final PtxDevice device;
+    private final DType activations;
     private final PointwiseOps pointwise;
     private final NormOps norm;
     private final PtxMatrixOps matrix;
@@ -29,21 +31,37 @@ public final class PtxOps extends Ops {
     private final UpdateOps update;
     private final PairwiseOps pairwise;
 
-    /** @param device closed with this backend */
+    /**
+     * In f32 throughout.
+     *
+     * @param device closed with this backend
+     */
     public PtxOps(String name, PtxDevice device) {
-        this(name, device, new Kernels(device));
+        this(name, device, DType.F32);
     }
 
-    PtxOps(String name, PtxDevice device, Kernels kernels) {
+    /**
+     * @param device closed with this backend
+     * @param activations F32, BF16 or F16
+     */
+    public PtxOps(String name, PtxDevice device, DType activations) {
+        this(name, device, new Kernels(device), activations);
+    }
+
+    PtxOps(String name, PtxDevice device, Kernels kernels, DType activations) {
+        if (activations != DType.F32 && activations != DType.BF16 && activations != DType.F16) {
+            throw new IllegalArgumentException("activations of " + activations + ", wanted F32, BF16 or F16");
+        }
         this.name = name;
         this.device = device;
+        this.activations = activations;
         Launches launches = new Launches(device, kernels);
-        pointwise = new PtxPointwiseOps(launches);
-        norm = new PtxNormOps(launches, new PtxNormalize(kernels));
-        sequence = new PtxSequenceOps(launches);
+        pointwise = new PtxPointwiseOps(launches, activations);
+        norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
+        sequence = new PtxSequenceOps(launches, activations);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32);
-        attention = new PtxAttentionOps(device, kernels, true);
+        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, activations);
+        attention = new PtxAttentionOps(device, kernels, activations, true);
         pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
     }
 
@@ -54,7 +72,7 @@ public final class PtxOps extends Ops {
 
     @Override
     public DType dtype() {
-        return DType.F32;
+        return activations;
     }
 
     @Override
