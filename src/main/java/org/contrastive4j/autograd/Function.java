@@ -165,6 +165,13 @@ public abstract class Function {
             return allocate(node.inputs().get(i).dtype(), inputShape(i));
         }
 
+        /** {@link #allocateLike}, filled with zeros. */
+        public Tensor zerosLike(int i) {
+            Tensor zeros = allocateLike(i);
+            ops.pointwise().fill(zeros, 0);
+            return zeros;
+        }
+
         private Tensor allocate(DType dtype, Shape shape) {
             Tensor tensor = Tensor.allocate(ops.memory(), dtype, shape);
             allocated.add(tensor);
@@ -233,9 +240,7 @@ public abstract class Function {
             if (node.inputs().get(i) instanceof Parameter parameter) {
                 return parameter.gradient();
             }
-            Tensor zeros = allocateLike(i);
-            ops.pointwise().fill(zeros, 0);
-            return zeros;
+            return zerosLike(i);
         }
 
         /** Ends the use of an {@link #accumulator} of input i. */
