@@ -8,6 +8,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 
@@ -23,6 +24,7 @@ public final class PtxOps extends Ops {
     private final String name;
     private final PtxDevice device;
     private final DType activations;
+    private final PtxMatrixOps.Multiply multiply;
     private final PointwiseOps pointwise;
     private final NormOps norm;
     private final PtxMatrixOps matrix;
@@ -48,19 +50,34 @@ public final class PtxOps extends Ops {
         this(name, device, new Kernels(device), activations);
     }
 
+    /**
+     * @param device closed with this backend
+     * @param precision all but F64
+     */
+    public PtxOps(String name, PtxDevice device, TrainingPrecision precision) {
+        this(name, device, new Kernels(device), precision.activations(),
+                precision == TrainingPrecision.TF32 ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32);
+    }
+
     PtxOps(String name, PtxDevice device, Kernels kernels, DType activations) {
+        this(name, device, kernels, activations, PtxMatrixOps.Multiply.F32);
+    }
+
+    private PtxOps(
+            String name, PtxDevice device, Kernels kernels, DType activations, PtxMatrixOps.Multiply multiply) {
         if (activations != DType.F32 && activations != DType.BF16 && activations != DType.F16) {
             throw new IllegalArgumentException("activations of " + activations + ", wanted F32, BF16 or F16");
         }
         this.name = name;
         this.device = device;
         this.activations = activations;
+        this.multiply = multiply;
         Launches launches = new Launches(device, kernels);
         pointwise = new PtxPointwiseOps(launches, activations);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, activations);
+        matrix = new PtxMatrixOps(device, kernels, multiply, activations);
         attention = new PtxAttentionOps(device, kernels, activations, true);
         pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
     }
@@ -73,6 +90,11 @@ public final class PtxOps extends Ops {
     @Override
     public DType dtype() {
         return activations;
+    }
+
+    @Override
+    public TrainingPrecision precision() {
+        return multiply == PtxMatrixOps.Multiply.TF32 ? TrainingPrecision.TF32 : super.precision();
     }
 
     @Override
