@@ -3,7 +3,7 @@ package org.contrastive4j.ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** What an optimiser needs: the update itself and reductions over gradients. */
+/** What an optimiser needs: the update itself and reductions over gradients; all of the type of parameters. */
 public abstract class UpdateOps {
     /**
      * Settings of one AdamW update.
@@ -17,8 +17,9 @@ public abstract class UpdateOps {
 
     private final DType dtype;
 
+    /** @param dtype of activations */
     protected UpdateOps(DType dtype) {
-        this.dtype = dtype;
+        this.dtype = Ops.parameterDtype(dtype);
     }
 
     /**

@@ -46,11 +46,11 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     public PtxMatrixOps(PtxDevice device, Multiply multiply) {
-        this(device, new Kernels(device), multiply);
+        this(device, new Kernels(device), multiply, DType.F32);
     }
 
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply) {
-        super(DType.F32);
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
+        super(activations);
         this.device = device;
         this.kernels = kernels;
         kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
