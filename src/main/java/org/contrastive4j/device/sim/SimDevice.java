@@ -13,6 +13,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
@@ -216,6 +217,11 @@ public final class SimDevice implements PtxDevice {
             modules.put(ptx, module);
         }
         return module;
+    }
+
+    @Override
+    public MatrixLibrary.Choice matrixLibrary() {
+        return new MatrixLibrary.Choice(null, "the simulator runs PTX and nothing else");
     }
 
     @Override

@@ -1,5 +1,8 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
@@ -10,6 +13,8 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The operations in f32 as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the
@@ -18,6 +23,9 @@ import org.contrastive4j.tensor.DType;
 public final class PtxOps extends Ops {
     /** What a stripe of gradients of the pairwise loss may take. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
+
+    private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
+    private static final Set<String> LOGGED = ConcurrentHashMap.newKeySet();
 
     private final String name;
     private final PtxDevice device;
@@ -42,9 +50,19 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
         sequence = new PtxSequenceOps(launches);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32);
+        MatrixLibrary.Choice library = device.matrixLibrary();
+        logOnce("matrix products on " + name + " (" + device.facts().name() + ") by "
+                + (library.library() == null ? "kernels of our own" : library.library().name()) + ": "
+                + library.reason());
+        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, library.library());
         attention = new PtxAttentionOps(device, kernels, true);
         pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
+    }
+
+    private static void logOnce(String message) {
+        if (LOGGED.add(message)) {
+            LOG.info(message);
+        }
     }
 
     @Override
