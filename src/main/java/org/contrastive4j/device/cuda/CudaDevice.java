@@ -236,7 +236,9 @@ public final class CudaDevice implements PtxDevice {
     public DeviceStorage allocate(long bytes, DeviceStream forStream) {
         CudaStream own = own(forStream);
         own.enter();
-        checkNotRecording("memory cannot be allocated");
+        if (recording.isHeldByCurrentThread()) {
+            return own.fromScratch(bytes);
+        }
         return pool.allocate(bytes, own);
     }
 

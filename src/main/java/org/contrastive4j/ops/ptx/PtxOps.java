@@ -29,6 +29,7 @@ public final class PtxOps extends Ops {
 
     private final String name;
     private final PtxDevice device;
+    private final Launches launches;
     private final PointwiseOps pointwise;
     private final NormOps norm;
     private final PtxMatrixOps matrix;
@@ -45,7 +46,7 @@ public final class PtxOps extends Ops {
     PtxOps(String name, PtxDevice device, Kernels kernels) {
         this.name = name;
         this.device = device;
-        Launches launches = new Launches(device, kernels);
+        launches = new Launches(device, kernels);
         pointwise = new PtxPointwiseOps(launches);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels));
         sequence = new PtxSequenceOps(launches);
@@ -56,7 +57,7 @@ public final class PtxOps extends Ops {
                 + library.reason());
         matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, library.library());
         attention = new PtxAttentionOps(device, kernels, true);
-        pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, PAIRWISE_STRIPE_BYTES);
     }
 
     private static void logOnce(String message) {
@@ -124,6 +125,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
+        launches.readback.close();
         super.close();
     }
 }
