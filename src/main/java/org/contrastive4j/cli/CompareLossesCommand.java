@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
-import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.Comparison;
@@ -54,7 +53,7 @@ final class CompareLossesCommand implements Callable<Integer> {
         shared.chunk = Math.min(shared.chunk, largest);
         TrainConfig base = shared.config(seeds.get(0), largest, LossConfig.named("infonce", largest));
         PairDataset data = PairDataset.open(Path.of(base.data()), base.strict());
-        try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(shared.device)) {
+        try (RunFolder folder = RunFolder.open(out); Ops ops = shared.backend.open()) {
             Comparison comparison = new Comparison(folder, base, data, losses, batches, seeds, saveEvery);
             List<Comparison.Cell> cells = comparison.cells();
             System.out.printf(Locale.ROOT, "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n",

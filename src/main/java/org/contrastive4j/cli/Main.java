@@ -36,7 +36,8 @@ public final class Main {
     /** Runs a command; returns the exit code. */
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
-        CommandLine commandLine = new CommandLine(new Main()).setOverwrittenOptionsAllowed(true);
+        CommandLine commandLine = new CommandLine(new Main()).setOverwrittenOptionsAllowed(true)
+                .setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setExecutionExceptionHandler((failure, command, parsed) -> {
             if (isExplained(failure)) {
                 command.getErr().println(command.getColorScheme().errorText("error: " + failure.getMessage()));

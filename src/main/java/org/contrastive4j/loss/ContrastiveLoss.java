@@ -46,10 +46,10 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         LossOptionException.require(second == null || Double.isFinite(initial), second + " is " + initial);
         this.ops = ops;
         this.policy = policy;
-        this.logScale = new Parameter(ops, "loss.log_scale", ops.tensor(Shape.of(1), initialLogScale), false);
+        this.logScale = new Parameter(ops, "loss.log_scale", ops.parameterTensor(Shape.of(1), initialLogScale), false);
         this.second = second == null
                 ? null
-                : new Parameter(ops, "loss." + second, ops.tensor(Shape.of(1), initial), false);
+                : new Parameter(ops, "loss." + second, ops.parameterTensor(Shape.of(1), initial), false);
         this.hasBias = "bias".equals(second);
         logScale.freeze(!learnable);
     }
@@ -196,8 +196,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
      */
     public final PairwiseOps.Result valueAndGradient(
             Tensor u, Tensor v, PairLabels labels, Tensor du, Tensor dv, double gradientScale) {
-        try (Tensor dLogScale = ops.zeros(Shape.of(1));
-                Tensor dSecond = second == null ? null : ops.zeros(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
+                Tensor dSecond = second == null ? null : ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dSecond);
             PairwiseOps.Result result = compute(u, v, labels, gradients, gradientScale);
             accumulate(dLogScale, dSecond);
@@ -228,7 +228,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
-        long element = ops.dtype().bytes();
+        long element = ops.parameterDtype().bytes();
         return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairTiles().workspaceBytes(n, m, d);
     }
 

@@ -111,7 +111,7 @@ public final class QueueContrast implements AutoCloseable {
                         + ", wanted four of one shape [n, d]");
             }
         }
-        try (Tensor dLogScale = ops.zeros(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Result rows = side(new Side("u", u, keysOfU, keysOfV, ofV), ids, alpha, du, dLogScale,
                     gradientScale / 2);
             PairwiseOps.Result columns = side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale,
@@ -131,7 +131,7 @@ public final class QueueContrast implements AutoCloseable {
         int m = n + side.queue.size();
         try (UnitRows x = new UnitRows(ops, side.name, side.queries);
                 UnitRows k = new UnitRows(ops, "keys of " + side.name, side.newKeys);
-                Tensor all = ops.allocate(m, side.queries.dim(1))) {
+                Tensor all = ops.allocateParameter(m, side.queries.dim(1))) {
             ops.pointwise().copy(k.unit(), all.rows(0, n));
             if (side.queue.size() > 0) {
                 ops.pointwise().copy(side.queue.keys(), all.rows(n, m));
@@ -164,7 +164,7 @@ public final class QueueContrast implements AutoCloseable {
     private PairwiseOps.Result distilled(Side side, Tensor x, Tensor keys, Pairing pairing, double alpha,
             PairwiseOps.Result hard, Tensor gradient, Tensor dLogScale, double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
-                Tensor part = gradient == null ? null : ops.allocate(x.shape())) {
+                Tensor part = gradient == null ? null : ops.allocateParameter(x.shape())) {
             SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
             double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
                     .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
@@ -188,7 +188,7 @@ public final class QueueContrast implements AutoCloseable {
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues and a teacher. */
     public long workspaceBytes(int n, int d) {
         int m = n + ofU.capacity();
-        return loss.workspaceBytes(n, m, d) + (n * (4L * d + 2) + m * (long) d) * ops.dtype().bytes();
+        return loss.workspaceBytes(n, m, d) + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
     }
 
     @Override

@@ -80,6 +80,9 @@ final class BatchObjective implements Objective {
     }
 
     @Override
+    public void beforeUpdate() {}
+
+    @Override
     public void afterStep(PairwiseOps.Result result, int step) {
         loss.afterStep(result);
     }

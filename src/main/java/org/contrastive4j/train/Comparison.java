@@ -139,7 +139,8 @@ public final class Comparison {
                 cell.batch(), Math.min(base.chunk(), cell.batch()), base.memoryBudget(),
                 base.learningRate() * Math.sqrt((double) cell.batch() / largest),
                 Math.toIntExact((long) base.warmup() * largest / cell.batch()), base.clip(), base.vocabulary(),
-                base.augmentation(), base.optimizer(), base.model(), LossConfig.named(cell.loss(), cell.batch()));
+                base.augmentation(), base.optimizer(), base.model(), LossConfig.named(cell.loss(), cell.batch()),
+                base.precision(), base.lossScale());
     }
 
     /**

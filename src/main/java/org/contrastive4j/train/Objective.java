@@ -39,7 +39,13 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
     Map<String, Double> details();
 
     /**
-     * After the optimiser's step.
+     * Before the optimiser's step, once all gradients are known to be finite: takes in what the batch leaves behind. The
+     * last thing in a step that may allocate; when it fails nothing has changed.
+     */
+    void beforeUpdate();
+
+    /**
+     * After the optimiser's step; allocates nothing, so that a step is taken whole or not at all.
      *
      * @param step optimiser steps made before it
      */

@@ -47,8 +47,8 @@ final class QueueObjective implements Objective {
         try {
             averaged.parameters().forEach(parameter -> parameter.freeze(true));
             int width = model.config().text().embedding();
-            keys.add(ops.zeros(Shape.of(config.batch(), width)));
-            keys.add(ops.zeros(Shape.of(config.batch(), width)));
+            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
+            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
             loss = new QueueContrast(ops, settings.queueSize(), width);
         } catch (RuntimeException noMemory) {
             averaged.close();
@@ -103,10 +103,14 @@ final class QueueObjective implements Objective {
     }
 
     @Override
-    public void afterStep(PairwiseOps.Result result, int step) {
+    public void beforeUpdate() {
         try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
             loss.enqueue(keys.get(0), keys.get(1), concepts);
         }
+    }
+
+    @Override
+    public void afterStep(PairwiseOps.Result result, int step) {
         momentum.update(ops, step, model.parameters(), averaged.parameters());
     }
 
