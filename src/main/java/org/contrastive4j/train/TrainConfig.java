@@ -1,6 +1,8 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
 import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
 import org.contrastive4j.nn.TextTransformer;
@@ -26,14 +28,25 @@ import org.contrastive4j.optim.AdamW;
  * @param clip largest global norm of the gradients, 0 for no clipping
  * @param vocabulary largest number of token ids
  * @param loss null, as in checkpoints of before there was a choice, is InfoNCE
+ * @param accumulation null, likewise, is gradient caching
  */
 public record TrainConfig(
         String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
         int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
         Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model,
-        LossConfig loss) {
+        LossConfig loss, Accumulation accumulation) {
+    /** How the gradient of a whole batch comes about. */
+    public enum Accumulation {
+        /** {@link org.contrastive4j.gradcache.GradCache}. */
+        GRADCACHE,
+        /** {@link org.contrastive4j.gradcache.AccumulatedFeatures}, chunk by chunk. */
+        FEATURES
+    }
+
+    @JsonCreator
     public TrainConfig {
         loss = loss == null ? LossConfig.named("infonce", batch) : loss;
+        accumulation = accumulation == null ? Accumulation.GRADCACHE : accumulation;
         if (steps < 1) {
             throw new IllegalArgumentException("steps is " + steps + ", wanted 1 or more");
         }
@@ -44,7 +57,11 @@ public record TrainConfig(
             throw new IllegalArgumentException("chunk is " + chunk + ", larger than the batch of " + batch
                     + "; choose one of at most " + batch);
         }
-        if (loss.hasQueue() && loss.queueSize() < batch) {
+        if (accumulation == Accumulation.FEATURES && chunk == 0) {
+            throw new IllegalArgumentException(
+                    "accumulated features have no plan for a memory budget, given a chunk of 0; choose one of 1 or more");
+        }
+        if (loss.name().equals(Losses.QUEUE) && loss.queueSize() < batch) {
             throw new IllegalArgumentException("a queue of " + loss.queueSize() + " keys is smaller than the batch of "
                     + batch + "; choose one of at least " + batch);
         }
@@ -52,6 +69,21 @@ public record TrainConfig(
             throw new IllegalArgumentException("memory budget " + memoryBudget + ", learning rate " + learningRate
                     + ", warm-up " + warmup + ", clip " + clip + ": wanted a positive budget and rate, the others 0 or more");
         }
+    }
+
+    /** A configuration that accumulates by gradient caching. */
+    public TrainConfig(
+            String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
+            int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
+            Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model, LossConfig loss) {
+        this(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget, learningRate, warmup,
+                clip, vocabulary, augmentation, optimizer, model, loss, Accumulation.GRADCACHE);
+    }
+
+    /** The same with another way to accumulate. */
+    public TrainConfig withAccumulation(Accumulation other) {
+        return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget,
+                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, other);
     }
 
     /**

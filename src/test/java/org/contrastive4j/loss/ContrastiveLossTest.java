@@ -268,7 +268,7 @@ class ContrastiveLossTest {
                     Double.NaN));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 2.5));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.sinkhorn(ops, 0));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.binaryWeighted(ops, -1));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.bceWeighted(ops, -1));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNce(
                     ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
             assertThrows(LossOptionException.class, () -> new SoftmaxLoss(
@@ -344,8 +344,8 @@ class ContrastiveLossTest {
                 Tensor dv = ops.allocate(1, 2)) {
             assertThrows(LossOptionException.class, () -> loss.value(u, v, PairLabels.targets(same)));
             assertThrows(LossOptionException.class,
-                    () -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.fourWay(ops, 1, PairPolicy.DEFAULT));
+                    () -> ContrastiveLoss.infoNceFourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNceFourWay(ops, 1, PairPolicy.DEFAULT));
             double[][] z = LossReference.logits(new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3,
                     3, 2, loss.scale(), 0);
             int[][] classes = {{-1, 0, 0}, {0, -1, 1}, {0, 1, -1}}; // row 0 has no partner: a negative of the others
