@@ -193,7 +193,7 @@ class TrainerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"bce-warmup", "sinkhorn", "queue"})
+    @ValueSource(strings = {"bce-warmup", "sinkhorn", "queue", "infonce-distilled"})
     void chunksDoNotChangeWhatALossLearns(String name) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (int chunk : new int[] {12, 5, 0}) {
