@@ -48,6 +48,19 @@ final class PairwiseCase {
         }
     }
 
+    /** All columns are one vector, rows are that or its opposite in turns: log-sums that are up to twice the scale apart. */
+    static PairwiseCase opposites(int n, int m, int d, double scale) {
+        PairwiseCase c = new PairwiseCase(n, m, d, n <= m, 3);
+        for (int i = 0; i < n * d; i++) {
+            c.x[i] = i / d % 2 == 0 ? c.x[i % d] : -c.x[i % d];
+        }
+        for (int i = 0; i < m * d; i++) {
+            c.y[i] = c.x[i % d];
+        }
+        c.logScale = (float) Math.log(scale);
+        return c;
+    }
+
     private static float[] unit(int rows, int d, Random random) {
         float[] values = new float[rows * d];
         double[] row = new double[d];
