@@ -154,7 +154,7 @@ public final class PtxPairwise {
                 .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
                 .written("workspace", workspace, bytes, 256);
         if (gradients != null) {
-            addresses.writtenIfAny("dx", gradients.dx, x, 4).writtenIfAny("dy", gradients.dy, y, 4)
+            addresses.writtenIfAny("dx", gradients.dx, 4L * inputs.n * inputs.d, 4).writtenIfAny("dy", gradients.dy, 4L * inputs.m * inputs.d, 4)
                     .writtenIfAny("dLogScale", gradients.dLogScale, 4, 4).writtenIfAny("dBias", gradients.dBias, 4, 4);
         }
     }
