@@ -8,8 +8,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
 
 /**
- * C = alpha op(A) op(B) + beta C + bias with operands in 16 bits and sums in f32, by the kernels {@code gemm_*_sm90a}, on
- * addresses of a device.
+ * C = alpha op(A) op(B) + beta C + bias with operands in 16 bits and sums in f32, by the kernels {@code gemm_*_sm90a},
+ * on addresses of a device.
  *
  * <p>Operands are images (see {@code kernels/hopper_sm90a.ptxh}) that {@link #pack} writes once, whichever way they are
  * multiplied later; a product can write the image of its result, or of GELU of it, for the product after it:
@@ -20,11 +20,12 @@ import org.contrastive4j.ops.ShapeException;
  * gemm.pack(stream, w, 1, in, hidden, wImage);
  * Product up = new Product(false, false, 1, rows, hidden, in);
  * gemm.multiply(stream, up, xImage, wImage, Result.of(z).bias(b).image(Activation.GELU, zImage), 0, 0);
- * gemm.multiply(stream, new Product(false, false, 1, rows, in, hidden), zImage, downImage, Result.of(y), workspace, bytes);
+ * Product down = new Product(false, false, 1, rows, in, hidden);
+ * gemm.multiply(stream, down, zImage, downImage, Result.of(y), workspace, bytes);
  * }</pre>
  *
- * <p>Nothing is allocated and nothing waits: a graph can capture whatever ran once before. The same bits every run, on any
- * number of multiprocessors.
+ * <p>Nothing is allocated and nothing waits: a graph can capture whatever ran once before. The same bits every run, on
+ * any number of multiprocessors.
  */
 public final class HopperGemm {
     /** What an image is of; C never is. */
@@ -62,7 +63,8 @@ public final class HopperGemm {
     /** @param multiprocessors blocks that run at the same time */
     HopperGemm(Kernels kernels, Precision precision, int multiprocessors) {
         if (precision == Precision.F32) {
-            throw new IllegalArgumentException("HopperGemm: precision is F32, wanted BF16 or F16; PtxMatrixOps multiplies f32");
+            throw new IllegalArgumentException("HopperGemm: precision is F32, wanted BF16 or F16; PtxMatrixOps"
+                    + " multiplies f32");
         }
         this.kernels = kernels;
         this.multiprocessors = multiprocessors;
@@ -115,7 +117,8 @@ public final class HopperGemm {
                 return best;
             }
             long least = clocks(best);
-            int most = (int) Math.min(Math.min(MOST_PARTS, kBlocks() / FEWEST_BLOCKS), MOST_PART_BYTES / (Float.BYTES * elements()));
+            int most = (int) Math.min(Math.min(MOST_PARTS, kBlocks() / FEWEST_BLOCKS),
+                    MOST_PART_BYTES / (Float.BYTES * elements()));
             for (int parts = 2; parts <= most; parts++) {
                 int blocks = ceil(kBlocks(), parts);
                 if (clocks(blocks) < least) {
@@ -138,26 +141,41 @@ public final class HopperGemm {
     /**
      * Where a result goes; addresses, 0 for what is not wanted.
      *
-     * @param c f32 [batch, m, n]; written, read when beta is not 0
+     * @param c [batch, m, n]; written, read when beta is not 0
+     * @param sixteenBits c is of the type of the operands, else f32
      * @param bias f32 [n]; added to each row
      * @param image of [m, n], {@link #imageBytes} for each matrix; written: the activation of what C is given
      */
-    public record Result(float alpha, float beta, long c, long bias, Activation activation, long image) {
-        /** C = op(A) op(B). */
+    public record Result(
+            float alpha, float beta, long c, boolean sixteenBits, long bias, Activation activation, long image) {
+        /** C = op(A) op(B) in f32. */
         public static Result of(long c) {
-            return new Result(1, 0, c, 0, Activation.NONE, 0);
+            return new Result(1, 0, c, false, 0, Activation.NONE, 0);
+        }
+
+        public Result inSixteenBits() {
+            return new Result(alpha, beta, c, true, bias, activation, image);
         }
 
         public Result scaled(double byAlpha, double byBeta) {
-            return new Result((float) byAlpha, (float) byBeta, c, bias, activation, image);
+            return new Result((float) byAlpha, (float) byBeta, c, sixteenBits, bias, activation, image);
         }
 
         public Result bias(long added) {
-            return new Result(alpha, beta, c, added, activation, image);
+            return new Result(alpha, beta, c, sixteenBits, added, activation, image);
         }
 
         public Result image(Activation of, long to) {
-            return new Result(alpha, beta, c, bias, of, to);
+            return new Result(alpha, beta, c, sixteenBits, bias, of, to);
+        }
+
+        private int elementBytes() {
+            return sixteenBits ? Short.BYTES : Float.BYTES;
+        }
+
+        /** That k is not to be cut: the sums of parts are added in f32, without images. */
+        private boolean whole() {
+            return sixteenBits || image != 0;
         }
     }
 
@@ -191,15 +209,18 @@ public final class HopperGemm {
         pack("pack_16_sm90a", Short.BYTES, stream, x, batch, rows, columns, image);
     }
 
-    private void pack(String kernel, int bytes, DeviceStream stream, long x, int batch, int rows, int columns, long image) {
-        check(batch >= 1 && rows >= 0 && columns >= 0, "an operand has " + batch + " matrices of " + rows + " x " + columns
-                + ", wanted at least 1 of at least 0 x 0");
+    private void pack(
+            String kernel, int bytes, DeviceStream stream, long x, int batch, int rows, int columns, long image) {
+        check(batch >= 1 && rows >= 0 && columns >= 0, "an operand has " + batch + " matrices of " + rows + " x "
+                + columns + ", wanted at least 1 of at least 0 x 0");
         long stride = (long) bytes * rows * columns;
         long imageBytes = imageBytes(rows, columns);
-        new Addresses(NAME).read("operand", x, Math.max(1, batch * stride), bytes).written("image", image, batch * imageBytes, 16);
+        new Addresses(NAME).read("operand", x, Math.max(1, batch * stride), bytes)
+                .written("image", image, batch * imageBytes, 16);
         int wide = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
         for (int first = 0; first < batch; first += MOST_BATCH) {
-            Launch.Dim grid = new Launch.Dim(Math.toIntExact(imageBytes / BLOCK_BYTES), Math.min(MOST_BATCH, batch - first), 1);
+            int matrices = Math.min(MOST_BATCH, batch - first);
+            Launch.Dim grid = new Launch.Dim(Math.toIntExact(imageBytes / BLOCK_BYTES), matrices, 1);
             kernels.get(kernel).launch(stream, Launch.of(grid, new Launch.Dim(256, 1, 1)), x + first * stride,
                     image + first * imageBytes, stride, rows, columns, wide);
         }
@@ -207,7 +228,7 @@ public final class HopperGemm {
 
     /** Bytes of workspace that {@link #multiply} wants, which may be 0: few tiles with a long k are summed in parts. */
     public static long workspaceBytes(Product product, Result result) {
-        int parts = ceil(product.kBlocks(), product.blocksOfPart(result.image != 0));
+        int parts = ceil(product.kBlocks(), product.blocksOfPart(result.whole()));
         return parts == 1 ? 0 : Float.BYTES * parts * product.elements();
     }
 
@@ -228,7 +249,7 @@ public final class HopperGemm {
             throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
         }
         checkAddresses(product, a, b, result, workspace, wanted);
-        int blocks = product.blocksOfPart(result.image != 0);
+        int blocks = product.blocksOfPart(result.whole());
         if (wanted == 0) {
             launch(stream, product, a, b, result, 0, product.batch);
             return;
@@ -242,27 +263,33 @@ public final class HopperGemm {
 
     private static void checkAddresses(Product product, long a, long b, Result result, long workspace, long bytes) {
         if (result.c == 0 && (result.image == 0 || result.beta != 0)) {
-            throw new LaunchException(NAME + ": the address of c is 0, wanted " + Float.BYTES * product.batch
-                    * product.elements() + " bytes of the device, or an image and beta 0");
+            throw new LaunchException(NAME + ": the address of c is 0, wanted " + bytesOfC(product, result)
+                    + " bytes of the device, or an image and beta 0");
         }
         new Addresses(NAME).read("a", a, product.batch * product.imageBytesA(), 16)
-                .read("b", b, product.batch * product.imageBytesB(), 16).readIfAny("bias", result.bias, 4L * product.n, 4)
-                .writtenIfAny("c", result.c, Float.BYTES * product.batch * product.elements(), 4)
+                .read("b", b, product.batch * product.imageBytesB(), 16)
+                .readIfAny("bias", result.bias, 4L * product.n, 4)
+                .writtenIfAny("c", result.c, bytesOfC(product, result), result.elementBytes())
                 .writtenIfAny("image", result.image, product.batch * imageBytes(product.m, product.n), 16)
                 .writtenIfAny("workspace", bytes == 0 ? 0 : workspace, bytes, 16);
         if (bytes != 0 && workspace == 0) {
-            throw new LaunchException(NAME + ": the address of the workspace is 0, wanted " + bytes + " bytes of the device");
+            throw new LaunchException(NAME + ": the address of the workspace is 0, wanted " + bytes
+                    + " bytes of the device");
         }
+    }
+
+    private static long bytesOfC(Product product, Result result) {
+        return result.elementBytes() * product.batch * product.elements();
     }
 
     /** @param part 0 for a batch of products; or of one product, each of count takes so many blocks of k */
     private void launch(DeviceStream stream, Product p, long a, long b, Result result, int part, int count) {
         int items = Math.toIntExact(count * p.tiles());
-        int pairs = p.n % 2 == 0 && result.c % 8 == 0 ? 1 : 0;
+        int pairs = p.n % 2 == 0 && result.c % (2 * result.elementBytes()) == 0 ? 1 : 0;
         Kernel kernel = kernels.get("gemm_" + type + "_" + p.layout() + "_sm90a");
         kernel.launch(stream, Launch.of(Math.min(items, multiprocessors), THREADS).shared(SHARED_BYTES), a, b, result.c,
                 result.bias, result.image, part == 0 ? p.imageBytesA() : 0L, part == 0 ? p.imageBytesB() : 0L,
-                Float.BYTES * p.elements(), imageBytes(p.m, p.n), p.m, p.n, p.kBlocks(), part, items, GROUP, result.alpha,
-                result.beta, result.activation.ordinal(), pairs);
+                result.elementBytes() * p.elements(), imageBytes(p.m, p.n), p.m, p.n, p.kBlocks(), part, items, GROUP,
+                result.alpha, result.beta, result.activation.ordinal(), result.elementBytes(), pairs);
     }
 }

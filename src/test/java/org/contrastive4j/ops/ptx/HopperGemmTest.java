@@ -36,7 +36,7 @@ final class HopperGemmTest {
 
     /** Operands as they lie in memory, and what else goes in; C and the image begin as NaN where they are not read. */
     private record Inputs(Product product, float[] a, float[] b, float[] c, float[] bias, double alpha, double beta,
-            boolean stored, Activation activation) {
+            boolean stored, boolean sixteen, Activation activation) {
         /** @param activation of the image; null: no image */
         static Inputs of(long seed, Product p, boolean biased, double beta, boolean stored, Activation activation) {
             float[] c = Hopper.random(seed + 3, p.batch() * p.m() * p.n());
@@ -45,7 +45,16 @@ final class HopperGemmTest {
             }
             return new Inputs(p, Hopper.random(seed + 1, p.batch() * p.m() * p.k()),
                     Hopper.random(seed + 2, p.batch() * p.k() * p.n()), c, biased ? Hopper.random(seed + 4, p.n()) : null, ALPHA, beta,
-                    stored, activation);
+                    stored, false, activation);
+        }
+
+        /** C in the type of the operands, whole numbers where it is read. */
+        Inputs inSixteenBits() {
+            float[] small = new float[c.length];
+            for (int i = 0; i < c.length; i++) {
+                small[i] = Math.round(3 * c[i]);
+            }
+            return new Inputs(product, a, b, beta == 0 ? c : small, bias, alpha, beta, true, true, activation);
         }
     }
 
@@ -55,8 +64,7 @@ final class HopperGemmTest {
             int blocks = Math.max(1, (columns + 63) / 64);
             int block = (matrix * Math.max(1, (rows + 127) / 128) + row / 128) * blocks + column / 64;
             int chunk = column % 64 / 8 ^ row % 8;
-            return OperandImage.decode(precision == Precision.BF16 ? HopperPairwise.Precision.BF16 : HopperPairwise.Precision.F16,
-                    bits[block * 8192 + row % 128 * 64 + chunk * 8 + column % 8]);
+            return decode(precision, bits[block * 8192 + row % 128 * 64 + chunk * 8 + column % 8]);
         }
 
         /** Rows of op(A). */
@@ -90,6 +98,43 @@ final class HopperGemmTest {
         return new HopperGemm(device, precision);
     }
 
+    /** Of a number that 16 bits hold. */
+    private static short encode(Precision precision, float value) {
+        int bits = Float.floatToIntBits(value);
+        if (precision == Precision.BF16) {
+            return (short) (bits >>> 16);
+        }
+        int exponent = Float.isNaN(value) ? 31 : value == 0 ? 0 : (bits >>> 23 & 255) - 112;
+        return (short) (bits >>> 16 & 0x8000 | exponent << 10 | bits >>> 13 & 1023);
+    }
+
+    private static DeviceStorage upload(PtxDevice device, Precision precision, float[] values, boolean sixteen) {
+        if (!sixteen) {
+            return Devices.floats(device, values);
+        }
+        short[] bits = new short[values.length];
+        for (int i = 0; i < bits.length; i++) {
+            bits[i] = encode(precision, values[i]);
+        }
+        return Devices.shorts(device, bits);
+    }
+
+    private static float[] download(Precision precision, DeviceStorage storage, boolean sixteen) {
+        if (!sixteen) {
+            return Devices.toFloats(storage);
+        }
+        short[] bits = Devices.toShorts(storage);
+        float[] values = new float[bits.length];
+        for (int i = 0; i < bits.length; i++) {
+            values[i] = (float) decode(precision, bits[i]);
+        }
+        return values;
+    }
+
+    private static double decode(Precision precision, short bits) {
+        return OperandImage.decode(precision == Precision.BF16 ? HopperPairwise.Precision.BF16 : HopperPairwise.Precision.F16, bits);
+    }
+
     private static Outputs run(PtxDevice device, HopperGemm gemm, Precision precision, Inputs in) {
         Product p = in.product;
         long imageBytes = p.batch() * HopperGemm.imageBytes(p.m(), p.n());
@@ -98,12 +143,12 @@ final class HopperGemmTest {
         Arrays.fill(poison, (short) -1);
         try (DeviceStorage a = Devices.floats(device, in.a.length == 0 ? new float[1] : in.a);
                 DeviceStorage b = Devices.floats(device, in.b.length == 0 ? new float[1] : in.b);
-                DeviceStorage c = Devices.floats(device, in.c);
+                DeviceStorage c = upload(device, precision, in.c, in.sixteen);
                 DeviceStorage bias = Devices.floats(device, in.bias == null ? new float[1] : in.bias);
                 DeviceStorage imageA = device.allocate(p.batch() * p.imageBytesA());
                 DeviceStorage imageB = device.allocate(p.batch() * p.imageBytesB());
                 DeviceStorage image = Devices.shorts(device, poison)) {
-            Result result = new Result((float) in.alpha, (float) in.beta, in.stored ? c.address() : 0,
+            Result result = new Result((float) in.alpha, (float) in.beta, in.stored ? c.address() : 0, in.sixteen,
                     in.bias == null ? 0 : bias.address(), images ? in.activation : Activation.NONE, images ? image.address() : 0);
             long bytes = HopperGemm.workspaceBytes(p, result);
             try (DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
@@ -112,7 +157,7 @@ final class HopperGemmTest {
                 gemm.pack(stream, b.address(), p.batch(), p.transB() ? p.n() : p.k(), p.transB() ? p.k() : p.n(), imageB.address());
                 gemm.multiply(stream, p, imageA.address(), imageB.address(), result, workspace.address(), bytes);
                 return new Outputs(precision, Devices.toShorts(imageA), Devices.toShorts(imageB),
-                        in.stored ? Devices.toFloats(c) : null, images ? Devices.toShorts(image) : null);
+                        in.stored ? download(precision, c, in.sixteen) : null, images ? Devices.toShorts(image) : null);
             }
         }
     }
@@ -160,7 +205,7 @@ final class HopperGemmTest {
                     double bound = 0x1p-23 * (in.alpha * size * (4 + p.k() / 16.0) + 2 * (Math.abs(old) + Math.abs(added)));
                     String what = p + ", matrix " + z + ", row " + i + ", column " + j;
                     if (got.c != null) {
-                        assertEquals(wanted, got.c[at], bound, what);
+                        assertEquals(wanted, got.c[at], bound + (in.sixteen ? half * Math.abs(wanted) + 0x1p-25 : 0), what);
                     }
                     if (got.image != null) {
                         double active = activated(in.activation, wanted);
@@ -222,6 +267,15 @@ final class HopperGemmTest {
             check(Precision.values()[1 + layout % 2], cases);
             check(Precision.values()[2 - layout % 2], cases.subList(3, 4));
         }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"BF16", "F16"})
+    void resultsInSixteenBits(Precision precision) {
+        check(precision, List.of(Inputs.of(1, product(3, 1, 33, 45, 70), true, 0, true, null).inSixteenBits(),
+                Inputs.of(2, product(3, 2, 129, 256, 20), true, 0.5, true, null).inSixteenBits(),
+                Inputs.of(3, product(3, 1, 128, 258, 64), false, 0, true, Activation.QUICK_GELU).inSixteenBits(),
+                Inputs.of(4, product(3, 1, 31, 102, 64), true, -1, true, null).inSixteenBits()));
     }
 
     /** What the next product reads: values, GELU of both kinds, with and without C beside it; zeros beyond the edges. */
@@ -290,7 +344,7 @@ final class HopperGemmTest {
                         assertEquals(wanted, first.image(up, 0, i, j), 0x1.1p-11 * Math.abs(wanted) + 1e-5, "hidden " + i + ", " + j);
                     }
                 }
-                check(new Inputs(back, null, null, null, null, 1, 0, true, null),
+                check(new Inputs(back, null, null, null, null, 1, 0, true, false, null),
                         new Outputs(Precision.F16, h, first.b, Devices.toFloats(y), null));
             }
         });
@@ -359,7 +413,7 @@ final class HopperGemmTest {
         }
         for (int layout = 0; layout < 4; layout++) {
             Product p = product(layout, 1, m, n, k);
-            Inputs in = new Inputs(p, p.transA() ? transposed(a, k) : a, p.transB() ? transposed(b, n) : b, poison, null, ALPHA, 0, true, null);
+            Inputs in = new Inputs(p, p.transA() ? transposed(a, k) : a, p.transB() ? transposed(b, n) : b, poison, null, ALPHA, 0, true, false, null);
             for (int blocks : layout == 0 ? new int[] {1, 3, 132} : new int[] {2}) {
                 try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
                     assertArrayEquals(wanted, run(device, new HopperGemm(new Kernels(device), Precision.BF16, blocks), Precision.BF16, in).c,
@@ -416,7 +470,7 @@ final class HopperGemmTest {
                     graph.launch(stream);
                     stream.synchronize();
                 }
-                Inputs in = new Inputs(p, x, y, null, null, ALPHA, 0, true, null);
+                Inputs in = new Inputs(p, x, y, null, null, ALPHA, 0, true, false, null);
                 check(in, new Outputs(Precision.F16, Devices.toShorts(imageA), Devices.toShorts(imageB), Devices.toFloats(c), null));
             }
         });
