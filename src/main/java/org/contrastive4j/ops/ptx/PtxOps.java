@@ -8,6 +8,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -23,7 +24,7 @@ import org.slf4j.LoggerFactory;
  * tensor cores, whose sums are.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of gradients of the pairwise loss may take. */
+    /** What a stripe of rows of a pairwise loss may take. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
 
     private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
@@ -41,6 +42,7 @@ public final class PtxOps extends Ops {
     private final SequenceOps sequence;
     private final UpdateOps update;
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     /**
      * In f32 throughout.
@@ -93,6 +95,7 @@ public final class PtxOps extends Ops {
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
         pairwise = new PtxPairwiseOps(device, launches.readback, kernels, PAIRWISE_STRIPE_BYTES);
+        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
     private static void logOnce(String message) {
@@ -149,6 +152,11 @@ public final class PtxOps extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override
