@@ -139,7 +139,8 @@ public class LossBenchmark {
             }
             default -> {
                 ContrastiveLoss contrast = Losses.named(ops, loss);
-                PairLabels labels = loss.equals("infonce-multipositive") ? PairLabels.ids(ids, ids) : PairLabels.DIAGONAL;
+                PairLabels labels =
+                        loss.equals("infonce-multipositive") ? PairLabels.ids(ids, ids) : PairLabels.DIAGONAL;
                 call = () -> contrast.valueAndGradient(u, v, labels, du, dv, 1).loss();
                 parameters = contrast.parameters();
                 ours = contrast;

@@ -17,8 +17,8 @@ import org.contrastive4j.tensor.Tensor;
  * <p>Both sides of a pair get gradients; the momentum encoders' x' and y' are constants, and so is t in T. {@link
  * QueueContrast} is the same against keys of momentum encoders, past ones too.
  *
- * <p>Computed as InfoNCE + alpha (sum_i S_ii - sum_ij M_ij S_ij) / n, M the mean of the softmax over rows and over columns
- * of T. Memory: linear in n, 10 n d beyond InfoNCE's. Cost: 26 n n d flops, with teachers as wide.
+ * <p>Computed as InfoNCE + alpha (sum_i S_ii - sum_ij M_ij S_ij) / n, M the mean of the softmax over rows and over
+ * columns of T. Memory: linear in n, 9 n d beyond InfoNCE's. Cost: 26 n n d flops, with teachers as wide.
  *
  * <p>Source: Li et al., Align before fuse, 2021, section 3.4, with the batch's own representations as keys.
  */
@@ -68,8 +68,8 @@ public final class DistilledContrast implements AutoCloseable {
         for (Tensor[] pair : new Tensor[][] {{u, v}, {teacherOfU, teacherOfV}}) {
             if (pair[0].shape().rank() != 2 || !pair[1].shape().equals(pair[0].shape())
                     || pair[0].dim(0) != u.dim(0)) {
-                throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher " + teacherOfU
-                        + " and " + teacherOfV + ", wanted two of [n, d] and two of [n, e]");
+                throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher "
+                        + teacherOfU + " and " + teacherOfV + ", wanted two of [n, d] and two of [n, e]");
             }
         }
         try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v);

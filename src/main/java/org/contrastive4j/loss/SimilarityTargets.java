@@ -40,8 +40,8 @@ public final class SimilarityTargets implements SoftTargets {
     }
 
     SimilarityTargets(Ops ops, Pairs teacher) {
-        this(teacher, List.of(new Term(PairFunction.EXP, Of.BOTH, Shift.rows(minusLogSums(ops, teacher, List.of(Axis.ROWS))
-                .get(0)), null, null)));
+        this(teacher, List.of(new Term(PairFunction.EXP, Of.BOTH,
+                Shift.rows(minusLogSums(ops, teacher, List.of(Axis.ROWS)).get(0)), null, null)));
     }
 
     private SimilarityTargets(Pairs teacher, List<Term> softmax) {
@@ -70,8 +70,8 @@ public final class SimilarityTargets implements SoftTargets {
                 .map(Reduced::values).toList();
         for (double[] logSums : all) {
             for (int i = 0; i < logSums.length; i++) {
-                LossOptionException.require(Double.isFinite(logSums[i]), "row " + i
-                        + " of the teacher has no similarity that is a number and not ignored: it gives no distribution");
+                LossOptionException.require(Double.isFinite(logSums[i]), "row " + i + " of the"
+                        + " teacher has no similarity that is a number and not ignored: it gives no distribution");
                 logSums[i] = -logSums[i];
             }
         }

@@ -54,8 +54,8 @@ public final class Trainer implements AutoCloseable {
     /**
      * What one step measured.
      *
-     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean and
-     *     quantiles of the cosines of positives and negatives
+     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean
+     *     and quantiles of the cosines of positives and negatives
      */
     public record Step(int step, double loss, double rowAccuracy, double columnAccuracy, double meanPositive,
             double gradientNorm, double logitScale, double learningRate, @JsonIgnore Map<String, Double> details) {
@@ -200,7 +200,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Bytes of each stage of the coming steps. */
+    /** Bytes of each stage of the coming steps by gradient caching. */
     public ChunkPlan plan() {
         try (TrainBatch batch = nextBatchOf(step)) {
             return cache.plan(batch);
