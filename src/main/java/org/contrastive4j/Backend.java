@@ -84,6 +84,9 @@ public final class Backend {
                 + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
         versions.put("BLAS", CpuOps.library());
         versions.put("JCuda", CudaDevice.libraryVersion());
+        String problem = CudaDevice.matrixLibraryProblem();
+        versions.put("cuBLAS", problem == null ? "loads; plain matrix products on a GPU go to it"
+                : problem + ": matrix products on a GPU are by kernels of this library");
         try {
             versions.put("PTX assembler", "of CUDA " + PtxAssembler.version());
         } catch (DeviceException e) {

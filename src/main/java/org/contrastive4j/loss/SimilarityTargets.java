@@ -97,6 +97,13 @@ public final class SimilarityTargets implements SoftTargets {
         }
     }
 
+    /** Most bytes of tensors that a product with {@code d} columns allocates, for a teacher of another width. */
+    static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
+        long wide = teacherWidth + (long) d;
+        return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide) * ops.dtype().bytes()
+                + ops.pairTiles().workspaceBytes(n, m, (int) wide);
+    }
+
     /** [given, other], zeros for an other of null. */
     private static Tensor widened(Ops ops, Tensor given, Tensor other, int width) {
         int d = given.dim(1);

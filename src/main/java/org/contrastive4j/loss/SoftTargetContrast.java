@@ -116,6 +116,11 @@ public final class SoftTargetContrast implements AutoCloseable {
         }
     }
 
+    /** How the pairs of a batch lie, positives being those of hard labels; see {@link ContrastiveLoss#metrics}. */
+    public PairMetrics metrics(Tensor u, Tensor v, PairLabels labels) {
+        return own.metrics(u, v, labels);
+    }
+
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, less those of the targets. */
     public long workspaceBytes(int n, int m, int d) {
         return own.workspaceBytes(n, m, d) + 2L * Math.max(n, m) * d * ops.parameterDtype().bytes();

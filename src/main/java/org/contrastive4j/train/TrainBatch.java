@@ -36,6 +36,11 @@ public final class TrainBatch implements AutoCloseable {
         return batch.pairs();
     }
 
+    /** Of the optimiser; negative for evaluation. */
+    public int step() {
+        return step;
+    }
+
     public int[] sampleIds() {
         return batch.sampleIds();
     }

@@ -24,10 +24,13 @@ import org.contrastive4j.data.BatchPlan;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
+import org.contrastive4j.gradcache.AccumulatedFeatures;
+import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.loss.NonFiniteException;
+import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -54,7 +57,7 @@ public final class Trainer implements AutoCloseable {
     /**
      * What one step measured.
      *
-     * @param details what the loss says of itself, by name: its bias, its controller, every tenth step mean and
+     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean and
      *     quantiles of the cosines of positives and negatives; where there is loss scaling the scale of this step and
      *     the steps skipped so far
      * @param gradientNorm not finite when the step was skipped: then nothing was updated
@@ -91,6 +94,7 @@ public final class Trainer implements AutoCloseable {
     private final BatchMaker maker;
     private final BatchPlan plan;
     private final GradCache<TrainBatch, PairwiseOps.Result> cache;
+    private final BatchStep<TrainBatch, PairwiseOps.Result> gradient;
     private final LossScale lossScale;
     private BatchLoader loader;
     private Batch coming; // from the loader until a step has used it
@@ -118,13 +122,18 @@ public final class Trainer implements AutoCloseable {
                 ? GradCache.ofBudget(ops, objective.encoders(), objective, config.memoryBudget())
                 : GradCache.ofChunks(ops, objective.encoders(), objective,
                         Collections.nCopies(objective.encoders().size(), config.chunk()), config.memoryBudget());
+        this.gradient = config.accumulation() == TrainConfig.Accumulation.GRADCACHE ? cache
+                : new AccumulatedFeatures<>(ops, objective.encoders(), objective, objective.parameters(),
+                        (config.batch() + config.chunk() - 1) / config.chunk());
     }
 
     private Objective objective() {
         Map<String, Integer> concepts = new HashMap<>();
         data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
-            return Objective.of(ops, config, model, id -> concepts.get(data.sample(id).concept()));
+            Guide guide = config.loss().guide().isEmpty() ? null
+                    : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
+            return Objective.of(ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
@@ -265,7 +274,7 @@ public final class Trainer implements AutoCloseable {
             parameters().forEach(Parameter::zeroGradient);
             objective.measure(step % MEASURE_EVERY == 0);
             double scale = lossScale.value();
-            PairwiseOps.Result result = finite(batch, () -> cache.step(batch, scale));
+            PairwiseOps.Result result = finite(batch, () -> gradient.step(batch, scale));
             Map<String, Double> details = new LinkedHashMap<>(objective.details());
             double norm = finite(batch, this::gradientNorm) / scale;
             double rate = schedule.at(step);
@@ -281,8 +290,8 @@ public final class Trainer implements AutoCloseable {
                 details.put("lossScale", scale);
                 details.put("skippedSteps", (double) lossScale.state().skipped());
             }
-            objective.parameters().stream().skip(1).forEach(
-                    bias -> details.put("bias", bias.value().toDoubles()[0]));
+            objective.parameters().stream().skip(1).forEach(own -> details.put(
+                    own.name().substring(own.name().indexOf('.') + 1), own.value().toDoubles()[0]));
             return new Step(step, result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive(),
                     norm, Math.exp(objective.parameters().get(0).value().toDoubles()[0]), rate, details);
         }
@@ -310,7 +319,7 @@ public final class Trainer implements AutoCloseable {
                     ? "; activations in f16 end at 65504, in bf16 where f32 does" : "";
             throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
                     + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
-        } catch (GlobalNorm.NonFiniteGradientException e) {
+        } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
             throw new TrainingStoppedException("stopped at step " + (step + 1) + ": " + e.getMessage()
                     + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
         }

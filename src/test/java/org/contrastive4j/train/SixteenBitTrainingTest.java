@@ -16,6 +16,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
@@ -51,7 +52,7 @@ class SixteenBitTrainingTest {
     }
 
     static Set<String> losses() {
-        return LossConfig.names();
+        return Losses.allNames();
     }
 
     @ParameterizedTest

@@ -12,9 +12,9 @@ import org.contrastive4j.tensor.Tensor;
  * Softmax attention on a device, by the kernels {@code attention_*}, without a matrix of scores in memory and without
  * a workspace. Arithmetic is f32 whatever the type of activations: 16 bits are widened on their way to shared memory.
  *
- * <p>All work goes to the device's stream. Lengths are looked at by the host, which waits for the device; whoever has
- * checked them, or captures a graph, says so and nothing waits: kernels then take a length that is outside as the
- * nearest that is not.
+ * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
+ * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then take
+ * a length that is outside as the nearest that is not.
  */
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
@@ -44,7 +44,7 @@ public final class PtxAttentionOps extends AttentionOps {
 
     private void checkLengths(String op, Tensor lengths, int tokens) {
         if (checksLengths && lengths != null) {
-            Indices.read(op, "lengths", lengths, tokens + 1);
+            Indices.check(op, "lengths", lengths, tokens + 1);
         }
     }
 

@@ -1,16 +1,22 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
@@ -18,13 +24,17 @@ import org.contrastive4j.tensor.DType;
  * tensor cores, whose sums are.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of gradients of the pairwise loss may take. */
+    /** What a stripe of rows of a pairwise loss may take. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
+
+    private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
+    private static final Set<String> LOGGED = ConcurrentHashMap.newKeySet();
 
     private final String name;
     private final PtxDevice device;
     private final DType activations;
     private final PtxMatrixOps.Multiply multiply;
+    private final Launches launches;
     private final PointwiseOps pointwise;
     private final NormOps norm;
     private final PtxMatrixOps matrix;
@@ -32,6 +42,7 @@ public final class PtxOps extends Ops {
     private final SequenceOps sequence;
     private final UpdateOps update;
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     /**
      * In f32 throughout.
@@ -72,14 +83,25 @@ public final class PtxOps extends Ops {
         this.device = device;
         this.activations = activations;
         this.multiply = multiply;
-        Launches launches = new Launches(device, kernels);
+        launches = new Launches(device, kernels);
         pointwise = new PtxPointwiseOps(launches, activations);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels, multiply, activations);
+        MatrixLibrary.Choice library = device.matrixLibrary();
+        logOnce("matrix products on " + name + " (" + device.facts().name() + ") by "
+                + (library.library() == null ? "kernels of our own" : library.library().name()) + ": "
+                + library.reason());
+        matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, PAIRWISE_STRIPE_BYTES);
+        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
+    }
+
+    private static void logOnce(String message) {
+        if (LOGGED.add(message)) {
+            LOG.info(message);
+        }
     }
 
     @Override
@@ -133,6 +155,11 @@ public final class PtxOps extends Ops {
     }
 
     @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
+    }
+
+    @Override
     public UpdateOps update() {
         return update;
     }
@@ -146,6 +173,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
+        launches.readback.close();
         super.close();
     }
 }
