@@ -88,7 +88,7 @@ public final class DistilledContrast implements AutoCloseable {
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with a teacher as wide. */
     public long workspaceBytes(int n, int d) {
-        return loss.workspaceBytes(n, n, d) + (2L * n * (d + 1) + (long) n * d) * ops.dtype().bytes()
+        return loss.workspaceBytes(n, n, d) + (2L * n * (d + 1) + (long) n * d) * ops.parameterDtype().bytes()
                 + SimilarityTargets.workspaceBytes(ops, n, n, d, d);
     }
 
