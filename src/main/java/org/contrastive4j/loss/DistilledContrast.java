@@ -73,7 +73,7 @@ public final class DistilledContrast implements AutoCloseable {
             }
         }
         try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v);
-                Tensor dLogScale = ops.zeros(Shape.of(1))) {
+                Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             int n = u.dim(0);
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
             PairwiseOps.Result hard = loss.run(
@@ -93,7 +93,7 @@ public final class DistilledContrast implements AutoCloseable {
             double weight) {
         double slope = loss.scale() / x.dim(0);
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
-                UnitRows b = new UnitRows(ops, "momentum v", teacherOfV); Tensor expected = ops.allocate(x.shape())) {
+                UnitRows b = new UnitRows(ops, "momentum v", teacherOfV); Tensor expected = ops.allocateParameter(x.shape())) {
             SoftTargets targets = SimilarityTargets.bothWays(ops, a.unit(), b.unit(), loss.scale());
             targets.apply(ops, y, expected);
             double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));
@@ -122,7 +122,7 @@ public final class DistilledContrast implements AutoCloseable {
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with a teacher as wide. */
     public long workspaceBytes(int n, int d) {
-        return loss.workspaceBytes(n, n, d) + n * (3L * d + 2) * ops.dtype().bytes()
+        return loss.workspaceBytes(n, n, d) + n * (3L * d + 2) * ops.parameterDtype().bytes()
                 + SimilarityTargets.workspaceBytes(ops, n, n, d, d);
     }
 

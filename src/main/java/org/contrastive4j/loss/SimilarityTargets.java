@@ -128,7 +128,8 @@ public final class SimilarityTargets implements SoftTargets {
     /** Most bytes of tensors that a product with {@code d} columns allocates, for a teacher of another width. */
     static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
         long wide = teacherWidth + (long) d;
-        return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide) * ops.dtype().bytes()
+        return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide)
+                * ops.parameterDtype().bytes()
                 + ops.pairTiles().workspaceBytes(n, m, (int) wide);
     }
 
@@ -136,15 +137,23 @@ public final class SimilarityTargets implements SoftTargets {
     private static Tensor widened(Ops ops, Tensor given, Tensor other, int width) {
         int d = given.dim(1);
         Tensor wide = ops.allocateParameter(given.dim(0), d + width);
-        try (Tensor select = selector(ops, d, 0, d + width)) {
-            ops.matrix().gemm(false, false, 1, given, select, 0, wide);
-        }
-        if (other != null) {
-            try (Tensor select = selector(ops, width, d, d + width)) {
-                ops.matrix().gemm(false, false, 1, other, select, 1, wide);
+        try {
+            place(ops, given, 0, wide, 0);
+            if (other != null) {
+                place(ops, other, d, wide, 1);
             }
+            return wide;
+        } catch (RuntimeException noMemory) {
+            wide.close();
+            throw noMemory;
         }
-        return wide;
+    }
+
+    /** wide = beta wide, plus the part at columns from {@code at} on. */
+    private static void place(Ops ops, Tensor part, int at, Tensor wide, double beta) {
+        try (Tensor select = selector(ops, part.dim(1), at, wide.dim(1))) {
+            ops.matrix().gemm(false, false, 1, part, select, beta, wide);
+        }
     }
 
     private static void rightHalf(Ops ops, Tensor wide, int d, Tensor out) {

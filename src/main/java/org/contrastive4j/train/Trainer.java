@@ -34,6 +34,7 @@ import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
@@ -314,7 +315,9 @@ public final class Trainer implements AutoCloseable {
         } catch (NonFiniteException e) {
             String which = e.row() < 0 ? "" : ", sample " + batch.sampleIds()[e.row()] + " ("
                     + data.sample(batch.sampleIds()[e.row()]).image() + ")";
-            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage()
+            String advice = config.precision() == TrainingPrecision.F16
+                    ? "; activations in f16 end at 65504, in bf16 where f32 does" : "";
+            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
                     + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
         } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
             throw new TrainingStoppedException("stopped at step " + (step + 1) + ": " + e.getMessage()
