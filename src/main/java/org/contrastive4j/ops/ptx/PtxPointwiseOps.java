@@ -49,6 +49,11 @@ final class PtxPointwiseOps extends PointwiseOps {
     }
 
     @Override
+    protected void clampUnchecked(double least, double most, Tensor x) {
+        launches.elements("clamp_f32", x.size(), x, x.size(), launches.wide(x), (float) least, (float) most);
+    }
+
+    @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
         launches.elements("gelu_fwd_f32" + suffix(kind), y.size(), x, y, y.size(), launches.wide(x, y));
     }
@@ -68,7 +73,7 @@ final class PtxPointwiseOps extends PointwiseOps {
         int width = Math.toIntExact(x.size() / samples);
         int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
         launches.launch("dropout_f32", Launch.of(Math.multiplyExact(samples, blocks), 256), x, sampleIds, y, width,
-                blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), (int) key.seed(),
-                (int) (key.seed() >>> 32), launches.wide(width, x, y));
+                blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), key.clock(),
+                (int) key.seed(), (int) (key.seed() >>> 32), launches.wide(width, x, y));
     }
 }
