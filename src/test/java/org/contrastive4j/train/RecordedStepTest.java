@@ -45,7 +45,7 @@ class RecordedStepTest {
         final Ops ops;
         final DualEncoder model;
         final InfoNce loss;
-        final List<Parameter> parameters = new ArrayList<>(model.parameters());
+        final List<Parameter> parameters = new ArrayList<>();
         final AdamW optimizer;
         final GradCache<TrainBatch, Later<PairwiseOps.Result>> cache;
         final RecordedStep<TrainBatch, Report> recorded;
@@ -62,6 +62,7 @@ class RecordedStepTest {
             model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
             loss = InfoNce.symmetric(ops);
             batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5), 7, 0);
+            parameters.addAll(model.parameters());
             parameters.addAll(loss.parameters());
             optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1));
             cache = GradCache.ofChunks(ops, Encoders.of(ops, model), InfoNceOverEncoders.<TrainBatch>pairs(loss).later(),
