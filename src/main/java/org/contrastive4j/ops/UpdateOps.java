@@ -4,7 +4,7 @@ import java.util.List;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** What an optimiser needs: the update itself and reductions over gradients. */
+/** What an optimiser needs: the update itself and reductions over gradients; all of the type of parameters. */
 public abstract class UpdateOps {
     /**
      * Settings of one AdamW update.
@@ -32,8 +32,9 @@ public abstract class UpdateOps {
 
     private final DType dtype;
 
+    /** @param dtype of activations */
     protected UpdateOps(DType dtype) {
-        this.dtype = dtype;
+        this.dtype = Ops.parameterDtype(dtype);
     }
 
     /**

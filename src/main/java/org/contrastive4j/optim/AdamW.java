@@ -54,11 +54,11 @@ public final class AdamW implements AutoCloseable {
         }
         try {
             for (Parameter parameter : parameters) {
-                first.put(parameter.name(), ops.zeros(parameter.shape()));
-                second.put(parameter.name(), ops.zeros(parameter.shape()));
+                first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
+                second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
             }
-            decaying = ops.canRecord() ? keep(ops.allocate(CHANGING)) : null;
-            others = ops.canRecord() ? keep(ops.allocate(CHANGING)) : null;
+            decaying = ops.canRecord() ? keep(ops.allocateParameter(CHANGING)) : null;
+            others = ops.canRecord() ? keep(ops.allocateParameter(CHANGING)) : null;
         } catch (RuntimeException noMemory) {
             close();
             throw noMemory;

@@ -35,7 +35,7 @@ public final class Tensor implements AutoCloseable {
                 dtype == DType.I32 ? new KnownValues() : null);
     }
 
-    /** A new F32 or F64 tensor with these values. */
+    /** A new tensor of any float type with these values, rounded to nearest. */
     public static Tensor of(Memory memory, DType dtype, Shape shape, double... values) {
         Tensor tensor = allocate(memory, dtype, shape);
         tensor.set(values);
@@ -94,32 +94,33 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(storage, offset + from * row, dtype, shape.withFirst(to - from), false, integers);
     }
 
-    /** Copies {@code size()} values in; F32 and F64 only. */
+    /** Copies {@code size()} values in, rounded to nearest, ties to even; not I32. */
     public void set(double... values) {
         checkCount(values.length);
         ByteBuffer bytes = staging();
         for (double value : values) {
-            switch (dtype) {
-                case F32 -> bytes.putFloat((float) value);
-                case F64 -> bytes.putDouble(value);
-                default -> throw new IllegalArgumentException("cannot set doubles into " + this);
-            }
+            put(bytes, value);
         }
         storage.upload(offset * dtype.bytes(), bytes.flip());
     }
 
-    /** Copies {@code size()} values in; F32 and F64 only. */
+    /** Copies {@code size()} values in, rounded to nearest, ties to even; not I32. */
     public void set(float[] values) {
         checkCount(values.length);
         ByteBuffer bytes = staging();
         for (float value : values) {
-            switch (dtype) {
-                case F32 -> bytes.putFloat(value);
-                case F64 -> bytes.putDouble(value);
-                default -> throw new IllegalArgumentException("cannot set floats into " + this);
-            }
+            put(bytes, value);
         }
         storage.upload(offset * dtype.bytes(), bytes.flip());
+    }
+
+    private void put(ByteBuffer bytes, double value) {
+        switch (dtype) {
+            case F32 -> bytes.putFloat((float) value);
+            case F64 -> bytes.putDouble(value);
+            case F16, BF16 -> bytes.putShort(SixteenBits.encode(value, dtype));
+            default -> throw new IllegalArgumentException("cannot set numbers with a fraction into " + this);
+        }
     }
 
     /** Copies {@code size()} values in; I32 only. */
@@ -163,18 +164,17 @@ public final class Tensor implements AutoCloseable {
         return integers.relied();
     }
 
-    /** A copy of all values; F32 and F64 only. */
+    /** A copy of all values, exact; not I32. */
     public double[] toDoubles() {
         ByteBuffer bytes = fetch();
         double[] values = new double[Math.toIntExact(size())];
-        switch (dtype) {
-            case F32 -> {
-                for (int i = 0; i < values.length; i++) {
-                    values[i] = bytes.getFloat();
-                }
-            }
-            case F64 -> bytes.asDoubleBuffer().get(values);
-            default -> throw new IllegalArgumentException("cannot read doubles from " + this);
+        for (int i = 0; i < values.length; i++) {
+            values[i] = switch (dtype) {
+                case F32 -> bytes.getFloat();
+                case F64 -> bytes.getDouble();
+                case F16, BF16 -> SixteenBits.decode(bytes.getShort(), dtype);
+                default -> throw new IllegalArgumentException("cannot read doubles from " + this);
+            };
         }
         return values;
     }

@@ -1,6 +1,8 @@
 package org.contrastive4j.train;
 
+import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.List;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.nn.Randomness;
 import org.contrastive4j.ops.Ops;
@@ -43,13 +45,26 @@ public final class TrainBatch implements AutoCloseable {
         this.batch = batch;
         this.seed = seed;
         this.step = step;
-        this.pictures = ops.allocate(batch.pairs(), batch.imageSize(), batch.imageSize(), 3);
-        ops.send(batch.pictures(), pictures);
-        this.sampleIds = ops.ints(Shape.of(batch.pairs()), batch.sampleIds());
-        boolean atOnce = ops.canRecord();
-        this.tokens = atOnce ? ops.ints(Shape.of(batch.pairs(), batch.maxTokens()), batch.tokens()) : null;
-        this.lengths = atOnce ? ops.ints(Shape.of(batch.pairs()), batch.lengths()) : null;
-        this.clock = atOnce ? ops.ints(Shape.of(1), step) : null;
+        List<Tensor> made = new ArrayList<>();
+        try {
+            this.pictures = kept(made,
+                    ops.allocateParameter(batch.pairs(), batch.imageSize(), batch.imageSize(), 3));
+            ops.send(batch.pictures(), pictures);
+            this.sampleIds = kept(made, ops.ints(Shape.of(batch.pairs()), batch.sampleIds()));
+            boolean atOnce = ops.canRecord();
+            this.tokens = atOnce
+                    ? kept(made, ops.ints(Shape.of(batch.pairs(), batch.maxTokens()), batch.tokens())) : null;
+            this.lengths = atOnce ? kept(made, ops.ints(Shape.of(batch.pairs()), batch.lengths())) : null;
+            this.clock = atOnce ? kept(made, ops.ints(Shape.of(1), step)) : null;
+        } catch (RuntimeException noMemory) {
+            made.forEach(Tensor::close);
+            throw noMemory;
+        }
+    }
+
+    private static Tensor kept(List<Tensor> made, Tensor tensor) {
+        made.add(tensor);
+        return tensor;
     }
 
     /**
@@ -88,6 +103,11 @@ public final class TrainBatch implements AutoCloseable {
 
     public int pairs() {
         return batch.pairs();
+    }
+
+    /** Of the optimiser; negative for evaluation. */
+    public int step() {
+        return step;
     }
 
     public int[] sampleIds() {

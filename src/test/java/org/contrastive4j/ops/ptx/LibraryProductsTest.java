@@ -33,7 +33,7 @@ class LibraryProductsTest {
         final PtxDevice device = Backend.device("sim");
         final ColumnMajorLibrary library = new ColumnMajorLibrary();
         final PtxMatrixOps withLibrary =
-                new PtxMatrixOps(device, new Kernels(device), PtxMatrixOps.Multiply.F32, library);
+                new PtxMatrixOps(device, new Kernels(device), PtxMatrixOps.Multiply.F32, DType.F32, library);
         final PtxMatrixOps own = new PtxMatrixOps(device);
         final ProductCases.Run run = new ProductCases.Run(device, DType.F32, withLibrary, null);
 

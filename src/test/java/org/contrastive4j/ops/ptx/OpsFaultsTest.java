@@ -11,6 +11,7 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.TwinsTest;
 import org.contrastive4j.ops.ptx.SeededFaultsTest.Change;
 import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.DType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -97,7 +98,7 @@ class OpsFaultsTest {
         PtxOps ops = new PtxOps("sim", device, new Kernels(device, name -> {
             String text = Kernels.text(name);
             return name.equals(change.name()) ? change.apply(text) : text;
-        }));
+        }), DType.F32);
         try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
             TwinsTest.agree(fixture, operation);
         }
