@@ -28,6 +28,7 @@ public final class LossGolden {
         write(folder.resolve("losses/2x3.json"), 2, 3, 4);
         write(folder.resolve("losses/7x5.json"), 7, 5, 5);
         write(folder.resolve("losses/17x8.json"), 17, 8, 6);
+        OptionGolden.write(folder.resolve("losses/options.json"));
     }
 
     /** Pairs of a size, a third of which share their id with another one. */

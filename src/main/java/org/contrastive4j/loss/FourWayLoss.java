@@ -75,7 +75,8 @@ public final class FourWayLoss extends ContrastiveLoss {
     /** z_k is met as a row and as a column: its gradient is the sum of both. */
     private void gradient(
             int n, Pairs pairs, Outcome outcome, PairwiseOps.Gradients gradients, double gradientScale) {
-        try (Tensor asRows = ops.allocate(pairs.x().shape()); Tensor asColumns = ops.allocate(pairs.x().shape())) {
+        try (Tensor asRows = ops.allocateParameter(pairs.x().shape());
+                Tensor asColumns = ops.allocateParameter(pairs.x().shape())) {
             ops.pairTiles().gradient(pairs, outcome.terms(),
                     new PairwiseOps.Gradients(asRows, asColumns, gradients.dLogScale(), null), gradientScale);
             ops.pointwise().axpy(1, asColumns, asRows);
@@ -90,7 +91,7 @@ public final class FourWayLoss extends ContrastiveLoss {
 
     private Tensor stacked(Tensor above, Tensor below) {
         int n = above.dim(0);
-        Tensor both = ops.allocate(n + below.dim(0), above.dim(1));
+        Tensor both = ops.allocateParameter(n + below.dim(0), above.dim(1));
         ops.pointwise().copy(above, both.rows(0, n));
         ops.pointwise().copy(below, both.rows(n, both.dim(0)));
         return both;
@@ -110,7 +111,7 @@ public final class FourWayLoss extends ContrastiveLoss {
 
     @Override
     public long workspaceBytes(int n, int m, int d) {
-        long element = ops.dtype().bytes();
+        long element = ops.parameterDtype().bytes();
         return (n + m) * (d + 1L) * element + parameters().size() * element + 3L * (n + m) * d * element
                 + ops.pairTiles().workspaceBytes(n + m, n + m, d);
     }

@@ -59,10 +59,10 @@ public final class InfoNce implements AutoCloseable {
     private InfoNce(Ops ops, Direction direction, double initialLogScale, Double initialBias) {
         this.ops = ops;
         this.direction = direction;
-        this.logScale = new Parameter(ops, "loss.log_scale", ops.tensor(Shape.of(1), initialLogScale), false);
+        this.logScale = new Parameter(ops, "loss.log_scale", ops.parameterTensor(Shape.of(1), initialLogScale), false);
         this.bias = initialBias == null
                 ? null
-                : new Parameter(ops, "loss.bias", ops.tensor(Shape.of(1), initialBias), false);
+                : new Parameter(ops, "loss.bias", ops.parameterTensor(Shape.of(1), initialBias), false);
         clamp();
     }
 
@@ -117,8 +117,8 @@ public final class InfoNce implements AutoCloseable {
      */
     public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv,
             double gradientScale, Tensor hardestNegative) {
-        try (Tensor dLogScale = ops.zeros(Shape.of(1));
-                Tensor dBias = bias == null ? null : ops.zeros(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
+                Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dBias);
             PairwiseOps.Result result = compute(u, v, targets, gradients, gradientScale, hardestNegative);
             accumulate(logScale, dLogScale);
@@ -129,7 +129,7 @@ public final class InfoNce implements AutoCloseable {
 
     /** Bytes allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
-        long element = ops.dtype().bytes();
+        long element = ops.parameterDtype().bytes();
         return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairwise().workspaceBytes(n, m, d, true);
     }
 
@@ -138,10 +138,10 @@ public final class InfoNce implements AutoCloseable {
             double gradientScale, Tensor hardestNegative) {
         requireFinite("u", u);
         requireFinite("v", v);
-        try (Tensor x = ops.allocate(u.shape());
-                Tensor y = ops.allocate(v.shape());
-                Tensor xInverse = ops.allocate(u.dim(0));
-                Tensor yInverse = ops.allocate(v.dim(0))) {
+        try (Tensor x = ops.allocateParameter(u.shape());
+                Tensor y = ops.allocateParameter(v.shape());
+                Tensor xInverse = ops.allocateParameter(u.dim(0));
+                Tensor yInverse = ops.allocateParameter(v.dim(0))) {
             ops.norm().l2Normalize(u, x, xInverse);
             ops.norm().l2Normalize(v, y, yInverse);
             PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale.value(),

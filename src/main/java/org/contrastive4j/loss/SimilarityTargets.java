@@ -77,7 +77,7 @@ public final class SimilarityTargets implements SoftTargets {
         int d = teacher.x().dim(1);
         try (Tensor left = widened(ops, teacher.x(), null, y.dim(1));
                 Tensor right = widened(ops, teacher.y(), y, y.dim(1));
-                Tensor product = ops.allocate(left.shape())) {
+                Tensor product = ops.allocateParameter(left.shape())) {
             ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
                     new PairwiseOps.Gradients(product, null, null, null), 1 / teacher.scale());
             rightHalf(ops, product, d, out);
@@ -90,17 +90,24 @@ public final class SimilarityTargets implements SoftTargets {
         int d = teacher.x().dim(1);
         try (Tensor left = widened(ops, teacher.x(), x, x.dim(1));
                 Tensor right = widened(ops, teacher.y(), null, x.dim(1));
-                Tensor product = ops.allocate(right.shape())) {
+                Tensor product = ops.allocateParameter(right.shape())) {
             ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
                     new PairwiseOps.Gradients(null, product, null, null), 1 / teacher.scale());
             rightHalf(ops, product, d, out);
         }
     }
 
+    /** Most bytes of tensors that a product with {@code d} columns allocates, for a teacher of another width. */
+    static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
+        long wide = teacherWidth + (long) d;
+        return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide) * ops.dtype().bytes()
+                + ops.pairTiles().workspaceBytes(n, m, (int) wide);
+    }
+
     /** [given, other], zeros for an other of null. */
     private static Tensor widened(Ops ops, Tensor given, Tensor other, int width) {
         int d = given.dim(1);
-        Tensor wide = ops.allocate(given.dim(0), d + width);
+        Tensor wide = ops.allocateParameter(given.dim(0), d + width);
         try (Tensor select = selector(ops, d, 0, d + width)) {
             ops.matrix().gemm(false, false, 1, given, select, 0, wide);
         }
@@ -124,6 +131,6 @@ public final class SimilarityTargets implements SoftTargets {
         for (int k = 0; k < rows; k++) {
             ones[k * width + from + k] = 1;
         }
-        return ops.tensor(Shape.of(rows, width), ones);
+        return ops.parameterTensor(Shape.of(rows, width), ones);
     }
 }

@@ -78,8 +78,12 @@ public final class SinkhornLoss extends ContrastiveLoss {
      * @param most iterations, and steps of the linear system, before {@link NotConvergedException} is thrown
      */
     public static ContrastiveLoss converged(Ops ops, double tolerance, int most, PairPolicy policy) {
+        return converged(ops, tolerance, most, false, policy);
+    }
+
+    static ContrastiveLoss converged(Ops ops, double tolerance, int most, boolean symmetric, PairPolicy policy) {
         LossOptionException.require(tolerance > 0, "tolerance is " + tolerance + ", wanted above 0, below 1");
-        return new SinkhornLoss(ops, most, tolerance, false, policy, true);
+        return new SinkhornLoss(ops, most, tolerance, symmetric, policy, true);
     }
 
     @Override

@@ -73,13 +73,18 @@ public final class TripletLoss extends ContrastiveLoss {
      *
      * @param margin at first, above 0, at most 2
      * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin
-     * rests;     at most 2 have a meaning for one negative each way
+     *     rests; at most 2 have a meaning for one negative each way
      */
     public static ContrastiveLoss learnableMargin(
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
         LossOptionException.require(reward > 0 && Double.isFinite(reward), "reward is " + reward
                 + ", wanted above 0: without one a learnable margin shrinks to nothing");
         return new TripletLoss(ops, negatives, margin, reward, policy);
+    }
+
+    @Override
+    public void startAt(double temperature, boolean learnable) {
+        throw new LossOptionException("a triplet loss compares cosines and has no temperature, given " + temperature);
     }
 
     /** The margin at present. */

@@ -9,15 +9,34 @@ import org.contrastive4j.tensor.Tensor;
  * All operations of one backend, by family, and the memory they work in.
  *
  * <p>Each family has public checked methods and unchecked twins that a backend implements; shape errors are raised in
- * the public methods and only there. Floating-point tensors are of the type {@link #dtype()} throughout, ids, lengths
- * and targets are I32. Every operation gives the same bits from run to run and for any number of threads.
+ * the public methods and only there. Activations and their gradients are of the type {@link #dtype()}, parameters and
+ * everything of the loss of {@link #parameterDtype()}; ids, lengths and targets are I32. Every operation gives the same
+ * bits from run to run and for any number of threads.
  */
 public abstract class Ops implements AutoCloseable {
     /** Short name of the backend, e.g. {@code cpu}. */
     public abstract String name();
 
-    /** Type of all floating-point tensors of this backend. */
+    /** Type of activations and their gradients: F16, BF16, F32 or F64. */
     public abstract DType dtype();
+
+    /**
+     * Type of parameters, their gradients and optimiser state, of statistics of norms and softmaxes, and of
+     * representations and everything of the loss: F64 where activations are, F32 where they are of any other type.
+     */
+    public final DType parameterDtype() {
+        return parameterDtype(dtype());
+    }
+
+    /** The same for activations of a given type. */
+    static DType parameterDtype(DType activations) {
+        return activations == DType.F64 ? DType.F64 : DType.F32;
+    }
+
+    /** What a training step computes in. */
+    public TrainingPrecision precision() {
+        return TrainingPrecision.valueOf(dtype().name());
+    }
 
     public abstract Memory memory();
 
@@ -55,16 +74,39 @@ public abstract class Ops implements AutoCloseable {
         return allocate(Shape.of(dims));
     }
 
-    /** A new tensor of zeros. */
+    /** A new tensor of {@link #parameterDtype()} with undefined contents. */
+    public final Tensor allocateParameter(Shape shape) {
+        return Tensor.allocate(memory(), parameterDtype(), shape);
+    }
+
+    /** A new tensor of {@link #parameterDtype()} with undefined contents. */
+    public final Tensor allocateParameter(int... dims) {
+        return allocateParameter(Shape.of(dims));
+    }
+
+    /** A new tensor of {@link #dtype()} of zeros. */
     public final Tensor zeros(Shape shape) {
-        Tensor tensor = allocate(shape);
+        return zeroed(allocate(shape));
+    }
+
+    /** A new tensor of {@link #parameterDtype()} of zeros. */
+    public final Tensor zeroParameter(Shape shape) {
+        return zeroed(allocateParameter(shape));
+    }
+
+    private Tensor zeroed(Tensor tensor) {
         pointwise().fill(tensor, 0);
         return tensor;
     }
 
-    /** A new tensor with these values. */
+    /** A new tensor of {@link #dtype()} with these values. */
     public final Tensor tensor(Shape shape, double... values) {
         return Tensor.of(memory(), dtype(), shape, values);
+    }
+
+    /** A new tensor of {@link #parameterDtype()} with these values. */
+    public final Tensor parameterTensor(Shape shape, double... values) {
+        return Tensor.of(memory(), parameterDtype(), shape, values);
     }
 
     /** A new I32 tensor with these values. */

@@ -46,8 +46,8 @@ public final class AdamW implements AutoCloseable {
         }
         try {
             for (Parameter parameter : parameters) {
-                first.put(parameter.name(), ops.zeros(parameter.shape()));
-                second.put(parameter.name(), ops.zeros(parameter.shape()));
+                first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
+                second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
             }
         } catch (RuntimeException noMemory) {
             close();

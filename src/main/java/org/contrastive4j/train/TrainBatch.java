@@ -22,13 +22,23 @@ public final class TrainBatch implements AutoCloseable {
         this.batch = batch;
         this.seed = seed;
         this.step = step;
-        this.pictures = ops.allocate(batch.pairs(), batch.imageSize(), batch.imageSize(), 3);
-        this.pictures.set(batch.pictures());
-        this.sampleIds = ops.ints(Shape.of(batch.pairs()), batch.sampleIds());
+        this.pictures = ops.allocateParameter(batch.pairs(), batch.imageSize(), batch.imageSize(), 3);
+        try {
+            this.pictures.set(batch.pictures());
+            this.sampleIds = ops.ints(Shape.of(batch.pairs()), batch.sampleIds());
+        } catch (RuntimeException noMemory) {
+            pictures.close();
+            throw noMemory;
+        }
     }
 
     public int pairs() {
         return batch.pairs();
+    }
+
+    /** Of the optimiser; negative for evaluation. */
+    public int step() {
+        return step;
     }
 
     public int[] sampleIds() {

@@ -260,6 +260,49 @@ class ContrastiveLossTest {
         }
     }
 
+    /** Pairs of one id are all ignored but the targets: what is left of a loss is by definition. */
+    @ParameterizedTest
+    @MethodSource("cases")
+    void allNegativesIgnoredIsDefined(Case c) {
+        for (String backend : List.of("cpu", "cpu-f64")) {
+            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = c.make().apply(ops)) {
+                for (int n : new int[] {1, 5, 33}) {
+                    Problem p = new Problem(c, n, n, 3, 2);
+                    p.rowIds = new int[n];
+                    p.columnIds = new int[n];
+                    double[][] s = LossReference.logits(p.u, p.v, n, n, p.d, loss.scale(), loss.biasValue());
+                    double expected = c.definition().value(s, p.classes(c), p);
+                    Answer answer = ask(ops, loss, p, 1);
+                    assertEquals(expected, answer.result.loss(), backend.equals("cpu") ? 1e-5 : 1e-12, c + " n " + n);
+                    requireFinite(c.toString(), answer);
+                }
+            }
+        }
+    }
+
+    /** Unit rows of one number are 1 or -1: nothing to learn, and ties everywhere. */
+    @ParameterizedTest
+    @MethodSource("cases")
+    void oneDimensionHasAValueAndNoSlope(Case c) {
+        double[] powers = {0.5, -1, 2, 1, -0.25, -4, 0.5, 1, -1};
+        for (String backend : List.of("cpu", "cpu-f64")) {
+            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = c.make().apply(ops)) {
+                Problem p = new Problem(c, 9, 9, 1, 2);
+                for (int i = 0; i < 9; i++) {
+                    p.u[i] = powers[i];
+                    p.v[i] = powers[(2 * i + 1) % 9];
+                }
+                double[][] s = LossReference.logits(p.u, p.v, 9, 9, 1, loss.scale(), loss.biasValue());
+                double expected = c.definition().value(s, p.classes(c), p);
+                Answer answer = ask(ops, loss, p, 1);
+                assertEquals(expected, answer.result.loss(), (backend.equals("cpu") ? 2e-6 : 1e-12) * (1 + expected),
+                        c.toString());
+                assertArrayEquals(new double[9], answer.du, 1e-5, c + " du");
+                assertArrayEquals(new double[9], answer.dv, 1e-5, c + " dv");
+            }
+        }
+    }
+
     @Test
     void settingsOutOfRangeAreRefused() {
         try (Ops ops = Backend.open("cpu")) {
@@ -268,7 +311,7 @@ class ContrastiveLossTest {
                     Double.NaN));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 2.5));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.sinkhorn(ops, 0));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.binaryWeighted(ops, -1));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.bceWeighted(ops, -1));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNce(
                     ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
             assertThrows(LossOptionException.class, () -> new SoftmaxLoss(
@@ -344,8 +387,8 @@ class ContrastiveLossTest {
                 Tensor dv = ops.allocate(1, 2)) {
             assertThrows(LossOptionException.class, () -> loss.value(u, v, PairLabels.targets(same)));
             assertThrows(LossOptionException.class,
-                    () -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.fourWay(ops, 1, PairPolicy.DEFAULT));
+                    () -> ContrastiveLoss.infoNceFourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
+            assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNceFourWay(ops, 1, PairPolicy.DEFAULT));
             double[][] z = LossReference.logits(new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3,
                     3, 2, loss.scale(), 0);
             int[][] classes = {{-1, 0, 0}, {0, -1, 1}, {0, 1, -1}}; // row 0 has no partner: a negative of the others

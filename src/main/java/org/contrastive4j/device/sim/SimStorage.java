@@ -11,6 +11,7 @@ final class SimStorage extends DeviceStorage {
     private final int start;
     private final Throwable origin;
     private final SimStorage whole;
+    private final Runnable afterClose;
 
     SimStorage(SimDevice device, Block block, Throwable origin) {
         super(device, block.bytes());
@@ -19,15 +20,17 @@ final class SimStorage extends DeviceStorage {
         this.start = 0;
         this.origin = origin;
         this.whole = null;
+        this.afterClose = () -> device.release(this);
     }
 
-    private SimStorage(SimStorage whole, long at, long bytes) {
+    private SimStorage(SimStorage whole, long at, long bytes, Runnable afterClose) {
         super(whole.device, bytes);
         this.device = whole.device;
         this.block = whole.block;
         this.start = whole.start + (int) at;
         this.origin = null;
         this.whole = whole;
+        this.afterClose = afterClose;
     }
 
     Block block() {
@@ -66,29 +69,60 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public DeviceStorage view(long at, long bytes) {
+        return part(at, bytes, () -> { });
+    }
+
+    /** A view whose close is noticed. */
+    SimStorage part(long at, long bytes, Runnable whenClosed) {
         checkRange(at, bytes);
-        return new SimStorage(this, at, bytes);
+        return new SimStorage(this, at, bytes, whenClosed);
+    }
+
+    /** What fresh memory is like: NaN, and nothing has written it. */
+    void forget() {
+        int from = at(0, bytes());
+        block.forget(from, (int) bytes());
     }
 
     @Override
     public void upload(long at, ByteBuffer source) {
         device.checkNotRecording("waiting for an upload");
-        int count = source.remaining();
-        int from = at(at, count);
-        source.get(block.data(), from, count);
-        block.markWritten(from, count);
+        device.countWait();
+        put(at(at, source.remaining()), source);
     }
 
     @Override
     public void download(long at, ByteBuffer target) {
         device.checkNotRecording("waiting for a download");
-        target.put(block.data(), at(at, target.remaining()), target.remaining());
+        device.countWait();
+        get(at(at, target.remaining()), target);
+    }
+
+    /** What a copy from the host does, to a place of the block that was checked; also after this view was closed. */
+    void put(int from, ByteBuffer source) {
+        device.countUpload();
+        checkThere();
+        int count = source.remaining();
+        source.get(block.data(), from, count);
+        block.markWritten(from, count);
+    }
+
+    /** What a copy to the host does. */
+    void get(int from, ByteBuffer target) {
+        device.countDownload();
+        checkThere();
+        target.put(block.data(), from, target.remaining());
+    }
+
+    /** Recorded work may run when the memory that it names is gone. */
+    void checkThere() {
+        if (block.isFreed()) {
+            throw new IllegalStateException("recorded work uses a storage that was closed");
+        }
     }
 
     @Override
     protected void free() {
-        if (whole == null) {
-            device.release(this);
-        }
+        afterClose.run();
     }
 }

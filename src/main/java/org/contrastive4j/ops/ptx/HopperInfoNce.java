@@ -2,6 +2,7 @@ package org.contrastive4j.ops.ptx;
 
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.ptx.HopperPairwise.Factors;
@@ -21,10 +22,46 @@ public final class HopperInfoNce {
     private static final int TILE_ROWS = 128;
     private static final float F16_MULTIPLE = 16_384; // |n G| is at most 2: uses the range of f16, harmless for bf16
 
+    private static final long STRIPE_BYTES = 4L << 30;
+
     private final HopperPairwise kernels;
+    private final int multiprocessors;
+    private final long stripeBytes;
 
     public HopperInfoNce(PtxDevice device, Precision precision) {
+        this(device, precision, STRIPE_BYTES);
+    }
+
+    /**
+     * Assembles the kernels.
+     *
+     * @param stripeBytes what the gradient matrix may take of the workspace
+     */
+    public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
         kernels = new HopperPairwise(device, precision);
+        multiprocessors = device.facts().multiprocessors();
+        this.stripeBytes = stripeBytes;
+    }
+
+    /** Bytes of workspace that {@link #infoNce} wants. */
+    public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        Plan least = new Plan(Tiling.of(n, m, d, multiprocessors), withGradients ? TILE_ROWS : 0);
+        return least.workspaceBytes() + (withGradients ? stripeBytes : 0);
+    }
+
+    /**
+     * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PtxPairwise#infoNce}.
+     *
+     * @param inputs x and y f32 [n, d], 4-byte aligned; rows are rounded to 16 bits on the way
+     * @param gradients null for the value alone
+     * @param hardest i32 [n] or 0
+     * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
+     * @param workspace 1024-byte aligned
+     * @param workspaceBytes at least {@link #workspaceBytes}
+     */
+    public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
+            long result, long workspace, long workspaceBytes) {
+        throw new LaunchException("infoNce: the sm_90a kernels take storages so far; use run, or PtxPairwise");
     }
 
     /**

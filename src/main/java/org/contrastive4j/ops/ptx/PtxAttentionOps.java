@@ -9,12 +9,12 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Softmax attention in f32 on a device, by the kernels {@code attention_*_f32*}, without a matrix of scores in memory
- * and without a workspace.
+ * Softmax attention on a device, by the kernels {@code attention_*}, without a matrix of scores in memory and without
+ * a workspace. Arithmetic is f32 whatever the type of activations: 16 bits are widened on their way to shared memory.
  *
- * <p>All work goes to the device's stream. Lengths are looked at by the host, which waits for the device; whoever has
- * checked them, or captures a graph, says so and nothing waits: kernels then take a length that is outside as the
- * nearest that is not.
+ * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
+ * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then take
+ * a length that is outside as the nearest that is not.
  */
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
@@ -32,11 +32,11 @@ public final class PtxAttentionOps extends AttentionOps {
 
     /** @param checksLengths false trusts them and never waits for the device */
     public PtxAttentionOps(PtxDevice device, boolean checksLengths) {
-        this(device, new Kernels(device), checksLengths);
+        this(device, new Kernels(device), DType.F32, checksLengths);
     }
 
-    PtxAttentionOps(PtxDevice device, Kernels kernels, boolean checksLengths) {
-        super(DType.F32);
+    PtxAttentionOps(PtxDevice device, Kernels kernels, DType activations, boolean checksLengths) {
+        super(activations);
         this.device = device;
         this.kernels = kernels;
         this.checksLengths = checksLengths;
@@ -44,7 +44,7 @@ public final class PtxAttentionOps extends AttentionOps {
 
     private void checkLengths(String op, Tensor lengths, int tokens) {
         if (checksLengths && lengths != null) {
-            Indices.read(op, "lengths", lengths, tokens + 1);
+            Indices.check(op, "lengths", lengths, tokens + 1);
         }
     }
 
@@ -63,6 +63,15 @@ public final class PtxAttentionOps extends AttentionOps {
         return Launch.of((int) blocks, THREADS);
     }
 
+    /** 1 when heads begin at multiples of 4 elements. */
+    private static int wide(int size, Tensor like, long... addresses) {
+        boolean wide = size % 4 == 0;
+        for (long address : addresses) {
+            wide &= address % (4 * like.dtype().bytes()) == 0;
+        }
+        return wide ? 1 : 0;
+    }
+
     @Override
     protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
             Tensor lengths, Tensor out, Tensor logSumExp) {
@@ -71,9 +80,9 @@ public final class PtxAttentionOps extends AttentionOps {
         long from = DeviceTensors.address("attention", "qkv", device, qkv);
         long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
         long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
-        kernels.get("attention_fwd_f32").launch(device.stream(), launch(batch, tokens, heads, size), from,
+        kernels.get(Launches.of("attention_fwd", qkv)).launch(device.stream(), launch(batch, tokens, heads, size), from,
                 lengthsOrNone("attention", lengths), to, lse, tokens, width, heads, size, causal ? 1 : 0,
-                PtxPairwise.wide(size, from, to), (float) (LOG2_E / Math.sqrt(size)));
+                wide(size, qkv, from, to), (float) (LOG2_E / Math.sqrt(size)));
     }
 
     @Override
@@ -88,10 +97,10 @@ public final class PtxAttentionOps extends AttentionOps {
         long dResult = DeviceTensors.address(op, "dOut", device, dOut);
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
-            kernels.get("attention_bwd_f32_" + gradient).launch(device.stream(), launch(batch, tokens, heads, size),
-                    from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
+            kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient).launch(device.stream(),
+                    launch(batch, tokens, heads, size), from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
                     causal ? 1 : 0,
-                    PtxPairwise.wide(size, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
+                    wide(size, qkv, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
                     (float) (1 / Math.sqrt(size)));
         }
     }

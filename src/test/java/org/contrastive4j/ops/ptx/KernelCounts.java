@@ -17,6 +17,7 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -123,7 +124,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels); Tensor x = ops.zeros(Shape.of(b, t, w));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32); Tensor x = ops.zeros(Shape.of(b, t, w));
                 Tensor y = ops.zeros(Shape.of(b, t, w)); Tensor row = ops.zeros(Shape.of(w));
                 Tensor perRow = ops.zeros(Shape.of(b * t)); Tensor one = ops.zeros(Shape.of(b, w));
                 Tensor places = ops.zeros(Shape.of(t, w)); Tensor more = ops.zeros(Shape.of(b, t + 1, w));
