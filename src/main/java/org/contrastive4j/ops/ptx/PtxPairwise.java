@@ -24,6 +24,8 @@ import org.contrastive4j.ops.ShapeException;
  * }
  * }</pre>
  *
+ * <p>Without gradients, {@code null} in their place and {@code false} for the size of the workspace, it is the value alone.
+ *
  * <p>Workspace: O(n + m) and a stripe of rows of the gradient matrix, as many as {@code stripeBytes} hold and at least 64. Cost: 2 n m d flops for the
  * value, 8 n m d with gradients. The same bits every run.
  */
