@@ -55,18 +55,18 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
         try (DeviceStorage u = Features.upload(device, features.u());
                 DeviceStorage v = Features.upload(device, features.v());
                 DeviceStorage scale = Features.upload(device, new float[][] {{1}});
-                DeviceStorage norm = device.allocate(4L * HopperPairwise.imageRows(size));
                 DeviceStorage a = device.allocate(HopperPairwise.imageBytes(size, tiling.paddedColumns()));
                 DeviceStorage b = device.allocate(HopperPairwise.imageBytes(size, size));
                 DeviceStorage c = device.allocate(4L * size * size);
                 DeviceStream stream = device.newStream()) {
             stream.fill(a, (byte) 0);
-            kernels.normalize(stream, u, size, size, a, norm);
-            kernels.normalize(stream, v, size, size, b, norm);
+            kernels.normalize(stream, u.address(), size, size, a.address(), 0);
+            kernels.normalize(stream, v.address(), size, size, b.address(), 0);
             double[] times = new double[repeats];
             for (int i = -WARM; i < repeats; i++) {
                 try (DeviceEvent begin = stream.record()) {
-                    kernels.rowGradients(stream, tiling, a, b, scale, 1, c, false);
+                    kernels.rowGradients(stream, tiling, a.address(), tiling.columnBlocks(), b.address(),
+                            scale.address(), 1, c.address(), false);
                     try (DeviceEvent end = stream.record()) {
                         times[Math.max(i, 0)] = end.millisecondsSince(begin);
                     }
