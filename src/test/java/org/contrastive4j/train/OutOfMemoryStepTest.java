@@ -5,8 +5,11 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Map;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.loss.LossOption;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.memory.HostStorage;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -39,7 +42,8 @@ class OutOfMemoryStepTest {
     }
 
     private TrainConfig config(String loss, int chunk) {
-        LossConfig losses = loss.equals(LossConfig.QUEUE) ? new LossConfig(loss, 17, 0.9) : LossConfig.named(loss, 12);
+        LossConfig losses = loss.equals(Losses.QUEUE) ? LossConfig.of(loss,
+                Map.of(LossOption.QUEUE_SIZE, 17.0, LossOption.MOMENTUM, 0.9), "", 12) : LossConfig.named(loss, 12);
         return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, 4, 12, chunk,
                 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
                 new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), losses);

@@ -8,6 +8,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
@@ -23,7 +24,7 @@ import org.slf4j.LoggerFactory;
  * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of gradients of the pairwise loss may take. */
+    /** What a stripe of rows of a pairwise loss may take. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
 
     private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
@@ -41,6 +42,7 @@ public final class PtxOps extends Ops {
     private final SequenceOps sequence;
     private final UpdateOps update;
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     /**
      * In f32 throughout.
@@ -94,6 +96,7 @@ public final class PtxOps extends Ops {
         attention = new PtxAttentionOps(device, kernels, activations, true);
         Precision rows = Precision.valueOf(activations.name());
         pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, PAIRWISE_STRIPE_BYTES);
+        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
     private static void logOnce(String message) {
@@ -150,6 +153,11 @@ public final class PtxOps extends Ops {
     @Override
     public PairwiseOps pairwise() {
         return pairwise;
+    }
+
+    @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
     }
 
     @Override

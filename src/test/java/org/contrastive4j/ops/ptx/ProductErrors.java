@@ -48,7 +48,7 @@ final class ProductErrors {
             }
         }
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks()); PtxMatrixOps ops = new PtxMatrixOps(
-                device, new Kernels(device), multiply); Tensor left = tensor(device, a, m, k);
+                device, new Kernels(device), multiply, DType.F32); Tensor left = tensor(device, a, m, k);
                 Tensor right = turned ? tensor(device, b, n, k) : tensor(device, b, k, n); Tensor c = tensor(device, new float[m * n], m, n)) {
             ops.gemm(false, turned, 1, left, right, 0, c);
             return line("gemm_" + multiply.name().toLowerCase(Locale.ROOT) + (turned ? "_nt" : "_nn"),

@@ -42,12 +42,4 @@ class PtxOpsTest {
             }
         }
     }
-
-    @Test
-    void whatHasNoKernelsSaysSo() {
-        try (Ops sim = Backend.open("sim")) {
-            String message = assertThrows(UnsupportedOperationException.class, sim::pairTiles).getMessage();
-            assertTrue(message.contains("sim"), message);
-        }
-    }
 }
