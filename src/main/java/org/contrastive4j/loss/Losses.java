@@ -79,7 +79,7 @@ public final class Losses {
                 options(TEMPERATURE, CLIP, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
                 (ops, chosen) -> ContrastiveLoss.infoNceFourWay(
                         ops, chosen.number(LABEL_SMOOTHING), chosen.policy(IGNORED)));
-        add(DISTILLED, "infonce, part of the target from momentum encoders (ALBEF)", options(TEMPERATURE, CLIP, MOMENTUM,
+        add(DISTILLED, "infonce, targets softened by momentum encoders (ALBEF)", options(TEMPERATURE, CLIP, MOMENTUM,
                 0.99, MOMENTUM_RAMP, 0.0, DISTILLATION, 0.4, DISTILLATION_RAMP, 100.0), null);
         add("siglip", "sigmoid of every pair, summed, bias from -10", options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0),
                 (ops, chosen) -> new BinaryLoss(
@@ -175,7 +175,8 @@ public final class Losses {
     /**
      * A value for every option of a loss: what is given, else what is usual.
      *
-     * @throws LossOptionException when there is no such loss, an option is not one of its, or two exclude each other
+     * @throws LossOptionException when there is no such loss, an option is not one of its, two exclude each other, or
+     *     a temperature is out of range
      */
     public static Map<LossOption, Double> options(String name, Map<LossOption, Double> given) {
         Entry entry = entry(name);
@@ -192,6 +193,7 @@ public final class Losses {
             LossOption answer = answers.getOrDefault(usual.question(), usual);
             all.put(answer, given.getOrDefault(answer, value));
         });
+        ContrastiveLoss.requireTemperature(temperature(all));
         return Collections.unmodifiableMap(all);
     }
 
@@ -215,11 +217,9 @@ public final class Losses {
         Entry entry = entry(name);
         LossOptionException.require(entry.make != null,
                 "loss " + name + " meets momentum encoders: make a QueueContrast or a DistilledContrast");
-        double temperature = temperature(options);
-        ContrastiveLoss.requireTemperature(temperature);
         ContrastiveLoss loss = entry.make.make(ops, new Chosen(options));
         if (asks(entry, TEMPERATURE)) {
-            loss.startAt(temperature, options.containsKey(TEMPERATURE));
+            loss.startAt(temperature(options), options.containsKey(TEMPERATURE));
         }
         return loss;
     }

@@ -120,6 +120,26 @@ class CommandsTest {
     }
 
     @Test
+    void lossScaleAndSkippedStepsAreShownAndARunKeepsItsPrecision() throws IOException {
+        Ran trained = run(train("scaled", "--loss-scale", "0x1p127", "--precision", "F32"));
+        assertEquals(0, trained.code(), trained.out());
+        assertTrue(trained.out().contains("on cpu in f32") && trained.out().contains("steps skipped"), trained.out());
+        Path run = folder.resolve("scaled");
+        JsonNode first = new ObjectMapper().readTree(Files.readAllLines(run.resolve("metrics.jsonl")).get(0));
+        assertEquals(0x1p127, first.get("lossScale").asDouble());
+        assertTrue(first.get("skippedSteps").isNumber(), first.toString());
+        assertTrue(Files.readString(run.resolve("report.html")).contains("<h3>loss scale"));
+        assertEquals("F32", new ObjectMapper().readTree(run.resolve("config.json").toFile()).get("precision").asText());
+        assertEquals("f32", new ObjectMapper().readTree(run.resolve("summary.json").toFile()).get("precision").asText());
+        Ran other = run(train("scaled", "--resume", "--device", "cpu-f64"));
+        assertEquals(Main.REFUSED, other.code());
+        assertTrue(other.out().contains("cpu-f64 computes in f64, not in f32"), other.out());
+        Ran asked = run(train("scaled", "--resume", "--device", "cpu-f64", "--precision", "f64"));
+        assertEquals(Main.REFUSED, asked.code());
+        assertTrue(asked.out().contains("the run is in f32 and the backend computes in f64"), asked.out());
+    }
+
+    @Test
     void badInputIsOneClearLineAndNothingIsLeft() throws IOException {
         for (String[] bad : new String[][] {
             {"--data", folder.resolve("nowhere").toString(), "does not exist"},
@@ -130,6 +150,9 @@ class CommandsTest {
             {"--held-out-group", "x", "no group x"},
             {"--device", "tpu", "no backend"},
             {"--dropout", "1", "dropout is 1.0"},
+            {"--precision", "bf16", "backend cpu computes in f32, not in bf16; backends that do: cuda, sim"},
+            {"--precision", "f32", "--device", "cpu-f64", "computes in f64, not in f32; backends that do: cpu, cuda, sim"},
+            {"--loss-scale", "3", "wanted a power of two"},
             {"--loss", "softmax", "no loss \"softmax\"; there are infonce, "},
             {"--loss", "queue", "--queue-size", "15", "choose one of at least 16"},
             {"--loss", "queue", "--momentum", "1", "momentum is 1.0"},
