@@ -29,7 +29,7 @@ import org.slf4j.LoggerFactory;
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
  * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are.
+ * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
  */
 public final class PtxOps extends Ops {
     /** What a stripe of rows of a pairwise loss may take. */
@@ -102,7 +102,8 @@ public final class PtxOps extends Ops {
                 + library.reason());
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, PAIRWISE_STRIPE_BYTES);
+        Precision rows = Precision.valueOf(activations.name());
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
