@@ -117,7 +117,7 @@ public final class ErrorTables {
             PtxPairwise pairwise = new PtxPairwise(device, precision, 1 << 20);
             implementations.put("portable", batch -> portable(device, normalize, pairwise, precision, batch));
             if (precision != Precision.F32) {
-                HopperInfoNce hopper = new HopperInfoNce(device, precision);
+                HopperInfoNce hopper = new HopperInfoNce(device, precision.ofHopper());
                 implementations.put("sm_90a", batch -> hopper(device, hopper, batch));
                 implementations.put("rows rounded", batch -> exact(batch, precision));
             }
