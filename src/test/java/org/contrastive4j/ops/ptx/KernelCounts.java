@@ -33,6 +33,7 @@ public final class KernelCounts {
         pairwise.putAll(ofBf16(256, 256, 128));
         print(pairwise);
         print(ofOperations(4, 64, 256));
+        print(ofSixteenBits(256, 256, 128));
     }
 
     private static void print(Map<String, Counts.Line> counts) {
@@ -69,6 +70,29 @@ public final class KernelCounts {
                     new PtxNormalize(counting), Precision.BF16);
         }
         totals.keySet().removeIf(name -> name.endsWith("_f32"));
+        return totals;
+    }
+
+    /** The same of products and attention of activations in bf16: m x n x k, and a head of 128 tokens and 64 columns. */
+    static Map<String, Counts.Line> ofSixteenBits(int m, int n, int k) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        Kernels kernels = new Kernels(counting(device, totals));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16); Tensor c = ops.zeros(Shape.of(m, n));
+                Tensor qkv = ops.zeros(Shape.of(1, 128, 192)); Tensor out = ops.zeros(Shape.of(1, 128, 64));
+                Tensor lse = ops.zeroParameter(Shape.of(1, 1, 128)); Tensor dQkv = ops.zeros(qkv.shape())) {
+            for (int transposes = 0; transposes < 4; transposes++) {
+                boolean transA = (transposes & 1) != 0;
+                boolean transB = (transposes & 2) != 0;
+                try (Tensor a = ops.zeros(transA ? Shape.of(k, m) : Shape.of(m, k));
+                        Tensor b = ops.zeros(transB ? Shape.of(n, k) : Shape.of(k, n))) {
+                    ops.matrix().gemm(transA, transB, 1, a, b, 0, c);
+                }
+            }
+            ops.attention().attention(qkv, 1, false, null, out, lse);
+            ops.attention().attentionBackward(qkv, 1, false, null, out, lse, out, dQkv);
+        }
+        totals.keySet().removeIf(name -> name.startsWith("fill"));
         return totals;
     }
 

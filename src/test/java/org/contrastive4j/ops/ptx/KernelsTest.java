@@ -116,6 +116,17 @@ class KernelsTest {
         }
     }
 
+    /** On whole tiles, in every layout; attention forward and backward. */
+    @Test
+    void productsOfSixteenBitsHaveNoBankConflicts() {
+        Map<String, Counts.Line> counts = KernelCounts.ofSixteenBits(128, 128, 64);
+        assertEquals(8, counts.size(), counts.keySet().toString());
+        counts.forEach((name, line) -> {
+            assertEquals(0, line.extraPasses(), name + ": bank conflicts");
+            assertTrue(line.passes() > 0, name);
+        });
+    }
+
     @Test
     void anUnknownKernelIsRefused() {
         PtxException refusal = assertThrows(PtxException.class, () -> Kernels.text("no_such_kernel"));
