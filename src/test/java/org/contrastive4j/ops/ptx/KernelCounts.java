@@ -36,6 +36,7 @@ public final class KernelCounts {
         print(pairwise);
         print(ofOperations(4, 64, 256));
         print(ofProducts(256, 64));
+        print(ofSixteenBits(256, 256, 128));
         System.out.println("\n| kernel | ms at n = m = 8192, d = 512 | bound by |\n|---|---|---|");
         predict(of(256, 256, 64), of(128, 128, 128), pairwise, "f32", 64);
         predict(of16(256, 256, 64, Precision.BF16), of16(128, 128, 128, Precision.BF16), pairwise, "bf16", 128);
@@ -116,6 +117,29 @@ public final class KernelCounts {
             ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
             ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
         }
+        return totals;
+    }
+
+    /** The same of products and attention of activations in bf16: m x n x k, and a head of 128 tokens and 64 columns. */
+    static Map<String, KernelWork> ofSixteenBits(int m, int n, int k) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        Kernels kernels = new Kernels(counting(device, totals));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16); Tensor c = ops.zeros(Shape.of(m, n));
+                Tensor qkv = ops.zeros(Shape.of(1, 128, 192)); Tensor out = ops.zeros(Shape.of(1, 128, 64));
+                Tensor lse = ops.zeroParameter(Shape.of(1, 1, 128)); Tensor dQkv = ops.zeros(qkv.shape())) {
+            for (int transposes = 0; transposes < 4; transposes++) {
+                boolean transA = (transposes & 1) != 0;
+                boolean transB = (transposes & 2) != 0;
+                try (Tensor a = ops.zeros(transA ? Shape.of(k, m) : Shape.of(m, k));
+                        Tensor b = ops.zeros(transB ? Shape.of(n, k) : Shape.of(k, n))) {
+                    ops.matrix().gemm(transA, transB, 1, a, b, 0, c);
+                }
+            }
+            ops.attention().attention(qkv, 1, false, null, out, lse);
+            ops.attention().attentionBackward(qkv, 1, false, null, out, lse, out, dQkv);
+        }
+        totals.keySet().removeIf(name -> name.startsWith("fill"));
         return totals;
     }
 

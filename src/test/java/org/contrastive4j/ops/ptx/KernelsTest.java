@@ -129,6 +129,17 @@ class KernelsTest {
         assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());
     }
 
+    /** On whole tiles, in every layout; attention forward and backward. */
+    @Test
+    void productsOfSixteenBitsHaveNoBankConflicts() {
+        Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64);
+        assertEquals(8, counts.size(), counts.keySet().toString());
+        counts.forEach((name, work) -> {
+            assertEquals(0, work.line().extraPasses(), name + ": bank conflicts");
+            assertTrue(work.line().passes() > 0, name);
+        });
+    }
+
     @Test
     void anUnknownKernelIsRefused() {
         PtxException refusal = assertThrows(PtxException.class, () -> Kernels.text("no_such_kernel"));
