@@ -222,7 +222,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Bytes of each stage of the coming steps. */
+    /** Bytes of each stage of the coming steps by gradient caching. */
     public ChunkPlan plan() {
         try (TrainBatch batch = nextBatchOf(step)) {
             return cache.plan(batch);

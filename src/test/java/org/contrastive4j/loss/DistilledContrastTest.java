@@ -6,17 +6,21 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Random;
+import java.util.stream.Stream;
 import java.util.stream.DoubleStream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.CentralDifferences;
+import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** InfoNCE whose targets a teacher softens, against whole tables. */
 class DistilledContrastTest {
@@ -47,14 +51,24 @@ class DistilledContrastTest {
     }
 
     /** The teacher's scale is a constant. */
-    private static double expected(double[] u, double[] v, double[][] teacher, int n, int d, double scale, double alpha) {
+    private static double expected(
+            double[] u, double[] v, double[][] teacher, int n, int d, double scale, double alpha) {
         double[][] s = LossReference.logits(u, v, n, n, d, scale, 0);
-        return (side(s, teacher, alpha) + side(LossReference.transposed(s), LossReference.transposed(teacher), alpha)) / 2;
+        double columns = side(LossReference.transposed(s), LossReference.transposed(teacher), alpha);
+        return (side(s, teacher, alpha) + columns) / 2;
+    }
+
+    static Stream<Arguments> problems() {
+        Stream<Arguments> onHost = Stream.of(Arguments.of("cpu-f64", 1, 2, 2), Arguments.of("cpu-f64", 2, 1, 3),
+                Arguments.of("cpu-f64", 7, 4, 4), Arguments.of("cpu-f64", 33, 6, 3), Arguments.of("cpu", 1, 1, 1),
+                Arguments.of("cpu", 7, 4, 4), Arguments.of("cpu", 31, 5, 9), Arguments.of("cpu", 103, 8, 8));
+        return Stream.concat(onHost, Devices.names().flatMap(device -> Stream.of(
+                Arguments.of(device, 1, 1, 1), Arguments.of(device, 31, 5, 9))));
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu-f64,1,2,2", "cpu-f64,2,1,3", "cpu-f64,7,4,4", "cpu-f64,33,6,3", "cpu,1,1,1", "cpu,7,4,4",
-        "cpu,31,5,9", "cpu,103,8,8"})
+    @MethodSource("problems")
+    @Tag("gpu")
     void valueAndGradientsAreThoseOfTheTable(String backend, int n, int d, int width) {
         boolean exact = backend.equals("cpu-f64");
         double slope = exact ? 1e-8 : 5e-5;

@@ -16,16 +16,19 @@ import java.util.Map;
 import java.util.Set;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Soft targets, distillation, queues, guides, learnt margins, fixed points, windows and weights, with their gradients,
@@ -221,8 +224,13 @@ class LossOptionGoldenTest {
         tensors.forEach(Tensor::close);
     }
 
+    static Stream<String> backends() {
+        return Backends.plain();
+    }
+
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("backends")
+    @Tag("gpu")
     void everyCaseAgrees(String backend) {
         try (Ops ops = Backend.open(backend)) {
             Map<String, Asked> cases = cases(ops);

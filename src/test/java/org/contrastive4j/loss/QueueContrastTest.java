@@ -9,22 +9,29 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Queues keep the last keys, and queries meet them and the batch's own. */
 class QueueContrastTest {
     private static final int D = 3;
+
+    static Stream<String> backends() {
+        return Backends.plain();
+    }
 
     private static double[] random(int rows, long seed) {
         return new Random(seed).doubles((long) rows * D, -1, 1).map(x -> (float) x).toArray();
@@ -85,7 +92,8 @@ class QueueContrastTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("backends")
+    @Tag("gpu")
     void lossMeetsBatchAndQueue(String backend) {
         int n = 5;
         double[] u = random(n, 1);
@@ -115,9 +123,9 @@ class QueueContrastTest {
                         }
                     }
                     PairwiseOps.Result result = loss.valueAndGradient(a, b, ka, kb, withIds ? tags : null, da, db, 2);
-                    double tolerance = backend.equals("cpu") ? 2e-6 : 1e-12;
+                    double tolerance = backend.equals("cpu-f64") ? 1e-12 : 2e-6;
                     assertEquals(expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, 5), result.loss(), tolerance);
-                    double slope = backend.equals("cpu") ? 2e-5 : 1e-8;
+                    double slope = backend.equals("cpu-f64") ? 1e-8 : 2e-5;
                     CentralDifferences.check("u", x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
                             u,
                             da.toDoubles(), slope, 7);
@@ -158,7 +166,8 @@ class QueueContrastTest {
 
     /** Both ways together: what u meets among keys of v, and the other way round. */
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("backends")
+    @Tag("gpu")
     void metricsAreOfAllKeysThatAreMet(String backend) {
         int n = 33;
         double[] u = random(n, 1);
@@ -200,9 +209,11 @@ class QueueContrastTest {
         }
     }
 
-    @Test
-    void finiteAtTheLargestScale() {
-        try (Ops ops = Backend.open("cpu"); QueueContrast loss = new QueueContrast(ops, 40, D, PairPolicy.DEFAULT,
+    @ParameterizedTest
+    @MethodSource("backends")
+    @Tag("gpu")
+    void finiteAtTheLargestScale(String backend) {
+        try (Ops ops = Backend.open(backend); QueueContrast loss = new QueueContrast(ops, 40, D, PairPolicy.DEFAULT,
                 Math.log(100), true); Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor opposed =
                         ops.tensor(Shape.of(33, D), Arrays.stream(random(33, 1)).map(x -> -x).toArray());
                 Tensor du = ops.allocate(33, D); Tensor dv = ops.allocate(33, D)) {

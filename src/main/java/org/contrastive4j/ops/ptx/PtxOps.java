@@ -1,9 +1,15 @@
 package org.contrastive4j.ops.ptx;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
@@ -11,17 +17,19 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.Recording;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
  * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are.
+ * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
  */
 public final class PtxOps extends Ops {
     /** What a stripe of rows of a pairwise loss may take. */
@@ -94,7 +102,8 @@ public final class PtxOps extends Ops {
                 + library.reason());
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, PAIRWISE_STRIPE_BYTES);
+        Precision rows = Precision.valueOf(activations.name());
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
@@ -162,6 +171,58 @@ public final class PtxOps extends Ops {
     @Override
     public UpdateOps update() {
         return update;
+    }
+
+    @Override
+    public void send(int[] values, Tensor target) {
+        ByteBuffer bytes = buffer(values.length, target, DType.I32);
+        bytes.asIntBuffer().put(values);
+        launches.stream.upload(bytes, launches.storage(target), 4 * target.offset());
+        target.noteValues(values);
+    }
+
+    @Override
+    public void send(float[] values, Tensor target) {
+        ByteBuffer bytes = buffer(values.length, target, DType.F32);
+        bytes.asFloatBuffer().put(values);
+        launches.stream.upload(bytes, launches.storage(target), 4 * target.offset());
+    }
+
+    private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
+        if (target.dtype() != wanted || target.size() != count) {
+            throw new IllegalArgumentException(count + " values of " + wanted + " given for " + target);
+        }
+        return ByteBuffer.allocate(4 * count).order(ByteOrder.nativeOrder());
+    }
+
+    @Override
+    public boolean canRecord() {
+        return true;
+    }
+
+    @Override
+    public Recording record(Runnable work, Storage scratch) {
+        if (scratch != null && !(scratch instanceof DeviceStorage)) {
+            throw new LaunchException("record: the scratch is no memory of this backend");
+        }
+        DeviceGraph graph = launches.stream.capture(work, (DeviceStorage) scratch);
+        return new Recording() {
+            @Override
+            public void run() {
+                graph.launch(launches.stream);
+                launches.readback.ran();
+            }
+
+            @Override
+            public int operations() {
+                return graph.nodes();
+            }
+
+            @Override
+            public void close() {
+                graph.close();
+            }
+        };
     }
 
     @Override

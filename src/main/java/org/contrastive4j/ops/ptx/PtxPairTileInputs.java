@@ -18,7 +18,7 @@ import org.contrastive4j.ops.Pairing;
 
 /**
  * What a pass of the pair kernels reads beside the rows, as one block of bytes that one copy brings to the device:
- * records of reductions or terms, then the pairing, then the numbers of rows and columns.
+ * records of reductions or terms, a few scalars, then the pairing, then the numbers of rows and columns.
  *
  * <p>A number is a pair of floats, {@code (float) v} and what that leaves of v, so that a shift that nearly cancels a
  * logit loses nothing. An array that is given several times is there once. Whatever there is for each row or
@@ -34,6 +34,7 @@ final class PtxPairTileInputs {
     private final List<int[]> records = new ArrayList<>();
     private final List<double[]> arrays = new ArrayList<>();
     private final Map<double[], Integer> places = new IdentityHashMap<>();
+    private float[] scalars = {};
     private int numbers;
     private int results;
 
@@ -49,7 +50,7 @@ final class PtxPairTileInputs {
     /** Bytes of {@code records} records, a pairing with all it can have, and {@code arrays} arrays of either side. */
     static long bytes(int n, int m, int records, int arrays) {
         long numbersEach = (long) arrays * 2 * Float.BYTES;
-        return (long) records * RECORD_BYTES + padded(n) * (3L * Integer.BYTES + numbersEach)
+        return (records + 1L) * RECORD_BYTES + padded(n) * (3L * Integer.BYTES + numbersEach)
                 + padded(m) * (2L * Integer.BYTES + numbersEach);
     }
 
@@ -87,6 +88,11 @@ final class PtxPairTileInputs {
             place(of.shift().rows()), place(of.shift().columns()), place(of.rowWeight()), place(of.columnWeight())});
     }
 
+    /** What the products of a gradient take beside the rows: here 8 numbers, after the records. */
+    void setScalars(float... values) {
+        scalars = values;
+    }
+
     private static int taken(Of of) {
         return (of.positives() ? 1 : 0) + (of.negatives() ? 2 : 0);
     }
@@ -102,8 +108,12 @@ final class PtxPairTileInputs {
 
     // Where everything is, in bytes from the first; records are first.
 
-    long targets() {
+    long scalars() {
         return (long) records.size() * RECORD_BYTES;
+    }
+
+    long targets() {
+        return scalars() + (long) scalars.length * Float.BYTES;
     }
 
     long rowIds() {
@@ -134,6 +144,9 @@ final class PtxPairTileInputs {
             for (int word : record) {
                 bytes.putInt(word);
             }
+        }
+        for (float scalar : scalars) {
+            bytes.putFloat(scalar);
         }
         putInts(bytes, pairing.n(), pairing::origin);
         if (pairing.hasIds()) {

@@ -179,7 +179,8 @@ final class PtxPairTileOps extends PairTileOps {
         Pass pass = new Pass("gradient", pairs);
         PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
         terms.forEach(inputs::add);
-        int one = inputs.place(new double[] {0, 1}); // 0, 0, 1, 0: what pairwise_scalars_f32 takes for 1 / s
+        // sums are of S, not of the cosines whose factor the third is; the sixth is that of the products
+        inputs.setScalars(0, 0, 1, 0, 0, (float) (gradientScale * pairs.scale()), 0, 0);
         boolean products = gradients.dx() != null || gradients.dy() != null;
         boolean scalars = gradients.dLogScale() != null || gradients.dBias() != null;
         long dx = written("dx", gradients.dx(), pairs);
@@ -192,13 +193,12 @@ final class PtxPairTileOps extends PairTileOps {
             long gAt = products ? g.address() : 0;
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch("pair_bwd_f32", row, tiles, inputs, at, at + inputs.numbers(), at, gAt, sums,
-                        inputs.count(), (float) (gradientScale * pairs.scale()), (float) gradientScale);
+                        inputs.count(), (float) gradientScale);
                 if (scalars) {
-                    launches.launch("pairwise_scalars_f32", Launch.of(1, 256), sums,
-                            at + inputs.numbers() + 2L * Float.BYTES * one, gradients.dLogScale(), gradients.dBias(),
-                            pass.columnTiles * tiles);
+                    launches.launch("pairwise_scalars_f32", Launch.of(1, 256), sums, at + inputs.scalars(),
+                            gradients.dLogScale(), gradients.dBias(), pass.columnTiles * tiles);
                 }
-                products(pass, row, tiles, gAt, dx, dy);
+                products(pass, row, tiles, gAt, at + inputs.scalars(), dx, dy);
             });
         }
     }
@@ -211,7 +211,7 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     /** dx = G y for the rows of a stripe, dy += G^T x over them; the first stripe writes dy. */
-    private void products(Pass pass, int row, int tiles, long g, long dx, long dy) {
+    private void products(Pass pass, int row, int tiles, long g, long scalars, long dx, long dy) {
         int d = pass.d;
         int m = pass.pairing.m();
         int rows = Math.min(tiles * TILE, pass.pairing.n() - row);
@@ -220,13 +220,13 @@ final class PtxPairTileOps extends PairTileOps {
         if (dx != 0) {
             long y = launches.address(pass.pairs.y());
             long out = dx + (long) Float.BYTES * row * d;
-            launches.launch("pairwise_dx_f32", Launch.of(new Launch.Dim(tiles(d), tiles, 1), block), g, y, out, m, d,
-                    rows, pitch, PtxPairwise.wide(d, y, out));
+            launches.launch("pairwise_dx_f32", Launch.of(new Launch.Dim(tiles(d), tiles, 1), block), g, y, out,
+                    scalars, m, d, rows, pitch, PtxPairwise.wide(d, y, out));
         }
         if (dy != 0) {
             long x = launches.address(pass.pairs.x()) + (long) Float.BYTES * row * d;
             launches.launch("pairwise_dy_f32", Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block), g, x,
-                    dy, rows, d, m, pitch, PtxPairwise.wide(d, x, dy), row == 0 ? 0 : 1);
+                    dy, scalars, rows, d, m, pitch, PtxPairwise.wide(d, x, dy), row == 0 ? 0 : 1);
         }
     }
 

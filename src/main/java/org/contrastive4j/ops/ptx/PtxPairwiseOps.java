@@ -10,20 +10,22 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over tensors of a device by {@link PtxPairwise}.
+ * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise} or in 16 bits by {@link RoundedPairwise}.
  *
  * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
 final class PtxPairwiseOps extends PairwiseOps {
     private final PtxDevice device;
     private final Readback readback;
-    private final PtxPairwise pairwise;
+    private final InfoNceKernels pairwise;
 
-    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, long stripeBytes) {
+    /** @param precision that rows and the gradient matrix are rounded to */
+    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, Precision precision, long stripeBytes) {
         super(DType.F32);
         this.device = device;
         this.readback = readback;
-        this.pairwise = new PtxPairwise(kernels, Precision.F32, stripeBytes);
+        pairwise = precision == Precision.F32 ? new PtxPairwise(kernels, precision, stripeBytes)
+                : new RoundedPairwise(kernels, precision, stripeBytes);
     }
 
     @Override

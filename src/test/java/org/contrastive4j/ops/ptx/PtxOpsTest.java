@@ -2,7 +2,6 @@ package org.contrastive4j.ops.ptx;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.LaunchException;

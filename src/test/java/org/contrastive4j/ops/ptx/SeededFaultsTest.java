@@ -51,6 +51,10 @@ class SeededFaultsTest {
                 new Change("normalize_fwd_bf16", "cvt.rn.bf16x2.f32 %pair0, %v1, %v0", 0, "cvt.rn.bf16x2.f32 %pair0, %v0, %v1"),
                 new Change("normalize_fwd_bf16", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
                 new Change("normalize_fwd_f16", "add.u64 %y, %y, 64", 3, "add.u64 %y, %y, 128"),
+                new Change("cast_rows_f32_bf16", "cvt.rn.bf16x2.f32 %pair1, %v3, %v2", 0, "cvt.rn.bf16x2.f32 %pair1, %v2, %v3"),
+                new Change("cast_rows_f32_bf16", "setp.ge.u32 %done, %row, %rows", 0, "setp.gt.u32 %done, %row, %rows"),
+                new Change("cast_rows_f32_f16", "setp.gt.s32 %inside, %left, 3", 0, "setp.ge.s32 %inside, %left, 3"),
+                new Change("cast_rows_f32_f16", "setp.ge.and.s32 %whole, %left, 8", 0, "setp.ge.and.s32 %whole, %left, 4"),
                 new Change("pairwise_fwd_bf16", barrier, 0, ""),
                 new Change("pairwise_fwd_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
                 new Change("pairwise_fwd_bf16", "xor.b32 %yAt32, %yAt32, 32", 0, "add.u32 %yAt32, %yAt32, 32"),
@@ -174,6 +178,9 @@ class SeededFaultsTest {
             new PairwiseCase(65, 129, 100, false, 4).checkValue(device, pairwise, normalize, precision);
             new PairwiseCase(97, 64, 33, false, 4).checkValue(device, pairwise, normalize, precision);
             PairwiseCase.opposites(35, 70, 3, 100).checkValue(device, pairwise, normalize, precision);
+            RoundedPairwise rounded = new RoundedPairwise(kernels, precision, 1);
+            new PairwiseCase(33, 67, 19, false, 6).checkRounded(device, rounded, precision);
+            new PairwiseCase(20, 33, 36, true, 7).checkRounded(device, rounded, precision);
             new PairwiseCase(70, 2, 5, false, 5).checkValue(device, pairwise, normalize, precision); // many rows of a column
         }
     }
