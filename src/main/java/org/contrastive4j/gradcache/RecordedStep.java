@@ -29,7 +29,8 @@ import org.contrastive4j.ops.Recording;
  * @param <R> what the step reports, in some {@link org.contrastive4j.ops.Later}
  */
 public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable {
-    private static final long UNIT = 1 << 16;
+    private static final long UNIT = 1 << 10;
+    private static final long MOST_SLACK = 1 << 20; // of tensors smaller than what memory is handed out in
 
     private record Key(Object shape, double gradientScale) {}
 
@@ -96,10 +97,10 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
                 return;
             } catch (OutOfBudgetException tooSmall) { // pieces of different sizes leave gaps
-                if (scratch.bytes() > 2 * known.peak + UNIT) {
+                if (scratch.bytes() > 4 * known.peak + MOST_SLACK) {
                     throw tooSmall;
                 }
-                bytes = scratch.bytes() + (scratch.bytes() / 8 / UNIT + 1) * UNIT;
+                bytes = scratch.bytes() + (scratch.bytes() / 4 / UNIT + 1) * UNIT;
             }
         }
     }

@@ -135,6 +135,18 @@ public abstract class Ops implements AutoCloseable {
         target.set(values);
     }
 
+    /**
+     * Sends beside the work that is given from now on, where the backend can do both at once.
+     *
+     * @param sends makes tensors and sends values to them, and nothing else
+     * @return to be called once before the first operation that reads those tensors: what is given after that finds the
+     *     values there, without the host waiting for them
+     */
+    public Runnable sendAhead(Runnable sends) {
+        sends.run();
+        return () -> {};
+    }
+
     /** Whether this backend has a queue, gives results {@link Later} and can {@link #record} its operations. */
     public boolean canRecord() {
         return false;

@@ -224,4 +224,32 @@ class RecordedStepTest {
             });
         }
     }
+
+    /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Test
+    void batchesAreSentAheadAndThePlanHolds() {
+        try (Training training = new Training(false, false)) {
+            training.step(TinyPairs.batch(PAIRS, 5));
+            Traffic before = training.device().traffic();
+            Batch data = TinyPairs.batch(PAIRS, 6);
+            try (TrainBatch ahead = TrainBatch.ahead(training.ops, data, 7, 1)) {
+                training.forwardAndBack(training.batch, 1);
+                ahead.arrive();
+                assertEquals(0, training.device().traffic().since(before).waits(), "waits");
+                double[] pictures = ahead.pictures(0, PAIRS).toDoubles();
+                for (int i = 0; i < pictures.length; i++) {
+                    assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
+                }
+                assertArrayEquals(data.tokens(), ahead.tokens(0, PAIRS).toInts());
+            }
+            GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(training.ops,
+                    Encoders.of(training.ops, training.model),
+                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 22);
+            long peak = planned.plan(training.batch).peak();
+            training.ops.memory().resetPeak();
+            planned.step(training.batch, 1).get();
+            long measured = training.ops.memory().peakBytes();
+            assertTrue(measured <= peak && peak <= 1.25 * measured, measured + " bytes, planned " + peak);
+        }
+    }
 }
