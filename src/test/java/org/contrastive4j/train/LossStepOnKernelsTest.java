@@ -42,7 +42,7 @@ class LossStepOnKernelsTest {
     private record Outcome(List<Double> losses, Map<String, double[]> weights) {}
 
     private static TrainConfig config(String loss) {
-        return new TrainConfig("none", false, "none", 0.2, 3, STEPS, PAIRS, 4, 0, 0.01, 0, 1, 23,
+        return new TrainConfig("none", false, "none", 0.2, 3, STEPS, PAIRS, 4, 1L << 20, 0.01, 1, 1, 23,
                 new Augmentation(0, 0, 0, 0, 0, 0), new AdamW.Config(0.9, 0.98, 1e-3, 0.1), TinyPairs.model(0.2),
                 LossConfig.named(loss, PAIRS));
     }

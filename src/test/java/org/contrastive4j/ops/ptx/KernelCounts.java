@@ -3,7 +3,9 @@ package org.contrastive4j.ops.ptx;
 import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Map;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Kernel;
@@ -12,6 +14,9 @@ import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.device.sim.check.Counts;
+import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.UpdateOps;
@@ -32,6 +37,11 @@ public final class KernelCounts {
         Map<String, Counts.Line> pairwise = of(256, 256, 128);
         pairwise.putAll(ofBf16(256, 256, 128));
         print(pairwise);
+        Map<String, Counts.Line> pairs = new LinkedHashMap<>();
+        for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
+            ofLoss(loss, 256, 128).forEach((kernel, line) -> pairs.put(kernel + "`, `" + loss, line));
+        }
+        print(pairs);
         print(ofOperations(4, 64, 256));
     }
 
@@ -70,6 +80,24 @@ public final class KernelCounts {
         }
         totals.keySet().removeIf(name -> name.endsWith("_f32"));
         return totals;
+    }
+
+    /** The pair kernels in value, gradient and metrics of a loss of n x n pairs. */
+    static Map<String, Counts.Line> ofLoss(String name, int n, int d) {
+        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        double[] values = new Random(1).doubles((long) n * d, -1, 1).toArray();
+        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32);
+                ContrastiveLoss loss = Losses.named(ops, name); Tensor u = ops.tensor(Shape.of(n, d), values);
+                Tensor v = ops.tensor(Shape.of(n, d), values); Tensor du = ops.zeros(u.shape());
+                Tensor dv = ops.zeros(v.shape())) {
+            loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1);
+            Map<String, Counts.Line> ofPass = new LinkedHashMap<>(totals);
+            loss.metrics(u, v, PairLabels.DIAGONAL);
+            ofPass.put("pair_histogram_f32", totals.get("pair_histogram_f32"));
+            ofPass.keySet().removeIf(kernel -> !kernel.startsWith("pair_"));
+            return ofPass;
+        }
     }
 
     /** The same of the other operations of a step, on b samples of t tokens of width w. */

@@ -192,7 +192,7 @@ class SeededFaultsTest {
 
     @Test
     void everyKernelHasOne() throws IOException {
-        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes()).flatMap(List::stream).map(Change::name)
+        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes(), PairFaultsTest.changes()).flatMap(List::stream).map(Change::name)
                 .collect(Collectors.toCollection(TreeSet::new));
         ProductFaultsTest.faults().forEach(fault -> changed.add(fault.kernel()));
         assertEquals(new TreeSet<>(KernelsTest.names()), changed);
