@@ -195,7 +195,7 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** Passes with as much as the bound is for stay within it, one with nothing leaves nothing, and it grows linearly. */
+    /** Passes with as much as the bound is for stay within it and leave nothing, and it grows linearly. */
     @Test
     void memoryIsWithinTheWorkspace() {
         PairTileCase c = new PairTileCase(20, 300, 9, Classes.ALL_AT_ONCE);
