@@ -53,15 +53,8 @@ public abstract class Ops implements AutoCloseable {
 
     public abstract PairwiseOps pairwise();
 
-    /**
-     * The general engine that losses other than plain InfoNCE run on.
-     *
-     * @throws UnsupportedOperationException on a backend that has none yet
-     */
-    public PairTileOps pairTiles() {
-        throw new UnsupportedOperationException("backend " + name()
-                + " computes plain InfoNCE only; other losses run on cpu and cpu-f64");
-    }
+    /** The general engine that losses other than plain InfoNCE run on. */
+    public abstract PairTileOps pairTiles();
 
     public abstract UpdateOps update();
 

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Kernel;
@@ -13,6 +14,9 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.UpdateOps;
@@ -34,6 +38,11 @@ public final class KernelCounts {
         pairwise.putAll(of16(256, 256, 128, Precision.BF16));
         pairwise.putAll(of16(256, 256, 128, Precision.F16));
         print(pairwise);
+        Map<String, KernelWork> pairs = new LinkedHashMap<>();
+        for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
+            ofLoss(loss, 256, 128).forEach((kernel, line) -> pairs.put(kernel + "`, `" + loss, line));
+        }
+        print(pairs);
         print(ofOperations(4, 64, 256));
         print(ofProducts(256, 64));
         print(ofSixteenBits(256, 256, 128));
@@ -141,6 +150,24 @@ public final class KernelCounts {
         }
         totals.keySet().removeIf(name -> name.startsWith("fill"));
         return totals;
+    }
+
+    /** The pair kernels in value, gradient and metrics of a loss of n x n pairs. */
+    static Map<String, KernelWork> ofLoss(String name, int n, int d) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        double[] values = new Random(1).doubles((long) n * d, -1, 1).toArray();
+        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32);
+                ContrastiveLoss loss = Losses.named(ops, name); Tensor u = ops.tensor(Shape.of(n, d), values);
+                Tensor v = ops.tensor(Shape.of(n, d), values); Tensor du = ops.zeros(u.shape());
+                Tensor dv = ops.zeros(v.shape())) {
+            loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1);
+            Map<String, KernelWork> ofPass = new LinkedHashMap<>(totals);
+            loss.metrics(u, v, PairLabels.DIAGONAL);
+            ofPass.put("pair_histogram_f32", totals.get("pair_histogram_f32"));
+            ofPass.keySet().removeIf(kernel -> !kernel.startsWith("pair_"));
+            return ofPass;
+        }
     }
 
     /** The same of the other operations of a step, on b samples of t tokens of width w. */
