@@ -51,31 +51,27 @@ final class PairwiseCase implements AutoCloseable {
     private final List<DeviceStorage> storages = new ArrayList<>();
     private final DeviceStorage u;
     private final DeviceStorage v;
-    private final DeviceStorage scale;
-    private final DeviceStorage normU;
-    private final DeviceStorage normV;
-    private final DeviceStorage losses;
+    private final DeviceStorage logScale;
+    private final DeviceStorage result;
+    private DeviceStorage norms;
     private DeviceStorage dx;
     private DeviceStorage dy;
     private DeviceStorage x;
     private DeviceStorage y;
-    private DeviceStorage dScale;
-    private DeviceStorage workspace;
-    private HopperInfoNce.Plan plan;
+    private DeviceStorage dLogScale;
+    private final long pairBytes;
+    private final DeviceStorage workspace;
 
     /**
      * Takes the memory.
      *
      * @param scale the logit scale
      * @param u f32 [n, d], v f32 [n, d]; stay the caller's
-     * @param gradients false for the value alone, f32 only
-     * @param stripeBytes of the gradient matrix that the sm_90a kernels may hold at a time
+     * @param gradients false for the value alone
+     * @param stripeBytes of what grows with pairs that the sm_90a kernels may hold at a time
      * @throws org.contrastive4j.memory.OutOfBudgetException when it does not fit
      */
     PairwiseCase(PtxDevice device, Kind kind, double scale, DeviceStorage u, DeviceStorage v, int n, boolean gradients, long stripeBytes) {
-        if (!gradients && kind != Kind.F32) {
-            throw new IllegalArgumentException("the value alone is for f32 only, given was " + kind);
-        }
         this.device = device;
         this.kind = kind;
         this.n = n;
@@ -84,27 +80,26 @@ final class PairwiseCase implements AutoCloseable {
         this.u = u;
         this.v = v;
         try {
-            this.scale = take(4);
-            set(this.scale, kind == Kind.F32 ? Math.log(scale) : scale);
-            normU = take(4L * n);
-            normV = take(4L * n);
-            losses = take(kind == Kind.F32 ? PtxPairwise.RESULT_BYTES : 4L * n);
+            logScale = take(4);
+            set(logScale, Math.log(scale));
+            result = take(PtxPairwise.RESULT_BYTES);
             if (gradients) {
                 dx = take(4L * n * d);
                 dy = take(4L * n * d);
+                dLogScale = take(4);
+                set(dLogScale, 0);
             }
             if (kind == Kind.F32) {
+                norms = take(4L * n);
                 x = take(4L * n * d);
                 y = take(4L * n * d);
-                dScale = take(4);
-                set(dScale, 0);
-                workspace = take(new PtxPairwise(device, Precision.F32, PORTABLE_STRIPE_BYTES).workspaceBytes(n, n, d, gradients));
+                pairBytes = PORTABLE_STRIPE_BYTES;
+                workspace = take(new PtxPairwise(device, Precision.F32, pairBytes).workspaceBytes(n, n, d, gradients));
             } else {
-                HopperPairwise.Tiling tiling = HopperPairwise.Tiling.of(n, n, d, device.facts().multiprocessors());
-                long wanted = new HopperInfoNce.Plan(tiling, 0).workspaceBytes() + stripeBytes;
-                long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes();
-                plan = HopperInfoNce.Plan.of(n, n, d, device.facts().multiprocessors(), Math.min(wanted, left));
-                workspace = take(plan.workspaceBytes());
+                long fixed = new HopperInfoNce(device, kind.precision, 1).workspaceBytes(n, n, d, gradients);
+                long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes() - fixed;
+                pairBytes = Math.max(1, Math.min(stripeBytes, left));
+                workspace = take(new HopperInfoNce(device, kind.precision, pairBytes).workspaceBytes(n, n, d, gradients));
             }
         } catch (RuntimeException e) {
             close();
@@ -124,26 +119,30 @@ final class PairwiseCase implements AutoCloseable {
 
     /** The kernels, loaded through that device: this case's own, or one that watches it. */
     Launches launches(PtxDevice through) {
-        if (kind == Kind.F32) {
-            PtxNormalize normalize = new PtxNormalize(through);
-            PtxPairwise loss = new PtxPairwise(through, Precision.F32, PORTABLE_STRIPE_BYTES);
-            return (stream, rowWeight, columnWeight) -> {
-                normalize.forward(stream, n, d, u.address(), x.address(), normU.address());
-                normalize.forward(stream, n, d, v.address(), y.address(), normV.address());
-                loss.infoNce(stream, new PtxPairwise.Inputs(n, n, d, x.address(), y.address(), 0, scale.address(), 0, rowWeight,
-                        columnWeight), gradients ? new PtxPairwise.Gradients(dx.address(), dy.address(), dScale.address(), 0, 1) : null, 0,
-                        losses.address(), workspace.address(), workspace.bytes());
-            };
+        PtxPairwise.Gradients wanted = gradients
+                ? new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1) : null;
+        if (kind != Kind.F32) {
+            HopperInfoNce loss = new HopperInfoNce(through, kind.precision, pairBytes);
+            return (stream, rowWeight, columnWeight) -> loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), wanted, 0,
+                    result.address(), workspace.address(), workspace.bytes());
         }
-        HopperInfoNce loss = new HopperInfoNce(through, kind.precision);
-        HopperInfoNce.Outputs outputs = new HopperInfoNce.Outputs(normU, normV, losses, dx, dy);
-        return (stream, rowWeight, columnWeight) -> loss.run(stream, plan,
-                new HopperInfoNce.Inputs(u, v, null, scale, (float) rowWeight, (float) columnWeight), workspace, outputs);
+        PtxNormalize normalize = new PtxNormalize(through);
+        PtxPairwise loss = new PtxPairwise(through, Precision.F32, pairBytes);
+        return (stream, rowWeight, columnWeight) -> {
+            normalize.forward(stream, n, d, u.address(), x.address(), norms.address());
+            normalize.forward(stream, n, d, v.address(), y.address(), norms.address());
+            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), wanted, 0, result.address(), workspace.address(),
+                    workspace.bytes());
+        };
+    }
+
+    private PtxPairwise.Inputs inputs(DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
+        return new PtxPairwise.Inputs(n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
     }
 
     /** All bytes of what is written = 0xFF, so that what is left out is NaN. */
     void poison(DeviceStream stream) {
-        stream.fill(losses, (byte) -1);
+        stream.fill(result, (byte) -1);
         if (gradients) {
             stream.fill(dx, (byte) -1);
             stream.fill(dy, (byte) -1);
@@ -152,27 +151,7 @@ final class PairwiseCase implements AutoCloseable {
 
     /** Mean loss of the last run. */
     double loss() {
-        ByteBuffer bytes = bytes(losses, 0, (int) losses.bytes());
-        if (kind == Kind.F32) {
-            return bytes.getDouble(0);
-        }
-        double sum = 0;
-        for (int i = 0; i < n; i++) {
-            sum += bytes.getFloat(4 * i);
-        }
-        return sum / n;
-    }
-
-    /** Losses of some rows; null for f32, which leaves only their mean. */
-    double[] losses(int[] samples) {
-        if (kind == Kind.F32) {
-            return null;
-        }
-        double[] values = new double[samples.length];
-        for (int s = 0; s < samples.length; s++) {
-            values[s] = bytes(losses, 4L * samples[s], 4).getFloat(0);
-        }
-        return values;
+        return bytes(result, 0, Double.BYTES).getDouble(0);
     }
 
     double[][] dx(int[] samples) {
