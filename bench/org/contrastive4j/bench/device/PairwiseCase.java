@@ -16,22 +16,38 @@ import org.contrastive4j.ops.ptx.PtxPairwise;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
 final class PairwiseCase implements AutoCloseable {
-    /** Precision of features and gradient matrix: sm_90a kernels for 16 bits, portable ones for f32. */
+    /** Precision of features and gradient matrix, and whose kernels: those of sm_90a, or portable ones. */
     enum Kind {
-        BF16(HopperPairwise.Precision.BF16, 1e-2), F16(HopperPairwise.Precision.F16, 2e-3), F32(null, 1e-4);
+        BF16(Precision.BF16, HopperPairwise.Precision.BF16, 1e-2), F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
+        BF16_PORTABLE(Precision.BF16, null, 1e-2), F16_PORTABLE(Precision.F16, null, 2e-3), F32(Precision.F32, null, 1e-4);
 
         /** Relative error of gradients that counts as agreement. */
         final double tolerance;
-        private final HopperPairwise.Precision precision;
+        private final Precision precision;
+        private final HopperPairwise.Precision hopper;
 
-        Kind(HopperPairwise.Precision precision, double tolerance) {
+        Kind(Precision precision, HopperPairwise.Precision hopper, double tolerance) {
             this.precision = precision;
+            this.hopper = hopper;
             this.tolerance = tolerance;
+        }
+
+        static Kind of(String name) {
+            return valueOf(name.toUpperCase(Locale.ROOT).replace('-', '_'));
+        }
+
+        boolean isPortable() {
+            return hopper == null;
+        }
+
+        /** Type of features, as rates of matrix products are listed. */
+        String type() {
+            return precision.name().toLowerCase(Locale.ROOT);
         }
 
         @Override
         public String toString() {
-            return name().toLowerCase(Locale.ROOT);
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
         }
     }
 
@@ -47,20 +63,19 @@ final class PairwiseCase implements AutoCloseable {
     private final Kind kind;
     private final int n;
     private final int d;
-    private final boolean gradients;
+    private final long stripeBytes;
     private final List<DeviceStorage> storages = new ArrayList<>();
     private final DeviceStorage u;
     private final DeviceStorage v;
     private final DeviceStorage logScale;
     private final DeviceStorage result;
-    private DeviceStorage norms;
     private DeviceStorage dx;
     private DeviceStorage dy;
+    private DeviceStorage dLogScale;
     private DeviceStorage x;
     private DeviceStorage y;
-    private DeviceStorage dLogScale;
-    private final long pairBytes;
-    private final DeviceStorage workspace;
+    private DeviceStorage inverseNorms;
+    private DeviceStorage workspace;
 
     /**
      * Takes the memory.
@@ -68,15 +83,15 @@ final class PairwiseCase implements AutoCloseable {
      * @param scale the logit scale
      * @param u f32 [n, d], v f32 [n, d]; stay the caller's
      * @param gradients false for the value alone
-     * @param stripeBytes of what grows with pairs that the sm_90a kernels may hold at a time
+     * @param mostStripeBytes of the gradient matrix that the sm_90a kernels may hold at a time, or what is left if less
      * @throws org.contrastive4j.memory.OutOfBudgetException when it does not fit
      */
-    PairwiseCase(PtxDevice device, Kind kind, double scale, DeviceStorage u, DeviceStorage v, int n, boolean gradients, long stripeBytes) {
+    PairwiseCase(PtxDevice device, Kind kind, double scale, DeviceStorage u, DeviceStorage v, int n, boolean gradients,
+            long mostStripeBytes) {
         this.device = device;
         this.kind = kind;
         this.n = n;
         this.d = (int) (u.bytes() / 4 / n);
-        this.gradients = gradients;
         this.u = u;
         this.v = v;
         try {
@@ -87,24 +102,32 @@ final class PairwiseCase implements AutoCloseable {
                 dx = take(4L * n * d);
                 dy = take(4L * n * d);
                 dLogScale = take(4);
-                set(dLogScale, 0);
             }
-            if (kind == Kind.F32) {
-                norms = take(4L * n);
-                x = take(4L * n * d);
-                y = take(4L * n * d);
-                pairBytes = PORTABLE_STRIPE_BYTES;
-                workspace = take(new PtxPairwise(device, Precision.F32, pairBytes).workspaceBytes(n, n, d, gradients));
+            if (kind.isPortable()) {
+                long rowBytes = (kind == Kind.F32 ? 4L : 2L) * kind.precision.pitch(d);
+                x = take(n * rowBytes);
+                y = take(n * rowBytes);
+                inverseNorms = take(4L * n);
+                stripeBytes = PORTABLE_STRIPE_BYTES;
+                workspace = take(portable(device).workspaceBytes(n, n, d, gradients));
             } else {
-                long fixed = new HopperInfoNce(device, kind.precision, 1).workspaceBytes(n, n, d, gradients);
-                long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes() - fixed;
-                pairBytes = Math.max(1, Math.min(stripeBytes, left));
-                workspace = take(new HopperInfoNce(device, kind.precision, pairBytes).workspaceBytes(n, n, d, gradients));
+                long least = new HopperInfoNce(device, kind.hopper, 0).workspaceBytes(n, n, d, gradients);
+                long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes() - least;
+                stripeBytes = Math.max(0, Math.min(mostStripeBytes, left));
+                workspace = take(hopper(device).workspaceBytes(n, n, d, gradients));
             }
         } catch (RuntimeException e) {
             close();
             throw e;
         }
+    }
+
+    private PtxPairwise portable(PtxDevice through) {
+        return new PtxPairwise(through, kind.precision, stripeBytes);
+    }
+
+    private HopperInfoNce hopper(PtxDevice through) {
+        return new HopperInfoNce(through, kind.hopper, stripeBytes);
     }
 
     private DeviceStorage take(long bytes) {
@@ -117,41 +140,44 @@ final class PairwiseCase implements AutoCloseable {
         storage.upload(0, ByteBuffer.allocateDirect(4).order(ByteOrder.nativeOrder()).putFloat((float) value).flip());
     }
 
+    private PtxPairwise.Inputs inputs(DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
+        return new PtxPairwise.Inputs(n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
+    }
+
+    private PtxPairwise.Gradients gradients() {
+        return dx == null ? null : new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+    }
+
     /** The kernels, loaded through that device: this case's own, or one that watches it. */
     Launches launches(PtxDevice through) {
-        PtxPairwise.Gradients wanted = gradients
-                ? new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1) : null;
-        if (kind != Kind.F32) {
-            HopperInfoNce loss = new HopperInfoNce(through, kind.precision, pairBytes);
-            return (stream, rowWeight, columnWeight) -> loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), wanted, 0,
+        if (!kind.isPortable()) {
+            HopperInfoNce loss = hopper(through);
+            return (stream, rowWeight, columnWeight) -> loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), gradients(), 0,
                     result.address(), workspace.address(), workspace.bytes());
         }
         PtxNormalize normalize = new PtxNormalize(through);
-        PtxPairwise loss = new PtxPairwise(through, Precision.F32, pairBytes);
+        PtxPairwise loss = portable(through);
         return (stream, rowWeight, columnWeight) -> {
-            normalize.forward(stream, n, d, u.address(), x.address(), norms.address());
-            normalize.forward(stream, n, d, v.address(), y.address(), norms.address());
-            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), wanted, 0, result.address(), workspace.address(),
+            normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
+            normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());
+            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), gradients(), 0, result.address(), workspace.address(),
                     workspace.bytes());
         };
-    }
-
-    private PtxPairwise.Inputs inputs(DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
-        return new PtxPairwise.Inputs(n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
     }
 
     /** All bytes of what is written = 0xFF, so that what is left out is NaN. */
     void poison(DeviceStream stream) {
         stream.fill(result, (byte) -1);
-        if (gradients) {
+        if (dx != null) {
             stream.fill(dx, (byte) -1);
             stream.fill(dy, (byte) -1);
+            stream.fill(dLogScale, (byte) 0);
         }
     }
 
     /** Mean loss of the last run. */
     double loss() {
-        return bytes(result, 0, Double.BYTES).getDouble(0);
+        return bytes(result, 0, PtxPairwise.RESULT_BYTES).getDouble(0);
     }
 
     double[][] dx(int[] samples) {

@@ -3,10 +3,11 @@ package org.contrastive4j.ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Softmax attention over short sequences. */
+/** Softmax attention over short sequences; all of the type of activations but logarithms, of that of parameters. */
 public abstract class AttentionOps {
     private final DType dtype;
 
+    /** @param dtype of activations */
     protected AttentionOps(DType dtype) {
         this.dtype = dtype;
     }
@@ -66,7 +67,7 @@ public abstract class AttentionOps {
         Checks.that(qkv.dim(2) % 3 == 0 && heads > 0 && width % heads == 0, op,
                 "qkv is " + qkv + " with " + heads + " heads, wanted a last size of 3 x heads x head width");
         Checks.shape(op, "out", out, dtype, qkv.dim(0), qkv.dim(1), width);
-        Checks.shape(op, "logSumExp", logSumExp, dtype, qkv.dim(0), heads, qkv.dim(1));
+        Checks.shape(op, "logSumExp", logSumExp, Ops.parameterDtype(dtype), qkv.dim(0), heads, qkv.dim(1));
         if (lengths != null) {
             Checks.shape(op, "lengths", lengths, DType.I32, qkv.dim(0));
         }

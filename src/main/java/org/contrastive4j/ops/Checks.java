@@ -8,6 +8,15 @@ import org.contrastive4j.tensor.Tensor;
 final class Checks {
     private Checks() {}
 
+    static void type(String op, String argument, Tensor given, DType one, DType other) {
+        require(op, argument, given);
+        if (given.dtype() != one && given.dtype() != other) {
+            String wanted = one.name() + (one == other ? "" : " or " + other.name());
+            throw new ShapeException(op + ": " + argument + " is " + given + ", wanted "
+                    + wanted.toLowerCase(java.util.Locale.ROOT));
+        }
+    }
+
     static void shape(String op, String argument, Tensor given, DType dtype, int... wanted) {
         require(op, argument, given);
         if (given.dtype() != dtype || !given.shape().equals(Shape.of(wanted))) {

@@ -3,12 +3,21 @@ package org.contrastive4j.ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Matrix products and the bias that follows them. */
+/**
+ * Matrix products and the bias that follows them.
+ *
+ * <p>Each operand and result is of the type of activations or of that of parameters. Where all are of the type of
+ * parameters, the product is formed in it; else operands are rounded to the type of activations first (into a workspace
+ * of the operand's size) and sums are f32, rounded once when the result is of 16 bits.
+ */
 public abstract class MatrixOps {
     private final DType dtype;
+    private final DType parameterDtype;
 
+    /** @param dtype of activations */
     protected MatrixOps(DType dtype) {
         this.dtype = dtype;
+        parameterDtype = Ops.parameterDtype(dtype);
     }
 
     /**
@@ -23,15 +32,15 @@ public abstract class MatrixOps {
      */
     public final void gemm(
             boolean transA, boolean transB, double alpha, Tensor a, Tensor b, double beta, Tensor c) {
-        Checks.rank("gemm", "a", a, dtype, 2);
-        Checks.rank("gemm", "b", b, dtype, 2);
+        operand("gemm", "a", a, 2);
+        operand("gemm", "b", b, 2);
         int m = a.dim(transA ? 1 : 0);
         int k = a.dim(transA ? 0 : 1);
         int n = b.dim(transB ? 0 : 1);
         int kb = b.dim(transB ? 1 : 0);
         Checks.that(k == kb, "gemm", "inner sizes differ: a " + a + (transA ? " transposed" : "") + ", b " + b
                 + (transB ? " transposed" : ""));
-        Checks.shape("gemm", "c", c, dtype, m, n);
+        result("gemm", "c", c, m, n);
         if (m > 0 && n > 0) {
             gemmUnchecked(transA, transB, m, n, k, alpha, a, b, beta, c);
         }
@@ -51,8 +60,8 @@ public abstract class MatrixOps {
      */
     public final void batchedGemm(
             boolean transA, boolean transB, double alpha, Tensor a, Tensor b, double beta, Tensor c) {
-        Checks.rank("batchedGemm", "a", a, dtype, 3);
-        Checks.rank("batchedGemm", "b", b, dtype, 3);
+        operand("batchedGemm", "a", a, 3);
+        operand("batchedGemm", "b", b, 3);
         int batch = a.dim(0);
         int m = a.dim(transA ? 2 : 1);
         int k = a.dim(transA ? 1 : 2);
@@ -60,7 +69,7 @@ public abstract class MatrixOps {
         int kb = b.dim(transB ? 2 : 1);
         Checks.that(k == kb && batch == b.dim(0), "batchedGemm", "sizes differ: a " + a
                 + (transA ? " transposed" : "") + ", b " + b + (transB ? " transposed" : ""));
-        Checks.shape("batchedGemm", "c", c, dtype, batch, m, n);
+        result("batchedGemm", "c", c, batch, m, n);
         if (batch > 0 && m > 0 && n > 0) {
             batchedGemmUnchecked(transA, transB, batch, m, n, k, alpha, a, b, beta, c);
         }
@@ -74,18 +83,18 @@ public abstract class MatrixOps {
      *
      * @param x [..., in]; read as rows
      * @param w [in, out]; read
-     * @param bias [out] or null; read
+     * @param bias [out] of the type of parameters, or null; read
      * @param y [..., out] with as many rows as x; written
      *     <p>Cost: 2 rows in out flops.
      */
     public final void linear(Tensor x, Tensor w, Tensor bias, Tensor y) {
-        Checks.rank("linear", "w", w, dtype, 2);
-        Checks.require("linear", "x", x);
+        operand("linear", "w", w, 2);
+        Checks.type("linear", "x", x, dtype, parameterDtype);
         Checks.that(x.shape().rank() >= 1 && x.dim(-1) == w.dim(0), "linear", "x is " + x + " but w is " + w);
         if (bias != null) {
-            Checks.shape("linear", "bias", bias, dtype, w.dim(1));
+            Checks.shape("linear", "bias", bias, parameterDtype, w.dim(1));
         }
-        Checks.shape("linear", "y", y, dtype, x.shape().withLast(w.dim(1)).dims());
+        result("linear", "y", y, x.shape().withLast(w.dim(1)).dims());
         if (y.size() > 0) {
             linearUnchecked(x.shape().rows(), w.dim(0), w.dim(1), x, w, bias, y);
         }
@@ -97,15 +106,25 @@ public abstract class MatrixOps {
      * dBias[j] += sum over rows of dy[row, j], in row order by fixed blocks.
      *
      * @param dy [..., out]; read as rows
-     * @param dBias [out]; accumulated
+     * @param dBias [out] of the type of parameters, in which the sums are; accumulated
      */
     public final void biasGradient(Tensor dy, Tensor dBias) {
-        Checks.require("biasGradient", "dy", dy);
-        Checks.shape("biasGradient", "dBias", dBias, dtype, dy.dim(-1));
+        Checks.type("biasGradient", "dy", dy, dtype, parameterDtype);
+        Checks.shape("biasGradient", "dBias", dBias, parameterDtype, dy.dim(-1));
         if (dy.size() > 0) {
             biasGradientUnchecked(dy.shape().rows(), dy.dim(-1), dy, dBias);
         }
     }
 
     protected abstract void biasGradientUnchecked(int rows, int width, Tensor dy, Tensor dBias);
+
+    private void operand(String op, String argument, Tensor given, int rank) {
+        Checks.type(op, argument, given, dtype, parameterDtype);
+        Checks.rank(op, argument, given, given.dtype(), rank);
+    }
+
+    private void result(String op, String argument, Tensor given, int... wanted) {
+        Checks.type(op, argument, given, dtype, parameterDtype);
+        Checks.shape(op, argument, given, given.dtype(), wanted);
+    }
 }

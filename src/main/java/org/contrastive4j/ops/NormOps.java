@@ -3,12 +3,18 @@ package org.contrastive4j.ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Normalisations of rows. */
+/**
+ * Normalisations of rows. Rows of a layer norm and their gradients are of the type of activations, everything else,
+ * unit rows included, of that of parameters, in which sums are formed too.
+ */
 public abstract class NormOps {
     private final DType dtype;
+    private final DType parameterDtype;
 
+    /** @param dtype of activations */
     protected NormOps(DType dtype) {
         this.dtype = dtype;
+        parameterDtype = Ops.parameterDtype(dtype);
     }
 
     /**
@@ -24,12 +30,12 @@ public abstract class NormOps {
      */
     public final void layerNorm(
             Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor mean, Tensor rstd) {
-        Checks.require("layerNorm", "x", x);
-        Checks.shape("layerNorm", "gamma", gamma, dtype, x.dim(-1));
-        Checks.shape("layerNorm", "beta", beta, dtype, x.dim(-1));
+        Checks.type("layerNorm", "x", x, dtype, dtype);
+        Checks.shape("layerNorm", "gamma", gamma, parameterDtype, x.dim(-1));
+        Checks.shape("layerNorm", "beta", beta, parameterDtype, x.dim(-1));
         Checks.like("layerNorm", "y", y, x);
-        Checks.shape("layerNorm", "mean", mean, dtype, x.shape().rows());
-        Checks.shape("layerNorm", "rstd", rstd, dtype, x.shape().rows());
+        Checks.shape("layerNorm", "mean", mean, parameterDtype, x.shape().rows());
+        Checks.shape("layerNorm", "rstd", rstd, parameterDtype, x.shape().rows());
         if (x.size() > 0) {
             layerNormUnchecked(x.shape().rows(), x.dim(-1), x, gamma, beta, epsilon, y, mean, rstd);
         }
@@ -47,19 +53,19 @@ public abstract class NormOps {
      */
     public final void layerNormBackward(Tensor x, Tensor gamma, Tensor mean, Tensor rstd, Tensor dy, Tensor dx,
             Tensor dGamma, Tensor dBeta) {
-        Checks.require("layerNormBackward", "x", x);
+        Checks.type("layerNormBackward", "x", x, dtype, dtype);
         int rows = x.shape().rows();
         int width = x.dim(-1);
-        Checks.shape("layerNormBackward", "gamma", gamma, dtype, width);
-        Checks.shape("layerNormBackward", "mean", mean, dtype, rows);
-        Checks.shape("layerNormBackward", "rstd", rstd, dtype, rows);
+        Checks.shape("layerNormBackward", "gamma", gamma, parameterDtype, width);
+        Checks.shape("layerNormBackward", "mean", mean, parameterDtype, rows);
+        Checks.shape("layerNormBackward", "rstd", rstd, parameterDtype, rows);
         Checks.like("layerNormBackward", "dy", dy, x);
         Checks.like("layerNormBackward", "dx", dx, x);
         if (dGamma != null) {
-            Checks.shape("layerNormBackward", "dGamma", dGamma, dtype, width);
+            Checks.shape("layerNormBackward", "dGamma", dGamma, parameterDtype, width);
         }
         if (dBeta != null) {
-            Checks.shape("layerNormBackward", "dBeta", dBeta, dtype, width);
+            Checks.shape("layerNormBackward", "dBeta", dBeta, parameterDtype, width);
         }
         if (x.size() > 0) {
             layerNormBackwardUnchecked(rows, width, x, gamma, mean, rstd, dy, dx, dGamma, dBeta);
@@ -78,9 +84,9 @@ public abstract class NormOps {
      *     <p>Numerics: the sum of squares neither overflows nor underflows while |x| is representable.
      */
     public final void l2Normalize(Tensor x, Tensor y, Tensor inverseNorm) {
-        Checks.rank("l2Normalize", "x", x, dtype, 2);
+        Checks.rank("l2Normalize", "x", x, parameterDtype, 2);
         Checks.like("l2Normalize", "y", y, x);
-        Checks.shape("l2Normalize", "inverseNorm", inverseNorm, dtype, x.dim(0));
+        Checks.shape("l2Normalize", "inverseNorm", inverseNorm, parameterDtype, x.dim(0));
         if (x.size() > 0) {
             l2NormalizeUnchecked(x.dim(0), x.dim(1), x, y, inverseNorm);
         }
@@ -97,8 +103,8 @@ public abstract class NormOps {
      * @param dx [n, d]; written, may be dy
      */
     public final void l2NormalizeBackward(Tensor y, Tensor inverseNorm, Tensor dy, Tensor dx) {
-        Checks.rank("l2NormalizeBackward", "y", y, dtype, 2);
-        Checks.shape("l2NormalizeBackward", "inverseNorm", inverseNorm, dtype, y.dim(0));
+        Checks.rank("l2NormalizeBackward", "y", y, parameterDtype, 2);
+        Checks.shape("l2NormalizeBackward", "inverseNorm", inverseNorm, parameterDtype, y.dim(0));
         Checks.like("l2NormalizeBackward", "dy", dy, y);
         Checks.like("l2NormalizeBackward", "dx", dx, y);
         if (y.size() > 0) {

@@ -3,7 +3,10 @@ package org.contrastive4j.ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Operations on one element at a time; outputs may be the same tensor as an input. */
+/**
+ * Operations on one element at a time; outputs may be the same tensor as an input. All tensors of an operation are of
+ * one type, that of activations or that of parameters; 16 bits are computed on as f32 and rounded once, at the end.
+ */
 public abstract class PointwiseOps {
     /** The activation functions. */
     public enum Gelu {
@@ -14,9 +17,12 @@ public abstract class PointwiseOps {
     }
 
     private final DType dtype;
+    private final DType parameterDtype;
 
+    /** @param dtype of activations */
     protected PointwiseOps(DType dtype) {
         this.dtype = dtype;
+        parameterDtype = Ops.parameterDtype(dtype);
     }
 
     /** y = value everywhere. y any float shape; written. */
@@ -31,10 +37,32 @@ public abstract class PointwiseOps {
     public final void copy(Tensor x, Tensor y) {
         Checks.require("copy", "x", x);
         Checks.like("copy", "y", y, x);
+        y.forgetValues();
         copyUnchecked(x, y);
     }
 
     protected abstract void copyUnchecked(Tensor x, Tensor y);
+
+    /**
+     * y = x in the type of y: any two of F32, BF16 and F16, or one type twice. Rounded to nearest, ties to even; what is
+     * beyond the largest number becomes infinity, NaN stays NaN. Same shapes; y written.
+     */
+    public final void cast(Tensor x, Tensor y) {
+        Checks.require("cast", "x", x);
+        Checks.require("cast", "y", y);
+        Checks.shape("cast", "y", y, y.dtype(), x.shape().dims());
+        if (x.dtype() == y.dtype()) {
+            copyUnchecked(x, y);
+            return;
+        }
+        for (Tensor tensor : new Tensor[] {x, y}) {
+            Checks.that(tensor.dtype().isFloat() && tensor.dtype() != DType.F64, "cast",
+                    "from " + x + " to " + y + ", wanted two of f32, bf16 and f16, or one type twice");
+        }
+        castUnchecked(x, y);
+    }
+
+    protected abstract void castUnchecked(Tensor x, Tensor y);
 
     /** y = a + b, same shapes; y written and may be a or b. */
     public final void add(Tensor a, Tensor b, Tensor y) {
@@ -54,6 +82,24 @@ public abstract class PointwiseOps {
     }
 
     protected abstract void axpyUnchecked(double alpha, Tensor x, Tensor y);
+
+    /** x = min(max(x, least), most); NaN stays. x accumulated. */
+    public final void clamp(double least, double most, Tensor x) {
+        checkFloat("clamp", "x", x);
+        Checks.that(least <= most, "clamp", "bounds are " + least + " and " + most + ", wanted the lower one first");
+        clampUnchecked(least, most, x);
+    }
+
+    /** By way of the host, for a few elements; a backend with a queue overrides it. */
+    protected void clampUnchecked(double least, double most, Tensor x) {
+        double[] values = x.toDoubles();
+        for (int i = 0; i < values.length; i++) {
+            if (!Double.isNaN(values[i])) {
+                values[i] = Math.min(Math.max(values[i], least), most);
+            }
+        }
+        x.set(values);
+    }
 
     /** y = alpha x, same shapes; y written and may be x. */
     public final void scale(double alpha, Tensor x, Tensor y) {
@@ -109,7 +155,6 @@ public abstract class PointwiseOps {
     protected abstract void dropoutUnchecked(Tensor x, Tensor sampleIds, double p, RandomKey key, Tensor y);
 
     private void checkFloat(String op, String argument, Tensor given) {
-        Checks.require(op, argument, given);
-        Checks.that(given.dtype() == dtype, op, argument + " is " + given + ", wanted " + dtype);
+        Checks.type(op, argument, given, dtype, parameterDtype);
     }
 }

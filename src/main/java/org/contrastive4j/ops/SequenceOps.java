@@ -3,12 +3,18 @@ package org.contrastive4j.ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Making sequences out of pictures and ids, and single vectors out of sequences. */
+/**
+ * Making sequences out of pictures and ids, and single vectors out of sequences. Tables, positions, class tokens and
+ * their gradients are of the type of parameters, pictures of either type, everything else of that of activations.
+ */
 public abstract class SequenceOps {
     private final DType dtype;
+    private final DType parameterDtype;
 
+    /** @param dtype of activations */
     protected SequenceOps(DType dtype) {
         this.dtype = dtype;
+        parameterDtype = Ops.parameterDtype(dtype);
     }
 
     /**
@@ -37,7 +43,7 @@ public abstract class SequenceOps {
     private void checkEmbedding(String op, Tensor ids, Tensor table, Tensor y) {
         Checks.require(op, "ids", ids);
         Checks.that(ids.dtype() == DType.I32, op, "ids are " + ids + ", wanted i32");
-        Checks.rank(op, "table", table, dtype, 2);
+        Checks.rank(op, "table", table, parameterDtype, 2);
         Checks.require(op, "y", y);
         Checks.that(y.dtype() == dtype && y.shape().rank() > 0 && y.dim(-1) == table.dim(1)
                 && y.shape().rows() == ids.size(), op, "rows are " + y + " for ids " + ids + " and table " + table);
@@ -68,7 +74,7 @@ public abstract class SequenceOps {
 
     private void checkPositions(String op, Tensor x, Tensor positions) {
         Checks.rank(op, "x", x, dtype, 3);
-        Checks.rank(op, "positions", positions, dtype, 2);
+        Checks.rank(op, "positions", positions, parameterDtype, 2);
         Checks.that(positions.dim(0) >= x.dim(1) && positions.dim(1) == x.dim(2), op,
                 "positions are " + positions + " for tokens " + x);
     }
@@ -82,7 +88,7 @@ public abstract class SequenceOps {
      */
     public final void prependToken(Tensor x, Tensor token, Tensor y) {
         Checks.rank("prependToken", "x", x, dtype, 3);
-        Checks.shape("prependToken", "token", token, dtype, x.dim(2));
+        Checks.shape("prependToken", "token", token, parameterDtype, x.dim(2));
         Checks.shape("prependToken", "y", y, dtype, x.dim(0), x.dim(1) + 1, x.dim(2));
         prependTokenUnchecked(x, token, y);
     }
@@ -102,7 +108,7 @@ public abstract class SequenceOps {
             Checks.shape("prependTokenBackward", "dx", dx, dtype, dy.dim(0), dy.dim(1) - 1, dy.dim(2));
         }
         if (dToken != null) {
-            Checks.shape("prependTokenBackward", "dToken", dToken, dtype, dy.dim(2));
+            Checks.shape("prependTokenBackward", "dToken", dToken, parameterDtype, dy.dim(2));
         }
         prependTokenBackwardUnchecked(dy, dx, dToken);
     }
@@ -114,10 +120,11 @@ public abstract class SequenceOps {
      * zeros outside the picture. kernel = stride, padding = 0 are the patches of a vision transformer; kernel &gt; stride
      * makes them overlap.
      *
-     * @param x [b, h, w, channels]; read
+     * @param x [b, h, w, channels] of the type of activations or of that of parameters; read
      * @param y [b, rows x columns, kernel x kernel x channels] with rows = {@link #patches}(h); written
      */
     public final void patchify(Tensor x, int kernel, int stride, int padding, Tensor y) {
+        Checks.type("patchify", "x", x, dtype, parameterDtype);
         checkPatches("patchify", x, kernel, stride, padding, y);
         patchifyUnchecked(x, kernel, stride, padding, y);
     }
@@ -126,6 +133,7 @@ public abstract class SequenceOps {
 
     /** dx = the sum of all windows of dy at each picture element, in window order; dx [b, h, w, channels] written. */
     public final void patchifyBackward(Tensor dy, int kernel, int stride, int padding, Tensor dx) {
+        Checks.type("patchifyBackward", "dx", dx, dtype, dtype);
         checkPatches("patchifyBackward", dx, kernel, stride, padding, dy);
         patchifyBackwardUnchecked(dy, kernel, stride, padding, dx);
     }
@@ -138,7 +146,7 @@ public abstract class SequenceOps {
     }
 
     private void checkPatches(String op, Tensor x, int kernel, int stride, int padding, Tensor y) {
-        Checks.rank(op, "x", x, dtype, 4);
+        Checks.rank(op, "x", x, x.dtype(), 4);
         Checks.that(kernel > 0 && stride > 0 && padding >= 0 && padding < kernel
                 && x.dim(1) + 2 * padding >= kernel && x.dim(2) + 2 * padding >= kernel, op,
                 "kernel " + kernel + ", stride " + stride + ", padding " + padding + " do not fit pictures " + x);

@@ -10,27 +10,38 @@ import java.util.stream.Stream;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The backends in f32 against the one in f64, every operation on the same random inputs. */
+/** The backends in f32 and 16 bits against the one in f64, every operation on the same random inputs. */
 public class TwinsTest {
     public static final long SEED = 20;
 
     /** One operation; its results on the backend of the fixture, whose random numbers are the same for both. */
-    public record Case(String name, double units, Function<TensorFixture, List<double[]>> run) {
+    public record Case(String name, double units, Function<TensorFixture, List<Result>> run) {
         @Override
         public String toString() {
             return name;
         }
     }
 
+    /** Numbers that an operation gave, and the type they were in. */
+    public record Result(double[] values, DType dtype) {}
+
     static Stream<Arguments> cases() {
-        return Stream.concat(
+        return Stream.of(
                 Stream.of(matrix(), attention(), losses()).flatMap(List::stream).map(one -> Arguments.of("cpu", one)),
-                Backends.f32().stream().flatMap(backend -> ofKernels().map(one -> Arguments.of(backend, one))));
+                Backends.f32().stream().flatMap(backend -> ofKernels().map(one -> Arguments.of(backend, one))),
+                Backends.sixteenBits().flatMap(backend -> ofSixteenBits().map(one -> Arguments.of(backend, one))))
+                .flatMap(Function.identity());
+    }
+
+    /** Those that kernels compute on activations of 16 bits. */
+    public static Stream<Case> ofSixteenBits() {
+        return Stream.of(pointwise(), norms(), sequences(), matrix(), attention()).flatMap(List::stream);
     }
 
     /** Those that kernels compute. */
@@ -50,11 +61,12 @@ public class TwinsTest {
      * Throws where the backend of the fixture, which is fresh and of seed {@link #SEED}, differs from the one in f64.
      */
     public static void agree(TensorFixture f32, Case operation) {
-        try (TensorFixture f64 = new TensorFixture("cpu-f64", SEED)) {
-            List<double[]> given = operation.run.apply(f32);
-            List<double[]> expected = operation.run.apply(f64);
+        try (TensorFixture f64 = TensorFixture.twin(f32)) {
+            List<Result> given = operation.run.apply(f32);
+            List<Result> expected = operation.run.apply(f64);
             for (int i = 0; i < expected.size(); i++) {
-                f32.assertClose(operation + ", result " + i, expected.get(i), given.get(i), operation.units);
+                f32.assertClose(operation + ", result " + i, expected.get(i).values, given.get(i).values,
+                        given.get(i).dtype, operation.units);
             }
         }
     }
@@ -63,8 +75,16 @@ public class TwinsTest {
         return fixture.tensor(fixture.normal(Arrays.stream(dims).reduce(1, (a, b) -> a * b)), dims);
     }
 
-    private static List<double[]> values(Tensor... tensors) {
-        return Arrays.stream(tensors).map(Tensor::toDoubles).toList();
+    private static Tensor parameter(TensorFixture fixture, int... dims) {
+        return fixture.parameter(fixture.normal(Arrays.stream(dims).reduce(1, (a, b) -> a * b)), dims);
+    }
+
+    private static List<Result> values(Tensor... tensors) {
+        return Arrays.stream(tensors).map(tensor -> new Result(tensor.toDoubles(), tensor.dtype())).toList();
+    }
+
+    private static Result numbers(double... values) {
+        return new Result(values, DType.F64);
     }
 
     private static List<Case> matrix() {
@@ -92,12 +112,12 @@ public class TwinsTest {
         for (boolean biased : new boolean[] {true, false}) {
             cases.add(new Case("linear " + biased, 200, f -> {
                 Tensor y = f.poisoned(7, 19, 43);
-                f.ops.matrix().linear(random(f, 7, 19, 61), random(f, 61, 43), biased ? random(f, 43) : null, y);
+                f.ops.matrix().linear(random(f, 7, 19, 61), parameter(f, 61, 43), biased ? parameter(f, 43) : null, y);
                 return values(y);
             }));
         }
         cases.add(new Case("biasGradient", 400, f -> {
-            Tensor dBias = random(f, 37);
+            Tensor dBias = parameter(f, 37);
             f.ops.matrix().biasGradient(random(f, 5, 103, 37), dBias);
             return values(dBias);
         }));
@@ -126,7 +146,7 @@ public class TwinsTest {
         }));
         for (Gelu kind : Gelu.values()) {
             cases.add(new Case("gelu " + kind, 40, f -> {
-                double[] range = IntStream.rangeClosed(-1500, 1500).mapToDouble(i -> i / 128.0).toArray();
+                double[] range = f.exact(IntStream.rangeClosed(-1500, 1500).mapToDouble(i -> i / 128.0).toArray());
                 Tensor x = f.tensor(range, range.length);
                 Tensor y = f.poisoned(range.length);
                 Tensor dx = f.poisoned(range.length);
@@ -153,14 +173,14 @@ public class TwinsTest {
             int width = shape[2];
             cases.add(new Case("layerNorm " + Arrays.toString(shape), 100, f -> {
                 Tensor x = random(f, shape);
-                Tensor gamma = random(f, width);
+                Tensor gamma = parameter(f, width);
                 Tensor y = f.poisoned(shape);
-                Tensor mean = f.poisoned(rows);
-                Tensor rstd = f.poisoned(rows);
-                f.ops.norm().layerNorm(x, gamma, random(f, width), 1e-5, y, mean, rstd);
+                Tensor mean = f.poisonedParameter(rows);
+                Tensor rstd = f.poisonedParameter(rows);
+                f.ops.norm().layerNorm(x, gamma, parameter(f, width), 1e-5, y, mean, rstd);
                 Tensor dx = f.poisoned(shape);
-                Tensor dGamma = random(f, width);
-                Tensor dBeta = random(f, width);
+                Tensor dGamma = parameter(f, width);
+                Tensor dBeta = parameter(f, width);
                 Tensor dy = random(f, shape);
                 f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dx, dGamma, dBeta);
                 f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dy, null, null);
@@ -171,11 +191,11 @@ public class TwinsTest {
             cases.add(new Case("l2Normalize " + width, 40, f -> {
                 double[] rows = f.normal(33 * width);
                 Arrays.fill(rows, width, 2 * width, 0);
-                Tensor y = f.poisoned(33, width);
-                Tensor inverse = f.poisoned(33);
-                Tensor dx = f.poisoned(33, width);
-                f.ops.norm().l2Normalize(f.tensor(rows, 33, width), y, inverse);
-                f.ops.norm().l2NormalizeBackward(y, inverse, random(f, 33, width), dx);
+                Tensor y = f.poisonedParameter(33, width);
+                Tensor inverse = f.poisonedParameter(33);
+                Tensor dx = f.poisonedParameter(33, width);
+                f.ops.norm().l2Normalize(f.parameter(rows, 33, width), y, inverse);
+                f.ops.norm().l2NormalizeBackward(y, inverse, parameter(f, 33, width), dx);
                 return values(y, inverse, dx);
             }));
         }
@@ -190,7 +210,7 @@ public class TwinsTest {
                     Tensor qkv = random(f, 4, 33, 3 * 4 * 17);
                     Tensor lengths = ragged ? f.ints(new int[] {33, 0, 1, 20}, 4) : null;
                     Tensor out = f.poisoned(4, 33, 4 * 17);
-                    Tensor lse = f.poisoned(4, 4, 33);
+                    Tensor lse = f.poisonedParameter(4, 4, 33);
                     Tensor dQkv = f.poisoned(4, 33, 3 * 4 * 17);
                     f.ops.attention().attention(qkv, 4, causal, lengths, out, lse);
                     f.ops.attention().attentionBackward(
@@ -207,39 +227,43 @@ public class TwinsTest {
                 new Case("embedding", 100, f -> {
                     Tensor ids = f.ints(new Random(SEED).ints(7 * 31, 0, 50).toArray(), 7, 31);
                     Tensor y = f.poisoned(7, 31, 33);
-                    Tensor dTable = random(f, 50, 33);
-                    f.ops.sequence().embedding(ids, random(f, 50, 33), y);
+                    Tensor dTable = parameter(f, 50, 33);
+                    f.ops.sequence().embedding(ids, parameter(f, 50, 33), y);
                     f.ops.sequence().embeddingBackward(ids, random(f, 7, 31, 33), dTable);
                     return values(y, dTable);
                 }),
                 new Case("positions", 40, f -> {
                     Tensor y = f.poisoned(7, 31, 33);
-                    Tensor dPositions = random(f, 40, 33);
-                    f.ops.sequence().addPositions(random(f, 7, 31, 33), random(f, 40, 33), y);
+                    Tensor dPositions = parameter(f, 40, 33);
+                    f.ops.sequence().addPositions(random(f, 7, 31, 33), parameter(f, 40, 33), y);
                     f.ops.sequence().addPositionsBackward(random(f, 7, 31, 33), dPositions);
                     return values(y, dPositions);
                 }),
                 new Case("prependToken", 40, f -> {
                     Tensor y = f.poisoned(7, 32, 33);
                     Tensor dx = f.poisoned(7, 31, 33);
-                    Tensor dToken = random(f, 33);
-                    f.ops.sequence().prependToken(random(f, 7, 31, 33), random(f, 33), y);
+                    Tensor dToken = parameter(f, 33);
+                    f.ops.sequence().prependToken(random(f, 7, 31, 33), parameter(f, 33), y);
                     f.ops.sequence().prependTokenBackward(random(f, 7, 32, 33), dx, dToken);
                     return values(y, dx, dToken);
                 }),
                 new Case("patchify", 40, f -> {
                     Tensor y = f.poisoned(3, 81, 147);
                     Tensor dx = f.poisoned(3, 33, 33, 3);
+                    Tensor ofParameters = f.poisoned(3, 81, 147);
                     f.ops.sequence().patchify(random(f, 3, 33, 33, 3), 7, 4, 3, y);
+                    f.ops.sequence().patchify(parameter(f, 3, 33, 33, 3), 7, 4, 3, ofParameters);
                     f.ops.sequence().patchifyBackward(random(f, 3, 81, 147), 7, 4, 3, dx);
-                    return values(y, dx);
+                    return values(y, ofParameters, dx);
                 }),
                 new Case("patchify whole", 40, f -> {
                     Tensor y = f.poisoned(2, 12, 36);
                     Tensor dx = f.poisoned(2, 6, 5, 4);
+                    Tensor ofParameters = f.poisoned(2, 12, 36);
                     f.ops.sequence().patchify(random(f, 2, 6, 5, 4), 3, 1, 0, y);
+                    f.ops.sequence().patchify(parameter(f, 2, 6, 5, 4), 3, 1, 0, ofParameters);
                     f.ops.sequence().patchifyBackward(random(f, 2, 12, 36), 3, 1, 0, dx);
-                    return values(y, dx);
+                    return values(y, ofParameters, dx);
                 }),
                 new Case("pools", 40, f -> {
                     SequenceOps sequence = f.ops.sequence();
@@ -269,7 +293,7 @@ public class TwinsTest {
         return cases;
     }
 
-    private static List<double[]> infoNce(TensorFixture f, int n, int m, int d, boolean targeted, double rowWeight,
+    private static List<Result> infoNce(TensorFixture f, int n, int m, int d, boolean targeted, double rowWeight,
             double columnWeight) {
         Tensor targets = targeted ? f.ints(new Random(SEED).ints(n, 0, m / 2).toArray(), n) : null;
         PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(unitRows(f, n, d), unitRows(f, m, d), targets,
@@ -278,11 +302,10 @@ public class TwinsTest {
                 f.poisoned(n, d), f.poisoned(m, d), random(f, 1), random(f, 1));
         Tensor hardest = f.ints(new int[n], n);
         PairwiseOps.Result result = f.ops.pairwise().infoNce(inputs, gradients, 4, hardest);
-        List<double[]> results = new ArrayList<>(
+        List<Result> results = new ArrayList<>(
                 values(gradients.dx(), gradients.dy(), gradients.dLogScale(), gradients.dBias()));
-        results.add(Arrays.stream(hardest.toInts()).asDoubleStream().toArray());
-        results.add(new double[] {
-            result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive()});
+        results.add(numbers(Arrays.stream(hardest.toInts()).asDoubleStream().toArray()));
+        results.add(numbers(result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive()));
         return results;
     }
 
@@ -322,7 +345,7 @@ public class TwinsTest {
                         numbers[10_001 - k] = Double.NaN;
                         results[k] = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
                     }
-                    return List.of(results);
+                    return List.of(numbers(results));
                 }));
     }
 }

@@ -1,7 +1,12 @@
 package org.contrastive4j.support;
 
 import java.util.List;
+import java.util.Locale;
 import java.util.stream.Stream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.ptx.PtxOps;
+import org.contrastive4j.tensor.DType;
 
 /**
  * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a
@@ -13,13 +18,41 @@ public final class Backends {
 
     private Backends() {}
 
-    /** Those that run kernels. */
+    /** A backend by name, without what is said after it of where tensors begin. */
+    static Ops open(String name) {
+        String plain = name.replace(ALIGNED, "");
+        for (DType type : new DType[] {DType.BF16, DType.F16}) {
+            String suffix = suffix(type);
+            if (plain.endsWith(suffix)) {
+                String device = plain.substring(0, plain.length() - suffix.length());
+                return new PtxOps(plain, Backend.device(device), type);
+            }
+        }
+        return Backend.open(plain);
+    }
+
+    private static String suffix(DType type) {
+        return " " + type.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** Those that run kernels on activations of 16 bits. */
+    public static Stream<String> sixteenBits() {
+        return Devices.names().flatMap(name -> Stream.of(DType.BF16, DType.F16).map(type -> name + suffix(type)))
+                .flatMap(name -> Stream.of(name, name + ALIGNED));
+    }
+
+    /** Those that run kernels in f32. */
     public static Stream<String> kernels() {
         return Devices.names().flatMap(name -> Stream.of(name, name + ALIGNED));
     }
 
     public static Stream<String> all() {
         return Stream.concat(Stream.of("cpu", "cpu-f64"), kernels());
+    }
+
+    /** All, each once, for tests whose tensors lie as they come. */
+    public static Stream<String> plain() {
+        return Stream.concat(Stream.of("cpu", "cpu-f64"), Devices.names());
     }
 
     /** Those whose numbers are f32. */

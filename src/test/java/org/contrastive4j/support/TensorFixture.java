@@ -19,49 +19,91 @@ import org.contrastive4j.tensor.Tensor;
  * storage, with guard elements around it, so that a kernel that forgets the offset or writes beyond the end is caught.
  */
 public final class TensorFixture implements AutoCloseable {
-    private static final double GUARD_VALUE = 12345;
+    private static final double GUARD_VALUE = 12288; // which every type holds
 
     public final Ops ops;
+    /** Type that holds all numbers that a test begins with, so that it and its twin begin with the same. */
+    private final DType grid;
     private final List<Tensor> guarded = new ArrayList<>();
     private final Random random;
     private final long seed;
     private final int guard;
 
-    /** @param backend a name, {@link Backends#ALIGNED} after it or not */
+    /** @param backend a name as in {@link Backends} */
     public TensorFixture(String backend, long seed) {
-        this(Backend.open(backend.replace(Backends.ALIGNED, "")), backend.endsWith(Backends.ALIGNED), seed);
+        this(Backends.open(backend), backend.endsWith(Backends.ALIGNED), seed);
     }
 
     /** @param aligned tensors begin at multiples of 16 bytes */
     public TensorFixture(Ops ops, boolean aligned, long seed) {
+        this(ops, aligned, seed, ops.dtype() == DType.F64 ? DType.F32 : ops.dtype());
+    }
+
+    /** In f64, with the same numbers as another fixture of the same seed. */
+    public static TensorFixture twin(TensorFixture of) {
+        return new TensorFixture(Backend.open("cpu-f64"), false, of.seed, of.grid);
+    }
+
+    private TensorFixture(Ops ops, boolean aligned, long seed, DType grid) {
         this.ops = ops;
+        this.grid = grid;
         guard = aligned ? 8 : 5;
         this.seed = seed;
         random = new Random(seed);
     }
 
-    /** Normal numbers that f32 holds exactly. */
+    /** Normal numbers that f32, and the type of activations, hold exactly. */
     public double[] normal(int count) {
         double[] values = new double[count];
-        Arrays.setAll(values, i -> (float) random.nextGaussian());
-        return values;
+        Arrays.setAll(values, i -> random.nextGaussian());
+        return exact(values);
     }
 
+    /** The nearest numbers that f32, and the type of activations, hold exactly; not too small for them. */
+    public double[] exact(double... values) {
+        int bits = grid == DType.BF16 ? 7 : grid == DType.F16 ? 10 : 23;
+        double[] near = values.clone();
+        Arrays.setAll(near, i -> {
+            int place = Math.max(Math.getExponent(values[i]), grid == DType.F16 ? -14 : -126) - bits;
+            return Math.scalb(Math.rint(Math.scalb(values[i], -place)), place);
+        });
+        return near;
+    }
+
+    /** A tensor of activations. */
     public Tensor tensor(double[] values, int... dims) {
+        return tensor(ops.dtype(), values, dims);
+    }
+
+    /** A tensor of the type of parameters. */
+    public Tensor parameter(double[] values, int... dims) {
+        return tensor(ops.parameterDtype(), values, dims);
+    }
+
+    private Tensor tensor(DType dtype, double[] values, int... dims) {
         Shape shape = Shape.of(dims);
         double[] all = new double[values.length + 2 * guard];
         Arrays.fill(all, GUARD_VALUE);
         System.arraycopy(values, 0, all, guard, values.length);
-        Tensor whole = ops.tensor(Shape.of(all.length), all);
+        Tensor whole = Tensor.of(ops.memory(), dtype, Shape.of(all.length), all);
         guarded.add(whole);
         return whole.rows(guard, guard + values.length).reshape(shape.dims());
     }
 
     /** A tensor of NaN: what is not written, or is read before, shows. */
     public Tensor poisoned(int... dims) {
+        return tensor(nan(dims), dims);
+    }
+
+    /** The same of the type of parameters. */
+    public Tensor poisonedParameter(int... dims) {
+        return parameter(nan(dims), dims);
+    }
+
+    private static double[] nan(int... dims) {
         double[] values = new double[Math.toIntExact(Shape.of(dims).size())];
         Arrays.fill(values, Double.NaN);
-        return tensor(values, dims);
+        return values;
     }
 
     public Tensor ints(int[] values, int... dims) {
@@ -73,20 +115,30 @@ public final class TensorFixture implements AutoCloseable {
         return whole.rows(guard, guard + values.length).reshape(dims);
     }
 
-    /** |given - expected| at most {@code units} of the backend's precision times 1 + |expected|, element by element. */
+    /**
+     * |given - expected| at most {@code units} of the backend's precision (of f32 where activations are of 16 bits) times 1
+     * + |expected|, and where the tensor is of 16 bits half of the distance to the next number; element by element.
+     */
     public void assertClose(String what, double[] expected, Tensor given, double units) {
-        assertClose(what, expected, given.toDoubles(), units);
+        assertClose(what, expected, given.toDoubles(), given.dtype(), units);
     }
 
     public void assertClose(String what, double[] expected, double[] given, double units) {
+        assertClose(what, expected, given, ops.parameterDtype(), units);
+    }
+
+    /** @param dtype that the numbers were in */
+    public void assertClose(String what, double[] expected, double[] given, DType dtype, double units) {
         double epsilon = ops.dtype() == DType.F64 ? 0x1p-53 : 0x1p-24;
+        double rounding = dtype == DType.BF16 ? 0x1p-8 : dtype == DType.F16 ? 0x1p-11 : 0;
+        double least = dtype == DType.F16 ? 0x1p-25 : 0;
         assertEquals(expected.length, given.length, what);
         for (int i = 0; i < given.length; i++) {
-            boolean close = given[i] == expected[i]
-                    || Math.abs(given[i] - expected[i]) <= units * epsilon * (1 + Math.abs(expected[i]));
+            boolean close = given[i] == expected[i] || Math.abs(given[i] - expected[i])
+                    <= units * epsilon * (1 + Math.abs(expected[i])) + rounding * Math.abs(expected[i]) + least;
             int place = i;
-            assertTrue(close, () -> what + " on " + ops.name() + ", seed " + seed + ", element " + place + " of "
-                    + given.length + ": " + given[place] + ", wanted " + expected[place]);
+            assertTrue(close, () -> what + " on " + ops.name() + " in " + dtype + ", seed " + seed + ", element " + place
+                    + " of " + given.length + ": " + given[place] + ", wanted " + expected[place]);
         }
     }
 

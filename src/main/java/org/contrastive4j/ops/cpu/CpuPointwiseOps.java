@@ -37,7 +37,16 @@ final class CpuPointwiseOps extends PointwiseOps {
             y.set(x.toInts());
             return;
         }
+        if (x.dtype() != DType.F32) {
+            castUnchecked(x, y);
+            return;
+        }
         Rows.elements(x.size(), (at, count) -> Rows.store(y, at, count, Rows.load(x, at, count, 0)));
+    }
+
+    @Override
+    protected void castUnchecked(Tensor x, Tensor y) {
+        y.set(x.toDoubles());
     }
 
     @Override

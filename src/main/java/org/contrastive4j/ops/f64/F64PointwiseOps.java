@@ -35,6 +35,11 @@ final class F64PointwiseOps extends PointwiseOps {
     }
 
     @Override
+    protected void castUnchecked(Tensor x, Tensor y) {
+        y.set(x.toDoubles());
+    }
+
+    @Override
     protected void addUnchecked(Tensor a, Tensor b, Tensor y) {
         double[] sum = Doubles.load(a);
         Doubles.axpy(1, Doubles.load(b), 0, sum, 0, sum.length);

@@ -1,11 +1,13 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /** Kernels on tensors of one device, all in the order of its stream. */
@@ -18,9 +20,11 @@ final class Launches {
 
     final PtxDevice device;
     final DeviceStream stream;
+    final Readback readback;
     private final Kernels kernels;
 
     Launches(PtxDevice device, Kernels kernels) {
+        this.readback = new Readback(device);
         this.device = device;
         this.stream = device.stream();
         this.kernels = kernels;
@@ -44,16 +48,26 @@ final class Launches {
         return tensor == null ? 0 : storage(tensor).address() + tensor.offset() * tensor.dtype().bytes();
     }
 
-    /** 1 when all tensors begin at a multiple of 16 bytes, else 0. */
+    /** As in the names of kernels. */
+    static String suffix(DType dtype) {
+        return dtype.name().toLowerCase(Locale.ROOT);
+    }
+
+    /** The kernel of an operation on elements of the type of this tensor. */
+    static String of(String operation, Tensor tensor) {
+        return operation + "_" + suffix(tensor.dtype());
+    }
+
+    /** 1 when all tensors begin at a multiple of 4 of their elements, 16 bytes of f32, else 0. */
     int wide(Tensor... tensors) {
         int wide = 1;
         for (Tensor tensor : tensors) {
-            wide &= address(tensor) % 16 == 0 ? 1 : 0;
+            wide &= address(tensor) % (4 * tensor.dtype().bytes()) == 0 ? 1 : 0;
         }
         return wide;
     }
 
-    /** 1 when all tensors begin at a multiple of 16 bytes and so do all their rows of this width, else 0. */
+    /** 1 when all tensors begin at a multiple of 4 of their elements and so do all their rows of this width, else 0. */
     int wide(int width, Tensor... tensors) {
         return width % 4 == 0 ? wide(tensors) : 0;
     }
@@ -103,24 +117,25 @@ final class Launches {
     /**
      * y[j] += sum over rows of x[row, j], rows in order within groups of 64, groups in order.
      *
-     * @param x address of f32 [rows, pitch]
+     * @param dtype of x
+     * @param x address of [rows, pitch]
      * @param y address of f32 [columns]
      */
-    void sumRows(long x, int rows, int columns, int pitch, long y) {
+    void sumRows(DType dtype, long x, int rows, int columns, int pitch, long y) {
         if (rows == 0 || columns == 0) {
             return;
         }
-        int wide = pitch % 4 == 0 ? PtxPairwise.wide(columns, x, y) : 0;
+        String name = "sum_rows_" + suffix(dtype);
+        int wideX = pitch % 4 == 0 && columns % 4 == 0 && x % (4 * dtype.bytes()) == 0 ? 1 : 0;
         if (rows <= ROWS_PER_SUM) {
-            columns("sum_rows_f32", 1, columns, wide, x, y, rows, columns, pitch, rows, 1, wide);
+            int wide = wideX & PtxPairwise.wide(columns, y);
+            columns(name, 1, columns, wide, x, y, rows, columns, pitch, rows, 1, wide);
             return;
         }
         int groups = blocks(rows, ROWS_PER_SUM);
         try (DeviceStorage sums = workspace(4L * groups * columns)) {
-            int wideSums = pitch % 4 == 0 ? PtxPairwise.wide(columns, x) : 0;
-            columns("sum_rows_f32", groups, columns, wideSums, x, sums, rows, columns, pitch, ROWS_PER_SUM, 0,
-                    wideSums);
-            sumRows(sums.address(), groups, columns, columns, y);
+            columns(name, groups, columns, wideX, x, sums, rows, columns, pitch, ROWS_PER_SUM, 0, wideX);
+            sumRows(DType.F32, sums.address(), groups, columns, columns, y);
         }
     }
 }

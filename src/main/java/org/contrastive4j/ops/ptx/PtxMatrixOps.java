@@ -1,8 +1,11 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.Arrays;
 import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.device.MatrixLibrary.Element;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.ShapeException;
@@ -10,12 +13,14 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products of f32 on a device, by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}; all work goes to the
- * device's stream, nothing waits.
+ * Matrix products on a device, of f32 by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}),
+ * else by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16 bits by {@code gemm_bf16_*} or {@code gemm_f16_*};
+ * all work goes to the device's stream, nothing waits.
  *
- * <p>A product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how,
+ * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how,
  * sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of
- * that kind and freed by {@link #close}: a graph can capture everything that ran once before.
+ * that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a product is of 16
+ * bits, an operand in f32 is rounded first, into memory of the stream's pool, 2 bytes an element.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     /** How products are formed; sums are f32 in both. */
@@ -33,11 +38,14 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private static final int SHORTEST_PART = 256;
     private static final int PART_STEP = 16;
     private static final int MOST_ROW_PARTS = 256;
-    private static final int WORKSPACE_BYTES = ENOUGH_TILES * TILE * TILE * Float.BYTES;
+    static final int WORKSPACE_BYTES = ENOUGH_TILES * TILE * TILE * Float.BYTES;
 
     private final PtxDevice device;
     private final Kernels kernels;
     private final String kernel;
+    private final LibraryProducts library;
+    private final boolean tensorFloats;
+    private final SixteenBitProducts sixteenBits;
     private DeviceStorage workspace;
 
     /** Exact products. */
@@ -46,14 +54,26 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     public PtxMatrixOps(PtxDevice device, Multiply multiply) {
-        this(device, new Kernels(device), multiply);
+        this(device, new Kernels(device), multiply, DType.F32);
     }
 
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply) {
-        super(DType.F32);
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
+        this(device, kernels, multiply, activations, device.matrixLibrary().library());
+    }
+
+    /** @param maker the device's library of matrix products; null for kernels of our own */
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker) {
+        super(activations);
         this.device = device;
         this.kernels = kernels;
         kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
+        tensorFloats = multiply == Multiply.TF32;
+        library = maker == null ? null : new LibraryProducts(maker, device.stream());
+        sixteenBits = new SixteenBitProducts(device, kernels, activations, this::workspace);
+    }
+
+    private static boolean isOf16Bits(Tensor... tensors) {
+        return Arrays.stream(tensors).anyMatch(tensor -> tensor.dtype() != DType.F32);
     }
 
     /** One matrix product, or one of equal ones side by side. */
@@ -78,6 +98,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             return ((long) size + TILE - 1) / TILE;
         }
 
+        SixteenBitProducts.Products sideBySide(int batch) {
+            return new SixteenBitProducts.Products(transA, transB, batch, m, n, k, alpha, beta);
+        }
+
         /** Into how many parts k is cut. */
         int parts() {
             return (int) Math.max(1, Math.min(ENOUGH_TILES / tiles(), k / SHORTEST_PART));
@@ -96,10 +120,19 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     private void multiply(String op, Product product, Tensor a, Tensor b, Tensor bias, Tensor c) {
+        if (isOf16Bits(a, b, c)) {
+            sixteenBits.multiply(op, product.sideBySide(1), a, b, bias, c);
+            return;
+        }
         long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
         long from = DeviceTensors.address(op, "a", device, a);
         long with = DeviceTensors.address(op, "b", device, b);
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
+        if (library != null && product.k > 0) {
+            library(product, 1, from, with, to);
+            addBias(product, biasAddress, to);
+            return;
+        }
         int parts = product.parts();
         if (parts == 1) {
             launch(product, 1, from, with, to, biasAddress, 0, 0, 0, 0);
@@ -112,6 +145,19 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         launch(sum, parts, from, with, workspace(), 0, 4L * part * (product.transA ? product.m : 1),
                 4L * part * (product.transB ? 1 : product.n), 4L * count, part);
         merge(parts, count, product.n, workspace(), to, biasAddress, product.alpha, product.beta);
+    }
+
+    private void library(Product p, int batch, long a, long b, long c) {
+        library.multiply(p.transA, p.transB, batch, p.m, p.n, p.k, p.alpha, a, b, p.beta, c, Element.F32, Element.F32,
+                tensorFloats);
+    }
+
+    /** What the kernels of products do on the way: c[row] += bias; nothing for address 0. */
+    private void addBias(Product p, long bias, long c) {
+        if (bias != 0) {
+            kernels.get("add_positions_fwd_f32").launch(device.stream(), Launch.of((p.m + 3) / 4, 128), c, bias, c, 1,
+                    p.m, p.n, PtxPairwise.wide(p.n, c, bias));
+        }
     }
 
     /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
@@ -137,12 +183,20 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha,
             Tensor a, Tensor b, double beta, Tensor c) {
         Product product = new Product(transA, transB, m, n, k, (float) alpha, (float) beta);
+        if (isOf16Bits(a, b, c)) {
+            sixteenBits.multiply("batchedGemm", product.sideBySide(batch), a, b, null, c);
+            return;
+        }
         long strideA = 4L * m * k;
         long strideB = 4L * k * n;
         long strideC = 4L * m * n;
         long from = DeviceTensors.address("batchedGemm", "a", device, a);
         long with = DeviceTensors.address("batchedGemm", "b", device, b);
         long to = DeviceTensors.written("batchedGemm", "c", device, c, a, b);
+        if (library != null && k > 0) {
+            library(product, batch, from, with, to);
+            return;
+        }
         for (int first = 0; first < batch; first += MOST_BATCH) {
             launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB,
                     to + first * strideC, 0, strideA, strideB, strideC, 0);
@@ -161,7 +215,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         int most = Math.min(MOST_ROW_PARTS, room);
         int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
         int parts = (int) (((long) rows + chunk - 1) / chunk);
-        kernels.get("column_sums_f32").launch(device.stream(),
+        kernels.get(Launches.of("column_sums", dy)).launch(device.stream(),
                 Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)), from, workspace(),
                 rows, width, chunk);
         merge(parts, width, width, workspace(), to, 0, 1, 1);

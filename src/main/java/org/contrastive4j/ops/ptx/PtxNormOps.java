@@ -10,8 +10,8 @@ final class PtxNormOps extends NormOps {
     private final Launches launches;
     private final PtxNormalize normalize;
 
-    PtxNormOps(Launches launches, PtxNormalize normalize) {
-        super(DType.F32);
+    PtxNormOps(Launches launches, PtxNormalize normalize, DType activations) {
+        super(activations);
         this.launches = launches;
         this.normalize = normalize;
     }
@@ -19,8 +19,8 @@ final class PtxNormOps extends NormOps {
     @Override
     protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon,
             Tensor y, Tensor mean, Tensor rstd) {
-        launches.rows("layer_norm_fwd_f32", rows, width, x, gamma, beta, y, mean, rstd, rows, width, (float) epsilon,
-                launches.wide(width, x, y, gamma, beta));
+        launches.rows(Launches.of("layer_norm_fwd", x), rows, width, x, gamma, beta, y, mean, rstd, rows, width,
+                (float) epsilon, launches.wide(width, x, y, gamma, beta));
     }
 
     /** Parameters first: dx may be dy. */
@@ -30,7 +30,7 @@ final class PtxNormOps extends NormOps {
         if (dGamma != null || dBeta != null) {
             parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
         }
-        launches.rows("layer_norm_bwd_f32", rows, width, x, gamma, mean, rstd, dy, dx, rows, width,
+        launches.rows(Launches.of("layer_norm_bwd", x), rows, width, x, gamma, mean, rstd, dy, dx, rows, width,
                 launches.wide(width, x, dy, dx, gamma));
     }
 
@@ -41,13 +41,13 @@ final class PtxNormOps extends NormOps {
         try (DeviceStorage sums = launches.workspace(8L * groups * width)) {
             long gammas = sums.address();
             long betas = gammas + 4L * groups * width;
-            launches.columns("layer_norm_bwd_f32_affine", groups, width, wide, x, mean, rstd, dy, gammas, betas, rows,
-                    width, Launches.ROWS_PER_SUM, wide);
+            launches.columns(Launches.of("layer_norm_bwd", x) + "_affine", groups, width, wide, x, mean, rstd, dy,
+                    gammas, betas, rows, width, Launches.ROWS_PER_SUM, wide);
             if (dGamma != null) {
-                launches.sumRows(gammas, groups, width, width, launches.address(dGamma));
+                launches.sumRows(DType.F32, gammas, groups, width, width, launches.address(dGamma));
             }
             if (dBeta != null) {
-                launches.sumRows(betas, groups, width, width, launches.address(dBeta));
+                launches.sumRows(DType.F32, betas, groups, width, width, launches.address(dBeta));
             }
         }
     }

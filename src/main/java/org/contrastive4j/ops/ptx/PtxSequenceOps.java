@@ -1,8 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.SequenceOps;
@@ -10,59 +7,47 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places are read back to be
- * checked, which waits for the device.
+ * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places that the host does not
+ * know to be right are read back to be checked, which waits for the device.
  */
 final class PtxSequenceOps extends SequenceOps {
     private static final int THREADS = 256;
+    private static final int SCATTER_COLUMNS = 128; // of a block
 
     private final Launches launches;
 
-    PtxSequenceOps(Launches launches) {
-        super(DType.F32);
+    PtxSequenceOps(Launches launches, DType activations) {
+        super(activations);
         this.launches = launches;
     }
 
     @Override
     protected void embeddingUnchecked(Tensor ids, Tensor table, Tensor y) {
         int width = table.dim(1);
-        int count = Indices.read("embedding", "ids", ids, table.dim(0)).length;
-        launches.rows("embedding_fwd_f32", count, width, table, ids, y, count, width, launches.wide(width, table, y));
+        Indices.check("embedding", "ids", ids, table.dim(0));
+        int count = Math.toIntExact(ids.size());
+        launches.rows(Launches.of("embedding_fwd", y), count, width, table, ids, y, count, width,
+                launches.wide(width, table, y));
     }
 
-    /** Occurrences of a row of the table are summed in pieces of at most 64, then the pieces of each row. */
+    /** A block looks for one row of the table among all ids, and for 128 columns of it. */
     @Override
     protected void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable) {
         int width = dTable.dim(1);
-        int[] rows = Indices.read("embeddingBackward", "ids", ids, dTable.dim(0));
-        if (rows.length == 0 || width == 0) {
-            return;
+        Indices.check("embeddingBackward", "ids", ids, dTable.dim(0));
+        int count = Math.toIntExact(ids.size());
+        if (count > 0 && width > 0) {
+            launches.launch(Launches.of("embedding_bwd", dy),
+                    Launch.of(new Launch.Dim(dTable.dim(0), Launches.blocks(width, SCATTER_COLUMNS), 1),
+                            new Launch.Dim(THREADS, 1, 1)),
+                    dy, ids, dTable, count, width);
         }
-        Occurrences of = new Occurrences(rows, dTable.dim(0), Launches.ROWS_PER_SUM);
-        try (DeviceStorage order = upload(of.order); DeviceStorage pieces = upload(of.pieceStart);
-                DeviceStorage groups = upload(of.groupStart); DeviceStorage targets = upload(of.targets);
-                DeviceStorage sums = launches.workspace(4L * of.pieces * width)) {
-            int wideSums = launches.wide(width, dy);
-            launches.columns("embedding_bwd_f32", of.pieces, width, wideSums, dy, order, pieces, null, sums, width,
-                    wideSums);
-            int wide = launches.wide(width, dTable);
-            launches.columns("embedding_bwd_f32", of.groups, width, wide, sums, null, groups, targets, dTable, width,
-                    wide);
-        }
-    }
-
-    private DeviceStorage upload(int[] values) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.nativeOrder());
-        bytes.asIntBuffer().put(values);
-        DeviceStorage storage = launches.workspace(bytes.capacity());
-        storage.upload(0, bytes);
-        return storage;
     }
 
     @Override
     protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
         int width = x.dim(2);
-        rows("add_positions_fwd_f32", x, x, positions, y, x.dim(1), x.shape().rows(), width,
+        rows(Launches.of("add_positions_fwd", x), x, x, positions, y, x.dim(1), x.shape().rows(), width,
                 launches.wide(width, x, positions, y));
     }
 
@@ -74,13 +59,13 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void addPositionsBackwardUnchecked(Tensor dy, Tensor dPositions) {
         int sample = dy.dim(1) * dy.dim(2);
-        launches.sumRows(launches.address(dy), dy.dim(0), sample, sample, launches.address(dPositions));
+        launches.sumRows(dy.dtype(), launches.address(dy), dy.dim(0), sample, sample, launches.address(dPositions));
     }
 
     @Override
     protected void prependTokenUnchecked(Tensor x, Tensor token, Tensor y) {
         int width = x.dim(2);
-        rows("prepend_token_fwd_f32", y, x, token, y, x.dim(1), y.shape().rows(), width,
+        rows(Launches.of("prepend_token_fwd", y), y, x, token, y, x.dim(1), y.shape().rows(), width,
                 launches.wide(width, x, token, y));
     }
 
@@ -88,11 +73,12 @@ final class PtxSequenceOps extends SequenceOps {
     protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
         int width = dy.dim(2);
         if (dx != null) {
-            rows("prepend_token_bwd_f32", dx, dy, dx, dx.dim(1), dx.shape().rows(), width,
+            rows(Launches.of("prepend_token_bwd", dx), dx, dy, dx, dx.dim(1), dx.shape().rows(), width,
                     launches.wide(width, dy, dx));
         }
         if (dToken != null) {
-            launches.sumRows(launches.address(dy), dy.dim(0), width, dy.dim(1) * width, launches.address(dToken));
+            launches.sumRows(dy.dtype(), launches.address(dy), dy.dim(0), width, dy.dim(1) * width,
+                    launches.address(dToken));
         }
     }
 
@@ -106,10 +92,16 @@ final class PtxSequenceOps extends SequenceOps {
         int wide = whole ? launches.wide(run, x, y) : 0;
         int blocks = Launches.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
         if (y.size() > 0) {
-            launches.launch("patchify_fwd_f32", Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS), x, y, blocks,
-                    size, run, x.dim(1), pitch, patches(x.dim(2), kernel, stride, padding), kernel, stride, padding,
+            launches.launch(patchify(x, y), Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS), x, y, blocks, size,
+                    run, x.dim(1), pitch, patches(x.dim(2), kernel, stride, padding), kernel, stride, padding,
                     stride * channels, padding * channels, wide);
         }
+    }
+
+    /** Pictures may stay in f32 where patches are of 16 bits. */
+    private static String patchify(Tensor x, Tensor y) {
+        String name = Launches.of("patchify_fwd", y);
+        return x.dtype() == y.dtype() ? name : Launches.of(name, x);
     }
 
     @Override
@@ -117,13 +109,13 @@ final class PtxSequenceOps extends SequenceOps {
         int channels = dx.dim(3);
         int width = dx.dim(2) * channels;
         int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
-        launches.rows("patchify_bwd_f32", rows, width, dy, dx, dx.dim(1), patches(dx.dim(1), kernel, stride, padding),
-                patches(dx.dim(2), kernel, stride, padding), kernel, stride, padding, channels, rows, width, 0);
+        launches.rows(Launches.of("patchify_bwd", dx), rows, width, dy, dx, dx.dim(1),
+                patches(dx.dim(1), kernel, stride, padding), patches(dx.dim(2), kernel, stride, padding), kernel, stride, padding, channels, rows, width, 0);
     }
 
     private static void check(String op, String argument, Tensor perSample, int end) {
         if (perSample != null) {
-            Indices.read(op, argument, perSample, end);
+            Indices.check(op, argument, perSample, end);
         }
     }
 
@@ -132,14 +124,14 @@ final class PtxSequenceOps extends SequenceOps {
         check("meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
         int wide = launches.wide(width, x, y);
-        launches.columns("mean_pool_fwd_f32", x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
+        launches.columns(Launches.of("mean_pool_fwd", x), x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
     }
 
     @Override
     protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
         check("meanPoolBackward", "lengths", lengths, dx.dim(1) + 1);
         int width = dx.dim(2);
-        rows("mean_pool_bwd_f32", dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
+        rows(Launches.of("mean_pool_bwd", dx), dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
                 launches.wide(width, dy, dx));
     }
 
@@ -147,7 +139,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
         check("selectToken", "at", at, x.dim(1));
         int width = x.dim(2);
-        launches.rows("select_token_fwd_f32", x.dim(0), width, x, at, y, x.dim(1), x.dim(0), width,
+        launches.rows(Launches.of("select_token_fwd", x), x.dim(0), width, x, at, y, x.dim(1), x.dim(0), width,
                 launches.wide(width, x, y));
     }
 
@@ -155,6 +147,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
         check("selectTokenBackward", "at", at, dx.dim(1));
         int width = dx.dim(2);
-        rows("select_token_bwd_f32", dx, dy, at, dx, dx.dim(1), dx.shape().rows(), width, launches.wide(width, dy, dx));
+        rows(Launches.of("select_token_bwd", dx), dx, dy, at, dx, dx.dim(1), dx.shape().rows(), width,
+                launches.wide(width, dy, dx));
     }
 }

@@ -11,6 +11,7 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.TwinsTest;
 import org.contrastive4j.ops.ptx.SeededFaultsTest.Change;
 import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.DType;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -61,8 +62,10 @@ class OpsFaultsTest {
                 fault("reductions", "first_non_finite", "min.u64 %bad", 0, "max.u64 %bad"),
                 fault("reductions", "first_non_finite", "red.global.min", 0, "red.global.max"),
                 fault("embedding", "embedding_fwd", "[%from]", 0, "[%from + 4]"),
-                fault("embedding", "embedding_bwd", "@%adds ld.global.s32 %group", 0, "@!%adds ld.global.s32 %group"),
-                fault("embedding", "embedding_bwd", "[%start + 4]", 0, "[%start]"),
+                fault("embedding", "embedding_bwd", "sub.s32 %k, %found, 1", 0, "sub.s32 %k, %found, 0"),
+                fault("embedding", "embedding_bwd", "setp.eq.s32 %is, %id", 0, "setp.ge.s32 %is, %id"),
+                fault("embedding", "embedding_bwd", "bar.sync 0;", 0, ""),
+                fault("embedding", "embedding_bwd", "min.s32 %end, %end, %count", 0, ""),
                 fault("positions", "add_positions_fwd", "rem.u32", 0, "div.u32"),
                 fault("prependToken", "prepend_token_fwd", "sub.s32 %source, %source, 1", 0, ""),
                 fault("prependToken", "prepend_token_bwd", "add.s32 %source, %source, 1", 0, ""),
@@ -95,7 +98,7 @@ class OpsFaultsTest {
         PtxOps ops = new PtxOps("sim", device, new Kernels(device, name -> {
             String text = Kernels.text(name);
             return name.equals(change.name()) ? change.apply(text) : text;
-        }));
+        }), DType.F32);
         try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
             TwinsTest.agree(fixture, operation);
         }

@@ -77,8 +77,8 @@ final class ProductCases {
     }
 
     static List<double[]> on(PtxDevice device, Kernels kernels, PtxMatrixOps.Multiply multiply, Case c) {
-        try (PtxMatrixOps matrix = new PtxMatrixOps(device, kernels, multiply);
-                Run run = new Run(device, DType.F32, matrix, new PtxAttentionOps(device, kernels, false))) {
+        try (PtxMatrixOps matrix = new PtxMatrixOps(device, kernels, multiply, DType.F32);
+                Run run = new Run(device, DType.F32, matrix, new PtxAttentionOps(device, kernels, DType.F32, false))) {
             return c.run(run);
         }
     }

@@ -73,7 +73,8 @@ public final class RaceCheck implements Observer {
             }
             boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
             Shadow.Entry entry = new Shadow.Entry(knowledge.cluster(), agent, wide ? 0 : lane, time, access.strong,
-                    access.blockScope, async != null, access.kind, warp, step);
+                    access.blockScope, async != null, access.kind, warp, step, access.offsets[lane],
+                    access.bytes);
             Shadow shadow = shadow(block);
             synchronized (shadow) {
                 Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, knowledge, lane);

@@ -16,9 +16,22 @@ final class Shadow {
      *
      * @param lane that made it
      * @param time of its agent
+     * @param at first byte, of so many
      */
     record Entry(
-            Object cluster, int agent, int lane, int time, boolean strong, boolean blockScope, boolean isAsync, Access.Kind kind, Warp warp, Step step) {
+            Object cluster, int agent, int lane, int time, boolean strong, boolean blockScope, boolean isAsync, Access.Kind kind, Warp warp, Step step,
+            int at, int bytes) {
+        boolean touches(Entry other) {
+            return at < other.at + other.bytes && other.at < at + bytes;
+        }
+
+        /** Whether this touches all that the other touches of four bytes. */
+        boolean covers(Entry other, int grain) {
+            int from = Math.max(other.at, grain * GRAIN);
+            int end = Math.min(other.at + other.bytes, grain * GRAIN + GRAIN);
+            return at <= from && end <= at + bytes;
+        }
+
         String describe() {
             return (isAsync ? "asynchronous " : "") + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
         }
@@ -28,7 +41,6 @@ final class Shadow {
     private final Entry[] writes;
     private final byte[] writtenBytes;
     private final Object[] reads;
-    private final byte[] readBytes;
 
     Shadow(Grid grid, int bytes) {
         this.grid = grid;
@@ -36,7 +48,6 @@ final class Shadow {
         writes = new Entry[grains];
         writtenBytes = new byte[grains];
         reads = new Object[grains];
-        readBytes = new byte[grains];
     }
 
     boolean belongsTo(Grid launched) {
@@ -55,7 +66,6 @@ final class Shadow {
             }
             if (entry.kind() == Access.Kind.READ) {
                 addRead(grain, entry, knowledge, lane);
-                readBytes[grain] = (byte) (reads[grain] == entry ? touched : readBytes[grain] | touched);
             } else {
                 writtenBytes[grain] = (byte) (writes[grain] != null && touched != 15 && writes[grain].time() == entry.time()
                         && writes[grain].agent() == entry.agent() && writes[grain].lane() == entry.lane()
@@ -74,12 +84,12 @@ final class Shadow {
         if (write != null && (writtenBytes[grain] & touched) != 0 && races(write, entry, knowledge, lane)) {
             return write;
         }
-        if (entry.kind() != Access.Kind.READ && reads[grain] != null && (readBytes[grain] & touched) != 0) {
+        if (entry.kind() != Access.Kind.READ && reads[grain] != null) {
             if (reads[grain] instanceof Entry read) {
-                return races(read, entry, knowledge, lane) ? read : null;
+                return read.touches(entry) && races(read, entry, knowledge, lane) ? read : null;
             }
             for (Entry read : list(reads[grain])) {
-                if (races(read, entry, knowledge, lane)) {
+                if (read.touches(entry) && races(read, entry, knowledge, lane)) {
                     return read;
                 }
             }
@@ -105,7 +115,7 @@ final class Shadow {
             return;
         }
         if (before instanceof Entry one) {
-            if (one.strong() == entry.strong() && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
+            if (one.strong() == entry.strong() && entry.covers(one, grain) && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
                 reads[grain] = entry;
                 return;
             }
@@ -115,9 +125,26 @@ final class Shadow {
             reads[grain] = both;
             return;
         }
-        List<Entry> all = list(before);
-        all.removeIf(one -> one.agent() == entry.agent() && one.lane() == entry.lane() && one.cluster() == entry.cluster()
-                || knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane));
+        addRead(list(before), grain, entry, knowledge, lane);
+    }
+
+    /**
+     * A lane's read takes the place of its last one. Reads that this lane knows of may go too, as who comes after it
+     * comes after them, but need not: they are looked for as the list doubles, or a word that all lanes of a grid read
+     * would cost each of them a walk through what it knows.
+     */
+    private static void addRead(List<Entry> all, int grain, Entry entry, Knowledge knowledge, int lane) {
+        for (int i = 0; i < all.size(); i++) {
+            Entry one = all.get(i);
+            if (entry.covers(one, grain) && one.agent() == entry.agent() && one.lane() == entry.lane() && one.cluster() == entry.cluster()) {
+                all.set(i, entry);
+                return;
+            }
+        }
+        if (Integer.bitCount(all.size()) == 1) {
+            all.removeIf(one -> entry.covers(one, grain)
+                    && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane));
+        }
         all.add(entry);
     }
 }

@@ -1,0 +1,41 @@
+package org.contrastive4j.tensor;
+
+/** Numbers as the bits of {@link DType#F16} and {@link DType#BF16}, and back. */
+final class SixteenBits {
+    private static final short NAN = 0x7FFF;
+
+    private SixteenBits() {}
+
+    private static int mantissaBits(DType dtype) {
+        return dtype == DType.F16 ? 10 : 7;
+    }
+
+    /** The nearest number of that type, ties to even, rounded once; beyond the largest it is infinity. */
+    static short encode(double value, DType dtype) {
+        if (value != value) {
+            return NAN;
+        }
+        int mantissa = mantissaBits(dtype);
+        int infinity = 0x7FFF >> mantissa << mantissa;
+        int smallest = 1 - (infinity >> mantissa + 1); // exponent of the smallest normal number: 1 - bias
+        double magnitude = Math.abs(value);
+        int exponent = Math.max(Math.getExponent(magnitude), smallest);
+        // the leading 1 of a normal number, and a carry of the rounding, raise the exponent by addition
+        int bits = Double.isInfinite(magnitude) ? infinity : Math.min(infinity, (exponent - smallest << mantissa)
+                + (int) Math.rint(Math.scalb(magnitude, mantissa - exponent)));
+        return (short) (Double.doubleToRawLongBits(value) < 0 ? bits | 0x8000 : bits);
+    }
+
+    /** Exact. */
+    static float decode(short bits, DType dtype) {
+        if (dtype == DType.BF16) {
+            return Float.intBitsToFloat(bits << 16);
+        }
+        int exponent = bits >> 10 & 31;
+        int fraction = bits & 1023;
+        float magnitude = exponent == 31 ? fraction == 0 ? Float.POSITIVE_INFINITY : Float.NaN
+                : exponent == 0 ? Math.scalb((float) fraction, -24)
+                : Math.scalb((float) (fraction | 1024), exponent - 25);
+        return bits < 0 ? -magnitude : magnitude;
+    }
+}
