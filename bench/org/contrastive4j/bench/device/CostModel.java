@@ -105,7 +105,7 @@ public final class CostModel {
         double tiles = waves(tiling.items()) * tiling.run();
         double sweeps = Math.ceil((double) tiling.columnTiles() / tiling.group());
         double operands = 2.0 * p.d * (p.m + sweeps * p.n);
-        double partials = tiling.rowSumBytes() + tiling.columnSumBytes();
+        double partials = tiling.rowStatisticBytes() + tiling.columnStatisticBytes();
         double g = 2.0 * p.n * p.m;
         double logits = TILE_ROWS * TILE_COLUMNS;
         double stripes = p.stripes();

@@ -203,15 +203,16 @@ public final class ErrorTables {
         int n = batch.of.n;
         int m = batch.of.m;
         int d = batch.of.d;
-        HopperInfoNce.Plan plan = HopperInfoNce.Plan.of(n, m, d, 2, 1L << 40);
+        long bytes = kernels.workspaceBytes(n, m, d, true);
         try (DeviceStorage u = Devices.floats(device, batch.u); DeviceStorage v = Devices.floats(device, batch.v);
-                DeviceStorage scale = Devices.floats(device, (float) Math.exp(batch.logScale()));
-                DeviceStorage workspace = device.allocate(plan.workspaceBytes()); DeviceStorage normU = device.allocate(4L * n);
-                DeviceStorage normV = device.allocate(4L * m); DeviceStorage losses = device.allocate(4L * n);
-                DeviceStorage dx = device.allocate(4L * n * d); DeviceStorage dy = device.allocate(4L * m * d)) {
-            kernels.run(device.stream(), plan, new HopperInfoNce.Inputs(u, v, null, scale, 0.5f, 0.5f), workspace,
-                    new HopperInfoNce.Outputs(normU, normV, losses, dx, dy));
-            return new Values(new double[] {Arrays.stream(doubles(losses)).average().orElseThrow()}, doubles(dx), doubles(dy), null, null);
+                DeviceStorage targets = Devices.ints(device, batch.targets); DeviceStorage logScale = Devices.floats(device, batch.logScale());
+                DeviceStorage dx = device.allocate(4L * n * d); DeviceStorage dy = device.allocate(4L * m * d);
+                DeviceStorage dLogScale = Devices.floats(device, 0); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage workspace = device.allocate(bytes)) {
+            kernels.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, u.address(), v.address(), targets.address(), logScale.address(),
+                    0, 0.5, 0.5), new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1), 0, result.address(),
+                    workspace.address(), bytes);
+            return new Values(new double[] {PairwiseCase.toDoubles(result)[0]}, doubles(dx), doubles(dy), doubles(dLogScale), null);
         }
     }
 
