@@ -28,7 +28,7 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
  * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite at
  * any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
  */
-public final class HopperInfoNce {
+public final class HopperInfoNce implements InfoNceKernels {
     /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
     public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
     private static final long STRIPE_BYTES = 4L << 30;
@@ -60,6 +60,7 @@ public final class HopperInfoNce {
     }
 
     /** Bytes of workspace that {@link #infoNce} wants. */
+    @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         return plan(n, m, d, withGradients).bytes;
     }
@@ -81,6 +82,7 @@ public final class HopperInfoNce {
      * @throws ShapeException when sizes do not fit
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
      */
+    @Override
     public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes) {
         HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);

@@ -108,7 +108,9 @@ public final class PtxOps extends Ops {
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
         Precision rows = Precision.valueOf(activations.name());
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, PAIRWISE_STRIPE_BYTES);
+        KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
+        logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 

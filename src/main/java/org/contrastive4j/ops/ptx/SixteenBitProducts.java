@@ -11,8 +11,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products of 16-bit operands on tensor cores, by the kernels {@code gemm_bf16_*} or {@code gemm_f16_*}; sums are
- * f32, results f32 or of the type of the operands.
+ * Matrix products of 16-bit operands on tensor cores, by the kernels {@code gemm_bf16_*} or {@code gemm_f16_*}, wide ones on
+ * sm_90 by {@link HopperProducts}; sums are f32, results f32 or of the type of the operands.
  *
  * <p>An operand in f32 is rounded to 16 bits first, into one of two places of 2 bytes an element that are kept. A place
  * that was too small stays until {@link #close}, for a graph may have captured its address; each is at least twice the one
@@ -61,6 +61,7 @@ final class SixteenBitProducts implements AutoCloseable {
     private final LongSupplier workspace;
     private final List<DeviceStorage> leftPlaces = new ArrayList<>();
     private final List<DeviceStorage> rightPlaces = new ArrayList<>();
+    private final HopperProducts hopper;
 
     /** @param workspace address of the partial sums */
     SixteenBitProducts(PtxDevice device, Kernels kernels, DType type, LongSupplier workspace) {
@@ -69,6 +70,9 @@ final class SixteenBitProducts implements AutoCloseable {
         this.launches = new Launches(device, kernels);
         this.type = type;
         this.workspace = workspace;
+        KernelChoice.Wish wish = KernelChoice.wish();
+        hopper = KernelChoice.of(device.facts(), Precision.valueOf(type.name()), wish).hopper()
+                ? new HopperProducts(device, kernels, type, wish == KernelChoice.Wish.HOPPER) : null;
     }
 
     /** Address of an operand in 16 bits. */
@@ -94,6 +98,10 @@ final class SixteenBitProducts implements AutoCloseable {
 
     /** c = alpha op(a) op(b) + beta c + bias, of each product. */
     void multiply(String op, Products p, Tensor a, Tensor b, Tensor bias, Tensor c) {
+        if (hopper != null && hopper.suits(p)) {
+            hopper.multiply(op, p, a, b, bias, c);
+            return;
+        }
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
         long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
         long left = operand(op, "a", a, leftPlaces);
