@@ -28,6 +28,7 @@ public final class LossGolden {
         write(folder.resolve("losses/2x3.json"), 2, 3, 4);
         write(folder.resolve("losses/7x5.json"), 7, 5, 5);
         write(folder.resolve("losses/17x8.json"), 17, 8, 6);
+        OptionGolden.write(folder.resolve("losses/options.json"));
     }
 
     /** Pairs of a size, a third of which share their id with another one. */
@@ -60,7 +61,7 @@ public final class LossGolden {
     private static Map<String, Object> golden(
             String name, double[] u, double[] v, int n, int d, long[] ids, double logScale, double bias) {
         try (TorchContrast torch =
-                new TorchContrast(name, u, v, n, d, ids, logScale, bias, ScalarType.Double, 1)) {
+                new TorchContrast(name, u, v, n, d, ids, null, logScale, bias, ScalarType.Double, 1)) {
             TorchInfoNce.Answer answer = torch.answer();
             Map<String, Object> golden = new LinkedHashMap<>();
             golden.put("logScale", logScale);

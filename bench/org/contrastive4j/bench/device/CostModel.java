@@ -170,6 +170,21 @@ public final class CostModel {
         return kernels;
     }
 
+    /**
+     * Milliseconds of a product of images with C in f32 on an H200.
+     *
+     * @param parts of k that are summed apart
+     */
+    static double product(int m, int n, int k, int parts) {
+        CostModel model = new CostModel(H200);
+        double tiles = Math.ceil((double) m / TILE_ROWS) * Math.ceil((double) n / TILE_COLUMNS) * parts;
+        double kBlocks = Math.ceil(Math.ceil((double) k / K_BLOCK) / parts);
+        double c = 4.0 * m * n;
+        double hbm = 2.0 * k * (m + n) + parts * c;
+        double merge = parts == 1 ? 0 : LAUNCH + (parts + 1) * c / H200.hbmBytesPerSecond;
+        return 1e3 * (model.seconds(new Counts(model.waves(tiles), kBlocks, 0, 4585, 0, hbm)) + merge);
+    }
+
     /** @param arguments a file of measurements, or none */
     public static void main(String[] arguments) throws IOException {
         new CostModel(H200).print(arguments.length == 0 ? Map.of() : measurements(Path.of(arguments[0])));

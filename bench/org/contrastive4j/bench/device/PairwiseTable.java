@@ -4,6 +4,7 @@ import java.io.PrintStream;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.cuda.CudaDevice;
 
@@ -22,12 +23,12 @@ final class PairwiseTable {
         out.printf("matrix product of size %d by %s, TFLOP/s:", rate.size(), rate.source());
         rate.flops().forEach((type, flops) -> out.printf(" %s %.4g", type, flops / 1e12));
         out.println();
-        out.printf("%n%5s %8s %5s %11s %11s %7s %8s %7s %10s %9s %7s%n", "kind", "n", "d", "ms", "least", "halves", "TFLOP/s", "floor",
+        out.printf("%n%13s %8s %5s %11s %11s %7s %8s %7s %10s %9s %7s%n", "kind", "n", "d", "ms", "least", "halves", "TFLOP/s", "floor",
                 "predicted", "MiB", "agrees");
         for (Map<String, Object> line : cases) {
-            out.printf("%5s %8d %5d ", line.get("kind"), line.get("n"), line.get("d"));
-            if (line.containsKey("skipped")) {
-                out.println(line.get("skipped"));
+            out.printf("%13s %8d %5d ", line.get("kind"), line.get("n"), line.get("d"));
+            if (!line.containsKey("milliseconds")) {
+                out.println(line.getOrDefault("skipped", line.get("failed")));
                 continue;
             }
             Double predicted = predictions(line).get("all");
@@ -57,7 +58,7 @@ final class PairwiseTable {
     }
 
     private static Map<String, Double> predictions(Map<String, Object> line) {
-        return "f32".equals(line.get("kind")) ? Map.of() : CostModel.predicted((Integer) line.get("n"), (Integer) line.get("d"));
+        return Kind.of((String) line.get("kind")).isPortable() ? Map.of() : CostModel.predicted((Integer) line.get("n"), (Integer) line.get("d"));
     }
 
     private static String modelName(String kernel) {

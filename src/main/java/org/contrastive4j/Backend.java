@@ -1,8 +1,11 @@
 package org.contrastive4j;
 
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
 import org.contrastive4j.device.Assembly;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
@@ -15,6 +18,8 @@ import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.TrainingPrecision;
+import org.contrastive4j.ops.UnsupportedPrecisionException;
 import org.contrastive4j.ops.cpu.CpuOps;
 import org.contrastive4j.ops.cpu.Workers;
 import org.contrastive4j.ops.f64.F64Ops;
@@ -79,6 +84,9 @@ public final class Backend {
                 + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
         versions.put("BLAS", CpuOps.library());
         versions.put("JCuda", CudaDevice.libraryVersion());
+        String problem = CudaDevice.matrixLibraryProblem();
+        versions.put("cuBLAS", problem == null ? "loads; plain matrix products on a GPU go to it"
+                : problem + ": matrix products on a GPU are by kernels of this library");
         try {
             versions.put("PTX assembler", "of CUDA " + PtxAssembler.version());
         } catch (DeviceException e) {
@@ -116,20 +124,53 @@ public final class Backend {
 
     /** Opens a backend whose live bytes never exceed {@code memoryLimit}. */
     public static Ops open(String name, long memoryLimit) {
+        return open(name, memoryLimit, null);
+    }
+
+    /**
+     * Opens a backend that computes in this precision, and whose live bytes never exceed {@code memoryLimit}.
+     *
+     * @param precision one of {@link #precisions}, or null for the first of them
+     * @throws UnsupportedPrecisionException when the backend does not compute in it
+     */
+    public static Ops open(String name, long memoryLimit, TrainingPrecision precision) {
         if (name.equals("auto")) {
             Choice choice = auto();
             LOG.info("auto is {}: {}", choice.name(), choice.reason());
-            return open(choice.name(), memoryLimit);
+            return open(choice.name(), memoryLimit, precision);
+        }
+        List<TrainingPrecision> there = precisions(name);
+        if (precision != null && !there.contains(precision)) {
+            String others = Stream.of("cpu", "cpu-f64", "cuda", "sim")
+                    .filter(other -> precisions(other).contains(precision)).collect(Collectors.joining(", "));
+            throw new UnsupportedPrecisionException("backend " + name + " computes in " + there.stream()
+                    .map(TrainingPrecision::toString).collect(Collectors.joining(", ")) + ", not in " + precision
+                    + "; backends that do: " + others);
         }
         return switch (name) {
             case "cpu" -> new CpuOps(hostMemory(memoryLimit));
             case "cpu-f64" -> new F64Ops(hostMemory(memoryLimit));
+            default -> new PtxOps(name, device(name, memoryLimit), precision == null ? there.get(0) : precision);
+        };
+    }
+
+    /**
+     * What the backend of this name computes in; its own choice first.
+     *
+     * @throws IllegalArgumentException when there is no such backend
+     */
+    public static List<TrainingPrecision> precisions(String name) {
+        return switch (name) {
+            case "auto" -> precisions(auto().name());
+            case "cpu" -> List.of(TrainingPrecision.F32);
+            case "cpu-f64" -> List.of(TrainingPrecision.F64);
             default -> {
                 if (!name.equals("sim") && !name.matches(CUDA)) {
                     throw new IllegalArgumentException("no backend \"" + name
                             + "\"; there are auto, cpu, cpu-f64, cuda, cuda:1 and so on, and sim");
                 }
-                yield new PtxOps(name, device(name, memoryLimit));
+                yield List.of(TrainingPrecision.F32, TrainingPrecision.TF32, TrainingPrecision.BF16,
+                        TrainingPrecision.F16);
             }
         };
     }

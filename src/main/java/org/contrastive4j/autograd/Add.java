@@ -10,7 +10,7 @@ public final class Add extends Function {
 
     @Override
     protected Tensor[] forward(Forward f) {
-        Tensor y = f.allocate(f.input(0).shape());
+        Tensor y = f.allocateLike(0);
         f.ops().pointwise().add(f.input(0), f.input(1), y);
         return new Tensor[] {y};
     }

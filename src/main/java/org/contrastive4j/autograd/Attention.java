@@ -1,5 +1,6 @@
 package org.contrastive4j.autograd;
 
+import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** out = softmax(q k^T / sqrt(head width)) v over the admitted keys; input qkv [b, t, 3 w], output [b, t, w]. */
@@ -21,7 +22,7 @@ public final class Attention extends Function {
     protected Tensor[] forward(Forward f) {
         Tensor qkv = f.input(0);
         Tensor out = f.allocate(qkv.shape().withLast(qkv.dim(-1) / 3));
-        logSumExp = f.keep(f.allocate(qkv.dim(0), heads, qkv.dim(1)));
+        logSumExp = f.keep(f.allocateParameter(Shape.of(qkv.dim(0), heads, qkv.dim(1))));
         f.ops().attention().attention(qkv, heads, causal, lengths, out, logSumExp);
         f.save(0);
         f.saveOutput(0);
@@ -30,7 +31,7 @@ public final class Attention extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dQkv = b.allocate(b.inputShape(0));
+        Tensor dQkv = b.allocateLike(0);
         b.ops().attention().attentionBackward(b.input(0), heads, causal, lengths, b.output(0), logSumExp,
                 b.outputGradient(0), dQkv);
         b.give(0, dQkv);

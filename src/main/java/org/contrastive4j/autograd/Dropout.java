@@ -23,14 +23,14 @@ public final class Dropout extends Function {
 
     @Override
     protected Tensor[] forward(Forward f) {
-        Tensor y = f.allocate(f.input(0).shape());
+        Tensor y = f.allocateLike(0);
         f.ops().pointwise().dropout(f.input(0), sampleIds, p, key, y);
         return new Tensor[] {y};
     }
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.allocate(b.inputShape(0));
+        Tensor dx = b.allocateLike(0);
         b.ops().pointwise().dropout(b.outputGradient(0), sampleIds, p, key, dx);
         b.give(0, dx);
     }

@@ -3,6 +3,7 @@ package org.contrastive4j.autograd;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -64,15 +65,30 @@ public abstract class Function {
             return inputs.get(i).value();
         }
 
-        /** A new tensor: an output, kept, or freed when forward returns. */
+        /** A new tensor of the type of activations: an output, kept, or freed when forward returns. */
         public Tensor allocate(Shape shape) {
-            Tensor tensor = ops.allocate(shape);
-            allocated.add(tensor);
-            return tensor;
+            return allocate(ops.dtype(), shape);
         }
 
+        /** A new tensor of the type of activations: an output, kept, or freed when forward returns. */
         public Tensor allocate(int... dims) {
             return allocate(Shape.of(dims));
+        }
+
+        /** The same of the type of parameters: statistics, representations, what a loss computes. */
+        public Tensor allocateParameter(Shape shape) {
+            return allocate(ops.parameterDtype(), shape);
+        }
+
+        /** The same of the shape and type of input i. */
+        public Tensor allocateLike(int i) {
+            return allocate(input(i).dtype(), input(i).shape());
+        }
+
+        Tensor allocate(DType dtype, Shape shape) {
+            Tensor tensor = Tensor.allocate(ops.memory(), dtype, shape);
+            allocated.add(tensor);
+            return tensor;
         }
 
         /** Backward will read these inputs. */
@@ -139,21 +155,32 @@ public abstract class Function {
             return node.inputs().get(i).requiresGradient();
         }
 
-        /** A new tensor: given to an input, or freed when backward returns. */
+        /** A new tensor of the type of activations: given to an input, or freed when backward returns. */
         public Tensor allocate(Shape shape) {
-            Tensor tensor = ops.allocate(shape);
+            return allocate(ops.dtype(), shape);
+        }
+
+        /** The same of the shape and type of input i, which are those of its gradient. */
+        public Tensor allocateLike(int i) {
+            return allocate(node.inputs().get(i).dtype(), inputShape(i));
+        }
+
+        /** {@link #allocateLike}, filled with zeros. */
+        public Tensor zerosLike(int i) {
+            Tensor zeros = allocateLike(i);
+            ops.pointwise().fill(zeros, 0);
+            return zeros;
+        }
+
+        private Tensor allocate(DType dtype, Shape shape) {
+            Tensor tensor = Tensor.allocate(ops.memory(), dtype, shape);
             allocated.add(tensor);
             return tensor;
         }
 
-        /** A new tensor of zeros, otherwise like {@link #allocate}. */
-        public Tensor zeros(Shape shape) {
-            Tensor tensor = allocate(shape);
-            ops.pointwise().fill(tensor, 0);
-            return tensor;
-        }
-
-        /** Adds a tensor made by {@link #allocate} to the gradient of input i; the tape owns it from now on. */
+        /**
+         * Adds a tensor allocated here, of the shape and type of input i, to its gradient; the tape owns it from now on.
+         */
         public void give(int i, Tensor gradient) {
             if (!allocated.removeIf(mine -> mine == gradient)) {
                 throw new IllegalStateException("give() takes a tensor that this backward allocated");
@@ -174,7 +201,7 @@ public abstract class Function {
             }
         }
 
-        /** Adds a tensor that stays the caller's to the gradient of input i. */
+        /** Adds a tensor of the shape and type of input i, which stays the caller's, to its gradient. */
         public void add(int i, Tensor gradient) {
             Variable input = node.inputs().get(i);
             if (!input.requiresGradient()) {
@@ -183,7 +210,7 @@ public abstract class Function {
             if (input instanceof Parameter parameter) {
                 ops.pointwise().axpy(1, gradient, parameter.gradient());
             } else if (input.gradient == null) {
-                input.gradient = ops.allocate(gradient.shape());
+                input.gradient = Tensor.allocate(ops.memory(), gradient.dtype(), gradient.shape());
                 input.gradientBorrowed = false;
                 ops.pointwise().copy(gradient, input.gradient);
             } else {
@@ -210,7 +237,10 @@ public abstract class Function {
          * A tensor for operations that accumulate: a parameter's own gradient, else zeros that {@link #deliver} hands over.
          */
         public Tensor accumulator(int i) {
-            return node.inputs().get(i) instanceof Parameter parameter ? parameter.gradient() : zeros(inputShape(i));
+            if (node.inputs().get(i) instanceof Parameter parameter) {
+                return parameter.gradient();
+            }
+            return zerosLike(i);
         }
 
         /** Ends the use of an {@link #accumulator} of input i. */
@@ -222,7 +252,7 @@ public abstract class Function {
 
         private void makeOwned(Variable variable) {
             if (variable.gradientBorrowed) {
-                Tensor copy = ops.allocate(variable.gradient.shape());
+                Tensor copy = Tensor.allocate(ops.memory(), variable.gradient.dtype(), variable.gradient.shape());
                 ops.pointwise().copy(variable.gradient, copy);
                 variable.gradient = copy;
                 variable.gradientBorrowed = false;

@@ -14,7 +14,7 @@ public final class Gelu extends Function {
 
     @Override
     protected Tensor[] forward(Forward f) {
-        Tensor y = f.allocate(f.input(0).shape());
+        Tensor y = f.allocateLike(0);
         f.ops().pointwise().gelu(kind, f.input(0), y);
         f.save(0);
         return new Tensor[] {y};
@@ -22,7 +22,7 @@ public final class Gelu extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.allocate(b.inputShape(0));
+        Tensor dx = b.allocateLike(0);
         b.ops().pointwise().geluBackward(kind, b.input(0), b.outputGradient(0), dx);
         b.give(0, dx);
     }

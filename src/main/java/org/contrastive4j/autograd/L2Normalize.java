@@ -1,5 +1,6 @@
 package org.contrastive4j.autograd;
 
+import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = x / |x| per row, zeros for a row of norm 0. Backward: dx = (dy - y &lt;y, dy&gt;) / |x|. */
@@ -12,8 +13,8 @@ public final class L2Normalize extends Function {
 
     @Override
     protected Tensor[] forward(Forward f) {
-        Tensor y = f.allocate(f.input(0).shape());
-        inverseNorm = f.keep(f.allocate(f.input(0).dim(0)));
+        Tensor y = f.allocateLike(0);
+        inverseNorm = f.keep(f.allocateParameter(Shape.of(f.input(0).dim(0))));
         f.ops().norm().l2Normalize(f.input(0), y, inverseNorm);
         f.saveOutput(0);
         return new Tensor[] {y};
@@ -21,7 +22,7 @@ public final class L2Normalize extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.allocate(b.inputShape(0));
+        Tensor dx = b.allocateLike(0);
         b.ops().norm().l2NormalizeBackward(b.output(0), inverseNorm, b.outputGradient(0), dx);
         b.give(0, dx);
     }

@@ -1,5 +1,6 @@
 package org.contrastive4j.autograd;
 
+import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = gamma (x - mean) rstd + beta per row; inputs x [..., w], gamma [w], beta [w]. Backward as in NormOps. */
@@ -17,8 +18,8 @@ public final class LayerNorm extends Function {
     protected Tensor[] forward(Forward f) {
         Tensor x = f.input(0);
         Tensor y = f.allocate(x.shape());
-        mean = f.keep(f.allocate(x.shape().rows()));
-        rstd = f.keep(f.allocate(x.shape().rows()));
+        mean = f.keep(f.allocateParameter(Shape.of(x.shape().rows())));
+        rstd = f.keep(f.allocateParameter(Shape.of(x.shape().rows())));
         f.ops().norm().layerNorm(x, f.input(1), f.input(2), epsilon, y, mean, rstd);
         f.save(0, 1);
         return new Tensor[] {y};
@@ -28,7 +29,7 @@ public final class LayerNorm extends Function {
     protected void backward(Backward b) {
         Tensor dGamma = b.wants(1) ? b.accumulator(1) : null;
         Tensor dBeta = b.wants(2) ? b.accumulator(2) : null;
-        Tensor dx = b.allocate(b.inputShape(0));
+        Tensor dx = b.allocateLike(0);
         b.ops().norm().layerNormBackward(b.input(0), b.input(1), mean, rstd, b.outputGradient(0), dx, dGamma, dBeta);
         if (dGamma != null) {
             b.deliver(1, dGamma);

@@ -1,25 +1,35 @@
 package org.contrastive4j.autograd;
 
+import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * y = x w + bias; inputs x [..., in], w [in, out] and, optionally, bias [out].
+ * y = x w + bias; inputs x [..., in], w [in, out] and, optionally, bias [out]. y is of the type of activations, or of that
+ * of parameters for representations, which a loss takes.
  *
  * <p>Backward: dx = dy w^T, dw += x^T dy, dBias += sum of the rows of dy.
  */
 public final class Linear extends Function {
     private final boolean biased;
+    private final boolean representations;
 
     public Linear(boolean biased) {
+        this(biased, false);
+    }
+
+    /** @param representations whether y is of the type of parameters */
+    public Linear(boolean biased, boolean representations) {
         super("linear");
         this.biased = biased;
+        this.representations = representations;
     }
 
     @Override
     protected Tensor[] forward(Forward f) {
         Tensor x = f.input(0);
         Tensor w = f.input(1);
-        Tensor y = f.allocate(x.shape().withLast(w.dim(-1)));
+        Shape shape = x.shape().withLast(w.dim(-1));
+        Tensor y = representations ? f.allocateParameter(shape) : f.allocate(shape);
         f.ops().matrix().linear(x, w, biased ? f.input(2) : null, y);
         f.save(0, 1);
         return new Tensor[] {y};
@@ -39,7 +49,7 @@ public final class Linear extends Function {
             b.deliver(2, dBias);
         }
         if (b.wants(0)) {
-            Tensor dx = b.allocate(b.inputShape(0));
+            Tensor dx = b.allocateLike(0);
             b.ops().matrix().gemm(false, true, 1, dy, b.input(1), 0, rows(dx));
             b.give(0, dx);
         }

@@ -5,7 +5,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * c = alpha op(a) op(b) for two matrices, or for two batches of matrices.
+ * c = alpha op(a) op(b) for two matrices, or for two batches of matrices; c is of the type of a and b, where they differ
+ * of that of activations.
  *
  * <p>Backward: dA = alpha dC op(b)^T and dB = alpha op(a)^T dC, transposed where the input was.
  */
@@ -28,7 +29,7 @@ public final class MatMul extends Function {
         int m = a.dim(transA ? -1 : -2);
         int n = b.dim(transB ? -2 : -1);
         Shape shape = a.shape().rank() == 3 ? Shape.of(a.dim(0), m, n) : Shape.of(m, n);
-        Tensor c = f.allocate(shape);
+        Tensor c = f.allocate(a.dtype() == b.dtype() ? a.dtype() : f.ops().dtype(), shape);
         multiply(f.ops().matrix(), transA, transB, a, b, c);
         f.save(0, 1);
         return new Tensor[] {c};
@@ -38,7 +39,7 @@ public final class MatMul extends Function {
     protected void backward(Backward b) {
         Tensor dc = b.outputGradient(0);
         if (b.wants(0)) {
-            Tensor da = b.allocate(b.inputShape(0));
+            Tensor da = b.allocateLike(0);
             if (transA) {
                 multiply(b.ops().matrix(), transB, true, b.input(1), dc, da);
             } else {
@@ -47,7 +48,7 @@ public final class MatMul extends Function {
             b.give(0, da);
         }
         if (b.wants(1)) {
-            Tensor db = b.allocate(b.inputShape(1));
+            Tensor db = b.allocateLike(1);
             if (transB) {
                 multiply(b.ops().matrix(), true, transA, dc, b.input(0), db);
             } else {

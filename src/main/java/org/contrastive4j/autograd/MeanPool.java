@@ -22,7 +22,7 @@ public final class MeanPool extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.allocate(b.inputShape(0));
+        Tensor dx = b.allocateLike(0);
         b.ops().sequence().meanPoolBackward(b.outputGradient(0), lengths, dx);
         b.give(0, dx);
     }

@@ -46,7 +46,7 @@ public final class Parameter extends Variable implements AutoCloseable {
     /** The accumulated gradient, zeros at first; allocated by the first call. */
     public Tensor gradient() {
         if (accumulated == null) {
-            accumulated = ops.zeros(shape());
+            accumulated = ops.zeroParameter(shape());
         }
         return accumulated;
     }

@@ -28,8 +28,12 @@ public final class Patchify extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.allocate(b.inputShape(0));
-        b.ops().sequence().patchifyBackward(b.outputGradient(0), kernel, stride, padding, dx);
+        Tensor dx = b.allocateLike(0);
+        Tensor sums = dx.dtype() == b.ops().dtype() ? dx : b.allocate(dx.shape()); // pictures may be of f32
+        b.ops().sequence().patchifyBackward(b.outputGradient(0), kernel, stride, padding, sums);
+        if (sums != dx) {
+            b.ops().pointwise().cast(sums, dx);
+        }
         b.give(0, dx);
     }
 }

@@ -18,7 +18,7 @@ public final class PrependToken extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.wants(0) ? b.allocate(b.inputShape(0)) : null;
+        Tensor dx = b.wants(0) ? b.allocateLike(0) : null;
         Tensor dToken = b.wants(1) ? b.accumulator(1) : null;
         b.ops().sequence().prependTokenBackward(b.outputGradient(0), dx, dToken);
         if (dx != null) {

@@ -13,14 +13,14 @@ public final class Scale extends Function {
 
     @Override
     protected Tensor[] forward(Forward f) {
-        Tensor y = f.allocate(f.input(0).shape());
+        Tensor y = f.allocateLike(0);
         f.ops().pointwise().scale(alpha, f.input(0), y);
         return new Tensor[] {y};
     }
 
     @Override
     protected void backward(Backward b) {
-        Tensor dx = b.allocate(b.inputShape(0));
+        Tensor dx = b.allocateLike(0);
         b.ops().pointwise().scale(alpha, b.outputGradient(0), dx);
         b.give(0, dx);
     }

@@ -162,7 +162,7 @@ public final class Tape implements AutoCloseable {
      * Accumulates the gradient of sum_k &lt;outputs[k], seeds[k]&gt; into the parameters that led to the outputs, in the fixed order of the
      * reversed recording, and forgets everything recorded.
      *
-     * @param seeds shaped like the outputs; read, not kept
+     * @param seeds of the shapes and types of the outputs; read, not kept
      * @throws AutogradException naming the node when a backward pass fails
      */
     public void backward(List<Variable> outputs, List<Tensor> seeds) {
@@ -184,7 +184,7 @@ public final class Tape implements AutoCloseable {
     }
 
     private void seed(Variable output, Tensor seed) {
-        if (!output.shape().equals(seed.shape()) || seed.dtype() != ops.dtype()) {
+        if (!output.shape().equals(seed.shape()) || seed.dtype() != output.dtype()) {
             throw new ShapeException("backward: gradient " + seed + " given for " + output);
         }
         if (!output.requiresGradient()) {
@@ -196,7 +196,7 @@ public final class Tape implements AutoCloseable {
             output.gradient = seed;
             output.gradientBorrowed = true;
         } else {
-            Tensor sum = ops.allocate(seed.shape());
+            Tensor sum = Tensor.allocate(ops.memory(), seed.dtype(), seed.shape());
             ops.pointwise().add(output.gradient, seed, sum);
             freeGradient(output);
             output.gradient = sum;

@@ -1,5 +1,6 @@
 package org.contrastive4j.autograd;
 
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -41,6 +42,11 @@ public sealed class Variable permits Parameter {
 
     public final Shape shape() {
         return value.shape();
+    }
+
+    /** Type of the value and of its gradient. */
+    public final DType dtype() {
+        return value.dtype();
     }
 
     /** Whether a gradient flows into this variable. */

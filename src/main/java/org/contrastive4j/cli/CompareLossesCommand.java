@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import java.util.stream.Collectors;
-import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.Comparison;
 import org.contrastive4j.train.LossConfig;
@@ -33,7 +33,7 @@ final class CompareLossesCommand implements Callable<Integer> {
     @Option(names = "--losses", split = ",", description = "names with commas between; the first is what others are "
             + "measured against. Without it all but " + SAME_AS_INFONCE
             + ", which is infonce as no batch holds a concept twice")
-    private List<String> losses = LossConfig.names().stream().filter(name -> !name.equals(SAME_AS_INFONCE)).toList();
+    private List<String> losses = Losses.allNames().stream().filter(name -> !name.equals(SAME_AS_INFONCE)).toList();
 
     @Option(names = "--batches", split = ",", description = "batch sizes with commas between")
     private List<Integer> batches = List.of(64, 256, 1024);
@@ -54,7 +54,7 @@ final class CompareLossesCommand implements Callable<Integer> {
         shared.chunk = Math.min(shared.chunk, largest);
         TrainConfig base = shared.config(seeds.get(0), largest, LossConfig.named("infonce", largest));
         PairDataset data = PairDataset.open(Path.of(base.data()), base.strict());
-        try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(shared.device)) {
+        try (RunFolder folder = RunFolder.open(out); Ops ops = shared.backend.open()) {
             Comparison comparison = new Comparison(folder, base, data, losses, batches, seeds, saveEvery);
             List<Comparison.Cell> cells = comparison.cells();
             System.out.printf(Locale.ROOT, "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n",

@@ -6,7 +6,6 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
-import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Sample;
 import org.contrastive4j.data.Splits;
@@ -17,6 +16,7 @@ import org.contrastive4j.train.RunSummary;
 import org.contrastive4j.train.TrainedModel;
 import org.contrastive4j.train.Trainer;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Measures a trained model. */
@@ -36,12 +36,12 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--prompt", description = "text for a class, {} stands for its name")
     private String prompt = "{}";
 
-    @Option(names = "--device", description = "backend: cpu")
-    private String device = "cpu";
+    @Mixin
+    private BackendOptions backend;
 
     @Override
     public Integer call() {
-        try (Ops ops = Backend.open(device); TrainedModel model = TrainedModel.load(ops, run)) {
+        try (Ops ops = backend.open(); TrainedModel model = TrainedModel.load(ops, run)) {
             PairDataset pairs = model.data(data);
             Embedder embedder = model.embedder(pairs);
             Map<String, List<Integer>> splits = new LinkedHashMap<>();

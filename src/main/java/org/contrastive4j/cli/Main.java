@@ -6,13 +6,14 @@ import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.data.DataException;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.train.CheckpointException;
-import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.Trainer;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Model.CommandSpec;
 
 /** Entry point of the command line. */
 @Command(
@@ -36,7 +37,8 @@ public final class Main {
     /** Runs a command; returns the exit code. */
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
-        CommandLine commandLine = new CommandLine(new Main()).setOverwrittenOptionsAllowed(true);
+        CommandLine commandLine = new CommandLine(new Main()).setOverwrittenOptionsAllowed(true)
+                .setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setExecutionExceptionHandler((failure, command, parsed) -> {
             if (isExplained(failure)) {
                 command.getErr().println(command.getColorScheme().errorText("error: " + failure.getMessage()));
@@ -44,16 +46,19 @@ public final class Main {
             }
             throw failure;
         });
-        for (String command : List.of("train", "verify-gradcache", "compare-losses")) {
-            commandLine.getSubcommands().get(command).getCommandSpec().usageMessage().footer(losses());
+        for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
+            CommandSpec command = commandLine.getSubcommands().get(name).getCommandSpec();
+            command.usageMessage().footer(losses());
+            command.mixins().values().stream().map(CommandSpec::userObject).filter(TrainOptions.class::isInstance)
+                    .forEach(options -> ((TrainOptions) options).declare(command));
         }
         return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
     }
 
     /** What --loss and --losses take, a line each. */
     private static String[] losses() {
-        Stream<String> lines = LossConfig.names().stream().map(
-                name -> String.format("  %-22s %s", name, LossConfig.description(name)));
+        Stream<String> lines = Losses.allNames().stream().map(
+                name -> String.format("  %-22s %s", name, Losses.description(name)));
         return Stream.concat(Stream.of("", "Losses:"), lines).toArray(String[]::new);
     }
 

@@ -50,8 +50,8 @@ final class Progress implements AutoCloseable {
     void step(Trainer.Step step) {
         double seconds = (System.nanoTime() - start) / 1e9;
         double perSecond = (step.step() - firstStep) * (double) batch / seconds;
-        String text = String.format(Locale.ROOT, "loss %.3f, in-batch R@1 %.0f%%%s, %.0f pairs/s", step.loss(),
-                50 * (step.rowAccuracy() + step.columnAccuracy()), recall, perSecond);
+        String text = String.format(Locale.ROOT, "loss %.3f, in-batch R@1 %.0f%%%s%s, %.0f pairs/s", step.loss(),
+                50 * (step.rowAccuracy() + step.columnAccuracy()), recall, scale(step), perSecond);
         if (bar != null) {
             bar.setExtraMessage(" " + text);
             bar.stepTo(step.step());
@@ -59,6 +59,12 @@ final class Progress implements AutoCloseable {
             double left = (steps - step.step()) * seconds / Math.max(1, step.step() - firstStep);
             System.out.printf(Locale.ROOT, "step %d of %d: %s, %.0f s left%n", step.step(), steps, text, left);
         }
+    }
+
+    private static String scale(Trainer.Step step) {
+        Double scale = step.details().get("lossScale");
+        return scale == null ? "" : String.format(Locale.ROOT, ", loss scale %.0f, %.0f steps skipped", scale,
+                step.details().get("skippedSteps"));
     }
 
     @Override

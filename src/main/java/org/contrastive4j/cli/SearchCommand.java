@@ -6,7 +6,6 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Sample;
 import org.contrastive4j.ops.Ops;
@@ -14,6 +13,7 @@ import org.contrastive4j.train.ContactSheet;
 import org.contrastive4j.train.Search;
 import org.contrastive4j.train.TrainedModel;
 import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
@@ -39,12 +39,12 @@ final class SearchCommand implements Callable<Integer> {
     @Option(names = "--sheet", description = "where to write the contact sheet; by default search.png in the run folder")
     private Path sheet;
 
-    @Option(names = "--device", description = "backend: cpu")
-    private String device = "cpu";
+    @Mixin
+    private BackendOptions backend;
 
     @Override
     public Integer call() throws IOException {
-        try (Ops ops = Backend.open(device); TrainedModel model = TrainedModel.load(ops, run)) {
+        try (Ops ops = backend.open(); TrainedModel model = TrainedModel.load(ops, run)) {
             PairDataset pairs = model.data(data);
             String wanted = group != null ? group : model.config().heldOutGroup().isEmpty() || data != null
                     ? "all" : model.config().heldOutGroup();

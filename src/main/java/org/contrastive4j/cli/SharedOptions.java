@@ -7,16 +7,22 @@ import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
+import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Options of every command that trains; what is not given is as in {@link TrainConfig#emoji}. */
 final class SharedOptions {
     private static final TrainConfig DEFAULT = TrainConfig.emoji();
 
-    @Option(names = "--device", description = "backend: cpu")
-    String device = "cpu";
+    @Mixin
+    BackendOptions backend;
+
+    @Option(names = "--loss-scale", description = "where dynamic loss scaling begins, a power of two; "
+            + "without it 32768 in f16 and no scaling in other precisions")
+    Double lossScale;
 
     @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
     Path data = Path.of(DEFAULT.data());
@@ -75,7 +81,9 @@ final class SharedOptions {
         return new TrainConfig(data.toString(), strict, heldOut.equals("none") ? "" : heldOut, unseenShare,
                 seed, steps, batch, chunk, memory << 20, learningRate, warmup, clip, vocabulary,
                 noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
-                new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model(), loss);
+                new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model(), loss)
+                .with(backend.precision, lossScale == null
+                        ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()));
     }
 
     private DualEncoder.Config model() {

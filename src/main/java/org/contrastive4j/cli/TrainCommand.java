@@ -9,7 +9,6 @@ import java.util.Optional;
 import java.util.concurrent.Callable;
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.TimeUnit;
-import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.Checkpoint;
@@ -52,7 +51,7 @@ final class TrainCommand implements Callable<Integer> {
     public Integer call() {
         Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
         Runtime.getRuntime().addShutdownHook(hook);
-        try (RunFolder folder = RunFolder.open(out); Ops ops = Backend.open(options.shared.device)) {
+        try (RunFolder folder = RunFolder.open(out)) {
             Optional<Path> latest = folder.checkpoints().latest();
             if (resume && latest.isEmpty()) {
                 throw new CheckpointException("nothing to resume in " + out + ": it has no checkpoint");
@@ -61,15 +60,17 @@ final class TrainCommand implements Callable<Integer> {
                 throw new IllegalArgumentException(out + " holds a run already (" + latest.get().getFileName()
                         + "); continue it with --resume, or choose another --out");
             }
-            return train(folder, ops, latest);
+            TrainConfig wanted = latest.isEmpty() ? options.config() : Trainer.config(latest.get());
+            try (Ops ops = options.shared.backend.open(wanted.precision())) {
+                return train(folder, ops, wanted, latest);
+            }
         } finally {
             ended.countDown();
             removeHook(hook);
         }
     }
 
-    private int train(RunFolder folder, Ops ops, Optional<Path> latest) {
-        TrainConfig wanted = latest.isEmpty() ? options.config() : Trainer.config(latest.get());
+    private int train(RunFolder folder, Ops ops, TrainConfig wanted, Optional<Path> latest) {
         PairDataset data = PairDataset.open(Path.of(wanted.data()), wanted.strict());
         try (Trainer trainer = latest.isEmpty()
                 ? Trainer.start(ops, wanted, data)
@@ -90,12 +91,16 @@ final class TrainCommand implements Callable<Integer> {
 
     private static void describe(Trainer trainer, Ops ops, Optional<Path> latest) {
         TrainConfig config = trainer.config();
-        System.out.printf(Locale.ROOT, "%d training pairs of %s on %s; batches of %d pairs in chunks of %s%n",
-                trainer.splits().train().size(), config.data(), ops.name(), config.batch(),
+        System.out.printf(Locale.ROOT, "%d training pairs of %s on %s in %s; batches of %d pairs in chunks of %s%n",
+                trainer.splits().train().size(), config.data(), ops.name(), ops.precision(), config.batch(),
                 config.chunk() == 0 ? "whatever fits" : Integer.toString(config.chunk()));
         trainer.data().skipped().forEach((reason, count) -> System.out.println("left out " + count + ": " + reason));
         latest.ifPresent(path -> System.out.println("continuing from " + path));
-        System.out.print(trainer.plan());
+        if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
+            System.out.println("features accumulated: one loss for each chunk, no plan of the memory");
+        } else {
+            System.out.print(trainer.plan());
+        }
     }
 
     /** Returns the seconds spent, those of earlier sittings included. */

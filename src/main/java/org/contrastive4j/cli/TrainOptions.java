@@ -1,8 +1,17 @@
 package org.contrastive4j.cli;
 
+import java.math.BigDecimal;
+import java.util.EnumMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.loss.LossOption;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.ISetter;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 
 /** Options that make a {@link TrainConfig} of one run. */
@@ -21,17 +30,57 @@ final class TrainOptions {
     @Option(names = "--loss", description = "what is minimised, one of the names below")
     String loss = DEFAULT.loss().name();
 
-    @Option(names = "--queue-size",
-            description = "keys in each queue of --loss queue, at least a batch; without it 1024, or the batch if larger")
-    Integer queueSize;
+    @Option(names = "--guide", paramLabel = "<run>",
+            description = "run folder of a trained model: negatives that it finds more similar than the positive are"
+                    + " ignored")
+    String guide;
 
-    @Option(names = "--momentum", description = "of the momentum encoders of --loss queue, in [0, 1); without it "
-            + LossConfig.DEFAULT_MOMENTUM)
-    Double momentum;
+    @Option(names = "--accumulate", paramLabel = "<how>",
+            description = "gradient of the whole batch by gradient caching (gradcache), or by one loss for each chunk, "
+                    + "all others' representations cached (features), as open_clip")
+    String accumulate = "gradcache";
+
+    private final Map<LossOption, Double> ofLoss = new EnumMap<>(LossOption.class);
+
+    /** Gives a command an option for each {@link LossOption}. */
+    void declare(CommandSpec command) {
+        for (LossOption option : LossOption.values()) {
+            command.addOption(OptionSpec.builder("--" + option.key()).type(Double.class).paramLabel("<number>")
+                    .description(option.description() + "; " + losses(option))
+                    .setter(new ISetter() {
+                        @Override
+                        public <T> T set(T value) {
+                            if (value != null) {
+                                ofLoss.put(option, (Double) value);
+                            }
+                            return null;
+                        }
+                    }).build());
+        }
+    }
+
+    /** Which losses take it, and what is usual. */
+    private static String losses(LossOption option) {
+        List<String> having = Losses.having(option);
+        List<String> others = Losses.allNames().stream().filter(name -> !having.contains(name)).toList();
+        String which = others.size() < having.size()
+                ? "all losses but " + String.join(", ", others) : "for " + String.join(", ", having);
+        List<Double> usual =
+                having.stream().map(name -> Losses.options(name, Map.of()).get(option)).distinct().toList();
+        return usual.size() > 1 || usual.get(0) == null ? which
+                : which + "; usually " + BigDecimal.valueOf(usual.get(0)).stripTrailingZeros().toPlainString();
+    }
 
     TrainConfig config() {
-        LossConfig usual = LossConfig.named(loss, batch);
-        return shared.config(seed, batch, new LossConfig(loss, queueSize == null ? usual.queueSize() : queueSize,
-                momentum == null ? usual.momentum() : momentum));
+        return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guide, batch)).withAccumulation(accumulation());
+    }
+
+    private TrainConfig.Accumulation accumulation() {
+        return switch (accumulate) {
+            case "gradcache" -> TrainConfig.Accumulation.GRADCACHE;
+            case "features" -> TrainConfig.Accumulation.FEATURES;
+            default -> throw new IllegalArgumentException(
+                    "no accumulation \"" + accumulate + "\"; there are gradcache and features");
+        };
     }
 }

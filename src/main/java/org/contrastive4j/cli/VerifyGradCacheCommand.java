@@ -5,7 +5,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
-import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.ops.Ops;
@@ -19,8 +18,6 @@ import picocli.CommandLine.Option;
 @Command(name = "verify-gradcache", mixinStandardHelpOptions = true, showDefaultValues = true,
         description = "Trains twice, whole batches against chunks, with dropout on, and prints what differs.")
 final class VerifyGradCacheCommand implements Callable<Integer> {
-    private static final double TOLERANCE = 1e-5;
-
     @Mixin
     private TrainOptions options;
 
@@ -46,13 +43,13 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
         options.shared.chunk = batch;
         TrainConfig direct = options.config();
         PairDataset data = PairDataset.open(Path.of(direct.data()), direct.strict());
-        try (Ops ops = Backend.open(options.shared.device)) {
+        try (Ops ops = options.shared.backend.open()) {
             EquivalenceCheck.Report report;
             try (Trainer trainer = Trainer.start(ops, chunked, data)) {
                 report = trainer.verify(List.of(chunk, chunk));
             }
-            System.out.printf(Locale.ROOT, "batch %d, chunks of %d, dropout %.2f, %d steps each on %s%n", batch, chunk,
-                    options.shared.dropout, steps, ops.name());
+            System.out.printf(Locale.ROOT, "batch %d, chunks of %d, dropout %.2f, %d steps each on %s in %s%n", batch,
+                    chunk, options.shared.dropout, steps, ops.name(), ops.precision());
             System.out.print(report);
             Run whole = run(ops, direct, data);
             Run parts = run(ops, chunked, data);
@@ -64,10 +61,11 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             double weights = difference(whole.weights(), parts.weights());
             System.out.printf(Locale.ROOT, "largest relative difference of losses over %d steps: %.2e%n", steps, losses);
             System.out.printf(Locale.ROOT, "relative difference of the final weights: %.2e%n", weights);
-            boolean agrees = report.agrees(TOLERANCE);
+            double tolerance = EquivalenceCheck.tolerance(ops.precision());
+            boolean agrees = report.agrees(tolerance);
             System.out.println(agrees
                     ? "gradient caching gives the gradient of the whole batch, to rounding"
-                    : "gradients DIFFER by more than rounding (" + TOLERANCE + "): see the layer named above");
+                    : "gradients DIFFER by more than rounding (" + tolerance + "): see the layer named above");
             return agrees ? 0 : 1;
         }
     }

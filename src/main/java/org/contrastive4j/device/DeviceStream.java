@@ -1,5 +1,7 @@
 package org.contrastive4j.device;
 
+import java.nio.ByteBuffer;
+
 /** Work in order: what is given to a stream is done after what was given to it before. */
 public interface DeviceStream extends AutoCloseable {
     /**
@@ -11,6 +13,12 @@ public interface DeviceStream extends AutoCloseable {
 
     /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes may not change until this is done. */
     void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes);
+
+    /**
+     * target[at, at + remaining) = the remaining bytes of source, which are read before this returns; the copy is work
+     * of this stream like any other and is not waited for. Cannot be recorded: it would always bring the same bytes.
+     */
+    void upload(ByteBuffer source, DeviceStorage target, long at);
 
     /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes are there when this is done. */
     void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes);
@@ -32,7 +40,23 @@ public interface DeviceStream extends AutoCloseable {
      *
      * @throws DeviceException when the work does something that cannot be recorded, such as waiting
      */
-    DeviceGraph capture(Runnable work);
+    default DeviceGraph capture(Runnable work) {
+        return capture(work, null);
+    }
+
+    /**
+     * Records what {@code work} gives to this stream instead of doing it; memory that it allocates for this stream is
+     * part of {@code scratch}, where what it gives back is handed out again.
+     *
+     * @param scratch stays open, and is used by nothing else while the graph runs, as long as it is launched; several
+     *     graphs that run one after the other may share it. Null: the work may not allocate
+     * @throws DeviceException when the work does something that cannot be recorded, such as waiting
+     * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was done
+     */
+    DeviceGraph capture(Runnable work, DeviceStorage scratch);
+
+    /** Whether this stream records what it is given. */
+    boolean isCapturing();
 
     /** Waits for its work and gives the stream back; idempotent. */
     @Override

@@ -34,6 +34,11 @@ public interface PtxDevice extends Memory {
      */
     PtxModule module(String name, String ptx);
 
+    /** The maker's library of matrix products, or why there is none to use; looked for once. */
+    default MatrixLibrary.Choice matrixLibrary() {
+        return new MatrixLibrary.Choice(null, "this device has no library of its maker");
+    }
+
     /** The stream that is used where no other is given. */
     DeviceStream stream();
 

@@ -97,9 +97,9 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
         void encode() {
             for (int e = 0; e < encoders.size(); e++) {
                 ChunkEncoder<B> encoder = encoders.get(e);
-                Tensor all = ops.allocate(encoder.samples(batch), encoder.width());
+                Tensor all = ops.allocateParameter(encoder.samples(batch), encoder.width());
                 representations.add(all);
-                gradients.add(encoder.isTrainable() ? ops.allocate(all.shape()) : null);
+                gradients.add(encoder.isTrainable() ? ops.allocateParameter(all.shape()) : null);
                 for (int c = 0; c < microBatches; c++) {
                     encoder.encode(batch, bound(e, c), bound(e, c + 1), all.rows(bound(e, c), bound(e, c + 1)));
                 }

@@ -68,7 +68,7 @@ final class ChunkPlanner<B> {
         long workspace;
         try {
             for (ChunkEncoder<B> encoder : encoders) {
-                Tensor all = ops.allocate(encoder.samples(batch), encoder.width());
+                Tensor all = ops.allocateParameter(encoder.samples(batch), encoder.width());
                 shapes.add(all);
                 representations += (encoder.isTrainable() ? 2 : 1) * all.bytes();
             }
@@ -114,7 +114,8 @@ final class ChunkPlanner<B> {
     /** Bytes of activations, and the most bytes during both passes. */
     private long[] trial(ChunkEncoder<B> encoder, B batch, int samples) {
         Memory memory = ops.memory();
-        try (Tensor into = ops.allocate(samples, encoder.width()); Tensor zeros = ops.zeros(into.shape())) {
+        try (Tensor into = ops.allocateParameter(samples, encoder.width());
+                Tensor zeros = ops.zeroParameter(into.shape())) {
             if (!encoder.isTrainable()) {
                 try (Memory.Meter meter = memory.meter()) {
                     long before = memory.currentBytes();

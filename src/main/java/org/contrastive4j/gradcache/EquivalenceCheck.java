@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -20,10 +21,8 @@ import org.contrastive4j.tensor.Tensor;
  * @param <B> the batch
  */
 public final class EquivalenceCheck<B> {
-    /** Largest relative difference that is still rounding, for f32. */
-    public static final double F32_TOLERANCE = 1e-5;
-
     private final Ops ops;
+    private final double tolerance;
     private final List<ChunkEncoder<B>> encoders;
     private final RepresentationLoss<B, ?> loss;
     private final List<Parameter> parameters;
@@ -32,9 +31,22 @@ public final class EquivalenceCheck<B> {
     public EquivalenceCheck(Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, ?> loss,
             List<Parameter> parameters) {
         this.ops = ops;
+        this.tolerance = tolerance(ops.precision());
         this.encoders = List.copyOf(encoders);
         this.loss = loss;
         this.parameters = List.copyOf(parameters);
+    }
+
+    /**
+     * Largest relative difference that is still rounding. Sums in another order differ by units of f32, which can round
+     * an activation or an operand the other way: half a unit in the last place of those.
+     */
+    public static double tolerance(TrainingPrecision precision) {
+        return switch (precision) {
+            case F32, F64 -> 1e-5;
+            case TF32, F16 -> 0x1p-11;
+            case BF16 -> 0x1p-8;
+        };
     }
 
     /**
@@ -119,11 +131,11 @@ public final class EquivalenceCheck<B> {
             double chunked = first.outputDifference(whole, from, samples);
             worstPass = Math.max(worstPass, pass);
             worstChunk = Math.max(worstChunk, chunked);
-            if (culprit == null && pass > F32_TOLERANCE) {
+            if (culprit == null && pass > tolerance) {
                 culprit = "passes differ first in " + first.firstDifference(second, 0, to - from)
                         + ": its randomness is not keyed by the sample, or it keeps state";
             }
-            if (culprit == null && chunked > F32_TOLERANCE) {
+            if (culprit == null && chunked > tolerance) {
                 culprit = "a sample's output depends on its chunk, first in " + first.firstDifference(whole, from, samples)
                         + ": batch statistics, or randomness keyed by position";
             }
@@ -138,7 +150,7 @@ public final class EquivalenceCheck<B> {
     private Trace trace(B batch, ChunkEncoder<B> encoder, int from, int to, boolean forBackward) {
         Trace trace = new Trace(to - from);
         encoder.observe(trace);
-        try (Tensor into = ops.allocate(to - from, encoder.width())) {
+        try (Tensor into = ops.allocateParameter(to - from, encoder.width())) {
             if (forBackward) {
                 encoder.encodeForBackward(batch, from, to, into).close();
             } else {
@@ -152,7 +164,7 @@ public final class EquivalenceCheck<B> {
     }
 
     /** Values of every layer's output in one pass, in order. */
-    private static final class Trace implements BiConsumer<String, Tensor> {
+    private final class Trace implements BiConsumer<String, Tensor> {
         private final int samples;
         private final List<String> names = new ArrayList<>();
         private final List<double[]> values = new ArrayList<>();
@@ -178,7 +190,7 @@ public final class EquivalenceCheck<B> {
             for (int k = 0; k < Math.min(values.size(), other.values.size()); k++) {
                 boolean perSample = values.get(k).length % samples == 0
                         && other.values.get(k).length / total == values.get(k).length / samples;
-                if (perSample && difference(values.get(k), other.values.get(k), from, total) > F32_TOLERANCE) {
+                if (perSample && difference(values.get(k), other.values.get(k), from, total) > tolerance) {
                     return names.get(k);
                 }
             }

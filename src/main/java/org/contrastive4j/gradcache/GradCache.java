@@ -122,7 +122,7 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
             for (int e = 0; e < encoders.size(); e++) {
                 ChunkEncoder<B> encoder = encoders.get(e);
                 ChunkPlan.EncoderPlan sizes = current.encoders().get(e);
-                Tensor all = ops.allocate(sizes.samples(), encoder.width());
+                Tensor all = ops.allocateParameter(sizes.samples(), encoder.width());
                 representations.add(all);
                 ChunkEncoder.Pass[] passes = new ChunkEncoder.Pass[sizes.chunks()];
                 kept.add(passes);
@@ -141,7 +141,7 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
         R loss(double gradientScale) {
             for (int e = 0; e < encoders.size(); e++) {
                 boolean trainable = encoders.get(e).isTrainable();
-                gradients.add(trainable ? ops.allocate(representations.get(e).shape()) : null);
+                gradients.add(trainable ? ops.allocateParameter(representations.get(e).shape()) : null);
             }
             return loss.valueAndGradient(batch, representations, gradients, gradientScale);
         }

@@ -8,13 +8,15 @@ import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
  * An encoder written on the tape: a function from the samples [from, to) of a batch to a variable of shape [to - from, d].
  *
- * <p>A model with more than one output takes part through a function that extracts the representation.
+ * <p>A model with more than one output takes part through a function that extracts the representation, which may be of the
+ * type of activations or of that of parameters.
  */
 public final class TapeEncoder<B> implements ChunkEncoder<B> {
     /** Encodes samples [from, to) on a tape; input tensors it makes are handed to {@link Tape#adopt} or outlive the step. */
@@ -79,7 +81,7 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
         Tape tape = Tape.recording(ops);
         try {
             Variable representations = run(tape, batch, from, to, into);
-            return new TapePass(tape, representations);
+            return new TapePass(ops, tape, representations);
         } catch (RuntimeException failure) {
             tape.close();
             throw failure;
@@ -95,17 +97,28 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
             throw new ShapeException("encoder " + name + " gave " + representations + " for samples [" + from + ", " + to
                     + "), wanted " + Shape.of(to - from, width));
         }
-        ops.pointwise().copy(representations.value(), into);
+        ops.pointwise().cast(representations.value(), into);
         return representations;
     }
 
-    private record TapePass(Tape tape, Variable representations) implements Pass {
+    private record TapePass(Ops ops, Tape tape, Variable representations) implements Pass {
         @Override
         public void backward(Tensor gradient) {
             if (representations.requiresGradient()) {
-                tape.backward(representations, gradient);
+                backwardIn(representations.dtype(), gradient);
             }
             tape.close();
+        }
+
+        private void backwardIn(DType dtype, Tensor gradient) {
+            if (gradient.dtype() == dtype) {
+                tape.backward(representations, gradient);
+                return;
+            }
+            try (Tensor cast = Tensor.allocate(ops.memory(), dtype, gradient.shape())) {
+                ops.pointwise().cast(gradient, cast);
+                tape.backward(representations, cast);
+            }
         }
 
         @Override

@@ -46,17 +46,17 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         LossOptionException.require(second == null || Double.isFinite(initial), second + " is " + initial);
         this.ops = ops;
         this.policy = policy;
-        this.logScale = new Parameter(ops, "loss.log_scale", ops.tensor(Shape.of(1), initialLogScale), false);
+        this.logScale = new Parameter(ops, "loss.log_scale", ops.parameterTensor(Shape.of(1), initialLogScale), false);
         this.second = second == null
                 ? null
-                : new Parameter(ops, "loss." + second, ops.tensor(Shape.of(1), initial), false);
+                : new Parameter(ops, "loss." + second, ops.parameterTensor(Shape.of(1), initial), false);
         this.hasBias = "bias".equals(second);
         logScale.freeze(!learnable);
     }
 
     /** Symmetric InfoNCE as CLIP has it. */
     public static ContrastiveLoss infoNce(Ops ops) {
-        return infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT);
+        return Losses.named(ops, "infonce");
     }
 
     /** InfoNCE with label smoothing in [0, 1), several positives and ignored negatives; see {@link SoftmaxLoss}. */
@@ -65,44 +65,112 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         return new SoftmaxLoss(ops, direction, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
     }
 
+    /** InfoNCE of each row over all columns. */
+    public static ContrastiveLoss infoNceRows(Ops ops) {
+        return Losses.named(ops, "infonce-rows");
+    }
+
+    /** Symmetric InfoNCE with a label smoothing of 0.1. */
+    public static ContrastiveLoss infoNceSmoothed(Ops ops) {
+        return Losses.named(ops, "infonce-smoothed");
+    }
+
+    /** Symmetric InfoNCE in which pairs of equal ids are positives. */
+    public static ContrastiveLoss infoNceMultiPositive(Ops ops) {
+        return Losses.named(ops, "infonce-multipositive");
+    }
+
     /** InfoNCE in all four directions: x-y, y-x, x-x and y-y; see {@link FourWayLoss}. */
-    public static ContrastiveLoss fourWay(Ops ops, double labelSmoothing, PairPolicy policy) {
+    public static ContrastiveLoss infoNceFourWay(Ops ops) {
+        return Losses.named(ops, "infonce-fourway");
+    }
+
+    /** The same with label smoothing in [0, 1) and ignored negatives. */
+    public static ContrastiveLoss infoNceFourWay(Ops ops, double labelSmoothing, PairPolicy policy) {
         return new FourWayLoss(ops, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
     }
 
     /** The sigmoid loss of SigLIP, from t = ln 10 and b = -10. */
     public static ContrastiveLoss sigLip(Ops ops) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, PairPolicy.DEFAULT, -10);
+        return Losses.named(ops, "siglip");
     }
 
     /** Mean of the binary cross-entropy over all pairs; from t = ln 10 and b = 0. */
-    public static ContrastiveLoss binary(Ops ops) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.MEAN, 1, null, PairPolicy.DEFAULT, 0);
+    public static ContrastiveLoss bce(Ops ops) {
+        return Losses.named(ops, "bce");
     }
 
     /** Binary cross-entropy whose m - 1 negatives of a row weigh as much as its positive. */
-    public static ContrastiveLoss binaryBalanced(Ops ops) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.BALANCED, 1, null, PairPolicy.DEFAULT, 0);
+    public static ContrastiveLoss bceBalanced(Ops ops) {
+        return Losses.named(ops, "bce-balanced");
     }
 
     /** Binary cross-entropy whose negatives weigh {@code weight} each, more than 0. */
-    public static ContrastiveLoss binaryWeighted(Ops ops, double weight) {
+    public static ContrastiveLoss bceWeighted(Ops ops, double weight) {
         return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, weight, null, PairPolicy.DEFAULT, 0);
     }
 
-    /** Binary cross-entropy over few negatives at first and more as they get easy. */
-    public static ContrastiveLoss binaryWarmedUp(Ops ops, NegativesWarmup warmup) {
+    /** Binary cross-entropy over few negatives at first and more as they get easy, as {@link NegativesWarmup} says. */
+    public static ContrastiveLoss bceWarmup(Ops ops) {
+        return Losses.named(ops, "bce-warmup");
+    }
+
+    /** The same with a controller of one's own. */
+    public static ContrastiveLoss bceWarmup(Ops ops, NegativesWarmup warmup) {
         return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
     }
 
-    /** Hinges of the cosines, both ways; margin in (0, 2]. */
+    /** Hinges of the cosines of all negatives, both ways, margin 0.2. */
+    public static ContrastiveLoss triplet(Ops ops) {
+        return Losses.named(ops, "triplet");
+    }
+
+    /** The same of the hardest negative alone. */
+    public static ContrastiveLoss tripletHardest(Ops ops) {
+        return Losses.named(ops, "triplet-hardest");
+    }
+
+    /** The same of the hardest negative that is below the positive. */
+    public static ContrastiveLoss tripletSemiHard(Ops ops) {
+        return Losses.named(ops, "triplet-semihard");
+    }
+
+    /** Hinges with a fixed margin in (0, 2]; {@link TripletLoss#learnableMargin} learns one. */
     public static ContrastiveLoss triplet(Ops ops, TripletLoss.Negatives negatives, double margin) {
         return new TripletLoss(ops, negatives, margin, PairPolicy.DEFAULT);
     }
 
-    /** Matching under a doubly stochastic plan of {@code iterations} Sinkhorn iterations. */
+    /** Matching under a doubly stochastic plan of 5 Sinkhorn iterations. */
+    public static ContrastiveLoss sinkhorn(Ops ops) {
+        return Losses.named(ops, "sinkhorn");
+    }
+
+    /** Matching under a doubly stochastic plan; {@link SinkhornLoss#converged} iterates to the fixed point. */
     public static ContrastiveLoss sinkhorn(Ops ops, int iterations) {
         return new SinkhornLoss(ops, iterations, PairPolicy.DEFAULT, true);
+    }
+
+    /** The mean of both orders of rows and columns, of 5 iterations each. */
+    public static ContrastiveLoss sinkhornSymmetric(Ops ops) {
+        return Losses.named(ops, "sinkhorn-symmetric");
+    }
+
+    /**
+     * Sets the temperature e^-t, for Sinkhorn the entropic strength, to start from or to stay at.
+     *
+     * @param temperature 0.01 to 1
+     * @param learnable whether the log-scale gets a gradient
+     * @throws LossOptionException out of this range, and for a triplet loss: its logits are cosines
+     */
+    public void startAt(double temperature, boolean learnable) {
+        requireTemperature(temperature);
+        logScale.value().set(Math.log(1 / temperature));
+        logScale.freeze(!learnable);
+    }
+
+    static void requireTemperature(double temperature) {
+        LossOptionException.require(temperature >= 0.01 && temperature <= 1,
+                "temperature is " + temperature + ", wanted 0.01 to 1");
     }
 
     /** Value and terms from passes over the field; {@code bias} is 0 where there is none. */
@@ -196,8 +264,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
      */
     public final PairwiseOps.Result valueAndGradient(
             Tensor u, Tensor v, PairLabels labels, Tensor du, Tensor dv, double gradientScale) {
-        try (Tensor dLogScale = ops.zeros(Shape.of(1));
-                Tensor dSecond = second == null ? null : ops.zeros(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
+                Tensor dSecond = second == null ? null : ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dSecond);
             PairwiseOps.Result result = compute(u, v, labels, gradients, gradientScale);
             accumulate(dLogScale, dSecond);
@@ -214,7 +282,10 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         }
     }
 
-    /** How the pairs of a batch lie; one more pass over them, with no gradient. */
+    /**
+     * How the pairs of a batch lie: accuracy, the distributions of cosines of positives and of negatives, the share of
+     * ignored pairs; one more pass over them, with no gradient.
+     */
     public final PairMetrics metrics(Tensor u, Tensor v, PairLabels labels) {
         requireMatrices(u, v);
         try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
@@ -228,7 +299,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
-        long element = ops.dtype().bytes();
+        long element = ops.parameterDtype().bytes();
         return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairTiles().workspaceBytes(n, m, d);
     }
 

@@ -14,9 +14,10 @@ import org.contrastive4j.tensor.Tensor;
  * z_partner&gt;. A row's negatives are thus the other columns and the other rows.
  *
  * <p>Label smoothing, equal ids and a guide (whose rows and columns then are compared with each other too) as for
- * {@link SoftmaxLoss}. Each column may be the target of one row; equal ids can only be ignored, as a row would be its
- * own positive. It cannot be sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of
- * others, linear as for all. Cost: 8 (n + m)^2 d flops, 4 times that of {@link SoftmaxLoss} for n = m.
+ * {@link SoftmaxLoss}; a member without negatives costs nothing. {@link #metrics} is of rows with columns alone. Each
+ * column may be the target of one row; equal ids can only be ignored, as a row would be its own positive. It cannot be
+ * sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of others, linear as for all.
+ * Cost: 8 (n + m)^2 d flops, 4 times that of {@link SoftmaxLoss} for n = m.
  *
  * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
  * (NT-Xent); Solatorio, GISTEmbed, 2024 (with ignored negatives).
@@ -75,7 +76,8 @@ public final class FourWayLoss extends ContrastiveLoss {
     /** z_k is met as a row and as a column: its gradient is the sum of both. */
     private void gradient(
             int n, Pairs pairs, Outcome outcome, PairwiseOps.Gradients gradients, double gradientScale) {
-        try (Tensor asRows = ops.allocate(pairs.x().shape()); Tensor asColumns = ops.allocate(pairs.x().shape())) {
+        try (Tensor asRows = ops.allocateParameter(pairs.x().shape());
+                Tensor asColumns = ops.allocateParameter(pairs.x().shape())) {
             ops.pairTiles().gradient(pairs, outcome.terms(),
                     new PairwiseOps.Gradients(asRows, asColumns, gradients.dLogScale(), null), gradientScale);
             ops.pointwise().axpy(1, asColumns, asRows);
@@ -90,7 +92,7 @@ public final class FourWayLoss extends ContrastiveLoss {
 
     private Tensor stacked(Tensor above, Tensor below) {
         int n = above.dim(0);
-        Tensor both = ops.allocate(n + below.dim(0), above.dim(1));
+        Tensor both = ops.allocateParameter(n + below.dim(0), above.dim(1));
         ops.pointwise().copy(above, both.rows(0, n));
         ops.pointwise().copy(below, both.rows(n, both.dim(0)));
         return both;
@@ -110,7 +112,7 @@ public final class FourWayLoss extends ContrastiveLoss {
 
     @Override
     public long workspaceBytes(int n, int m, int d) {
-        long element = ops.dtype().bytes();
+        long element = ops.parameterDtype().bytes();
         return (n + m) * (d + 1L) * element + parameters().size() * element + 3L * (n + m) * d * element
                 + ops.pairTiles().workspaceBytes(n + m, n + m, d);
     }

@@ -34,7 +34,7 @@ public final class InfoNceFunction extends Function {
         if (f.isRecorded()) {
             gradients = new Tensor[2 + loss.parameters().size()];
             for (int k = 0; k < gradients.length; k++) {
-                gradients[k] = f.wants(k) ? f.keep(f.allocate(f.input(k).shape())) : null;
+                gradients[k] = f.wants(k) ? f.keep(f.allocateLike(k)) : null;
                 if (k >= 2 && gradients[k] != null) {
                     f.ops().pointwise().fill(gradients[k], 0);
                 }
@@ -43,7 +43,7 @@ public final class InfoNceFunction extends Function {
                     gradients[0], gradients[1], gradients[2], gradients.length > 3 ? gradients[3] : null);
         }
         result = loss.compute(f.input(0), f.input(1), targets, wanted, 1, null);
-        Tensor value = f.allocate(Shape.of(1));
+        Tensor value = f.allocateParameter(Shape.of(1));
         value.set(result.loss());
         return new Tensor[] {value};
     }

@@ -27,7 +27,7 @@ public final class KeyQueue implements AutoCloseable {
         LossOptionException.require(capacity >= 1 && width >= 1,
                 "a queue of " + capacity + " keys of width " + width + ", wanted at least 1 of each");
         this.ops = ops;
-        keys = ops.allocate(capacity, width);
+        keys = ops.allocateParameter(capacity, width);
         ops.pointwise().fill(keys, 0);
         ids = new int[capacity];
         Arrays.fill(ids, NO_ID);

@@ -1,57 +1,160 @@
 package org.contrastive4j.loss;
 
+import static org.contrastive4j.loss.LossOption.DISTILLATION;
+import static org.contrastive4j.loss.LossOption.DISTILLATION_RAMP;
+import static org.contrastive4j.loss.LossOption.FIXED_TEMPERATURE;
+import static org.contrastive4j.loss.LossOption.GUIDE_MARGIN;
+import static org.contrastive4j.loss.LossOption.LABEL_SMOOTHING;
+import static org.contrastive4j.loss.LossOption.MARGIN;
+import static org.contrastive4j.loss.LossOption.MARGIN_REWARD;
+import static org.contrastive4j.loss.LossOption.MOMENTUM;
+import static org.contrastive4j.loss.LossOption.MOMENTUM_RAMP;
+import static org.contrastive4j.loss.LossOption.NEGATIVE_WEIGHT;
+import static org.contrastive4j.loss.LossOption.QUEUE_SIZE;
+import static org.contrastive4j.loss.LossOption.RELATIVE_GUIDE_MARGIN;
+import static org.contrastive4j.loss.LossOption.SINKHORN_ITERATIONS;
+import static org.contrastive4j.loss.LossOption.SINKHORN_TOLERANCE;
+import static org.contrastive4j.loss.LossOption.TARGET_ACCURACY;
+import static org.contrastive4j.loss.LossOption.TEMPERATURE;
+import static org.contrastive4j.ops.Pairing.SameId.IGNORED;
+import static org.contrastive4j.ops.Pairing.SameId.POSITIVE;
+
 import java.util.Collections;
+import java.util.EnumMap;
 import java.util.LinkedHashMap;
+import java.util.LinkedHashSet;
+import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.function.Function;
+import java.util.stream.Collectors;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Pairing.SameId;
 
-/** Losses by name, each with its published settings. */
+/**
+ * Losses by name, each with the options it takes and their published values.
+ *
+ * <p>Two of them, {@link #DISTILLED} and {@link #QUEUE}, meet momentum encoders and so are no {@link ContrastiveLoss}
+ * but {@link DistilledContrast} and {@link QueueContrast}.
+ */
 public final class Losses {
-    private record Entry(String description, Function<Ops, ContrastiveLoss> make) {}
+    /** Name of {@link DistilledContrast}. */
+    public static final String DISTILLED = "infonce-distilled";
+
+    /** Name of {@link QueueContrast}. */
+    public static final String QUEUE = "queue";
+
+    private static final int MOST_ITERATIONS = 2000; // to a fixed point
+    private static final double CLIP = 0.07;
+    private static final double SIGLIP = 0.1;
+
+    private interface Maker {
+        ContrastiveLoss make(Ops ops, Chosen chosen);
+    }
+
+    /** A value for every option of a loss. */
+    private record Chosen(Map<LossOption, Double> options) {
+        double number(LossOption option) {
+            return options.get(option);
+        }
+
+        PairPolicy policy(SameId sameId) {
+            boolean relative = options.containsKey(RELATIVE_GUIDE_MARGIN);
+            return new PairPolicy(sameId, number(relative ? RELATIVE_GUIDE_MARGIN : GUIDE_MARGIN), relative);
+        }
+    }
+
+    private record Entry(String description, Map<LossOption, Double> options, Maker make) {}
 
     private static final Map<String, Entry> BY_NAME = new LinkedHashMap<>();
 
     static {
-        add("infonce", "softmax over the batch, both ways, as in CLIP", ContrastiveLoss::infoNce);
-        add("infonce-rows", "softmax over the batch, pictures over captions only",
-                ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT));
-        add("infonce-smoothed", "infonce, a tenth of the target spread over the batch",
-                ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.1, PairPolicy.DEFAULT));
-        add("infonce-multipositive", "infonce, samples of one id are positives",
-                ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.MULTI_POSITIVE));
+        softmax("infonce", "softmax over the batch, both ways, as in CLIP", 0, IGNORED, InfoNce.Direction.SYMMETRIC);
+        softmax("infonce-rows", "softmax over the batch, pictures over captions only", 0, IGNORED,
+                InfoNce.Direction.ROWS);
+        softmax("infonce-smoothed", "infonce, a tenth of the target spread over the batch", 0.1, IGNORED,
+                InfoNce.Direction.SYMMETRIC);
+        softmax("infonce-multipositive", "infonce, samples of one id are positives", 0, POSITIVE,
+                InfoNce.Direction.SYMMETRIC);
         add("infonce-fourway", "infonce that also tells samples of one side apart",
-                ops -> ContrastiveLoss.fourWay(ops, 0, PairPolicy.DEFAULT));
-        add("siglip", "sigmoid of every pair, summed, bias from -10", ContrastiveLoss::sigLip);
-        add("bce", "sigmoid of every pair, mean over pairs, bias from 0", ContrastiveLoss::binary);
+                options(TEMPERATURE, CLIP, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> ContrastiveLoss.infoNceFourWay(
+                        ops, chosen.number(LABEL_SMOOTHING), chosen.policy(IGNORED)));
+        add(DISTILLED, "infonce, targets softened by momentum encoders (ALBEF)", options(TEMPERATURE, CLIP, MOMENTUM,
+                0.99, MOMENTUM_RAMP, 0.0, DISTILLATION, 0.4, DISTILLATION_RAMP, 100.0), null);
+        add("siglip", "sigmoid of every pair, summed, bias from -10", options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> new BinaryLoss(
+                        ops, BinaryLoss.Weighting.SUM, 1, null, chosen.policy(IGNORED), -10));
+        add("bce", "sigmoid of every pair, mean over pairs, bias from 0",
+                options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0), (ops, chosen) -> new BinaryLoss(
+                        ops, BinaryLoss.Weighting.MEAN, 1, null, chosen.policy(IGNORED), 0));
         add("bce-balanced", "sigmoid; negatives weigh as much as the positives",
-                ContrastiveLoss::binaryBalanced);
+                options(TEMPERATURE, SIGLIP, NEGATIVE_WEIGHT, 0.0, GUIDE_MARGIN, 0.0), Losses::balanced);
         add("bce-warmup", "sigmoid; few negatives at first, more as they get easy",
-                ops -> ContrastiveLoss.binaryWarmedUp(ops, NegativesWarmup.DEFAULT));
-        add("triplet", "hinges of all negatives, margin 0.2", ops -> triplet(ops, TripletLoss.Negatives.ALL));
-        add("triplet-hardest", "hinge of the hardest negative, as in VSE++",
-                ops -> triplet(ops, TripletLoss.Negatives.HARDEST));
-        add("triplet-semihard", "hinge of the hardest below the positive, as FaceNet",
-                ops -> triplet(ops, TripletLoss.Negatives.SEMI_HARD));
-        add("sinkhorn", "matching under a doubly stochastic plan, 5 iterations",
-                ops -> ContrastiveLoss.sinkhorn(ops, 5));
-        add("sinkhorn-symmetric", "sinkhorn, the mean of both orders of rows and columns",
-                ops -> SinkhornLoss.symmetric(ops, 5, PairPolicy.DEFAULT));
+                options(TEMPERATURE, SIGLIP, TARGET_ACCURACY, NegativesWarmup.DEFAULT.target(), GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1,
+                        NegativesWarmup.DEFAULT.withTarget(chosen.number(TARGET_ACCURACY)), chosen.policy(IGNORED), 0));
+        triplet("triplet", "hinges of all negatives, margin 0.2", TripletLoss.Negatives.ALL);
+        triplet("triplet-hardest", "hinge of the hardest negative, as in VSE++", TripletLoss.Negatives.HARDEST);
+        triplet("triplet-semihard", "hinge of the hardest below the positive, as FaceNet",
+                TripletLoss.Negatives.SEMI_HARD);
+        sinkhorn("sinkhorn", "matching under a doubly stochastic plan, 5 iterations", false);
+        sinkhorn("sinkhorn-symmetric", "sinkhorn, the mean of both orders of rows and columns", true);
+        add(QUEUE, "infonce with past keys of momentum encoders, as MoCo", options(FIXED_TEMPERATURE, CLIP, QUEUE_SIZE,
+                1024.0, MOMENTUM, 0.99, MOMENTUM_RAMP, 0.0, DISTILLATION, 0.0, DISTILLATION_RAMP, 0.0), null);
     }
 
     private Losses() {}
 
-    private static void add(String name, String description, Function<Ops, ContrastiveLoss> make) {
-        BY_NAME.put(name, new Entry(description, make));
+    private static void add(String name, String description, Map<LossOption, Double> options, Maker make) {
+        BY_NAME.put(name, new Entry(description, options, make));
     }
 
-    private static ContrastiveLoss triplet(Ops ops, TripletLoss.Negatives negatives) {
-        return ContrastiveLoss.triplet(ops, negatives, TripletLoss.DEFAULT_MARGIN);
+    private static Map<LossOption, Double> options(Object... pairs) {
+        Map<LossOption, Double> options = new EnumMap<>(LossOption.class);
+        for (int k = 0; k < pairs.length; k += 2) {
+            options.put((LossOption) pairs[k], (Double) pairs[k + 1]);
+        }
+        return Collections.unmodifiableMap(options);
     }
 
-    /** All names, in the order to list them. */
+    private static void softmax(
+            String name, String description, double smoothing, SameId sameId, InfoNce.Direction direction) {
+        add(name, description, options(TEMPERATURE, CLIP, LABEL_SMOOTHING, smoothing, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> ContrastiveLoss.infoNce(
+                        ops, direction, chosen.number(LABEL_SMOOTHING), chosen.policy(sameId)));
+    }
+
+    private static ContrastiveLoss balanced(Ops ops, Chosen chosen) {
+        double weight = chosen.number(NEGATIVE_WEIGHT);
+        return weight == 0 ? new BinaryLoss(ops, BinaryLoss.Weighting.BALANCED, 1, null, chosen.policy(IGNORED), 0)
+                : new BinaryLoss(ops, BinaryLoss.Weighting.SUM, weight, null, chosen.policy(IGNORED), 0);
+    }
+
+    private static void triplet(String name, String description, TripletLoss.Negatives negatives) {
+        add(name, description, options(MARGIN, TripletLoss.DEFAULT_MARGIN, MARGIN_REWARD, 0.0, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> chosen.number(MARGIN_REWARD) == 0
+                        ? new TripletLoss(ops, negatives, chosen.number(MARGIN), chosen.policy(IGNORED))
+                        : TripletLoss.learnableMargin(ops, negatives, chosen.number(MARGIN),
+                                chosen.number(MARGIN_REWARD), chosen.policy(IGNORED)));
+    }
+
+    private static void sinkhorn(String name, String description, boolean symmetric) {
+        add(name, description, options(TEMPERATURE, CLIP, SINKHORN_ITERATIONS, 5.0, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> chosen.options.containsKey(SINKHORN_TOLERANCE)
+                        ? SinkhornLoss.converged(ops, chosen.number(SINKHORN_TOLERANCE), MOST_ITERATIONS, symmetric,
+                                chosen.policy(IGNORED))
+                        : new SinkhornLoss(ops, SINKHORN_ITERATIONS.count(chosen.number(SINKHORN_ITERATIONS)), 0,
+                                symmetric, chosen.policy(IGNORED), true));
+    }
+
+    /** Names of every {@link ContrastiveLoss}, in the order to list them. */
     public static Set<String> names() {
+        return BY_NAME.keySet().stream().filter(name -> BY_NAME.get(name).make != null)
+                .collect(Collectors.toCollection(LinkedHashSet::new));
+    }
+
+    /** All names, those of losses that need momentum encoders too, in the order to list them. */
+    public static Set<String> allNames() {
         return Collections.unmodifiableSet(BY_NAME.keySet());
     }
 
@@ -60,18 +163,78 @@ public final class Losses {
         return entry(name).description;
     }
 
+    /** Names of the losses that take an option. */
+    public static List<String> having(LossOption option) {
+        return BY_NAME.keySet().stream().filter(name -> asks(BY_NAME.get(name), option)).toList();
+    }
+
+    private static boolean asks(Entry entry, LossOption option) {
+        return entry.options.keySet().stream().anyMatch(own -> own.question() == option.question());
+    }
+
     /**
-     * A new loss; the caller closes it.
+     * A value for every option of a loss: what is given, else what is usual.
+     *
+     * @throws LossOptionException when there is no such loss, an option is not one of its, two exclude each other, or
+     *     a temperature is out of range
+     */
+    public static Map<LossOption, Double> options(String name, Map<LossOption, Double> given) {
+        Entry entry = entry(name);
+        Map<LossOption, LossOption> answers = new EnumMap<>(LossOption.class);
+        for (LossOption option : given.keySet()) {
+            LossOptionException.require(asks(entry, option), "loss " + name + " has no " + option.key()
+                    + ", given " + given.get(option) + "; losses that have one: " + String.join(", ", having(option)));
+            LossOption other = answers.put(option.question(), option);
+            if (other != null) {
+                throw new LossOptionException(
+                        option.key() + " and " + other.key() + " exclude each other; give one of them");
+            }
+        }
+        Map<LossOption, Double> all = new EnumMap<>(LossOption.class);
+        entry.options.forEach((usual, value) -> {
+            LossOption answer = answers.getOrDefault(usual.question(), usual);
+            all.put(answer, given.getOrDefault(answer, value));
+        });
+        ContrastiveLoss.requireTemperature(temperature(all));
+        return Collections.unmodifiableMap(all);
+    }
+
+    /**
+     * A new loss with its usual options; the caller closes it.
      *
      * @throws LossOptionException naming all losses when there is none of this name
      */
     public static ContrastiveLoss named(Ops ops, String name) {
-        return entry(name).make.apply(ops);
+        return named(ops, name, Map.of());
+    }
+
+    /**
+     * A new loss; the caller closes it.
+     *
+     * @param given values of some of its options
+     * @throws LossOptionException when an option is not one of its, or out of range
+     */
+    public static ContrastiveLoss named(Ops ops, String name, Map<LossOption, Double> given) {
+        Map<LossOption, Double> options = options(name, given);
+        Entry entry = entry(name);
+        LossOptionException.require(entry.make != null,
+                "loss " + name + " meets momentum encoders: make a QueueContrast or a DistilledContrast");
+        ContrastiveLoss loss = entry.make.make(ops, new Chosen(options));
+        if (asks(entry, TEMPERATURE)) {
+            loss.startAt(temperature(options), options.containsKey(TEMPERATURE));
+        }
+        return loss;
+    }
+
+    /** The temperature among a loss's options, learnt or not; 1 for one that has none. */
+    public static double temperature(Map<LossOption, Double> options) {
+        return options.getOrDefault(TEMPERATURE, options.getOrDefault(FIXED_TEMPERATURE, 1.0));
     }
 
     private static Entry entry(String name) {
         Entry entry = BY_NAME.get(name);
-        LossOptionException.require(entry != null, "no loss \"" + name + "\"; there are " + String.join(", ", names()));
+        LossOptionException.require(
+                entry != null, "no loss \"" + name + "\"; there are " + String.join(", ", allNames()));
         return entry;
     }
 }

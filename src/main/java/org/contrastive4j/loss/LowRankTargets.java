@@ -69,7 +69,7 @@ public final class LowRankTargets implements SoftTargets {
 
     /** to = left right^T from. */
     private static void product(Ops ops, Tensor right, Tensor from, Tensor left, Tensor to) {
-        try (Tensor inner = ops.allocate(right.dim(1), from.dim(1))) {
+        try (Tensor inner = ops.allocateParameter(right.dim(1), from.dim(1))) {
             ops.matrix().gemm(true, false, 1, right, from, 0, inner);
             ops.matrix().gemm(false, false, 1, left, inner, 0, to);
         }

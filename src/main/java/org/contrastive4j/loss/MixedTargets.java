@@ -27,7 +27,7 @@ record MixedTargets(double share, SoftTargets soft, SoftTargets hard) implements
     @Override
     public void apply(Ops ops, Tensor y, Tensor out) {
         soft.apply(ops, y, out);
-        try (Tensor other = ops.allocate(out.shape())) {
+        try (Tensor other = ops.allocateParameter(out.shape())) {
             hard.apply(ops, y, other);
             mix(ops, other, out);
         }
@@ -36,7 +36,7 @@ record MixedTargets(double share, SoftTargets soft, SoftTargets hard) implements
     @Override
     public void applyTransposed(Ops ops, Tensor x, Tensor out) {
         soft.applyTransposed(ops, x, out);
-        try (Tensor other = ops.allocate(out.shape())) {
+        try (Tensor other = ops.allocateParameter(out.shape())) {
             hard.applyTransposed(ops, x, other);
             mix(ops, other, out);
         }

@@ -20,6 +20,11 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
         LossOptionException.require(smoothing >= 0 && smoothing < 1, "smoothing is " + smoothing + ", wanted [0, 1)");
     }
 
+    /** The same with another accuracy to stay near. */
+    public NegativesWarmup withTarget(double newTarget) {
+        return new NegativesWarmup(newTarget, rate, smoothing);
+    }
+
     /** The controller: where it is, and what a checkpoint keeps. */
     static final class Controller {
         private final NegativesWarmup settings;

@@ -51,6 +51,17 @@ public record PairMetrics(
         }
     }
 
+    /** Of the pairs of both. */
+    static PairTileOps.Histogram joined(PairTileOps.Histogram a, PairTileOps.Histogram b) {
+        long[] positives = a.positives().clone();
+        long[] negatives = a.negatives().clone();
+        for (int k = 0; k < positives.length; k++) {
+            positives[k] += b.positives()[k];
+            negatives[k] += b.negatives()[k];
+        }
+        return new PairTileOps.Histogram(positives, negatives, a.ignored() + b.ignored());
+    }
+
     static PairMetrics of(PairwiseOps.Result accuracies, PairTileOps.Histogram histogram) {
         Distribution positives = Distribution.of(histogram.positives());
         Distribution negatives = Distribution.of(histogram.negatives());

@@ -4,6 +4,7 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
@@ -105,13 +106,8 @@ public final class QueueContrast implements AutoCloseable {
     public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids,
             double alpha, Tensor du, Tensor dv, double gradientScale) {
         LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
-        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
-            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
-                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
-                        + ", wanted four of one shape [n, d]");
-            }
-        }
-        try (Tensor dLogScale = ops.zeros(Shape.of(1))) {
+        requireOneShape(u, v, keysOfU, keysOfV);
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Result rows = side(new Side("u", u, keysOfU, keysOfV, ofV), ids, alpha, du, dLogScale,
                     gradientScale / 2);
             PairwiseOps.Result columns = side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale,
@@ -122,21 +118,66 @@ public final class QueueContrast implements AutoCloseable {
         }
     }
 
+    private static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
+        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
+            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
+                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
+                        + ", wanted four of one shape [n, d]");
+            }
+        }
+    }
+
+    /**
+     * How queries and the keys they meet lie, past ones too: both ways together, row accuracy that of u, column
+     * accuracy that of v. One more pass over them, with no gradient.
+     */
+    public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids) {
+        requireOneShape(u, v, keysOfU, keysOfV);
+        Met ofU = metrics(new Side("u", u, keysOfU, keysOfV, ofV), ids);
+        Met ofV = metrics(new Side("v", v, keysOfV, keysOfU, this.ofU), ids);
+        return PairMetrics.of(new PairwiseOps.Result(0, ofU.accuracy, ofV.accuracy, 0),
+                PairMetrics.joined(ofU.histogram, ofV.histogram));
+    }
+
+    private record Met(double accuracy, PairTileOps.Histogram histogram) {}
+
+    private Met metrics(Side side, Tensor ids) {
+        int n = side.queries.dim(0);
+        try (UnitRows x = new UnitRows(ops, side.name, side.queries); Tensor all = keys(side)) {
+            Pairs pairs = new Pairs(x.unit(), all, 1, pairing(n, all.dim(0), side.queue, ids));
+            PairTileOps tiles = ops.pairTiles();
+            PairStatistics statistics = PairStatistics.of(new ContrastiveLoss.WholeField(tiles, pairs), List.of());
+            return new Met(statistics.result(0, 0).rowAccuracy(), tiles.histogram(pairs, PairMetrics.BINS));
+        }
+    }
+
+    /** Unit keys that queries meet, those of the batch first. */
+    private Tensor keys(Side side) {
+        int n = side.queries.dim(0);
+        int m = n + side.queue.size();
+        try (UnitRows k = new UnitRows(ops, "keys of " + side.name, side.newKeys)) {
+            Tensor all = ops.allocateParameter(m, side.queries.dim(1));
+            ops.pointwise().copy(k.unit(), all.rows(0, n));
+            if (side.queue.size() > 0) {
+                ops.pointwise().copy(side.queue.keys(), all.rows(n, m));
+            }
+            return all;
+        }
+    }
+
+    /** After each optimiser step: puts the log-scale back into [0, ln 100]. */
+    public void afterStep(PairwiseOps.Result result) {
+        loss.afterStep(result);
+    }
+
     /** Queries, what the momentum encoder makes of the same samples, and the keys they meet. */
     private record Side(String name, Tensor queries, Tensor teacher, Tensor newKeys, KeyQueue queue) {}
 
     private PairwiseOps.Result side(
             Side side, Tensor ids, double alpha, Tensor gradient, Tensor dLogScale, double gradientScale) {
         int n = side.queries.dim(0);
-        int m = n + side.queue.size();
-        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
-                UnitRows k = new UnitRows(ops, "keys of " + side.name, side.newKeys);
-                Tensor all = ops.allocate(m, side.queries.dim(1))) {
-            ops.pointwise().copy(k.unit(), all.rows(0, n));
-            if (side.queue.size() > 0) {
-                ops.pointwise().copy(side.queue.keys(), all.rows(n, m));
-            }
-            Pairing pairing = pairing(n, m, side.queue, ids);
+        try (UnitRows x = new UnitRows(ops, side.name, side.queries); Tensor all = keys(side)) {
+            Pairing pairing = pairing(n, all.dim(0), side.queue, ids);
             PairwiseOps.Result result = loss.run(x.unit(), all, pairing,
                     new PairwiseOps.Gradients(gradient, null, dLogScale, null), gradientScale * (1 - alpha));
             if (alpha > 0) {
@@ -164,7 +205,7 @@ public final class QueueContrast implements AutoCloseable {
     private PairwiseOps.Result distilled(Side side, Tensor x, Tensor keys, Pairing pairing, double alpha,
             PairwiseOps.Result hard, Tensor gradient, Tensor dLogScale, double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
-                Tensor part = gradient == null ? null : ops.allocate(x.shape())) {
+                Tensor part = gradient == null ? null : ops.allocateParameter(x.shape())) {
             SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
             double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
                     .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
@@ -188,7 +229,7 @@ public final class QueueContrast implements AutoCloseable {
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues and a teacher. */
     public long workspaceBytes(int n, int d) {
         int m = n + ofU.capacity();
-        return loss.workspaceBytes(n, m, d) + (n * (4L * d + 2) + m * (long) d) * ops.dtype().bytes();
+        return loss.workspaceBytes(n, m, d) + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
     }
 
     @Override

@@ -69,7 +69,7 @@ public final class ShardedContrast {
         }
         List<UnitRows> x = new ArrayList<>();
         List<UnitRows> y = new ArrayList<>();
-        try (Tensor dLogScale = ops.zeros(Shape.of(1)); Tensor dBias = ops.zeros(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1)); Tensor dBias = ops.zeroParameter(Shape.of(1))) {
             for (int w = 0; w < workers; w++) {
                 x.add(new UnitRows(ops, "u, shard " + w, u.get(w)));
                 y.add(new UnitRows(ops, "v, shard " + w, v.get(w)));
@@ -120,7 +120,7 @@ public final class ShardedContrast {
             this.columns = columns;
             int workers = x.size();
             int width = x.get(0).unit().dim(1);
-            gathered = order == Order.GATHERED ? ops.allocate(columns[workers], width) : null;
+            gathered = order == Order.GATHERED ? ops.allocateParameter(columns[workers], width) : null;
             for (int c = 0; c < workers && gathered != null; c++) {
                 ops.pointwise().copy(y.get(c).unit(), gathered.rows(columns[c], columns[c + 1]));
             }
@@ -167,8 +167,8 @@ public final class ShardedContrast {
             dy.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             for (Block block : blocks) {
                 List<Term> own = terms.stream().map(term -> slice(term, block)).toList();
-                try (Tensor partX = ops.allocate(block.pairs.x().shape());
-                        Tensor partY = ops.allocate(block.pairs.y().shape())) {
+                try (Tensor partX = ops.allocateParameter(block.pairs.x().shape());
+                        Tensor partY = ops.allocateParameter(block.pairs.y().shape())) {
                     ops.pairTiles().gradient(
                             block.pairs, own, new PairwiseOps.Gradients(partX, partY, dLogScale, dBias), scale);
                     ops.pointwise().axpy(1, partX, dx.get(block.worker));

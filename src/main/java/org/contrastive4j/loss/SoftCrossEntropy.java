@@ -67,7 +67,7 @@ final class SoftCrossEntropy {
     /** Value; adds the targets' part of the gradients, times a weight, to those that are not null. */
     double finish(double[] logSums, PairwiseOps.Gradients gradients, double weight) {
         double loss = Arrays.stream(logSums).sum() / size;
-        try (Tensor expected = ops.allocate(own().shape())) {
+        try (Tensor expected = ops.allocateParameter(own().shape())) {
             targets.apply(ops, other(), expected);
             double similarity = pairs.scale() * dot(own(), expected) / size;
             if (gradients != null) {
@@ -101,7 +101,7 @@ final class SoftCrossEntropy {
 
     private void addTransposed(double factor, Tensor gradient) {
         if (gradient != null) {
-            try (Tensor product = ops.allocate(gradient.shape())) {
+            try (Tensor product = ops.allocateParameter(gradient.shape())) {
                 targets.applyTransposed(ops, own(), product);
                 ops.pointwise().axpy(factor, product, gradient);
             }
@@ -109,7 +109,7 @@ final class SoftCrossEntropy {
     }
 
     /** Sum of all products, in f64. */
-    private static double dot(Tensor a, Tensor b) {
+    static double dot(Tensor a, Tensor b) {
         double sum = 0;
         for (int from = 0; from < a.dim(0); from += BLOCK) {
             int to = Math.min(a.dim(0), from + BLOCK);

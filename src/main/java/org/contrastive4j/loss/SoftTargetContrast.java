@@ -71,7 +71,7 @@ public final class SoftTargetContrast implements AutoCloseable {
      */
     public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns,
             Tensor du, Tensor dv, double gradientScale) {
-        try (Tensor dLogScale = ops.zeros(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Result result = compute(
                     u, v, ofRows, ofColumns, new PairwiseOps.Gradients(du, dv, dLogScale, null), gradientScale);
             own.accumulate(dLogScale, null);
@@ -116,9 +116,14 @@ public final class SoftTargetContrast implements AutoCloseable {
         }
     }
 
+    /** How the pairs of a batch lie, positives being those of hard labels; see {@link ContrastiveLoss#metrics}. */
+    public PairMetrics metrics(Tensor u, Tensor v, PairLabels labels) {
+        return own.metrics(u, v, labels);
+    }
+
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, less those of the targets. */
     public long workspaceBytes(int n, int m, int d) {
-        return own.workspaceBytes(n, m, d) + 2L * Math.max(n, m) * d * ops.dtype().bytes();
+        return own.workspaceBytes(n, m, d) + 2L * Math.max(n, m) * d * ops.parameterDtype().bytes();
     }
 
     @Override

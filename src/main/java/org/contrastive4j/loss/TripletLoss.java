@@ -28,7 +28,7 @@ import org.contrastive4j.ops.PairwiseOps;
  *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
  * </ul>
  * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the
- * gradient is 0.
+ * gradient is 0. A row or column all of whose negatives are ignored has h = 0.
  *
  * <p>A learnable margin wants a reward, or it would shrink to nothing: the loss then is the above less reward margin,
  * whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows while
@@ -73,13 +73,18 @@ public final class TripletLoss extends ContrastiveLoss {
      *
      * @param margin at first, above 0, at most 2
      * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin
-     * rests;     at most 2 have a meaning for one negative each way
+     *     rests; at most 2 have a meaning for one negative each way
      */
     public static ContrastiveLoss learnableMargin(
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
         LossOptionException.require(reward > 0 && Double.isFinite(reward), "reward is " + reward
                 + ", wanted above 0: without one a learnable margin shrinks to nothing");
         return new TripletLoss(ops, negatives, margin, reward, policy);
+    }
+
+    @Override
+    public void startAt(double temperature, boolean learnable) {
+        throw new LossOptionException("a triplet loss compares cosines and has no temperature, given " + temperature);
     }
 
     /** The margin at present. */

@@ -18,8 +18,13 @@ final class UnitRows implements AutoCloseable {
                     + bad % raw.dim(-1) + ")", row);
         }
         this.ops = ops;
-        unit = ops.allocate(raw.shape());
-        inverseNorm = ops.allocate(raw.dim(0));
+        unit = ops.allocateParameter(raw.shape());
+        try {
+            inverseNorm = ops.allocateParameter(raw.dim(0));
+        } catch (RuntimeException noMemory) {
+            unit.close();
+            throw noMemory;
+        }
         ops.norm().l2Normalize(raw, unit, inverseNorm);
     }
 

@@ -14,9 +14,9 @@ import org.bytedeco.javacpp.Pointer;
  *
  * <p>Freed blocks are kept for the next allocation of the same size: a training step asks for the same sizes again and
  * again, and fresh pages cost more than the arithmetic done on them. {@link #trim()} gives the kept blocks back to the
- * operating system.
+ * operating system. Not final, so that a test can let any one allocation fail.
  */
-public final class HostMemory implements Memory {
+public class HostMemory implements Memory {
     static final int ALIGNMENT = 64;
 
     private final long limit;

@@ -20,6 +20,11 @@ final class Dense implements Module {
         return tape.apply(new Linear(true), x, weight, bias);
     }
 
+    /** The same as representations, of the type of parameters. */
+    Variable representations(Tape tape, Variable x) {
+        return tape.apply(new Linear(true, true), x, weight, bias);
+    }
+
     @Override
     public List<Parameter> parameters() {
         return List.of(weight, bias);

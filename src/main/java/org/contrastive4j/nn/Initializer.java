@@ -36,12 +36,12 @@ public final class Initializer {
             } while (Math.abs(value) > 2);
             values[i] = (float) (deviation * value);
         }
-        return kept(new Parameter(ops, name, ops.tensor(shape, values), dims.length > 1));
+        return kept(new Parameter(ops, name, ops.parameterTensor(shape, values), dims.length > 1));
     }
 
     /** A bias, norm gain or the like: one value everywhere; does not decay. */
     public Parameter constant(String name, double value, int... dims) {
-        Parameter parameter = kept(new Parameter(ops, name, ops.allocate(dims), false));
+        Parameter parameter = kept(new Parameter(ops, name, ops.allocateParameter(dims), false));
         ops.pointwise().fill(parameter.value(), value);
         return parameter;
     }

@@ -69,7 +69,7 @@ public final class TextTransformer implements Module {
             case CLASS -> tape.apply(new SelectToken(null), tokens);
             case LAST -> tape.apply(new SelectToken(last(tape, lengths)), tokens);
         };
-        return project.forward(tape, pooled);
+        return project.representations(tape, pooled);
     }
 
     /** lengths - 1, owned by the tape. */

@@ -75,7 +75,7 @@ public final class VisionTransformer implements Module {
     }
 
     /**
-     * @param pictures [b, size, size, 3]
+     * @param pictures [b, size, size, 3] of the type of activations or of parameters
      * @param randomness null for evaluation
      */
     public Variable forward(Tape tape, Variable pictures, Randomness randomness) {
@@ -96,7 +96,7 @@ public final class VisionTransformer implements Module {
             case CLASS -> new SelectToken(null);
             case FLATTEN -> new Flatten();
         };
-        return project.forward(tape, tape.apply(pooling, tokens));
+        return project.representations(tape, tape.apply(pooling, tokens));
     }
 
     @Override

@@ -23,6 +23,16 @@ public final class Indices {
         return values;
     }
 
+    /**
+     * Checks like {@link #read} that all are in [0, {@code end}), but without looking where the host wrote them itself
+     * and knows it: then nothing waits for a device.
+     */
+    public static void check(String op, String argument, Tensor indices, int end) {
+        if (!indices.isKnownWithin(end)) {
+            read(op, argument, indices, end);
+        }
+    }
+
     /** The values of {@code indices}, checked like {@link #read}; {@code count} times {@code otherwise} when null. */
     public static int[] readOr(int otherwise, int count, String op, String argument, Tensor indices, int end) {
         if (indices != null) {

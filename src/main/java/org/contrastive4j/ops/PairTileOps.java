@@ -194,7 +194,10 @@ public abstract class PairTileOps {
 
     protected abstract Histogram histogramUnchecked(Pairs pairs, int bins);
 
-    /** Bytes of tensors that one pass allocates while it runs; numbers per row and column come on top, on the heap. */
+    /**
+     * Bytes that one pass allocates where tensors are while it runs, at most. Numbers per row and column are on the
+     * heap; where a backend copies them to a device, those of any loss of this library are in it.
+     */
     public abstract long workspaceBytes(int n, int m, int d);
 
     /** The bin of a cosine. */

@@ -207,6 +207,26 @@ public final class Pairing {
         return window;
     }
 
+    /** Columns that a window goes round: those of the whole that this may be a block of. */
+    public int cycle() {
+        return cycle;
+    }
+
+    /** The column that the window of row i counts from, its target: here it may be none of these columns. */
+    public int origin(int i) {
+        return targets[i];
+    }
+
+    /** The id of row i; only where there are ids. */
+    public int rowId(int i) {
+        return rowIds[i];
+    }
+
+    /** The id of column j; only where there are ids. */
+    public int columnId(int j) {
+        return columnIds[j];
+    }
+
     /** Whether column j is outside the window of row i: neither its target nor one of the columns next after it. */
     public boolean isOutside(int i, int j) {
         return window > 0 && Math.floorMod(j - targets[i], cycle) > window;

@@ -64,6 +64,12 @@ public abstract class PairwiseOps {
      */
     public final Result infoNce(
             InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+        return infoNceLater(inputs, gradients, gradientScale, hardestNegative).get();
+    }
+
+    /** {@link #infoNce} without waiting for its result, where the backend has a queue. */
+    public final Later<Result> infoNceLater(
+            InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         Checks.rank("infoNce", "x", inputs.x(), dtype, 2);
         int n = inputs.x().dim(0);
         int d = inputs.x().dim(1);
@@ -85,12 +91,20 @@ public abstract class PairwiseOps {
         }
         if (hardestNegative != null) {
             Checks.shape("infoNce", "hardestNegative", hardestNegative, DType.I32, n);
+            hardestNegative.forgetValues();
         }
-        return infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
+        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
     }
 
     protected abstract Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
             double gradientScale, Tensor hardestNegative);
+
+    /** What a backend with a queue overrides. */
+    protected Later<Result> infoNceLaterUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
+            double gradientScale, Tensor hardestNegative) {
+        Result result = infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
+        return () -> result;
+    }
 
     /** Bytes that {@link #infoNce} allocates while it runs, beyond its arguments. */
     public abstract long workspaceBytes(int n, int m, int d, boolean withGradients);

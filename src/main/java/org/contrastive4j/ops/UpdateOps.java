@@ -1,5 +1,6 @@
 package org.contrastive4j.ops;
 
+import java.util.List;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -10,10 +11,24 @@ public abstract class UpdateOps {
      *
      * @param gradientScale multiplied into the gradient first (clipping, 1 / loss scale)
      * @param step 1 for the first update
+     * @param numbers [4] f32 with {@link #changing} in it, or null: recorded updates look there, whatever the settings
+     *     were when they were recorded
      */
     public record AdamW(
             double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradientScale,
-            int step) {}
+            int step, Tensor numbers) {
+        /** Without numbers in a tensor. */
+        public AdamW(double learningRate, double beta1, double beta2, double epsilon, double weightDecay,
+                double gradientScale, int step) {
+            this(learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, step, null);
+        }
+
+        /** What changes from step to step: gradientScale, what decay leaves, the rate, and the correction of sqrt(v). */
+        public float[] changing() {
+            return new float[] {(float) gradientScale, (float) (1 - learningRate * weightDecay),
+                (float) (learningRate / (1 - Math.pow(beta1, step))), (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)))};
+        }
+    }
 
     private final DType dtype;
 
@@ -51,6 +66,21 @@ public abstract class UpdateOps {
 
     protected abstract double sumOfSquaresUnchecked(Tensor x);
 
+    /** {@link #sumOfSquares} of each tensor; does not wait for the results, where the backend has a queue. */
+    public final Later<double[]> sumsOfSquares(List<Tensor> xs) {
+        for (Tensor x : xs) {
+            Checks.require("sumsOfSquares", "x", x);
+            Checks.that(x.dtype() == dtype, "sumsOfSquares", "x is " + x + ", wanted " + dtype);
+        }
+        return sumsOfSquaresUnchecked(xs);
+    }
+
+    /** What a backend with a queue overrides. */
+    protected Later<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
+        double[] sums = xs.stream().mapToDouble(this::sumOfSquaresUnchecked).toArray();
+        return () -> sums;
+    }
+
     /** Index of the first element that is NaN or infinite, -1 when all are finite; waits for the result. */
     public final long firstNonFinite(Tensor x) {
         Checks.require("firstNonFinite", "x", x);
@@ -59,4 +89,17 @@ public abstract class UpdateOps {
     }
 
     protected abstract long firstNonFiniteUnchecked(Tensor x);
+
+    /** {@link #firstNonFinite} without waiting for the result, where the backend has a queue. */
+    public final Later<Long> firstNonFiniteLater(Tensor x) {
+        Checks.require("firstNonFinite", "x", x);
+        Checks.that(x.dtype() == dtype, "firstNonFinite", "x is " + x + ", wanted " + dtype);
+        return firstNonFiniteLaterUnchecked(x);
+    }
+
+    /** What a backend with a queue overrides. */
+    protected Later<Long> firstNonFiniteLaterUnchecked(Tensor x) {
+        long first = firstNonFiniteUnchecked(x);
+        return () -> first;
+    }
 }

@@ -2,6 +2,7 @@ package org.contrastive4j.optim;
 
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 
 /** The norm of all gradients together, and clipping by it. */
@@ -21,15 +22,23 @@ public final class GlobalNorm {
      * @throws NonFiniteGradientException naming the first parameter whose gradient is not finite
      */
     public static double of(Ops ops, List<Parameter> parameters) {
+        return later(ops, parameters).get();
+    }
+
+    /** {@link #of} without waiting for it, where the backend has a queue; get() throws what {@link #of} throws. */
+    public static Later<Double> later(Ops ops, List<Parameter> parameters) {
+        List<Parameter> trained = parameters.stream().filter(parameter -> !parameter.isFrozen()).toList();
+        return ops.update().sumsOfSquares(trained.stream().map(Parameter::gradient).toList())
+                .map(squares -> root(trained, squares));
+    }
+
+    private static double root(List<Parameter> trained, double[] squares) {
         double sum = 0;
-        for (Parameter parameter : parameters) {
-            if (!parameter.isFrozen()) {
-                double squares = ops.update().sumOfSquares(parameter.gradient());
-                if (!Double.isFinite(squares)) {
-                    throw new NonFiniteGradientException("the gradient of " + parameter.name() + " is not finite");
-                }
-                sum += squares;
+        for (int k = 0; k < squares.length; k++) {
+            if (!Double.isFinite(squares[k])) {
+                throw new NonFiniteGradientException("the gradient of " + trained.get(k).name() + " is not finite");
             }
+            sum += squares[k];
         }
         return Math.sqrt(sum);
     }

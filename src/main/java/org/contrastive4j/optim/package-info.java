@@ -1,4 +1,4 @@
 /**
- * AdamW, learning-rate schedules and gradient clipping. May import autograd, ops, tensor, memory.
+ * AdamW, learning-rate schedules, gradient clipping and loss scaling. May import autograd, ops, tensor, memory.
  */
 package org.contrastive4j.optim;

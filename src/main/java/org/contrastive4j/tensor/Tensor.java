@@ -18,8 +18,10 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final Shape shape;
     private final boolean owner;
+    private final KnownValues integers;
 
-    private Tensor(Storage storage, long offset, DType dtype, Shape shape, boolean owner) {
+    private Tensor(Storage storage, long offset, DType dtype, Shape shape, boolean owner, KnownValues integers) {
+        this.integers = integers;
         this.storage = storage;
         this.offset = offset;
         this.dtype = dtype;
@@ -29,7 +31,8 @@ public final class Tensor implements AutoCloseable {
 
     /** A new tensor with undefined contents. */
     public static Tensor allocate(Memory memory, DType dtype, Shape shape) {
-        return new Tensor(memory.allocate(shape.size() * dtype.bytes()), 0, dtype, shape, true);
+        return new Tensor(memory.allocate(shape.size() * dtype.bytes()), 0, dtype, shape, true,
+                dtype == DType.I32 ? new KnownValues() : null);
     }
 
     /** A new tensor of any float type with these values, rounded to nearest. */
@@ -81,14 +84,14 @@ public final class Tensor implements AutoCloseable {
         if (target.size() != shape.size()) {
             throw new IllegalArgumentException("cannot view " + shape + " as " + target + ": sizes differ");
         }
-        return new Tensor(storage, offset, dtype, target, false);
+        return new Tensor(storage, offset, dtype, target, false, integers);
     }
 
     /** Rows {@code [from, to)} along the first axis; a view. */
     public Tensor rows(int from, int to) {
         Objects.checkFromToIndex(from, to, shape.dim(0));
         long row = shape.dim(0) == 0 ? 0 : shape.size() / shape.dim(0);
-        return new Tensor(storage, offset + from * row, dtype, shape.withFirst(to - from), false);
+        return new Tensor(storage, offset + from * row, dtype, shape.withFirst(to - from), false, integers);
     }
 
     /** Copies {@code size()} values in, rounded to nearest, ties to even; not I32. */
@@ -129,6 +132,36 @@ public final class Tensor implements AutoCloseable {
         ByteBuffer bytes = staging();
         bytes.asIntBuffer().put(values);
         storage.upload(offset * dtype.bytes(), bytes);
+        noteValues(values);
+    }
+
+    /**
+     * Says that {@link #size} values of this I32 tensor are these now, written by other means than {@link #set(int[])}:
+     * who checks them then need not read them back.
+     */
+    public void noteValues(int[] values) {
+        if (owner) {
+            integers.become(values);
+        } else {
+            integers.include(values);
+        }
+    }
+
+    /** Says that something that the host does not know was written into this I32 tensor or a part of it. */
+    public void forgetValues() {
+        if (integers != null) {
+            integers.forget();
+        }
+    }
+
+    /** Whether all values of this I32 tensor, and what it is a view of, are known to be in [0, end) without looking. */
+    public boolean isKnownWithin(int end) {
+        return integers.areWithin(end);
+    }
+
+    /** The smallest end for which {@link #isKnownWithin} was true: other values must be below it to be as good. */
+    public int reliedEnd() {
+        return integers.relied();
     }
 
     /** A copy of all values, exact; not I32. */

@@ -11,23 +11,28 @@ import org.contrastive4j.gradcache.ContrastOverEncoders;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairLabels;
-import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
 
-/** A {@link ContrastiveLoss} within the batch. A batch never holds a concept twice, so its labels are the diagonal. */
+/**
+ * A {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice, so its
+ * labels are the diagonal.
+ */
 final class BatchObjective implements Objective {
+    private static final String GUIDE = "guide";
+
     private final ContrastiveLoss loss;
-    private final ContrastOverEncoders<TrainBatch> pairs;
+    private final Guide guide;
     private final List<ChunkEncoder<TrainBatch>> encoders;
     private final Map<String, Double> details = new LinkedHashMap<>();
     private boolean measured;
 
-    BatchObjective(Ops ops, String name, DualEncoder model) {
-        loss = Losses.named(ops, name);
-        pairs = ContrastOverEncoders.pairs(loss);
+    /** @param guide null for none */
+    BatchObjective(Ops ops, LossConfig settings, DualEncoder model, Guide guide) {
+        this.guide = guide;
+        loss = Losses.named(ops, settings.name(), settings.options());
         encoders = Encoders.of(ops, model);
     }
 
@@ -55,29 +60,27 @@ final class BatchObjective implements Objective {
     public PairwiseOps.Result valueAndGradient(
             TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
         details.clear();
-        if (measured) {
-            PairMetrics metrics = loss.metrics(representations.get(0), representations.get(1), PairLabels.DIAGONAL);
-            put("positives", metrics.positives());
-            put("negatives", metrics.negatives());
-            details.put("ignoredShare", metrics.ignoredShare());
-        }
-        details.putAll(loss.state());
-        return pairs.valueAndGradient(batch, representations, gradients, gradientScale);
-    }
-
-    private void put(String which, PairMetrics.Distribution cosines) {
-        if (cosines.count() > 0) {
-            details.put(which + ".mean", cosines.mean());
-            details.put(which + ".p05", cosines.p05());
-            details.put(which + ".p50", cosines.p50());
-            details.put(which + ".p95", cosines.p95());
+        int[] samples = batch.sampleIds();
+        try (Tensor rows = guide == null ? null : guide.pictures(samples);
+                Tensor columns = guide == null ? null : guide.captions(samples)) {
+            PairLabels labels = guide == null ? PairLabels.DIAGONAL : PairLabels.guide(rows, columns);
+            if (measured) {
+                Objective.describe(loss.metrics(representations.get(0), representations.get(1), labels), details);
+            }
+            details.putAll(loss.state());
+            return new ContrastOverEncoders<TrainBatch>(loss, same -> labels)
+                    .valueAndGradient(batch, representations, gradients, gradientScale);
         }
     }
 
     @Override
     public long workspaceBytes(List<Tensor> representations) {
-        return pairs.workspaceBytes(representations);
+        return ContrastOverEncoders.<TrainBatch>pairs(loss).workspaceBytes(representations)
+                + (guide == null ? 0 : guide.workspaceBytes(representations.get(0).dim(0)));
     }
+
+    @Override
+    public void beforeUpdate() {}
 
     @Override
     public void afterStep(PairwiseOps.Result result, int step) {
@@ -92,12 +95,19 @@ final class BatchObjective implements Objective {
     @Override
     public void save(ObjectNode state) {
         loss.state().forEach(state::put);
+        if (guide != null) {
+            state.put(GUIDE, guide.checksum());
+        }
     }
 
     @Override
     public void restore(JsonNode state) {
         Map<String, Double> numbers = new LinkedHashMap<>();
         state.properties().forEach(field -> numbers.put(field.getKey(), field.getValue().doubleValue()));
+        Double checksum = numbers.remove(GUIDE);
+        if (guide != null && (checksum == null || checksum != guide.checksum())) {
+            throw new IllegalArgumentException("its guide is not the model it was; put that back");
+        }
         loss.restore(numbers);
     }
 

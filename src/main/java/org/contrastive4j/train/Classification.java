@@ -69,7 +69,7 @@ public final class Classification {
         Labelled labelled = label(samples);
         try (Tensor pictures = embedder.pictures(labelled.samples());
                 Tensor prompts = embedder.texts(classes.stream().map(name -> prompt.replace("{}", name)).toList());
-                Tensor scores = ops.allocate(labelled.labels().length, classes.size())) {
+                Tensor scores = ops.allocateParameter(labelled.labels().length, classes.size())) {
             ops.matrix().gemm(false, true, 1, pictures, prompts, 0, scores);
             return result(scores, labelled.labels());
         }
@@ -81,8 +81,8 @@ public final class Classification {
         Labelled to = label(test);
         try (Tensor x = embedder.pictures(from.samples());
                 Tensor tested = embedder.pictures(to.samples());
-                Tensor w = ops.zeros(Shape.of(x.dim(1), classes.size()));
-                Tensor scores = ops.allocate(to.labels().length, classes.size())) {
+                Tensor w = ops.zeroParameter(Shape.of(x.dim(1), classes.size()));
+                Tensor scores = ops.allocateParameter(to.labels().length, classes.size())) {
             fit(x, from.labels(), w);
             ops.matrix().gemm(false, false, PROBE_SCALE, tested, w, 0, scores);
             return result(scores, to.labels());
@@ -91,10 +91,10 @@ public final class Classification {
 
     /** Full-batch Adam on the mean cross-entropy. */
     private void fit(Tensor x, int[] labels, Tensor w) {
-        try (Tensor logits = ops.allocate(labels.length, classes.size());
-                Tensor gradient = ops.allocate(w.shape());
-                Tensor m = ops.zeros(w.shape());
-                Tensor v = ops.zeros(w.shape())) {
+        try (Tensor logits = ops.allocateParameter(labels.length, classes.size());
+                Tensor gradient = ops.allocateParameter(w.shape());
+                Tensor m = ops.zeroParameter(w.shape());
+                Tensor v = ops.zeroParameter(w.shape())) {
             for (int step = 1; step <= PROBE_STEPS; step++) {
                 ops.matrix().gemm(false, false, PROBE_SCALE, x, w, 0, logits);
                 logits.set(crossEntropyGradient(logits.toDoubles(), labels));

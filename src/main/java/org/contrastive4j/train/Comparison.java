@@ -1,5 +1,6 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -139,7 +140,8 @@ public final class Comparison {
                 cell.batch(), Math.min(base.chunk(), cell.batch()), base.memoryBudget(),
                 base.learningRate() * Math.sqrt((double) cell.batch() / largest),
                 Math.toIntExact((long) base.warmup() * largest / cell.batch()), base.clip(), base.vocabulary(),
-                base.augmentation(), base.optimizer(), base.model(), LossConfig.named(cell.loss(), cell.batch()));
+                base.augmentation(), base.optimizer(), base.model(), LossConfig.named(cell.loss(), cell.batch()),
+                base.accumulation(), base.precision(), base.lossScale());
     }
 
     /**
@@ -159,19 +161,18 @@ public final class Comparison {
                 cell, recall, summary.get("seconds").doubleValue(), summary.path("stopped").textValue()));
     }
 
+    /** Compared as read, so that files of before there was an option agree with its usual value. */
     private void requireSame(Cell cell, Path run) {
-        if (!read(run.resolve(CONFIG)).equals(asRead(config(cell)))) {
+        TrainConfig other;
+        try {
+            other = JSON.treeToValue(read(run.resolve(CONFIG)), TrainConfig.class);
+        } catch (JsonProcessingException | RuntimeException e) {
+            throw new RunFolder.RunFolderException(
+                    run.resolve(CONFIG) + " has no usable configuration: " + e.getMessage(), e);
+        }
+        if (!other.equals(config(cell))) {
             throw new RunFolder.RunFolderException(run + " holds a run of another configuration (" + CONFIG
                     + "); choose another --out, or the options it was made with", null);
-        }
-    }
-
-    /** As it comes back from a file: there, numbers have lost their Java types. */
-    private static JsonNode asRead(TrainConfig config) {
-        try {
-            return JSON.readTree(JSON.writeValueAsBytes(config));
-        } catch (IOException e) {
-            throw new IllegalStateException("a configuration is always JSON", e);
         }
     }
 

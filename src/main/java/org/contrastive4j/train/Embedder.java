@@ -36,14 +36,14 @@ public final class Embedder {
     /** [texts, d] unit rows; the caller closes the tensor. */
     public Tensor texts(List<String> texts) {
         try (TrainBatch batch = new TrainBatch(ops, maker.texts(texts), 0, -1)) {
-            Tensor all = ops.allocate(texts.size(), model.config().text().embedding());
+            Tensor all = ops.allocateParameter(texts.size(), model.config().text().embedding());
             Encoders.captions(ops, model).encode(batch, 0, texts.size(), all);
             return normalised(all);
         }
     }
 
     private Tensor embed(ChunkEncoder<TrainBatch> encoder, List<Integer> samples) {
-        Tensor all = ops.allocate(samples.size(), encoder.width());
+        Tensor all = ops.allocateParameter(samples.size(), encoder.width());
         for (int from = 0; from < samples.size(); from += CHUNK) {
             int to = Math.min(samples.size(), from + CHUNK);
             int[] ids = samples.subList(from, to).stream().mapToInt(Integer::intValue).toArray();
@@ -56,7 +56,7 @@ public final class Embedder {
     }
 
     private Tensor normalised(Tensor all) {
-        try (Tensor inverse = ops.allocate(all.dim(0))) {
+        try (Tensor inverse = ops.allocateParameter(all.dim(0))) {
             ops.norm().l2Normalize(all, all, inverse);
         }
         return all;

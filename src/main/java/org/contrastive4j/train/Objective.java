@@ -8,6 +8,8 @@ import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.RepresentationLoss;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -20,13 +22,33 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
      *
      * @param model trained
      * @param conceptOf id of a sample's concept: samples that share it are never each other's negatives
+     * @param guide of the configuration, or null
      */
-    static Objective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
-        return config.loss().hasQueue() ? new QueueObjective(ops, config, model, conceptOf)
-                : new BatchObjective(ops, config.loss().name(), model);
+    static Objective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf, Guide guide) {
+        return switch (config.loss().name()) {
+            case Losses.QUEUE -> new QueueObjective(ops, config, model, conceptOf);
+            case Losses.DISTILLED -> new DistilledObjective(ops, config, model);
+            default -> new BatchObjective(ops, config.loss(), model, guide);
+        };
     }
 
-    /** Log-scale, and bias where there is one. */
+    /** Puts metrics among the details of a step. */
+    static void describe(PairMetrics metrics, Map<String, Double> details) {
+        describe("positives", metrics.positives(), details);
+        describe("negatives", metrics.negatives(), details);
+        details.put("ignoredShare", metrics.ignoredShare());
+    }
+
+    private static void describe(String which, PairMetrics.Distribution cosines, Map<String, Double> details) {
+        if (cosines.count() > 0) {
+            details.put(which + ".mean", cosines.mean());
+            details.put(which + ".p05", cosines.p05());
+            details.put(which + ".p50", cosines.p50());
+            details.put(which + ".p95", cosines.p95());
+        }
+    }
+
+    /** Log-scale, and the loss's second parameter where there is one. */
     List<Parameter> parameters();
 
     /** What is encoded; pictures and captions come first. */
@@ -39,7 +61,13 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
     Map<String, Double> details();
 
     /**
-     * After the optimiser's step.
+     * Before the optimiser's step, once all gradients are known to be finite: takes in what the batch leaves behind. The
+     * last thing in a step that may allocate; when it fails nothing has changed.
+     */
+    void beforeUpdate();
+
+    /**
+     * After the optimiser's step; allocates nothing, so that a step is taken whole or not at all.
      *
      * @param step optimiser steps made before it
      */

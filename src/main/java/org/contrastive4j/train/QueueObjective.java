@@ -12,9 +12,9 @@ import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.QueueOverEncoders;
-import org.contrastive4j.gradcache.TapeEncoder;
+import org.contrastive4j.loss.Distillation;
 import org.contrastive4j.loss.KeyQueue;
-import org.contrastive4j.loss.Momentum;
+import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -22,46 +22,37 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/**
- * {@link QueueContrast} against keys of momentum encoders, which begin as copies of the trained ones and see the same
- * pictures and captions without dropout. Past keys of a query's concept are ignored.
- */
+/** {@link QueueContrast} against keys of momentum encoders. Past keys of a query's concept are ignored. */
 final class QueueObjective implements Objective {
     private final Ops ops;
-    private final DualEncoder model;
-    private final DualEncoder averaged;
     private final QueueContrast loss;
-    private final Momentum momentum;
+    private final MomentumEncoders momentum;
+    private final Distillation distillation;
     private final IntUnaryOperator conceptOf;
     private final List<ChunkEncoder<TrainBatch>> encoders;
     private final List<Tensor> keys = new ArrayList<>(); // of the last batch, pictures' and captions'
+    private final Map<String, Double> details = new LinkedHashMap<>();
     private int[] ids;
+    private boolean measured;
 
     QueueObjective(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
         this.ops = ops;
-        this.model = model;
         this.conceptOf = conceptOf;
         LossConfig settings = config.loss();
-        momentum = new Momentum(settings.momentum(), 0);
-        averaged = new DualEncoder(ops, model.config(), config.seed());
+        distillation = settings.distillation();
+        momentum = new MomentumEncoders(ops, config, model);
         try {
-            averaged.parameters().forEach(parameter -> parameter.freeze(true));
             int width = model.config().text().embedding();
-            keys.add(ops.zeros(Shape.of(config.batch(), width)));
-            keys.add(ops.zeros(Shape.of(config.batch(), width)));
-            loss = new QueueContrast(ops, settings.queueSize(), width);
+            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
+            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
+            loss = new QueueContrast(ops, settings.queueSize(), width, PairPolicy.DEFAULT, settings.logScale(),
+                    settings.learnsTemperature());
         } catch (RuntimeException noMemory) {
-            averaged.close();
+            momentum.close();
             keys.forEach(Tensor::close);
             throw noMemory;
         }
-        encoders = new ArrayList<>(Encoders.of(ops, model));
-        encoders.add(new TapeEncoder<>(ops, "image keys", model.config().image().embedding(), TrainBatch::pairs,
-                averaged.image().parameters(), (tape, batch, from, to) -> averaged.image().forward(
-                        tape, tape.constant("pictures", batch.pictures(from, to)), null)));
-        encoders.add(new TapeEncoder<>(ops, "text keys", model.config().text().embedding(), TrainBatch::pairs,
-                averaged.text().parameters(), (tape, batch, from, to) -> averaged.text().forward(
-                        tape, tape.hold(batch.tokens(from, to)), tape.hold(batch.lengths(from, to)), null)));
+        encoders = momentum.encoders();
     }
 
     @Override
@@ -74,13 +65,14 @@ final class QueueObjective implements Objective {
         return encoders;
     }
 
-    /** There is nothing to measure: the distribution of cosines is of a batch, and most keys are not in it. */
     @Override
-    public void measure(boolean wanted) {}
+    public void measure(boolean wanted) {
+        measured = wanted;
+    }
 
     @Override
     public Map<String, Double> details() {
-        return Map.of("queue.keys", (double) loss.queueOfU().size());
+        return details;
     }
 
     @Override
@@ -90,8 +82,18 @@ final class QueueObjective implements Objective {
         for (int side = 0; side < 2; side++) {
             ops.pointwise().copy(representations.get(2 + side), keys.get(side));
         }
+        details.clear();
+        double alpha = distillation.at(batch.step());
+        if (distillation.alpha() > 0) {
+            details.put("distillation", alpha);
+        }
+        details.put("queue.keys", (double) loss.queueOfU().size());
         try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
-            return new QueueOverEncoders<TrainBatch>(loss, same -> concepts)
+            if (measured) {
+                Objective.describe(loss.metrics(representations.get(0), representations.get(1), representations.get(2),
+                        representations.get(3), concepts), details);
+            }
+            return new QueueOverEncoders<TrainBatch>(loss, same -> concepts, () -> alpha)
                     .valueAndGradient(batch, representations, gradients, gradientScale);
         }
     }
@@ -103,17 +105,21 @@ final class QueueObjective implements Objective {
     }
 
     @Override
-    public void afterStep(PairwiseOps.Result result, int step) {
+    public void beforeUpdate() {
         try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
             loss.enqueue(keys.get(0), keys.get(1), concepts);
         }
-        momentum.update(ops, step, model.parameters(), averaged.parameters());
+    }
+
+    @Override
+    public void afterStep(PairwiseOps.Result result, int step) {
+        loss.afterStep(result);
+        momentum.update(step);
     }
 
     @Override
     public Map<String, Tensor> tensors() {
-        Map<String, Tensor> all = new LinkedHashMap<>();
-        averaged.parameters().forEach(parameter -> all.put("momentum." + parameter.name(), parameter.value()));
+        Map<String, Tensor> all = momentum.tensors();
         all.put("queue.image", loss.queueOfU().places());
         all.put("queue.text", loss.queueOfV().places());
         return all;
@@ -145,7 +151,7 @@ final class QueueObjective implements Objective {
 
     @Override
     public void close() {
-        averaged.close();
+        momentum.close();
         keys.forEach(Tensor::close);
         loss.close();
     }

@@ -34,6 +34,7 @@ final class Report {
                 .flatMap(line -> line.keySet().stream()).filter(key -> key.startsWith("r1.")).distinct().toList());
         chart(page, "logit scale", metrics, List.of("logitScale"));
         chart(page, "gradient norm", metrics, List.of("gradientNorm"));
+        chart(page, "loss scale", metrics, List.of("lossScale"));
         page.append("<h2>Retrieval examples</h2><p>Captions and the pictures found for them; the right concept is framed.</p>");
         image(page, examples);
         return page.append("</html>\n").toString();

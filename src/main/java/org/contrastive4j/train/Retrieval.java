@@ -30,7 +30,7 @@ public record Retrieval(double recall1, double recall5, double recall10, int que
         int[] hits = new int[3];
         for (int from = 0; from < n; from += ROWS) {
             int to = Math.min(n, from + ROWS);
-            try (Tensor similarity = ops.allocate(to - from, candidates.dim(0))) {
+            try (Tensor similarity = ops.allocateParameter(to - from, candidates.dim(0))) {
                 ops.matrix().gemm(false, true, 1, queries.rows(from, to), candidates, 0, similarity);
                 double[] values = similarity.toDoubles();
                 for (int i = from; i < to; i++) {

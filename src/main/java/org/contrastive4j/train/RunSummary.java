@@ -22,6 +22,7 @@ public final class RunSummary {
         recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
         summary.put("splits", splits);
         summary.put("loss", trainer.config().loss().name());
+        summary.put("precision", trainer.config().precision().toString());
         summary.put("steps", trainer.step());
         summary.put("batch", trainer.config().batch());
         summary.put("chunk", trainer.config().chunk());

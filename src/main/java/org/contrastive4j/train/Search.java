@@ -28,7 +28,7 @@ public final class Search implements AutoCloseable {
 
     /** The k best matches, best first. */
     public List<Match> find(String text, int k) {
-        try (Tensor query = embedder.texts(List.of(text)); Tensor scores = ops.allocate(1, samples.size())) {
+        try (Tensor query = embedder.texts(List.of(text)); Tensor scores = ops.allocateParameter(1, samples.size())) {
             ops.matrix().gemm(false, true, 1, query, pictures, 0, scores);
             double[] values = scores.toDoubles();
             List<Match> matches = new ArrayList<>();

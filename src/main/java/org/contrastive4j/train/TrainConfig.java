@@ -1,13 +1,18 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.annotation.JsonCreator;
+import com.fasterxml.jackson.annotation.JsonInclude;
 import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.LossScale;
 
 /**
  * Everything that decides a training run: the same configuration on the same data gives the same bits.
@@ -26,14 +31,29 @@ import org.contrastive4j.optim.AdamW;
  * @param clip largest global norm of the gradients, 0 for no clipping
  * @param vocabulary largest number of token ids
  * @param loss null, as in checkpoints of before there was a choice, is InfoNCE
+ * @param accumulation null, likewise, is gradient caching
+ * @param precision null until a run has begun, and in checkpoints of before there was a choice: that of the backend
+ * @param lossScale null for none; without one, a run in f16 takes {@link LossScale.Config#USUAL}
  */
 public record TrainConfig(
         String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
         int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
         Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model,
-        LossConfig loss) {
+        LossConfig loss, Accumulation accumulation,
+        @JsonInclude(JsonInclude.Include.NON_NULL) TrainingPrecision precision,
+        @JsonInclude(JsonInclude.Include.NON_NULL) LossScale.Config lossScale) {
+    /** How the gradient of a whole batch comes about. */
+    public enum Accumulation {
+        /** {@link org.contrastive4j.gradcache.GradCache}. */
+        GRADCACHE,
+        /** {@link org.contrastive4j.gradcache.AccumulatedFeatures}, chunk by chunk. */
+        FEATURES
+    }
+
+    @JsonCreator
     public TrainConfig {
         loss = loss == null ? LossConfig.named("infonce", batch) : loss;
+        accumulation = accumulation == null ? Accumulation.GRADCACHE : accumulation;
         if (steps < 1) {
             throw new IllegalArgumentException("steps is " + steps + ", wanted 1 or more");
         }
@@ -44,7 +64,11 @@ public record TrainConfig(
             throw new IllegalArgumentException("chunk is " + chunk + ", larger than the batch of " + batch
                     + "; choose one of at most " + batch);
         }
-        if (loss.hasQueue() && loss.queueSize() < batch) {
+        if (accumulation == Accumulation.FEATURES && chunk == 0) {
+            throw new IllegalArgumentException(
+                    "accumulated features have no plan for a budget, given a chunk of 0; choose one of 1 or more");
+        }
+        if (loss.name().equals(Losses.QUEUE) && loss.queueSize() < batch) {
             throw new IllegalArgumentException("a queue of " + loss.queueSize() + " keys is smaller than the batch of "
                     + batch + "; choose one of at least " + batch);
         }
@@ -52,6 +76,42 @@ public record TrainConfig(
             throw new IllegalArgumentException("memory budget " + memoryBudget + ", learning rate " + learningRate
                     + ", warm-up " + warmup + ", clip " + clip + ": wanted a positive budget and rate, the others 0 or more");
         }
+    }
+
+    /** By gradient caching, in the precision of the backend it will run on. */
+    public TrainConfig(
+            String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
+            int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
+            Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model, LossConfig loss) {
+        this(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget, learningRate, warmup,
+                clip, vocabulary, augmentation, optimizer, model, loss, Accumulation.GRADCACHE, null, null);
+    }
+
+    /** The same with another way to accumulate. */
+    public TrainConfig withAccumulation(Accumulation other) {
+        return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget,
+                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, other, precision,
+                lossScale);
+    }
+
+    /** The same in this precision, with this loss scaling. */
+    public TrainConfig with(TrainingPrecision otherPrecision, LossScale.Config otherLossScale) {
+        return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget,
+                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, accumulation, otherPrecision,
+                otherLossScale);
+    }
+
+    /**
+     * The same in the precision of the backend that it runs on.
+     *
+     * @throws IllegalArgumentException when it is made for another one
+     */
+    TrainConfig on(TrainingPrecision backend) {
+        if (precision != null && precision != backend) {
+            throw new IllegalArgumentException("the run is in " + precision + " and the backend computes in " + backend
+                    + "; open the backend in " + precision);
+        }
+        return with(backend, lossScale == null && backend == TrainingPrecision.F16 ? LossScale.Config.USUAL : lossScale);
     }
 
     /**

@@ -37,7 +37,7 @@ public final class TrainedModel implements AutoCloseable {
         DualEncoder.Config sizes = config.model();
         DualEncoder model = new DualEncoder(
                 ops, new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())), config.seed());
-        try (Objective trainedWith = Objective.of(ops, config, model, id -> id)) {
+        try (Objective trainedWith = Objective.of(ops, config, model, id -> id, null)) {
             Checkpoint.restore(checkpoint, Trainer.weights(model, trainedWith), null);
         } catch (RuntimeException failure) {
             model.close();

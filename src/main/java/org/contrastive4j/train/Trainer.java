@@ -17,21 +17,27 @@ import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchPlan;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
+import org.contrastive4j.gradcache.AccumulatedFeatures;
+import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.loss.NonFiniteException;
+import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
 import org.contrastive4j.tensor.Tensor;
 
@@ -51,8 +57,10 @@ public final class Trainer implements AutoCloseable {
     /**
      * What one step measured.
      *
-     * @param details what the loss says of itself, by name: its bias, its controller, every tenth step mean and
-     *     quantiles of the cosines of positives and negatives
+     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean and
+     *     quantiles of the cosines of positives and negatives; where there is loss scaling the scale of this step and
+     *     the steps skipped so far
+     * @param gradientNorm not finite when the step was skipped: then nothing was updated
      */
     public record Step(int step, double loss, double rowAccuracy, double columnAccuracy, double meanPositive,
             double gradientNorm, double logitScale, double learningRate, @JsonIgnore Map<String, Double> details) {
@@ -60,6 +68,9 @@ public final class Trainer implements AutoCloseable {
         public Map<String, Object> asMap() {
             Map<String, Object> all = JSON.convertValue(this, new TypeReference<LinkedHashMap<String, Object>>() {});
             all.putAll(details);
+            if (!Double.isFinite(gradientNorm)) {
+                all.remove("gradientNorm"); // no number of JSON
+            }
             return all;
         }
     }
@@ -83,12 +94,15 @@ public final class Trainer implements AutoCloseable {
     private final BatchMaker maker;
     private final BatchPlan plan;
     private final GradCache<TrainBatch, PairwiseOps.Result> cache;
+    private final BatchStep<TrainBatch, PairwiseOps.Result> gradient;
+    private final LossScale lossScale;
     private BatchLoader loader;
+    private Batch coming; // from the loader until a step has used it
     private int step;
 
     private Trainer(Ops ops, TrainConfig config, PairDataset data, Tokenizer tokenizer) {
         this.ops = ops;
-        this.config = config;
+        this.config = config.on(ops.precision());
         this.data = data;
         this.splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
         this.tokenizer = tokenizer != null ? tokenizer : Tokenizer.train(
@@ -99,6 +113,7 @@ public final class Trainer implements AutoCloseable {
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())), config.seed());
         this.objective = objective();
         this.optimizer = optimizer();
+        this.lossScale = LossScale.of(this.config.lossScale());
         this.schedule = new WarmupCosine(
                 config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
@@ -107,13 +122,18 @@ public final class Trainer implements AutoCloseable {
                 ? GradCache.ofBudget(ops, objective.encoders(), objective, config.memoryBudget())
                 : GradCache.ofChunks(ops, objective.encoders(), objective,
                         Collections.nCopies(objective.encoders().size(), config.chunk()), config.memoryBudget());
+        this.gradient = config.accumulation() == TrainConfig.Accumulation.GRADCACHE ? cache
+                : new AccumulatedFeatures<>(ops, objective.encoders(), objective, objective.parameters(),
+                        (config.batch() + config.chunk() - 1) / config.chunk());
     }
 
     private Objective objective() {
         Map<String, Integer> concepts = new HashMap<>();
         data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
-            return Objective.of(ops, config, model, id -> concepts.get(data.sample(id).concept()));
+            Guide guide = config.loss().guide().isEmpty() ? null
+                    : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
+            return Objective.of(ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
@@ -157,6 +177,7 @@ public final class Trainer implements AutoCloseable {
         try {
             Checkpoint.restore(checkpoint, weights(trainer.model, trainer.objective), trainer.trainingState());
             trainer.objective.restore(state.path("loss").isObject() ? state.get("loss") : JSON.createObjectNode());
+            trainer.restoreLossScale(state.get("lossScale"));
         } catch (IllegalArgumentException foreign) {
             trainer.close();
             throw new CheckpointException(checkpoint + " has no usable state of the loss "
@@ -166,8 +187,18 @@ public final class Trainer implements AutoCloseable {
             throw failure;
         }
         trainer.step = state.get("step").asInt();
-        trainer.optimizer.restoreSteps(trainer.step);
+        trainer.optimizer.restoreSteps(state.path("updates").asInt(trainer.step));
         return trainer;
+    }
+
+    private void restoreLossScale(JsonNode state) {
+        if (config.lossScale() == null) {
+            return;
+        }
+        if (state == null) {
+            throw new IllegalArgumentException("a scaled loss wants its scale, given none");
+        }
+        lossScale.restore(JSON.convertValue(state, LossScale.State.class));
     }
 
     /** The configuration in a checkpoint. */
@@ -191,7 +222,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Bytes of each stage of the coming steps. */
+    /** Bytes of each stage of the coming steps by gradient caching. */
     public ChunkPlan plan() {
         try (TrainBatch batch = nextBatchOf(step)) {
             return cache.plan(batch);
@@ -222,29 +253,59 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * One optimiser step.
+     * One optimiser step. Where there is loss scaling, a step with a gradient that is not finite counts, but updates
+     * nothing: weights, moments, the optimiser's count and the state of the loss stay. That costs nothing beside the norm
+     * of the gradients, which every step waits for anyway: it is finite if and only if all of them are.
      *
-     * @throws TrainingStoppedException when a representation, the loss or a gradient is not finite; the weights are those before the step
+     * @throws TrainingStoppedException when a representation or the loss is not finite, or a gradient and there is no
+     *     loss scale to blame; the weights are those before the step
+     * @throws org.contrastive4j.memory.OutOfBudgetException when memory is out; everything is as before the step, which
+     *     can be tried again
      */
     public Step next() {
         if (loader == null) {
             loader = new BatchLoader(
                     plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD);
         }
-        try (TrainBatch batch = new TrainBatch(ops, loader.next(), config.seed(), step)) {
+        if (coming == null) {
+            coming = loader.next();
+        }
+        try (TrainBatch batch = new TrainBatch(ops, coming, config.seed(), step)) {
             parameters().forEach(Parameter::zeroGradient);
             objective.measure(step % MEASURE_EVERY == 0);
-            PairwiseOps.Result result = finite(batch, () -> cache.step(batch, 1));
+            double scale = lossScale.value();
+            PairwiseOps.Result result = finite(batch, () -> gradient.step(batch, scale));
             Map<String, Double> details = new LinkedHashMap<>(objective.details());
-            double norm = finite(batch, () -> GlobalNorm.of(ops, parameters()));
+            double norm = finite(batch, this::gradientNorm) / scale;
             double rate = schedule.at(step);
-            optimizer.step(rate, GlobalNorm.clip(norm, config.clip()));
-            objective.afterStep(result, step);
+            if (Double.isFinite(norm)) {
+                objective.beforeUpdate();
+                optimizer.step(rate, GlobalNorm.clip(norm, config.clip()) / scale);
+                objective.afterStep(result, step);
+                lossScale.good();
+            }
+            coming = null;
             step++;
-            objective.parameters().stream().skip(1).forEach(
-                    bias -> details.put("bias", bias.value().toDoubles()[0]));
+            if (config.lossScale() != null) {
+                details.put("lossScale", scale);
+                details.put("skippedSteps", (double) lossScale.state().skipped());
+            }
+            objective.parameters().stream().skip(1).forEach(own -> details.put(
+                    own.name().substring(own.name().indexOf('.') + 1), own.value().toDoubles()[0]));
             return new Step(step, result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive(),
                     norm, Math.exp(objective.parameters().get(0).value().toDoubles()[0]), rate, details);
+        }
+    }
+
+    /** Of the gradients as they are, scaled; NaN when one is not finite and the step is to be skipped for it. */
+    private double gradientNorm() {
+        try {
+            return GlobalNorm.of(ops, parameters());
+        } catch (GlobalNorm.NonFiniteGradientException overflow) {
+            if (lossScale.overflowed()) {
+                return Double.NaN;
+            }
+            throw overflow;
         }
     }
 
@@ -254,9 +315,11 @@ public final class Trainer implements AutoCloseable {
         } catch (NonFiniteException e) {
             String which = e.row() < 0 ? "" : ", sample " + batch.sampleIds()[e.row()] + " ("
                     + data.sample(batch.sampleIds()[e.row()]).image() + ")";
-            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage()
+            String advice = config.precision() == TrainingPrecision.F16
+                    ? "; activations in f16 end at 65504, in bf16 where f32 does" : "";
+            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
                     + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
-        } catch (GlobalNorm.NonFiniteGradientException e) {
+        } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
             throw new TrainingStoppedException("stopped at step " + (step + 1) + ": " + e.getMessage()
                     + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
         }
@@ -264,24 +327,37 @@ public final class Trainer implements AutoCloseable {
 
     /** Saves everything that {@link #resume} needs. */
     public Path save(Checkpoint checkpoints) {
+        return checkpoints.save(step, weights(parameters()), trainingState(), state());
+    }
+
+    /** What is no tensor. */
+    ObjectNode state() {
         ObjectNode state = JSON.createObjectNode();
         state.put("step", step);
         state.set("config", JSON.valueToTree(config));
         state.set("tokenizer", JSON.valueToTree(tokenizer.vocabulary()));
         objective.save(state.putObject("loss"));
-        return checkpoints.save(step, weights(model, objective), trainingState(), state);
+        state.put("updates", optimizer.steps());
+        if (config.lossScale() != null) {
+            state.set("lossScale", JSON.valueToTree(lossScale.state()));
+        }
+        return state;
     }
 
     /** Moments of the optimiser and tensors of the objective. */
-    private Map<String, Tensor> trainingState() {
+    Map<String, Tensor> trainingState() {
         Map<String, Tensor> all = new LinkedHashMap<>(optimizer.state());
         all.putAll(objective.tensors());
         return all;
     }
 
     static Map<String, Tensor> weights(DualEncoder model, Objective objective) {
+        return weights(parameters(model, objective));
+    }
+
+    static Map<String, Tensor> weights(List<Parameter> parameters) {
         Map<String, Tensor> weights = new LinkedHashMap<>();
-        parameters(model, objective).forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+        parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value()));
         return weights;
     }
 

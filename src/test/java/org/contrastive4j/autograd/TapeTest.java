@@ -113,7 +113,7 @@ class TapeTest {
 
         @Override
         protected void backward(Backward b) {
-            Tensor dx = b.zeros(b.inputShape(0));
+            Tensor dx = b.zerosLike(0);
             for (int k = 0; k < 2; k++) {
                 if (b.outputGradient(k) != null) {
                     b.ops().pointwise().copy(b.outputGradient(k), dx.rows(2 * k, 2 * k + 2));

@@ -17,8 +17,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.support.PairFiles;
-import org.contrastive4j.train.LossConfig;
+
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -119,6 +120,26 @@ class CommandsTest {
     }
 
     @Test
+    void lossScaleAndSkippedStepsAreShownAndARunKeepsItsPrecision() throws IOException {
+        Ran trained = run(train("scaled", "--loss-scale", "0x1p127", "--precision", "F32"));
+        assertEquals(0, trained.code(), trained.out());
+        assertTrue(trained.out().contains("on cpu in f32") && trained.out().contains("steps skipped"), trained.out());
+        Path run = folder.resolve("scaled");
+        JsonNode first = new ObjectMapper().readTree(Files.readAllLines(run.resolve("metrics.jsonl")).get(0));
+        assertEquals(0x1p127, first.get("lossScale").asDouble());
+        assertTrue(first.get("skippedSteps").isNumber(), first.toString());
+        assertTrue(Files.readString(run.resolve("report.html")).contains("<h3>loss scale"));
+        assertEquals("F32", new ObjectMapper().readTree(run.resolve("config.json").toFile()).get("precision").asText());
+        assertEquals("f32", new ObjectMapper().readTree(run.resolve("summary.json").toFile()).get("precision").asText());
+        Ran other = run(train("scaled", "--resume", "--device", "cpu-f64"));
+        assertEquals(Main.REFUSED, other.code());
+        assertTrue(other.out().contains("cpu-f64 computes in f64, not in f32"), other.out());
+        Ran asked = run(train("scaled", "--resume", "--device", "cpu-f64", "--precision", "f64"));
+        assertEquals(Main.REFUSED, asked.code());
+        assertTrue(asked.out().contains("the run is in f32 and the backend computes in f64"), asked.out());
+    }
+
+    @Test
     void badInputIsOneClearLineAndNothingIsLeft() throws IOException {
         for (String[] bad : new String[][] {
             {"--data", folder.resolve("nowhere").toString(), "does not exist"},
@@ -129,10 +150,35 @@ class CommandsTest {
             {"--held-out-group", "x", "no group x"},
             {"--device", "tpu", "no backend"},
             {"--dropout", "1", "dropout is 1.0"},
+            {"--precision", "bf16", "backend cpu computes in f32, not in bf16; backends that do: cuda, sim"},
+            {"--precision", "f32", "--device", "cpu-f64", "computes in f64, not in f32; backends that do: cpu, cuda, sim"},
+            {"--loss-scale", "3", "wanted a power of two"},
             {"--loss", "softmax", "no loss \"softmax\"; there are infonce, "},
             {"--loss", "queue", "--queue-size", "15", "choose one of at least 16"},
             {"--loss", "queue", "--momentum", "1", "momentum is 1.0"},
-            {"--queue-size", "64", "the loss that has one is queue"},
+            {"--queue-size", "64", "infonce has no queue-size, given 64.0; losses that have one: queue"},
+            {"--loss", "queue", "--queue-size", "64.5", "queue-size is 64.5, wanted a whole number"},
+            {"--margin", "0.3", "infonce has no margin, given 0.3; losses that have one: triplet, triplet-hardest"},
+            {"--loss", "triplet", "--margin", "2.5", "margin is 2.5, wanted above 0, at most 2"},
+            {"--loss", "triplet", "--margin-reward", "-1", "reward is -1.0, wanted above 0"},
+            {"--loss", "triplet", "--temperature", "0.1", "triplet has no temperature"},
+            {"--temperature", "0.005", "temperature is 0.005, wanted 0.01 to 1"},
+            {"--temperature", "0.1", "--fixed-temperature", "0.1", "exclude each other"},
+            {"--loss", "queue", "--fixed-temperature", "2", "wanted 0.01 to 1"},
+            {"--loss", "sinkhorn", "--sinkhorn-tolerance", "0", "tolerance is 0.0, wanted above 0, below 1"},
+            {"--loss", "sinkhorn", "--sinkhorn-iterations", "0", "0 iterations, wanted 1 to 1000"},
+            {"--loss", "sinkhorn", "--sinkhorn-iterations", "3", "--sinkhorn-tolerance", "0.1", "exclude each other"},
+            {"--loss", "bce-warmup", "--target-accuracy", "1", "target accuracy is 1.0"},
+            {"--loss", "bce-balanced", "--negative-weight", "-1", "weight of negatives is -1.0"},
+            {"--label-smoothing", "1", "label smoothing is 1.0, wanted [0, 1)"},
+            {"--loss", "queue", "--distillation", "1", "share of distillation is 1.0, wanted [0, 1)"},
+            {"--loss", "queue", "--distillation-ramp", "-1", "a ramp of -1 steps"},
+            {"--loss", "infonce-distilled", "--momentum-ramp", "-1", "a ramp of -1 steps"},
+            {"--guide-margin", "0.1", "a guide margin without a guide"},
+            {"--loss", "queue", "--guide", "x", "loss queue takes no guide"},
+            {"--guide", folder.resolve("no-guide").toString(), "no checkpoint in"},
+            {"--accumulate", "sums", "there are gradcache and features"},
+            {"--accumulate", "features", "--chunk", "0", "choose one of 1 or more"},
             {"--resume", "nothing to resume"}}) {
             String[] options = Arrays.copyOf(bad, bad.length - 1);
             Ran refused = run(train("bad", options));
@@ -209,9 +255,9 @@ class CommandsTest {
     void everyLossIsListedWithALine() {
         for (String command : List.of("train", "compare-losses")) {
             String help = run(command, "--help").out();
-            for (String name : LossConfig.names()) {
+            for (String name : Losses.allNames()) {
                 assertTrue(help.lines().anyMatch(line -> line.startsWith("  " + name + " ")
-                        && line.endsWith(LossConfig.description(name)) && line.length() < 80), help);
+                        && line.endsWith(Losses.description(name)) && line.length() < 80), help);
             }
         }
     }

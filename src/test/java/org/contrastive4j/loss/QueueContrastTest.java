@@ -9,22 +9,29 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Queues keep the last keys, and queries meet them and the batch's own. */
 class QueueContrastTest {
     private static final int D = 3;
+
+    static Stream<String> backends() {
+        return Backends.plain();
+    }
 
     private static double[] random(int rows, long seed) {
         return new Random(seed).doubles((long) rows * D, -1, 1).map(x -> (float) x).toArray();
@@ -74,6 +81,10 @@ class QueueContrastTest {
             assertThrows(LossOptionException.class, () -> new KeyQueue(ops, 0, 2));
             assertThrows(LossOptionException.class, () -> new QueueContrast(ops, 4, 2, PairPolicy.DEFAULT, 9, false));
             assertThrows(ShapeException.class, () -> loss.valueAndGradient(one, one, wide, one, null, null, null, 1));
+            assertThrows(ShapeException.class, () -> loss.valueAndGradient(one, one, one, one, ids, null, null, 1));
+            assertThrows(ShapeException.class, () -> loss.metrics(one, one, one, one, ids));
+            assertThrows(ShapeException.class, () -> loss.metrics(one, wide, one, one, null));
+            assertThrows(LossOptionException.class, () -> loss.enqueue(five, five, null));
             try (KeyQueue other = new KeyQueue(ops, 5, 2)) {
                 assertThrows(LossOptionException.class, () -> other.restore(queue.state()));
             }
@@ -81,7 +92,8 @@ class QueueContrastTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("backends")
+    @Tag("gpu")
     void lossMeetsBatchAndQueue(String backend) {
         int n = 5;
         double[] u = random(n, 1);
@@ -111,9 +123,9 @@ class QueueContrastTest {
                         }
                     }
                     PairwiseOps.Result result = loss.valueAndGradient(a, b, ka, kb, withIds ? tags : null, da, db, 2);
-                    double tolerance = backend.equals("cpu") ? 2e-6 : 1e-12;
+                    double tolerance = backend.equals("cpu-f64") ? 1e-12 : 2e-6;
                     assertEquals(expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, 5), result.loss(), tolerance);
-                    double slope = backend.equals("cpu") ? 2e-5 : 1e-8;
+                    double slope = backend.equals("cpu-f64") ? 1e-8 : 2e-5;
                     CentralDifferences.check("u", x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
                             u,
                             da.toDoubles(), slope, 7);
@@ -149,6 +161,71 @@ class QueueContrastTest {
                     loss.valueAndGradient(u, v, u, v, null, null, null, 1).loss(), 1e-5);
             assertEquals(0, loss.logScale().gradient().toDoubles()[0], "the temperature is fixed");
             assertEquals(0, loss.queueOfU().size(), "a step does not change the queues");
+        }
+    }
+
+    /** Both ways together: what u meets among keys of v, and the other way round. */
+    @ParameterizedTest
+    @MethodSource("backends")
+    @Tag("gpu")
+    void metricsAreOfAllKeysThatAreMet(String backend) {
+        int n = 33;
+        double[] u = random(n, 1);
+        double[] v = random(n, 2);
+        double[] pastU = random(8, 5);
+        double[] pastV = random(8, 6);
+        int[] pastIds = {90, 1, 80, 4, 4, 70, 61, 62};
+        try (Ops ops = Backend.open(backend); QueueContrast loss = new QueueContrast(ops, 8, D);
+                Tensor a = ops.tensor(Shape.of(n, D), u); Tensor b = ops.tensor(Shape.of(n, D), v);
+                Tensor pa = ops.tensor(Shape.of(8, D), pastU); Tensor pb = ops.tensor(Shape.of(8, D), pastV);
+                Tensor tags = ops.ints(Shape.of(n), IntStream.range(0, n).toArray());
+                Tensor pastTags = ops.ints(Shape.of(8), pastIds)) {
+            loss.enqueue(pa, pb, pastTags);
+            long before = ops.memory().currentBytes();
+            PairMetrics metrics = loss.metrics(a, b, a, b, tags);
+            assertEquals(before, ops.memory().currentBytes());
+            double[][] rows = LossReference.logits(u, joined(v, pastV), n, n + 8, D, 1, 0);
+            double[][] columns = LossReference.logits(v, joined(u, pastU), n, n + 8, D, 1, 0);
+            double positives = 0;
+            double negatives = 0;
+            for (double[][] side : List.of(rows, columns)) {
+                for (int i = 0; i < n; i++) {
+                    positives += side[i][i];
+                    for (int j = 0; j < n + 8; j++) {
+                        boolean ignored = j >= n && pastIds[j - n] == i;
+                        negatives += j == i || ignored ? 0 : side[i][j];
+                    }
+                }
+            }
+            int ignored = 2 * 3;
+            assertEquals(2 * n, metrics.positives().count());
+            assertEquals(2 * n * (n + 7) - ignored, metrics.negatives().count());
+            assertEquals((double) ignored / (2 * n * (n + 7)), metrics.ignoredShare(), 1e-12);
+            assertEquals(positives / (2 * n), metrics.positives().mean(), 1e-3);
+            assertEquals(negatives / metrics.negatives().count(), metrics.negatives().mean(), 1e-3);
+            PairwiseOps.Result result = loss.valueAndGradient(a, b, a, b, tags, null, null, 1);
+            assertEquals(result.rowAccuracy(), metrics.rowAccuracy());
+            assertEquals(result.columnAccuracy(), metrics.columnAccuracy());
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("backends")
+    @Tag("gpu")
+    void finiteAtTheLargestScale(String backend) {
+        try (Ops ops = Backend.open(backend); QueueContrast loss = new QueueContrast(ops, 40, D, PairPolicy.DEFAULT,
+                Math.log(100), true); Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor opposed =
+                        ops.tensor(Shape.of(33, D), Arrays.stream(random(33, 1)).map(x -> -x).toArray());
+                Tensor du = ops.allocate(33, D); Tensor dv = ops.allocate(33, D)) {
+            loss.enqueue(u, opposed, null);
+            for (double alpha : new double[] {0, 0.4}) {
+                for (Tensor keys : List.of(u, opposed)) {
+                    assertTrue(Double.isFinite(
+                            loss.valueAndGradient(u, u, keys, keys, null, alpha, du, dv, 1).loss()));
+                    assertTrue(Arrays.stream(joined(du.toDoubles(), dv.toDoubles())).allMatch(Double::isFinite));
+                    assertTrue(Double.isFinite(loss.logScale().gradient().toDoubles()[0]));
+                }
+            }
         }
     }
 

@@ -25,9 +25,11 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -63,6 +65,25 @@ class ShardedContrastTest {
                 compare(c.toString(), ops, loss, new Problem(c, 37, 45, 6, 4));
             }
         }
+    }
+
+    /** By kernels: uneven shards, every kind of reduction, and pairs that are ignored. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    @Tag("gpu")
+    void shardsOnADeviceHaveTheGradientOfOneWorker(String device) {
+        Case labelled = cases().filter(c -> c.labels() == LossCases.Labels.IDS_AND_GUIDE).findFirst().orElseThrow();
+        try (Ops ops = Backend.open(device)) {
+            for (String name : List.of("infonce-smoothed", "siglip", "triplet-semihard", "sinkhorn")) {
+                try (ContrastiveLoss loss = Losses.named(ops, name)) {
+                    compare(name, ops, loss, new Problem(labelled, 37, 45, 6, 4), List.<int[][]>of(CUTS[2]));
+                }
+            }
+        }
+    }
+
+    static Stream<String> devices() {
+        return Devices.names();
     }
 
     /** Every kind of result of four blocks, in two orders, is that of the whole. */
@@ -108,12 +129,16 @@ class ShardedContrastTest {
     }
 
     private static void compare(String what, Ops ops, ContrastiveLoss loss, Problem p) {
+        compare(what, ops, loss, p, List.of(CUTS));
+    }
+
+    private static void compare(String what, Ops ops, ContrastiveLoss loss, Problem p, List<int[][]> ways) {
         double tolerance = ops.dtype() == DType.F64 ? 1e-12 : 1e-5;
         try (Tensors t = new Tensors(ops, p); Tensor du = ops.allocate(p.n, p.d); Tensor dv = ops.allocate(p.m, p.d)) {
             loss.parameters().forEach(Parameter::zeroGradient);
             PairwiseOps.Result whole = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, 0.5);
             List<double[]> own = loss.parameters().stream().map(q -> q.gradient().toDoubles()).toList();
-            for (int[][] cuts : CUTS) {
+            for (int[][] cuts : ways) {
                 for (ShardedContrast.Order order : ShardedContrast.Order.values()) {
                     String where = what + " " + ops.name() + " W " + (cuts[0].length - 1) + " " + order;
                     loss.parameters().forEach(Parameter::zeroGradient);

@@ -9,21 +9,37 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
+import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.ValueSource;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
 
 /** Cross-entropies against soft targets in every form, and momentum distillation; the truth has whole tables. */
 class SoftTargetsTest {
     private static final double SCALE = 5;
+
+    static Stream<String> backends() {
+        return Backends.plain();
+    }
+
+    static Stream<Arguments> problems() {
+        Stream<Arguments> onHost = Stream.of(Arguments.of("cpu-f64", 1, 1, 2), Arguments.of("cpu-f64", 5, 7, 3),
+                Arguments.of("cpu-f64", 7, 4, 3), Arguments.of("cpu-f64", 33, 33, 6), Arguments.of("cpu", 1, 1, 2),
+                Arguments.of("cpu", 5, 7, 3), Arguments.of("cpu", 33, 31, 6), Arguments.of("cpu", 103, 129, 8));
+        return Stream.concat(onHost, Devices.names().flatMap(device -> Stream.of(
+                Arguments.of(device, 1, 1, 2), Arguments.of(device, 33, 31, 6))));
+    }
 
     private static double[] random(int rows, int d, long seed) {
         return new Random(seed).doubles((long) rows * d, -1, 1).map(x -> (float) x).toArray();
@@ -152,8 +168,8 @@ class SoftTargetsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu-f64,1,1,2", "cpu-f64,5,7,3", "cpu-f64,7,4,3", "cpu-f64,33,33,6", "cpu,1,1,2", "cpu,5,7,3",
-        "cpu,33,31,6", "cpu,103,129,8"})
+    @MethodSource("problems")
+    @Tag("gpu")
     void valuesAndGradientsAreThoseOfTheTable(String backend, int n, int m, int d) {
         boolean exact = backend.equals("cpu-f64");
         double[] u = random(n, d, 1);
@@ -267,7 +283,8 @@ class SoftTargetsTest {
 
     /** As written in ALBEF: -sum_j log softmax(S)_ij (alpha softmax(S')_ij + (1 - alpha) [i = j]), both ways. */
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64"})
+    @MethodSource("backends")
+    @Tag("gpu")
     void aQueueDistils(String backend) {
         int n = 5;
         int past = 8;
@@ -275,7 +292,7 @@ class SoftTargetsTest {
         double alpha = 0.4;
         double[][] r = new double[6][];
         Arrays.setAll(r, k -> random(k < 4 ? n : past, d, k + 1)); // u, v, keys of both, past keys of both
-        double slope = backend.equals("cpu") ? 5e-5 : 1e-8;
+        double slope = backend.equals("cpu-f64") ? 1e-8 : 5e-5;
         try (Ops ops = Backend.open(backend);
                 QueueContrast loss = new QueueContrast(ops, past, d, PairPolicy.DEFAULT, Math.log(SCALE), true);
                 Tensor u = ops.tensor(Shape.of(n, d), r[0]); Tensor v = ops.tensor(Shape.of(n, d), r[1]);
@@ -284,7 +301,7 @@ class SoftTargetsTest {
                 Tensor du = ops.allocate(n, d); Tensor dv = ops.allocate(n, d)) {
             loss.enqueue(pu, pv, null);
             double value = loss.valueAndGradient(u, v, ku, kv, null, alpha, du, dv, 2).loss();
-            assertEquals(distilled(r, r[0], r[1], SCALE, alpha), value, backend.equals("cpu") ? 5e-6 : 1e-12);
+            assertEquals(distilled(r, r[0], r[1], SCALE, alpha), value, backend.equals("cpu-f64") ? 1e-12 : 5e-6);
             CentralDifferences.check("u", x -> 2 * distilled(r, x, r[1], SCALE, alpha), r[0], du.toDoubles(), slope, 7);
             CentralDifferences.check("v", x -> 2 * distilled(r, r[0], x, SCALE, alpha), r[1], dv.toDoubles(), slope, 7);
             CentralDifferences.check("log-scale", x -> 2 * distilled(r, r[0], r[1], Math.exp(x[0]), alpha),

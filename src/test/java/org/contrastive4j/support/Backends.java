@@ -50,6 +50,11 @@ public final class Backends {
         return Stream.concat(Stream.of("cpu", "cpu-f64"), kernels());
     }
 
+    /** All, each once, for tests whose tensors lie as they come. */
+    public static Stream<String> plain() {
+        return Stream.concat(Stream.of("cpu", "cpu-f64"), Devices.names());
+    }
+
     /** Those whose numbers are f32. */
     public static List<String> f32() {
         return Stream.concat(Stream.of("cpu"), kernels()).toList();

@@ -1,5 +1,7 @@
 package org.contrastive4j.train;
 
+import static org.contrastive4j.loss.LossOption.MOMENTUM;
+import static org.contrastive4j.loss.LossOption.QUEUE_SIZE;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
@@ -22,6 +24,7 @@ import org.contrastive4j.data.DataException;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.loss.LossOptionException;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
@@ -96,14 +99,15 @@ class TrainerTest {
     }
 
     static Set<String> losses() {
-        return LossConfig.names();
+        return Losses.allNames();
     }
 
     /** The queue of 17 keys is not a multiple of the batch of 12: it wraps within the run. */
     @ParameterizedTest
     @MethodSource("losses")
     void everyLossTrainsAndResumesInTheSameBits(String name) {
-        LossConfig loss = name.equals(LossConfig.QUEUE) ? new LossConfig(name, 17, 0.9) : LossConfig.named(name, 12);
+        LossConfig usual = LossConfig.named(name, 12);
+        LossConfig loss = name.equals(Losses.QUEUE) ? usual.with(QUEUE_SIZE, 17).with(MOMENTUM, 0.9) : usual;
         TrainConfig config = config(6, 12, 5, 1e-2, loss);
         PairDataset data = data(config);
         try (Ops ops = Backend.open("cpu")) {
@@ -124,7 +128,10 @@ class TrainerTest {
                 assertTrue(ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
                 assertFalse(Arrays.equals(before.get(0), straight.get(0)), "nothing was learnt");
             }
-            assertEquals(!name.equals(LossConfig.QUEUE), lines.get(0).containsKey("negatives.p95"), lines.toString());
+            for (String metric : List.of("rowAccuracy", "columnAccuracy", "positives.mean", "positives.p05",
+                    "negatives.mean", "negatives.p95", "ignoredShare")) {
+                assertTrue(lines.get(0).get(metric) instanceof Double value && Double.isFinite(value), metric + lines);
+            }
             assertEquals(name.equals("bce-warmup"), lines.get(0).containsKey("warmup.negatives"), lines.toString());
             assertFalse(lines.get(1).containsKey("negatives.p95"), "every tenth step, given " + lines);
             try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
@@ -186,7 +193,7 @@ class TrainerTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"bce-warmup", "sinkhorn", "queue"})
+    @ValueSource(strings = {"bce-warmup", "sinkhorn", "queue", "infonce-distilled"})
     void chunksDoNotChangeWhatALossLearns(String name) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (int chunk : new int[] {12, 5, 0}) {
@@ -299,11 +306,8 @@ class TrainerTest {
         assertThrows(IllegalArgumentException.class, () -> config(3, 12, 13, 1e-2));
         assertThrows(IllegalArgumentException.class, () -> config(0, 12, 4, 1e-2));
         assertThrows(IllegalArgumentException.class, () -> config(3, 12, 4, 0));
-        assertThrows(IllegalArgumentException.class, () -> config(3, 12, 4, 1e-2, new LossConfig("queue", 11, 0.9)));
-        assertThrows(LossOptionException.class, () -> new LossConfig("queue", 0, 0.9));
-        assertThrows(LossOptionException.class, () -> new LossConfig("queue", 12, 1));
-        assertThrows(LossOptionException.class, () -> new LossConfig("infonce", 12, 0));
-        assertThrows(LossOptionException.class, () -> new LossConfig("infonce", 0, 0.5));
+        LossConfig queue = LossConfig.named("queue", 12);
+        assertThrows(IllegalArgumentException.class, () -> config(3, 12, 4, 1e-2, queue.with(QUEUE_SIZE, 11)));
         assertThrows(LossOptionException.class, () -> LossConfig.named("softmax", 12));
     }
 

@@ -30,6 +30,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
@@ -56,6 +57,7 @@ public final class CudaDevice implements PtxDevice {
     private final Map<String, CudaModule> modules = new HashMap<>();
     private final Set<CudaHandle> handles = ConcurrentHashMap.newKeySet();
     private final ReentrantLock recording = new ReentrantLock();
+    private MatrixLibrary.Choice matrixLibrary;
     private volatile boolean closed;
 
     private CudaDevice(CUdevice device, CUcontext context, DeviceFacts facts, CudaErrors errors, long limit) {
@@ -75,6 +77,11 @@ public final class CudaDevice implements PtxDevice {
     /** Version of JCuda, through which the driver is called. */
     public static String libraryVersion() {
         return JCudaVersion.get();
+    }
+
+    /** Why cuBLAS cannot be used on this machine, null when JCublas has loaded it; no GPU is needed to ask. */
+    public static String matrixLibraryProblem() {
+        return Cublas.problem();
     }
 
     /** Opens a GPU without a limit on its memory; the caller closes it. */
@@ -229,7 +236,9 @@ public final class CudaDevice implements PtxDevice {
     public DeviceStorage allocate(long bytes, DeviceStream forStream) {
         CudaStream own = own(forStream);
         own.enter();
-        checkNotRecording("memory cannot be allocated");
+        if (recording.isHeldByCurrentThread()) {
+            return own.fromScratch(bytes);
+        }
         return pool.allocate(bytes, own);
     }
 
@@ -250,6 +259,17 @@ public final class CudaDevice implements PtxDevice {
             }
             return module;
         }
+    }
+
+    /** {@inheritDoc} cuBLAS, where JCublas can load the one it was made for; it keeps a workspace from then on. */
+    @Override
+    public synchronized MatrixLibrary.Choice matrixLibrary() {
+        enter();
+        if (matrixLibrary == null) {
+            checkNotRecording("a library cannot be loaded");
+            matrixLibrary = Cublas.find(this);
+        }
+        return matrixLibrary;
     }
 
     @Override

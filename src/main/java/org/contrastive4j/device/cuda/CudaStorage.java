@@ -10,6 +10,7 @@ final class CudaStorage extends DeviceStorage {
     private final long address;
     private final Throwable origin;
     private final CudaStorage whole;
+    private final Runnable afterClose;
 
     /**
      * @param stream whose work is done before the block is given to others
@@ -22,15 +23,17 @@ final class CudaStorage extends DeviceStorage {
         this.address = address;
         this.origin = origin;
         whole = this;
+        afterClose = () -> device.pool().release(this);
     }
 
-    private CudaStorage(CudaStorage whole, long address, long bytes) {
+    private CudaStorage(CudaStorage whole, long address, long bytes, Runnable afterClose) {
         super(whole.device, bytes);
         device = whole.device;
         stream = whole.stream;
         origin = null;
         this.address = address;
         this.whole = whole;
+        this.afterClose = afterClose;
     }
 
     CudaStream stream() {
@@ -55,9 +58,14 @@ final class CudaStorage extends DeviceStorage {
 
     @Override
     public CudaStorage view(long at, long bytes) {
+        return part(at, bytes, () -> { });
+    }
+
+    /** A view whose close is noticed. */
+    CudaStorage part(long at, long bytes, Runnable whenClosed) {
         address();
         checkRange(at, bytes, bytes(), "a storage");
-        return new CudaStorage(whole, address + at, bytes);
+        return new CudaStorage(whole, address + at, bytes, whenClosed);
     }
 
     static void checkRange(long at, long count, long bytes, String what) {
@@ -89,8 +97,6 @@ final class CudaStorage extends DeviceStorage {
 
     @Override
     protected void free() {
-        if (whole == this) {
-            device.pool().release(this);
-        }
+        afterClose.run();
     }
 }

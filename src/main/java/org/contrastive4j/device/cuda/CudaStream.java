@@ -9,6 +9,7 @@ import static jcuda.driver.JCudaDriver.cuStreamDestroy;
 import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
 import static jcuda.driver.JCudaDriver.cuStreamWaitEvent;
 
+import java.nio.ByteBuffer;
 import jcuda.driver.CUstream;
 import jcuda.driver.CUstream_flags;
 import org.contrastive4j.device.DeviceEvent;
@@ -17,14 +18,20 @@ import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.ScratchSpace;
 
 /** A stream that waits for no other, the driver's default stream included. */
 final class CudaStream extends CudaHandle implements DeviceStream {
     private final CUstream stream;
+    private final StagingRing staging;
+    private CudaStorage scratch;
+    private ScratchSpace scratchSpace;
+    private boolean capturing;
 
     private CudaStream(CudaDevice device, CUstream stream) {
         super(device, "stream");
         this.stream = stream;
+        staging = new StagingRing(this);
     }
 
     static CudaStream create(CudaDevice device) {
@@ -110,9 +117,45 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     }
 
     @Override
-    public DeviceGraph capture(Runnable work) {
+    public void upload(ByteBuffer source, DeviceStorage target, long at) {
         enter();
-        return CudaGraph.capture(device(), stream, work);
+        device().checkNotRecording("bytes of the host cannot be copied");
+        device().own(target).pointer(at, source.remaining());
+        staging.upload(source, target, at);
+    }
+
+    @Override
+    public DeviceGraph capture(Runnable work, DeviceStorage scratchMemory) {
+        enter();
+        CudaStorage own = scratchMemory == null ? null : device().own(scratchMemory);
+        return CudaGraph.capture(device(), stream, () -> {
+            scratch = own;
+            scratchSpace = own == null ? null : new ScratchSpace(own.bytes());
+            capturing = true;
+            try {
+                work.run();
+            } finally {
+                capturing = false;
+                scratch = null;
+                scratchSpace = null;
+            }
+        });
+    }
+
+    @Override
+    public boolean isCapturing() {
+        return capturing;
+    }
+
+    /** A part of the scratch of what this stream records. */
+    CudaStorage fromScratch(long bytes) {
+        if (scratch == null) {
+            throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
+                    + "scratch memory and allocate for the stream that records");
+        }
+        ScratchSpace space = scratchSpace;
+        long at = space.allocate(bytes);
+        return scratch.part(at, bytes, () -> space.free(at));
     }
 
     /** {@inheritDoc} The stream of the device itself only waits: the device gives it back. */
@@ -128,6 +171,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     @Override
     void destroy() {
         device().pool().settle(this, () -> check(cuStreamSynchronize(stream), "cuStreamSynchronize"));
+        staging.close();
         check(cuStreamDestroy(stream), "cuStreamDestroy");
     }
 }

@@ -8,11 +8,13 @@ import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
@@ -53,6 +55,10 @@ public final class SimDevice implements PtxDevice {
     private final SimStream stream = new SimStream(this);
     private final ReentrantLock recording = new ReentrantLock();
     private final ReentrantLock running = new ReentrantLock();
+    private final AtomicLong waits = new AtomicLong();
+    private final AtomicLong uploads = new AtomicLong();
+    private final AtomicLong downloads = new AtomicLong();
+    private final AtomicLong launches = new AtomicLong();
     private long current;
     private long peak;
     private boolean closed;
@@ -96,6 +102,27 @@ public final class SimDevice implements PtxDevice {
     public DeviceFacts facts() {
         return new DeviceFacts("PTX simulator", options.architecture(), 132, Math.min(options.memoryLimit(), Runtime.getRuntime().maxMemory()),
                 SHARED_BYTES, SHARED_BYTES + 1024, 65_536, 2048, 50 << 20, "schedule " + options.schedule().seed());
+    }
+
+    /** What the host has asked so far. */
+    public Traffic traffic() {
+        return new Traffic(waits.get(), uploads.get(), downloads.get(), launches.get());
+    }
+
+    void countWait() {
+        waits.incrementAndGet();
+    }
+
+    void countUpload() {
+        uploads.incrementAndGet();
+    }
+
+    void countDownload() {
+        downloads.incrementAndGet();
+    }
+
+    void countLaunch() {
+        launches.incrementAndGet();
     }
 
     GlobalMemory memory() {
@@ -150,7 +177,9 @@ public final class SimDevice implements PtxDevice {
         if (bytes < 0) {
             throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
         }
-        checkNotRecording("memory cannot be allocated");
+        if (recording.isHeldByCurrentThread()) {
+            return SimStream.of(this, on).fromScratch(bytes);
+        }
         if (bytes > options.memoryLimit() - current || bytes > Integer.MAX_VALUE - 8) {
             throw new OutOfBudgetException(bytes, current, Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
                     "the simulator is for small sizes; use fewer rows");
@@ -219,6 +248,11 @@ public final class SimDevice implements PtxDevice {
     }
 
     @Override
+    public MatrixLibrary.Choice matrixLibrary() {
+        return new MatrixLibrary.Choice(null, "the simulator runs PTX and nothing else");
+    }
+
+    @Override
     public DeviceStream stream() {
         return stream;
     }
@@ -235,6 +269,7 @@ public final class SimDevice implements PtxDevice {
         checkNotRecording("waiting");
         recording.lock(); // of another thread
         recording.unlock();
+        countWait();
         run(() -> { });
     }
 

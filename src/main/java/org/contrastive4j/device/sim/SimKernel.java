@@ -60,8 +60,13 @@ final class SimKernel implements Kernel {
         SimStream on = SimStream.of(device, stream);
         check(launch);
         byte[] parameters = Arguments.pack(device, name(), parameters(), arguments);
-        on.give(() -> new Grid(code, launch, parameters, device.memory(), device.observers(), device.options().schedule(),
-                device.options().architecture(), device.options().instructionLimit()).run());
+        on.give(() -> run(launch, parameters));
+    }
+
+    private void run(Launch launch, byte[] parameters) {
+        device.countLaunch();
+        new Grid(code, launch, parameters, device.memory(), device.observers(), device.options().schedule(),
+                device.options().architecture(), device.options().instructionLimit()).run();
     }
 
     private void check(Launch launch) {

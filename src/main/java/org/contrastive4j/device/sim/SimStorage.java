@@ -11,6 +11,7 @@ final class SimStorage extends DeviceStorage {
     private final int start;
     private final Throwable origin;
     private final SimStorage whole;
+    private final Runnable afterClose;
 
     SimStorage(SimDevice device, Block block, Throwable origin) {
         super(device, block.bytes());
@@ -19,6 +20,18 @@ final class SimStorage extends DeviceStorage {
         this.start = 0;
         this.origin = origin;
         this.whole = null;
+        this.afterClose = () -> device.release(this);
+    }
+
+    /** Memory of recorded work: the block stays when this is closed. */
+    SimStorage(SimDevice device, Block block, Runnable afterClose) {
+        super(device, block.bytes());
+        this.device = device;
+        this.block = block;
+        this.start = 0;
+        this.origin = null;
+        this.whole = null;
+        this.afterClose = afterClose;
     }
 
     private SimStorage(SimStorage whole, long at, long bytes) {
@@ -28,6 +41,7 @@ final class SimStorage extends DeviceStorage {
         this.start = whole.start + (int) at;
         this.origin = null;
         this.whole = whole;
+        this.afterClose = () -> { };
     }
 
     Block block() {
@@ -73,22 +87,42 @@ final class SimStorage extends DeviceStorage {
     @Override
     public void upload(long at, ByteBuffer source) {
         device.checkNotRecording("waiting for an upload");
-        int count = source.remaining();
-        int from = at(at, count);
-        source.get(block.data(), from, count);
-        block.markWritten(from, count);
+        device.countWait();
+        put(at(at, source.remaining()), source);
     }
 
     @Override
     public void download(long at, ByteBuffer target) {
         device.checkNotRecording("waiting for a download");
-        target.put(block.data(), at(at, target.remaining()), target.remaining());
+        device.countWait();
+        get(at(at, target.remaining()), target);
+    }
+
+    /** What a copy from the host does, to a place of the block that was checked; also after this view was closed. */
+    void put(int from, ByteBuffer source) {
+        device.countUpload();
+        checkThere();
+        int count = source.remaining();
+        source.get(block.data(), from, count);
+        block.markWritten(from, count);
+    }
+
+    /** What a copy to the host does. */
+    void get(int from, ByteBuffer target) {
+        device.countDownload();
+        checkThere();
+        target.put(block.data(), from, target.remaining());
+    }
+
+    /** Recorded work may run when the memory that it names is gone. */
+    void checkThere() {
+        if (block.isFreed()) {
+            throw new IllegalStateException("recorded work uses a storage that was closed");
+        }
     }
 
     @Override
     protected void free() {
-        if (whole == null) {
-            device.release(this);
-        }
+        afterClose.run();
     }
 }

@@ -12,12 +12,25 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.ScratchSpace;
+import org.contrastive4j.device.sim.exec.Block;
 
 /** Work that is done as it is given, or noted while a graph is captured. */
 final class SimStream implements DeviceStream {
     private final SimDevice device;
-    private List<Runnable> captured;
+    private Recorded captured;
     private boolean closed;
+
+    /** Work that is noted instead of done, and the memory it gets. */
+    private static final class Recorded {
+        final List<Runnable> work = new ArrayList<>();
+        final List<Block> blocks = new ArrayList<>();
+        final ScratchSpace space;
+
+        Recorded(DeviceStorage scratch) {
+            space = scratch == null ? null : new ScratchSpace(scratch.bytes());
+        }
+    }
 
     SimStream(SimDevice device) {
         this.device = device;
@@ -37,7 +50,7 @@ final class SimStream implements DeviceStream {
         }
         device.checkOpen();
         if (captured != null) {
-            captured.add(work);
+            captured.work.add(work);
         } else {
             device.run(work);
         }
@@ -50,24 +63,57 @@ final class SimStream implements DeviceStream {
         throw new DeviceException("a storage of " + storage.bytes() + " bytes of another device was given");
     }
 
+    /**
+     * Memory of what is recorded, fresh each time the recording runs. It must fit in the scratch like that of a GPU,
+     * but is a block of its own, so that the checks know where it ends.
+     */
+    SimStorage fromScratch(long bytes) {
+        if (captured == null || captured.space == null) {
+            throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
+                    + "scratch memory and allocate for the stream that records");
+        }
+        ScratchSpace space = captured.space;
+        long at = space.allocate(bytes);
+        Block block = device.memory().allocate((int) bytes, "scratch", Block.Space.GLOBAL);
+        captured.blocks.add(block);
+        give(() -> block.forget(0, block.bytes()));
+        return new SimStorage(device, block, () -> space.free(at));
+    }
+
+    @Override
+    public boolean isCapturing() {
+        return captured != null;
+    }
+
     @Override
     public void synchronize() {
         device.checkNotRecording("waiting");
+        device.countWait();
         give(() -> { });
     }
 
     @Override
     public void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes) {
-        mine(target).at(at, bytes);
+        SimStorage to = mine(target);
+        int place = to.at(at, bytes);
         ByteBuffer host = slice(source, from, bytes);
-        give(() -> target.upload(at, host.duplicate()));
+        give(() -> to.put(place, host.duplicate()));
+    }
+
+    @Override
+    public void upload(ByteBuffer source, DeviceStorage target, long at) {
+        device.checkNotRecording("bytes of the host cannot be copied");
+        SimStorage to = mine(target);
+        int place = to.at(at, source.remaining());
+        give(() -> to.put(place, source));
     }
 
     @Override
     public void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes) {
-        mine(source).at(from, bytes);
+        SimStorage read = mine(source);
+        int place = read.at(from, bytes);
         ByteBuffer host = slice(target, at, bytes);
-        give(() -> source.download(from, host.duplicate()));
+        give(() -> read.get(place, host.duplicate()));
     }
 
     private static ByteBuffer slice(PinnedBuffer pinned, long from, long bytes) {
@@ -87,7 +133,9 @@ final class SimStream implements DeviceStream {
                     + (place - start) + " bytes away; copy through a third place");
         }
         give(() -> {
-            System.arraycopy(read.block().data(), read.at(from, bytes), written.block().data(), written.at(at, bytes), (int) bytes);
+            read.checkThere();
+            written.checkThere();
+            System.arraycopy(read.block().data(), start, written.block().data(), place, (int) bytes);
             written.block().markWritten(place, (int) bytes);
         });
     }
@@ -95,9 +143,9 @@ final class SimStream implements DeviceStream {
     @Override
     public void fill(DeviceStorage storage, byte value) {
         SimStorage to = mine(storage);
-        to.at(0, to.bytes());
+        int from = to.at(0, to.bytes());
         give(() -> {
-            int from = to.at(0, to.bytes());
+            to.checkThere();
             Arrays.fill(to.block().data(), from, from + (int) to.bytes(), value);
             to.block().markWritten(from, (int) to.bytes());
         });
@@ -154,38 +202,20 @@ final class SimStream implements DeviceStream {
     }
 
     @Override
-    public DeviceGraph capture(Runnable work) {
-        List<Runnable> nodes = new ArrayList<>();
+    public DeviceGraph capture(Runnable work, DeviceStorage scratch) {
+        Recorded recorded = new Recorded(scratch == null ? null : mine(scratch));
         device.beginRecording();
-        captured = nodes;
+        captured = recorded;
         try {
             work.run();
+        } catch (RuntimeException | Error refused) {
+            recorded.blocks.forEach(device.memory()::free);
+            throw refused;
         } finally {
             captured = null;
             device.endRecording();
         }
-        return new DeviceGraph() {
-            private boolean gone;
-
-            @Override
-            public void launch(DeviceStream stream) {
-                if (gone) {
-                    throw new IllegalStateException("graph was used after close");
-                }
-                SimStream on = of(device, stream);
-                nodes.forEach(on::give);
-            }
-
-            @Override
-            public int nodes() {
-                return nodes.size();
-            }
-
-            @Override
-            public void close() {
-                gone = true;
-            }
-        };
+        return new SimGraph(device, recorded.work, recorded.blocks);
     }
 
     /** {@inheritDoc} The stream of the device itself stays. */

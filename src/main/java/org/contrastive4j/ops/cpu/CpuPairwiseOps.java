@@ -21,11 +21,15 @@ final class CpuPairwiseOps extends PairwiseOps {
      * @param panel columns whose logits exist at once
      * @param tile columns one task works on
      * @param leastBytes logits may take this much however small x and y are
-     * @param mostBytes logits never take more; stripes that fit stay from forward to backward and are not computed again
+     * @param mostBytes logits never take more; stripes that fit stay from forward to backward and are not computed
+     *     again, and are made low enough for two to fit
      */
     record Tiling(int stripe, int panel, int tile, long leastBytes, long mostBytes) {}
 
     static final Tiling DEFAULT = new Tiling(512, 8192, 512, 64L << 10, 24L << 20);
+
+    /** Largest scale whose exponentials are taken without a shift: e^40 for a million pairs and e^-40 are far inside f32. */
+    private static final float DIRECT = 40;
 
     private final HostMemory memory;
     private final Tiling tiling;
@@ -49,9 +53,8 @@ final class CpuPairwiseOps extends PairwiseOps {
         double scale = Math.exp(inputs.logScale().toDoubles()[0]);
         double bias = inputs.bias() == null ? 0 : inputs.bias().toDoubles()[0];
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
-            InfoNceStatistics statistics = new InfoNceStatistics(n, m, targets, inputs.rowWeight(), inputs.columnWeight());
             LogitTiles tiles = new LogitTiles(grid, inputs.x(), inputs.y(), logits, scale);
-            new InfoNceForward(tiles).run(statistics);
+            InfoNceStatistics statistics = statistics(n, m, targets, inputs, tiles, scale <= DIRECT);
             Result result = statistics.result(bias);
             if (hardestNegative != null) {
                 ((HostStorage) hardestNegative.storage()).store(hardestNegative.offset(), statistics.hardest(), 0, n);
@@ -61,6 +64,18 @@ final class CpuPairwiseOps extends PairwiseOps {
             }
             return result;
         }
+    }
+
+    /**
+     * Statistics of all logits; without a shift where exponentials of unit rows cannot leave the range of f32. Rows that
+     * are no unit rows are noticed by their logits and done again with one.
+     */
+    private static InfoNceStatistics statistics(int n, int m, int[] targets, InfoNce inputs, LogitTiles tiles,
+            boolean direct) {
+        InfoNceStatistics statistics =
+                new InfoNceStatistics(n, m, targets, inputs.rowWeight(), inputs.columnWeight(), direct);
+        new InfoNceForward(tiles).run(statistics);
+        return direct && !statistics.within(DIRECT + 1) ? statistics(n, m, targets, inputs, tiles, false) : statistics;
     }
 
     private static int[] targets(int n, int m, Tensor given) {

@@ -22,11 +22,15 @@ final class InfoNceBackward {
     void run(InfoNceStatistics statistics, double scale, double gradientScale, PairwiseOps.Gradients gradients) {
         Weights weights = new Weights(statistics, scale * gradientScale / grid.n);
         boolean wantSum = gradients.dBias() != null;
-        new TileBackward(tiles, memory).run(
-                (cell, t) -> toGradient(cell, t, statistics, weights, wantSum), true, scale, gradients);
+        new TileBackward(tiles, memory).run((cell, t) -> statistics.isDirect()
+                ? toGradientDirectly(cell, t, statistics, weights, wantSum)
+                : toGradient(cell, t, statistics, weights, wantSum), true, scale, gradients);
     }
 
-    /** exp(logit - row) * ofRow + exp(logit - column) * ofColumn is the gradient of a negative. */
+    /**
+     * exp(logit - row) * ofRow + exp(logit - column) * ofColumn is the gradient of a negative; when direct it is
+     * exp(logit) * (ofRow * exp(-row) + ofColumn), and exp(-column) is in ofColumn.
+     */
     private static final class Weights {
         final double factor;
         final float ofRow;
@@ -39,8 +43,9 @@ final class InfoNceBackward {
             ofColumn = new float[statistics.columnLargest.length];
             columnLogSumExp = new float[ofColumn.length];
             for (int j = 0; j < ofColumn.length; j++) {
-                ofColumn[j] = (float) (factor * statistics.columnWeight() * statistics.belonging(j));
-                columnLogSumExp[j] = statistics.columnLogSumExp(j);
+                columnLogSumExp[j] = (float) statistics.columnLogSumExp(j);
+                ofColumn[j] = (float) (factor * statistics.columnWeight() * statistics.belonging(j)
+                        * (statistics.isDirect() ? Math.exp(-statistics.columnLogSumExp(j)) : 1));
             }
         }
     }
@@ -62,7 +67,7 @@ final class InfoNceBackward {
             storage.load(at, row, 0, columns);
             Arrays.fill(gradient, 0, columns, 0);
             if (weights.ofRow != 0) {
-                exponentials(row, gradient, statistics.rowLogSumExp(i), weights.ofRow, columns);
+                exponentials(row, gradient, (float) statistics.rowLogSumExp(i), weights.ofRow, columns);
             }
             if (statistics.columnWeight() != 0) {
                 addExponentials(row, lse, ofColumn, gradient, columns);
@@ -77,6 +82,40 @@ final class InfoNceBackward {
             storage.store(at, gradient, 0, columns);
         }
         return sum;
+    }
+
+    /** The same from exp(logit), which resident cells hold already. */
+    private double toGradientDirectly(int cell, int t, InfoNceStatistics statistics, Weights weights, boolean wantSum) {
+        int columns = grid.tileColumns(cell, t);
+        int firstColumn = grid.firstColumn(cell) + t * grid.tile;
+        float[] row = Scratch.floats(0, columns);
+        float[] ofColumn = Scratch.floats(3, columns);
+        System.arraycopy(weights.ofColumn, firstColumn, ofColumn, 0, columns);
+        double sum = 0;
+        for (int r = 0; r < grid.rows(cell); r++) {
+            int i = grid.firstRow(cell) + r;
+            long at = grid.at(cell, t) + (long) r * grid.panel;
+            storage.load(at, row, 0, columns);
+            if (!grid.isResident(cell)) {
+                VectorExp.exp(row, 0, columns);
+            }
+            weigh(row, (float) (weights.ofRow * Math.exp(-statistics.rowLogSumExp(i))), ofColumn, columns);
+            int target = statistics.targets[i] - firstColumn;
+            if (target >= 0 && target < columns) {
+                row[target] = (float) (weights.factor * statistics.positiveGradient(i));
+            }
+            if (wantSum) {
+                sum += Sums.sum(row, columns);
+            }
+            storage.store(at, row, 0, columns);
+        }
+        return sum;
+    }
+
+    private static void weigh(float[] row, float ofRow, float[] ofColumn, int count) {
+        for (int j = 0; j < count; j++) {
+            row[j] *= ofRow + ofColumn[j];
+        }
     }
 
     /** gradient = weight exp(row - lse). */

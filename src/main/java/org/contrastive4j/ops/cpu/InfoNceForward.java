@@ -22,7 +22,9 @@ final class InfoNceForward {
             RowPartials[] partials = new RowPartials[grid.tiles(cell)];
             Workers.run(partials.length, t -> {
                 tiles.multiply(current, t); // without bias: it cancels in every softmax
-                partials[t] = reduce(current, t, statistics);
+                partials[t] = statistics.isDirect()
+                        ? reduceDirectly(current, t, statistics)
+                        : reduce(current, t, statistics);
             });
             for (RowPartials partial : partials) {
                 for (int r = 0; r < rows; r++) {
@@ -56,7 +58,10 @@ final class InfoNceForward {
         for (int r = 0; r < rows; r++) {
             long at = grid.at(cell, t) + (long) r * grid.panel;
             storage.load(at, row, 0, columns);
-            takePositive(grid.firstRow(cell) + r, firstColumn, columns, at, row, statistics);
+            int target = takePositive(grid.firstRow(cell) + r, firstColumn, columns, row, statistics);
+            if (target >= 0) {
+                storage.store(at + target, row, target, 1);
+            }
             larger(row, columnLargest, columns);
             int best = Sums.largestAt(row, columns);
             partials.at[r] = row[best] == Float.NEGATIVE_INFINITY ? -1 : firstColumn + best;
@@ -75,13 +80,51 @@ final class InfoNceForward {
         return partials;
     }
 
-    private void takePositive(int i, int firstColumn, int columns, long at, float[] row, InfoNceStatistics statistics) {
-        int target = statistics.targets[i] - firstColumn;
-        if (target >= 0 && target < columns) {
-            statistics.positive[i] = row[target];
-            row[target] = Float.NEGATIVE_INFINITY;
-            storage.store(at + target, row, target, 1);
+    /** The same by exp(logit) without a shift, one exponential for row and column; it is left where backward wants it. */
+    private RowPartials reduceDirectly(int cell, int t, InfoNceStatistics statistics) {
+        int rows = grid.rows(cell);
+        int columns = grid.tileColumns(cell, t);
+        int firstColumn = grid.firstColumn(cell) + t * grid.tile;
+        RowPartials partials = new RowPartials(rows);
+        float[] row = Scratch.floats(0, columns);
+        float[] columnLargest = Scratch.floats(1, columns);
+        float[] columnSum = Scratch.floats(2, columns);
+        Arrays.fill(columnLargest, 0, columns, InfoNceStatistics.LOWEST);
+        Arrays.fill(columnSum, 0, columns, 0);
+        for (int r = 0; r < rows; r++) {
+            long at = grid.at(cell, t) + (long) r * grid.panel;
+            storage.load(at, row, 0, columns);
+            takePositive(grid.firstRow(cell) + r, firstColumn, columns, row, statistics);
+            larger(row, columnLargest, columns);
+            int best = Sums.largestAt(row, columns);
+            partials.at[r] = row[best] == Float.NEGATIVE_INFINITY ? -1 : firstColumn + best;
+            partials.largest[r] = Math.max(row[best], InfoNceStatistics.LOWEST);
+            VectorExp.exp(row, 0, columns);
+            partials.sum[r] = Sums.sum(row, columns);
+            Rows.add(row, columnSum, columns);
+            if (grid.isResident(cell)) {
+                storage.store(at, row, 0, columns);
+            }
         }
+        for (int j = 0; j < columns; j++) {
+            statistics.columnSum[firstColumn + j] += columnSum[j];
+        }
+        mergeLargest(columnLargest, firstColumn, columns, statistics);
+        return partials;
+    }
+
+    /**
+     * Keeps the logit of row i and its target and puts minus infinity in its place; returns where that is, -1 when it is
+     * in another tile.
+     */
+    private static int takePositive(int i, int firstColumn, int columns, float[] row, InfoNceStatistics statistics) {
+        int target = statistics.targets[i] - firstColumn;
+        if (target < 0 || target >= columns) {
+            return -1;
+        }
+        statistics.positive[i] = row[target];
+        row[target] = Float.NEGATIVE_INFINITY;
+        return target;
     }
 
     /** The tile's sums of exp(logit - largest so far), merged into the columns' own: stripes come in order. */

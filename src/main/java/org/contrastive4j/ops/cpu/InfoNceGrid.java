@@ -24,7 +24,7 @@ final class InfoNceGrid {
         this.tile = Math.min(panel, tiling.tile());
         long budget = Math.min(tiling.mostBytes(), Math.max(tiling.leastBytes(), (long) (n + m) * d * Float.BYTES));
         long row = (long) panel * Float.BYTES;
-        this.stripe = (int) Math.min(Math.min(n, tiling.stripe()), Math.max(1, budget / row));
+        this.stripe = (int) Math.min(Math.min(n, tiling.stripe()), Math.max(1, budget / (2 * row)));
         this.stripes = ceilDiv(n, stripe);
         this.panels = ceilDiv(m, panel);
         this.slots = (int) Math.max(1, Math.min(cells(), budget / (stripe * row)));

@@ -15,18 +15,21 @@ final class InfoNceStatistics {
     private final int m;
     private final double rowWeight;
     private final double columnWeight;
+    private final boolean direct;
     final int[] targets;
 
     final float[] positive; // logit of row i and its target, without bias
     final float[] rowLargest; // of the other logits of row i
-    final double[] rowSum; // of exp(logit - rowLargest) over the other logits
+    final double[] rowSum; // of exp(logit - rowLargest), or when direct of exp(logit), over the other logits
     private final int[] hardest;
     final float[] columnLargest; // of the logits of column j in rows that do not belong to it
-    final float[] columnSum;
+    final float[] columnSum; // of exp(logit - columnLargest), or when direct of exp(logit), in those rows
     private double[] columnPositive; // log-sum-exp of the logits of column j in rows that do, -infinity for none
     private int[] belonging; // number of such rows
 
-    InfoNceStatistics(int n, int m, int[] targets, double rowWeight, double columnWeight) {
+    /** @param direct sums are of exp(logit) itself */
+    InfoNceStatistics(int n, int m, int[] targets, double rowWeight, double columnWeight, boolean direct) {
+        this.direct = direct;
         this.n = n;
         this.m = m;
         this.targets = targets;
@@ -46,15 +49,33 @@ final class InfoNceStatistics {
     /** Merges what one tile found in row i; tiles of a row come in order of their columns. */
     void addToRow(int i, float largest, float sum, int at) {
         if (largest > rowLargest[i]) {
-            rowSum[i] = rowSum[i] * Math.exp((double) rowLargest[i] - largest) + sum;
+            rowSum[i] = rowSum[i] * (direct ? 1 : Math.exp((double) rowLargest[i] - largest)) + sum;
             rowLargest[i] = largest;
             hardest[i] = at;
         } else {
-            rowSum[i] += sum * Math.exp((double) largest - rowLargest[i]);
+            rowSum[i] += sum * (direct ? 1 : Math.exp((double) largest - rowLargest[i]));
             if (hardest[i] < 0 && at >= 0) {
                 hardest[i] = at;
             }
         }
+    }
+
+    /** Whether no row's and no column's largest logit lies outside [-limit, limit], so that sums of exp(logit) hold. */
+    boolean within(float limit) {
+        return within(rowLargest, limit) && within(columnLargest, limit) && within(positive, limit);
+    }
+
+    private static boolean within(float[] logits, float limit) {
+        for (float logit : logits) {
+            if (!(Math.abs(logit) <= limit || logit == LOWEST)) {
+                return false;
+            }
+        }
+        return true;
+    }
+
+    boolean isDirect() {
+        return direct;
     }
 
     int[] hardest() {
@@ -62,11 +83,11 @@ final class InfoNceStatistics {
     }
 
     private double rowNegative(int i) {
-        return rowSum[i] == 0 ? Double.NEGATIVE_INFINITY : rowLargest[i] + Math.log(rowSum[i]);
+        return rowSum[i] == 0 ? Double.NEGATIVE_INFINITY : (direct ? 0 : rowLargest[i]) + Math.log(rowSum[i]);
     }
 
     private double columnNegative(int j) {
-        return columnSum[j] == 0 ? Double.NEGATIVE_INFINITY : columnLargest[j] + Math.log(columnSum[j]);
+        return columnSum[j] == 0 ? Double.NEGATIVE_INFINITY : (direct ? 0 : columnLargest[j]) + Math.log(columnSum[j]);
     }
 
     /** Log-sum-exps of the positives of each column; called once, when all positives are known. */
@@ -119,15 +140,15 @@ final class InfoNceStatistics {
     }
 
     /** Log-sum-exp of all logits of row i. */
-    float rowLogSumExp(int i) {
-        return (float) (positive[i] + softplus(rowNegative(i) - positive[i]));
+    double rowLogSumExp(int i) {
+        return positive[i] + softplus(rowNegative(i) - positive[i]);
     }
 
     /** Log-sum-exp of all logits of column j, or infinity for a column that no row belongs to: it has no cross-entropy. */
-    float columnLogSumExp(int j) {
+    double columnLogSumExp(int j) {
         return belonging[j] == 0
-                ? Float.POSITIVE_INFINITY
-                : (float) (columnPositive[j] + softplus(columnNegative(j) - columnPositive[j]));
+                ? Double.POSITIVE_INFINITY
+                : columnPositive[j] + softplus(columnNegative(j) - columnPositive[j]);
     }
 
     int belonging(int j) {

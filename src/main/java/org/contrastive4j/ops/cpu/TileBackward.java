@@ -13,7 +13,9 @@ import org.contrastive4j.tensor.Tensor;
  * own.
  */
 final class TileBackward {
-    private static final int ROWS_PER_TASK = 128;
+    /** A task's block of dx: products of nearly square blocks copy least, smaller ones keep more threads busy. */
+    private static final int ROWS_PER_TASK = 256;
+    private static final int WIDTH_PER_TASK = 256;
 
     private final LogitTiles tiles;
     private final InfoNceGrid grid;
@@ -63,8 +65,9 @@ final class TileBackward {
                 }
             });
             if (dx != null) {
-                int tasks = InfoNceGrid.ceilDiv(grid.rows(cell), ROWS_PER_TASK);
-                Workers.run(tasks, task -> addToRows(current, task, dx));
+                int across = InfoNceGrid.ceilDiv(d, WIDTH_PER_TASK);
+                int tasks = InfoNceGrid.ceilDiv(grid.rows(cell), ROWS_PER_TASK) * across;
+                Workers.run(tasks, task -> addToRows(current, task / across, task % across * WIDTH_PER_TASK, dx));
             }
         }
         if (gradients.dLogScale() != null) {
@@ -83,15 +86,16 @@ final class TileBackward {
                 Blas.address(dy) + 4L * tiles.firstColumn(cell, t) * d, d);
     }
 
-    /** A block of the stripe's rows of dx: += G y; the last panel comes first and overwrites. */
-    private void addToRows(int cell, int task, Tensor dx) {
-        int from = task * ROWS_PER_TASK;
+    /** A block of the stripe's dx: += G y; the last panel comes first and overwrites. */
+    private void addToRows(int cell, int block, int column, Tensor dx) {
+        int from = block * ROWS_PER_TASK;
         int rows = Math.min(ROWS_PER_TASK, grid.rows(cell) - from);
+        int width = Math.min(WIDTH_PER_TASK, d - column);
         boolean first = cell % grid.panels == grid.panels - 1;
-        Blas.sgemm(false, false, rows, d, grid.columns(cell), 1,
+        Blas.sgemm(false, false, rows, width, grid.columns(cell), 1,
                 Blas.address(tiles.logits) + 4 * (grid.at(cell, 0) + (long) from * grid.panel), grid.panel,
-                Blas.address(tiles.y) + 4L * grid.firstColumn(cell) * d, d, first ? 0 : 1,
-                Blas.address(dx) + 4L * (grid.firstRow(cell) + from) * d, d);
+                Blas.address(tiles.y) + 4L * ((long) grid.firstColumn(cell) * d + column), d, first ? 0 : 1,
+                Blas.address(dx) + 4L * ((long) (grid.firstRow(cell) + from) * d + column), d);
     }
 
     /** Sum of products of all elements, in f64 by fixed blocks. */

@@ -10,6 +10,7 @@ import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
+import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.parse.Preprocessed;
@@ -19,16 +20,24 @@ import org.contrastive4j.device.parse.PtxException;
 public final class Kernels {
     private static final Pattern INCLUDE = Pattern.compile("(?m)^#include \"([a-z0-9_]+\\.ptxh)\"$");
 
+    private static final int LEAST_ARCHITECTURE = 80;
+
     private final PtxDevice device;
     private final UnaryOperator<String> texts;
     private final Map<String, Kernel> kernels = new ConcurrentHashMap<>();
 
+    /** @throws DeviceException for a device of compute capability below 8.0 */
     public Kernels(PtxDevice device) {
         this(device, Kernels::text);
     }
 
     /** With texts of another origin, by name: how tests put a fault into a kernel. */
     Kernels(PtxDevice device, UnaryOperator<String> texts) {
+        int architecture = device.facts().architecture();
+        if (architecture < LEAST_ARCHITECTURE) {
+            throw new DeviceException(device.facts().name() + " has compute capability " + architecture / 10 + "." + architecture % 10
+                    + ", the kernels want 8.0 or more; use the cpu backend");
+        }
         this.device = device;
         this.texts = texts;
     }

@@ -20,9 +20,11 @@ final class Launches {
 
     final PtxDevice device;
     final DeviceStream stream;
+    final Readback readback;
     private final Kernels kernels;
 
     Launches(PtxDevice device, Kernels kernels) {
+        this.readback = new Readback(device);
         this.device = device;
         this.stream = device.stream();
         this.kernels = kernels;

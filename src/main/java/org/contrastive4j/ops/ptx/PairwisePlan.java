@@ -4,6 +4,7 @@ package org.contrastive4j.ops.ptx;
 final class PairwisePlan {
     static final int TILE = 64;
     private static final int MOST_TILES = 65_535; // blocks along y
+    static final int NUMBERS_BYTES = 32;
     private static final long ALIGNMENT = 256;
 
     final int n;
@@ -50,7 +51,7 @@ final class PairwisePlan {
         long columnsOfTile = 8L * m;
         forwardTiles = stripe(stripeBytes, rowsOfTile + atsOfTile + columnsOfTile, step);
         backwardTiles = stripe(stripeBytes, gradientsOfTile, step);
-        numbers = take(16);
+        numbers = take(NUMBERS_BYTES);
         running = take(8L * m);
         positive = take(4L * n);
         rowSums = take(8L * n);

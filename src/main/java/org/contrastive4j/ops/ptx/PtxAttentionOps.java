@@ -13,9 +13,9 @@ import org.contrastive4j.tensor.Tensor;
  * a workspace. Activations of 16 bits are multiplied on tensor cores, and so are weights, rounded to 16 bits; everything
  * else is f32.
  *
- * <p>All work goes to the device's stream. Lengths are looked at by the host, which waits for the device; whoever has
- * checked them, or captures a graph, says so and nothing waits: kernels then take a length that is outside as the
- * nearest that is not.
+ * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
+ * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then take
+ * a length that is outside as the nearest that is not.
  */
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
@@ -46,7 +46,7 @@ public final class PtxAttentionOps extends AttentionOps {
 
     private void checkLengths(String op, Tensor lengths, int tokens) {
         if (checksLengths && lengths != null) {
-            Indices.read(op, "lengths", lengths, tokens + 1);
+            Indices.check(op, "lengths", lengths, tokens + 1);
         }
     }
 

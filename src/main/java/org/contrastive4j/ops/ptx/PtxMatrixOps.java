@@ -4,6 +4,8 @@ import java.util.Arrays;
 import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.device.MatrixLibrary.Element;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.ShapeException;
@@ -11,10 +13,11 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products on a device, of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16 bits by
- * {@code gemm_bf16_*} or {@code gemm_f16_*}; all work goes to the device's stream, nothing waits.
+ * Matrix products on a device, of f32 by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}),
+ * else by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16 bits by {@code gemm_bf16_*} or {@code gemm_f16_*};
+ * all work goes to the device's stream, nothing waits.
  *
- * <p>A product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how,
+ * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how,
  * sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of
  * that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a product is of 16
  * bits, an operand in f32 is rounded first, into memory that is kept likewise, 2 bytes an element of the largest.
@@ -40,6 +43,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private final PtxDevice device;
     private final Kernels kernels;
     private final String kernel;
+    private final LibraryProducts library;
+    private final boolean tensorFloats;
     private final SixteenBitProducts sixteenBits;
     private DeviceStorage workspace;
 
@@ -53,10 +58,17 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
+        this(device, kernels, multiply, activations, device.matrixLibrary().library());
+    }
+
+    /** @param maker the device's library of matrix products; null for kernels of our own */
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker) {
         super(activations);
         this.device = device;
         this.kernels = kernels;
         kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
+        tensorFloats = multiply == Multiply.TF32;
+        library = maker == null ? null : new LibraryProducts(maker, device.stream());
         sixteenBits = new SixteenBitProducts(device, kernels, activations, this::workspace);
     }
 
@@ -116,6 +128,11 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long from = DeviceTensors.address(op, "a", device, a);
         long with = DeviceTensors.address(op, "b", device, b);
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
+        if (library != null && product.k > 0) {
+            library(product, 1, from, with, to);
+            addBias(product, biasAddress, to);
+            return;
+        }
         int parts = product.parts();
         if (parts == 1) {
             launch(product, 1, from, with, to, biasAddress, 0, 0, 0, 0);
@@ -128,6 +145,19 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         launch(sum, parts, from, with, workspace(), 0, 4L * part * (product.transA ? product.m : 1),
                 4L * part * (product.transB ? 1 : product.n), 4L * count, part);
         merge(parts, count, product.n, workspace(), to, biasAddress, product.alpha, product.beta);
+    }
+
+    private void library(Product p, int batch, long a, long b, long c) {
+        library.multiply(p.transA, p.transB, batch, p.m, p.n, p.k, p.alpha, a, b, p.beta, c, Element.F32, Element.F32,
+                tensorFloats);
+    }
+
+    /** What the kernels of products do on the way: c[row] += bias; nothing for address 0. */
+    private void addBias(Product p, long bias, long c) {
+        if (bias != 0) {
+            kernels.get("add_positions_fwd_f32").launch(device.stream(), Launch.of((p.m + 3) / 4, 128), c, bias, c, 1,
+                    p.m, p.n, PtxPairwise.wide(p.n, c, bias));
+        }
     }
 
     /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
@@ -163,6 +193,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long from = DeviceTensors.address("batchedGemm", "a", device, a);
         long with = DeviceTensors.address("batchedGemm", "b", device, b);
         long to = DeviceTensors.written("batchedGemm", "c", device, c, a, b);
+        if (library != null && k > 0) {
+            library(product, batch, from, with, to);
+            return;
+        }
         for (int first = 0; first < batch; first += MOST_BATCH) {
             launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB,
                     to + first * strideC, 0, strideA, strideB, strideC, 0);

@@ -1,28 +1,48 @@
 package org.contrastive4j.ops.ptx;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.Recording;
 import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
  * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are.
+ * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of gradients of the pairwise loss may take. */
+    /** What a stripe of rows of a pairwise loss may take. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
+
+    private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
+    private static final Set<String> LOGGED = ConcurrentHashMap.newKeySet();
 
     private final String name;
     private final PtxDevice device;
     private final DType activations;
+    private final PtxMatrixOps.Multiply multiply;
+    private final Launches launches;
     private final PointwiseOps pointwise;
     private final NormOps norm;
     private final PtxMatrixOps matrix;
@@ -30,6 +50,7 @@ public final class PtxOps extends Ops {
     private final SequenceOps sequence;
     private final UpdateOps update;
     private final PairwiseOps pairwise;
+    private final PairTileOps pairTiles;
 
     /**
      * In f32 throughout.
@@ -48,21 +69,48 @@ public final class PtxOps extends Ops {
         this(name, device, new Kernels(device), activations);
     }
 
+    /**
+     * @param device closed with this backend
+     * @param precision all but F64
+     */
+    public PtxOps(String name, PtxDevice device, TrainingPrecision precision) {
+        this(name, device, new Kernels(device), precision.activations(),
+                precision == TrainingPrecision.TF32 ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32);
+    }
+
     PtxOps(String name, PtxDevice device, Kernels kernels, DType activations) {
+        this(name, device, kernels, activations, PtxMatrixOps.Multiply.F32);
+    }
+
+    private PtxOps(
+            String name, PtxDevice device, Kernels kernels, DType activations, PtxMatrixOps.Multiply multiply) {
         if (activations != DType.F32 && activations != DType.BF16 && activations != DType.F16) {
             throw new IllegalArgumentException("activations of " + activations + ", wanted F32, BF16 or F16");
         }
         this.name = name;
         this.device = device;
         this.activations = activations;
-        Launches launches = new Launches(device, kernels);
+        this.multiply = multiply;
+        launches = new Launches(device, kernels);
         pointwise = new PtxPointwiseOps(launches, activations);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
         update = new PtxUpdateOps(launches);
-        matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, activations);
+        MatrixLibrary.Choice library = device.matrixLibrary();
+        logOnce("matrix products on " + name + " (" + device.facts().name() + ") by "
+                + (library.library() == null ? "kernels of our own" : library.library().name()) + ": "
+                + library.reason());
+        matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        pairwise = new PtxPairwiseOps(device, kernels, PAIRWISE_STRIPE_BYTES);
+        Precision rows = Precision.valueOf(activations.name());
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, PAIRWISE_STRIPE_BYTES);
+        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
+    }
+
+    private static void logOnce(String message) {
+        if (LOGGED.add(message)) {
+            LOG.info(message);
+        }
     }
 
     @Override
@@ -73,6 +121,11 @@ public final class PtxOps extends Ops {
     @Override
     public DType dtype() {
         return activations;
+    }
+
+    @Override
+    public TrainingPrecision precision() {
+        return multiply == PtxMatrixOps.Multiply.TF32 ? TrainingPrecision.TF32 : super.precision();
     }
 
     @Override
@@ -111,8 +164,65 @@ public final class PtxOps extends Ops {
     }
 
     @Override
+    public PairTileOps pairTiles() {
+        return pairTiles;
+    }
+
+    @Override
     public UpdateOps update() {
         return update;
+    }
+
+    @Override
+    public void send(int[] values, Tensor target) {
+        ByteBuffer bytes = buffer(values.length, target, DType.I32);
+        bytes.asIntBuffer().put(values);
+        launches.stream.upload(bytes, launches.storage(target), 4 * target.offset());
+        target.noteValues(values);
+    }
+
+    @Override
+    public void send(float[] values, Tensor target) {
+        ByteBuffer bytes = buffer(values.length, target, DType.F32);
+        bytes.asFloatBuffer().put(values);
+        launches.stream.upload(bytes, launches.storage(target), 4 * target.offset());
+    }
+
+    private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
+        if (target.dtype() != wanted || target.size() != count) {
+            throw new IllegalArgumentException(count + " values of " + wanted + " given for " + target);
+        }
+        return ByteBuffer.allocate(4 * count).order(ByteOrder.nativeOrder());
+    }
+
+    @Override
+    public boolean canRecord() {
+        return true;
+    }
+
+    @Override
+    public Recording record(Runnable work, Storage scratch) {
+        if (scratch != null && !(scratch instanceof DeviceStorage)) {
+            throw new LaunchException("record: the scratch is no memory of this backend");
+        }
+        DeviceGraph graph = launches.stream.capture(work, (DeviceStorage) scratch);
+        return new Recording() {
+            @Override
+            public void run() {
+                graph.launch(launches.stream);
+                launches.readback.ran();
+            }
+
+            @Override
+            public int operations() {
+                return graph.nodes();
+            }
+
+            @Override
+            public void close() {
+                graph.close();
+            }
+        };
     }
 
     @Override
@@ -124,6 +234,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
+        launches.readback.close();
         super.close();
     }
 }

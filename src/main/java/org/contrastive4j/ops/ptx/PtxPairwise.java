@@ -24,10 +24,12 @@ import org.contrastive4j.ops.ShapeException;
  * }
  * }</pre>
  *
+ * <p>Without gradients, {@code null} in their place and {@code false} for the size of the workspace, it is the value alone.
+ *
  * <p>Workspace: O(n + m) and a stripe of rows of the gradient matrix, as many as {@code stripeBytes} hold and at least 64. Cost: 2 n m d flops for the
  * value, 8 n m d with gradients. The same bits every run.
  */
-public final class PtxPairwise {
+public final class PtxPairwise implements InfoNceKernels {
     /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */
     public static final int RESULT_BYTES = 32;
     private static final long STRIPE_BYTES = 256L << 20;
@@ -72,7 +74,7 @@ public final class PtxPairwise {
     /**
      * Assembles the kernels.
      *
-     * @param precision of x and y; of F16 there is the value only
+     * @param precision of x, y and the stripe of gradients
      * @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of one row of blocks is the least
      */
     public PtxPairwise(PtxDevice device, Precision precision, long stripeBytes) {
@@ -87,7 +89,7 @@ public final class PtxPairwise {
             kernels.get(name(name));
         }
         kernels.get(typed("fwd"));
-        for (String name : precision == Precision.F16 ? new String[0] : GRADIENT_KERNELS) {
+        for (String name : GRADIENT_KERNELS) {
             kernels.get(typed(name));
         }
     }
@@ -102,6 +104,7 @@ public final class PtxPairwise {
     }
 
     /** Bytes of workspace that {@link #infoNce} wants. */
+    @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
                 + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
@@ -119,6 +122,7 @@ public final class PtxPairwise {
      * @throws ShapeException when sizes do not fit
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
      */
+    @Override
     public void infoNce(DeviceStream stream, Inputs inputs, Gradients gradients, long hardest, long result, long workspace,
             long workspaceBytes) {
         long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
@@ -128,9 +132,6 @@ public final class PtxPairwise {
                 + inputs.columnWeight + ", wanted 0 or more");
         if (workspaceBytes < wanted) {
             throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
-        }
-        if (gradients != null && precision == Precision.F16) {
-            throw new LaunchException(NAME + ": gradients of F16 rows have no portable kernel; use BF16 or F32, or HopperPairwise");
         }
         checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
         Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision), workspace);
@@ -157,7 +158,7 @@ public final class PtxPairwise {
                 .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
                 .written("workspace", workspace, bytes, 256);
         if (gradients != null) {
-            addresses.writtenIfAny("dx", gradients.dx, x, 4).writtenIfAny("dy", gradients.dy, y, 4)
+            addresses.writtenIfAny("dx", gradients.dx, 4L * inputs.n * inputs.d, 4).writtenIfAny("dy", gradients.dy, 4L * inputs.m * inputs.d, 4)
                     .writtenIfAny("dLogScale", gradients.dLogScale, 4, 4).writtenIfAny("dBias", gradients.dBias, 4, 4);
         }
     }
@@ -226,7 +227,7 @@ public final class PtxPairwise {
             launchEach("columns", in.m, at + plan.running, at + plan.positive, in.targets, at + plan.column, at + plan.bar,
                     in.n, in.m);
             launch("loss", 1, 1, 256, at + plan.rowSums, at + plan.positive, in.targets, at + plan.column, at + plan.bar, in.bias,
-                    at + plan.row, result, in.n, (float) in.rowWeight, (float) in.columnWeight);
+                    at + plan.numbers, at + plan.row, result, in.n, (float) in.rowWeight, (float) in.columnWeight);
         }
 
         void backward(Gradients gradients) {
@@ -264,7 +265,8 @@ public final class PtxPairwise {
         /** dx = G y for the rows of a stripe. */
         private void rowProduct(long g, long dx, int rows, int tiles) {
             if (precision == Precision.F32) {
-                launchNamed(typed("dx"), blocks(in.d, 64), tiles, 64, g, in.y, dx, in.m, in.d, rows, plan.pitch, wide(in.d, in.y, dx));
+                launchNamed(typed("dx"), blocks(in.d, 64), tiles, 64, g, in.y, dx, at + plan.numbers, in.m, in.d, rows,
+                        plan.pitch, wide(in.d, in.y, dx));
             } else {
                 launchNamed(typed("dx"), blocks(in.d, 128), blocks(rows, 128), 128, g, in.y, dx, at + plan.numbers, in.m, in.d,
                         precision.pitch(in.d), rows, plan.pitch, pairs(dx));
@@ -276,8 +278,8 @@ public final class PtxPairwise {
             long x = in.x + (long) precision.bytes * precision.pitch(in.d) * row;
             int add = row == 0 ? 0 : 1;
             if (precision == Precision.F32) {
-                launchNamed(typed("dy"), blocks(in.d, 64), plan.columnTiles, 64, g, x, dy, rows, in.d, in.m, plan.pitch,
-                        wide(in.d, x, dy), add);
+                launchNamed(typed("dy"), blocks(in.d, 64), plan.columnTiles, 64, g, x, dy, at + plan.numbers, rows, in.d, in.m,
+                        plan.pitch, wide(in.d, x, dy), add);
             } else {
                 launchNamed(typed("dy"), blocks(in.d, 128), blocks(in.m, 128), 128, g, x, dy, at + plan.numbers, rows, in.d,
                         precision.pitch(in.d), in.m, plan.pitch, pairs(dy), add);

@@ -1,9 +1,8 @@
 package org.contrastive4j.ops.ptx;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.Indices;
@@ -11,25 +10,35 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over tensors of a device by {@link PtxPairwise}.
+ * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise} or in 16 bits by {@link RoundedPairwise}.
  *
- * <p>A call takes its workspace from the device's pool, and waits for the result it returns.
+ * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
 final class PtxPairwiseOps extends PairwiseOps {
     private final PtxDevice device;
-    private final PtxPairwise pairwise;
+    private final Readback readback;
+    private final InfoNceKernels pairwise;
 
-    PtxPairwiseOps(PtxDevice device, Kernels kernels, long stripeBytes) {
+    /** @param precision that rows and the gradient matrix are rounded to */
+    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, Precision precision, long stripeBytes) {
         super(DType.F32);
         this.device = device;
-        this.pairwise = new PtxPairwise(kernels, Precision.F32, stripeBytes);
+        this.readback = readback;
+        pairwise = precision == Precision.F32 ? new PtxPairwise(kernels, precision, stripeBytes)
+                : new RoundedPairwise(kernels, precision, stripeBytes);
     }
 
     @Override
     protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
             Tensor hardestNegative) {
+        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative).get();
+    }
+
+    @Override
+    protected Later<Result> infoNceLaterUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
+            double gradientScale, Tensor hardestNegative) {
         if (inputs.targets() != null) {
-            Indices.read("infoNce", "targets", inputs.targets(), m);
+            Indices.check("infoNce", "targets", inputs.targets(), m);
         }
         PtxPairwise.Inputs in = new PtxPairwise.Inputs(n, m, d, address("x", inputs.x()), address("y", inputs.y()),
                 address("targets", inputs.targets()), address("logScale", inputs.logScale()), address("bias", inputs.bias()),
@@ -38,13 +47,12 @@ final class PtxPairwiseOps extends PairwiseOps {
                 address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()), address("dBias", gradients.dBias()),
                 gradientScale);
         long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
-        ByteBuffer values = ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
         try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
             pairwise.infoNce(device.stream(), in, out, address("hardestNegative", hardestNegative), result.address(),
                     workspace.address(), bytes);
-            result.download(0, values);
+            return readback.later(result, values ->
+                    new Result(values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24)));
         }
-        return new Result(values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24));
     }
 
     /** The address of a tensor of this device, 0 for null. */

@@ -1,8 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.SequenceOps;
@@ -10,11 +7,12 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places are read back to be
- * checked, which waits for the device.
+ * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places that the host does not
+ * know to be right are read back to be checked, which waits for the device.
  */
 final class PtxSequenceOps extends SequenceOps {
     private static final int THREADS = 256;
+    private static final int SCATTER_COLUMNS = 128; // of a block
 
     private final Launches launches;
 
@@ -26,38 +24,24 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void embeddingUnchecked(Tensor ids, Tensor table, Tensor y) {
         int width = table.dim(1);
-        int count = Indices.read("embedding", "ids", ids, table.dim(0)).length;
+        Indices.check("embedding", "ids", ids, table.dim(0));
+        int count = Math.toIntExact(ids.size());
         launches.rows(Launches.of("embedding_fwd", y), count, width, table, ids, y, count, width,
                 launches.wide(width, table, y));
     }
 
-    /** Occurrences of a row of the table are summed in pieces of at most 64, then the pieces of each row. */
+    /** A block looks for one row of the table among all ids, and for 128 columns of it. */
     @Override
     protected void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable) {
         int width = dTable.dim(1);
-        int[] rows = Indices.read("embeddingBackward", "ids", ids, dTable.dim(0));
-        if (rows.length == 0 || width == 0) {
-            return;
+        Indices.check("embeddingBackward", "ids", ids, dTable.dim(0));
+        int count = Math.toIntExact(ids.size());
+        if (count > 0 && width > 0) {
+            launches.launch(Launches.of("embedding_bwd", dy),
+                    Launch.of(new Launch.Dim(dTable.dim(0), Launches.blocks(width, SCATTER_COLUMNS), 1),
+                            new Launch.Dim(THREADS, 1, 1)),
+                    dy, ids, dTable, count, width);
         }
-        Occurrences of = new Occurrences(rows, dTable.dim(0), Launches.ROWS_PER_SUM);
-        try (DeviceStorage order = upload(of.order); DeviceStorage pieces = upload(of.pieceStart);
-                DeviceStorage groups = upload(of.groupStart); DeviceStorage targets = upload(of.targets);
-                DeviceStorage sums = launches.workspace(4L * of.pieces * width)) {
-            int wideSums = launches.wide(width, dy);
-            launches.columns(Launches.of("embedding_bwd", dy), of.pieces, width, wideSums, dy, order, pieces, null,
-                    sums, width, wideSums);
-            int wide = launches.wide(width, dTable);
-            launches.columns(Launches.of("embedding_bwd", dTable), of.groups, width, wide, sums, null, groups,
-                    targets, dTable, width, wide);
-        }
-    }
-
-    private DeviceStorage upload(int[] values) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(4 * values.length).order(ByteOrder.nativeOrder());
-        bytes.asIntBuffer().put(values);
-        DeviceStorage storage = launches.workspace(bytes.capacity());
-        storage.upload(0, bytes);
-        return storage;
     }
 
     @Override
@@ -131,7 +115,7 @@ final class PtxSequenceOps extends SequenceOps {
 
     private static void check(String op, String argument, Tensor perSample, int end) {
         if (perSample != null) {
-            Indices.read(op, argument, perSample, end);
+            Indices.check(op, argument, perSample, end);
         }
     }
 

@@ -9,8 +9,10 @@ import static jcuda.driver.JCudaDriver.cuMemAlloc;
 import static jcuda.driver.JCudaDriver.cuMemFree;
 import static jcuda.driver.JCudaDriver.cuMemcpyDtoH;
 import static jcuda.driver.JCudaDriver.cuMemcpyHtoD;
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertNotNull;
 import static org.junit.jupiter.api.Assumptions.abort;
 
 import java.util.Arrays;
@@ -24,8 +26,12 @@ import jcuda.jcublas.JCublas2;
 import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
 import org.contrastive4j.Backend;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
@@ -79,6 +85,44 @@ class CublasTest {
             JCublas2.cublasDestroy(handle);
         } finally {
             cuDevicePrimaryCtxRelease(device);
+        }
+    }
+
+    /** The device's library: ragged, transposed, captured by a graph, and the same bits each time. */
+    @Test
+    void theLibraryOfTheDeviceCanBeCaptured() {
+        open();
+        try (PtxDevice device = Backend.device("cuda")) {
+            MatrixLibrary library = device.matrixLibrary().library();
+            assertNotNull(library, device.matrixLibrary().reason());
+            Random random = new Random(9);
+            float[] a = normal(random, 2 * M * K);
+            float[] b = normal(random, 2 * K * N);
+            MatrixLibrary.Product product = new MatrixLibrary.Product(true, false, M, N, K, 2, 0, K, K, M, M * K, K * N,
+                    M * N, 2, MatrixLibrary.Element.F32, MatrixLibrary.Element.F32, false);
+            try (DeviceStorage pa = Devices.floats(device, a); DeviceStorage pb = Devices.floats(device, b);
+                    DeviceStorage pc = device.allocate(8L * M * N)) {
+                Runnable work = () -> library.multiply(device.stream(), product, pa.address(), pb.address(), pc.address());
+                work.run();
+                float[] direct = Devices.toFloats(pc);
+                device.stream().fill(pc, (byte) -1);
+                try (DeviceGraph graph = device.stream().capture(work)) {
+                    graph.launch(device.stream());
+                    assertArrayEquals(direct, Devices.toFloats(pc));
+                }
+                for (int i = 0; i < direct.length; i++) {
+                    int batch = i / (M * N);
+                    int at = i % (M * N);
+                    double sum = 0;
+                    double size = 0;
+                    for (int k = 0; k < K; k++) {
+                        double term = 2.0 * a[batch * M * K + at % M * K + k] * b[batch * K * N + at / M * K + k];
+                        sum += term;
+                        size += Math.abs(term);
+                    }
+                    assertEquals(sum, direct[i], size * K * 0x1p-24, "element " + i + ", seed 9");
+                }
+            }
         }
     }
 

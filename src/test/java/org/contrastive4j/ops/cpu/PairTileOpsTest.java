@@ -5,10 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.Random;
+import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
@@ -26,6 +24,9 @@ import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.PairTileCase;
+import org.contrastive4j.support.PairTileCase.Classes;
+import org.contrastive4j.support.PairTileCase.Problem;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -39,202 +40,52 @@ class PairTileOpsTest {
         new CpuPairwiseOps.Tiling(8, 1000, 5, 1 << 12, 1 << 12), new CpuPairwiseOps.Tiling(16, 24, 7, 1,
         16 * 24 * 4 * 3)};
 
-    /** What makes pairs positive or ignored. */
-    enum Classes {
-        PLAIN,
-        IDS_IGNORED,
-        IDS_POSITIVE,
-        WINDOW,
-        GUIDE,
-        ALL_AT_ONCE
+    static Stream<PairTileCase> cases() {
+        return PairTileCase.of(new int[][] {{1, 1, 1}, {2, 2, 3}, {1, 5, 2}, {33, 33, 7}, {33, 41, 16}, {103, 130, 5}});
     }
 
-    record Case(int n, int m, int d, Classes classes) {}
-
-    static Stream<Case> cases() {
-        int[][] sizes = {{1, 1, 1}, {2, 2, 3}, {1, 5, 2}, {33, 33, 7}, {33, 41, 16}, {103, 130, 5}};
-        return Arrays.stream(sizes).flatMap(s -> Arrays.stream(Classes.values()).map(c -> new Case(s[0], s[1], s[2],
-                c)));
-    }
-
-    /**
-     * One problem, the same numbers on every backend. Values are on a coarse grid, so that equal logits are equal in
-     * f32 and f64.
-     */
-    private static final class Problem implements AutoCloseable {
-        final Ops ops;
-        final Pairs pairs;
-        final Tensor[] owned;
-        final double[] rowNumbers;
-        final double[] columnNumbers;
-
-        Problem(Ops ops, Case c, double scale) {
-            this.ops = ops;
-            Random random = new Random(1000L * c.n + 10L * c.m + c.d + c.classes.ordinal());
-            Tensor x = grid(c.n, c.d, random);
-            Tensor y = grid(c.m, c.d, random);
-            Tensor guideRows = grid(c.n, 3, random);
-            Tensor guideColumns = grid(c.m, 3, random);
-            owned = new Tensor[] {x, y, guideRows, guideColumns};
-            rowNumbers = random.doubles(c.n, -1, 1).map(v -> (float) v).toArray();
-            columnNumbers = random.doubles(c.m, -1, 1).map(v -> (float) v).toArray();
-            Pairing pairing = Pairing.of(c.m, IntStream.range(0, c.n).map(i -> (i * 7 + 1) % c.m).toArray());
-            boolean all = c.classes == Classes.ALL_AT_ONCE;
-            if (c.classes == Classes.IDS_IGNORED || c.classes == Classes.IDS_POSITIVE || all) {
-                pairing = pairing.withIds(random.ints(c.n, 0, 6).toArray(), random.ints(c.m, 0, 6).toArray(),
-                        c.classes == Classes.IDS_IGNORED ? Pairing.SameId.IGNORED : Pairing.SameId.POSITIVE);
-            }
-            if (c.classes == Classes.WINDOW || all) {
-                pairing = pairing.withWindow(Math.max(1, c.m / 3));
-            }
-            if (c.classes == Classes.GUIDE || all) {
-                pairing = pairing.withGuide(new Pairing.Guide(guideRows, guideColumns,
-                        random.doubles(c.n, 0, 1).toArray(), random.doubles(c.m, 0, 1).toArray()));
-            }
-            pairs = new Pairs(x, y, scale, pairing);
-        }
-
-        private Tensor grid(int rows, int width, Random random) {
-            return ops.tensor(Shape.of(rows, width),
-                    random.ints((long) rows * width, -4, 5).mapToDouble(v -> v / 8.0).toArray());
-        }
-
-        @Override
-        public void close() {
-            for (Tensor tensor : owned) {
-                tensor.close();
-            }
-        }
-    }
-
-    private static List<Reduction> reductions(Problem p) {
-        List<Reduction> all = new ArrayList<>();
-        Shift both = new Shift(1, p.rowNumbers, p.columnNumbers);
-        Shift minus = new Shift(-1, p.rowNumbers, null);
-        for (Axis axis : Axis.values()) {
-            double[] weight = axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers;
-            for (Of of : Of.values()) {
-                for (PairFunction f : PairFunction.values()) {
-                    all.add(Reduction.sum(f, axis, of,
-                            f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
-                            f == PairFunction.EXP ? weight : null));
-                    all.add(Reduction.sum(f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus,
-                            weight));
-                }
-                all.add(Reduction.logSumExp(axis, of, both));
-                all.add(Reduction.logSumExp(axis, of, minus));
-                all.add(Reduction.max(axis, of, Shift.NONE));
-                all.add(Reduction.max(axis, of, new Shift(-1, null, null)));
-                all.add(Reduction.maxBelow(axis, of, Shift.NONE));
-                all.add(Reduction.maxBelow(axis, of, new Shift(1, null, p.columnNumbers)));
-            }
-        }
-        return all;
-    }
-
-    @ParameterizedTest
-    @MethodSource("cases")
-    void reductionsAgreeWithPlainLoops(Case c) {
-        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
-                Problem truth = new Problem(f64, c, 2); Problem given = new Problem(f32, c, 2)) {
-            List<Reduction> wanted = reductions(truth);
-            List<Reduced> expected = f64.pairTiles().reduce(truth.pairs, wanted);
+    private static void onEachTiling(BiConsumer<Ops, PairTileOps> check) {
+        try (Ops ops = Backend.open("cpu")) {
             for (CpuPairwiseOps.Tiling tiling : TILINGS) {
-                PairTileOps tiles = new CpuPairTileOps((HostMemory) f32.memory(), tiling);
-                List<Reduced> got = tiles.reduce(given.pairs, wanted);
-                for (int k = 0; k < wanted.size(); k++) {
-                    String what = c + " " + tiling + " " + wanted.get(k);
-                    double[] e = expected.get(k).values();
-                    double[] g = got.get(k).values();
-                    for (int i = 0; i < e.length; i++) {
-                        assertTrue(e[i] == g[i] || Math.abs(e[i] - g[i]) <= 3e-6 * c.m * (1 + Math.abs(e[i])),
-                                what + "[" + i + "] is " + g[i] + ", wanted " + e[i]);
-                    }
-                    assertArrayEquals(expected.get(k).counts(), got.get(k).counts(), what + " counts");
-                    assertArrayEquals(expected.get(k).at(), got.get(k).at(), what + " places");
-                }
+                check.accept(ops, new CpuPairTileOps((HostMemory) ops.memory(), tiling));
             }
         }
     }
 
     @ParameterizedTest
     @MethodSource("cases")
-    void gradientsAgreeWithPlainLoops(Case c) {
-        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
-                Problem truth = new Problem(f64, c, 2); Problem given = new Problem(f32, c, 2)) {
-            List<Term> terms = new ArrayList<>();
-            for (Of of : Of.values()) {
-                for (PairFunction f : PairFunction.values()) {
-                    Shift shift = f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE
-                            : new Shift(-1, truth.rowNumbers, truth.columnNumbers);
-                    terms.add(new Term(f, of, shift, truth.rowNumbers, null));
-                    terms.add(new Term(f, of, Shift.NONE, null, truth.columnNumbers));
-                }
-            }
-            double[][] expected = gradient(f64, f64.pairTiles(), truth, terms, c);
-            for (CpuPairwiseOps.Tiling tiling : TILINGS) {
-                double[][] got =
-                        gradient(f32, new CpuPairTileOps((HostMemory) f32.memory(), tiling), given, terms, c);
-                for (int k = 0; k < expected.length; k++) {
-                    double size = Arrays.stream(expected[k]).map(Math::abs).max().orElse(0);
-                    for (int i = 0; i < expected[k].length; i++) {
-                        assertEquals(expected[k][i], got[k][i], 2e-5 * (1 + size), c + " " + tiling + " result " + k);
-                    }
-                }
-            }
-        }
+    void reductionsAgreeWithPlainLoops(PairTileCase c) {
+        onEachTiling(c::checkReductions);
     }
 
-    private static double[][] gradient(Ops ops, PairTileOps tiles, Problem p, List<Term> terms, Case c) {
-        try (Tensor dx = ops.allocate(c.n, c.d); Tensor dy = ops.allocate(c.m, c.d);
-                Tensor dLogScale = ops.tensor(Shape.of(1), 2); Tensor dBias = ops.tensor(Shape.of(1), 4);
-                Tensor alone = ops.tensor(Shape.of(1), 0)) {
-            dx.set(IntStream.range(0, c.n * c.d).mapToDouble(i -> Double.NaN).toArray());
-            dy.set(IntStream.range(0, c.m * c.d).mapToDouble(i -> Double.NaN).toArray());
-            tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), 0.5);
-            tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(null, null, alone, null), 0.5);
-            return new double[][] {dx.toDoubles(), dy.toDoubles(), {dLogScale.toDoubles()[0] - 2,
-                    dBias.toDoubles()[0] - 4,
-                alone.toDoubles()[0]}};
-        }
+    @ParameterizedTest
+    @MethodSource("cases")
+    void gradientsAgreeWithPlainLoops(PairTileCase c) {
+        onEachTiling(c::checkGradients);
     }
 
     @ParameterizedTest
     @EnumSource(Classes.class)
     void histogramsAgree(Classes classes) {
-        Case c = new Case(33, 41, 16, classes);
-        try (Ops f64 = Backend.open("cpu-f64"); Ops f32 = Backend.open("cpu");
-                Problem truth = new Problem(f64, c, 2); Problem given = new Problem(f32, c, 2)) {
-            PairTileOps.Histogram expected = f64.pairTiles().histogram(truth.pairs, 7);
-            long all = expected.ignored() + Arrays.stream(expected.positives()).sum()
-                    + Arrays.stream(expected.negatives()).sum();
-            assertEquals(33 * 41, all);
-            for (CpuPairwiseOps.Tiling tiling : TILINGS) {
-                PairTileOps.Histogram got =
-                        new CpuPairTileOps((HostMemory) f32.memory(), tiling).histogram(given.pairs, 7);
-                assertArrayEquals(expected.positives(), got.positives());
-                assertArrayEquals(expected.negatives(), got.negatives());
-                assertEquals(expected.ignored(), got.ignored());
-            }
-        }
+        onEachTiling((ops, tiles) -> new PairTileCase(33, 41, 16, classes).checkHistogram(ops, tiles, 7));
     }
 
     @Test
     void theNumberOfThreadsChangesNoBit() {
-        Case c = new Case(103, 130, 5, Classes.ALL_AT_ONCE);
+        PairTileCase c = new PairTileCase(103, 130, 5, Classes.ALL_AT_ONCE);
         try (Ops ops = Backend.open("cpu"); Problem p = new Problem(ops, c, 3)) {
             PairTileOps tiles = new CpuPairTileOps((HostMemory) ops.memory(), TILINGS[1]);
-            List<double[]> many = tiles.reduce(p.pairs, reductions(p)).stream().map(Reduced::values).toList();
+            List<double[]> many = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream().map(Reduced::values).toList();
             List<Term> terms = List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, p.rowNumbers, null));
-            double[][] alone = gradient(ops, tiles, p, terms, c);
+            double[][] alone = c.gradient(ops, tiles, p, terms);
             int before = Workers.threads();
             try {
                 Workers.useThreads(1);
-                List<double[]> one = tiles.reduce(p.pairs, reductions(p)).stream().map(Reduced::values).toList();
+                List<double[]> one = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream().map(Reduced::values).toList();
                 for (int k = 0; k < one.size(); k++) {
                     assertArrayEquals(one.get(k), many.get(k));
                 }
-                assertArrayEquals(alone, gradient(ops, tiles, p, terms, c));
+                assertArrayEquals(alone, c.gradient(ops, tiles, p, terms));
             } finally {
                 Workers.useThreads(before);
             }
@@ -267,7 +118,7 @@ class PairTileOpsTest {
 
     @Test
     void memoryIsTheWorkspace() {
-        Case c = new Case(300, 700, 24, Classes.PLAIN);
+        PairTileCase c = new PairTileCase(300, 700, 24, Classes.PLAIN);
         try (Ops ops = Backend.open("cpu"); Problem p = new Problem(ops, c, 1)) {
             long before = ops.memory().currentBytes();
             ops.memory().resetPeak();
@@ -279,7 +130,7 @@ class PairTileOpsTest {
 
     @Test
     void whatDoesNotFitIsRefused() {
-        Case c = new Case(3, 4, 2, Classes.PLAIN);
+        PairTileCase c = new PairTileCase(3, 4, 2, Classes.PLAIN);
         try (Ops ops = Backend.open("cpu"); Problem p = new Problem(ops, c, 1);
                 Tensor narrow = ops.zeros(Shape.of(4, 1)); Tensor three = ops.zeros(Shape.of(3, 2))) {
             PairTileOps tiles = ops.pairTiles();

@@ -206,7 +206,7 @@ class PairwiseOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(doubles = {1, 14.3, 100})
+    @ValueSource(doubles = {1, 14.3, 39.9, 40.1, 100})
     void scalesAndDirections(double scale) {
         forAll(subject -> {
             for (double rowWeight : new double[] {0, 0.5, 1}) {
@@ -218,6 +218,24 @@ class PairwiseOpsTest {
                     compare(subject, p, 3);
                 }
             }
+        });
+    }
+
+    /** Logits up to 240 at a scale that promises 12: exponentials without a shift would be infinite. */
+    @Test
+    void rowsThatAreNoUnitRows() {
+        forAll(subject -> {
+            Problem p = new Problem(61, 75, 16, false, 8);
+            for (int k = 0; k < p.x.length; k++) {
+                p.x[k] *= 20;
+            }
+            p.logScale = (float) Math.log(12);
+            PairwiseReference truth = p.truth();
+            Answer answer = ask(subject, p, 1);
+            assertEquals(truth.loss, answer.result().loss(), 1e-5 * truth.loss, subject.toString());
+            assertArrayEquals(truth.hardest, answer.hardest(), subject.toString());
+            close(subject + ": dx", truth.dx, answer.dx(), 1, 1e-3, 0);
+            close(subject + ": dy", truth.dy, answer.dy(), 1, 1e-3, 0);
         });
     }
 

@@ -77,14 +77,29 @@ final class Hopper {
 
     static HopperPairwise twin(PtxDevice device, Precision precision, String right, String wrong) {
         int[] changed = new int[1];
-        Kernels kernels = new Kernels(device, name -> {
+        HopperPairwise twin = new HopperPairwise(brokenKernels(device, right, wrong, changed), precision);
+        assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
+        return twin;
+    }
+
+    /** Kernels with {@code wrong}, or where that is null nothing, wherever their sources have {@code right}. */
+    private static Kernels brokenKernels(PtxDevice device, String right, String wrong, int[] changed) {
+        return new Kernels(device, name -> {
             String source = Kernels.whole(Kernels.source(name + ".ptx"));
             String broken = source.replace(right, wrong == null ? "" : wrong);
             changed[0] += broken.equals(source) ? 0 : 1;
             return Kernels.expanded(name, broken);
         });
-        HopperPairwise twin = new HopperPairwise(kernels, precision);
+    }
+
+    /** The same; one of the names must have it. */
+    static Kernels brokenKernels(PtxDevice device, String right, String wrong, String... names) {
+        int[] changed = new int[1];
+        Kernels kernels = brokenKernels(device, right, wrong, changed);
+        for (String name : names) {
+            kernels.get(name);
+        }
         assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
-        return twin;
+        return kernels;
     }
 }

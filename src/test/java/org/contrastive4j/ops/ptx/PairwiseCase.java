@@ -48,6 +48,19 @@ final class PairwiseCase {
         }
     }
 
+    /** All columns are one vector, rows are that or its opposite in turns: log-sums that are up to twice the scale apart. */
+    static PairwiseCase opposites(int n, int m, int d, double scale) {
+        PairwiseCase c = new PairwiseCase(n, m, d, n <= m, 3);
+        for (int i = 0; i < n * d; i++) {
+            c.x[i] = i / d % 2 == 0 ? c.x[i % d] : -c.x[i % d];
+        }
+        for (int i = 0; i < m * d; i++) {
+            c.y[i] = c.x[i % d];
+        }
+        c.logScale = (float) Math.log(scale);
+        return c;
+    }
+
     private static float[] unit(int rows, int d, Random random) {
         float[] values = new float[rows * d];
         double[] row = new double[d];
@@ -86,7 +99,7 @@ final class PairwiseCase {
     }
 
     /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
-    Answer ask(PtxDevice device, PtxPairwise pairwise) {
+    Answer ask(PtxDevice device, InfoNceKernels pairwise) {
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
         Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
@@ -106,11 +119,10 @@ final class PairwiseCase {
         }
     }
 
-    /** Rounds the rows by the normalising kernel and compares; then the value, of BF16 gradients too, with what was rounded as truth. */
+    /** Rounds the rows by the normalising kernel and compares; then value and gradients, with what was rounded as truth. */
     Answer checkValue(PtxDevice device, PtxPairwise pairwise, PtxNormalize normalize, Precision precision) {
         int pitch = precision.pitch(d);
-        boolean all = precision == Precision.BF16;
-        long bytes = pairwise.workspaceBytes(n, m, d, all);
+        long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
         Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
         try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
@@ -126,30 +138,75 @@ final class PairwiseCase {
             round(x, n, Devices.toShorts(x16), precision);
             round(y, m, Devices.toShorts(y16), precision);
             pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, x16.address(), y16.address(), diagonal ? 0 : ts.address(),
-                    scale.address(), b.address(), rowWeight, columnWeight), all ? new PtxPairwise.Gradients(dx.address(), dy.address(),
-                    scalars.address(), scalars.address() + 4, gradientScale) : null, hardest.address(), result.address(),
+                    scale.address(), b.address(), rowWeight, columnWeight), new PtxPairwise.Gradients(dx.address(), dy.address(),
+                    scalars.address(), scalars.address() + 4, gradientScale), hardest.address(), result.address(),
                     workspace.address(), bytes);
             compareValue(toDoubles(result), Devices.toInts(hardest));
-            if (all) {
-                compareGradients(Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars));
-            }
+            compareGradients(precision, Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars));
             return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars)[0],
                     Devices.toFloats(scalars)[1], Devices.toInts(hardest));
         }
     }
 
-    /** G is rounded to bf16: an element of dx carries 2^-8 of the sizes of its terms, and what f32 adds. */
-    private void compareGradients(float[] dx, float[] dy, float[] scalars) {
+    /** Kernels that round f32 rows themselves; value and gradients, with rows to the nearest of 16 bits as truth. */
+    void checkRounded(PtxDevice device, InfoNceKernels pairwise, Precision precision) {
+        Answer answer = ask(device, pairwise);
+        round(x, precision);
+        round(y, precision);
+        compareValue(answer.result, answer.hardest);
+        compareGradients(precision, answer.dx, answer.dy, new float[] {answer.dLogScale + 2, answer.dBias + 4});
+    }
+
+    /** To nearest, ties to even; of numbers up to 1. */
+    private static void round(float[] rows, Precision precision) {
+        for (int i = 0; i < rows.length; i++) {
+            int bits = precision == Precision.BF16 ? 7 : 10;
+            int least = precision == Precision.BF16 ? Float.MIN_EXPONENT : -14;
+            double quantum = Math.scalb(1.0, Math.max(least, Math.getExponent(rows[i])) - bits);
+            rows[i] = (float) (Math.rint(rows[i] / quantum) * quantum);
+        }
+    }
+
+    /**
+     * As {@link #checkRounded}, where rows may be rounded in another way: against the rows themselves, norms of gradients.
+     *
+     * @param most relative error of a gradient
+     */
+    void checkNear(PtxDevice device, InfoNceKernels pairwise, double most) {
+        PairwiseReference truth = truth();
+        Answer answer = ask(device, pairwise);
+        double scale = Math.exp(logScale);
+        assertEquals(truth.loss, answer.result[0], scale * most, this + ": loss");
+        assertEquals(truth.meanPositive, answer.result[3], scale * most, this + ": mean positive");
+        near(truth.dx, answer.dx, most, "dx");
+        near(truth.dy, answer.dy, most, "dy");
+        assertEquals(gradientScale * truth.dLogScale, answer.dLogScale, gradientScale * scale * most, this + ": dLogScale");
+    }
+
+    private void near(double[] wanted, float[] got, double most, String name) {
+        double error = 0;
+        double size = 0;
+        for (int i = 0; i < wanted.length; i++) {
+            error += Math.pow(got[i] - gradientScale * wanted[i], 2);
+            size += Math.pow(gradientScale * wanted[i], 2);
+        }
+        double relative = Math.sqrt(error / size);
+        assertTrue(relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
+    }
+
+    /** G is rounded to 16 bits: an element of dx carries that share of the sizes of its terms, and what f32 adds. */
+    private void compareGradients(Precision precision, float[] dx, float[] dy, float[] scalars) {
         PairwiseReference truth = truth();
         double scale = Math.exp(logScale);
+        double half = precision == Precision.BF16 ? 0x1.04p-8 : 0x1.04p-11;
         double[][] sizes = sizes(scale);
         double unit = unit(scale) * scale / n;
         for (int i = 0; i < dx.length; i++) {
-            double bound = gradientScale * (0x1.04p-8 * sizes[0][i] + 4 * unit);
+            double bound = gradientScale * (half * sizes[0][i] + 4 * unit);
             assertEquals(gradientScale * truth.dx[i], dx[i], bound, this + ": dx[" + i + "]");
         }
         for (int i = 0; i < dy.length; i++) {
-            double bound = gradientScale * (0x1.04p-8 * sizes[1][i] + 4 * unit);
+            double bound = gradientScale * (half * sizes[1][i] + 4 * unit);
             assertEquals(gradientScale * truth.dy[i], dy[i], bound, this + ": dy[" + i + "]");
         }
         double size = scale * gradientScale;
@@ -219,7 +276,7 @@ final class PairwiseCase {
         PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes, Precision.F32);
         byte[] before = new byte[(int) plan.bytes + 256];
         Arrays.fill(before, (byte) 0x7B);
-        long[][] parts = {{plan.numbers, 16}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},
+        long[][] parts = {{plan.numbers, PairwisePlan.NUMBERS_BYTES}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},
             {plan.column, 16L * m}, {plan.bar, 4L * m}, {plan.row, 8L * n}, {plan.tileRows, plan.bytes - plan.tileRows}};
         try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
                 DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);

@@ -2,11 +2,7 @@ package org.contrastive4j.ops.ptx;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.Arrays;
-import java.util.Random;
-import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -42,40 +38,6 @@ class PtxOpsTest {
                 sim.synchronize();
                 assertEquals(before, sim.memory().currentBytes());
                 assertThrows(OutOfBudgetException.class, () -> sim.allocate(1 << 20));
-            }
-        }
-    }
-
-    @Test
-    void whatHasNoKernelsSaysSo() {
-        try (Ops sim = Backend.open("sim")) {
-            String message = assertThrows(UnsupportedOperationException.class, sim::pairTiles).getMessage();
-            assertTrue(message.contains("sim"), message);
-        }
-    }
-
-    /** Each id in one group, in order, no piece longer than asked for. */
-    @Test
-    void occurrencesAreGroupedInOrder() {
-        for (int count : new int[] {1, 7, 64, 65, 500}) {
-            int[] ids = new Random(count).ints(count, 0, 9).map(id -> id < 5 ? 3 : id).toArray();
-            Occurrences of = new Occurrences(ids, 12, 4);
-            assertEquals(Arrays.stream(ids).distinct().count(), of.groups);
-            assertEquals(of.groups, of.targets.length);
-            int next = 0;
-            for (int group = 0; group < of.groups; group++) {
-                int from = of.pieceStart[of.groupStart[group]];
-                int end = of.pieceStart[of.groupStart[group + 1]];
-                int row = of.targets[group];
-                assertEquals(next, from);
-                int[] wanted = IntStream.range(0, count).filter(i -> ids[i] == row).toArray();
-                assertTrue(Arrays.equals(wanted, Arrays.copyOfRange(of.order, from, end)), "row " + row);
-                next = end;
-            }
-            assertEquals(count, next);
-            for (int piece = 0; piece < of.pieces; piece++) {
-                int size = of.pieceStart[piece + 1] - of.pieceStart[piece];
-                assertTrue(size >= 1 && size <= 4, "piece of " + size);
             }
         }
     }

@@ -53,16 +53,30 @@ class SeededFaultsTest {
                 new Change("normalize_fwd_bf16", "cvt.rn.bf16x2.f32 %pair0, %v1, %v0", 0, "cvt.rn.bf16x2.f32 %pair0, %v0, %v1"),
                 new Change("normalize_fwd_bf16", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
                 new Change("normalize_fwd_f16", "add.u64 %y, %y, 64", 3, "add.u64 %y, %y, 128"),
+                new Change("cast_rows_f32_bf16", "cvt.rn.bf16x2.f32 %pair1, %v3, %v2", 0, "cvt.rn.bf16x2.f32 %pair1, %v2, %v3"),
+                new Change("cast_rows_f32_bf16", "setp.ge.u32 %done, %row, %rows", 0, "setp.gt.u32 %done, %row, %rows"),
+                new Change("cast_rows_f32_f16", "setp.gt.s32 %inside, %left, 3", 0, "setp.ge.s32 %inside, %left, 3"),
+                new Change("cast_rows_f32_f16", "setp.ge.and.s32 %whole, %left, 8", 0, "setp.ge.and.s32 %whole, %left, 4"),
                 new Change("pairwise_fwd_bf16", barrier, 0, ""),
                 new Change("pairwise_fwd_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
                 new Change("pairwise_fwd_bf16", "xor.b32 %yAt32, %yAt32, 32", 0, "add.u32 %yAt32, %yAt32, 32"),
                 new Change("pairwise_fwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
                 new Change("pairwise_fwd_f16", "{%a1_0, %a1_1,", 1, "{%a1_1, %a1_0,"),
+                new Change("pairwise_fwd_f16", "%furthest, 0f42B40000", 0, "%furthest, 0f44B40000"),
+                new Change("pairwise_fwd_bf16", "setp.gt.or.s32 %edge, %at, %m, %edge;", 0, ""),
                 new Change("pairwise_fwd_f16", "setp.gt.s32 %inside, %yLeft, 0", 0, "setp.ge.s32 %inside, %yLeft, 0"),
                 new Change("pairwise_fwd_f16", "setp.eq.s32 %wraps, %stage, 49152", 0, "setp.eq.s32 %wraps, %stage, 32768"),
                 new Change("pairwise_bwd_bf16", barrier, 0, ""),
-                new Change("pairwise_bwd_bf16", "cvt.rn.bf16x2.f32 %both, %gNext, %g", 5, "cvt.rn.bf16x2.f32 %both, %g, %gNext"),
+                new Change("pairwise_bwd_bf16", "cvt.rn.bf16x2.f32 %both, %g11, %g10", 0, "cvt.rn.bf16x2.f32 %both, %g10, %g11"),
                 new Change("pairwise_bwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
+                new Change("pairwise_bwd_f16", "setp.lt.u32 %hit, %target, 64", 3, "setp.lt.u32 %hit, %target, 1"),
+                new Change("pairwise_bwd_f16", "[%numbers + 16]", 0, "[%numbers + 20]"),
+                new Change("pairwise_bwd_f16", "mov.f32 %weight9, %nothing", 0, "mov.f32 %weight9, 0f00000000"),
+                new Change("pairwise_bwd_f16", "%power, %logit, %rowLse", 3, "%power, %logit, %lse"),
+                new Change("pairwise_dx_f16", "[%numbers + 20]", 0, "[%numbers + 4]"),
+                new Change("pairwise_dx_f16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_dy_f16", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
+                new Change("pairwise_dy_f16", "xor.b32 %to, %xAt32, 32", 0, "xor.b32 %to, %xAt32, 64"),
                 new Change("pairwise_dx_bf16", barrier, 0, ""),
                 new Change("pairwise_dx_bf16", "setp.gt.s32 %inside, %yLeft, 0", 2, "setp.ge.s32 %inside, %yLeft, 0"),
                 new Change("pairwise_dx_bf16", "xor.b32 %xAt32, %xAt32, 32", 0, "add.u32 %xAt32, %xAt32, 32"),
@@ -83,6 +97,10 @@ class SeededFaultsTest {
                 new Change("pairwise_fwd", "%c3_2, %a3_1, %b1", 1, "%c3_2, %a3_1, %b2"),
                 new Change("pairwise_fwd", "setp.lt.and.s32 %hit, %otherAt, %at", 0, "setp.gt.and.s32 %hit, %otherAt, %at"),
                 new Change("pairwise_fwd", "%c0_7, %c0_7, %lowest", 0, "%c0_7, %c0_7, %c0_7"),
+                new Change("pairwise_fwd", "setp.lt.u32 %hit, %target, 64", 2, "setp.lt.u32 %hit, %target, 1"),
+                new Change("pairwise_fwd", "%furthest, 0f42B40000", 0, "%furthest, 0f44B40000"),
+                new Change("pairwise_fwd", "mul.f32 %sum, %sum, %power;", 9, ""),
+                new Change("pairwise_fwd", "@%ofColumn st.shared.v2.f32", 11, "@%writes st.shared.v2.f32"),
                 new Change("pairwise_merge_rows", "setp.gt.f32 %larger", 0, "setp.ge.f32 %larger"),
                 new Change("pairwise_merge_rows", "setp.gt.s32 %more, %tiles, 0", 0, "setp.gt.s32 %more, %tiles, 1"),
                 new Change("pairwise_merge_columns", "setp.ge.s32 %outside", 0, "setp.gt.s32 %outside"),
@@ -93,10 +111,17 @@ class SeededFaultsTest {
                 new Change("pairwise_loss", barrier, 0, ""),
                 new Change("pairwise_loss", "mov.b32 %half, 128", 0, "mov.b32 %half, 32"),
                 new Change("pairwise_loss", "selp.f32 %z, %z, %all", 0, "selp.f32 %z, %all, %z"),
+                new Change("pairwise_loss", "%w, 0f43000000", 0, "%w, 0f44800000"),
+                new Change("pairwise_loss", "min.f32 %least, %least, %rowSum;", 0, ""),
+                new Change("pairwise_loss", "sub.s32 %exponent, 269", 0, "sub.s32 %exponent, 273"),
+                new Change("pairwise_loss", "sub.s32 %exponent, 269", 0, "sub.s32 %exponent, 245"),
+                new Change("pairwise_loss", "max.f32 %mostRows, %mostRows, %count;", 0, ""),
                 new Change("pairwise_bwd", barrier, 0, ""),
                 new Change("pairwise_bwd", barrier, 1, ""),
-                new Change("pairwise_bwd", "%power, %logit, %rowLse", 3, "%power, %logit, %lse3"),
-                new Change("pairwise_bwd", "%hit, %columnsLeft, 32", 0, "%hit, %columnsLeft, 33"),
+                new Change("pairwise_bwd", "%power, %logit, %rowLse", 3, "%power, %logit, %lse"),
+                new Change("pairwise_bwd", "%inside, %columnsLeft, 32", 0, "%inside, %columnsLeft, 33"),
+                new Change("pairwise_bwd", "max.NaN.f32 %g3, %g3, 0f00000000;", 0, ""),
+                new Change("pairwise_bwd", "selp.f32 %ofRow, %ofRow, %nothing, %inside;", 4, ""),
                 new Change("pairwise_bwd", "xFrom, %xFrom, 64", 0, "xFrom, %xFrom, 60"),
                 new Change("pairwise_scalars", barrier, 0, ""),
                 new Change("pairwise_scalars", "cvt.f64.f32 %wide, %product", 0, "cvt.f64.f32 %wide, %gradient"),
@@ -118,7 +143,7 @@ class SeededFaultsTest {
                 return change != null && name.equals(change.name()) ? change.apply(text) : text;
             });
             String changed = change == null ? "" : change.kernel;
-            if (changed.isEmpty() || changed.endsWith("16")) {
+            if (changed.isEmpty() || changed.endsWith("16") || changed.equals("pairwise_loss")) {
                 sixteenBits(device, kernels);
             }
             if (changed.isEmpty() || changed.startsWith("normalize") && !changed.endsWith("16")) {
@@ -142,9 +167,10 @@ class SeededFaultsTest {
     private static void pairwise(PtxDevice device, Kernels kernels) {
         PtxPairwise pairwise = new PtxPairwise(kernels, Precision.F32, 1);
         new PairwiseCase(97, 33, 33, false, 4).check(device, pairwise); // several stripes, narrow rows
-        new PairwiseCase(33, 97, 36, true, 5).check(device, pairwise); // several column tiles, wide rows
+        new PairwiseCase(97, 97, 36, true, 5).check(device, pairwise); // several column tiles, a whole one, wide rows
         new PairwiseCase(35, 70, 1, false, 6).check(device, pairwise); // many equal logits
         new PairwiseCase(33, 33, 3, true, 7).checkGaps(device, pairwise, 1);
+        PairwiseCase.opposites(35, 70, 3, 100).check(device, pairwise); // one power of two is not enough
     }
 
     private static void sixteenBits(PtxDevice device, Kernels kernels) {
@@ -153,6 +179,11 @@ class SeededFaultsTest {
             PtxPairwise pairwise = new PtxPairwise(kernels, precision, 1);
             new PairwiseCase(65, 129, 100, false, 4).checkValue(device, pairwise, normalize, precision);
             new PairwiseCase(97, 64, 33, false, 4).checkValue(device, pairwise, normalize, precision);
+            PairwiseCase.opposites(35, 70, 3, 100).checkValue(device, pairwise, normalize, precision);
+            RoundedPairwise rounded = new RoundedPairwise(kernels, precision, 1);
+            new PairwiseCase(33, 67, 19, false, 6).checkRounded(device, rounded, precision);
+            new PairwiseCase(20, 33, 36, true, 7).checkRounded(device, rounded, precision);
+            new PairwiseCase(70, 2, 5, false, 5).checkValue(device, pairwise, normalize, precision); // many rows of a column
         }
     }
 

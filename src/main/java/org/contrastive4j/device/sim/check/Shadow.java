@@ -125,10 +125,26 @@ final class Shadow {
             reads[grain] = both;
             return;
         }
-        List<Entry> all = list(before);
-        all.removeIf(one -> entry.covers(one, grain) && (one.agent() == entry.agent() && one.lane() == entry.lane()
-                && one.cluster() == entry.cluster()
-                || knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)));
+        addRead(list(before), grain, entry, knowledge, lane);
+    }
+
+    /**
+     * A lane's read takes the place of its last one. Reads that this lane knows of may go too, as who comes after it
+     * comes after them, but need not: they are looked for as the list doubles, or a word that all lanes of a grid read
+     * would cost each of them a walk through what it knows.
+     */
+    private static void addRead(List<Entry> all, int grain, Entry entry, Knowledge knowledge, int lane) {
+        for (int i = 0; i < all.size(); i++) {
+            Entry one = all.get(i);
+            if (entry.covers(one, grain) && one.agent() == entry.agent() && one.lane() == entry.lane() && one.cluster() == entry.cluster()) {
+                all.set(i, entry);
+                return;
+            }
+        }
+        if (Integer.bitCount(all.size()) == 1) {
+            all.removeIf(one -> entry.covers(one, grain)
+                    && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane));
+        }
         all.add(entry);
     }
 }

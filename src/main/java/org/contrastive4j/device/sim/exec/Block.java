@@ -79,6 +79,17 @@ public final class Block {
         }
     }
 
+    /** Makes bytes as those of a fresh block: a pattern that is NaN, written by nobody. */
+    public void forget(int from, int count) {
+        Arrays.fill(data, from, from + count, GlobalMemory.POISON);
+        long[] bits = written();
+        for (int at = from; at < from + count;) {
+            int n = Math.min(64 - (at & 63), from + count - at);
+            bits[at >>> 6] &= ~((n == 64 ? -1L : (1L << n) - 1) << at);
+            at += n;
+        }
+    }
+
     /** The first byte of a range that nothing has written; -1 when all were. */
     public int firstUnwritten(int from, int count) {
         long[] bits = written();

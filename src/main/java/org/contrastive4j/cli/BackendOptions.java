@@ -1,0 +1,25 @@
+package org.contrastive4j.cli;
+
+import org.contrastive4j.Backend;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.TrainingPrecision;
+import picocli.CommandLine.Option;
+
+/** Which backend a command runs on, and what it computes in. */
+final class BackendOptions {
+    @Option(names = "--device", description = "backend: auto, cpu, cpu-f64, cuda, cuda:1 and so on, sim")
+    String device = "cpu";
+
+    @Option(names = "--precision", description = "of activations and their products: f32, tf32, bf16 or f16, as the device "
+            + "has them; parameters, optimiser and loss stay f32. Without it f32, or that of the run to resume")
+    TrainingPrecision precision;
+
+    Ops open() {
+        return open(null);
+    }
+
+    /** @param usual precision where none is asked for; null for that of the backend */
+    Ops open(TrainingPrecision usual) {
+        return Backend.open(device, Long.MAX_VALUE, precision == null ? usual : precision);
+    }
+}

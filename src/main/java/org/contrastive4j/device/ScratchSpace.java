@@ -1,0 +1,76 @@
+package org.contrastive4j.device;
+
+import java.util.Map;
+import java.util.TreeMap;
+import org.contrastive4j.memory.OutOfBudgetException;
+
+/**
+ * Hands out parts of one storage and takes them back: memory for work that is recorded, whose addresses are part of the
+ * recording.
+ *
+ * <p>A part that was given back may be handed out again at once, for what is recorded later also runs later. The lowest
+ * place that is large enough is taken, so that the same requests get the same places. Not for several threads.
+ */
+public final class ScratchSpace {
+    private static final long ALIGNMENT = 256;
+
+    private final long bytes;
+    private final TreeMap<Long, Long> holes = new TreeMap<>();
+    private final Map<Long, Long> parts = new TreeMap<>();
+    private long used;
+    private long most;
+
+    /** @param bytes of the storage, from 0 on */
+    public ScratchSpace(long bytes) {
+        this.bytes = bytes;
+        if (bytes > 0) {
+            holes.put(0L, bytes);
+        }
+    }
+
+    /**
+     * Where the part begins, a multiple of 256.
+     *
+     * @throws OutOfBudgetException when no place is large enough
+     */
+    public long allocate(long wanted) {
+        long size = Math.max(ALIGNMENT, (wanted + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+        for (Map.Entry<Long, Long> hole : holes.entrySet()) {
+            if (hole.getValue() >= size) {
+                long at = hole.getKey();
+                long left = hole.getValue() - size;
+                holes.remove(at);
+                if (left > 0) {
+                    holes.put(at + size, left);
+                }
+                parts.put(at, size);
+                used += size;
+                most = Math.max(most, at + size);
+                return at;
+            }
+        }
+        throw new OutOfBudgetException(wanted, used, bytes, "the scratch memory of what is recorded is too small");
+    }
+
+    /** Takes the part that begins there back. */
+    public void free(long at) {
+        long size = parts.remove(at);
+        used -= size;
+        long from = at;
+        long end = at + size;
+        Map.Entry<Long, Long> before = holes.lowerEntry(at);
+        if (before != null && before.getKey() + before.getValue() == at) {
+            from = before.getKey();
+        }
+        Long after = holes.remove(end);
+        if (after != null) {
+            end += after;
+        }
+        holes.put(from, end - from);
+    }
+
+    /** End of the highest part there ever was: what the same requests need. */
+    public long highest() {
+        return most;
+    }
+}

@@ -1,0 +1,99 @@
+package org.contrastive4j.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Collections;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.gradcache.GradCache;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.TinyPairs;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Whole training steps of every kind of loss by kernels, against the cpu. */
+@Tag("gpu")
+class LossStepOnKernelsTest {
+    private static final int PAIRS = 7;
+    private static final int STEPS = 2;
+    /** Of values near 1 after two steps; the bound is that of f32 sums in another order. */
+    private static final double BOUND = 2e-5;
+
+    static Stream<Arguments> losses() {
+        return Devices.names().flatMap(device -> Stream.of("siglip", "bce-warmup", "triplet-hardest", "sinkhorn",
+                "infonce-smoothed", Losses.QUEUE).map(name -> Arguments.of(device, name)));
+    }
+
+    private record Outcome(List<Double> losses, Map<String, double[]> weights) {}
+
+    private static TrainConfig config(String loss) {
+        return new TrainConfig("none", false, "none", 0.2, 3, STEPS, PAIRS, 4, 0, 0.01, 0, 1, 23,
+                new Augmentation(0, 0, 0, 0, 0, 0), new AdamW.Config(0.9, 0.98, 1e-3, 0.1), TinyPairs.model(0.2),
+                LossConfig.named(loss, PAIRS));
+    }
+
+    private static Outcome train(String backend, String loss) {
+        List<Double> losses = new ArrayList<>();
+        Map<String, double[]> weights = new LinkedHashMap<>();
+        TrainConfig config = config(loss);
+        try (Ops ops = Backend.open(backend); DualEncoder model = new DualEncoder(ops, config.model(), 3);
+                Objective objective = Objective.of(ops, config, model, sample -> sample, null)) {
+            List<Parameter> parameters = new ArrayList<>(model.parameters());
+            parameters.addAll(objective.parameters());
+            try (AdamW optimizer = new AdamW(ops, parameters, config.optimizer())) {
+                for (int step = 0; step < STEPS; step++) {
+                    losses.add(step(ops, objective, parameters, optimizer, step));
+                }
+            }
+            parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value().toDoubles()));
+        }
+        return new Outcome(losses, weights);
+    }
+
+    private static double step(Ops ops, Objective objective, List<Parameter> parameters, AdamW optimizer, int step) {
+        try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5 + step), 7, step)) {
+            parameters.forEach(Parameter::zeroGradient);
+            PairwiseOps.Result result = GradCache.ofChunks(ops, objective.encoders(), objective,
+                    Collections.nCopies(objective.encoders().size(), 4)).step(batch, 1);
+            objective.beforeUpdate();
+            optimizer.step(0.01, GlobalNorm.clip(GlobalNorm.of(ops, parameters), 1));
+            objective.afterStep(result, step);
+            return result.loss();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("losses")
+    void equalTheCpuParameterByParameter(String device, String loss) {
+        Outcome expected = train("cpu", loss);
+        Outcome actual = train(device, loss);
+        for (int step = 0; step < STEPS; step++) {
+            double wanted = expected.losses().get(step);
+            assertEquals(wanted, actual.losses().get(step), BOUND * (1 + wanted), loss + ", step " + step);
+        }
+        assertEquals(expected.weights().keySet(), actual.weights().keySet());
+        expected.weights().forEach((name, values) -> {
+            double[] given = actual.weights().get(name);
+            for (int i = 0; i < values.length; i++) {
+                assertEquals(values[i], given[i], BOUND, loss + " " + name + "[" + i + "]");
+            }
+        });
+        assertTrue(Math.abs(expected.losses().get(0) - expected.losses().get(1)) > 50 * BOUND,
+                "the steps must differ for this to say anything");
+    }
+}

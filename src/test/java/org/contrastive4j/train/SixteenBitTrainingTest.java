@@ -1,0 +1,171 @@
+package org.contrastive4j.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNotEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.TrainingPrecision;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SixteenBitOps;
+import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.tensor.DType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
+
+/** The training loop on activations of 16 bits. */
+class SixteenBitTrainingTest {
+    @TempDir
+    Path folder;
+
+    private TrainConfig config(int steps, String loss) {
+        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps, 12, 5,
+                1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), LossConfig.named(loss, 12));
+    }
+
+    private static PairDataset data(TrainConfig config) {
+        return PairDataset.open(Path.of(config.data()), config.strict());
+    }
+
+    private static Ops open(DType dtype) {
+        return new SixteenBitOps(Backend.open("cpu"), dtype);
+    }
+
+    static Set<String> losses() {
+        return Losses.allNames();
+    }
+
+    @ParameterizedTest
+    @MethodSource("losses")
+    void everyLossTrains(String loss) {
+        TrainConfig config = config(3, loss);
+        try (Ops ops = open(DType.BF16); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            String untrained = Snapshots.of(trainer).get(0);
+            while (trainer.hasNext()) {
+                assertTrue(Double.isFinite(trainer.next().gradientNorm()));
+            }
+            assertNotEquals(untrained, Snapshots.of(trainer).get(0), "nothing was learnt");
+        }
+    }
+
+    /** In f16 the scale begins so high that steps are skipped, before the checkpoint and after it. */
+    @ParameterizedTest
+    @ValueSource(strings = {"infonce", "bce-warmup", "queue"})
+    void resumesInTheSameBytes(String loss) {
+        TrainConfig config = config(14, loss).with(TrainingPrecision.F16, new LossScale.Config(0x1p20, 2));
+        PairDataset data = data(config);
+        try (Ops ops = open(DType.F16)) {
+            Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);
+            List<Map<String, Object>> lines = new ArrayList<>();
+            List<String> straight;
+            try (Trainer trainer = Trainer.start(ops, config, data)) {
+                while (trainer.hasNext()) {
+                    if (trainer.step() == 9) {
+                        trainer.save(checkpoints);
+                    }
+                    lines.add(trainer.next().asMap());
+                }
+                straight = Snapshots.of(trainer);
+            }
+            double before = (double) lines.get(8).get("skippedSteps");
+            double after = (double) lines.get(13).get("skippedSteps");
+            assertTrue(before > 0 && before < 9 && after > before, "skipped " + before + ", then " + after + " of 14");
+            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                for (int k = 9; k < 14; k++) {
+                    assertEquals(lines.get(k), trainer.next().asMap());
+                }
+                assertEquals(straight, Snapshots.of(trainer));
+            }
+            assertEquals(0, ops.memory().currentBytes());
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"BF16", "F16"})
+    void learnsItsTrainingPairsAsF32Does(DType dtype) {
+        TrainConfig config = config(150, "infonce");
+        try (Ops ops = open(dtype); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            double first = trainer.next().loss();
+            double last = first;
+            while (trainer.hasNext()) {
+                last = trainer.next().loss();
+            }
+            assertTrue(last < 0.7 * first, "loss went from " + first + " to " + last);
+            assertEquals(List.of("new-design", "new-concept", "new-both"), List.copyOf(trainer.evaluate().keySet()));
+            assertEquals(dtype == DType.F16, trainer.config().lossScale() != null);
+        }
+    }
+
+    @ParameterizedTest
+    @CsvSource({"BF16", "F16"})
+    void theUsersQuestionIsAnswered(DType dtype) {
+        TrainConfig config = config(5, "infonce");
+        try (Ops ops = open(dtype); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            EquivalenceCheck.Report report = trainer.verify(List.of(5, 7));
+            assertTrue(report.agrees(EquivalenceCheck.tolerance(ops.precision())), report.toString());
+        }
+    }
+
+    /** A forward pass beyond f16 is no matter of the loss scale: halving that would never end it. */
+    @Test
+    void activationsBeyondF16AreAnErrorAndNoSkippedStep() {
+        TrainConfig config = config(5, "infonce");
+        try (Ops ops = open(DType.F16); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            trainer.next();
+            for (Parameter parameter : trainer.model().image().parameters()) {
+                if (parameter.name().equals("image.norm.gamma")) {
+                    double[] values = parameter.value().toDoubles();
+                    Arrays.setAll(values, i -> 1e5);
+                    parameter.value().set(values);
+                }
+            }
+            List<String> before = Snapshots.of(trainer);
+            String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+            assertTrue(message.contains("is not finite") && message.contains("65504"), message);
+            assertEquals(before, Snapshots.of(trainer));
+        }
+    }
+
+    /** Weights are f32 in every precision: a model trained in one is used in any other, a run is not. */
+    @Test
+    void aModelMovesBetweenPrecisionsAndARunDoesNot() {
+        TrainConfig config = config(4, "infonce");
+        PairDataset data = data(config);
+        try (Ops ops = open(DType.BF16); Trainer trainer = Trainer.start(ops, config, data);
+                Ops wide = Backend.open("cpu"); Ops half = open(DType.F16)) {
+            trainer.next();
+            Path run = folder.resolve("run");
+            Path saved = trainer.save(new Checkpoint(run.resolve("checkpoints"), 1));
+            assertEquals(TrainingPrecision.BF16, Trainer.config(saved).precision());
+            for (Ops other : List.of(wide, half)) {
+                String message = assertThrows(IllegalArgumentException.class, () -> Trainer.resume(other, data, saved))
+                        .getMessage();
+                assertTrue(message.contains("the run is in bf16"), message);
+                try (TrainedModel model = TrainedModel.load(other, run)) {
+                    assertTrue(Trainer.recall(other, model.embedder(data), trainer.splits().train()).imageToText()
+                            .candidates() > 10);
+                }
+            }
+        }
+    }
+}
