@@ -244,12 +244,14 @@ class RecordedStepTest {
             }
             GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(training.ops,
                     Encoders.of(training.ops, training.model),
-                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 22);
+                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 26);
             long peak = planned.plan(training.batch).peak();
+            long base = training.ops.memory().currentBytes();
             training.ops.memory().resetPeak();
             planned.step(training.batch, 1).get();
             long measured = training.ops.memory().peakBytes();
-            assertTrue(measured <= peak && peak <= 1.25 * measured, measured + " bytes, planned " + peak);
+            assertTrue(measured <= peak && peak - base <= 1.5 * (measured - base),
+                    measured + " bytes, planned " + peak + ", base " + base);
         }
     }
 }
