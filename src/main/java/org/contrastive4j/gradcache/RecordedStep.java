@@ -82,9 +82,9 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     private R direct(Key key, B batch) {
         Memory memory = ops.memory();
         try (Memory.Meter meter = memory.meter()) {
-            long before = memory.currentBytes();
             R result = step.step(batch, key.gradientScale);
-            shapes.put(key, new Known<>(meter.peakBytes() - before));
+            // what stays is no part of a step, such as gradients of parameters after the first one
+            shapes.put(key, new Known<>(Math.max(0, meter.peakBytes() - memory.currentBytes())));
             return result;
         }
     }
@@ -96,7 +96,7 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
             try {
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
                 return;
-            } catch (OutOfBudgetException tooSmall) { // pieces of different sizes leave gaps
+            } catch (OutOfBudgetException tooSmall) { // gaps between pieces, or the peak came before what stays
                 if (scratch.bytes() > 4 * known.peak + MOST_SLACK) {
                     throw tooSmall;
                 }
