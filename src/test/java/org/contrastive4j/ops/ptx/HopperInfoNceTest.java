@@ -104,7 +104,9 @@ final class HopperInfoNceTest {
         assertTrue(!Arrays.equals(recomputed.dx(), kept.dx()), "both gradients came from the same products");
     }
 
-    /** Rows all alike or opposite, one of them aligned, every pair exact, clusters: where one constant shift underflows. */
+    /**
+     * Rows all alike or opposite, one of them aligned, every pair exact, clusters: where one constant shift underflows.
+     */
     private static HopperCase adversary(String what, int n, double scale) {
         int d = 64;
         Random random = new Random(7);
@@ -221,6 +223,35 @@ final class HopperInfoNceTest {
         check(c, PLENTY);
     }
 
+    /** What is not asked for is not touched, and the rest does not change. */
+    @Test
+    void partsOfTheAnswer() {
+        HopperCase c = new HopperCase(129, 140, 40, null).withNeighbours();
+        for (Opened opened : devices) {
+            HopperInfoNce loss = opened.loss(c.precision, LEAST);
+            HopperCase.Answer all = c.ask(opened.device, loss);
+            for (boolean[] wanted : new boolean[][] {null, {true, false, false, false}, {false, true, false, true},
+                {false, false, true, false}}) {
+                c.wanted = wanted;
+                HopperCase.Answer got = c.ask(opened.device, loss);
+                assertArrayEquals(all.result(), got.result());
+                assertArrayEquals(all.hardest(), got.hardest());
+                assertArrayEquals(wanted != null && wanted[0] ? all.dx() : poison(all.dx().length), got.dx());
+                assertArrayEquals(wanted != null && wanted[1] ? all.dy() : poison(all.dy().length), got.dy());
+                assertEquals(wanted != null && wanted[2] ? all.dLogScale() : 0, got.dLogScale());
+            }
+            c.wanted = new boolean[] {true, true, true, true};
+        }
+        long more = devices.get(0).loss(c.precision, PLENTY).workspaceBytes(4000, 4000, 64, true);
+        assertTrue(devices.get(0).loss(c.precision, PLENTY).workspaceBytes(4000, 4000, 64, false) < more);
+    }
+
+    private static float[] poison(int count) {
+        float[] poison = new float[count];
+        Arrays.fill(poison, Float.NaN);
+        return poison;
+    }
+
     /** Each has one thing wrong in what only the whole loss shows; the simulator or the comparison must notice. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
@@ -277,7 +308,8 @@ final class HopperInfoNceTest {
                 String what = n + " pairs, " + budget + " bytes";
                 long gradients = plan.dots - plan.gradient;
                 assertTrue(gradients <= budget, what + ": gradients take " + gradients);
-                assertTrue(plan.stored ? pairs <= budget : budget < 1.5 * pairs + (1L << 24), what + ": kept " + plan.stored);
+                assertTrue(plan.stored ? pairs <= budget : budget < 1.5 * pairs + (1L << 24), what + ": kept "
+                        + plan.stored);
                 assertTrue(plan.rows <= 65_536 && plan.columns <= 65_536, what + ": sums are too long");
                 long leastStatistics = n * (16 * 2048L / 256 * 8 + 64);
                 assertTrue(plan.bytes <= fixed + Math.max(1.05 * budget, leastStatistics) + 4096, what + ": "
@@ -297,7 +329,8 @@ final class HopperInfoNceTest {
         assertThrows(ShapeException.class, () -> loss.workspaceBytes(0, 1, 1, false));
         assertThrows(ShapeException.class, () -> loss.infoNce(device.stream(), new PtxPairwise.Inputs(10, 9, 4, 1 << 20,
                 2 << 20, 0, 3 << 20, 0, 0.5, 0.5), null, 0, 4 << 20, 5 << 20, bytes));
-        assertThrows(LaunchException.class, () -> loss.infoNce(device.stream(), in, null, 0, 4 << 20, 5 << 20, bytes - 1));
+        assertThrows(LaunchException.class, () -> loss.infoNce(device.stream(), in, null, 0, 4 << 20, 5 << 20,
+                bytes - 1));
         assertThrows(LaunchException.class, () -> loss.infoNce(device.stream(), in, null, 0, 1 << 20, 5 << 20, bytes));
     }
 }
