@@ -259,7 +259,7 @@ final class HopperForwardTest {
         "swizzle of rows left out | xor.b32 %at, %at, %swizzle; |  | WRONG| false",
         "second half of Y copied twice | COPY(32768, %sourceY1, 16384) | COPY(32768, %sourceY0, 16384) | WRONG| false",
         "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE| true",
-        "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read 1; |  | ASYNC_PENDING| true",
+        "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING| true",
         "sums written while a store reads | @%storer cp.async.bulk.wait_group.read 0; |  | ASYNC_PENDING| true",
         "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY| true",
         "one stage too few while storing | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY| true",
