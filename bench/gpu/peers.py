@@ -4,7 +4,8 @@
     python3 peers.py [--out peers.json] [--sizes 8192,32768,131072] [--widths 512,768,1024] [--seconds 150]
 
 The work is the same as what PairwiseTimes measures: rows of any length are normalised (not differentiated), then the loss of their unit rows and its
-gradients by the unit rows. Nothing is vendored: a peer that cannot be imported is listed as absent. Without torch or a GPU it says so and exits with 0
+gradients by the unit rows. Nothing is vendored: a peer that cannot be imported is listed as absent; the algorithms of Inf-CL, CCE and Liger are there
+in any case, as "... like", in Triton (tiles.py) or PyTorch. Without torch or a GPU it says so and exits with 0
 (--require: with 3). Times are medians by CUDA events, after a warm-up and a check.
 """
 import argparse
@@ -29,19 +30,32 @@ def arguments():
     parser.add_argument("--out", default="peers.json")
     parser.add_argument("--sizes", type=numbers, default=[8192, 32768, 131072])
     parser.add_argument("--widths", type=numbers, default=[512, 768, 1024])
+    parser.add_argument("--wide-sizes", type=numbers, default=[65536, 262144], help="further sizes, of the first width only")
     parser.add_argument("--seconds", type=float, default=150, help="after which nothing more is begun")
     parser.add_argument("--case-seconds", type=float, default=0.8, help="of repetitions of one case")
+    parser.add_argument("--precisions", default="bf16,f16,tf32,f32", help="in that order")
     parser.add_argument("--matrix", type=int, default=8192, help="size of the matrix product whose rate is written beside")
     parser.add_argument("--only", default="", help="names of peers, separated by commas")
     parser.add_argument("--require", action="store_true", help="exit with 3 when there is nothing to measure with")
     return parser.parse_args()
 
 
+def sixteen(torch, precision):
+    """The type that products are in, None for f32."""
+    return {"bf16": torch.bfloat16, "f16": torch.float16}.get(precision)
+
+
+def in_precision(torch, precision, *tensors):
+    kind = sixteen(torch, precision) or torch.float32
+    return [tensor.to(kind) for tensor in tensors]
+
+
 def dense(torch, x, y, precision):
     """The loss as everybody writes it: all logits, cross entropy of rows and of columns."""
     functional = torch.nn.functional
     labels = torch.arange(x.shape[0], device=x.device)
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+    kind = sixteen(torch, precision)
+    with torch.autocast("cuda", dtype=kind or torch.bfloat16, enabled=kind is not None):
         logits = SCALE * (x @ y.T)
         return (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
 
@@ -50,7 +64,8 @@ def two_products(torch, x, y, precision):
     """As open_clip's ClipLoss does it: one product for each direction."""
     functional = torch.nn.functional
     labels = torch.arange(x.shape[0], device=x.device)
-    with torch.autocast("cuda", dtype=torch.bfloat16, enabled=precision == "bf16"):
+    kind = sixteen(torch, precision)
+    with torch.autocast("cuda", dtype=kind or torch.bfloat16, enabled=kind is not None):
         rows = SCALE * x @ y.T
         columns = SCALE * y @ x.T
         return (functional.cross_entropy(rows, labels) + functional.cross_entropy(columns, labels)) / 2
@@ -60,8 +75,8 @@ def chunked(torch, x, y, precision):
     """Value and gradients without the whole n x n matrix: log-sums first, then gradients of blocks of rows, computed again. No autograd."""
     n = x.shape[0]
     rows = max(1, min(n, (1 << 29) // n))
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    a, b = x.detach().to(kind), y.detach().to(kind)
+    a, b = in_precision(torch, precision, x.detach(), y.detach())
+    kind = a.dtype
     row_sums = torch.empty(n, device=x.device)
     column_sums = torch.full((n,), -math.inf, device=x.device)
     positives = SCALE * (a.float() * b.float()).sum(1)
@@ -85,24 +100,46 @@ def chunked(torch, x, y, precision):
 
 
 def inf_cl(torch, module, x, y, precision):
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
-    q, k = x.to(kind), y.to(kind)
+    q, k = in_precision(torch, precision, x, y)
     return (module.cal_inf_loss(SCALE * q, k) + module.cal_inf_loss(SCALE * k, q)) / 2
 
 
 def cce(torch, module, x, y, precision):
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     labels = torch.arange(x.shape[0], device=x.device)
-    q, k = x.to(kind), y.to(kind)
+    q, k = in_precision(torch, precision, x, y)
     return (module.linear_cross_entropy(SCALE * q, k, labels) + module.linear_cross_entropy(SCALE * k, q, labels)) / 2
 
 
 def liger(torch, module, x, y, precision):
-    kind = torch.bfloat16 if precision == "bf16" else torch.float32
     labels = torch.arange(x.shape[0], device=x.device)
     loss = module.LigerFusedLinearCrossEntropyLoss()
-    q, k = x.to(kind), y.to(kind)
+    q, k = in_precision(torch, precision, x, y)
     return (loss(k, SCALE * q, labels) + loss(q, SCALE * k, labels)) / 2
+
+
+def liger_like(torch, x, y, precision):
+    """Each direction by itself: logits of a block of rows, their gradient in place, both products; nothing is formed again: 12 n n d."""
+    n = x.shape[0]
+    rows = max(1, min(n, (1 << 29) // n))
+    a, b = in_precision(torch, precision, x.detach(), y.detach())
+    gradients = [torch.zeros(x.shape, device=x.device), torch.zeros(y.shape, device=y.device)]
+    loss = torch.zeros((), device=x.device)
+    for q, k, dq, dk in ((a, b, gradients[0], gradients[1]), (b, a, gradients[1], gradients[0])):
+        for at in range(0, n, rows):
+            logits = (q[at:at + rows] @ k.T).float().mul_(SCALE)
+            sums = torch.logsumexp(logits, 1)
+            here = torch.arange(logits.shape[0], device=x.device)
+            loss += (sums - logits[here, at + here]).sum()
+            g = logits.sub_(sums[:, None]).exp_()
+            g[here, at + here] -= 1
+            g = g.mul_(SCALE / (2 * n) * 2.0 ** 14).to(a.dtype)
+            dq[at:at + rows] += (g @ k).float() * 2.0 ** -14
+            dk += (g.T @ q[at:at + rows]).float() * 2.0 ** -14
+    return loss / (2 * n), gradients[0], gradients[1]
+
+
+def by_tiles(algorithm):
+    return lambda torch, x, y, precision: algorithm(torch, *in_precision(torch, precision, x.detach(), y.detach()), SCALE, precision == "tf32")
 
 
 def by_autograd(loss):
@@ -110,8 +147,9 @@ def by_autograd(loss):
         x = x.detach().requires_grad_()
         y = y.detach().requires_grad_()
         value = loss(torch, x, y, precision)
-        value.backward()
-        return value.detach(), x.grad, y.grad
+        multiple = 2.0 ** 14 if precision == "f16" else 1.0  # or gradients of logits are too small for it
+        (value * multiple).backward()
+        return value.detach(), x.grad / multiple if multiple != 1 else x.grad, y.grad / multiple if multiple != 1 else y.grad
     return run
 
 
@@ -128,8 +166,14 @@ def peers(torch):
     compiled = torch.compile(dense, dynamic=False)
 
     found = {"torch eager": by_autograd(dense), "torch compiled": by_autograd(compiled),
-             "torch eager, two products": by_autograd(two_products), "torch chunked": chunked}
+             "torch eager, two products": by_autograd(two_products), "torch chunked": chunked, "Liger-like": liger_like}
     absent = {}
+    try:
+        tiles = importlib.import_module("tiles")
+        found["Inf-CL-like"] = by_tiles(tiles.inf_cl_like)
+        found["CCE-like"] = by_tiles(tiles.cce_like)
+    except Exception as problem:
+        absent["Inf-CL-like and CCE-like"] = "no triton: %s" % problem
     for name, module, call in (("Inf-CL", "inf_cl", inf_cl), ("CCE", "cut_cross_entropy", cce), ("Liger", "liger_kernel.transformers", liger)):
         peer, problem = optional(module, call)
         if peer is None:
@@ -167,6 +211,28 @@ def matrix_rates(torch, size):
             a @ b
         rates[name] = 2 * size ** 3 / (statistics.median(events(torch, lambda: a @ b, 0.3, 20)) * 1e-3)
     return rates
+
+
+# Layout, m, n, k of GemmTimes
+PRODUCTS = (("nt", 8192, 8192, 8192), ("nn", 4096, 4096, 4096), ("nn", 32768, 3072, 768), ("nn", 32768, 768, 3072), ("nt", 32768, 768, 3072),
+            ("tn", 768, 3072, 32768), ("tn", 768, 768, 32768))
+
+
+def products(torch):
+    """Milliseconds of torch.matmul on the products that GemmTimes measures."""
+    lines = []
+    for layout, m, n, k in PRODUCTS:
+        for precision in ("bf16", "f16"):
+            kind = sixteen(torch, precision)
+            a = torch.randn((k, m) if layout[0] == "t" else (m, k), device="cuda").to(kind)
+            b = torch.randn((n, k) if layout[1] == "t" else (k, n), device="cuda").to(kind)
+            left, right = (a.T if layout[0] == "t" else a), (b.T if layout[1] == "t" else b)
+            for _ in range(WARM_RUNS):
+                torch.matmul(left, right)
+            time_of = statistics.median(events(torch, lambda: torch.matmul(left, right), 0.1, 20))
+            lines.append({"product": "%s:%d:%d:%d" % (layout, m, n, k), "precision": precision, "milliseconds": time_of,
+                          "teraflops": 2e-9 * m * n * k / time_of})
+    return lines
 
 
 def reference(torch, x, y):
@@ -210,7 +276,7 @@ def measure(torch, peer, u, v, truth, precision, seconds):
     torch.cuda.synchronize()
     result = {"firstSeconds": time.monotonic() - begun, "loss": float(value), "lossToF64": abs(float(value) - truth[0]),
               "dxToF64": difference(torch, dx[truth[1]], truth[2]), "dyToF64": difference(torch, dy[truth[1]], truth[3])}
-    limit = 3e-2 if precision == "bf16" else 2e-3
+    limit = {"bf16": 3e-2, "f16": 1e-2}.get(precision, 2e-3)
     result["agrees"] = result["dxToF64"] <= limit and result["dyToF64"] <= limit and result["lossToF64"] <= SCALE * 2 ** -8
     del value, dx, dy
     for _ in range(WARM_RUNS - 1):
@@ -232,10 +298,12 @@ def race(torch, options, report, save):
     wanted = [name for name in found if not options.only or name in options.only.split(",")]
     deadline = time.monotonic() + options.seconds
     report["matrixRates"] = matrix_rates(torch, options.matrix)
+    report["products"] = products(torch)
+    save()
     truths = {}
     for d in options.widths:
-        for precision in ("bf16", "tf32", "f32"):
-            for n in options.sizes:
+        for precision in options.precisions.split(","):
+            for n in options.sizes + (options.wide_sizes if d == options.widths[0] and precision == "bf16" else []):
                 torch.manual_seed(31 * n + d)
                 u = torch.rand(n, d, device="cuda") * 2 - 1
                 v = torch.rand(n, d, device="cuda") * 2 - 1 + 0.5 * u
@@ -243,7 +311,7 @@ def race(torch, options, report, save):
                     line = {"peer": name, "precision": precision, "n": n, "d": d}
                     report["cases"].append(line)
                     # 12 n n d operations, some eight times, at a rate that is not good
-                    guess = 12.0 * n * n * d * 8 / {"bf16": 2e14, "tf32": 1e14, "f32": 3e13}[precision]
+                    guess = 12.0 * n * n * d * 8 / {"bf16": 2e14, "f16": 2e14, "tf32": 1e14, "f32": 3e13}[precision]
                     if time.monotonic() + guess > deadline:
                         line["skipped"] = "no time"
                     else:
@@ -270,6 +338,8 @@ def attempt(torch, peer, u, v, truths, line, seconds):
 
 def table(report):
     print("matrix product, TFLOP/s:", ", ".join("%s %.1f" % (name, rate / 1e12) for name, rate in report["matrixRates"].items()))
+    for line in report["products"]:
+        print("torch.matmul %-22s %5s %10.4f ms %8.1f TFLOP/s" % (line["product"], line["precision"], line["milliseconds"], line["teraflops"]))
     for name, problem in report["absent"].items():
         print("absent: %s (%s)" % (name, problem))
     print("%-26s %5s %8s %5s %12s %10s %10s %10s" % ("peer", "kind", "n", "d", "ms", "MiB", "dx to f64", "agrees"))

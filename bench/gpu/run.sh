@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Runs device report, tests and benchmarks of the folder that pack.sh made. Needs an NVIDIA driver, bash, coreutils, sed, grep, find, tar, gzip.
 #   run.sh [--rehearse] [--steps LIST] [RESULTS]     RESULTS: a folder; $OUT or ./results when not given
-# LIST: steps or groups, separated by commas; race (times,peers,ncu: the usual), tests (device-tests,tagged-tests,benchmarks), all.
+# LIST: steps or groups, separated by commas; race (times,gemm,peers,ncu,sanitizer: the usual), tests (device-tests,tagged-tests,benchmarks), all.
 # --rehearse runs the steps on the simulator instead of a GPU, at small sizes. All together end within TOTAL_SECONDS (570): a step is stopped
 # (status 124) at its own limit or at that of all.
 # Exits with 0 when every step passed, 1 when one failed, 2 when called wrongly, 3 when there is no GPU.
@@ -21,11 +21,11 @@ while [[ ${1:-} = -* ]]; do
 done
 chosen=,$chosen,
 chosen=${chosen//,all,/,race,tests,}
-chosen=${chosen//,race,/,times,peers,ncu,}
+chosen=${chosen//,race,/,times,gemm,peers,ncu,sanitizer,}
 chosen=${chosen//,tests,/,device-tests,tagged-tests,benchmarks,}
-wrong=$(printf '%s' "$chosen" | tr ',' '\n' | grep -vxE 'times|peers|ncu|device-tests|tagged-tests|benchmarks|')
+wrong=$(printf '%s' "$chosen" | tr ',' '\n' | grep -vxE 'times|gemm|peers|ncu|sanitizer|device-tests|tagged-tests|benchmarks|')
 if [ $# -gt 1 ] || [ "$chosen" = ,, ] || [ -n "$wrong" ]; then
-    echo "usage: run.sh [--rehearse] [--steps LIST] [RESULTS]; LIST of times peers ncu device-tests tagged-tests benchmarks, or race, tests, all" >&2
+    echo "usage: run.sh [--rehearse] [--steps LIST] [RESULTS]; LIST of times gemm peers ncu sanitizer device-tests tagged-tests benchmarks, or race, tests, all" >&2
     exit 2
 fi
 wanted() { [[ $chosen = *,$1,* ]]; }
@@ -34,7 +34,7 @@ results=${1:-${OUT:-results}}
 [ -f "$bundle/runtime.tar.gz" ] && [ -f "$bundle/BUILD" ] || {
     echo "run.sh: $bundle is not a packed folder; run bench/gpu/pack.sh and start target/gpu-bundle/run.sh" >&2; exit 2; }
 mkdir -p "$results" || exit 2
-rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json},times.{txt,json},measured-{bf16,f16}.csv,model.txt,peers.{txt,json},ncu-{bf16,f32}.{txt,csv}} # of an earlier run
+rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json},times.{txt,json},measured-{bf16,f16}.csv,model.txt,gemm.{txt,json},peers.{txt,json},ncu-{bf16,bf16-portable,gemm}.{txt,csv},sanitizer-{loss,gemm}.txt} # of an earlier run
 
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -161,14 +161,14 @@ benchmarks() {
 
 state() { nvidia-smi --query-gpu=timestamp,clocks.sm,clocks.mem,power.draw,temperature.gpu,memory.used --format=csv 2>/dev/null; }
 
-small_race=(sizes=33,130 widths=40 matrix=256 caseSeconds=0.1 repeats=2 flushBytes=65536 late=100 largest=256 block=128 largestWidth=40
+small_race=(sizes=33,130 widths=40 wideSizes=150 matrix=256 caseSeconds=0.1 repeats=2 flushBytes=65536 late=100 largest=256 block=128 largestWidth=40
     seconds=1000) # nothing is left out for want of time
 times() {
     local small=() begin=$SECONDS status note
     [ $device = cuda ] || small=("${small_race[@]}")
-    step_seconds=275
+    step_seconds=270
     state >"$results/times.txt"
-    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds=$(($(limit 245) - 5)) "${small[@]}" \
+    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds=$(($(limit 240) - 5)) "${small[@]}" \
         >>"$results/times.txt" 2>&1
     status=$?
     state >>"$results/times.txt"
@@ -189,33 +189,75 @@ peers() {
         return
     fi
     if [ $device = sim ]; then
-        python3 -c 'import ast, sys; ast.parse(open(sys.argv[1]).read())' peers.py >"$results/peers.txt" 2>&1
+        python3 -c 'import ast, sys; [ast.parse(open(name).read()) for name in sys.argv[1:]]' peers.py tiles.py >"$results/peers.txt" 2>&1
         record peers $? $((SECONDS - begin)) "rehearsed: its syntax only"
         return
     fi
-    timeout -k 10 "$(limit 165)" python3 peers.py --out "$results/peers.json" --seconds "$(($(limit 150) - 10))" >"$results/peers.txt" 2>&1
+    timeout -k 10 "$(limit 125)" python3 peers.py --out "$results/peers.json" --seconds "$(($(limit 115) - 10))" >"$results/peers.txt" 2>&1
     status=$?
     record peers $status $((SECONDS - begin)) "$(grep -c '"milliseconds"' "$results/peers.json" 2>/dev/null) timed; $(tail -n 1 "$results/peers.txt")"
 }
 
+small_gemm=(products=nn:70:90:100,tn:40:300:600 repeats=1)
+gemm() {
+    local small=() begin=$SECONDS status note
+    [ $device = cuda ] || small=("${small_gemm[@]}" seconds=1000)
+    step_seconds=45
+    [ $device = cuda ] || step_seconds=300
+    java org.contrastive4j.bench.device.GemmTimes device=$device out="$results" seconds=30 "${small[@]}" >"$results/gemm.txt" 2>&1
+    status=$?
+    step_seconds=900
+    note="$(grep -c '"ownMilliseconds"' "$results/gemm.json" 2>/dev/null) timed"
+    [ $status -eq 0 ] || note="$note; $(tail -n 1 "$results/gemm.txt")"
+    record gemm $status $((SECONDS - begin)) "$note"
+}
+
+# One evaluation of a case and nothing else: NAME SIZE WIDTH; gemm is a product.
+once() {
+    if [ "$1" = gemm ]; then
+        echo org.contrastive4j.bench.device.GemmTimes device=cuda "out=$work" repeats=1 "products=nn:$2:$2:$3"
+    else
+        echo org.contrastive4j.bench.device.PairwiseTimes device=cuda "out=$work" once=true sizes="$2" widths="$3" kinds="$1"
+    fi
+}
+
 # What the profiler counts in each kernel; clocks stay as they are.
 ncu_facts() {
-    local begin=$SECONDS status=0 kind size
+    local begin=$SECONDS status=0 kind size arguments
     if [ $device = sim ] || ! command -v ncu >/dev/null; then
         record ncu 0 0 "nothing profiled: $([ $device = sim ] && echo rehearsal || echo no ncu on this host)"
         return
     fi
-    for kind in bf16 f32; do
+    for kind in bf16 gemm bf16-portable; do
         size=$([ $kind = bf16 ] && echo 32768 || echo 8192)
-        timeout -k 10 "$(limit 60)" ncu --clock-control none --target-processes all --set detailed -f -o "$work/$kind" "${java_command[@]}" \
-            org.contrastive4j.bench.device.PairwiseTimes device=cuda out="$work" once=true sizes=$size widths=512 kinds=$kind \
-            >"$results/ncu-$kind.txt" 2>&1 || status=$?
+        read -ra arguments < <(once $kind $size 512)
+        timeout -k 10 "$(limit 40)" ncu --clock-control none --target-processes all --set detailed -f -o "$work/$kind" "${java_command[@]}" \
+            "${arguments[@]}" >"$results/ncu-$kind.txt" 2>&1 || status=$?
         if [ -e "$work/$kind.ncu-rep" ]; then
-            timeout 30 ncu --import "$work/$kind.ncu-rep" --page details >>"$results/ncu-$kind.txt" 2>&1
-            timeout 30 ncu --import "$work/$kind.ncu-rep" --page raw --csv >"$results/ncu-$kind.csv" 2>/dev/null
+            timeout 20 ncu --import "$work/$kind.ncu-rep" --page details >>"$results/ncu-$kind.txt" 2>&1
+            timeout 20 ncu --import "$work/$kind.ncu-rep" --page raw --csv >"$results/ncu-$kind.csv" 2>/dev/null
         fi
     done
     record ncu $status $((SECONDS - begin)) "$(cat "$results"/ncu-*.txt | grep -c 'Section: GPU Speed Of Light') kernels profiled"
+}
+
+# Ragged cases under the checkers of compute-sanitizer. Its race check does not follow bulk copies and warp-group products: the simulator's does.
+sanitizer() {
+    local begin=$SECONDS status=0 what tool kind arguments
+    if [ $device = sim ] || ! command -v compute-sanitizer >/dev/null; then
+        record sanitizer 0 0 "nothing checked: $([ $device = sim ] && echo rehearsal || echo no compute-sanitizer on this host)"
+        return
+    fi
+    for tool in memcheck synccheck; do
+        for what in loss gemm; do
+            kind=$([ $what = loss ] && echo bf16,f16-portable || echo gemm)
+            read -ra arguments < <(once $kind 333 100)
+            echo "== $tool" >>"$results/sanitizer-$what.txt"
+            timeout -k 10 "$(limit 15)" compute-sanitizer --tool $tool --target-processes all --error-exitcode 9 "${java_command[@]}" "${arguments[@]}" \
+                >>"$results/sanitizer-$what.txt" 2>&1 || status=$?
+        done
+    done
+    record sanitizer $status $((SECONDS - begin)) "$(cat "$results"/sanitizer-*.txt | grep 'ERROR SUMMARY' | sort | uniq -c | tr -s ' ' | paste -sd';')"
 }
 
 commit=$(sed -n 's/^commit=//p' BUILD)
@@ -244,8 +286,10 @@ record cublas $? $((SECONDS - begin)) "$cublas_note"
 echo "$cublas_note" >>"$results/device.txt"
 
 ! wanted times || times
+! wanted gemm || gemm
 ! wanted peers || peers
 ! wanted ncu || ncu_facts
+! wanted sanitizer || sanitizer
 ! wanted device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
 if wanted tagged-tests; then
     if [ -s tagged.args ]; then

@@ -3,14 +3,21 @@ package org.contrastive4j.bench;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
 import java.util.Random;
 import java.util.concurrent.TimeUnit;
+import java.util.function.DoubleSupplier;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.DistilledContrast;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairLabels;
+import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -33,6 +40,8 @@ import org.openjdk.jmh.annotations.Warmup;
  * which keeps the logits. Setup refuses to measure a peer that disagrees. Representations of a pair lie close together,
  * as in training: at random ones, losses are sums of ties and the comparison of gradients is one of rounding.
  *
+ * <p>A queue has n past keys; momentum encoders make nearly what the trained ones do.
+ *
  * <p>Memory is printed at the end of each trial: the peak resident set above that before the first call, for both, and
  * what this library's memory counted beyond inputs and outputs.
  */
@@ -48,7 +57,7 @@ public class LossBenchmark {
 
     @Param({"infonce", "infonce-rows", "infonce-smoothed", "infonce-multipositive", "infonce-fourway", "siglip", "bce",
         "bce-balanced", "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn",
-        "sinkhorn-symmetric"})
+        "sinkhorn-symmetric", "infonce-distilled", "queue"})
     String loss;
 
     @Param("4096")
@@ -61,13 +70,15 @@ public class LossBenchmark {
     String peer;
 
     private Ops ops;
-    private ContrastiveLoss ours;
+    private AutoCloseable ours;
+    private List<Parameter> parameters;
+    private DoubleSupplier call; // value and gradient
     private Tensor u;
     private Tensor v;
     private Tensor du;
     private Tensor dv;
     private Tensor ids;
-    private PairLabels labels;
+    private final List<Tensor> momentum = new ArrayList<>(); // of u, of v, past of u, past of v
     private TorchContrast torch;
     private long residentBefore;
 
@@ -82,26 +93,67 @@ public class LossBenchmark {
         }
         int[] tags = IntStream.range(0, n).map(i -> i / 2).toArray();
         ops = Backend.open("cpu");
-        ours = Losses.named(ops, loss);
         u = tensor(left);
         v = tensor(right);
         du = ops.allocate(n, d);
         dv = ops.allocate(n, d);
         ids = ops.ints(Shape.of(n), tags);
-        labels = loss.equals("infonce-multipositive") ? PairLabels.ids(ids, ids) : PairLabels.DIAGONAL;
-        ours.parameters().forEach(parameter -> parameter.gradient()); // allocated at first use, not part of a call
+        float[][] averaged = Losses.names().contains(loss) ? null
+                : new float[][] {near(left, random), near(right, random), near(left, random), near(right, random)};
+        open(averaged);
+        parameters.forEach(parameter -> parameter.gradient()); // allocated at first use, not part of a call
         if (peer.equals("contrastive4j")) {
             residentBefore = resetResident();
             ops.memory().resetPeak();
             return;
         }
-        double bias = ours.bias() == null ? 0 : ours.bias().value().toDoubles()[0];
         torch = new TorchContrast(loss, doubles(left), doubles(right), n, d,
-                IntStream.of(tags).asLongStream().toArray(), ours.logScale().value().toDoubles()[0], bias,
-                ScalarType.Float, THREADS);
-        double value = ours.valueAndGradient(u, v, labels, du, dv, 1).loss();
+                IntStream.of(tags).asLongStream().toArray(), averaged == null ? null
+                        : Stream.of(averaged).map(LossBenchmark::doubles).toArray(double[][]::new),
+                parameters.get(0).value().toDoubles()[0],
+                parameters.size() == 1 ? 0 : parameters.get(1).value().toDoubles()[0], ScalarType.Float, THREADS);
+        double value = call.getAsDouble();
         residentBefore = resetResident();
         compare(value, torch.answer());
+    }
+
+    private void open(float[][] averaged) {
+        if (averaged != null) {
+            Stream.of(averaged).forEach(rows -> momentum.add(tensor(rows)));
+        }
+        switch (loss) {
+            case Losses.QUEUE -> {
+                QueueContrast queue = new QueueContrast(ops, n, d);
+                queue.enqueue(momentum.get(2), momentum.get(3), null);
+                call = () -> queue.valueAndGradient(
+                        u, v, momentum.get(0), momentum.get(1), null, du, dv, 1).loss();
+                parameters = queue.parameters();
+                ours = queue;
+            }
+            case Losses.DISTILLED -> {
+                DistilledContrast distilled = new DistilledContrast(ops);
+                call = () -> distilled.valueAndGradient(
+                        u, v, momentum.get(0), momentum.get(1), TorchContrast.ALPHA, du, dv, 1).loss();
+                parameters = distilled.parameters();
+                ours = distilled;
+            }
+            default -> {
+                ContrastiveLoss contrast = Losses.named(ops, loss);
+                PairLabels labels =
+                        loss.equals("infonce-multipositive") ? PairLabels.ids(ids, ids) : PairLabels.DIAGONAL;
+                call = () -> contrast.valueAndGradient(u, v, labels, du, dv, 1).loss();
+                parameters = contrast.parameters();
+                ours = contrast;
+            }
+        }
+    }
+
+    private static float[] near(float[] rows, Random random) {
+        float[] other = rows.clone();
+        for (int i = 0; i < other.length; i++) {
+            other[i] += (float) random.nextGaussian() / 2;
+        }
+        return other;
     }
 
     private void compare(double value, TorchInfoNce.Answer theirs) {
@@ -110,11 +162,11 @@ public class LossBenchmark {
         }
         compare("du", du.toDoubles(), theirs.du());
         compare("dv", dv.toDoubles(), theirs.dv());
-        if (!ours.logScale().isFrozen()) {
-            compare("dLogScale", ours.logScale().gradient().toDoubles(), new double[] {theirs.dLogScale()});
+        if (!parameters.get(0).isFrozen()) {
+            compare("dLogScale", parameters.get(0).gradient().toDoubles(), new double[] {theirs.dLogScale()});
         }
-        if (ours.bias() != null) {
-            compare("dBias", ours.bias().gradient().toDoubles(), new double[] {theirs.dBias()});
+        if (parameters.size() > 1) {
+            compare("dBias", parameters.get(1).gradient().toDoubles(), new double[] {theirs.dBias()});
         }
     }
 
@@ -133,11 +185,11 @@ public class LossBenchmark {
 
     @Benchmark
     public double valueAndGradient() {
-        return torch == null ? ours.valueAndGradient(u, v, labels, du, dv, 1).loss() : torch.run();
+        return torch == null ? call.getAsDouble() : torch.run();
     }
 
     @TearDown(Level.Trial)
-    public void tearDown() throws IOException {
+    public void tearDown() throws Exception {
         System.out.printf("%n%s %s n=%d d=%d: peak resident %d MiB, %.1f MiB above the start", peer, loss, n, d,
                 resident("VmHWM") >> 20, (resident("VmHWM") - residentBefore) / 1048576.0);
         if (torch == null) {
@@ -150,6 +202,7 @@ public class LossBenchmark {
         for (Tensor tensor : new Tensor[] {u, v, du, dv, ids}) {
             tensor.close();
         }
+        momentum.forEach(Tensor::close);
         ours.close();
         ops.close();
     }

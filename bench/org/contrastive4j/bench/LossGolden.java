@@ -61,7 +61,7 @@ public final class LossGolden {
     private static Map<String, Object> golden(
             String name, double[] u, double[] v, int n, int d, long[] ids, double logScale, double bias) {
         try (TorchContrast torch =
-                new TorchContrast(name, u, v, n, d, ids, logScale, bias, ScalarType.Double, 1)) {
+                new TorchContrast(name, u, v, n, d, ids, null, logScale, bias, ScalarType.Double, 1)) {
             TorchInfoNce.Answer answer = torch.answer();
             Map<String, Object> golden = new LinkedHashMap<>();
             golden.put("logScale", logScale);

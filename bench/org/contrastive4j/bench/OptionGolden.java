@@ -6,10 +6,8 @@ import static org.bytedeco.pytorch.global.torch.cross_entropy;
 import static org.bytedeco.pytorch.global.torch.eye;
 import static org.bytedeco.pytorch.global.torch.from_blob;
 import static org.bytedeco.pytorch.global.torch.log_sigmoid;
-import static org.bytedeco.pytorch.global.torch.log_softmax;
 import static org.bytedeco.pytorch.global.torch.logsumexp;
 import static org.bytedeco.pytorch.global.torch.minimum;
-import static org.bytedeco.pytorch.global.torch.softmax;
 import static org.bytedeco.pytorch.global.torch.where;
 
 import com.fasterxml.jackson.databind.ObjectMapper;
@@ -134,7 +132,10 @@ final class OptionGolden {
                 left[i * RANK + random.nextInt(RANK)] += 0.25;
             }
         }
-        inputs.put(name, Map.of("left", left, "right", right));
+        Map<String, Object> both = new LinkedHashMap<>();
+        both.put("left", left);
+        both.put("right", right);
+        inputs.put(name, both);
         return constant(left, RANK).matmul(constant(right, RANK).t());
     }
 
@@ -168,54 +169,44 @@ final class OptionGolden {
     }
 
     private static Tensor numbers(long[] values) {
-        return from_blob(new LongPointer(values), new long[] {values.length}, new TensorOptions(ScalarType.Long)).clone();
+        return from_blob(new LongPointer(values), new long[] {values.length}, new TensorOptions(ScalarType.Long))
+                .clone();
     }
 
     private static Tensor diagonal(long size) {
         return eye(size, new TensorOptions(ScalarType.Bool));
     }
 
-    private static Tensor hard(Tensor logits) {
-        return cross_entropy(logits, arange(number(logits.size(0)), new TensorOptions(ScalarType.Long)));
-    }
-
-    private static Tensor soft(Tensor logits, Tensor targets) {
-        return log_softmax(logits, 1).mul(targets).sum().mul(number(-1.0 / logits.size(0)));
-    }
-
-    private static Tensor half(Tensor a, Tensor b) {
-        return a.add(b).mul(number(0.5));
-    }
-
     private void softTargets() {
-        add("soft-sparse", 1.5, 0, (x, y, t, b) -> half(
-                soft(logits(x, y, t), sparse), soft(logits(y, x, t), sparseOfColumns)));
-        add("soft-sparse-rows", 1.5, 0, (x, y, t, b) -> soft(logits(x, y, t), sparse));
-        add("soft-lowrank", 1.5, 0, (x, y, t, b) -> half(
-                soft(logits(x, y, t), lowRank), soft(logits(y, x, t), lowRankOfColumns)));
+        add("soft-sparse", 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
+                TorchLosses.soft(logits(x, y, t), sparse), TorchLosses.soft(logits(y, x, t), sparseOfColumns)));
+        add("soft-sparse-rows", 1.5, 0, (x, y, t, b) -> TorchLosses.soft(logits(x, y, t), sparse));
+        add("soft-lowrank", 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
+                TorchLosses.soft(logits(x, y, t), lowRank), TorchLosses.soft(logits(y, x, t), lowRankOfColumns)));
     }
 
-    private Tensor mixed(Tensor teacherLogits) {
-        Tensor own = eye(N, teacherLogits.size(1), new TensorOptions(ScalarType.Double));
-        return softmax(teacherLogits.detach(), 1).mul(number(ALPHA)).add(own.mul(number(1 - ALPHA)));
+    private static Tensor mixed(Tensor teacherLogits) {
+        return TorchLosses.distilled(teacherLogits, ALPHA);
     }
 
     private void momentum() {
-        add("distilled", 1.5, 0, (x, y, t, b) -> half(
-                soft(logits(x, y, t), mixed(logits(teacherOfU, teacherOfV, t))),
-                soft(logits(y, x, t), mixed(logits(teacherOfV, teacherOfU, t)))));
-        Tensor same = cat(new TensorVector(eye(N, new TensorOptions(ScalarType.Bool)).mul(number(0)).to(ScalarType.Bool),
+        add("distilled", 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
+                TorchLosses.soft(logits(x, y, t), mixed(logits(teacherOfU, teacherOfV, t))),
+                TorchLosses.soft(logits(y, x, t), mixed(logits(teacherOfV, teacherOfU, t)))));
+        Tensor nobody = diagonal(N).logical_and(diagonal(N).logical_not());
+        Tensor same = cat(new TensorVector(nobody,
                 numbers(IDS).unsqueeze(1).eq(numbers(PAST_IDS).unsqueeze(0))), 1);
         Tensor none = same.logical_and(same.logical_not());
         for (boolean withIds : new boolean[] {false, true}) {
             Tensor ignored = withIds ? same : none;
             String ids = withIds ? "-ids" : "";
-            add("queue" + ids, 1.5, 0, (x, y, t, b) -> half(hard(met(x, teacherOfV, pastOfV, t, ignored)),
-                    hard(met(y, teacherOfU, pastOfU, t, ignored))));
-            add("queue-distilled" + ids, 1.5, 0, (x, y, t, b) -> half(
-                    soft(met(x, teacherOfV, pastOfV, t, ignored),
+            add("queue" + ids, 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
+                    TorchLosses.rows(met(x, teacherOfV, pastOfV, t, ignored)),
+                    TorchLosses.rows(met(y, teacherOfU, pastOfU, t, ignored))));
+            add("queue-distilled" + ids, 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
+                    TorchLosses.soft(met(x, teacherOfV, pastOfV, t, ignored),
                             mixed(met(teacherOfU, teacherOfV, pastOfV, t, ignored))),
-                    soft(met(y, teacherOfU, pastOfU, t, ignored),
+                    TorchLosses.soft(met(y, teacherOfU, pastOfU, t, ignored),
                             mixed(met(teacherOfV, teacherOfU, pastOfU, t, ignored)))));
         }
     }
@@ -239,7 +230,7 @@ final class OptionGolden {
             String kind = relative ? "relative" : "absolute";
             add("guide-" + kind, 1.5, 0, (x, y, t, b) -> {
                 Tensor s = logits(x, y, t).masked_fill(ignored, number(NOTHING));
-                return half(hard(s), hard(s.t()));
+                return TorchLosses.mean(TorchLosses.rows(s), TorchLosses.rows(s.t()));
             });
             add("guide-" + kind + "-siglip", 1.5, -2, (x, y, t, b) -> {
                 Tensor signs = eye(N, new TensorOptions(ScalarType.Double)).mul(number(2)).sub(number(1));
@@ -272,7 +263,7 @@ final class OptionGolden {
         for (int iterations : new int[] {1, 3, 3000}) { // the last is the fixed point
             String name = iterations == 3000 ? "converged" : Integer.toString(iterations);
             add("sinkhorn-" + name, 1.5, 0, (x, y, t, b) -> sinkhorn(logits(x, y, t), iterations));
-            add("sinkhorn-symmetric-" + name, 1.5, 0, (x, y, t, b) -> half(
+            add("sinkhorn-symmetric-" + name, 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
                     sinkhorn(logits(x, y, t), iterations), sinkhorn(logits(y, x, t), iterations)));
         }
         Tensor place = arange(number(N), new TensorOptions(ScalarType.Long));

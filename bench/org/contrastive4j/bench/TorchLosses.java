@@ -7,6 +7,7 @@ import static org.bytedeco.pytorch.global.torch.eye;
 import static org.bytedeco.pytorch.global.torch.log_sigmoid;
 import static org.bytedeco.pytorch.global.torch.log_softmax;
 import static org.bytedeco.pytorch.global.torch.logsumexp;
+import static org.bytedeco.pytorch.global.torch.softmax;
 import static org.bytedeco.pytorch.global.torch.where;
 
 import org.bytedeco.pytorch.CrossEntropyLossOptions;
@@ -72,11 +73,27 @@ final class TorchLosses {
     }
 
     private static Tensor bothWays(Tensor logits, java.util.function.UnaryOperator<Tensor> loss) {
-        return loss.apply(logits).add(loss.apply(logits.t())).mul(scalar(0.5));
+        return mean(loss.apply(logits), loss.apply(logits.t()));
     }
 
-    private static Tensor rows(Tensor logits) {
+    /** Row i belongs to column i; there may be more columns than rows. */
+    static Tensor rows(Tensor logits) {
         return cross_entropy(logits, numbers(logits));
+    }
+
+    /** Mean over rows of the cross-entropy against a table of targets. */
+    static Tensor soft(Tensor logits, Tensor targets) {
+        return log_softmax(logits, 1).mul(targets).sum().mul(perRow(logits)).neg();
+    }
+
+    /** alpha of the teacher's softmax, a constant, and 1 - alpha of the diagonal. */
+    static Tensor distilled(Tensor teacherLogits, double alpha) {
+        Tensor own = eye(rowsOf(teacherLogits), teacherLogits.size(1), options(teacherLogits));
+        return softmax(teacherLogits.detach(), 1).mul(scalar(alpha)).add(own.mul(scalar(1 - alpha)));
+    }
+
+    static Tensor mean(Tensor a, Tensor b) {
+        return a.add(b).mul(scalar(0.5));
     }
 
     private static Tensor smoothed(Tensor logits) {
@@ -88,7 +105,7 @@ final class TorchLosses {
     private static Tensor multiPositive(Tensor logits, Tensor ids) {
         Tensor same = ids.unsqueeze(1).eq(ids.unsqueeze(0)).to(logits.scalar_type());
         Tensor targets = same.div(same.sum(new long[] {1}, true, new ScalarTypeOptional()));
-        return log_softmax(logits, 1).mul(targets).sum().mul(perRow(logits)).neg();
+        return soft(logits, targets);
     }
 
     /** As NT-Xent is usually written: the diagonal is masked, partners are half the rows away. */

@@ -11,13 +11,13 @@ import org.contrastive4j.device.DeviceStream;
 /**
  * Whether the kernels are right at a size, by some of the rows, before they are timed there.
  *
- * <p>Each direction alone is compared with f64 over all rows of the other side (losses of the 16-bit kinds, dX of rows, dY of columns); both
+ * <p>Each direction alone is compared with f64 over all rows of the other side (dX of rows, dY of columns); both
  * together must be the mean of the two; and precisions are compared with each other.
  */
 final class Agreement {
     private static final int SAMPLES = 16;
 
-    private record Values(double loss, double[] losses, double[][] dx, double[][] dy) {}
+    private record Values(double loss, double[][] dx, double[][] dy) {}
 
     private final double scale;
     private final int[] samples;
@@ -38,7 +38,7 @@ final class Agreement {
         loss.poison(stream);
         launches.run(stream, rowWeight, columnWeight);
         stream.synchronize();
-        return new Values(loss.loss(), loss.losses(samples), loss.dx(samples), loss.dy(samples));
+        return new Values(loss.loss(), loss.dx(samples), loss.dy(samples));
     }
 
     /** Runs the case three times and says how far off it is; "agrees" is false where that is too far or anything is not a number. */
@@ -55,10 +55,6 @@ final class Agreement {
         agrees &= within(errors, "dyToMeanOfDirections", SampledReference.difference(both.dy, mean(ofRows.dy, ofColumns.dy)), kind.tolerance);
         double lossTolerance = scale * Math.min(kind.tolerance, 0x1p-8);
         agrees &= within(errors, "lossToMeanOfDirections", Math.abs(both.loss - (ofRows.loss + ofColumns.loss) / 2), lossTolerance);
-        if (both.losses != null) {
-            agrees &= within(errors, "rowLossesToF64", furthest(ofRows.losses, rows.losses()), lossTolerance);
-            agrees &= within(errors, "columnLossesToF64", furthest(ofColumns.losses, columns.losses()), lossTolerance);
-        }
         for (Map.Entry<Kind, Values> other : seen.entrySet()) {
             double tolerance = Math.max(kind.tolerance, other.getKey().tolerance);
             String to = "To" + other.getKey().name();
@@ -81,10 +77,6 @@ final class Agreement {
     private static boolean within(Map<String, Object> errors, String name, double error, double most) {
         errors.put(name, error);
         return error <= most; // false for NaN
-    }
-
-    private static double furthest(double[] a, double[] b) {
-        return IntStream.range(0, a.length).mapToDouble(i -> Math.abs(a[i] - b[i])).reduce(0, Math::max);
     }
 
     private static double[][] mean(double[][] a, double[][] b) {

@@ -45,7 +45,7 @@ final class CublasProduct implements AutoCloseable {
             this.roundOff = roundOff;
         }
 
-        private void put(ByteBuffer target, float value) {
+        void put(ByteBuffer target, float value) {
             int word = Float.floatToRawIntBits(value);
             if (bytes == 4) {
                 target.putInt(word);

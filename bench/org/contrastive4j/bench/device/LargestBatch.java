@@ -15,13 +15,14 @@ import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.OutOfBudgetException;
 
 /**
- * Doubles the batch until it does not fit in memory or in time.
+ * Quadruples the batch until it does not fit in memory or in time.
  *
  * <p>The batch is a block of random pairs, repeated K times. Then each loss is that of the block + ln K and each gradient that of the
  * block / K, which is checked at every size.
  */
 final class LargestBatch {
     private static final int SAMPLES = 8;
+    private static final int GROWTH = 4;
 
     private final PtxDevice device;
     private final double scale;
@@ -41,6 +42,20 @@ final class LargestBatch {
     /** What the last run left. */
     private record Values(double milliseconds, double loss, double[][] dx, double[][] dy) {}
 
+    private static double operations(boolean gradients, int n, int d) {
+        return (gradients ? 8.0 : 2.0) * n * n * d;
+    }
+
+    /** Of all sizes from twice the block, which is run twice, to the most. */
+    static double operations(boolean gradients, int block, int most, int d) {
+        double sum = 2 * operations(gradients, block, d);
+        for (int n = block; n < most;) {
+            n = (int) Math.min(GROWTH * (long) n, most);
+            sum += operations(gradients, n, d);
+        }
+        return sum;
+    }
+
     /**
      * One line for each size tried; the last says why there are no more.
      *
@@ -54,14 +69,14 @@ final class LargestBatch {
         double flops = first;
         Values base = run(kind, gradients, features, block);
         for (int n = block; n < most;) {
-            n = (int) Math.min(2L * n, most);
+            n = (int) Math.min(GROWTH * (long) n, most);
             Map<String, Object> line = new LinkedHashMap<>();
             line.put("kind", kind.toString());
             line.put("gradients", gradients);
             line.put("n", n);
             line.put("d", d);
             tried.add(line);
-            double operations = (gradients ? 8.0 : 2.0) * n * n * d;
+            double operations = operations(gradients, n, d);
             double seconds = operations / flops;
             if (System.nanoTime() + (long) (1.3e9 * seconds) > deadline) {
                 line.put("stopped", "no time: would take " + Math.round(seconds) + " s");

@@ -2,15 +2,15 @@ package org.contrastive4j.bench.device;
 
 import java.util.Arrays;
 import java.util.LinkedHashMap;
+import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.ops.ptx.HopperPairwise;
-import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
-import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
+import org.contrastive4j.ops.ptx.HopperGemm;
+import org.contrastive4j.ops.ptx.Precision;
 
 /**
  * Operations per second of a large square matrix product, which shares of the floor refer to.
@@ -23,7 +23,7 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
     private static final int WARM = 1;
 
     /**
-     * By cuBLAS; where that does not load, by the library's own dX product kernel, which makes a share say less.
+     * By cuBLAS; where that does not load, by the library's own product kernel, which makes a share say less.
      *
      * @param repeats of the own kernel
      */
@@ -41,34 +41,35 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
             }
         }
         Map<String, Double> flops = new LinkedHashMap<>();
-        for (Precision precision : Precision.values()) {
-            flops.put(precision.name().toLowerCase(Locale.ROOT), own(device, precision, size, repeats));
+        if (device.facts().architecture() == 90) {
+            for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
+                flops.put(precision.name().toLowerCase(Locale.ROOT), own(device, precision, size, repeats));
+            }
         }
-        return new MatrixRate("NOT cuBLAS but pairwise_bwd_*_dx_sm90a of this library, so shares flatter it; " + why, size, flops);
+        return new MatrixRate("NOT cuBLAS but gemm_*_nt_sm90a of this library, so shares flatter it; " + why, size, flops);
     }
 
-    /** [size, size] x [size, size] of unit rows. */
+    /** [size, size] x [size, size]^T of random numbers. */
     private static double own(PtxDevice device, Precision precision, int size, int repeats) {
-        HopperPairwise kernels = new HopperPairwise(device, precision);
-        Tiling tiling = Tiling.of(size, size, size, device.facts().multiprocessors());
+        HopperGemm gemm = new HopperGemm(device, precision);
+        HopperGemm.Product product = new HopperGemm.Product(false, true, 1, size, size, size);
         Features features = Features.random(3, size, size);
-        try (DeviceStorage u = Features.upload(device, features.u());
-                DeviceStorage v = Features.upload(device, features.v());
-                DeviceStorage scale = Features.upload(device, new float[][] {{1}});
-                DeviceStorage norm = device.allocate(4L * HopperPairwise.imageRows(size));
-                DeviceStorage a = device.allocate(HopperPairwise.imageBytes(size, tiling.paddedColumns()));
-                DeviceStorage b = device.allocate(HopperPairwise.imageBytes(size, size));
-                DeviceStorage c = device.allocate(4L * size * size);
-                DeviceStream stream = device.newStream()) {
-            stream.fill(a, (byte) 0);
-            kernels.normalize(stream, u, size, size, a, norm);
-            kernels.normalize(stream, v, size, size, b, norm);
+        long imageBytes = HopperGemm.imageBytes(size, size);
+        try (DeviceStorage u = Features.upload(device, features.u()); DeviceStorage v = Features.upload(device, features.v());
+                DeviceStorage a = device.allocate(imageBytes); DeviceStorage b = device.allocate(imageBytes);
+                DeviceStorage c = device.allocate(4L * size * size); DeviceStream stream = device.newStream()) {
+            HopperGemm.Result result = HopperGemm.Result.of(c.address());
+            long bytes = HopperGemm.workspaceBytes(product, result);
+            gemm.pack(stream, u.address(), 1, size, size, a.address());
+            gemm.pack(stream, v.address(), 1, size, size, b.address());
             double[] times = new double[repeats];
-            for (int i = -WARM; i < repeats; i++) {
-                try (DeviceEvent begin = stream.record()) {
-                    kernels.rowGradients(stream, tiling, a, b, scale, 1, c, false);
-                    try (DeviceEvent end = stream.record()) {
-                        times[Math.max(i, 0)] = end.millisecondsSince(begin);
+            try (DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
+                for (int i = -WARM; i < repeats; i++) {
+                    try (DeviceEvent begin = stream.record()) {
+                        gemm.multiply(stream, product, a.address(), b.address(), result, workspace.address(), bytes);
+                        try (DeviceEvent end = stream.record()) {
+                            times[Math.max(i, 0)] = end.millisecondsSince(begin);
+                        }
                     }
                 }
             }

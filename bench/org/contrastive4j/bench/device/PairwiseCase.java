@@ -16,22 +16,38 @@ import org.contrastive4j.ops.ptx.PtxPairwise;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
 final class PairwiseCase implements AutoCloseable {
-    /** Precision of features and gradient matrix: sm_90a kernels for 16 bits, portable ones for f32. */
+    /** Precision of features and gradient matrix, and whose kernels: those of sm_90a, or portable ones. */
     enum Kind {
-        BF16(HopperPairwise.Precision.BF16, 1e-2), F16(HopperPairwise.Precision.F16, 2e-3), F32(null, 1e-4);
+        BF16(Precision.BF16, HopperPairwise.Precision.BF16, 1e-2), F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
+        BF16_PORTABLE(Precision.BF16, null, 1e-2), F16_PORTABLE(Precision.F16, null, 2e-3), F32(Precision.F32, null, 1e-4);
 
         /** Relative error of gradients that counts as agreement. */
         final double tolerance;
-        private final HopperPairwise.Precision precision;
+        private final Precision precision;
+        private final HopperPairwise.Precision hopper;
 
-        Kind(HopperPairwise.Precision precision, double tolerance) {
+        Kind(Precision precision, HopperPairwise.Precision hopper, double tolerance) {
             this.precision = precision;
+            this.hopper = hopper;
             this.tolerance = tolerance;
+        }
+
+        static Kind of(String name) {
+            return valueOf(name.toUpperCase(Locale.ROOT).replace('-', '_'));
+        }
+
+        boolean isPortable() {
+            return hopper == null;
+        }
+
+        /** Type of features, as rates of matrix products are listed. */
+        String type() {
+            return precision.name().toLowerCase(Locale.ROOT);
         }
 
         @Override
         public String toString() {
-            return name().toLowerCase(Locale.ROOT);
+            return name().toLowerCase(Locale.ROOT).replace('_', '-');
         }
     }
 
@@ -47,69 +63,71 @@ final class PairwiseCase implements AutoCloseable {
     private final Kind kind;
     private final int n;
     private final int d;
-    private final boolean gradients;
+    private final long stripeBytes;
     private final List<DeviceStorage> storages = new ArrayList<>();
     private final DeviceStorage u;
     private final DeviceStorage v;
-    private final DeviceStorage scale;
-    private final DeviceStorage normU;
-    private final DeviceStorage normV;
-    private final DeviceStorage losses;
+    private final DeviceStorage logScale;
+    private final DeviceStorage result;
     private DeviceStorage dx;
     private DeviceStorage dy;
+    private DeviceStorage dLogScale;
     private DeviceStorage x;
     private DeviceStorage y;
-    private DeviceStorage dScale;
+    private DeviceStorage inverseNorms;
     private DeviceStorage workspace;
-    private HopperInfoNce.Plan plan;
 
     /**
      * Takes the memory.
      *
      * @param scale the logit scale
      * @param u f32 [n, d], v f32 [n, d]; stay the caller's
-     * @param gradients false for the value alone, f32 only
-     * @param stripeBytes of the gradient matrix that the sm_90a kernels may hold at a time
+     * @param gradients false for the value alone
+     * @param mostStripeBytes of the gradient matrix that the sm_90a kernels may hold at a time, or what is left if less
      * @throws org.contrastive4j.memory.OutOfBudgetException when it does not fit
      */
-    PairwiseCase(PtxDevice device, Kind kind, double scale, DeviceStorage u, DeviceStorage v, int n, boolean gradients, long stripeBytes) {
-        if (!gradients && kind != Kind.F32) {
-            throw new IllegalArgumentException("the value alone is for f32 only, given was " + kind);
-        }
+    PairwiseCase(PtxDevice device, Kind kind, double scale, DeviceStorage u, DeviceStorage v, int n, boolean gradients,
+            long mostStripeBytes) {
         this.device = device;
         this.kind = kind;
         this.n = n;
         this.d = (int) (u.bytes() / 4 / n);
-        this.gradients = gradients;
         this.u = u;
         this.v = v;
         try {
-            this.scale = take(4);
-            set(this.scale, kind == Kind.F32 ? Math.log(scale) : scale);
-            normU = take(4L * n);
-            normV = take(4L * n);
-            losses = take(kind == Kind.F32 ? PtxPairwise.RESULT_BYTES : 4L * n);
+            logScale = take(4);
+            set(logScale, Math.log(scale));
+            result = take(PtxPairwise.RESULT_BYTES);
             if (gradients) {
                 dx = take(4L * n * d);
                 dy = take(4L * n * d);
+                dLogScale = take(4);
             }
-            if (kind == Kind.F32) {
-                x = take(4L * n * d);
-                y = take(4L * n * d);
-                dScale = take(4);
-                set(dScale, 0);
-                workspace = take(new PtxPairwise(device, Precision.F32, PORTABLE_STRIPE_BYTES).workspaceBytes(n, n, d, gradients));
+            if (kind.isPortable()) {
+                long rowBytes = (kind == Kind.F32 ? 4L : 2L) * kind.precision.pitch(d);
+                x = take(n * rowBytes);
+                y = take(n * rowBytes);
+                inverseNorms = take(4L * n);
+                stripeBytes = PORTABLE_STRIPE_BYTES;
+                workspace = take(portable(device).workspaceBytes(n, n, d, gradients));
             } else {
-                HopperPairwise.Tiling tiling = HopperPairwise.Tiling.of(n, n, d, device.facts().multiprocessors());
-                long wanted = new HopperInfoNce.Plan(tiling, 0).workspaceBytes() + stripeBytes;
-                long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes();
-                plan = HopperInfoNce.Plan.of(n, n, d, device.facts().multiprocessors(), Math.min(wanted, left));
-                workspace = take(plan.workspaceBytes());
+                long least = new HopperInfoNce(device, kind.hopper, 0).workspaceBytes(n, n, d, gradients);
+                long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes() - least;
+                stripeBytes = Math.max(0, Math.min(mostStripeBytes, left));
+                workspace = take(hopper(device).workspaceBytes(n, n, d, gradients));
             }
         } catch (RuntimeException e) {
             close();
             throw e;
         }
+    }
+
+    private PtxPairwise portable(PtxDevice through) {
+        return new PtxPairwise(through, kind.precision, stripeBytes);
+    }
+
+    private HopperInfoNce hopper(PtxDevice through) {
+        return new HopperInfoNce(through, kind.hopper, stripeBytes);
     }
 
     private DeviceStorage take(long bytes) {
@@ -122,57 +140,44 @@ final class PairwiseCase implements AutoCloseable {
         storage.upload(0, ByteBuffer.allocateDirect(4).order(ByteOrder.nativeOrder()).putFloat((float) value).flip());
     }
 
+    private PtxPairwise.Inputs inputs(DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
+        return new PtxPairwise.Inputs(n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
+    }
+
+    private PtxPairwise.Gradients gradients() {
+        return dx == null ? null : new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+    }
+
     /** The kernels, loaded through that device: this case's own, or one that watches it. */
     Launches launches(PtxDevice through) {
-        if (kind == Kind.F32) {
-            PtxNormalize normalize = new PtxNormalize(through);
-            PtxPairwise loss = new PtxPairwise(through, Precision.F32, PORTABLE_STRIPE_BYTES);
-            return (stream, rowWeight, columnWeight) -> {
-                normalize.forward(stream, n, d, u.address(), x.address(), normU.address());
-                normalize.forward(stream, n, d, v.address(), y.address(), normV.address());
-                loss.infoNce(stream, new PtxPairwise.Inputs(n, n, d, x.address(), y.address(), 0, scale.address(), 0, rowWeight,
-                        columnWeight), gradients ? new PtxPairwise.Gradients(dx.address(), dy.address(), dScale.address(), 0, 1) : null, 0,
-                        losses.address(), workspace.address(), workspace.bytes());
-            };
+        if (!kind.isPortable()) {
+            HopperInfoNce loss = hopper(through);
+            return (stream, rowWeight, columnWeight) -> loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), gradients(), 0,
+                    result.address(), workspace.address(), workspace.bytes());
         }
-        HopperInfoNce loss = new HopperInfoNce(through, kind.precision);
-        HopperInfoNce.Outputs outputs = new HopperInfoNce.Outputs(normU, normV, losses, dx, dy);
-        return (stream, rowWeight, columnWeight) -> loss.run(stream, plan,
-                new HopperInfoNce.Inputs(u, v, null, scale, (float) rowWeight, (float) columnWeight), workspace, outputs);
+        PtxNormalize normalize = new PtxNormalize(through);
+        PtxPairwise loss = portable(through);
+        return (stream, rowWeight, columnWeight) -> {
+            normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
+            normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());
+            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), gradients(), 0, result.address(), workspace.address(),
+                    workspace.bytes());
+        };
     }
 
     /** All bytes of what is written = 0xFF, so that what is left out is NaN. */
     void poison(DeviceStream stream) {
-        stream.fill(losses, (byte) -1);
-        if (gradients) {
+        stream.fill(result, (byte) -1);
+        if (dx != null) {
             stream.fill(dx, (byte) -1);
             stream.fill(dy, (byte) -1);
+            stream.fill(dLogScale, (byte) 0);
         }
     }
 
     /** Mean loss of the last run. */
     double loss() {
-        ByteBuffer bytes = bytes(losses, 0, (int) losses.bytes());
-        if (kind == Kind.F32) {
-            return bytes.getDouble(0);
-        }
-        double sum = 0;
-        for (int i = 0; i < n; i++) {
-            sum += bytes.getFloat(4 * i);
-        }
-        return sum / n;
-    }
-
-    /** Losses of some rows; null for f32, which leaves only their mean. */
-    double[] losses(int[] samples) {
-        if (kind == Kind.F32) {
-            return null;
-        }
-        double[] values = new double[samples.length];
-        for (int s = 0; s < samples.length; s++) {
-            values[s] = bytes(losses, 4L * samples[s], 4).getFloat(0);
-        }
-        return values;
+        return bytes(result, 0, PtxPairwise.RESULT_BYTES).getDouble(0);
     }
 
     double[][] dx(int[] samples) {

@@ -4,13 +4,14 @@ import java.io.PrintStream;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.cuda.CudaDevice;
 
 /** The results of {@link PairwiseTimes} for people. */
 final class PairwiseTable {
-    private static final String[] MODEL = {"normalize", "normalise", "_fwd_", "forward", "_merge_", "merge", "_g_", "g", "_dx_", "dx", "_dy_",
-        "dy"};
+    private static final String[] MODEL = {"normalize", "normalise", "_wide_", "statistics", "_fwd_", "forward", "_g_", "g", "_stored_", "g",
+        "_dx_", "dx", "_dy_", "dy", "_sm90a", "statistics"};
 
     private PairwiseTable() {}
 
@@ -22,12 +23,12 @@ final class PairwiseTable {
         out.printf("matrix product of size %d by %s, TFLOP/s:", rate.size(), rate.source());
         rate.flops().forEach((type, flops) -> out.printf(" %s %.4g", type, flops / 1e12));
         out.println();
-        out.printf("%n%5s %8s %5s %11s %11s %7s %8s %7s %10s %9s %7s%n", "kind", "n", "d", "ms", "least", "halves", "TFLOP/s", "floor",
+        out.printf("%n%13s %8s %5s %11s %11s %7s %8s %7s %10s %9s %7s%n", "kind", "n", "d", "ms", "least", "halves", "TFLOP/s", "floor",
                 "predicted", "MiB", "agrees");
         for (Map<String, Object> line : cases) {
-            out.printf("%5s %8d %5d ", line.get("kind"), line.get("n"), line.get("d"));
-            if (line.containsKey("skipped")) {
-                out.println(line.get("skipped"));
+            out.printf("%13s %8d %5d ", line.get("kind"), line.get("n"), line.get("d"));
+            if (!line.containsKey("milliseconds")) {
+                out.println(line.getOrDefault("skipped", line.get("failed")));
                 continue;
             }
             Double predicted = predictions(line).get("all");
@@ -57,7 +58,7 @@ final class PairwiseTable {
     }
 
     private static Map<String, Double> predictions(Map<String, Object> line) {
-        return "f32".equals(line.get("kind")) ? Map.of() : CostModel.predicted((Integer) line.get("n"), (Integer) line.get("d"));
+        return Kind.of((String) line.get("kind")).isPortable() ? Map.of() : CostModel.predicted((Integer) line.get("n"), (Integer) line.get("d"));
     }
 
     private static String modelName(String kernel) {
@@ -72,7 +73,7 @@ final class PairwiseTable {
     /** Milliseconds by the names of {@link CostModel}. */
     static Map<String, Double> byModelName(Map<String, Object> line) {
         Map<String, Double> times = new LinkedHashMap<>();
-        ((Map<?, ?>) line.get("kernels")).forEach((name, time) -> times.put(modelName((String) name), (Double) time));
+        ((Map<?, ?>) line.get("kernels")).forEach((name, time) -> times.merge(modelName((String) name), (Double) time, Double::sum));
         times.put("all", (Double) line.get("milliseconds"));
         return times;
     }

@@ -16,6 +16,7 @@ import java.util.Map;
 import org.contrastive4j.Backend;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
@@ -36,6 +37,8 @@ public final class PairwiseTimes {
     private static final int OTHER_RUNS = 7;
     private static final int KERNEL_REPEATS = 5;
     private static final double EXPECTED_SHARE = 0.5;
+    private static final double LARGEST_SHARE = 0.7; // of the time that is left
+    private static final int LEAST_WIDTH = 128;
 
     private final PairwiseTimesOptions options;
     private final PtxDevice device;
@@ -90,29 +93,36 @@ public final class PairwiseTimes {
         new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(options.out().resolve("times.json").toFile(), report);
     }
 
-    /** @param late the f32 cases that take seconds each, or all others */
+    /** @param late the portable cases that take seconds each, or all others */
     private void cases(boolean late) throws IOException {
         for (int n : options.sizes()) {
             for (int d : options.widths()) {
-                List<Kind> kinds = options.kinds().stream().filter(kind -> (kind == Kind.F32 && n >= options.late()) == late).toList();
-                if (kinds.isEmpty()) {
-                    continue;
-                }
-                Features features = Features.random(31L * n + d, n, d);
-                Agreement agreement = agreements.computeIfAbsent(List.of(n, d), key -> new Agreement(features, options.scale()));
-                for (Kind kind : kinds) {
-                    cases.add(measured(kind, features, agreement));
-                    write();
-                }
+                cases(n, d, late);
             }
+        }
+        for (int n : options.wideSizes()) {
+            cases(n, options.largestWidth(), late);
         }
     }
 
-    /** Rate expected of a kind, before it was seen; f32 runs on ordinary arithmetic. */
+    private void cases(int n, int d, boolean late) throws IOException {
+        List<Kind> kinds = options.kinds().stream().filter(kind -> (kind.isPortable() && n >= options.late()) == late).toList();
+        if (kinds.isEmpty()) {
+            return;
+        }
+        Features features = Features.random(31L * n + d, n, d);
+        Agreement agreement = agreements.computeIfAbsent(List.of(n, d), key -> new Agreement(features, options.scale()));
+        for (Kind kind : kinds) {
+            cases.add(measured(kind, features, agreement));
+            write();
+        }
+    }
+
+    /** Rate expected of a kind, before it was seen. */
     private double expectedFlops(Kind kind) {
         double seen = cases.stream().filter(line -> kind.toString().equals(line.get("kind")) && line.containsKey("teraflops"))
                 .mapToDouble(line -> (Double) line.get("teraflops") * 1e12).reduce((a, b) -> b).orElse(0);
-        return seen > 0 ? seen : EXPECTED_SHARE * rate.flops().getOrDefault(kind.toString(), 60e12);
+        return seen > 0 ? seen : EXPECTED_SHARE * rate.flops().getOrDefault(kind.type(), 60e12);
     }
 
     private Map<String, Object> measured(Kind kind, Features features, Agreement agreement) {
@@ -122,6 +132,10 @@ public final class PairwiseTimes {
         line.put("kind", kind.toString());
         line.put("n", n);
         line.put("d", d);
+        if (!kind.isPortable() && device.facts().architecture() != 90) {
+            line.put("skipped", "kernels of sm_90a, and this is sm_" + device.facts().architecture());
+            return line;
+        }
         double seconds = 8.0 * n * n * d / expectedFlops(kind);
         double wanted = (options.repeats() + OTHER_RUNS) * seconds;
         if (wanted > secondsLeft()) {
@@ -146,6 +160,10 @@ public final class PairwiseTimes {
             }
         } catch (OutOfBudgetException e) {
             line.put("skipped", "out of memory: " + e.getMessage());
+            return line;
+        } catch (DeviceException e) { // the others may still run, unless the device is lost
+            line.put("failed", e.toString());
+            allAgree = false;
             return line;
         }
         line.put("teraflops", 8e-9 * n * n * d / (Double) line.get("milliseconds"));
@@ -211,28 +229,32 @@ public final class PairwiseTimes {
     }
 
     private void addShare(Map<String, Object> line) {
-        Double flops = rate.flops().get((String) line.get("kind"));
+        Double flops = rate.flops().get(Kind.of((String) line.get("kind")).type());
         if (flops != null && line.containsKey("teraflops")) {
             line.put("shareOfFloor", (Double) line.get("teraflops") * 1e12 / flops);
         }
     }
 
+    /** Value and gradients at the greatest width that there is time for; where there is none, the value alone. */
     private void largest() {
-        if (options.largest() <= options.block() || !options.kinds().contains(Kind.BF16)) {
+        Kind kind = device.facts().architecture() == 90 ? Kind.BF16 : Kind.BF16_PORTABLE;
+        if (options.largest() <= options.block() || !options.kinds().contains(kind)) {
             return;
         }
         LargestBatch search = new LargestBatch(device, options.scale(), options.block(), options.stripeBytes(), this::trim);
-        long deadline = System.nanoTime() + (long) (0.6e9 * secondsLeft());
-        largest.addAll(search.find(Kind.BF16, true, options.largestWidth(), options.largest(), deadline, expectedFlops(Kind.BF16)));
-        int reached = largest.stream().filter(line -> !line.containsKey("stopped")).mapToInt(line -> (Integer) line.get("n")).max().orElse(0);
-        if (reached < options.largest()) { // then the value alone, at the width that there is time for
-            double flops = expectedFlops(Kind.F32);
+        for (boolean gradients : new boolean[] {true, false}) {
+            double flops = expectedFlops(kind);
+            double seconds = LARGEST_SHARE * secondsLeft();
             int d = options.largestWidth();
-            while (d > 32 && 8.0 * options.largest() * options.largest() * d / flops > 0.5 * secondsLeft()) {
+            while (d > LEAST_WIDTH && LargestBatch.operations(gradients, options.block(), options.largest(), d) / flops > seconds) {
                 d /= 2;
             }
-            deadline = System.nanoTime() + (long) (0.7e9 * secondsLeft());
-            largest.addAll(search.find(Kind.F32, false, d, options.largest(), deadline, flops));
+            long deadline = System.nanoTime() + (long) (1e9 * seconds);
+            List<Map<String, Object>> lines = search.find(kind, gradients, d, options.largest(), deadline, flops);
+            largest.addAll(lines);
+            if (!lines.get(lines.size() - 1).containsKey("stopped")) {
+                break;
+            }
         }
         allAgree &= largest.stream().noneMatch(line -> Boolean.FALSE.equals(line.get("agrees")));
     }

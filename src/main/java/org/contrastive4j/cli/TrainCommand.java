@@ -96,7 +96,11 @@ final class TrainCommand implements Callable<Integer> {
                 config.chunk() == 0 ? "whatever fits" : Integer.toString(config.chunk()));
         trainer.data().skipped().forEach((reason, count) -> System.out.println("left out " + count + ": " + reason));
         latest.ifPresent(path -> System.out.println("continuing from " + path));
-        System.out.print(trainer.plan());
+        if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
+            System.out.println("features accumulated: one loss for each chunk, no plan of the memory");
+        } else {
+            System.out.print(trainer.memoryPlan());
+        }
     }
 
     /** Returns the seconds spent, those of earlier sittings included. */

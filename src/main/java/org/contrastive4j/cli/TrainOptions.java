@@ -31,11 +31,13 @@ final class TrainOptions {
     String loss = DEFAULT.loss().name();
 
     @Option(names = "--guide", paramLabel = "<run>",
-            description = "run folder of a trained model: negatives that it finds more similar than the positive are ignored")
+            description = "run folder of a trained model: negatives that it finds more similar than the positive are"
+                    + " ignored")
     String guide;
 
-    @Option(names = "--accumulate", paramLabel = "<how>", description = "gradient of the whole batch by gradient caching"
-            + " (gradcache), or one loss for each chunk, all others' representations cached (features), as open_clip")
+    @Option(names = "--accumulate", paramLabel = "<how>",
+            description = "gradient of the whole batch by gradient caching (gradcache), or by one loss for each chunk, "
+                    + "all others' representations cached (features), as open_clip")
     String accumulate = "gradcache";
 
     private final Map<LossOption, Double> ofLoss = new EnumMap<>(LossOption.class);
@@ -63,7 +65,8 @@ final class TrainOptions {
         List<String> others = Losses.allNames().stream().filter(name -> !having.contains(name)).toList();
         String which = others.size() < having.size()
                 ? "all losses but " + String.join(", ", others) : "for " + String.join(", ", having);
-        List<Double> usual = having.stream().map(name -> Losses.options(name, Map.of()).get(option)).distinct().toList();
+        List<Double> usual =
+                having.stream().map(name -> Losses.options(name, Map.of()).get(option)).distinct().toList();
         return usual.size() > 1 || usual.get(0) == null ? which
                 : which + "; usually " + BigDecimal.valueOf(usual.get(0)).stripTrailingZeros().toPlainString();
     }

@@ -3,6 +3,7 @@ package org.contrastive4j.gradcache;
 import java.util.List;
 import java.util.function.Function;
 import org.contrastive4j.loss.InfoNce;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -18,6 +19,25 @@ public record InfoNceOverEncoders<B>(InfoNce loss, Function<B, Tensor> targets)
     /** Row i belongs to column i. */
     public static <B> InfoNceOverEncoders<B> pairs(InfoNce loss) {
         return new InfoNceOverEncoders<>(loss, batch -> null);
+    }
+
+    /** The same loss without waiting for its result: for steps that are recorded. */
+    public RepresentationLoss<B, Later<PairwiseOps.Result>> later() {
+        InfoNceOverEncoders<B> same = this;
+        return new RepresentationLoss<>() {
+            @Override
+            public Later<PairwiseOps.Result> valueAndGradient(
+                    B batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
+                requireTwo(representations);
+                return loss.valueAndGradientLater(representations.get(0), representations.get(1), targets.apply(batch),
+                        gradients.get(0), gradients.get(1), gradientScale);
+            }
+
+            @Override
+            public long workspaceBytes(List<Tensor> representations) {
+                return same.workspaceBytes(representations);
+            }
+        };
     }
 
     @Override

@@ -3,8 +3,10 @@ package org.contrastive4j.loss;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -13,14 +15,16 @@ import org.contrastive4j.tensor.Tensor;
  * S_ij - sum_j q_ij S_ij; likewise of columns, half each.
  *
  * <p>Both sides of a pair get gradients; the momentum encoders' x' and y' are constants, and so is t in T. {@link
- * QueueContrast} is the same against keys of momentum encoders, past ones too. Memory: linear in n, 6 (2 n) (2 d) beyond
- * InfoNCE's. Cost: 8 n n d flops and four products of {@link SimilarityTargets}.
+ * QueueContrast} is the same against keys of momentum encoders, past ones too.
+ *
+ * <p>Computed as InfoNCE + alpha (sum_i S_ii - sum_ij M_ij S_ij) / n, M the mean of the softmax over rows and over
+ * columns of T. Memory: linear in n, 9 n d beyond InfoNCE's. Cost: 26 n n d flops, with teachers as wide.
  *
  * <p>Source: Li et al., Align before fuse, 2021, section 3.4, with the batch's own representations as keys.
  */
 public final class DistilledContrast implements AutoCloseable {
     private final Ops ops;
-    private final SoftTargetContrast loss;
+    private final SoftmaxLoss loss;
 
     /** From a temperature of 0.07, learnable. */
     public DistilledContrast(Ops ops) {
@@ -29,7 +33,8 @@ public final class DistilledContrast implements AutoCloseable {
 
     public DistilledContrast(Ops ops, double initialLogScale, boolean learnable) {
         this.ops = ops;
-        loss = new SoftTargetContrast(ops, initialLogScale, learnable);
+        loss = new SoftmaxLoss(
+                ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, learnable);
     }
 
     /** The log-scale. */
@@ -63,21 +68,50 @@ public final class DistilledContrast implements AutoCloseable {
         for (Tensor[] pair : new Tensor[][] {{u, v}, {teacherOfU, teacherOfV}}) {
             if (pair[0].shape().rank() != 2 || !pair[1].shape().equals(pair[0].shape())
                     || pair[0].dim(0) != u.dim(0)) {
-                throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher " + teacherOfU
-                        + " and " + teacherOfV + ", wanted two of [n, d] and two of [n, e]");
+                throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher "
+                        + teacherOfU + " and " + teacherOfV + ", wanted two of [n, d] and two of [n, e]");
             }
         }
-        SoftTargets own = SparseTargets.diagonal(u.dim(0), u.dim(0));
-        if (alpha == 0) {
-            return loss.valueAndGradient(u, v, own, own, du, dv, gradientScale);
+        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v);
+                Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
+            int n = u.dim(0);
+            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
+            PairwiseOps.Result hard = loss.run(
+                    x.unit(), y.unit(), Pairing.diagonal(n, n), gradients, gradientScale);
+            double softening = alpha == 0 ? 0
+                    : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, gradients, alpha * gradientScale);
+            x.back(du);
+            y.back(dv);
+            loss.accumulate(dLogScale, null);
+            return new PairwiseOps.Result(hard.loss() + alpha * softening, hard.rowAccuracy(), hard.columnAccuracy(),
+                    hard.meanPositive());
         }
-        double scale = Math.exp(logScale().value().toDoubles()[0]);
+    }
+
+    /** (sum_i S_ii - sum_ij M_ij S_ij) / n; its gradients, times a weight, are added. */
+    private double soften(Tensor x, Tensor y, Tensor teacherOfU, Tensor teacherOfV, PairwiseOps.Gradients gradients,
+            double weight) {
+        double slope = loss.scale() / x.dim(0);
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
-                UnitRows b = new UnitRows(ops, "momentum v", teacherOfV)) {
-            return loss.valueAndGradient(u, v,
-                    SoftTargets.mixed(alpha, new SimilarityTargets(ops, a.unit(), b.unit(), scale), own),
-                    SoftTargets.mixed(alpha, new SimilarityTargets(ops, b.unit(), a.unit(), scale), own),
-                    du, dv, gradientScale);
+                UnitRows b = new UnitRows(ops, "momentum v", teacherOfV); Tensor expected = ops.allocateParameter(x.shape())) {
+            SoftTargets targets = SimilarityTargets.bothWays(ops, a.unit(), b.unit(), loss.scale());
+            targets.apply(ops, y, expected);
+            double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));
+            add(weight * slope, y, expected, gradients.dx());
+            if (gradients.dy() != null) {
+                targets.applyTransposed(ops, x, expected);
+                add(weight * slope, x, expected, gradients.dy());
+            }
+            gradients.dLogScale().set(gradients.dLogScale().toDoubles()[0] + weight * value);
+            return value;
+        }
+    }
+
+    /** gradient += factor (own - expected). */
+    private void add(double factor, Tensor own, Tensor expected, Tensor gradient) {
+        if (gradient != null) {
+            ops.pointwise().axpy(factor, own, gradient);
+            ops.pointwise().axpy(-factor, expected, gradient);
         }
     }
 
@@ -88,7 +122,7 @@ public final class DistilledContrast implements AutoCloseable {
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with a teacher as wide. */
     public long workspaceBytes(int n, int d) {
-        return loss.workspaceBytes(n, n, d) + (2L * n * (d + 1) + (long) n * d) * ops.dtype().bytes()
+        return loss.workspaceBytes(n, n, d) + n * (3L * d + 2) * ops.parameterDtype().bytes()
                 + SimilarityTargets.workspaceBytes(ops, n, n, d, d);
     }
 

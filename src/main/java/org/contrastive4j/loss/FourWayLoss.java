@@ -14,9 +14,10 @@ import org.contrastive4j.tensor.Tensor;
  * z_partner&gt;. A row's negatives are thus the other columns and the other rows.
  *
  * <p>Label smoothing, equal ids and a guide (whose rows and columns then are compared with each other too) as for
- * {@link SoftmaxLoss}. Each column may be the target of one row; equal ids can only be ignored, as a row would be its
- * own positive. It cannot be sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of
- * others, linear as for all. Cost: 8 (n + m)^2 d flops, 4 times that of {@link SoftmaxLoss} for n = m.
+ * {@link SoftmaxLoss}; a member without negatives costs nothing. {@link #metrics} is of rows with columns alone. Each
+ * column may be the target of one row; equal ids can only be ignored, as a row would be its own positive. It cannot be
+ * sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of others, linear as for all.
+ * Cost: 8 (n + m)^2 d flops, 4 times that of {@link SoftmaxLoss} for n = m.
  *
  * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
  * (NT-Xent); Solatorio, GISTEmbed, 2024 (with ignored negatives).

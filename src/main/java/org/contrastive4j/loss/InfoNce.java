@@ -3,6 +3,7 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
@@ -91,11 +92,7 @@ public final class InfoNce implements AutoCloseable {
 
     /** Puts the log-scale back into [0, ln 100]; to be called after each optimiser step. */
     public void clamp() {
-        double t = logScale.value().toDoubles()[0];
-        double clamped = Math.min(Math.max(t, 0), MAX_LOG_SCALE);
-        if (clamped != t && !Double.isNaN(t)) {
-            logScale.value().set(clamped);
-        }
+        ops.pointwise().clamp(0, MAX_LOG_SCALE, logScale.value());
     }
 
     /** Value and statistics alone; arguments as for {@link #valueAndGradient}. */
@@ -127,6 +124,32 @@ public final class InfoNce implements AutoCloseable {
         }
     }
 
+    /**
+     * {@link #valueAndGradient} without waiting for its result, where the backend has a queue: nothing is looked at on
+     * the way, so that the operations can be recorded.
+     *
+     * <p>What is not finite is found when the result is asked for: get() throws {@link NonFiniteException}, and by then
+     * the gradients of log-scale and bias have been accumulated.
+     */
+    public Later<PairwiseOps.Result> valueAndGradientLater(Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv,
+            double gradientScale) {
+        Later<Long> badU = ops.update().firstNonFiniteLater(u);
+        Later<Long> badV = ops.update().firstNonFiniteLater(v);
+        int width = u.dim(1);
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
+                Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
+            Later<PairwiseOps.Result> result = begin(u, v, targets,
+                    new PairwiseOps.Gradients(du, dv, dLogScale, dBias), gradientScale, null);
+            accumulate(logScale, dLogScale);
+            accumulate(bias, dBias);
+            return () -> {
+                requireFinite("u", badU.get(), width);
+                requireFinite("v", badV.get(), width);
+                return finite(result.get());
+            };
+        }
+    }
+
     /** Bytes allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
         long element = ops.parameterDtype().bytes();
@@ -136,8 +159,13 @@ public final class InfoNce implements AutoCloseable {
     /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */
     PairwiseOps.Result compute(Tensor u, Tensor v, Tensor targets, PairwiseOps.Gradients gradients,
             double gradientScale, Tensor hardestNegative) {
-        requireFinite("u", u);
-        requireFinite("v", v);
+        requireFinite("u", ops.update().firstNonFinite(u), u.dim(-1));
+        requireFinite("v", ops.update().firstNonFinite(v), v.dim(-1));
+        return finite(begin(u, v, targets, gradients, gradientScale, hardestNegative).get());
+    }
+
+    private Later<PairwiseOps.Result> begin(Tensor u, Tensor v, Tensor targets, PairwiseOps.Gradients gradients,
+            double gradientScale, Tensor hardestNegative) {
         try (Tensor x = ops.allocateParameter(u.shape());
                 Tensor y = ops.allocateParameter(v.shape());
                 Tensor xInverse = ops.allocateParameter(u.dim(0));
@@ -146,17 +174,22 @@ public final class InfoNce implements AutoCloseable {
             ops.norm().l2Normalize(v, y, yInverse);
             PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale.value(),
                     bias == null ? null : bias.value(), direction.rowWeight, direction.columnWeight);
-            PairwiseOps.Result result = ops.pairwise().infoNce(inputs, gradients, gradientScale, hardestNegative);
-            if (!Double.isFinite(result.loss())) {
-                throw new NonFiniteException("the loss is " + result.loss() + " at log-scale "
-                        + logScale.value().toDoubles()[0], -1);
-            }
+            Later<PairwiseOps.Result> result =
+                    ops.pairwise().infoNceLater(inputs, gradients, gradientScale, hardestNegative);
             if (gradients != null) {
                 throughNormalisation(x, xInverse, gradients.dx());
                 throughNormalisation(y, yInverse, gradients.dy());
             }
             return result;
         }
+    }
+
+    private PairwiseOps.Result finite(PairwiseOps.Result result) {
+        if (!Double.isFinite(result.loss())) {
+            throw new NonFiniteException("the loss is " + result.loss() + " at log-scale "
+                    + logScale.value().toDoubles()[0], -1);
+        }
+        return result;
     }
 
     private void accumulate(Parameter parameter, Tensor gradient) {
@@ -171,13 +204,11 @@ public final class InfoNce implements AutoCloseable {
         }
     }
 
-    private void requireFinite(String side, Tensor representations) {
-        long bad = ops.update().firstNonFinite(representations);
+    private static void requireFinite(String side, long bad, int width) {
         if (bad >= 0) {
-            int row = (int) (bad / representations.dim(-1));
-            throw new NonFiniteException(
-                    "representation " + row + " of " + side + " is not finite (element " + bad % representations.dim(-1)
-                            + ")", row);
+            int row = (int) (bad / width);
+            throw new NonFiniteException("representation " + row + " of " + side + " is not finite (element "
+                    + bad % width + ")", row);
         }
     }
 

@@ -185,8 +185,10 @@ public final class Losses {
             LossOptionException.require(asks(entry, option), "loss " + name + " has no " + option.key()
                     + ", given " + given.get(option) + "; losses that have one: " + String.join(", ", having(option)));
             LossOption other = answers.put(option.question(), option);
-            LossOptionException.require(other == null,
-                    option.key() + " and " + (other == null ? "" : other.key()) + " exclude each other; give one of them");
+            if (other != null) {
+                throw new LossOptionException(
+                        option.key() + " and " + other.key() + " exclude each other; give one of them");
+            }
         }
         Map<LossOption, Double> all = new EnumMap<>(LossOption.class);
         entry.options.forEach((usual, value) -> {

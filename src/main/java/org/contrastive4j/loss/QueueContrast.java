@@ -128,8 +128,8 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /**
-     * How queries and the keys they meet lie, past ones too: both ways together, row accuracy that of u, column accuracy
-     * that of v. One more pass over them, with no gradient.
+     * How queries and the keys they meet lie, past ones too: both ways together, row accuracy that of u, column
+     * accuracy that of v. One more pass over them, with no gradient.
      */
     public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids) {
         requireOneShape(u, v, keysOfU, keysOfV);

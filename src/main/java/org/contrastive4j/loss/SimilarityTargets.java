@@ -7,6 +7,7 @@ import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
@@ -27,7 +28,7 @@ import org.contrastive4j.tensor.Tensor;
  */
 public final class SimilarityTargets implements SoftTargets {
     private final Pairs teacher;
-    private final Term softmax;
+    private final List<Term> softmax;
 
     /**
      * @param a [n, d] unit rows of the teacher; read, also later, and not closed
@@ -39,15 +40,42 @@ public final class SimilarityTargets implements SoftTargets {
     }
 
     SimilarityTargets(Ops ops, Pairs teacher) {
+        this(teacher, List.of(new Term(PairFunction.EXP, Of.BOTH,
+                Shift.rows(minusLogSums(ops, teacher, List.of(Axis.ROWS)).get(0)), null, null)));
+    }
+
+    private SimilarityTargets(Pairs teacher, List<Term> softmax) {
         this.teacher = teacher;
-        double[] shift = ops.pairTiles().reduce(teacher, List.of(
-                Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.NONE))).get(0).values();
-        for (int i = 0; i < shift.length; i++) {
-            LossOptionException.require(Double.isFinite(shift[i]), "row " + i
-                    + " of the teacher has no similarity that is a number and not ignored: it gives no distribution");
-            shift[i] = -shift[i];
+        this.softmax = softmax;
+    }
+
+    /** (softmax_j + softmax_i) / 2: the mean of both ways' targets, whose rows alone do not sum to 1. */
+    static SimilarityTargets bothWays(Ops ops, Tensor a, Tensor b, double scale) {
+        Pairs teacher = new Pairs(a, b, scale, Pairing.of(b.dim(0), withoutTargets(a.dim(0))));
+        List<double[]> shifts = minusLogSums(ops, teacher, List.of(Axis.ROWS, Axis.COLUMNS));
+        return new SimilarityTargets(teacher, List.of(
+                new Term(PairFunction.EXP, Of.BOTH, Shift.rows(shifts.get(0)), halves(a.dim(0)), null),
+                new Term(PairFunction.EXP, Of.BOTH, Shift.columns(shifts.get(1)), null, halves(b.dim(0)))));
+    }
+
+    private static double[] halves(int size) {
+        double[] halves = new double[size];
+        Arrays.fill(halves, 0.5);
+        return halves;
+    }
+
+    private static List<double[]> minusLogSums(Ops ops, Pairs teacher, List<Axis> axes) {
+        List<double[]> all = ops.pairTiles().reduce(teacher, axes.stream()
+                .map(axis -> Reduction.logSumExp(axis, Of.BOTH, Shift.NONE)).toList()).stream()
+                .map(Reduced::values).toList();
+        for (double[] logSums : all) {
+            for (int i = 0; i < logSums.length; i++) {
+                LossOptionException.require(Double.isFinite(logSums[i]), "row " + i + " of the"
+                        + " teacher has no similarity that is a number and not ignored: it gives no distribution");
+                logSums[i] = -logSums[i];
+            }
         }
-        softmax = new Term(PairFunction.EXP, Of.BOTH, Shift.rows(shift), null, null);
+        return all;
     }
 
     static int[] withoutTargets(int n) {
@@ -70,7 +98,7 @@ public final class SimilarityTargets implements SoftTargets {
     public void apply(Ops ops, Tensor y, Tensor out) {
         requireShapes(y, out);
         if (y == teacher.y()) {
-            ops.pairTiles().gradient(teacher, List.of(softmax), new PairwiseOps.Gradients(out, null, null, null),
+            ops.pairTiles().gradient(teacher, softmax, new PairwiseOps.Gradients(out, null, null, null),
                     1 / teacher.scale());
             return;
         }
@@ -78,7 +106,7 @@ public final class SimilarityTargets implements SoftTargets {
         try (Tensor left = widened(ops, teacher.x(), null, y.dim(1));
                 Tensor right = widened(ops, teacher.y(), y, y.dim(1));
                 Tensor product = ops.allocateParameter(left.shape())) {
-            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
+            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), softmax,
                     new PairwiseOps.Gradients(product, null, null, null), 1 / teacher.scale());
             rightHalf(ops, product, d, out);
         }
@@ -91,7 +119,7 @@ public final class SimilarityTargets implements SoftTargets {
         try (Tensor left = widened(ops, teacher.x(), x, x.dim(1));
                 Tensor right = widened(ops, teacher.y(), null, x.dim(1));
                 Tensor product = ops.allocateParameter(right.shape())) {
-            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), List.of(softmax),
+            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), softmax,
                     new PairwiseOps.Gradients(null, product, null, null), 1 / teacher.scale());
             rightHalf(ops, product, d, out);
         }
@@ -100,7 +128,8 @@ public final class SimilarityTargets implements SoftTargets {
     /** Most bytes of tensors that a product with {@code d} columns allocates, for a teacher of another width. */
     static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
         long wide = teacherWidth + (long) d;
-        return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide) * ops.dtype().bytes()
+        return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide)
+                * ops.parameterDtype().bytes()
                 + ops.pairTiles().workspaceBytes(n, m, (int) wide);
     }
 
@@ -108,15 +137,23 @@ public final class SimilarityTargets implements SoftTargets {
     private static Tensor widened(Ops ops, Tensor given, Tensor other, int width) {
         int d = given.dim(1);
         Tensor wide = ops.allocateParameter(given.dim(0), d + width);
-        try (Tensor select = selector(ops, d, 0, d + width)) {
-            ops.matrix().gemm(false, false, 1, given, select, 0, wide);
-        }
-        if (other != null) {
-            try (Tensor select = selector(ops, width, d, d + width)) {
-                ops.matrix().gemm(false, false, 1, other, select, 1, wide);
+        try {
+            place(ops, given, 0, wide, 0);
+            if (other != null) {
+                place(ops, other, d, wide, 1);
             }
+            return wide;
+        } catch (RuntimeException noMemory) {
+            wide.close();
+            throw noMemory;
         }
-        return wide;
+    }
+
+    /** wide = beta wide, plus the part at columns from {@code at} on. */
+    private static void place(Ops ops, Tensor part, int at, Tensor wide, double beta) {
+        try (Tensor select = selector(ops, part.dim(1), at, wide.dim(1))) {
+            ops.matrix().gemm(false, false, 1, part, select, beta, wide);
+        }
     }
 
     private static void rightHalf(Ops ops, Tensor wide, int d, Tensor out) {

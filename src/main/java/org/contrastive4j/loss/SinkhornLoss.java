@@ -18,7 +18,8 @@ import org.contrastive4j.ops.PairTileOps.Term;
  *
  * <p>In the log domain, from g = 0, k times: f_i = -lse_j (S_ij + g_j), then g_j = ln(n / m) - lse_i (S_ij + f_i).
  * Columns then sum to n / m exactly and rows to 1 in the limit; the first f alone would be InfoNCE over rows. The
- * entropic strength is 1 / e^t. Ignored pairs are not part of the plan.
+ * entropic strength is 1 / e^t. Ignored pairs are not part of the plan: a row and a column with nothing but each other
+ * match surely and cost nothing.
  *
  * <p>The gradient goes through all iterations: with fbar, gbar the derivatives of the loss by a step's potentials, a
  * column step has G_ij -= gbar_j pi_ij and fbar_i -= sum_j gbar_j pi_ij, pi_ij = e^(S_ij + f_i + g_j) m / n; a row step

@@ -109,7 +109,7 @@ final class SoftCrossEntropy {
     }
 
     /** Sum of all products, in f64. */
-    private static double dot(Tensor a, Tensor b) {
+    static double dot(Tensor a, Tensor b) {
         double sum = 0;
         for (int from = 0; from < a.dim(0); from += BLOCK) {
             int to = Math.min(a.dim(0), from + BLOCK);

@@ -28,7 +28,7 @@ import org.contrastive4j.ops.PairwiseOps;
  *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
  * </ul>
  * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the
- * gradient is 0.
+ * gradient is 0. A row or column all of whose negatives are ignored has h = 0.
  *
  * <p>A learnable margin wants a reward, or it would shrink to nothing: the loss then is the above less reward margin,
  * whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows while

@@ -1,6 +1,7 @@
 package org.contrastive4j.ops;
 
 import org.contrastive4j.memory.Memory;
+import org.contrastive4j.memory.Storage;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -104,7 +105,60 @@ public abstract class Ops implements AutoCloseable {
 
     /** A new I32 tensor with these values. */
     public final Tensor ints(Shape shape, int... values) {
-        return Tensor.ofInts(memory(), shape, values);
+        Tensor tensor = Tensor.allocate(memory(), DType.I32, shape);
+        try {
+            send(values, tensor);
+        } catch (RuntimeException wrong) {
+            tensor.close();
+            throw wrong;
+        }
+        return tensor;
+    }
+
+    /**
+     * target = values; what is given to this backend later finds them there. The values are read before this returns,
+     * and a backend with a queue does not wait for it.
+     */
+    public void send(int[] values, Tensor target) {
+        target.set(values);
+    }
+
+    /** The same for a tensor of f32, or of f64 on a backend that has it. */
+    public void send(float[] values, Tensor target) {
+        target.set(values);
+    }
+
+    /**
+     * Sends beside the work that is given from now on, where the backend can do both at once.
+     *
+     * @param sends makes tensors and sends values to them, and nothing else
+     * @return to be called once before the first operation that reads those tensors: what is given after that finds the
+     *     values there, without the host waiting for them
+     */
+    public Runnable sendAhead(Runnable sends) {
+        sends.run();
+        return () -> {};
+    }
+
+    /** Whether this backend has a queue, gives results {@link Later} and can {@link #record} its operations. */
+    public boolean canRecord() {
+        return false;
+    }
+
+    /**
+     * Notes the operations that {@code work} gives to this backend instead of doing them.
+     *
+     * <p>The work may neither wait for results nor send values, and whatever it does on the host is done once, now.
+     * Numbers of operations stay as they are; those that must not are read from tensors ({@link RandomKey#clock},
+     * {@link UpdateOps.AdamW#numbers}). It must have been done directly once before, so that everything is loaded.
+     *
+     * @param scratch memory of this backend that tensors made by the work are in, and that is used by nothing else
+     *     while the recording runs; null when the work makes none
+     * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was done
+     * @throws UnsupportedOperationException on a backend that does its operations at once
+     */
+    public Recording record(Runnable work, Storage scratch) {
+        throw new UnsupportedOperationException("backend " + name() + " does its operations at once and records none");
     }
 
     /** Waits until everything issued so far is done; does nothing on a backend without a queue. */

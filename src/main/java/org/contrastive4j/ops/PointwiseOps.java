@@ -83,6 +83,24 @@ public abstract class PointwiseOps {
 
     protected abstract void axpyUnchecked(double alpha, Tensor x, Tensor y);
 
+    /** x = min(max(x, least), most); NaN stays. x accumulated. */
+    public final void clamp(double least, double most, Tensor x) {
+        checkFloat("clamp", "x", x);
+        Checks.that(least <= most, "clamp", "bounds are " + least + " and " + most + ", wanted the lower one first");
+        clampUnchecked(least, most, x);
+    }
+
+    /** By way of the host, for a few elements; a backend with a queue overrides it. */
+    protected void clampUnchecked(double least, double most, Tensor x) {
+        double[] values = x.toDoubles();
+        for (int i = 0; i < values.length; i++) {
+            if (!Double.isNaN(values[i])) {
+                values[i] = Math.min(Math.max(values[i], least), most);
+            }
+        }
+        x.set(values);
+    }
+
     /** y = alpha x, same shapes; y written and may be x. */
     public final void scale(double alpha, Tensor x, Tensor y) {
         checkFloat("scale", "x", x);

@@ -11,10 +11,24 @@ public abstract class UpdateOps {
      *
      * @param gradientScale multiplied into the gradient first (clipping, 1 / loss scale)
      * @param step 1 for the first update
+     * @param numbers [4] f32 with {@link #changing} in it, or null: recorded updates look there, whatever the settings
+     *     were when they were recorded
      */
     public record AdamW(
             double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradientScale,
-            int step) {}
+            int step, Tensor numbers) {
+        /** Without numbers in a tensor. */
+        public AdamW(double learningRate, double beta1, double beta2, double epsilon, double weightDecay,
+                double gradientScale, int step) {
+            this(learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, step, null);
+        }
+
+        /** What changes from step to step: gradientScale, what decay leaves, the rate, and the correction of sqrt(v). */
+        public float[] changing() {
+            return new float[] {(float) gradientScale, (float) (1 - learningRate * weightDecay),
+                (float) (learningRate / (1 - Math.pow(beta1, step))), (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)))};
+        }
+    }
 
     private final DType dtype;
 

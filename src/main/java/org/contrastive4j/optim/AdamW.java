@@ -1,5 +1,6 @@
 package org.contrastive4j.optim;
 
+import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -27,11 +28,18 @@ public final class AdamW implements AutoCloseable {
         }
     }
 
+    private static final int CHANGING = 4; // numbers
+
     private final Ops ops;
     private final Config config;
     private final List<Parameter> parameters;
     private final Map<String, Tensor> first = new LinkedHashMap<>();
     private final Map<String, Tensor> second = new LinkedHashMap<>();
+    private final List<Tensor> numbers = new ArrayList<>();
+    private final Tensor decaying; // what changes from step to step, where updates can be recorded
+    private final Tensor others;
+    private double learningRate;
+    private double gradientScale;
     private int step;
 
     public AdamW(Ops ops, List<Parameter> parameters, Config config) {
@@ -49,6 +57,8 @@ public final class AdamW implements AutoCloseable {
                 first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
                 second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
             }
+            decaying = ops.canRecord() ? keep(ops.allocateParameter(CHANGING)) : null;
+            others = ops.canRecord() ? keep(ops.allocateParameter(CHANGING)) : null;
         } catch (RuntimeException noMemory) {
             close();
             throw noMemory;
@@ -62,19 +72,43 @@ public final class AdamW implements AutoCloseable {
      * @param gradientScale from {@link GlobalNorm#clip}, over the loss scale where there is one
      */
     public void step(double learningRate, double gradientScale) {
-        if (!(learningRate >= 0 && Double.isFinite(learningRate) && Double.isFinite(gradientScale))) {
-            throw new IllegalArgumentException("learning rate " + learningRate + ", gradient scale " + gradientScale
+        advance(learningRate, gradientScale);
+        apply();
+    }
+
+    /** The first half of {@link #step}: the numbers of the coming update, sent to where updates read them. */
+    public void advance(double newRate, double newScale) {
+        if (!(newRate >= 0 && Double.isFinite(newRate) && Double.isFinite(newScale))) {
+            throw new IllegalArgumentException("learning rate " + newRate + ", gradient scale " + newScale
                     + ": wanted finite numbers, and a rate of 0 or more");
         }
+        learningRate = newRate;
+        gradientScale = newScale;
         step++;
+        if (decaying != null) {
+            ops.send(settings(true).changing(), decaying);
+            ops.send(settings(false).changing(), others);
+        }
+    }
+
+    /** The second half: the same operations each time, so that they can be recorded. */
+    public void apply() {
         for (Parameter parameter : parameters) {
             if (!parameter.isFrozen()) {
-                UpdateOps.AdamW settings = new UpdateOps.AdamW(learningRate, config.beta1(), config.beta2(),
-                        config.epsilon(), parameter.decays() ? config.weightDecay() : 0, gradientScale, step);
-                ops.update().adamW(settings, parameter.value(), parameter.gradient(), first.get(parameter.name()),
-                        second.get(parameter.name()));
+                ops.update().adamW(settings(parameter.decays()), parameter.value(), parameter.gradient(),
+                        first.get(parameter.name()), second.get(parameter.name()));
             }
         }
+    }
+
+    private UpdateOps.AdamW settings(boolean decays) {
+        return new UpdateOps.AdamW(learningRate, config.beta1(), config.beta2(), config.epsilon(),
+                decays ? config.weightDecay() : 0, gradientScale, step, decays ? decaying : others);
+    }
+
+    private Tensor keep(Tensor tensor) {
+        numbers.add(tensor);
+        return tensor;
     }
 
     /** Updates made so far. */
@@ -99,5 +133,6 @@ public final class AdamW implements AutoCloseable {
     public void close() {
         first.values().forEach(Tensor::close);
         second.values().forEach(Tensor::close);
+        numbers.forEach(Tensor::close);
     }
 }

@@ -67,7 +67,7 @@ final class Guide {
         for (int k = 0; k < rows.length; k++) {
             rows[k] = of[places.get(samples[k / width]) * width + k % width];
         }
-        return ops.tensor(Shape.of(samples.length, width), rows);
+        return ops.parameterTensor(Shape.of(samples.length, width), rows);
     }
 
     /** Of all its numbers: another guide, or other data, has another one. */
@@ -85,6 +85,6 @@ final class Guide {
 
     /** Bytes that it adds to those of a step of n pairs: its rows, and once more where a loss puts sides together. */
     long workspaceBytes(int n) {
-        return 4L * n * width * ops.dtype().bytes();
+        return 4L * n * width * ops.parameterDtype().bytes();
     }
 }

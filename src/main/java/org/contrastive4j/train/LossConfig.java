@@ -24,11 +24,12 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
         if (!guide.isEmpty()) {
             refuse(!options.containsKey(LossOption.GUIDE_MARGIN)
                     && !options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN), "loss " + name
-                            + " takes no guide; losses that do: " + String.join(", ", Losses.having(LossOption.GUIDE_MARGIN)));
+                            + " takes no guide; losses that do: "
+                            + String.join(", ", Losses.having(LossOption.GUIDE_MARGIN)));
         } else {
             refuse(options.getOrDefault(LossOption.GUIDE_MARGIN, 0.0) != 0
-                    || options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN), "a guide margin without a guide; name the run"
-                            + " folder of one");
+                    || options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN),
+                    "a guide margin without a guide; name the run folder of one");
         }
         if (hasMomentum(options)) {
             momentum(options);

@@ -66,7 +66,7 @@ public record TrainConfig(
         }
         if (accumulation == Accumulation.FEATURES && chunk == 0) {
             throw new IllegalArgumentException(
-                    "accumulated features have no plan for a memory budget, given a chunk of 0; choose one of 1 or more");
+                    "accumulated features have no plan for a budget, given a chunk of 0; choose one of 1 or more");
         }
         if (loss.name().equals(Losses.QUEUE) && loss.queueSize() < batch) {
             throw new IllegalArgumentException("a queue of " + loss.queueSize() + " keys is smaller than the batch of "

@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchPlan;
@@ -34,6 +33,7 @@ import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
@@ -95,8 +95,7 @@ public final class Trainer implements AutoCloseable {
     private final GradCache<TrainBatch, PairwiseOps.Result> cache;
     private final BatchStep<TrainBatch, PairwiseOps.Result> gradient;
     private final LossScale lossScale;
-    private BatchLoader loader;
-    private Batch coming; // from the loader until a step has used it
+    private BatchFeed feed;
     private int step;
 
     private Trainer(Ops ops, TrainConfig config, PairDataset data, Tokenizer tokenizer) {
@@ -221,10 +220,25 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Bytes of each stage of the coming steps. */
+    /** Bytes of each stage of the coming steps by gradient caching. */
     public ChunkPlan plan() {
         try (TrainBatch batch = nextBatchOf(step)) {
             return cache.plan(batch);
+        }
+    }
+
+    /** Bytes of everything that coming steps need, by what they are for. */
+    public MemoryPlan memoryPlan() {
+        long before = ops.memory().currentBytes();
+        try (TrainBatch batch = nextBatchOf(step)) {
+            long ofBatch = ops.memory().currentBytes() - before;
+            ChunkPlan stages = cache.plan(batch);
+            long values = parameters().stream().mapToLong(parameter -> parameter.value().bytes()).sum();
+            long gradients = parameters().stream().filter(parameter -> !parameter.isFrozen())
+                    .mapToLong(parameter -> parameter.gradient().bytes()).sum();
+            long state = optimizer.state().values().stream().mapToLong(Tensor::bytes).sum();
+            return new MemoryPlan(values, gradients, state, ofBatch, ops.canRecord() ? 2 : 1,
+                    ops.memory().keptBytes(), stages);
         }
     }
 
@@ -262,14 +276,11 @@ public final class Trainer implements AutoCloseable {
      *     can be tried again
      */
     public Step next() {
-        if (loader == null) {
-            loader = new BatchLoader(
-                    plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD);
+        if (feed == null) {
+            feed = new BatchFeed(ops, new BatchLoader(plan, maker, config.augmentation(), step, config.steps(),
+                    LOADER_THREADS, BATCHES_AHEAD), config.seed(), step);
         }
-        if (coming == null) {
-            coming = loader.next();
-        }
-        try (TrainBatch batch = new TrainBatch(ops, coming, config.seed(), step)) {
+        try (TrainBatch batch = feed.next()) {
             parameters().forEach(Parameter::zeroGradient);
             objective.measure(step % MEASURE_EVERY == 0);
             double scale = lossScale.value();
@@ -283,7 +294,7 @@ public final class Trainer implements AutoCloseable {
                 objective.afterStep(result, step);
                 lossScale.good();
             }
-            coming = null;
+            feed.used();
             step++;
             if (config.lossScale() != null) {
                 details.put("lossScale", scale);
@@ -314,7 +325,9 @@ public final class Trainer implements AutoCloseable {
         } catch (NonFiniteException e) {
             String which = e.row() < 0 ? "" : ", sample " + batch.sampleIds()[e.row()] + " ("
                     + data.sample(batch.sampleIds()[e.row()]).image() + ")";
-            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage()
+            String advice = config.precision() == TrainingPrecision.F16
+                    ? "; activations in f16 end at 65504, in bf16 where f32 does" : "";
+            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
                     + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
         } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
             throw new TrainingStoppedException("stopped at step " + (step + 1) + ": " + e.getMessage()
@@ -405,8 +418,8 @@ public final class Trainer implements AutoCloseable {
 
     @Override
     public void close() {
-        if (loader != null) {
-            loader.close();
+        if (feed != null) {
+            feed.close();
         }
         optimizer.close();
         objective.close();

@@ -51,9 +51,11 @@ class DistilledContrastTest {
     }
 
     /** The teacher's scale is a constant. */
-    private static double expected(double[] u, double[] v, double[][] teacher, int n, int d, double scale, double alpha) {
+    private static double expected(
+            double[] u, double[] v, double[][] teacher, int n, int d, double scale, double alpha) {
         double[][] s = LossReference.logits(u, v, n, n, d, scale, 0);
-        return (side(s, teacher, alpha) + side(LossReference.transposed(s), LossReference.transposed(teacher), alpha)) / 2;
+        double columns = side(LossReference.transposed(s), LossReference.transposed(teacher), alpha);
+        return (side(s, teacher, alpha) + columns) / 2;
     }
 
     static Stream<Arguments> problems() {

@@ -58,7 +58,8 @@ class LossesTest {
                 .filter(method -> method.getName().equalsIgnoreCase(name.replace("-", ""))
                         && Arrays.equals(method.getParameterTypes(), new Class<?>[] {Ops.class}))
                 .findFirst().orElseThrow(() -> new AssertionError("no factory for " + name));
-        try (Ops ops = Backend.open("cpu-f64"); Tensor ids = ops.ints(Shape.of(13), 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4)) {
+        try (Ops ops = Backend.open("cpu-f64");
+                Tensor ids = ops.ints(Shape.of(13), 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4)) {
             PairLabels labels = PairLabels.ids(ids, ids);
             assertEquals(value(ops, Losses.named(ops, name), labels),
                     value(ops, (ContrastiveLoss) factory.invoke(null, ops), labels));
@@ -141,7 +142,8 @@ class LossesTest {
                 assertEquals(all, Losses.options(name, all), "options that are all given stay as they are");
                 assertEquals(Losses.options(name, Map.of()).size(), all.size());
             } else {
-                String message = assertThrows(LossOptionException.class, () -> Losses.options(name, given)).getMessage();
+                String message = assertThrows(LossOptionException.class,
+                        () -> Losses.options(name, given)).getMessage();
                 assertTrue(message.contains(name) && message.contains(option.key())
                         && message.contains(String.join(", ", having)), message);
             }

@@ -210,6 +210,49 @@ class ElementaryOpsTest {
         }
     }
 
+    /** Kept and dropped elements of 16 bits are those of the cpu. */
+    @ParameterizedTest
+    @MethodSource("org.contrastive4j.support.Backends#sixteenBits")
+    void masksOfSixteenBitsAreThoseOfTheCpu(String backend) {
+        RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
+        for (int width : new int[] {1, 31, 128, 1027, 1028}) {
+            double[] ones = new double[2 * width];
+            Arrays.fill(ones, 1);
+            try (TensorFixture cpu = new TensorFixture("cpu", 8); TensorFixture kernels = new TensorFixture(backend, 8)) {
+                double[][] kept = new double[2][];
+                for (TensorFixture f : new TensorFixture[] {cpu, kernels}) {
+                    Tensor y = f.poisoned(2, width);
+                    f.ops.pointwise().dropout(f.tensor(ones, 2, width), f.ints(new int[] {7, -1}, 2), 0.5, key, y);
+                    kept[f == cpu ? 0 : 1] = y.toDoubles();
+                }
+                assertArrayEquals(kept[0], kept[1], backend + ", width " + width);
+            }
+        }
+    }
+
+    /** Tensors of parameters stay f32 beside activations of 16 bits. */
+    @ParameterizedTest
+    @MethodSource("org.contrastive4j.support.Backends#sixteenBits")
+    void parametersBesideSixteenBits(String backend) {
+        try (TensorFixture f = new TensorFixture(backend, 9)) {
+            double[] a = f.normal(37);
+            double[] b = f.normal(37);
+            a[3] = 1 + 0x1p-23;
+            Tensor x = f.parameter(a, 37);
+            Tensor y = f.parameter(b, 37);
+            f.ops.pointwise().axpy(1, x, y);
+            f.assertClose("axpy", combine(a, b, 1, 1), y, 2);
+            f.ops.pointwise().fill(y, 1 + 0x1p-23);
+            assertEquals(1 + 0x1p-23, y.toDoubles()[36]);
+            assertEquals(Arrays.stream(a).map(v -> v * v).sum(), f.ops.update().sumOfSquares(x), 1e-5);
+            Tensor activations = f.tensor(b, 37);
+            assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, activations, x));
+            assertThrows(ShapeException.class, () -> f.ops.update().sumOfSquares(activations));
+            assertThrows(ShapeException.class, () -> f.ops.norm().layerNorm(activations, activations, y, 1e-5, activations,
+                    f.poisonedParameter(1), f.poisonedParameter(1)));
+        }
+    }
+
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#kernels")
     void masksAreThoseOfTheCpuBitForBit(String backend) {

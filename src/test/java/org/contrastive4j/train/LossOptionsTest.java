@@ -57,8 +57,8 @@ class LossOptionsTest {
     Path folder;
 
     private TrainConfig config(int steps, int chunk, LossConfig loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps, BATCH,
-                chunk, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps,
+                BATCH, chunk, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
                 new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), loss);
     }
 
@@ -89,7 +89,8 @@ class LossOptionsTest {
                 LossConfig.named("triplet-semihard", BATCH).with(MARGIN_REWARD, 0.7),
                 LossConfig.named("sinkhorn", BATCH).with(SINKHORN_ITERATIONS, 2),
                 LossConfig.named("sinkhorn", BATCH).with(SINKHORN_TOLERANCE, 1e-4),
-                LossConfig.named("sinkhorn-symmetric", BATCH).with(SINKHORN_TOLERANCE, 1e-4).with(FIXED_TEMPERATURE, 0.2),
+                LossConfig.named("sinkhorn-symmetric", BATCH).with(SINKHORN_TOLERANCE, 1e-4)
+                        .with(FIXED_TEMPERATURE, 0.2),
                 queue.with(TEMPERATURE, 0.1), queue.with(MOMENTUM_RAMP, 4),
                 queue.with(DISTILLATION, 0.4).with(DISTILLATION_RAMP, 4),
                 LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION, 0.7).with(DISTILLATION_RAMP, 3)
@@ -120,7 +121,8 @@ class LossOptionsTest {
                     }
                     lines.add(trainer.next().asMap());
                 }
-                assertTrue(ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
+                assertTrue(
+                        ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
                 straight = weights(trainer);
             }
             assertNotEquals(usual, lines, "the option changes nothing");
@@ -156,7 +158,8 @@ class LossOptionsTest {
         List<Map<String, Object>> learnt = run(LossConfig.named("sinkhorn", BATCH).with(TEMPERATURE, 0.25), 3);
         assertTrue(Math.abs((double) learnt.get(2).get("logitScale") - 4) > 1e-4, learnt.toString());
         LossConfig distilled = LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION_RAMP, 2);
-        assertEquals(List.of(0.0, 0.2, 0.4, 0.4), run(distilled, 4).stream().map(of -> of.get("distillation")).toList());
+        assertEquals(
+                List.of(0.0, 0.2, 0.4, 0.4), run(distilled, 4).stream().map(of -> of.get("distillation")).toList());
         LossConfig queue = LossConfig.named("queue", BATCH).with(DISTILLATION, 0.3);
         assertEquals(List.of(0.3, 0.3), run(queue, 2).stream().map(of -> of.get("distillation")).toList());
     }

@@ -12,6 +12,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.IOException;
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -111,7 +112,7 @@ class LossScalingTest {
         }
     }
 
-    /** Where it stops there have been skipped steps, and more come after it. */
+    /** Where it stops there have been skipped steps, and one comes after it. */
     @Test
     void aResumedRunEndsInTheSameBytes() throws IOException {
         TrainConfig config = config(30, TOO_HIGH, "infonce");
@@ -125,10 +126,13 @@ class LossScalingTest {
                 }
                 straight = Snapshots.of(trainer);
             }
-            double last = (double) lines.get(29).get("skippedSteps");
-            for (int stop : new int[] {1, 8, 12}) {
-                double sofar = (double) lines.get(stop - 1).get("skippedSteps");
-                assertTrue(sofar > 0 && sofar < last, "skipped " + sofar + " of " + last);
+            double[] skipped = lines.stream().mapToDouble(line -> (double) line.get("skippedSteps")).toArray();
+            int last = 29; // the step before the last skipped one
+            while (last > 0 && skipped[last] == skipped[29]) {
+                last--;
+            }
+            assertTrue(skipped[0] == 1 && last > 4, "skipped so far: " + Arrays.toString(skipped));
+            for (int stop : new int[] {1, 4, last + 1}) {
                 Checkpoint checkpoints = new Checkpoint(folder.resolve("stop" + stop), 1);
                 try (Trainer trainer = Trainer.start(ops, config, data)) {
                     for (int k = 0; k < stop; k++) {

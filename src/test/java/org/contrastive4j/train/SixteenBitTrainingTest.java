@@ -7,10 +7,12 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.nio.file.Path;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
@@ -121,6 +123,26 @@ class SixteenBitTrainingTest {
         try (Ops ops = open(dtype); Trainer trainer = Trainer.start(ops, config, data(config))) {
             EquivalenceCheck.Report report = trainer.verify(List.of(5, 7));
             assertTrue(report.agrees(EquivalenceCheck.tolerance(ops.precision())), report.toString());
+        }
+    }
+
+    /** A forward pass beyond f16 is no matter of the loss scale: halving that would never end it. */
+    @Test
+    void activationsBeyondF16AreAnErrorAndNoSkippedStep() {
+        TrainConfig config = config(5, "infonce");
+        try (Ops ops = open(DType.F16); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            trainer.next();
+            for (Parameter parameter : trainer.model().image().parameters()) {
+                if (parameter.name().equals("image.norm.gamma")) {
+                    double[] values = parameter.value().toDoubles();
+                    Arrays.setAll(values, i -> 1e5);
+                    parameter.value().set(values);
+                }
+            }
+            List<String> before = Snapshots.of(trainer);
+            String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+            assertTrue(message.contains("is not finite") && message.contains("65504"), message);
+            assertEquals(before, Snapshots.of(trainer));
         }
     }
 

@@ -3,18 +3,20 @@ package org.contrastive4j.device.sim;
 import java.util.List;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.sim.exec.Block;
 
 /** Work that was noted, and is given to a stream again and again. */
 final class SimGraph implements DeviceGraph {
     private final SimDevice device;
     private final List<Runnable> work;
-    private final int nodes;
+    private final List<Block> blocks;
     private boolean gone;
 
-    SimGraph(SimDevice device, List<Runnable> work, int nodes) {
+    /** @param blocks its own memory, each made fresh by one piece of the work */
+    SimGraph(SimDevice device, List<Runnable> work, List<Block> blocks) {
         this.device = device;
         this.work = work;
-        this.nodes = nodes;
+        this.blocks = blocks;
     }
 
     @Override
@@ -28,11 +30,12 @@ final class SimGraph implements DeviceGraph {
 
     @Override
     public int nodes() {
-        return nodes;
+        return work.size() - blocks.size();
     }
 
     @Override
     public void close() {
         gone = true;
+        blocks.forEach(device.memory()::free);
     }
 }

@@ -23,14 +23,25 @@ final class SimStorage extends DeviceStorage {
         this.afterClose = () -> device.release(this);
     }
 
-    private SimStorage(SimStorage whole, long at, long bytes, Runnable afterClose) {
+    /** Memory of recorded work: the block stays when this is closed. */
+    SimStorage(SimDevice device, Block block, Runnable afterClose) {
+        super(device, block.bytes());
+        this.device = device;
+        this.block = block;
+        this.start = 0;
+        this.origin = null;
+        this.whole = null;
+        this.afterClose = afterClose;
+    }
+
+    private SimStorage(SimStorage whole, long at, long bytes) {
         super(whole.device, bytes);
         this.device = whole.device;
         this.block = whole.block;
         this.start = whole.start + (int) at;
         this.origin = null;
         this.whole = whole;
-        this.afterClose = afterClose;
+        this.afterClose = () -> { };
     }
 
     Block block() {
@@ -69,19 +80,8 @@ final class SimStorage extends DeviceStorage {
 
     @Override
     public DeviceStorage view(long at, long bytes) {
-        return part(at, bytes, () -> { });
-    }
-
-    /** A view whose close is noticed. */
-    SimStorage part(long at, long bytes, Runnable whenClosed) {
         checkRange(at, bytes);
-        return new SimStorage(this, at, bytes, whenClosed);
-    }
-
-    /** What fresh memory is like: NaN, and nothing has written it. */
-    void forget() {
-        int from = at(0, bytes());
-        block.forget(from, (int) bytes());
+        return new SimStorage(this, at, bytes);
     }
 
     @Override

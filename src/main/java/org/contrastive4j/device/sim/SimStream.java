@@ -13,6 +13,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.ScratchSpace;
+import org.contrastive4j.device.sim.exec.Block;
 
 /** Work that is done as it is given, or noted while a graph is captured. */
 final class SimStream implements DeviceStream {
@@ -23,12 +24,10 @@ final class SimStream implements DeviceStream {
     /** Work that is noted instead of done, and the memory it gets. */
     private static final class Recorded {
         final List<Runnable> work = new ArrayList<>();
-        final SimStorage scratch;
+        final List<Block> blocks = new ArrayList<>();
         final ScratchSpace space;
-        int allocations;
 
-        Recorded(SimStorage scratch) {
-            this.scratch = scratch;
+        Recorded(DeviceStorage scratch) {
             space = scratch == null ? null : new ScratchSpace(scratch.bytes());
         }
     }
@@ -64,18 +63,21 @@ final class SimStream implements DeviceStream {
         throw new DeviceException("a storage of " + storage.bytes() + " bytes of another device was given");
     }
 
-    /** A part of the scratch of what is recorded; each time the recording runs it is fresh memory at that place. */
+    /**
+     * Memory of what is recorded, fresh each time the recording runs. It must fit in the scratch like that of a GPU,
+     * but is a block of its own, so that the checks know where it ends.
+     */
     SimStorage fromScratch(long bytes) {
-        if (captured == null || captured.scratch == null) {
+        if (captured == null || captured.space == null) {
             throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
                     + "scratch memory and allocate for the stream that records");
         }
         ScratchSpace space = captured.space;
         long at = space.allocate(bytes);
-        SimStorage part = captured.scratch.part(at, bytes, () -> space.free(at));
-        captured.allocations++;
-        give(captured.scratch.part(at, bytes, () -> { })::forget);
-        return part;
+        Block block = device.memory().allocate((int) bytes, "scratch", Block.Space.GLOBAL);
+        captured.blocks.add(block);
+        give(() -> block.forget(0, block.bytes()));
+        return new SimStorage(device, block, () -> space.free(at));
     }
 
     @Override
@@ -206,11 +208,14 @@ final class SimStream implements DeviceStream {
         captured = recorded;
         try {
             work.run();
+        } catch (RuntimeException | Error refused) {
+            recorded.blocks.forEach(device.memory()::free);
+            throw refused;
         } finally {
             captured = null;
             device.endRecording();
         }
-        return new SimGraph(device, recorded.work, recorded.work.size() - recorded.allocations);
+        return new SimGraph(device, recorded.work, recorded.blocks);
     }
 
     /** {@inheritDoc} The stream of the device itself stays. */

@@ -1,33 +1,52 @@
 package org.contrastive4j.ops.ptx;
 
-import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.ptx.HopperPairwise.Factors;
+import org.contrastive4j.ops.ptx.HopperPairwise.Pairs;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
+import org.contrastive4j.ops.ptx.HopperPairwise.Statistics;
 import org.contrastive4j.ops.ptx.HopperPairwise.Sums;
 import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 
 /**
- * Value and gradients of symmetric InfoNCE from rows on the device, with sm_90a kernels: normalise both sides,
- * statistics of all pairs, merge, then for one stripe of rows after the other G, dX and dY.
+ * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
+ * statistics
+ * as {@link PtxPairwise} gives them, from f32 rows that are rounded to 16 bits on the way.
+ *
+ * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
+ * whether
+ * one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns (all of
+ * it
+ * is launched always and does nothing where it is not needed: nothing waits for the device); loss and factors of G;
+ * then
+ * for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each pair the
+ * products of the first pass are kept and G is made of them.
  *
  * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
- * out every time. Features are rounded to 16 bits, sums are f32.
+ * out
+ * every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients, 6 n m d
+ * with
+ * kept products.
+ *
+ * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite
+ * at
+ * any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
  */
-public final class HopperInfoNce {
-    private static final int ALIGNMENT = 1024;
-    private static final int TILE_ROWS = 128;
-    private static final float F16_MULTIPLE = 16_384; // |n G| is at most 2: uses the range of f16, harmless for bf16
-
+public final class HopperInfoNce implements InfoNceKernels {
+    /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
+    public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
     private static final long STRIPE_BYTES = 4L << 30;
+    private static final int MOST_ROWS = 1 << 30;
+    private static final String NAME = "infoNce";
 
     private final HopperPairwise kernels;
     private final int multiprocessors;
     private final long stripeBytes;
 
+    /** Assembles the kernels; at most 4 GiB for what depends on pairs. */
     public HopperInfoNce(PtxDevice device, Precision precision) {
         this(device, precision, STRIPE_BYTES);
     }
@@ -35,164 +54,193 @@ public final class HopperInfoNce {
     /**
      * Assembles the kernels.
      *
-     * @param stripeBytes what the gradient matrix may take of the workspace
+     * @param stripeBytes what statistics of a stripe of pairs and a rectangle of gradients may take of the workspace,
+     *     or
+     *     16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
      */
     public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
-        kernels = new HopperPairwise(device, precision);
-        multiprocessors = device.facts().multiprocessors();
+        this(new HopperPairwise(device, precision), device.facts().multiprocessors(), stripeBytes);
+    }
+
+    HopperInfoNce(HopperPairwise kernels, int multiprocessors, long stripeBytes) {
+        this.kernels = kernels;
+        this.multiprocessors = multiprocessors;
         this.stripeBytes = stripeBytes;
     }
 
     /** Bytes of workspace that {@link #infoNce} wants. */
+    @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        Plan least = new Plan(Tiling.of(n, m, d, multiprocessors), withGradients ? TILE_ROWS : 0);
-        return least.workspaceBytes() + (withGradients ? stripeBytes : 0);
+        return plan(n, m, d, withGradients).bytes;
+    }
+
+    private HopperPlan plan(int n, int m, int d, boolean withGradients) {
+        check(n >= 1 && m >= 1 && d >= 1 && n <= MOST_ROWS && m <= MOST_ROWS, "n " + n + ", m " + m + ", d " + d
+                + ", wanted at least 1 of each and at most " + MOST_ROWS + " rows and columns");
+        return new HopperPlan(n, m, d, multiprocessors, withGradients, stripeBytes);
     }
 
     /**
      * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PtxPairwise#infoNce}.
      *
-     * @param inputs x and y f32 [n, d], 4-byte aligned; rows are rounded to 16 bits on the way
-     * @param gradients null for the value alone
-     * @param hardest i32 [n] or 0
+     * @param inputs x f32 [n, d] and y f32 [m, d], 4-byte aligned: rows of any length, divided by their norms on the
+     *     way
+     * @param gradients by the unit rows; null for the value alone. dBias gets nothing: softmax does not see the bias
+     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not
+     *     wanted
      * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
-     * @param workspace 1024-byte aligned
+     * @param workspace 256-byte aligned, its contents before do not matter
      * @param workspaceBytes at least {@link #workspaceBytes}
+     * @throws ShapeException when sizes do not fit
+     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is
+     * too small
      */
+    @Override
     public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes) {
-        throw new LaunchException("infoNce: the sm_90a kernels take storages so far; use run, or PtxPairwise");
-    }
-
-    /**
-     * Sizes and where in the workspace things are.
-     *
-     * @param all tiling of all pairs
-     * @param stripeRows rows of which G is held at one time, a multiple of 128 unless it is all
-     */
-    public record Plan(Tiling all, int stripeRows) {
-        /**
-         * The tallest stripes that fit.
-         *
-         * @param budget bytes of workspace
-         * @throws OutOfBudgetException when not even stripes of 128 rows fit
-         */
-        public static Plan of(int n, int m, int d, int multiprocessors, long budget) {
-            Tiling all = Tiling.of(n, m, d, multiprocessors);
-            long fixed = new Plan(all, 0).workspaceBytes();
-            long tiles = (budget - fixed) / (2L * TILE_ROWS * all.paddedColumns());
-            if (budget < fixed || tiles < 1) {
-                throw new OutOfBudgetException(fixed + 2L * TILE_ROWS * all.paddedColumns(), 0, budget,
-                        "the loss of " + n + " x " + m + " pairs of width " + d
-                        + " needs that much workspace; use fewer rows");
-            }
-            return new Plan(all, (int) Math.min(n, tiles * TILE_ROWS));
+        HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
+        check(inputs.targets() != 0 || inputs.m() >= inputs.n(), inputs.n() + " rows but only " + inputs.m()
+                + " columns; give targets, or at least as many columns as rows");
+        check(inputs.rowWeight() >= 0 && inputs.columnWeight() >= 0, "weights are " + inputs.rowWeight() + " and "
+                + inputs.columnWeight() + ", wanted 0 or more");
+        if (workspaceBytes < plan.bytes) {
+            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + plan.bytes);
         }
-
-        /** Bytes of workspace; G is the last of them. */
-        public long workspaceBytes() {
-            return gAt() + (stripeRows == 0 ? 0 : stripe(0).gradientBytes());
-        }
-
-        int stripes() {
-            return HopperPairwise.ceil(all.n(), stripeRows);
-        }
-
-        Tiling stripe(int index) {
-            int rows = Math.min(stripeRows, all.n() - index * stripeRows);
-            return new Tiling(rows, all.m(), all.d(), all.run(), all.group(), all.blocks());
-        }
-
-        private long gAt() {
-            long bytes = 0;
-            for (long part : parts()) {
-                bytes += aligned(part);
-            }
-            return bytes;
-        }
-
-        /** X, Y, positives, sums of rows and columns, factors of rows, columns and targets. */
-        private long[] parts() {
-            long rows = 4L * all.n();
-            return new long[] {
-                HopperPairwise.imageBytes(all.n(), all.d()), HopperPairwise.imageBytes(all.m(), all.d()), rows,
-                all.rowSumBytes(), all.columnSumBytes(), rows, 4L * all.m(), rows};
-        }
-
-        private DeviceStorage[] views(DeviceStorage workspace) {
-            long[] parts = parts();
-            DeviceStorage[] views = new DeviceStorage[parts.length + 1];
-            long at = 0;
-            for (int i = 0; i < parts.length; i++) {
-                views[i] = workspace.view(at, parts[i]);
-                at += aligned(parts[i]);
-            }
-            views[parts.length] = workspace.view(at, workspaceBytes() - at);
-            return views;
-        }
-
-        private static long aligned(long bytes) {
-            return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
+        checkAddresses(inputs, gradients, hardest, result, workspace, plan.bytes);
+        Call call = new Call(stream, inputs, plan, workspace);
+        call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
+        if (gradients != null) {
+            call.backward(gradients);
         }
     }
 
-    /**
-     * What goes in.
-     *
-     * @param u f32 [n, d], v f32 [m, d]: rows of any length
-     * @param targets I32 [n], no two the same, or null: row i belongs to column i
-     * @param scale f32 [1], the logit scale itself
-     */
-    public record Inputs(DeviceStorage u, DeviceStorage v, DeviceStorage targets, DeviceStorage scale, float rowWeight,
-            float columnWeight) {}
-
-    /**
-     * What comes out, all of it written.
-     *
-     * @param inverseNormU f32 [n], inverseNormV f32 [m]: 1 / lengths of the rows
-     * @param losses f32 [n]; the loss is their mean
-     * @param dx f32 [n, d], dy f32 [m, d]: gradients of the loss by the unit rows
-     */
-    public record Outputs(DeviceStorage inverseNormU, DeviceStorage inverseNormV, DeviceStorage losses,
-            DeviceStorage dx, DeviceStorage dy) {}
-
-    /**
-     * The whole of it.
-     *
-     * @param workspace of {@link Plan#workspaceBytes}, its contents before do not matter
-     */
-    public void run(DeviceStream stream, Plan plan, Inputs in, DeviceStorage workspace, Outputs out) {
-        Tiling all = plan.all;
-        DeviceStorage[] part = plan.views(workspace);
-        DeviceStorage x = part[0];
-        DeviceStorage y = part[1];
-        Sums sums = new Sums(part[2], part[3], part[4]);
-        Factors factors = new Factors(part[5], part[6], part[7]);
-        kernels.normalize(stream, in.u, all.n(), all.d(), x, out.inverseNormU);
-        kernels.normalize(stream, in.v, all.m(), all.d(), y, out.inverseNormV);
-        kernels.forward(stream, all, x, y, in.targets, 0, in.scale, sums);
-        stream.fill(factors.columns(), (byte) 0);
-        kernels.merge(stream, all, sums, in.targets, in.scale, F16_MULTIPLE, in.rowWeight, in.columnWeight, factors,
-                out.losses);
-        for (int i = 0; i < plan.stripes(); i++) {
-            stripe(stream, plan, i, x, y, in, factors, part[8], out);
+    private static void check(boolean condition, String message) {
+        if (!condition) {
+            throw new ShapeException(NAME + ": " + message);
         }
     }
 
-    private void stripe(DeviceStream stream, Plan plan, int index, DeviceStorage x, DeviceStorage y, Inputs in,
-            Factors factors, DeviceStorage g, Outputs out) {
-        Tiling tiling = plan.stripe(index);
-        int first = index * plan.stripeRows;
-        int d = tiling.d();
-        float unit = 1 / (F16_MULTIPLE * plan.all.n());
-        long xAt = (long) first / TILE_ROWS * HopperPairwise.blockRowBytes(d);
-        DeviceStorage rows = x.view(xAt, x.bytes() - xAt);
-        DeviceStorage targets = in.targets == null ? null : in.targets.view(4L * first, 4L * tiling.n());
-        Factors own = new Factors(factors.rows().view(4L * first, 4L * tiling.n()), factors.columns(),
-                factors.targets().view(4L * first, 4L * tiling.n()));
-        kernels.gradients(stream, tiling, rows, y, targets, first, in.scale, own, g);
-        kernels.rowGradients(stream, tiling, g, y, in.scale, unit, out.dx.view(4L * first * d, 4L * tiling.n() * d),
-                false);
-        kernels.columnGradients(stream, tiling, g, rows, in.scale, unit, out.dy, index > 0);
+    private static void checkAddresses(PtxPairwise.Inputs in, PtxPairwise.Gradients gradients, long hardest,
+            long result, long workspace, long bytes) {
+        long x = 4L * in.n() * in.d();
+        long y = 4L * in.m() * in.d();
+        Addresses addresses = new Addresses(NAME)
+                .read("x", in.x(), x, 4).read("y", in.y(), y, 4).readIfAny("targets", in.targets(), 4L * in.n(), 4)
+                .read("logScale", in.logScale(), 4, 4).readIfAny("bias", in.bias(), 4, 4)
+                .writtenIfAny("hardest", hardest, 4L * in.n(), 4).written("result", result, RESULT_BYTES, 8)
+                .written("workspace", workspace, bytes, 256);
+        if (gradients != null) {
+            addresses.writtenIfAny("dx", gradients.dx(), x, 4).writtenIfAny("dy", gradients.dy(), y, 4)
+                    .writtenIfAny("dLogScale", gradients.dLogScale(), 4, 4)
+                    .writtenIfAny("dBias", gradients.dBias(), 4, 4);
+        }
+    }
+
+    /** The launches of one call. */
+    private final class Call {
+        private final DeviceStream stream;
+        private final PtxPairwise.Inputs in;
+        private final HopperPlan plan;
+        private final long at;
+        private final int d;
+
+        Call(DeviceStream stream, PtxPairwise.Inputs in, HopperPlan plan, long workspace) {
+            this.stream = stream;
+            this.in = in;
+            this.plan = plan;
+            this.at = workspace;
+            this.d = in.d();
+        }
+
+        /** The pairs of a rectangle, from multiples of 128 rows and 256 columns on. */
+        private Pairs pairs(int row, int column) {
+            long ofBlock = HopperPairwise.blockRowBytes(d) / HopperPairwise.TILE_ROWS;
+            return new Pairs(at + plan.x + row * ofBlock, at + plan.y + column * ofBlock,
+                    in.targets() == 0 ? 0 : in.targets() + 4L * row, row, column, at + plan.numbers);
+        }
+
+        private Statistics statistics(int row, long hardest) {
+            return new Statistics(at + plan.positive + 4L * row, at + plan.rowStatistics,
+                    hardest == 0 ? 0 : at + plan.rowAts, at + plan.columnStatistics);
+        }
+
+        private Sums sums(int row) {
+            return new Sums(at + plan.rowSums + 8L * row, at + plan.rowLargest + 4L * row, at + plan.columnSums,
+                    at + plan.columnLargest, at + plan.own);
+        }
+
+        private Factors factors(int row, int column) {
+            return new Factors(at + plan.rowFactors + 4L * row, at + plan.columnFactors + 4L * column,
+                    at + plan.targetGradients + 4L * row);
+        }
+
+        void forward(double gradientScale, long hardest, long result) {
+            int n = in.n();
+            int m = in.m();
+            kernels.begin(stream, in.logScale(), at + plan.numbers, in.targets() == 0 ? 0 : at + plan.own, m);
+            kernels.normalize(stream, in.x(), n, d, at + plan.x, 0);
+            kernels.normalize(stream, in.y(), m, d, at + plan.y, 0);
+            for (int row = 0; row < n; row += plan.forwardRows) {
+                Tiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                long products = plan.stored ? image(row, 0) : 0;
+                kernels.forward(stream, stripe, pairs(row, 0), statistics(row, hardest), products);
+                kernels.merge(stream, stripe, pairs(row, 0), statistics(row, hardest), sums(row),
+                        hardest == 0 ? 0 : hardest + 4L * row, row == 0, false);
+            }
+            kernels.own(stream, n, pairs(0, 0), at + plan.positive, sums(0));
+            for (int row = 0; row < n; row += plan.forwardRows) {
+                Tiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                kernels.wideForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
+                kernels.merge(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row), 0, row == 0, true);
+            }
+            kernels.finish(stream, n, m, pairs(0, 0), at + plan.positive, sums(0), factors(0, 0), at + plan.blockSums,
+                    (float) in.rowWeight(), (float) in.columnWeight(), gradientScale);
+            kernels.result(stream, n, at + plan.blockSums, at + plan.numbers, in.bias(), result, at + plan.dot);
+        }
+
+        /** Where in the image of all pairs a rectangle begins. */
+        private long image(int row, int column) {
+            return at + plan.gradient + 2L * row * plan.all.paddedColumns()
+                    + 2L * HopperPairwise.TILE_ROWS * column;
+        }
+
+        void backward(PtxPairwise.Gradients gradients) {
+            if (plan.stored) {
+                kernels.storedGradients(stream, plan.all, pairs(0, 0), factors(0, 0), image(0, 0), at + plan.dots);
+                scalars(gradients, plan.all.storedDots(), true);
+            }
+            for (int row = 0; row < in.n(); row += plan.rows) {
+                for (int column = 0; column < in.m(); column += plan.columns) {
+                    rectangle(gradients, row, column);
+                }
+            }
+        }
+
+        private void rectangle(PtxPairwise.Gradients gradients, int row, int column) {
+            Tiling tiling = plan.all.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
+            Pairs pairs = pairs(row, column);
+            long g = plan.stored ? image(row, column) : at + plan.gradient;
+            int gBlocks = plan.stored ? plan.all.columnBlocks() : tiling.columnBlocks();
+            if (!plan.stored) {
+                kernels.gradients(stream, tiling, pairs, factors(row, column), g, at + plan.dots);
+                scalars(gradients, tiling.dots(), row + tiling.n() == in.n() && column + tiling.m() == in.m());
+            }
+            long factor = HopperPairwise.factor(pairs.numbers());
+            if (gradients.dx() != 0) {
+                kernels.rowGradients(stream, tiling, g, gBlocks, pairs.y(), factor, 1, gradients.dx() + 4L * row * d,
+                        column > 0);
+            }
+            if (gradients.dy() != 0) {
+                kernels.columnGradients(stream, tiling, g, gBlocks, pairs.x(), factor, 1,
+                        gradients.dy() + 4L * column * d, row > 0);
+            }
+        }
+
+        private void scalars(PtxPairwise.Gradients gradients, long dots, boolean last) {
+            if (gradients.dLogScale() != 0) {
+                kernels.scalars(stream, at + plan.dots, dots, at + plan.dot, at + plan.numbers,
+                        last ? gradients.dLogScale() : 0);
+            }
+        }
     }
 }

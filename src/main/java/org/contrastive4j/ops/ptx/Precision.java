@@ -28,6 +28,11 @@ public enum Precision {
         return (d + multiple - 1) / multiple * multiple;
     }
 
+    /** The same of the sm_90a kernels; of 16 bits. */
+    HopperPairwise.Precision ofHopper() {
+        return HopperPairwise.Precision.valueOf(name());
+    }
+
     /** As in the names of kernels. */
     String suffix() {
         return name().toLowerCase(Locale.ROOT);

@@ -10,7 +10,8 @@ import org.contrastive4j.tensor.Tensor;
 
 /**
  * Softmax attention on a device, by the kernels {@code attention_*}, without a matrix of scores in memory and without
- * a workspace. Arithmetic is f32 whatever the type of activations: 16 bits are widened on their way to shared memory.
+ * a workspace. Activations of 16 bits are multiplied on tensor cores, and so are weights, rounded to 16 bits; everything
+ * else is f32.
  *
  * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
  * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then take
@@ -19,6 +20,7 @@ import org.contrastive4j.tensor.Tensor;
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
     private static final int THREADS = 64;
+    private static final int THREADS_16 = 128;
     private static final double LOG2_E = 1 / Math.log(2);
 
     private final PtxDevice device;
@@ -53,21 +55,23 @@ public final class PtxAttentionOps extends AttentionOps {
     }
 
     /** A block for each head of each sample, 64 tokens and 64 columns of the head. */
-    private static Launch launch(int batch, int tokens, int heads, int size) {
+    private static Launch launch(Tensor qkv, int heads, int size) {
+        int batch = qkv.dim(0);
+        int tokens = qkv.dim(1);
         long blocks = (long) batch * heads * ((tokens + TILE - 1) / TILE) * ((size + TILE - 1) / TILE);
         if (blocks > Integer.MAX_VALUE) {
             throw new ShapeException("attention: " + batch + " samples of " + tokens + " tokens with " + heads
                     + " heads are " + blocks
                     + " tiles, wanted at most 2^31 - 1; use smaller chunks");
         }
-        return Launch.of((int) blocks, THREADS);
+        return Launch.of((int) blocks, qkv.dtype() == DType.F32 ? THREADS : THREADS_16);
     }
 
-    /** 1 when heads begin at multiples of 4 elements. */
+    /** 1 when heads begin at multiples of 16 bytes. */
     private static int wide(int size, Tensor like, long... addresses) {
-        boolean wide = size % 4 == 0;
+        boolean wide = size * like.dtype().bytes() % 16 == 0;
         for (long address : addresses) {
-            wide &= address % (4 * like.dtype().bytes()) == 0;
+            wide &= address % 16 == 0;
         }
         return wide ? 1 : 0;
     }
@@ -80,7 +84,7 @@ public final class PtxAttentionOps extends AttentionOps {
         long from = DeviceTensors.address("attention", "qkv", device, qkv);
         long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
         long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
-        kernels.get(Launches.of("attention_fwd", qkv)).launch(device.stream(), launch(batch, tokens, heads, size), from,
+        kernels.get(Launches.of("attention_fwd", qkv)).launch(device.stream(), launch(qkv, heads, size), from,
                 lengthsOrNone("attention", lengths), to, lse, tokens, width, heads, size, causal ? 1 : 0,
                 wide(size, qkv, from, to), (float) (LOG2_E / Math.sqrt(size)));
     }
@@ -98,7 +102,7 @@ public final class PtxAttentionOps extends AttentionOps {
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
             kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient).launch(device.stream(),
-                    launch(batch, tokens, heads, size), from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
+                    launch(qkv, heads, size), from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
                     causal ? 1 : 0,
                     wide(size, qkv, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
                     (float) (1 / Math.sqrt(size)));

@@ -1,9 +1,17 @@
 package org.contrastive4j.ops.ptx;
 
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
@@ -11,17 +19,19 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.Recording;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
  * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are.
+ * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
  */
 public final class PtxOps extends Ops {
     /** What a stripe of rows of a pairwise loss may take. */
@@ -43,6 +53,8 @@ public final class PtxOps extends Ops {
     private final UpdateOps update;
     private final PairwiseOps pairwise;
     private final PairTileOps pairTiles;
+    private DeviceStream sending;
+    private DeviceStream ahead; // null until something is sent ahead
 
     /**
      * In f32 throughout.
@@ -84,6 +96,7 @@ public final class PtxOps extends Ops {
         this.activations = activations;
         this.multiply = multiply;
         launches = new Launches(device, kernels);
+        sending = launches.stream;
         pointwise = new PtxPointwiseOps(launches, activations);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
@@ -94,7 +107,10 @@ public final class PtxOps extends Ops {
                 + library.reason());
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, PAIRWISE_STRIPE_BYTES);
+        Precision rows = Precision.valueOf(activations.name());
+        KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
+        logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
@@ -165,6 +181,83 @@ public final class PtxOps extends Ops {
     }
 
     @Override
+    public void send(int[] values, Tensor target) {
+        ByteBuffer bytes = buffer(values.length, target, DType.I32);
+        bytes.asIntBuffer().put(values);
+        sending.upload(bytes, launches.storage(target), 4 * target.offset());
+        target.noteValues(values);
+    }
+
+    @Override
+    public void send(float[] values, Tensor target) {
+        ByteBuffer bytes = buffer(values.length, target, DType.F32);
+        bytes.asFloatBuffer().put(values);
+        sending.upload(bytes, launches.storage(target), 4 * target.offset());
+    }
+
+    /**
+     * {@inheritDoc} A second stream copies; it begins when the work given so far is done, which may still use the
+     * memory that the new tensors are in.
+     */
+    @Override
+    public Runnable sendAhead(Runnable sends) {
+        if (ahead == null) {
+            ahead = device.newStream();
+        }
+        try (DeviceEvent before = launches.stream.record()) {
+            ahead.await(before);
+        }
+        sending = ahead;
+        try {
+            sends.run();
+        } finally {
+            sending = launches.stream;
+        }
+        DeviceEvent arrived = ahead.record();
+        return () -> {
+            launches.stream.await(arrived);
+            arrived.close();
+        };
+    }
+
+    private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
+        if (target.dtype() != wanted || target.size() != count) {
+            throw new IllegalArgumentException(count + " values of " + wanted + " given for " + target);
+        }
+        return ByteBuffer.allocate(4 * count).order(ByteOrder.nativeOrder());
+    }
+
+    @Override
+    public boolean canRecord() {
+        return true;
+    }
+
+    @Override
+    public Recording record(Runnable work, Storage scratch) {
+        if (scratch != null && !(scratch instanceof DeviceStorage)) {
+            throw new LaunchException("record: the scratch is no memory of this backend");
+        }
+        DeviceGraph graph = launches.stream.capture(work, (DeviceStorage) scratch);
+        return new Recording() {
+            @Override
+            public void run() {
+                graph.launch(launches.stream);
+                launches.readback.ran();
+            }
+
+            @Override
+            public int operations() {
+                return graph.nodes();
+            }
+
+            @Override
+            public void close() {
+                graph.close();
+            }
+        };
+    }
+
+    @Override
     public void synchronize() {
         device.synchronize();
     }
@@ -174,6 +267,9 @@ public final class PtxOps extends Ops {
     public void close() {
         matrix.close();
         launches.readback.close();
+        if (ahead != null) {
+            ahead.close();
+        }
         super.close();
     }
 }

@@ -24,10 +24,12 @@ import org.contrastive4j.ops.ShapeException;
  * }
  * }</pre>
  *
+ * <p>Without gradients, {@code null} in their place and {@code false} for the size of the workspace, it is the value alone.
+ *
  * <p>Workspace: O(n + m) and a stripe of rows of the gradient matrix, as many as {@code stripeBytes} hold and at least 64. Cost: 2 n m d flops for the
  * value, 8 n m d with gradients. The same bits every run.
  */
-public final class PtxPairwise {
+public final class PtxPairwise implements InfoNceKernels {
     /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */
     public static final int RESULT_BYTES = 32;
     private static final long STRIPE_BYTES = 256L << 20;
@@ -102,6 +104,7 @@ public final class PtxPairwise {
     }
 
     /** Bytes of workspace that {@link #infoNce} wants. */
+    @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
                 + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
@@ -119,6 +122,7 @@ public final class PtxPairwise {
      * @throws ShapeException when sizes do not fit
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
      */
+    @Override
     public void infoNce(DeviceStream stream, Inputs inputs, Gradients gradients, long hardest, long result, long workspace,
             long workspaceBytes) {
         long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);

@@ -10,20 +10,33 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over tensors of a device by {@link PtxPairwise}.
+ * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise} or in 16 bits, then by {@link HopperInfoNce} where
+ * that was chosen and by {@link RoundedPairwise} elsewhere.
  *
  * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
 final class PtxPairwiseOps extends PairwiseOps {
     private final PtxDevice device;
     private final Readback readback;
-    private final PtxPairwise pairwise;
+    private final InfoNceKernels pairwise;
 
-    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, long stripeBytes) {
+    /**
+     * @param precision that rows and the gradient matrix are rounded to
+     * @param choice of the kernels of that precision
+     */
+    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, Precision precision, KernelChoice choice,
+            long stripeBytes) {
         super(DType.F32);
         this.device = device;
         this.readback = readback;
-        this.pairwise = new PtxPairwise(kernels, Precision.F32, stripeBytes);
+        if (choice.hopper()) {
+            HopperPairwise hopper = new HopperPairwise(kernels, precision.ofHopper());
+            pairwise = new HopperInfoNce(hopper, device.facts().multiprocessors(), stripeBytes);
+        } else if (precision == Precision.F32) {
+            pairwise = new PtxPairwise(kernels, precision, stripeBytes);
+        } else {
+            pairwise = new RoundedPairwise(kernels, precision, stripeBytes);
+        }
     }
 
     @Override

@@ -54,6 +54,11 @@ final class PtxPointwiseOps extends PointwiseOps {
     }
 
     @Override
+    protected void clampUnchecked(double least, double most, Tensor x) {
+        launches.elements("clamp_f32", x.size(), x, x.size(), launches.wide(x), (float) least, (float) most);
+    }
+
+    @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
         launches.elements(Launches.of("gelu_fwd", y) + variant(kind), y.size(), x, y, y.size(), launches.wide(x, y));
     }
@@ -73,8 +78,8 @@ final class PtxPointwiseOps extends PointwiseOps {
         int samples = x.dim(0);
         int width = Math.toIntExact(x.size() / samples);
         int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
-        launches.launch(Launches.of("dropout", y), Launch.of(Math.multiplyExact(samples, blocks), 256), x, sampleIds, y, width,
-                blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), (int) key.seed(),
-                (int) (key.seed() >>> 32), launches.wide(width, x, y));
+        launches.launch(Launches.of("dropout", y), Launch.of(Math.multiplyExact(samples, blocks), 256), x, sampleIds,
+                y, width, blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), key.clock(),
+                (int) key.seed(), (int) (key.seed() >>> 32), launches.wide(width, x, y));
     }
 }

@@ -23,12 +23,11 @@ final class PtxUpdateOps extends UpdateOps {
 
     @Override
     protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
-        launches.elements("adamw_f32", parameter.size(), parameter, gradient, m, v, parameter.size(),
-                launches.wide(parameter, gradient, m, v), (float) settings.gradientScale(), (float) settings.beta1(),
-                (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()),
-                (float) (1 - settings.learningRate() * settings.weightDecay()),
-                (float) (settings.learningRate() / (1 - Math.pow(settings.beta1(), settings.step()))),
-                (float) (1 / Math.sqrt(1 - Math.pow(settings.beta2(), settings.step()))), (float) settings.epsilon());
+        float[] now = settings.changing();
+        launches.elements("adamw_f32", parameter.size(), parameter, gradient, m, v, settings.numbers(),
+                parameter.size(), launches.wide(parameter, gradient, m, v), now[0], (float) settings.beta1(),
+                (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()), now[1], now[2],
+                now[3], (float) settings.epsilon());
     }
 
     @Override

@@ -74,7 +74,7 @@ final class Readback implements AutoCloseable {
     }
 
     private synchronized <T> T read(Place place, int bytes, long number, Function<ByteBuffer, T> decode) {
-        if (number > done) {
+        if (number > done || stream.isCapturing()) { // which refuses to be waited for
             stream.synchronize();
             done = given;
         }

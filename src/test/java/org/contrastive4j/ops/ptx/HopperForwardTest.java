@@ -4,6 +4,7 @@ import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.util.Arrays;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
@@ -42,7 +43,8 @@ final class HopperForwardTest {
                 DeviceStorage in = Devices.floats(device, u);
                 DeviceStorage image = device.allocate(HopperPairwise.imageBytes(rows, d));
                 DeviceStorage inverse = device.allocate(4L * rows)) {
-            new HopperPairwise(device, precision).normalize(device.stream(), in, rows, d, image, inverse);
+            new HopperPairwise(device, precision).normalize(device.stream(), in.address(), rows, d, image.address(),
+                    inverse.address());
             checkUnits(precision, rows, d, u, OperandImage.of(precision, image, d), Devices.toFloats(inverse));
         }
     }
@@ -68,16 +70,16 @@ final class HopperForwardTest {
         }
     }
 
-    /** What one forward gives, bit for bit. */
-    record Statistics(Precision precision, float[] positive, float[] rowSums, float[] columnSums, OperandImage x,
-            OperandImage y) {}
+    /** What one forward gives, bit for bit: sums and largest alternate. */
+    record Statistics(Precision precision, float[] positive, float[] rows, int[] rowAts, float[] columns,
+            short[] products, OperandImage x, OperandImage y) {}
 
-    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets) {
-        return forward(device, precision, tiling, scale, targets, new HopperPairwise(device, precision));
+    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, double scale, int[] targets) {
+        return forward(device, precision, tiling, scale, targets, new HopperPairwise(device, precision), false);
     }
 
-    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, float scale, int[] targets,
-            HopperPairwise kernels) {
+    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, double scale, int[] targets,
+            HopperPairwise kernels, boolean stored) {
         int n = tiling.n();
         int m = tiling.m();
         int d = tiling.d();
@@ -85,23 +87,29 @@ final class HopperForwardTest {
                 DeviceStorage v = Devices.floats(device, Hopper.random(2, m * d));
                 DeviceStorage x = device.allocate(HopperPairwise.imageBytes(n, d));
                 DeviceStorage y = device.allocate(HopperPairwise.imageBytes(m, d));
-                DeviceStorage normX = device.allocate(4L * n);
-                DeviceStorage normY = device.allocate(4L * m);
                 DeviceStorage t = Devices.ints(device, targets == null ? new int[1] : targets);
-                DeviceStorage s = Devices.floats(device, scale);
+                DeviceStorage logScale = Devices.floats(device, (float) Math.log(scale));
+                DeviceStorage numbers = device.allocate(HopperPairwise.NUMBERS_BYTES);
                 DeviceStorage positive = device.allocate(4L * n);
-                DeviceStorage rows = device.allocate(tiling.rowSumBytes());
-                DeviceStorage columns = device.allocate(tiling.columnSumBytes())) {
-            kernels.normalize(device.stream(), u, n, d, x, normX);
-            kernels.normalize(device.stream(), v, m, d, y, normY);
-            kernels.forward(device.stream(), tiling, x, y, targets == null ? null : t, 0, s,
-                    new HopperPairwise.Sums(positive, rows, columns));
+                DeviceStorage rows = device.allocate(tiling.rowStatisticBytes());
+                DeviceStorage ats = device.allocate(tiling.rowAtBytes());
+                DeviceStorage columns = device.allocate(tiling.columnStatisticBytes());
+                DeviceStorage products = device.allocate(tiling.gradientBytes())) {
+            kernels.begin(device.stream(), logScale.address(), numbers.address(), 0, m);
+            kernels.normalize(device.stream(), u.address(), n, d, x.address(), 0);
+            kernels.normalize(device.stream(), v.address(), m, d, y.address(), 0);
+            kernels.forward(device.stream(), tiling, new HopperPairwise.Pairs(x.address(), y.address(),
+                    targets == null ? 0 : t.address(), 0, 0, numbers.address()), new HopperPairwise.Statistics(
+                    positive.address(), rows.address(), stored ? 0 : ats.address(), columns.address()),
+                    stored ? products.address() : 0);
             return new Statistics(precision, Devices.toFloats(positive), Devices.toFloats(rows),
-                    Devices.toFloats(columns), OperandImage.of(precision, x, d), OperandImage.of(precision, y, d));
+                    stored ? null : Devices.toInts(ats), Devices.toFloats(columns),
+                    stored ? Devices.toShorts(products) : null, OperandImage.of(precision, x, d),
+                    OperandImage.of(precision, y, d));
         }
     }
 
-    private static void check(Tiling tiling, float scale, int[] targets, Statistics got) {
+    private static void check(Tiling tiling, double scale, int[] targets, Statistics got) {
         int n = tiling.n();
         int m = tiling.m();
         double[][] x = got.x.rows(n, tiling.d());
@@ -110,33 +118,69 @@ final class HopperForwardTest {
         double[][] v = Hopper.unit(Hopper.random(2, m * tiling.d()), tiling.d());
         double[][] row = new double[tiling.columnTiles()][tiling.paddedRows()];
         double[][] column = new double[tiling.rowItems()][tiling.paddedColumns()];
-        double shift = Math.max(0, scale - 75);
+        double[][] rowLargest = lowest(row);
+        double[][] columnLargest = lowest(column);
+        double s = Math.exp((float) Math.log(scale));
+        double shift = Math.max(0, 1.004 * s - 75);
         double bound = 0x1p-20 * (scale + 2);
+        OperandImage products = got.products == null ? null : new OperandImage(Precision.F16, tiling.columnBlocks(),
+                got.products);
         for (int i = 0; i < n; i++) {
             int target = targets == null ? i : targets[i];
             for (int j = 0; j < m; j++) {
-                double logit = scale * Hopper.dot(x[i], y[j]);
+                double product = Hopper.dot(x[i], y[j]);
                 if (j == target) {
-                    assertEquals(logit, got.positive[i], bound, "positive of row " + i);
-                    assertEquals(scale * Hopper.dot(u[i], v[j]), got.positive[i], scale * 2
-                            * Hopper.roundOff(got.precision), "logit of row " + i);
+                    assertEquals(product, got.positive[i], 0x1p-21, "positive of row " + i);
+                    assertEquals(Hopper.dot(u[i], v[j]), got.positive[i], 2 * Hopper.roundOff(got.precision),
+                            "cosine of row " + i);
                 } else {
-                    row[j / 256][i] += Math.exp(logit - shift);
-                    column[i / (128 * tiling.run())][j] += Math.exp(logit - shift);
+                    int item = i / (128 * tiling.run());
+                    row[j / 256][i] += Math.exp(s * product - shift);
+                    column[item][j] += Math.exp(s * product - shift);
+                    rowLargest[j / 256][i] = Math.max(rowLargest[j / 256][i], product);
+                    columnLargest[item][j] = Math.max(columnLargest[item][j], product);
+                    if (products != null) {
+                        assertEquals(product, products.number(i, j) / 32_000.0, 0x1.01p-16 / 0.9765625,
+                                "stored product of row " + i + ", column " + j);
+                    }
                 }
             }
         }
-        double most = Math.max(worst(row, got.rowSums), worst(column, got.columnSums));
+        double most = Math.max(worst(row, rowLargest, got.rows), worst(column, columnLargest, got.columns));
         assertTrue(most <= bound, () -> "relative error " + most + ", wanted at most " + bound);
+        checkColumns(tiling, rowLargest, x, y, got);
     }
 
-    private static double worst(double[][] wanted, float[] got) {
+    /** The column that is said to have the largest product of a row and column tile has it. */
+    private static void checkColumns(Tiling tiling, double[][] largest, double[][] x, double[][] y, Statistics got) {
+        for (int tile = 0; got.rowAts != null && tile < tiling.columnTiles(); tile++) {
+            for (int i = 0; i < tiling.n(); i++) {
+                int at = got.rowAts[tile * tiling.paddedRows() + i];
+                if (largest[tile][i] > -1e38) {
+                    assertEquals(tile, at / 256, "tile of the largest of row " + i);
+                    assertEquals(largest[tile][i], Hopper.dot(x[i], y[at]), 0x1p-21, "largest of row " + i);
+                }
+            }
+        }
+    }
+
+    private static double[][] lowest(double[][] like) {
+        return Arrays.stream(like).map(row -> {
+            double[] lowest = new double[row.length];
+            Arrays.fill(lowest, -3e38f);
+            return lowest;
+        }).toArray(double[][]::new);
+    }
+
+    private static double worst(double[][] sums, double[][] largest, float[] got) {
         double worst = 0;
-        for (int i = 0; i < wanted.length; i++) {
-            for (int j = 0; j < wanted[i].length; j++) {
-                double error = Math.abs(got[i * wanted[i].length + j] - wanted[i][j]);
+        for (int i = 0; i < sums.length; i++) {
+            for (int j = 0; j < sums[i].length; j++) {
+                int at = 2 * (i * sums[i].length + j);
+                double error = Math.abs(got[at] - sums[i][j]);
                 worst = Math.max(worst, error == 0 ? 0 : Double.isNaN(error) ? Double.POSITIVE_INFINITY
-                        : error / wanted[i][j]);
+                        : error / sums[i][j]);
+                assertEquals(largest[i][j], got[at + 1], Math.abs(largest[i][j]) > 2 ? 1e31 : 0x1p-21, "largest");
             }
         }
         return worst;
@@ -151,7 +195,8 @@ final class HopperForwardTest {
         Precision precision = Precision.values()[(n + d) % 2];
         Hopper.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {
-                check(tiling, 20, targets, forward(device, precision, tiling, 20, targets));
+                check(tiling, 20, targets, forward(device, precision, tiling, 20, targets,
+                        new HopperPairwise(device, precision), d % 3 == 2));
             }
         });
     }
@@ -191,8 +236,9 @@ final class HopperForwardTest {
                     check(tiling, 20, targets, got);
                 }
                 assertArrayEquals(first.positive, got.positive, schedule.toString());
-                assertArrayEquals(first.rowSums, got.rowSums, schedule.toString());
-                assertArrayEquals(first.columnSums, got.columnSums, schedule.toString());
+                assertArrayEquals(first.rows, got.rows, schedule.toString());
+                assertArrayEquals(first.rowAts, got.rowAts, schedule.toString());
+                assertArrayEquals(first.columns, got.columns, schedule.toString());
             }
         }
     }
@@ -200,28 +246,37 @@ final class HopperForwardTest {
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-        "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
-        "stage given back too early | wgmma.wait_group.sync.aligned 1; |  | ASYNC_PENDING",
-        "no fence before the products | wgmma.fence.sync.aligned; |  | WGMMA_FENCE",
-        "consumer waits for the wrong phase | mov.u32 %phase, 0; | mov.u32 %phase, 1; | ANY",
-        "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",
-        "producer does not wait | WAIT(LABEL, %barrier+EMPTY, %phase) |  | ANY",
-        "one warp more is waited for | [%barriers+empty], 8; | [%barriers+empty], 9; | DEADLOCK",
-        "one stage too few | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY",
-        "column sums read before written | bar.sync 1, 256; |  | ANY",
-        "positives not taken out | EACH32(TAKE_EACH) |  | WRONG",
-        "swizzle of rows left out | xor.b32 %at, %at, %swizzle; |  | WRONG",
-        "second half of Y copied twice | COPY(32768, %sourceY1, 16384) | COPY(32768, %sourceY0, 16384) | WRONG",
+        "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING| false",
+        "stage given back too early | wgmma.wait_group.sync.aligned 1; |  | ASYNC_PENDING| false",
+        "no fence before the products | wgmma.fence.sync.aligned; |  | WGMMA_FENCE| false",
+        "consumer waits for the wrong phase | mov.u32 %phase, 0; | mov.u32 %phase, 1; | ANY| false",
+        "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK| false",
+        "producer does not wait | WAIT(LABEL, %barrier+EMPTY, %phase) |  | ANY| false",
+        "one warp more is waited for | [%barriers+empty], 8; | [%barriers+empty], 9; | DEADLOCK| false",
+        "one stage too few | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY| false",
+        "column sums read before written | bar.sync 1, 256; |  | ANY| false",
+        "positives not taken out | EACH32(TAKE_EACH) |  | WRONG| false",
+        "swizzle of rows left out | xor.b32 %at, %at, %swizzle; |  | WRONG| false",
+        "second half of Y copied twice | COPY(32768, %sourceY1, 16384) | COPY(32768, %sourceY0, 16384) | WRONG| false",
+        "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE| true",
+        "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read 1; |  | ASYNC_PENDING| true",
+        "sums written while a store reads | @%storer cp.async.bulk.wait_group.read 0; |  | ASYNC_PENDING| true",
+        "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY| true",
+        "one stage too few while storing | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY| true",
+        "largest of lanes left out | LARGER_OF_LANES(%upperBest, %upperAt, 2) |  | WRONG| false",
+        "largest of the other rows left out | max.f32 to, %d##j##upper, %d##j##lower; | mov.f32 to, %d##j##upper; "
+                + "| WRONG| false",
+        "products off by one | 12582912.0 | 12582911.0 | WRONG| true",
     })
-    void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
+    void brokenTwinsAreCaught(String what, String right, String wrong, String kind, boolean stored) {
         Tiling tiling = new Tiling(200, 200, 192, 2, 1, 1);
         int[] targets = IntStream.range(0, 200).map(i -> (i * 11 + 3) % 200).toArray();
         for (long seed : Hopper.SEEDS) {
             String found = "nothing";
             try (SimDevice device =
-                    SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {
+                    SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000))) {
                 Statistics got = forward(device, Precision.BF16, tiling, 20, targets, Hopper.twin(device,
-                        Precision.BF16, right, wrong));
+                        Precision.BF16, right, wrong), stored);
                 try {
                     check(tiling, 20, targets, got);
                 } catch (AssertionError e) {

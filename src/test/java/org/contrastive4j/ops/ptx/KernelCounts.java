@@ -4,6 +4,7 @@ import java.lang.reflect.InvocationTargetException;
 import java.lang.reflect.Proxy;
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
@@ -13,7 +14,6 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
-import org.contrastive4j.device.sim.check.Counts;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairLabels;
@@ -34,28 +34,55 @@ public final class KernelCounts {
     private KernelCounts() {}
 
     public static void main(String[] arguments) {
-        Map<String, Counts.Line> pairwise = of(256, 256, 128);
-        pairwise.putAll(ofBf16(256, 256, 128));
+        Map<String, KernelWork> pairwise = of(256, 256, 128);
+        pairwise.putAll(of16(256, 256, 128, Precision.BF16));
+        pairwise.putAll(of16(256, 256, 128, Precision.F16));
         print(pairwise);
-        Map<String, Counts.Line> pairs = new LinkedHashMap<>();
+        Map<String, KernelWork> pairs = new LinkedHashMap<>();
         for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
             ofLoss(loss, 256, 128).forEach((kernel, line) -> pairs.put(kernel + "`, `" + loss, line));
         }
         print(pairs);
         print(ofOperations(4, 64, 256));
+        print(ofProducts(256, 64));
+        print(ofSixteenBits(256, 256, 128));
+        System.out.println("\n| kernel | ms at n = m = 8192, d = 512 | bound by |\n|---|---|---|");
+        predict(of(256, 256, 64), of(128, 128, 128), pairwise, "f32", 64);
+        predict(of16(256, 256, 64, Precision.BF16), of16(128, 128, 128, Precision.BF16), pairwise, "bf16", 128);
     }
 
-    private static void print(Map<String, Counts.Line> counts) {
+    private static void print(Map<String, KernelWork> counts) {
         System.out.println("\n| kernel | warp instructions | bytes of global memory | sectors used | shared passes |"
-                + " bank conflicts |\n|---|---|---|---|---|---|");
-        counts.forEach((name, line) -> System.out.printf("| `%s` | %,d | %,d | %.0f%% | %,d | %,d |%n", name, line.executions(),
-                line.globalBytes(), line.sectors() == 0 ? 100 : 100.0 * line.globalBytes() / (32 * line.sectors()), line.passes(),
-                line.extraPasses()));
+                + " bank conflicts | predicted, us | bound by |\n|---|---|---|---|---|---|---|---|");
+        counts.forEach((name, work) -> System.out.printf(Locale.ROOT, "| `%s` | %,d | %,d | %.0f%% | %,d | %,d | %.3f | %s |%n", name,
+                work.line().executions(), work.line().globalBytes(),
+                work.line().sectors() == 0 ? 100 : 100.0 * work.line().globalBytes() / (32 * work.line().sectors()), work.line().passes(),
+                work.line().extraPasses(), 1e6 * work.clocks().seconds(), work.clocks().bound()));
+    }
+
+    /** A tile of logits costs what does not depend on d and as much for each k; a tile of a gradient the same with n or m for d. */
+    private static void predict(Map<String, KernelWork> narrow, Map<String, KernelWork> small, Map<String, KernelWork> large, String dtype,
+            int tile) {
+        int n = 8192;
+        int d = 512;
+        double all = 0;
+        for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
+            String name = "pairwise_" + kernel + "_" + dtype;
+            boolean product = kernel.startsWith("d");
+            KernelWork.Clocks large1 = large.get(name).clocks().of(1.0 * tile * tile / (product ? 256 * 128 : 256 * 256));
+            KernelWork.Clocks small1 = product ? small.get(name).clocks().of(1.0 * tile * tile / (128 * 128))
+                    : narrow.get(name).clocks().of(1.0 * tile * tile / (256 * 256));
+            KernelWork.Clocks one = product ? small1.extended(large1, 128, 256, n) : small1.extended(large1, 64, 128, d);
+            KernelWork.Clocks whole = one.of(1.0 * n * (product ? d : n) / tile / tile);
+            all += whole.seconds();
+            System.out.printf(Locale.ROOT, "| `%s` | %.2f | %s |%n", name, 1e3 * whole.seconds(), whole.bound());
+        }
+        System.out.printf(Locale.ROOT, "| all four, %s | %.2f | |%n", dtype, 1e3 * all);
     }
 
     /** Totals of the launch of each kernel, by name; where a kernel is launched several times, of the last one. */
-    static Map<String, Counts.Line> of(int n, int m, int d) {
-        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+    static Map<String, KernelWork> of(int n, int m, int d) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
             PairwiseCase c = new PairwiseCase(n, m, d, true, 1);
@@ -70,21 +97,64 @@ public final class KernelCounts {
         return totals;
     }
 
-    /** The same in bf16. */
-    static Map<String, Counts.Line> ofBf16(int n, int m, int d) {
-        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+    /** The same in 16 bits. */
+    static Map<String, KernelWork> of16(int n, int m, int d, Precision precision) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
-            new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, Precision.BF16, 1 << 28),
-                    new PtxNormalize(counting), Precision.BF16);
+            new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, precision, 1 << 28), new PtxNormalize(counting),
+                    precision);
         }
         totals.keySet().removeIf(name -> name.endsWith("_f32"));
         return totals;
     }
 
+    /** The same of products of size x size x size, of one with a long sum, and of attention over 4 samples of 64 tokens with 4 heads. */
+    static Map<String, KernelWork> ofProducts(int size, int width) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            Kernels kernels = new Kernels(counting);
+            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
+                for (int turned = 0; turned < 4; turned++) {
+                    ProductCases.on(device, kernels, multiply, ProductCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
+                }
+            }
+            Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
+            ProductCases.on(device, kernels, ProductCases.gemm(false, false, 64, 64, 16 * size, 0));
+            totals.putAll(whole);
+            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
+            ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
+        }
+        return totals;
+    }
+
+    /** The same of products and attention of activations in bf16: m x n x k, and a head of 128 tokens and 64 columns. */
+    static Map<String, KernelWork> ofSixteenBits(int m, int n, int k) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        Kernels kernels = new Kernels(counting(device, totals));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16); Tensor c = ops.zeros(Shape.of(m, n));
+                Tensor qkv = ops.zeros(Shape.of(1, 128, 192)); Tensor out = ops.zeros(Shape.of(1, 128, 64));
+                Tensor lse = ops.zeroParameter(Shape.of(1, 1, 128)); Tensor dQkv = ops.zeros(qkv.shape())) {
+            for (int transposes = 0; transposes < 4; transposes++) {
+                boolean transA = (transposes & 1) != 0;
+                boolean transB = (transposes & 2) != 0;
+                try (Tensor a = ops.zeros(transA ? Shape.of(k, m) : Shape.of(m, k));
+                        Tensor b = ops.zeros(transB ? Shape.of(n, k) : Shape.of(k, n))) {
+                    ops.matrix().gemm(transA, transB, 1, a, b, 0, c);
+                }
+            }
+            ops.attention().attention(qkv, 1, false, null, out, lse);
+            ops.attention().attentionBackward(qkv, 1, false, null, out, lse, out, dQkv);
+        }
+        totals.keySet().removeIf(name -> name.startsWith("fill"));
+        return totals;
+    }
+
     /** The pair kernels in value, gradient and metrics of a loss of n x n pairs. */
-    static Map<String, Counts.Line> ofLoss(String name, int n, int d) {
-        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+    static Map<String, KernelWork> ofLoss(String name, int n, int d) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         double[] values = new Random(1).doubles((long) n * d, -1, 1).toArray();
         try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32);
@@ -92,7 +162,7 @@ public final class KernelCounts {
                 Tensor v = ops.tensor(Shape.of(n, d), values); Tensor du = ops.zeros(u.shape());
                 Tensor dv = ops.zeros(v.shape())) {
             loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1);
-            Map<String, Counts.Line> ofPass = new LinkedHashMap<>(totals);
+            Map<String, KernelWork> ofPass = new LinkedHashMap<>(totals);
             loss.metrics(u, v, PairLabels.DIAGONAL);
             ofPass.put("pair_histogram_f32", totals.get("pair_histogram_f32"));
             ofPass.keySet().removeIf(kernel -> !kernel.startsWith("pair_"));
@@ -101,8 +171,8 @@ public final class KernelCounts {
     }
 
     /** The same of the other operations of a step, on b samples of t tokens of width w. */
-    static Map<String, Counts.Line> ofOperations(int b, int t, int w) {
-        Map<String, Counts.Line> totals = new LinkedHashMap<>();
+    static Map<String, KernelWork> ofOperations(int b, int t, int w) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
         try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32); Tensor x = ops.zeros(Shape.of(b, t, w));
@@ -147,10 +217,10 @@ public final class KernelCounts {
     }
 
     /** The device, but each launch counts on its own. */
-    private static PtxDevice counting(SimDevice device, Map<String, Counts.Line> totals) {
+    private static PtxDevice counting(SimDevice device, Map<String, KernelWork> totals) {
         return proxy(PtxDevice.class, device, (module, name) -> proxy(PtxModule.class, module, (kernel, unused) ->
                 proxy(Kernel.class, kernel, (nothing, launched) -> {
-                    totals.put(((Kernel) kernel).name(), device.counts().total());
+                    totals.put(((Kernel) kernel).name(), KernelWork.of(device.counts()));
                     device.counts().reset();
                     return nothing;
                 })));

@@ -97,9 +97,9 @@ class KernelsTest {
     /** 8 lanes that read or write 16 bytes each never meet in a bank; products are most of what the f32 tile kernels do. */
     @Test
     void countsOfTheTileKernels() {
-        Map<String, Counts.Line> counts = KernelCounts.of(64, 128, 96);
+        Map<String, KernelWork> counts = KernelCounts.of(64, 128, 96);
         for (String name : List.of("pairwise_fwd_f32", "pairwise_bwd_f32", "pairwise_dx_f32", "pairwise_dy_f32")) {
-            Counts.Line line = counts.get(name);
+            Counts.Line line = counts.get(name).line();
             assertEquals(0, line.extraPasses(), name + ": bank conflicts");
             assertTrue(line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors are used");
             long width = name.matches(".*_d[xy]_.*") ? 128 : 96; // d, in whole tiles where it is the columns
@@ -109,11 +109,35 @@ class KernelsTest {
 
     @Test
     void sixteenBitTilesHaveNoBankConflicts() {
-        Map<String, Counts.Line> counts = KernelCounts.ofBf16(128, 128, 64);
-        for (String name : List.of("pairwise_fwd_bf16", "pairwise_bwd_bf16", "pairwise_dx_bf16", "pairwise_dy_bf16")) {
-            assertEquals(0, counts.get(name).extraPasses(), name + ": bank conflicts");
-            assertTrue(counts.get(name).passes() > 0, name);
+        for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+            Map<String, KernelWork> counts = KernelCounts.of16(128, 128, 64, precision);
+            for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
+                String name = "pairwise_" + kernel + "_" + precision.suffix();
+                assertEquals(0, counts.get(name).line().extraPasses(), name + ": bank conflicts");
+                assertTrue(counts.get(name).line().passes() > 0, name);
+            }
         }
+    }
+
+    /** A logit of a tile without targets is one special function, forward and backward; no tile needs the second power. */
+    @Test
+    void oneExponentialForALogit() {
+        KernelWork forward = KernelCounts.of16(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
+        KernelWork backward = KernelCounts.of16(128, 256, 64, Precision.BF16).get("pairwise_bwd_bf16");
+        long logits = 128 * 256 / 32;
+        assertTrue(forward.special() >= logits && forward.special() < 1.3 * logits, "forward " + forward.special());
+        assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());
+    }
+
+    /** On whole tiles, in every layout; attention forward and backward. */
+    @Test
+    void productsOfSixteenBitsHaveNoBankConflicts() {
+        Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64);
+        assertEquals(8, counts.size(), counts.keySet().toString());
+        counts.forEach((name, work) -> {
+            assertEquals(0, work.line().extraPasses(), name + ": bank conflicts");
+            assertTrue(work.line().passes() > 0, name);
+        });
     }
 
     @Test

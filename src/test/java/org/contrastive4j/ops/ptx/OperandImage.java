@@ -22,9 +22,18 @@ record OperandImage(Precision precision, int columnBlocks, short[] bits) {
     }
 
     double at(int row, int column) {
+        return decode(precision, number(row, column));
+    }
+
+    /** The 16 bits themselves, as a whole number. */
+    short number(int row, int column) {
+        return bits[place(columnBlocks, row, column)];
+    }
+
+    static int place(int columnBlocks, int row, int column) {
         int block = row / 128 * columnBlocks + column / 64;
         int chunk = column % 64 / 8 ^ row % 8;
-        return decode(precision, bits[block * 8192 + row % 128 * 64 + chunk * 8 + column % 8]);
+        return block * 8192 + row % 128 * 64 + chunk * 8 + column % 8;
     }
 
     double[][] rows(int rows, int columns) {

@@ -99,7 +99,7 @@ final class PairwiseCase {
     }
 
     /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
-    Answer ask(PtxDevice device, PtxPairwise pairwise) {
+    Answer ask(PtxDevice device, InfoNceKernels pairwise) {
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
         Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
@@ -146,6 +146,52 @@ final class PairwiseCase {
             return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars)[0],
                     Devices.toFloats(scalars)[1], Devices.toInts(hardest));
         }
+    }
+
+    /** Kernels that round f32 rows themselves; value and gradients, with rows to the nearest of 16 bits as truth. */
+    void checkRounded(PtxDevice device, InfoNceKernels pairwise, Precision precision) {
+        Answer answer = ask(device, pairwise);
+        round(x, precision);
+        round(y, precision);
+        compareValue(answer.result, answer.hardest);
+        compareGradients(precision, answer.dx, answer.dy, new float[] {answer.dLogScale + 2, answer.dBias + 4});
+    }
+
+    /** To nearest, ties to even; of numbers up to 1. */
+    private static void round(float[] rows, Precision precision) {
+        for (int i = 0; i < rows.length; i++) {
+            int bits = precision == Precision.BF16 ? 7 : 10;
+            int least = precision == Precision.BF16 ? Float.MIN_EXPONENT : -14;
+            double quantum = Math.scalb(1.0, Math.max(least, Math.getExponent(rows[i])) - bits);
+            rows[i] = (float) (Math.rint(rows[i] / quantum) * quantum);
+        }
+    }
+
+    /**
+     * As {@link #checkRounded}, where rows may be rounded in another way: against the rows themselves, norms of gradients.
+     *
+     * @param most relative error of a gradient
+     */
+    void checkNear(PtxDevice device, InfoNceKernels pairwise, double most) {
+        PairwiseReference truth = truth();
+        Answer answer = ask(device, pairwise);
+        double scale = Math.exp(logScale);
+        assertEquals(truth.loss, answer.result[0], scale * most, this + ": loss");
+        assertEquals(truth.meanPositive, answer.result[3], scale * most, this + ": mean positive");
+        near(truth.dx, answer.dx, most, "dx");
+        near(truth.dy, answer.dy, most, "dy");
+        assertEquals(gradientScale * truth.dLogScale, answer.dLogScale, gradientScale * scale * most, this + ": dLogScale");
+    }
+
+    private void near(double[] wanted, float[] got, double most, String name) {
+        double error = 0;
+        double size = 0;
+        for (int i = 0; i < wanted.length; i++) {
+            error += Math.pow(got[i] - gradientScale * wanted[i], 2);
+            size += Math.pow(gradientScale * wanted[i], 2);
+        }
+        double relative = Math.sqrt(error / size);
+        assertTrue(relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
     }
 
     /** G is rounded to 16 bits: an element of dx carries that share of the sizes of its terms, and what f32 adds. */

@@ -40,7 +40,7 @@ class PairwisePropertyTest {
         }
     }
 
-    /** Sizes from 1 on, small ones and those next to tiles more often; scales from 0.1 to 100; weights that may be 0; zero rows; rows that are equal. */
+    /** Sizes from 1 on, small ones and those next to tiles more often; scales from 0.1 to 100; weights that may be 0; zero and equal rows. */
     private static PairwiseCase drawn(Random random) {
         int n = size(random, 130);
         boolean diagonal = random.nextBoolean();

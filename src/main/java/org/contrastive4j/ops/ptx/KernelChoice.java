@@ -1,0 +1,66 @@
+package org.contrastive4j.ops.ptx;
+
+import java.util.Locale;
+import org.contrastive4j.device.DeviceFacts;
+
+/**
+ * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.
+ *
+ * @param hopper those of sm_90a
+ * @param reason half a sentence for people
+ */
+record KernelChoice(boolean hopper, String reason) {
+    /** What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. */
+    enum Wish { AUTO, PORTABLE, HOPPER }
+
+    static final String PROPERTY = "contrastive4j.kernels";
+    private static final int ARCHITECTURE = 90;
+    private static final int SHARED_BYTES = 232_448; // of a block
+
+    /** @throws IllegalArgumentException when the property is none of the three */
+    static Wish wish() {
+        String wish = System.getProperty(PROPERTY, "auto");
+        for (Wish value : Wish.values()) {
+            if (value.name().equals(wish.toUpperCase(Locale.ROOT))) {
+                return value;
+            }
+        }
+        throw new IllegalArgumentException("-D" + PROPERTY + "=" + wish + ", wanted auto, portable or hopper");
+    }
+
+    /**
+     * For products in that precision; in f32 there is no choice.
+     *
+     * @throws IllegalArgumentException when the wish cannot be met
+     */
+    static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
+        String problem = problem(facts, precision);
+        if (wish == Wish.HOPPER && problem != null && precision != Precision.F32) {
+            throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
+        }
+        if (problem != null) {
+            return new KernelChoice(false, problem);
+        }
+        return wish == Wish.PORTABLE ? new KernelChoice(false, "-D" + PROPERTY + "=portable")
+                : new KernelChoice(true, "the device is sm_90 and the precision " + precision);
+    }
+
+    /** Why those of sm_90a cannot be used, or null. */
+    private static String problem(DeviceFacts facts, Precision precision) {
+        if (precision == Precision.F32) {
+            return "f32 is multiplied exactly, which matrix instructions do not";
+        }
+        if (facts.architecture() != ARCHITECTURE) {
+            return "the device is sm_" + facts.architecture() + ", kernels of sm_90a run on sm_90 alone";
+        }
+        if (facts.sharedBytesPerBlock() < SHARED_BYTES) {
+            return "a block has " + facts.sharedBytesPerBlock() + " bytes of shared memory, wanted " + SHARED_BYTES;
+        }
+        return null;
+    }
+
+    @Override
+    public String toString() {
+        return (hopper ? "kernels for sm_90a: " : "portable kernels: ") + reason;
+    }
+}

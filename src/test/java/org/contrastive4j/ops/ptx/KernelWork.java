@@ -1,0 +1,80 @@
+package org.contrastive4j.ops.ptx;
+
+import java.util.Map;
+import java.util.Set;
+import java.util.stream.DoubleStream;
+import org.contrastive4j.device.sim.check.Counts;
+import org.contrastive4j.device.sim.exec.Step;
+
+/**
+ * What the simulator counted of one launch, and the time that it implies.
+ *
+ * @param line all instructions
+ * @param special those of them that the special-function unit does, a division among them
+ * @param products those that tensor cores do
+ * @param tiled whether its blocks copy tiles, which others copy too: those bytes come from the second-level cache
+ */
+record KernelWork(Counts.Line line, long special, long products, boolean tiled) {
+    private static final Set<String> SPECIAL = Set.of("ex2", "lg2", "rcp", "rsqrt", "sqrt", "sin", "cos", "div", "tanh");
+
+    static KernelWork of(Counts counts) {
+        long special = 0;
+        long products = 0;
+        boolean tiled = false;
+        for (Map.Entry<Step, Counts.Line> entry : counts.byLine()) {
+            String opcode = entry.getKey().source().opcode();
+            special += SPECIAL.contains(opcode) ? entry.getValue().executions() : 0;
+            products += opcode.equals("mma") ? entry.getValue().executions() : 0;
+            tiled |= entry.getKey().source().name().startsWith("cp.async");
+        }
+        return new KernelWork(counts.total(), special, products, tiled);
+    }
+
+    /**
+     * Clocks of one multiprocessor of an H100, by data sheet: 4 instructions, 16 lanes of special functions, one product of 16 x 8 x 16 in 16 bits or
+     * 16 x 8 x 8 in tf32, and one pass through shared memory each clock; its share of 6154 bytes of the second-level cache, as others measured, where
+     * blocks copy tiles; else of the memory's 3.35 x 10^12 bytes a second.
+     */
+    Clocks clocks() {
+        double bytes = 32.0 * line.sectors() * Clocks.MULTIPROCESSORS;
+        return new Clocks(line.executions() / 4.0, 2.0 * special, products, line.passes(), tiled ? bytes / 6154 : 0,
+                tiled ? 0 : bytes / 3.35e12 * Clocks.HERTZ);
+    }
+
+    /** Work that can be scaled and, as it is linear in the length of its sums, extended to others; in clocks of one multiprocessor. */
+    record Clocks(double issue, double special, double products, double passes, double cache, double memory) {
+        private static final double MULTIPROCESSORS = 132;
+        private static final double HERTZ = 1.755e9;
+
+        /** All of this many times. */
+        Clocks of(double times) {
+            return new Clocks(times * issue, times * special, times * products, times * passes, times * cache, times * memory);
+        }
+
+        /** From this at {@code at} and another at {@code next}, that at {@code to}. */
+        Clocks extended(Clocks other, double at, double next, double to) {
+            double share = (to - at) / (next - at);
+            return plus(other.of(share)).plus(of(-share));
+        }
+
+        private Clocks plus(Clocks other) {
+            return new Clocks(issue + other.issue, special + other.special, products + other.products, passes + other.passes, cache + other.cache,
+                    memory + other.memory);
+        }
+
+        private double most() {
+            return DoubleStream.of(issue, special, products, passes, cache, memory).max().orElseThrow();
+        }
+
+        /** The longest of them, spread over all multiprocessors, all at the same time: less than any launch can take. */
+        double seconds() {
+            return most() / MULTIPROCESSORS / HERTZ;
+        }
+
+        String bound() {
+            double most = most();
+            return issue == most ? "instructions" : special == most ? "exponentials" : products == most ? "products"
+                    : passes == most ? "shared memory" : cache == most ? "cache" : "memory";
+        }
+    }
+}

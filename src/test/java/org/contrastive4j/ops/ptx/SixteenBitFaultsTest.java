@@ -1,0 +1,166 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.regex.Pattern;
+import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.ops.TwinsTest;
+import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Kernels for activations of 16 bits with one fault each: the tests notice all of them. */
+class SixteenBitFaultsTest {
+    /** Runs what must notice a fault on a fresh device. */
+    private interface Check {
+        void run(SimDevice device, Kernels kernels);
+    }
+
+    /** In the text of a kernel, the first place that matches, changed. */
+    record Fault(String kernel, String found, String instead, Check noticedBy) {
+        @Override
+        public String toString() {
+            return kernel + ": " + found + " -> " + instead;
+        }
+
+        private String text(String name) {
+            String text = Kernels.text(name);
+            if (!name.equals(kernel)) {
+                return text;
+            }
+            String changed = Pattern.compile(found).matcher(text).replaceFirst(instead);
+            assertTrue(!changed.equals(text), found + " is not in " + kernel);
+            return changed;
+        }
+    }
+
+    private static final String BARRIER = "bar\\.sync 0;";
+
+    private static DType type(String kernel) {
+        return kernel.contains("bf16") ? DType.BF16 : DType.F16;
+    }
+
+    static List<Fault> faults() {
+        List<Fault> faults = new ArrayList<>();
+        addProducts(faults);
+        addAttention(faults);
+        addTypes(faults);
+        return faults;
+    }
+
+    private static void addProducts(List<Fault> faults) {
+        for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
+            boolean transA = layout.charAt(0) == 't';
+            boolean transB = layout.charAt(1) == 't';
+            String kernel = "gemm_bf16_" + layout;
+            DType[] all = {DType.BF16, DType.BF16, DType.BF16};
+            Check check = (device, kernels) -> {
+                try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
+                    bench.check(transA, transB, new int[] {24, 40, 104}, all, 1);
+                }
+            };
+            faults.add(new Fault(kernel, BARRIER, "", check));
+            faults.add(new Fault(kernel, "cp\\.async\\.wait_group 1;", "cp.async.wait_group 2;", check));
+            faults.add(new Fault(kernel, "%wraps, %stage, 49152", "%wraps, %stage, 32768", check));
+            faults.add(new Fault(kernel, "fma\\.rn\\.f32 %c0_0, %old, %beta", "fma.rn.f32 %c0_0, %old, %alpha", check));
+            faults.add(new Fault(kernel, transA ? "add\\.u32 %xAt32, %xAt32, 4096;" : "xor\\.b32 %xAt32, %xAt32, 32;", "",
+                    check));
+            faults.add(new Fault(kernel, transB ? "xor\\.b32 %yAt32, %yAt32, 32;" : "add\\.u32 %yAt32, %yAt32, 4096;", "",
+                    check));
+            faults.add(new Fault(kernel, "\\{%a1_0, %a1_1, %a1_2, %a1_3\\}, \\{%b0, %b1\\}",
+                    "{%a1_1, %a1_0, %a1_2, %a1_3}, {%b0, %b1}", check));
+        }
+    }
+
+    private static Check attention(DType type, SixteenBitAttentionTest.Case c) {
+        return (device, kernels) -> SixteenBitAttentionTest.check(device, kernels, type, c);
+    }
+
+    private static void addAttention(List<Fault> faults) {
+        for (String kernel : new String[] {"attention_fwd_bf16", "attention_bwd_f16_dq", "attention_bwd_bf16_dk",
+            "attention_bwd_f16_dv"}) {
+            DType type = type(kernel);
+            Check ragged = attention(type, new SixteenBitAttentionTest.Case(21, 1, 16, false, true, 0));
+            faults.add(new Fault(kernel, BARRIER, "", ragged));
+            faults.add(new Fault(kernel, "(?s)(" + BARRIER + ".*?)" + BARRIER, "$1", attention(type,
+                    new SixteenBitAttentionTest.Case(9, 1, 72, false, false, 0))));
+            faults.add(new Fault(kernel, "cp\\.async\\.wait_group 0;", "", ragged));
+            faults.add(new Fault(kernel, "mad\\.wide\\.s32 %keyAt, %w, 2, %q;", "mov.b64 %keyAt, %q;", ragged));
+            faults.add(new Fault(kernel, "@%hit ld\\.global\\.s32 %keys, \\[%address\\];", "", ragged));
+            faults.add(new Fault(kernel, "setp\\.gt\\.s32 %inside, %rowsLeft, 16", "setp.ge.s32 %inside, %rowsLeft, 16",
+                    attention(type, new SixteenBitAttentionTest.Case(16, 1, 8, false, false, 0))));
+            faults.add(new Fault(kernel, "16x2\\.f32 %a1, %c0_3, %c0_2", "16x2.f32 %a1, %c0_2, %c0_3", ragged));
+            Check causal = attention(type, new SixteenBitAttentionTest.Case(18, 1, 8, true, false, 0));
+            boolean keysLeft = kernel.matches(".*_d[kv]");
+            faults.add(keysLeft
+                    ? new Fault(kernel, "setp\\.le\\.and\\.s32 %hit, %low, 0", "setp.le.and.s32 %hit, %low, 1", causal)
+                    : new Fault(kernel, "add\\.s32 %high, %high, 1;", "add.s32 %high, %high, 2;", causal));
+        }
+        faults.add(new Fault("attention_fwd_bf16", "mul\\.f32 %o0_0, %o0_0, %factor;", "", attention(DType.BF16,
+                new SixteenBitAttentionTest.Case(100, 1, 8, false, false, 0))));
+        Check small = attention(DType.BF16, new SixteenBitAttentionTest.Case(9, 1, 8, false, false, 0));
+        faults.add(new Fault("attention_bwd_bf16_dq", "mul\\.f32 %o0_1, %o0_1, %slope;", "", small));
+        faults.add(new Fault("attention_bwd_bf16_dk", "\\[%dotsAt \\+ 0\\]", "[%dotsAt + 32]", small));
+    }
+
+    private static Check twin(String operation, DType type, boolean aligned) {
+        return (device, kernels) -> TwinsTest.ofSixteenBits().filter(one -> one.name().startsWith(operation))
+                .forEach(one -> {
+                    try (TensorFixture fixture = new TensorFixture(new PtxOps("sim", device, kernels, type), aligned,
+                            TwinsTest.SEED)) {
+                        TwinsTest.agree(fixture, one);
+                    }
+                });
+    }
+
+    /** Loads and stores of each type, wide and not. */
+    private static void addTypes(List<Fault> faults) {
+        faults.add(new Fault("add_bf16", "bf16x2\\.f32 %two0, %v1, %v0", "bf16x2.f32 %two0, %v0, %v1",
+                twin("copy add", DType.BF16, true)));
+        faults.add(new Fault("add_bf16", "and\\.b32 %v1, %two0, 0xFFFF0000", "and.b32 %v1, %two0, 0xFF000000",
+                twin("copy add", DType.BF16, true)));
+        faults.add(new Fault("axpy_bf16", "shl\\.b32 %v0, %two, 16", "mov.b32 %v0, %two",
+                twin("copy add", DType.BF16, false)));
+        faults.add(new Fault("scale_f16", "\\{%one0, %one1", "{%one1, %one0", twin("copy add", DType.F16, true)));
+        faults.add(new Fault("gelu_fwd_f16", "cvt\\.rn\\.f16\\.f32 %one, %v0", "cvt.rz.f16.f32 %one, %v0",
+                twin("gelu EXACT", DType.F16, false)));
+        faults.add(new Fault("dropout_bf16", "add\\.u64 %x, %x, 2;", "add.u64 %x, %x, 4;",
+                twin("dropout 0.5", DType.BF16, false)));
+        faults.add(new Fault("layer_norm_fwd_bf16", "add\\.u64 %x, %x, 256;", "add.u64 %x, %x, 512;",
+                twin("layerNorm", DType.BF16, true)));
+        faults.add(new Fault("layer_norm_bwd_f16_affine", "shr\\.u64 %bytes, %place, 1", "mov.b64 %bytes, %place",
+                twin("layerNorm", DType.F16, false)));
+        faults.add(new Fault("prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));
+        faults.add(new Fault("patchify_fwd_bf16_f32", "shl\\.b64 %from, %from, 2", "shl.b64 %from, %from, 1",
+                twin("patchify", DType.BF16, false)));
+        faults.add(new Fault("cast_f32_bf16", "cvt\\.rn\\.bf16\\.f32 %one", "cvt.rz.bf16.f32 %one", (device, kernels) -> {
+            try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16);
+                    Tensor x = Tensor.of(device, DType.F32, Shape.of(2), 1.0, 1.01171875);
+                    Tensor y = ops.tensor(x.shape(), 0, 0)) {
+                ops.pointwise().cast(x.rows(1, 2), y.rows(1, 2));
+                assertTrue(y.toDoubles()[1] == 1.015625);
+            }
+        }));
+    }
+
+    private static void run(Fault fault, boolean changed) {
+        SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(20_000_000));
+        fault.noticedBy.run(device, changed ? new Kernels(device, fault::text) : new Kernels(device));
+    }
+
+    @ParameterizedTest
+    @MethodSource("faults")
+    void isNoticed(Fault fault) {
+        Throwable noticed = assertThrows(Throwable.class, () -> run(fault, true), fault.toString());
+        assertFalse(noticed instanceof PtxException, "the text is no longer PTX: " + noticed);
+    }
+}

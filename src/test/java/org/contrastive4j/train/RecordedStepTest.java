@@ -1,0 +1,265 @@
+package org.contrastive4j.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Batch;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.device.sim.Traffic;
+import org.contrastive4j.gradcache.GradCache;
+import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.gradcache.RecordedStep;
+import org.contrastive4j.loss.InfoNce;
+import org.contrastive4j.loss.NonFiniteException;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Recording;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.ops.ptx.PtxOps;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+
+/** A step on a device: what it asks of the host, and that recorded it is the same step. */
+class RecordedStepTest {
+    private static final int PAIRS = 5;
+
+    /** What a step leaves for the host. */
+    private record Report(Later<PairwiseOps.Result> result, Later<Double> norm) {}
+
+    /** Two encoders with dropout, loss, cache and optimiser on the simulator, recorded or not. */
+    private static final class Training implements AutoCloseable {
+        final Ops ops;
+        final DualEncoder model;
+        final InfoNce loss;
+        final List<Parameter> parameters = new ArrayList<>();
+        final AdamW optimizer;
+        final GradCache<TrainBatch, Later<PairwiseOps.Result>> cache;
+        final RecordedStep<TrainBatch, Report> recorded;
+        final TrainBatch batch;
+        final boolean records;
+        Recording update;
+        int step;
+
+        /** @param checks of the simulator, which cost time */
+        Training(boolean records, boolean checks) {
+            this.records = records;
+            SimOptions options = SimOptions.defaults();
+            ops = new PtxOps("sim", SimDevice.open(checks ? options : options.withoutChecks()));
+            model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
+            loss = InfoNce.symmetric(ops);
+            batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5), 7, 0);
+            parameters.addAll(model.parameters());
+            parameters.addAll(loss.parameters());
+            optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1));
+            cache = GradCache.ofChunks(ops, Encoders.of(ops, model), InfoNceOverEncoders.<TrainBatch>pairs(loss).later(),
+                    List.of(3, 4));
+            recorded = new RecordedStep<>(ops, this::forwardAndBack, TrainBatch::layout);
+        }
+
+        private Report forwardAndBack(TrainBatch of, double scale) {
+            parameters.forEach(Parameter::zeroGradient);
+            Later<PairwiseOps.Result> result = cache.step(of, scale);
+            return new Report(result, GlobalNorm.later(ops, parameters));
+        }
+
+        double[] step(Batch data) {
+            if (step > 0) {
+                batch.refill(data, step);
+            }
+            Report report = records ? recorded.step(batch, 1) : forwardAndBack(batch, 1);
+            double norm = report.norm.get();
+            PairwiseOps.Result result = report.result.get();
+            optimizer.advance(0.01 / (1 + step), GlobalNorm.clip(norm, 1));
+            update();
+            step++;
+            return new double[] {result.loss(), norm, result.meanPositive()};
+        }
+
+        private void update() {
+            Runnable work = () -> {
+                optimizer.apply();
+                loss.clamp();
+            };
+            if (!records || step == 0) {
+                work.run();
+                return;
+            }
+            if (update == null) {
+                update = ops.record(work, null);
+            }
+            update.run();
+        }
+
+        SimDevice device() {
+            return (SimDevice) ops.memory();
+        }
+
+        double[] weights() {
+            return parameters.stream().flatMapToDouble(p -> Arrays.stream(p.value().toDoubles())).toArray();
+        }
+
+        @Override
+        public void close() {
+            if (update != null) {
+                update.close();
+            }
+            recorded.close();
+            batch.close();
+            optimizer.close();
+            loss.close();
+            model.close();
+            ops.close();
+        }
+    }
+
+    /**
+     * Dropout differs from step to step, and so do learning rate, clipping and all that is in a batch. A step waits
+     * once, for the loss and the norm together; four small copies bring them and what finds NaN.
+     */
+    @Test
+    void aRecordedStepHasTheBitsOfADirectOneAndBothWaitOnce() {
+        try (Training direct = new Training(false, false); Training recorded = new Training(true, true)) {
+            double before = 0;
+            for (int step = 0; step < 3; step++) {
+                Batch data = TinyPairs.batch(PAIRS, 5 + step);
+                Traffic ofDirect = direct.device().traffic();
+                Traffic ofRecorded = recorded.device().traffic();
+                double[] expected = direct.step(data);
+                assertArrayEquals(expected, recorded.step(data), "step " + step);
+                assertFalse(expected[0] == before, "steps must differ for this to say anything");
+                before = expected[0];
+                if (step > 0) {
+                    assertAsked(direct.device().traffic().since(ofDirect), "direct step " + step);
+                    assertAsked(recorded.device().traffic().since(ofRecorded), "recorded step " + step);
+                }
+            }
+            assertArrayEquals(direct.weights(), recorded.weights());
+            assertTrue(recorded.recorded.operations(recorded.batch, 1) > 100, "the whole step is one recording");
+        }
+    }
+
+    private static void assertAsked(Traffic asked, String what) {
+        assertEquals(1, asked.waits(), what + ": waits");
+        assertEquals(4, asked.downloads(), what + ": loss, norm, first that is not finite of either side");
+        assertEquals(5 + 2, asked.uploads(), what + ": five parts of a batch, numbers of two kinds of updates");
+        assertTrue(asked.launches() > 100, what + ": launches");
+    }
+
+    @Test
+    void anotherShapeIsRecordedAnewAndTheScratchIsShared() {
+        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
+                    try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                        return ops.update().firstNonFiniteLater(zeros);
+                    }
+                }, count -> count)) {
+            for (int count : new int[] {100, 100, 50, 50, 100}) {
+                assertEquals(-1, recorded.step(count, 1).get());
+            }
+            long small = recorded.scratchBytes();
+            assertTrue(recorded.operations(100, 1) == 4 && recorded.operations(50, 1) == 4, "fill, reduce, copy");
+            recorded.step(10_000, 1).get();
+            assertEquals(small, recorded.scratchBytes(), "a first step is direct");
+            assertEquals(-1, recorded.step(10_000, 1).get());
+            assertTrue(recorded.scratchBytes() >= 40_000, "it is as large as the largest step needs");
+            assertEquals(0, recorded.operations(100, 1), "what was in the old one is dropped");
+            assertEquals(-1, recorded.step(100, 1).get());
+            assertEquals(4, recorded.operations(100, 1));
+            assertEquals(0, recorded.operations(100, 2), "another gradient scale is another shape");
+        }
+    }
+
+    @Test
+    void aRecordedStepStillSaysWhatIsNotFinite() {
+        try (Training training = new Training(true, false)) {
+            training.step(TinyPairs.batch(PAIRS, 5));
+            training.step(TinyPairs.batch(PAIRS, 6));
+            Batch bad = TinyPairs.batch(PAIRS, 7);
+            Arrays.fill(bad.pictures(), 4 * 8 * 8 * 3, 5 * 8 * 8 * 3, Float.NaN);
+            training.batch.refill(bad, 2);
+            double[] weights = training.weights();
+            Report report = training.recorded.step(training.batch, 1);
+            NonFiniteException found = assertThrows(NonFiniteException.class, report.result::get);
+            assertEquals(4, found.row());
+            assertThrows(GlobalNorm.NonFiniteGradientException.class, report.norm::get);
+            assertArrayEquals(weights, training.weights());
+        }
+    }
+
+    @Test
+    void idsThatWereNotCheckedAreRefusedAtTheDoor() {
+        try (Training training = new Training(true, false)) {
+            training.step(TinyPairs.batch(PAIRS, 5));
+            Batch next = TinyPairs.batch(PAIRS, 6);
+            next.tokens()[3] = 23;
+            String message = assertThrows(ShapeException.class, () -> training.batch.refill(next, 1)).getMessage();
+            assertTrue(message.contains("23"), message);
+            Batch tooLong = TinyPairs.batch(PAIRS, 6);
+            tooLong.lengths()[2] = 7;
+            assertThrows(ShapeException.class, () -> training.batch.refill(tooLong, 1));
+            assertThrows(ShapeException.class, () -> training.batch.refill(TinyPairs.batch(PAIRS + 1, 6), 1));
+        }
+    }
+
+    /** A loss that is asked for its value on the way cannot be recorded, and says so instead of giving old numbers. */
+    @Test
+    void aStepThatWaitsIsRefused() {
+        try (Training training = new Training(false, false);
+                RecordedStep<TrainBatch, Double> waiting = new RecordedStep<>(training.ops,
+                        (batch, scale) -> training.forwardAndBack(batch, scale).norm().get(), TrainBatch::layout)) {
+            assertTrue(Double.isFinite(waiting.step(training.batch, 1)));
+            assertThrows(DeviceException.class, () -> waiting.step(training.batch, 1));
+            assertThrows(UnsupportedOperationException.class, () -> {
+                try (Ops cpu = Backend.open("cpu")) {
+                    new RecordedStep<TrainBatch, Double>(cpu, (batch, scale) -> 0.0, TrainBatch::layout).close();
+                }
+            });
+        }
+    }
+
+    /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Test
+    void batchesAreSentAheadAndThePlanHolds() {
+        try (Training training = new Training(false, false)) {
+            training.step(TinyPairs.batch(PAIRS, 5));
+            Traffic before = training.device().traffic();
+            Batch data = TinyPairs.batch(PAIRS, 6);
+            try (TrainBatch ahead = TrainBatch.ahead(training.ops, data, 7, 1)) {
+                training.forwardAndBack(training.batch, 1);
+                ahead.arrive();
+                assertEquals(0, training.device().traffic().since(before).waits(), "waits");
+                double[] pictures = ahead.pictures(0, PAIRS).toDoubles();
+                for (int i = 0; i < pictures.length; i++) {
+                    assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
+                }
+                assertArrayEquals(data.tokens(), ahead.tokens(0, PAIRS).toInts());
+            }
+            GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(training.ops,
+                    Encoders.of(training.ops, training.model),
+                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 26);
+            long peak = planned.plan(training.batch).peak();
+            long base = training.ops.memory().currentBytes();
+            training.ops.memory().resetPeak();
+            planned.step(training.batch, 1).get();
+            long measured = training.ops.memory().peakBytes();
+            assertTrue(measured <= peak && peak - base <= 1.5 * (measured - base),
+                    measured + " bytes, planned " + peak + ", base " + base);
+        }
+    }
+}
