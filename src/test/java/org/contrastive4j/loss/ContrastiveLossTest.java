@@ -152,6 +152,7 @@ class ContrastiveLossTest {
     void singlePrecisionAgreesWithDouble(String backend, Case c) {
         Ops f64 = open("cpu-f64");
         Ops f32 = open(backend);
+        double tolerance = backend.equals("cpu") ? 2e-5 : 4e-5; // the cpu takes positives in f64
         try (ContrastiveLoss truth = c.make().apply(f64); ContrastiveLoss loss = c.make().apply(f32)) {
             for (int[] size : backend.equals("cpu") ? SIZES : KERNEL_SIZES) {
                 Problem p = new Problem(c, size[0], size[1], size[2], 3);
@@ -162,8 +163,8 @@ class ContrastiveLossTest {
                 assertEquals(expected.result.rowAccuracy(), given.result.rowAccuracy(), what);
                 assertEquals(expected.result.columnAccuracy(), given.result.columnAccuracy(), what);
                 assertEquals(expected.result.meanPositive(), given.result.meanPositive(), 2e-5, what);
-                close(what + " du", expected.du, given.du, 2e-5);
-                close(what + " dv", expected.dv, given.dv, 2e-5);
+                close(what + " du", expected.du, given.du, tolerance);
+                close(what + " dv", expected.dv, given.dv, tolerance);
                 for (int k = 0; k < expected.own.size(); k++) {
                     close(what + " own", expected.own.get(k), given.own.get(k), 4e-5);
                 }

@@ -31,9 +31,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Whole training steps of every kind of loss by kernels, against the cpu. */
 @Tag("gpu")
 class LossStepOnKernelsTest {
-    private static final int PAIRS = 7;
-    private static final int STEPS = 2;
-    /** Of values near 1 after two steps; the bound is that of f32 sums in another order. */
+    private static final int PAIRS = 5;
+    /** Of values near 1 after a step; the bound is that of f32 sums in another order. */
     private static final double BOUND = 2e-5;
 
     private static final Map<String, Ops> OPEN = new HashMap<>();
@@ -43,10 +42,15 @@ class LossStepOnKernelsTest {
                 "infonce-smoothed", Losses.QUEUE).map(name -> Arguments.of(device, name)));
     }
 
-    private record Outcome(List<Double> losses, Map<String, double[]> weights) {}
+    private record Outcome(List<Double> losses, Map<String, double[]> weights, double moved) {}
+
+    /** A queue is empty in the first step, and negatives are warmed up after it. */
+    private static int steps(String loss) {
+        return loss.equals(Losses.QUEUE) || loss.equals("bce-warmup") ? 2 : 1;
+    }
 
     private static TrainConfig config(String loss) {
-        return new TrainConfig("none", false, "none", 0.2, 3, STEPS, PAIRS, 4, 1L << 20, 0.01, 1, 1, 23,
+        return new TrainConfig("none", false, "none", 0.2, 3, 2, PAIRS, 3, 1L << 20, 0.01, 1, 1, 23,
                 new Augmentation(0, 0, 0, 0, 0, 0), new AdamW.Config(0.9, 0.98, 1e-3, 0.1), TinyPairs.model(0.2),
                 LossConfig.named(loss, PAIRS));
     }
@@ -71,21 +75,23 @@ class LossStepOnKernelsTest {
                 Objective objective = Objective.of(ops, config, model, sample -> sample, null)) {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(objective.parameters());
+            double[] before = parameters.get(0).value().toDoubles();
             try (AdamW optimizer = new AdamW(ops, parameters, config.optimizer())) {
-                for (int step = 0; step < STEPS; step++) {
+                for (int step = 0; step < steps(loss); step++) {
                     losses.add(step(ops, objective, parameters, optimizer, step));
                 }
             }
             parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value().toDoubles()));
+            double moved = Math.abs(parameters.get(0).value().toDoubles()[0] - before[0]);
+            return new Outcome(losses, weights, moved);
         }
-        return new Outcome(losses, weights);
     }
 
     private static double step(Ops ops, Objective objective, List<Parameter> parameters, AdamW optimizer, int step) {
         try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5 + step), 7, step)) {
             parameters.forEach(Parameter::zeroGradient);
             PairwiseOps.Result result = GradCache.ofChunks(ops, objective.encoders(), objective,
-                    Collections.nCopies(objective.encoders().size(), 4)).step(batch, 1);
+                    Collections.nCopies(objective.encoders().size(), 3)).step(batch, 1);
             objective.beforeUpdate();
             optimizer.step(0.01, GlobalNorm.clip(GlobalNorm.of(ops, parameters), 1));
             objective.afterStep(result, step);
@@ -98,7 +104,7 @@ class LossStepOnKernelsTest {
     void equalTheCpuParameterByParameter(String device, String loss) {
         Outcome expected = train("cpu", loss);
         Outcome actual = train(device, loss);
-        for (int step = 0; step < STEPS; step++) {
+        for (int step = 0; step < steps(loss); step++) {
             double wanted = expected.losses().get(step);
             assertEquals(wanted, actual.losses().get(step), BOUND * (1 + wanted), loss + ", step " + step);
         }
@@ -109,7 +115,6 @@ class LossStepOnKernelsTest {
                 assertEquals(values[i], given[i], BOUND, loss + " " + name + "[" + i + "]");
             }
         });
-        assertTrue(Math.abs(expected.losses().get(0) - expected.losses().get(1)) > 50 * BOUND,
-                "the steps must differ for this to say anything");
+        assertTrue(expected.moved() > 5 * BOUND, "weights must move for this to say anything: " + expected.moved());
     }
 }
