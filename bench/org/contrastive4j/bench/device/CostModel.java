@@ -25,6 +25,10 @@ public final class CostModel {
     private static final double RING_BYTES = 4 * 49_152;
     private static final double LAUNCH = 3e-6;
     private static final double STRIPE_BYTES = 16e9;
+    /** Rows and columns of a rectangle of G, at most. */
+    private static final int MOST_SUMMED = 65_536;
+    private static final double KEPT_BYTES = 110e9;
+    private static final int SMALL_LAUNCHES = 7;
 
     private final Machine machine;
 
@@ -71,9 +75,14 @@ public final class CostModel {
             return ((double) n + m) * d * bytes;
         }
 
-        /** Stripes of rows that G is made in, so that it fits its budget. */
-        double stripes() {
-            return Math.ceil(2.0 * n * m / STRIPE_BYTES);
+        /** Stripes of rows that the forward pass is made in, so that their statistics fit their budget. */
+        double stripes(Tiling tiling) {
+            return Math.ceil((double) (tiling.rowStatisticBytes() + tiling.columnStatisticBytes()) / STRIPE_BYTES);
+        }
+
+        /** The same pairs in rectangles of at most {@link #MOST_SUMMED}. */
+        double rectangles(int count) {
+            return Math.ceil((double) count / MOST_SUMMED);
         }
     }
 
@@ -99,50 +108,76 @@ public final class CostModel {
         return Math.ceil(pieces / machine.multiprocessors);
     }
 
-    /** Kernels by name, in order, in seconds. */
-    private Map<String, Double> kernels(Problem p) {
+    /** Kernels by name, in order, in seconds; with products kept from the forward pass or made again. */
+    private Map<String, Double> kernels(Problem p, boolean kept) {
         Tiling tiling = p.tiling(machine);
-        double tiles = waves(tiling.items()) * tiling.run();
-        double sweeps = Math.ceil((double) tiling.columnTiles() / tiling.group());
-        double operands = 2.0 * p.d * (p.m + sweeps * p.n);
-        double partials = tiling.rowSumBytes() + tiling.columnSumBytes();
+        double stripes = p.stripes(tiling);
+        double tiles = stripes * waves(tiling.items() / stripes) * tiling.run();
+        double sweeps = stripes * Math.ceil((double) tiling.columnTiles() / tiling.group());
+        double operands = 2.0 * p.d * (stripes * p.m + sweeps / stripes * p.n);
+        double partials = tiling.rowStatisticBytes() + tiling.columnStatisticBytes();
         double g = 2.0 * p.n * p.m;
         double logits = TILE_ROWS * TILE_COLUMNS;
-        double stripes = p.stripes();
-        double widths = Math.ceil((double) p.d / TILE_COLUMNS);
         Map<String, Double> seconds = new LinkedHashMap<>();
         seconds.put("normalise", 2 * LAUNCH + p.features(6) / machine.hbmBytesPerSecond);
-        seconds.put("forward", seconds(
-                new Counts(tiles, p.kBlocks(), logits, 4588, 2824.0 / tiling.run(), operands + partials)));
-        seconds.put("merge", LAUNCH + partials / machine.hbmBytesPerSecond);
-        seconds.put("g", seconds(new Counts(tiles, p.kBlocks(), logits, 5348, 1728.0 / tiling.run(), operands + g))
-                + (stripes - 1) * LAUNCH);
-        seconds.put("dx", seconds(new Counts(waves(Math.ceil(p.n / 128.0) * widths), Math.ceil(p.m / 64.0), 0, 4585, 0,
-                g + p.features(4))) + (stripes - 1) * LAUNCH);
-        seconds.put("dy", stripes * seconds(new Counts(waves(Math.ceil(p.m / 128.0) * widths),
-                Math.ceil(p.n / 64.0 / stripes), 0, 4585, 0,
-                g / stripes + p.features(4) + (stripes > 1 ? 4.0 * p.m * p.d : 0))));
+        seconds.put("forward", (stripes - 1) * LAUNCH + seconds(new Counts(tiles, p.kBlocks(), logits, kept ? 10_070 : 8118,
+                2992.0 / tiling.run(), operands + partials + (kept ? g : 0))));
+        seconds.put("statistics", (SMALL_LAUNCHES + 3 * (stripes - 1)) * LAUNCH + partials / machine.hbmBytesPerSecond);
+        seconds.put("g", kept ? keptGradients(p) : seconds(new Counts(tiles, p.kBlocks(), logits, 7300,
+                1792.0 / tiling.run(), operands + g)) + (p.rectangles(p.n) * p.rectangles(p.m) - 1) * LAUNCH);
+        seconds.put("dx", product(p, p.n, p.m));
+        seconds.put("dy", product(p, p.m, p.n));
         return seconds;
+    }
+
+    /** G in place: 4 bytes, an exponential and half an instruction of a warp for each pair. */
+    private double keptGradients(Problem p) {
+        double pairs = (double) p.n * p.m;
+        double clocks = pairs / machine.multiprocessors * Math.max(1 / machine.exponentials,
+                35_024.0 / 65_536 / machine.instructions);
+        return LAUNCH + Math.max(clocks / machine.hertz, 4 * pairs / machine.hbmBytesPerSecond);
+    }
+
+    /** [rows, summed] x [summed, d] from rectangles of G, added up in memory. */
+    private double product(Problem p, int rows, int summed) {
+        double rowParts = p.rectangles(rows);
+        double sumParts = p.rectangles(summed);
+        double ofRows = rows / rowParts;
+        double ofSum = summed / sumParts;
+        double outs = ofRows * p.d * 4 * (sumParts > 1 ? 2 : 1);
+        return rowParts * sumParts * seconds(new Counts(waves(Math.ceil(ofRows / TILE_ROWS)
+                * Math.ceil((double) p.d / TILE_COLUMNS)), Math.ceil(ofSum / K_BLOCK), 0, 4585, 0,
+                2 * ofRows * ofSum + 2 * ofSum * p.d + outs));
     }
 
     private void print(Map<String, Double> measured) {
         System.out.printf(Locale.ROOT, "%s: %.0f TFLOP/s in 16 bits, %.1f TB/s; milliseconds predicted%s%n",
                 machine.name, machine.peak() / 1e12, machine.hbmBytesPerSecond / 1e12,
                 measured.isEmpty() ? ", nothing measured yet" : " / measured");
-        System.out.printf("%8s %5s %19s %19s %19s %19s %19s %19s %19s %6s%n", "n = m", "d", "normalise",
-                "forward", "merge", "g", "dx", "dy", "all", "peak");
-        for (int n = 8192; n <= 1 << 20; n *= 2) {
-            for (int d : new int[] {512, 768, 1024}) {
-                Problem problem = new Problem(n, n, d);
-                Map<String, Double> kernels = kernels(problem);
-                double all = kernels.values().stream().mapToDouble(Double::doubleValue).sum();
-                kernels.put("all", all);
-                System.out.printf("%8d %5d", n, d);
-                kernels.forEach((name, seconds) -> System.out.printf(Locale.ROOT, " %9.3f%10s", 1e3 * seconds,
-                        beside(measured.get(problem.n + "," + problem.d + "," + name))));
-                System.out.printf(Locale.ROOT, " %5.0f%%%n", 100 * 8.0 * n * n * d / machine.peak() / all);
+        for (boolean kept : new boolean[] {false, true}) {
+            System.out.println(kept ? "products kept, 2 n m bytes" : "products made again");
+            System.out.printf("%8s %5s %19s %19s %19s %19s %19s %19s %19s %6s%n", "n = m", "d", "normalise",
+                    "forward", "statistics", "g", "dx", "dy", "all", "peak");
+            for (int n = 8192; n <= 1 << 20; n *= 2) {
+                for (int d : new int[] {512, 768, 1024}) {
+                    if (!kept || 2.0 * n * n <= KEPT_BYTES) {
+                        print(new Problem(n, n, d), kept, measured);
+                    }
+                }
             }
         }
+    }
+
+    /** Share of peak counts the 8 n m d operations of a loss that makes products again, so that both can be compared. */
+    private void print(Problem problem, boolean kept, Map<String, Double> measured) {
+        Map<String, Double> kernels = kernels(problem, kept);
+        double all = kernels.values().stream().mapToDouble(Double::doubleValue).sum();
+        kernels.put("all", all);
+        System.out.printf("%8d %5d", problem.n, problem.d);
+        boolean beside = kept == (2.0 * problem.n * problem.m < STRIPE_BYTES);
+        kernels.forEach((name, seconds) -> System.out.printf(Locale.ROOT, " %9.3f%10s", 1e3 * seconds,
+                beside(beside ? measured.get(problem.n + "," + problem.d + "," + name) : null)));
+        System.out.printf(Locale.ROOT, " %5.0f%%%n", 100 * 8.0 * problem.n * problem.m * problem.d / machine.peak() / all);
     }
 
     private static String beside(Double milliseconds) {
@@ -162,9 +197,12 @@ public final class CostModel {
         return measured;
     }
 
-    /** Milliseconds of each kernel of the loss of n x n pairs on an H200, by the names of the table, and of "all" of them. */
+    /**
+     * Milliseconds of each kernel of the loss of n x n pairs on an H200, by the names of the table, and of "all" of them;
+     * products are kept where they fit the budget of {@link PairwiseTimes}.
+     */
     static Map<String, Double> predicted(int n, int d) {
-        Map<String, Double> kernels = new CostModel(H200).kernels(new Problem(n, n, d));
+        Map<String, Double> kernels = new CostModel(H200).kernels(new Problem(n, n, d), 2.0 * n * n < STRIPE_BYTES);
         kernels.replaceAll((name, seconds) -> 1e3 * seconds);
         kernels.put("all", kernels.values().stream().mapToDouble(Double::doubleValue).sum());
         return kernels;

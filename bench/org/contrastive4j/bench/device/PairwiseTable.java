@@ -10,8 +10,8 @@ import org.contrastive4j.device.cuda.CudaDevice;
 
 /** The results of {@link PairwiseTimes} for people. */
 final class PairwiseTable {
-    private static final String[] MODEL = {"normalize", "normalise", "_fwd_", "forward", "_merge_", "merge", "_g_", "g", "_dx_", "dx", "_dy_",
-        "dy"};
+    private static final String[] MODEL = {"normalize", "normalise", "_wide_", "statistics", "_fwd_", "forward", "_g_", "g", "_stored_", "g",
+        "_dx_", "dx", "_dy_", "dy", "_sm90a", "statistics"};
 
     private PairwiseTable() {}
 
@@ -73,7 +73,7 @@ final class PairwiseTable {
     /** Milliseconds by the names of {@link CostModel}. */
     static Map<String, Double> byModelName(Map<String, Object> line) {
         Map<String, Double> times = new LinkedHashMap<>();
-        ((Map<?, ?>) line.get("kernels")).forEach((name, time) -> times.put(modelName((String) name), (Double) time));
+        ((Map<?, ?>) line.get("kernels")).forEach((name, time) -> times.merge(modelName((String) name), (Double) time, Double::sum));
         times.put("all", (Double) line.get("milliseconds"));
         return times;
     }

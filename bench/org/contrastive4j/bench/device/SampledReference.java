@@ -4,12 +4,11 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * One direction of InfoNCE for some of the rows in f64, against all rows of the other side: what those rows lose and their gradients.
+ * One direction of InfoNCE for some of the rows in f64, against all rows of the other side: the gradients of those rows.
  *
- * @param losses log sum_j exp(s &lt;x_i, y_j&gt;) - s &lt;x_i, y_i&gt; for each sampled i
  * @param gradients of the mean of all losses by the unit row x_i: s / n (sum_j p_ij y_j - y_i)
  */
-record SampledReference(double[] losses, double[][] gradients) {
+record SampledReference(double[][] gradients) {
     private static final int CHUNK = 256;
 
     static SampledReference of(float[][] own, float[][] other, int[] samples, double scale) {
@@ -31,7 +30,7 @@ record SampledReference(double[] losses, double[][] gradients) {
             double logSum = largest + Math.log(sum);
             losses[s] = logSum - positive;
         }
-        return new SampledReference(losses, gradients(x, other, samples, scale, losses, d));
+        return new SampledReference(gradients(x, other, samples, scale, losses, d));
     }
 
     /** p_ij = exp(s_ij - s_ii - loss_i), so that no array of them need be kept. */

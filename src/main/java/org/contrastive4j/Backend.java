@@ -4,6 +4,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import org.contrastive4j.device.Assembly;
@@ -11,6 +12,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.device.cuda.CudaDevice;
 import org.contrastive4j.device.cuda.PtxAssembler;
 import org.contrastive4j.device.parse.PtxException;
@@ -41,10 +43,24 @@ public final class Backend {
      */
     public record Choice(String name, String reason) {}
 
-    /** The backend that {@code auto} opens: the fastest that can train here. */
+    /** The backend that {@code auto} opens: cuda when a GPU of compute capability 8.0 or more answers, else cpu. */
     public static Choice auto() {
-        return new Choice("cpu", CudaDevice.count() == 0 ? gpu(0)
-                : "there is a GPU, but the operations of training have no kernels for it yet");
+        return auto(() -> {
+            try (PtxDevice device = CudaDevice.open(0)) {
+                return device.facts();
+            }
+        });
+    }
+
+    /** @param gpu facts of the first GPU, or a {@link DeviceException} that says why there is none */
+    static Choice auto(Supplier<DeviceFacts> gpu) {
+        try {
+            DeviceFacts facts = gpu.get();
+            UnsupportedDeviceException.refuse(facts);
+            return new Choice("cuda", facts.name() + ", sm_" + facts.architecture() + ", answers");
+        } catch (DeviceException e) {
+            return new Choice("cpu", e.getMessage());
+        }
     }
 
     /** One line about each backend of this machine, by name. */
@@ -113,9 +129,9 @@ public final class Backend {
      *
      * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64, plain
      *     loops: for gradient checks and as the truth in tests), {@code cuda}, {@code cuda:1} or {@code sim} (kernels on the
-     *     {@link #device} of that name, f32; without matrix products, attention and losses yet), or {@code auto}
-     *     ({@link #auto}; logs which and why)
+     *     {@link #device} of that name), or {@code auto} ({@link #auto}; logs which and why)
      * @throws NoDeviceException when there is no such GPU or no driver
+     * @throws UnsupportedDeviceException when the GPU is below compute capability 8.0
      * @throws IllegalArgumentException when there is no such backend
      */
     public static Ops open(String name) {
@@ -150,8 +166,17 @@ public final class Backend {
         return switch (name) {
             case "cpu" -> new CpuOps(hostMemory(memoryLimit));
             case "cpu-f64" -> new F64Ops(hostMemory(memoryLimit));
-            default -> new PtxOps(name, device(name, memoryLimit), precision == null ? there.get(0) : precision);
+            default -> onDevice(name, device(name, memoryLimit), precision == null ? there.get(0) : precision);
         };
+    }
+
+    private static PtxOps onDevice(String name, PtxDevice device, TrainingPrecision precision) {
+        try {
+            return new PtxOps(name, device, precision);
+        } catch (RuntimeException refused) {
+            device.close();
+            throw refused;
+        }
     }
 
     /**

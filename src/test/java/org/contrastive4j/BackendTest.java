@@ -4,70 +4,87 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.util.List;
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
-import org.contrastive4j.ops.UnsupportedPrecisionException;
-import org.contrastive4j.support.Devices;
-import org.contrastive4j.tensor.DType;
-import org.junit.jupiter.api.Tag;
+import org.contrastive4j.ops.ptx.Kernels;
+import org.contrastive4j.ops.ptx.PtxOps;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.MethodSource;
+import org.junit.jupiter.params.provider.ValueSource;
 
-/** Which backend computes in what. */
+/** Which backend is chosen, and which devices are refused. */
 class BackendTest {
-    static List<String> devices() {
-        return Devices.names().toList();
-    }
-
-    private static void opens(String name) {
-        List<TrainingPrecision> there = Backend.precisions(name);
-        for (TrainingPrecision precision : there) {
-            try (Ops ops = Backend.open(name, 1 << 20, precision)) {
-                assertEquals(precision, ops.precision(), name);
-                assertEquals(precision.activations(), ops.dtype(), name);
-                assertEquals(precision == TrainingPrecision.F64 ? DType.F64 : DType.F32, ops.parameterDtype(), name);
-                assertEquals(name, ops.name());
-            }
-        }
-        try (Ops ops = Backend.open(name)) {
-            assertEquals(there.get(0), ops.precision(), "its own choice comes first");
-        }
+    private static DeviceFacts gpu(int architecture) {
+        return new DeviceFacts("GPU of a test", architecture, 1, 1, 1, 1, 1, 1, 1, "12.6");
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu", "cpu-f64"})
-    void hostsComputeInOne(String name) {
-        assertEquals(1, Backend.precisions(name).size());
-        opens(name);
-    }
-
-    @Tag("gpu")
-    @ParameterizedTest
-    @MethodSource("devices")
-    void devicesComputeInAllButF64(String name) {
-        assertEquals(TrainingPrecision.values().length - 1, Backend.precisions(name).size());
-        opens(name);
+    @ValueSource(ints = {80, 86, 89, 90, 100})
+    void autoIsCudaWhereAGpuAnswers(int architecture) {
+        Backend.Choice choice = Backend.auto(() -> gpu(architecture));
+        assertEquals("cuda", choice.name());
+        assertTrue(choice.reason().contains("GPU of a test") && choice.reason().contains("sm_" + architecture),
+                choice.reason());
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu,BF16,'computes in f32, not in bf16; backends that do: cuda, sim'",
-        "cpu,F64,'computes in f32, not in f64; backends that do: cpu-f64'",
-        "cpu-f64,F32,'computes in f64, not in f32; backends that do: cpu, cuda, sim'",
-        "sim,F64,'computes in f32, tf32, bf16, f16, not in f64; backends that do: cpu-f64'"})
-    void anotherIsRefusedAndTheMessageSaysWhatThereIs(String name, TrainingPrecision precision, String message) {
-        UnsupportedPrecisionException refused = assertThrows(UnsupportedPrecisionException.class,
-                () -> Backend.open(name, Long.MAX_VALUE, precision));
-        assertTrue(refused.getMessage().contains(message), refused.getMessage());
+    @ValueSource(ints = {35, 70, 75})
+    void autoIsCpuForAnOldGpuAndSaysSo(int architecture) {
+        Backend.Choice choice = Backend.auto(() -> gpu(architecture));
+        assertEquals("cpu", choice.name());
+        assertTrue(choice.reason().contains("capability " + architecture / 10 + "." + architecture % 10),
+                choice.reason());
     }
 
     @Test
-    void whatIsNoBackendIsRefused() {
-        for (String name : List.of("tpu", "cuda:x", "")) {
-            assertThrows(IllegalArgumentException.class, () -> Backend.open(name));
-            assertThrows(IllegalArgumentException.class, () -> Backend.precisions(name));
+    void autoIsCpuWithoutAGpuAndSaysWhy() {
+        Backend.Choice choice = Backend.auto(() -> {
+            throw new NoDeviceException("no CUDA device: a reason");
+        });
+        assertEquals(new Backend.Choice("cpu", "no CUDA device: a reason"), choice);
+    }
+
+    /** Nothing is loaded on a device that kernels are not for. */
+    @Test
+    void anOldDeviceIsRefusedBeforeAnythingRuns() {
+        try (PtxDevice device = Backend.device("sim")) {
+            PtxDevice old = (PtxDevice) Proxy.newProxyInstance(PtxDevice.class.getClassLoader(),
+                    new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
+                        if (method.getName().equals("facts")) {
+                            return gpu(75);
+                        }
+                        if (method.getName().equals("module")) {
+                            throw new AssertionError("a module is loaded on an old device");
+                        }
+                        try {
+                            return method.invoke(device, arguments);
+                        } catch (InvocationTargetException e) {
+                            throw e.getCause();
+                        }
+                    });
+            for (Runnable opening : new Runnable[] {() -> new PtxOps("old", old), () -> new Kernels(old)}) {
+                String message = assertThrows(UnsupportedDeviceException.class, opening::run).getMessage();
+                assertTrue(message.contains("7.5") && message.contains("8.0"), message);
+            }
         }
+    }
+
+    @Test
+    void aClosedDeviceIsRefusedBeforeAnythingRuns() {
+        Ops ops = Backend.open("sim");
+        Tensor tensor = ops.zeros(Shape.of(3));
+        tensor.close();
+        ops.close();
+        assertThrows(IllegalStateException.class, () -> ops.allocate(3));
+        assertThrows(IllegalStateException.class, () -> ops.pointwise().fill(tensor, 1));
+        assertThrows(IllegalStateException.class, () -> ops.update().firstNonFinite(tensor));
+        ops.close();
     }
 }

@@ -99,7 +99,7 @@ final class TrainCommand implements Callable<Integer> {
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             System.out.println("features accumulated: one loss for each chunk, no plan of the memory");
         } else {
-            System.out.print(trainer.plan());
+            System.out.print(trainer.memoryPlan());
         }
     }
 

@@ -17,4 +17,7 @@ package org.contrastive4j.device;
 public record DeviceFacts(
         String name, int architecture, int multiprocessors, long memoryBytes, int sharedBytesPerBlock,
         int sharedBytesPerMultiprocessor, int registersPerMultiprocessor, int threadsPerMultiprocessor, int l2Bytes,
-        String driver) {}
+        String driver) {
+    /** The oldest architecture that the portable kernels are for. */
+    public static final int LEAST_ARCHITECTURE = 80;
+}

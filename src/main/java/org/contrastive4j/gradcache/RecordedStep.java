@@ -29,7 +29,8 @@ import org.contrastive4j.ops.Recording;
  * @param <R> what the step reports, in some {@link org.contrastive4j.ops.Later}
  */
 public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable {
-    private static final long UNIT = 1 << 16;
+    private static final long UNIT = 1 << 10;
+    private static final long MOST_SLACK = 1 << 20; // of tensors smaller than what memory is handed out in
 
     private record Key(Object shape, double gradientScale) {}
 
@@ -81,9 +82,9 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     private R direct(Key key, B batch) {
         Memory memory = ops.memory();
         try (Memory.Meter meter = memory.meter()) {
-            long before = memory.currentBytes();
             R result = step.step(batch, key.gradientScale);
-            shapes.put(key, new Known<>(meter.peakBytes() - before));
+            // what stays is no part of a step, such as gradients of parameters after the first one
+            shapes.put(key, new Known<>(Math.max(0, meter.peakBytes() - memory.currentBytes())));
             return result;
         }
     }
@@ -95,11 +96,11 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
             try {
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
                 return;
-            } catch (OutOfBudgetException tooSmall) { // pieces of different sizes leave gaps
-                if (scratch.bytes() > 2 * known.peak + UNIT) {
+            } catch (OutOfBudgetException tooSmall) { // gaps between pieces, or the peak came before what stays
+                if (scratch.bytes() > 4 * known.peak + MOST_SLACK) {
                     throw tooSmall;
                 }
-                bytes = scratch.bytes() + (scratch.bytes() / 8 / UNIT + 1) * UNIT;
+                bytes = scratch.bytes() + (scratch.bytes() / 4 / UNIT + 1) * UNIT;
             }
         }
     }

@@ -37,6 +37,11 @@ public interface Memory extends AutoCloseable {
         void close();
     }
 
+    /** Bytes that are kept for later allocations beside the live ones. */
+    default long keptBytes() {
+        return 0;
+    }
+
     /** Most live bytes this memory will hand out; {@link Long#MAX_VALUE} when it has no limit. */
     long limitBytes();
 

@@ -53,15 +53,8 @@ public abstract class Ops implements AutoCloseable {
 
     public abstract PairwiseOps pairwise();
 
-    /**
-     * The general engine that losses other than plain InfoNCE run on.
-     *
-     * @throws UnsupportedOperationException on a backend that has none yet
-     */
-    public PairTileOps pairTiles() {
-        throw new UnsupportedOperationException("backend " + name()
-                + " computes plain InfoNCE only; other losses run on cpu and cpu-f64");
-    }
+    /** The general engine that losses other than plain InfoNCE run on. */
+    public abstract PairTileOps pairTiles();
 
     public abstract UpdateOps update();
 
@@ -133,6 +126,18 @@ public abstract class Ops implements AutoCloseable {
     /** The same for a tensor of f32, or of f64 on a backend that has it. */
     public void send(float[] values, Tensor target) {
         target.set(values);
+    }
+
+    /**
+     * Sends beside the work that is given from now on, where the backend can do both at once.
+     *
+     * @param sends makes tensors and sends values to them, and nothing else
+     * @return to be called once before the first operation that reads those tensors: what is given after that finds the
+     *     values there, without the host waiting for them
+     */
+    public Runnable sendAhead(Runnable sends) {
+        sends.run();
+        return () -> {};
     }
 
     /** Whether this backend has a queue, gives results {@link Later} and can {@link #record} its operations. */

@@ -36,6 +36,7 @@ public final class TrainBatch implements AutoCloseable {
     private final Tensor tokens; // of all captions, null where captions come chunk by chunk
     private final Tensor lengths;
     private final Tensor clock;
+    private Runnable arrival = () -> {};
     private Batch batch;
     private int step;
 
@@ -60,6 +61,20 @@ public final class TrainBatch implements AutoCloseable {
             made.forEach(Tensor::close);
             throw noMemory;
         }
+    }
+
+    /** A batch that is sent beside the work of the step before; {@link #arrive} comes before its first use. */
+    static TrainBatch ahead(Ops ops, Batch batch, long seed, int step) {
+        TrainBatch[] made = new TrainBatch[1];
+        Runnable arrival = ops.sendAhead(() -> made[0] = new TrainBatch(ops, batch, seed, step));
+        made[0].arrival = arrival;
+        return made[0];
+    }
+
+    /** Work given from now on finds the batch there. */
+    void arrive() {
+        arrival.run();
+        arrival = () -> {};
     }
 
     private static Tensor kept(List<Tensor> made, Tensor tensor) {

@@ -17,7 +17,6 @@ import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchPlan;
@@ -96,8 +95,7 @@ public final class Trainer implements AutoCloseable {
     private final GradCache<TrainBatch, PairwiseOps.Result> cache;
     private final BatchStep<TrainBatch, PairwiseOps.Result> gradient;
     private final LossScale lossScale;
-    private BatchLoader loader;
-    private Batch coming; // from the loader until a step has used it
+    private BatchFeed feed;
     private int step;
 
     private Trainer(Ops ops, TrainConfig config, PairDataset data, Tokenizer tokenizer) {
@@ -229,6 +227,21 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
+    /** Bytes of everything that coming steps need, by what they are for. */
+    public MemoryPlan memoryPlan() {
+        long before = ops.memory().currentBytes();
+        try (TrainBatch batch = nextBatchOf(step)) {
+            long ofBatch = ops.memory().currentBytes() - before;
+            ChunkPlan stages = cache.plan(batch);
+            long values = parameters().stream().mapToLong(parameter -> parameter.value().bytes()).sum();
+            long gradients = parameters().stream().filter(parameter -> !parameter.isFrozen())
+                    .mapToLong(parameter -> parameter.gradient().bytes()).sum();
+            long state = optimizer.state().values().stream().mapToLong(Tensor::bytes).sum();
+            return new MemoryPlan(values, gradients, state, ofBatch, ops.canRecord() ? 2 : 1,
+                    ops.memory().keptBytes(), stages);
+        }
+    }
+
     private TrainBatch nextBatchOf(int of) {
         int epoch = of / plan.batchesPerEpoch();
         return new TrainBatch(ops, maker.make(plan.batch(epoch, of % plan.batchesPerEpoch()), config.augmentation(), epoch),
@@ -263,14 +276,11 @@ public final class Trainer implements AutoCloseable {
      *     can be tried again
      */
     public Step next() {
-        if (loader == null) {
-            loader = new BatchLoader(
-                    plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD);
+        if (feed == null) {
+            feed = new BatchFeed(ops, new BatchLoader(plan, maker, config.augmentation(), step, config.steps(),
+                    LOADER_THREADS, BATCHES_AHEAD), config.seed(), step);
         }
-        if (coming == null) {
-            coming = loader.next();
-        }
-        try (TrainBatch batch = new TrainBatch(ops, coming, config.seed(), step)) {
+        try (TrainBatch batch = feed.next()) {
             parameters().forEach(Parameter::zeroGradient);
             objective.measure(step % MEASURE_EVERY == 0);
             double scale = lossScale.value();
@@ -284,7 +294,7 @@ public final class Trainer implements AutoCloseable {
                 objective.afterStep(result, step);
                 lossScale.good();
             }
-            coming = null;
+            feed.used();
             step++;
             if (config.lossScale() != null) {
                 details.put("lossScale", scale);
@@ -408,8 +418,8 @@ public final class Trainer implements AutoCloseable {
 
     @Override
     public void close() {
-        if (loader != null) {
-            loader.close();
+        if (feed != null) {
+            feed.close();
         }
         optimizer.close();
         objective.close();

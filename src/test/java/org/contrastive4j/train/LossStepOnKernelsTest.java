@@ -5,6 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.Collections;
+import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -21,6 +22,7 @@ import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.TinyPairs;
+import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
@@ -34,6 +36,8 @@ class LossStepOnKernelsTest {
     /** Of values near 1 after two steps; the bound is that of f32 sums in another order. */
     private static final double BOUND = 2e-5;
 
+    private static final Map<String, Ops> OPEN = new HashMap<>();
+
     static Stream<Arguments> losses() {
         return Devices.names().flatMap(device -> Stream.of("siglip", "bce-warmup", "triplet-hardest", "sinkhorn",
                 "infonce-smoothed", Losses.QUEUE).map(name -> Arguments.of(device, name)));
@@ -42,16 +46,28 @@ class LossStepOnKernelsTest {
     private record Outcome(List<Double> losses, Map<String, double[]> weights) {}
 
     private static TrainConfig config(String loss) {
-        return new TrainConfig("none", false, "none", 0.2, 3, STEPS, PAIRS, 4, 0, 0.01, 0, 1, 23,
+        return new TrainConfig("none", false, "none", 0.2, 3, STEPS, PAIRS, 4, 1L << 20, 0.01, 1, 1, 23,
                 new Augmentation(0, 0, 0, 0, 0, 0), new AdamW.Config(0.9, 0.98, 1e-3, 0.1), TinyPairs.model(0.2),
                 LossConfig.named(loss, PAIRS));
+    }
+
+    /** Opened once, so that kernels are assembled once. */
+    private static Ops open(String backend) {
+        return OPEN.computeIfAbsent(backend, Backend::open);
+    }
+
+    @AfterAll
+    static void closeBackends() {
+        OPEN.values().forEach(Ops::close);
+        OPEN.clear();
     }
 
     private static Outcome train(String backend, String loss) {
         List<Double> losses = new ArrayList<>();
         Map<String, double[]> weights = new LinkedHashMap<>();
         TrainConfig config = config(loss);
-        try (Ops ops = Backend.open(backend); DualEncoder model = new DualEncoder(ops, config.model(), 3);
+        Ops ops = open(backend);
+        try (DualEncoder model = new DualEncoder(ops, config.model(), 3);
                 Objective objective = Objective.of(ops, config, model, sample -> sample, null)) {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(objective.parameters());

@@ -31,6 +31,8 @@ import org.contrastive4j.ops.ptx.PtxOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
 /** A step on a device: what it asks of the host, and that recorded it is the same step. */
@@ -161,19 +163,25 @@ class RecordedStepTest {
 
     @Test
     void anotherShapeIsRecordedAnewAndTheScratchIsShared() {
-        try (Training training = new Training(true, false)) {
-            training.step(TinyPairs.batch(PAIRS, 5));
-            training.step(TinyPairs.batch(PAIRS, 6));
-            long scratch = training.recorded.scratchBytes();
-            try (TrainBatch large = new TrainBatch(training.ops, TinyPairs.batch(2 * PAIRS, 8), 7, 2)) {
-                double first = training.recorded.step(large, 1).norm.get();
-                assertEquals(first, training.recorded.step(large, 1).norm.get(), "direct, then recorded");
-                assertTrue(training.recorded.scratchBytes() > scratch, "it grows with the largest step");
-                assertEquals(0, training.recorded.operations(training.batch, 1), "what used the old one is dropped");
+        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
+                    try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                        return ops.update().firstNonFiniteLater(zeros);
+                    }
+                }, count -> count)) {
+            for (int count : new int[] {100, 100, 50, 50, 100}) {
+                assertEquals(-1, recorded.step(count, 1).get());
             }
-            double[] again = training.step(TinyPairs.batch(PAIRS, 6));
-            assertTrue(Double.isFinite(again[0]));
-            assertTrue(training.recorded.operations(training.batch, 1) > 100);
+            long small = recorded.scratchBytes();
+            assertTrue(recorded.operations(100, 1) == 4 && recorded.operations(50, 1) == 4, "fill, reduce, copy");
+            recorded.step(10_000, 1).get();
+            assertEquals(small, recorded.scratchBytes(), "a first step is direct");
+            assertEquals(-1, recorded.step(10_000, 1).get());
+            assertTrue(recorded.scratchBytes() >= 40_000, "it is as large as the largest step needs");
+            assertEquals(0, recorded.operations(100, 1), "what was in the old one is dropped");
+            assertEquals(-1, recorded.step(100, 1).get());
+            assertEquals(4, recorded.operations(100, 1));
+            assertEquals(0, recorded.operations(100, 2), "another gradient scale is another shape");
         }
     }
 
@@ -222,6 +230,36 @@ class RecordedStepTest {
                     new RecordedStep<TrainBatch, Double>(cpu, (batch, scale) -> 0.0, TrainBatch::layout).close();
                 }
             });
+        }
+    }
+
+    /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Test
+    void batchesAreSentAheadAndThePlanHolds() {
+        try (Training training = new Training(false, false)) {
+            training.step(TinyPairs.batch(PAIRS, 5));
+            Traffic before = training.device().traffic();
+            Batch data = TinyPairs.batch(PAIRS, 6);
+            try (TrainBatch ahead = TrainBatch.ahead(training.ops, data, 7, 1)) {
+                training.forwardAndBack(training.batch, 1);
+                ahead.arrive();
+                assertEquals(0, training.device().traffic().since(before).waits(), "waits");
+                double[] pictures = ahead.pictures(0, PAIRS).toDoubles();
+                for (int i = 0; i < pictures.length; i++) {
+                    assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
+                }
+                assertArrayEquals(data.tokens(), ahead.tokens(0, PAIRS).toInts());
+            }
+            GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(training.ops,
+                    Encoders.of(training.ops, training.model),
+                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 26);
+            long peak = planned.plan(training.batch).peak();
+            long base = training.ops.memory().currentBytes();
+            training.ops.memory().resetPeak();
+            planned.step(training.batch, 1).get();
+            long measured = training.ops.memory().peakBytes();
+            assertTrue(measured <= peak && peak - base <= 1.5 * (measured - base),
+                    measured + " bytes, planned " + peak + ", base " + base);
         }
     }
 }

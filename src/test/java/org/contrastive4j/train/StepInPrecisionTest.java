@@ -15,6 +15,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.loss.InfoNce;
@@ -65,8 +66,12 @@ class StepInPrecisionTest {
         Stream<Place> plain = Stream.of(TrainingPrecision.BF16, TrainingPrecision.F16)
                 .map(precision -> new Place("cpu", precision));
         return Stream.concat(plain, Devices.names().flatMap(device -> Backend.precisions(device).stream()
-                .filter(precision -> precision == TrainingPrecision.TF32)
+                .filter(precision -> precision != TrainingPrecision.F32) // StepOnKernelsTest
                 .map(precision -> new Place(device, precision))));
+    }
+
+    static Stream<Place> coarsest() {
+        return places().filter(place -> place.precision() == TrainingPrecision.BF16);
     }
 
     private static double unit(TrainingPrecision precision) {
@@ -153,6 +158,22 @@ class StepInPrecisionTest {
         kept.gradients().forEach((name, gradient) ->
                 assertArrayEquals(gradient, replayed.gradients().get(name), name));
         kept.updates().forEach((name, update) -> assertArrayEquals(update, replayed.updates().get(name), name));
+    }
+
+    /** What {@code verify-gradcache} asks, of bf16 where its rounding is coarsest. */
+    @ParameterizedTest
+    @MethodSource("coarsest")
+    void chunkedAndUndividedAgree(Place place) {
+        try (Ops ops = place.open(); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
+                InfoNce loss = InfoNce.symmetric(ops);
+                TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 5), 7, 0)) {
+            List<Parameter> parameters = new ArrayList<>(model.parameters());
+            parameters.addAll(loss.parameters());
+            EquivalenceCheck.Report report = new EquivalenceCheck<>(ops, Encoders.of(ops, model),
+                    InfoNceOverEncoders.pairs(loss), parameters).run(batch, List.of(2, 3));
+            assertTrue(report.agrees(EquivalenceCheck.tolerance(place.precision())), report.toString());
+            assertEquals(Map.of(), report.culprits());
+        }
     }
 
     /** A batch ever so small a part of a large one: gradients far below what f16 holds, unless they are scaled. */

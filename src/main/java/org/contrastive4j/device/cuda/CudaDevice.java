@@ -324,6 +324,11 @@ public final class CudaDevice implements PtxDevice {
         return pool.pooledBytes();
     }
 
+    @Override
+    public long keptBytes() {
+        return pool.pooledBytes();
+    }
+
     /** Waits for all work and gives the kept blocks back to the driver. */
     public void trim() {
         enter();

@@ -12,26 +12,34 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Sums;
 import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 
 /**
- * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and statistics
+ * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
+ * statistics
  * as {@link PtxPairwise} gives them, from f32 rows that are rounded to 16 bits on the way.
  *
- * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged; whether
- * one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns (all of it
- * is launched always and does nothing where it is not needed: nothing waits for the device); loss and factors of G; then
+ * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
+ * whether
+ * one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns (all of
+ * it
+ * is launched always and does nothing where it is not needed: nothing waits for the device); loss and factors of G;
+ * then
  * for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each pair the
  * products of the first pass are kept and G is made of them.
  *
- * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come out
- * every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients, 6 n m d with
+ * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
+ * out
+ * every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients, 6 n m d
+ * with
  * kept products.
  *
- * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite at
+ * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite
+ * at
  * any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
  */
-public final class HopperInfoNce {
+public final class HopperInfoNce implements InfoNceKernels {
     /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
     public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
     private static final long STRIPE_BYTES = 4L << 30;
+    private static final int MOST_ROWS = 1 << 30;
     private static final String NAME = "infoNce";
 
     private final HopperPairwise kernels;
@@ -46,7 +54,8 @@ public final class HopperInfoNce {
     /**
      * Assembles the kernels.
      *
-     * @param stripeBytes what statistics of a stripe of pairs and a rectangle of gradients may take of the workspace, or
+     * @param stripeBytes what statistics of a stripe of pairs and a rectangle of gradients may take of the workspace,
+     *     or
      *     16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
      */
     public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
@@ -60,27 +69,33 @@ public final class HopperInfoNce {
     }
 
     /** Bytes of workspace that {@link #infoNce} wants. */
+    @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         return plan(n, m, d, withGradients).bytes;
     }
 
     private HopperPlan plan(int n, int m, int d, boolean withGradients) {
-        check(n >= 1 && m >= 1 && d >= 1, "n " + n + ", m " + m + ", d " + d + ", wanted at least 1 of each");
+        check(n >= 1 && m >= 1 && d >= 1 && n <= MOST_ROWS && m <= MOST_ROWS, "n " + n + ", m " + m + ", d " + d
+                + ", wanted at least 1 of each and at most " + MOST_ROWS + " rows and columns");
         return new HopperPlan(n, m, d, multiprocessors, withGradients, stripeBytes);
     }
 
     /**
      * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PtxPairwise#infoNce}.
      *
-     * @param inputs x f32 [n, d] and y f32 [m, d], 4-byte aligned: rows of any length, divided by their norms on the way
+     * @param inputs x f32 [n, d] and y f32 [m, d], 4-byte aligned: rows of any length, divided by their norms on the
+     *     way
      * @param gradients by the unit rows; null for the value alone. dBias gets nothing: softmax does not see the bias
-     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not wanted
+     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not
+     *     wanted
      * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
      * @param workspace 256-byte aligned, its contents before do not matter
      * @param workspaceBytes at least {@link #workspaceBytes}
      * @throws ShapeException when sizes do not fit
-     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
+     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is
+     * too small
      */
+    @Override
     public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes) {
         HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
@@ -221,7 +236,7 @@ public final class HopperInfoNce {
             }
         }
 
-        private void scalars(PtxPairwise.Gradients gradients, int dots, boolean last) {
+        private void scalars(PtxPairwise.Gradients gradients, long dots, boolean last) {
             if (gradients.dLogScale() != 0) {
                 kernels.scalars(stream, at + plan.dots, dots, at + plan.dot, at + plan.numbers,
                         last ? gradients.dLogScale() : 0);

@@ -160,13 +160,13 @@ public final class HopperPairwise {
         }
 
         /** Partial sums of G times products that {@link #gradients} leaves. */
-        public int dots() {
-            return Math.multiplyExact(8, Math.toIntExact(items()));
+        public long dots() {
+            return 8 * items();
         }
 
         /** Partial sums of G times products that {@link #storedGradients} leaves. */
-        public int storedDots() {
-            return Math.multiplyExact(4 * columnTiles(), ceil(n, STORED_ROWS));
+        public long storedDots() {
+            return (long) columnBlocks() * ceil(n, STORED_ROWS);
         }
 
         /** Blocks of 64 columns of an image of G. */
@@ -343,8 +343,9 @@ public final class HopperPairwise {
     }
 
     /** dot += the partial sums; dLogScale, unless 0, += dot times the factor of the gradients. */
-    void scalars(DeviceStream stream, long dots, int count, long dot, long numbers, long dLogScale) {
-        scalars.launch(stream, Launch.of(1, 1024), dots, dot, numbers, dLogScale, count);
+    void scalars(DeviceStream stream, long dots, long count, long dot, long numbers, long dLogScale) {
+        scalars.launch(stream, Launch.of(1, 1024), dots, dot, numbers, dLogScale,
+                Math.toIntExact(count));
     }
 
     /** Address of what G has to be multiplied with. */

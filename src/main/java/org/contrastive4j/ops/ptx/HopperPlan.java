@@ -56,7 +56,7 @@ final class HopperPlan {
     HopperPlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
         all = Tiling.of(n, m, d, multiprocessors);
         long least = statisticBytes(all.part(Math.min(n, runRows()), m));
-        long image = all.gradientBytes() + Float.BYTES * storedDots();
+        long image = all.gradientBytes() + Float.BYTES * all.storedDots();
         stored = withGradients && d >= LEAST_STORED_WIDTH && image + least <= stripeBytes;
         forwardRows = forwardRows(least, stored ? stripeBytes - image : stripeBytes);
         long tiles = Math.max(1, stripeBytes
@@ -84,7 +84,7 @@ final class HopperPlan {
         blockSums = take((long) HopperPairwise.BLOCK_SUM_BYTES * HopperPairwise.ceil(n, HopperPairwise.SUMMED_ROWS));
         long stripe = end; // statistics of a stripe are merged before gradients take their place
         gradient = take(stored ? all.gradientBytes() : withGradients ? rectangle().gradientBytes() : 0);
-        dots = take(!withGradients ? 0 : Float.BYTES * (stored ? storedDots() : rectangle().dots()));
+        dots = take(!withGradients ? 0 : Float.BYTES * (stored ? all.storedDots() : rectangle().dots()));
         long gradientEnd = end;
         end = stored ? end : stripe;
         Tiling forward = all.part(forwardRows, m);
@@ -96,10 +96,6 @@ final class HopperPlan {
 
     private int runRows() {
         return all.run() * HopperPairwise.TILE_ROWS;
-    }
-
-    private long storedDots() {
-        return all.storedDots();
     }
 
     private static long statisticBytes(Tiling stripe) {

@@ -29,13 +29,13 @@ record KernelChoice(boolean hopper, String reason) {
     }
 
     /**
-     * For products in that precision.
+     * For products in that precision; in f32 there is no choice.
      *
      * @throws IllegalArgumentException when the wish cannot be met
      */
     static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
         String problem = problem(facts, precision);
-        if (wish == Wish.HOPPER && problem != null) {
+        if (wish == Wish.HOPPER && problem != null && precision != Precision.F32) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
         }
         if (problem != null) {

@@ -13,6 +13,7 @@ import java.util.stream.Collectors;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.device.parse.Preprocessed;
 import org.contrastive4j.device.parse.PtxException;
 
@@ -27,12 +28,14 @@ public final class Kernels {
     private final Map<String, Kernel> kernels = new ConcurrentHashMap<>();
 
     /** @throws DeviceException for a device of compute capability below 8.0 */
+    /** @throws UnsupportedDeviceException for a device below compute capability 8.0; nothing was loaded */
     public Kernels(PtxDevice device) {
         this(device, Kernels::text);
     }
 
     /** With texts of another origin, by name: how tests put a fault into a kernel. */
     Kernels(PtxDevice device, UnaryOperator<String> texts) {
+        UnsupportedDeviceException.refuse(device.facts());
         int architecture = device.facts().architecture();
         if (architecture < LEAST_ARCHITECTURE) {
             throw new DeviceException(device.facts().name() + " has compute capability " + architecture / 10 + "." + architecture % 10

@@ -4,8 +4,10 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
@@ -51,6 +53,8 @@ public final class PtxOps extends Ops {
     private final UpdateOps update;
     private final PairwiseOps pairwise;
     private final PairTileOps pairTiles;
+    private DeviceStream sending;
+    private DeviceStream ahead; // null until something is sent ahead
 
     /**
      * In f32 throughout.
@@ -92,6 +96,7 @@ public final class PtxOps extends Ops {
         this.activations = activations;
         this.multiply = multiply;
         launches = new Launches(device, kernels);
+        sending = launches.stream;
         pointwise = new PtxPointwiseOps(launches, activations);
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
@@ -103,7 +108,9 @@ public final class PtxOps extends Ops {
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
         Precision rows = Precision.valueOf(activations.name());
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, PAIRWISE_STRIPE_BYTES);
+        KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
+        logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
+        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
 
@@ -177,7 +184,7 @@ public final class PtxOps extends Ops {
     public void send(int[] values, Tensor target) {
         ByteBuffer bytes = buffer(values.length, target, DType.I32);
         bytes.asIntBuffer().put(values);
-        launches.stream.upload(bytes, launches.storage(target), 4 * target.offset());
+        sending.upload(bytes, launches.storage(target), 4 * target.offset());
         target.noteValues(values);
     }
 
@@ -185,7 +192,32 @@ public final class PtxOps extends Ops {
     public void send(float[] values, Tensor target) {
         ByteBuffer bytes = buffer(values.length, target, DType.F32);
         bytes.asFloatBuffer().put(values);
-        launches.stream.upload(bytes, launches.storage(target), 4 * target.offset());
+        sending.upload(bytes, launches.storage(target), 4 * target.offset());
+    }
+
+    /**
+     * {@inheritDoc} A second stream copies; it begins when the work given so far is done, which may still use the
+     * memory that the new tensors are in.
+     */
+    @Override
+    public Runnable sendAhead(Runnable sends) {
+        if (ahead == null) {
+            ahead = device.newStream();
+        }
+        try (DeviceEvent before = launches.stream.record()) {
+            ahead.await(before);
+        }
+        sending = ahead;
+        try {
+            sends.run();
+        } finally {
+            sending = launches.stream;
+        }
+        DeviceEvent arrived = ahead.record();
+        return () -> {
+            launches.stream.await(arrived);
+            arrived.close();
+        };
     }
 
     private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
@@ -235,6 +267,9 @@ public final class PtxOps extends Ops {
     public void close() {
         matrix.close();
         launches.readback.close();
+        if (ahead != null) {
+            ahead.close();
+        }
         super.close();
     }
 }

@@ -176,7 +176,7 @@ final class PtxPairTileInputs {
         bytes.position(bytes.position() + Integer.BYTES * (padded(count) - count));
     }
 
-    /** Rounded down: a float is larger than a limit exactly when it is larger than what the limit is rounded down to. */
+    /** Rounded down: a float is larger than a limit exactly when it is larger than that rounded down. */
     private static void putLimits(ByteBuffer bytes, int count, IntToDoubleFunction limits) {
         for (int i = 0; i < count; i++) {
             double limit = limits.applyAsDouble(i);

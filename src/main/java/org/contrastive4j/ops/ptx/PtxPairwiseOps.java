@@ -10,7 +10,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise} or in 16 bits by {@link RoundedPairwise}.
+ * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise} or in 16 bits, then by {@link HopperInfoNce} where
+ * that was chosen and by {@link RoundedPairwise} elsewhere.
  *
  * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
@@ -19,13 +20,23 @@ final class PtxPairwiseOps extends PairwiseOps {
     private final Readback readback;
     private final InfoNceKernels pairwise;
 
-    /** @param precision that rows and the gradient matrix are rounded to */
-    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, Precision precision, long stripeBytes) {
+    /**
+     * @param precision that rows and the gradient matrix are rounded to
+     * @param choice of the kernels of that precision
+     */
+    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, Precision precision, KernelChoice choice,
+            long stripeBytes) {
         super(DType.F32);
         this.device = device;
         this.readback = readback;
-        pairwise = precision == Precision.F32 ? new PtxPairwise(kernels, precision, stripeBytes)
-                : new RoundedPairwise(kernels, precision, stripeBytes);
+        if (choice.hopper()) {
+            HopperPairwise hopper = new HopperPairwise(kernels, precision.ofHopper());
+            pairwise = new HopperInfoNce(hopper, device.facts().multiprocessors(), stripeBytes);
+        } else if (precision == Precision.F32) {
+            pairwise = new PtxPairwise(kernels, precision, stripeBytes);
+        } else {
+            pairwise = new RoundedPairwise(kernels, precision, stripeBytes);
+        }
     }
 
     @Override

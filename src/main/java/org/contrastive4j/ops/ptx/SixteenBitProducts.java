@@ -9,8 +9,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products of 16-bit operands on tensor cores, by the kernels {@code gemm_bf16_*} or {@code gemm_f16_*}; sums are
- * f32, results f32 or of the type of the operands.
+ * Matrix products of 16-bit operands on tensor cores, by the kernels {@code gemm_bf16_*} or {@code gemm_f16_*}, wide ones on
+ * sm_90 by {@link HopperProducts}; sums are f32, results f32 or of the type of the operands.
  *
  * <p>An operand in f32 is rounded to 16 bits first, into memory of the stream's pool that is given back at once. Parts of
  * a long k as in {@link PtxMatrixOps}.
@@ -56,6 +56,7 @@ final class SixteenBitProducts {
     private final Launches launches;
     private final DType type;
     private final LongSupplier workspace;
+    private final HopperProducts hopper;
 
     /** @param workspace address of the partial sums */
     SixteenBitProducts(PtxDevice device, Kernels kernels, DType type, LongSupplier workspace) {
@@ -64,6 +65,9 @@ final class SixteenBitProducts {
         this.launches = new Launches(device, kernels);
         this.type = type;
         this.workspace = workspace;
+        KernelChoice.Wish wish = KernelChoice.wish();
+        hopper = KernelChoice.of(device.facts(), Precision.valueOf(type.name()), wish).hopper()
+                ? new HopperProducts(device, kernels, type, wish == KernelChoice.Wish.HOPPER) : null;
     }
 
     /** An operand in 16 bits, and the memory it was rounded into. */
@@ -89,6 +93,10 @@ final class SixteenBitProducts {
 
     /** c = alpha op(a) op(b) + beta c + bias, of each product. */
     void multiply(String op, Products p, Tensor a, Tensor b, Tensor bias, Tensor c) {
+        if (hopper != null && hopper.suits(p)) {
+            hopper.multiply(op, p, a, b, bias, c);
+            return;
+        }
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
         long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
         try (Operand left = operand(op, "a", a); Operand right = operand(op, "b", b)) {

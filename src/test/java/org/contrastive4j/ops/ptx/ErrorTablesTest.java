@@ -77,8 +77,9 @@ class ErrorTablesTest {
         ErrorTables.pairwise(Precision.F32, ErrorTables.settings().get(4)).forEach(line -> assertInFile(inFile, line));
         ErrorTables.pairwise(Precision.F16, ErrorTables.settings().get(0)).forEach(line -> assertInFile(inFile, line));
         assertInFile(inFile, ProductErrors.gemm(Multiply.TF32, true, 33, 65, 31));
+        assertInFile(inFile, ProductErrors.gemm(Precision.BF16, false, 33, 65, 31));
         ProductErrors.attention(33, 2, 16, true).forEach(line -> assertInFile(inFile, line));
-        assertEquals(6 * 2 + 2 * (5 * 4 + 3) + 12 + 30, inFile.size(), "lines");
+        assertEquals(7 * 2 + 2 * (7 * 4 + 1) + 24 + 30, inFile.size(), "lines");
     }
 
     @Test

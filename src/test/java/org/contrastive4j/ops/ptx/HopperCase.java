@@ -31,6 +31,8 @@ final class HopperCase {
     double columnWeight = 0.5;
     double gradientScale = 1;
     boolean withHardest = true;
+    /** Which of dx, dy, dLogScale and dBias are asked for; null: the value alone. */
+    boolean[] wanted = {true, true, true, true};
 
     HopperCase(int n, int m, int d, int[] targets) {
         this(n, m, d, targets, Hopper.random(1, n * d), Hopper.random(2, m * d));
@@ -76,7 +78,7 @@ final class HopperCase {
 
     /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
     Answer ask(PtxDevice device, HopperInfoNce loss, boolean asGraph) {
-        long bytes = loss.workspaceBytes(n, m, d, true);
+        long bytes = loss.workspaceBytes(n, m, d, wanted != null);
         List<DeviceStorage> open = new ArrayList<>();
         try (DeviceStream stream = device.newStream()) {
             DeviceStorage x = keep(open, Devices.floats(device, u));
@@ -91,8 +93,9 @@ final class HopperCase {
             long at = scalars.address();
             PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(n, m, d, x.address(), y.address(),
                     targets == null ? 0 : t.address(), at, at + 4, rowWeight, columnWeight);
-            PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), dy.address(), at + 8, at + 12,
-                    gradientScale);
+            PtxPairwise.Gradients gradients = wanted == null ? null : new PtxPairwise.Gradients(
+                    wanted[0] ? dx.address() : 0, wanted[1] ? dy.address() : 0, wanted[2] ? at + 8 : 0,
+                    wanted[3] ? at + 12 : 0, gradientScale);
             Runnable work = () -> loss.infoNce(stream, inputs, gradients, withHardest ? hardest.address() : 0,
                     result.address(), workspace.address(), bytes);
             if (asGraph) {
@@ -127,14 +130,16 @@ final class HopperCase {
     private double[] rounded(PtxDevice device, float[] rows, int count) {
         try (DeviceStorage in = Devices.floats(device, rows);
                 DeviceStorage image = device.allocate(HopperPairwise.imageBytes(count, d))) {
-            new HopperPairwise(device, precision).normalize(device.stream(), in.address(), count, d, image.address(), 0);
+            new HopperPairwise(device, precision).normalize(device.stream(), in.address(), count, d, image.address(),
+                    0);
             return Arrays.stream(OperandImage.of(precision, image, d).rows(count, d)).flatMapToDouble(Arrays::stream)
                     .toArray();
         }
     }
 
     /**
-     * Holds the answer against the definition: everything but gradients to what f32 logits allow, gradients to a rounding
+     * Holds the answer against the definition: everything but gradients to what f32 logits allow, gradients to a
+     * rounding
      * of each G.
      *
      * @param ofG relative error of an element of G beyond its rounding
@@ -182,7 +187,10 @@ final class HopperCase {
                 + " are off by up to " + most + " times the bound");
     }
 
-    /** Sums of |s G_ij y_jk| over j for each element of dx, of |s G_ij x_ik| over i for each of dy, of |s G_ij| over all. */
+    /**
+     * Sums of |s G_ij y_jk| over j for each element of dx, of |s G_ij x_ik| over i for each of dy, of |s G_ij|
+     * over all.
+     */
     private double[][] sizes(double[] x, double[] y, int[] columns, double s) {
         double[][] logits = new double[n][m];
         int[] belonging = new int[m];

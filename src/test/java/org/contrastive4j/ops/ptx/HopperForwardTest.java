@@ -140,8 +140,8 @@ final class HopperForwardTest {
                     rowLargest[j / 256][i] = Math.max(rowLargest[j / 256][i], product);
                     columnLargest[item][j] = Math.max(columnLargest[item][j], product);
                     if (products != null) {
-                        assertEquals(product, products.number(i, j) / 32_000.0, 0x1.01p-16 / 0.9765625, "stored product of "
-                                + "row " + i + ", column " + j);
+                        assertEquals(product, products.number(i, j) / 32_000.0, 0x1.01p-16 / 0.9765625,
+                                "stored product of row " + i + ", column " + j);
                     }
                 }
             }
@@ -264,7 +264,8 @@ final class HopperForwardTest {
         "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY| true",
         "one stage too few while storing | #define STAGE_BYTES 49152 | #define STAGE_BYTES 32768 | ANY| true",
         "largest of lanes left out | LARGER_OF_LANES(%upperBest, %upperAt, 2) |  | WRONG| false",
-        "largest of the other rows left out | max.f32 to, %d##j##upper, %d##j##lower; | mov.f32 to, %d##j##upper; | WRONG| false",
+        "largest of the other rows left out | max.f32 to, %d##j##upper, %d##j##lower; | mov.f32 to, %d##j##upper; "
+                + "| WRONG| false",
         "products off by one | 12582912.0 | 12582911.0 | WRONG| true",
     })
     void brokenTwinsAreCaught(String what, String right, String wrong, String kind, boolean stored) {

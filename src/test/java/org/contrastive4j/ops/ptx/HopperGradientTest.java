@@ -72,8 +72,8 @@ final class HopperGradientTest {
 
         /** Numbers of a loss as pairwise_begin and pairwise_finish write them. */
         DeviceStorage numbers(PtxDevice device) {
-            return Devices.ints(device, Float.floatToIntBits(SCALE), Float.floatToIntBits((float) (SCALE * LOG2E)), 0, 0,
-                    wide ? 1 : 0, 1, 0, 0);
+            return Devices.ints(device, Float.floatToIntBits(SCALE), Float.floatToIntBits((float) (SCALE * LOG2E)), 0,
+                    0, wide ? 1 : 0, 1, 0, 0);
         }
 
         private static double[] sums(float[] statistics, int length) {
@@ -110,9 +110,10 @@ final class HopperGradientTest {
                 DeviceStorage dx = Devices.floats(device, Arrays.copyOf(old, tiling.n() * tiling.d()));
                 DeviceStorage dy = Devices.floats(device, Arrays.copyOf(old, tiling.m() * tiling.d()))) {
             int blocks = tiling.columnBlocks();
-            kernels.gradients(device.stream(), tiling, new HopperPairwise.Pairs(x.address(), y.address(), t.address(), 0, 0,
-                    numbers.address()), new HopperPairwise.Factors(a.address(), b.address(), gt.address()), g.address(),
-                    dots.address());
+            HopperPairwise.Pairs pairs = new HopperPairwise.Pairs(x.address(), y.address(), t.address(), 0, 0,
+                    numbers.address());
+            kernels.gradients(device.stream(), tiling, pairs, new HopperPairwise.Factors(a.address(), b.address(),
+                    gt.address()), g.address(), dots.address());
             kernels.rowGradients(device.stream(), tiling, g.address(), blocks, y.address(), s.address(), unit,
                     dx.address(), before != 0);
             kernels.columnGradients(device.stream(), tiling, g.address(), blocks, x.address(), s.address(), unit,
@@ -254,9 +255,10 @@ final class HopperGradientTest {
                     DeviceStorage gt = Devices.floats(device, factors.g);
                     DeviceStorage numbers = factors.numbers(device);
                     DeviceStorage dots = device.allocate(4L * tiling.storedDots())) {
-                new HopperPairwise(device, precision).storedGradients(device.stream(), tiling, new HopperPairwise.Pairs(0, 0,
-                        t.address(), 0, 0, numbers.address()), new HopperPairwise.Factors(a.address(), b.address(),
-                        gt.address()), g.address(), dots.address());
+                HopperPairwise.Pairs pairs = new HopperPairwise.Pairs(0, 0, t.address(), 0, 0, numbers.address());
+                new HopperPairwise(device, precision).storedGradients(device.stream(), tiling, pairs,
+                        new HopperPairwise.Factors(a.address(), b.address(), gt.address()), g.address(),
+                        dots.address());
                 checkStored(tiling, targets, image, factors, OperandImage.of(precision, g, tiling.paddedColumns()),
                         Devices.toFloats(dots));
             }

@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Kernel;
@@ -13,6 +14,9 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.UpdateOps;
@@ -34,9 +38,14 @@ public final class KernelCounts {
         pairwise.putAll(of16(256, 256, 128, Precision.BF16));
         pairwise.putAll(of16(256, 256, 128, Precision.F16));
         print(pairwise);
+        Map<String, KernelWork> pairs = new LinkedHashMap<>();
+        for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
+            ofLoss(loss, 256, 128).forEach((kernel, line) -> pairs.put(kernel + "`, `" + loss, line));
+        }
+        print(pairs);
         print(ofOperations(4, 64, 256));
-        print(ofSixteenBits(256, 256, 128));
         print(ofProducts(256, 64));
+        print(ofSixteenBits(256, 256, 128));
         System.out.println("\n| kernel | ms at n = m = 8192, d = 512 | bound by |\n|---|---|---|");
         predict(of(256, 256, 64), of(128, 128, 128), pairwise, "f32", 64);
         predict(of16(256, 256, 64, Precision.BF16), of16(128, 128, 128, Precision.BF16), pairwise, "bf16", 128);
@@ -100,6 +109,26 @@ public final class KernelCounts {
         return totals;
     }
 
+    /** The same of products of size x size x size, of one with a long sum, and of attention over 4 samples of 64 tokens with 4 heads. */
+    static Map<String, KernelWork> ofProducts(int size, int width) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            Kernels kernels = new Kernels(counting);
+            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
+                for (int turned = 0; turned < 4; turned++) {
+                    ProductCases.on(device, kernels, multiply, ProductCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
+                }
+            }
+            Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
+            ProductCases.on(device, kernels, ProductCases.gemm(false, false, 64, 64, 16 * size, 0));
+            totals.putAll(whole);
+            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
+            ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
+        }
+        return totals;
+    }
+
     /** The same of products and attention of activations in bf16: m x n x k, and a head of 128 tokens and 64 columns. */
     static Map<String, KernelWork> ofSixteenBits(int m, int n, int k) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
@@ -123,24 +152,22 @@ public final class KernelCounts {
         return totals;
     }
 
-    /** The same of products of size x size x size, of one with a long sum, and of attention over 4 samples of 64 tokens with 4 heads. */
-    static Map<String, KernelWork> ofProducts(int size, int width) {
+    /** The pair kernels in value, gradient and metrics of a loss of n x n pairs. */
+    static Map<String, KernelWork> ofLoss(String name, int n, int d) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
-        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
-            PtxDevice counting = counting(device, totals);
-            Kernels kernels = new Kernels(counting);
-            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
-                for (int turned = 0; turned < 4; turned++) {
-                    ProductCases.on(device, kernels, multiply, ProductCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
-                }
-            }
-            Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
-            ProductCases.on(device, kernels, ProductCases.gemm(false, false, 64, 64, 16 * size, 0));
-            totals.putAll(whole);
-            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
-            ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        double[] values = new Random(1).doubles((long) n * d, -1, 1).toArray();
+        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32);
+                ContrastiveLoss loss = Losses.named(ops, name); Tensor u = ops.tensor(Shape.of(n, d), values);
+                Tensor v = ops.tensor(Shape.of(n, d), values); Tensor du = ops.zeros(u.shape());
+                Tensor dv = ops.zeros(v.shape())) {
+            loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1);
+            Map<String, KernelWork> ofPass = new LinkedHashMap<>(totals);
+            loss.metrics(u, v, PairLabels.DIAGONAL);
+            ofPass.put("pair_histogram_f32", totals.get("pair_histogram_f32"));
+            ofPass.keySet().removeIf(kernel -> !kernel.startsWith("pair_"));
+            return ofPass;
         }
-        return totals;
     }
 
     /** The same of the other operations of a step, on b samples of t tokens of width w. */

@@ -1,6 +1,7 @@
 package org.contrastive4j.ops.ptx;
 
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.Locale;
 import java.util.Random;
@@ -29,6 +30,13 @@ final class ProductErrors {
                 }
             }
         }
+        for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+            for (boolean turned : new boolean[] {false, true}) {
+                for (int[] sizes : PRODUCTS) {
+                    lines.add(gemm(precision, turned, sizes[0], sizes[1], sizes[2]));
+                }
+            }
+        }
         for (int[] sizes : HEADS) {
             for (boolean causal : new boolean[] {false, true}) {
                 lines.addAll(attention(sizes[0], sizes[1], sizes[2], causal));
@@ -38,22 +46,41 @@ final class ProductErrors {
     }
 
     static String gemm(Multiply multiply, boolean turned, int m, int n, int k) {
+        return gemm(multiply.name(), multiply, DType.F32, Precision.F32, turned, m, n, k);
+    }
+
+    /** Of operands that 16 bits hold, as are the results. */
+    static String gemm(Precision precision, boolean turned, int m, int n, int k) {
+        return gemm(precision.name(), Multiply.F32, DType.valueOf(precision.name()), precision, turned, m, n, k);
+    }
+
+    private static String gemm(String name, Multiply multiply, DType type, Precision precision, boolean turned, int m, int n, int k) {
         Random random = new Random(1);
-        float[] a = ErrorTables.gaussian(random, m * k);
-        float[] b = ErrorTables.gaussian(random, k * n);
+        float[] a = rounded(ErrorTables.gaussian(random, m * k), precision);
+        float[] b = rounded(ErrorTables.gaussian(random, k * n), precision);
         double[] truth = new double[m * n];
         for (int at = 0; at < truth.length; at++) {
             for (int l = 0; l < k; l++) {
                 truth[at] += (double) a[at / n * k + l] * b[turned ? at % n * k + l : l * n + at % n];
             }
         }
+        double[] plain = PlainProducts.gemm(a, b, turned, m, n, k);
+        Arrays.setAll(plain, i -> PlainInfoNce.round(plain[i], precision));
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks()); PtxMatrixOps ops = new PtxMatrixOps(
-                device, new Kernels(device), multiply, DType.F32); Tensor left = tensor(device, a, m, k);
-                Tensor right = turned ? tensor(device, b, n, k) : tensor(device, b, k, n); Tensor c = tensor(device, new float[m * n], m, n)) {
+                device, new Kernels(device), multiply, type); Tensor left = tensor(device, type, a, m, k);
+                Tensor right = turned ? tensor(device, type, b, n, k) : tensor(device, type, b, k, n);
+                Tensor c = tensor(device, type, new float[m * n], m, n)) {
             ops.gemm(false, turned, 1, left, right, 0, c);
-            return line("gemm_" + multiply.name().toLowerCase(Locale.ROOT) + (turned ? "_nt" : "_nn"),
-                    m + " x " + n + " x " + k, truth, c.toDoubles(), PlainProducts.gemm(a, b, turned, m, n, k));
+            return line("gemm_" + name.toLowerCase(Locale.ROOT) + (turned ? "_nt" : "_nn"), m + " x " + n + " x " + k, truth, c.toDoubles(),
+                    plain);
         }
+    }
+
+    private static float[] rounded(float[] values, Precision precision) {
+        for (int i = 0; i < values.length; i++) {
+            values[i] = (float) PlainInfoNce.round(values[i], precision);
+        }
+        return values;
     }
 
     static List<String> attention(int tokens, int heads, int size, boolean causal) {
@@ -103,8 +130,8 @@ final class ProductErrors {
         return "| " + what + " | " + sizes + " | " + ofKernels.cell(false) + " | " + ofPlain.cell(false) + " |";
     }
 
-    private static Tensor tensor(PtxDevice device, float[] values, int rows, int columns) {
-        return Tensor.of(device, DType.F32, Shape.of(rows, columns), doubles(values));
+    private static Tensor tensor(PtxDevice device, DType type, float[] values, int rows, int columns) {
+        return Tensor.of(device, type, Shape.of(rows, columns), doubles(values));
     }
 
     private static double[] doubles(float[] values) {

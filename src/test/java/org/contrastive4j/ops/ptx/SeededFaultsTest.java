@@ -209,7 +209,7 @@ class SeededFaultsTest {
     /** Every body has one, in one of its types at least. */
     @Test
     void everyKernelHasOne() throws IOException {
-        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes()).flatMap(List::stream).map(Change::name)
+        TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes(), PairFaultsTest.changes()).flatMap(List::stream).map(Change::name)
                 .collect(Collectors.toCollection(TreeSet::new));
         ProductFaultsTest.faults().forEach(fault -> changed.add(fault.kernel()));
         SixteenBitFaultsTest.faults().forEach(fault -> changed.add(fault.kernel()));

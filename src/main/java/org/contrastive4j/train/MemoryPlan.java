@@ -1,0 +1,43 @@
+package org.contrastive4j.train;
+
+import java.util.Locale;
+import org.contrastive4j.gradcache.ChunkPlan;
+
+/**
+ * Bytes of each stage of a training step, known before the first one.
+ *
+ * @param parameters values of all of them
+ * @param gradients accumulated, one for each parameter
+ * @param optimizer its state
+ * @param batch pictures, captions and ids of one batch
+ * @param batches how many of them are live at a time: the next one may be on its way while a step runs
+ * @param kept by the memory for later allocations, beside what is live, when the plan was made
+ * @param step stages of the step itself; its base holds all of the above that is live when the step begins
+ */
+public record MemoryPlan(
+        long parameters, long gradients, long optimizer, long batch, int batches, long kept, ChunkPlan step) {
+    /** Most bytes live at once. */
+    public long peak() {
+        return step.peak() + (batches - 1) * batch;
+    }
+
+    /** A table, one line a stage. */
+    @Override
+    public String toString() {
+        StringBuilder text = new StringBuilder();
+        line(text, "parameters", parameters);
+        line(text, "gradients of parameters", gradients);
+        line(text, "optimiser state", optimizer);
+        line(text, batches == 1 ? "batch" : "batches, one of them on its way", batches * batch);
+        text.append(step);
+        if (batches > 1) {
+            line(text, "peak with the batch on its way", peak());
+        }
+        line(text, "kept by the pool beside that, now", kept);
+        return text.toString();
+    }
+
+    private static void line(StringBuilder text, String stage, long bytes) {
+        text.append(String.format(Locale.ROOT, "%-60s %10.1f MiB%n", stage, bytes / 1048576.0));
+    }
+}
