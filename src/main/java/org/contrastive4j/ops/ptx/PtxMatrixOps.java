@@ -17,10 +17,11 @@ import org.contrastive4j.tensor.Tensor;
  * else by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16 bits by {@code gemm_bf16_*} or {@code gemm_f16_*};
  * all work goes to the device's stream, nothing waits.
  *
- * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in order; how,
- * sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first product of
- * that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a product is of 16
- * bits, an operand in f32 is rounded first, into memory that is kept likewise, 2 bytes an element of the largest.
+ * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in
+ * order; how, sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first
+ * product of that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a product
+ * is of 16 bits, an operand in f32 is rounded first, into memory of the stream's pool, 2 bytes an element; a graph that
+ * captures that needs scratch memory for it.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     /** How products are formed; sums are f32 in both. */
@@ -228,10 +229,9 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         return workspace.address();
     }
 
-    /** Frees the workspaces, if there are any. */
+    /** Frees the workspace, if there is one. */
     @Override
     public void close() {
-        sixteenBits.close();
         if (workspace != null) {
             workspace.close();
             workspace = null;

@@ -1,7 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-import java.util.ArrayList;
-import java.util.List;
 import java.util.function.LongSupplier;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
@@ -14,11 +12,10 @@ import org.contrastive4j.tensor.Tensor;
  * Matrix products of 16-bit operands on tensor cores, by the kernels {@code gemm_bf16_*} or {@code gemm_f16_*}, wide ones on
  * sm_90 by {@link HopperProducts}; sums are f32, results f32 or of the type of the operands.
  *
- * <p>An operand in f32 is rounded to 16 bits first, into one of two places of 2 bytes an element that are kept. A place
- * that was too small stays until {@link #close}, for a graph may have captured its address; each is at least twice the one
- * before. Parts of a long k as in {@link PtxMatrixOps}.
+ * <p>An operand in f32 is rounded to 16 bits first, into memory of the stream's pool that is given back at once. Parts of
+ * a long k as in {@link PtxMatrixOps}.
  */
-final class SixteenBitProducts implements AutoCloseable {
+final class SixteenBitProducts {
     private static final int TILE = 128;
     private static final int THREADS = 128;
     private static final int MOST_BATCH = 65_535; // blocks along y
@@ -59,8 +56,6 @@ final class SixteenBitProducts implements AutoCloseable {
     private final Launches launches;
     private final DType type;
     private final LongSupplier workspace;
-    private final List<DeviceStorage> leftPlaces = new ArrayList<>();
-    private final List<DeviceStorage> rightPlaces = new ArrayList<>();
     private final HopperProducts hopper;
 
     /** @param workspace address of the partial sums */
@@ -75,25 +70,25 @@ final class SixteenBitProducts implements AutoCloseable {
                 ? new HopperProducts(device, kernels, type, wish == KernelChoice.Wish.HOPPER) : null;
     }
 
-    /** Address of an operand in 16 bits. */
-    private long operand(String op, String argument, Tensor tensor, List<DeviceStorage> places) {
-        long address = DeviceTensors.address(op, argument, device, tensor);
-        if (tensor.dtype() == type || tensor.size() == 0) {
-            return address;
+    /** An operand in 16 bits, and the memory it was rounded into. */
+    private record Operand(long address, DeviceStorage own) implements AutoCloseable {
+        @Override
+        public void close() {
+            if (own != null) {
+                own.close();
+            }
         }
-        DeviceStorage rounded = place(places, type.bytes() * tensor.size());
-        launches.elements("cast_f32_" + Launches.suffix(type), tensor.size(), address, rounded, tensor.size(),
-                address % 16 == 0 ? 1 : 0);
-        return rounded.address();
     }
 
-    /** The last of the places, after another one of that size was put there where it was too small. */
-    private DeviceStorage place(List<DeviceStorage> places, long bytes) {
-        long largest = places.isEmpty() ? 0 : places.get(places.size() - 1).bytes();
-        if (largest < bytes) {
-            places.add(device.allocate(Math.max(bytes, 2 * largest)));
+    private Operand operand(String op, String argument, Tensor tensor) {
+        long address = DeviceTensors.address(op, argument, device, tensor);
+        if (tensor.dtype() == type || tensor.size() == 0) {
+            return new Operand(address, null);
         }
-        return places.get(places.size() - 1);
+        DeviceStorage rounded = launches.workspace(type.bytes() * tensor.size());
+        launches.elements("cast_f32_" + Launches.suffix(type), tensor.size(), address, rounded, tensor.size(),
+                address % 16 == 0 ? 1 : 0);
+        return new Operand(rounded.address(), rounded);
     }
 
     /** c = alpha op(a) op(b) + beta c + bias, of each product. */
@@ -104,18 +99,19 @@ final class SixteenBitProducts implements AutoCloseable {
         }
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
         long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
-        long left = operand(op, "a", a, leftPlaces);
-        long right = operand(op, "b", b, rightPlaces);
-        if (p.parts() > 1) {
-            inParts(p, left, right, biasAddress, to, c.dtype());
-            return;
-        }
-        long strideA = 2L * p.m * p.k;
-        long strideB = 2L * p.k * p.n;
-        long strideC = (long) c.dtype().bytes() * p.m * p.n;
-        for (int first = 0; first < p.batch; first += MOST_BATCH) {
-            launch(p, Math.min(MOST_BATCH, p.batch - first), c.dtype(), new Places(left + first * strideA,
-                    right + first * strideB, to + first * strideC, biasAddress, strideA, strideB, strideC, 0));
+        try (Operand left = operand(op, "a", a); Operand right = operand(op, "b", b)) {
+            if (p.parts() > 1) {
+                inParts(p, left.address, right.address, biasAddress, to, c.dtype());
+                return;
+            }
+            long strideA = 2L * p.m * p.k;
+            long strideB = 2L * p.k * p.n;
+            long strideC = (long) c.dtype().bytes() * p.m * p.n;
+            for (int first = 0; first < p.batch; first += MOST_BATCH) {
+                launch(p, Math.min(MOST_BATCH, p.batch - first), c.dtype(), new Places(left.address + first * strideA,
+                        right.address + first * strideB, to + first * strideC, biasAddress, strideA, strideB, strideC,
+                        0));
+            }
         }
     }
 
@@ -143,14 +139,5 @@ final class SixteenBitProducts implements AutoCloseable {
                 Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)), at.a, at.b, at.c,
                 at.bias, at.strideA, at.strideB, at.strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, at.part,
                 (float) p.alpha, (float) p.beta, wide);
-    }
-
-    /** Frees the places of rounded operands. */
-    @Override
-    public void close() {
-        for (List<DeviceStorage> places : List.of(leftPlaces, rightPlaces)) {
-            places.forEach(DeviceStorage::close);
-            places.clear();
-        }
     }
 }

@@ -12,6 +12,7 @@ import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
@@ -207,7 +208,7 @@ class SixteenBitProductsTest {
         }
     }
 
-    /** What ran once is captured as it is: nothing is allocated. */
+    /** What ran once is captured as it is; the memory of rounded operands is scratch. */
     @ParameterizedTest
     @MethodSource("devices")
     void aGraphCanCaptureThem(String device, DType type) {
@@ -220,7 +221,8 @@ class SixteenBitProductsTest {
             work.run();
             double[] want = c.toDoubles();
             c.set(new double[96]);
-            try (DeviceGraph graph = memory.stream().capture(work)) {
+            try (DeviceStorage scratch = memory.allocate(1 << 15);
+                    DeviceGraph graph = memory.stream().capture(work, scratch)) {
                 graph.launch(memory.stream());
                 assertArrayEquals(want, c.toDoubles());
             }
