@@ -55,6 +55,10 @@ final class PtxPointwiseOps extends PointwiseOps {
 
     @Override
     protected void clampUnchecked(double least, double most, Tensor x) {
+        if (x.dtype() != DType.F32) { // what is clamped are parameters
+            super.clampUnchecked(least, most, x);
+            return;
+        }
         launches.elements("clamp_f32", x.size(), x, x.size(), launches.wide(x), (float) least, (float) most);
     }
 
