@@ -145,6 +145,11 @@ public class TwinsTest {
             pointwise.axpy(2.5, a, b);
             return values(copy, sum, scaled, b);
         }));
+        cases.add(new Case("clamp", 0, f -> {
+            Tensor x = parameter(f, 3, 33);
+            f.ops.pointwise().clamp(-0.5, 0.75, x);
+            return values(x);
+        }));
         for (Gelu kind : Gelu.values()) {
             cases.add(new Case("gelu " + kind, 40, f -> {
                 double[] range = f.exact(IntStream.rangeClosed(-1500, 1500).mapToDouble(i -> i / 128.0).toArray());
