@@ -83,9 +83,9 @@ public abstract class PointwiseOps {
 
     protected abstract void axpyUnchecked(double alpha, Tensor x, Tensor y);
 
-    /** x = min(max(x, least), most); NaN stays. x accumulated. */
+    /** x = min(max(x, least), most); NaN stays. x of the type of parameters; accumulated. */
     public final void clamp(double least, double most, Tensor x) {
-        checkFloat("clamp", "x", x);
+        Checks.type("clamp", "x", x, parameterDtype, parameterDtype);
         Checks.that(least <= most, "clamp", "bounds are " + least + " and " + most + ", wanted the lower one first");
         clampUnchecked(least, most, x);
     }

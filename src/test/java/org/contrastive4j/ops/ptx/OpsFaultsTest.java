@@ -40,6 +40,7 @@ class OpsFaultsTest {
                 fault("clamp", "clamp", "max.NaN.f32 %v0, %v0, %least", 0, "max.NaN.f32 %v0, %v0, %most"),
                 fault("copy add", "axpy", "%alpha, %v0, %w0", 1, "%alpha, %w0, %v0"),
                 fault("copy add", "scale", "selp.b64 %step, 1, 256", 0, "selp.b64 %step, 2, 256"),
+                fault("clamp", "clamp", "max.NaN.f32 %v2", 0, "min.NaN.f32 %v2"),
                 fault("gelu EXACT", "gelu_fwd", "0f3E027906", 0, "0f3E027F06"),
                 fault("gelu EXACT", "gelu_bwd", "fma.rn.f32 %gate, %v0, %slope", 0, "fma.rn.f32 %gate, %g0, %slope"),
                 fault("gelu QUICK", "gelu_fwd|quick", "[%y], %v0", 0, "[%y], %gate"),
