@@ -31,7 +31,8 @@ import org.slf4j.LoggerFactory;
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
  * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
+ * tensor cores, whose sums are. InfoNCE rounds its f32 rows to the precision
+ * of those products.
  */
 public final class PtxOps extends Ops {
     /** What a stripe of rows of a pairwise loss may take. */
@@ -107,7 +108,7 @@ public final class PtxOps extends Ops {
                 + library.reason());
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        Precision rows = Precision.valueOf(activations.name());
+        Precision rows = multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
         KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
         logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
         pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);

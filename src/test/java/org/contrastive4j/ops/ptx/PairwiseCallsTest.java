@@ -38,7 +38,7 @@ class PairwiseCallsTest {
     private record Call(List<DeviceStorage> all, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest, long result,
             long workspace, long bytes) implements AutoCloseable {
         static Call of(PtxDevice device, PtxPairwise pairwise, Precision precision) {
-            long row = (long) precision.bytes * precision.pitch(D);
+            long row = precision.rowBytes(D);
             long bytes = pairwise.workspaceBytes(N, M, D, true);
             long[] sizes = {N * row, M * row, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, PtxPairwise.RESULT_BYTES, bytes};
             List<DeviceStorage> all = new ArrayList<>();
