@@ -84,7 +84,7 @@ class SeededFaultsTest {
                 new Change("pairwise_dy_bf16", "x4.trans.shared.b16 {%a2_0", 1, "x4.shared.b16 {%a2_0"),
                 new Change("pairwise_dy_bf16", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
                 new Change("normalize_fwd_tf32", "cvt.rna.tf32.f32 %word2, %v2", 0, "mov.b32 %word2, %v2"),
-                new Change("normalize_fwd_tf32", "add.u64 %y, %y, 512", 3, "add.u64 %y, %y, 256"),
+                new Change("normalize_fwd_tf32", "add.u64 %y, %y, 128", 3, "add.u64 %y, %y, 64"),
                 new Change("normalize_fwd_tf32", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
                 new Change("cast_rows_f32_tf32", "st.global.v4.b32 [%y + 16], {%word4", 0, "st.global.v4.b32 [%y + 16], {%word0"),
                 new Change("cast_rows_f32_tf32", "cvt.rna.tf32.f32 %word5", 0, "cvt.rz.tf32.f32 %word5"),
