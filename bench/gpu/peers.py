@@ -248,7 +248,7 @@ def main():
         os.replace(options.out + ".part", options.out)
     begun = time.monotonic()
     worker = Worker(options)
-    with tempfile.TemporaryDirectory() as compiled:
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as compiled:
         for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):  # nothing is left behind, no user need have a name
             os.environ[name] = os.path.join(compiled, name)
         try:
