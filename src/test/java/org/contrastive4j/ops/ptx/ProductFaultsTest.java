@@ -1,12 +1,9 @@
 package org.contrastive4j.ops.ptx;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
@@ -16,24 +13,20 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Kernels of products and attention with one fault each: the tests notice all of them. */
 class ProductFaultsTest {
     /** In the text of a kernel, the first place that matches, changed; a case that must then fail. */
-    record Fault(String kernel, String what, String found, String instead, ProductCases.Case noticedBy) {
+    record Fault(String name, String what, String found, String instead, ProductCases.Case noticedBy)
+            implements KernelFault {
         @Override
         public String toString() {
-            return kernel + ": " + what;
+            return name + ": " + what;
         }
 
         PtxMatrixOps.Multiply multiply() {
-            return kernel.contains("tf32") ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32;
+            return name.contains("tf32") ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32;
         }
 
-        String text(String name) {
-            String text = Kernels.text(name);
-            if (!name.equals(kernel)) {
-                return text;
-            }
-            String changed = Pattern.compile(found).matcher(text).replaceFirst(instead);
-            assertTrue(!changed.equals(text), found + " is not in " + kernel);
-            return changed;
+        @Override
+        public String apply(String text) {
+            return KernelFault.replaceFirst(text, found, instead);
         }
     }
 
@@ -121,8 +114,8 @@ class ProductFaultsTest {
     void isNoticed(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> truth = ProductCases.truth(fault.noticedBy);
-            assertThrows(Throwable.class, () -> ProductCases.assertClose(truth,
-                    ProductCases.on(device, new Kernels(device, fault::text), fault.multiply(), fault.noticedBy), 200));
+            fault.assertNoticedBy(() -> ProductCases.assertClose(truth,
+                    ProductCases.on(device, fault.kernels(device), fault.multiply(), fault.noticedBy), 200));
         }
     }
 

@@ -1,13 +1,9 @@
 package org.contrastive4j.ops.ptx;
 
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
 import java.util.List;
-import java.util.regex.Pattern;
-import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.TwinsTest;
@@ -26,20 +22,15 @@ class SixteenBitFaultsTest {
     }
 
     /** In the text of a kernel, the first place that matches, changed. */
-    record Fault(String kernel, String found, String instead, Check noticedBy) {
+    record Fault(String name, String found, String instead, Check noticedBy) implements KernelFault {
         @Override
         public String toString() {
-            return kernel + ": " + found + " -> " + instead;
+            return name + ": " + found + " -> " + instead;
         }
 
-        private String text(String name) {
-            String text = Kernels.text(name);
-            if (!name.equals(kernel)) {
-                return text;
-            }
-            String changed = Pattern.compile(found).matcher(text).replaceFirst(instead);
-            assertTrue(!changed.equals(text), found + " is not in " + kernel);
-            return changed;
+        @Override
+        public String apply(String text) {
+            return KernelFault.replaceFirst(text, found, instead);
         }
     }
 
@@ -152,15 +143,10 @@ class SixteenBitFaultsTest {
         }));
     }
 
-    private static void run(Fault fault, boolean changed) {
-        SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(20_000_000));
-        fault.noticedBy.run(device, changed ? new Kernels(device, fault::text) : new Kernels(device));
-    }
-
     @ParameterizedTest
     @MethodSource("faults")
     void isNoticed(Fault fault) {
-        Throwable noticed = assertThrows(Throwable.class, () -> run(fault, true), fault.toString());
-        assertFalse(noticed instanceof PtxException, "the text is no longer PTX: " + noticed);
+        SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(20_000_000));
+        fault.assertNoticedBy(() -> fault.noticedBy.run(device, fault.kernels(device)));
     }
 }
