@@ -19,32 +19,6 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** The tests would notice: each kernel with a small fault put into its text fails, by a wrong number or by a check of the simulator. */
 class SeededFaultsTest {
-<<<<<<< HEAD
-    /**
-     * One fault: in the text of the kernel, the occurrence (from 0) of {@code from} becomes {@code to}.
-     *
-     * @param kernel without the dtype where that is f32; a variant after a bar
-     */
-    record Change(String kernel, String from, int occurrence, String to) {
-        String name() {
-            String[] parts = kernel.split("\\|");
-            return parts[0] + (kernel.matches(".*(16|tf32)") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
-        }
-
-        String apply(String text) {
-            int at = -1;
-            for (int i = 0; i <= occurrence; i++) {
-                at = text.indexOf(from, at + 1);
-                if (at < 0) {
-                    throw new IllegalArgumentException(this + ": the text has only " + i + " of it");
-                }
-            }
-            return text.substring(0, at) + to + text.substring(at + from.length());
-        }
-    }
-
-=======
->>>>>>> peers
     static List<Change> changes() {
         String barrier = "bar.sync 0;";
         return List.of(
@@ -164,23 +138,13 @@ class SeededFaultsTest {
 
     private static void run(Change change) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-<<<<<<< HEAD
-            Kernels kernels = new Kernels(device, name -> {
-                String text = Kernels.text(name);
-                return change != null && name.equals(change.name()) ? change.apply(text) : text;
-            });
-            String changed = change == null ? "" : change.kernel;
+            Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
+            String changed = change == null ? "" : change.kernel();
             boolean rounds = changed.matches(".*(16|tf32)");
             for (Precision precision : PairwiseCase.ROUNDED) {
                 if (changed.isEmpty() || changed.endsWith("_" + precision.suffix()) || changed.equals("pairwise_loss")) {
                     rounded(device, kernels, precision);
                 }
-=======
-            Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
-            String changed = change == null ? "" : change.kernel();
-            if (changed.isEmpty() || changed.endsWith("16") || changed.equals("pairwise_loss")) {
-                sixteenBits(device, kernels);
->>>>>>> peers
             }
             if (changed.isEmpty() || changed.startsWith("normalize") && !rounds) {
                 normalize(device, kernels);
