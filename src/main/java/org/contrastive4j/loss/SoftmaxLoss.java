@@ -1,6 +1,7 @@
 package org.contrastive4j.loss;
 
 import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
@@ -52,10 +53,23 @@ public final class SoftmaxLoss extends ContrastiveLoss {
         }
         try (Tensor targets = ops.ints(Shape.of(pairing.n()), pairing.targets())) {
             PairwiseOps.Result result = ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, y, targets,
-                    logScale().value(), null, direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
+                    logScale().value(), null, direction.rowWeight(), direction.columnWeight()), gradients,
+                    gradientScale, null);
             requireFinite(result.loss());
             return result;
         }
+    }
+
+    @Override
+    public boolean canBeLater() {
+        return smoothing == 0;
+    }
+
+    @Override
+    Later<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
+        return smoothing > 0 ? super.runLater(x, y, gradients, gradientScale)
+                : ops.pairwise().infoNceLater(new PairwiseOps.InfoNce(x, y, null, logScale().value(), null,
+                        direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
     }
 
     /** The larger of the paths that can be taken. */

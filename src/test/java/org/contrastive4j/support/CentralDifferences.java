@@ -16,8 +16,8 @@ public final class CentralDifferences {
     private CentralDifferences() {}
 
     /**
-     * Fails unless {@code gradient} is that of {@code f} at {@code x}: along random directions, and along each axis when x
-     * is small.
+     * Fails unless {@code gradient} is that of {@code f} at {@code x}: along random directions, and along each
+     * axis when x is small.
      *
      * @param tolerance relative to 1 + |slope|, and for a direction to 1 + |gradient|
      */

@@ -34,7 +34,6 @@ public final class PtxPairwise implements InfoNceKernels {
     public static final int RESULT_BYTES = 32;
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
-    private static final String NAME = "infoNce";
     private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "scalars"};
     private static final String[] GRADIENT_KERNELS = {"bwd", "dx", "dy"};
 
@@ -107,8 +106,7 @@ public final class PtxPairwise implements InfoNceKernels {
     /** Bytes of workspace that {@link #infoNce} wants. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
-                + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
+        InfoNceArguments.checkSizes(n, m, d, Integer.MAX_VALUE, MOST_COLUMNS);
         return new PairwisePlan(n, m, withGradients, stripeBytes, precision).bytes;
     }
 
@@ -127,40 +125,12 @@ public final class PtxPairwise implements InfoNceKernels {
     public void infoNce(DeviceStream stream, Inputs inputs, Gradients gradients, long hardest, long result, long workspace,
             long workspaceBytes) {
         long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
-        check(inputs.targets != 0 || inputs.m >= inputs.n, inputs.n + " rows but only " + inputs.m
-                + " columns; give targets, or at least as many columns as rows");
-        check(inputs.rowWeight >= 0 && inputs.columnWeight >= 0, "weights are " + inputs.rowWeight + " and "
-                + inputs.columnWeight + ", wanted 0 or more");
-        if (workspaceBytes < wanted) {
-            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
-        }
-        checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
+        InfoNceArguments.check(inputs, precision.rowBytes(inputs.d), precision.onTensorCores() ? 16 : 4,
+                gradients, hardest, result, workspace, workspaceBytes, wanted);
         Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision), workspace);
         call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
         if (gradients != null) {
             call.backward(gradients);
-        }
-    }
-
-    private static void check(boolean condition, String message) {
-        if (!condition) {
-            throw new ShapeException(NAME + ": " + message);
-        }
-    }
-
-    private void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
-        long row = precision.rowBytes(inputs.d);
-        long x = inputs.n * row;
-        long y = inputs.m * row;
-        int alignment = precision.onTensorCores() ? 16 : 4;
-        Addresses addresses = new Addresses(NAME)
-                .read("x", inputs.x, x, alignment).read("y", inputs.y, y, alignment).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
-                .read("logScale", inputs.logScale, 4, 4).readIfAny("bias", inputs.bias, 4, 4)
-                .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
-                .written("workspace", workspace, bytes, 256);
-        if (gradients != null) {
-            addresses.writtenIfAny("dx", gradients.dx, 4L * inputs.n * inputs.d, 4).writtenIfAny("dy", gradients.dy, 4L * inputs.m * inputs.d, 4)
-                    .writtenIfAny("dLogScale", gradients.dLogScale, 4, 4).writtenIfAny("dBias", gradients.dBias, 4, 4);
         }
     }
 

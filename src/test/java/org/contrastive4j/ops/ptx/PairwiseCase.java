@@ -53,6 +53,23 @@ final class PairwiseCase {
         }
     }
 
+    /** The same with other rows. */
+    private PairwiseCase(PairwiseCase of, float[] x, float[] y) {
+        n = of.n;
+        m = of.m;
+        d = of.d;
+        diagonal = of.diagonal;
+        targets = of.targets;
+        logScale = of.logScale;
+        bias = of.bias;
+        rowWeight = of.rowWeight;
+        columnWeight = of.columnWeight;
+        gradientScale = of.gradientScale;
+        shift = of.shift;
+        this.x = x;
+        this.y = y;
+    }
+
     /** All columns are one vector, rows are that or its opposite in turns: log-sums that are up to twice the scale apart. */
     static PairwiseCase opposites(int n, int m, int d, double scale) {
         PairwiseCase c = new PairwiseCase(n, m, d, n <= m, 3);
@@ -153,23 +170,12 @@ final class PairwiseCase {
         }
     }
 
-    /** Kernels that round f32 rows themselves; value and gradients, with rows to the nearest of that precision as truth. */
-    void checkRounded(PtxDevice device, InfoNceKernels pairwise, Precision precision) {
-        Answer answer = ask(device, pairwise);
-        round(precision);
-        compareValue(answer.result, answer.hardest);
-        compareGradients(precision, answer.dx, answer.dy, new float[] {answer.dLogScale + 2, answer.dBias + 4});
-    }
-
     /** Rows become the nearest of that precision. */
     void round(Precision precision) {
-        round(x, precision);
-        round(y, precision);
-    }
-
-    private static void round(float[] rows, Precision precision) {
-        for (int i = 0; i < rows.length; i++) {
-            rows[i] = (float) PlainInfoNce.round(rows[i], precision);
+        for (float[] rows : List.of(x, y)) {
+            for (int i = 0; i < rows.length; i++) {
+                rows[i] = (float) PlainInfoNce.round(rows[i], precision);
+            }
         }
     }
 
@@ -179,7 +185,7 @@ final class PairwiseCase {
     }
 
     /**
-     * As {@link #checkRounded}, where rows may be rounded in another way: against the rows themselves, norms of gradients.
+     * Kernels of 16 bits against the rows before they were rounded: norms of gradients.
      *
      * @param most relative error of a gradient
      */
@@ -340,6 +346,18 @@ final class PairwiseCase {
 
     void check(PtxDevice device, PtxPairwise pairwise) {
         compare(ask(device, pairwise));
+    }
+
+    /** The rows as those kernels see them are the truth. */
+    void compare(PtxDevice device, Kernels kernels, LossKernels set, Answer answer) {
+        PairwiseCase seen = new PairwiseCase(this, set.seen(device, kernels, x, n), set.seen(device, kernels, y, m));
+        if (set.precision == Precision.F32) {
+            seen.compare(answer);
+            return;
+        }
+        seen.compareValue(answer.result, answer.hardest);
+        seen.compareGradients(set.precision, answer.dx, answer.dy,
+                new float[] {answer.dLogScale + 2, answer.dBias + 4});
     }
 
     void compare(Answer answer) {

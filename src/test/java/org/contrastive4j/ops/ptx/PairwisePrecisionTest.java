@@ -10,8 +10,6 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
@@ -68,54 +66,18 @@ class PairwisePrecisionTest {
         assertTrue(assertThrows(IllegalArgumentException.class, KernelChoice::wish).getMessage().contains("fast"));
     }
 
+    /** Norms of gradients against f64 of the rows before rounding. */
     @ParameterizedTest
-    @CsvSource({"TF32, 8e-4", "BF16, 6e-3", "F16, 8e-4"})
-    void portableKernels(Precision precision, double most) {
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(80))) {
-            Kernels kernels = new Kernels(device);
-            RoundedPairwise striped = new RoundedPairwise(kernels, precision, 1);
-            new PairwiseCase(65, 67, 40, true, 3).checkRounded(device, striped, precision);
-            new PairwiseCase(31, 1, 1, false, 4).checkRounded(device, striped, precision);
-            new PairwiseCase(33, 103, 31, false, 5).checkRounded(device, striped, precision);
-            PairwiseCase shifted = new PairwiseCase(40, 70, 64, true, 6);
-            shifted.shift = 1;
-            shifted.gradientScale = 3;
-            shifted.checkRounded(device, new RoundedPairwise(kernels, precision, 1 << 20), precision);
-            new PairwiseCase(100, 140, 64, true, 7).checkNear(device, striped, most);
-        }
-    }
-
-    /** The same questions to the kernels of sm_90a, which norm and round the rows themselves. */
-    @ParameterizedTest
-    @CsvSource({"BF16, 6e-3", "F16, 1e-3"})
-    void kernelsOfHopper(Precision precision, double most) {
+    @CsvSource({"TF32, 8e-4", "BF16, 6e-3", "F16, 8e-4", "HOPPER_BF16, 6e-3", "HOPPER_F16, 1e-3"})
+    void gradientsAreAsNearAsThePrecisionAllows(LossKernels set, double most) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            HopperInfoNce pairwise = new HopperInfoNce(new HopperPairwise(new Kernels(device), precision.ofHopper()), 2, 1 << 16);
-            new PairwiseCase(65, 67, 40, true, 3).checkNear(device, pairwise, most);
+            InfoNceKernels pairwise = set.open(new Kernels(device), 1 << 16);
+            new PairwiseCase(100, 140, 64, true, 7).checkNear(device, pairwise, most);
             new PairwiseCase(33, 103, 31, false, 5).checkNear(device, pairwise, most);
             PairwiseCase shifted = new PairwiseCase(40, 70, 64, true, 6);
             shifted.shift = 1;
             shifted.gradientScale = 3;
             shifted.checkNear(device, pairwise, most);
-        }
-    }
-
-    @Test
-    void refusals() {
-        try (SimDevice device = SimDevice.open(SimOptions.defaults()); DeviceStorage room = device.allocate(1 << 20)) {
-            RoundedPairwise pairwise = new RoundedPairwise(new Kernels(device), Precision.BF16, 1);
-            long at = room.address();
-            long bytes = pairwise.workspaceBytes(4, 4, 8, false);
-            PtxPairwise.Inputs in = new PtxPairwise.Inputs(4, 4, 8, at, at + 128, 0, at + 256, 0, 0.5, 0.5);
-            long workspace = at + 1024;
-            for (Runnable wrong : List.<Runnable>of(
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 512, workspace, bytes - 1),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 512, at, bytes),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 8, workspace, bytes),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, workspace + 8, workspace, bytes),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 512, workspace + 8, bytes))) {
-                assertThrows(LaunchException.class, wrong::run);
-            }
         }
     }
 
