@@ -19,7 +19,7 @@ tar -C "$bundle" -cf - runtime | gzip -9 >"$bundle/runtime.tar.gz"
 rm -r "$bundle/runtime"
 
 cp -r kernels "$bundle/"
-cp bench/gpu/run.sh bench/gpu/peers.py bench/gpu/tiles.py bench/gpu/README.md "$bundle/"
+cp bench/gpu/run.sh bench/gpu/*.py bench/gpu/README.md "$bundle/"
 if [ -d src/test/resources/ptx ]; then # as files, since tests list folders of them
     cp -r src/test/resources/ptx "$bundle/src/test/resources/"
 fi

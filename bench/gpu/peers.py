@@ -1,24 +1,31 @@
 #!/usr/bin/env python3
-"""Symmetric InfoNCE, value and gradients, by PyTorch and what else is installed: device time, peak memory, difference from f64.
+"""Symmetric InfoNCE, value and gradients, by PyTorch and what else is installed: times, memory, errors.
 
     python3 peers.py [--out peers.json] [--sizes 8192,32768,131072] [--widths 512,768,1024] [--seconds 150]
 
-The work is the same as what PairwiseTimes measures: rows of any length are normalised (not differentiated), then the loss of their unit rows and its
-gradients by the unit rows. Nothing is vendored: a peer that cannot be imported is listed as absent; the algorithms of Inf-CL, CCE and Liger are there
-in any case, as "... like", in Triton (tiles.py) or PyTorch. Without torch or a GPU it says so and exits with 0
-(--require: with 3). Times are medians by CUDA events, after a warm-up and a check.
+The work is the same as what PairwiseTimes measures: rows of any length are normalised (not differentiated), then the
+loss of their unit rows and its gradients by the unit rows. Nothing is vendored: a peer that cannot be imported is
+listed as absent; the algorithms of Inf-CL, CCE and Liger are there in any case, as "... like", in Triton (tiles.py) or
+PyTorch (losses.py).
+
+Everything runs in another process, which is ended when a case runs over its limit and made anew after that or a fault
+of the device; the report is written after each case. Without torch or a GPU it says so and exits with 0 (--require: 3).
+--device cpu is a rehearsal: a peer that fails or disagrees then makes it exit with 1, and times say nothing of a GPU.
 """
 import argparse
-import gc
-import importlib
 import json
-import math
-import statistics
+import multiprocessing
+import os
 import sys
+import tempfile
 import time
 
-SCALE = 1 / 0.07
-WARM_RUNS = 3
+# Layout, m, n, k of GemmTimes
+PRODUCTS = (("nt", 8192, 8192, 8192), ("nn", 4096, 4096, 4096), ("nn", 32768, 3072, 768), ("nn", 32768, 768, 3072),
+            ("nt", 32768, 768, 3072), ("tn", 768, 3072, 32768), ("tn", 768, 768, 32768))
+PRECISIONS = ("bf16", "f16", "tf32", "f32")
+SLOW_RATES = {"bf16": 2e14, "f16": 2e14, "tf32": 1e14, "f32": 3e13}  # operations per second that are not good
+COMPILED = "torch compiled"
 
 
 def numbers(text):
@@ -28,350 +35,237 @@ def numbers(text):
 def arguments():
     parser = argparse.ArgumentParser(description="Times peers of the pairwise loss on a GPU")
     parser.add_argument("--out", default="peers.json")
+    parser.add_argument("--device", choices=("cuda", "cpu"), default="cuda", help="cpu: a rehearsal")
     parser.add_argument("--sizes", type=numbers, default=[8192, 32768, 131072])
     parser.add_argument("--widths", type=numbers, default=[512, 768, 1024])
-    parser.add_argument("--wide-sizes", type=numbers, default=[65536, 262144], help="further sizes, of the first width only")
-    parser.add_argument("--seconds", type=float, default=150, help="after which nothing more is begun")
-    parser.add_argument("--case-seconds", type=float, default=0.8, help="of repetitions of one case")
-    parser.add_argument("--precisions", default="bf16,f16,tf32,f32", help="in that order")
-    parser.add_argument("--matrix", type=int, default=8192, help="size of the matrix product whose rate is written beside")
+    parser.add_argument("--wide-sizes", type=numbers, default=[65536, 262144],
+                        help="further sizes, of the first width in bf16 only")
+    parser.add_argument("--precisions", default=",".join(PRECISIONS), help="in that order")
+    parser.add_argument("--matrix", type=int, default=8192, help="largest size of matrix products timed beside")
     parser.add_argument("--only", default="", help="names of peers, separated by commas")
+    parser.add_argument("--seconds", type=float, default=150, help="after which nothing more is begun")
+    parser.add_argument("--start-seconds", type=float, default=60, help="for a process to begin in")
+    parser.add_argument("--limit-seconds", type=float, default=30, help="after which a case is ended")
+    parser.add_argument("--case-seconds", type=float, default=0.5, help="of repetitions of one case")
+    parser.add_argument("--compile-seconds", type=float, default=40, help="for all cases of the compiled peer")
     parser.add_argument("--require", action="store_true", help="exit with 3 when there is nothing to measure with")
     return parser.parse_args()
 
 
-def sixteen(torch, precision):
-    """The type that products are in, None for f32."""
-    return {"bf16": torch.bfloat16, "f16": torch.float16}.get(precision)
-
-
-def in_precision(torch, precision, *tensors):
-    kind = sixteen(torch, precision) or torch.float32
-    return [tensor.to(kind) for tensor in tensors]
-
-
-def dense(torch, x, y, precision):
-    """The loss as everybody writes it: all logits, cross entropy of rows and of columns."""
-    functional = torch.nn.functional
-    labels = torch.arange(x.shape[0], device=x.device)
-    kind = sixteen(torch, precision)
-    with torch.autocast("cuda", dtype=kind or torch.bfloat16, enabled=kind is not None):
-        logits = SCALE * (x @ y.T)
-        return (functional.cross_entropy(logits, labels) + functional.cross_entropy(logits.T, labels)) / 2
-
-
-def two_products(torch, x, y, precision):
-    """As open_clip's ClipLoss does it: one product for each direction."""
-    functional = torch.nn.functional
-    labels = torch.arange(x.shape[0], device=x.device)
-    kind = sixteen(torch, precision)
-    with torch.autocast("cuda", dtype=kind or torch.bfloat16, enabled=kind is not None):
-        rows = SCALE * x @ y.T
-        columns = SCALE * y @ x.T
-        return (functional.cross_entropy(rows, labels) + functional.cross_entropy(columns, labels)) / 2
-
-
-def chunked(torch, x, y, precision):
-    """Value and gradients without the whole n x n matrix: log-sums first, then gradients of blocks of rows, computed again. No autograd."""
-    n = x.shape[0]
-    rows = max(1, min(n, (1 << 29) // n))
-    a, b = in_precision(torch, precision, x.detach(), y.detach())
-    kind = a.dtype
-    row_sums = torch.empty(n, device=x.device)
-    column_sums = torch.full((n,), -math.inf, device=x.device)
-    positives = SCALE * (a.float() * b.float()).sum(1)
-    for at in range(0, n, rows):
-        logits = SCALE * (a[at:at + rows] @ b.T).float()
-        row_sums[at:at + rows] = torch.logsumexp(logits, 1)
-        column_sums = torch.logaddexp(column_sums, torch.logsumexp(logits, 0))
-    loss = ((row_sums + column_sums) / 2 - positives).mean()
-    dx = torch.empty(x.shape, device=x.device)
-    dy = torch.zeros(y.shape, device=y.device)
-    for at in range(0, n, rows):
-        logits = SCALE * (a[at:at + rows] @ b.T).float()
-        g = torch.exp(logits - row_sums[at:at + rows, None])
-        g += torch.exp(logits - column_sums[None, :])
-        here = torch.arange(g.shape[0], device=x.device)
-        g[here, at + here] -= 2
-        g = (g * (SCALE / (2 * n) * 2.0 ** 14)).to(kind)
-        dx[at:at + rows] = (g @ b).float() * 2.0 ** -14
-        dy += (g.T @ a[at:at + rows]).float() * 2.0 ** -14
-    return loss, dx, dy
-
-
-def inf_cl(torch, module, x, y, precision):
-    q, k = in_precision(torch, precision, x, y)
-    return (module.cal_inf_loss(SCALE * q, k) + module.cal_inf_loss(SCALE * k, q)) / 2
-
-
-def cce(torch, module, x, y, precision):
-    labels = torch.arange(x.shape[0], device=x.device)
-    q, k = in_precision(torch, precision, x, y)
-    return (module.linear_cross_entropy(SCALE * q, k, labels) + module.linear_cross_entropy(SCALE * k, q, labels)) / 2
-
-
-def liger(torch, module, x, y, precision):
-    labels = torch.arange(x.shape[0], device=x.device)
-    loss = module.LigerFusedLinearCrossEntropyLoss()
-    q, k = in_precision(torch, precision, x, y)
-    return (loss(k, SCALE * q, labels) + loss(q, SCALE * k, labels)) / 2
-
-
-def liger_like(torch, x, y, precision):
-    """Each direction by itself: logits of a block of rows, their gradient in place, both products; nothing is formed again: 12 n n d."""
-    n = x.shape[0]
-    rows = max(1, min(n, (1 << 29) // n))
-    a, b = in_precision(torch, precision, x.detach(), y.detach())
-    gradients = [torch.zeros(x.shape, device=x.device), torch.zeros(y.shape, device=y.device)]
-    loss = torch.zeros((), device=x.device)
-    for q, k, dq, dk in ((a, b, gradients[0], gradients[1]), (b, a, gradients[1], gradients[0])):
-        for at in range(0, n, rows):
-            logits = (q[at:at + rows] @ k.T).float().mul_(SCALE)
-            sums = torch.logsumexp(logits, 1)
-            here = torch.arange(logits.shape[0], device=x.device)
-            loss += (sums - logits[here, at + here]).sum()
-            g = logits.sub_(sums[:, None]).exp_()
-            g[here, at + here] -= 1
-            g = g.mul_(SCALE / (2 * n) * 2.0 ** 14).to(a.dtype)
-            dq[at:at + rows] += (g @ k).float() * 2.0 ** -14
-            dk += (g.T @ q[at:at + rows]).float() * 2.0 ** -14
-    return loss / (2 * n), gradients[0], gradients[1]
-
-
-def by_tiles(algorithm):
-    return lambda torch, x, y, precision: algorithm(torch, *in_precision(torch, precision, x.detach(), y.detach()), SCALE, precision == "tf32")
-
-
-def by_autograd(loss):
-    def run(torch, x, y, precision):
-        x = x.detach().requires_grad_()
-        y = y.detach().requires_grad_()
-        value = loss(torch, x, y, precision)
-        multiple = 2.0 ** 14 if precision == "f16" else 1.0  # or gradients of logits are too small for it
-        (value * multiple).backward()
-        return value.detach(), x.grad / multiple if multiple != 1 else x.grad, y.grad / multiple if multiple != 1 else y.grad
-    return run
-
-
-def optional(name, call):
-    """A peer of another package, or why it is absent."""
+def work(options, parent):
+    """The other process: answers tasks until the parent is gone."""
     try:
-        module = importlib.import_module(name)
-    except Exception as problem:  # an import may fail in any way
-        return None, "%s: %s" % (type(problem).__name__, str(problem).splitlines()[0] if str(problem) else "")
-    return by_autograd(lambda torch, x, y, precision: call(torch, module, x, y, precision)), None
+        import torch
+        if options.device == "cuda" and not torch.cuda.is_available():
+            raise ImportError("torch %s sees no GPU" % torch.__version__)
+        import timing
+    except ImportError as problem:
+        parent.send({"nothing": "this python3 has no torch, or no use for it: %s" % problem})
+        return
+    bench = timing.Bench(options)
+    parent.send(bench.facts())
+    while True:
+        try:
+            task = parent.recv()
+        except EOFError:
+            return
+        parent.send(bench.answer(task))
 
 
-def peers(torch):
-    compiled = torch.compile(dense, dynamic=False)
+class Worker:
+    """A process that does tasks, made when there is one to do."""
 
-    found = {"torch eager": by_autograd(dense), "torch compiled": by_autograd(compiled),
-             "torch eager, two products": by_autograd(two_products), "torch chunked": chunked, "Liger-like": liger_like}
-    absent = {}
-    try:
-        tiles = importlib.import_module("tiles")
-        found["Inf-CL-like"] = by_tiles(tiles.inf_cl_like)
-        found["CCE-like"] = by_tiles(tiles.cce_like)
-    except Exception as problem:
-        absent["Inf-CL-like and CCE-like"] = "no triton: %s" % problem
-    for name, module, call in (("Inf-CL", "inf_cl", inf_cl), ("CCE", "cut_cross_entropy", cce), ("Liger", "liger_kernel.transformers", liger)):
-        peer, problem = optional(module, call)
-        if peer is None:
-            absent[name] = problem
+    def __init__(self, options):
+        self.options = options
+        self.process = self.pipe = self.facts = None
+
+    def start(self):
+        context = multiprocessing.get_context("spawn")
+        self.pipe, other = context.Pipe()
+        self.process = context.Process(target=work, args=(self.options, other))
+        self.process.start()
+        other.close()  # or its end would not be seen
+        self.facts = self.reply(self.options.start_seconds)
+        return self.facts
+
+    def reply(self, seconds):
+        try:
+            if self.pipe.poll(seconds):
+                return self.pipe.recv()
+            problem = "stopped after %.0f s" % seconds
+        except (EOFError, OSError):
+            self.process.join(5)
+            problem = "its process ended with %s" % self.process.exitcode
+        self.stop()
+        return {"failed": problem}
+
+    def do(self, task, seconds):
+        if self.process is None:
+            facts = self.start()
+            if "peers" not in facts:
+                self.stop()
+                return {"failed": "no process to run in: %s" % (facts.get("failed") or facts.get("nothing"))}
+        try:
+            self.pipe.send(task)
+        except OSError:
+            pass  # it has ended, which its reply says
+        result = self.reply(seconds)
+        if result.pop("broken", False):
+            self.stop()
+        return result
+
+    def stop(self):
+        if self.process is not None:
+            self.process.kill()
+            self.process.join()
+            self.pipe.close()
+            self.process = None
+
+
+class Race:
+    """All tasks in the order of their worth, and the report of them."""
+
+    def __init__(self, options, worker, save, begun):
+        self.options, self.worker, self.save = options, worker, save
+        self.deadline = begun + options.seconds
+        self.compiling = 0.0  # seconds so far
+        self.longest_compilation = 0.0
+        self.ended = {}  # processes, by the peer that ended them
+        facts = worker.facts
+        wanted = options.only.split(",") if options.only else facts["peers"]
+        self.report = {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **facts, "rates": [], "products": [],
+                       "cases": []}
+        self.wanted = [name for name in facts["peers"] if name in wanted]
+
+    def run(self):
+        cap = self.options.matrix
+        for precision in PRECISIONS:
+            self.add("rates", {"task": "rate", "precision": precision, "size": cap})
+        for layout, m, n, k in PRODUCTS:
+            for precision in ("bf16", "f16"):
+                self.add("products", {"task": "product", "layout": layout, "m": min(m, 4 * cap), "n": min(n, 4 * cap),
+                                      "k": min(k, 4 * cap), "precision": precision})
+        for precision, n, d in self.shapes():
+            for name in self.wanted:
+                self.add("cases", {"task": "case", "peer": name, "precision": precision, "n": n, "d": d})
+
+    def shapes(self):
+        for precision in self.options.precisions.split(","):
+            for d in self.options.widths:
+                for n in self.options.sizes:
+                    yield precision, n, d
+            if precision == "bf16":
+                for n in self.options.wide_sizes:
+                    yield precision, n, self.options.widths[0]
+
+    def add(self, part, task):
+        line = {name: value for name, value in task.items() if name != "task"}
+        self.report[part].append(line)
+        reason = self.reason_to_skip(task)
+        if reason:
+            line["skipped"] = reason
         else:
-            found[name] = peer
-    return found, absent
+            self.do(task, line)
+        self.save(self.report)
+
+    def do(self, task, line):
+        begun = time.monotonic()
+        name = task.get("peer")
+        limit = self.options.limit_seconds
+        if name == COMPILED:
+            limit = max(limit, self.options.compile_seconds)
+        line.update(self.worker.do(task, min(limit, max(5.0, self.deadline + 5 - begun))))
+        line["seconds"] = time.monotonic() - begun
+        if name == COMPILED:
+            self.compiling += line["seconds"]
+            self.longest_compilation = max(self.longest_compilation, line["seconds"])
+        if self.worker.process is None:
+            self.ended[name] = self.ended.get(name, 0) + 1
+
+    def reason_to_skip(self, task):
+        guess = 0.0
+        if self.ended.get(task.get("peer"), 0) >= 2:
+            return "it has ended two processes"
+        if task["task"] == "case":  # 12 n n d operations, some eight times
+            guess = 12.0 * task["n"] ** 2 * task["d"] * 8 / SLOW_RATES[task["precision"]]
+            if task["peer"] == COMPILED:
+                if self.compiling >= self.options.compile_seconds:
+                    return "no more time for compiling"
+                guess += self.longest_compilation
+        return "no time" if time.monotonic() + guess > self.deadline else None
 
 
-def events(torch, run, seconds, most=40):
-    """Milliseconds of each repetition; the cache gets other contents in between."""
-    flush = torch.empty(1 << 28, dtype=torch.uint8, device="cuda")
-    times = []
-    begun = time.monotonic()
-    while len(times) < 3 or (len(times) < most and time.monotonic() - begun < seconds):
-        flush.fill_(1)
-        begin = torch.cuda.Event(enable_timing=True)
-        end = torch.cuda.Event(enable_timing=True)
-        begin.record()
-        run()
-        end.record()
-        end.synchronize()
-        times.append(begin.elapsed_time(end))
-    return times
-
-
-def matrix_rates(torch, size):
-    rates = {}
-    for name, kind, tf32 in (("bf16", torch.bfloat16, False), ("f16", torch.float16, False), ("tf32", torch.float32, True),
-                             ("f32", torch.float32, False)):
-        torch.set_float32_matmul_precision("high" if tf32 else "highest")
-        a = torch.randn(size, size, device="cuda", dtype=kind)
-        b = torch.randn(size, size, device="cuda", dtype=kind)
-        for _ in range(WARM_RUNS):
-            a @ b
-        rates[name] = 2 * size ** 3 / (statistics.median(events(torch, lambda: a @ b, 0.3, 20)) * 1e-3)
-    return rates
-
-
-# Layout, m, n, k of GemmTimes
-PRODUCTS = (("nt", 8192, 8192, 8192), ("nn", 4096, 4096, 4096), ("nn", 32768, 3072, 768), ("nn", 32768, 768, 3072), ("nt", 32768, 768, 3072),
-            ("tn", 768, 3072, 32768), ("tn", 768, 768, 32768))
-
-
-def products(torch):
-    """Milliseconds of torch.matmul on the products that GemmTimes measures."""
-    lines = []
-    for layout, m, n, k in PRODUCTS:
-        for precision in ("bf16", "f16"):
-            kind = sixteen(torch, precision)
-            a = torch.randn((k, m) if layout[0] == "t" else (m, k), device="cuda").to(kind)
-            b = torch.randn((n, k) if layout[1] == "t" else (k, n), device="cuda").to(kind)
-            left, right = (a.T if layout[0] == "t" else a), (b.T if layout[1] == "t" else b)
-            for _ in range(WARM_RUNS):
-                torch.matmul(left, right)
-            time_of = statistics.median(events(torch, lambda: torch.matmul(left, right), 0.1, 20))
-            lines.append({"product": "%s:%d:%d:%d" % (layout, m, n, k), "precision": precision, "milliseconds": time_of,
-                          "teraflops": 2e-9 * m * n * k / time_of})
-    return lines
-
-
-def reference(torch, x, y):
-    """Loss and gradients of some rows in f64, a block of rows at a time."""
-    n = x.shape[0]
-    a, b = x.double(), y.double()
-    rows = max(1, min(n, (1 << 27) // n))
-    row_sums = torch.empty(n, device=x.device, dtype=torch.float64)
-    column_sums = torch.full((n,), -math.inf, device=x.device, dtype=torch.float64)
-    for at in range(0, n, rows):
-        logits = SCALE * (a[at:at + rows] @ b.T)
-        row_sums[at:at + rows] = torch.logsumexp(logits, 1)
-        column_sums = torch.logaddexp(column_sums, torch.logsumexp(logits, 0))
-    loss = ((row_sums + column_sums) / 2 - SCALE * (a * b).sum(1)).mean()
-    picked = torch.linspace(0, n - 1, min(n, 16), device=x.device).long()
-    here = torch.arange(picked.numel(), device=x.device)
-
-    def gradient(own, other, own_sums, other_sums):
-        logits = SCALE * (own[picked] @ other.T)
-        g = torch.exp(logits - own_sums[picked, None]) + torch.exp(logits - other_sums[None, :])
-        g[here, picked] -= 2
-        return SCALE / (2 * n) * (g @ other)
-    return loss.item(), picked, gradient(a, b, row_sums, column_sums), gradient(b, a, column_sums, row_sums)
-
-
-def difference(torch, got, wanted):
-    return (torch.linalg.norm(got.double() - wanted) / torch.linalg.norm(wanted)).item()
-
-
-def measure(torch, peer, u, v, truth, precision, seconds):
-    functional = torch.nn.functional
-
-    def run():
-        with torch.no_grad():
-            x, y = functional.normalize(u), functional.normalize(v)
-        return peer(torch, x, y, precision)
-    torch.set_float32_matmul_precision("high" if precision == "tf32" else "highest")
-    torch.cuda.synchronize()
-    begun = time.monotonic()
-    value, dx, dy = run()
-    torch.cuda.synchronize()
-    result = {"firstSeconds": time.monotonic() - begun, "loss": float(value), "lossToF64": abs(float(value) - truth[0]),
-              "dxToF64": difference(torch, dx[truth[1]], truth[2]), "dyToF64": difference(torch, dy[truth[1]], truth[3])}
-    limit = {"bf16": 3e-2, "f16": 1e-2}.get(precision, 2e-3)
-    result["agrees"] = result["dxToF64"] <= limit and result["dyToF64"] <= limit and result["lossToF64"] <= SCALE * 2 ** -8
-    del value, dx, dy
-    for _ in range(WARM_RUNS - 1):
-        run()
-    torch.cuda.synchronize()
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    run()
-    torch.cuda.synchronize()
-    result["peakBytesBesideInputs"] = torch.cuda.max_memory_allocated() - before
-    times = events(torch, run, seconds)
-    result.update(milliseconds=statistics.median(times), least=min(times), repeats=len(times))
-    return result
-
-
-def race(torch, options, report, save):
-    found, absent = peers(torch)
-    report["absent"] = absent
-    wanted = [name for name in found if not options.only or name in options.only.split(",")]
-    deadline = time.monotonic() + options.seconds
-    report["matrixRates"] = matrix_rates(torch, options.matrix)
-    report["products"] = products(torch)
-    save()
-    truths = {}
-    for d in options.widths:
-        for precision in options.precisions.split(","):
-            for n in options.sizes + (options.wide_sizes if d == options.widths[0] and precision == "bf16" else []):
-                torch.manual_seed(31 * n + d)
-                u = torch.rand(n, d, device="cuda") * 2 - 1
-                v = torch.rand(n, d, device="cuda") * 2 - 1 + 0.5 * u
-                for name in wanted:
-                    line = {"peer": name, "precision": precision, "n": n, "d": d}
-                    report["cases"].append(line)
-                    # 12 n n d operations, some eight times, at a rate that is not good
-                    guess = 12.0 * n * n * d * 8 / {"bf16": 2e14, "f16": 2e14, "tf32": 1e14, "f32": 3e13}[precision]
-                    if time.monotonic() + guess > deadline:
-                        line["skipped"] = "no time"
-                    else:
-                        attempt(torch, found[name], u, v, truths, line, options.case_seconds)
-                    save()
-
-
-def attempt(torch, peer, u, v, truths, line, seconds):
-    """Fills the line; a peer that fails, for want of memory or otherwise, does not stop the others."""
-    n, d = u.shape
-    try:
-        torch.set_float32_matmul_precision("highest")
-        if (n, d) not in truths:
-            normalize = torch.nn.functional.normalize
-            truths[n, d] = reference(torch, normalize(u), normalize(v))
-        torch._dynamo.reset()  # or it stops compiling after some shapes
-        line.update(measure(torch, peer, u, v, truths[n, d], line["precision"], seconds))
-        line["teraflops8nnd"] = 8e-9 * n * n * d / line["milliseconds"]
-    except Exception as problem:
-        line["failed"] = "%s: %s" % (type(problem).__name__, (str(problem) or "-").splitlines()[0])
-    gc.collect()
-    torch.cuda.empty_cache()
+def result_of(line):
+    return line.get("skipped") or line.get("failed") or "no result"
 
 
 def table(report):
-    print("matrix product, TFLOP/s:", ", ".join("%s %.1f" % (name, rate / 1e12) for name, rate in report["matrixRates"].items()))
+    for line in report["rates"]:
+        name = "matrix product %d" % line["size"]
+        print("%-35s %5s %s" % (name, line["precision"], speed(line)))
     for line in report["products"]:
-        print("torch.matmul %-22s %5s %10.4f ms %8.1f TFLOP/s" % (line["product"], line["precision"], line["milliseconds"], line["teraflops"]))
+        name = "torch.matmul %s:%d:%d:%d" % (line["layout"], line["m"], line["n"], line["k"])
+        print("%-35s %5s %s" % (name, line["precision"], speed(line)))
     for name, problem in report["absent"].items():
         print("absent: %s (%s)" % (name, problem))
-    print("%-26s %5s %8s %5s %12s %10s %10s %10s" % ("peer", "kind", "n", "d", "ms", "MiB", "dx to f64", "agrees"))
+    print("%-26s %5s %8s %5s %12s %10s %10s %10s %s"
+          % ("peer", "kind", "n", "d", "ms", "MiB", "dx to f64", "dy to f64", "agrees"))
     for line in report["cases"]:
         head = "%-26s %5s %8d %5d " % (line["peer"], line["precision"], line["n"], line["d"])
-        if "milliseconds" in line:
-            print(head + "%12.4f %10.1f %10.1e %10s" % (line["milliseconds"], line["peakBytesBesideInputs"] / 2 ** 20, line["dxToF64"],
-                                                     line["agrees"]))
-        else:
-            print(head + (line.get("skipped") or line.get("failed")))
+        if "milliseconds" not in line:
+            print(head + result_of(line))
+            continue
+        print(head + "%12.4f %10s %10.1e %10.1e %s" % (
+            line["milliseconds"], mebibytes(line), max(line["dxToF64"], line["allDxToF64"]),
+            max(line["dyToF64"], line["allDyToF64"]), "yes" if line["agrees"] else "NO: this time does not count"))
+    lines = report["cases"]
+    print("%d cases timed, of which %d disagree with f64; %d failed, %d skipped" % (
+        sum("milliseconds" in line for line in lines), sum(not line.get("agrees", True) for line in lines),
+        sum("failed" in line for line in lines), sum("skipped" in line for line in lines)))
+
+
+def speed(line):
+    if "teraflops" not in line:
+        return result_of(line)
+    return "%10.4f ms %8.1f TFLOP/s" % (line["milliseconds"], line["teraflops"])
+
+
+def mebibytes(line):
+    return "%.1f" % (line["peakBytesBesideInputs"] / 2 ** 20) if "peakBytesBesideInputs" in line else "-"
+
+
+def all_agree(report):
+    lines = report["rates"] + report["products"] + report["cases"]
+    return all("milliseconds" in line and line.get("agrees", True) or "skipped" in line for line in lines)
 
 
 def main():
     options = arguments()
-    try:
-        import torch
-    except ImportError as problem:
-        print("peers.py: nothing measured, this python3 has no torch (%s)" % problem)
-        return 3 if options.require else 0
-    if not torch.cuda.is_available():
-        print("peers.py: nothing measured, torch %s sees no GPU" % torch.__version__)
-        return 3 if options.require else 0
-    report = {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "torch": torch.__version__, "cuda": torch.version.cuda,
-              "gpu": torch.cuda.get_device_name(0), "scale": SCALE, "cases": []}
 
-    def save():
-        with open(options.out, "w", encoding="ascii") as file:
+    def save(report):
+        with open(options.out + ".part", "w", encoding="ascii") as file:
             json.dump(report, file, indent=1)
-    race(torch, options, report, save)
-    save()
-    table(report)
-    return 0
+        os.replace(options.out + ".part", options.out)
+    begun = time.monotonic()
+    worker = Worker(options)
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as compiled:
+        for name in ("TORCHINDUCTOR_CACHE_DIR", "TRITON_CACHE_DIR"):  # nothing is left behind, no user need have a name
+            os.environ[name] = os.path.join(compiled, name)
+        try:
+            facts = worker.start()
+            if "peers" in facts:
+                race = Race(options, worker, save, begun)
+                race.run()
+        finally:
+            worker.stop()
+    if "failed" in facts:
+        print("peers.py: torch does not begin: %s" % facts["failed"])
+        return 1
+    if "nothing" in facts:
+        print("peers.py: nothing measured: %s" % facts["nothing"])
+        return 3 if options.require else 0
+    table(race.report)
+    return 0 if options.device == "cuda" or all_agree(race.report) else 1
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ results=${1:-${OUT:-results}}
 [ -f "$bundle/runtime.tar.gz" ] && [ -f "$bundle/BUILD" ] || {
     echo "run.sh: $bundle is not a packed folder; run bench/gpu/pack.sh and start target/gpu-bundle/run.sh" >&2; exit 2; }
 mkdir -p "$results" || exit 2
-rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json},times.{txt,json},measured-{bf16,f16}.csv,model.txt,gemm.{txt,json},peers.{txt,json},ncu-{bf16,bf16-portable,gemm}.{txt,csv},sanitizer-{loss,gemm}.txt} # of an earlier run
+rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json},times.{txt,json},measured-{bf16,f16}.csv,model.txt,gemm.{txt,json},peers.{txt,json,json.part},ncu-{bf16,bf16-portable,gemm}.{txt,csv},sanitizer-{loss,gemm}.txt} # of an earlier run
 
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -182,20 +182,25 @@ times() {
     record times $status $((SECONDS - begin)) "$note"
 }
 
+small_peers=(--device cpu --sizes 33,130 --widths 64 --wide-sizes 150 --matrix 16 --limit-seconds 120 --compile-seconds 200 --case-seconds 0.02)
 peers() {
     local begin=$SECONDS status
     if ! command -v python3 >/dev/null; then
         record peers 0 0 "nothing measured: no python3 on this host"
         return
     fi
+    local small=() at_most=$(limit 125) seconds=$(($(limit 115) - 10))
     if [ $device = sim ]; then
-        python3 -c 'import ast, sys; [ast.parse(open(name).read()) for name in sys.argv[1:]]' peers.py tiles.py >"$results/peers.txt" 2>&1
-        record peers $? $((SECONDS - begin)) "rehearsed: its syntax only"
-        return
+        if ! python3 -c 'import ast, sys; [ast.parse(open(name).read()) for name in sys.argv[1:]]' ./*.py >"$results/peers.txt" 2>&1; then
+            record peers 1 $((SECONDS - begin)) "$(tail -n 1 "$results/peers.txt")"
+            return
+        fi
+        small=("${small_peers[@]}") at_most=$(limit 600) seconds=500
     fi
-    timeout -k 10 "$(limit 125)" python3 peers.py --out "$results/peers.json" --seconds "$(($(limit 115) - 10))" >"$results/peers.txt" 2>&1
+    timeout -k 10 "$at_most" python3 -B peers.py --out "$results/peers.json" --seconds "$seconds" "${small[@]}" \
+        >"$results/peers.txt" 2>&1
     status=$?
-    record peers $status $((SECONDS - begin)) "$(grep -c '"milliseconds"' "$results/peers.json" 2>/dev/null) timed; $(tail -n 1 "$results/peers.txt")"
+    record peers $status $((SECONDS - begin)) "$(tail -n 1 "$results/peers.txt")"
 }
 
 small_gemm=(products=nn:70:90:100,tn:40:300:600 repeats=1)
@@ -250,7 +255,7 @@ sanitizer() {
     fi
     for tool in memcheck synccheck; do
         for what in loss gemm; do
-            kind=$([ $what = loss ] && echo bf16,f16-portable || echo gemm)
+            kind=$([ $what = loss ] && echo bf16,f16-portable,tf32 || echo gemm)
             read -ra arguments < <(once $kind 333 100)
             echo "== $tool" >>"$results/sanitizer-$what.txt"
             timeout -k 10 "$(limit 15)" compute-sanitizer --tool $tool --target-processes all --error-exitcode 9 "${java_command[@]}" "${arguments[@]}" \

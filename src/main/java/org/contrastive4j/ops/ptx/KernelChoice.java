@@ -2,6 +2,7 @@ package org.contrastive4j.ops.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.MatrixLibrary;
 
 /**
  * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.
@@ -10,7 +11,10 @@ import org.contrastive4j.device.DeviceFacts;
  * @param reason half a sentence for people
  */
 record KernelChoice(boolean hopper, String reason) {
-    /** What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. */
+    /**
+     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. The
+     * latter two are kernels of our own: no library of the device's maker.
+     */
     enum Wish { AUTO, PORTABLE, HOPPER }
 
     static final String PROPERTY = "contrastive4j.kernels";
@@ -29,13 +33,13 @@ record KernelChoice(boolean hopper, String reason) {
     }
 
     /**
-     * For products in that precision; in f32 there is no choice.
+     * For products in that precision; only in 16 bits there is a choice.
      *
      * @throws IllegalArgumentException when the wish cannot be met
      */
     static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
         String problem = problem(facts, precision);
-        if (wish == Wish.HOPPER && problem != null && precision != Precision.F32) {
+        if (wish == Wish.HOPPER && problem != null && precision.hasHopper()) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
         }
         if (problem != null) {
@@ -45,10 +49,19 @@ record KernelChoice(boolean hopper, String reason) {
                 : new KernelChoice(true, "the device is sm_90 and the precision " + precision);
     }
 
+    /** The library of the device's maker, for products that are nothing else; by any other wish there is none. */
+    static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Wish wish) {
+        return there.library() == null || wish == Wish.AUTO ? there
+                : new MatrixLibrary.Choice(null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
+    }
+
     /** Why those of sm_90a cannot be used, or null. */
     private static String problem(DeviceFacts facts, Precision precision) {
-        if (precision == Precision.F32) {
+        if (!precision.onTensorCores()) {
             return "f32 is multiplied exactly, which matrix instructions do not";
+        }
+        if (!precision.hasHopper()) {
+            return "there are none for sm_90a in tf32";
         }
         if (facts.architecture() != ARCHITECTURE) {
             return "the device is sm_" + facts.architecture() + ", kernels of sm_90a run on sm_90 alone";

@@ -16,6 +16,7 @@ import org.junit.jupiter.params.provider.Arguments;
 /** The sets of kernels that take the same calls of InfoNCE on f32 rows, which one test body runs over. */
 enum LossKernels {
     F32(Precision.F32, false),
+    TF32(Precision.TF32, false),
     BF16(Precision.BF16, false),
     F16(Precision.F16, false),
     HOPPER_BF16(Precision.BF16, true),
@@ -45,16 +46,18 @@ enum LossKernels {
         return switch (precision) {
             case F32 -> 0;
             case BF16 -> 0x1p-8;
-            case F16 -> 0x1p-11;
+            case TF32, F16 -> 0x1p-11;
         };
     }
 
-    /** Whether this set takes a case of many: bf16 and f16, whose kernels have the same bodies, take every second one. */
+    /** Whether this set takes a case of many: those whose kernels have the same bodies take turns. */
     boolean takes(int turn) {
-        return precision == Precision.F32 || turn % 2 == (precision == Precision.BF16 ? 0 : 1);
+        int sharers = hopper ? 2 : 3;
+        return precision == Precision.F32
+                || turn % sharers == (precision == Precision.BF16 ? 0 : precision == Precision.F16 ? 1 : 2);
     }
 
-    /** Rows as these kernels see them: to the nearest of 16 bits; on Hopper over their norms, as its own kernel does. */
+    /** Rows as these kernels see them: to the nearest of the precision; on Hopper over their norms, as its own kernel does. */
     float[] seen(PtxDevice device, Kernels kernels, float[] rows, int count) {
         if (precision == Precision.F32) {
             return rows;
@@ -79,14 +82,10 @@ enum LossKernels {
         }
     }
 
-    /** Ties to even; of numbers up to 1. */
     private float[] rounded(float[] rows) {
-        int bits = precision == Precision.BF16 ? 7 : 10;
-        int least = precision == Precision.BF16 ? Float.MIN_EXPONENT : -14;
         float[] seen = new float[rows.length];
         for (int i = 0; i < seen.length; i++) {
-            double quantum = Math.scalb(1.0, Math.max(least, Math.getExponent(rows[i])) - bits);
-            seen[i] = (float) (Math.rint(rows[i] / quantum) * quantum);
+            seen[i] = (float) PlainInfoNce.round(rows[i], precision);
         }
         return seen;
     }

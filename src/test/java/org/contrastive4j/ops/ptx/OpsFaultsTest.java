@@ -1,15 +1,10 @@
 package org.contrastive4j.ops.ptx;
 
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-
 import java.util.List;
-import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.TwinsTest;
-import org.contrastive4j.ops.ptx.SeededFaultsTest.Change;
+import org.contrastive4j.ops.ptx.KernelFault.Change;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.DType;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -84,23 +79,17 @@ class OpsFaultsTest {
     @ParameterizedTest
     @MethodSource("faults")
     void aFaultIsNoticed(Fault fault) {
-        String text = Kernels.text(fault.change.name());
-        assertNotEquals(text, fault.change.apply(text));
-        Throwable noticed = assertThrows(Throwable.class, () -> {
+        fault.change.assertNoticedBy(() -> {
             for (boolean aligned : new boolean[] {false, true}) {
                 TwinsTest.ofKernels().filter(one -> one.name().startsWith(fault.operation))
                         .forEach(one -> run(fault.change, aligned, one));
             }
-        }, fault.toString());
-        assertFalse(noticed instanceof PtxException, "the text is no longer PTX: " + noticed);
+        });
     }
 
     private static void run(Change change, boolean aligned, TwinsTest.Case operation) {
         SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(1_000_000));
-        PtxOps ops = new PtxOps("sim", device, new Kernels(device, name -> {
-            String text = Kernels.text(name);
-            return name.equals(change.name()) ? change.apply(text) : text;
-        }), DType.F32);
+        PtxOps ops = new PtxOps("sim", device, change.kernels(device), DType.F32);
         try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
             TwinsTest.agree(fixture, operation);
         }

@@ -1,15 +1,10 @@
 package org.contrastive4j.ops.ptx;
 
-import static org.junit.jupiter.api.Assertions.assertFalse;
-import static org.junit.jupiter.api.Assertions.assertNotEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
-
 import java.util.List;
-import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.ptx.SeededFaultsTest.Change;
+import org.contrastive4j.ops.ptx.KernelFault.Change;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.tensor.DType;
@@ -59,10 +54,7 @@ class PairFaultsTest {
     /** In stripes of 64 rows, so that results are carried from one to the next. */
     private static void run(Change change) {
         SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(100_000_000));
-        Kernels kernels = new Kernels(device, name -> {
-            String text = Kernels.text(name);
-            return change != null && name.equals(change.name()) ? change.apply(text) : text;
-        });
+        Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
         try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32)) {
             PairTileOps tiles = new PtxPairTileOps(new Launches(device, kernels), 1);
             if (change == null || change.kernel().equals("pair_histogram")) {
@@ -91,8 +83,6 @@ class PairFaultsTest {
     @ParameterizedTest
     @MethodSource("changes")
     void aChangeIsNoticed(Change change) {
-        assertNotEquals(Kernels.text(change.name()), change.apply(Kernels.text(change.name())));
-        Throwable noticed = assertThrows(Throwable.class, () -> run(change), change.toString());
-        assertFalse(noticed instanceof PtxException, "the text is no longer PTX: " + noticed);
+        change.assertNoticedBy(() -> run(change));
     }
 }

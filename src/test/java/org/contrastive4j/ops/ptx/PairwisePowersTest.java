@@ -95,7 +95,7 @@ class PairwisePowersTest {
         }
     }
 
-    /** A batch with a loss of 1e-3 in 16 bits: G of the negatives is 1e-5 and less. Unit vectors are exact, gradients are as good as G. */
+    /** A batch with a loss of 1e-3, rounded: G of the negatives is 1e-5 and less. Unit vectors are exact, gradients are as good as G. */
     @ParameterizedTest
     @EnumSource(names = "F32", mode = EnumSource.Mode.EXCLUDE)
     void smallGradientsDoNotVanish(LossKernels set) {
