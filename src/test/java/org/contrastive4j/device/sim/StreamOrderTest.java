@@ -15,6 +15,7 @@ import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.sim.exec.Fault;
+import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ptx.PtxOps;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
@@ -265,31 +266,40 @@ class StreamOrderTest {
         }
     }
 
-    /** A batch that is sent beside the work: its arrival comes before it is used, and only then. */
+    /** Numbers that are sent aside are there after their arrival, and only then. */
     @Test
-    void whatIsSentAheadIsAwaited() {
-        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                Tensor sum = Tensor.allocate(ops.memory(), DType.F32, Shape.of(2));
-                Tensor first = Tensor.allocate(ops.memory(), DType.F32, Shape.of(2))) {
+    void whatIsSentAsideIsAwaited() {
+        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults())); Tensor sum = floats(ops);
+                Tensor first = floats(ops); Tensor sent = floats(ops)) {
             ops.send(new float[] {1, 2}, first);
             ops.pointwise().add(first, first, sum); // the stream has work
-            Tensor[] sent = new Tensor[2];
-            Runnable arrival = ops.sendAhead(() -> sent[0] = sent(ops));
+            Ops.Aside aside = ops.aside();
+            ops.pointwise().add(first, sum, sum);
+            Runnable arrival = aside.send(() -> ops.send(new float[] {3, 5}, sent));
             ops.pointwise().add(first, sum, sum);
             arrival.run();
-            ops.pointwise().add(sent[0], sum, sum);
-            assertArrayEquals(new double[] {6, 11}, sum.toDoubles());
-            Runnable tooLate = ops.sendAhead(() -> sent[1] = sent(ops));
-            unordered("upload on stream 1, which writes them", () -> ops.pointwise().add(sent[1], sum, sum));
+            ops.pointwise().add(sent, sum, sum);
+            assertArrayEquals(new double[] {7, 13}, sum.toDoubles());
+            Runnable tooLate = ops.aside().send(() -> ops.send(new float[] {4, 6}, sent));
+            unordered("upload on stream 1, which writes them", () -> ops.pointwise().add(sent, sum, sum));
             tooLate.run();
-            sent[0].close();
-            sent[1].close();
         }
     }
 
-    private static Tensor sent(PtxOps ops) {
-        Tensor tensor = Tensor.allocate(ops.memory(), DType.F32, Shape.of(2));
-        ops.send(new float[] {3, 5}, tensor);
-        return tensor;
+    /** They may not go where work that was given after the mark still reads. */
+    @Test
+    void whatWorkStillReadsIsNotSentAside() {
+        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults())); Tensor sum = floats(ops);
+                Tensor sent = floats(ops)) {
+            ops.send(new float[] {1, 2}, sent);
+            Ops.Aside aside = ops.aside();
+            ops.pointwise().add(sent, sent, sum);
+            unordered("upload on stream 1 writes", () -> aside.send(() -> ops.send(new float[] {3, 5}, sent)));
+            ops.synchronize();
+        }
+    }
+
+    private static Tensor floats(PtxOps ops) {
+        return Tensor.allocate(ops.memory(), DType.F32, Shape.of(2));
     }
 }
