@@ -255,7 +255,7 @@ sanitizer() {
     fi
     for tool in memcheck synccheck; do
         for what in loss gemm; do
-            kind=$([ $what = loss ] && echo bf16,f16-portable || echo gemm)
+            kind=$([ $what = loss ] && echo bf16,f16-portable,tf32 || echo gemm)
             read -ra arguments < <(once $kind 333 100)
             echo "== $tool" >>"$results/sanitizer-$what.txt"
             timeout -k 10 "$(limit 15)" compute-sanitizer --tool $tool --target-processes all --error-exitcode 9 "${java_command[@]}" "${arguments[@]}" \

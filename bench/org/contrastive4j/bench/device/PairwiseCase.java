@@ -22,6 +22,7 @@ final class PairwiseCase implements AutoCloseable {
         F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
         BF16_PORTABLE(Precision.BF16, null, 1e-2),
         F16_PORTABLE(Precision.F16, null, 2e-3),
+        TF32(Precision.TF32, null, 2e-3),
         F32(Precision.F32, null, 1e-4);
 
         /** Relative error of gradients that counts as agreement. */
@@ -107,7 +108,7 @@ final class PairwiseCase implements AutoCloseable {
                 dLogScale = take(4);
             }
             if (kind.isPortable()) {
-                long rowBytes = (kind == Kind.F32 ? 4L : 2L) * kind.precision.pitch(d);
+                long rowBytes = kind.precision.rowBytes(d);
                 x = take(n * rowBytes);
                 y = take(n * rowBytes);
                 inverseNorms = take(4L * n);

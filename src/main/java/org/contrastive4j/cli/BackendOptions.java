@@ -11,8 +11,8 @@ final class BackendOptions {
     String device = "cpu";
 
     @Option(names = "--precision",
-            description = "of activations and their products: f32, tf32, bf16 or f16, as the device "
-            + "has them; parameters, optimiser and loss stay f32. Without it f32, or that of the run to resume")
+            description = "of activations, their products and those of InfoNCE: f32, tf32, bf16 or f16, as the device "
+            + "has them; parameters, optimiser and other losses stay f32. Without it f32, or that of the run to resume")
     TrainingPrecision precision;
 
     Ops open() {

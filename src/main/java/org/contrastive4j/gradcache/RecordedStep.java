@@ -1,6 +1,7 @@
 package org.contrastive4j.gradcache;
 
-import java.util.HashMap;
+import java.util.Iterator;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import java.util.function.Function;
 import org.contrastive4j.memory.Memory;
@@ -8,6 +9,8 @@ import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Recording;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
  * A step that is recorded once for each shape of batch and run again as one piece: the host gives the device one order
@@ -16,11 +19,16 @@ import org.contrastive4j.ops.Recording;
  * <p>The first step of a shape is done directly, which loads what it needs and measures its memory; the second records
  * it and runs the recording, and so do all later ones. All give the same bits. A batch must be in the same tensors
  * each time; what changes is in them, the step for dropout included. The gradient scale is part of a recording: a step
- * of another scale is another shape.
+ * of another scale is another shape. That costs one direct step and one recording each time a loss scale of 16 bits
+ * moves, which is every few hundred steps; to read it on the device would cost every step a kernel more.
  *
  * <p>Tensors of a step - representations, the cache, activations, workspaces - are in one scratch memory that all
- * recordings share, since one runs after the other. It is as large as the largest step needs. Where that grows, the
- * recordings made so far are dropped and made again when they are next wanted.
+ * recordings share, since one runs after the other. It is as large as the largest step needs, and the gaps between
+ * tensors of different lives. A direct step has its tensors beside it: before one, and where the scratch is to grow,
+ * scratch and recordings are dropped, and made again when they are next wanted. So a step never has memory twice.
+ *
+ * <p>At most 16 shapes are known; the least recently used one is forgotten. A step whose scratch does not fit the budget
+ * is done directly each time, and so a warning says.
  *
  * <p>The step may not wait for its result: its loss gives it {@link org.contrastive4j.ops.Later}. A step that waits is
  * refused, when it is recorded, with the exception of the backend that says what it did.
@@ -29,8 +37,11 @@ import org.contrastive4j.ops.Recording;
  * @param <R> what the step reports, in some {@link org.contrastive4j.ops.Later}
  */
 public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable {
-    private static final long UNIT = 1 << 10;
-    private static final long MOST_SLACK = 1 << 20; // of tensors smaller than what memory is handed out in
+    private static final Logger LOG = LoggerFactory.getLogger(RecordedStep.class);
+    private static final int MOST_SHAPES = 16;
+    private static final int SHARE = 16; // of the scratch, for gaps
+    private static final long LEAST_GAPS = 64 << 10; // tensors begin at multiples of 256 bytes
+    private static final int MOST_ROUNDS = 32; // of growth by a SHARE: to some 7 times the size
 
     private record Key(Object shape, double gradientScale) {}
 
@@ -39,29 +50,46 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         private final long peak;
         private Recording recording;
         private R result;
+        private boolean direct;
 
         Known(long peak) {
             this.peak = peak;
+        }
+
+        void drop() {
+            if (recording != null) {
+                recording.close();
+                recording = null;
+                result = null;
+            }
         }
     }
 
     private final Ops ops;
     private final BatchStep<B, R> step;
     private final Function<B, Object> shape;
-    private final Map<Key, Known<R>> shapes = new HashMap<>();
+    private final long budget;
+    private final Map<Key, Known<R>> shapes = new LinkedHashMap<>(16, 0.75f, true);
     private Storage scratch;
+
+    /** Without a budget: whatever memory there is. */
+    public RecordedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape) {
+        this(ops, step, shape, Long.MAX_VALUE);
+    }
 
     /**
      * @param ops must be able to record
      * @param shape equal for batches that the same operations on the same tensors are right for
+     * @param budget most live bytes of the backend, the scratch and everything else
      */
-    public RecordedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape) {
+    public RecordedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape, long budget) {
         if (!ops.canRecord()) {
             throw new UnsupportedOperationException("backend " + ops.name() + " records nothing; use the step itself");
         }
         this.ops = ops;
         this.step = step;
         this.shape = shape;
+        this.budget = budget;
     }
 
     /** {@inheritDoc} The result is that of this step until the next one. */
@@ -69,50 +97,76 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     public R step(B batch, double gradientScale) {
         Key key = new Key(shape.apply(batch), gradientScale);
         Known<R> known = shapes.get(key);
-        if (known == null) {
+        if (known == null || known.direct) {
             return direct(key, batch);
         }
-        if (known.recording == null) {
-            record(known, batch, gradientScale);
+        if (known.recording == null && !record(known, batch, gradientScale)) {
+            return direct(key, batch);
         }
         known.recording.run();
         return known.result;
     }
 
     private R direct(Key key, B batch) {
+        close();
         Memory memory = ops.memory();
         try (Memory.Meter meter = memory.meter()) {
             R result = step.step(batch, key.gradientScale);
             // what stays is no part of a step, such as gradients of parameters after the first one
-            shapes.put(key, new Known<>(Math.max(0, meter.peakBytes() - memory.currentBytes())));
+            shapes.putIfAbsent(key, new Known<>(Math.max(0, meter.peakBytes() - memory.currentBytes())));
+            forgetOldest();
             return result;
         }
     }
 
-    private void record(Known<R> known, B batch, double gradientScale) {
-        long bytes = (known.peak / UNIT + 1) * UNIT;
-        while (true) {
-            grow(bytes);
+    private void forgetOldest() {
+        Iterator<Known<R>> oldest = shapes.values().iterator();
+        while (shapes.size() > MOST_SHAPES) {
+            oldest.next().drop();
+            oldest.remove();
+        }
+    }
+
+    /** What a scratch is made for at first, for steps that have so many bytes live at most. */
+    public static long scratchFor(long peak) {
+        return peak + peak / SHARE + LEAST_GAPS;
+    }
+
+    /** The most bytes of a step for which a scratch is made with so many at first. */
+    public static long largestStep(long scratch) {
+        return Math.max(0, scratch - LEAST_GAPS) / (SHARE + 1) * SHARE;
+    }
+
+    /** Whether it was recorded; otherwise it is to be done directly from now on. */
+    private boolean record(Known<R> known, B batch, double gradientScale) {
+        long bytes = scratchFor(shapes.values().stream().mapToLong(other -> other.peak).max().orElse(0));
+        for (int round = 0; round < MOST_ROUNDS && grow(bytes); round++) {
             try {
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
-                return;
-            } catch (OutOfBudgetException tooSmall) { // gaps between pieces, or the peak came before what stays
-                if (scratch.bytes() > 4 * known.peak + MOST_SLACK) {
-                    throw tooSmall;
-                }
-                bytes = scratch.bytes() + (scratch.bytes() / 4 / UNIT + 1) * UNIT;
+                return true;
+            } catch (OutOfBudgetException tooSmall) { // for the gaps
+                bytes = scratchFor(scratch.bytes());
             }
         }
+        known.direct = true;
+        LOG.warn("steps of {} are done directly: {} bytes of scratch to record them do not fit the budget of {}; raise "
+                + "it, or use a smaller batch or chunk", shape.apply(batch), bytes, budget);
+        return false;
     }
 
-    private void grow(long bytes) {
+    /** Whether the scratch has so many bytes now, or more; the budget may have no room for it. */
+    private boolean grow(long bytes) {
         if (scratch == null || scratch.bytes() < bytes) {
             close();
+            if (bytes > budget - ops.memory().currentBytes()) {
+                return false;
+            }
             scratch = ops.memory().allocate(bytes);
         }
+        return true;
     }
 
-    /** Operations of the device in the recording of steps like this one; 0 when there is none yet. */
+    /** Operations of the device in the recording of steps like this one; 0 when there is none now. */
     public int operations(B batch, double gradientScale) {
         Known<R> known = shapes.get(new Key(shape.apply(batch), gradientScale));
         return known == null || known.recording == null ? 0 : known.recording.operations();
@@ -126,13 +180,7 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     /** Drops the recordings and their memory; a later step makes them again. */
     @Override
     public void close() {
-        for (Known<R> known : shapes.values()) {
-            if (known.recording != null) {
-                known.recording.close();
-                known.recording = null;
-                known.result = null;
-            }
-        }
+        shapes.values().forEach(Known::drop);
         if (scratch != null) {
             scratch.close();
             scratch = null;

@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Pairs;
@@ -231,11 +232,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
      * @param result of the step
      */
     public void afterStep(PairwiseOps.Result result) {
-        double t = logScale.value().toDoubles()[0];
-        double clamped = Math.min(Math.max(t, 0), MAX_LOG_SCALE);
-        if (clamped != t && !Double.isNaN(t)) {
-            logScale.value().set(clamped);
-        }
+        ops.pointwise().clamp(0, MAX_LOG_SCALE, logScale.value());
     }
 
     /** Numbers beside the parameters that a checkpoint must keep, by name; empty for a loss without controllers. */
@@ -273,6 +270,53 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         }
     }
 
+    /**
+     * Whether this loss can give its result {@link #valueAndGradientLater later} where row i belongs to column i:
+     * {@link SoftmaxLoss} without label smoothing. All others, and any loss with other labels, form numbers on the host
+     * from those of a first pass, which they wait for.
+     */
+    public boolean canBeLater() {
+        return false;
+    }
+
+    /**
+     * {@link #valueAndGradient} where row i belongs to column i, without waiting for its result where the backend has a
+     * queue: nothing is looked at on the way, so that the operations can be recorded. What is not finite is found when
+     * the result is asked for: get() throws {@link NonFiniteException}.
+     *
+     * @throws UnsupportedOperationException unless {@link #canBeLater}
+     */
+    public final Later<PairwiseOps.Result> valueAndGradientLater(
+            Tensor u, Tensor v, Tensor du, Tensor dv, double gradientScale) {
+        requireMatrices(u, v);
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
+                UnitRows x = UnitRows.unchecked(ops, "u", u); UnitRows y = UnitRows.unchecked(ops, "v", v)) {
+            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
+            Later<PairwiseOps.Result> result = runLater(x.unit(), y.unit(), gradients, gradientScale);
+            x.back(du);
+            y.back(dv);
+            accumulate(dLogScale, null);
+            return () -> {
+                x.requireFinite();
+                y.requireFinite();
+                PairwiseOps.Result now = result.get();
+                requireFinite(now.loss());
+                return now;
+            };
+        }
+    }
+
+    /** Bytes of tensors allocated by {@link #valueAndGradientLater} while it runs. */
+    public final long laterBytes(int n, int m, int d) {
+        long element = ops.parameterDtype().bytes();
+        return (n + m) * (d + 1L) * element + element + ops.pairwise().workspaceBytes(n, m, d, true);
+    }
+
+    /** Of unit rows; what {@link #canBeLater} promises. */
+    Later<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
+        throw new UnsupportedOperationException("this loss waits for numbers on the way; ask for its result at once");
+    }
+
     final void accumulate(Tensor dLogScale, Tensor dSecond) {
         if (!logScale.isFrozen()) {
             ops.pointwise().axpy(1, dLogScale, logScale.gradient());
@@ -295,6 +339,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
             PairStatistics statistics = PairStatistics.of(new WholeField(tiles, pairs), List.of());
             return PairMetrics.of(statistics.result(0, 0), tiles.histogram(pairs, PairMetrics.BINS));
         }
+    }
+
+    /** Bytes of tensors allocated by {@link #metrics} while it runs. */
+    public final long metricsBytes(int n, int m, int d) {
+        return (n + m) * (d + 1L) * ops.parameterDtype().bytes() + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs. */

@@ -1,6 +1,7 @@
 package org.contrastive4j.loss;
 
 import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
@@ -57,6 +58,18 @@ public final class SoftmaxLoss extends ContrastiveLoss {
             requireFinite(result.loss());
             return result;
         }
+    }
+
+    @Override
+    public boolean canBeLater() {
+        return smoothing == 0;
+    }
+
+    @Override
+    Later<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
+        return smoothing > 0 ? super.runLater(x, y, gradients, gradientScale)
+                : ops.pairwise().infoNceLater(new PairwiseOps.InfoNce(x, y, null, logScale().value(), null,
+                        direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
     }
 
     /** The larger of the paths that can be taken. */

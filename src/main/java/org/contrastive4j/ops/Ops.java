@@ -128,16 +128,36 @@ public abstract class Ops implements AutoCloseable {
         target.set(values);
     }
 
+    /** Sends that go beside work, see {@link #aside}. */
+    @FunctionalInterface
+    public interface Aside {
+        /**
+         * Sends after the work that was given before {@link #aside}, and beside what was given since, where the backend
+         * can do both at once. Once.
+         *
+         * @param sends sends values to tensors that were made before {@link #aside} and that work given since does not
+         *     touch, and does nothing else
+         * @return to be called once before the first operation that reads those tensors: what is given after that finds
+         *     the values there, without the host waiting for them
+         */
+        Runnable send(Runnable sends);
+    }
+
+    /** A mark in the order of work: what is sent aside from here need not wait for what is given from now on. */
+    public Aside aside() {
+        return sends -> {
+            sends.run();
+            return () -> {};
+        };
+    }
+
     /**
-     * Sends beside the work that is given from now on, where the backend can do both at once.
-     *
-     * @param sends makes tensors and sends values to them, and nothing else
-     * @return to be called once before the first operation that reads those tensors: what is given after that finds the
-     *     values there, without the host waiting for them
+     * The values of a small tensor of parameters, as they are in the order of work; a backend with a
+     * queue does not wait.
      */
-    public Runnable sendAhead(Runnable sends) {
-        sends.run();
-        return () -> {};
+    public Later<double[]> valuesLater(Tensor x) {
+        double[] values = x.toDoubles();
+        return () -> values;
     }
 
     /** Whether this backend has a queue, gives results {@link Later} and can {@link #record} its operations. */

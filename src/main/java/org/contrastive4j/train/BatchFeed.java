@@ -5,24 +5,30 @@ import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.ops.Ops;
 
 /**
- * The batches of a run as tensors, in order. Where the backend has a queue the next one is on its way to the device
- * while a step runs; elsewhere there is one at a time.
+ * The batches of a run as tensors, in order. Where the backend records they are in a {@link BatchPlace}, and the next one
+ * is made and sent while a step runs; elsewhere each has tensors of its own.
  */
 final class BatchFeed implements AutoCloseable {
     private final Ops ops;
     private final BatchLoader loader;
     private final long seed;
+    private final TrainBatch.Layout most;
     private int step;
+    private BatchPlace place; // null until it is needed, and where nothing records
     private Batch current; // until a step has used it
     private Batch following;
-    private TrainBatch ahead; // the following one, on its way
+    private Ops.Aside aside; // before the work of the current step, until the following batch is sent from there
 
-    /** @param step of the loader's first batch; the loader is closed with this */
-    BatchFeed(Ops ops, BatchLoader loader, long seed, int step) {
+    /**
+     * @param step of the loader's first batch; the loader is closed with this
+     * @param most what batches have, with captions of the longest kind
+     */
+    BatchFeed(Ops ops, BatchLoader loader, long seed, int step, TrainBatch.Layout most) {
         this.ops = ops;
         this.loader = loader;
         this.seed = seed;
         this.step = step;
+        this.most = most;
     }
 
     /**
@@ -30,34 +36,59 @@ final class BatchFeed implements AutoCloseable {
      * work of that step is given.
      */
     TrainBatch next() {
-        TrainBatch now = ahead;
-        if (current == null) {
-            current = following != null ? following : loader.next();
-            following = null;
-            ahead = null;
-        } else {
-            now = null; // the step failed, and is made again
+        if (!ops.canRecord()) {
+            current = current != null ? current : loader.next();
+            return new TrainBatch(ops, current, seed, step);
         }
-        if (now == null) {
-            now = TrainBatch.ahead(ops, current, seed, step);
+        TrainBatch batch = inPlace();
+        if (aside == null && !place.isAhead() && (following != null || loader.hasNext())) {
+            aside = ops.aside();
         }
-        try {
-            sendFollowing();
-            now.arrive();
-            return now;
-        } catch (RuntimeException failure) {
-            now.close();
-            throw failure;
-        }
+        return batch;
     }
 
-    private void sendFollowing() {
-        if (ops.canRecord() && following == null && loader.hasNext()) {
-            following = loader.next();
+    private TrainBatch inPlace() {
+        BatchPlace at = place();
+        if (current == null && following != null) {
+            current = following;
+            following = null;
+            if (at.isAhead()) {
+                return at.arrive();
+            }
         }
-        if (following != null && ahead == null) {
-            ahead = TrainBatch.ahead(ops, following, seed, step + 1);
+        current = current != null ? current : load();
+        return at.send(current, step); // the first one, or the step failed and is made again
+    }
+
+    private Batch load() {
+        Batch batch = loader.next();
+        return batch.padded(BatchPlace.paddedLength(batch.maxTokens(), most.tokens()));
+    }
+
+    private BatchPlace place() {
+        if (place == null) {
+            place = new BatchPlace(ops, seed, most);
         }
+        return place;
+    }
+
+    /**
+     * Sends the batch after this one on its way, where the backend can do that beside work: best called when the work of
+     * the step was given and before its results are waited for. Does nothing when it was called already.
+     */
+    void sendFollowing() {
+        if (aside == null) {
+            return;
+        }
+        following = following != null ? following : load();
+        place.sendAhead(following, step + 1, aside);
+        aside = null;
+    }
+
+    /** As large as batches get, where the next one will be: to plan with. The caller closes it, before {@link #next}. */
+    TrainBatch largest() {
+        Batch batch = Batch.largest(most.pairs(), most.imageSize(), most.tokens());
+        return ops.canRecord() ? place().send(batch, step) : new TrainBatch(ops, batch, seed, step);
     }
 
     /** A step was made with the current batch. */
@@ -69,10 +100,12 @@ final class BatchFeed implements AutoCloseable {
     @Override
     public void close() {
         loader.close();
-        if (ahead != null) {
-            ahead.arrive();
-            ahead.close();
-            ahead = null;
+        if (aside != null) {
+            aside.send(() -> {}).run();
+            aside = null;
+        }
+        if (place != null) {
+            place.close();
         }
     }
 }

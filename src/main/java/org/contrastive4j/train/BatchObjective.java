@@ -2,16 +2,19 @@ package org.contrastive4j.train;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.ContrastOverEncoders;
+import org.contrastive4j.gradcache.RepresentationLoss;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
@@ -23,17 +26,35 @@ import org.contrastive4j.tensor.Tensor;
 final class BatchObjective implements Objective {
     private static final String GUIDE = "guide";
 
+    private final Ops ops;
     private final ContrastiveLoss loss;
     private final Guide guide;
     private final List<ChunkEncoder<TrainBatch>> encoders;
+    private final List<Tensor> last = new ArrayList<>(); // representations of a step that was not waited for
     private final Map<String, Double> details = new LinkedHashMap<>();
     private boolean measured;
+    private boolean measuresLast;
 
     /** @param guide null for none */
-    BatchObjective(Ops ops, LossConfig settings, DualEncoder model, Guide guide) {
+    BatchObjective(Ops ops, TrainConfig config, DualEncoder model, Guide guide) {
+        this.ops = ops;
         this.guide = guide;
-        loss = Losses.named(ops, settings.name(), settings.options());
+        loss = Losses.named(ops, config.loss().name(), config.loss().options());
         encoders = Encoders.of(ops, model);
+        if (ops.canRecord() && canBeLater()) {
+            try {
+                for (ChunkEncoder<TrainBatch> encoder : encoders) {
+                    last.add(ops.allocateParameter(config.batch(), encoder.width()));
+                }
+            } catch (RuntimeException noMemory) {
+                close();
+                throw noMemory;
+            }
+        }
+    }
+
+    private boolean canBeLater() {
+        return guide == null && loss.canBeLater();
     }
 
     @Override
@@ -53,7 +74,44 @@ final class BatchObjective implements Objective {
 
     @Override
     public Map<String, Double> details() {
+        if (measuresLast) {
+            Objective.describe(loss.metrics(last.get(0), last.get(1), PairLabels.DIAGONAL), details);
+            measuresLast = false;
+        }
         return details;
+    }
+
+    /** {@inheritDoc} Keeps a copy of all representations: their cosines are measured when the step is done. */
+    @Override
+    public RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> later() {
+        return last.isEmpty() ? null : new WithoutWaiting();
+    }
+
+    private final class WithoutWaiting implements RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> {
+        @Override
+        public Later<PairwiseOps.Result> valueAndGradient(
+                TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
+            for (int side = 0; side < 2; side++) {
+                ops.pointwise().copy(representations.get(side), last.get(side));
+            }
+            return loss.valueAndGradientLater(representations.get(0), representations.get(1), gradients.get(0),
+                    gradients.get(1), gradientScale).map(result -> {
+                        details.clear();
+                        measuresLast = measured;
+                        return result;
+                    });
+        }
+
+        @Override
+        public long workspaceBytes(List<Tensor> representations) {
+            return loss.laterBytes(
+                    representations.get(0).dim(0), representations.get(1).dim(0), representations.get(0).dim(1));
+        }
+    }
+
+    @Override
+    public long bytesAfter(int pairs) {
+        return last.isEmpty() ? 0 : loss.metricsBytes(pairs, pairs, last.get(0).dim(1));
     }
 
     @Override
@@ -113,6 +171,7 @@ final class BatchObjective implements Objective {
 
     @Override
     public void close() {
+        last.forEach(Tensor::close);
         loss.close();
     }
 }

@@ -12,13 +12,15 @@ import org.contrastive4j.gradcache.ChunkPlan;
  * @param batch pictures, captions and ids of one batch
  * @param batches how many of them are live at a time: the next one may be on its way while a step runs
  * @param kept by the memory for later allocations, beside what is live, when the plan was made
+ * @param gaps between tensors of different lives in the scratch of recorded steps, 0 where none are recorded
+ * @param after what measures the cosines of a recorded step when it is done, beside its scratch
  * @param step stages of the step itself; its base holds all of the above that is live when the step begins
  */
-public record MemoryPlan(
-        long parameters, long gradients, long optimizer, long batch, int batches, long kept, ChunkPlan step) {
+public record MemoryPlan(long parameters, long gradients, long optimizer, long batch, int batches, long kept, long gaps,
+        long after, ChunkPlan step) {
     /** Most bytes live at once. */
     public long peak() {
-        return step.peak() + (batches - 1) * batch;
+        return step.peak() + gaps + after;
     }
 
     /** A table, one line a stage. */
@@ -30,8 +32,10 @@ public record MemoryPlan(
         line(text, "optimiser state", optimizer);
         line(text, batches == 1 ? "batch" : "batches, one of them on its way", batches * batch);
         text.append(step);
-        if (batches > 1) {
-            line(text, "peak with the batch on its way", peak());
+        if (gaps > 0) {
+            line(text, "gaps in the scratch of recorded steps", gaps);
+            line(text, "cosines of a recorded step", after);
+            line(text, "peak of recorded steps", peak());
         }
         line(text, "kept by the pool beside that, now", kept);
         return text.toString();

@@ -11,6 +11,7 @@ import org.contrastive4j.gradcache.RepresentationLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
@@ -28,7 +29,7 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
         return switch (config.loss().name()) {
             case Losses.QUEUE -> new QueueObjective(ops, config, model, conceptOf);
             case Losses.DISTILLED -> new DistilledObjective(ops, config, model);
-            default -> new BatchObjective(ops, config.loss(), model, guide);
+            default -> new BatchObjective(ops, config, model, guide);
         };
     }
 
@@ -48,6 +49,20 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
         }
     }
 
+    /**
+     * The same without waiting for its result, for steps that are recorded; null for an objective that cannot: its loss
+     * forms numbers on the host from those of a first pass, or it keeps numbers of every batch there. InfoNCE with no
+     * label smoothing and no guide can, in both directions, one, or with several positives; every other loss cannot.
+     */
+    default RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> later() {
+        return null;
+    }
+
+    /** Bytes that {@link #details} allocates while it runs, when a step that was not waited for is done. */
+    default long bytesAfter(int pairs) {
+        return 0;
+    }
+
     /** Log-scale, and the loss's second parameter where there is one. */
     List<Parameter> parameters();
 
@@ -57,7 +72,7 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
     /** Measures the distribution of cosines in the coming batches too, or no longer: one more pass over the pairs. */
     void measure(boolean wanted);
 
-    /** What the last batch measured beside the loss's own result, by name. */
+    /** What the last batch measured beside the loss's own result, by name; to be asked for once its result is there. */
     Map<String, Double> details();
 
     /**

@@ -3,31 +3,34 @@ package org.contrastive4j.train;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import java.util.stream.Stream;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.nn.Randomness;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
  * A batch as tensors of a backend, with what dropout needs; closing frees them.
  *
- * <p>Where operations can be recorded, all of it is sent at once, captions padded to the longest of the batch, and
- * {@link #refill} brings another batch to the same place. Elsewhere captions come chunk by chunk, each padded to the
- * longest of its chunk.
+ * <p>Where operations can be recorded all of it is sent at once, with captions as the batch has them padded. Elsewhere
+ * captions come chunk by chunk, each padded to the longest of its chunk.
  */
 public final class TrainBatch implements AutoCloseable {
     /**
-     * What two batches must have in common to be in the same tensors.
+     * What two batches must have in common for the same operations to be right for both.
      *
-     * @param tokens of the longest caption
+     * @param tokens that captions are padded to
      */
     public record Layout(int pairs, int imageSize, int tokens) {
         static Layout of(Batch batch) {
             return new Layout(batch.pairs(), batch.imageSize(), batch.maxTokens());
         }
     }
+
+    /** What a batch is on a backend that records. */
+    record Parts(Tensor pictures, Tensor sampleIds, Tensor tokens, Tensor lengths, Tensor clock) {}
 
     private final Ops ops;
     private final long seed;
@@ -36,9 +39,8 @@ public final class TrainBatch implements AutoCloseable {
     private final Tensor tokens; // of all captions, null where captions come chunk by chunk
     private final Tensor lengths;
     private final Tensor clock;
-    private Runnable arrival = () -> {};
-    private Batch batch;
-    private int step;
+    private final Batch batch;
+    private final int step;
 
     /** @param step of the optimiser; negative for evaluation, which drops nothing */
     public TrainBatch(Ops ops, Batch batch, long seed, int step) {
@@ -63,18 +65,17 @@ public final class TrainBatch implements AutoCloseable {
         }
     }
 
-    /** A batch that is sent beside the work of the step before; {@link #arrive} comes before its first use. */
-    static TrainBatch ahead(Ops ops, Batch batch, long seed, int step) {
-        TrainBatch[] made = new TrainBatch[1];
-        Runnable arrival = ops.sendAhead(() -> made[0] = new TrainBatch(ops, batch, seed, step));
-        made[0].arrival = arrival;
-        return made[0];
-    }
-
-    /** Work given from now on finds the batch there. */
-    void arrive() {
-        arrival.run();
-        arrival = () -> {};
+    /** @param parts with the batch in them */
+    TrainBatch(Ops ops, Batch batch, long seed, int step, Parts parts) {
+        this.ops = ops;
+        this.batch = batch;
+        this.seed = seed;
+        this.step = step;
+        this.pictures = parts.pictures;
+        this.sampleIds = parts.sampleIds;
+        this.tokens = parts.tokens;
+        this.lengths = parts.lengths;
+        this.clock = parts.clock;
     }
 
     private static Tensor kept(List<Tensor> made, Tensor tensor) {
@@ -82,34 +83,10 @@ public final class TrainBatch implements AutoCloseable {
         return tensor;
     }
 
-    /**
-     * Makes this the batch of another step; the tensors stay where they are. Only where operations can be recorded.
-     *
-     * @throws ShapeException when its {@link #layout} is another, or an id or a length is outside what operations on
-     *     the batches before were checked for; nothing was changed
-     */
-    public void refill(Batch next, int nextStep) {
-        if (tokens == null || !Layout.of(next).equals(layout())) {
-            throw new ShapeException("a batch of " + Layout.of(next) + " cannot be put in the place of " + layout()
-                    + " on backend " + ops.name());
-        }
-        requireBelow("token", next.tokens(), tokens.reliedEnd());
-        requireBelow("length", next.lengths(), lengths.reliedEnd());
-        batch = next;
-        step = nextStep;
-        ops.send(next.pictures(), pictures);
-        ops.send(next.sampleIds(), sampleIds);
-        ops.send(next.tokens(), tokens);
-        ops.send(next.lengths(), lengths);
-        ops.send(new int[] {nextStep}, clock);
-    }
-
-    private static void requireBelow(String what, int[] values, int end) {
-        for (int value : values) {
-            if (value < 0 || value >= end) {
-                throw new ShapeException(what + " " + value + " of the batch, wanted 0 to " + (end - 1));
-            }
-        }
+    /** Of its tensors; those that come chunk by chunk are not counted. */
+    long bytes() {
+        return Stream.of(pictures, sampleIds, tokens, lengths, clock).filter(Objects::nonNull)
+                .mapToLong(Tensor::bytes).sum();
     }
 
     public Layout layout() {

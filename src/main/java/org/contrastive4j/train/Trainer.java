@@ -9,7 +9,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -23,11 +22,8 @@ import org.contrastive4j.data.BatchPlan;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
-import org.contrastive4j.gradcache.AccumulatedFeatures;
-import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
-import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
@@ -60,6 +56,7 @@ public final class Trainer implements AutoCloseable {
      *     quantiles of the cosines of positives and negatives; where there is loss scaling the scale of this step and
      *     the steps skipped so far
      * @param gradientNorm not finite when the step was skipped: then nothing was updated
+     * @param logitScale that the loss was computed with: of before the update, which nothing waits for
      */
     public record Step(int step, double loss, double rowAccuracy, double columnAccuracy, double meanPositive,
             double gradientNorm, double logitScale, double learningRate, @JsonIgnore Map<String, Double> details) {
@@ -92,8 +89,7 @@ public final class Trainer implements AutoCloseable {
     private final WarmupCosine schedule;
     private final BatchMaker maker;
     private final BatchPlan plan;
-    private final GradCache<TrainBatch, PairwiseOps.Result> cache;
-    private final BatchStep<TrainBatch, PairwiseOps.Result> gradient;
+    private final TrainingSteps steps;
     private final LossScale lossScale;
     private BatchFeed feed;
     private int step;
@@ -116,13 +112,7 @@ public final class Trainer implements AutoCloseable {
                 config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
                 data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
-        this.cache = config.chunk() == 0
-                ? GradCache.ofBudget(ops, objective.encoders(), objective, config.memoryBudget())
-                : GradCache.ofChunks(ops, objective.encoders(), objective,
-                        Collections.nCopies(objective.encoders().size(), config.chunk()), config.memoryBudget());
-        this.gradient = config.accumulation() == TrainConfig.Accumulation.GRADCACHE ? cache
-                : new AccumulatedFeatures<>(ops, objective.encoders(), objective, objective.parameters(),
-                        (config.batch() + config.chunk() - 1) / config.chunk());
+        this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 
     private Objective objective() {
@@ -220,32 +210,42 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Bytes of each stage of the coming steps by gradient caching. */
+    /**
+     * Bytes of each stage of a step by gradient caching on a batch with the longest captions there can be; made once, so
+     * that chunks are the same for all batches and wherever a run is resumed.
+     */
     public ChunkPlan plan() {
-        try (TrainBatch batch = nextBatchOf(step)) {
-            return cache.plan(batch);
+        try (TrainBatch largest = feed().largest()) {
+            return steps.plan(largest);
         }
     }
 
-    /** Bytes of everything that coming steps need, by what they are for. */
+    /** Bytes of everything that steps need, by what they are for. */
     public MemoryPlan memoryPlan() {
-        long before = ops.memory().currentBytes();
-        try (TrainBatch batch = nextBatchOf(step)) {
-            long ofBatch = ops.memory().currentBytes() - before;
-            ChunkPlan stages = cache.plan(batch);
+        try (TrainBatch largest = feed().largest()) {
+            ChunkPlan stages = steps.plan(largest);
             long values = parameters().stream().mapToLong(parameter -> parameter.value().bytes()).sum();
             long gradients = parameters().stream().filter(parameter -> !parameter.isFrozen())
                     .mapToLong(parameter -> parameter.gradient().bytes()).sum();
             long state = optimizer.state().values().stream().mapToLong(Tensor::bytes).sum();
-            return new MemoryPlan(values, gradients, state, ofBatch, ops.canRecord() ? 2 : 1,
-                    ops.memory().keptBytes(), stages);
+            return new MemoryPlan(values, gradients, state, largest.bytes(), ops.canRecord() ? 2 : 1,
+                    ops.memory().keptBytes(), steps.gapBytes(), objective.bytesAfter(largest.pairs()), stages);
         }
     }
 
-    private TrainBatch nextBatchOf(int of) {
-        int epoch = of / plan.batchesPerEpoch();
-        return new TrainBatch(ops, maker.make(plan.batch(epoch, of % plan.batchesPerEpoch()), config.augmentation(), epoch),
-                config.seed(), of);
+    private BatchFeed feed() {
+        if (feed == null) {
+            feed = new BatchFeed(ops, new BatchLoader(plan, maker, config.augmentation(), step, config.steps(),
+                    LOADER_THREADS, BATCHES_AHEAD), config.seed(), step, new TrainBatch.Layout(config.batch(),
+                    config.model().image().imageSize(), config.model().text().maxTokens()));
+        }
+        return feed;
+    }
+
+    private TrainBatch nextBatch() {
+        int epoch = step / plan.batchesPerEpoch();
+        int[] samples = plan.batch(epoch, step % plan.batchesPerEpoch());
+        return new TrainBatch(ops, maker.make(samples, config.augmentation(), epoch), config.seed(), step);
     }
 
     /**
@@ -255,7 +255,7 @@ public final class Trainer implements AutoCloseable {
      */
     public EquivalenceCheck.Report verify(List<Integer> chunks) {
         List<Integer> ofAll = IntStream.range(0, objective.encoders().size()).mapToObj(e -> chunks.get(e % 2)).toList();
-        try (TrainBatch batch = nextBatchOf(step)) {
+        try (TrainBatch batch = nextBatch()) {
             return new EquivalenceCheck<>(ops, objective.encoders(), objective, parameters()).run(batch, ofAll);
         }
     }
@@ -276,21 +276,25 @@ public final class Trainer implements AutoCloseable {
      *     can be tried again
      */
     public Step next() {
-        if (feed == null) {
-            feed = new BatchFeed(ops, new BatchLoader(plan, maker, config.augmentation(), step, config.steps(),
-                    LOADER_THREADS, BATCHES_AHEAD), config.seed(), step);
+        if (!steps.isReady()) {
+            plan();
         }
-        try (TrainBatch batch = feed.next()) {
-            parameters().forEach(Parameter::zeroGradient);
+        try (TrainBatch batch = feed().next()) {
             objective.measure(step % MEASURE_EVERY == 0);
             double scale = lossScale.value();
-            PairwiseOps.Result result = finite(batch, () -> gradient.step(batch, scale));
+            if (steps.waits()) {
+                feed.sendFollowing();
+            }
+            TrainingSteps.Given given = finite(batch, () -> steps.give(batch, scale));
+            feed.sendFollowing();
+            PairwiseOps.Result result = finite(batch, given.result()::get);
             Map<String, Double> details = new LinkedHashMap<>(objective.details());
-            double norm = finite(batch, this::gradientNorm) / scale;
+            double norm = finite(batch, () -> normOf(given)) / scale;
+            double logScale = given.logScale().get()[0];
             double rate = schedule.at(step);
             if (Double.isFinite(norm)) {
                 objective.beforeUpdate();
-                optimizer.step(rate, GlobalNorm.clip(norm, config.clip()) / scale);
+                steps.update(rate, GlobalNorm.clip(norm, config.clip()) / scale);
                 objective.afterStep(result, step);
                 lossScale.good();
             }
@@ -303,14 +307,14 @@ public final class Trainer implements AutoCloseable {
             objective.parameters().stream().skip(1).forEach(own -> details.put(
                     own.name().substring(own.name().indexOf('.') + 1), own.value().toDoubles()[0]));
             return new Step(step, result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive(),
-                    norm, Math.exp(objective.parameters().get(0).value().toDoubles()[0]), rate, details);
+                    norm, Math.exp(logScale), rate, details);
         }
     }
 
     /** Of the gradients as they are, scaled; NaN when one is not finite and the step is to be skipped for it. */
-    private double gradientNorm() {
+    private double normOf(TrainingSteps.Given given) {
         try {
-            return GlobalNorm.of(ops, parameters());
+            return given.norm().get();
         } catch (GlobalNorm.NonFiniteGradientException overflow) {
             if (lossScale.overflowed()) {
                 return Double.NaN;
@@ -421,6 +425,7 @@ public final class Trainer implements AutoCloseable {
         if (feed != null) {
             feed.close();
         }
+        steps.close();
         optimizer.close();
         objective.close();
         model.close();

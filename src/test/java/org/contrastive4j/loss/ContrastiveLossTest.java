@@ -118,9 +118,9 @@ class ContrastiveLossTest {
         }
     }
 
-    private record Answer(PairwiseOps.Result result, double[] du, double[] dv, List<double[]> own) {}
+    record Answer(PairwiseOps.Result result, double[] du, double[] dv, List<double[]> own) {}
 
-    private static Answer ask(Ops ops, ContrastiveLoss loss, Problem p, double gradientScale) {
+    static Answer ask(Ops ops, ContrastiveLoss loss, Problem p, double gradientScale) {
         loss.parameters().forEach(Parameter::zeroGradient);
         try (Tensors t = new Tensors(ops, p); Tensor du = poisoned(ops, p.n, p.d); Tensor dv = poisoned(ops, p.m,
                 p.d)) {

@@ -30,4 +30,25 @@ class CentralDifferencesTest {
         assertThrows(AssertionFailedError.class, () -> CentralDifferences.check("sum",
                 values -> 2 * Arrays.stream(values).sum(), x, gradient, 1e-8, 2));
     }
+
+    /** Each element has its own bound; an element that is not asked about is seen along directions. */
+    @Test
+    void boundsOfEachElement() {
+        double[] x = {0.3, -0.7, 0.1};
+        double[] bounds = {1e-5, 1e-8, 1e-8};
+        double[] gradient = {2 + 9e-6, 2, 2};
+        check(x, gradient, new int[] {0, 1}, bounds);
+        for (int wrong = 0; wrong < 3; wrong++) {
+            double[] changed = {2, 2, 2};
+            changed[wrong] += 1e4 * bounds[wrong];
+            assertThrows(
+                    AssertionFailedError.class, () -> check(x, changed, new int[] {0, 1}, bounds), "element " + wrong);
+        }
+        gradient[2] = Double.NaN;
+        assertThrows(AssertionFailedError.class, () -> check(x, gradient, new int[0], bounds));
+    }
+
+    private static void check(double[] x, double[] gradient, int[] elements, double[] bounds) {
+        CentralDifferences.check("sum", values -> 2 * Arrays.stream(values).sum(), x, gradient, elements, bounds, 2);
+    }
 }

@@ -51,8 +51,9 @@ class RecordedStepTest {
         final AdamW optimizer;
         final GradCache<TrainBatch, Later<PairwiseOps.Result>> cache;
         final RecordedStep<TrainBatch, Report> recorded;
-        final TrainBatch batch;
+        final BatchPlace place;
         final boolean records;
+        TrainBatch batch;
         Recording update;
         int step;
 
@@ -63,7 +64,8 @@ class RecordedStepTest {
             ops = new PtxOps("sim", SimDevice.open(checks ? options : options.withoutChecks()));
             model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
             loss = InfoNce.symmetric(ops);
-            batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5), 7, 0);
+            place = new BatchPlace(ops, 7, new TrainBatch.Layout(PAIRS, 8, 6));
+            batch = place.send(TinyPairs.batch(PAIRS, 5), 0);
             parameters.addAll(model.parameters());
             parameters.addAll(loss.parameters());
             optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1));
@@ -80,7 +82,7 @@ class RecordedStepTest {
 
         double[] step(Batch data) {
             if (step > 0) {
-                batch.refill(data, step);
+                batch = place.send(data, step);
             }
             Report report = records ? recorded.step(batch, 1) : forwardAndBack(batch, 1);
             double norm = report.norm.get();
@@ -120,7 +122,7 @@ class RecordedStepTest {
                 update.close();
             }
             recorded.close();
-            batch.close();
+            place.close();
             optimizer.close();
             loss.close();
             model.close();
@@ -172,10 +174,10 @@ class RecordedStepTest {
             for (int count : new int[] {100, 100, 50, 50, 100}) {
                 assertEquals(-1, recorded.step(count, 1).get());
             }
-            long small = recorded.scratchBytes();
+            assertTrue(recorded.scratchBytes() > 400);
             assertTrue(recorded.operations(100, 1) == 4 && recorded.operations(50, 1) == 4, "fill, reduce, copy");
             recorded.step(10_000, 1).get();
-            assertEquals(small, recorded.scratchBytes(), "a first step is direct");
+            assertEquals(0, recorded.scratchBytes(), "a first step is direct, and has the memory to itself");
             assertEquals(-1, recorded.step(10_000, 1).get());
             assertTrue(recorded.scratchBytes() >= 40_000, "it is as large as the largest step needs");
             assertEquals(0, recorded.operations(100, 1), "what was in the old one is dropped");
@@ -192,7 +194,7 @@ class RecordedStepTest {
             training.step(TinyPairs.batch(PAIRS, 6));
             Batch bad = TinyPairs.batch(PAIRS, 7);
             Arrays.fill(bad.pictures(), 4 * 8 * 8 * 3, 5 * 8 * 8 * 3, Float.NaN);
-            training.batch.refill(bad, 2);
+            training.batch = training.place.send(bad, 2);
             double[] weights = training.weights();
             Report report = training.recorded.step(training.batch, 1);
             NonFiniteException found = assertThrows(NonFiniteException.class, report.result::get);
@@ -208,12 +210,12 @@ class RecordedStepTest {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch next = TinyPairs.batch(PAIRS, 6);
             next.tokens()[3] = 23;
-            String message = assertThrows(ShapeException.class, () -> training.batch.refill(next, 1)).getMessage();
+            String message = assertThrows(ShapeException.class, () -> training.place.send(next, 1)).getMessage();
             assertTrue(message.contains("23"), message);
             Batch tooLong = TinyPairs.batch(PAIRS, 6);
             tooLong.lengths()[2] = 7;
-            assertThrows(ShapeException.class, () -> training.batch.refill(tooLong, 1));
-            assertThrows(ShapeException.class, () -> training.batch.refill(TinyPairs.batch(PAIRS + 1, 6), 1));
+            assertThrows(ShapeException.class, () -> training.place.send(tooLong, 1));
+            assertThrows(ShapeException.class, () -> training.place.send(TinyPairs.batch(PAIRS + 1, 6), 1));
         }
     }
 
@@ -238,18 +240,20 @@ class RecordedStepTest {
     void batchesAreSentAheadAndThePlanHolds() {
         try (Training training = new Training(false, false)) {
             training.step(TinyPairs.batch(PAIRS, 5));
-            Traffic before = training.device().traffic();
             Batch data = TinyPairs.batch(PAIRS, 6);
-            try (TrainBatch ahead = TrainBatch.ahead(training.ops, data, 7, 1)) {
-                training.forwardAndBack(training.batch, 1);
-                ahead.arrive();
-                assertEquals(0, training.device().traffic().since(before).waits(), "waits");
-                double[] pictures = ahead.pictures(0, PAIRS).toDoubles();
-                for (int i = 0; i < pictures.length; i++) {
-                    assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
-                }
-                assertArrayEquals(data.tokens(), ahead.tokens(0, PAIRS).toInts());
+            double[] there = training.batch.pictures(0, PAIRS).toDoubles();
+            Traffic before = training.device().traffic();
+            Ops.Aside aside = training.ops.aside();
+            training.forwardAndBack(training.batch, 1);
+            training.place.sendAhead(data, 1, aside);
+            assertArrayEquals(there, training.batch.pictures(0, PAIRS).toDoubles(), "it is beside the batch of the step");
+            TrainBatch arrived = training.place.arrive();
+            assertEquals(1, training.device().traffic().since(before).waits(), "waits, but for looking here");
+            double[] pictures = arrived.pictures(0, PAIRS).toDoubles();
+            for (int i = 0; i < pictures.length; i++) {
+                assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
             }
+            assertArrayEquals(data.tokens(), arrived.tokens(0, PAIRS).toInts());
             GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(training.ops,
                     Encoders.of(training.ops, training.model),
                     InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 26);

@@ -62,9 +62,9 @@ public final class HopperGemm {
 
     /** @param multiprocessors blocks that run at the same time */
     HopperGemm(Kernels kernels, Precision precision, int multiprocessors) {
-        if (precision == Precision.F32) {
-            throw new IllegalArgumentException("HopperGemm: precision is F32, wanted BF16 or F16; PtxMatrixOps"
-                    + " multiplies f32");
+        if (!precision.hasHopper()) {
+            throw new IllegalArgumentException("HopperGemm: precision is " + precision + ", wanted BF16 or F16;"
+                    + " PtxMatrixOps multiplies f32 and tf32");
         }
         this.kernels = kernels;
         this.multiprocessors = multiprocessors;

@@ -13,34 +13,26 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 
 /**
  * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
- * statistics
- * as {@link PtxPairwise} gives them, from f32 rows that are rounded to 16 bits on the way.
+ * statistics as {@link PtxPairwise} gives them, from f32 rows that are rounded to 16 bits on the way.
  *
  * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
- * whether
- * one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns (all of
- * it
- * is launched always and does nothing where it is not needed: nothing waits for the device); loss and factors of G;
- * then
- * for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each pair the
- * products of the first pass are kept and G is made of them.
+ * whether one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns
+ * (all of it is launched always and does nothing where it is not needed: nothing waits for the device); loss and factors
+ * of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each
+ * pair the products of the first pass are kept and G is made of them.
  *
  * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
- * out
- * every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients, 6 n m d
- * with
- * kept products.
+ * out every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients,
+ * 6 n m d with kept products.
  *
  * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite
- * at
- * any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
+ * at any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
  */
 public final class HopperInfoNce implements InfoNceKernels {
     /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
     public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
     private static final long STRIPE_BYTES = 4L << 30;
     private static final int MOST_ROWS = 1 << 30;
-    private static final String NAME = "infoNce";
 
     private final HopperPairwise kernels;
     private final int multiprocessors;
@@ -55,8 +47,7 @@ public final class HopperInfoNce implements InfoNceKernels {
      * Assembles the kernels.
      *
      * @param stripeBytes what statistics of a stripe of pairs and a rectangle of gradients may take of the workspace,
-     *     or
-     *     16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
+     *     or 16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
      */
     public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
         this(new HopperPairwise(device, precision), device.facts().multiprocessors(), stripeBytes);
@@ -75,8 +66,7 @@ public final class HopperInfoNce implements InfoNceKernels {
     }
 
     private HopperPlan plan(int n, int m, int d, boolean withGradients) {
-        check(n >= 1 && m >= 1 && d >= 1 && n <= MOST_ROWS && m <= MOST_ROWS, "n " + n + ", m " + m + ", d " + d
-                + ", wanted at least 1 of each and at most " + MOST_ROWS + " rows and columns");
+        InfoNceArguments.checkSizes(n, m, d, MOST_ROWS, MOST_ROWS);
         return new HopperPlan(n, m, d, multiprocessors, withGradients, stripeBytes);
     }
 
@@ -99,40 +89,11 @@ public final class HopperInfoNce implements InfoNceKernels {
     public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes) {
         HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
-        check(inputs.targets() != 0 || inputs.m() >= inputs.n(), inputs.n() + " rows but only " + inputs.m()
-                + " columns; give targets, or at least as many columns as rows");
-        check(inputs.rowWeight() >= 0 && inputs.columnWeight() >= 0, "weights are " + inputs.rowWeight() + " and "
-                + inputs.columnWeight() + ", wanted 0 or more");
-        if (workspaceBytes < plan.bytes) {
-            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + plan.bytes);
-        }
-        checkAddresses(inputs, gradients, hardest, result, workspace, plan.bytes);
+        InfoNceArguments.check(inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes, plan.bytes);
         Call call = new Call(stream, inputs, plan, workspace);
         call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
         if (gradients != null) {
             call.backward(gradients);
-        }
-    }
-
-    private static void check(boolean condition, String message) {
-        if (!condition) {
-            throw new ShapeException(NAME + ": " + message);
-        }
-    }
-
-    private static void checkAddresses(PtxPairwise.Inputs in, PtxPairwise.Gradients gradients, long hardest,
-            long result, long workspace, long bytes) {
-        long x = 4L * in.n() * in.d();
-        long y = 4L * in.m() * in.d();
-        Addresses addresses = new Addresses(NAME)
-                .read("x", in.x(), x, 4).read("y", in.y(), y, 4).readIfAny("targets", in.targets(), 4L * in.n(), 4)
-                .read("logScale", in.logScale(), 4, 4).readIfAny("bias", in.bias(), 4, 4)
-                .writtenIfAny("hardest", hardest, 4L * in.n(), 4).written("result", result, RESULT_BYTES, 8)
-                .written("workspace", workspace, bytes, 256);
-        if (gradients != null) {
-            addresses.writtenIfAny("dx", gradients.dx(), x, 4).writtenIfAny("dy", gradients.dy(), y, 4)
-                    .writtenIfAny("dLogScale", gradients.dLogScale(), 4, 4)
-                    .writtenIfAny("dBias", gradients.dBias(), 4, 4);
         }
     }
 

@@ -47,12 +47,14 @@ final class HopperProducts {
         if (c.dtype() != DType.F32) {
             result = result.inSixteenBits();
         }
+        long aAddress = DeviceTensors.address(op, "a", device, a);
+        long bAddress = DeviceTensors.address(op, "b", device, b);
         HopperGemm.Product product = new HopperGemm.Product(p.transA(), p.transB(), p.batch(), p.m(), p.n(), p.k());
         long bytes = HopperGemm.workspaceBytes(product, result);
         try (DeviceStorage left = launches.workspace(p.batch() * product.imageBytesA());
                 DeviceStorage right = launches.workspace(p.batch() * product.imageBytesB())) {
-            pack(op, "a", a, p.batch(), p.transA() ? p.k() : p.m(), p.transA() ? p.m() : p.k(), left);
-            pack(op, "b", b, p.batch(), p.transB() ? p.n() : p.k(), p.transB() ? p.k() : p.n(), right);
+            pack(a.dtype(), aAddress, p.batch(), p.transA() ? p.k() : p.m(), p.transA() ? p.m() : p.k(), left);
+            pack(b.dtype(), bAddress, p.batch(), p.transB() ? p.n() : p.k(), p.transB() ? p.k() : p.n(), right);
             if (bytes == 0) {
                 gemm.multiply(device.stream(), product, left.address(), right.address(), result, 0, 0);
                 return;
@@ -64,10 +66,9 @@ final class HopperProducts {
         }
     }
 
-    private void pack(String op, String argument, Tensor tensor, int batch, int rows, int columns, DeviceStorage image) {
-        long address = DeviceTensors.address(op, argument, device, tensor);
+    private void pack(DType of, long address, int batch, int rows, int columns, DeviceStorage image) {
         DeviceStream stream = device.stream();
-        if (tensor.dtype() == type) {
+        if (of == type) {
             gemm.packSixteenBits(stream, address, batch, rows, columns, image.address());
         } else {
             gemm.pack(stream, address, batch, rows, columns, image.address());

@@ -29,13 +29,13 @@ record KernelChoice(boolean hopper, String reason) {
     }
 
     /**
-     * For products in that precision; in f32 there is no choice.
+     * For products in that precision; only in 16 bits there is a choice.
      *
      * @throws IllegalArgumentException when the wish cannot be met
      */
     static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
         String problem = problem(facts, precision);
-        if (wish == Wish.HOPPER && problem != null && precision != Precision.F32) {
+        if (wish == Wish.HOPPER && problem != null && precision.hasHopper()) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
         }
         if (problem != null) {
@@ -47,8 +47,11 @@ record KernelChoice(boolean hopper, String reason) {
 
     /** Why those of sm_90a cannot be used, or null. */
     private static String problem(DeviceFacts facts, Precision precision) {
-        if (precision == Precision.F32) {
+        if (!precision.onTensorCores()) {
             return "f32 is multiplied exactly, which matrix instructions do not";
+        }
+        if (!precision.hasHopper()) {
+            return "there are none for sm_90a in tf32";
         }
         if (facts.architecture() != ARCHITECTURE) {
             return "the device is sm_" + facts.architecture() + ", kernels of sm_90a run on sm_90 alone";

@@ -6,6 +6,8 @@ import java.util.Locale;
 public enum Precision {
     /** Exact products, FMA. */
     F32(4, 1, 1),
+    /** Tensor cores, on f32 of which 11 bits of mantissa are left: as good as {@link #F16} and of any size. */
+    TF32(4, 8, 2),
     /** Tensor cores; 8 bits of mantissa. */
     BF16(2, 8, 2),
     /** Tensor cores; 11 bits of mantissa, which is better for unit rows. */
@@ -23,12 +25,27 @@ public enum Precision {
         this.step = step;
     }
 
+    /** Whether tensor cores multiply: rows and gradient matrix are rounded, rows begin at multiples of 16 bytes. */
+    boolean onTensorCores() {
+        return this != F32;
+    }
+
     /** Elements from row to row of a matrix of width d; those beyond d are zeros. */
     public int pitch(int d) {
         return (d + multiple - 1) / multiple * multiple;
     }
 
-    /** The same of the sm_90a kernels; of 16 bits. */
+    /** Bytes from row to row of a matrix of width d. */
+    public long rowBytes(int d) {
+        return (long) bytes * pitch(d);
+    }
+
+    /** Whether there are kernels of sm_90a. */
+    boolean hasHopper() {
+        return bytes == 2;
+    }
+
+    /** The same of the sm_90a kernels, where there are some. */
     HopperPairwise.Precision ofHopper() {
         return HopperPairwise.Precision.valueOf(name());
     }

@@ -19,9 +19,9 @@ public final class PtxNormalize {
 
     PtxNormalize(Kernels kernels) {
         this.kernels = kernels;
-        kernels.get("normalize_fwd_bf16");
-        kernels.get("normalize_fwd_f16");
-        kernels.get("normalize_fwd_f32");
+        for (Precision precision : Precision.values()) {
+            kernels.get("normalize_fwd_" + precision.suffix());
+        }
         kernels.get("normalize_bwd_f32");
     }
 
@@ -44,20 +44,19 @@ public final class PtxNormalize {
     }
 
     /**
-     * The same rounded to 16 bits, in the layout that {@link PtxPairwise} reads.
+     * The same rounded to that precision, in the layout that {@link PtxPairwise} reads.
      *
-     * @param precision BF16 or F16
-     * @param y [n][{@link Precision#pitch}] of 16 bits, 16-byte aligned; written, zeros beyond d
+     * @param y [n][{@link Precision#pitch}] of that precision, 16-byte aligned; written, zeros beyond d; in f32 as above
      */
     public void forward(DeviceStream stream, Precision precision, int n, int d, long x, long y, long inverseNorm) {
-        if (precision == Precision.F32) {
+        if (!precision.onTensorCores()) {
             forward(stream, n, d, x, y, inverseNorm);
             return;
         }
         check("normalize", n, d);
         int pitch = precision.pitch(d);
         new Addresses("normalize").written("inverseNorm", inverseNorm, 4L * n, 4).read("x", x, 4L * n * d, 4)
-                .written("y", y, 2L * n * pitch, 16);
+                .written("y", y, n * precision.rowBytes(d), 16);
         kernels.get("normalize_fwd_" + precision.suffix()).launch(stream, launch(n), x, y, inverseNorm, n, d, pitch,
                 PtxPairwise.wide(d, x));
     }

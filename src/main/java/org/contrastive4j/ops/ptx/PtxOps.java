@@ -2,6 +2,7 @@ package org.contrastive4j.ops.ptx;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import java.util.Arrays;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.device.DeviceEvent;
@@ -13,6 +14,7 @@ import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
+import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
@@ -31,7 +33,8 @@ import org.slf4j.LoggerFactory;
 /**
  * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
  * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are. The pairwise loss rounds its f32 rows to the type of activations.
+ * tensor cores, whose sums are. InfoNCE rounds its f32 rows to the precision
+ * of those products.
  */
 public final class PtxOps extends Ops {
     /** What a stripe of rows of a pairwise loss may take. */
@@ -107,7 +110,7 @@ public final class PtxOps extends Ops {
                 + library.reason());
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        Precision rows = Precision.valueOf(activations.name());
+        Precision rows = multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
         KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
         logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
         pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
@@ -195,29 +198,41 @@ public final class PtxOps extends Ops {
         sending.upload(bytes, launches.storage(target), 4 * target.offset());
     }
 
-    /**
-     * {@inheritDoc} A second stream copies; it begins when the work given so far is done, which may still use the
-     * memory that the new tensors are in.
-     */
+    /** {@inheritDoc} A second stream copies, after an event in the first. */
     @Override
-    public Runnable sendAhead(Runnable sends) {
+    public Aside aside() {
         if (ahead == null) {
             ahead = device.newStream();
         }
-        try (DeviceEvent before = launches.stream.record()) {
+        DeviceEvent before = launches.stream.record();
+        return sends -> {
             ahead.await(before);
-        }
-        sending = ahead;
-        try {
-            sends.run();
-        } finally {
-            sending = launches.stream;
-        }
-        DeviceEvent arrived = ahead.record();
-        return () -> {
-            launches.stream.await(arrived);
-            arrived.close();
+            before.close();
+            sending = ahead;
+            try {
+                sends.run();
+            } finally {
+                sending = launches.stream;
+            }
+            DeviceEvent arrived = ahead.record();
+            return () -> {
+                launches.stream.await(arrived);
+                arrived.close();
+            };
         };
+    }
+
+    @Override
+    public Later<double[]> valuesLater(Tensor x) {
+        if (x.dtype() != DType.F32) {
+            throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
+        }
+        int count = Math.toIntExact(x.size());
+        return launches.readback.later(launches.storage(x), 4 * x.offset(), 4 * count, values -> {
+            double[] all = new double[count];
+            Arrays.setAll(all, i -> values.getFloat(4 * i));
+            return all;
+        });
     }
 
     private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
@@ -237,7 +252,10 @@ public final class PtxOps extends Ops {
         if (scratch != null && !(scratch instanceof DeviceStorage)) {
             throw new LaunchException("record: the scratch is no memory of this backend");
         }
-        DeviceGraph graph = launches.stream.capture(work, (DeviceStorage) scratch);
+        DeviceGraph[] made = new DeviceGraph[1];
+        Runnable giveBack = launches.readback.recording(
+                () -> made[0] = launches.stream.capture(work, (DeviceStorage) scratch));
+        DeviceGraph graph = made[0];
         return new Recording() {
             @Override
             public void run() {
@@ -253,6 +271,7 @@ public final class PtxOps extends Ops {
             @Override
             public void close() {
                 graph.close();
+                giveBack.run();
             }
         };
     }

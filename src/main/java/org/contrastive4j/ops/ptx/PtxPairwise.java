@@ -8,7 +8,7 @@ import org.contrastive4j.ops.ShapeException;
 
 /**
  * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
- * without the n x m matrix. Rows are f32 or 16 bits; sums and gradients are f32.
+ * without the n x m matrix. Rows are f32, tf32 or 16 bits; sums and gradients are f32.
  *
  * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
  * workspace first:
@@ -34,7 +34,6 @@ public final class PtxPairwise implements InfoNceKernels {
     public static final int RESULT_BYTES = 32;
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
-    private static final String NAME = "infoNce";
     private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "scalars"};
     private static final String[] GRADIENT_KERNELS = {"bwd", "dx", "dy"};
 
@@ -46,7 +45,8 @@ public final class PtxPairwise implements InfoNceKernels {
      * Addresses of device memory; 0 for what is optional and not there.
      *
      * @param x [n][{@link Precision#pitch}] unit (or zero) rows; f32: 4-byte aligned, faster when 16-byte aligned and d is a multiple
-     *     of 4; 16 bits: 16-byte aligned, zeros beyond d
+     *     of 4; others: 16-byte aligned, zeros beyond d, as {@link PtxNormalize} writes them (tf32: f32 of which tensor cores ignore
+     *     the last 13 bits, so rounded before)
      * @param y [m][pitch] unit (or zero) rows; like x
      * @param targets i32 [n], the column in [0, m) that row i belongs to, not checked; or 0: row i belongs to column i, then m &gt;= n
      * @param logScale f32 [1]
@@ -106,8 +106,7 @@ public final class PtxPairwise implements InfoNceKernels {
     /** Bytes of workspace that {@link #infoNce} wants. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        check(n >= 1 && m >= 1 && d >= 1 && m <= MOST_COLUMNS, "n " + n + ", m " + m + ", d " + d
-                + ", wanted at least 1 of each and at most " + MOST_COLUMNS + " columns");
+        InfoNceArguments.checkSizes(n, m, d, Integer.MAX_VALUE, MOST_COLUMNS);
         return new PairwisePlan(n, m, withGradients, stripeBytes, precision).bytes;
     }
 
@@ -126,40 +125,12 @@ public final class PtxPairwise implements InfoNceKernels {
     public void infoNce(DeviceStream stream, Inputs inputs, Gradients gradients, long hardest, long result, long workspace,
             long workspaceBytes) {
         long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
-        check(inputs.targets != 0 || inputs.m >= inputs.n, inputs.n + " rows but only " + inputs.m
-                + " columns; give targets, or at least as many columns as rows");
-        check(inputs.rowWeight >= 0 && inputs.columnWeight >= 0, "weights are " + inputs.rowWeight + " and "
-                + inputs.columnWeight + ", wanted 0 or more");
-        if (workspaceBytes < wanted) {
-            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
-        }
-        checkAddresses(inputs, gradients, hardest, result, workspace, wanted);
+        InfoNceArguments.check(inputs, precision.rowBytes(inputs.d), precision.onTensorCores() ? 16 : 4,
+                gradients, hardest, result, workspace, workspaceBytes, wanted);
         Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision), workspace);
         call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
         if (gradients != null) {
             call.backward(gradients);
-        }
-    }
-
-    private static void check(boolean condition, String message) {
-        if (!condition) {
-            throw new ShapeException(NAME + ": " + message);
-        }
-    }
-
-    private void checkAddresses(Inputs inputs, Gradients gradients, long hardest, long result, long workspace, long bytes) {
-        long row = (long) precision.bytes * precision.pitch(inputs.d);
-        long x = inputs.n * row;
-        long y = inputs.m * row;
-        int alignment = precision == Precision.F32 ? 4 : 16;
-        Addresses addresses = new Addresses(NAME)
-                .read("x", inputs.x, x, alignment).read("y", inputs.y, y, alignment).readIfAny("targets", inputs.targets, 4L * inputs.n, 4)
-                .read("logScale", inputs.logScale, 4, 4).readIfAny("bias", inputs.bias, 4, 4)
-                .writtenIfAny("hardest", hardest, 4L * inputs.n, 4).written("result", result, RESULT_BYTES, 8)
-                .written("workspace", workspace, bytes, 256);
-        if (gradients != null) {
-            addresses.writtenIfAny("dx", gradients.dx, 4L * inputs.n * inputs.d, 4).writtenIfAny("dy", gradients.dy, 4L * inputs.m * inputs.d, 4)
-                    .writtenIfAny("dLogScale", gradients.dLogScale, 4, 4).writtenIfAny("dBias", gradients.dBias, 4, 4);
         }
     }
 
@@ -198,7 +169,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** Statistics of the tiles of a stripe. */
         private void statistics(int row, int tiles) {
-            if (precision == Precision.F32) {
+            if (!precision.onTensorCores()) {
                 launchNamed(typed("fwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
                         at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
             } else {
@@ -252,7 +223,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** G of a stripe, and the sums of its tiles. */
         private void logitGradients(int row, int tiles, long g) {
-            if (precision == Precision.F32) {
+            if (!precision.onTensorCores()) {
                 launchNamed(typed("bwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row,
                         at + plan.column, g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
             } else {
@@ -264,7 +235,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** dx = G y for the rows of a stripe. */
         private void rowProduct(long g, long dx, int rows, int tiles) {
-            if (precision == Precision.F32) {
+            if (!precision.onTensorCores()) {
                 launchNamed(typed("dx"), blocks(in.d, 64), tiles, 64, g, in.y, dx, at + plan.numbers, in.m, in.d, rows,
                         plan.pitch, wide(in.d, in.y, dx));
             } else {
@@ -275,9 +246,9 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** dy += G^T x over the rows of a stripe; the first stripe writes. */
         private void columnProduct(long g, int row, long dy, int rows) {
-            long x = in.x + (long) precision.bytes * precision.pitch(in.d) * row;
+            long x = in.x + precision.rowBytes(in.d) * row;
             int add = row == 0 ? 0 : 1;
-            if (precision == Precision.F32) {
+            if (!precision.onTensorCores()) {
                 launchNamed(typed("dy"), blocks(in.d, 64), plan.columnTiles, 64, g, x, dy, at + plan.numbers, rows, in.d, in.m,
                         plan.pitch, wide(in.d, x, dy), add);
             } else {

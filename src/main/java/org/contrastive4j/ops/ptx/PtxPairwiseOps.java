@@ -10,8 +10,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise} or in 16 bits, then by {@link HopperInfoNce} where
- * that was chosen and by {@link RoundedPairwise} elsewhere.
+ * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise}, in 16 bits by {@link HopperInfoNce} where
+ * that was chosen, and else, or in tf32, by {@link RoundedPairwise}.
  *
  * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
@@ -32,7 +32,7 @@ final class PtxPairwiseOps extends PairwiseOps {
         if (choice.hopper()) {
             HopperPairwise hopper = new HopperPairwise(kernels, precision.ofHopper());
             pairwise = new HopperInfoNce(hopper, device.facts().multiprocessors(), stripeBytes);
-        } else if (precision == Precision.F32) {
+        } else if (!precision.onTensorCores()) {
             pairwise = new PtxPairwise(kernels, precision, stripeBytes);
         } else {
             pairwise = new RoundedPairwise(kernels, precision, stripeBytes);

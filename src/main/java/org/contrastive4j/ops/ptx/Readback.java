@@ -20,7 +20,9 @@ import org.contrastive4j.ops.Later;
  * once for all that were on their way by then.
  *
  * <p>A result has a place in pinned memory of its own; it is free for others when the result was taken, but for a
- * recorded one, which is written anew each time the recording runs.
+ * recorded one, which is written anew each time the recording runs and is free when that is closed. Pinned memory cannot
+ * be allocated while work is recorded: a page is put aside for that before, and what is larger has the place of the same
+ * work done directly.
  */
 final class Readback implements AutoCloseable {
     private static final int PAGE_BYTES = 64 << 10;
@@ -32,7 +34,10 @@ final class Readback implements AutoCloseable {
     private final DeviceStream stream;
     private final List<PinnedBuffer> pages = new ArrayList<>();
     private final Map<Integer, Deque<Place>> free = new HashMap<>();
-    private int used = PAGE_BYTES; // of the last page
+    private PinnedBuffer page;
+    private PinnedBuffer spare; // the next page
+    private int used = PAGE_BYTES; // of the page
+    private List<Place> recorded; // while work is recorded
     private long given; // copies and recordings given to the stream
     private long done; // of these, known to be done
 
@@ -42,11 +47,49 @@ final class Readback implements AutoCloseable {
     }
 
     /** The bytes of a storage, decoded when they are there; the storage may be closed at once. */
-    synchronized <T> Later<T> later(DeviceStorage from, Function<ByteBuffer, T> decode) {
-        int bytes = Math.toIntExact(from.bytes());
+    <T> Later<T> later(DeviceStorage from, Function<ByteBuffer, T> decode) {
+        return later(from, 0, Math.toIntExact(from.bytes()), decode);
+    }
+
+    /** The same of a part of it. */
+    synchronized <T> Later<T> later(DeviceStorage from, long at, int bytes, Function<ByteBuffer, T> decode) {
         Place place = place(bytes);
-        stream.download(from, 0, place.page, place.at, bytes);
-        return stream.isCapturing() ? new Recorded<>(place, bytes, decode) : new Once<>(place, bytes, ++given, decode);
+        stream.download(from, at, place.page, place.at, bytes);
+        if (!stream.isCapturing()) {
+            return new Once<>(place, bytes, ++given, decode);
+        }
+        recorded.add(place);
+        return new Recorded<>(place, bytes, decode);
+    }
+
+    /**
+     * Does {@code record}, which records work of this thread.
+     *
+     * @return to be called when the recording runs no more: the places of its results are free then
+     */
+    Runnable recording(Runnable record) {
+        List<Place> places = beginRecording();
+        try {
+            record.run();
+        } catch (RuntimeException | Error refused) {
+            giveBack(places);
+            throw refused;
+        }
+        return () -> giveBack(places);
+    }
+
+    private synchronized List<Place> beginRecording() {
+        if (spare == null) {
+            spare = device.pinned(PAGE_BYTES);
+            pages.add(spare);
+        }
+        recorded = new ArrayList<>();
+        return recorded;
+    }
+
+    private synchronized void giveBack(List<Place> places) {
+        places.forEach(this::giveBack);
+        places.clear();
     }
 
     /** Recorded copies were given to the stream once more. */
@@ -61,16 +104,26 @@ final class Readback implements AutoCloseable {
             return kept.pop();
         }
         if (size > PAGE_BYTES) {
-            pages.add(0, device.pinned(size));
-            return new Place(pages.get(0), 0, size);
+            PinnedBuffer own = device.pinned(size);
+            pages.add(own);
+            return new Place(own, 0, size);
         }
         if (used + size > PAGE_BYTES) {
-            pages.add(device.pinned(PAGE_BYTES));
-            used = 0;
+            nextPage();
         }
-        Place place = new Place(pages.get(pages.size() - 1), used, size);
+        Place place = new Place(page, used, size);
         used += size;
         return place;
+    }
+
+    private void nextPage() {
+        page = spare;
+        spare = null;
+        if (page == null) {
+            page = device.pinned(PAGE_BYTES);
+            pages.add(page);
+        }
+        used = 0;
     }
 
     private synchronized <T> T read(Place place, int bytes, long number, Function<ByteBuffer, T> decode) {

@@ -2,13 +2,12 @@ package org.contrastive4j.ops.ptx;
 
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.ops.ShapeException;
 
 /**
- * {@link PtxPairwise} in 16 bits on f32 rows: they are rounded into the workspace first, 2 bytes an element.
+ * {@link PtxPairwise} on tensor cores from f32 rows: they are rounded into the workspace first, once, to tf32 or 16 bits.
  *
- * <p>Error of a gradient against f64 on the f32 rows, relative to its norm: about 6e-3 in bf16, 8e-4 in f16.
+ * <p>Error of a gradient against f64 on the f32 rows, relative to its norm: about 6e-3 in bf16, 8e-4 in f16 and tf32.
  */
 final class RoundedPairwise implements InfoNceKernels {
     private static final int ALIGNMENT = 256;
@@ -32,12 +31,16 @@ final class RoundedPairwise implements InfoNceKernels {
     }
 
     private long roundedBytes(int rows, int d) {
-        long bytes = 2L * rows * precision.pitch(d);
+        long bytes = rows * precision.rowBytes(d);
         return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        if ((long) Math.max(n, m) * (precision.pitch(d) / CHUNK) > Integer.MAX_VALUE) {
+            throw new ShapeException("infoNce: " + Math.max(n, m) + " rows of width " + d
+                    + ", wanted at most 2^34 elements");
+        }
         return pairwise.workspaceBytes(n, m, d, withGradients) + roundedBytes(n, d) + roundedBytes(m, d);
     }
 
@@ -45,11 +48,7 @@ final class RoundedPairwise implements InfoNceKernels {
     public void infoNce(DeviceStream stream, PtxPairwise.Inputs in, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes) {
         long wanted = workspaceBytes(in.n(), in.m(), in.d(), gradients != null);
-        if (workspaceBytes < wanted) {
-            throw new LaunchException("infoNce: the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
-        }
-        new Addresses("infoNce").read("x", in.x(), 4L * in.n() * in.d(), 4).read("y", in.y(), 4L * in.m() * in.d(), 4)
-                .written("workspace", workspace, wanted, ALIGNMENT).written("result", result, PtxPairwise.RESULT_BYTES, 8);
+        InfoNceArguments.check(in, 4L * in.d(), 4, gradients, hardest, result, workspace, workspaceBytes, wanted);
         long y = workspace + roundedBytes(in.n(), in.d());
         long rest = y + roundedBytes(in.m(), in.d());
         round(stream, in.n(), in.d(), in.x(), workspace);
@@ -61,9 +60,6 @@ final class RoundedPairwise implements InfoNceKernels {
 
     private void round(DeviceStream stream, int rows, int d, long from, long to) {
         long chunks = (long) rows * (precision.pitch(d) / CHUNK);
-        if (chunks > Integer.MAX_VALUE) {
-            throw new ShapeException("infoNce: " + rows + " rows of width " + d + ", wanted at most 2^34 elements");
-        }
         kernels.get(cast()).launch(stream, Launch.of((int) ((chunks + THREADS - 1) / THREADS), THREADS), from, to, rows,
                 d, PtxPairwise.wide(d, from));
     }

@@ -80,8 +80,7 @@ final class SixteenBitProducts {
         }
     }
 
-    private Operand operand(String op, String argument, Tensor tensor) {
-        long address = DeviceTensors.address(op, argument, device, tensor);
+    private Operand operand(Tensor tensor, long address) {
         if (tensor.dtype() == type || tensor.size() == 0) {
             return new Operand(address, null);
         }
@@ -99,7 +98,9 @@ final class SixteenBitProducts {
         }
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
         long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
-        try (Operand left = operand(op, "a", a); Operand right = operand(op, "b", b)) {
+        long aAddress = DeviceTensors.address(op, "a", device, a);
+        long bAddress = DeviceTensors.address(op, "b", device, b);
+        try (Operand left = operand(a, aAddress); Operand right = operand(b, bAddress)) {
             if (p.parts() > 1) {
                 inParts(p, left.address, right.address, biasAddress, to, c.dtype());
                 return;

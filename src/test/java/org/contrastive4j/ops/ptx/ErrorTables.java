@@ -117,7 +117,7 @@ public final class ErrorTables {
             PtxNormalize normalize = new PtxNormalize(device);
             PtxPairwise pairwise = new PtxPairwise(device, precision, 1 << 20);
             implementations.put("portable", batch -> portable(device, normalize, pairwise, precision, batch));
-            if (precision != Precision.F32) {
+            if (precision.hasHopper()) {
                 HopperPairwise.Precision hoppers = HopperPairwise.Precision.valueOf(precision.name());
                 HopperInfoNce again = new HopperInfoNce(device, hoppers, 0);
                 implementations.put("sm_90a", batch -> hopper(device, again, batch));
@@ -125,6 +125,8 @@ public final class ErrorTables {
                     HopperInfoNce kept = new HopperInfoNce(device, hoppers);
                     implementations.put("sm_90a, kept", batch -> hopper(device, kept, batch));
                 }
+            }
+            if (precision.onTensorCores()) {
                 implementations.put("rows rounded", batch -> exact(batch, precision));
             }
             implementations.put("plain", batch -> plain(batch, precision));
@@ -182,7 +184,7 @@ public final class ErrorTables {
 
     private static Values portable(PtxDevice device, PtxNormalize normalize, PtxPairwise pairwise, Precision precision, Batch batch) {
         Setting of = batch.of;
-        long row = (long) precision.bytes * precision.pitch(of.d);
+        long row = precision.rowBytes(of.d);
         try (DeviceStorage u = Devices.floats(device, batch.u); DeviceStorage v = Devices.floats(device, batch.v);
                 DeviceStorage x = device.allocate(of.n * row); DeviceStorage y = device.allocate(of.m * row);
                 DeviceStorage norms = device.allocate(4L * Math.max(of.n, of.m))) {

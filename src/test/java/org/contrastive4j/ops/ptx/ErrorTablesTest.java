@@ -58,7 +58,7 @@ class ErrorTablesTest {
         assertTrue(found, "not in " + FILE + ": " + line);
     }
 
-    /** Lines of the three types have the same names: one of them must be it. */
+    /** Lines of the four types have the same names: one of them must be it. */
     private static boolean same(String inFile, String line, String name) {
         if (!String.join("|", Arrays.copyOf(cells(inFile), 2)).equals(name)) {
             return false;
@@ -75,11 +75,12 @@ class ErrorTablesTest {
     void theFileHasWhatTheKernelsDo() throws IOException {
         List<String> inFile = lines();
         ErrorTables.pairwise(Precision.F32, ErrorTables.settings().get(4)).forEach(line -> assertInFile(inFile, line));
+        ErrorTables.pairwise(Precision.TF32, ErrorTables.settings().get(0)).forEach(line -> assertInFile(inFile, line));
         ErrorTables.pairwise(Precision.F16, ErrorTables.settings().get(0)).forEach(line -> assertInFile(inFile, line));
         assertInFile(inFile, ProductErrors.gemm(Multiply.TF32, true, 33, 65, 31));
         assertInFile(inFile, ProductErrors.gemm(Precision.BF16, false, 33, 65, 31));
         ProductErrors.attention(33, 2, 16, true).forEach(line -> assertInFile(inFile, line));
-        assertEquals(7 * 2 + 2 * (7 * 4 + 1) + 24 + 30, inFile.size(), "lines");
+        assertEquals(7 * 2 + 7 * 3 + 2 * (7 * 4 + 1) + 24 + 30, inFile.size(), "lines");
     }
 
     @Test

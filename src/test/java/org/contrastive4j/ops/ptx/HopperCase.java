@@ -8,7 +8,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
@@ -30,9 +29,6 @@ final class HopperCase {
     double rowWeight = 0.5;
     double columnWeight = 0.5;
     double gradientScale = 1;
-    boolean withHardest = true;
-    /** Which of dx, dy, dLogScale and dBias are asked for; null: the value alone. */
-    boolean[] wanted = {true, true, true, true};
 
     HopperCase(int n, int m, int d, int[] targets) {
         this(n, m, d, targets, Hopper.random(1, n * d), Hopper.random(2, m * d));
@@ -72,13 +68,9 @@ final class HopperCase {
         }
     }
 
-    Answer ask(PtxDevice device, HopperInfoNce loss) {
-        return ask(device, loss, false);
-    }
-
     /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
-    Answer ask(PtxDevice device, HopperInfoNce loss, boolean asGraph) {
-        long bytes = loss.workspaceBytes(n, m, d, wanted != null);
+    Answer ask(PtxDevice device, HopperInfoNce loss) {
+        long bytes = loss.workspaceBytes(n, m, d, true);
         List<DeviceStorage> open = new ArrayList<>();
         try (DeviceStream stream = device.newStream()) {
             DeviceStorage x = keep(open, Devices.floats(device, u));
@@ -93,19 +85,8 @@ final class HopperCase {
             long at = scalars.address();
             PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(n, m, d, x.address(), y.address(),
                     targets == null ? 0 : t.address(), at, at + 4, rowWeight, columnWeight);
-            PtxPairwise.Gradients gradients = wanted == null ? null : new PtxPairwise.Gradients(
-                    wanted[0] ? dx.address() : 0, wanted[1] ? dy.address() : 0, wanted[2] ? at + 8 : 0,
-                    wanted[3] ? at + 12 : 0, gradientScale);
-            Runnable work = () -> loss.infoNce(stream, inputs, gradients, withHardest ? hardest.address() : 0,
-                    result.address(), workspace.address(), bytes);
-            if (asGraph) {
-                try (DeviceGraph graph = stream.capture(work)) {
-                    graph.launch(stream);
-                    stream.synchronize();
-                }
-            } else {
-                work.run();
-            }
+            loss.infoNce(stream, inputs, new PtxPairwise.Gradients(dx.address(), dy.address(), at + 8, at + 12, gradientScale),
+                    hardest.address(), result.address(), workspace.address(), bytes);
             stream.synchronize();
             float[] after = Devices.toFloats(scalars);
             return new Answer(PairwiseCase.toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), after[2] - 2,
@@ -139,8 +120,7 @@ final class HopperCase {
 
     /**
      * Holds the answer against the definition: everything but gradients to what f32 logits allow, gradients to a
-     * rounding
-     * of each G.
+     * rounding of each G.
      *
      * @param ofG relative error of an element of G beyond its rounding
      */
@@ -157,9 +137,7 @@ final class HopperCase {
         assertEquals(truth.columnAccuracy, got.result[2], 1e-12, this + ": column accuracy");
         assertEquals(truth.meanPositive, got.result[3], unit * (1 + Math.abs(truth.meanPositive)),
                 this + ": mean positive");
-        if (withHardest) {
-            assertArrayEquals(truth.hardest, got.hardest, this + ": hardest negatives");
-        }
+        assertArrayEquals(truth.hardest, got.hardest, this + ": hardest negatives");
         double relative = Hopper.roundOff(precision) * 1.002 + ofG + 2 * unit;
         double[][] sizes = sizes(x, y, columns, Math.exp(logScale));
         close("dx", truth.dx, got.dx, sizes[0], relative);

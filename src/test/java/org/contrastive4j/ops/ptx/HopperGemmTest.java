@@ -9,7 +9,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
-import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
@@ -22,6 +21,8 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.ptx.HopperGemm.Activation;
 import org.contrastive4j.ops.ptx.HopperGemm.Product;
 import org.contrastive4j.ops.ptx.HopperGemm.Result;
+import org.contrastive4j.ops.ptx.ImageProducts.Inputs;
+import org.contrastive4j.ops.ptx.ImageProducts.Outputs;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -32,212 +33,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 /** pack and gemm of sm_90a on the simulator, all checkers on, and on a GPU where there is one: against f64. */
 @Tag("gpu")
 final class HopperGemmTest {
-    private static final double ALPHA = 1.5;
-
-    /** Operands as they lie in memory, and what else goes in; C and the image begin as NaN where they are not read. */
-    private record Inputs(Product product, float[] a, float[] b, float[] c, float[] bias, double alpha, double beta,
-            boolean stored, boolean sixteen, Activation activation) {
-        /** @param activation of the image; null: no image */
-        static Inputs of(long seed, Product p, boolean biased, double beta, boolean stored, Activation activation) {
-            float[] c = Hopper.random(seed + 3, p.batch() * p.m() * p.n());
-            if (beta == 0) {
-                Arrays.fill(c, Float.NaN);
-            }
-            return new Inputs(p, Hopper.random(seed + 1, p.batch() * p.m() * p.k()),
-                    Hopper.random(seed + 2, p.batch() * p.k() * p.n()), c, biased ? Hopper.random(seed + 4, p.n()) : null, ALPHA, beta,
-                    stored, false, activation);
-        }
-
-        /** C in the type of the operands, whole numbers where it is read. */
-        Inputs inSixteenBits() {
-            float[] small = new float[c.length];
-            for (int i = 0; i < c.length; i++) {
-                small[i] = Math.round(3 * c[i]);
-            }
-            return new Inputs(product, a, b, beta == 0 ? c : small, bias, alpha, beta, true, true, activation);
-        }
-    }
-
-    /** Images that were multiplied, one after the other, and what came out. */
-    private record Outputs(Precision precision, short[] a, short[] b, float[] c, short[] image) {
-        private static double at(Precision precision, short[] bits, int matrix, int rows, int columns, int row, int column) {
-            int blocks = Math.max(1, (columns + 63) / 64);
-            int block = (matrix * Math.max(1, (rows + 127) / 128) + row / 128) * blocks + column / 64;
-            int chunk = column % 64 / 8 ^ row % 8;
-            return decode(precision, bits[block * 8192 + row % 128 * 64 + chunk * 8 + column % 8]);
-        }
-
-        /** Rows of op(A). */
-        double[][] rows(Product p, int z) {
-            double[][] rows = new double[p.m()][p.k()];
-            for (int i = 0; i < p.m(); i++) {
-                for (int k = 0; k < p.k(); k++) {
-                    rows[i][k] = p.transA() ? at(precision, a, z, p.k(), p.m(), k, i) : at(precision, a, z, p.m(), p.k(), i, k);
-                }
-            }
-            return rows;
-        }
-
-        /** Columns of op(B). */
-        double[][] columns(Product p, int z) {
-            double[][] columns = new double[p.n()][p.k()];
-            for (int j = 0; j < p.n(); j++) {
-                for (int k = 0; k < p.k(); k++) {
-                    columns[j][k] = p.transB() ? at(precision, b, z, p.n(), p.k(), j, k) : at(precision, b, z, p.k(), p.n(), k, j);
-                }
-            }
-            return columns;
-        }
-
-        double image(Product p, int z, int i, int j) {
-            return at(precision, image, z, p.m(), p.n(), i, j);
-        }
-    }
-
     private static HopperGemm gemm(PtxDevice device, Precision precision) {
         return new HopperGemm(device, precision);
-    }
-
-    /** Of a number that 16 bits hold. */
-    private static short encode(Precision precision, float value) {
-        int bits = Float.floatToIntBits(value);
-        if (precision == Precision.BF16) {
-            return (short) (bits >>> 16);
-        }
-        int exponent = Float.isNaN(value) ? 31 : value == 0 ? 0 : (bits >>> 23 & 255) - 112;
-        return (short) (bits >>> 16 & 0x8000 | exponent << 10 | bits >>> 13 & 1023);
-    }
-
-    private static DeviceStorage upload(PtxDevice device, Precision precision, float[] values, boolean sixteen) {
-        if (!sixteen) {
-            return Devices.floats(device, values);
-        }
-        short[] bits = new short[values.length];
-        for (int i = 0; i < bits.length; i++) {
-            bits[i] = encode(precision, values[i]);
-        }
-        return Devices.shorts(device, bits);
-    }
-
-    private static float[] download(Precision precision, DeviceStorage storage, boolean sixteen) {
-        if (!sixteen) {
-            return Devices.toFloats(storage);
-        }
-        short[] bits = Devices.toShorts(storage);
-        float[] values = new float[bits.length];
-        for (int i = 0; i < bits.length; i++) {
-            values[i] = (float) decode(precision, bits[i]);
-        }
-        return values;
-    }
-
-    private static double decode(Precision precision, short bits) {
-        return OperandImage.decode(precision == Precision.BF16 ? HopperPairwise.Precision.BF16 : HopperPairwise.Precision.F16, bits);
-    }
-
-    private static Outputs run(PtxDevice device, HopperGemm gemm, Precision precision, Inputs in) {
-        Product p = in.product;
-        long imageBytes = p.batch() * HopperGemm.imageBytes(p.m(), p.n());
-        boolean images = in.activation != null;
-        short[] poison = new short[(int) imageBytes / 2];
-        Arrays.fill(poison, (short) -1);
-        try (DeviceStorage a = Devices.floats(device, in.a.length == 0 ? new float[1] : in.a);
-                DeviceStorage b = Devices.floats(device, in.b.length == 0 ? new float[1] : in.b);
-                DeviceStorage c = upload(device, precision, in.c, in.sixteen);
-                DeviceStorage bias = Devices.floats(device, in.bias == null ? new float[1] : in.bias);
-                DeviceStorage imageA = device.allocate(p.batch() * p.imageBytesA());
-                DeviceStorage imageB = device.allocate(p.batch() * p.imageBytesB());
-                DeviceStorage image = Devices.shorts(device, poison)) {
-            Result result = new Result((float) in.alpha, (float) in.beta, in.stored ? c.address() : 0, in.sixteen,
-                    in.bias == null ? 0 : bias.address(), images ? in.activation : Activation.NONE, images ? image.address() : 0);
-            long bytes = HopperGemm.workspaceBytes(p, result);
-            try (DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
-                DeviceStream stream = device.stream();
-                gemm.pack(stream, a.address(), p.batch(), p.transA() ? p.k() : p.m(), p.transA() ? p.m() : p.k(), imageA.address());
-                gemm.pack(stream, b.address(), p.batch(), p.transB() ? p.n() : p.k(), p.transB() ? p.k() : p.n(), imageB.address());
-                gemm.multiply(stream, p, imageA.address(), imageB.address(), result, workspace.address(), bytes);
-                return new Outputs(precision, Devices.toShorts(imageA), Devices.toShorts(imageB),
-                        in.stored ? download(precision, c, in.sixteen) : null, images ? Devices.toShorts(image) : null);
-            }
-        }
-    }
-
-    private static double activated(Activation activation, double v) {
-        return switch (activation) {
-            case NONE -> v;
-            case GELU -> v * 0.5 * erfc(-v / Math.sqrt(2));
-            case QUICK_GELU -> v / (1 + Math.exp(-1.702 * v));
-        };
-    }
-
-    /** By Simpson's rule on the density, to 1e-12. */
-    private static double erfc(double x) {
-        int steps = 400;
-        double h = x / steps;
-        double sum = 1 + Math.exp(-x * x);
-        for (int i = 1; i < steps; i++) {
-            sum += (i % 2 == 0 ? 2 : 4) * Math.exp(-(i * h) * (i * h));
-        }
-        return 1 - 2 / Math.sqrt(Math.PI) * sum * h / 3;
-    }
-
-    private static void check(Inputs in, Outputs got) {
-        Product p = in.product;
-        double half = got.precision == Precision.BF16 ? 0x1.01p-8 : 0x1.01p-11;
-        for (int z = 0; z < p.batch(); z++) {
-            double[][] rows = got.rows(p, z);
-            double[][] columns = got.columns(p, z);
-            checkPacked(in.a, z, p.transA(), rows, half);
-            checkPacked(in.b, z, !p.transB(), columns, half);
-            for (int i = 0; i < p.m(); i++) {
-                for (int j = 0; j < p.n(); j++) {
-                    int at = (z * p.m() + i) * p.n() + j;
-                    double sum = 0;
-                    double size = 0;
-                    for (int k = 0; k < p.k(); k++) {
-                        double term = rows[i][k] * columns[j][k];
-                        sum += term;
-                        size += Math.abs(term);
-                    }
-                    double old = in.beta == 0 ? 0 : in.beta * in.c[at];
-                    double added = in.bias == null ? 0 : in.bias[j];
-                    double wanted = in.alpha * sum + old + added;
-                    double bound = 0x1p-23 * (in.alpha * size * (4 + p.k() / 16.0) + 2 * (Math.abs(old) + Math.abs(added)));
-                    String what = p + ", matrix " + z + ", row " + i + ", column " + j;
-                    if (got.c != null) {
-                        assertEquals(wanted, got.c[at], bound + (in.sixteen ? half * Math.abs(wanted) + 0x1p-25 : 0), what);
-                    }
-                    if (got.image != null) {
-                        double active = activated(in.activation, wanted);
-                        assertEquals(active, got.image(p, z, i, j), 1.2 * bound + half * Math.abs(active) + 0x1p-21, "image of " + what);
-                    }
-                }
-            }
-        }
-        if (got.image != null) {
-            checkZerosBeyond(p, got);
-        }
-    }
-
-    /** @param x as it was packed, transposed or not; null when it was not */
-    private static void checkPacked(float[] x, int matrix, boolean transposed, double[][] got, double half) {
-        for (int i = 0; x != null && i < got.length; i++) {
-            for (int k = 0; k < got[i].length; k++) {
-                int first = matrix * got.length * got[i].length;
-                double wanted = x[first + (transposed ? k * got.length + i : i * got[i].length + k)];
-                assertEquals(wanted, got[i][k], Math.max(half * Math.abs(wanted), 0x1p-25), "packed element " + i + ", " + k);
-            }
-        }
-    }
-
-    private static void checkZerosBeyond(Product p, Outputs got) {
-        for (int z = 0; z < p.batch(); z++) {
-            for (int i = 0; i < (p.m() + 127) / 128 * 128; i++) {
-                for (int j = i < p.m() ? p.n() : 0; j < (p.n() + 63) / 64 * 64; j++) {
-                    assertEquals(0, got.image(p, z, i, j), "image of " + p + " at row " + i + ", column " + j);
-                }
-            }
-        }
     }
 
     private static void check(Precision precision, List<Inputs> cases) {
@@ -245,7 +42,7 @@ final class HopperGemmTest {
             try (PtxDevice device = opened.get()) {
                 HopperGemm gemm = gemm(device, precision);
                 for (Inputs in : cases) {
-                    check(in, run(device, gemm, precision, in));
+                    ImageProducts.check(in, ImageProducts.run(device, gemm, precision, in));
                 }
             }
         });
@@ -340,12 +137,12 @@ final class HopperGemmTest {
                 double[][] b = first.columns(up, 0);
                 for (int i = 0; i < rows; i++) {
                     for (int j = 0; j < hidden; j++) {
-                        double wanted = activated(Activation.GELU, Hopper.dot(a[i], b[j]));
+                        double wanted = ImageProducts.activated(Activation.GELU, Hopper.dot(a[i], b[j]));
                         assertEquals(wanted, first.image(up, 0, i, j), 0x1.1p-11 * Math.abs(wanted) + 1e-5, "hidden " + i + ", " + j);
                     }
                 }
-                check(new Inputs(back, null, null, null, null, 1, 0, true, false, null),
-                        new Outputs(Precision.F16, h, first.b, Devices.toFloats(y), null));
+                ImageProducts.check(new Inputs(back, null, null, null, null, 1, 0, true, false, null),
+                        new Outputs(Precision.F16, h, first.b(), Devices.toFloats(y), null));
             }
         });
     }
@@ -408,15 +205,15 @@ final class HopperGemmTest {
         float[] wanted = new float[m * n];
         for (int i = 0; i < wanted.length; i++) {
             for (int l = 0; l < k; l++) {
-                wanted[i] += (float) ALPHA * a[i / n * k + l] * b[l * n + i % n];
+                wanted[i] += (float) ImageProducts.ALPHA * a[i / n * k + l] * b[l * n + i % n];
             }
         }
         for (int layout = 0; layout < 4; layout++) {
             Product p = product(layout, 1, m, n, k);
-            Inputs in = new Inputs(p, p.transA() ? transposed(a, k) : a, p.transB() ? transposed(b, n) : b, poison, null, ALPHA, 0, true, false, null);
+            Inputs in = new Inputs(p, p.transA() ? transposed(a, k) : a, p.transB() ? transposed(b, n) : b, poison, null, ImageProducts.ALPHA, 0, true, false, null);
             for (int blocks : layout == 0 ? new int[] {1, 3, 132} : new int[] {2}) {
                 try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
-                    assertArrayEquals(wanted, run(device, new HopperGemm(new Kernels(device), Precision.BF16, blocks), Precision.BF16, in).c,
+                    assertArrayEquals(wanted, ImageProducts.run(device, new HopperGemm(new Kernels(device), Precision.BF16, blocks), Precision.BF16, in).c(),
                             p + " on " + blocks + " multiprocessors");
                 }
             }
@@ -438,42 +235,13 @@ final class HopperGemmTest {
         Outputs first = null;
         for (Schedule schedule : Hopper.schedules()) {
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSchedule(schedule))) {
-                Outputs got = run(device, gemm(device, Precision.BF16), Precision.BF16, in);
+                Outputs got = ImageProducts.run(device, gemm(device, Precision.BF16), Precision.BF16, in);
                 first = first == null ? got : first;
-                assertArrayEquals(first.c, got.c, schedule.toString());
-                assertArrayEquals(first.image, got.image, schedule.toString());
+                assertArrayEquals(first.c(), got.c(), schedule.toString());
+                assertArrayEquals(first.image(), got.image(), schedule.toString());
             }
         }
-        check(in, first);
-    }
-
-    @Test
-    void aGraphCanCaptureIt() {
-        Product p = product(2, 1, 20, 30, 600); // two parts
-        float[] x = Hopper.random(1, 20 * 600);
-        float[] y = Hopper.random(2, 30 * 600);
-        Hopper.devices().forEach(opened -> {
-            try (PtxDevice device = opened.get(); DeviceStorage a = Devices.floats(device, x); DeviceStorage b = Devices.floats(device, y);
-                    DeviceStorage imageA = device.allocate(p.imageBytesA()); DeviceStorage imageB = device.allocate(p.imageBytesB());
-                    DeviceStorage c = Devices.floats(device, new float[600]); DeviceStream stream = device.newStream();
-                    DeviceStorage workspace = device.allocate(HopperGemm.workspaceBytes(p, Result.of(c.address())))) {
-                HopperGemm gemm = gemm(device, Precision.F16);
-                Runnable work = () -> {
-                    gemm.pack(stream, a.address(), 1, 20, 600, imageA.address());
-                    gemm.pack(stream, b.address(), 1, 30, 600, imageB.address());
-                    gemm.multiply(stream, p, imageA.address(), imageB.address(), Result.of(c.address()).scaled(ALPHA, 0),
-                            workspace.address(), workspace.bytes());
-                };
-                work.run();
-                stream.fill(c, (byte) -1);
-                try (DeviceGraph graph = stream.capture(work)) {
-                    graph.launch(stream);
-                    stream.synchronize();
-                }
-                Inputs in = new Inputs(p, x, y, null, null, ALPHA, 0, true, false, null);
-                check(in, new Outputs(Precision.F16, Devices.toShorts(imageA), Devices.toShorts(imageB), Devices.toFloats(c), null));
-            }
-        });
+        ImageProducts.check(in, first);
     }
 
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
@@ -503,10 +271,10 @@ final class HopperGemmTest {
         for (long seed : Hopper.SEEDS) {
             String found = "nothing";
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {
-                Outputs got = run(device, new HopperGemm(Hopper.brokenKernels(device, right, wrong, "gemm_bf16_tn_sm90a",
+                Outputs got = ImageProducts.run(device, new HopperGemm(Hopper.brokenKernels(device, right, wrong, "gemm_bf16_tn_sm90a",
                         "pack_bf16_sm90a"), Precision.BF16, 1), Precision.BF16, in);
                 try {
-                    check(in, got);
+                    ImageProducts.check(in, got);
                 } catch (AssertionError e) {
                     found = "WRONG";
                 }

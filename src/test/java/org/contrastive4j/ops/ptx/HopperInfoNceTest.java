@@ -2,7 +2,6 @@ package org.contrastive4j.ops.ptx;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
-import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
@@ -10,13 +9,11 @@ import java.util.List;
 import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.IntStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.device.sim.exec.Fault;
 import org.contrastive4j.device.sim.exec.Schedule;
-import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
 import org.junit.jupiter.api.AfterAll;
 import org.junit.jupiter.api.BeforeAll;
@@ -25,7 +22,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** The whole loss on the device: rows in, value, statistics and gradients out, whatever the workspace. */
+/**
+ * The whole loss on the device, where it has ways of its own: kept products, shifts at any scale, plans by what the
+ * workspace holds. What all kernels of the loss share is in {@link PtxPairwiseTest}.
+ */
 @Tag("gpu")
 final class HopperInfoNceTest {
     /** As little workspace as there is: one run of rows, one tile of G. */
@@ -68,26 +68,6 @@ final class HopperInfoNceTest {
             c.check(opened.device, last, c.d >= 320 && stripeBytes == PLENTY ? ofStored(c) : 0);
         }
         return last;
-    }
-
-    @ParameterizedTest
-    @CsvSource({"1, 1, 1, diagonal", "1, 3, 64, shared", "31, 33, 5, diagonal", "127, 128, 65, unique",
-        "129, 260, 72, diagonal", "140, 260, 72, shared", "300, 130, 40, shared", "257, 257, 33, diagonal"})
-    void raggedSizes(int n, int m, int d, String kind) {
-        HopperCase c = new HopperCase(n, m, d, targets(kind, n, m)).withNeighbours();
-        c.precision = Precision.values()[(n + d) % 2];
-        c.gradientScale = 3;
-        check(c, n % 2 == 0 ? PLENTY : LEAST);
-    }
-
-    @ParameterizedTest
-    @CsvSource({"1, 0", "0, 2"})
-    void weights(double rowWeight, double columnWeight) {
-        HopperCase c = new HopperCase(90, 70, 40, targets("shared", 90, 70)).withNeighbours();
-        c.rowWeight = rowWeight;
-        c.columnWeight = columnWeight;
-        c.precision = Precision.F16;
-        check(c, PLENTY);
     }
 
     /** From products kept in 16 bits, and with one byte less than that takes. */
@@ -192,15 +172,6 @@ final class HopperInfoNceTest {
     }
 
     @Test
-    void asOneGraph() {
-        HopperCase c = adversary("far", 130, 100);
-        for (Opened opened : devices) {
-            HopperInfoNce loss = opened.loss(c.precision, LEAST);
-            c.ask(opened.device, loss).same(c.ask(opened.device, loss, true));
-        }
-    }
-
-    @Test
     void everyScheduleGivesTheSameBits() {
         HopperCase c = adversary("far", 130, 100);
         HopperCase shared = new HopperCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
@@ -213,43 +184,6 @@ final class HopperInfoNceTest {
                 first.same(got);
             }
         }
-    }
-
-    /** Without hardest negatives another path finds the largest of a row. */
-    @Test
-    void withoutHardestNegatives() {
-        HopperCase c = new HopperCase(129, 140, 40, null).withNeighbours();
-        c.withHardest = false;
-        check(c, PLENTY);
-    }
-
-    /** What is not asked for is not touched, and the rest does not change. */
-    @Test
-    void partsOfTheAnswer() {
-        HopperCase c = new HopperCase(129, 140, 40, null).withNeighbours();
-        for (Opened opened : devices) {
-            HopperInfoNce loss = opened.loss(c.precision, LEAST);
-            HopperCase.Answer all = c.ask(opened.device, loss);
-            for (boolean[] wanted : new boolean[][] {null, {true, false, false, false}, {false, true, false, true},
-                {false, false, true, false}}) {
-                c.wanted = wanted;
-                HopperCase.Answer got = c.ask(opened.device, loss);
-                assertArrayEquals(all.result(), got.result());
-                assertArrayEquals(all.hardest(), got.hardest());
-                assertArrayEquals(wanted != null && wanted[0] ? all.dx() : poison(all.dx().length), got.dx());
-                assertArrayEquals(wanted != null && wanted[1] ? all.dy() : poison(all.dy().length), got.dy());
-                assertEquals(wanted != null && wanted[2] ? all.dLogScale() : 0, got.dLogScale());
-            }
-            c.wanted = new boolean[] {true, true, true, true};
-        }
-        long more = devices.get(0).loss(c.precision, PLENTY).workspaceBytes(4000, 4000, 64, true);
-        assertTrue(devices.get(0).loss(c.precision, PLENTY).workspaceBytes(4000, 4000, 64, false) < more);
-    }
-
-    private static float[] poison(int count) {
-        float[] poison = new float[count];
-        Arrays.fill(poison, Float.NaN);
-        return poison;
     }
 
     /** Each has one thing wrong in what only the whole loss shows; the simulator or the comparison must notice. */
@@ -318,19 +252,5 @@ final class HopperInfoNceTest {
             assertEquals(fixed, new HopperPlan(n, n, 512, 132, false, 1).gradient);
         }
         assertTrue(!new HopperPlan(1000, 1000, 256, 132, true, PLENTY).stored, "kept products of narrow rows");
-    }
-
-    @Test
-    void refusals() {
-        HopperInfoNce loss = devices.get(0).loss(Precision.BF16, LEAST);
-        PtxDevice device = devices.get(0).device;
-        long bytes = loss.workspaceBytes(10, 10, 4, false);
-        PtxPairwise.Inputs in = new PtxPairwise.Inputs(10, 10, 4, 1 << 20, 2 << 20, 0, 3 << 20, 0, 0.5, 0.5);
-        assertThrows(ShapeException.class, () -> loss.workspaceBytes(0, 1, 1, false));
-        assertThrows(ShapeException.class, () -> loss.infoNce(device.stream(), new PtxPairwise.Inputs(10, 9, 4, 1 << 20,
-                2 << 20, 0, 3 << 20, 0, 0.5, 0.5), null, 0, 4 << 20, 5 << 20, bytes));
-        assertThrows(LaunchException.class, () -> loss.infoNce(device.stream(), in, null, 0, 4 << 20, 5 << 20,
-                bytes - 1));
-        assertThrows(LaunchException.class, () -> loss.infoNce(device.stream(), in, null, 0, 1 << 20, 5 << 20, bytes));
     }
 }

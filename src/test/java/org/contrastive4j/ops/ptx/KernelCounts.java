@@ -35,8 +35,9 @@ public final class KernelCounts {
 
     public static void main(String[] arguments) {
         Map<String, KernelWork> pairwise = of(256, 256, 128);
-        pairwise.putAll(of16(256, 256, 128, Precision.BF16));
-        pairwise.putAll(of16(256, 256, 128, Precision.F16));
+        for (Precision precision : PairwiseCase.ROUNDED) {
+            pairwise.putAll(onTensorCores(256, 256, 128, precision));
+        }
         print(pairwise);
         Map<String, KernelWork> pairs = new LinkedHashMap<>();
         for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
@@ -48,7 +49,9 @@ public final class KernelCounts {
         print(ofSixteenBits(256, 256, 128));
         System.out.println("\n| kernel | ms at n = m = 8192, d = 512 | bound by |\n|---|---|---|");
         predict(of(256, 256, 64), of(128, 128, 128), pairwise, "f32", 64);
-        predict(of16(256, 256, 64, Precision.BF16), of16(128, 128, 128, Precision.BF16), pairwise, "bf16", 128);
+        for (Precision precision : List.of(Precision.TF32, Precision.BF16)) {
+            predict(onTensorCores(256, 256, 64, precision), onTensorCores(128, 128, 128, precision), pairwise, precision.suffix(), 128);
+        }
     }
 
     private static void print(Map<String, KernelWork> counts) {
@@ -97,8 +100,8 @@ public final class KernelCounts {
         return totals;
     }
 
-    /** The same in 16 bits. */
-    static Map<String, KernelWork> of16(int n, int m, int d, Precision precision) {
+    /** The same on tensor cores. */
+    static Map<String, KernelWork> onTensorCores(int n, int m, int d, Precision precision) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);

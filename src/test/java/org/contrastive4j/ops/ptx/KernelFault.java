@@ -39,7 +39,7 @@ interface KernelFault {
         @Override
         public String name() {
             String[] parts = kernel.split("\\|");
-            return parts[0] + (kernel.endsWith("16") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
+            return parts[0] + (kernel.matches(".*(16|tf32)") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
         }
 
         @Override

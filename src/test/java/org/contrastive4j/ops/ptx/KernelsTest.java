@@ -108,9 +108,9 @@ class KernelsTest {
     }
 
     @Test
-    void sixteenBitTilesHaveNoBankConflicts() {
-        for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
-            Map<String, KernelWork> counts = KernelCounts.of16(128, 128, 64, precision);
+    void tilesOnTensorCoresHaveNoBankConflicts() {
+        for (Precision precision : PairwiseCase.ROUNDED) {
+            Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
             for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
                 String name = "pairwise_" + kernel + "_" + precision.suffix();
                 assertEquals(0, counts.get(name).line().extraPasses(), name + ": bank conflicts");
@@ -122,8 +122,8 @@ class KernelsTest {
     /** A logit of a tile without targets is one special function, forward and backward; no tile needs the second power. */
     @Test
     void oneExponentialForALogit() {
-        KernelWork forward = KernelCounts.of16(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
-        KernelWork backward = KernelCounts.of16(128, 256, 64, Precision.BF16).get("pairwise_bwd_bf16");
+        KernelWork forward = KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
+        KernelWork backward = KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_bwd_bf16");
         long logits = 128 * 256 / 32;
         assertTrue(forward.special() >= logits && forward.special() < 1.3 * logits, "forward " + forward.special());
         assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());

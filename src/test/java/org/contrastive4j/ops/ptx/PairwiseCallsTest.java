@@ -13,6 +13,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
+import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceGraph;
@@ -37,10 +38,9 @@ class PairwiseCallsTest {
     /** Memory of one call, all of its outputs wanted. */
     private record Call(List<DeviceStorage> all, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest, long result,
             long workspace, long bytes) implements AutoCloseable {
-        static Call of(PtxDevice device, PtxPairwise pairwise, Precision precision) {
-            long row = (long) precision.bytes * precision.pitch(D);
+        static Call of(PtxDevice device, InfoNceKernels pairwise) {
             long bytes = pairwise.workspaceBytes(N, M, D, true);
-            long[] sizes = {N * row, M * row, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, PtxPairwise.RESULT_BYTES, bytes};
+            long[] sizes = {4 * N * D, 4 * M * D, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, PtxPairwise.RESULT_BYTES, bytes};
             List<DeviceStorage> all = new ArrayList<>();
             for (long size : sizes) {
                 all.add(device.allocate(size));
@@ -51,23 +51,23 @@ class PairwiseCallsTest {
                     new PtxPairwise.Gradients(at[5], at[6], at[7], at[8], 1), at[9], at[10], at[11], bytes);
         }
 
-        void run(PtxPairwise pairwise, DeviceStream stream) {
+        void run(InfoNceKernels pairwise, DeviceStream stream) {
             pairwise.infoNce(stream, inputs, gradients, hardest, result, workspace, bytes);
         }
 
         /** New inputs, scalars at 0. */
-        void set(PtxDevice device, PtxNormalize normalize, Precision precision, PairwiseCase c) {
+        void set(PairwiseCase c) {
+            put(all.get(0), bits(c.x));
+            put(all.get(1), bits(c.y));
             put(all.get(2), c.targets);
             put(all.get(3), Float.floatToRawIntBits(c.logScale));
             put(all.get(4), Float.floatToRawIntBits(c.bias));
             put(all.get(7), 0);
             put(all.get(8), 0);
-            try (DeviceStorage x = Devices.floats(device, c.x); DeviceStorage y = Devices.floats(device, c.y);
-                    DeviceStorage norms = device.allocate(4L * M)) {
-                normalize.forward(device.stream(), precision, N, D, x.address(), inputs.x(), norms.address());
-                normalize.forward(device.stream(), precision, M, D, y.address(), inputs.y(), norms.address());
-                device.stream().synchronize();
-            }
+        }
+
+        private static int[] bits(float[] values) {
+            return IntStream.range(0, values.length).map(i -> Float.floatToRawIntBits(values[i])).toArray();
         }
 
         private static void put(DeviceStorage storage, int... values) {
@@ -102,23 +102,22 @@ class PairwiseCallsTest {
 
     /** Batches for which one power of two is enough, and is not, from the same graph. */
     @ParameterizedTest
-    @EnumSource(Precision.class)
-    void capturedOnceAndStartedWithOtherInputs(Precision precision) {
+    @EnumSource
+    void capturedOnceAndStartedWithOtherInputs(LossKernels set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults()); DeviceStream stream = device.newStream()) {
             AtomicInteger allocations = new AtomicInteger();
-            PtxPairwise pairwise = new PtxPairwise(watched(device, name -> {
+            InfoNceKernels pairwise = set.open(new Kernels(watched(device, name -> {
                 allocations.addAndGet(name.startsWith("allocate") ? 1 : 0);
                 return name;
-            }, null), precision, 1);
-            PtxNormalize normalize = new PtxNormalize(device);
-            try (Call captured = Call.of(device, pairwise, precision); Call plain = Call.of(device, pairwise, precision)) {
+            }, null)), 1);
+            try (Call captured = Call.of(device, pairwise); Call plain = Call.of(device, pairwise)) {
                 long bytes = device.currentBytes();
                 List<PairwiseCase> cases = List.of(new PairwiseCase(N, M, D, false, 1), PairwiseCase.opposites(N, M, D, 100),
                         new PairwiseCase(N, M, D, false, 2));
                 try (DeviceGraph graph = stream.capture(() -> captured.run(pairwise, stream))) {
                     for (PairwiseCase c : cases) {
-                        captured.set(device, normalize, precision, c);
-                        plain.set(device, normalize, precision, c);
+                        captured.set(c);
+                        plain.set(c);
                         graph.launch(stream);
                         stream.synchronize();
                         plain.run(pairwise, device.stream());
@@ -174,18 +173,19 @@ class PairwiseCallsTest {
         assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
     }
 
+    /** Before anything is launched: the simulator counts. */
     @ParameterizedTest
-    @EnumSource(Precision.class)
-    void refusals(Precision precision) {
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            PtxPairwise pairwise = new PtxPairwise(device, precision, 1);
+    @EnumSource
+    void refusals(LossKernels set) {
+        try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
+            InfoNceKernels pairwise = set.open(new Kernels(device), 1);
             DeviceStream stream = device.stream();
-            Call call = Call.of(device, pairwise, precision);
+            Call call = Call.of(device, pairwise);
+            long launches = device.traffic().launches();
             try (call) {
                 PtxPairwise.Inputs in = call.inputs;
                 PtxPairwise.Gradients out = call.gradients;
-                int alignment = precision == Precision.F32 ? 4 : 16;
-                for (PtxPairwise.Inputs wrong : List.of(inputs(in, in.x() + alignment / 2, 0, 1), inputs(in, in.x(), in.targets() + 2, 1),
+                for (PtxPairwise.Inputs wrong : List.of(inputs(in, in.x() + 2, 0, 1), inputs(in, in.x(), in.targets() + 2, 1),
                         inputs(in, 0, 0, 1), inputs(in, call.result, 0, 1))) {
                     assertThrows(LaunchException.class, () -> pairwise.infoNce(stream, wrong, out, 0, call.result, call.workspace, call.bytes));
                 }
@@ -206,10 +206,28 @@ class PairwiseCallsTest {
                         call.bytes));
                 refused(LaunchException.class, "wanted " + call.bytes, () -> pairwise.infoNce(stream, in, out, 0, call.result, call.workspace,
                         call.bytes - 1));
-                refused(ShapeException.class, "at most", () -> pairwise.workspaceBytes(1, 1 << 30, 1, false));
+                for (int[] sizes : new int[][] {{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1, (1 << 30) + 1, 1}}) {
+                    refused(ShapeException.class, "wanted at least 1 of each, at most",
+                            () -> pairwise.workspaceBytes(sizes[0], sizes[1], sizes[2], false));
+                }
+                refused(ShapeException.class, N + " rows but only 9 columns", () -> pairwise.infoNce(stream, new PtxPairwise.Inputs(
+                        N, 9, D, in.x(), in.y(), 0, in.logScale(), 0, 1, 1), out, 0, call.result, call.workspace, call.bytes));
+                assertEquals(launches, device.traffic().launches(), "launches of calls that were refused");
             }
             device.close();
             assertThrows(IllegalStateException.class, () -> call.run(pairwise, stream));
+        }
+    }
+
+    /** Rows of 16 bits are read 16 bytes at a time. */
+    @Test
+    void rowsOfSixteenBitsThatAreNotAligned() {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            PtxPairwise pairwise = new PtxPairwise(device, Precision.BF16, 1);
+            try (Call call = Call.of(device, pairwise)) {
+                refused(LaunchException.class, "multiple of 16", () -> pairwise.infoNce(device.stream(), inputs(call.inputs,
+                        call.inputs.x() + 8, 0, 1), call.gradients, 0, call.result, call.workspace, call.bytes));
+            }
         }
     }
 

@@ -7,8 +7,10 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
+import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
@@ -16,6 +18,9 @@ import org.contrastive4j.support.PairwiseReference;
 
 /** One InfoNCE problem: its truth in f64, what kernels make of it, and the comparison. */
 final class PairwiseCase {
+    /** Precisions in which rows and gradient matrix are rounded. */
+    static final List<Precision> ROUNDED = Stream.of(Precision.values()).filter(Precision::onTensorCores).toList();
+
     final int n;
     final int m;
     final int d;
@@ -48,6 +53,23 @@ final class PairwiseCase {
         }
     }
 
+    /** The same with other rows. */
+    private PairwiseCase(PairwiseCase of, float[] x, float[] y) {
+        n = of.n;
+        m = of.m;
+        d = of.d;
+        diagonal = of.diagonal;
+        targets = of.targets;
+        logScale = of.logScale;
+        bias = of.bias;
+        rowWeight = of.rowWeight;
+        columnWeight = of.columnWeight;
+        gradientScale = of.gradientScale;
+        shift = of.shift;
+        this.x = x;
+        this.y = y;
+    }
+
     /** All columns are one vector, rows are that or its opposite in turns: log-sums that are up to twice the scale apart. */
     static PairwiseCase opposites(int n, int m, int d, double scale) {
         PairwiseCase c = new PairwiseCase(n, m, d, n <= m, 3);
@@ -77,7 +99,7 @@ final class PairwiseCase {
         return values;
     }
 
-    private static double[] doubles(float[] values) {
+    static double[] doubles(float[] values) {
         return IntStream.range(0, values.length).mapToDouble(i -> values[i]).toArray();
     }
 
@@ -121,7 +143,6 @@ final class PairwiseCase {
 
     /** Rounds the rows by the normalising kernel and compares; then value and gradients, with what was rounded as truth. */
     Answer checkValue(PtxDevice device, PtxPairwise pairwise, PtxNormalize normalize, Precision precision) {
-        int pitch = precision.pitch(d);
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
         Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
@@ -129,15 +150,16 @@ final class PairwiseCase {
                 DeviceStorage dx = Devices.ints(device, Arrays.copyOf(poison, n * d));
                 DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d)); DeviceStorage scalars = Devices.floats(device, 2, 4);
                 DeviceStorage ts = Devices.ints(device, targets);
-                DeviceStorage x16 = device.allocate(2L * n * pitch); DeviceStorage y16 = device.allocate(2L * m * pitch);
+                DeviceStorage xUnit = device.allocate(n * precision.rowBytes(d));
+                DeviceStorage yUnit = device.allocate(m * precision.rowBytes(d));
                 DeviceStorage r = device.allocate(4L * Math.max(n, m)); DeviceStorage scale = Devices.floats(device, logScale);
                 DeviceStorage b = Devices.floats(device, bias); DeviceStorage hardest = device.allocate(4L * n);
                 DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES); DeviceStorage workspace = device.allocate(bytes)) {
-            normalize.forward(device.stream(), precision, n, d, xs.address(), x16.address(), r.address());
-            normalize.forward(device.stream(), precision, m, d, ys.address(), y16.address(), r.address());
-            round(x, n, Devices.toShorts(x16), precision);
-            round(y, m, Devices.toShorts(y16), precision);
-            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, x16.address(), y16.address(), diagonal ? 0 : ts.address(),
+            normalize.forward(device.stream(), precision, n, d, xs.address(), xUnit.address(), r.address());
+            normalize.forward(device.stream(), precision, m, d, ys.address(), yUnit.address(), r.address());
+            take(x, n, xUnit, precision);
+            take(y, m, yUnit, precision);
+            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xUnit.address(), yUnit.address(), diagonal ? 0 : ts.address(),
                     scale.address(), b.address(), rowWeight, columnWeight), new PtxPairwise.Gradients(dx.address(), dy.address(),
                     scalars.address(), scalars.address() + 4, gradientScale), hardest.address(), result.address(),
                     workspace.address(), bytes);
@@ -148,27 +170,22 @@ final class PairwiseCase {
         }
     }
 
-    /** Kernels that round f32 rows themselves; value and gradients, with rows to the nearest of 16 bits as truth. */
-    void checkRounded(PtxDevice device, InfoNceKernels pairwise, Precision precision) {
-        Answer answer = ask(device, pairwise);
-        round(x, precision);
-        round(y, precision);
-        compareValue(answer.result, answer.hardest);
-        compareGradients(precision, answer.dx, answer.dy, new float[] {answer.dLogScale + 2, answer.dBias + 4});
-    }
-
-    /** To nearest, ties to even; of numbers up to 1. */
-    private static void round(float[] rows, Precision precision) {
-        for (int i = 0; i < rows.length; i++) {
-            int bits = precision == Precision.BF16 ? 7 : 10;
-            int least = precision == Precision.BF16 ? Float.MIN_EXPONENT : -14;
-            double quantum = Math.scalb(1.0, Math.max(least, Math.getExponent(rows[i])) - bits);
-            rows[i] = (float) (Math.rint(rows[i] / quantum) * quantum);
+    /** Rows become the nearest of that precision. */
+    void round(Precision precision) {
+        for (float[] rows : List.of(x, y)) {
+            for (int i = 0; i < rows.length; i++) {
+                rows[i] = (float) PlainInfoNce.round(rows[i], precision);
+            }
         }
     }
 
+    /** Largest relative error of a number that is rounded. */
+    private static double half(Precision precision) {
+        return precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
+    }
+
     /**
-     * As {@link #checkRounded}, where rows may be rounded in another way: against the rows themselves, norms of gradients.
+     * Kernels of 16 bits against the rows before they were rounded: norms of gradients.
      *
      * @param most relative error of a gradient
      */
@@ -194,24 +211,35 @@ final class PairwiseCase {
         assertTrue(relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
     }
 
-    /** G is rounded to 16 bits: an element of dx carries that share of the sizes of its terms, and what f32 adds. */
+    /**
+     * What elements of dx and dy, d log-scale and d bias may be off by when rows are exact. G is rounded: an element of dx
+     * carries that share of the sizes of its terms, and what f32 adds.
+     */
+    double[][] bounds(Precision precision) {
+        double scale = Math.exp(logScale);
+        double half = precision == Precision.F32 ? 0 : 0x1.04p0 * half(precision);
+        double unit = unit(scale) * scale / n;
+        double[][] bounds = sizes(scale);
+        for (double[] ofElements : bounds) {
+            for (int i = 0; i < ofElements.length; i++) {
+                ofElements[i] = gradientScale * (half * ofElements[i] + 4 * unit);
+            }
+        }
+        return new double[][] {bounds[0], bounds[1], {4 * unit(scale) * (1 + scale * gradientScale)},
+            {4 * unit(scale) * (1 + gradientScale)}};
+    }
+
     private void compareGradients(Precision precision, float[] dx, float[] dy, float[] scalars) {
         PairwiseReference truth = truth();
-        double scale = Math.exp(logScale);
-        double half = precision == Precision.BF16 ? 0x1.04p-8 : 0x1.04p-11;
-        double[][] sizes = sizes(scale);
-        double unit = unit(scale) * scale / n;
+        double[][] bounds = bounds(precision);
         for (int i = 0; i < dx.length; i++) {
-            double bound = gradientScale * (half * sizes[0][i] + 4 * unit);
-            assertEquals(gradientScale * truth.dx[i], dx[i], bound, this + ": dx[" + i + "]");
+            assertEquals(gradientScale * truth.dx[i], dx[i], bounds[0][i], this + ": dx[" + i + "]");
         }
         for (int i = 0; i < dy.length; i++) {
-            double bound = gradientScale * (half * sizes[1][i] + 4 * unit);
-            assertEquals(gradientScale * truth.dy[i], dy[i], bound, this + ": dy[" + i + "]");
+            assertEquals(gradientScale * truth.dy[i], dy[i], bounds[1][i], this + ": dy[" + i + "]");
         }
-        double size = scale * gradientScale;
-        assertEquals(gradientScale * truth.dLogScale, scalars[0] - 2, 4 * unit(scale) * (1 + size), this + ": dLogScale");
-        assertEquals(gradientScale * truth.dBias, scalars[1] - 4, 4 * unit(scale) * (1 + gradientScale), this + ": dBias");
+        assertEquals(gradientScale * truth.dLogScale, scalars[0] - 2, bounds[2][0], this + ": dLogScale");
+        assertEquals(gradientScale * truth.dBias, scalars[1] - 4, bounds[3][0], this + ": dBias");
     }
 
     /** Sums of |s G_ij y_jk| over j for each element of dx, and of |s G_ij x_ik| over i for each of dy. */
@@ -247,21 +275,37 @@ final class PairwiseCase {
         return new double[][] {ofX, ofY};
     }
 
-    /** The rows become what 16 bits hold of them; beyond d are zeros. */
-    private void round(float[] rows, int count, short[] bits, Precision precision) {
+    /** The rows become what that precision holds of them; beyond d are zeros. */
+    private void take(float[] rows, int count, DeviceStorage units, Precision precision) {
         int pitch = precision.pitch(d);
-        double half = precision == Precision.BF16 ? 0x1.01p-8 : 0x1.01p-11;
+        float[] values = values(units, precision);
         for (int i = 0; i < count * pitch; i++) {
-            float value = precision == Precision.BF16 ? Float.intBitsToFloat(bits[i] << 16) : half(bits[i]);
+            String what = precision + " of row " + i / pitch;
             int column = i % pitch;
             if (column >= d) {
-                assertEquals(0, bits[i], "padding of row " + i / pitch);
+                assertEquals(0, Float.floatToRawIntBits(values[i]), "padding, " + what);
             } else {
                 int at = i / pitch * d + column;
-                assertEquals(rows[at], value, Math.max(0x1p-25, half * Math.abs(rows[at])), precision + " of row " + i / pitch);
-                rows[at] = value;
+                assertEquals(rows[at], values[i], Math.max(0x1p-25, 0x1.01p0 * half(precision) * Math.abs(rows[at])), what);
+                rows[at] = values[i];
             }
         }
+    }
+
+    private static float[] values(DeviceStorage units, Precision precision) {
+        if (precision == Precision.TF32) {
+            float[] values = Devices.toFloats(units);
+            for (float value : values) {
+                assertEquals(0, Float.floatToRawIntBits(value) & 0x1FFF, "bits that tf32 has not, of " + value);
+            }
+            return values;
+        }
+        short[] bits = Devices.toShorts(units);
+        float[] values = new float[bits.length];
+        for (int i = 0; i < bits.length; i++) {
+            values[i] = precision == Precision.BF16 ? Float.intBitsToFloat(bits[i] << 16) : half(bits[i]);
+        }
+        return values;
     }
 
     private static float half(short bits) {
@@ -302,6 +346,18 @@ final class PairwiseCase {
 
     void check(PtxDevice device, PtxPairwise pairwise) {
         compare(ask(device, pairwise));
+    }
+
+    /** The rows as those kernels see them are the truth. */
+    void compare(PtxDevice device, Kernels kernels, LossKernels set, Answer answer) {
+        PairwiseCase seen = new PairwiseCase(this, set.seen(device, kernels, x, n), set.seen(device, kernels, y, m));
+        if (set.precision == Precision.F32) {
+            seen.compare(answer);
+            return;
+        }
+        seen.compareValue(answer.result, answer.hardest);
+        seen.compareGradients(set.precision, answer.dx, answer.dy,
+                new float[] {answer.dLogScale + 2, answer.dBias + 4});
     }
 
     void compare(Answer answer) {

@@ -10,12 +10,11 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
@@ -49,6 +48,9 @@ class PairwisePrecisionTest {
             assertTrue(choice.reason().contains("sm_" + architecture), choice.toString());
         }
         assertFalse(KernelChoice.of(facts(90, 232_448), Precision.F32, KernelChoice.Wish.AUTO).hopper());
+        for (KernelChoice.Wish wish : KernelChoice.Wish.values()) {
+            assertFalse(KernelChoice.of(facts(90, 232_448), Precision.TF32, wish).hopper(), "there are none");
+        }
         assertFalse(KernelChoice.of(facts(90, 166_912), Precision.F16, KernelChoice.Wish.AUTO).hopper());
         String refusal = assertThrows(IllegalArgumentException.class,
                 () -> KernelChoice.of(facts(80, 232_448), Precision.F16, KernelChoice.Wish.HOPPER)).getMessage();
@@ -64,30 +66,13 @@ class PairwisePrecisionTest {
         assertTrue(assertThrows(IllegalArgumentException.class, KernelChoice::wish).getMessage().contains("fast"));
     }
 
+    /** Norms of gradients against f64 of the rows before rounding. */
     @ParameterizedTest
-    @CsvSource({"BF16, 6e-3", "F16, 8e-4"})
-    void portableKernels(Precision precision, double most) {
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(80))) {
-            Kernels kernels = new Kernels(device);
-            RoundedPairwise striped = new RoundedPairwise(kernels, precision, 1);
-            new PairwiseCase(65, 67, 40, true, 3).checkRounded(device, striped, precision);
-            new PairwiseCase(31, 1, 1, false, 4).checkRounded(device, striped, precision);
-            new PairwiseCase(33, 103, 31, false, 5).checkRounded(device, striped, precision);
-            PairwiseCase shifted = new PairwiseCase(40, 70, 64, true, 6);
-            shifted.shift = 1;
-            shifted.gradientScale = 3;
-            shifted.checkRounded(device, new RoundedPairwise(kernels, precision, 1 << 20), precision);
-            new PairwiseCase(100, 140, 64, true, 7).checkNear(device, striped, most);
-        }
-    }
-
-    /** The same questions to the kernels of sm_90a, which norm and round the rows themselves. */
-    @ParameterizedTest
-    @CsvSource({"BF16, 6e-3", "F16, 1e-3"})
-    void kernelsOfHopper(Precision precision, double most) {
+    @CsvSource({"TF32, 8e-4", "BF16, 6e-3", "F16, 8e-4", "HOPPER_BF16, 6e-3", "HOPPER_F16, 1e-3"})
+    void gradientsAreAsNearAsThePrecisionAllows(LossKernels set, double most) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            HopperInfoNce pairwise = new HopperInfoNce(new HopperPairwise(new Kernels(device), precision.ofHopper()), 2, 1 << 16);
-            new PairwiseCase(65, 67, 40, true, 3).checkNear(device, pairwise, most);
+            InfoNceKernels pairwise = set.open(new Kernels(device), 1 << 16);
+            new PairwiseCase(100, 140, 64, true, 7).checkNear(device, pairwise, most);
             new PairwiseCase(33, 103, 31, false, 5).checkNear(device, pairwise, most);
             PairwiseCase shifted = new PairwiseCase(40, 70, 64, true, 6);
             shifted.shift = 1;
@@ -96,29 +81,11 @@ class PairwisePrecisionTest {
         }
     }
 
-    @Test
-    void refusals() {
-        try (SimDevice device = SimDevice.open(SimOptions.defaults()); DeviceStorage room = device.allocate(1 << 20)) {
-            RoundedPairwise pairwise = new RoundedPairwise(new Kernels(device), Precision.BF16, 1);
-            long at = room.address();
-            long bytes = pairwise.workspaceBytes(4, 4, 8, false);
-            PtxPairwise.Inputs in = new PtxPairwise.Inputs(4, 4, 8, at, at + 128, 0, at + 256, 0, 0.5, 0.5);
-            long workspace = at + 1024;
-            for (Runnable wrong : List.<Runnable>of(
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 512, workspace, bytes - 1),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 512, at, bytes),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 8, workspace, bytes),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, workspace + 8, workspace, bytes),
-                    () -> pairwise.infoNce(device.stream(), in, null, 0, at + 512, workspace + 8, bytes))) {
-                assertThrows(LaunchException.class, wrong::run);
-            }
-        }
-    }
-
-    /** The whole way from tensors: backends with activations of 16 bits round rows, others do not. */
+    /** The whole way from tensors: backends in tf32 and in 16 bits round rows, in f32 they do not. */
     @ParameterizedTest
-    @CsvSource({"80, BF16, portable, 6e-3", "80, F16, auto, 1e-3", "90, BF16, auto, 6e-3", "90, F16, hopper, 1e-3", "90, F16, portable, 1e-3", "90, F32, auto, 1e-5"})
-    void tensorsInEachPrecision(int architecture, DType activations, String wish, double most) {
+    @CsvSource({"80, BF16, portable, 6e-3", "80, F16, auto, 1e-3", "80, TF32, auto, 1e-3", "90, TF32, hopper, 1e-3",
+        "90, BF16, auto, 6e-3", "90, F16, hopper, 1e-3", "90, F16, portable, 1e-3", "90, F32, auto, 1e-5"})
+    void tensorsInEachPrecision(int architecture, TrainingPrecision precision, String wish, double most) {
         System.setProperty(KernelChoice.PROPERTY, wish);
         int n = 70;
         int d = 40;
@@ -128,7 +95,7 @@ class PairwisePrecisionTest {
         PairwiseReference wanted = new PairwiseReference(n, n, d, x, y, IntStream.range(0, n).toArray(),
                 (float) Math.log(12), 0, 0.5, 0.5);
         SimDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(architecture));
-        try (PtxOps ops = new PtxOps("sim", device, activations);
+        try (PtxOps ops = new PtxOps("sim", device, precision);
                 Tensor xs = Tensor.of(device, DType.F32, Shape.of(n, d), x); Tensor ys = Tensor.of(device, DType.F32, Shape.of(n, d), y);
                 Tensor logScale = Tensor.of(device, DType.F32, Shape.of(1), Math.log(12));
                 Tensor dx = Tensor.allocate(device, DType.F32, Shape.of(n, d)); Tensor dy = Tensor.allocate(device, DType.F32, Shape.of(n, d));
@@ -139,8 +106,8 @@ class PairwisePrecisionTest {
             assertTrue(distance(wanted.dx, dx.toDoubles()) <= most, "dx off by " + distance(wanted.dx, dx.toDoubles()));
             assertTrue(distance(wanted.dy, dy.toDoubles()) <= most, "dy off by " + distance(wanted.dy, dy.toDoubles()));
             assertEquals(wanted.dLogScale, dLogScale.toDoubles()[0], 12 * most);
-            // 16 bits show: no such luck that rounding of 5600 numbers changed nothing
-            assertEquals(activations == DType.F32, distance(wanted.dx, dx.toDoubles()) < 1e-5);
+            // rounding shows: no such luck that rounding of 5600 numbers changed nothing
+            assertEquals(precision == TrainingPrecision.F32, distance(wanted.dx, dx.toDoubles()) < 1e-5);
         }
     }
 

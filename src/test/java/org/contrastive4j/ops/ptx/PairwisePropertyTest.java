@@ -8,35 +8,31 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** InfoNCE of drawn problems against its definition, in every precision, on the simulator with all of its checks and two schedules. */
+/** InfoNCE of drawn problems against its definition, by every set of kernels, on the simulator with all of its checks and two schedules. */
 class PairwisePropertyTest {
     private static final int PROBLEMS = 12;
 
     @ParameterizedTest
-    @EnumSource(Precision.class)
-    void anyProblem(Precision precision) {
+    @EnumSource
+    void anyProblem(LossKernels set) {
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
                 Kernels kernels = new Kernels(device);
                 for (int seed = schedule; seed < PROBLEMS; seed += 2) {
-                    anyProblem(device, kernels, precision, seed);
+                    anyProblem(device, kernels, set, seed);
                 }
             }
         }
     }
 
-    private static void anyProblem(PtxDevice device, Kernels kernels, Precision precision, int seed) {
-        Random random = new Random(1000 * precision.ordinal() + seed);
+    private static void anyProblem(PtxDevice device, Kernels kernels, LossKernels set, int seed) {
+        Random random = new Random(1000 * set.ordinal() + seed);
         try {
             PairwiseCase c = drawn(random);
-            PtxPairwise pairwise = new PtxPairwise(kernels, precision, 1L << random.nextInt(24)); // one tile to everything
-            if (precision == Precision.F32) {
-                c.check(device, pairwise);
-            } else {
-                c.checkValue(device, pairwise, new PtxNormalize(kernels), precision);
-            }
+            InfoNceKernels pairwise = set.open(kernels, 1L << random.nextInt(24)); // one tile to everything
+            c.compare(device, kernels, set, c.ask(device, pairwise));
         } catch (RuntimeException | AssertionError e) {
-            throw new AssertionError("seed " + seed + " of " + precision, e);
+            throw new AssertionError("seed " + seed + " of " + set, e);
         }
     }
 

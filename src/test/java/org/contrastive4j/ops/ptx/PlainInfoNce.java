@@ -33,7 +33,7 @@ final class PlainInfoNce {
                 for (int k = 0; k < d; k++) {
                     sum += x[i * d + k] * y[j * d + k];
                 }
-                s[i][j] = round(scale * sum);
+                s[i][j] = stored(scale * sum);
             }
         }
         float[][] g = gradients(s, targets);
@@ -51,14 +51,14 @@ final class PlainInfoNce {
                 for (int j = 0; j < m; j++) {
                     sum += g[i][j] * y[j * d + k];
                 }
-                dx[i * d + k] = round(sum) / lossScale;
+                dx[i * d + k] = stored(sum) / lossScale;
             }
             for (int j = 0; j < m; j++) {
                 float sum = 0;
                 for (int i = 0; i < n; i++) {
                     sum += g[i][j] * x[i * d + k];
                 }
-                dy[j * d + k] = round(sum) / lossScale;
+                dy[j * d + k] = stored(sum) / lossScale;
             }
         }
     }
@@ -115,18 +115,24 @@ final class PlainInfoNce {
         return units;
     }
 
+    /** A result: tf32 is of operands alone. */
+    private float stored(float value) {
+        return precision == Precision.TF32 ? value : round(value);
+    }
+
     private float round(float value) {
         return (float) round(value, precision);
     }
 
-    /** The nearest value of a type, to even where two are. */
+    /** The nearest value of a type; where two are, the even one, in tf32 that away from 0. */
     static double round(double value, Precision precision) {
         if (precision == Precision.F32 || value == 0) {
             return (float) value;
         }
         int least = precision == Precision.F16 ? -14 : -126;
-        int bits = precision == Precision.F16 ? 10 : 7;
+        int bits = precision == Precision.BF16 ? 7 : 10;
         double unit = Math.scalb(1.0, Math.max(Math.getExponent(value), least) - bits);
-        return Math.rint(value / unit) * unit;
+        double units = value / unit;
+        return unit * (precision == Precision.TF32 ? Math.copySign(Math.floor(Math.abs(units) + 0.5), units) : Math.rint(units));
     }
 }

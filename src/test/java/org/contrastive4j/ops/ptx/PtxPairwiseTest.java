@@ -8,9 +8,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import java.util.function.BiConsumer;
-import java.util.function.Supplier;
+import java.util.function.Consumer;
 import java.util.stream.Stream;
+import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
@@ -21,60 +21,83 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
-import org.junit.jupiter.api.Named;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** InfoNCE in kernels against its definition, on every device; on the simulator with all of its checks. */
+/**
+ * InfoNCE in kernels against its definition: each body on every device and by every set of kernels, those of sm_90a too;
+ * on the simulator with all of its checks, cases in turns under three schedules.
+ */
 class PtxPairwiseTest {
     private static final int[] SIZES = {1, 31, 32, 33, 103, 127, 128, 129};
     private static final int[] WIDTHS = {1, 3, 33, 64, 100};
 
-    static Stream<Named<Supplier<PtxDevice>>> devices() {
-        return Devices.all();
+    static Stream<Arguments> everywhere() {
+        return LossKernels.everywhere();
     }
 
-    private static void on(Supplier<PtxDevice> open, BiConsumer<PtxDevice, PtxPairwise> test) {
-        try (PtxDevice device = open.get()) {
-            test.accept(device, new PtxPairwise(device));
+    static Stream<String> devices() {
+        return Devices.names();
+    }
+
+    private static void on(String device, LossKernels set, Consumer<LossKernels.Bench> test) {
+        try (LossKernels.Bench bench = new LossKernels.Bench(device, set)) {
+            test.accept(bench);
         }
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void raggedSizes(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void raggedSizes(String device, LossKernels set) {
+        on(device, set, bench -> {
+            int turn = 0;
             for (int n : SIZES) {
                 for (int d : WIDTHS) {
-                    new PairwiseCase(n, n, d, true, 10 + n).check(device, pairwise);
+                    if (set.takes(turn++)) {
+                        bench.check(new PairwiseCase(n, n, d, true, 10 + n));
+                    }
                 }
             }
         });
     }
 
+    /** Beyond a tile of each kind of kernel, whose largest is 128 x 256, and beyond a run of tiles. */
     @ParameterizedTest
-    @MethodSource("devices")
-    void everyKindOfTarget(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
-            for (int i = 0; i < SIZES.length; i++) {
-                int n = SIZES[i];
-                new PairwiseCase(n, n + 9, WIDTHS[i % 5], true, 20 + n).check(device, pairwise);
-                new PairwiseCase(n, Math.max(1, n / 2), WIDTHS[(i + 1) % 5], false, 30 + n).check(device, pairwise);
-                PairwiseCase scaled = new PairwiseCase(n, n + 40, WIDTHS[(i + 2) % 5], false, 40 + n);
-                scaled.gradientScale = 0.25;
-                scaled.check(device, pairwise);
-            }
+    @MethodSource("everywhere")
+    void sizesAcrossTiles(String device, LossKernels set) {
+        on(device, set, bench -> {
+            bench.check(new PairwiseCase(257, 257, 33, true, 1));
+            bench.check(new PairwiseCase(140, 260, 72, false, 2));
+            bench.check(new PairwiseCase(300, 130, 40, false, 3), 1);
+            bench.check(new PairwiseCase(600, 250, 24, false, 4), 1);
         });
     }
 
     @ParameterizedTest
+    @MethodSource("everywhere")
+    void everyKindOfTarget(String device, LossKernels set) {
+        on(device, set, bench -> {
+            for (int i = 0; i < SIZES.length; i++) {
+                int n = SIZES[i];
+                bench.check(new PairwiseCase(n, n + 9, WIDTHS[i % 5], true, 20 + n));
+                bench.check(new PairwiseCase(n, Math.max(1, n / 2), WIDTHS[(i + 1) % 5], false, 30 + n));
+                PairwiseCase scaled = new PairwiseCase(n, n + 40, WIDTHS[(i + 2) % 5], false, 40 + n);
+                scaled.gradientScale = 0.25;
+                bench.check(scaled);
+            }
+        });
+    }
+
+    /** Rows that were rounded by a kernel before. */
+    @ParameterizedTest
     @MethodSource("devices")
-    void sixteenBitRows(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get()) {
+    void roundedRows(String name) {
+        try (PtxDevice device = Backend.device(name)) {
             PtxNormalize normalize = new PtxNormalize(device);
-            for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
+            for (Precision precision : PairwiseCase.ROUNDED) {
                 PtxPairwise pairwise = new PtxPairwise(device, precision, 1 << 20);
                 for (int i = 0; i < SIZES.length; i++) {
                     int n = SIZES[i];
@@ -91,37 +114,36 @@ class PtxPairwiseTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void rowsThatAreNotAlignedForWideCopies(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void rowsThatAreNotAlignedForWideCopies(String device, LossKernels set) {
+        on(device, set, bench -> {
             for (int d : new int[] {4, 20, 64}) {
                 PairwiseCase shifted = new PairwiseCase(70, 67, d, false, 3);
                 PairwiseCase straight = new PairwiseCase(70, 67, d, false, 3);
                 shifted.shift = 1;
-                PairwiseCase.Answer answer = shifted.ask(device, pairwise);
-                shifted.compare(answer);
-                assertSame(straight.ask(device, pairwise), answer);
+                PairwiseCase.Answer answer = bench.check(shifted);
+                assertSame(straight.ask(bench.device(), bench.open(LossKernels.PLENTY)), answer);
             }
         });
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void stripesOfOneRowOfTiles(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get()) {
-            PtxPairwise striped = new PtxPairwise(device, Precision.F32, 1);
-            new PairwiseCase(129, 140, 33, true, 1).check(device, striped);
-            new PairwiseCase(200, 70, 8, false, 2).check(device, striped);
-            PtxPairwise two = new PtxPairwise(device, Precision.F32, 4L * 64 * 128 * 2); // gradients of two rows of tiles
-            new PairwiseCase(200, 70, 8, false, 2).check(device, two);
-            assertTrue(two.workspaceBytes(200, 70, 8, true) < new PtxPairwise(device).workspaceBytes(200, 70, 8, true));
-        }
+    @MethodSource("everywhere")
+    void stripesOfOneRowOfTiles(String device, LossKernels set) {
+        on(device, set, bench -> {
+            bench.check(new PairwiseCase(129, 140, 33, true, 1), 1);
+            bench.check(new PairwiseCase(200, 70, 8, false, 2), 1);
+            long two = 4L * 64 * 128 * 2; // gradients of two rows of tiles of f32
+            bench.check(new PairwiseCase(200, 70, 8, false, 2), two);
+            assertTrue(bench.open(1).workspaceBytes(200, 70, 8, true)
+                    < bench.open(LossKernels.PLENTY).workspaceBytes(200, 70, 8, true));
+        });
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void scalesAndDirections(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void scalesAndDirections(String device, LossKernels set) {
+        on(device, set, bench -> {
             for (double scale : new double[] {1, 100}) {
                 for (double rowWeight : new double[] {0, 0.5, 1}) {
                     for (int m : new int[] {20, 75}) { // 20: most columns belong to several rows
@@ -130,7 +152,7 @@ class PtxPairwiseTest {
                         c.rowWeight = rowWeight;
                         c.columnWeight = 1 - rowWeight;
                         c.gradientScale = 3;
-                        c.check(device, pairwise);
+                        bench.check(c);
                     }
                 }
             }
@@ -138,43 +160,42 @@ class PtxPairwiseTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void alignedAndOppositeVectorsAtScaleHundred(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void alignedAndOppositeVectorsAtScaleHundred(String device, LossKernels set) {
+        on(device, set, bench -> {
             for (int sign : new int[] {1, -1}) {
                 PairwiseCase c = new PairwiseCase(40, 40, 8, true, 5);
                 for (int i = 0; i < c.x.length; i++) {
                     c.y[i] = sign * c.x[i];
                 }
                 c.logScale = (float) Math.log(100);
-                c.check(device, pairwise);
+                bench.check(c);
             }
         });
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void equalRowsAndZeroRows(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void equalRowsAndZeroRows(String device, LossKernels set) {
+        on(device, set, bench -> {
             PairwiseCase equal = new PairwiseCase(33, 33, 4, true, 5);
             Arrays.fill(equal.x, 0.5f);
             Arrays.fill(equal.y, 0.5f);
-            PairwiseCase.Answer answer = equal.ask(device, pairwise);
-            equal.compare(answer);
+            PairwiseCase.Answer answer = bench.check(equal);
             assertEquals(Math.log(33), answer.loss(), 1e-5);
             assertEquals(0, answer.result()[1] + answer.result()[2], "a tie is no hit");
             PairwiseCase zero = new PairwiseCase(35, 35, 6, true, 5);
             Arrays.fill(zero.x, 6, 18, 0);
             Arrays.fill(zero.y, 0, 12, 0);
-            zero.check(device, pairwise);
+            bench.check(zero);
         });
     }
 
     /** Losses of 1e-3 and 1e-8 keep their digits: the positive is not added to the sum of the negatives. */
     @ParameterizedTest
-    @MethodSource("devices")
-    void easyBatchesKeepRelativeAccuracy(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void easyBatchesKeepRelativeAccuracy(String device, LossKernels set) {
+        on(device, set, bench -> {
             for (double scale : new double[] {9, 24}) {
                 PairwiseCase c = new PairwiseCase(20, 20, 40, true, 5);
                 Arrays.fill(c.x, 0);
@@ -184,20 +205,23 @@ class PtxPairwiseTest {
                 System.arraycopy(c.x, 0, c.y, 0, c.x.length);
                 c.logScale = (float) Math.log(scale);
                 PairwiseReference truth = c.truth();
-                PairwiseCase.Answer answer = c.ask(device, pairwise);
+                PairwiseCase.Answer answer = bench.check(c);
                 assertTrue(truth.loss < 3e-3 && truth.loss > 0);
                 assertEquals(1, answer.loss() / truth.loss, 1e-5, "loss " + truth.loss);
                 for (int i = 0; i < 20; i++) {
-                    assertEquals(1, answer.dx()[i * 40 + i] / truth.dx[i * 40 + i], 1e-5, "loss " + truth.loss);
+                    double wanted = truth.dx[i * 40 + i];
+                    double least = set.precision == Precision.F16 ? 0x1p-39 * scale / 20 : 0; // half the distance of small ones
+                    assertEquals(wanted, answer.dx()[i * 40 + i], (1e-5 + 1.01 * set.roundOff()) * Math.abs(wanted) + least,
+                            "loss " + truth.loss);
                 }
             }
         });
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void nanInAnyPlaceGivesANanLoss(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void nanInAnyPlaceGivesANanLoss(String device, LossKernels set) {
+        on(device, set, bench -> {
             for (double rowWeight : new double[] {0, 1}) {
                 for (int at : new int[] {0, 17, 70 * 5 - 1}) {
                     for (boolean left : new boolean[] {true, false}) {
@@ -205,7 +229,7 @@ class PtxPairwiseTest {
                         c.rowWeight = rowWeight;
                         c.columnWeight = 1 - rowWeight;
                         (left ? c.x : c.y)[at] = Float.NaN;
-                        double loss = c.ask(device, pairwise).loss();
+                        double loss = c.ask(bench.device(), bench.open(LossKernels.PLENTY)).loss();
                         assertTrue(Double.isNaN(loss), (left ? "x[" : "y[") + at + "], row weight " + rowWeight + ": " + loss);
                     }
                 }
@@ -214,23 +238,24 @@ class PtxPairwiseTest {
     }
 
     /** Another order of warps and of asynchronous copies, another run: the same bits. */
-    @Test
-    void sameBitsUnderEverySchedule() {
-        PairwiseCase c = new PairwiseCase(129, 103, 33, false, 9);
+    @ParameterizedTest
+    @EnumSource
+    void sameBitsUnderEverySchedule(LossKernels set) {
+        PairwiseCase c = new PairwiseCase(150, 140, 33, false, 9);
         List<PairwiseCase.Answer> answers = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
-                PtxPairwise pairwise = new PtxPairwise(device);
-                answers.add(c.ask(device, pairwise));
-                c.compare(answers.get(0));
+                Kernels kernels = new Kernels(device);
+                answers.add(c.ask(device, set.open(kernels, 1)));
+                c.compare(device, kernels, set, answers.get(0));
                 assertSame(answers.get(0), answers.get(answers.size() - 1));
             }
         }
     }
 
     @ParameterizedTest
-    @EnumSource(value = Precision.class, names = {"BF16", "F16"})
-    void sameBitsOfSixteenBitRowsUnderEverySchedule(Precision precision) {
+    @EnumSource(value = Precision.class, names = "F32", mode = EnumSource.Mode.EXCLUDE)
+    void sameBitsOfRoundedRowsUnderEverySchedule(Precision precision) {
         List<PairwiseCase.Answer> answers = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
@@ -242,11 +267,12 @@ class PtxPairwiseTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void sameBitsFromRunToRun(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void sameBitsFromRunToRun(String device, LossKernels set) {
+        on(device, set, bench -> {
             PairwiseCase c = new PairwiseCase(129, 103, 20, false, 9);
-            assertSame(c.ask(device, pairwise), c.ask(device, pairwise));
+            InfoNceKernels pairwise = bench.open(LossKernels.PLENTY);
+            assertSame(c.ask(bench.device(), pairwise), c.ask(bench.device(), pairwise));
         });
     }
 
@@ -262,7 +288,7 @@ class PtxPairwiseTest {
     /** What is bound for a call with raw addresses. */
     private record Bound(PtxDevice device, PtxPairwise.Inputs inputs, long result, long workspace, long bytes, List<DeviceStorage> open)
             implements AutoCloseable {
-        static Bound of(PtxDevice device, PtxPairwise pairwise, PairwiseCase c) {
+        static Bound of(PtxDevice device, InfoNceKernels pairwise, PairwiseCase c) {
             List<DeviceStorage> open = new ArrayList<>(List.of(Devices.floats(device, c.x), Devices.floats(device, c.y),
                     Devices.floats(device, c.logScale), device.allocate(PtxPairwise.RESULT_BYTES)));
             long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, true);
@@ -283,9 +309,11 @@ class PtxPairwiseTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void unwantedGradientsChangeNothing(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void unwantedGradientsChangeNothing(String name, LossKernels set) {
+        on(name, set, bench -> {
+            PtxDevice device = bench.device();
+            InfoNceKernels pairwise = bench.open(LossKernels.PLENTY);
             PairwiseCase c = new PairwiseCase(66, 70, 9, true, 5);
             c.bias = 0;
             PairwiseCase.Answer all = c.ask(device, pairwise);
@@ -300,7 +328,7 @@ class PtxPairwiseTest {
                 for (PtxPairwise.Gradients gradients : wanted) {
                     long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
                     pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
-                    assertEquals(all.loss(), PairwiseCase.toDoubles(bound.open.get(3))[0]);
+                    assertArrayEquals(all.result(), PairwiseCase.toDoubles(bound.open.get(3)), "without hardest negatives");
                 }
                 assertArrayEquals(all.dx(), Devices.toFloats(dx));
                 assertArrayEquals(all.dy(), Devices.toFloats(dy));
@@ -311,9 +339,11 @@ class PtxPairwiseTest {
 
     /** Captured once, launched twice with other inputs at the same addresses; nothing is allocated on the way. */
     @ParameterizedTest
-    @MethodSource("devices")
-    void aGraphCanCaptureIt(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void aGraphCanCaptureIt(String name, LossKernels set) {
+        on(name, set, bench -> {
+            PtxDevice device = bench.device();
+            InfoNceKernels pairwise = bench.open(LossKernels.PLENTY);
             PairwiseCase first = new PairwiseCase(70, 70, 8, true, 5);
             PairwiseCase second = new PairwiseCase(70, 70, 8, true, 6);
             first.bias = 0;
@@ -339,9 +369,11 @@ class PtxPairwiseTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void refusals(Supplier<PtxDevice> open) {
-        on(open, (device, pairwise) -> {
+    @MethodSource("everywhere")
+    void refusals(String name, LossKernels set) {
+        on(name, set, bench -> {
+            PtxDevice device = bench.device();
+            InfoNceKernels pairwise = bench.open(LossKernels.PLENTY);
             PairwiseCase c = new PairwiseCase(10, 10, 4, true, 5);
             try (Bound bound = Bound.of(device, pairwise, c)) {
                 PtxPairwise.Inputs in = bound.inputs;
@@ -353,9 +385,9 @@ class PtxPairwiseTest {
                 refused(LaunchException.class, "wanted " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
                 refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
             }
-            PtxDevice closed = open.get();
+            PtxDevice closed = Backend.device(name);
             closed.close();
-            assertThrows(IllegalStateException.class, () -> new PtxPairwise(closed));
+            assertThrows(IllegalStateException.class, () -> set.open(new Kernels(closed), 1));
         });
     }
 
@@ -363,7 +395,7 @@ class PtxPairwiseTest {
         return new PtxPairwise.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
     }
 
-    private static void refused(Class<? extends RuntimeException> type, String message, Bound bound, PtxPairwise pairwise,
+    private static void refused(Class<? extends RuntimeException> type, String message, Bound bound, InfoNceKernels pairwise,
             PtxPairwise.Inputs inputs, int offset, long dx, long bytes) {
         RuntimeException refusal = assertThrows(type, () -> pairwise.infoNce(bound.device.stream(), inputs,
                 new PtxPairwise.Gradients(dx, 0, 0, 0, 1), 0, bound.result, bound.workspace + offset, bytes));

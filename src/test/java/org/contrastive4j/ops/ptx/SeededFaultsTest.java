@@ -26,10 +26,10 @@ class SeededFaultsTest {
                 new Change("normalize_fwd", "%other, %sum, 16", 0, "%other, %sum, 8"),
                 new Change("normalize_fwd", "setp.le.s32 %done, %rest, 0", 0, "setp.lt.s32 %done, %rest, 0"),
                 new Change("normalize_fwd", "max.s32 %power, %power, 0x00800000;", 0, ""),
-                new Change("normalize_fwd_bf16", "cvt.rn.bf16x2.f32 %pair0, %v1, %v0", 0, "cvt.rn.bf16x2.f32 %pair0, %v0, %v1"),
+                new Change("normalize_fwd_bf16", "cvt.rn.bf16x2.f32 %word0, %v1, %v0", 0, "cvt.rn.bf16x2.f32 %word0, %v0, %v1"),
                 new Change("normalize_fwd_bf16", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
                 new Change("normalize_fwd_f16", "add.u64 %y, %y, 64", 3, "add.u64 %y, %y, 128"),
-                new Change("cast_rows_f32_bf16", "cvt.rn.bf16x2.f32 %pair1, %v3, %v2", 0, "cvt.rn.bf16x2.f32 %pair1, %v2, %v3"),
+                new Change("cast_rows_f32_bf16", "cvt.rn.bf16x2.f32 %word1, %v3, %v2", 0, "cvt.rn.bf16x2.f32 %word1, %v2, %v3"),
                 new Change("cast_rows_f32_bf16", "setp.ge.u32 %done, %row, %rows", 0, "setp.gt.u32 %done, %row, %rows"),
                 new Change("cast_rows_f32_f16", "setp.gt.s32 %inside, %left, 3", 0, "setp.ge.s32 %inside, %left, 3"),
                 new Change("cast_rows_f32_f16", "setp.ge.and.s32 %whole, %left, 8", 0, "setp.ge.and.s32 %whole, %left, 4"),
@@ -43,7 +43,7 @@ class SeededFaultsTest {
                 new Change("pairwise_fwd_f16", "setp.gt.s32 %inside, %yLeft, 0", 0, "setp.ge.s32 %inside, %yLeft, 0"),
                 new Change("pairwise_fwd_f16", "setp.eq.s32 %wraps, %stage, 49152", 0, "setp.eq.s32 %wraps, %stage, 32768"),
                 new Change("pairwise_bwd_bf16", barrier, 0, ""),
-                new Change("pairwise_bwd_bf16", "cvt.rn.bf16x2.f32 %both, %g11, %g10", 0, "cvt.rn.bf16x2.f32 %both, %g10, %g11"),
+                new Change("pairwise_bwd_bf16", "cvt.rn.bf16x2.f32 %word0, %g11, %g10", 0, "cvt.rn.bf16x2.f32 %word0, %g10, %g11"),
                 new Change("pairwise_bwd_bf16", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
                 new Change("pairwise_bwd_f16", "setp.lt.u32 %hit, %target, 64", 3, "setp.lt.u32 %hit, %target, 1"),
                 new Change("pairwise_bwd_f16", "[%numbers + 16]", 0, "[%numbers + 20]"),
@@ -59,6 +59,30 @@ class SeededFaultsTest {
                 new Change("pairwise_dy_bf16", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
                 new Change("pairwise_dy_bf16", "x4.trans.shared.b16 {%a2_0", 1, "x4.shared.b16 {%a2_0"),
                 new Change("pairwise_dy_bf16", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
+                new Change("normalize_fwd_tf32", "cvt.rna.tf32.f32 %word2, %v2", 0, "mov.b32 %word2, %v2"),
+                new Change("normalize_fwd_tf32", "add.u64 %y, %y, 128", 3, "add.u64 %y, %y, 64"),
+                new Change("normalize_fwd_tf32", "setp.lt.s32 %pads", 0, "setp.gt.s32 %pads"),
+                new Change("cast_rows_f32_tf32", "st.global.v4.b32 [%y + 16], {%word4", 0, "st.global.v4.b32 [%y + 16], {%word0"),
+                new Change("cast_rows_f32_tf32", "cvt.rna.tf32.f32 %word5", 0, "cvt.rz.tf32.f32 %word5"),
+                new Change("pairwise_fwd_tf32", barrier, 0, ""),
+                new Change("pairwise_fwd_tf32", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_fwd_tf32", "sub.s32 %k, %k, 16", 0, "sub.s32 %k, %k, 32"),
+                new Change("pairwise_fwd_tf32", "sub.s32 %kLeft, %kLeft, 16", 1, "sub.s32 %kLeft, %kLeft, 32"),
+                new Change("pairwise_fwd_tf32", "{%a2_0, %a2_1,", 1, "{%a2_1, %a2_0,"),
+                new Change("pairwise_fwd_tf32", "setp.gt.s32 %inside, %xLeft, 96", 0, "setp.ge.s32 %inside, %xLeft, 96"),
+                new Change("pairwise_bwd_tf32", barrier, 0, ""),
+                new Change("pairwise_bwd_tf32", "cvt.rna.tf32.f32 %word1, %g11", 0, "cvt.rna.tf32.f32 %word1, %g10"),
+                new Change("pairwise_bwd_tf32", "st.global.v2.b32 [%gAt + 160]", 0, "st.global.v2.b32 [%gAt + 80]"),
+                new Change("pairwise_bwd_tf32", "setp.lt.and.s32 %writes, %column0, %m", 0, "setp.le.and.s32 %writes, %column0, %m"),
+                new Change("pairwise_dx_tf32", barrier, 0, ""),
+                new Change("pairwise_dx_tf32", "ld.shared.b32 %b3, [%to + 2048]", 0, "ld.shared.b32 %b3, [%to + 4096]"),
+                new Change("pairwise_dx_tf32", "xor.b32 %to, %yAt32, 96", 0, "add.u32 %to, %yAt32, 96"),
+                new Change("pairwise_dx_tf32", "setp.gt.s32 %inside, %yLeft, 4", 2, "setp.gt.s32 %inside, %yLeft, 8"),
+                new Change("pairwise_dx_tf32", "cp.async.wait_group 1", 0, "cp.async.wait_group 2"),
+                new Change("pairwise_dy_tf32", barrier, 0, ""),
+                new Change("pairwise_dy_tf32", "ld.shared.b32 %a3_1, [%to + 128]", 1, "ld.shared.b32 %a3_1, [%to]"),
+                new Change("pairwise_dy_tf32", "shl.b32 %place, %kLine, 1", 0, "shl.b32 %place, %kLine, 2"),
+                new Change("pairwise_dy_tf32", "setp.ne.s32 %adds", 0, "setp.eq.s32 %adds"),
                 new Change("normalize_bwd", "setp.ge.s32 %done, %row", 0, "setp.gt.s32 %done, %row"),
                 new Change("normalize_bwd", "neg.f32 %minusDot, %dot", 0, "mov.f32 %minusDot, %dot"),
                 new Change("normalize_bwd", "%rest, %rest, 128", 1, "%rest, %rest, 127"),
@@ -116,13 +140,16 @@ class SeededFaultsTest {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
             String changed = change == null ? "" : change.kernel();
-            if (changed.isEmpty() || changed.endsWith("16") || changed.equals("pairwise_loss")) {
-                sixteenBits(device, kernels);
+            boolean rounds = changed.matches(".*(16|tf32)");
+            for (Precision precision : PairwiseCase.ROUNDED) {
+                if (changed.isEmpty() || changed.endsWith("_" + precision.suffix()) || changed.equals("pairwise_loss")) {
+                    rounded(device, kernels, precision);
+                }
             }
-            if (changed.isEmpty() || changed.startsWith("normalize") && !changed.endsWith("16")) {
+            if (changed.isEmpty() || changed.startsWith("normalize") && !rounds) {
                 normalize(device, kernels);
             }
-            if (changed.isEmpty() || changed.startsWith("pairwise") && !changed.endsWith("16")) {
+            if (changed.isEmpty() || changed.startsWith("pairwise") && !rounds) {
                 pairwise(device, kernels);
             }
         }
@@ -146,18 +173,18 @@ class SeededFaultsTest {
         PairwiseCase.opposites(35, 70, 3, 100).check(device, pairwise); // one power of two is not enough
     }
 
-    private static void sixteenBits(PtxDevice device, Kernels kernels) {
+    private static void rounded(PtxDevice device, Kernels kernels, Precision precision) {
         PtxNormalize normalize = new PtxNormalize(kernels);
-        for (Precision precision : new Precision[] {Precision.BF16, Precision.F16}) {
-            PtxPairwise pairwise = new PtxPairwise(kernels, precision, 1);
-            new PairwiseCase(65, 129, 100, false, 4).checkValue(device, pairwise, normalize, precision);
-            new PairwiseCase(97, 64, 33, false, 4).checkValue(device, pairwise, normalize, precision);
-            PairwiseCase.opposites(35, 70, 3, 100).checkValue(device, pairwise, normalize, precision);
-            RoundedPairwise rounded = new RoundedPairwise(kernels, precision, 1);
-            new PairwiseCase(33, 67, 19, false, 6).checkRounded(device, rounded, precision);
-            new PairwiseCase(20, 33, 36, true, 7).checkRounded(device, rounded, precision);
-            new PairwiseCase(70, 2, 5, false, 5).checkValue(device, pairwise, normalize, precision); // many rows of a column
+        PtxPairwise pairwise = new PtxPairwise(kernels, precision, 1);
+        new PairwiseCase(65, 129, 100, false, 4).checkValue(device, pairwise, normalize, precision);
+        new PairwiseCase(97, 64, 33, false, 4).checkValue(device, pairwise, normalize, precision);
+        PairwiseCase.opposites(35, 70, 3, 100).checkValue(device, pairwise, normalize, precision);
+        RoundedPairwise rounded = new RoundedPairwise(kernels, precision, 1);
+        LossKernels set = LossKernels.valueOf(precision.name());
+        for (PairwiseCase c : List.of(new PairwiseCase(33, 67, 19, false, 6), new PairwiseCase(20, 33, 36, true, 7))) {
+            c.compare(device, kernels, set, c.ask(device, rounded));
         }
+        new PairwiseCase(70, 2, 5, false, 5).checkValue(device, pairwise, normalize, precision); // many rows of a column
     }
 
     @Test

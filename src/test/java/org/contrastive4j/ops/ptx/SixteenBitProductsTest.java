@@ -1,6 +1,7 @@
 package org.contrastive4j.ops.ptx;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -18,6 +19,7 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.ops.ptx.KernelChoice.Wish;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
@@ -25,6 +27,7 @@ import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Products of 16-bit operands against sums in f64 of the same numbers. */
@@ -34,8 +37,21 @@ class SixteenBitProductsTest {
             {16, 127, 33}, {8, 136, 72}, {9, 6, 600}, {3, 5, 0}};
     private static final DType[] MIXED = {DType.BF16, DType.F32, DType.BF16};
 
-    static Stream<Arguments> devices() {
-        return Devices.names().flatMap(name -> Stream.of(Arguments.of(name, DType.BF16), Arguments.of(name, DType.F16)));
+    /** Each device, type and set of kernels that it can run. */
+    static Stream<Arguments> everywhere() {
+        return Devices.names().flatMap(name -> {
+            try (PtxDevice device = Backend.device(name)) {
+                boolean ofHopper = device.facts().architecture() == 90;
+                return Stream.of(Wish.PORTABLE, Wish.HOPPER).filter(wish -> ofHopper || wish == Wish.PORTABLE)
+                        .flatMap(wish -> Stream.of(DType.BF16, DType.F16).map(type -> Arguments.of(name, type, wish)));
+            }
+        });
+    }
+
+    /** A device of that name; a simulator with another schedule for another turn. */
+    private static PtxDevice open(String name, int turn) {
+        return name.equals("sim") ? SimDevice.open(SimOptions.defaults().withSeed(Hopper.SEEDS[turn % Hopper.SEEDS.length]))
+                : Backend.device(name);
     }
 
     /** Products on one device, and tensors at an odd or an aligned place, that are freed in the end. */
@@ -47,11 +63,21 @@ class SixteenBitProductsTest {
         private final Random random = new Random(9);
         private final int start;
 
+        /** By the kernels that are chosen where nobody wishes for others. */
         Bench(PtxDevice device, Kernels kernels, DType type, int start) {
+            this(device, kernels, type, start, Wish.AUTO);
+        }
+
+        Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish) {
             this.device = device;
             this.type = type;
             this.start = start;
-            matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, type);
+            System.setProperty(KernelChoice.PROPERTY, wish.name());
+            try {
+                matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, type);
+            } finally {
+                System.clearProperty(KernelChoice.PROPERTY);
+            }
         }
 
         /** Numbers that the type of activations holds, in a tensor of that type or of f32. */
@@ -123,11 +149,11 @@ class SixteenBitProductsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
-    void everyLayoutAndSize(String device, DType type) {
+    @MethodSource("everywhere")
+    void everyLayoutAndSize(String device, DType type, Wish wish) {
         for (int start : new int[] {0, 1}) {
-            try (PtxDevice memory = Backend.device(device);
-                    Bench bench = new Bench(memory, new Kernels(memory), type, start)) {
+            try (PtxDevice memory = open(device, start);
+                    Bench bench = new Bench(memory, new Kernels(memory), type, start, wish)) {
                 int turn = start;
                 for (int[] size : SIZES) {
                     for (int transposes = 0; transposes < 4; transposes++, turn++) {
@@ -143,12 +169,26 @@ class SixteenBitProductsTest {
         }
     }
 
+    /** Tiles of 128 x 256 and stages of 64: at their edges and a little beyond. */
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void sizesAcrossTiles(String device, DType type, Wish wish) {
+        int[][] sizes = {{127, 257, 65}, {129, 256, 64}, {257, 31, 63}, {128, 300, 130}};
+        for (int turn = 0; turn < sizes.length; turn++) {
+            if (type == DType.F16 && turn % 2 == 0) {
+                continue;
+            }
+            try (PtxDevice memory = open(device, turn); Bench bench = new Bench(memory, new Kernels(memory), type, turn / 3, wish)) {
+                bench.check((turn & 1) != 0, (turn & 2) != 0, sizes[turn], new DType[] {type, DType.F32, type}, turn % 3 - 1);
+            }
+        }
+    }
+
     /** Integers, whose products and sums have no error. */
     @ParameterizedTest
-    @MethodSource("devices")
-    void wholeNumbersAreExact(String device, DType type) {
-        try (PtxDevice memory = Backend.device(device);
-                Bench bench = new Bench(memory, new Kernels(memory), type, 0)) {
+    @MethodSource("everywhere")
+    void wholeNumbersAreExact(String device, DType type, Wish wish) {
+        try (PtxDevice memory = open(device, 2); Bench bench = new Bench(memory, new Kernels(memory), type, 0, wish)) {
             Tensor x = bench.random(type, v -> Math.rint(30 * v), 3, 33);
             Tensor w = bench.random(DType.F32, v -> Math.rint(30 * v), 33, 20);
             Tensor bias = bench.random(DType.F32, v -> Math.rint(30 * v), 20);
@@ -162,6 +202,7 @@ class SixteenBitProductsTest {
                 }
             }
             assertArrayEquals(want, y.toDoubles());
+            batchesOfWholeNumbers(bench, type);
             Tensor none = bench.poisoned(type, 2, 3);
             Tensor empty = Tensor.allocate(memory, type, Shape.of(2, 0));
             Tensor emptyToo = Tensor.allocate(memory, DType.F32, Shape.of(0, 3));
@@ -170,6 +211,21 @@ class SixteenBitProductsTest {
             empty.close();
             emptyToo.close();
         }
+    }
+
+    /** Equal products side by side. */
+    private static void batchesOfWholeNumbers(Bench bench, DType type) {
+        Tensor a = bench.random(type, v -> Math.rint(4 * v), 3, 20, 33);
+        Tensor b = bench.random(type, v -> Math.rint(4 * v), 3, 14, 33);
+        Tensor c = bench.poisoned(DType.F32, 3, 20, 14);
+        bench.matrix.batchedGemm(false, true, 1, a, b, 0, c);
+        double[] want = new double[3 * 20 * 14];
+        for (int i = 0; i < want.length; i++) {
+            for (int l = 0; l < 33; l++) {
+                want[i] += a.toDoubles()[i / 14 * 33 + l] * b.toDoubles()[(i / 280 * 14 + i % 14) * 33 + l];
+            }
+        }
+        assertArrayEquals(want, c.toDoubles());
     }
 
     /** A product of three tensors of f32 is one of f32 whatever activations are. */
@@ -190,13 +246,14 @@ class SixteenBitProductsTest {
     }
 
     /** Another order of warps and of asynchronous copies: the same bits. */
-    @Test
-    void sameBitsUnderEverySchedule() {
+    @ParameterizedTest
+    @EnumSource(value = Wish.class, names = {"PORTABLE", "HOPPER"})
+    void sameBitsUnderEverySchedule(Wish wish) {
         for (int[] size : new int[][] {{33, 40, 100}, {5, 6, 600}}) {
             double[] want = null;
             for (long seed = 0; seed < 4; seed++) {
                 try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed));
-                        Bench bench = new Bench(device, new Kernels(device), DType.BF16, 0)) {
+                        Bench bench = new Bench(device, new Kernels(device), DType.BF16, 0, wish)) {
                     Tensor a = bench.random(DType.BF16, size[0], size[2]);
                     Tensor b = bench.random(DType.F32, size[2], size[1]);
                     Tensor c = bench.poisoned(DType.F32, size[0], size[1]);
@@ -210,10 +267,9 @@ class SixteenBitProductsTest {
 
     /** What ran once is captured as it is; the memory of rounded operands is scratch. */
     @ParameterizedTest
-    @MethodSource("devices")
-    void aGraphCanCaptureThem(String device, DType type) {
-        try (PtxDevice memory = Backend.device(device);
-                Bench bench = new Bench(memory, new Kernels(memory), type, 0)) {
+    @MethodSource("everywhere")
+    void aGraphCanCaptureThem(String device, DType type, Wish wish) {
+        try (PtxDevice memory = open(device, 1); Bench bench = new Bench(memory, new Kernels(memory), type, 0, wish)) {
             Tensor a = bench.random(type, 8, 600);
             Tensor b = bench.random(DType.F32, 600, 12);
             Tensor c = bench.poisoned(type, 8, 12);
@@ -221,7 +277,7 @@ class SixteenBitProductsTest {
             work.run();
             double[] want = c.toDoubles();
             c.set(new double[96]);
-            try (DeviceStorage scratch = memory.allocate(1 << 15);
+            try (DeviceStorage scratch = memory.allocate(1 << 20);
                     DeviceGraph graph = memory.stream().capture(work, scratch)) {
                 graph.launch(memory.stream());
                 assertArrayEquals(want, c.toDoubles());
@@ -229,19 +285,34 @@ class SixteenBitProductsTest {
         }
     }
 
-    @Test
-    void refusals() {
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults());
-                Bench bench = new Bench(device, new Kernels(device), DType.BF16, 0)) {
+    /** Before anything is launched: the simulator counts. */
+    @ParameterizedTest
+    @EnumSource(value = Wish.class, names = {"PORTABLE", "HOPPER"})
+    void refusals(Wish wish) {
+        try (SimDevice device = SimDevice.open(SimOptions.defaults());
+                SimDevice elsewhere = SimDevice.open(SimOptions.defaults());
+                Bench bench = new Bench(device, new Kernels(device), DType.BF16, 0, wish);
+                Tensor other = Tensor.of(device, DType.F16, Shape.of(4, 4), new double[16]);
+                Tensor far = Tensor.of(elsewhere, DType.BF16, Shape.of(4, 4), new double[16])) {
             Tensor whole = bench.random(DType.BF16, 8, 4);
             Tensor a = bench.random(DType.BF16, 4, 4);
-            Tensor other = Tensor.of(device, DType.F16, Shape.of(4, 4), new double[16]);
-            assertThrows(LaunchException.class, () -> bench.matrix.gemm(false, false, 1, whole.rows(0, 4), a, 0,
+            Tensor f32 = bench.random(DType.F32, 4, 4);
+            PtxMatrixOps matrix = bench.matrix;
+            refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, whole.rows(0, 4), a, 0,
                     whole.rows(3, 7)));
-            assertThrows(ShapeException.class, () -> bench.matrix.gemm(false, false, 1, other, a, 0, whole.rows(0, 4)));
-            assertThrows(ShapeException.class, () -> bench.matrix.linear(a, a, whole.rows(0, 1).reshape(4), other));
-            other.close();
+            refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, far, f32, 0, whole.rows(0, 4)));
+            refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, f32, far, 0, whole.rows(0, 4)));
+            refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, f32, a, 0, far));
+            refused(ShapeException.class, device, () -> matrix.gemm(false, false, 1, other, a, 0, whole.rows(0, 4)));
+            refused(ShapeException.class, device, () -> matrix.gemm(false, false, 1, whole, a, 0, whole.rows(0, 4)));
+            refused(ShapeException.class, device, () -> matrix.linear(a, a, whole.rows(0, 1).reshape(4), other));
         }
+    }
+
+    private static void refused(Class<? extends RuntimeException> type, SimDevice device, Runnable call) {
+        long launches = device.traffic().launches();
+        assertThrows(type, call::run);
+        assertEquals(launches, device.traffic().launches(), "launches of a call that was refused");
     }
 
     @Test

@@ -1,0 +1,129 @@
+package org.contrastive4j.ops.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import java.util.List;
+import java.util.function.Supplier;
+import java.util.function.ToDoubleFunction;
+import java.util.stream.IntStream;
+import java.util.stream.Stream;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.support.CentralDifferences;
+import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.PairwiseReference;
+import org.junit.jupiter.api.Tag;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * Gradients of InfoNCE in kernels of every precision against slopes of its value: central differences of the loss by
+ * definition in f64, at operands that the precision holds, so that no derivative of anybody's is trusted.
+ */
+@Tag("gpu")
+class PairwiseDifferencesTest {
+    private static final int ALL = 60; // elements, else those next to the edges of tiles
+
+    static Stream<Arguments> precisionsOnDevices() {
+        return Devices.all().flatMap(device -> Stream.of(Precision.values()).map(precision -> Arguments.of(device, precision)));
+    }
+
+    private static PairwiseCase weighted(PairwiseCase c, double scale, double rowWeight, double columnWeight) {
+        c.logScale = (float) Math.log(scale);
+        c.rowWeight = rowWeight;
+        c.columnWeight = columnWeight;
+        c.gradientScale = 3;
+        return c;
+    }
+
+    /** Small ones, of which every element is checked, and such as are more than a tile or a block. */
+    private static List<PairwiseCase> cases() {
+        return List.of(new PairwiseCase(7, 9, 5, true, 1), weighted(new PairwiseCase(7, 9, 5, false, 2), 6, 0.25, 0.75),
+                weighted(new PairwiseCase(9, 4, 3, false, 3), 30, 1, 0), weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
+                new PairwiseCase(65, 70, 5, true, 5), weighted(new PairwiseCase(67, 130, 9, false, 6), 9, 0.5, 0.5),
+                weighted(new PairwiseCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
+    }
+
+    private static PairwiseCase.Answer ask(PtxDevice device, Kernels kernels, Precision precision, PairwiseCase c) {
+        c.round(precision);
+        return c.ask(device, precision.onTensorCores() ? new RoundedPairwise(kernels, precision, 1)
+                : new PtxPairwise(kernels, precision, 1));
+    }
+
+    /** Everything that was answered against slopes. */
+    private static void check(PairwiseCase c, PairwiseCase.Answer answer, Precision precision) {
+        double[] x = PairwiseCase.doubles(c.x);
+        double[] y = PairwiseCase.doubles(c.y);
+        double[][] bounds = c.bounds(precision);
+        String what = precision + ", " + c + ": ";
+        check(what + "dx", rows -> value(c, rows, y, c.logScale, c.bias), x, PairwiseCase.doubles(answer.dx()),
+                elements(c.n, c.d), bounds[0]);
+        check(what + "dy", rows -> value(c, x, rows, c.logScale, c.bias), y, PairwiseCase.doubles(answer.dy()),
+                elements(c.m, c.d), bounds[1]);
+        check(what + "dLogScale", at -> value(c, x, y, at[0], c.bias), new double[] {c.logScale},
+                new double[] {answer.dLogScale()}, new int[] {0}, bounds[2]);
+        check(what + "dBias", at -> value(c, x, y, c.logScale, at[0]), new double[] {c.bias},
+                new double[] {answer.dBias()}, new int[] {0}, bounds[3]);
+    }
+
+    private static void check(String what, ToDoubleFunction<double[]> f, double[] at, double[] gradient, int[] elements,
+            double[] bounds) {
+        CentralDifferences.check(what, f, at, gradient, elements, bounds, 8);
+    }
+
+    private static double value(PairwiseCase c, double[] x, double[] y, double logScale, double bias) {
+        return c.gradientScale * new PairwiseReference(c.n, c.m, c.d, x, y, c.targets, logScale, bias, c.rowWeight,
+                c.columnWeight).loss;
+    }
+
+    /** All, or those of the first and the last row of each tile of 64. */
+    private static int[] elements(int rows, int d) {
+        return IntStream.range(0, rows * d)
+                .filter(i -> rows * d <= ALL || i / d % 64 == 0 || i / d % 64 == 63 || i / d == rows - 1).toArray();
+    }
+
+    @ParameterizedTest
+    @MethodSource("precisionsOnDevices")
+    void gradientsAreSlopes(Supplier<PtxDevice> open, Precision precision) {
+        try (PtxDevice device = open.get()) {
+            Kernels kernels = new Kernels(device);
+            for (PairwiseCase c : cases()) {
+                check(c, ask(device, kernels, precision, c), precision);
+            }
+        }
+    }
+
+    /** One element that is wrong by little more than rounding, a row that was left out, a scalar. */
+    @ParameterizedTest
+    @EnumSource(Precision.class)
+    void oneWrongElementIsRejected(Precision precision) {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            for (PairwiseCase c : List.of(cases().get(1), cases().get(4))) {
+                PairwiseCase.Answer right = ask(device, new Kernels(device), precision, c);
+                double[][] bounds = c.bounds(precision);
+                for (int i : new int[] {0, c.d * c.n - 1}) {
+                    float[] wrong = right.dx().clone();
+                    wrong[i] += (float) (2.5 * bounds[0][i]);
+                    rejected(c, precision, new PairwiseCase.Answer(null, wrong, right.dy(), right.dLogScale(), right.dBias(), null));
+                }
+                float[] wrong = right.dy().clone();
+                for (int k = 0; k < c.d; k++) {
+                    wrong[3 * c.d + k] = -wrong[3 * c.d + k];
+                }
+                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), wrong, right.dLogScale(), right.dBias(), null));
+                float off = (float) (2.5 * bounds[2][0]);
+                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), right.dy(), right.dLogScale() + off,
+                        right.dBias(), null));
+                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), right.dy(), right.dLogScale(),
+                        right.dBias() + (float) (2.5 * bounds[3][0]), null));
+            }
+        }
+    }
+
+    private static void rejected(PairwiseCase c, Precision precision, PairwiseCase.Answer wrong) {
+        assertThrows(AssertionError.class, () -> check(c, wrong, precision), precision + ", " + c);
+    }
+}
