@@ -37,7 +37,8 @@ final class DjlInfoNce implements AutoCloseable {
 
     /** One forward and backward pass; returns the loss. */
     float run() {
-        try (NDManager step = manager.newSubManager(); GradientCollector collector = Engine.getInstance().newGradientCollector()) {
+        try (NDManager step = manager.newSubManager();
+                GradientCollector collector = Engine.getInstance().newGradientCollector()) {
             step.tempAttachAll(u, v, logScale, targets); // what is made of them goes when the step does
             NDArray logits = normalised(u).dot(normalised(v).transpose()).mul(logScale.exp());
             NDArray rows = crossEntropy.evaluate(new NDList(targets), new NDList(logits));

@@ -35,8 +35,9 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * One gradient of the default model over 1,024 pairs: the plain step (everything on one tape) against chunks of 128 at several shares of
- * the activations kept. Keeping nothing encodes every chunk twice: 4/3 of the plain step's arithmetic.
+ * One gradient of the default model over 1,024 pairs: the plain step (everything on one tape) against chunks of
+ * 128 at several shares of the activations kept. Keeping nothing encodes every chunk twice: 4/3 of the plain
+ * step's arithmetic.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)

@@ -29,13 +29,14 @@ import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
 /**
- * Value and gradient of symmetric InfoNCE from raw representations, f32, d = 512, two threads: 8 n n d flops here, 6 n n d in PyTorch, which
- * keeps the logits. Setup refuses to measure a peer that disagrees.
+ * Value and gradient of symmetric InfoNCE from raw representations, f32, d = 512, two threads: 8 n n d flops here, 6 n
+ * n d in PyTorch, which keeps the logits. Setup refuses to measure a peer that disagrees.
  */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
-// The whole heap is resident from the start, so resident bytes change with native memory alone. DJL would report its use.
+// The whole heap is resident from the start, so resident bytes change with native memory alone. DJL
+// would report its use.
 @Fork(value = 1, jvmArgsAppend = {"-Xms2g", "-Xmx2g", "-XX:+AlwaysPreTouch", "-Dcontrastive4j.threads=2",
     "-Dai.djl.pytorch.num_threads=2", "-Dai.djl.offline=true"})
 @Warmup(iterations = 1, time = 5)

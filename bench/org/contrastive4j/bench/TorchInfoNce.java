@@ -13,7 +13,10 @@ import org.bytedeco.pytorch.Tensor;
 import org.bytedeco.pytorch.TensorOptions;
 import org.bytedeco.pytorch.global.torch.ScalarType;
 
-/** The same loss written the usual way in PyTorch (through JavaCPP): normalise, all logits, cross-entropy both ways, autograd. */
+/**
+ * The same loss written the usual way in PyTorch (through JavaCPP): normalise, all logits, cross-entropy
+ * both ways, autograd.
+ */
 final class TorchInfoNce implements AutoCloseable {
     /** Value and gradients; dBias is 0 without a bias. */
     record Answer(double loss, double[] du, double[] dv, double dLogScale, double dBias) {}

@@ -34,14 +34,18 @@ final class Agreement {
         columns = SampledReference.of(features.v(), features.u(), samples, scale);
     }
 
-    private Values values(PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream, double rowWeight, double columnWeight) {
+    private Values values(PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream, double rowWeight,
+            double columnWeight) {
         loss.poison(stream);
         launches.run(stream, rowWeight, columnWeight);
         stream.synchronize();
         return new Values(loss.loss(), loss.dx(samples), loss.dy(samples));
     }
 
-    /** Runs the case three times and says how far off it is; "agrees" is false where that is too far or anything is not a number. */
+    /**
+     * Runs the case three times and says how far off it is; "agrees" is false where that is too far or
+     * anything is not a number.
+     */
     Map<String, Object> check(Kind kind, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
         Values ofRows = values(loss, launches, stream, 1, 0);
         Values ofColumns = values(loss, launches, stream, 0, 1);
@@ -49,18 +53,26 @@ final class Agreement {
         Map<String, Object> errors = new LinkedHashMap<>();
         errors.put("sampled", samples.length);
         errors.put("loss", both.loss);
-        boolean agrees = within(errors, "dxToF64", SampledReference.difference(ofRows.dx, rows.gradients()), kind.tolerance);
-        agrees &= within(errors, "dyToF64", SampledReference.difference(ofColumns.dy, columns.gradients()), kind.tolerance);
-        agrees &= within(errors, "dxToMeanOfDirections", SampledReference.difference(both.dx, mean(ofRows.dx, ofColumns.dx)), kind.tolerance);
-        agrees &= within(errors, "dyToMeanOfDirections", SampledReference.difference(both.dy, mean(ofRows.dy, ofColumns.dy)), kind.tolerance);
+        boolean agrees =
+                within(errors, "dxToF64", SampledReference.difference(ofRows.dx, rows.gradients()), kind.tolerance);
+        agrees &= within(
+                errors, "dyToF64", SampledReference.difference(ofColumns.dy, columns.gradients()), kind.tolerance);
+        agrees &= within(errors, "dxToMeanOfDirections",
+                SampledReference.difference(both.dx, mean(ofRows.dx, ofColumns.dx)), kind.tolerance);
+        agrees &= within(errors, "dyToMeanOfDirections",
+                SampledReference.difference(both.dy, mean(ofRows.dy, ofColumns.dy)), kind.tolerance);
         double lossTolerance = scale * Math.min(kind.tolerance, 0x1p-8);
-        agrees &= within(errors, "lossToMeanOfDirections", Math.abs(both.loss - (ofRows.loss + ofColumns.loss) / 2), lossTolerance);
+        agrees &= within(errors, "lossToMeanOfDirections", Math.abs(both.loss - (ofRows.loss + ofColumns.loss) / 2),
+                lossTolerance);
         for (Map.Entry<Kind, Values> other : seen.entrySet()) {
             double tolerance = Math.max(kind.tolerance, other.getKey().tolerance);
             String to = "To" + other.getKey().name();
-            agrees &= within(errors, "loss" + to, Math.abs(both.loss - other.getValue().loss), scale * Math.min(tolerance, 0x1p-8));
-            agrees &= within(errors, "dx" + to, SampledReference.difference(both.dx, other.getValue().dx), 2 * tolerance);
-            agrees &= within(errors, "dy" + to, SampledReference.difference(both.dy, other.getValue().dy), 2 * tolerance);
+            agrees &= within(errors, "loss" + to, Math.abs(both.loss - other.getValue().loss),
+                    scale * Math.min(tolerance, 0x1p-8));
+            agrees &= within(
+                    errors, "dx" + to, SampledReference.difference(both.dx, other.getValue().dx), 2 * tolerance);
+            agrees &= within(
+                    errors, "dy" + to, SampledReference.difference(both.dy, other.getValue().dy), 2 * tolerance);
         }
         seen.put(kind, both);
         errors.put("agrees", agrees);

@@ -21,7 +21,10 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** Bytes per second: {@code bytes} are moved per call (read once and written once by {@link #copy} and {@link #kernel}), so divide by the time. */
+/**
+ * Bytes per second: {@code bytes} are moved per call (read once and written once by {@link #copy} and {@link #kernel}),
+ * so divide by the time.
+ */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.AverageTime)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)

@@ -120,8 +120,8 @@ public final class CostModel {
         double logits = TILE_ROWS * TILE_COLUMNS;
         Map<String, Double> seconds = new LinkedHashMap<>();
         seconds.put("normalise", 2 * LAUNCH + p.features(6) / machine.hbmBytesPerSecond);
-        seconds.put("forward", (stripes - 1) * LAUNCH + seconds(new Counts(tiles, p.kBlocks(), logits, kept ? 10_070 : 8118,
-                2992.0 / tiling.run(), operands + partials + (kept ? g : 0))));
+        seconds.put("forward", (stripes - 1) * LAUNCH + seconds(new Counts(tiles, p.kBlocks(), logits,
+                kept ? 10_070 : 8118, 2992.0 / tiling.run(), operands + partials + (kept ? g : 0))));
         seconds.put("statistics", (SMALL_LAUNCHES + 3 * (stripes - 1)) * LAUNCH + partials / machine.hbmBytesPerSecond);
         seconds.put("g", kept ? keptGradients(p) : seconds(new Counts(tiles, p.kBlocks(), logits, 7300,
                 1792.0 / tiling.run(), operands + g)) + (p.rectangles(p.n) * p.rectangles(p.m) - 1) * LAUNCH);
@@ -168,7 +168,9 @@ public final class CostModel {
         }
     }
 
-    /** Share of peak counts the 8 n m d operations of a loss that makes products again, so that both can be compared. */
+    /**
+     * Share of peak counts the 8 n m d operations of a loss that makes products again, so that both can be compared.
+     */
     private void print(Problem problem, boolean kept, Map<String, Double> measured) {
         Map<String, Double> kernels = kernels(problem, kept);
         double all = kernels.values().stream().mapToDouble(Double::doubleValue).sum();
@@ -177,7 +179,8 @@ public final class CostModel {
         boolean beside = kept == (2.0 * problem.n * problem.m < STRIPE_BYTES);
         kernels.forEach((name, seconds) -> System.out.printf(Locale.ROOT, " %9.3f%10s", 1e3 * seconds,
                 beside(beside ? measured.get(problem.n + "," + problem.d + "," + name) : null)));
-        System.out.printf(Locale.ROOT, " %5.0f%%%n", 100 * 8.0 * problem.n * problem.m * problem.d / machine.peak() / all);
+        System.out.printf(
+                Locale.ROOT, " %5.0f%%%n", 100 * 8.0 * problem.n * problem.m * problem.d / machine.peak() / all);
     }
 
     private static String beside(Double milliseconds) {
@@ -198,8 +201,8 @@ public final class CostModel {
     }
 
     /**
-     * Milliseconds of each kernel of the loss of n x n pairs on an H200, by the names of the table, and of "all" of them;
-     * products are kept where they fit the budget of {@link PairwiseTimes}.
+     * Milliseconds of each kernel of the loss of n x n pairs on an H200, by the names of the table, and of "all" of
+     * them; products are kept where they fit the budget of {@link PairwiseTimes}.
      */
     static Map<String, Double> predicted(int n, int d) {
         Map<String, Double> kernels = new CostModel(H200).kernels(new Problem(n, n, d), 2.0 * n * n < STRIPE_BYTES);

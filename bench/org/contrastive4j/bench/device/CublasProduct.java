@@ -19,9 +19,11 @@ import jcuda.jcublas.cublasHandle;
 import jcuda.jcublas.cublasOperation;
 
 /**
- * Rate of one large square matrix product by cuBLAS, called without the library: C = A^T B with sums in f32 and C of the type of A and B.
+ * Rate of one large square matrix product by cuBLAS, called without the library: C = A^T B with sums in f32 and C of
+ * the type of A and B.
  *
- * <p>Elements are random multiples of a power of two that the type holds exactly; a few elements of C are compared with f64 first.
+ * <p>Elements are random multiples of a power of two that the type holds exactly; a few elements of C are
+ * compared with f64 first.
  */
 final class CublasProduct implements AutoCloseable {
     /** Types of A, B and C, and how they are multiplied. */
@@ -66,7 +68,8 @@ final class CublasProduct implements AutoCloseable {
                 return Float.intBitsToFloat(word << 16);
             }
             int exponent = word >>> 10 & 31;
-            float size = exponent == 0 ? (word & 0x3FF) * 0x1p-24f : Math.scalb(1 + (word & 0x3FF) * 0x1p-10f, exponent - 15);
+            float size = exponent == 0 ? (word & 0x3FF) * 0x1p-24f
+                    : Math.scalb(1 + (word & 0x3FF) * 0x1p-10f, exponent - 15);
             return word < 0 ? -size : size;
         }
     }
@@ -165,7 +168,8 @@ final class CublasProduct implements AutoCloseable {
         check(JCudaDriver.cuEventCreate(end, 0), "cuEventCreate");
         check(JCudaDriver.cuEventRecord(begin, null), "cuEventRecord");
         JCublas2.cublasGemmEx(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, size, size, size,
-                Pointer.to(new float[] {1}), m[0], type.data, size, m[1], type.data, size, Pointer.to(new float[] {0}), m[2], type.data,
+                Pointer.to(new float[] {1}), m[0], type.data, size, m[1], type.data, size, Pointer.to(new float[] {0}),
+                m[2], type.data,
                 size, type.compute, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
         check(JCudaDriver.cuEventRecord(end, null), "cuEventRecord");
         check(JCudaDriver.cuEventSynchronize(end), "cuEventSynchronize");
@@ -193,7 +197,8 @@ final class CublasProduct implements AutoCloseable {
             check(JCudaDriver.cuMemcpyDtoH(Pointer.to(element), at, type.bytes), "cuMemcpyDtoH");
             double got = type.get(element);
             if (!(Math.abs(got - sum) <= type.roundOff * Math.abs(sum) + size * 0x1p-24 * sizes)) {
-                throw new IllegalStateException("cuBLAS, " + type + ": C[" + i + ", " + j + "] is " + got + ", wanted " + sum);
+                throw new IllegalStateException(
+                        "cuBLAS, " + type + ": C[" + i + ", " + j + "] is " + got + ", wanted " + sum);
             }
         }
     }

@@ -8,7 +8,8 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 
 /**
- * Rows of both sides, not yet of length 1: u is random, v half of its u and random for the rest. The same for the same seed.
+ * Rows of both sides, not yet of length 1: u is random, v half of its u and random for the rest. The same
+ * for the same seed.
  */
 record Features(float[][] u, float[][] v) {
     private static final int CHUNK_BYTES = 64 << 20;

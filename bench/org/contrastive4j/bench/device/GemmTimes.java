@@ -26,14 +26,15 @@ import org.contrastive4j.ops.ptx.HopperGemm;
 import org.contrastive4j.ops.ptx.Precision;
 
 /**
- * Device time of the library's 16-bit matrix products on sm_90a beside those of the device maker's library, and beside what
- * {@link CostModel} predicts: the square products that rates are quoted of, and those of an encoder's layers.
+ * Device time of the library's 16-bit matrix products on sm_90a beside those of the device maker's library, and beside
+ * what {@link CostModel} predicts: the square products that rates are quoted of, and those of an encoder's layers.
  *
- * <p>Some elements of each product are compared with f64 first. Writes {@code gemm.json} after every case. Exits with 1 when
- * a product was wrong.
+ * <p>Some elements of each product are compared with f64 first. Writes {@code gemm.json} after every case. Exits with 1
+ * when a product was wrong.
  */
 public final class GemmTimes {
-    private static final Map<String, String> USUAL = Map.of("device", "cuda", "out", ".", "seconds", "40", "repeats", "20",
+    private static final Map<String, String> USUAL =
+            Map.of("device", "cuda", "out", ".", "seconds", "40", "repeats", "20",
             "products", "nt:8192:8192:8192,nn:4096:4096:4096,nn:32768:3072:768,nn:32768:768:3072,nt:32768:768:3072,"
                     + "tn:768:3072:32768,tn:768:768:32768");
     private static final int SAMPLES = 16;
@@ -54,7 +55,8 @@ public final class GemmTimes {
     private static HopperGemm.Product product(String name) {
         String[] parts = name.split(":");
         int[] sizes = Arrays.stream(parts).skip(1).mapToInt(Integer::parseInt).toArray();
-        return new HopperGemm.Product(parts[0].charAt(0) == 't', parts[0].charAt(1) == 't', 1, sizes[0], sizes[1], sizes[2]);
+        return new HopperGemm.Product(
+                parts[0].charAt(0) == 't', parts[0].charAt(1) == 't', 1, sizes[0], sizes[1], sizes[2]);
     }
 
     /** Multiples of 1 / most, which 16 bits hold. */
@@ -81,7 +83,8 @@ public final class GemmTimes {
         try (DeviceStorage left = Features.upload(device, a); DeviceStorage right = Features.upload(device, b);
                 DeviceStorage leftImage = device.allocate(HopperGemm.imageBytes(a.length, a[0].length));
                 DeviceStorage rightImage = device.allocate(HopperGemm.imageBytes(b.length, b[0].length));
-                DeviceStorage c = device.allocate(4L * p.m() * p.n()); DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
+                DeviceStorage c = device.allocate(4L * p.m() * p.n());
+                DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
             Runnable pack = () -> {
                 gemm.pack(stream, left.address(), 1, a.length, a[0].length, leftImage.address());
                 gemm.pack(stream, right.address(), 1, b.length, b[0].length, rightImage.address());
@@ -109,13 +112,14 @@ public final class GemmTimes {
     /** Column-major: C^T = op(B)^T op(A)^T; C in 16 bits, as such libraries are fastest. */
     private void library(Map<String, Object> line, HopperGemm.Product p, Precision precision, float[][] a, float[][] b,
             MatrixLibrary library) {
-        MatrixLibrary.Element type = precision == Precision.BF16 ? MatrixLibrary.Element.BF16 : MatrixLibrary.Element.F16;
+        MatrixLibrary.Element type = precision == Precision.BF16 ? MatrixLibrary.Element.BF16
+                : MatrixLibrary.Element.F16;
         MatrixLibrary.Product product = new MatrixLibrary.Product(p.transB(), p.transA(), p.n(), p.m(), p.k(), 1, 0,
                 p.transB() ? p.k() : p.n(), p.transA() ? p.m() : p.k(), p.n(), 0, 0, 0, 1, type, type, false);
         try (DeviceStorage left = sixteen(a, precision); DeviceStorage right = sixteen(b, precision);
                 DeviceStorage c = device.allocate(2L * p.m() * p.n())) {
-            put(line, p, "library",
-                    milliseconds(() -> library.multiply(stream, product, right.address(), left.address(), c.address())));
+            put(line, p, "library", milliseconds(
+                    () -> library.multiply(stream, product, right.address(), left.address(), c.address())));
         }
     }
 
@@ -176,7 +180,8 @@ public final class GemmTimes {
     }
 
     private void print() {
-        System.out.printf("%-22s %5s %11s %9s %11s %11s %11s %9s %7s%n", "product", "type", "own ms", "TFLOP/s", "predicted", "packs ms",
+        System.out.printf("%-22s %5s %11s %9s %11s %11s %11s %9s %7s%n", "product", "type", "own ms", "TFLOP/s",
+                "predicted", "packs ms",
                 "library ms", "TFLOP/s", "agrees");
         for (Map<String, Object> line : lines) {
             System.out.printf("%-22s %5s ", line.get("product"), line.get("precision"));
@@ -184,8 +189,10 @@ public final class GemmTimes {
                 System.out.println(line.get("skipped"));
                 continue;
             }
-            System.out.printf("%11.4f %9.4g %11.4f %11.4f %11s %9s %7s%n", line.get("ownMilliseconds"), line.get("ownTeraflops"),
-                    line.get("predictedMilliseconds"), line.get("packMilliseconds"), text("%.4f", line.get("libraryMilliseconds")),
+            System.out.printf(
+                    "%11.4f %9.4g %11.4f %11.4f %11s %9s %7s%n", line.get("ownMilliseconds"), line.get("ownTeraflops"),
+                    line.get("predictedMilliseconds"), line.get("packMilliseconds"),
+                    text("%.4f", line.get("libraryMilliseconds")),
                     text("%.4g", line.get("libraryTeraflops")), line.get("agrees"));
         }
     }
@@ -200,7 +207,8 @@ public final class GemmTimes {
         for (String name : options.get("products").split(",")) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 Map<String, Object> line = System.nanoTime() < end ? measured(name, precision)
-                        : Map.of("product", name, "precision", precision.name().toLowerCase(Locale.ROOT), "skipped", "no time");
+                        : Map.of("product", name, "precision", precision.name().toLowerCase(Locale.ROOT),
+                                "skipped", "no time");
                 lines.add(line);
                 new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(
                         Path.of(options.get("out"), "gemm.json").toFile(), report);
@@ -208,14 +216,17 @@ public final class GemmTimes {
         }
     }
 
-    /** @param arguments name=value: device, out, seconds after which nothing is begun, repeats, products as layout:m:n:k */
+    /**
+     * @param arguments name=value: device, out, seconds after which nothing is begun, repeats, products as layout:m:n:k
+     */
     public static void main(String[] arguments) throws IOException {
         Locale.setDefault(Locale.ROOT);
         Map<String, String> options = new TreeMap<>(USUAL);
         for (String argument : arguments) {
             String[] parts = argument.split("=", 2);
             if (parts.length != 2 || options.replace(parts[0], parts[1]) == null) {
-                throw new IllegalArgumentException("\"" + argument + "\" given, wanted name=value with one of " + USUAL.keySet());
+                throw new IllegalArgumentException(
+                        "\"" + argument + "\" given, wanted name=value with one of " + USUAL.keySet());
             }
         }
         Files.createDirectories(Path.of(options.get("out")));
@@ -225,7 +236,8 @@ public final class GemmTimes {
             report.put("device", device.facts());
             report.put("timesMeanSomething", device instanceof CudaDevice);
             if (device.facts().architecture() != 90) {
-                System.out.println("nothing measured: these products run on sm_90 alone, this is sm_" + device.facts().architecture());
+                System.out.println("nothing measured: these products run on sm_90 alone, this is sm_"
+                        + device.facts().architecture());
                 return;
             }
             GemmTimes times = new GemmTimes(device, Integer.parseInt(options.get("repeats")));

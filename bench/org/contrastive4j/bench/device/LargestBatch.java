@@ -17,8 +17,8 @@ import org.contrastive4j.memory.OutOfBudgetException;
 /**
  * Quadruples the batch until it does not fit in memory or in time.
  *
- * <p>The batch is a block of random pairs, repeated K times. Then each loss is that of the block + ln K and each gradient that of the
- * block / K, which is checked at every size.
+ * <p>The batch is a block of random pairs, repeated K times. Then each loss is that of the block + ln K and each
+ * gradient that of the block / K, which is checked at every size.
  */
 final class LargestBatch {
     private static final int SAMPLES = 8;
@@ -114,7 +114,8 @@ final class LargestBatch {
     }
 
     private static double[][] over(double[][] rows, int copies) {
-        return Arrays.stream(rows).map(row -> Arrays.stream(row).map(value -> value / copies).toArray()).toArray(double[][]::new);
+        return Arrays.stream(rows).map(row -> Arrays.stream(row).map(value -> value / copies).toArray())
+                .toArray(double[][]::new);
     }
 
     /** Timed once, the block after a run to warm up. The rows compared are of the last copy of the block. */
@@ -133,7 +134,8 @@ final class LargestBatch {
             try (DeviceEvent begin = stream.record()) {
                 launches.run(stream, 0.5, 0.5);
                 try (DeviceEvent end = stream.record()) {
-                    int[] samples = IntStream.range(0, SAMPLES).map(i -> n - block + (int) ((long) i * (block - 1) / (SAMPLES - 1))).toArray();
+                    int[] samples = IntStream.range(0, SAMPLES).map(
+                            i -> n - block + (int) ((long) i * (block - 1) / (SAMPLES - 1))).toArray();
                     return new Values(end.millisecondsSince(begin), loss.loss(), gradients ? loss.dx(samples) : null,
                             gradients ? loss.dy(samples) : null);
                 }

@@ -46,7 +46,8 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
                 flops.put(precision.name().toLowerCase(Locale.ROOT), own(device, precision, size, repeats));
             }
         }
-        return new MatrixRate("NOT cuBLAS but gemm_*_nt_sm90a of this library, so shares flatter it; " + why, size, flops);
+        return new MatrixRate(
+                "NOT cuBLAS but gemm_*_nt_sm90a of this library, so shares flatter it; " + why, size, flops);
     }
 
     /** [size, size] x [size, size]^T of random numbers. */
@@ -55,7 +56,8 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
         HopperGemm.Product product = new HopperGemm.Product(false, true, 1, size, size, size);
         Features features = Features.random(3, size, size);
         long imageBytes = HopperGemm.imageBytes(size, size);
-        try (DeviceStorage u = Features.upload(device, features.u()); DeviceStorage v = Features.upload(device, features.v());
+        try (DeviceStorage u = Features.upload(device, features.u());
+                DeviceStorage v = Features.upload(device, features.v());
                 DeviceStorage a = device.allocate(imageBytes); DeviceStorage b = device.allocate(imageBytes);
                 DeviceStorage c = device.allocate(4L * size * size); DeviceStream stream = device.newStream()) {
             HopperGemm.Result result = HopperGemm.Result.of(c.address());

@@ -18,8 +18,11 @@ import org.contrastive4j.ops.ptx.PtxPairwise;
 final class PairwiseCase implements AutoCloseable {
     /** Precision of features and gradient matrix, and whose kernels: those of sm_90a, or portable ones. */
     enum Kind {
-        BF16(Precision.BF16, HopperPairwise.Precision.BF16, 1e-2), F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
-        BF16_PORTABLE(Precision.BF16, null, 1e-2), F16_PORTABLE(Precision.F16, null, 2e-3), TF32(Precision.TF32, null, 2e-3),
+        BF16(Precision.BF16, HopperPairwise.Precision.BF16, 1e-2),
+        F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
+        BF16_PORTABLE(Precision.BF16, null, 1e-2),
+        F16_PORTABLE(Precision.F16, null, 2e-3),
+        TF32(Precision.TF32, null, 2e-3),
         F32(Precision.F32, null, 1e-4);
 
         /** Relative error of gradients that counts as agreement. */
@@ -141,8 +144,10 @@ final class PairwiseCase implements AutoCloseable {
         storage.upload(0, ByteBuffer.allocateDirect(4).order(ByteOrder.nativeOrder()).putFloat((float) value).flip());
     }
 
-    private PtxPairwise.Inputs inputs(DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
-        return new PtxPairwise.Inputs(n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
+    private PtxPairwise.Inputs inputs(
+            DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
+        return new PtxPairwise.Inputs(
+                n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
     }
 
     private PtxPairwise.Gradients gradients() {
@@ -153,7 +158,8 @@ final class PairwiseCase implements AutoCloseable {
     Launches launches(PtxDevice through) {
         if (!kind.isPortable()) {
             HopperInfoNce loss = hopper(through);
-            return (stream, rowWeight, columnWeight) -> loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), gradients(), 0,
+            return (stream, rowWeight, columnWeight) ->
+                    loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), gradients(), 0,
                     result.address(), workspace.address(), workspace.bytes());
         }
         PtxNormalize normalize = new PtxNormalize(through);
@@ -161,7 +167,8 @@ final class PairwiseCase implements AutoCloseable {
         return (stream, rowWeight, columnWeight) -> {
             normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
             normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());
-            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), gradients(), 0, result.address(), workspace.address(),
+            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), gradients(), 0, result.address(),
+                    workspace.address(),
                     workspace.bytes());
         };
     }

@@ -26,11 +26,12 @@ import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.OutOfBudgetException;
 
 /**
- * Device time of value and gradients of the pairwise loss: right first, then as one graph and kernel by kernel, beside the rate of a large
- * matrix product of the same run and the prediction of {@link CostModel}; then the largest batch that fits.
+ * Device time of value and gradients of the pairwise loss: right first, then as one graph and kernel by kernel,
+ * beside the rate of a large matrix product of the same run and the prediction of {@link CostModel}; then the
+ * largest batch that fits.
  *
- * <p>Writes {@code times.json} after every case, so that a run that is stopped leaves what it had, and a table to the output at the end. Exits
- * with 1 when something disagreed.
+ * <p>Writes {@code times.json} after every case, so that a run that is stopped leaves what it had, and a table to the
+ * output at the end. Exits with 1 when something disagreed.
  */
 public final class PairwiseTimes {
     private static final int MOST_REPEATS = 40;
@@ -79,7 +80,8 @@ public final class PairwiseTimes {
         largest();
         write();
         cases(true);
-        MatrixRate after = MatrixRate.measure(device, device instanceof CudaDevice, options.matrix(), 2 * options.repeats() + 1);
+        MatrixRate after =
+                MatrixRate.measure(device, device instanceof CudaDevice, options.matrix(), 2 * options.repeats() + 1);
         report.put("matrixRateAfter", after);
         rate = rate.orMore(after);
         for (Map<String, Object> line : cases) {
@@ -90,7 +92,8 @@ public final class PairwiseTimes {
     }
 
     private void write() throws IOException {
-        new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(options.out().resolve("times.json").toFile(), report);
+        new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
+                .writeValue(options.out().resolve("times.json").toFile(), report);
     }
 
     /** @param late the portable cases that take seconds each, or all others */
@@ -106,12 +109,14 @@ public final class PairwiseTimes {
     }
 
     private void cases(int n, int d, boolean late) throws IOException {
-        List<Kind> kinds = options.kinds().stream().filter(kind -> (kind.isPortable() && n >= options.late()) == late).toList();
+        List<Kind> kinds = options.kinds().stream().filter(kind -> (kind.isPortable() && n >= options.late()) == late)
+                .toList();
         if (kinds.isEmpty()) {
             return;
         }
         Features features = Features.random(31L * n + d, n, d);
-        Agreement agreement = agreements.computeIfAbsent(List.of(n, d), key -> new Agreement(features, options.scale()));
+        Agreement agreement =
+                agreements.computeIfAbsent(List.of(n, d), key -> new Agreement(features, options.scale()));
         for (Kind kind : kinds) {
             cases.add(measured(kind, features, agreement));
             write();
@@ -120,7 +125,8 @@ public final class PairwiseTimes {
 
     /** Rate expected of a kind, before it was seen. */
     private double expectedFlops(Kind kind) {
-        double seen = cases.stream().filter(line -> kind.toString().equals(line.get("kind")) && line.containsKey("teraflops"))
+        double seen = cases.stream()
+                .filter(line -> kind.toString().equals(line.get("kind")) && line.containsKey("teraflops"))
                 .mapToDouble(line -> (Double) line.get("teraflops") * 1e12).reduce((a, b) -> b).orElse(0);
         return seen > 0 ? seen : EXPECTED_SHARE * rate.flops().getOrDefault(kind.type(), 60e12);
     }
@@ -139,7 +145,8 @@ public final class PairwiseTimes {
         double seconds = 8.0 * n * n * d / expectedFlops(kind);
         double wanted = (options.repeats() + OTHER_RUNS) * seconds;
         if (wanted > secondsLeft()) {
-            line.put("skipped", "no time: would take " + Math.round(wanted) + " s, left are " + Math.round(secondsLeft()));
+            line.put("skipped",
+                    "no time: would take " + Math.round(wanted) + " s, left are " + Math.round(secondsLeft()));
             return line;
         }
         trim();
@@ -147,7 +154,8 @@ public final class PairwiseTimes {
         try (Memory.Meter memory = device.meter();
                 DeviceStorage u = Features.upload(device, features.u());
                 DeviceStorage v = Features.upload(device, features.v());
-                PairwiseCase loss = new PairwiseCase(device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
+                PairwiseCase loss =
+                        new PairwiseCase(device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
             line.put("peakBytes", memory.peakBytes() - before);
             try (DeviceStream stream = device.newStream()) {
                 PairwiseCase.Launches launches = loss.launches(device);
@@ -172,13 +180,15 @@ public final class PairwiseTimes {
     }
 
     /** Graph and kernels, each several times; between repetitions of the graph the L2 cache gets other contents. */
-    private void time(Map<String, Object> line, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
+    private void time(
+            Map<String, Object> line, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
         try (DeviceGraph graph = stream.capture(() -> launches.run(stream, 0.5, 0.5));
                 DeviceStorage flush = device.allocate(options.flushBytes())) {
             loss.poison(stream);
             graph.launch(stream);
             double once = milliseconds(graph, stream, flush);
-            int repeats = (int) Math.max(options.repeats(), Math.min(MOST_REPEATS, 1e3 * options.caseSeconds() / once)) / 2 * 2;
+            int repeats = (int) Math.max(options.repeats(), Math.min(MOST_REPEATS, 1e3 * options.caseSeconds() / once))
+                    / 2 * 2;
             double[] times = new double[repeats];
             for (int i = 0; i < repeats; i++) {
                 times[i] = milliseconds(graph, stream, flush);
@@ -190,7 +200,8 @@ public final class PairwiseTimes {
             line.put("halvesDiffer", Math.abs(first - second) / median(times));
             line.put("repeats", repeats);
             line.put("nodes", graph.nodes());
-            line.put("kernels", kernels(loss, graph, stream, (int) Math.max(1, Math.min(KERNEL_REPEATS, 500 * options.caseSeconds() / once))));
+            line.put("kernels", kernels(loss, graph, stream,
+                    (int) Math.max(1, Math.min(KERNEL_REPEATS, 500 * options.caseSeconds() / once))));
         }
     }
 
@@ -204,7 +215,10 @@ public final class PairwiseTimes {
         }
     }
 
-    /** Medians of each kernel's time, its launches together; the graph before keeps the stream busy while launches are given. */
+    /**
+     * Medians of each kernel's time, its launches together; the graph before keeps the stream busy while
+     * launches are given.
+     */
     private Map<String, Double> kernels(PairwiseCase loss, DeviceGraph graph, DeviceStream stream, int repeats) {
         Map<String, double[]> times = new LinkedHashMap<>();
         try (TimedDevice timed = new TimedDevice(device)) {
@@ -213,7 +227,8 @@ public final class PairwiseTimes {
                 int at = i;
                 graph.launch(stream);
                 launches.run(stream, 0.5, 0.5);
-                timed.take().forEach((name, time) -> times.computeIfAbsent(name, key -> new double[repeats])[at] = time);
+                timed.take()
+                        .forEach((name, time) -> times.computeIfAbsent(name, key -> new double[repeats])[at] = time);
             }
         }
         Map<String, Double> medians = new LinkedHashMap<>();
@@ -241,12 +256,14 @@ public final class PairwiseTimes {
         if (options.largest() <= options.block() || !options.kinds().contains(kind)) {
             return;
         }
-        LargestBatch search = new LargestBatch(device, options.scale(), options.block(), options.stripeBytes(), this::trim);
+        LargestBatch search =
+                new LargestBatch(device, options.scale(), options.block(), options.stripeBytes(), this::trim);
         for (boolean gradients : new boolean[] {true, false}) {
             double flops = expectedFlops(kind);
             double seconds = LARGEST_SHARE * secondsLeft();
             int d = options.largestWidth();
-            while (d > LEAST_WIDTH && LargestBatch.operations(gradients, options.block(), options.largest(), d) / flops > seconds) {
+            while (d > LEAST_WIDTH
+                    && LargestBatch.operations(gradients, options.block(), options.largest(), d) / flops > seconds) {
                 d /= 2;
             }
             long deadline = System.nanoTime() + (long) (1e9 * seconds);
@@ -267,7 +284,9 @@ public final class PairwiseTimes {
                 for (Kind kind : options.kinds()) {
                     try (DeviceStorage u = Features.upload(device, features.u());
                             DeviceStorage v = Features.upload(device, features.v());
-                            PairwiseCase loss = new PairwiseCase(device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
+                            PairwiseCase loss = new PairwiseCase(
+                                    device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
+                        loss.poison(device.stream());
                         loss.launches(device).run(device.stream(), 0.5, 0.5);
                         System.out.println(kind + " " + n + " " + d + ": loss " + loss.loss());
                     }
@@ -282,7 +301,8 @@ public final class PairwiseTimes {
             for (Map<String, Object> line : cases) {
                 if (kind.toString().equals(line.get("kind")) && line.containsKey("milliseconds")) {
                     Map<String, Double> times = PairwiseTable.byModelName(line);
-                    times.forEach((name, time) -> text.append(line.get("n") + "," + line.get("d") + "," + name + "," + time + "\n"));
+                    times.forEach((name, time) ->
+                            text.append(line.get("n") + "," + line.get("d") + "," + name + "," + time + "\n"));
                 }
             }
             Files.writeString(options.out().resolve("measured-" + kind + ".csv"), text);

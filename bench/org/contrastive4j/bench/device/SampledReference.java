@@ -4,7 +4,8 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 
 /**
- * One direction of InfoNCE for some of the rows in f64, against all rows of the other side: the gradients of those rows.
+ * One direction of InfoNCE for some of the rows in f64, against all rows of the other side: the
+ * gradients of those rows.
  *
  * @param gradients of the mean of all losses by the unit row x_i: s / n (sum_j p_ij y_j - y_i)
  */
@@ -34,7 +35,8 @@ record SampledReference(double[][] gradients) {
     }
 
     /** p_ij = exp(s_ij - s_ii - loss_i), so that no array of them need be kept. */
-    private static double[][] gradients(double[][] x, float[][] other, int[] samples, double scale, double[] losses, int d) {
+    private static double[][] gradients(
+            double[][] x, float[][] other, int[] samples, double scale, double[] losses, int d) {
         int n = other.length;
         double[] positives = new double[x.length];
         for (int s = 0; s < x.length; s++) {

@@ -20,7 +20,10 @@ import org.openjdk.jmh.annotations.State;
 import org.openjdk.jmh.annotations.TearDown;
 import org.openjdk.jmh.annotations.Warmup;
 
-/** How fast the simulator executes: millions of lane instructions per second of arithmetic, and seconds of one wgmma tile. */
+/**
+ * How fast the simulator executes: millions of lane instructions per second of arithmetic, and seconds
+ * of one wgmma tile.
+ */
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.Throughput)
 @OutputTimeUnit(TimeUnit.MICROSECONDS)

@@ -16,9 +16,11 @@ import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.parse.Parameter;
 
 /**
- * Puts an event before and after each launch of kernels that were loaded through it; everything else is the device behind it. For one thread.
+ * Puts an event before and after each launch of kernels that were loaded through it; everything else is the device
+ * behind it. For one thread.
  *
- * <p>Work should be waiting in the stream when the launches are given, otherwise the host's time between event and launch is in the times.
+ * <p>Work should be waiting in the stream when the launches are given, otherwise the host's time between event and
+ * launch is in the times.
  */
 final class TimedDevice implements PtxDevice {
     private record Span(String kernel, DeviceEvent begin, DeviceEvent end) {}
@@ -30,7 +32,10 @@ final class TimedDevice implements PtxDevice {
         this.device = device;
     }
 
-    /** Milliseconds of each kernel since the last call, in the order of first launch, all its launches together; waits for them. */
+    /**
+     * Milliseconds of each kernel since the last call, in the order of first launch, all its launches
+     * together; waits for them.
+     */
     Map<String, Double> take() {
         Map<String, Double> times = new LinkedHashMap<>();
         for (Span span : spans) {

@@ -10,8 +10,8 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 
 /**
- * out = A Bᵀ of 128 rows, 256 columns and depth 512 in bf16 by one block: two warp groups of 64 rows, stages of 64 deep that bulk copies bring into
- * shared memory, where rows are 128 bytes long and swizzled.
+ * out = A Bᵀ of 128 rows, 256 columns and depth 512 in bf16 by one block: two warp groups of 64 rows, stages of 64 deep
+ * that bulk copies bring into shared memory, where rows are 128 bytes long and swizzled.
  */
 final class WarpgroupTile implements AutoCloseable {
     private static final int ROWS = 128;
@@ -107,7 +107,8 @@ final class WarpgroupTile implements AutoCloseable {
                     .append(";\n    wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {").append(registers)
                     .append("}, %x, %y, %add, 1, 1, 0, 0;\n    setp.eq.u32 %add, %k, %k;\n");
         }
-        return PTX.replace("PRODUCTS\n", products).replace("STORES\n", list(ACCUMULATORS, "", "    st.global.f32 [%out+@], %d#;\n"))
+        return PTX.replace("PRODUCTS\n", products)
+                .replace("STORES\n", list(ACCUMULATORS, "", "    st.global.f32 [%out+@], %d#;\n"))
                 .replace("ACCUMULATORS", "" + ACCUMULATORS);
     }
 
@@ -154,7 +155,8 @@ final class WarpgroupTile implements AutoCloseable {
                 }
                 float got = bytes.getFloat(4 * (thread * ACCUMULATORS + register));
                 if (got != wanted) {
-                    throw new IllegalStateException("row " + row + ", column " + column + ": " + got + ", wanted " + wanted);
+                    throw new IllegalStateException(
+                            "row " + row + ", column " + column + ": " + got + ", wanted " + wanted);
                 }
             }
         }

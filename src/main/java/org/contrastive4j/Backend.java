@@ -128,8 +128,8 @@ public final class Backend {
      * Opens a backend without a memory limit; the caller closes it.
      *
      * @param name {@code cpu} (f32, OpenBLAS and Java on all cores), {@code cpu-f64} (the same operations in f64, plain
-     *     loops: for gradient checks and as the truth in tests), {@code cuda}, {@code cuda:1} or {@code sim} (kernels on the
-     *     {@link #device} of that name), or {@code auto} ({@link #auto}; logs which and why)
+     *     loops: for gradient checks and as the truth in tests), {@code cuda}, {@code cuda:1} or {@code sim} (kernels
+     *     on the {@link #device} of that name), or {@code auto} ({@link #auto}; logs which and why)
      * @throws NoDeviceException when there is no such GPU or no driver
      * @throws UnsupportedDeviceException when the GPU is below compute capability 8.0
      * @throws IllegalArgumentException when there is no such backend

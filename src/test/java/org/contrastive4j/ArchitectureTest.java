@@ -12,13 +12,17 @@ import java.util.List;
 import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.Test;
 
 /** Data flows one way: which package may import which. */
 class ArchitectureTest {
     private static final Path MAIN = Path.of("src/main/java/org/contrastive4j");
-    private static final Pattern IMPORT = Pattern.compile("import (?:static )?org\\.contrastive4j\\.([a-z0-9.]+?)\\.[A-Z].*");
+    private static final Pattern IMPORT =
+            Pattern.compile("import (?:static )?org\\.contrastive4j\\.([a-z0-9.]+?)\\.[A-Z].*");
+
+    private static final Pattern LONG_LINES = Pattern.compile("train/|gradcache/|ops/ptx/|device/(?!parse/)");
 
     /** Longest first segment that is listed wins; a package may always import itself. */
     private static final Map<String, List<String>> MAY_IMPORT = Map.ofEntries(
@@ -40,7 +44,8 @@ class ArchitectureTest {
             Map.entry("nn", List.of("loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("optim", List.of("autograd", "ops", "tensor", "memory")),
             Map.entry("data", List.of("ops")),
-            Map.entry("train", List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),
+            Map.entry("train",
+                    List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("cli", List.of("train", "data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor",
                     "memory", "device", "device.parse", "device.sim", "device.sim.exec", "device.sim.check")));
 
@@ -63,7 +68,11 @@ class ArchitectureTest {
     }
 
     private static List<Path> sources() throws IOException {
-        try (Stream<Path> files = Files.walk(MAIN)) {
+        return sources(MAIN);
+    }
+
+    private static List<Path> sources(Path folder) throws IOException {
+        try (Stream<Path> files = Files.walk(folder)) {
             return files.filter(file -> file.toString().endsWith(".java")).toList();
         }
     }
@@ -74,7 +83,8 @@ class ArchitectureTest {
         for (Path file : sources()) {
             String packageName = MAIN.relativize(file.getParent()).toString().replace('/', '.');
             if (!packageName.isEmpty()) { // the root names the concrete backends
-                assertTrue(MAY_IMPORT.containsKey(packageName), "package " + packageName + " has no place in the design yet");
+                assertTrue(MAY_IMPORT.containsKey(packageName),
+                        "package " + packageName + " has no place in the design yet");
                 found.addAll(violations(packageName, Files.readAllLines(file)));
             }
         }
@@ -87,7 +97,8 @@ class ArchitectureTest {
         assertFalse(violations("loss", List.of("import org.contrastive4j.gradcache.GradCache;")).isEmpty());
         assertFalse(violations("ops", List.of("import jcuda.Pointer;")).isEmpty());
         assertFalse(violations("train", List.of("import java.util.*;")).isEmpty());
-        assertTrue(violations("loss", List.of("import org.contrastive4j.ops.Ops;", "import java.util.List;")).isEmpty());
+        assertTrue(violations("loss", List.of("import org.contrastive4j.ops.Ops;", "import java.util.List;"))
+                .isEmpty());
     }
 
     @Test
@@ -95,6 +106,31 @@ class ArchitectureTest {
         for (Path file : sources()) {
             assertTrue(Files.readAllLines(file).size() <= 500, file + " has more than 500 lines");
         }
+    }
+
+    /** Main, tests and benchmarks, but for packages that are still to be wrapped. */
+    @Test
+    void linesHaveAtMost120Columns() throws IOException {
+        List<String> found = new ArrayList<>();
+        for (String root : List.of("src/main/java", "src/test/java", "bench")) {
+            Path packages = Path.of(root, "org/contrastive4j");
+            for (Path file : sources(packages)) {
+                if (!LONG_LINES.matcher(packages.relativize(file).toString().replace('\\', '/')).lookingAt()) {
+                    found.addAll(tooLong(file.toString(), Files.readAllLines(file)));
+                }
+            }
+        }
+        assertEquals(List.of(), found);
+    }
+
+    @Test
+    void aLongLineIsFound() {
+        assertEquals(List.of("A.java:2"), tooLong("A.java", List.of("x".repeat(120), "x".repeat(121))));
+    }
+
+    private static List<String> tooLong(String file, List<String> lines) {
+        return IntStream.rangeClosed(1, lines.size()).filter(line -> lines.get(line - 1).length() > 120)
+                .mapToObj(line -> file + ":" + line).toList();
     }
 
     @Test

@@ -2,7 +2,10 @@ package org.contrastive4j.autograd;
 
 import org.contrastive4j.tensor.Tensor;
 
-/** y[b, t] = x[b, t] + positions[t]; inputs x [b, t, w], positions [at least t, w]. Backward sums dy over b for positions. */
+/**
+ * y[b, t] = x[b, t] + positions[t]; inputs x [b, t, w], positions [at least t, w]. Backward sums dy
+ * over b for positions.
+ */
 public final class AddPositions extends Function {
     public AddPositions() {
         super("add_positions");

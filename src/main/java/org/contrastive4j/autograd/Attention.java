@@ -10,7 +10,10 @@ public final class Attention extends Function {
     private final Tensor lengths;
     private Tensor logSumExp;
 
-    /** @param lengths [b] I32 valid keys of each sample, null for all; stays the caller's, must be open until backward is done */
+    /**
+     * @param lengths [b] I32 valid keys of each sample, null for all; stays the caller's, must be open
+     *     until backward is done
+     */
     public Attention(int heads, boolean causal, Tensor lengths) {
         super("attention");
         this.heads = heads;

@@ -4,7 +4,10 @@ import java.util.Arrays;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** y[i] = table[ids[i]]; input table [vocabulary, w], output [ids..., w]. Backward: dTable[ids[i]] += dy[i] in order of i. */
+/**
+ * y[i] = table[ids[i]]; input table [vocabulary, w], output [ids..., w]. Backward: dTable[ids[i]] +=
+ * dy[i] in order of i.
+ */
 public final class Embedding extends Function {
     private final Tensor ids;
 

@@ -10,8 +10,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * One differentiable operation, used once: {@link Tape#apply} calls {@link #forward} now and {@link #backward} later.
  *
- * <p>Forward says what backward will read ({@link Forward#save}, {@link Forward#saveOutput}, {@link Forward#keep}); whatever else it allocates is
- * freed when it returns.
+ * <p>Forward says what backward will read ({@link Forward#save}, {@link Forward#saveOutput}, {@link Forward#keep});
+ * whatever else it allocates is freed when it returns.
  */
 public abstract class Function {
     private final String name;
@@ -179,7 +179,8 @@ public abstract class Function {
         }
 
         /**
-         * Adds a tensor allocated here, of the shape and type of input i, to its gradient; the tape owns it from now on.
+         * Adds a tensor allocated here, of the shape and type of input i, to its gradient; the tape
+         * owns it from now on.
          */
         public void give(int i, Tensor gradient) {
             if (!allocated.removeIf(mine -> mine == gradient)) {
@@ -234,7 +235,8 @@ public abstract class Function {
         }
 
         /**
-         * A tensor for operations that accumulate: a parameter's own gradient, else zeros that {@link #deliver} hands over.
+         * A tensor for operations that accumulate: a parameter's own gradient, else zeros that
+         * {@link #deliver} hands over.
          */
         public Tensor accumulator(int i) {
             if (node.inputs().get(i) instanceof Parameter parameter) {
@@ -261,7 +263,8 @@ public abstract class Function {
     }
 
     /** One application of a function, remembered for backward. */
-    record Node(Function function, String path, List<Variable> inputs, List<Variable> outputs, List<Integer> savedInputs,
+    record Node(
+            Function function, String path, List<Variable> inputs, List<Variable> outputs, List<Integer> savedInputs,
             List<Integer> savedOutputs, List<Tensor> kept) {
         void hold() {
             savedInputs.forEach(i -> inputs.get(i).hold());

@@ -12,8 +12,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Compares the gradients of a function with central differences (f(x + h e) - f(x - h e)) / 2 h in f64.
  *
- * <p>The output is contracted with fixed random weights to one number. Parameters of at most {@link #ALL_ELEMENTS} elements are
- * checked element by element, larger ones along random directions, whose cost does not grow with the size.
+ * <p>The output is contracted with fixed random weights to one number. Parameters of at most {@link #ALL_ELEMENTS}
+ * elements are checked element by element, larger ones along random directions, whose cost does not grow with the size.
  */
 public final class GradientCheck {
     /** Parameters up to this size are checked in every element. */

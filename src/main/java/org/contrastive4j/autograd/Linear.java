@@ -4,8 +4,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * y = x w + bias; inputs x [..., in], w [in, out] and, optionally, bias [out]. y is of the type of activations, or of that
- * of parameters for representations, which a loss takes.
+ * y = x w + bias; inputs x [..., in], w [in, out] and, optionally, bias [out]. y is of the type of activations, or of
+ * that of parameters for representations, which a loss takes.
  *
  * <p>Backward: dx = dy w^T, dw += x^T dy, dBias += sum of the rows of dy.
  */

@@ -5,8 +5,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * c = alpha op(a) op(b) for two matrices, or for two batches of matrices; c is of the type of a and b, where they differ
- * of that of activations.
+ * c = alpha op(a) op(b) for two matrices, or for two batches of matrices; c is of the type of a and b, where they
+ * differ of that of activations.
  *
  * <p>Backward: dA = alpha dC op(b)^T and dB = alpha op(a)^T dC, transposed where the input was.
  */

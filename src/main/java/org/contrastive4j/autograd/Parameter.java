@@ -4,7 +4,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * A leaf that outlives tapes: its value is trained, its gradient accumulates over backward passes until {@link #zeroGradient}.
+ * A leaf that outlives tapes: its value is trained, its gradient accumulates over backward passes until
+ * {@link #zeroGradient}.
  *
  * <p>Owns its value and gradient.
  */

@@ -3,7 +3,10 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.Tensor;
 
-/** The windows of pictures [b, h, w, c] as rows [b, windows, kernel kernel c]. Backward sums the windows at each element. */
+/**
+ * The windows of pictures [b, h, w, c] as rows [b, windows, kernel kernel c]. Backward sums the windows at each
+ * element.
+ */
 public final class Patchify extends Function {
     private final int kernel;
     private final int stride;

@@ -13,9 +13,9 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Applies functions, remembers them, and runs them backward once.
  *
- * <p>Scopes give nodes their names and tensors their lifetime: when {@link #scope} returns, everything made in it is freed except its
- * result and what a recorded function saved. A tape belongs to one thread; {@link #close} frees whatever is left, also after a
- * failure.
+ * <p>Scopes give nodes their names and tensors their lifetime: when {@link #scope} returns, everything made in it is
+ * freed except its result and what a recorded function saved. A tape belongs to one thread; {@link #close} frees
+ * whatever is left, also after a failure.
  */
 public final class Tape implements AutoCloseable {
     private final Ops ops;
@@ -63,7 +63,9 @@ public final class Tape implements AutoCloseable {
         return new Variable(name, value, false, false);
     }
 
-    /** A variable over a tensor that belongs to the tape from now on, freed with the current scope; gets no gradient. */
+    /**
+     * A variable over a tensor that belongs to the tape from now on, freed with the current scope; gets no gradient.
+     */
     public Variable adopt(String name, Tensor value) {
         checkOpen();
         Variable variable = new Variable(qualified(name), value, true, false);
@@ -79,7 +81,10 @@ public final class Tape implements AutoCloseable {
         return tensor;
     }
 
-    /** Runs {@code body} under a name; what it makes is freed at the end, except its result and what was saved for backward. */
+    /**
+     * Runs {@code body} under a name; what it makes is freed at the end, except its result and what was
+     * saved for backward.
+     */
     public Variable scope(String name, Supplier<Variable> body) {
         checkOpen();
         scopes.push(new ArrayList<>());
@@ -159,8 +164,8 @@ public final class Tape implements AutoCloseable {
     }
 
     /**
-     * Accumulates the gradient of sum_k &lt;outputs[k], seeds[k]&gt; into the parameters that led to the outputs, in the fixed order of the
-     * reversed recording, and forgets everything recorded.
+     * Accumulates the gradient of sum_k &lt;outputs[k], seeds[k]&gt; into the parameters that led to the outputs, in
+     * the fixed order of the reversed recording, and forgets everything recorded.
      *
      * @param seeds of the shapes and types of the outputs; read, not kept
      * @throws AutogradException naming the node when a backward pass fails

@@ -7,8 +7,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * A tensor on a tape, or a leaf that came from outside.
  *
- * <p>The tape frees the value when nobody needs it any more: the scope it was made in has ended and every recorded function
- * that saved it has run backward.
+ * <p>The tape frees the value when nobody needs it any more: the scope it was made in has ended and every recorded
+ * function that saved it has run backward.
  */
 public sealed class Variable permits Parameter {
     private final String name;
@@ -35,7 +35,8 @@ public sealed class Variable permits Parameter {
     /** @throws IllegalStateException when the tape has freed it */
     public final Tensor value() {
         if (released) {
-            throw new IllegalStateException(name + " was freed when its scope ended; return it from the scope to keep it");
+            throw new IllegalStateException(
+                    name + " was freed when its scope ended; return it from the scope to keep it");
         }
         return value;
     }

@@ -20,7 +20,8 @@ import picocli.CommandLine.Option;
 /** Answers "which loss, and does the batch size matter?" on one's own data. */
 @Command(name = "compare-losses", mixinStandardHelpOptions = true, showDefaultValues = true,
         description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes "
-                + "tables and plots. --steps, --warmup and --learning-rate are those of the largest batch; smaller ones take "
+                + "tables and plots. --steps, --warmup and --learning-rate are those of the largest batch; "
+                + "smaller ones take "
                 + "more steps and a rate that falls with the square root of the batch. Stopped, it goes on when called "
                 + "again.")
 final class CompareLossesCommand implements Callable<Integer> {

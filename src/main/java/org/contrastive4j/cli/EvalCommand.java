@@ -29,9 +29,11 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--data", description = "measure on these pairs instead of the test splits of the run")
     private Path data;
 
-    @Option(names = "--classes", split = ";", description = "classes for zero-shot classification and the linear probe, "
+    @Option(names = "--classes", split = ";",
+            description = "classes for zero-shot classification and the linear probe, "
             + "separated by semicolons; a picture belongs to the first class whose word its caption has")
-    private List<String> classes = List.of("face", "flag", "animal", "clock", "heart", "hand", "person", "vehicle", "fruit", "arrow");
+    private List<String> classes =
+            List.of("face", "flag", "animal", "clock", "heart", "hand", "person", "vehicle", "fruit", "arrow");
 
     @Option(names = "--prompt", description = "text for a class, {} stands for its name")
     private String prompt = "{}";

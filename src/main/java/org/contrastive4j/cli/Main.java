@@ -70,7 +70,8 @@ public final class Main {
     /** Whether the message says all that the user needs; anything else is a defect and shows its stack. */
     private static boolean isExplained(Throwable failure) {
         return failure instanceof DataException || failure instanceof CheckpointException
-                || failure instanceof RunFolder.RunFolderException || failure instanceof Trainer.TrainingStoppedException
+                || failure instanceof RunFolder.RunFolderException
+                || failure instanceof Trainer.TrainingStoppedException
                 || failure instanceof OutOfBudgetException || failure instanceof IllegalArgumentException
                 || failure instanceof DeviceException || failure instanceof PtxException
                 || failure instanceof AutogradException && failure.getCause() instanceof OutOfBudgetException;

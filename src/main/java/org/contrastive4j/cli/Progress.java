@@ -25,7 +25,8 @@ final class Progress implements AutoCloseable {
         this.batch = batch;
         this.bar = !isTerminal()
                 ? null
-                : new ProgressBarBuilder().setTaskName("train").setInitialMax(steps).startsFrom(firstStep, Duration.ZERO)
+                : new ProgressBarBuilder().setTaskName("train").setInitialMax(steps)
+                        .startsFrom(firstStep, Duration.ZERO)
                         .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(250).build();
     }
 
@@ -55,7 +56,8 @@ final class Progress implements AutoCloseable {
         if (bar != null) {
             bar.setExtraMessage(" " + text);
             bar.stepTo(step.step());
-        } else if (step.step() % Math.max(1, steps / LINES) == 0 || step.step() == steps || step.step() == firstStep + 1) {
+        } else if (step.step() % Math.max(1, steps / LINES) == 0 || step.step() == steps
+                || step.step() == firstStep + 1) {
             double left = (steps - step.step()) * seconds / Math.max(1, step.step() - firstStep);
             System.out.printf(Locale.ROOT, "step %d of %d: %s, %.0f s left%n", step.step(), steps, text, left);
         }

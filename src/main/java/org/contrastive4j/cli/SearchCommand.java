@@ -30,13 +30,15 @@ final class SearchCommand implements Callable<Integer> {
     @Option(names = "--data", description = "search these pairs instead of those of the run")
     private Path data;
 
-    @Option(names = "--group", description = "search only this group; \"all\" for all; by default the held-out group of the run")
+    @Option(names = "--group",
+            description = "search only this group; \"all\" for all; by default the held-out group of the run")
     private String group;
 
     @Option(names = "--top", description = "number of matches")
     private int top = 10;
 
-    @Option(names = "--sheet", description = "where to write the contact sheet; by default search.png in the run folder")
+    @Option(names = "--sheet",
+            description = "where to write the contact sheet; by default search.png in the run folder")
     private Path sheet;
 
     @Mixin

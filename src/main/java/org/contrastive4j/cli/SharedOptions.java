@@ -31,7 +31,8 @@ final class SharedOptions {
     boolean strict;
 
     @Option(names = "--held-out-group",
-            description = "group to test on and not to train on, \"none\" for none; noto for the default data, else none")
+            description = "group to test on and not to train on, \"none\" for none; noto for the default data, "
+            + "else none")
     String heldOutGroup;
 
     @Option(names = "--unseen-share", description = "share of concepts kept out of training")

@@ -41,7 +41,8 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--save-every", description = "steps between checkpoints")
     private int saveEvery = 100;
 
-    @Option(names = "--recall-every", description = "steps between measurements of recall on the test splits, 0 for only at the end")
+    @Option(names = "--recall-every",
+            description = "steps between measurements of recall on the test splits, 0 for only at the end")
     private int recallEvery = 100;
 
     private volatile boolean stopRequested;

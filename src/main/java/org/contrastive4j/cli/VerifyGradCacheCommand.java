@@ -59,7 +59,8 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
                         / Math.max(whole.losses().get(k), Double.MIN_NORMAL));
             }
             double weights = difference(whole.weights(), parts.weights());
-            System.out.printf(Locale.ROOT, "largest relative difference of losses over %d steps: %.2e%n", steps, losses);
+            System.out.printf(
+                    Locale.ROOT, "largest relative difference of losses over %d steps: %.2e%n", steps, losses);
             System.out.printf(Locale.ROOT, "relative difference of the final weights: %.2e%n", weights);
             double tolerance = EquivalenceCheck.tolerance(ops.precision());
             boolean agrees = report.agrees(tolerance);

@@ -4,7 +4,8 @@ import java.util.ArrayList;
 import java.util.List;
 
 /**
- * Random changes to a pair that leave its meaning: how far each may go. Every draw depends only on (seed, epoch, sample id).
+ * Random changes to a pair that leave its meaning: how far each may go. Every draw depends only on (seed,
+ * epoch, sample id).
  *
  * @param shift largest shift, as a share of the side
  * @param zoom largest relative change of size, each axis for itself by up to half of it more
@@ -128,7 +129,8 @@ public record Augmentation(
         }
         for (int c = 0; c < 3; c++) {
             float top = pixel(picture, size, x0, y0, c) * (1 - fx) + pixel(picture, size, x0 + 1, y0, c) * fx;
-            float bottom = pixel(picture, size, x0, y0 + 1, c) * (1 - fx) + pixel(picture, size, x0 + 1, y0 + 1, c) * fx;
+            float bottom = pixel(picture, size, x0, y0 + 1, c) * (1 - fx)
+                    + pixel(picture, size, x0 + 1, y0 + 1, c) * fx;
             target[at + c] = top + fy * (bottom - top);
         }
     }

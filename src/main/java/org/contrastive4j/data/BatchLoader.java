@@ -8,8 +8,8 @@ import java.util.concurrent.Executors;
 import java.util.concurrent.Future;
 
 /**
- * Gives training batches in order while the next ones are made in the background; the batches are the same for any number of
- * threads and wherever the run was resumed.
+ * Gives training batches in order while the next ones are made in the background; the batches are the same for any
+ * number of threads and wherever the run was resumed.
  */
 public final class BatchLoader implements AutoCloseable {
     private final BatchPlan plan;

@@ -3,7 +3,10 @@ package org.contrastive4j.data;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicLong;
 
-/** Makes batches of given samples: decoded, augmented, tokenized. Any thread may ask; the answer depends only on the arguments. */
+/**
+ * Makes batches of given samples: decoded, augmented, tokenized. Any thread may ask; the answer depends
+ * only on the arguments.
+ */
 public final class BatchMaker {
     private static final long CACHED_BYTES = 256L << 20;
 

@@ -8,9 +8,9 @@ import java.util.Map;
 /**
  * Which samples form batch k of epoch e: a function of (seed, epoch, batch) alone.
  *
- * <p>An epoch shows every concept once, through one of its samples: sample (start + epoch) mod count of the concept, where start is random, so that all of
- * a concept's samples are shown equally often. A batch never holds a concept twice. The concepts that do not fill a last batch are left to another epoch,
- * whose order is different.
+ * <p>An epoch shows every concept once, through one of its samples: sample (start + epoch) mod count of the concept,
+ * where start is random, so that all of a concept's samples are shown equally often. A batch never holds a concept
+ * twice. The concepts that do not fill a last batch are left to another epoch, whose order is different.
  */
 public final class BatchPlan {
     private final DataRandom random;

@@ -15,10 +15,11 @@ import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
 
 /**
- * Reads {@code captions.tsv} or {@code captions.csv}: a header line with the columns image and caption, and optionally concept and group.
+ * Reads {@code captions.tsv} or {@code captions.csv}: a header line with the columns image and caption, and optionally
+ * concept and group.
  *
- * <p>{@code image} is a path relative to the file, optionally with a media fragment: {@code sheet.png#xywh=64,32,32,32} is a rectangle of
- * a larger picture.
+ * <p>{@code image} is a path relative to the file, optionally with a media fragment: {@code sheet.png#xywh=64,32,32,32}
+ * is a rectangle of a larger picture.
  */
 final class CaptionFile {
     private CaptionFile() {}
@@ -54,7 +55,8 @@ final class CaptionFile {
     }
 
     private static DataException notUtf8(Path file, Exception cause) {
-        return new DataException(file + " is not UTF-8 text; convert it, for example with iconv -f latin1 -t utf-8", cause);
+        return new DataException(
+                file + " is not UTF-8 text; convert it, for example with iconv -f latin1 -t utf-8", cause);
     }
 
     /** Some editors begin a file with a byte-order mark, which is no part of the first column's name. */

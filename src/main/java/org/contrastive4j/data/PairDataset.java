@@ -15,8 +15,8 @@ import org.slf4j.LoggerFactory;
 /**
  * Image-text pairs from a folder with {@code captions.tsv} or {@code captions.csv}, or from WebDataset shards.
  *
- * <p>Opening decodes every picture once: a corrupt one is found now, not in the middle of a run. Strict refuses the data set at the first bad
- * pair; otherwise bad pairs are left out and counted by reason.
+ * <p>Opening decodes every picture once: a corrupt one is found now, not in the middle of a run. Strict refuses the
+ * data set at the first bad pair; otherwise bad pairs are left out and counted by reason.
  */
 public final class PairDataset {
     private static final Logger LOG = LoggerFactory.getLogger(PairDataset.class);
@@ -118,7 +118,8 @@ public final class PairDataset {
 
     private static void reject(Row row, String problem, boolean strict, Map<String, Integer> skipped) {
         if (strict) {
-            throw new DataException(row.where() + ": " + problem + "; mend it, or leave out bad pairs by not being strict");
+            throw new DataException(
+                    row.where() + ": " + problem + "; mend it, or leave out bad pairs by not being strict");
         }
         String reason = problem.replaceFirst(" \\(.*", "");
         if (skipped.merge(reason, 1, Integer::sum) <= 3) {

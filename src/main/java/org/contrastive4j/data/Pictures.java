@@ -16,7 +16,8 @@ final class Pictures {
     /**
      * Decodes a picture whole.
      *
-     * @throws IOException when it is of no known format, or damaged: what a reader only warns of, such as data that ends early, is damage too
+     * @throws IOException when it is of no known format, or damaged: what a reader only warns of, such as data that
+     *     ends early, is damage too
      */
     static BufferedImage decode(ImageInputStream in) throws IOException {
         Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
@@ -40,8 +41,8 @@ final class Pictures {
     }
 
     /**
-     * The central square of a picture, on white, averaged to size x size x 3 unsigned bytes: every source pixel counts by the area
-     * it shares with the target pixel.
+     * The central square of a picture, on white, averaged to size x size x 3 unsigned bytes: every source pixel counts
+     * by the area it shares with the target pixel.
      */
     static byte[] square(BufferedImage picture, int size) {
         int side = Math.min(picture.getWidth(), picture.getHeight());

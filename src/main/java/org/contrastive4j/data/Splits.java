@@ -11,9 +11,9 @@ import java.util.Set;
 /**
  * Sample ids to train on, and held-out test splits by name: each of the first two holds out one thing, the third both.
  *
- * <p>{@code new-design}: the held-out group's pictures of concepts trained on. {@code new-concept}: pictures of concepts never trained on, by the first
- * group that is trained on. {@code new-both}: the held-out group's pictures of concepts never trained on. Which concepts are unseen depends only on the
- * seed and the concepts' names.
+ * <p>{@code new-design}: the held-out group's pictures of concepts trained on. {@code new-concept}: pictures of
+ * concepts never trained on, by the first group that is trained on. {@code new-both}: the held-out group's pictures of
+ * concepts never trained on. Which concepts are unseen depends only on the seed and the concepts' names.
  */
 public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
     /**
@@ -23,7 +23,8 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
      */
     public static Splits of(PairDataset data, String heldOutGroup, double unseenShare, long seed) {
         if (!(unseenShare >= 0 && unseenShare < 1)) {
-            throw new IllegalArgumentException("share of unseen concepts is " + unseenShare + ", wanted 0 <= share < 1");
+            throw new IllegalArgumentException(
+                    "share of unseen concepts is " + unseenShare + ", wanted 0 <= share < 1");
         }
         if (!heldOutGroup.isEmpty() && !data.groups().contains(heldOutGroup)) {
             throw new DataException("no group " + heldOutGroup + " in " + data.path() + "; there are " + data.groups());
@@ -63,10 +64,13 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
         return new Splits(List.copyOf(train), tests);
     }
 
-    /** The concepts whose hashes with the seed are smallest: a choice that does not depend on the order of the samples. */
+    /**
+     * The concepts whose hashes with the seed are smallest: a choice that does not depend on the order of the samples.
+     */
     private static Set<String> unseen(PairDataset data, double share, long seed) {
         List<String> concepts = data.samples().stream().map(Sample::concept).distinct()
-                .sorted(Comparator.comparingLong((String concept) -> hash(concept, seed)).thenComparing(concept -> concept))
+                .sorted(Comparator.comparingLong((String concept) -> hash(concept, seed))
+                        .thenComparing(concept -> concept))
                 .toList();
         return new HashSet<>(concepts.subList(0, (int) Math.round(share * concepts.size())));
     }

@@ -29,14 +29,15 @@ import org.apache.commons.compress.archivers.tar.TarArchiveEntry;
 import org.apache.commons.compress.archivers.tar.TarArchiveInputStream;
 
 /**
- * WebDataset shards: members that share a key are one pair, {@code key.png} or {@code key.jpg} with {@code key.txt}, and optionally {@code
- * key.json} with concept and group.
+ * WebDataset shards: members that share a key are one pair, {@code key.png} or {@code key.jpg} with {@code key.txt},
+ * and optionally {@code key.json} with concept and group.
  *
- * <p>Shards are read once for their index. Pictures of plain .tar shards are then read by offset when asked for, those of .tar.gz shards stay in
- * memory in their encoded form.
+ * <p>Shards are read once for their index. Pictures of plain .tar shards are then read by offset when asked for, those
+ * of .tar.gz shards stay in memory in their encoded form.
  */
 final class TarShards implements PictureSource {
-    private static final Set<String> PICTURES = Set.of("png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff", "avif");
+    private static final Set<String> PICTURES =
+            Set.of("png", "jpg", "jpeg", "gif", "bmp", "webp", "tif", "tiff", "avif");
     private static final ObjectMapper JSON = new ObjectMapper();
 
     /** Where the bytes of a picture are: in memory, or in a file. */

@@ -15,9 +15,9 @@ import java.util.stream.Stream;
 /**
  * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones fall into known pieces.
  *
- * <p>Words are runs of letters or digits, lower-cased; punctuation separates. Ids: {@link #PADDING}, {@link #UNKNOWN} (a character never seen in
- * training), then pieces, the single characters first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of
- * rare words with subword units, ACL 2016.
+ * <p>Words are runs of letters or digits, lower-cased; punctuation separates. Ids: {@link #PADDING}, {@link #UNKNOWN}
+ * (a character never seen in training), then pieces, the single characters first. A piece that ends a word carries a
+ * final {@code _}. Source: Sennrich et al., Neural machine translation of rare words with subword units, ACL 2016.
  */
 public final class Tokenizer {
     public static final int PADDING = 0;
@@ -31,7 +31,8 @@ public final class Tokenizer {
      *
      * @param pieces in order of id
      * @param merges in order of priority
-     * @param wholeWords whether every training word became one token: then pieces have only ever been seen inside other words
+     * @param wholeWords whether every training word became one token: then pieces have only ever been seen
+     *     inside other words
      */
     public record Vocabulary(List<String> pieces, List<List<String>> merges, boolean wholeWords) {}
 
@@ -52,8 +53,8 @@ public final class Tokenizer {
     }
 
     /**
-     * Learns pieces from captions, most frequent pair first, ties by text, until there are {@code size} ids or every pair left is rarer than
-     * {@code minimum}.
+     * Learns pieces from captions, most frequent pair first, ties by text, until there are {@code size} ids or every
+     * pair left is rarer than {@code minimum}.
      */
     public static Tokenizer train(Iterable<String> captions, int size, int minimum) {
         Map<String, Integer> counts = new TreeMap<>();
@@ -104,7 +105,8 @@ public final class Tokenizer {
     private static Pair mostFrequent(Map<Pair, Integer> pairs, int minimum) {
         return pairs.entrySet().stream().filter(entry -> entry.getValue() >= minimum)
                 .max(Map.Entry.<Pair, Integer>comparingByValue().thenComparing(
-                        Map.Entry.comparingByKey(Comparator.comparing(Pair::left).thenComparing(Pair::right).reversed())))
+                        Map.Entry.comparingByKey(
+                                Comparator.comparing(Pair::left).thenComparing(Pair::right).reversed())))
                 .map(Map.Entry::getKey).orElse(null);
     }
 
@@ -144,13 +146,14 @@ public final class Tokenizer {
     /**
      * Token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without words.
      *
-     * <p>Where every training word is one token, an unseen word is left out if the caption has other words: its pieces were never trained on their own, and
-     * only disturb. Alone it is better than nothing.
+     * <p>Where every training word is one token, an unseen word is left out if the caption has other words: its pieces
+     * were never trained on their own, and only disturb. Alone it is better than nothing.
      */
     public int[] encode(String caption, int maxTokens) {
         List<List<String>> words = words(caption).stream().map(this::pieces).toList();
         boolean skipUnseen = vocabulary.wholeWords() && words.stream().anyMatch(word -> word.size() == 1);
-        int[] tokens = words.stream().filter(word -> !skipUnseen || word.size() == 1).flatMap(List::stream).limit(maxTokens)
+        int[] tokens = words.stream().filter(word -> !skipUnseen || word.size() == 1).flatMap(List::stream)
+                .limit(maxTokens)
                 .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN)).toArray();
         return tokens.length == 0 ? new int[] {UNKNOWN} : tokens;
     }

@@ -93,7 +93,8 @@ public final class DistilledContrast implements AutoCloseable {
             double weight) {
         double slope = loss.scale() / x.dim(0);
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
-                UnitRows b = new UnitRows(ops, "momentum v", teacherOfV); Tensor expected = ops.allocateParameter(x.shape())) {
+                UnitRows b = new UnitRows(ops, "momentum v", teacherOfV);
+                Tensor expected = ops.allocateParameter(x.shape())) {
             SoftTargets targets = SimilarityTargets.bothWays(ops, a.unit(), b.unit(), loss.scale());
             targets.apply(ops, y, expected);
             double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));

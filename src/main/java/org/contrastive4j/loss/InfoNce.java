@@ -10,14 +10,16 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over all pairs of raw representations: u and v are L2-normalised, logits are S_ij = exp(t) &lt;x_i, y_j&gt; + b with a learnable
- * log-scale t and an optional bias b, and the loss is the mean over rows of the cross-entropy of S, both ways for the symmetric form.
+ * InfoNCE over all pairs of raw representations: u and v are L2-normalised, logits are S_ij = exp(t) &lt;x_i, y_j&gt; +
+ * b with a learnable log-scale t and an optional bias b, and the loss is the mean over rows of the cross-entropy of S,
+ * both ways for the symmetric form.
  *
- * <p>Reduction: mean over the n rows of u. Gradients are exact for u, v, t and b, whatever the chunking above. Memory: unit copies of u and
- * v plus the workspace of {@link PairwiseOps#infoNce}; never n x m. Cost: 8 n m d flops for value and gradient.
+ * <p>Reduction: mean over the n rows of u. Gradients are exact for u, v, t and b, whatever the chunking above.
+ * Memory: unit copies of u and v plus the workspace of {@link PairwiseOps#infoNce}; never n x m. Cost: 8 n m d flops
+ * for value and gradient.
  *
- * <p>Source: Radford et al., Learning transferable visual models from natural language supervision, 2021, section 2.3; van den Oord
- * et al., Representation learning with contrastive predictive coding, 2018.
+ * <p>Source: Radford et al., Learning transferable visual models from natural language supervision, 2021, section 2.3;
+ * van den Oord et al., Representation learning with contrastive predictive coding, 2018.
  */
 public final class InfoNce implements AutoCloseable {
     /** ln(1 / 0.07), where CLIP starts. */
@@ -105,12 +107,14 @@ public final class InfoNce implements AutoCloseable {
      *
      * @param u [n, d] raw representations; read
      * @param v [m, d] raw representations; read
-     * @param targets [n] I32, the row of v that each row of u belongs to, or null when row i belongs to row i (m &gt;= n); read
+     * @param targets [n] I32, the row of v that each row of u belongs to, or null when row i belongs to row
+     *     i (m &gt;= n); read
      * @param du [n, d], null when not wanted; written, may be u
      * @param dv [m, d], null when not wanted; written, may be v
      * @param gradientScale multiplied into every gradient, those of log-scale and bias too, which are accumulated
      * @param hardestNegative [n] I32, see {@link PairwiseOps#infoNce}, or null; written
-     * @throws NonFiniteException when a representation or the loss is not finite; log-scale and bias keep their gradients
+     * @throws NonFiniteException when a representation or the loss is not finite; log-scale and bias
+     *     keep their gradients
      */
     public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv,
             double gradientScale, Tensor hardestNegative) {
@@ -153,7 +157,8 @@ public final class InfoNce implements AutoCloseable {
     /** Bytes allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
         long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairwise().workspaceBytes(n, m, d, true);
+        return (n + m) * (d + 1L) * element + parameters().size() * element
+                + ops.pairwise().workspaceBytes(n, m, d, true);
     }
 
     /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */

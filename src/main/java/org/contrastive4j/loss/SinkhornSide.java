@@ -186,7 +186,8 @@ final class SinkhornSide {
             f = next;
         }
         throw new NotConvergedException("after " + most + " Sinkhorn iterations rows are off their sums by " + error
-                + ", wanted " + tolerance + "; allow more iterations or a larger tolerance, lower the log-scale, or take"
+                + ", wanted " + tolerance
+                + "; allow more iterations or a larger tolerance, lower the log-scale, or take"
                 + " a fixed number of iterations");
     }
 

@@ -53,7 +53,8 @@ public final class SoftmaxLoss extends ContrastiveLoss {
         }
         try (Tensor targets = ops.ints(Shape.of(pairing.n()), pairing.targets())) {
             PairwiseOps.Result result = ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, y, targets,
-                    logScale().value(), null, direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
+                    logScale().value(), null, direction.rowWeight(), direction.columnWeight()), gradients,
+                    gradientScale, null);
             requireFinite(result.loss());
             return result;
         }

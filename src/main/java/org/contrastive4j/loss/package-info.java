@@ -1,6 +1,7 @@
 /**
- * Contrastive losses over representations: they know temperature, bias and positives, and nothing of encoders or chunks. The
- * arithmetic is tiled: {@link org.contrastive4j.ops.PairwiseOps} for plain InfoNCE, else the general engine.
+ * Contrastive losses over representations: they know temperature, bias and positives, and nothing of
+ * encoders or chunks. The arithmetic is tiled: {@link org.contrastive4j.ops.PairwiseOps} for plain InfoNCE,
+ * else the general engine.
  *
  * <p>Start at {@link org.contrastive4j.loss.ContrastiveLoss}, or by name at {@link org.contrastive4j.loss.Losses},
  * which knows what each can be told ({@link org.contrastive4j.loss.LossOption}). A loss says which reductions over the

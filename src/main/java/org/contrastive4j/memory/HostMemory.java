@@ -1,10 +1,8 @@
 package org.contrastive4j.memory;
 
 import java.util.ArrayDeque;
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import org.bytedeco.javacpp.Pointer;
@@ -23,9 +21,7 @@ public class HostMemory implements Memory {
     private final boolean traceLeaks;
     private final Map<Long, ArrayDeque<Pointer>> pool = new HashMap<>();
     private final Set<HostStorage> live = new HashSet<>();
-    private final List<HostMeter> meters = new ArrayList<>();
-    private long current;
-    private long peak;
+    private final LiveBytes counted = new LiveBytes();
     private long pooled;
     private boolean closed;
 
@@ -53,8 +49,9 @@ public class HostMemory implements Memory {
         if (closed) {
             throw new IllegalStateException("memory was used after close");
         }
-        if (bytes > limit - current) {
-            throw new OutOfBudgetException(bytes, current, limit, "use smaller chunks or raise the memory budget");
+        if (bytes > limit - counted.current()) {
+            throw new OutOfBudgetException(
+                    bytes, counted.current(), limit, "use smaller chunks or raise the memory budget");
         }
         ArrayDeque<Pointer> free = pool.get(bytes);
         Pointer block = free == null ? null : free.poll();
@@ -65,9 +62,7 @@ public class HostMemory implements Memory {
         }
         HostStorage storage = new HostStorage(this, bytes, block, traceLeaks ? new Throwable("allocated here") : null);
         live.add(storage);
-        current += bytes;
-        peak = Math.max(peak, current);
-        meters.forEach(meter -> meter.peak = Math.max(meter.peak, current));
+        counted.add(bytes);
         return storage;
     }
 
@@ -83,53 +78,29 @@ public class HostMemory implements Memory {
         if (!live.remove(storage)) {
             return; // close() of the memory freed it
         }
-        current -= storage.bytes();
+        counted.remove(storage.bytes());
         pooled += storage.bytes();
         pool.computeIfAbsent(storage.bytes(), k -> new ArrayDeque<>()).push(storage.block());
     }
 
     @Override
-    public synchronized long currentBytes() {
-        return current;
+    public long currentBytes() {
+        return counted.current();
     }
 
     @Override
-    public synchronized long peakBytes() {
-        return peak;
+    public long peakBytes() {
+        return counted.peak();
     }
 
     @Override
-    public synchronized void resetPeak() {
-        peak = current;
+    public void resetPeak() {
+        counted.resetPeak();
     }
 
     @Override
-    public synchronized Meter meter() {
-        HostMeter meter = new HostMeter(current);
-        meters.add(meter);
-        return meter;
-    }
-
-    private final class HostMeter implements Meter {
-        private long peak;
-
-        HostMeter(long start) {
-            peak = start;
-        }
-
-        @Override
-        public long peakBytes() {
-            synchronized (HostMemory.this) {
-                return peak;
-            }
-        }
-
-        @Override
-        public void close() {
-            synchronized (HostMemory.this) {
-                meters.remove(this);
-            }
-        }
+    public Meter meter() {
+        return counted.meter();
     }
 
     @Override

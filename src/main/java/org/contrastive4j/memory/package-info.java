@@ -1,5 +1,5 @@
 /**
- * Bytes and who owns them: {@link org.contrastive4j.memory.Memory} hands out {@link org.contrastive4j.memory.Storage}, counts it, and keeps to a limit. No
- * shapes here. Imports nothing of the project.
+ * Bytes and who owns them: {@link org.contrastive4j.memory.Memory} hands out {@link org.contrastive4j.memory.Storage},
+ * counts it, and keeps to a limit. No shapes here. Imports nothing of the project.
  */
 package org.contrastive4j.memory;

@@ -8,7 +8,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 
 /**
- * Makes parameters with initial values that depend only on (seed, name, shape): adding a layer does not change the others.
+ * Makes parameters with initial values that depend only on (seed, name, shape): adding a layer does not
+ * change the others.
  */
 public final class Initializer {
     private final Ops ops;

@@ -12,7 +12,10 @@ import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** Token ids [b, t] with lengths [b] to raw representations [b, d]: embedding, positions, transformer, pooling, projection. */
+/**
+ * Token ids [b, t] with lengths [b] to raw representations [b, d]: embedding, positions, transformer,
+ * pooling, projection.
+ */
 public final class TextTransformer implements Module {
     /**
      * Sizes of the encoder.

@@ -17,7 +17,8 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 
 /**
- * Pictures [b, size, size, 3] to raw representations [b, d]: patches, linear embedding, positions, transformer, pooling, projection.
+ * Pictures [b, size, size, 3] to raw representations [b, d]: patches, linear embedding, positions, transformer,
+ * pooling, projection.
  *
  * <p>Source: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; patches may overlap.
  */
@@ -81,7 +82,8 @@ public final class VisionTransformer implements Module {
     public Variable forward(Tape tape, Variable pictures, Randomness randomness) {
         int size = config.imageSize();
         if (!pictures.shape().equals(Shape.of(pictures.shape().dim(0), size, size, CHANNELS))) {
-            throw new ShapeException("pictures are " + pictures.shape() + ", wanted [b, " + size + ", " + size + ", 3]");
+            throw new ShapeException(
+                    "pictures are " + pictures.shape() + ", wanted [b, " + size + ", " + size + ", 3]");
         }
         Variable embedded = tape.scope("embed", () -> {
             Variable patches = tape.apply(

@@ -1,6 +1,8 @@
 /**
- * Encoders on the tape: a vision transformer and a text transformer out of a few layers, and the pair of them with its loss.
+ * Encoders on the tape: a vision transformer and a text transformer out of a few layers, and the pair of
+ * them with its loss.
  *
- * <p>A module owns its parameters; names are paths such as {@code image.block0.attention.qkv.weight}. May import loss, autograd, ops, tensor, memory.
+ * <p>A module owns its parameters; names are paths such as {@code image.block0.attention.qkv.weight}. May import loss,
+ * autograd, ops, tensor, memory.
  */
 package org.contrastive4j.nn;

@@ -45,7 +45,8 @@ public abstract class NormOps {
             double epsilon, Tensor y, Tensor mean, Tensor rstd);
 
     /**
-     * With h = (x - mean) rstd and g = gamma dy: dx = rstd (g - avg(g) - h avg(g h)); dGamma += sum dy h; dBeta += sum dy.
+     * With h = (x - mean) rstd and g = gamma dy: dx = rstd (g - avg(g) - h avg(g h)); dGamma += sum dy
+     * h; dBeta += sum dy.
      *
      * @param dx like x; written, may be dy
      * @param dGamma [width] accumulated, or null when not wanted

@@ -32,7 +32,8 @@ public abstract class PairwiseOps {
     /**
      * What the same pass measures; counts are over rows.
      *
-     * @param loss mean over the n rows of rowWeight (lse_row(i) - S_it) + columnWeight (lse_column(t) - S_it), t the target of i
+     * @param loss mean over the n rows of rowWeight (lse_row(i) - S_it) + columnWeight (lse_column(t) -
+     *     S_it), t the target of i
      * @param rowAccuracy share of rows whose target's logit is larger than every other logit of the row
      * @param columnAccuracy share of rows whose logit is larger than every other logit in the column of their target
      * @param meanPositive mean of S_it
@@ -49,18 +50,19 @@ public abstract class PairwiseOps {
      * Value, and where wanted gradients, of InfoNCE over all pairs: loss = mean_i [ rowWeight (lse_j S_ij - S_it) +
      * columnWeight (lse_k S_kt - S_it) ], t = target of row i.
      *
-     * <p>With p = softmax of rows, q = softmax of columns and c_j = number of rows whose target is j: G_ij = (rowWeight (p_ij -
-     * [j = t_i]) + columnWeight (c_j q_ij - [j = t_i])) / n, dx = s G y, dy = s G^T x, dLogScale = s sum G_ij &lt;x_i, y_j&gt;, dBias
-     * = sum G_ij.
+     * <p>With p = softmax of rows, q = softmax of columns and c_j = number of rows whose target is j: G_ij = (rowWeight
+     * (p_ij - [j = t_i]) + columnWeight (c_j q_ij - [j = t_i])) / n, dx = s G y, dy = s G^T x, dLogScale = s sum G_ij
+     * &lt;x_i, y_j&gt;, dBias = sum G_ij.
      *
      * @param gradients null for the value alone
      * @param gradientScale multiplied into all gradients (loss scaling)
-     * @param hardestNegative [n] I32, the column other than the target with the largest logit (the first such), -1 when m = 1; or
-     *     null when not wanted
+     * @param hardestNegative [n] I32, the column other than the target with the largest logit (the first such), -1 when
+     *     m = 1; or null when not wanted
      * @throws ShapeException when sizes do not fit or a target is outside [0, m)
-     *     <p>Memory: a workspace of {@link #workspaceBytes}, no more. Cost: 2 n m d flops for the value, 8 n m d with gradients.
-     *     Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative accuracy; finite for any scale at which
-     *     S is finite. Source: Radford et al., Learning transferable visual models, 2021, figure 3.
+     *     <p>Memory: a workspace of {@link #workspaceBytes}, no more. Cost: 2 n m d flops for the value, 8 n m d
+     *     with gradients. Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative
+     *     accuracy; finite for any scale at which S is finite. Source: Radford et al., Learning transferable
+     *     visual models, 2021, figure 3.
      */
     public final Result infoNce(
             InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {

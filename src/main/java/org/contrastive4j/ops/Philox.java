@@ -36,8 +36,8 @@ public final class Philox {
     }
 
     /**
-     * words[k][b] = word k, unsigned, of counter (first + b, c1, c2, c3) for b in [0, count): the same as {@link #block}, many at a time in
-     * loops that vectorise.
+     * words[k][b] = word k, unsigned, of counter (first + b, c1, c2, c3) for b in [0, count): the same as
+     * {@link #block}, many at a time in loops that vectorise.
      *
      * @param words four arrays of at least count; written
      */

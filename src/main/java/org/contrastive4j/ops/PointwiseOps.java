@@ -44,8 +44,8 @@ public abstract class PointwiseOps {
     protected abstract void copyUnchecked(Tensor x, Tensor y);
 
     /**
-     * y = x in the type of y: any two of F32, BF16 and F16, or one type twice. Rounded to nearest, ties to even; what is
-     * beyond the largest number becomes infinity, NaN stays NaN. Same shapes; y written.
+     * y = x in the type of y: any two of F32, BF16 and F16, or one type twice. Rounded to nearest, ties to even; what
+     * is beyond the largest number becomes infinity, NaN stays NaN. Same shapes; y written.
      */
     public final void cast(Tensor x, Tensor y) {
         Checks.require("cast", "x", x);
@@ -133,8 +133,8 @@ public abstract class PointwiseOps {
      * y = x / (1 - p) where kept, else 0; an element is kept when its Philox4x32-10 word is at least p 2^32.
      *
      * <p>The word of element e of sample s: key = (low, high) half of {@code key.seed}, counter = (e / 4, sampleIds[s],
-     * key.layer, key.step), word e mod 4. A mask depends on nothing else, so it does not depend on the chunk size, and the
-     * backward pass is this same operation on dy.
+     * key.layer, key.step), word e mod 4. A mask depends on nothing else, so it does not depend on the chunk size, and
+     * the backward pass is this same operation on dy.
      *
      * @param x [samples, ...]; read
      * @param sampleIds [samples] I32; read

@@ -116,9 +116,9 @@ public abstract class SequenceOps {
     protected abstract void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken);
 
     /**
-     * y[b, (r, c)] = the kernel x kernel x channels window of x[b] at row r stride - padding, column c stride - padding,
-     * zeros outside the picture. kernel = stride, padding = 0 are the patches of a vision transformer; kernel &gt; stride
-     * makes them overlap.
+     * y[b, (r, c)] = the kernel x kernel x channels window of x[b] at row r stride - padding, column c stride -
+     * padding, zeros outside the picture. kernel = stride, padding = 0 are the patches of a vision transformer; kernel
+     * &gt; stride makes them overlap.
      *
      * @param x [b, h, w, channels] of the type of activations or of that of parameters; read
      * @param y [b, rows x columns, kernel x kernel x channels] with rows = {@link #patches}(h); written

@@ -23,10 +23,13 @@ public abstract class UpdateOps {
             this(learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, step, null);
         }
 
-        /** What changes from step to step: gradientScale, what decay leaves, the rate, and the correction of sqrt(v). */
+        /**
+         * What changes from step to step: gradientScale, what decay leaves, the rate, and the correction of sqrt(v).
+         */
         public float[] changing() {
             return new float[] {(float) gradientScale, (float) (1 - learningRate * weightDecay),
-                (float) (learningRate / (1 - Math.pow(beta1, step))), (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)))};
+                (float) (learningRate / (1 - Math.pow(beta1, step))),
+                (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)))};
         }
     }
 
@@ -39,10 +42,11 @@ public abstract class UpdateOps {
 
     /**
      * With g = gradientScale gradient: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; parameter = (1 -
-     * learningRate weightDecay) parameter - learningRate (m / (1 - beta1^step)) / (sqrt(v / (1 - beta2^step)) + epsilon).
+     * learningRate weightDecay) parameter - learningRate (m / (1 - beta1^step)) / (sqrt(v / (1 -
+     * beta2^step)) + epsilon).
      *
-     * <p>All four tensors of one shape; gradient read, the others updated. Source: Loshchilov and Hutter, Decoupled weight
-     * decay regularization, ICLR 2019, algorithm 2.
+     * <p>All four tensors of one shape; gradient read, the others updated. Source: Loshchilov and Hutter, Decoupled
+     * weight decay regularization, ICLR 2019, algorithm 2.
      */
     public final void adamW(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
         Checks.require("adamW", "parameter", parameter);

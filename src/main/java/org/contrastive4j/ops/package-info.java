@@ -1,5 +1,5 @@
 /**
- * The operations every backend has, one abstract class per family: public methods check their arguments, unchecked twins below compute.
- * {@link org.contrastive4j.ops.Ops} holds one backend's families. May import tensor, memory.
+ * The operations every backend has, one abstract class per family: public methods check their arguments, unchecked
+ * twins below compute. {@link org.contrastive4j.ops.Ops} holds one backend's families. May import tensor, memory.
  */
 package org.contrastive4j.ops;

@@ -43,7 +43,9 @@ public final class GlobalNorm {
         return Math.sqrt(sum);
     }
 
-    /** min(1, largest / norm): what to multiply gradients with; 1 when {@code largest} is 0, which turns clipping off. */
+    /**
+     * min(1, largest / norm): what to multiply gradients with; 1 when {@code largest} is 0, which turns clipping off.
+     */
     public static double clip(double norm, double largest) {
         return largest == 0 || norm <= largest ? 1 : largest / norm;
     }

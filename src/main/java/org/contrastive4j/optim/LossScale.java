@@ -4,10 +4,10 @@ package org.contrastive4j.optim;
  * A power of two that gradients are multiplied with on their way back, so that those of 16 bits neither vanish nor
  * overflow, and divided by before the update. Being a power of two it changes no bit of a gradient that f32 holds.
  *
- * <p>Schedule: it begins at {@link Config#start()}; after {@link Config#growEvery()} good steps in a row it doubles, up to
- * 2^127; a step with a gradient that is not finite is skipped and halves it, down to 1, where a
- * gradient that is not finite is no fault of the scale. Source: Micikevicius et al., Mixed precision training, ICLR
- * 2018, section 3.2, and the dynamic schedule that followed from it.
+ * <p>Schedule: it begins at {@link Config#start()}; after {@link Config#growEvery()} good steps in a row it doubles, up
+ * to 2^127; a step with a gradient that is not finite is skipped and halves it, down to 1, where a gradient that is not
+ * finite is no fault of the scale. Source: Micikevicius et al., Mixed precision training, ICLR 2018, section 3.2, and
+ * the dynamic schedule that followed from it.
  */
 public final class LossScale {
     private static final double LARGEST = 0x1p127; // of the powers of two in f32

@@ -1,7 +1,8 @@
 package org.contrastive4j.optim;
 
 /**
- * Linear from 0 to {@code peak} over the first {@code warmup} steps, then half a cosine down to {@code floor} at {@code total}.
+ * Linear from 0 to {@code peak} over the first {@code warmup} steps, then half a cosine down to
+ * {@code floor} at {@code total}.
  *
  * @param peak largest learning rate
  * @param warmup steps of warm-up

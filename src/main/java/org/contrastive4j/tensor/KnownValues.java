@@ -1,6 +1,8 @@
 package org.contrastive4j.tensor;
 
-/** What the host knows of the integers in a tensor and its views: the least and the largest, since it wrote them itself. */
+/**
+ * What the host knows of the integers in a tensor and its views: the least and the largest, since it wrote them itself.
+ */
 final class KnownValues {
     private boolean known;
     private int least;

@@ -36,7 +36,8 @@ class FunctionsTest {
     static Stream<Case> cases() {
         List<Case> cases = new ArrayList<>();
         cases.add(new Case("linear", (o, t) -> new Linear(false), new int[] {3, 2, 4}, new int[] {4, 5}));
-        cases.add(new Case("linear with bias", (o, t) -> new Linear(true), new int[] {3, 4}, new int[] {4, 5}, new int[] {5}));
+        cases.add(new Case(
+                "linear with bias", (o, t) -> new Linear(true), new int[] {3, 4}, new int[] {4, 5}, new int[] {5}));
         for (boolean a : new boolean[] {false, true}) {
             for (boolean b : new boolean[] {false, true}) {
                 int[] left = a ? new int[] {4, 3} : new int[] {3, 4};
@@ -54,12 +55,15 @@ class FunctionsTest {
         cases.add(new Case("quick gelu", (o, t) -> new Gelu(PointwiseOps.Gelu.QUICK), new int[] {7}));
         cases.add(new Case("add", (o, t) -> new Add(), new int[] {2, 3}, new int[] {2, 3}));
         cases.add(new Case("scale", (o, t) -> new Scale(-1.5), new int[] {2, 3}));
-        cases.add(new Case("dropout", (o, t) -> new Dropout(0.4, ids(o, t, 3, 9), new RandomKey(1, 2, 3)), new int[] {2, 6}));
-        cases.add(new Case("layer norm", (o, t) -> new LayerNorm(1e-5), new int[] {2, 3, 5}, new int[] {5}, new int[] {5}));
+        cases.add(new Case(
+                "dropout", (o, t) -> new Dropout(0.4, ids(o, t, 3, 9), new RandomKey(1, 2, 3)), new int[] {2, 6}));
+        cases.add(new Case(
+                "layer norm", (o, t) -> new LayerNorm(1e-5), new int[] {2, 3, 5}, new int[] {5}, new int[] {5}));
         cases.add(new Case("l2 normalise", (o, t) -> new L2Normalize(), new int[] {4, 5}));
         cases.add(new Case("attention", (o, t) -> new Attention(2, false, null), new int[] {2, 3, 12}));
         cases.add(new Case("causal attention", (o, t) -> new Attention(1, true, null), new int[] {2, 3, 6}));
-        cases.add(new Case("padded attention", (o, t) -> new Attention(1, false, ids(o, t, 2, 3)), new int[] {2, 3, 6}));
+        cases.add(new Case(
+                "padded attention", (o, t) -> new Attention(1, false, ids(o, t, 2, 3)), new int[] {2, 3, 6}));
         cases.add(new Case("embedding", (o, t) -> new Embedding(ids(o, t, 2, 0, 2, 1)), new int[] {4, 3}));
         cases.add(new Case("positions", (o, t) -> new AddPositions(), new int[] {2, 3, 4}, new int[] {5, 4}));
         cases.add(new Case("class token", (o, t) -> new PrependToken(), new int[] {2, 3, 4}, new int[] {4}));
@@ -95,7 +99,10 @@ class FunctionsTest {
         }
     }
 
-    /** Only one input wants a gradient, the function is applied to constants otherwise: nothing else may be touched or leak. */
+    /**
+     * Only one input wants a gradient, the function is applied to constants otherwise: nothing else may
+     * be touched or leak.
+     */
     @ParameterizedTest
     @MethodSource("cases")
     void leavesInputsAloneThatWantNothing(Case c) {

@@ -98,7 +98,8 @@ class CommandsTest {
 
     @Test
     void verifyGradCacheAnswersTheQuestion() {
-        Ran verified = run("verify-gradcache", "--data", pairs().toString(), "--held-out-group", "c", "--compare-batch", "18",
+        Ran verified = run("verify-gradcache",
+                "--data", pairs().toString(), "--held-out-group", "c", "--compare-batch", "18",
                 "--compare-chunk", "7", "--compare-steps", "3");
         assertEquals(0, verified.code(), verified.out());
         assertTrue(verified.out().contains("gives the gradient of the whole batch"), verified.out());
@@ -130,7 +131,8 @@ class CommandsTest {
         assertTrue(first.get("skippedSteps").isNumber(), first.toString());
         assertTrue(Files.readString(run.resolve("report.html")).contains("<h3>loss scale"));
         assertEquals("F32", new ObjectMapper().readTree(run.resolve("config.json").toFile()).get("precision").asText());
-        assertEquals("f32", new ObjectMapper().readTree(run.resolve("summary.json").toFile()).get("precision").asText());
+        assertEquals(
+                "f32", new ObjectMapper().readTree(run.resolve("summary.json").toFile()).get("precision").asText());
         Ran other = run(train("scaled", "--resume", "--device", "cpu-f64"));
         assertEquals(Main.REFUSED, other.code());
         assertTrue(other.out().contains("cpu-f64 computes in f64, not in f32"), other.out());
@@ -151,7 +153,8 @@ class CommandsTest {
             {"--device", "tpu", "no backend"},
             {"--dropout", "1", "dropout is 1.0"},
             {"--precision", "bf16", "backend cpu computes in f32, not in bf16; backends that do: cuda, sim"},
-            {"--precision", "f32", "--device", "cpu-f64", "computes in f64, not in f32; backends that do: cpu, cuda, sim"},
+            {"--precision", "f32", "--device", "cpu-f64",
+                "computes in f64, not in f32; backends that do: cpu, cuda, sim"},
             {"--loss-scale", "3", "wanted a power of two"},
             {"--loss", "softmax", "no loss \"softmax\"; there are infonce, "},
             {"--loss", "queue", "--queue-size", "15", "choose one of at least 16"},
@@ -199,7 +202,8 @@ class CommandsTest {
 
     private String[] compare(String losses, String batches, String... more) {
         List<String> arguments = new ArrayList<>(List.of("compare-losses", "--data", pairs().toString(),
-                "--held-out-group", "c", "--unseen-share", "0.2", "--losses", losses, "--batches", batches, "--seeds", "1,2",
+                "--held-out-group", "c", "--unseen-share", "0.2", "--losses", losses, "--batches", batches, "--seeds",
+                "1,2",
                 "--steps", "2", "--chunk", "16", "--out", folder.resolve("losses").toString()));
         arguments.addAll(List.of(more));
         return arguments.toArray(new String[0]);
@@ -263,10 +267,12 @@ class CommandsTest {
     }
 
     private Process start(String runName, String... more) throws IOException {
-        List<String> command = new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
+        List<String> command =
+                new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
                 System.getProperty("java.class.path"), Main.class.getName()));
         command.addAll(List.of(train(runName, more)));
-        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(folder.resolve(runName + ".log").toFile())
+        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(
+                folder.resolve(runName + ".log").toFile())
                 .start();
     }
 
@@ -285,7 +291,10 @@ class CommandsTest {
         throw new AssertionError(Files.readString(folder.resolve(runName + ".log")));
     }
 
-    /** kill -9 with saves going on all the time, several times over; the run that was killed ends in the bits of the one that was not. */
+    /**
+     * kill -9 with saves going on all the time, several times over; the run that was killed ends in the bits of
+     * the one that was not.
+     */
     @Test
     void killedAndResumedIsBitForBitTheSame() throws Exception {
         assertEquals(0, run(train("straight", "--steps", "40", "--save-every", "1")).code());

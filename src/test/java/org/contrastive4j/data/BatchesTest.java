@@ -53,7 +53,8 @@ class BatchesTest {
             assertTrue(count >= 8 && count <= 28, Arrays.toString(shown)); // 60 * 21 / 69 = 18 on average
         }
         assertArrayEquals(plan.batch(17, 2), new BatchPlan(data, all(data), 7, 5).batch(17, 2), "random access");
-        assertFalse(Arrays.equals(plan.batch(17, 2), new BatchPlan(data, all(data), 7, 6).batch(17, 2)), "the seed matters");
+        assertFalse(Arrays.equals(plan.batch(17, 2), new BatchPlan(data, all(data), 7, 6).batch(17, 2)),
+                "the seed matters");
         assertThrows(IllegalArgumentException.class, () -> plan.batch(0, 3));
     }
 
@@ -77,12 +78,14 @@ class BatchesTest {
         assertEquals(Set.of("new-concept"), without.tests().keySet());
         assertEquals(5, without.tests().get("new-concept").size());
         assertEquals(45, without.train().size());
-        assertTrue(assertThrows(DataException.class, () -> Splits.of(data, "x", 0.1, 1)).getMessage().contains("[a, b, c]"));
+        assertTrue(assertThrows(DataException.class, () -> Splits.of(data, "x", 0.1, 1)).getMessage()
+                .contains("[a, b, c]"));
         assertThrows(DataException.class, () -> Splits.of(data, "b", 0.96, 1));
         assertThrows(IllegalArgumentException.class, () -> Splits.of(data, "b", 1, 1));
     }
 
-    private static float[] augmented(Augmentation augmentation, long seed, int epoch, int sample, byte[] picture, int size) {
+    private static float[] augmented(
+            Augmentation augmentation, long seed, int epoch, int sample, byte[] picture, int size) {
         float[] target = new float[picture.length];
         augmentation.picture(picture, size, new DataRandom(seed), sample, epoch, target, 0);
         return target;
@@ -119,7 +122,8 @@ class BatchesTest {
 
     @Test
     void tokenizerRoundTripsAndSplitsUnseenWords() throws IOException {
-        List<String> captions = List.of("Grinning face: happy, smile", "smiling cat", "cat with happy face", "Ünïcode flag", "flagpole");
+        List<String> captions = List.of(
+                "Grinning face: happy, smile", "smiling cat", "cat with happy face", "Ünïcode flag", "flagpole");
         Tokenizer tokenizer = Tokenizer.train(captions, 200, 2);
         for (String caption : captions) {
             assertEquals(String.join(" ", Tokenizer.words(caption)), tokenizer.decode(tokenizer.encode(caption, 99)));
@@ -131,19 +135,23 @@ class BatchesTest {
         assertTrue(Arrays.stream(tokenizer.encode("жук", 9)).allMatch(id -> id == Tokenizer.UNKNOWN));
         Tokenizer whole = Tokenizer.train(captions, 500, 1);
         assertTrue(whole.vocabulary().wholeWords());
-        assertArrayEquals(whole.encode("happy cat", 9), whole.encode("happy facecat cat", 9), "an unseen word among seen ones");
+        assertArrayEquals(
+                whole.encode("happy cat", 9), whole.encode("happy facecat cat", 9), "an unseen word among seen ones");
         assertTrue(whole.encode("facecat", 9).length > 1, "an unseen word alone");
         assertEquals(3, tokenizer.encode("grinning face happy smile", 3).length);
-        assertTrue(Arrays.stream(tokenizer.encode("smiling flagpole", 50)).allMatch(id -> id > 0 && id < tokenizer.size()));
+        assertTrue(Arrays.stream(tokenizer.encode("smiling flagpole", 50))
+                .allMatch(id -> id > 0 && id < tokenizer.size()));
         assertEquals(tokenizer.vocabulary(), Tokenizer.train(captions, 200, 2).vocabulary());
         ObjectMapper json = new ObjectMapper();
-        Tokenizer travelled = new Tokenizer(json.readValue(json.writeValueAsString(tokenizer.vocabulary()), Tokenizer.Vocabulary.class));
+        Tokenizer travelled = new Tokenizer(
+                json.readValue(json.writeValueAsString(tokenizer.vocabulary()), Tokenizer.Vocabulary.class));
         assertArrayEquals(tokenizer.encode("happy flagpole cats", 50), travelled.encode("happy flagpole cats", 50));
         assertTrue(Tokenizer.train(captions, 60, 2).size() <= 60, "characters come first, then merges up to the size");
     }
 
     private BatchMaker maker(PairDataset data) {
-        return new BatchMaker(data, Tokenizer.train(data.samples().stream().map(Sample::caption).toList(), 60, 2), 8, 5, 4);
+        return new BatchMaker(
+                data, Tokenizer.train(data.samples().stream().map(Sample::caption).toList(), 60, 2), 8, 5, 4);
     }
 
     private static void assertEqualBatches(Batch a, Batch b) {

@@ -74,7 +74,8 @@ class PairDatasetTest {
         byte[] whole = data.picture(2, 10); // its central square
         assertArrayEquals(Arrays.copyOfRange(whole, 5 * 3, 10 * 3), Arrays.copyOfRange(right, 0, 5 * 3));
         assertEquals(Map.of("unreadable picture", 1), data.skipped());
-        assertTrue(refusal(folder, true).contains("line 5: unreadable picture (rectangle outside its sheet of 20 x 10)"));
+        assertTrue(refusal(folder, true)
+                .contains("line 5: unreadable picture (rectangle outside its sheet of 20 x 10)"));
     }
 
     private Path shards(boolean packed) throws IOException {
@@ -130,7 +131,8 @@ class PairDatasetTest {
         Path file = folder.resolve("mixed.tar");
         try (TarArchiveOutputStream tar = new TarArchiveOutputStream(Files.newOutputStream(file))) {
             for (int k = 0; k < 4; k++) {
-                member(tar, "p" + k + (k == 3 ? ".webp" : ".png"), k == 3 ? new byte[] {'R', 'I', 'F', 'F'} : PairFiles.png(9, 9, k));
+                member(tar, "p" + k + (k == 3 ? ".webp" : ".png"),
+                        k == 3 ? new byte[] {'R', 'I', 'F', 'F'} : PairFiles.png(9, 9, k));
                 member(tar, "p" + k + ".txt", ("caption " + k).getBytes(StandardCharsets.UTF_8));
             }
             member(tar, "p1.json", "{\"concept\":".getBytes(StandardCharsets.UTF_8));
@@ -142,10 +144,12 @@ class PairDatasetTest {
     @Test
     void captionFilesAsEditorsWriteThem() throws IOException {
         Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
-        Path marked = write("marked.csv", "\uFEFFimage,caption\nx.png,\"over\ntwo lines\"\nx.png,two\nnone.png,three\n");
+        Path marked =
+                write("marked.csv", "\uFEFFimage,caption\nx.png,\"over\ntwo lines\"\nx.png,two\nnone.png,three\n");
         assertEquals(2, PairDataset.open(marked, false).samples().size(), "byte-order mark, file given by itself");
         assertTrue(refusal(marked, true).contains("line 5: unreadable picture"), refusal(marked, true));
-        Path latin = Files.write(folder.resolve("latin.tsv"), "image\tcaption\nx.png\tcaf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1));
+        Path latin = Files.write(folder.resolve("latin.tsv"),
+                "image\tcaption\nx.png\tcaf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1));
         assertTrue(refusal(latin, false).contains("latin.tsv is not UTF-8 text"), refusal(latin, false));
     }
 
@@ -187,7 +191,8 @@ class PairDatasetTest {
                 image.setRGB(x, y, x == 1 && y == 0 ? 0xFF000000 : 0x00123456);
             }
         }
-        assertArrayEquals(new byte[] {(byte) 191, (byte) 191, (byte) 191}, Pictures.square(image, 1), "one of the four central pixels is black");
+        assertArrayEquals(new byte[] {(byte) 191, (byte) 191, (byte) 191}, Pictures.square(image, 1),
+                "one of the four central pixels is black");
     }
 
     @Test
@@ -228,14 +233,16 @@ class PairDatasetTest {
     void theEmojiAreComplete() throws Exception {
         Path emoji = Path.of("test-data/emoji");
         for (String line : Files.readAllLines(emoji.resolve("SHA256SUMS"))) {
-            byte[] hash = MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(emoji.resolve(line.substring(66))));
+            byte[] hash = MessageDigest.getInstance("SHA-256")
+                    .digest(Files.readAllBytes(emoji.resolve(line.substring(66))));
             assertEquals(line.substring(0, 64), HexFormat.of().formatHex(hash), line.substring(66));
         }
         PairDataset data = PairDataset.open(emoji, true);
         assertEquals(5733, data.samples().size());
         assertEquals(List.of("noto", "twemoji", "openmoji"), data.groups());
         Map<String, Set<String>> groups = new HashMap<>();
-        data.samples().forEach(sample -> groups.computeIfAbsent(sample.concept(), k -> new HashSet<>()).add(sample.group()));
+        data.samples()
+                .forEach(sample -> groups.computeIfAbsent(sample.concept(), k -> new HashSet<>()).add(sample.group()));
         assertEquals(1911, groups.size());
         assertTrue(groups.values().stream().allMatch(set -> set.size() == 3));
         Splits splits = Splits.of(data, "noto", 0.1, 1);
@@ -251,6 +258,7 @@ class PairDatasetTest {
             assertTrue(splits.tests().get(split).stream().noneMatch(id -> trained.contains(data.sample(id).concept())));
             assertTrue(splits.tests().get(split).stream().allMatch(id -> data.sample(id).group().equals(group)));
         }
-        assertTrue(splits.tests().get("new-design").stream().allMatch(id -> trained.contains(data.sample(id).concept())));
+        assertTrue(splits.tests().get("new-design").stream()
+                .allMatch(id -> trained.contains(data.sample(id).concept())));
     }
 }

@@ -56,7 +56,8 @@ class ContrastiveLossTest {
     static Stream<Arguments> casesInSinglePrecision() {
         List<Case> all = cases();
         return Stream.concat(all.stream().map(c -> Arguments.of("cpu", c)), Devices.names().flatMap(device ->
-                IntStream.range(0, all.size()).filter(k -> k % 5 == 0).mapToObj(k -> Arguments.of(device, all.get(k)))));
+                IntStream.range(0, all.size()).filter(k -> k % 5 == 0)
+                        .mapToObj(k -> Arguments.of(device, all.get(k)))));
     }
 
     static Stream<Arguments> casesOnAllBackends() {

@@ -66,7 +66,8 @@ class InfoNceTest {
             close("du", doubles(golden.get("du")), du.toDoubles(), tolerance);
             close("dv", doubles(golden.get("dv")), dv.toDoubles(), tolerance);
             assertEquals(golden.get("dLogScale").asDouble(), loss.logScale().gradient().toDoubles()[0], 3 * tolerance);
-            assertEquals(golden.get("dBias").asDouble(), loss.parameters().get(1).gradient().toDoubles()[0], 3 * tolerance);
+            assertEquals(
+                    golden.get("dBias").asDouble(), loss.parameters().get(1).gradient().toDoubles()[0], 3 * tolerance);
         }
     }
 
@@ -144,7 +145,8 @@ class InfoNceTest {
     void aBadRepresentationIsNamedAndNothingIsChanged(String backend) {
         try (Ops ops = Backend.open(backend); InfoNce loss = InfoNce.symmetric(ops);
                 Tensor u = ops.zeros(Shape.of(5, 3));
-                Tensor v = ops.tensor(Shape.of(5, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, Double.POSITIVE_INFINITY, 1, 1, 1, 1);
+                Tensor v = ops.tensor(
+                        Shape.of(5, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, Double.POSITIVE_INFINITY, 1, 1, 1, 1);
                 Tensor du = ops.zeros(Shape.of(5, 3))) {
             long before = ops.memory().currentBytes();
             NonFiniteException refused = assertThrows(

@@ -42,7 +42,8 @@ class DualEncoderTest {
 
     @ParameterizedTest
     @CsvSource({"MEAN,MEAN,false,4,0", "CLASS,LAST,true,4,0", "FLATTEN,CLASS,false,6,1"})
-    void everyParameterAgreesWithCentralDifferences(Pooling image, Pooling text, boolean causal, int kernel, int padding) {
+    void everyParameterAgreesWithCentralDifferences(
+            Pooling image, Pooling text, boolean causal, int kernel, int padding) {
         try (Ops ops = Backend.open("cpu-f64");
                 DualEncoder model = new DualEncoder(ops, config(image, text, causal, kernel, padding), 1);
                 InfoNce loss = InfoNce.symmetric(ops);
@@ -63,7 +64,8 @@ class DualEncoderTest {
             double[] whole = encode(ops, model, batch, 0, 9);
             for (int k = 0; k < 9; k++) {
                 double[] alone = encode(ops, model, batch, k, k + 1);
-                assertArrayEquals(Arrays.copyOfRange(whole, 10 * k, 10 * k + 10), alone, backend.equals("cpu") ? 1e-5 : 1e-14);
+                assertArrayEquals(
+                        Arrays.copyOfRange(whole, 10 * k, 10 * k + 10), alone, backend.equals("cpu") ? 1e-5 : 1e-14);
             }
         }
     }
@@ -117,11 +119,16 @@ class DualEncoderTest {
 
     @Test
     void impossibleConfigurationsAreRefused() {
-        assertThrows(IllegalArgumentException.class, () -> new TransformerConfig(6, 1, 4, 8, PointwiseOps.Gelu.EXACT, 0));
-        assertThrows(IllegalArgumentException.class, () -> new TransformerConfig(8, 1, 4, 8, PointwiseOps.Gelu.EXACT, 1));
-        assertThrows(IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 9, 4, 0, TINY, Pooling.MEAN, 3));
-        assertThrows(IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 4, 4, 0, TINY, Pooling.LAST, 3));
-        assertThrows(IllegalArgumentException.class, () -> new TextTransformer.Config(5, 6, TINY, false, Pooling.FLATTEN, 3));
+        assertThrows(
+                IllegalArgumentException.class, () -> new TransformerConfig(6, 1, 4, 8, PointwiseOps.Gelu.EXACT, 0));
+        assertThrows(
+                IllegalArgumentException.class, () -> new TransformerConfig(8, 1, 4, 8, PointwiseOps.Gelu.EXACT, 1));
+        assertThrows(
+                IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 9, 4, 0, TINY, Pooling.MEAN, 3));
+        assertThrows(
+                IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 4, 4, 0, TINY, Pooling.LAST, 3));
+        assertThrows(IllegalArgumentException.class,
+                () -> new TextTransformer.Config(5, 6, TINY, false, Pooling.FLATTEN, 3));
         DualEncoder.Config good = TinyPairs.model(0);
         assertThrows(IllegalArgumentException.class, () -> new DualEncoder.Config(good.image(),
                 new TextTransformer.Config(23, 6, TINY, false, Pooling.MEAN, 4)));

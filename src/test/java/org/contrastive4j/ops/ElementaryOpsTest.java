@@ -218,7 +218,8 @@ class ElementaryOpsTest {
         for (int width : new int[] {1, 31, 128, 1027, 1028}) {
             double[] ones = new double[2 * width];
             Arrays.fill(ones, 1);
-            try (TensorFixture cpu = new TensorFixture("cpu", 8); TensorFixture kernels = new TensorFixture(backend, 8)) {
+            try (TensorFixture cpu = new TensorFixture("cpu", 8);
+                    TensorFixture kernels = new TensorFixture(backend, 8)) {
                 double[][] kept = new double[2][];
                 for (TensorFixture f : new TensorFixture[] {cpu, kernels}) {
                     Tensor y = f.poisoned(2, width);
@@ -248,7 +249,8 @@ class ElementaryOpsTest {
             Tensor activations = f.tensor(b, 37);
             assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, activations, x));
             assertThrows(ShapeException.class, () -> f.ops.update().sumOfSquares(activations));
-            assertThrows(ShapeException.class, () -> f.ops.norm().layerNorm(activations, activations, y, 1e-5, activations,
+            assertThrows(ShapeException.class,
+                    () -> f.ops.norm().layerNorm(activations, activations, y, 1e-5, activations,
                     f.poisonedParameter(1), f.poisonedParameter(1)));
         }
     }

@@ -20,7 +20,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class SequenceOpsTest {
     /** Batch, tokens, width. */
-    private static final int[][] SIZES = {{1, 1, 1}, {3, 2, 1}, {2, 5, 31}, {5, 17, 32}, {4, 33, 33}, {3, 65, 103}, {2, 3, 260}, {130, 1, 4}};
+    private static final int[][] SIZES =
+            {{1, 1, 1}, {3, 2, 1}, {2, 5, 31}, {5, 17, 32}, {4, 33, 33}, {3, 65, 103}, {2, 3, 260}, {130, 1, 4}};
 
     static Stream<Arguments> sizes() {
         return Backends.all().flatMap(backend -> Arrays.stream(SIZES).map(size ->
@@ -38,8 +39,8 @@ class SequenceOpsTest {
     }
 
     /**
-     * Checks a backward pass: {@code gradient} against the slope of &lt;dy, forward(x)&gt; in f64, where the forward pass
-     * reads x of the given shape.
+     * Checks a backward pass: {@code gradient} against the slope of &lt;dy, forward(x)&gt; in f64, where the forward
+     * pass reads x of the given shape.
      */
     private static void checkGradient(String what, Function<TensorFixture, Function<Tensor, Tensor>> forward,
             double[] x, int[] dims, double[] dy, double[] gradient, boolean precise) {

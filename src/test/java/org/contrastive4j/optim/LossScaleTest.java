@@ -84,7 +84,8 @@ class LossScaleTest {
     void whatIsNoScaleIsRefused() {
         for (double start : new double[] {0, 0.5, 3, -2, 0x1p127 * 2, Double.NaN, Double.POSITIVE_INFINITY}) {
             assertThrows(IllegalArgumentException.class, () -> new LossScale.Config(start, 10), () -> "start " + start);
-            assertThrows(IllegalArgumentException.class, () -> new LossScale.State(start, 0, 0), () -> "scale " + start);
+            assertThrows(
+                    IllegalArgumentException.class, () -> new LossScale.State(start, 0, 0), () -> "scale " + start);
         }
         assertThrows(IllegalArgumentException.class, () -> new LossScale.Config(2, 0));
         assertThrows(IllegalArgumentException.class, () -> new LossScale.State(2, -1, 0));

@@ -63,7 +63,8 @@ class OptimTest {
 
     @Test
     void twoParametersOfOneNameAreRefused() {
-        try (Ops ops = Backend.open("cpu-f64"); Parameter a = parameter(ops, "w", true, 1); Parameter b = parameter(ops, "w", true, 1)) {
+        try (Ops ops = Backend.open("cpu-f64"); Parameter a = parameter(ops, "w", true, 1);
+                Parameter b = parameter(ops, "w", true, 1)) {
             assertThrows(IllegalArgumentException.class, () -> new AdamW(ops, List.of(a, b), SETTINGS)).getMessage();
             assertThrows(IllegalArgumentException.class, () -> new AdamW.Config(1, 0.9, 1e-8, 0));
         }
@@ -83,7 +84,8 @@ class OptimTest {
             assertEquals(1, GlobalNorm.clip(0.5, 1));
             assertEquals(1, GlobalNorm.clip(5, 0), "0 turns clipping off");
             b.gradient().set(Double.POSITIVE_INFINITY);
-            assertTrue(assertThrows(GlobalNorm.NonFiniteGradientException.class, () -> GlobalNorm.of(ops, List.of(a, b)))
+            assertTrue(assertThrows(
+                    GlobalNorm.NonFiniteGradientException.class, () -> GlobalNorm.of(ops, List.of(a, b)))
                     .getMessage().contains("gradient of b"));
         }
     }

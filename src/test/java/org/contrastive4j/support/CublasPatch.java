@@ -14,12 +14,13 @@ import java.util.Set;
 import java.util.TreeSet;
 
 /**
- * Makes a private copy of JCublas' native library that asks for {@code libcublas.so.13} where the original asks for {@code libcublas.so.12}, so that
- * it can be tried on a host that has only the newer one.
+ * Makes a private copy of JCublas' native library that asks for {@code libcublas.so.13} where the original asks for
+ * {@code libcublas.so.12}, so that it can be tried on a host that has only the newer one.
  *
- * <p>The dynamic loader compares names: the file in {@code DT_NEEDED}, and file and version node of each symbol in {@code .gnu.version_r}, the latter
- * also by its ELF hash. Both names have the same length, so they are overwritten in place and nothing moves. Whether the functions behind them still
- * take the same arguments is not something names can tell: that is for tests.
+ * <p>The dynamic loader compares names: the file in {@code DT_NEEDED}, and file and version node of each symbol in
+ * {@code .gnu.version_r}, the latter also by its ELF hash. Both names have the same length, so they are overwritten in
+ * place and nothing moves. Whether the functions behind them still take the same arguments is not something names can
+ * tell: that is for tests.
  */
 public final class CublasPatch {
     static final String OLD = "libcublas.so.12";
@@ -29,8 +30,9 @@ public final class CublasPatch {
     private CublasPatch() {}
 
     /**
-     * {@code CublasPatch FOLDER LIBCUBLAS13}: writes the copy to FOLDER under the name that JCublas looks for on {@code java.library.path}, and prints
-     * what it found. Exits with 1, without a copy, when the library given cannot stand in for the old one at all.
+     * {@code CublasPatch FOLDER LIBCUBLAS13}: writes the copy to FOLDER under the name that JCublas looks for on
+     * {@code java.library.path}, and prints what it found. Exits with 1, without a copy, when the library given cannot
+     * stand in for the old one at all.
      */
     public static void main(String[] args) throws IOException {
         if (args.length != 2) {
@@ -45,10 +47,13 @@ public final class CublasPatch {
         Set<String> needed = new ElfFile(ByteBuffer.wrap(original)).undefinedSymbols(OLD);
         Set<String> missing = new TreeSet<>(needed);
         missing.removeAll(found.definedSymbols());
-        System.out.println("JCublas 12.6 asks for " + OLD + ", this host has " + args[1] + " with version nodes " + found.versionDefinitions());
-        System.out.println("of " + needed.size() + " functions that JCublas calls, " + missing.size() + " are not there: " + missing);
+        System.out.println("JCublas 12.6 asks for " + OLD + ", this host has " + args[1] + " with version nodes "
+                + found.versionDefinitions());
+        System.out.println("of " + needed.size() + " functions that JCublas calls, " + missing.size()
+                + " are not there: " + missing);
         if (!found.canBeAskedFor(NEW) || missing.size() == needed.size()) {
-            System.out.println("no copy was made: " + args[1] + " does not offer those functions under version node " + NEW);
+            System.out.println(
+                    "no copy was made: " + args[1] + " does not offer those functions under version node " + NEW);
             System.exit(1);
         }
         Path copy = Path.of(args[0]).resolve(RESOURCE.substring(RESOURCE.lastIndexOf('/') + 1));
@@ -61,7 +66,8 @@ public final class CublasPatch {
     static byte[] original() throws IOException {
         try (InputStream in = CublasPatch.class.getResourceAsStream(RESOURCE)) {
             if (in == null) {
-                throw new IOException("no " + RESOURCE + " on the class path; add jcublas-natives 12.6.0 for linux-x86_64");
+                throw new IOException(
+                        "no " + RESOURCE + " on the class path; add jcublas-natives 12.6.0 for linux-x86_64");
             }
             return in.readAllBytes();
         }
@@ -70,18 +76,22 @@ public final class CublasPatch {
     /**
      * A copy of a 64-bit little-endian ELF library that needs {@code to} where it needed {@code from}.
      *
-     * @throws IllegalArgumentException when the names differ in length, or the library does not need {@code from} by file and by version node
+     * @throws IllegalArgumentException when the names differ in length, or the library does not need {@code from} by
+     *     file and by version node
      */
     static byte[] patch(byte[] library, String from, String to) {
         if (from.length() != to.length()) {
-            throw new IllegalArgumentException("\"" + from + "\" and \"" + to + "\" differ in length; names are overwritten in place");
+            throw new IllegalArgumentException(
+                    "\"" + from + "\" and \"" + to + "\" differ in length; names are overwritten in place");
         }
         ByteBuffer copy = ByteBuffer.wrap(library.clone());
         ElfFile elf = new ElfFile(copy);
         Set<Integer> names = new TreeSet<>(elf.neededNames(from));
-        List<ElfFile.NeededVersion> versions = elf.neededVersions().stream().filter(v -> v.file().equals(from)).toList();
+        List<ElfFile.NeededVersion> versions = elf.neededVersions().stream().filter(v -> v.file().equals(from))
+                .toList();
         if (names.isEmpty() || versions.stream().noneMatch(v -> v.name().equals(from))) {
-            throw new IllegalArgumentException("the library does not need " + from + " by file and by version node; it needs files "
+            throw new IllegalArgumentException(
+                    "the library does not need " + from + " by file and by version node; it needs files "
                     + elf.needed() + " and versions " + elf.neededVersions());
         }
         for (ElfFile.NeededVersion version : versions) {
@@ -140,7 +150,8 @@ public final class CublasPatch {
 
         private Section header(int index) {
             int at = Math.toIntExact(bytes.getLong(0x28)) + index * bytes.getShort(0x3a);
-            return new Section(Math.toIntExact(bytes.getLong(at + 24)), Math.toIntExact(bytes.getLong(at + 32)), bytes.getInt(at + 44),
+            return new Section(Math.toIntExact(bytes.getLong(at + 24)), Math.toIntExact(bytes.getLong(at + 32)),
+                    bytes.getInt(at + 44),
                     bytes.getInt(at + 40));
         }
 
@@ -192,7 +203,8 @@ public final class CublasPatch {
                 int at = file + bytes.getInt(file + 8);
                 for (int k = 0; k < bytes.getShort(file + 2); k++) {
                     int name = section.strings + bytes.getInt(at + 8);
-                    found.add(new NeededVersion(string(fileName), string(name), bytes.getInt(at), bytes.getShort(at + 6), fileName, name, at));
+                    found.add(new NeededVersion(string(fileName), string(name), bytes.getInt(at),
+                            bytes.getShort(at + 6), fileName, name, at));
                     at += bytes.getInt(at + 12);
                 }
                 file += bytes.getInt(file + 12);
@@ -218,7 +230,10 @@ public final class CublasPatch {
             return found;
         }
 
-        /** The loader finds functions under {@code version} in this library: it defines that node, or none, when any name will do. */
+        /**
+         * The loader finds functions under {@code version} in this library: it defines that node, or none,
+         * when any name will do.
+         */
         boolean canBeAskedFor(String version) {
             List<String> defined = versionDefinitions();
             return defined.isEmpty() || defined.contains(version);

@@ -6,7 +6,9 @@ import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 
-/** {@code DeviceReport cuda|sim}: prints what the device is, line by line; when there is none, why, and exits with 3. */
+/**
+ * {@code DeviceReport cuda|sim}: prints what the device is, line by line; when there is none, why, and exits with 3.
+ */
 public final class DeviceReport {
     private DeviceReport() {}
 

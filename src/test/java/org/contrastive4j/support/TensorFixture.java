@@ -116,8 +116,9 @@ public final class TensorFixture implements AutoCloseable {
     }
 
     /**
-     * |given - expected| at most {@code units} of the backend's precision (of f32 where activations are of 16 bits) times 1
-     * + |expected|, and where the tensor is of 16 bits half of the distance to the next number; element by element.
+     * |given - expected| at most {@code units} of the backend's precision (of f32 where activations are of 16
+     * bits) times 1 + |expected|, and where the tensor is of 16 bits half of the distance to the next number;
+     * element by element.
      */
     public void assertClose(String what, double[] expected, Tensor given, double units) {
         assertClose(what, expected, given.toDoubles(), given.dtype(), units);
@@ -137,7 +138,8 @@ public final class TensorFixture implements AutoCloseable {
             boolean close = given[i] == expected[i] || Math.abs(given[i] - expected[i])
                     <= units * epsilon * (1 + Math.abs(expected[i])) + rounding * Math.abs(expected[i]) + least;
             int place = i;
-            assertTrue(close, () -> what + " on " + ops.name() + " in " + dtype + ", seed " + seed + ", element " + place
+            assertTrue(close,
+                    () -> what + " on " + ops.name() + " in " + dtype + ", seed " + seed + ", element " + place
                     + " of " + given.length + ": " + given[place] + ", wanted " + expected[place]);
         }
     }

@@ -296,22 +296,22 @@ public final class CudaDevice implements PtxDevice {
 
     @Override
     public long currentBytes() {
-        return pool.currentBytes();
+        return pool.counted().current();
     }
 
     @Override
     public long peakBytes() {
-        return pool.peakBytes();
+        return pool.counted().peak();
     }
 
     @Override
     public void resetPeak() {
-        pool.resetPeak();
+        pool.counted().resetPeak();
     }
 
     @Override
     public Meter meter() {
-        return pool.meter();
+        return pool.counted().meter();
     }
 
     @Override

@@ -15,7 +15,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.Set;
 import jcuda.driver.CUresult;
-import org.contrastive4j.memory.Memory;
+import org.contrastive4j.memory.LiveBytes;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
@@ -47,9 +47,7 @@ final class CudaPool {
     private final boolean traceLeaks;
     private final Map<Long, Deque<Block>> free = new HashMap<>();
     private final Set<CudaStorage> live = new HashSet<>();
-    private final List<PeakMeter> meters = new ArrayList<>();
-    private long current;
-    private long peak;
+    private final LiveBytes counted = new LiveBytes();
     private long pooled;
 
     CudaPool(CudaDevice device, long limit, boolean traceLeaks) {
@@ -70,8 +68,9 @@ final class CudaPool {
         if (bytes < 0) {
             throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
         }
-        if (bytes > limit - current) {
-            throw new OutOfBudgetException(bytes, current, limit, "use smaller chunks or raise the memory budget");
+        if (bytes > limit - counted.current()) {
+            throw new OutOfBudgetException(
+                    bytes, counted.current(), limit, "use smaller chunks or raise the memory budget");
         }
         long address = take(blockBytes(bytes), stream);
         if (address == 0) {
@@ -80,9 +79,7 @@ final class CudaPool {
         CudaStorage storage =
                 new CudaStorage(device, bytes, stream, address, traceLeaks ? new Throwable("allocated here") : null);
         live.add(storage);
-        current += bytes;
-        peak = Math.max(peak, current);
-        meters.forEach(meter -> meter.peak = Math.max(meter.peak, current));
+        counted.add(bytes);
         return storage;
     }
 
@@ -111,9 +108,8 @@ final class CudaPool {
             long[] left = new long[1];
             long[] total = new long[1];
             cuMemGetInfo(left, total);
-            throw new OutOfBudgetException(bytes, current, limit, device.facts().name() + " has " + left[0] + " of "
-                    + total[0]
-                    + " bytes left; use smaller chunks, or look which other program has the rest");
+            throw new OutOfBudgetException(bytes, counted.current(), limit, device.facts().name() + " has " + left[0]
+                    + " of " + total[0] + " bytes left; use smaller chunks, or look which other program has the rest");
         }
         device.errors().check(result, "cuMemAlloc", () -> bytes + " bytes");
         return block.address();
@@ -123,7 +119,7 @@ final class CudaPool {
         if (!live.remove(storage)) {
             return; // close() of the device freed it
         }
-        current -= storage.bytes();
+        counted.remove(storage.bytes());
         long bytes = blockBytes(storage.bytes());
         pooled += bytes;
         CudaStream stream = storage.stream();
@@ -167,16 +163,9 @@ final class CudaPool {
         pooled = 0;
     }
 
-    synchronized long currentBytes() {
-        return current;
-    }
-
-    synchronized long peakBytes() {
-        return peak;
-    }
-
-    synchronized void resetPeak() {
-        peak = current;
+    /** Bytes asked for, not what blocks take. */
+    LiveBytes counted() {
+        return counted;
     }
 
     synchronized long pooledBytes() {
@@ -185,34 +174,6 @@ final class CudaPool {
 
     long limitBytes() {
         return limit;
-    }
-
-    synchronized Memory.Meter meter() {
-        PeakMeter meter = new PeakMeter(current);
-        meters.add(meter);
-        return meter;
-    }
-
-    private final class PeakMeter implements Memory.Meter {
-        private long peak;
-
-        PeakMeter(long start) {
-            peak = start;
-        }
-
-        @Override
-        public long peakBytes() {
-            synchronized (CudaPool.this) {
-                return peak;
-            }
-        }
-
-        @Override
-        public void close() {
-            synchronized (CudaPool.this) {
-                meters.remove(this);
-            }
-        }
     }
 
     /**

@@ -6,7 +6,10 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 
-/** Reads one entry or function: parameters, directives, declarations, instructions; names and labels are resolved by scope. */
+/**
+ * Reads one entry or function: parameters, directives, declarations, instructions; names and labels are
+ * resolved by scope.
+ */
 final class FunctionParser {
     private static final int MOST_PARAMETER_BYTES = 32_764;
 
@@ -58,7 +61,8 @@ final class FunctionParser {
         if (defined) {
             block();
         }
-        return new Function(name.text(), entry, parameters, returns, List.copyOf(registers), List.copyOf(variables), directives,
+        return new Function(
+                name.text(), entry, parameters, returns, List.copyOf(registers), List.copyOf(variables), directives,
                 resolved(), defined, name.line());
     }
 
@@ -213,7 +217,8 @@ final class FunctionParser {
             }
             Range range = here.ranges.get(name.substring(0, digits));
             String number = name.substring(digits);
-            if (range != null && !number.isEmpty() && number.length() < 9 && (number.length() == 1 || number.charAt(0) != '0')
+            if (range != null && !number.isEmpty() && number.length() < 9
+                    && (number.length() == 1 || number.charAt(0) != '0')
                     && Integer.parseInt(number) < range.count()) {
                 Register made = declare(name, range.type());
                 here.registers.put(name, made);
@@ -268,7 +273,8 @@ final class FunctionParser {
                 operands.add(operand instanceof Operand.Symbol symbol && symbol.variable() == null
                         ? place(symbol, scopes.get(i), instruction) : operand);
             }
-            resolved.add(new Instruction(instruction.guard(), instruction.opcode(), instruction.modifiers(), List.copyOf(operands),
+            resolved.add(new Instruction(
+                    instruction.guard(), instruction.opcode(), instruction.modifiers(), List.copyOf(operands),
                     instruction.file(), instruction.line(), instruction.column(), instruction.text()));
         }
         return List.copyOf(resolved);
@@ -291,7 +297,8 @@ final class FunctionParser {
             }
             List<String> targets = here.targets.get(symbol.name());
             if (targets != null) {
-                return new Operand.Targets(symbol.name(), targets.stream().map(name -> label(name, from, instruction)).toList());
+                return new Operand.Targets(
+                        symbol.name(), targets.stream().map(name -> label(name, from, instruction)).toList());
             }
         }
         if (instruction.opcode().equals("call")) {

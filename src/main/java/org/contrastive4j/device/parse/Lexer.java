@@ -3,7 +3,10 @@ package org.contrastive4j.device.parse;
 import java.util.ArrayList;
 import java.util.List;
 
-/** PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line} marks are followed. */
+/**
+ * PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line}
+ * marks are followed.
+ */
 final class Lexer {
     private static final String SIGNS = "{}()[]<>,;:=+-!|@*/&^~?";
 
@@ -150,7 +153,8 @@ final class Lexer {
     private boolean isExponentSign(int start) {
         char c = text.charAt(at);
         char before = text.charAt(at - 1);
-        return (c == '+' || c == '-') && (before == 'e' || before == 'E') && text.substring(start, at).indexOf('.') >= 0;
+        return (c == '+' || c == '-') && (before == 'e' || before == 'E')
+                && text.substring(start, at).indexOf('.') >= 0;
     }
 
     private void dotWord() {

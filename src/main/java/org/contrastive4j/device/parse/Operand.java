@@ -55,7 +55,10 @@ public sealed interface Operand {
     /** Places to choose one from. */
     record Targets(String label, List<Target> targets) implements Operand {}
 
-    /** {@code [base + offset]}; base is a register, a symbol or a number, {@code rest} what follows a comma inside the brackets. */
+    /**
+     * {@code [base + offset]}; base is a register, a symbol or a number, {@code rest} what follows a comma
+     * inside the brackets.
+     */
     record Mem(Operand base, long offset, List<Operand> rest) implements Operand {
         @Override
         public String toString() {

@@ -18,7 +18,10 @@ import org.anarres.cpp.Token;
 import org.anarres.cpp.VirtualFile;
 import org.anarres.cpp.VirtualFileSystem;
 
-/** Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but assemblers no longer expand. */
+/**
+ * Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but
+ * assemblers no longer expand.
+ */
 public final class Preprocessed {
     private static final Pattern DIRECTIVE = Pattern.compile("\\s*#(?!\\s*(?:line\\s+)?\\d).*");
     private static final Pattern LITERAL = Pattern.compile("\\b0([fF][0-9a-fA-F]{8}|[dD][0-9a-fA-F]{16})\\b");
@@ -54,13 +57,15 @@ public final class Preprocessed {
             for (Token token = preprocessor.token(); token.getType() != Token.EOF; token = preprocessor.token()) {
                 expanded.append(token.getText());
                 if (expanded.length() > MOST_CHARACTERS) {
-                    throw new PtxException(file, 0, 0, "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
+                    throw new PtxException(file, 0, 0,
+                            "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
                 }
             }
             return headerFirst(shown(expanded.toString()));
         } catch (PtxException e) {
             throw e;
-        } catch (IOException | LexerException | RuntimeException e) { // of some wrong lines the preprocessor makes a null pointer
+        } catch (IOException | LexerException | RuntimeException e) {
+            // of some wrong lines the preprocessor makes a null pointer
             throw new PtxException(file, 0, 0, "preprocessor: " + e.getMessage());
         }
     }
@@ -74,7 +79,10 @@ public final class Preprocessed {
         return text.replace("PTX_LITERAL_", "0");
     }
 
-    /** Assemblers want their three header lines before any mark: leaves out those above, and marks the line below if need be. */
+    /**
+     * Assemblers want their three header lines before any mark: leaves out those above, and marks the
+     * line below if need be.
+     */
     private static String headerFirst(String expanded) {
         Matcher header = HEADER.matcher(expanded);
         int end = header.find() ? header.end() : 0;
@@ -93,7 +101,8 @@ public final class Preprocessed {
                 written++;
             }
         }
-        return whole + (file == null || next == written + 1 ? "" : "#line " + next + " " + file + "\n") + expanded.substring(end);
+        return whole + (file == null || next == written + 1 ? "" : "#line " + next + " " + file + "\n")
+                + expanded.substring(end);
     }
 
     /** Where included files are looked for. */
@@ -138,7 +147,8 @@ public final class Preprocessed {
 
         @Override
         public Source getSource() throws IOException {
-            return new NamedSource(file.getPath(), hidden(Files.readString(file.toPath(), StandardCharsets.ISO_8859_1)));
+            return new NamedSource(
+                    file.getPath(), hidden(Files.readString(file.toPath(), StandardCharsets.ISO_8859_1)));
         }
     }
 

@@ -30,6 +30,7 @@ import org.contrastive4j.device.sim.check.WgmmaCheck;
 import org.contrastive4j.device.sim.exec.Block;
 import org.contrastive4j.device.sim.exec.GlobalMemory;
 import org.contrastive4j.device.sim.exec.Observer;
+import org.contrastive4j.memory.LiveBytes;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
@@ -51,7 +52,7 @@ public final class SimDevice implements PtxDevice {
     private final Counts counts;
     private final Map<String, SimModule> modules = new HashMap<>();
     private final Set<SimStorage> live = new HashSet<>();
-    private final List<PeakMeter> meters = new ArrayList<>();
+    private final LiveBytes counted = new LiveBytes();
     private final boolean traceLeaks = Boolean.getBoolean("contrastive4j.traceLeaks");
     private final StreamOrder order;
     private final RaceCheck races;
@@ -62,8 +63,6 @@ public final class SimDevice implements PtxDevice {
     private final AtomicLong uploads = new AtomicLong();
     private final AtomicLong downloads = new AtomicLong();
     private final AtomicLong launches = new AtomicLong();
-    private long current;
-    private long peak;
     private boolean closed;
 
     private SimDevice(SimOptions options) {
@@ -198,22 +197,22 @@ public final class SimDevice implements PtxDevice {
         if (recording.isHeldByCurrentThread()) {
             return mine.fromScratch(bytes);
         }
-        if (bytes > options.memoryLimit() - current || bytes > Integer.MAX_VALUE - 8) {
-            throw new OutOfBudgetException(bytes, current, Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
+        if (bytes > options.memoryLimit() - counted.current() || bytes > Integer.MAX_VALUE - 8) {
+            throw new OutOfBudgetException(
+                    bytes, counted.current(), Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
                     "the simulator is for small sizes; use fewer rows");
         }
         Block block;
         try {
             block = memory.allocate((int) bytes, "allocation", Block.Space.GLOBAL);
         } catch (OutOfMemoryError e) {
-            throw new OutOfBudgetException(bytes, current, Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
+            throw new OutOfBudgetException(
+                    bytes, counted.current(), Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
         }
         SimStorage storage = new SimStorage(this, block, mine, traceLeaks ? new Throwable("allocated here") : null);
         order.allocated(block, mine.number());
         live.add(storage);
-        current += bytes;
-        peak = Math.max(peak, current);
-        meters.forEach(meter -> meter.peak = Math.max(meter.peak, current));
+        counted.add(bytes);
         return storage;
     }
 
@@ -221,7 +220,7 @@ public final class SimDevice implements PtxDevice {
     synchronized void release(SimStorage storage, SimStream on) {
         memory.free(storage.block());
         if (live.remove(storage)) {
-            current -= storage.bytes();
+            counted.remove(storage.bytes());
         }
         if (!closed) {
             order.freed(storage.block(), on.number());
@@ -297,48 +296,23 @@ public final class SimDevice implements PtxDevice {
     }
 
     @Override
-    public synchronized long currentBytes() {
-        return current;
+    public long currentBytes() {
+        return counted.current();
     }
 
     @Override
-    public synchronized long peakBytes() {
-        return peak;
+    public long peakBytes() {
+        return counted.peak();
     }
 
     @Override
-    public synchronized void resetPeak() {
-        peak = current;
+    public void resetPeak() {
+        counted.resetPeak();
     }
 
     @Override
-    public synchronized Meter meter() {
-        PeakMeter meter = new PeakMeter(current);
-        meters.add(meter);
-        return meter;
-    }
-
-    /** Peak since it was started. */
-    private final class PeakMeter implements Meter {
-        private long peak;
-
-        PeakMeter(long start) {
-            peak = start;
-        }
-
-        @Override
-        public long peakBytes() {
-            synchronized (SimDevice.this) {
-                return peak;
-            }
-        }
-
-        @Override
-        public void close() {
-            synchronized (SimDevice.this) {
-                meters.remove(this);
-            }
-        }
+    public Meter meter() {
+        return counted.meter();
     }
 
     @Override

@@ -10,8 +10,9 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * InfoNCE on the cpu: logits live in a few stripes of rows at a time, matrix products run in OpenBLAS.
  *
- * <p>Order of work, the same for any number of threads: rows in stripes, columns in panels, and within a (stripe, panel) column tiles that threads
- * take. A tile owns its columns' statistics and rows of dy; rows' statistics are kept per tile and merged in order.
+ * <p>Order of work, the same for any number of threads: rows in stripes, columns in panels, and within a (stripe,
+ * panel) column tiles that threads take. A tile owns its columns' statistics and rows of dy; rows' statistics are kept
+ * per tile and merged in order.
  */
 final class CpuPairwiseOps extends PairwiseOps {
     /**
@@ -28,7 +29,10 @@ final class CpuPairwiseOps extends PairwiseOps {
 
     static final Tiling DEFAULT = new Tiling(512, 8192, 512, 64L << 10, 24L << 20);
 
-    /** Largest scale whose exponentials are taken without a shift: e^40 for a million pairs and e^-40 are far inside f32. */
+    /**
+     * Largest scale whose exponentials are taken without a shift: e^40 for a million pairs and e^-40
+     * are far inside f32.
+     */
     private static final float DIRECT = 40;
 
     private final HostMemory memory;
@@ -67,8 +71,8 @@ final class CpuPairwiseOps extends PairwiseOps {
     }
 
     /**
-     * Statistics of all logits; without a shift where exponentials of unit rows cannot leave the range of f32. Rows that
-     * are no unit rows are noticed by their logits and done again with one.
+     * Statistics of all logits; without a shift where exponentials of unit rows cannot leave the range of f32. Rows
+     * that are no unit rows are noticed by their logits and done again with one.
      */
     private static InfoNceStatistics statistics(int n, int m, int[] targets, InfoNce inputs, LogitTiles tiles,
             boolean direct) {

@@ -72,10 +72,7 @@ final class InfoNceBackward {
             if (statistics.columnWeight() != 0) {
                 addExponentials(row, lse, ofColumn, gradient, columns);
             }
-            int target = statistics.targets[i] - firstColumn;
-            if (target >= 0 && target < columns) {
-                gradient[target] = (float) (weights.factor * statistics.positiveGradient(i));
-            }
+            putPositive(i, firstColumn, gradient, columns, statistics, weights);
             if (wantSum) {
                 sum += Sums.sum(gradient, columns);
             }
@@ -100,16 +97,21 @@ final class InfoNceBackward {
                 VectorExp.exp(row, 0, columns);
             }
             weigh(row, (float) (weights.ofRow * Math.exp(-statistics.rowLogSumExp(i))), ofColumn, columns);
-            int target = statistics.targets[i] - firstColumn;
-            if (target >= 0 && target < columns) {
-                row[target] = (float) (weights.factor * statistics.positiveGradient(i));
-            }
+            putPositive(i, firstColumn, row, columns, statistics, weights);
             if (wantSum) {
                 sum += Sums.sum(row, columns);
             }
             storage.store(at, row, 0, columns);
         }
         return sum;
+    }
+
+    private static void putPositive(
+            int i, int firstColumn, float[] gradient, int columns, InfoNceStatistics statistics, Weights weights) {
+        int target = statistics.targets[i] - firstColumn;
+        if (target >= 0 && target < columns) {
+            gradient[target] = (float) (weights.factor * statistics.positiveGradient(i));
+        }
     }
 
     private static void weigh(float[] row, float ofRow, float[] ofColumn, int count) {

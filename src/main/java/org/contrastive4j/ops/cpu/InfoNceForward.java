@@ -80,7 +80,9 @@ final class InfoNceForward {
         return partials;
     }
 
-    /** The same by exp(logit) without a shift, one exponential for row and column; it is left where backward wants it. */
+    /**
+     * The same by exp(logit) without a shift, one exponential for row and column; it is left where backward wants it.
+     */
     private RowPartials reduceDirectly(int cell, int t, InfoNceStatistics statistics) {
         int rows = grid.rows(cell);
         int columns = grid.tileColumns(cell, t);
@@ -114,8 +116,8 @@ final class InfoNceForward {
     }
 
     /**
-     * Keeps the logit of row i and its target and puts minus infinity in its place; returns where that is, -1 when it is
-     * in another tile.
+     * Keeps the logit of row i and its target and puts minus infinity in its place; returns where that is, -1 when it
+     * is in another tile.
      */
     private static int takePositive(int i, int firstColumn, int columns, float[] row, InfoNceStatistics statistics) {
         int target = statistics.targets[i] - firstColumn;

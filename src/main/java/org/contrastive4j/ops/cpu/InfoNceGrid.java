@@ -3,8 +3,9 @@ package org.contrastive4j.ops.cpu;
 import org.contrastive4j.tensor.Shape;
 
 /**
- * How n x m logits are cut: cells of (stripe of rows, panel of columns), numbered stripe by stripe, each in one of a few slots of
- * memory; cell k is in slot k mod slots, so the last cells of the forward pass are still there when backward begins with them.
+ * How n x m logits are cut: cells of (stripe of rows, panel of columns), numbered stripe by stripe, each in one of a
+ * few slots of memory; cell k is in slot k mod slots, so the last cells of the forward pass are still there when
+ * backward begins with them.
  */
 final class InfoNceGrid {
     final int n;

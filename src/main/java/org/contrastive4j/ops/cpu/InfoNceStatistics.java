@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.contrastive4j.ops.PairwiseOps;
 
 /**
- * What the forward pass leaves per row and per column. Negatives are kept apart from positives: log(1 + e) of a small e is what a small
- * loss consists of, and adding the positive first would leave only its rounding.
+ * What the forward pass leaves per row and per column. Negatives are kept apart from positives: log(1 + e) of a small e
+ * is what a small loss consists of, and adding the positive first would leave only its rounding.
  */
 final class InfoNceStatistics {
     /** Stands for minus infinity where differences are taken: finite, and below every logit. */
@@ -144,7 +144,9 @@ final class InfoNceStatistics {
         return positive[i] + softplus(rowNegative(i) - positive[i]);
     }
 
-    /** Log-sum-exp of all logits of column j, or infinity for a column that no row belongs to: it has no cross-entropy. */
+    /**
+     * Log-sum-exp of all logits of column j, or infinity for a column that no row belongs to: it has no cross-entropy.
+     */
     double columnLogSumExp(int j) {
         return belonging[j] == 0
                 ? Double.POSITIVE_INFINITY

@@ -43,7 +43,10 @@ final class Rows {
         }
     }
 
-    /** Calls body for all blocks of rows, each with {@code count} rows of sums from zero; returns their total in block order. */
+    /**
+     * Calls body for all blocks of rows, each with {@code count} rows of sums from zero; returns their
+     * total in block order.
+     */
     static float[][] sum(int rows, int width, int count, Summing body) {
         int step = rowsPerBlock(width);
         float[][][] partial = new float[(rows + step - 1) / step][][];

@@ -10,8 +10,8 @@ final class VectorErf {
     /**
      * y = Phi(x) = erfc(-x / sqrt 2) / 2, absolute error below 3e-7.
      *
-     * <p>With z = |x| / sqrt 2 and t = 1 / (1 + p z): erfc(z) = t (a1 + t (a2 + t (a3 + t (a4 + t a5)))) exp(-z^2). Source: Abramowitz and
-     * Stegun, Handbook of mathematical functions, 7.1.26.
+     * <p>With z = |x| / sqrt 2 and t = 1 / (1 + p z): erfc(z) = t (a1 + t (a2 + t (a3 + t (a4 + t a5)))) exp(-z^2).
+     * Source: Abramowitz and Stegun, Handbook of mathematical functions, 7.1.26.
      */
     static void normal(float[] x, float[] y, int count) {
         for (int i = 0; i < count; i++) {

@@ -8,9 +8,10 @@ import java.nio.IntBuffer;
 /**
  * x = exp(x) for arrays, in loops that the JIT compiler vectorises.
  *
- * <p>exp(x) = 2^k e^r with k = round(x log2 e), |r| &lt;= ln 2 / 2. Adding 1.5 2^23 leaves k in the low bits of a float; float bits
- * become ints by a copy through a small direct buffer, since no loop over both types vectorises on JDK 17. Worst error about 1 ulp from -70 up,
- * fading to exactly 0 at -87 and below (no denormals); constant from 88.3 up; NaN stays NaN.
+ * <p>exp(x) = 2^k e^r with k = round(x log2 e), |r| &lt;= ln 2 / 2. Adding 1.5 2^23 leaves k in the low bits of a
+ * float; float bits become ints by a copy through a small direct buffer, since no loop over both types vectorises on
+ * JDK 17. Worst error about 1 ulp from -70 up, fading to exactly 0 at -87 and below (no denormals); constant from 88.3
+ * up; NaN stays NaN.
  */
 final class VectorExp {
     private static final int BLOCK = 1024;
@@ -50,8 +51,8 @@ final class VectorExp {
     }
 
     /**
-     * Short loops over arrays with one common index, on purpose: C2 gives up on long bodies, and on different indices because the arrays
-     * might be one.
+     * Short loops over arrays with one common index, on purpose: C2 gives up on long bodies, and on different indices
+     * because the arrays might be one.
      */
     private static void block(float[] x, int from, int n, Block block) {
         float[] v = block.values;

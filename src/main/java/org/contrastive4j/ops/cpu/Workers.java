@@ -10,8 +10,8 @@ import java.util.function.IntConsumer;
  * Runs numbered tasks on all cores. Which thread runs a task is left open, what a task computes must not depend on it:
  * the split into tasks is fixed by the sizes of the problem, never by the number of threads.
  *
- * <p>Regions are often shorter than the time it takes to wake a sleeping thread, and come in quick succession: threads look for the next one for a while
- * before they sleep.
+ * <p>Regions are often shorter than the time it takes to wake a sleeping thread, and come in quick succession: threads
+ * look for the next one for a while before they sleep.
  */
 public final class Workers {
     private static final long LOOK_NANOS = 200_000;

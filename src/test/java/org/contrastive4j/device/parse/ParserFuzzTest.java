@@ -27,10 +27,14 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.junit.jupiter.api.BeforeAll;
 import org.junit.jupiter.api.Test;
 
-/** Whatever the text, loading it returns or says with a {@link PtxException} what is wrong; nothing else comes out, and it ends. */
+/**
+ * Whatever the text, loading it returns or says with a {@link PtxException} what is wrong; nothing else
+ * comes out, and it ends.
+ */
 class ParserFuzzTest {
     private static final Duration TOO_LONG = Duration.ofSeconds(120);
-    private static final Pattern TOKEN = Pattern.compile("\\.?[A-Za-z_$%][\\w$]*(::\\w+)*|\\d[\\w.]*|\\s+|.", Pattern.DOTALL);
+    private static final Pattern TOKEN =
+            Pattern.compile("\\.?[A-Za-z_$%][\\w$]*(::\\w+)*|\\d[\\w.]*|\\s+|.", Pattern.DOTALL);
     private static final String HEADER = ".version 8.0\n.target sm_90a\n.address_size 64\n";
     private static final String KERNEL = HEADER + """
             .extern .shared .align 16 .b8 dynamic[];
@@ -62,11 +66,13 @@ class ParserFuzzTest {
                 setp.ne.u32 %p2, %r1, %r1;
             Here:
             """;
-    private static final List<String> OPERANDS = List.of("%p1", "%p2", "!%p1", "%p1|%p2", "%h1", "%r1", "%r2", "%r1|%p1", "%f1", "%rd1",
-            "%fd1", "[%rd1]", "[%r1]", "[%rd1+4]", "[words]", "[dynamic+16]", "[own]", "[p]", "[n]", "[5]", "words", "own", "p", "k", "twice",
-            "{%r1, %r2}", "{%f1, %f2, %f3, %f4}", "{%r1, %r2, %r3, %r4}", "{%rd1, %rd2}", "{%h1, %h2}", "{}", "{_, %r1}", "{{%r1}}", "(%r1)", "(n)",
-            "()", "_", "0", "1", "-1", "4294967296", "18446744073709551615", "99999999999", "0f3F800000", "0d3FF0000000000000", "1.5", "-1.5",
-            "Here", "%tid.x", "%clock", "WARP_SZ", "%laneid", "%p1|_", "_|%p1", "[%rd1, {%r1, %r2}]", "[%rd1, 3]", "~5", "!5", "[{%r1}]", "");
+    private static final List<String> OPERANDS = List.of(
+            "%p1", "%p2", "!%p1", "%p1|%p2", "%h1", "%r1", "%r2", "%r1|%p1", "%f1", "%rd1", "%fd1", "[%rd1]", "[%r1]",
+            "[%rd1+4]", "[words]", "[dynamic+16]", "[own]", "[p]", "[n]", "[5]", "words", "own", "p", "k", "twice",
+            "{%r1, %r2}", "{%f1, %f2, %f3, %f4}", "{%r1, %r2, %r3, %r4}", "{%rd1, %rd2}", "{%h1, %h2}", "{}",
+            "{_, %r1}", "{{%r1}}", "(%r1)", "(n)", "()", "_", "0", "1", "-1", "4294967296", "18446744073709551615",
+            "99999999999", "0f3F800000", "0d3FF0000000000000", "1.5", "-1.5", "Here", "%tid.x", "%clock", "WARP_SZ",
+            "%laneid", "%p1|_", "_|%p1", "[%rd1, {%r1, %r2}]", "[%rd1, 3]", "~5", "!5", "[{%r1}]", "");
 
     private static final SimOptions OPTIONS = SimOptions.defaults().withInstructionLimit(1000).withMemoryLimit(1 << 24);
 
@@ -83,8 +89,10 @@ class ParserFuzzTest {
             corpus = files.filter(file -> file.toString().endsWith(".ptx")).sorted().map(ParserFuzzTest::text).toList();
         }
         assertTrue(corpus.size() > 100, "only " + corpus.size() + " files in " + folder);
-        pool = corpus.stream().flatMap(text -> tokens(text).stream()).filter(token -> !token.isBlank()).distinct().sorted().toList();
-        instructions = corpus.stream().flatMap(text -> Pattern.compile("(?m)^\\s*(?:@!?\\S+\\s+)?([a-z][a-z0-9]*(?:\\.[\\w:.]+)+)\\s")
+        pool = corpus.stream().flatMap(text -> tokens(text).stream()).filter(token -> !token.isBlank()).distinct()
+                .sorted().toList();
+        instructions = corpus.stream()
+                .flatMap(text -> Pattern.compile("(?m)^\\s*(?:@!?\\S+\\s+)?([a-z][a-z0-9]*(?:\\.[\\w:.]+)+)\\s")
                         .matcher(text).results().map(match -> match.group(1))).distinct().sorted()
                 .map(name -> List.of(name.split("(?=\\.)"))).toList();
         assertTrue(instructions.size() > 300, "only " + instructions.size() + " instructions");
@@ -136,7 +144,8 @@ class ParserFuzzTest {
     @Test
     void everyFileIsAccepted() {
         // what is mutated below must be right before; a text alone cannot include
-        within(() -> corpus.stream().filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include")).forEach(
+        within(() -> corpus.stream().filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include"))
+                .forEach(
                 text -> assertTrue(load(text, -1), text)));
     }
 
@@ -160,7 +169,8 @@ class ParserFuzzTest {
                 Random random = new Random(seed);
                 StringBuilder text = new StringBuilder(seed % 3 == 0 ? "" : seed % 3 == 1 ? HEADER : KERNEL);
                 for (int n = random.nextInt(80); n > 0; n--) {
-                    text.append(any(random, pool)).append(random.nextInt(4) == 0 ? "" : random.nextInt(6) == 0 ? "\n" : " ");
+                    text.append(any(random, pool))
+                            .append(random.nextInt(4) == 0 ? "" : random.nextInt(6) == 0 ? "\n" : " ");
                 }
                 load(text + (seed % 3 == 2 ? ";\n}\n" : ""), seed);
             }
@@ -196,7 +206,8 @@ class ParserFuzzTest {
     @Test
     void truncatedAnywhere() {
         within(() -> {
-            for (String text : corpus.stream().filter(text -> text.length() > 900 && text.length() < 1300).limit(5).toList()) {
+            for (String text : corpus.stream().filter(text -> text.length() > 900 && text.length() < 1300).limit(5)
+                    .toList()) {
                 for (int end = 0; end < text.length(); end++) {
                     load(text.substring(0, end), end);
                 }

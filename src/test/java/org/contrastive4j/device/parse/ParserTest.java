@@ -166,13 +166,15 @@ class ParserTest {
     @Test
     void hexadecimalLiteralsGoThroughThePreprocessor(@TempDir Path folder) throws IOException {
         Files.writeString(folder.resolve("one.ptxh"), "#define ONE 0f3F800000\n#define TWO 0d4000000000000000\n");
-        String text = Preprocessed.text("k.ptx", HEADER + "#include \"one.ptxh\"\n#define K 0F3FB8AA3B\nONE TWO K\n", folder);
+        String text =
+                Preprocessed.text("k.ptx", HEADER + "#include \"one.ptxh\"\n#define K 0F3FB8AA3B\nONE TWO K\n", folder);
         assertTrue(text.endsWith("0f3F800000 0d4000000000000000 0F3FB8AA3B\n"), text);
     }
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-            "5 | 5", "0x1F | 31", "0XfF | 255", "017 | 15", "0b101 | 5", "7U | 7", "-3 | -3", "- 3 | -3", "~0 | -1", "+4 | 4",
+            "5 | 5", "0x1F | 31", "0XfF | 255", "017 | 15", "0b101 | 5", "7U | 7", "-3 | -3", "- 3 | -3", "~0 | -1",
+            "+4 | 4",
             "0xFFFFFFFFFFFFFFFF | -1", "18446744073709551615 | -1", "0 | 0"})
     void wholeNumbers(String text, long value) {
         assertEquals(new Operand.Int(value), operand(text));
@@ -180,7 +182,8 @@ class ParserTest {
 
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
-            "0f3F800000 | 1", "0FC0490FDB | -3.1415927410125732", "0d3FF8000000000000 | 1.5", "1.25 | 1.25", "-1.5e3 | -1500",
+            "0f3F800000 | 1", "0FC0490FDB | -3.1415927410125732", "0d3FF8000000000000 | 1.5", "1.25 | 1.25",
+            "-1.5e3 | -1500",
             "2.5e-1 | 0.25", "-0f40000000 | -2", "0f7F800000 | Infinity"})
     void numbersWithAFraction(String text, double value) {
         assertEquals(new Operand.Real(value), operand(text));
@@ -232,7 +235,8 @@ class ParserTest {
         assertTrue(guarded.guard().negated());
         assertEquals("%p2", guarded.guard().register().name());
         assertEquals("@!%p2 add.s32 %r1, %r2, -7", guarded.text());
-        assertEquals("add.s32 %r1, %r2, -7", one("add.s32   %r1,%r2,-7;").text().replace(",%", ", %").replace(",-", ", -"));
+        assertEquals(
+                "add.s32 %r1, %r2, -7", one("add.s32   %r1,%r2,-7;").text().replace(",%", ", %").replace(",-", ", -"));
         assertFalse(one("@%p2 exit;").guard().negated());
     }
 
@@ -256,7 +260,8 @@ class ParserTest {
         assertEquals(new Operand.Target("End", 5), body.get(0).operands().get(0), "forward");
         assertEquals(new Operand.Target("Again", 1), body.get(2).operands().get(0), "inner");
         assertEquals(new Operand.Target("Again", 0), body.get(4).operands().get(0), "outer");
-        assertNotEquals(((Operand.Reg) body.get(1).operands().get(0)).register(), ((Operand.Reg) body.get(3).operands().get(0)).register());
+        assertNotEquals(((Operand.Reg) body.get(1).operands().get(0)).register(),
+                ((Operand.Reg) body.get(3).operands().get(0)).register());
         assertEquals(new Operand.Target("L", 1), body("ret;\nL:\n bra L;").body().get(1).operands().get(0));
     }
 
@@ -326,7 +331,8 @@ class ParserTest {
 
     @Test
     void preprocessorLinesAreFollowed(@TempDir Path folder) throws IOException {
-        Files.writeString(folder.resolve("parts.inc"), "#define COUNT 4\n#define TWICE(x) x, x\n.global .b32 included[COUNT];\n");
+        Files.writeString(
+                folder.resolve("parts.inc"), "#define COUNT 4\n#define TWICE(x) x, x\n.global .b32 included[COUNT];\n");
         String text = HEADER + """
                 #include "parts.inc"
                 #ifdef COUNT
@@ -388,16 +394,19 @@ class ParserTest {
         String text = Files.readString(file);
         Program program = Parser.parse(file.getFileName().toString(), text);
         List<String> lines = text.lines().toList();
-        List<Integer> seen = program.functions().stream().flatMap(function -> function.body().stream()).map(Instruction::line).toList();
+        List<Integer> seen = program.functions().stream().flatMap(function -> function.body().stream())
+                .map(Instruction::line).toList();
         for (Function function : program.functions()) {
             for (Instruction instruction : function.body()) {
                 String line = lines.get(instruction.line() - 1);
-                assertTrue(line.contains(instruction.name()), instruction.name() + " is not in line " + instruction.line() + ": " + line);
+                assertTrue(line.contains(instruction.name()),
+                        instruction.name() + " is not in line " + instruction.line() + ": " + line);
             }
         }
         long statements = lines.stream().map(line -> line.replaceFirst("//.*", "").strip())
                 .filter(line -> line.matches("(@!?%\\w+ +|\\{ +)?[a-z]\\w*[.\\s].*;.*|(ret|exit|trap);")).count();
-        assertTrue(seen.size() >= statements && statements > 5, seen.size() + " instructions, " + statements + " lines that look like one");
+        assertTrue(seen.size() >= statements && statements > 5,
+                seen.size() + " instructions, " + statements + " lines that look like one");
         assertEquals(text.lines().filter(line -> line.startsWith(".visible .entry")).count(), program.entries().size());
     }
 }

@@ -75,13 +75,15 @@ class PairTileOpsTest {
         PairTileCase c = new PairTileCase(103, 130, 5, Classes.ALL_AT_ONCE);
         try (Ops ops = Backend.open("cpu"); Problem p = new Problem(ops, c, 3)) {
             PairTileOps tiles = new CpuPairTileOps((HostMemory) ops.memory(), TILINGS[1]);
-            List<double[]> many = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream().map(Reduced::values).toList();
+            List<double[]> many = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream().map(Reduced::values)
+                    .toList();
             List<Term> terms = List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, p.rowNumbers, null));
             double[][] alone = c.gradient(ops, tiles, p, terms);
             int before = Workers.threads();
             try {
                 Workers.useThreads(1);
-                List<double[]> one = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream().map(Reduced::values).toList();
+                List<double[]> one = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream().map(Reduced::values)
+                        .toList();
                 for (int k = 0; k < one.size(); k++) {
                     assertArrayEquals(one.get(k), many.get(k));
                 }

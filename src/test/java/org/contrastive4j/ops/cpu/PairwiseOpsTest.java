@@ -96,7 +96,8 @@ class PairwiseOpsTest {
     }
 
     /** What a backend computed. */
-    private record Answer(PairwiseOps.Result result, double[] dx, double[] dy, double dLogScale, double dBias, int[] hardest) {}
+    private record Answer(
+            PairwiseOps.Result result, double[] dx, double[] dy, double dLogScale, double dBias, int[] hardest) {}
 
     private static Answer ask(Subject subject, Problem p, double gradientScale) {
         Ops ops = subject.ops();
@@ -282,7 +283,8 @@ class PairwiseOpsTest {
             p.logScale = (float) Math.log(100);
             Answer answer = ask(subject, p, 1);
             assertEquals(Math.log(33), answer.result().loss(), 1e-5);
-            assertEquals(0, answer.result().rowAccuracy(), "ties are not hits: a collapsed encoder must not look perfect");
+            assertEquals(
+                    0, answer.result().rowAccuracy(), "ties are not hits: a collapsed encoder must not look perfect");
             assertEquals(0, answer.result().columnAccuracy());
         });
     }
