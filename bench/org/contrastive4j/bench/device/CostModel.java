@@ -7,7 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
+import org.contrastive4j.ops.ptx.HopperTiling;
 
 /**
  * Time that the sm_90a kernels of the pairwise loss should take, from what they count: matrix operations, exponentials,
@@ -62,8 +62,8 @@ public final class CostModel {
 
     /** A loss of n x m pairs. */
     private record Problem(int n, int m, int d) {
-        Tiling tiling(Machine machine) {
-            return Tiling.of(n, m, d, machine.multiprocessors);
+        HopperTiling tiling(Machine machine) {
+            return HopperTiling.of(n, m, d, machine.multiprocessors);
         }
 
         double kBlocks() {
@@ -76,7 +76,7 @@ public final class CostModel {
         }
 
         /** Stripes of rows that the forward pass is made in, so that their statistics fit their budget. */
-        double stripes(Tiling tiling) {
+        double stripes(HopperTiling tiling) {
             return Math.ceil((double) (tiling.rowStatisticBytes() + tiling.columnStatisticBytes()) / STRIPE_BYTES);
         }
 
@@ -110,7 +110,7 @@ public final class CostModel {
 
     /** Kernels by name, in order, in seconds; with products kept from the forward pass or made again. */
     private Map<String, Double> kernels(Problem p, boolean kept) {
-        Tiling tiling = p.tiling(machine);
+        HopperTiling tiling = p.tiling(machine);
         double stripes = p.stripes(tiling);
         double tiles = stripes * waves(tiling.items() / stripes) * tiling.run();
         double sweeps = stripes * Math.ceil((double) tiling.columnTiles() / tiling.group());

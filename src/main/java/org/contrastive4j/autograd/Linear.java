@@ -37,7 +37,12 @@ public final class Linear extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dy = rows(b.outputGradient(0));
+        backward(b, biased, b.outputGradient(0));
+    }
+
+    /** Gives their gradients to x, w and bias; dy is that of x w + bias. */
+    static void backward(Backward b, boolean biased, Tensor outputGradient) {
+        Tensor dy = rows(outputGradient);
         if (b.wants(1)) {
             Tensor dw = b.accumulator(1);
             b.ops().matrix().gemm(true, false, 1, rows(b.input(0)), dy, 1, dw);

@@ -172,6 +172,11 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         return known == null || known.recording == null ? 0 : known.recording.operations();
     }
 
+    /** Recordings there are now. */
+    public int recordings() {
+        return (int) shapes.values().stream().filter(known -> known.recording != null).count();
+    }
+
     /** Bytes of the scratch memory; 0 before anything is recorded. */
     public long scratchBytes() {
         return scratch == null ? 0 : scratch.bytes();

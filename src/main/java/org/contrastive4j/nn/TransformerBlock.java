@@ -5,7 +5,6 @@ import java.util.List;
 import org.contrastive4j.autograd.Add;
 import org.contrastive4j.autograd.Attention;
 import org.contrastive4j.autograd.Dropout;
-import org.contrastive4j.autograd.Gelu;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -54,8 +53,8 @@ final class TransformerBlock implements Module {
             Variable attended = tape.scope("attention", () -> dropped(tape, out.forward(tape, tape.apply(
                     new Attention(heads, causal, lengths), qkv.forward(tape, norm1.forward(tape, x)))), randomness, 0));
             Variable middle = tape.apply(new Add(), x, attended);
-            Variable mlp = tape.scope("mlp", () -> dropped(tape, down.forward(tape, tape.apply(
-                    new Gelu(gelu), up.forward(tape, norm2.forward(tape, middle)))), randomness, 1));
+            Variable mlp = tape.scope("mlp", () -> dropped(tape, down.forward(tape,
+                    up.gelu(tape, gelu, norm2.forward(tape, middle))), randomness, 1));
             return tape.apply(new Add(), middle, mlp);
         });
     }

@@ -4,7 +4,7 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products and the bias that follows them.
+ * Matrix products, and the bias and activation that follow them.
  *
  * <p>Each operand and result is of the type of activations or of that of parameters. Where all are of the type of
  * parameters, the product is formed in it; else operands are rounded to the type of activations first (into a workspace
@@ -13,10 +13,15 @@ import org.contrastive4j.tensor.Tensor;
 public abstract class MatrixOps {
     private final DType dtype;
     private final DType parameterDtype;
+    private final PointwiseOps pointwise;
 
-    /** @param dtype of activations */
-    protected MatrixOps(DType dtype) {
+    /**
+     * @param dtype of activations
+     * @param pointwise of the same backend
+     */
+    protected MatrixOps(DType dtype, PointwiseOps pointwise) {
         this.dtype = dtype;
+        this.pointwise = pointwise;
         parameterDtype = Ops.parameterDtype(dtype);
     }
 
@@ -88,19 +93,54 @@ public abstract class MatrixOps {
      *     <p>Cost: 2 rows in out flops.
      */
     public final void linear(Tensor x, Tensor w, Tensor bias, Tensor y) {
-        operand("linear", "w", w, 2);
-        Checks.type("linear", "x", x, dtype, parameterDtype);
-        Checks.that(x.shape().rank() >= 1 && x.dim(-1) == w.dim(0), "linear", "x is " + x + " but w is " + w);
-        if (bias != null) {
-            Checks.shape("linear", "bias", bias, parameterDtype, w.dim(1));
-        }
-        result("linear", "y", y, x.shape().withLast(w.dim(1)).dims());
+        int out = linear("linear", x, w, bias);
+        result("linear", "y", y, x.shape().withLast(out).dims());
         if (y.size() > 0) {
-            linearUnchecked(x.shape().rows(), w.dim(0), w.dim(1), x, w, bias, y);
+            linearUnchecked(x.shape().rows(), w.dim(0), out, x, w, bias, y);
         }
     }
 
     protected abstract void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y);
+
+    /**
+     * z = x w + bias and y = gelu(z), for every row of x; the same bits as {@link #linear} and
+     * {@link PointwiseOps#gelu} after it, which backends do in one pass over the results where that is faster.
+     *
+     * @param x [..., in]; read as rows
+     * @param w [in, out]; read
+     * @param bias [out] of the type of parameters, or null; read
+     * @param z [..., out] of the type of activations with as many rows as x; written: the gradient of GELU reads it
+     * @param y like z, and not z; written
+     *     <p>Cost: 2 rows in out flops.
+     */
+    public final void linearGelu(PointwiseOps.Gelu kind, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+        int out = linear("linearGelu", x, w, bias);
+        int[] wanted = x.shape().withLast(out).dims();
+        Checks.shape("linearGelu", "z", z, dtype, wanted);
+        Checks.shape("linearGelu", "y", y, dtype, wanted);
+        Checks.that(y != z, "linearGelu", "y is z, wanted a tensor of its own");
+        if (y.size() > 0) {
+            linearGeluUnchecked(kind, x.shape().rows(), w.dim(0), out, x, w, bias, z, y);
+        }
+    }
+
+    /** One after the other; a backend that can do both at once overrides it. */
+    protected void linearGeluUnchecked(PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w,
+            Tensor bias, Tensor z, Tensor y) {
+        linearUnchecked(rows, in, out, x, w, bias, z);
+        pointwise.gelu(kind, z, y);
+    }
+
+    /** Checks the operands of a layer; its width. */
+    private int linear(String op, Tensor x, Tensor w, Tensor bias) {
+        operand(op, "w", w, 2);
+        Checks.type(op, "x", x, dtype, parameterDtype);
+        Checks.that(x.shape().rank() >= 1 && x.dim(-1) == w.dim(0), op, "x is " + x + " but w is " + w);
+        if (bias != null) {
+            Checks.shape(op, "bias", bias, parameterDtype, w.dim(1));
+        }
+        return w.dim(1);
+    }
 
     /**
      * dBias[j] += sum over rows of dy[row, j], in row order by fixed blocks.

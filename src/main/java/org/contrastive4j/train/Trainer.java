@@ -400,6 +400,11 @@ public final class Trainer implements AutoCloseable {
         return step;
     }
 
+    /** Recorded kinds of steps there are now. */
+    int recordings() {
+        return steps.recordings();
+    }
+
     public TrainConfig config() {
         return config;
     }

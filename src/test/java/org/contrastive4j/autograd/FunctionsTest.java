@@ -47,6 +47,10 @@ class FunctionsTest {
                         new int[] {2, left[0], left[1]}, new int[] {2, right[0], right[1]}));
             }
         }
+        for (PointwiseOps.Gelu kind : PointwiseOps.Gelu.values()) {
+            cases.add(new Case("linear gelu " + kind, (o, t) -> new LinearGelu(kind), new int[] {3, 2, 4},
+                    new int[] {4, 5}, new int[] {5}));
+        }
         cases.add(new Case("gelu", (o, t) -> new Gelu(PointwiseOps.Gelu.EXACT), new int[] {7}));
         cases.add(new Case("quick gelu", (o, t) -> new Gelu(PointwiseOps.Gelu.QUICK), new int[] {7}));
         cases.add(new Case("add", (o, t) -> new Add(), new int[] {2, 3}, new int[] {2, 3}));

@@ -38,7 +38,7 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 @Tag("gpu")
 class LossDifferencesTest {
-    // of the largest element; of a parameter, where all pairs cancel, twice that
+    /** Of the largest element; of a parameter, where all pairs cancel, twice that. */
     private static final double F32 = 2e-5;
     private static final int ALL = 60; // elements, else those next to the edges of tiles
     private static final Map<String, Ops> OPEN = new HashMap<>();

@@ -117,6 +117,18 @@ public class TwinsTest {
                 return values(y);
             }));
         }
+        for (Gelu kind : Gelu.values()) {
+            cases.add(new Case("linearGelu " + kind, 200, f -> {
+                Tensor z = f.poisoned(7, 19, 43);
+                Tensor y = f.poisoned(7, 19, 43);
+                Tensor bias = kind == Gelu.EXACT ? parameter(f, 43) : null;
+                f.ops.matrix().linearGelu(kind, random(f, 7, 19, 61), parameter(f, 61, 43), bias, z, y);
+                Tensor apart = f.poisoned(7, 19, 43);
+                f.ops.pointwise().gelu(kind, z, apart);
+                f.assertSameBits("linearGelu and gelu", apart, y);
+                return values(z);
+            }));
+        }
         cases.add(new Case("biasGradient", 400, f -> {
             Tensor dBias = parameter(f, 37);
             f.ops.matrix().biasGradient(random(f, 5, 103, 37), dBias);

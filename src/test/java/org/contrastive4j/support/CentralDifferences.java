@@ -43,8 +43,8 @@ public final class CentralDifferences {
      * Fails unless each element of {@code gradient} that is asked about is within its bound of the slope of {@code f}
      * along its axis, and the whole along random directions within what such errors come to when they are independent.
      *
-     * <p>Steps are of 1e-6, so that hardly any leads across a kink of a hinge or a largest: slopes are
-     * known to some 1e-9.
+     * <p>Steps are of 1e-6, so that hardly any leads across a kink of a hinge or a largest; slopes are known to some
+     * 1e-9.
      *
      * @param elements to check one by one
      * @param bounds what each element of the gradient may be off by

@@ -39,8 +39,8 @@ public final class SixteenBitOps extends Ops {
     public SixteenBitOps(Ops wide, DType dtype) {
         this.wide = wide;
         this.dtype = dtype;
-        matrix = new Matrix();
         pointwise = new Pointwise();
+        matrix = new Matrix();
         norm = new Norm();
         attention = new Attention();
         sequence = new Sequence();
@@ -98,7 +98,7 @@ public final class SixteenBitOps extends Ops {
 
     private final class Matrix extends MatrixOps {
         Matrix() {
-            super(dtype);
+            super(dtype, pointwise);
         }
 
         private boolean isWide(Tensor a, Tensor b, Tensor c) {

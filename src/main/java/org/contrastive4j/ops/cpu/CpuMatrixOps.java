@@ -1,6 +1,7 @@
 package org.contrastive4j.ops.cpu;
 
 import org.contrastive4j.ops.MatrixOps;
+import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -12,8 +13,8 @@ final class CpuMatrixOps extends MatrixOps {
     private static final int TILES = 4;
     private static final int TILE_STEP = 16; // tile edges on multiples of OpenBLAS's register block
 
-    CpuMatrixOps() {
-        super(DType.F32);
+    CpuMatrixOps(PointwiseOps pointwise) {
+        super(DType.F32, pointwise);
     }
 
     @Override

@@ -16,8 +16,8 @@ import org.contrastive4j.tensor.DType;
 /** The operations in f32 on this machine: OpenBLAS for matrix products, vectorised Java on all cores for the rest. */
 public final class CpuOps extends Ops {
     private final HostMemory memory;
-    private final MatrixOps matrix = new CpuMatrixOps();
     private final PointwiseOps pointwise = new CpuPointwiseOps();
+    private final MatrixOps matrix = new CpuMatrixOps(pointwise);
     private final NormOps norm = new CpuNormOps();
     private final UpdateOps update = new CpuUpdateOps();
     private final AttentionOps attention = new CpuAttentionOps();

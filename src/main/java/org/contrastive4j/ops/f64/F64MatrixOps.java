@@ -1,13 +1,14 @@
 package org.contrastive4j.ops.f64;
 
 import org.contrastive4j.ops.MatrixOps;
+import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /** Matrix products as three loops, every sum in order of the inner index. */
 final class F64MatrixOps extends MatrixOps {
-    F64MatrixOps() {
-        super(DType.F64);
+    F64MatrixOps(PointwiseOps pointwise) {
+        super(DType.F64, pointwise);
     }
 
     @Override

@@ -15,8 +15,8 @@ import org.contrastive4j.tensor.DType;
 /** The operations in f64 on this machine, as plain loops: the twin for gradient checks, and the truth in tests. */
 public final class F64Ops extends Ops {
     private final HostMemory memory;
-    private final MatrixOps matrix = new F64MatrixOps();
     private final PointwiseOps pointwise = new F64PointwiseOps();
+    private final MatrixOps matrix = new F64MatrixOps(pointwise);
     private final NormOps norm = new F64NormOps();
     private final AttentionOps attention = new F64AttentionOps();
     private final SequenceOps sequence = new F64SequenceOps();

@@ -258,7 +258,7 @@ public final class HopperGemm {
         launch(stream, product, a, b, Result.of(workspace), blocks, parts);
         int count = (int) product.elements();
         kernels.get("gemm_merge_f32").launch(stream, Launch.of(ceil(count, 128), 128), workspace, result.c, result.bias,
-                parts, count, product.n, result.alpha, result.beta);
+                0L, parts, count, product.n, result.alpha, result.beta, 0);
     }
 
     private static void checkAddresses(Product product, long a, long b, Result result, long workspace, long bytes) {

@@ -9,7 +9,6 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Pairs;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
 import org.contrastive4j.ops.ptx.HopperPairwise.Statistics;
 import org.contrastive4j.ops.ptx.HopperPairwise.Sums;
-import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 
 /**
  * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
@@ -17,8 +16,8 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
  *
  * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
  * whether one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns
- * (all of it is launched always and does nothing where it is not needed: nothing waits for the device); loss and factors
- * of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each
+ * (all of it is launched always and does nothing where it is not needed: nothing waits for the device); loss and
+ * factors of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each
  * pair the products of the first pass are kept and G is made of them.
  *
  * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
@@ -89,7 +88,8 @@ public final class HopperInfoNce implements InfoNceKernels {
     public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes) {
         HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
-        InfoNceArguments.check(inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes, plan.bytes);
+        InfoNceArguments.check(inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes,
+                plan.bytes);
         Call call = new Call(stream, inputs, plan, workspace);
         call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
         if (gradients != null) {
@@ -142,7 +142,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             kernels.normalize(stream, in.x(), n, d, at + plan.x, 0);
             kernels.normalize(stream, in.y(), m, d, at + plan.y, 0);
             for (int row = 0; row < n; row += plan.forwardRows) {
-                Tiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
                 long products = plan.stored ? image(row, 0) : 0;
                 kernels.forward(stream, stripe, pairs(row, 0), statistics(row, hardest), products);
                 kernels.merge(stream, stripe, pairs(row, 0), statistics(row, hardest), sums(row),
@@ -150,7 +150,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             }
             kernels.own(stream, n, pairs(0, 0), at + plan.positive, sums(0));
             for (int row = 0; row < n; row += plan.forwardRows) {
-                Tiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
                 kernels.wideForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
                 kernels.merge(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row), 0, row == 0, true);
             }
@@ -178,7 +178,8 @@ public final class HopperInfoNce implements InfoNceKernels {
         }
 
         private void rectangle(PtxPairwise.Gradients gradients, int row, int column) {
-            Tiling tiling = plan.all.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
+            HopperTiling tiling = plan.all.part(Math.min(plan.rows, in.n() - row),
+                    Math.min(plan.columns, in.m() - column));
             Pairs pairs = pairs(row, column);
             long g = plan.stored ? image(row, column) : at + plan.gradient;
             int gBlocks = plan.stored ? plan.all.columnBlocks() : tiling.columnBlocks();

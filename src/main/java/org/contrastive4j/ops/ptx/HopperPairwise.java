@@ -20,17 +20,15 @@ public final class HopperPairwise {
 
     static final int TILE_ROWS = 128;
     static final int TILE_COLUMNS = 256;
-    private static final int BLOCK_COLUMNS = 64;
+    static final int BLOCK_COLUMNS = 64;
     private static final int BLOCK_BYTES = 16_384;
-    private static final int THREADS = 384;
+    static final int THREADS = 384;
     private static final int RING_BYTES = 4 * (BLOCK_BYTES + 2 * BLOCK_BYTES);
     private static final int BARRIER_BYTES = 64;
     private static final int COLUMN_BYTES = 2 * 8 * TILE_COLUMNS * Float.BYTES;
     private static final int STAGING_BYTES = 2 * BLOCK_BYTES;
     private static final int DOT_BYTES = 64;
-    private static final int STORED_ROWS = 1024;
-    private static final int MOST_RUN = 8;
-    private static final long GROUP_BYTES = 25_000_000;
+    static final int STORED_ROWS = 1024;
     /** Bytes of the numbers that the kernels of one loss share; 16-byte aligned. */
     static final int NUMBERS_BYTES = 32;
     private static final int FACTOR_AT = 12;
@@ -77,113 +75,6 @@ public final class HopperPairwise {
         scalars = kernels.get("pairwise_scalars_f32_sm90a");
     }
 
-    /**
-     * How the tiles of n x m pairs are shared out.
-     *
-     * @param run row tiles that a block does one after the other before it writes column sums
-     * @param group column tiles that blocks running at the same time share; their features should fit the L2 cache
-     * @param blocks of the persistent grid
-     */
-    public record Tiling(int n, int m, int d, int run, int group, int blocks) {
-        public Tiling {
-            if (n < 1 || m < 1 || d < 1 || run < 1 || group < 1 || blocks < 1) {
-                throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group "
-                        + group + ", blocks " + blocks + ": wanted positive numbers");
-            }
-        }
-
-        /**
-         * Runs of up to 8 tiles that leave the fewest blocks idle at the end; groups whose features take half of a 50
-         * MB cache.
-         */
-        public static Tiling of(int n, int m, int d, int multiprocessors) {
-            int group = (int) Math.max(1, GROUP_BYTES / (2L * TILE_COLUMNS * ceil(d, BLOCK_COLUMNS) * BLOCK_COLUMNS));
-            Tiling best = null;
-            long least = Long.MAX_VALUE;
-            for (int run = MOST_RUN; run >= 1; run /= 2) {
-                Tiling tiling = new Tiling(n, m, d, run, group, multiprocessors);
-                long longest = (tiling.items() + multiprocessors - 1) / multiprocessors * run;
-                if (longest < least) {
-                    least = longest;
-                    best = tiling;
-                }
-            }
-            return best;
-        }
-
-        /** The same for a part of the pairs, cut at runs of rows and at tiles of columns. */
-        Tiling part(int rows, int columns) {
-            return new Tiling(rows, columns, d, run, group, blocks);
-        }
-
-        public int rowTiles() {
-            return ceil(n, TILE_ROWS);
-        }
-
-        public int columnTiles() {
-            return ceil(m, TILE_COLUMNS);
-        }
-
-        /** Column sums there are for each column. */
-        public int rowItems() {
-            return ceil(rowTiles(), run);
-        }
-
-        /** Columns of column sums and rows of the image of Y: m in whole tiles. */
-        public int paddedColumns() {
-            return columnTiles() * TILE_COLUMNS;
-        }
-
-        /** Rows of row sums. */
-        public int paddedRows() {
-            return rowTiles() * TILE_ROWS;
-        }
-
-        /** Bytes of row statistics: for each column tile sum and largest of each padded row. */
-        public long rowStatisticBytes() {
-            return 2L * Float.BYTES * columnTiles() * paddedRows();
-        }
-
-        /** Bytes of columns of the largest: for each column tile one of each padded row. */
-        public long rowAtBytes() {
-            return (long) Integer.BYTES * columnTiles() * paddedRows();
-        }
-
-        /** Bytes of column statistics: for each run of row tiles sum and largest of each padded column. */
-        public long columnStatisticBytes() {
-            return 2L * Float.BYTES * rowItems() * paddedColumns();
-        }
-
-        /** Bytes of the image of G: 16 bits for each padded row and column. */
-        public long gradientBytes() {
-            return 2L * paddedRows() * paddedColumns();
-        }
-
-        /** Partial sums of G times products that {@link #gradients} leaves. */
-        public long dots() {
-            return 8 * items();
-        }
-
-        /** Partial sums of G times products that {@link #storedGradients} leaves. */
-        public long storedDots() {
-            return (long) columnBlocks() * ceil(n, STORED_ROWS);
-        }
-
-        /** Blocks of 64 columns of an image of G. */
-        public int columnBlocks() {
-            return paddedColumns() / BLOCK_COLUMNS;
-        }
-
-        /** Pieces of work: a column tile and a run of row tiles each. */
-        public long items() {
-            return (long) rowItems() * columnTiles();
-        }
-
-        Launch launch(int sharedBytes) {
-            return Launch.of((int) Math.min(items(), blocks), THREADS).shared(sharedBytes);
-        }
-    }
-
     static int ceil(int a, int b) {
         return (int) (((long) a + b - 1) / b);
     }
@@ -224,9 +115,9 @@ public final class HopperPairwise {
      * What a forward pass leaves.
      *
      * @param positive f32 [n], &lt;x_i, y_t&gt; of each row and its target
-     * @param rows of {@link Tiling#rowStatisticBytes}
-     * @param rowAts of {@link Tiling#rowAtBytes}, or 0 when not wanted
-     * @param columns of {@link Tiling#columnStatisticBytes}
+     * @param rows of {@link HopperTiling#rowStatisticBytes}
+     * @param rowAts of {@link HopperTiling#rowAtBytes}, or 0 when not wanted
+     * @param columns of {@link HopperTiling#columnStatisticBytes}
      */
     record Statistics(long positive, long rows, long rowAts, long columns) {}
 
@@ -251,9 +142,9 @@ public final class HopperPairwise {
      * Positives; sums of exponentials with one constant shift and the largest products, over the columns of a tile and
      * over the rows of a run of tiles, all but targets.
      *
-     * @param products of {@link Tiling#gradientBytes}, for {@link #storedGradients}; or 0
+     * @param products of {@link HopperTiling#gradientBytes}, for {@link #storedGradients}; or 0
      */
-    void forward(DeviceStream stream, Tiling tiling, Pairs pairs, Statistics statistics, long products) {
+    void forward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, long products) {
         if (products == 0) {
             forward(forward, stream, tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES), tiling, pairs,
                     statistics, 0, 0, 0);
@@ -264,12 +155,12 @@ public final class HopperPairwise {
     }
 
     /** Sums again, relative to the largest of each row and column; nothing where they were good enough before. */
-    void wideForward(DeviceStream stream, Tiling tiling, Pairs pairs, Statistics statistics, Sums sums) {
+    void wideForward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums) {
         forward(wideForward, stream, tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES), tiling, pairs,
                 statistics, sums.rowLargest, sums.columnLargest, 0);
     }
 
-    private static void forward(Kernel kernel, DeviceStream stream, Launch launch, Tiling tiling, Pairs pairs,
+    private static void forward(Kernel kernel, DeviceStream stream, Launch launch, HopperTiling tiling, Pairs pairs,
             Statistics statistics, long rowLargest, long columnLargest, long products) {
         kernel.launch(stream, launch, pairs.x, pairs.y, pairs.targets, pairs.numbers, statistics.positive,
                 statistics.rows, statistics.rowAts, statistics.columns, rowLargest, columnLargest, products, tiling.n(),
@@ -285,7 +176,7 @@ public final class HopperPairwise {
      * @param starts whether columns begin with this stripe
      * @param wide of {@link #wideForward}: nothing where that did nothing
      */
-    void merge(DeviceStream stream, Tiling tiling, Pairs pairs, Statistics statistics, Sums sums, long hardest,
+    void merge(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums, long hardest,
             boolean starts, boolean wide) {
         merge.launch(stream, Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256), statistics.rows,
                 statistics.rowAts, statistics.columns, pairs.targets, statistics.positive, sums.rows, sums.rowLargest,
@@ -323,12 +214,12 @@ public final class HopperPairwise {
     }
 
     /**
-     * g = a power of two times n G in 16 bits, and {@link Tiling#dots} partial sums of G times products.
+     * g = a power of two times n G in 16 bits, and {@link HopperTiling#dots} partial sums of G times products.
      *
      * @param factors of the rows and columns of the rectangle
-     * @param g of {@link Tiling#gradientBytes}; written
+     * @param g of {@link HopperTiling#gradientBytes}; written
      */
-    void gradients(DeviceStream stream, Tiling tiling, Pairs pairs, Factors factors, long g, long dots) {
+    void gradients(DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long g, long dots) {
         gradients.launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + DOT_BYTES + BARRIER_BYTES), pairs.x,
                 pairs.y, pairs.targets, pairs.numbers, factors.rows, factors.columns, factors.targets, g, dots,
                 tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), pairs.firstRow, pairs.firstColumn,
@@ -336,7 +227,8 @@ public final class HopperPairwise {
     }
 
     /** The same of all pairs, in the place of the products that {@link #forward} left. */
-    void storedGradients(DeviceStream stream, Tiling tiling, Pairs pairs, Factors factors, long image, long dots) {
+    void storedGradients(DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long image,
+            long dots) {
         Launch.Dim grid = new Launch.Dim(tiling.columnBlocks(), ceil(tiling.n(), STORED_ROWS), 1);
         storedGradients.launch(stream, Launch.of(grid, new Launch.Dim(256, 1, 1)), image, pairs.targets, pairs.numbers,
                 factors.rows, factors.columns, factors.targets, dots, tiling.n(), tiling.m());
@@ -360,8 +252,8 @@ public final class HopperPairwise {
      * @param factor f32 [1]
      * @param dx f32 [n, d]; written or accumulated
      */
-    public void rowGradients(DeviceStream stream, Tiling tiling, long g, int gBlocks, long y, long factor, float unit,
-            long dx, boolean adds) {
+    public void rowGradients(DeviceStream stream, HopperTiling tiling, long g, int gBlocks, long y, long factor,
+            float unit, long dx, boolean adds) {
         product(rowProduct, stream, tiling, tiling.n(), tiling.m(), g, gBlocks, y, factor, unit, dx, adds);
     }
 
@@ -370,12 +262,12 @@ public final class HopperPairwise {
      *
      * @param dy f32 [m, d]; written or accumulated
      */
-    public void columnGradients(DeviceStream stream, Tiling tiling, long g, int gBlocks, long x, long factor,
+    public void columnGradients(DeviceStream stream, HopperTiling tiling, long g, int gBlocks, long x, long factor,
             float unit, long dy, boolean adds) {
         product(columnProduct, stream, tiling, tiling.m(), tiling.n(), g, gBlocks, x, factor, unit, dy, adds);
     }
 
-    private static void product(Kernel kernel, DeviceStream stream, Tiling tiling, int rows, int summed, long g,
+    private static void product(Kernel kernel, DeviceStream stream, HopperTiling tiling, int rows, int summed, long g,
             int gBlocks, long features, long factor, float unit, long out, boolean adds) {
         long tiles = (long) ceil(rows, TILE_ROWS) * ceil(tiling.d(), TILE_COLUMNS);
         Launch launch = Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES);

@@ -1,6 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 
 /** Stripes and rectangles of a pairwise call on sm_90a, and where everything is in its workspace: offsets in bytes. */
 final class HopperPlan {
@@ -15,7 +14,7 @@ final class HopperPlan {
     /** Partial sums of a tile of G. */
     private static final long DOT_BYTES = 32;
 
-    final Tiling all;
+    final HopperTiling all;
     /** Whether products are kept from the forward pass, 16 bits for each pair. */
     final boolean stored;
     /** Rows of a stripe of the forward pass. */
@@ -54,7 +53,7 @@ final class HopperPlan {
      *     together with the former, if that is enough for the least of them
      */
     HopperPlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
-        all = Tiling.of(n, m, d, multiprocessors);
+        all = HopperTiling.of(n, m, d, multiprocessors);
         long least = statisticBytes(all.part(Math.min(n, runRows()), m));
         long image = all.gradientBytes() + Float.BYTES * all.storedDots();
         stored = withGradients && d >= LEAST_STORED_WIDTH && image + least <= stripeBytes;
@@ -87,7 +86,7 @@ final class HopperPlan {
         dots = take(!withGradients ? 0 : Float.BYTES * (stored ? all.storedDots() : rectangle().dots()));
         long gradientEnd = end;
         end = stored ? end : stripe;
-        Tiling forward = all.part(forwardRows, m);
+        HopperTiling forward = all.part(forwardRows, m);
         rowStatistics = take(forward.rowStatisticBytes());
         rowAts = take(forward.rowAtBytes());
         columnStatistics = take(forward.columnStatisticBytes());
@@ -98,7 +97,7 @@ final class HopperPlan {
         return all.run() * HopperPairwise.TILE_ROWS;
     }
 
-    private static long statisticBytes(Tiling stripe) {
+    private static long statisticBytes(HopperTiling stripe) {
         return stripe.rowStatisticBytes() + stripe.rowAtBytes() + stripe.columnStatisticBytes() + 3 * ALIGNMENT;
     }
 
@@ -108,7 +107,7 @@ final class HopperPlan {
     }
 
     /** The largest rectangle of G. */
-    private Tiling rectangle() {
+    private HopperTiling rectangle() {
         return all.part(rows, columns);
     }
 

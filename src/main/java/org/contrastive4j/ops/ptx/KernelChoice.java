@@ -2,6 +2,7 @@ package org.contrastive4j.ops.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.MatrixLibrary;
 
 /**
  * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.
@@ -10,7 +11,10 @@ import org.contrastive4j.device.DeviceFacts;
  * @param reason half a sentence for people
  */
 record KernelChoice(boolean hopper, String reason) {
-    /** What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. */
+    /**
+     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. The
+     * latter two are kernels of our own: no library of the device's maker.
+     */
     enum Wish { AUTO, PORTABLE, HOPPER }
 
     static final String PROPERTY = "contrastive4j.kernels";
@@ -43,6 +47,12 @@ record KernelChoice(boolean hopper, String reason) {
         }
         return wish == Wish.PORTABLE ? new KernelChoice(false, "-D" + PROPERTY + "=portable")
                 : new KernelChoice(true, "the device is sm_90 and the precision " + precision);
+    }
+
+    /** The library of the device's maker, for products that are nothing else; by any other wish there is none. */
+    static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Wish wish) {
+        return there.library() == null || wish == Wish.AUTO ? there
+                : new MatrixLibrary.Choice(null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
     }
 
     /** Why those of sm_90a cannot be used, or null. */

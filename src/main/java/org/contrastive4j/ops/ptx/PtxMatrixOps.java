@@ -8,14 +8,19 @@ import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.MatrixLibrary.Element;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.MatrixOps;
+import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products on a device, of f32 by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}),
- * else by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16 bits by {@code gemm_bf16_*} or {@code gemm_f16_*};
- * all work goes to the device's stream, nothing waits.
+ * Matrix products on a device, by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}) and
+ * {@link KernelChoice} does not say otherwise, else of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16
+ * bits by those of {@link SixteenBitProducts}; all work goes to the device's stream, nothing waits.
+ *
+ * <p>Our kernels add the bias and write GELU as they store the result. A library's product of f32 is followed by kernels
+ * that do so, as a pass over the result is little beside an f32 product; in 16 bits, where it is not and would round
+ * twice, products with a bias or GELU stay ours.
  *
  * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in
  * order; how, sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first
@@ -47,6 +52,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private final LibraryProducts library;
     private final boolean tensorFloats;
     private final SixteenBitProducts sixteenBits;
+    private final PointwiseOps pointwise;
     private DeviceStorage workspace;
 
     /** Exact products. */
@@ -59,18 +65,27 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
-        this(device, kernels, multiply, activations, device.matrixLibrary().library());
+        this(device, kernels, multiply, activations,
+                KernelChoice.library(device.matrixLibrary(), KernelChoice.wish()).library());
     }
 
     /** @param maker the device's library of matrix products; null for kernels of our own */
     PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker) {
-        super(activations);
+        this(device, kernels, multiply, activations, maker,
+                new PtxPointwiseOps(new Launches(device, kernels), activations));
+    }
+
+    private PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker,
+            PointwiseOps pointwise) {
+        super(activations, pointwise);
         this.device = device;
         this.kernels = kernels;
+        this.pointwise = pointwise;
         kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
         tensorFloats = multiply == Multiply.TF32;
         library = maker == null ? null : new LibraryProducts(maker, device.stream());
-        sixteenBits = new SixteenBitProducts(device, kernels, activations, this::workspace);
+        sixteenBits = activations == DType.F32 ? null
+                : new SixteenBitProducts(device, kernels, activations, library, pointwise, this::workspace);
     }
 
     private static boolean isOf16Bits(Tensor... tensors) {
@@ -112,40 +127,54 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     @Override
     protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b,
             double beta, Tensor c) {
-        multiply("gemm", new Product(transA, transB, m, n, k, (float) alpha, (float) beta), a, b, null, c);
+        multiply("gemm", new Product(transA, transB, m, n, k, (float) alpha, (float) beta), a, b, Epilogue.NONE, c);
     }
 
     @Override
     protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y) {
-        multiply("linear", new Product(false, false, rows, out, in, 1, 0), x, w, bias, y);
+        multiply("linear", new Product(false, false, rows, out, in, 1, 0), x, w, Epilogue.of(bias), y);
     }
 
-    private void multiply(String op, Product product, Tensor a, Tensor b, Tensor bias, Tensor c) {
+    @Override
+    protected void linearGeluUnchecked(PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w,
+            Tensor bias, Tensor z, Tensor y) {
+        multiply("linearGelu", new Product(false, false, rows, out, in, 1, 0), x, w, new Epilogue(bias, kind, y), z);
+    }
+
+    /** c [m, n] = alpha op(a) op(b) + beta c + bias, y = gelu(c), in any layout. */
+    void multiply(boolean transA, boolean transB, int k, double alpha, Tensor a, Tensor b, double beta, Epilogue after,
+            Tensor c) {
+        multiply("multiply", new Product(transA, transB, c.dim(0), c.dim(1), k, (float) alpha, (float) beta), a, b, after,
+                c);
+    }
+
+    private void multiply(String op, Product product, Tensor a, Tensor b, Epilogue after, Tensor c) {
         if (isOf16Bits(a, b, c)) {
-            sixteenBits.multiply(op, product.sideBySide(1), a, b, bias, c);
+            sixteenBits.multiply(op, product.sideBySide(1), a, b, after, c);
             return;
         }
-        long biasAddress = bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias);
         long from = DeviceTensors.address(op, "a", device, a);
         long with = DeviceTensors.address(op, "b", device, b);
-        long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
+        long to = DeviceTensors.written(op, "c", device, c, a, b, after.bias());
+        Epilogue.Place at = after.on(op, device, a, b, c);
         if (library != null && product.k > 0) {
             library(product, 1, from, with, to);
-            addBias(product, biasAddress, to);
+            addBias(product, at.bias(), to);
+            after.activate(pointwise, c);
             return;
         }
         int parts = product.parts();
         if (parts == 1) {
-            launch(product, 1, from, with, to, biasAddress, 0, 0, 0, 0);
+            launch(product, 1, from, with, to, at, 0, 0, 0, 0);
             return;
         }
         int part = (product.k / parts + PART_STEP) / PART_STEP * PART_STEP;
         parts = (product.k + part - 1) / part;
         Product sum = new Product(product.transA, product.transB, product.m, product.n, product.k, 1, 0);
         int count = product.m * product.n;
-        launch(sum, parts, from, with, workspace(), 0, 4L * part * (product.transA ? product.m : 1),
+        launch(sum, parts, from, with, workspace(), Epilogue.Place.NONE, 4L * part * (product.transA ? product.m : 1),
                 4L * part * (product.transB ? 1 : product.n), 4L * count, part);
-        merge(parts, count, product.n, workspace(), to, biasAddress, product.alpha, product.beta);
+        merge(parts, count, product.n, workspace(), to, at, product.alpha, product.beta);
     }
 
     private void library(Product p, int batch, long a, long b, long c) {
@@ -162,22 +191,22 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
-    private void launch(Product p, int batch, long a, long b, long c, long bias, long strideA, long strideB,
+    private void launch(Product p, int batch, long a, long b, long c, Epilogue.Place after, long strideA, long strideB,
             long strideC, int part) {
         if (p.tiles() > Integer.MAX_VALUE) {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
         }
         int wide = PtxPairwise.wide(p.lda(), a, strideA) + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
-                + 4 * PtxPairwise.wide(p.n, c, strideC);
+                + 4 * PtxPairwise.wide(p.n, c, strideC, after.y());
         kernels.get(kernel + p.layout()).launch(device.stream(),
                 Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
-                a, b, c, bias, strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part, p.alpha, p.beta,
-                wide);
+                a, b, c, after.bias(), after.y(), strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part,
+                p.alpha, p.beta, after.quick(), wide);
     }
 
-    private void merge(int parts, int count, int n, long from, long to, long bias, float alpha, float beta) {
-        kernels.get("gemm_merge_f32").launch(device.stream(), Launch.of((count + 127) / 128, 128), from, to, bias,
-                parts, count, n, alpha, beta);
+    private void merge(int parts, int count, int n, long from, long to, Epilogue.Place after, float alpha, float beta) {
+        kernels.get("gemm_merge_f32").launch(device.stream(), Launch.of((count + 127) / 128, 128), from, to,
+                after.bias(), after.y(), parts, count, n, alpha, beta, after.quick());
     }
 
     @Override
@@ -185,7 +214,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             Tensor a, Tensor b, double beta, Tensor c) {
         Product product = new Product(transA, transB, m, n, k, (float) alpha, (float) beta);
         if (isOf16Bits(a, b, c)) {
-            sixteenBits.multiply("batchedGemm", product.sideBySide(batch), a, b, null, c);
+            sixteenBits.multiply("batchedGemm", product.sideBySide(batch), a, b, Epilogue.NONE, c);
             return;
         }
         long strideA = 4L * m * k;
@@ -200,7 +229,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         }
         for (int first = 0; first < batch; first += MOST_BATCH) {
             launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB,
-                    to + first * strideC, 0, strideA, strideB, strideC, 0);
+                    to + first * strideC, Epilogue.Place.NONE, strideA, strideB, strideC, 0);
         }
     }
 
@@ -219,7 +248,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         kernels.get(Launches.of("column_sums", dy)).launch(device.stream(),
                 Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)), from, workspace(),
                 rows, width, chunk);
-        merge(parts, width, width, workspace(), to, 0, 1, 1);
+        merge(parts, width, width, workspace(), to, Epilogue.Place.NONE, 1, 1);
     }
 
     private long workspace() {

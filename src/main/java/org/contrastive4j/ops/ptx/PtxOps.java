@@ -104,14 +104,14 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
         update = new PtxUpdateOps(launches);
-        MatrixLibrary.Choice library = device.matrixLibrary();
-        logOnce("matrix products on " + name + " (" + device.facts().name() + ") by "
-                + (library.library() == null ? "kernels of our own" : library.library().name()) + ": "
-                + library.reason());
-        matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
-        attention = new PtxAttentionOps(device, kernels, activations, true);
         Precision rows = multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
         KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
+        MatrixLibrary.Choice library = KernelChoice.library(device.matrixLibrary(), KernelChoice.wish());
+        logOnce("matrix products in " + precision() + " on " + name + " (" + device.facts().name() + ") by "
+                + (library.library() == null ? "kernels of our own" : library.library().name()) + ": " + library.reason()
+                + (activations == DType.F32 ? "" : "; those with a bias or GELU by " + choice));
+        matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
+        attention = new PtxAttentionOps(device, kernels, activations, true);
         logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
         pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);

@@ -1,22 +1,65 @@
 package org.contrastive4j.ops.ptx;
 
-import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
 
-/** Column-major products as a library of a device's maker defines them, by plain loops in f64; as strict about sizes. */
+/**
+ * Column-major products as a library of a device's maker defines them, by plain loops in f64, rounded once; as strict about
+ * sizes. It reads and writes what such a library may, by a kernel that copies, so that the device checks its addresses.
+ */
 final class ColumnMajorLibrary implements MatrixLibrary {
-    private final List<DeviceStorage> known = new ArrayList<>();
-    final List<Product> calls = new ArrayList<>();
+    /** Columns of so many units of 2 bytes, each its pitch in bytes after the one before. */
+    private static final String COPY = """
+            .version 8.0
+            .target sm_80
+            .address_size 64
+            .visible .entry copy(.param .u64 FROM, .param .u64 FROM_PITCH, .param .u64 TO, .param .u64 TO_PITCH,
+                .param .u32 UNITS)
+            {
+                .reg .pred %out;
+                .reg .b16 %unit;
+                .reg .b32 %x, %block, %units;
+                .reg .b64 %column, %from, %to, %pitch, %at;
+                mov.u32 %x, %tid.x;
+                mov.u32 %block, %ctaid.x;
+                mad.lo.s32 %x, %block, 32, %x;
+                ld.param.u32 %units, [UNITS];
+                setp.ge.s32 %out, %x, %units;
+                @%out ret;
+                mul.wide.s32 %at, %x, 2;
+                mov.u32 %block, %ctaid.y;
+                cvt.u64.u32 %column, %block;
+                ld.param.u64 %from, [FROM];
+                ld.param.u64 %pitch, [FROM_PITCH];
+                mad.lo.s64 %from, %column, %pitch, %from;
+                add.s64 %from, %from, %at;
+                ld.param.u64 %to, [TO];
+                ld.param.u64 %pitch, [TO_PITCH];
+                mad.lo.s64 %to, %column, %pitch, %to;
+                add.s64 %to, %to, %at;
+                ld.global.b16 %unit, [%from];
+                st.global.b16 [%to], %unit;
+                ret;
+            }
+            """;
 
-    /** Memory that the library may be given addresses of. */
-    void know(DeviceStorage storage) {
-        known.add(storage);
+    final List<Product> calls = new ArrayList<>();
+    private final PtxDevice device;
+    private final Kernel copy;
+
+    ColumnMajorLibrary(PtxDevice device) {
+        this.device = device;
+        copy = device.module("copy", COPY).kernel("copy");
     }
 
     @Override
@@ -43,69 +86,44 @@ final class ColumnMajorLibrary implements MatrixLibrary {
         }
     }
 
-    /** Element (i, j) of a matrix is at i + j ld. */
     private void one(Product p, long a, long b, long c) {
-        double[] left = read(a, (p.transA() ? p.m() : p.k()) * p.lda(), p.inputs(), p.transA() ? p.k() : p.m(), p.lda());
-        double[] right = read(b, (p.transB() ? p.k() : p.n()) * p.ldb(), p.inputs(), p.transB() ? p.n() : p.k(), p.ldb());
+        int rowsA = p.transA() ? p.k() : p.m();
+        int rowsB = p.transB() ? p.n() : p.k();
+        double[] left = read(a, p.inputs(), rowsA, p.transA() ? p.m() : p.k(), p.lda());
+        double[] right = read(b, p.inputs(), rowsB, p.transB() ? p.k() : p.n(), p.ldb());
+        double[] result = p.beta() == 0 ? new double[p.m() * p.n()] : read(c, p.output(), p.m(), p.n(), p.ldc());
         for (int j = 0; j < p.n(); j++) {
             for (int i = 0; i < p.m(); i++) {
                 double sum = 0;
                 for (int k = 0; k < p.k(); k++) {
-                    sum += left[p.transA() ? k + i * p.lda() : i + k * p.lda()]
-                            * right[p.transB() ? j + k * p.ldb() : k + j * p.ldb()];
+                    sum += left[p.transA() ? k + i * rowsA : i + k * rowsA] * right[p.transB() ? j + k * rowsB : k + j * rowsB];
                 }
-                long at = c + (long) p.output().bytes() * (i + (long) j * p.ldc());
-                double before = p.beta() == 0 ? 0 : p.beta() * read(at, 1, p.output(), 1, 1)[0];
-                write(at, p.alpha() * sum + before, p.output());
+                result[i + j * p.m()] = p.alpha() * sum + p.beta() * result[i + j * p.m()];
             }
         }
-    }
-
-    /** Columns of {@code rows} elements; what lies between them, and beyond the last, is not touched. */
-    private double[] read(long address, int count, Element element, int rows, int pitch) {
-        double[] values = new double[count];
-        for (int column = 0; column < count / pitch; column++) {
-            ByteBuffer bytes = ByteBuffer.allocate(rows * element.bytes()).order(ByteOrder.nativeOrder());
-            long at = address + (long) column * pitch * element.bytes();
-            holder(at, bytes.capacity()).download(at - holder(at, 0).address(), bytes);
-            bytes.flip();
-            for (int row = 0; row < rows; row++) {
-                values[column * pitch + row] = decode(bytes, element);
-            }
+        try (Tensor dense = Tensor.of(device, DType.valueOf(p.output().name()), Shape.of(result.length), result)) {
+            long rowBytes = (long) p.m() * p.output().bytes();
+            copy(address(dense), rowBytes, c, (long) p.ldc() * p.output().bytes(), rowBytes, p.n());
         }
-        return values;
     }
 
-    private static double decode(ByteBuffer bytes, Element element) {
-        return switch (element) {
-            case F32 -> bytes.getFloat();
-            case BF16 -> Float.intBitsToFloat(bytes.getShort() << 16);
-            case F16 -> half(bytes.getShort());
-        };
-    }
-
-    /** Normal numbers and zero. */
-    private static double half(short bits) {
-        int exponent = bits >> 10 & 31;
-        double size = exponent == 0 ? (bits & 0x3FF) * 0x1p-24 : Math.scalb(1 + (bits & 0x3FF) * 0x1p-10, exponent - 15);
-        return bits < 0 ? -size : size;
-    }
-
-    private void write(long address, double value, Element element) {
-        ByteBuffer bytes = ByteBuffer.allocate(element.bytes()).order(ByteOrder.nativeOrder());
-        switch (element) {
-            case F32 -> bytes.putFloat((float) value);
-            case BF16 -> bytes.putShort((short) (Float.floatToRawIntBits((float) value) >>> 16));
-            case F16 -> throw new UnsupportedOperationException("results in f16");
+    /** Element (i, j) of a matrix is at i + j ld; here, at i + j rows. */
+    private double[] read(long address, Element element, int rows, int columns, int ld) {
+        double[] zeros = new double[rows * columns];
+        try (Tensor dense = Tensor.of(device, DType.valueOf(element.name()), Shape.of(zeros.length), zeros)) {
+            long rowBytes = (long) rows * element.bytes();
+            copy(address, (long) ld * element.bytes(), address(dense), rowBytes, rowBytes, columns);
+            return dense.toDoubles();
         }
-        DeviceStorage holder = holder(address, bytes.capacity());
-        holder.upload(address - holder.address(), bytes.flip());
     }
 
-    private DeviceStorage holder(long address, long bytes) {
-        return known.stream()
-                .filter(s -> address >= s.address() && address + bytes <= s.address() + s.bytes())
-                .findFirst()
-                .orElseThrow(() -> new LaunchException("no storage has " + bytes + " bytes at " + address));
+    private static long address(Tensor whole) {
+        return ((DeviceStorage) whole.storage()).address();
+    }
+
+    private void copy(long from, long fromPitch, long to, long toPitch, long bytes, int columns) {
+        int units = (int) bytes / 2;
+        copy.launch(device.stream(), Launch.of(new Launch.Dim((units + 31) / 32, columns, 1), new Launch.Dim(32, 1, 1)), from,
+                fromPitch, to, toPitch, units);
     }
 }

@@ -14,7 +14,6 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.device.sim.exec.Fault;
 import org.contrastive4j.device.sim.exec.Schedule;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
-import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -74,11 +73,11 @@ final class HopperForwardTest {
     record Statistics(Precision precision, float[] positive, float[] rows, int[] rowAts, float[] columns,
             short[] products, OperandImage x, OperandImage y) {}
 
-    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, double scale, int[] targets) {
+    static Statistics forward(PtxDevice device, Precision precision, HopperTiling tiling, double scale, int[] targets) {
         return forward(device, precision, tiling, scale, targets, new HopperPairwise(device, precision), false);
     }
 
-    static Statistics forward(PtxDevice device, Precision precision, Tiling tiling, double scale, int[] targets,
+    static Statistics forward(PtxDevice device, Precision precision, HopperTiling tiling, double scale, int[] targets,
             HopperPairwise kernels, boolean stored) {
         int n = tiling.n();
         int m = tiling.m();
@@ -109,7 +108,7 @@ final class HopperForwardTest {
         }
     }
 
-    private static void check(Tiling tiling, double scale, int[] targets, Statistics got) {
+    private static void check(HopperTiling tiling, double scale, int[] targets, Statistics got) {
         int n = tiling.n();
         int m = tiling.m();
         double[][] x = got.x.rows(n, tiling.d());
@@ -152,7 +151,8 @@ final class HopperForwardTest {
     }
 
     /** The column that is said to have the largest product of a row and column tile has it. */
-    private static void checkColumns(Tiling tiling, double[][] largest, double[][] x, double[][] y, Statistics got) {
+    private static void checkColumns(HopperTiling tiling, double[][] largest, double[][] x, double[][] y,
+            Statistics got) {
         for (int tile = 0; got.rowAts != null && tile < tiling.columnTiles(); tile++) {
             for (int i = 0; i < tiling.n(); i++) {
                 int at = got.rowAts[tile * tiling.paddedRows() + i];
@@ -190,7 +190,7 @@ final class HopperForwardTest {
     @CsvSource({"1, 1, 64, 1, 1, 1", "64, 127, 96, 1, 1, 2", "127, 128, 128, 2, 1, 1", "128, 129, 64, 1, 2, 3",
         "129, 300, 100, 1, 1, 2", "200, 200, 64, 2, 1, 1", "300, 64, 128, 2, 2, 2", "300, 513, 7, 2, 2, 1"})
     void statisticsOfRaggedSizes(int n, int m, int d, int run, int group, int blocks) {
-        Tiling tiling = new Tiling(n, m, d, run, group, blocks);
+        HopperTiling tiling = new HopperTiling(n, m, d, run, group, blocks);
         int[] targets = m >= n ? null : IntStream.range(0, n).map(i -> i * 7 % m).toArray();
         Precision precision = Precision.values()[(n + d) % 2];
         Hopper.devices().forEach(opened -> {
@@ -203,7 +203,7 @@ final class HopperForwardTest {
 
     @Test
     void oneExponentialForEachLogit() {
-        Tiling tiling = new Tiling(200, 300, 64, 2, 1, 1);
+        HopperTiling tiling = new HopperTiling(200, 300, 64, 2, 1, 1);
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             forward(device, Precision.BF16, tiling, 20, null);
             long exponentials = device.counts().byLine().stream().filter(line ->
@@ -215,7 +215,7 @@ final class HopperForwardTest {
 
     @Test
     void largestScaleStaysFinite() {
-        Tiling tiling = new Tiling(100, 100, 64, 1, 1, 1);
+        HopperTiling tiling = new HopperTiling(100, 100, 64, 1, 1, 1);
         Hopper.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {
                 check(tiling, 100, null, forward(device, Precision.F16, tiling, 100, null));
@@ -225,7 +225,7 @@ final class HopperForwardTest {
 
     @Test
     void everyScheduleGivesTheSameBits() {
-        Tiling tiling = new Tiling(300, 257, 128, 2, 1, 2);
+        HopperTiling tiling = new HopperTiling(300, 257, 128, 2, 1, 2);
         int[] targets = IntStream.range(0, 300).map(i -> (i * 11 + 3) % 257).toArray();
         Statistics first = null;
         for (Schedule schedule : Hopper.schedules()) {
@@ -269,7 +269,7 @@ final class HopperForwardTest {
         "products off by one | 12582912.0 | 12582911.0 | WRONG| true",
     })
     void brokenTwinsAreCaught(String what, String right, String wrong, String kind, boolean stored) {
-        Tiling tiling = new Tiling(200, 200, 192, 2, 1, 1);
+        HopperTiling tiling = new HopperTiling(200, 200, 192, 2, 1, 1);
         int[] targets = IntStream.range(0, 200).map(i -> (i * 11 + 3) % 200).toArray();
         for (long seed : Hopper.SEEDS) {
             String found = "nothing";

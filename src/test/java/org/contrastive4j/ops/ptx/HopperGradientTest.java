@@ -14,7 +14,6 @@ import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.device.sim.exec.Fault;
 import org.contrastive4j.device.sim.exec.Schedule;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
-import org.contrastive4j.ops.ptx.HopperPairwise.Tiling;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -35,7 +34,7 @@ final class HopperGradientTest {
     /** What G is made of: e (a + b), or where wide 2^(logit + a) + 2^(logit + b); and g for targets. */
     private record Factors(boolean wide, float[] a, float[] b, float[] g) {
         /** For weights one half; MULTIPLE n taken in. */
-        static Factors of(Tiling tiling, int[] targets, HopperForwardTest.Statistics statistics, boolean wide) {
+        static Factors of(HopperTiling tiling, int[] targets, HopperForwardTest.Statistics statistics, boolean wide) {
             int n = tiling.n();
             double[] row = sums(statistics.rows(), tiling.paddedRows());
             double[] column = sums(statistics.columns(), tiling.paddedColumns());
@@ -92,7 +91,7 @@ final class HopperGradientTest {
         return Devices.shorts(device, image.bits());
     }
 
-    private static Gradients gradients(PtxDevice device, HopperPairwise kernels, Tiling tiling, int[] targets,
+    private static Gradients gradients(PtxDevice device, HopperPairwise kernels, HopperTiling tiling, int[] targets,
             HopperForwardTest.Statistics statistics, Factors factors, float before) {
         float[] old = new float[Math.max(tiling.n(), tiling.m()) * tiling.d()];
         Arrays.fill(old, before == 0 ? Float.NaN : before);
@@ -123,8 +122,8 @@ final class HopperGradientTest {
         }
     }
 
-    private static void checkG(Tiling tiling, int[] targets, HopperForwardTest.Statistics statistics, Factors factors,
-            OperandImage g, float[] dots) {
+    private static void checkG(HopperTiling tiling, int[] targets, HopperForwardTest.Statistics statistics,
+            Factors factors, OperandImage g, float[] dots) {
         double dot = 0;
         double size = 0;
         double[][] x = statistics.x().rows(tiling.n(), tiling.d());
@@ -168,8 +167,8 @@ final class HopperGradientTest {
         double at(int row, int column);
     }
 
-    private static void check(Tiling tiling, int[] targets, HopperForwardTest.Statistics statistics, Factors factors,
-            float before, Gradients got) {
+    private static void check(HopperTiling tiling, int[] targets, HopperForwardTest.Statistics statistics,
+            Factors factors, float before, Gradients got) {
         int n = tiling.n();
         int m = tiling.m();
         int d = tiling.d();
@@ -189,7 +188,7 @@ final class HopperGradientTest {
         "129, 300, 37, 1, 1, 2, 0", "200, 200, 64, 2, 1, 1, 2", "300, 64, 128, 2, 1, 2, 0", "150, 520, 260, 2, 2, 2, 0",
     })
     void gradientsOfRaggedSizes(int n, int m, int d, int run, int group, int blocks, float before) {
-        Tiling tiling = new Tiling(n, m, d, run, group, blocks);
+        HopperTiling tiling = new HopperTiling(n, m, d, run, group, blocks);
         Precision precision = Precision.values()[(n + d) % 2];
         int[] targets = targets(n, m);
         Hopper.devices().forEach(opened -> {
@@ -206,7 +205,7 @@ final class HopperGradientTest {
 
     @Test
     void everyScheduleGivesTheSameBits() {
-        Tiling tiling = new Tiling(130, 140, 96, 2, 1, 1);
+        HopperTiling tiling = new HopperTiling(130, 140, 96, 2, 1, 1);
         int[] targets = targets(130, 140);
         HopperForwardTest.Statistics statistics;
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
@@ -230,7 +229,7 @@ final class HopperGradientTest {
     @ParameterizedTest
     @CsvSource({"1100, 70, BF16, true", "130, 257, F16, false"})
     void gradientsOfStoredProducts(int n, int m, Precision precision, boolean wide) {
-        Tiling tiling = new Tiling(n, m, 64, 1, 1, 1);
+        HopperTiling tiling = new HopperTiling(n, m, 64, 1, 1, 1);
         Random random = new Random(5);
         int[] targets = targets(n, m);
         short[] products = new short[(int) (tiling.gradientBytes() / 2)];
@@ -265,7 +264,7 @@ final class HopperGradientTest {
         });
     }
 
-    private static void checkStored(Tiling tiling, int[] targets, OperandImage products, Factors factors,
+    private static void checkStored(HopperTiling tiling, int[] targets, OperandImage products, Factors factors,
             OperandImage got, float[] dots) {
         double dot = 0;
         double size = 0;
@@ -303,7 +302,7 @@ final class HopperGradientTest {
         "second row block of G left out | COPY(8192, %g+16384, 8192) | COPY(8192, %g, 8192) | WRONG",
     })
     void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
-        Tiling tiling = new Tiling(150, 200, 160, 2, 1, 1);
+        HopperTiling tiling = new HopperTiling(150, 200, 160, 2, 1, 1);
         int[] targets = targets(150, 200);
         HopperForwardTest.Statistics statistics;
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {

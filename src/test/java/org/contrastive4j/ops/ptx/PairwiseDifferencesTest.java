@@ -28,7 +28,8 @@ class PairwiseDifferencesTest {
     private static final int ALL = 60; // elements, else those next to the edges of tiles
 
     static Stream<Arguments> precisionsOnDevices() {
-        return Devices.all().flatMap(device -> Stream.of(Precision.values()).map(precision -> Arguments.of(device, precision)));
+        return Devices.all().flatMap(device -> Stream.of(Precision.values())
+                .map(precision -> Arguments.of(device, precision)));
     }
 
     private static PairwiseCase weighted(PairwiseCase c, double scale, double rowWeight, double columnWeight) {
@@ -42,7 +43,8 @@ class PairwiseDifferencesTest {
     /** Small ones, of which every element is checked, and such as are more than a tile or a block. */
     private static List<PairwiseCase> cases() {
         return List.of(new PairwiseCase(7, 9, 5, true, 1), weighted(new PairwiseCase(7, 9, 5, false, 2), 6, 0.25, 0.75),
-                weighted(new PairwiseCase(9, 4, 3, false, 3), 30, 1, 0), weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
+                weighted(new PairwiseCase(9, 4, 3, false, 3), 30, 1, 0),
+                weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
                 new PairwiseCase(65, 70, 5, true, 5), weighted(new PairwiseCase(67, 130, 9, false, 6), 9, 0.5, 0.5),
                 weighted(new PairwiseCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
     }
@@ -107,20 +109,23 @@ class PairwiseDifferencesTest {
                 for (int i : new int[] {0, c.d * c.n - 1}) {
                     float[] wrong = right.dx().clone();
                     wrong[i] += (float) (2.5 * bounds[0][i]);
-                    rejected(c, precision, new PairwiseCase.Answer(null, wrong, right.dy(), right.dLogScale(), right.dBias(), null));
+                    rejected(c, precision, with(wrong, right.dy(), right.dLogScale(), right.dBias()));
                 }
                 float[] wrong = right.dy().clone();
                 for (int k = 0; k < c.d; k++) {
                     wrong[3 * c.d + k] = -wrong[3 * c.d + k];
                 }
-                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), wrong, right.dLogScale(), right.dBias(), null));
+                rejected(c, precision, with(right.dx(), wrong, right.dLogScale(), right.dBias()));
                 float off = (float) (2.5 * bounds[2][0]);
-                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), right.dy(), right.dLogScale() + off,
-                        right.dBias(), null));
-                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), right.dy(), right.dLogScale(),
-                        right.dBias() + (float) (2.5 * bounds[3][0]), null));
+                rejected(c, precision, with(right.dx(), right.dy(), right.dLogScale() + off, right.dBias()));
+                off = (float) (2.5 * bounds[3][0]);
+                rejected(c, precision, with(right.dx(), right.dy(), right.dLogScale(), right.dBias() + off));
             }
         }
+    }
+
+    private static PairwiseCase.Answer with(float[] dx, float[] dy, float dLogScale, float dBias) {
+        return new PairwiseCase.Answer(null, dx, dy, dLogScale, dBias, null);
     }
 
     private static void rejected(PairwiseCase c, Precision precision, PairwiseCase.Answer wrong) {

@@ -10,8 +10,10 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.ops.AttentionOps;
+import org.contrastive4j.ops.Erf;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -117,13 +119,17 @@ final class ProductCases {
         return run -> {
             Tensor a = transA ? run.random(k, m) : run.random(m, k);
             Tensor b = transB ? run.random(n, k) : run.random(k, n);
-            for (Tensor operand : List.of(a, b)) {
-                operand.set(Arrays.stream(operand.toDoubles()).map(v -> Math.rint(20 * v)).toArray());
-            }
+            makeWhole(a, b);
             Tensor c = run.poisoned(m, n);
             run.matrix.gemm(transA, transB, 1, a, b, 0, c);
             return values(c);
         };
+    }
+
+    private static void makeWhole(Tensor... operands) {
+        for (Tensor operand : operands) {
+            operand.set(Arrays.stream(operand.toDoubles()).map(v -> Math.rint(20 * v)).toArray());
+        }
     }
 
     static Case linear(int rows, int in, int out) {
@@ -131,6 +137,52 @@ final class ProductCases {
             Tensor y = run.poisoned(rows, out);
             run.matrix.linear(run.random(rows, in), run.random(in, out), run.random(out), y);
             return values(y);
+        };
+    }
+
+    /** A product in any layout, its bias, and GELU of both: the product is 1.5 a b + beta c. */
+    static Case fused(Gelu kind, boolean transA, boolean transB, int m, int n, int k, double beta) {
+        return fused(kind, transA, transB, m, n, k, beta, false);
+    }
+
+    /** The same of integers that tf32 holds, whose sums f32 holds. */
+    static Case fusedWhole(boolean transA, boolean transB, int m, int n, int k) {
+        return fused(Gelu.QUICK, transA, transB, m, n, k, 0, true);
+    }
+
+    private static Case fused(Gelu kind, boolean transA, boolean transB, int m, int n, int k, double beta,
+            boolean whole) {
+        return run -> {
+            Tensor a = transA ? run.random(k, m) : run.random(m, k);
+            Tensor b = transB ? run.random(n, k) : run.random(k, n);
+            if (whole) {
+                makeWhole(a, b);
+            }
+            Tensor bias = run.random(n);
+            Tensor z = beta == 0 ? run.poisoned(m, n) : run.random(m, n);
+            Tensor y = run.poisoned(m, n);
+            if (run.matrix instanceof PtxMatrixOps kernels) {
+                kernels.multiply(transA, transB, k, 1.5, a, b, beta, new Epilogue(bias, kind, y), z);
+                return values(z, y);
+            }
+            run.matrix.gemm(transA, transB, 1.5, a, b, beta, z);
+            double[] sums = z.toDoubles();
+            double[] biases = bias.toDoubles();
+            Arrays.setAll(sums, i -> sums[i] + biases[i % n]);
+            return List.of(sums, Arrays.stream(sums).map(x -> gelu(kind, x)).toArray());
+        };
+    }
+
+    static double gelu(Gelu kind, double x) {
+        return x * (kind == Gelu.EXACT ? Erf.normal(x) : 1 / (1 + Math.exp(-1.702 * x)));
+    }
+
+    static Case linearGelu(Gelu kind, int rows, int in, int out) {
+        return run -> {
+            Tensor z = run.poisoned(rows, out);
+            Tensor y = run.poisoned(rows, out);
+            run.matrix.linearGelu(kind, run.random(rows, in), run.random(in, out), run.random(out), z, y);
+            return values(z, y);
         };
     }
 

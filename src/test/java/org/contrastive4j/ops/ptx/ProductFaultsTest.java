@@ -7,6 +7,7 @@ import java.util.List;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -50,6 +51,7 @@ class ProductFaultsTest {
                     "fma.rn.f32 %c3_3, %a3_0, 0f3F000000",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 60, 39, 1)));
         }
+        addEpilogues(faults);
         faults.add(new Fault("gemm_merge_f32", "a part too few", "setp\\.gt\\.s32 %more, %parts, 3",
                 "setp.gt.s32 %more, %parts, 4",
                 ProductCases.gemm(false, false, 3, 5, 1100, 0)));
@@ -67,6 +69,33 @@ class ProductFaultsTest {
         return faults;
     }
 
+    /** Bias and GELU, in both ways that a thread's columns lie. */
+    private static void addEpilogues(List<Fault> faults) {
+        for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
+            boolean transA = layout.charAt(0) == 't';
+            boolean transB = layout.charAt(1) == 't';
+            String kernel = "gemm_f32_" + layout;
+            ProductCases.Case exact = ProductCases.fused(Gelu.EXACT, transA, transB, 61, 60, 9, 1);
+            ProductCases.Case quick = ProductCases.fused(Gelu.QUICK, transA, transB, 61, 60, 9, 0);
+            ProductCases.Case narrow = ProductCases.fused(Gelu.EXACT, transA, transB, 61, 57, 9, 0);
+            faults.add(new Fault(kernel, "bias of another column", "%b1, \\[%bias \\+ \\d+\\]", "%b1, [%bias + 0]", exact));
+            faults.add(new Fault(kernel, "bias of the row", "add\\.s64 %bias, %bias, %at;",
+                    "mad.wide.s32 %bias, %row0, 4, %bias;", narrow));
+            faults.add(new Fault(kernel, "GELU left out for a number",
+                    "mul\\.f32 %c5_3, %c5_3, %gate;", "", exact));
+            faults.add(new Fault(kernel, "gate of another number", "mul\\.f32 %e, %c2_1, 0fC01D265F",
+                    "mul.f32 %e, %c2_2, 0fC01D265F", quick));
+            faults.add(new Fault(kernel, "the other GELU", "setp\\.ne\\.s32 %quick", "setp.eq.s32 %quick", quick));
+            faults.add(new Fault(kernel, "GELU stored over the product", "add\\.s64 %outRow, %outRow, %toY;", "", exact));
+        }
+        ProductCases.Case parts = ProductCases.linearGelu(Gelu.EXACT, 3, 1100, 5);
+        faults.add(new Fault("gemm_merge_f32", "bias of another column", "rem\\.s32 %column, %element, %n;",
+                "div.s32 %column, %element, %n;", parts));
+        faults.add(new Fault("gemm_merge_f32", "GELU left out", "mul\\.f32 %sum, %sum, %gate;", "", parts));
+        faults.add(new Fault("gemm_merge_f32", "the other GELU", "setp\\.ne\\.s32 %more, %n, 0;",
+                "setp.eq.s32 %more, %n, 0;", parts));
+    }
+
     /** Integers, whose products on tensor cores have no error. */
     private static void addTensorCores(List<Fault> faults) {
         for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
@@ -76,6 +105,8 @@ class ProductFaultsTest {
             faults.add(new Fault(kernel, "rows swapped", "\\{%x0, %x1, %x2, %x3\\}", "{%x1, %x0, %x2, %x3}", whole));
             faults.add(new Fault(kernel, "half of k twice", "\\{%y0, %y1\\}", "{%y0, %y0}", whole));
             faults.add(new Fault(kernel, "odd columns where even ones are", "add\\.s64 %out, %out, 4;", "", whole));
+            faults.add(new Fault(kernel, "bias of the even column for both", "add\\.s64 %bias, %bias, 4;", "",
+                    ProductCases.fusedWhole(layout.charAt(0) == 't', layout.charAt(1) == 't', 21, 45, 17)));
         }
     }
 

@@ -18,6 +18,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
@@ -63,6 +65,49 @@ class PtxProductsTest {
             cases.add(ProductCases.biasGradient(3 * size[1], size[0]));
         }
         check(open, cases.toArray(ProductCases.Case[]::new));
+    }
+
+    /** The last is cut into parts of k. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void productsWithBiasAndGelu(Supplier<PtxDevice> open) {
+        List<ProductCases.Case> cases = new ArrayList<>();
+        int turn = 0;
+        for (int[] size : SIZES) {
+            for (int transposes = 0; transposes < 4; transposes++, turn++) {
+                cases.add(ProductCases.fused(Gelu.values()[turn % 2], (transposes & 1) != 0, (transposes & 2) != 0,
+                        size[0], size[1], size[2], turn % 3 - 1));
+            }
+            cases.add(ProductCases.linearGelu(Gelu.values()[turn++ % 2], size[0], size[2], size[1]));
+        }
+        check(open, cases.toArray(ProductCases.Case[]::new));
+    }
+
+    /** GELU as a product is stored is GELU by its own kernel, bit for bit. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void fusedAndNotAreTheSameBits(Supplier<PtxDevice> open) {
+        try (PtxDevice device = open.get(); PtxOps ops = new PtxOps("kernels", device);
+                ProductCases.Run run = new ProductCases.Run(device, DType.F32, ops.matrix(), null)) {
+            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
+                try (PtxMatrixOps matrix = new PtxMatrixOps(device, multiply)) {
+                    for (int[] size : new int[][] {{65, 68, 20}, {33, 31, 9}, {3, 5, 600}}) {
+                        for (Gelu kind : Gelu.values()) {
+                            Tensor x = run.random(size[0], size[2]);
+                            Tensor w = run.random(size[2], size[1]);
+                            Tensor bias = run.random(size[1]);
+                            Tensor[] fused = {run.poisoned(size[0], size[1]), run.poisoned(size[0], size[1])};
+                            Tensor[] apart = {run.poisoned(size[0], size[1]), run.poisoned(size[0], size[1])};
+                            matrix.linearGelu(kind, x, w, bias, fused[0], fused[1]);
+                            matrix.linear(x, w, bias, apart[0]);
+                            ops.pointwise().gelu(kind, apart[0], apart[1]);
+                            assertArrayEquals(ProductCases.values(apart).toArray(), ProductCases.values(fused).toArray(),
+                                    multiply + " " + Arrays.toString(size) + " " + kind);
+                        }
+                    }
+                }
+            }
+        }
     }
 
     @ParameterizedTest
@@ -152,7 +197,8 @@ class PtxProductsTest {
         List<ProductCases.Case> cases = List.of(ProductCases.gemm(false, false, 65, 68, 36, -1),
                 ProductCases.gemm(true, true, 9, 70, 600, 0),
                 ProductCases.gemm(false, true, 68, 9, 33, 0), ProductCases.gemm(true, false, 40, 30, 20, 1),
-                ProductCases.biasGradient(300, 35), ProductCases.attention(66, 1, 20, true));
+                ProductCases.biasGradient(300, 35), ProductCases.attention(66, 1, 20, true),
+                ProductCases.linearGelu(Gelu.EXACT, 66, 20, 68));
         List<List<double[]>> want = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
@@ -213,6 +259,12 @@ class PtxProductsTest {
                     c.rows(0, 4)));
             refused("shares memory", () -> matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(3, 7)));
             refused("shares memory", () -> matrix.linear(a, a, null, a));
+            refused("shares memory", () -> matrix.linearGelu(Gelu.QUICK, a, a, null, c.rows(0, 4), c.rows(2, 6)));
+            refused("shares memory", () -> matrix.linearGelu(Gelu.QUICK, a, a, null, c.rows(0, 4), a));
+            assertThrows(ShapeException.class, () -> matrix.linearGelu(Gelu.EXACT, a, a, null, c, c));
+            Tensor z = c.rows(0, 4);
+            assertThrows(ShapeException.class, () -> matrix.linearGelu(Gelu.EXACT, a, a, null, z, z));
+            assertThrows(ShapeException.class, () -> matrix.linearGelu(Gelu.EXACT, a, a, run.random(3), z, a));
             matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(4, 8)); // side by side is no overlap
         }
     }

@@ -6,6 +6,7 @@ import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.ops.TwinsTest;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.DType;
@@ -59,6 +60,7 @@ class SixteenBitFaultsTest {
                     bench.check(transA, transB, new int[] {24, 40, 104}, all, 1);
                 }
             };
+            addEpilogues(faults, kernel, transA, transB);
             faults.add(new Fault(kernel, BARRIER, "", check));
             faults.add(new Fault(kernel, "cp\\.async\\.wait_group 1;", "cp.async.wait_group 2;", check));
             faults.add(new Fault(kernel, "%wraps, %stage, 49152", "%wraps, %stage, 32768", check));
@@ -69,6 +71,32 @@ class SixteenBitFaultsTest {
                     check));
             faults.add(new Fault(kernel, "\\{%a1_0, %a1_1, %a1_2, %a1_3\\}, \\{%b0, %b1\\}",
                     "{%a1_1, %a1_0, %a1_2, %a1_3}, {%b0, %b1}", check));
+        }
+    }
+
+    private static Check gelu(Gelu kind, boolean transA, boolean transB, int... size) {
+        return (device, kernels) -> {
+            try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
+                bench.checkGelu(kind, transA, transB, size, 0);
+            }
+        };
+    }
+
+    private static void addEpilogues(List<Fault> faults, String kernel, boolean transA, boolean transB) {
+        Check exact = gelu(Gelu.EXACT, transA, transB, 24, 40, 9);
+        Check quick = gelu(Gelu.QUICK, transA, transB, 24, 40, 9);
+        faults.add(new Fault(kernel, "%bias3, \\[%bias \\+ 36\\]", "%bias3, [%bias + 32]", exact));
+        faults.add(new Fault(kernel, "mad\\.wide\\.s32 %bias, %column0, 4", "mad.wide.s32 %bias, %row0, 4", exact));
+        faults.add(new Fault(kernel, "cvt\\.rn\\.bf16x2\\.f32 %two, %c0_1, %c0_0;\\s*shl", "mov.b32 %two, 0; shl", exact));
+        faults.add(new Fault(kernel, "mul\\.f32 %c1_2, %c1_2, %gate;", "", exact));
+        faults.add(new Fault(kernel, "mul\\.f32 %e, %c0_1, 0fC01D265F", "mul.f32 %e, %c0_0, 0fC01D265F", quick));
+        faults.add(new Fault(kernel, "setp\\.ne\\.s32 %quick", "setp.eq.s32 %quick", quick));
+        faults.add(new Fault(kernel, "add\\.s64 %outAt, %out, %toY;", "mov.b64 %outAt, %out;", exact));
+        if (!transA && !transB) {
+            faults.add(new Fault("gemm_merge_bf16", "cvt\\.u32\\.u16 %two, %one;\\s*shl\\.b32 %sum, %two, 16;",
+                    "mov.b32 %two, %sum;", gelu(Gelu.EXACT, false, false, 9, 40, 600)));
+            faults.add(new Fault("gemm_merge_bf16", "rem\\.s32 %column, %element, %n;", "div.s32 %column, %element, %n;",
+                    gelu(Gelu.EXACT, false, false, 9, 6, 600)));
         }
     }
 

@@ -15,9 +15,11 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.ptx.KernelChoice.Wish;
 import org.contrastive4j.support.Devices;
@@ -58,6 +60,7 @@ class SixteenBitProductsTest {
     static final class Bench implements AutoCloseable {
         final PtxMatrixOps matrix;
         private final PtxDevice device;
+        private final Kernels kernels;
         private final DType type;
         private final List<Tensor> tensors = new ArrayList<>();
         private final Random random = new Random(9);
@@ -69,12 +72,17 @@ class SixteenBitProductsTest {
         }
 
         Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish) {
+            this(device, kernels, type, start, wish, null);
+        }
+
+        Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish, MatrixLibrary library) {
             this.device = device;
+            this.kernels = kernels;
             this.type = type;
             this.start = start;
             System.setProperty(KernelChoice.PROPERTY, wish.name());
             try {
-                matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, type);
+                matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, type, library);
             } finally {
                 System.clearProperty(KernelChoice.PROPERTY);
             }
@@ -111,28 +119,41 @@ class SixteenBitProductsTest {
             Tensor a = transA ? random(types[0], k, m) : random(types[0], m, k);
             Tensor b = transB ? random(types[1], n, k) : random(types[1], k, n);
             Tensor c = beta == 0 ? poisoned(types[2], m, n) : random(types[2], m, n);
-            double[] left = a.toDoubles();
-            double[] right = b.toDoubles();
-            double[] want = beta == 0 ? new double[m * n] : c.toDoubles();
-            double[] size1 = new double[m * n];
-            for (int i = 0; i < m; i++) {
-                for (int j = 0; j < n; j++) {
-                    double sum = 0;
-                    for (int l = 0; l < k; l++) {
-                        double product = left[transA ? l * m + i : i * k + l] * right[transB ? j * k + l : l * n + j];
-                        sum += product;
-                        size1[i * n + j] += Math.abs(product);
-                    }
-                    want[i * n + j] = 1.5 * sum + beta * want[i * n + j];
-                }
-            }
+            Sums want = new Sums(transA, transB, size, a, b, beta == 0 ? null : c, beta);
             matrix.gemm(transA, transB, 1.5, a, b, beta, c);
-            double[] got = c.toDoubles();
+            want.check(c.toDoubles(), c.dtype(), k, m + " x " + n + " x " + k + (transA ? " a^T" : "")
+                    + (transB ? " b^T" : "") + Arrays.toString(types));
+        }
+
+        /**
+         * The same of a product with a bias and GELU, in any layout; GELU must have the bits of its own kernel besides.
+         */
+        void checkGelu(Gelu kind, boolean transA, boolean transB, int[] size, double beta) {
+            int m = size[0];
+            int n = size[1];
+            int k = size[2];
+            Tensor a = transA ? random(type, k, m) : random(type, m, k);
+            Tensor b = transB ? random(DType.F32, n, k) : random(DType.F32, k, n);
+            Tensor bias = random(DType.F32, n);
+            Tensor z = beta == 0 ? poisoned(type, m, n) : random(type, m, n);
+            Tensor y = poisoned(type, m, n);
+            Sums want = new Sums(transA, transB, size, a, b, beta == 0 ? null : z, beta);
+            double[] biases = bias.toDoubles();
+            matrix.multiply(transA, transB, k, 1.5, a, b, beta, new Epilogue(bias, kind, y), z);
+            String what = kind + " of " + Arrays.toString(size) + (transA ? " a^T" : "") + (transB ? " b^T" : "");
+            double[] product = z.toDoubles();
+            for (int i = 0; i < product.length; i++) {
+                want.values[i] += biases[i % n];
+            }
+            want.check(product, z.dtype(), k, what);
+            Tensor apart = poisoned(type, m, n);
+            new PtxPointwiseOps(new Launches(device, kernels), type).gelu(kind, z, apart);
+            assertArrayEquals(apart.toDoubles(), y.toDoubles(), what);
+            double[] got = y.toDoubles();
             for (int i = 0; i < got.length; i++) {
-                double allowed = 1.5 * (k + 2) * 0x1p-22 * (size1[i] + 1) + roundoff(c.dtype()) * Math.abs(want[i]);
-                assertTrue(Math.abs(got[i] - want[i]) <= allowed, "element " + i + " of " + m + " x " + n + " x " + k
-                        + (transA ? " a^T" : "") + (transB ? " b^T" : "") + Arrays.toString(types) + ": " + got[i]
-                        + ", wanted " + want[i] + ", seed 9");
+                double gelu = ProductCases.gelu(kind, product[i]);
+                assertEquals(gelu, got[i], roundoff(type) * Math.abs(gelu) + 2e-6 * (1 + Math.abs(product[i])),
+                        what + ", element " + i + ", seed 9");
             }
         }
 
@@ -140,6 +161,42 @@ class SixteenBitProductsTest {
         public void close() {
             tensors.forEach(Tensor::close);
             matrix.close();
+        }
+    }
+
+    /** 1.5 op(a) op(b) + beta c in f64, and the sums of the sizes of the terms. */
+    private static final class Sums {
+        final double[] values;
+        private final double[] sizes;
+
+        /** @param c null for zeros */
+        Sums(boolean transA, boolean transB, int[] size, Tensor a, Tensor b, Tensor c, double beta) {
+            int m = size[0];
+            int n = size[1];
+            int k = size[2];
+            double[] left = a.toDoubles();
+            double[] right = b.toDoubles();
+            values = c == null ? new double[m * n] : c.toDoubles();
+            sizes = new double[m * n];
+            for (int i = 0; i < m; i++) {
+                for (int j = 0; j < n; j++) {
+                    double sum = 0;
+                    for (int l = 0; l < k; l++) {
+                        double product = left[transA ? l * m + i : i * k + l] * right[transB ? j * k + l : l * n + j];
+                        sum += product;
+                        sizes[i * n + j] += Math.abs(product);
+                    }
+                    values[i * n + j] = 1.5 * sum + beta * values[i * n + j];
+                }
+            }
+        }
+
+        void check(double[] got, DType dtype, int k, String what) {
+            for (int i = 0; i < got.length; i++) {
+                double allowed = 1.5 * (k + 2) * 0x1p-22 * (sizes[i] + 1) + roundoff(dtype) * Math.abs(values[i]);
+                assertTrue(Math.abs(got[i] - values[i]) <= allowed, "element " + i + " of " + what + ": " + got[i]
+                        + ", wanted " + values[i] + ", seed 9");
+            }
         }
     }
 
@@ -180,6 +237,25 @@ class SixteenBitProductsTest {
             }
             try (PtxDevice memory = open(device, turn); Bench bench = new Bench(memory, new Kernels(memory), type, turn / 3, wish)) {
                 bench.check((turn & 1) != 0, (turn & 2) != 0, sizes[turn], new DType[] {type, DType.F32, type}, turn % 3 - 1);
+            }
+        }
+    }
+
+    /** Some at odd places; whole tiles, ragged ones, parts of k. */
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void biasAndGeluAsTheProductIsStored(String device, DType type, Wish wish) {
+        int[][] sizes = {{1, 1, 1}, {31, 33, 7}, {64, 130, 40}, {129, 8, 33}, {9, 6, 600}, {3, 5, 0}};
+        for (int start : new int[] {0, 1}) {
+            try (PtxDevice memory = open(device, start);
+                    Bench bench = new Bench(memory, new Kernels(memory), type, start, wish)) {
+                int turn = start;
+                for (int[] size : sizes) {
+                    for (int transposes = start; transposes < 4; transposes += 2, turn++) {
+                        bench.checkGelu(Gelu.values()[turn % 2], (transposes & 1) != 0, (transposes & 2) != 0, size,
+                                turn % 3 - 1);
+                    }
+                }
             }
         }
     }

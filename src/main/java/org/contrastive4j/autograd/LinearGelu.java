@@ -1,0 +1,40 @@
+package org.contrastive4j.autograd;
+
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * y = gelu(z), z = x w + bias; inputs x [..., in], w [in, out] and bias [out]: {@link Linear} and {@link Gelu} in one,
+ * which backends may compute in one pass. Keeps z.
+ *
+ * <p>Backward: dz = dy gelu'(z), then as {@link Linear}.
+ */
+public final class LinearGelu extends Function {
+    private final PointwiseOps.Gelu kind;
+    private Tensor z;
+
+    public LinearGelu(PointwiseOps.Gelu kind) {
+        super("linear_gelu");
+        this.kind = kind;
+    }
+
+    @Override
+    protected Tensor[] forward(Forward f) {
+        Tensor x = f.input(0);
+        Tensor w = f.input(1);
+        Shape shape = x.shape().withLast(w.dim(-1));
+        z = f.keep(f.allocate(shape));
+        Tensor y = f.allocate(shape);
+        f.ops().matrix().linearGelu(kind, x, w, f.input(2), z, y);
+        f.save(0, 1);
+        return new Tensor[] {y};
+    }
+
+    @Override
+    protected void backward(Backward b) {
+        Tensor dz = b.allocate(z.shape());
+        b.ops().pointwise().geluBackward(kind, z, b.outputGradient(0), dz);
+        Linear.backward(b, true, dz);
+    }
+}
