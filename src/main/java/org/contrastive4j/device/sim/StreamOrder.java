@@ -48,11 +48,6 @@ final class StreamOrder {
 
     /** What a piece of work did with a block; words that later work took over are taken out. */
     private record Touch(int stream, int time, String work, BitSet written, BitSet read) {
-        private Touch {
-            written = (BitSet) written.clone();
-            read = (BitSet) read.clone();
-        }
-
         /** Words that both touch, one of them writing. */
         private BitSet conflict(Touch earlier) {
             BitSet words = (BitSet) earlier.read.clone();
@@ -167,7 +162,7 @@ final class StreamOrder {
         }
     }
 
-    /** The work of the stream that was given last touches these words of four bytes. */
+    /** The work of the stream that was given last touches these words of four bytes; the sets are kept. */
     synchronized void touched(int stream, String work, Block block, BitSet written, BitSet read) {
         Known known = streams.get(stream);
         Birth birth = births.get(block);

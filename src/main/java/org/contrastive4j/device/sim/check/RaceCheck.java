@@ -28,7 +28,7 @@ public final class RaceCheck implements Observer {
     private Grid grid;
     private int index;
 
-    /** Takes what a kernel did with a block of global memory, by words of four bytes. */
+    /** Takes what a kernel did with a block of global memory, by words of four bytes; the sets are its own. */
     public interface Touches {
         void touched(Block block, BitSet written, BitSet read);
     }
