@@ -23,14 +23,16 @@ class LaterLossTest {
     private static final int D = 7;
 
     @ParameterizedTest
-    @CsvSource({"cpu,infonce", "cpu-f64,infonce-rows", "sim,infonce", "sim,infonce-rows", "sim,infonce-multipositive"})
+    @CsvSource({"cpu,infonce", "cpu-f64,infonce-rows", "sim,infonce", "sim,infonce-rows",
+        "sim,infonce-multipositive"})
     void giveTheBitsThatTheyGiveAtOnce(String backend, String name) {
         try (TensorFixture fixture = new TensorFixture(backend, 5); ContrastiveLoss now = Losses.named(fixture.ops, name);
                 ContrastiveLoss later = Losses.named(fixture.ops, name)) {
             assertTrue(later.canBeLater());
             Tensor u = fixture.tensor(fixture.normal(N * D), N, D);
             Tensor v = fixture.tensor(fixture.normal(N * D), N, D);
-            Tensor[] of = {fixture.poisoned(N, D), fixture.poisoned(N, D), fixture.poisoned(N, D), fixture.poisoned(N, D)};
+            Tensor[] of = {fixture.poisoned(N, D), fixture.poisoned(N, D), fixture.poisoned(N, D),
+                fixture.poisoned(N, D)};
             PairwiseOps.Result expected = now.valueAndGradient(u, v, PairLabels.DIAGONAL, of[0], of[1], 4);
             assertEquals(expected, later.valueAndGradientLater(u, v, of[2], of[3], 4).get());
             assertArrayEquals(of[0].toDoubles(), of[2].toDoubles());
@@ -49,7 +51,7 @@ class LaterLossTest {
     void allOthersRefuse(String name) {
         try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, name);
                 Tensor u = ops.zeroParameter(Shape.of(2, 3)); Tensor du = ops.zeroParameter(Shape.of(2, 3))) {
-            boolean plain = name.equals("infonce") || name.equals("infonce-rows") || name.equals("infonce-multipositive");
+            boolean plain = Set.of("infonce", "infonce-rows", "infonce-multipositive").contains(name);
             assertEquals(plain, loss.canBeLater());
             if (!plain) {
                 assertThrows(UnsupportedOperationException.class, () -> loss.valueAndGradientLater(u, u, du, du, 1));
