@@ -34,7 +34,10 @@ results=${1:-${OUT:-results}}
 [ -f "$bundle/runtime.tar.gz" ] && [ -f "$bundle/BUILD" ] || {
     echo "run.sh: $bundle is not a packed folder; run bench/gpu/pack.sh and start target/gpu-bundle/run.sh" >&2; exit 2; }
 mkdir -p "$results" || exit 2
-rm -f "$results"/{summary.json,device.txt,device-tests.{txt,xml},tagged-tests.{txt,xml},benchmarks.{txt,json},times.{txt,json},measured-{bf16,f16}.csv,model.txt,gemm.{txt,json},peers.{txt,json,json.part},ncu-{bf16,bf16-portable,gemm}.{txt,csv},sanitizer-{loss,gemm}.txt} # of an earlier run
+kept=(summary.json device.txt times.json gemm.json peers.json benchmarks.json) # files that stay as they are, see pack_details
+details=(device-tests.{txt,xml} tagged-tests.{txt,xml} benchmarks.txt times.txt measured-{bf16,f16}.csv model.txt gemm.txt peers.{txt,json.part}
+    ncu-{bf16,bf16-portable,gemm}.{txt,csv} sanitizer-{loss,gemm}.txt)
+(cd "$results" && rm -f "${kept[@]}" "${details[@]}" details.tar.gz.[0-9]) # of an earlier run
 
 work=$(mktemp -d) || exit 2
 trap 'rm -rf "$work"' EXIT
@@ -87,7 +90,19 @@ summary() {
  "steps": [
   ${steps[*]/%/$'\n'} ]}
 END
+    pack_details
     echo "results are in $results"
+}
+
+# Whoever carries the results back may take 8 files of 16 MiB: where there are more than 8, all but the kept ones go into one archive, in pieces
+# when it is large: cat details.tar.gz.* | tar -xzf -
+pack_details() {
+    local found=() name
+    for name in "${details[@]}"; do
+        [ ! -e "$results/$name" ] || found+=("$name")
+    done
+    [ ${#found[@]} -gt 0 ] && [ "$(find "$results" -type f | wc -l)" -gt 8 ] || return 0
+    tar -C "$results" -czf - "${found[@]}" | split -b 15m -a 1 -d - "$results/details.tar.gz." && (cd "$results" && rm -f "${found[@]}")
 }
 
 report() {
@@ -137,7 +152,7 @@ tests() {
     local name=$1 status begin=$SECONDS
     shift
     java org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors \
-        --details=summary --fail-if-no-tests --reports-dir="$work/reports" "$@" >"$results/$name.txt" 2>&1
+        --details=testfeed --fail-if-no-tests --reports-dir="$work/reports" "$@" >"$results/$name.txt" 2>&1
     status=$?
     cp "$work/reports/TEST-junit-jupiter.xml" "$results/$name.xml" 2>/dev/null
     rm -rf "$work/reports"
@@ -239,8 +254,8 @@ ncu_facts() {
         timeout -k 10 "$(limit 40)" ncu --clock-control none --target-processes all --set detailed -f -o "$work/$kind" "${java_command[@]}" \
             "${arguments[@]}" >"$results/ncu-$kind.txt" 2>&1 || status=$?
         if [ -e "$work/$kind.ncu-rep" ]; then
-            timeout 20 ncu --import "$work/$kind.ncu-rep" --page details >>"$results/ncu-$kind.txt" 2>&1
-            timeout 20 ncu --import "$work/$kind.ncu-rep" --page raw --csv >"$results/ncu-$kind.csv" 2>/dev/null
+            timeout "$(limit 20)" ncu --import "$work/$kind.ncu-rep" --page details >>"$results/ncu-$kind.txt" 2>&1
+            timeout "$(limit 20)" ncu --import "$work/$kind.ncu-rep" --page raw --csv >"$results/ncu-$kind.csv" 2>/dev/null
         fi
     done
     record ncu $status $((SECONDS - begin)) "$(cat "$results"/ncu-*.txt | grep -c 'Section: GPU Speed Of Light') kernels profiled"
@@ -295,7 +310,9 @@ echo "$cublas_note" >>"$results/device.txt"
 ! wanted peers || peers
 ! wanted ncu || ncu_facts
 ! wanted sanitizer || sanitizer
+[ $device = sim ] || step_seconds=320 # so that what follows has time
 ! wanted device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
+[ $device = sim ] || step_seconds=130
 if wanted tagged-tests; then
     if [ -s tagged.args ]; then
         tests tagged-tests --include-tag=gpu @tagged.args
@@ -303,6 +320,7 @@ if wanted tagged-tests; then
         record tagged-tests 0 0 "no test outside org.contrastive4j.device carries the tag gpu"
     fi
 fi
+step_seconds=900
 ! wanted benchmarks || benchmarks
 summary
 exit $failed

@@ -286,6 +286,7 @@ public final class PairwiseTimes {
                             DeviceStorage v = Features.upload(device, features.v());
                             PairwiseCase loss = new PairwiseCase(
                                     device, kind, options.scale(), u, v, n, true, options.stripeBytes())) {
+                        loss.poison(device.stream());
                         loss.launches(device).run(device.stream(), 0.5, 0.5);
                         System.out.println(kind + " " + n + " " + d + ": loss " + loss.loss());
                     }

@@ -33,8 +33,7 @@ record PairwiseTimesOptions(
         int late, int largest, int block, int largestWidth, boolean once) {
     private static final Map<String, String> USUAL = Map.ofEntries(Map.entry("device", "cuda"), Map.entry("out", "."),
             Map.entry("sizes", "8192,32768,131072"), Map.entry("widths", "512,768,1024"),
-            Map.entry("wideSizes", "65536,262144"),
-            Map.entry("kinds", "bf16,f16,bf16-portable,f16-portable,tf32,f32"),
+            Map.entry("wideSizes", "65536,262144"), Map.entry("kinds", "bf16,f16,bf16-portable,f16-portable,tf32,f32"),
             Map.entry("scale", "14.285714"), Map.entry("seconds", "240"), Map.entry("caseSeconds", "1.5"),
             Map.entry("repeats", "2"), Map.entry("matrix", "8192"), Map.entry("stripeBytes", "16000000000"),
             Map.entry("flushBytes", "268435456"), Map.entry("late", "100000"),

@@ -5,8 +5,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * y = gelu(z), z = x w + bias; inputs x [..., in], w [in, out] and bias [out]: {@link Linear} and {@link Gelu} in one, which
- * backends may compute in one pass. Keeps z.
+ * y = gelu(z), z = x w + bias; inputs x [..., in], w [in, out] and bias [out]: {@link Linear} and {@link Gelu} in one,
+ * which backends may compute in one pass. Keeps z.
  *
  * <p>Backward: dz = dy gelu'(z), then as {@link Linear}.
  */

@@ -24,11 +24,18 @@ final class ChunkPlanner<B> {
     private final Ops ops;
     private final List<Integer> chunks;
     private final long budget;
+    private final boolean recorded;
 
-    private ChunkPlanner(Ops ops, List<Integer> chunks, long budget) {
+    private ChunkPlanner(Ops ops, List<Integer> chunks, long budget, boolean recorded) {
         this.ops = ops;
         this.chunks = List.copyOf(chunks);
         this.budget = budget;
+        this.recorded = recorded;
+    }
+
+    /** The same within what the budget leaves beside the gaps in the scratch of a {@link RecordedStep}. */
+    ChunkPlanner<B> recorded() {
+        return new ChunkPlanner<>(ops, chunks, budget, true);
     }
 
     /** Sizes given; a budget of Long.MIN_VALUE keeps nothing. */
@@ -38,12 +45,12 @@ final class ChunkPlanner<B> {
                 throw new IllegalArgumentException("chunk size is " + chunk + ", wanted 1 or more");
             }
         }
-        return new ChunkPlanner<>(ops, chunks, budget);
+        return new ChunkPlanner<>(ops, chunks, budget, false);
     }
 
     /** Sizes chosen, recorded as 0. */
     static <B> ChunkPlanner<B> choosing(Ops ops, int encoders, long budget) {
-        return new ChunkPlanner<>(ops, Collections.nCopies(encoders, 0), budget);
+        return new ChunkPlanner<>(ops, Collections.nCopies(encoders, 0), budget, false);
     }
 
     /** A line a + b samples. */
@@ -142,22 +149,23 @@ final class ChunkPlanner<B> {
 
     private ChunkPlan arrange(List<ChunkEncoder<B>> encoders, B batch, long base, long representations,
             long workspace, List<Cost> costs) {
+        long most = recorded && budget != KEEP_NOTHING ? base + RecordedStep.largestStep(budget - base) : budget;
         long fixed = base + representations;
         List<Integer> sizes = new ArrayList<>();
         long transientBytes = workspace;
         for (int e = 0; e < encoders.size(); e++) {
             int samples = encoders.get(e).samples(batch);
             Cost cost = costs.isEmpty() ? null : costs.get(e);
-            int chunk = chunks.get(e) > 0 ? chunks.get(e) : largestThatFits(samples, cost, budget - fixed);
+            int chunk = chunks.get(e) > 0 ? chunks.get(e) : largestThatFits(samples, cost, most - fixed);
             sizes.add(chunk);
             transientBytes = cost == null ? transientBytes : Math.max(transientBytes, cost.peak().at(chunk));
         }
-        if (budget != KEEP_NOTHING && fixed + transientBytes > budget) {
-            throw new OutOfBudgetException(fixed + transientBytes - base, base, budget,
+        if (budget != KEEP_NOTHING && fixed + transientBytes > most) {
+            throw new OutOfBudgetException(fixed + transientBytes - base, base, most,
                     "representations need " + representations + " bytes, the loss " + workspace + ", one chunk's passes "
                             + transientBytes + "; raise the budget, or use a smaller batch or chunk");
         }
-        long room = budget == KEEP_NOTHING ? 0 : budget - fixed - transientBytes;
+        long room = budget == KEEP_NOTHING ? 0 : most - fixed - transientBytes;
         List<ChunkPlan.EncoderPlan> plans = new ArrayList<>();
         for (int e = 0; e < encoders.size(); e++) {
             ChunkEncoder<B> encoder = encoders.get(e);

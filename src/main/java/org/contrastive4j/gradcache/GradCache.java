@@ -63,8 +63,15 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
         return new GradCache<>(ops, encoders, loss, ChunkPlanner.choosing(ops, encoders.size(), budget));
     }
 
+    /** The same within a budget that also holds the gaps in the scratch of the {@link RecordedStep} it is to be used in. */
+    public GradCache<B, R> recorded() {
+        return new GradCache<>(ops, encoders, loss, planner.recorded());
+    }
+
     /**
-     * The plan for batches like this one; measured once per set of sizes by passing a few samples forward and, with a gradient of zero, backward.
+     * The plan for batches like this one; measured once per set of sizes by passing a few samples forward and, with a
+     * gradient of zero, backward. Sizes are numbers of samples: where samples differ in length, ask first with a batch of
+     * the longest.
      *
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing was changed
      */

@@ -271,9 +271,9 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     /**
-     * Whether this loss can give its result {@link #valueAndGradientLater later} where row i belongs to column i: {@link
-     * SoftmaxLoss} without label smoothing. All others, and any loss with other labels, form numbers on the host from
-     * those of a first pass, which they wait for.
+     * Whether this loss can give its result {@link #valueAndGradientLater later} where row i belongs to column i:
+     * {@link SoftmaxLoss} without label smoothing. All others, and any loss with other labels, form numbers on the host
+     * from those of a first pass, which they wait for.
      */
     public boolean canBeLater() {
         return false;
@@ -281,8 +281,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
     /**
      * {@link #valueAndGradient} where row i belongs to column i, without waiting for its result where the backend has a
-     * queue: nothing is looked at on the way, so that the operations can be recorded. What is not finite is found when the
-     * result is asked for: get() throws {@link NonFiniteException}.
+     * queue: nothing is looked at on the way, so that the operations can be recorded. What is not finite is found when
+     * the result is asked for: get() throws {@link NonFiniteException}.
      *
      * @throws UnsupportedOperationException unless {@link #canBeLater}
      */

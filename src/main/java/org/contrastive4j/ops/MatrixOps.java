@@ -103,8 +103,8 @@ public abstract class MatrixOps {
     protected abstract void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y);
 
     /**
-     * z = x w + bias and y = gelu(z), for every row of x; the same bits as {@link #linear} and {@link PointwiseOps#gelu}
-     * after it, which backends do in one pass over the results where that is faster.
+     * z = x w + bias and y = gelu(z), for every row of x; the same bits as {@link #linear} and
+     * {@link PointwiseOps#gelu} after it, which backends do in one pass over the results where that is faster.
      *
      * @param x [..., in]; read as rows
      * @param w [in, out]; read

@@ -151,7 +151,10 @@ public abstract class Ops implements AutoCloseable {
         };
     }
 
-    /** The values of a small tensor of parameters, as they are in the order of work; a backend with a queue does not wait. */
+    /**
+     * The values of a small tensor of parameters, as they are in the order of work; a backend with a
+     * queue does not wait.
+     */
     public Later<double[]> valuesLater(Tensor x) {
         double[] values = x.toDoubles();
         return () -> values;

@@ -5,8 +5,8 @@ import org.contrastive4j.tensor.DType;
 
 /**
  * What a training step computes in. Parameters, their gradients, the optimiser and representations are f32 in all of
- * them but {@link #F64}; sums of products and the statistics of the loss are f32 too. Operands of the products of InfoNCE
- * on a device are of this precision, those of all other losses f32.
+ * them but {@link #F64}; sums of products and the statistics of the loss are f32 too. Operands of the products of
+ * InfoNCE on a device are of this precision, those of all other losses f32.
  */
 public enum TrainingPrecision {
     /** Activations of f32, exact products. */

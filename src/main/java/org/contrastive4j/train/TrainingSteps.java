@@ -107,10 +107,9 @@ final class TrainingSteps implements AutoCloseable {
     ChunkPlan plan(TrainBatch largest) {
         if (plan == null) {
             parameters.stream().filter(parameter -> !parameter.isFrozen()).forEach(Parameter::gradient);
-            long base = ops.memory().currentBytes();
-            long room = config.memoryBudget() - objective.bytesAfter(largest.pairs());
             GradCache<TrainBatch, Later<PairwiseOps.Result>> cache =
-                    cache(waits ? room : base + RecordedStep.largestStep(room - base));
+                    cache(config.memoryBudget() - objective.bytesAfter(largest.pairs()));
+            cache = waits ? cache : cache.recorded();
             plan = cache.plan(largest);
             gradient = gradient == null ? cache : gradient;
         }
@@ -166,9 +165,9 @@ final class TrainingSteps implements AutoCloseable {
         update.run();
     }
 
-    /** Operations in the recording of a step like this; 0 when there is none now. */
-    int operations(TrainBatch batch, double scale) {
-        return recorded == null ? 0 : recorded.operations(batch, scale);
+    /** Recorded kinds of steps there are now. */
+    int recordings() {
+        return recorded == null ? 0 : recorded.recordings();
     }
 
     /** Of the scratch of recorded steps for this plan; 0 where none are recorded. */
@@ -184,6 +183,7 @@ final class TrainingSteps implements AutoCloseable {
         }
     }
 
+    /** Drops what was recorded and its memory; a later step records again. */
     @Override
     public void close() {
         closeUpdate();

@@ -32,13 +32,14 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Gradients of every loss by the kernels of a device, from the kernel that norms rows to the one that undoes it, against
- * slopes of the loss's value in f64: central differences of plain loops, of which {@link ContrastiveLossTest} says that
- * they are the definition.
+ * Gradients of every loss by the kernels of a device, from the kernel that norms rows to the one that undoes it,
+ * against slopes of the loss's value in f64: central differences of plain loops, of which {@link ContrastiveLossTest}
+ * says that they are the definition.
  */
 @Tag("gpu")
 class LossDifferencesTest {
-    private static final double F32 = 2e-5; // of the largest element; of a parameter, where all pairs cancel, twice that
+    /** Of the largest element; of a parameter, where all pairs cancel, twice that. */
+    private static final double F32 = 2e-5;
     private static final int ALL = 60; // elements, else those next to the edges of tiles
     private static final Map<String, Ops> OPEN = new HashMap<>();
 
@@ -79,7 +80,8 @@ class LossDifferencesTest {
     @ParameterizedTest
     @MethodSource("checksOnDevices")
     void gradientsAreSlopes(String device, Check check) {
-        try (ContrastiveLoss loss = trained(check, open(device)); ContrastiveLoss truth = trained(check, open("cpu-f64"))) {
+        try (ContrastiveLoss loss = trained(check, open(device));
+                ContrastiveLoss truth = trained(check, open("cpu-f64"))) {
             for (int[] size : new int[][] {{7, 9, 5}, {65, 67, 3}}) {
                 Problem p = new Problem(check.batch, size[0], size[1], size[2], 11);
                 compare(check, truth, loss, p, ContrastiveLossTest.ask(open(device), loss, p, 1));
@@ -129,7 +131,8 @@ class LossDifferencesTest {
         Case c = LossCases.all().get(0);
         Check check = new Check(c.name(), c.make(), c);
         Problem p = new Problem(c, 7, 9, 5, 11);
-        try (ContrastiveLoss loss = trained(check, open("sim")); ContrastiveLoss truth = trained(check, open("cpu-f64"))) {
+        try (ContrastiveLoss loss = trained(check, open("sim"));
+                ContrastiveLoss truth = trained(check, open("cpu-f64"))) {
             Answer right = ContrastiveLossTest.ask(open("sim"), loss, p, 1);
             compare(check, truth, loss, p, right);
             for (double[] gradient : List.of(right.du(), right.dv(), right.own().get(0))) {

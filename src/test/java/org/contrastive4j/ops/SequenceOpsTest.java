@@ -242,13 +242,14 @@ class SequenceOpsTest {
             for (boolean given : new boolean[] {true, false}) {
                 int[] rows = new int[b];
                 Arrays.setAll(rows, i -> i * t + (given ? places[i] : 0));
-                Tensor at = given ? fixture.ints(places, b) : null;
+                int[] ends = Arrays.stream(places).map(place -> place + 1).toArray();
+                Tensor lengths = given ? fixture.ints(ends, b) : null;
                 Tensor y = fixture.poisoned(b, w);
-                sequence.selectToken(fixture.tensor(x, b, t, w), at, y);
+                sequence.selectToken(fixture.tensor(x, b, t, w), lengths, y);
                 fixture.assertClose("selectToken", SequenceReference.gather(x, w, rows), y, 0);
                 double[] dy = fixture.normal(b * w);
                 Tensor dx = fixture.poisoned(b, t, w);
-                sequence.selectTokenBackward(fixture.tensor(dy, b, w), at, dx);
+                sequence.selectTokenBackward(fixture.tensor(dy, b, w), lengths, dx);
                 double[] expected = new double[b * t * w];
                 for (int i = 0; i < dy.length; i++) {
                     expected[rows[i / w] * w + i % w] = dy[i];
@@ -291,11 +292,14 @@ class SequenceOpsTest {
                 refused("embeddingBackward: ids[1] is " + id, () -> sequence.embeddingBackward(ids, y, table));
             }
             for (int bad : new int[] {-1, 4}) {
-                Tensor at = fixture.ints(new int[] {bad, 1}, 2);
-                refused("meanPool: lengths[0] is " + bad + ", wanted 0 to 3", () -> sequence.meanPool(x, at, y));
-                refused("meanPoolBackward: lengths[0] is " + bad, () -> sequence.meanPoolBackward(y, at, x));
-                refused("selectToken: at[0] is " + bad + ", wanted 0 to 2", () -> sequence.selectToken(x, at, y));
-                refused("selectTokenBackward: at[0] is " + bad, () -> sequence.selectTokenBackward(y, at, x));
+                Tensor lengths = fixture.ints(new int[] {bad, 1}, 2);
+                refused("meanPool: lengths[0] is " + bad + ", wanted 0 to 3", () -> sequence.meanPool(x, lengths, y));
+                refused("meanPoolBackward: lengths[0] is " + bad, () -> sequence.meanPoolBackward(y, lengths, x));
+            }
+            for (int bad : new int[] {-1, 0, 4}) {
+                Tensor ends = fixture.ints(new int[] {bad, 1}, 2);
+                refused("selectToken: lengths[0] is " + bad + ", wanted 1 to 3", () -> sequence.selectToken(x, ends, y));
+                refused("selectTokenBackward: lengths[0] is " + bad, () -> sequence.selectTokenBackward(y, ends, x));
             }
             assertTrue(Arrays.stream(y.toDoubles()).allMatch(Double::isNaN), "a refusal wrote something");
         }
@@ -327,7 +331,7 @@ class SequenceOpsTest {
             refused("prependTokenBackward: dx is", () -> sequence.prependTokenBackward(x, x, null));
             refused("meanPool: y is", () -> sequence.meanPool(x, null, fixture.poisoned(2, 3)));
             refused("meanPool: lengths is", () -> sequence.meanPool(x, three, y));
-            refused("selectToken: at is", () -> sequence.selectToken(x, three, y));
+            refused("selectToken: lengths is", () -> sequence.selectToken(x, three, y));
             refused("selectToken: x is", () -> sequence.selectToken(empty, null, y));
             refused("selectTokenBackward: dx is", () -> sequence.selectTokenBackward(y, null, empty));
         }

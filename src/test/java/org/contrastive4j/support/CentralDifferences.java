@@ -27,7 +27,8 @@ public final class CentralDifferences {
         for (int i = 0; i < x.length && x.length <= SMALL; i++) {
             double[] axis = new double[x.length];
             axis[i] = 1;
-            compare(what + ", element " + i, slope(f, x, axis, STEP), gradient[i], tolerance * (1 + Math.abs(gradient[i])));
+            compare(what + ", element " + i, slope(f, x, axis, STEP), gradient[i],
+                    tolerance * (1 + Math.abs(gradient[i])));
         }
         Random random = new Random(seed);
         double norm = Math.sqrt(dot(gradient, gradient));
@@ -39,10 +40,11 @@ public final class CentralDifferences {
     }
 
     /**
-     * Fails unless each element of {@code gradient} that is asked about is within its bound of the slope of {@code f} along
-     * its axis, and the whole along random directions within what such errors come to when they are independent.
+     * Fails unless each element of {@code gradient} that is asked about is within its bound of the slope of {@code f}
+     * along its axis, and the whole along random directions within what such errors come to when they are independent.
      *
-     * <p>Steps are of 1e-6, so that hardly any leads across a kink of a hinge or a largest: slopes are known to some 1e-9.
+     * <p>Steps are of 1e-6, so that hardly any leads across a kink of a hinge or a largest; slopes are known to some
+     * 1e-9.
      *
      * @param elements to check one by one
      * @param bounds what each element of the gradient may be off by

@@ -41,7 +41,8 @@ class CentralDifferencesTest {
         for (int wrong = 0; wrong < 3; wrong++) {
             double[] changed = {2, 2, 2};
             changed[wrong] += 1e4 * bounds[wrong];
-            assertThrows(AssertionFailedError.class, () -> check(x, changed, new int[] {0, 1}, bounds), "element " + wrong);
+            assertThrows(AssertionFailedError.class, () -> check(x, changed, new int[] {0, 1}, bounds),
+                    "element " + wrong);
         }
         gradient[2] = Double.NaN;
         assertThrows(AssertionFailedError.class, () -> check(x, gradient, new int[0], bounds));

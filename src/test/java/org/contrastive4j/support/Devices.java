@@ -15,8 +15,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.Named;
 
 /**
- * The devices that one test body runs on: the simulator always, a GPU when there is one; {@code -Drequire=cuda} insists
- * on it.
+ * The devices that one test body runs on: the simulator, and a GPU when there is one; {@code -Drequire=cuda} insists
+ * on it. {@code -Ddevice=cuda} or {@code sim} is that one alone.
  */
 public final class Devices {
     private Devices() {}
@@ -28,7 +28,13 @@ public final class Devices {
 
     public static Stream<String> names() {
         List<String> devices = new ArrayList<>();
-        devices.add("sim");
+        String only = System.getProperty("device", "");
+        if (!only.equals("cuda")) {
+            devices.add("sim");
+        }
+        if (only.equals("sim")) {
+            return devices.stream();
+        }
         boolean required = "cuda".equals(System.getProperty("require"));
         try (PtxDevice probe = Backend.device("cuda")) {
             assertNotEquals("", probe.facts().name());

@@ -39,7 +39,8 @@ import org.contrastive4j.memory.Storage;
  * A GPU made of Java: executes PTX lane by lane on this machine and throws a {@link org.contrastive4j.device.sim.exec.Fault} at the first thing a
  * kernel may not do.
  *
- * <p>Work is done when it is given, so that a fault comes out of the launch that made it. Fresh memory is filled with NaN. After a fault the device
+ * <p>Work is done when it is given, so that a fault comes out of the launch that made it; work of several streams that
+ * nothing orders is a fault too. Fresh memory is filled with NaN. After a fault the device
  * goes on to work; what the kernel has written stays.
  */
 public final class SimDevice implements PtxDevice {
@@ -53,7 +54,9 @@ public final class SimDevice implements PtxDevice {
     private final Set<SimStorage> live = new HashSet<>();
     private final LiveBytes counted = new LiveBytes();
     private final boolean traceLeaks = Boolean.getBoolean("contrastive4j.traceLeaks");
-    private final SimStream stream = new SimStream(this);
+    private final StreamOrder order;
+    private final RaceCheck races;
+    private final SimStream stream;
     private final ReentrantLock recording = new ReentrantLock();
     private final ReentrantLock running = new ReentrantLock();
     private final AtomicLong waits = new AtomicLong();
@@ -64,11 +67,14 @@ public final class SimDevice implements PtxDevice {
 
     private SimDevice(SimOptions options) {
         this.options = options;
+        order = new StreamOrder(options.checks());
+        stream = new SimStream(this);
+        races = new RaceCheck();
         if (options.checks()) {
             observers.add(new UninitializedCheck());
             observers.add(new WgmmaCheck());
             observers.add(new ProxyCheck());
-            observers.add(new RaceCheck());
+            observers.add(races);
         }
         counts = options.counts() ? new Counts() : null;
         if (counts != null) {
@@ -124,6 +130,17 @@ public final class SimDevice implements PtxDevice {
         launches.incrementAndGet();
     }
 
+    StreamOrder order() {
+        return order;
+    }
+
+    /** Which words of global memory the last kernel touched; none where nothing is checked. */
+    void forEachTouched(RaceCheck.Touches touches) {
+        if (options.checks()) {
+            races.forEachTouched(touches);
+        }
+    }
+
     GlobalMemory memory() {
         return memory;
     }
@@ -176,8 +193,9 @@ public final class SimDevice implements PtxDevice {
         if (bytes < 0) {
             throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
         }
+        SimStream mine = SimStream.of(this, on);
         if (recording.isHeldByCurrentThread()) {
-            return SimStream.of(this, on).fromScratch(bytes);
+            return mine.fromScratch(bytes);
         }
         if (bytes > options.memoryLimit() - counted.current() || bytes > Integer.MAX_VALUE - 8) {
             throw new OutOfBudgetException(
@@ -191,16 +209,21 @@ public final class SimDevice implements PtxDevice {
             throw new OutOfBudgetException(
                     bytes, counted.current(), Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
         }
-        SimStorage storage = new SimStorage(this, block, traceLeaks ? new Throwable("allocated here") : null);
+        SimStorage storage = new SimStorage(this, block, mine, traceLeaks ? new Throwable("allocated here") : null);
+        order.allocated(block, mine.number());
         live.add(storage);
         counted.add(bytes);
         return storage;
     }
 
-    synchronized void release(SimStorage storage) {
+    /** @throws org.contrastive4j.device.sim.exec.Fault when work of another stream may still use the memory */
+    synchronized void release(SimStorage storage, SimStream on) {
         memory.free(storage.block());
         if (live.remove(storage)) {
             counted.remove(storage.bytes());
+        }
+        if (!closed) {
+            order.freed(storage.block(), on.number());
         }
     }
 
@@ -269,7 +292,7 @@ public final class SimDevice implements PtxDevice {
         recording.lock(); // of another thread
         recording.unlock();
         countWait();
-        run(() -> { });
+        run(order::hostAwaitsAll);
     }
 
     @Override

@@ -8,12 +8,12 @@ import org.contrastive4j.device.sim.exec.Block;
 /** Work that was noted, and is given to a stream again and again. */
 final class SimGraph implements DeviceGraph {
     private final SimDevice device;
-    private final List<Runnable> work;
+    private final List<SimStream.Work> work;
     private final List<Block> blocks;
     private boolean gone;
 
     /** @param blocks its own memory, each made fresh by one piece of the work */
-    SimGraph(SimDevice device, List<Runnable> work, List<Block> blocks) {
+    SimGraph(SimDevice device, List<SimStream.Work> work, List<Block> blocks) {
         this.device = device;
         this.work = work;
         this.blocks = blocks;

@@ -60,13 +60,15 @@ final class SimKernel implements Kernel {
         SimStream on = SimStream.of(device, stream);
         check(launch);
         byte[] parameters = Arguments.pack(device, name(), parameters(), arguments);
-        on.give(() -> run(launch, parameters));
+        on.give(by -> run(by, launch, parameters));
     }
 
-    private void run(Launch launch, byte[] parameters) {
+    private void run(SimStream on, Launch launch, byte[] parameters) {
         device.countLaunch();
         new Grid(code, launch, parameters, device.memory(), device.observers(), device.options().schedule(),
                 device.options().architecture(), device.options().instructionLimit()).run();
+        device.forEachTouched((block, written, read) ->
+                device.order().touched(on.number(), "kernel " + name(), block, written, read));
     }
 
     private void check(Launch launch) {

@@ -13,14 +13,15 @@ final class SimStorage extends DeviceStorage {
     private final SimStorage whole;
     private final Runnable afterClose;
 
-    SimStorage(SimDevice device, Block block, Throwable origin) {
+    /** @param stream whose work the memory is for */
+    SimStorage(SimDevice device, Block block, SimStream stream, Throwable origin) {
         super(device, block.bytes());
         this.device = device;
         this.block = block;
         this.start = 0;
         this.origin = origin;
         this.whole = null;
-        this.afterClose = () -> device.release(this);
+        this.afterClose = () -> device.release(this, stream);
     }
 
     /** Memory of recorded work: the block stays when this is closed. */
@@ -88,6 +89,7 @@ final class SimStorage extends DeviceStorage {
     public void upload(long at, ByteBuffer source) {
         device.checkNotRecording("waiting for an upload");
         device.countWait();
+        device.order().hostAwaitsAll();
         put(at(at, source.remaining()), source);
     }
 
@@ -95,6 +97,7 @@ final class SimStorage extends DeviceStorage {
     public void download(long at, ByteBuffer target) {
         device.checkNotRecording("waiting for a download");
         device.countWait();
+        device.order().hostAwaitsAll();
         get(at(at, target.remaining()), target);
     }
 

@@ -15,25 +15,39 @@ import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.ScratchSpace;
 import org.contrastive4j.device.sim.exec.Block;
 
-/** Work that is done as it is given, or noted while a graph is captured. */
+/** Work that is done as it is given, or noted while a graph is captured; {@link StreamOrder} follows what orders it. */
 final class SimStream implements DeviceStream {
     private final SimDevice device;
+    private final int number;
     private Recorded captured;
     private boolean closed;
 
+    /** A piece of work, which the stream it was given to does; that may be another than the one that recorded it. */
+    interface Work {
+        void run(SimStream on);
+    }
+
     /** Work that is noted instead of done, and the memory it gets. */
     private static final class Recorded {
-        final List<Runnable> work = new ArrayList<>();
+        final List<Work> work = new ArrayList<>();
         final List<Block> blocks = new ArrayList<>();
+        final SimStorage scratch;
         final ScratchSpace space;
 
-        Recorded(DeviceStorage scratch) {
+        Recorded(SimStorage scratch) {
+            this.scratch = scratch;
             space = scratch == null ? null : new ScratchSpace(scratch.bytes());
         }
     }
 
     SimStream(SimDevice device) {
         this.device = device;
+        this.number = device.order().newStream();
+    }
+
+    /** For {@link StreamOrder}. */
+    int number() {
+        return number;
     }
 
     static SimStream of(SimDevice device, DeviceStream stream) {
@@ -44,7 +58,7 @@ final class SimStream implements DeviceStream {
                 + ", wanted one of the device that launches");
     }
 
-    void give(Runnable work) {
+    void give(Work work) {
         if (closed) {
             throw new IllegalStateException("stream was used after close");
         }
@@ -52,8 +66,19 @@ final class SimStream implements DeviceStream {
         if (captured != null) {
             captured.work.add(work);
         } else {
-            device.run(work);
+            device.run(() -> {
+                device.order().begin(number);
+                work.run(this);
+            });
         }
+    }
+
+    private void reads(String work, SimStorage storage, int from, long bytes) {
+        device.order().touched(number, work, storage.block(), from, (int) bytes, false);
+    }
+
+    private void writes(String work, SimStorage storage, int from, long bytes) {
+        device.order().touched(number, work, storage.block(), from, (int) bytes, true);
     }
 
     private SimStorage mine(DeviceStorage storage) {
@@ -74,9 +99,14 @@ final class SimStream implements DeviceStream {
         }
         ScratchSpace space = captured.space;
         long at = space.allocate(bytes);
+        SimStorage scratch = captured.scratch;
+        int place = scratch.at(at, bytes);
         Block block = device.memory().allocate((int) bytes, "scratch", Block.Space.GLOBAL);
         captured.blocks.add(block);
-        give(() -> block.forget(0, block.bytes()));
+        give(on -> {
+            on.writes("recorded work", scratch, place, bytes);
+            block.forget(0, block.bytes());
+        });
         return new SimStorage(device, block, () -> space.free(at));
     }
 
@@ -89,7 +119,8 @@ final class SimStream implements DeviceStream {
     public void synchronize() {
         device.checkNotRecording("waiting");
         device.countWait();
-        give(() -> { });
+        give(on -> { });
+        device.order().hostAwaits(number);
     }
 
     @Override
@@ -97,7 +128,10 @@ final class SimStream implements DeviceStream {
         SimStorage to = mine(target);
         int place = to.at(at, bytes);
         ByteBuffer host = slice(source, from, bytes);
-        give(() -> to.put(place, host.duplicate()));
+        give(on -> {
+            on.writes("upload", to, place, bytes);
+            to.put(place, host.duplicate());
+        });
     }
 
     @Override
@@ -105,7 +139,10 @@ final class SimStream implements DeviceStream {
         device.checkNotRecording("bytes of the host cannot be copied");
         SimStorage to = mine(target);
         int place = to.at(at, source.remaining());
-        give(() -> to.put(place, source));
+        give(on -> {
+            on.writes("upload", to, place, source.remaining());
+            to.put(place, source);
+        });
     }
 
     @Override
@@ -113,7 +150,10 @@ final class SimStream implements DeviceStream {
         SimStorage read = mine(source);
         int place = read.at(from, bytes);
         ByteBuffer host = slice(target, at, bytes);
-        give(() -> read.get(place, host.duplicate()));
+        give(on -> {
+            on.reads("download", read, place, bytes);
+            read.get(place, host.duplicate());
+        });
     }
 
     private static ByteBuffer slice(PinnedBuffer pinned, long from, long bytes) {
@@ -132,9 +172,11 @@ final class SimStream implements DeviceStream {
             throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
                     + (place - start) + " bytes away; copy through a third place");
         }
-        give(() -> {
+        give(on -> {
             read.checkThere();
             written.checkThere();
+            on.reads("copy", read, start, bytes);
+            on.writes("copy", written, place, bytes);
             System.arraycopy(read.block().data(), start, written.block().data(), place, (int) bytes);
             written.block().markWritten(place, (int) bytes);
         });
@@ -144,8 +186,9 @@ final class SimStream implements DeviceStream {
     public void fill(DeviceStorage storage, byte value) {
         SimStorage to = mine(storage);
         int from = to.at(0, to.bytes());
-        give(() -> {
+        give(on -> {
             to.checkThere();
+            on.writes("fill", to, from, to.bytes());
             Arrays.fill(to.block().data(), from, from + (int) to.bytes(), value);
             to.block().markWritten(from, (int) to.bytes());
         });
@@ -154,14 +197,21 @@ final class SimStream implements DeviceStream {
     @Override
     public DeviceEvent record() {
         device.checkNotRecording("an event cannot be recorded");
-        give(() -> { });
-        return new SimEvent();
+        give(on -> { });
+        return new SimEvent(device.order(), device.order().position(number));
     }
 
     /** Time of this machine, not of a GPU. */
     private static final class SimEvent implements DeviceEvent {
         private final long nanos = System.nanoTime();
+        private final StreamOrder order;
+        private final StreamOrder.Known position;
         private boolean gone;
+
+        SimEvent(StreamOrder order, StreamOrder.Known position) {
+            this.order = order;
+            this.position = position;
+        }
 
         private void checkOpen() {
             if (gone) {
@@ -171,13 +221,14 @@ final class SimStream implements DeviceStream {
 
         @Override
         public boolean isDone() {
-            checkOpen();
+            synchronize();
             return true;
         }
 
         @Override
         public void synchronize() {
             checkOpen(); // it is done
+            order.hostAwaits(position);
         }
 
         @Override
@@ -198,7 +249,13 @@ final class SimStream implements DeviceStream {
 
     @Override
     public void await(DeviceEvent event) {
-        event.synchronize();
+        if (!(event instanceof SimEvent earlier)) {
+            throw new DeviceException("an event of another kind of device was given: " + event);
+        }
+        earlier.checkOpen();
+        if (earlier.order == device.order()) {
+            device.order().await(number, earlier.position);
+        }
     }
 
     @Override
@@ -221,6 +278,7 @@ final class SimStream implements DeviceStream {
     /** {@inheritDoc} The stream of the device itself stays. */
     @Override
     public void close() {
+        device.order().hostAwaits(number);
         closed = this != device.stream();
     }
 }

@@ -7,6 +7,7 @@ import java.util.Random;
 import java.util.function.Supplier;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
+import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.exec.Schedule;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
@@ -15,15 +16,19 @@ import org.junit.jupiter.api.Named;
 
 /** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
 final class Hopper {
-    private static final List<Supplier<PtxDevice>> DEVICES =
-            Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
+    private static final List<Supplier<PtxDevice>> DEVICES = ofHopper();
 
     /** Of schedules that differ most: round and early, all drawn, drawn and late. */
     static final long[] SEEDS = {0, 1, 4};
 
     private Hopper() {}
 
-    /** The simulator, and a GPU when there is one of sm_90; whoever takes a device closes it. */
+    private static List<Supplier<PtxDevice>> ofHopper() {
+        List<Supplier<PtxDevice>> found = Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
+        return found.isEmpty() ? List.of(() -> Backend.device("sim")) : found;
+    }
+
+    /** Those of {@link Devices} that are of sm_90, or the simulator; whoever takes a device closes it. */
     static List<Supplier<PtxDevice>> devices() {
         return DEVICES;
     }
@@ -33,7 +38,6 @@ final class Hopper {
             return device.facts().architecture() == 90;
         }
     }
-
 
     static float[] random(long seed, int count) {
         Random random = new Random(seed);

@@ -3,15 +3,14 @@ package org.contrastive4j.ops.ptx;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.List;
-import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.support.CentralDifferences;
-import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -20,15 +19,16 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Gradients of InfoNCE in kernels of every precision against slopes of its value: central differences of the loss by
- * definition in f64, at operands that the precision holds, so that no derivative of anybody's is trusted.
+ * Gradients of InfoNCE in kernels of every precision, portable and of sm_90a, against slopes of its value: central
+ * differences of the loss by definition in f64, at the operands that the kernels see, so that no derivative of
+ * anybody's is trusted.
  */
 @Tag("gpu")
 class PairwiseDifferencesTest {
     private static final int ALL = 60; // elements, else those next to the edges of tiles
 
-    static Stream<Arguments> precisionsOnDevices() {
-        return Devices.all().flatMap(device -> Stream.of(Precision.values()).map(precision -> Arguments.of(device, precision)));
+    static Stream<Arguments> everywhere() {
+        return LossKernels.everywhere();
     }
 
     private static PairwiseCase weighted(PairwiseCase c, double scale, double rowWeight, double columnWeight) {
@@ -42,18 +42,13 @@ class PairwiseDifferencesTest {
     /** Small ones, of which every element is checked, and such as are more than a tile or a block. */
     private static List<PairwiseCase> cases() {
         return List.of(new PairwiseCase(7, 9, 5, true, 1), weighted(new PairwiseCase(7, 9, 5, false, 2), 6, 0.25, 0.75),
-                weighted(new PairwiseCase(9, 4, 3, false, 3), 30, 1, 0), weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
+                weighted(new PairwiseCase(9, 4, 3, false, 3), 30, 1, 0),
+                weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
                 new PairwiseCase(65, 70, 5, true, 5), weighted(new PairwiseCase(67, 130, 9, false, 6), 9, 0.5, 0.5),
                 weighted(new PairwiseCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
     }
 
-    private static PairwiseCase.Answer ask(PtxDevice device, Kernels kernels, Precision precision, PairwiseCase c) {
-        c.round(precision);
-        return c.ask(device, precision.onTensorCores() ? new RoundedPairwise(kernels, precision, 1)
-                : new PtxPairwise(kernels, precision, 1));
-    }
-
-    /** Everything that was answered against slopes. */
+    /** Everything that was answered against slopes at rows as they are. */
     private static void check(PairwiseCase c, PairwiseCase.Answer answer, Precision precision) {
         double[] x = PairwiseCase.doubles(c.x);
         double[] y = PairwiseCase.doubles(c.y);
@@ -86,41 +81,47 @@ class PairwiseDifferencesTest {
     }
 
     @ParameterizedTest
-    @MethodSource("precisionsOnDevices")
-    void gradientsAreSlopes(Supplier<PtxDevice> open, Precision precision) {
-        try (PtxDevice device = open.get()) {
+    @MethodSource("everywhere")
+    void gradientsAreSlopes(String name, LossKernels set) {
+        try (PtxDevice device = Backend.device(name)) {
             Kernels kernels = new Kernels(device);
             for (PairwiseCase c : cases()) {
-                check(c, ask(device, kernels, precision, c), precision);
+                check(c.seenBy(set, device, kernels), c.ask(device, set.open(kernels, 1)), set.precision);
             }
         }
     }
 
     /** One element that is wrong by little more than rounding, a row that was left out, a scalar. */
     @ParameterizedTest
-    @EnumSource(Precision.class)
-    void oneWrongElementIsRejected(Precision precision) {
+    @EnumSource
+    void oneWrongElementIsRejected(LossKernels set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            for (PairwiseCase c : List.of(cases().get(1), cases().get(4))) {
-                PairwiseCase.Answer right = ask(device, new Kernels(device), precision, c);
+            Precision precision = set.precision;
+            Kernels kernels = new Kernels(device);
+            for (PairwiseCase raw : List.of(cases().get(1), cases().get(4))) {
+                PairwiseCase.Answer right = raw.ask(device, set.open(kernels, 1));
+                PairwiseCase c = raw.seenBy(set, device, kernels);
                 double[][] bounds = c.bounds(precision);
                 for (int i : new int[] {0, c.d * c.n - 1}) {
                     float[] wrong = right.dx().clone();
                     wrong[i] += (float) (2.5 * bounds[0][i]);
-                    rejected(c, precision, new PairwiseCase.Answer(null, wrong, right.dy(), right.dLogScale(), right.dBias(), null));
+                    rejected(c, precision, with(wrong, right.dy(), right.dLogScale(), right.dBias()));
                 }
                 float[] wrong = right.dy().clone();
                 for (int k = 0; k < c.d; k++) {
                     wrong[3 * c.d + k] = -wrong[3 * c.d + k];
                 }
-                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), wrong, right.dLogScale(), right.dBias(), null));
+                rejected(c, precision, with(right.dx(), wrong, right.dLogScale(), right.dBias()));
                 float off = (float) (2.5 * bounds[2][0]);
-                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), right.dy(), right.dLogScale() + off,
-                        right.dBias(), null));
-                rejected(c, precision, new PairwiseCase.Answer(null, right.dx(), right.dy(), right.dLogScale(),
-                        right.dBias() + (float) (2.5 * bounds[3][0]), null));
+                rejected(c, precision, with(right.dx(), right.dy(), right.dLogScale() + off, right.dBias()));
+                off = (float) (2.5 * bounds[3][0]);
+                rejected(c, precision, with(right.dx(), right.dy(), right.dLogScale(), right.dBias() + off));
             }
         }
+    }
+
+    private static PairwiseCase.Answer with(float[] dx, float[] dy, float dLogScale, float dBias) {
+        return new PairwiseCase.Answer(null, dx, dy, dLogScale, dBias, null);
     }
 
     private static void rejected(PairwiseCase c, Precision precision, PairwiseCase.Answer wrong) {

@@ -1,7 +1,10 @@
 package org.contrastive4j.device.sim.check;
 
+import java.util.BitSet;
 import java.util.Map;
+import java.util.Queue;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.ConcurrentLinkedQueue;
 import org.contrastive4j.device.sim.exec.Access;
 import org.contrastive4j.device.sim.exec.Async;
 import org.contrastive4j.device.sim.exec.Block;
@@ -21,8 +24,14 @@ import org.contrastive4j.device.sim.exec.Warp;
 public final class RaceCheck implements Observer {
     private final Map<Cluster, Agents> clusters = new ConcurrentHashMap<>();
     private final Map<Object, Clock> places = new ConcurrentHashMap<>();
+    private final Queue<Block> touched = new ConcurrentLinkedQueue<>();
     private Grid grid;
     private int index;
+
+    /** Takes what a kernel did with a block of global memory, by words of four bytes; the sets are its own. */
+    public interface Touches {
+        void touched(Block block, BitSet written, BitSet read);
+    }
 
     @Override
     public void begin(Grid launched) {
@@ -30,6 +39,16 @@ public final class RaceCheck implements Observer {
         index = launched.observer(this);
         clusters.clear();
         places.clear();
+        touched.clear();
+    }
+
+    /** All global memory that the last kernel touched. */
+    public void forEachTouched(Touches touches) {
+        for (Block block : touched) {
+            if (block.shadow(index) instanceof Shadow shadow && shadow.belongsTo(grid)) {
+                shadow.giveTo(touches, block);
+            }
+        }
     }
 
     @Override
@@ -95,6 +114,9 @@ public final class RaceCheck implements Observer {
             if (!(shadow instanceof Shadow mine && mine.belongsTo(grid))) {
                 shadow = new Shadow(grid, block.bytes());
                 block.setShadow(index, shadow);
+                if (block.space() == Block.Space.GLOBAL) {
+                    touched.add(block);
+                }
             }
             return (Shadow) shadow;
         }

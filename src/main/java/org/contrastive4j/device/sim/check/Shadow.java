@@ -1,8 +1,10 @@
 package org.contrastive4j.device.sim.check;
 
 import java.util.ArrayList;
+import java.util.BitSet;
 import java.util.List;
 import org.contrastive4j.device.sim.exec.Access;
+import org.contrastive4j.device.sim.exec.Block;
 import org.contrastive4j.device.sim.exec.Grid;
 import org.contrastive4j.device.sim.exec.Step;
 import org.contrastive4j.device.sim.exec.Warp;
@@ -48,6 +50,20 @@ final class Shadow {
         writes = new Entry[grains];
         writtenBytes = new byte[grains];
         reads = new Object[grains];
+    }
+
+    void giveTo(RaceCheck.Touches touches, Block block) {
+        BitSet written = new BitSet(writes.length);
+        BitSet read = new BitSet(writes.length);
+        for (int grain = 0; grain < writes.length; grain++) {
+            if (writes[grain] != null) {
+                written.set(grain);
+            }
+            if (reads[grain] != null) {
+                read.set(grain);
+            }
+        }
+        touches.touched(block, written, read);
     }
 
     boolean belongsTo(Grid launched) {

@@ -125,6 +125,7 @@ final class BulkSteps {
             if (barrierThere.cta().shared() != there) {
                 throw warp.fault(Fault.Kind.ILLEGAL, step, lane, "the mbarrier is not in the block that is written to");
             }
+            barrierThere.owe(warp, step, lane);
             warp.cta.cluster().later(() -> {
                 move(source, sourceAt, there, at, bytes);
                 barrierThere.complete(bytes);
@@ -149,8 +150,8 @@ final class BulkSteps {
                 System.arraycopy(buffer, 0, staged.data(), 0, bytes);
                 move(staged, 0, there, at, bytes);
             });
-            groups.add(Async.Group.BULK_READ, 1 << lane, read);
-            groups.add(Async.Group.BULK, 1 << lane, write);
+            groups.add(Async.Group.BULK_READ, step, 1 << lane, read);
+            groups.add(Async.Group.BULK, step, 1 << lane, write);
         }
 
         private void move(Block source, int sourceAt, Block target, int at, int bytes) {

@@ -103,7 +103,7 @@ final class CopySteps {
                 announce(warp, this, mask, size, Access.Kind.WRITE, async);
                 Block[] targets = access.blocks.clone();
                 int[] targetOffsets = access.offsets.clone();
-                warp.groups.add(Async.Group.CP_ASYNC, mask, warp.cta.cluster().later(() -> {
+                warp.groups.add(Async.Group.CP_ASYNC, this, mask, warp.cta.cluster().later(() -> {
                     for (int left = mask; left != 0; left &= left - 1) {
                         int lane = Integer.numberOfTrailingZeros(left);
                         byte[] target = targets[lane].data();
@@ -160,6 +160,10 @@ final class CopySteps {
                         barrier.expectArrival();
                     }
                     barriers.add(barrier);
+                    if (warp.groups.owes(Async.Group.CP_ASYNC, 1 << lane)) {
+                        barrier.owe(warp, this, lane);
+                        warp.groups.waited(Async.Group.CP_ASYNC, 1 << lane, warp.groups.next(Async.Group.CP_ASYNC));
+                    }
                     for (Observer observer : warp.cta.cluster().observers()) {
                         observer.arrives(warp, 1 << lane, barrier.current(), Async.Group.CP_ASYNC, warp.groups.next(Async.Group.CP_ASYNC));
                     }

@@ -20,6 +20,7 @@ public final class Cta {
     private final List<Warp> warps = new ArrayList<>();
     private final NamedBarrier[] barriers = new NamedBarrier[MOST_BARRIERS];
     private final Map<Integer, Mbarrier> mbarriers = new HashMap<>();
+    private final List<Mbarrier> everyMbarrier = new ArrayList<>();
     private final Map<Integer, List<Step>> warpGroups = new HashMap<>();
     private final int threads;
 
@@ -85,7 +86,9 @@ public final class Cta {
     }
 
     void initialise(int address, int count) {
-        mbarriers.put(address, new Mbarrier(this, address, count));
+        Mbarrier barrier = new Mbarrier(this, address, count);
+        mbarriers.put(address, barrier);
+        everyMbarrier.add(barrier);
     }
 
     void invalidate(int address) {
@@ -112,8 +115,12 @@ public final class Cta {
         }
     }
 
-    /** At the end: every warp of a warp group must have executed as many of the group's instructions. */
+    /**
+     * At the end: copies into shared memory were waited for, and every warp of a warp group has executed as many of the
+     * group's instructions.
+     */
     void checkEnd() {
+        everyMbarrier.forEach(Mbarrier::checkEnd);
         warpGroups.forEach((group, steps) -> {
             for (int w = 4 * group; w < 4 * group + 4; w++) {
                 if (w >= warps.size() || warps.get(w).warpGroupSteps < steps.size()) {

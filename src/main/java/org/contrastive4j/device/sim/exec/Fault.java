@@ -18,7 +18,7 @@ public final class Fault extends KernelException {
         PROXY_FENCE,
         /** A {@code wgmma} on registers that were touched after the last {@code wgmma.fence}. */
         WGMMA_FENCE,
-        /** Use of registers or shared memory that asynchronous work still owns: a missing wait. */
+        /** Use of registers or shared memory that asynchronous work still owns, or its end: a missing wait. */
         ASYNC_PENDING,
         /** An {@code .aligned} instruction that not all threads of the warp (or warp group) came to together. */
         DIVERGENT_ALIGNED,

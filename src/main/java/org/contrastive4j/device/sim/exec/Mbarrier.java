@@ -1,5 +1,8 @@
 package org.contrastive4j.device.sim.exec;
 
+import java.util.ArrayDeque;
+import java.util.Deque;
+
 /** A phased barrier in shared memory: a phase ends when all arrivals have come and all announced bytes too. */
 final class Mbarrier {
     private static final int MOST = (1 << 20) - 1;
@@ -10,18 +13,38 @@ final class Mbarrier {
     private int pending;
     private long transactions;
     private int phase;
-    private Phase current = new Phase();
 
     /** What waiters of one phase hold on to. */
     static final class Phase {
+        private final Mbarrier barrier;
+        private final int number;
         private boolean done;
+        private Started started;
+
+        Phase(Mbarrier barrier, int number) {
+            this.barrier = barrier;
+            this.number = number;
+        }
 
         boolean isDone() {
             return done;
         }
+
+        /** Somebody knows that this phase is done, and all before it. */
+        void seen() {
+            while (!barrier.owing.isEmpty() && barrier.owing.peekFirst().number <= number) {
+                barrier.owing.removeFirst();
+            }
+        }
     }
 
-    private Phase previous = new Phase();
+    /** Asynchronous work that a phase tells of the end of. */
+    private record Started(Warp warp, Step step, int lane) {}
+
+    /** Phases of such work that nobody has seen the end of. */
+    private final Deque<Phase> owing = new ArrayDeque<>();
+    private Phase current = new Phase(this, 0);
+    private Phase previous = new Phase(this, -1);
 
     Mbarrier(Cta cta, int address, int count) {
         this.cta = cta;
@@ -87,6 +110,26 @@ final class Mbarrier {
         }
     }
 
+    /** Work was started that the current phase tells of the end of. */
+    void owe(Warp warp, Step step, int lane) {
+        if (current.started == null) {
+            current.started = new Started(warp, step, lane);
+            owing.addLast(current);
+        }
+    }
+
+    /** @throws Fault when the block ends before somebody has seen the end of all such work */
+    void checkEnd() {
+        if (!owing.isEmpty()) {
+            Phase phase = owing.peekFirst();
+            Started first = phase.started;
+            throw first.warp.fault(Fault.Kind.ASYNC_PENDING, first.step, first.lane, "block " + cta.index()
+                    + " ends and none of its threads has waited for it: it may still write shared memory; wait for phase "
+                    + phase.number + " (parity " + (phase.number & 1) + ") of the mbarrier at 0x"
+                    + Integer.toHexString(address) + " before the end");
+        }
+    }
+
     void complete(long bytes) {
         transactions -= bytes;
         check();
@@ -96,8 +139,8 @@ final class Mbarrier {
         if (pending == 0 && transactions == 0) {
             current.done = true;
             previous = current;
-            current = new Phase();
             phase++;
+            current = new Phase(this, phase);
             pending = count;
             cta.cluster().progress();
         }

@@ -173,6 +173,9 @@ final class MbarrierSteps {
             for (int left = mask; left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
                 Lanewise.set(warp, predicate, 1 << lane, phases[lane].isDone() ? -1 : 0);
+                if (phases[lane].isDone()) {
+                    phases[lane].seen();
+                }
             }
             int left = relaxed ? 0 : mask;
             while (left != 0) {

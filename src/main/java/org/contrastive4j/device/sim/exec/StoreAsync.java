@@ -38,6 +38,7 @@ final class StoreAsync {
                 for (int k = 0; k < values.length; k++) {
                     given[k] = warp.r[values[k] + lane];
                 }
+                barrier.owe(warp, this, lane);
                 warp.cta.cluster().later(() -> {
                     for (int k = 0; k < given.length; k++) {
                         int place = at + k * n;

@@ -322,6 +322,7 @@ public final class Warp {
     }
 
     void exit(int lanes) {
+        groups.checkEnd(this, lanes);
         live &= ~lanes;
         mask &= ~lanes;
         if (live == 0) {

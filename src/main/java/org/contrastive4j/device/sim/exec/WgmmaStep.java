@@ -81,7 +81,7 @@ public final class WgmmaStep extends Step {
             }
             compute(warp, left, firstRow, b, accumulate);
         });
-        warp.groups.add(Async.Group.WGMMA, warp.live(), warp.lastWgmma);
+        warp.groups.add(Async.Group.WGMMA, this, warp.live(), warp.lastWgmma);
     }
 
     private void compute(Warp warp, MatrixDescriptor a, int firstRow, MatrixDescriptor b, boolean accumulate) {

@@ -1,0 +1,250 @@
+package org.contrastive4j.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.autograd.AutogradException;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.device.sim.Traffic;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Storage;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.nn.Pooling;
+import org.contrastive4j.nn.TextTransformer;
+import org.contrastive4j.nn.TransformerConfig;
+import org.contrastive4j.nn.VisionTransformer;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.ptx.PtxOps;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.support.DirectOps;
+import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.tensor.DType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.CsvSource;
+
+/** The training loop where steps are recorded, on the simulator. */
+class RecordedTrainingTest {
+    private static final int BATCH = 7;
+    private static final int TOKENS = 20;
+
+    @TempDir
+    Path folder;
+
+    private static Ops sim() {
+        return sim(DType.F32);
+    }
+
+    private static Ops sim(DType activations) {
+        return new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks()), activations);
+    }
+
+    /** Every seventh caption is a long one, so that batches are padded to different lengths. */
+    private PairDataset data() {
+        Path pairs = PairFiles.folder(folder.resolve("pairs"), 20);
+        try {
+            Path captions = pairs.resolve("captions.tsv");
+            List<String> lines = new ArrayList<>(Files.readAllLines(captions));
+            for (int k = 1; k < lines.size(); k += 7) {
+                lines.set(k, lines.get(k).replace(" kind", " a b c d e f g kind"));
+            }
+            Files.write(captions, lines);
+        } catch (IOException e) {
+            throw new IllegalStateException(e);
+        }
+        return PairDataset.open(pairs, true);
+    }
+
+    private TrainConfig config(int steps, String loss, int chunk, TrainConfig.Accumulation accumulation) {
+        TransformerConfig image = new TransformerConfig(8, 1, 2, 12, PointwiseOps.Gelu.EXACT, 0.2);
+        TransformerConfig text = new TransformerConfig(6, 0, 2, 10, PointwiseOps.Gelu.QUICK, 0.2);
+        DualEncoder.Config model = new DualEncoder.Config(
+                new VisionTransformer.Config(8, 4, 4, 0, image, Pooling.MEAN, 5),
+                new TextTransformer.Config(60, TOKENS, text, false,
+                        accumulation == TrainConfig.Accumulation.FEATURES ? Pooling.LAST : Pooling.MEAN, 5));
+        return new TrainConfig(folder.resolve("pairs").toString(), true, "c", 0.2, 3, steps, BATCH, chunk,
+                1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), model, LossConfig.named(loss, BATCH)).withAccumulation(accumulation);
+    }
+
+    private record Run(List<Map<String, Object>> lines, List<String> end, List<Traffic> traffic, int recordings) {}
+
+    private static Run run(Ops ops, Trainer trainer) {
+        List<Map<String, Object>> lines = new ArrayList<>();
+        List<Traffic> traffic = new ArrayList<>();
+        int recordings = 0;
+        while (trainer.hasNext()) {
+            Traffic before = ((SimDevice) ops.memory()).traffic();
+            lines.add(trainer.next().asMap());
+            traffic.add(((SimDevice) ops.memory()).traffic().since(before));
+            recordings = Math.max(recordings, trainer.recordings());
+        }
+        return new Run(lines, Snapshots.of(trainer), traffic, recordings);
+    }
+
+    private static Run run(Ops ops, TrainConfig config, PairDataset data) {
+        try (ops; Trainer trainer = Trainer.start(ops, config, data)) {
+            return run(ops, trainer);
+        }
+    }
+
+    /**
+     * Captions of two lengths, ragged chunks, dropout; a run that was stopped in the middle as well. Siglip waits on the
+     * way, and its steps are not recorded.
+     */
+    @ParameterizedTest
+    @CsvSource({"infonce,4,GRADCACHE,5", "infonce-rows,4,FEATURES,8", "siglip,4,GRADCACHE,0"})
+    void aRunHasTheBitsOfOneThatRecordsNothing(
+            String loss, int chunk, TrainConfig.Accumulation accumulation, int downloads) {
+        int steps = 6;
+        PairDataset data = data();
+        TrainConfig config = config(steps, loss, chunk, accumulation);
+        Run recorded = run(sim(), config, data);
+        Run direct = run(new DirectOps(sim()), config, data);
+        assertEquals(direct.lines, recorded.lines);
+        assertEquals(direct.end, recorded.end);
+        if (downloads == 0) {
+            assertEquals(0, recorded.recordings);
+            return;
+        }
+        assertEquals(2, recorded.recordings, "one for each length of captions");
+        for (int step = 1; step < steps; step++) {
+            Traffic asked = recorded.traffic.get(step);
+            assertEquals(1, asked.waits(), "waits of step " + step);
+            assertEquals(downloads, asked.downloads(),
+                    "downloads of step " + step + ": result and two checks for each loss, norm, logit scale");
+            assertEquals(step < steps - 1 ? 5 + 2 : 2, asked.uploads(),
+                    "uploads of step " + step + ": five parts of the next batch, numbers of two kinds of updates");
+        }
+        Checkpoint checkpoints = new Checkpoint(folder.resolve("stopped"), 1);
+        try (Ops ops = sim()) {
+            try (Trainer trainer = Trainer.start(ops, config, data)) {
+                for (int step = 0; step < 3; step++) {
+                    trainer.next();
+                }
+                trainer.save(checkpoints);
+            }
+            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                Run resumed = run(ops, trainer);
+                assertEquals(recorded.lines.subList(3, steps), resumed.lines);
+                assertEquals(recorded.end, resumed.end);
+            }
+        }
+    }
+
+    /** In f16, where each loss scale has steps of its own; where gradients overflow nothing is updated. */
+    @Test
+    void aRunWhoseScaleChangesHasThemToo() {
+        PairDataset data = data();
+        TrainConfig config = config(11, "infonce", 4, TrainConfig.Accumulation.GRADCACHE)
+                .with(null, new LossScale.Config(0x1p14, 1));
+        Run recorded = run(sim(DType.F16), config, data);
+        Run direct = run(new DirectOps(sim(DType.F16)), config, data);
+        assertEquals(direct.lines, recorded.lines);
+        assertEquals(direct.end, recorded.end);
+        double skipped = (double) recorded.lines.get(10).get("skippedSteps");
+        assertTrue(skipped > 0 && skipped < 10 && recorded.recordings > 0, skipped + " skipped");
+    }
+
+    /** Wherever memory is out, in a direct step, for a scratch or for what comes after: the step can be made again. */
+    @Test
+    void aStepThatRunsOutOfMemoryIsMadeAgain() {
+        PairDataset data = data();
+        TrainConfig config = config(6, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
+        Run undisturbed = run(sim(), config, data);
+        long limit = 1L << 28;
+        List<String> failed = new ArrayList<>();
+        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks().withMemoryLimit(limit)));
+                Trainer trainer = Trainer.start(ops, config, data)) {
+            List<Map<String, Object>> lines = new ArrayList<>();
+            while (trainer.hasNext()) {
+                for (int room : new int[] {0, 20_000, 90_000, 1 << 24}) {
+                    List<String> before = Snapshots.of(trainer);
+                    try (Storage taken = ops.memory().allocate(limit - ops.memory().currentBytes() - room)) {
+                        lines.add(trainer.next().asMap());
+                        break;
+                    } catch (OutOfBudgetException | AutogradException expected) {
+                        assertTrue(expected.getMessage().contains("out of memory budget"), expected.getMessage());
+                        failed.add("step " + trainer.step() + " with " + room);
+                        assertTrue(room < 1 << 24, expected.getMessage());
+                        assertEquals(before, Snapshots.of(trainer));
+                    }
+                }
+            }
+            assertEquals(undisturbed.lines, lines);
+            assertEquals(undisturbed.end, Snapshots.of(trainer));
+            for (String where : List.of("step 0 with 0", "step 1 with 0", "step 2 with 90000")) { // direct, another, recorded
+                assertTrue(failed.contains(where), failed + " without memory");
+            }
+        }
+    }
+
+    @Test
+    void whatIsNotFiniteStopsARecordedStepBeforeItsUpdate() {
+        PairDataset data = data();
+        TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
+        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, config, data)) {
+            while (trainer.recordings() < 2) {
+                trainer.next();
+            }
+            Parameter bias = trainer.model().image().parameters().stream()
+                    .filter(parameter -> parameter.name().equals("image.project.bias")).findFirst().orElseThrow();
+            double[] values = bias.value().toDoubles();
+            bias.value().set(Double.NaN, values[1], values[2], values[3], values[4]);
+            List<String> before = Snapshots.of(trainer);
+            for (int attempt = 0; attempt < 2; attempt++) {
+                String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+                assertTrue(message.contains("representation 0 of u is not finite"), message);
+                assertEquals(before, Snapshots.of(trainer));
+            }
+            bias.value().set(values);
+            assertTrue(Double.isFinite(trainer.next().loss()), "the batch is still there");
+        }
+    }
+
+    /** Batches, direct steps, the scratch of recorded ones and what measures cosines: all of it. */
+    @Test
+    void theBudgetHolds() {
+        PairDataset data = data();
+        TrainConfig config = config(11, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
+        long enough;
+        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, config, data)) {
+            enough = trainer.memoryPlan().peak();
+        }
+        long budget = enough - 1;
+        TrainConfig scarce = new TrainConfig(config.data(), config.strict(), config.heldOutGroup(), config.unseenShare(),
+                config.seed(), config.steps(), config.batch(), config.chunk(), budget, config.learningRate(),
+                config.warmup(), config.clip(), config.vocabulary(), config.augmentation(), config.optimizer(),
+                config.model(), config.loss());
+        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, scarce, data)) {
+            MemoryPlan plan = trainer.memoryPlan();
+            long base = ops.memory().currentBytes();
+            assertEquals(BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4, plan.batch(), "made for the longest captions");
+            assertTrue(plan.peak() <= budget && plan.peak() < enough, plan + "for a budget of " + budget);
+            int most = 0;
+            ops.memory().resetPeak();
+            while (trainer.hasNext()) {
+                trainer.next();
+                most = Math.max(most, trainer.recordings());
+            }
+            long peak = ops.memory().peakBytes();
+            assertEquals(2, most, "both lengths were recorded within the budget");
+            assertTrue(peak <= plan.peak(), peak + " bytes, planned\n" + plan);
+            assertTrue(plan.peak() - base <= 1.5 * (peak - base), peak - base + " bytes beyond " + base + ", planned\n" + plan);
+        }
+    }
+}
