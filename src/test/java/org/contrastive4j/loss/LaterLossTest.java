@@ -26,7 +26,8 @@ class LaterLossTest {
     @CsvSource({"cpu,infonce", "cpu-f64,infonce-rows", "sim,infonce", "sim,infonce-rows",
         "sim,infonce-multipositive"})
     void giveTheBitsThatTheyGiveAtOnce(String backend, String name) {
-        try (TensorFixture fixture = new TensorFixture(backend, 5); ContrastiveLoss now = Losses.named(fixture.ops, name);
+        try (TensorFixture fixture = new TensorFixture(backend, 5);
+                ContrastiveLoss now = Losses.named(fixture.ops, name);
                 ContrastiveLoss later = Losses.named(fixture.ops, name)) {
             assertTrue(later.canBeLater());
             Tensor u = fixture.tensor(fixture.normal(N * D), N, D);
