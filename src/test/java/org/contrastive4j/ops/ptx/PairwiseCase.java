@@ -170,15 +170,6 @@ final class PairwiseCase {
         }
     }
 
-    /** Rows become the nearest of that precision. */
-    void round(Precision precision) {
-        for (float[] rows : List.of(x, y)) {
-            for (int i = 0; i < rows.length; i++) {
-                rows[i] = (float) PlainInfoNce.round(rows[i], precision);
-            }
-        }
-    }
-
     /** Largest relative error of a number that is rounded. */
     private static double half(Precision precision) {
         return precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
@@ -348,9 +339,14 @@ final class PairwiseCase {
         compare(ask(device, pairwise));
     }
 
+    /** With the rows as those kernels see them. */
+    PairwiseCase seen(PtxDevice device, Kernels kernels, LossKernels set) {
+        return new PairwiseCase(this, set.seen(device, kernels, x, n), set.seen(device, kernels, y, m));
+    }
+
     /** The rows as those kernels see them are the truth. */
     void compare(PtxDevice device, Kernels kernels, LossKernels set, Answer answer) {
-        PairwiseCase seen = new PairwiseCase(this, set.seen(device, kernels, x, n), set.seen(device, kernels, y, m));
+        PairwiseCase seen = seen(device, kernels, set);
         if (set.precision == Precision.F32) {
             seen.compare(answer);
             return;

@@ -3,15 +3,14 @@ package org.contrastive4j.ops.ptx;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 
 import java.util.List;
-import java.util.function.Supplier;
 import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.support.CentralDifferences;
-import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -20,16 +19,15 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Gradients of InfoNCE in kernels of every precision against slopes of its value: central differences of the loss by
+ * Gradients of InfoNCE in every set of kernels against slopes of its value: central differences of the loss by
  * definition in f64, at operands that the precision holds, so that no derivative of anybody's is trusted.
  */
 @Tag("gpu")
 class PairwiseDifferencesTest {
     private static final int ALL = 60; // elements, else those next to the edges of tiles
 
-    static Stream<Arguments> precisionsOnDevices() {
-        return Devices.all().flatMap(device -> Stream.of(Precision.values())
-                .map(precision -> Arguments.of(device, precision)));
+    static Stream<Arguments> everywhere() {
+        return LossKernels.everywhere();
     }
 
     private static PairwiseCase weighted(PairwiseCase c, double scale, double rowWeight, double columnWeight) {
@@ -47,12 +45,6 @@ class PairwiseDifferencesTest {
                 weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
                 new PairwiseCase(65, 70, 5, true, 5), weighted(new PairwiseCase(67, 130, 9, false, 6), 9, 0.5, 0.5),
                 weighted(new PairwiseCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
-    }
-
-    private static PairwiseCase.Answer ask(PtxDevice device, Kernels kernels, Precision precision, PairwiseCase c) {
-        c.round(precision);
-        return c.ask(device, precision.onTensorCores() ? new RoundedPairwise(kernels, precision, 1)
-                : new PtxPairwise(kernels, precision, 1));
     }
 
     /** Everything that was answered against slopes. */
@@ -88,23 +80,26 @@ class PairwiseDifferencesTest {
     }
 
     @ParameterizedTest
-    @MethodSource("precisionsOnDevices")
-    void gradientsAreSlopes(Supplier<PtxDevice> open, Precision precision) {
-        try (PtxDevice device = open.get()) {
+    @MethodSource("everywhere")
+    void gradientsAreSlopes(String name, LossKernels set) {
+        try (PtxDevice device = Backend.device(name)) {
             Kernels kernels = new Kernels(device);
             for (PairwiseCase c : cases()) {
-                check(c, ask(device, kernels, precision, c), precision);
+                check(c.seen(device, kernels, set), c.ask(device, set.open(kernels, 1)), set.precision);
             }
         }
     }
 
     /** One element that is wrong by little more than rounding, a row that was left out, a scalar. */
     @ParameterizedTest
-    @EnumSource(Precision.class)
-    void oneWrongElementIsRejected(Precision precision) {
+    @EnumSource
+    void oneWrongElementIsRejected(LossKernels set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            for (PairwiseCase c : List.of(cases().get(1), cases().get(4))) {
-                PairwiseCase.Answer right = ask(device, new Kernels(device), precision, c);
+            Kernels kernels = new Kernels(device);
+            Precision precision = set.precision;
+            for (PairwiseCase given : List.of(cases().get(1), cases().get(4))) {
+                PairwiseCase.Answer right = given.ask(device, set.open(kernels, 1));
+                PairwiseCase c = given.seen(device, kernels, set);
                 double[][] bounds = c.bounds(precision);
                 for (int i : new int[] {0, c.d * c.n - 1}) {
                     float[] wrong = right.dx().clone();
