@@ -411,24 +411,31 @@ class PtxPairwiseTest {
         }
     }
 
-    @Test
-    void theComparisonRefusesWrongAnswers() {
+    @ParameterizedTest
+    @EnumSource
+    void theComparisonRefusesWrongAnswers(LossKernels set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            Kernels kernels = new Kernels(device);
             PairwiseCase c = new PairwiseCase(33, 40, 7, false, 5);
-            PairwiseCase.Answer right = c.ask(device, new PtxPairwise(device));
-            c.compare(right);
+            PairwiseCase.Answer right = c.ask(device, set.open(kernels, 1));
+            c.compare(device, kernels, set, right);
             float[] wrong = right.dy().clone();
             float largest = 0;
             for (float value : wrong) {
                 largest = Math.max(largest, Math.abs(value));
             }
-            wrong[100] += 1e-4f * largest;
-            assertThrows(AssertionError.class, () -> c.compare(new PairwiseCase.Answer(
-                    right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest())));
-            assertThrows(AssertionError.class, () -> c.compare(new PairwiseCase.Answer(
-                    right.result(), right.dx(), right.dy(), 1.001f * right.dLogScale(), right.dBias(), right.hardest())));
+            wrong[100] += (1e-4 + 10 * set.roundOff()) * largest;
+            refused(c, device, kernels, set, new PairwiseCase.Answer(
+                    right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest()));
+            refused(c, device, kernels, set, new PairwiseCase.Answer(
+                    right.result(), right.dx(), right.dy(), 1.001f * right.dLogScale(), right.dBias(), right.hardest()));
             c.rowWeight = 0.501;
-            assertThrows(AssertionError.class, () -> c.compare(right));
+            refused(c, device, kernels, set, right);
         }
+    }
+
+    private static void refused(PairwiseCase c, PtxDevice device, Kernels kernels, LossKernels set,
+            PairwiseCase.Answer wrong) {
+        assertThrows(AssertionError.class, () -> c.compare(device, kernels, set, wrong));
     }
 }
