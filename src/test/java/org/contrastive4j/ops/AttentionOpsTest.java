@@ -51,8 +51,8 @@ class AttentionOpsTest {
     }
 
     /**
-     * Units of f32 for {@link TensorFixture#assertClose}: where activations are of 16 bits weights are rounded to them before
-     * they are multiplied with values of that size.
+     * Units of f32 for {@link TensorFixture#assertClose}: where activations are of 16 bits weights are rounded to them
+     * before they are multiplied with values of that size.
      */
     private static double units(TensorFixture fixture, double ofF32, double size) {
         return ofF32 + size * TensorFixture.rounding(fixture.ops.dtype()) * 0x1p24;
@@ -212,7 +212,8 @@ class AttentionOpsTest {
             refused("qkv is", () -> attention.attention(fixture.poisoned(2, 4, 17), 3, false, null, out, lse));
             refused("qkv is null", () -> attention.attention(null, 3, false, null, out, lse));
             refused("out is", () -> attention.attention(qkv, 3, false, null, fixture.poisoned(2, 4, 18), lse));
-            refused("logSumExp is", () -> attention.attention(qkv, 3, false, null, out, fixture.poisonedParameter(2, 4, 3)));
+            refused("logSumExp is",
+                    () -> attention.attention(qkv, 3, false, null, out, fixture.poisonedParameter(2, 4, 3)));
             refused("lengths is", () -> attention.attention(qkv, 3, false, fixture.ints(new int[3], 3), out, lse));
             for (int bad : new int[] {-1, 5, Integer.MAX_VALUE, new Random(1).nextInt() | Integer.MIN_VALUE}) {
                 Tensor lengths = fixture.ints(new int[] {4, bad}, 2);
