@@ -20,7 +20,8 @@ public final class Indices {
         int[] values = indices.toInts();
         for (int i = 0; i < values.length; i++) {
             if (values[i] < from || values[i] >= end) {
-                throw new ShapeException(op + ": " + argument + "[" + i + "] is " + values[i] + ", wanted " + from + " to "
+                throw new ShapeException(
+                        op + ": " + argument + "[" + i + "] is " + values[i] + ", wanted " + from + " to "
                         + (end - 1));
             }
         }
@@ -42,7 +43,10 @@ public final class Indices {
         }
     }
 
-    /** The last places of lengths that are all in [1, {@code tokens}]: one less; {@code count} times the first when null. */
+    /**
+     * The last places of lengths that are all in [1, {@code tokens}]: one less; {@code count} times the first when
+     * null.
+     */
     public static int[] lastPlaces(int count, String op, Tensor lengths, int tokens) {
         int[] places = lengths == null ? new int[count] : read(op, "lengths", lengths, 1, tokens + 1);
         if (lengths != null) {

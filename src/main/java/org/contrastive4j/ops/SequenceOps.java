@@ -178,8 +178,8 @@ public abstract class SequenceOps {
     protected abstract void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx);
 
     /**
-     * y[b] = x[b, lengths[b] - 1], the last valid token, or the first of all where lengths is null: the end-of-text token,
-     * or class-token pooling.
+     * y[b] = x[b, lengths[b] - 1], the last valid token, or the first of all where lengths is null: the end-of-text
+     * token, or class-token pooling.
      *
      * @param x [b, t, w]; read
      * @param lengths [b] I32 in [1, t], or null; read

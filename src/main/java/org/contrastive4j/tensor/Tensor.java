@@ -154,7 +154,9 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
-    /** Whether all values of this I32 tensor, and what it is a view of, are known to be in [from, end) without looking. */
+    /**
+     * Whether all values of this I32 tensor, and what it is a view of, are known to be in [from, end) without looking.
+     */
     public boolean isKnownWithin(int from, int end) {
         return integers.areWithin(from, end);
     }

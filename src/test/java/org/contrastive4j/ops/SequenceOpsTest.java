@@ -298,7 +298,8 @@ class SequenceOpsTest {
             }
             for (int bad : new int[] {-1, 0, 4}) {
                 Tensor ends = fixture.ints(new int[] {bad, 1}, 2);
-                refused("selectToken: lengths[0] is " + bad + ", wanted 1 to 3", () -> sequence.selectToken(x, ends, y));
+                refused("selectToken: lengths[0] is " + bad + ", wanted 1 to 3",
+                        () -> sequence.selectToken(x, ends, y));
                 refused("selectTokenBackward: lengths[0] is " + bad, () -> sequence.selectTokenBackward(y, ends, x));
             }
             assertTrue(Arrays.stream(y.toDoubles()).allMatch(Double::isNaN), "a refusal wrote something");
