@@ -60,7 +60,8 @@ limit() {
     echo $((left < $1 ? left : $1))
 }
 
-step_seconds=900
+longest=$([ $device = cuda ] && echo 900 || echo 3600) # a rehearsal runs beside other work
+step_seconds=$longest
 java_command=("$work/runtime/bin/java" --enable-native-access=ALL-UNNAMED \
         -Djava.io.tmpdir="$work/tmp" -Dorg.bytedeco.javacpp.cachedir="$work/tmp" -Djava.library.path="$work/native" \
         -Ddevice="$device" "${require[@]}" -cp "src/test/resources:lib/*")
@@ -152,7 +153,8 @@ tests() {
     local name=$1 status begin=$SECONDS
     shift
     java org.junit.platform.console.ConsoleLauncher execute --disable-banner --disable-ansi-colors \
-        --details=testfeed --fail-if-no-tests --reports-dir="$work/reports" "$@" >"$results/$name.txt" 2>&1
+        --details=testfeed --config=junit.jupiter.extensions.autodetection.enabled=true --fail-if-no-tests \
+        --reports-dir="$work/reports" "$@" >"$results/$name.txt" 2>&1
     status=$?
     cp "$work/reports/TEST-junit-jupiter.xml" "$results/$name.xml" 2>/dev/null
     rm -rf "$work/reports"
@@ -190,7 +192,7 @@ times() {
     if [ -s "$results/measured-bf16.csv" ]; then
         java org.contrastive4j.bench.device.CostModel "$results/measured-bf16.csv" >"$results/model.txt" 2>&1
     fi
-    step_seconds=900
+    step_seconds=$longest
     note="$(grep -c '"milliseconds"' "$results/times.json" 2>/dev/null) timed, $(grep -c '"\(skipped\|stopped\)"' "$results/times.json" 2>/dev/null) left out"
     ! grep -q '"timesMeanSomething" : false' "$results/times.json" 2>/dev/null || note="$note on the simulator, which says nothing of a GPU"
     [ $status -eq 0 ] || note="$note; $(tail -n 1 "$results/times.txt")"
@@ -226,7 +228,7 @@ gemm() {
     [ $device = cuda ] || step_seconds=300
     java org.contrastive4j.bench.device.GemmTimes device=$device out="$results" seconds=30 "${small[@]}" >"$results/gemm.txt" 2>&1
     status=$?
-    step_seconds=900
+    step_seconds=$longest
     note="$(grep -c '"ownMilliseconds"' "$results/gemm.json" 2>/dev/null) timed"
     [ $status -eq 0 ] || note="$note; $(tail -n 1 "$results/gemm.txt")"
     record gemm $status $((SECONDS - begin)) "$note"
@@ -320,7 +322,7 @@ if wanted tagged-tests; then
         record tagged-tests 0 0 "no test outside org.contrastive4j.device carries the tag gpu"
     fi
 fi
-step_seconds=900
+step_seconds=$longest
 ! wanted benchmarks || benchmarks
 summary
 exit $failed

@@ -248,6 +248,7 @@ final class HopperGemmTest {
     @ParameterizedTest
     @CsvSource(delimiter = '|', value = {
         "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
+        "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
         "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
         "turn of buffers not kept by the next tile | STORE_BLOCK(0, | STORE_BLOCK(1, | ASYNC_PENDING",
         "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
