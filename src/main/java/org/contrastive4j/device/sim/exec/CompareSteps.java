@@ -20,17 +20,22 @@ final class CompareSteps {
     private static Test test(Instruction in, String comparison, Type type) {
         if (type.isFloat()) {
             double least = !in.has(".ftz") ? 0 : type == Type.F16 ? 0x1p-14 : 0x1p-126;
-            return (a, b) -> real(comparison, flush(Numbers.decode(a, type), least), flush(Numbers.decode(b, type), least));
+            return (a, b) -> real(comparison, flush(Numbers.decode(a, type), least),
+                    flush(Numbers.decode(b, type), least));
         }
         int n = type.bytes();
         boolean signed = type.isSigned();
         return switch (comparison) {
             case ".eq" -> (a, b) -> a == b;
             case ".ne" -> (a, b) -> a != b;
-            case ".lt" -> signed ? (a, b) -> Numbers.signed(a, n) < Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) < 0;
-            case ".le" -> signed ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) <= 0;
-            case ".gt" -> signed ? (a, b) -> Numbers.signed(a, n) > Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) > 0;
-            case ".ge" -> signed ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) >= 0;
+            case ".lt" -> signed ? (a, b) -> Numbers.signed(a, n) < Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) < 0;
+            case ".le" -> signed ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) <= 0;
+            case ".gt" -> signed ? (a, b) -> Numbers.signed(a, n) > Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) > 0;
+            case ".ge" -> signed ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) >= 0;
             case ".lo" -> (a, b) -> Long.compareUnsigned(a, b) < 0;
             case ".ls" -> (a, b) -> Long.compareUnsigned(a, b) <= 0;
             case ".hi" -> (a, b) -> Long.compareUnsigned(a, b) > 0;

@@ -105,7 +105,8 @@ final class WarpSteps {
                     boolean inside = mode.equals(".up") ? from >= most : from <= most;
                     from = inside ? from : lane;
                     if ((mask >>> from & 1) == 0) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane, "reads lane " + from + ", which does not take part");
+                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
+                                "reads lane " + from + ", which does not take part");
                     }
                     values[lane] = warp.r[a + from];
                     valid |= inside ? 1 << lane : 0;
