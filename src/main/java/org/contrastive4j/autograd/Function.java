@@ -150,6 +150,13 @@ public abstract class Function {
             return node.outputs().get(i).gradient;
         }
 
+        /** The same, to be written over: nobody else's. */
+        public Tensor ownOutputGradient(int i) {
+            Variable output = node.outputs().get(i);
+            makeOwned(output);
+            return output.gradient;
+        }
+
         /** Whether input i needs a gradient. */
         public boolean wants(int i) {
             return node.inputs().get(i).requiresGradient();

@@ -33,8 +33,8 @@ public final class LinearGelu extends Function {
 
     @Override
     protected void backward(Backward b) {
-        Tensor dz = b.allocate(z.shape());
-        b.ops().pointwise().geluBackward(kind, z, b.outputGradient(0), dz);
+        Tensor dz = b.ownOutputGradient(0);
+        b.ops().pointwise().geluBackward(kind, z, dz, dz);
         Linear.backward(b, true, dz);
     }
 }

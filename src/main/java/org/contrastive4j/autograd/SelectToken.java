@@ -2,28 +2,28 @@ package org.contrastive4j.autograd;
 
 import org.contrastive4j.tensor.Tensor;
 
-/** y[b] = x[b, at[b]], the first token where at is null. Backward puts dy there and zeros elsewhere. */
+/** y[b] = x[b, lengths[b] - 1], the first token where lengths is null. Backward puts dy there and zeros elsewhere. */
 public final class SelectToken extends Function {
-    private final Tensor at;
+    private final Tensor lengths;
 
-    /** @param at [b] I32 or null; stays the caller's, must be open until backward is done */
-    public SelectToken(Tensor at) {
+    /** @param lengths [b] I32, at least 1, or null; stays the caller's, must be open until backward is done */
+    public SelectToken(Tensor lengths) {
         super("select_token");
-        this.at = at;
+        this.lengths = lengths;
     }
 
     @Override
     protected Tensor[] forward(Forward f) {
         Tensor x = f.input(0);
         Tensor y = f.allocate(x.dim(0), x.dim(2));
-        f.ops().sequence().selectToken(x, at, y);
+        f.ops().sequence().selectToken(x, lengths, y);
         return new Tensor[] {y};
     }
 
     @Override
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
-        b.ops().sequence().selectTokenBackward(b.outputGradient(0), at, dx);
+        b.ops().sequence().selectTokenBackward(b.outputGradient(0), lengths, dx);
         b.give(0, dx);
     }
 }

@@ -19,8 +19,8 @@ import org.slf4j.LoggerFactory;
  * <p>The first step of a shape is done directly, which loads what it needs and measures its memory; the second records
  * it and runs the recording, and so do all later ones. All give the same bits. A batch must be in the same tensors
  * each time; what changes is in them, the step for dropout included. The gradient scale is part of a recording: a step
- * of another scale is another shape. That costs one direct step and one recording each time a loss scale of 16 bits
- * moves, which is every few hundred steps; to read it on the device would cost every step a kernel more.
+ * of another scale is another shape. That costs a direct step and a recording when the loss scale of 16-bit training
+ * moves, every few hundred steps: less than a second way to give it to every kernel of a loss would be worth.
  *
  * <p>Tensors of a step - representations, the cache, activations, workspaces - are in one scratch memory that all
  * recordings share, since one runs after the other. It is as large as the largest step needs, and the gaps between
@@ -139,7 +139,8 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
 
     /** Whether it was recorded; otherwise it is to be done directly from now on. */
     private boolean record(Known<R> known, B batch, double gradientScale) {
-        long bytes = scratchFor(shapes.values().stream().mapToLong(other -> other.peak).max().orElse(0));
+        long forAll = scratchFor(shapes.values().stream().mapToLong(other -> other.peak).max().orElse(0));
+        long bytes = fits(forAll) ? forAll : scratchFor(known.peak);
         for (int round = 0; round < MOST_ROUNDS && grow(bytes); round++) {
             try {
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
@@ -157,13 +158,18 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     /** Whether the scratch has so many bytes now, or more; the budget may have no room for it. */
     private boolean grow(long bytes) {
         if (scratch == null || scratch.bytes() < bytes) {
-            close();
-            if (bytes > budget - ops.memory().currentBytes()) {
+            if (!fits(bytes)) {
                 return false;
             }
+            close();
             scratch = ops.memory().allocate(bytes);
         }
         return true;
+    }
+
+    /** Whether the budget has room for a scratch of so many bytes in the place of the one there is. */
+    private boolean fits(long bytes) {
+        return bytes <= budget - (ops.memory().currentBytes() - scratchBytes());
     }
 
     /** Operations of the device in the recording of steps like this one; 0 when there is none now. */

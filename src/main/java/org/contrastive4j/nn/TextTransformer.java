@@ -9,7 +9,6 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
-import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -70,18 +69,9 @@ public final class TextTransformer implements Module {
         Variable pooled = switch (config.pooling()) {
             case MEAN, FLATTEN -> tape.apply(new MeanPool(lengths), tokens);
             case CLASS -> tape.apply(new SelectToken(null), tokens);
-            case LAST -> tape.apply(new SelectToken(last(tape, lengths)), tokens);
+            case LAST -> tape.apply(new SelectToken(lengths), tokens);
         };
         return project.representations(tape, pooled);
-    }
-
-    /** lengths - 1, owned by the tape. */
-    private static Tensor last(Tape tape, Tensor lengths) {
-        int[] at = lengths.toInts();
-        for (int i = 0; i < at.length; i++) {
-            at[i] -= 1;
-        }
-        return tape.hold(tape.ops().ints(Shape.of(at.length), at));
     }
 
     @Override

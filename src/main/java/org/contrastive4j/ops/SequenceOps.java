@@ -163,7 +163,7 @@ public abstract class SequenceOps {
      * @throws ShapeException also when a length is outside
      */
     public final void meanPool(Tensor x, Tensor lengths, Tensor y) {
-        checkPool("meanPool", x, "lengths", lengths, y);
+        checkPool("meanPool", x, lengths, y);
         meanPoolUnchecked(x, lengths, y);
     }
 
@@ -171,42 +171,43 @@ public abstract class SequenceOps {
 
     /** dx[b, t] = dy[b] / lengths[b] for t &lt; lengths[b], else 0; dx [b, t, w] written. */
     public final void meanPoolBackward(Tensor dy, Tensor lengths, Tensor dx) {
-        checkPool("meanPoolBackward", dx, "lengths", lengths, dy);
+        checkPool("meanPoolBackward", dx, lengths, dy);
         meanPoolBackwardUnchecked(dy, lengths, dx);
     }
 
     protected abstract void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx);
 
     /**
-     * y[b] = x[b, at[b]], the first token where at is null: class-token pooling, or the end-of-text token.
+     * y[b] = x[b, lengths[b] - 1], the last valid token, or the first of all where lengths is null: the end-of-text
+     * token, or class-token pooling.
      *
      * @param x [b, t, w]; read
-     * @param at [b] I32 in [0, t), or null; read
+     * @param lengths [b] I32 in [1, t], or null; read
      * @param y [b, w]; written
-     * @throws ShapeException also when a place is outside
+     * @throws ShapeException also when a length is outside
      */
-    public final void selectToken(Tensor x, Tensor at, Tensor y) {
-        checkPool("selectToken", x, "at", at, y);
+    public final void selectToken(Tensor x, Tensor lengths, Tensor y) {
+        checkPool("selectToken", x, lengths, y);
         Checks.that(x.dim(1) > 0, "selectToken", "x is " + x + ", wanted at least one token");
-        selectTokenUnchecked(x, at, y);
+        selectTokenUnchecked(x, lengths, y);
     }
 
-    protected abstract void selectTokenUnchecked(Tensor x, Tensor at, Tensor y);
+    protected abstract void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y);
 
-    /** dx[b, at[b]] = dy[b], 0 elsewhere; dx [b, t, w] written. */
-    public final void selectTokenBackward(Tensor dy, Tensor at, Tensor dx) {
-        checkPool("selectTokenBackward", dx, "at", at, dy);
+    /** dx[b, lengths[b] - 1] = dy[b], 0 elsewhere; dx [b, t, w] written. */
+    public final void selectTokenBackward(Tensor dy, Tensor lengths, Tensor dx) {
+        checkPool("selectTokenBackward", dx, lengths, dy);
         Checks.that(dx.dim(1) > 0, "selectTokenBackward", "dx is " + dx + ", wanted at least one token");
-        selectTokenBackwardUnchecked(dy, at, dx);
+        selectTokenBackwardUnchecked(dy, lengths, dx);
     }
 
-    protected abstract void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx);
+    protected abstract void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx);
 
-    private void checkPool(String op, Tensor x, String argument, Tensor perSample, Tensor y) {
+    private void checkPool(String op, Tensor x, Tensor lengths, Tensor y) {
         Checks.rank(op, "x", x, dtype, 3);
         Checks.shape(op, "y", y, dtype, x.dim(0), x.dim(2));
-        if (perSample != null) {
-            Checks.shape(op, argument, perSample, DType.I32, x.dim(0));
+        if (lengths != null) {
+            Checks.shape(op, "lengths", lengths, DType.I32, x.dim(0));
         }
     }
 }

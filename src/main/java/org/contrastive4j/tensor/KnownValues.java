@@ -29,9 +29,9 @@ final class KnownValues {
         known = false;
     }
 
-    /** Whether all are known to be in [0, end); when so, somebody relies on it from now on. */
-    synchronized boolean areWithin(int end) {
-        boolean within = known && (least > most || least >= 0 && most < end);
+    /** Whether all are known to be in [from, end); when so, somebody relies on it from now on. */
+    synchronized boolean areWithin(int from, int end) {
+        boolean within = known && (least > most || least >= from && most < end);
         if (within) {
             relied = Math.min(relied, end);
         }

@@ -154,9 +154,11 @@ public final class Tensor implements AutoCloseable {
         }
     }
 
-    /** Whether all values of this I32 tensor, and what it is a view of, are known to be in [0, end) without looking. */
-    public boolean isKnownWithin(int end) {
-        return integers.areWithin(end);
+    /**
+     * Whether all values of this I32 tensor, and what it is a view of, are known to be in [from, end) without looking.
+     */
+    public boolean isKnownWithin(int from, int end) {
+        return integers.areWithin(from, end);
     }
 
     /** The smallest end for which {@link #isKnownWithin} was true: other values must be below it to be as good. */

@@ -10,7 +10,7 @@ import org.contrastive4j.gradcache.ChunkPlan;
  * @param gradients accumulated, one for each parameter
  * @param optimizer its state
  * @param batch pictures, captions and ids of one batch
- * @param batches how many of them are live at a time: the next one may be on its way while a step runs
+ * @param batches how many of them are live at a time: two where the next one is sent while a step runs
  * @param kept by the memory for later allocations, beside what is live, when the plan was made
  * @param gaps between tensors of different lives in the scratch of recorded steps, 0 where none are recorded
  * @param after what measures the cosines of a recorded step when it is done, beside its scratch

@@ -255,6 +255,7 @@ public final class Trainer implements AutoCloseable {
      */
     public EquivalenceCheck.Report verify(List<Integer> chunks) {
         List<Integer> ofAll = IntStream.range(0, objective.encoders().size()).mapToObj(e -> chunks.get(e % 2)).toList();
+        steps.close();
         try (TrainBatch batch = nextBatch()) {
             return new EquivalenceCheck<>(ops, objective.encoders(), objective, parameters()).run(batch, ofAll);
         }
@@ -375,8 +376,12 @@ public final class Trainer implements AutoCloseable {
         return weights;
     }
 
-    /** Recall of every test split, pictures to captions and captions to pictures. */
+    /**
+     * Recall of every test split, pictures to captions and captions to pictures. Has the memory of recorded steps to
+     * itself: they are recorded again after it.
+     */
     public Map<String, Recall> evaluate() {
+        steps.close();
         Map<String, Recall> all = new LinkedHashMap<>();
         splits.tests().forEach((name, samples) -> all.put(name, recall(samples)));
         return all;

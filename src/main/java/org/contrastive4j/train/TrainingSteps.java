@@ -183,6 +183,7 @@ final class TrainingSteps implements AutoCloseable {
         }
     }
 
+    /** Drops what was recorded and its memory; a later step records again. */
     @Override
     public void close() {
         closeUpdate();

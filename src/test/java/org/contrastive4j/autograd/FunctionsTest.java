@@ -71,7 +71,7 @@ class FunctionsTest {
         cases.add(new Case("overlapping patches", (o, t) -> new Patchify(3, 2, 1), new int[] {1, 4, 4, 2}));
         cases.add(new Case("mean pooling", (o, t) -> new MeanPool(null), new int[] {2, 3, 4}));
         cases.add(new Case("mean pooling of lengths", (o, t) -> new MeanPool(ids(o, t, 3, 1)), new int[] {2, 3, 4}));
-        cases.add(new Case("token", (o, t) -> new SelectToken(ids(o, t, 2, 0)), new int[] {2, 3, 4}));
+        cases.add(new Case("token", (o, t) -> new SelectToken(ids(o, t, 3, 1)), new int[] {2, 3, 4}));
         cases.add(new Case("flatten", (o, t) -> new Flatten(), new int[] {2, 3, 4}));
         return cases.stream();
     }

@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.SequenceReference.Attention;
 import org.contrastive4j.support.TensorFixture;
@@ -16,7 +17,6 @@ import org.junit.jupiter.api.function.Executable;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
-import org.junit.jupiter.params.provider.ValueSource;
 
 class AttentionOpsTest {
     /** Batch, tokens, heads, head width: one of everything, odd sizes, multiples of a vector, and one more and less. */
@@ -26,11 +26,20 @@ class AttentionOpsTest {
     /** Fewer where each instruction is simulated. */
     private static final int[][] KERNEL_SIZES = {{1, 1, 1, 1}, {4, 5, 2, 4}, {2, 66, 1, 9}};
 
+    static Stream<String> backends() {
+        return Stream.concat(Backends.plain(), Backends.rounded());
+    }
+
+    /** Precisions that round have more in tests of their own, or the kernels of f32; here both masks or none. */
     static Stream<Arguments> cases() {
-        return Stream.of("cpu", "cpu-f64", "sim").flatMap(backend -> Arrays.stream(backend.equals("sim")
-                ? KERNEL_SIZES : SIZES).flatMap(size ->
+        return Stream.concat(Backends.plain().flatMap(backend -> Arrays.stream(backend.startsWith("cpu")
+                ? SIZES : KERNEL_SIZES).flatMap(size ->
                 Stream.of(false, true).flatMap(causal -> Stream.of(false, true).map(ragged ->
-                        Arguments.of(backend, attention(size, causal, ragged))))));
+                        Arguments.of(backend, attention(size, causal, ragged)))))),
+                Backends.rounded().flatMap(backend -> Arrays.stream(KERNEL_SIZES).flatMap(size ->
+                        Stream.of(false, true).filter(masked -> size[1] < 64 || masked
+                                && backend.endsWith("16")).map(masked ->
+                                Arguments.of(backend, attention(size, masked, masked))))));
     }
 
     /** Ragged lengths are 0, all, 1, and something between. */
@@ -41,6 +50,14 @@ class AttentionOpsTest {
                 ragged ? Arrays.copyOf(lengths, size[0]) : null);
     }
 
+    /**
+     * Units of f32 for {@link TensorFixture#assertClose}: where activations are of 16 bits weights are rounded to them
+     * before they are multiplied with values of that size.
+     */
+    private static double units(TensorFixture fixture, double ofF32, double size) {
+        return ofF32 + size * TensorFixture.rounding(fixture.ops.dtype()) * 0x1p24;
+    }
+
     /** Inputs and outputs of one attention on one backend. */
     private record Run(TensorFixture fixture, Attention shape, double[] qkv, Tensor in, Tensor lengths, Tensor out,
             Tensor lse) {
@@ -49,7 +66,7 @@ class AttentionOpsTest {
             int t = shape.tokens();
             return new Run(fixture, shape, qkv, fixture.tensor(qkv, b, t, 3 * shape.width()),
                     shape.lengths() == null ? null : fixture.ints(shape.lengths(), b),
-                    fixture.poisoned(b, t, shape.width()), fixture.poisoned(b, shape.heads(), t));
+                    fixture.poisoned(b, t, shape.width()), fixture.poisonedParameter(b, shape.heads(), t));
         }
 
         static Run random(TensorFixture fixture, Attention shape) {
@@ -74,7 +91,7 @@ class AttentionOpsTest {
     void forwardIsTheFormula(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, shape.hashCode())) {
             Run run = Run.random(fixture, shape).forward();
-            fixture.assertClose("out", shape.out(run.qkv), run.out, 40);
+            fixture.assertClose("out", shape.out(run.qkv), run.out, units(fixture, 40, 3));
             fixture.assertClose("logSumExp", shape.logSumExp(run.qkv), run.lse, 40);
         }
     }
@@ -91,7 +108,8 @@ class AttentionOpsTest {
             CentralDifferences.check(backend + " " + shape, qkv -> {
                 double[] out = Run.of(precise, shape, qkv).forward().out.toDoubles();
                 return CentralDifferences.dot(dOut, out);
-            }, run.qkv, gradient, backend.equals("cpu-f64") ? 1e-9 : 2e-5, seed);
+            }, run.qkv, gradient, backend.equals("cpu-f64") ? 1e-9
+                    : 2e-5 + 4 * TensorFixture.rounding(fixture.ops.dtype()), seed);
         }
     }
 
@@ -127,7 +145,7 @@ class AttentionOpsTest {
             Run first = Run.random(fixture, shape).forward();
             double[] dOut = fixture.normal(first.out.toDoubles().length);
             Tensor dFirst = first.backward(dOut);
-            for (int i = 0; i < (backend.equals("sim") ? 1 : 3); i++) {
+            for (int i = 0; i < (backend.startsWith("cpu") ? 3 : 1); i++) {
                 Run again = Run.of(fixture, shape, first.qkv).forward();
                 fixture.assertSameBits("out", first.out, again.out);
                 fixture.assertSameBits("logSumExp", first.lse, again.lse);
@@ -137,15 +155,15 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64", "sim"})
+    @MethodSource("backends")
     void scoresOfThousandsStayFinite(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 5)) {
             Attention shape = new Attention(2, 9, 2, 8, true, new int[] {9, 4});
             double[] qkv = fixture.normal(2 * 9 * 3 * 16);
-            Arrays.setAll(qkv, i -> (float) (qkv[i] * 40));
+            Arrays.setAll(qkv, i -> fixture.exact(qkv[i] * 40)[0]);
             Run run = Run.of(fixture, shape, qkv).forward();
             fixture.assertClose("logSumExp", shape.logSumExp(qkv), run.lse, 100);
-            fixture.assertClose("out", shape.out(qkv), run.out, 1e5);
+            fixture.assertClose("out", shape.out(qkv), run.out, units(fixture, 1e5, 120));
             double[] dIn = run.backward(fixture.normal(2 * 9 * 16)).toDoubles();
             assertTrue(Arrays.stream(dIn).allMatch(Double::isFinite));
         }
@@ -172,7 +190,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64", "sim"})
+    @MethodSource("backends")
     void anEmptyBatchIsNothing(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 7)) {
             Run run = Run.random(fixture, new Attention(0, 4, 2, 3, false, null)).forward();
@@ -181,20 +199,21 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @ValueSource(strings = {"cpu", "cpu-f64", "sim"})
+    @MethodSource("backends")
     void refusesWhatDoesNotFit(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 8)) {
             AttentionOps attention = fixture.ops.attention();
             Tensor qkv = fixture.tensor(fixture.normal(2 * 4 * 18), 2, 4, 18);
             Tensor out = fixture.poisoned(2, 4, 6);
-            Tensor lse = fixture.poisoned(2, 3, 4);
+            Tensor lse = fixture.poisonedParameter(2, 3, 4);
             for (int heads : new int[] {-1, 0, 4, 5}) {
                 refused("heads", () -> attention.attention(qkv, heads, false, null, out, lse));
             }
             refused("qkv is", () -> attention.attention(fixture.poisoned(2, 4, 17), 3, false, null, out, lse));
             refused("qkv is null", () -> attention.attention(null, 3, false, null, out, lse));
             refused("out is", () -> attention.attention(qkv, 3, false, null, fixture.poisoned(2, 4, 18), lse));
-            refused("logSumExp is", () -> attention.attention(qkv, 3, false, null, out, fixture.poisoned(2, 4, 3)));
+            refused("logSumExp is",
+                    () -> attention.attention(qkv, 3, false, null, out, fixture.poisonedParameter(2, 4, 3)));
             refused("lengths is", () -> attention.attention(qkv, 3, false, fixture.ints(new int[3], 3), out, lse));
             for (int bad : new int[] {-1, 5, Integer.MAX_VALUE, new Random(1).nextInt() | Integer.MIN_VALUE}) {
                 Tensor lengths = fixture.ints(new int[] {4, bad}, 2);

@@ -286,15 +286,15 @@ public class TwinsTest {
                 new Case("pools", 40, f -> {
                     SequenceOps sequence = f.ops.sequence();
                     Tensor lengths = f.ints(new int[] {31, 0, 4}, 3);
-                    Tensor at = f.ints(new int[] {30, 0, 4}, 3);
+                    Tensor ends = f.ints(new int[] {31, 1, 5}, 3);
                     Tensor x = random(f, 3, 31, 33);
                     Tensor dy = random(f, 3, 33);
                     Tensor[] results = {f.poisoned(3, 33), f.poisoned(3, 31, 33), f.poisoned(3, 33),
                         f.poisoned(3, 31, 33)};
                     sequence.meanPool(x, lengths, results[0]);
                     sequence.meanPoolBackward(dy, lengths, results[1]);
-                    sequence.selectToken(x, at, results[2]);
-                    sequence.selectTokenBackward(dy, at, results[3]);
+                    sequence.selectToken(x, ends, results[2]);
+                    sequence.selectTokenBackward(dy, ends, results[3]);
                     return values(results);
                 }));
     }

@@ -1,12 +1,11 @@
 package org.contrastive4j.support;
 
 import java.util.List;
-import java.util.Locale;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.ptx.PtxOps;
-import org.contrastive4j.tensor.DType;
 
 /**
  * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a
@@ -16,29 +15,32 @@ public final class Backends {
     /** After a name: tensors begin at multiples of 16 bytes. */
     static final String ALIGNED = " aligned";
 
+    private static final List<TrainingPrecision> ROUNDED =
+            List.of(TrainingPrecision.TF32, TrainingPrecision.BF16, TrainingPrecision.F16);
+
     private Backends() {}
 
     /** A backend by name, without what is said after it of where tensors begin. */
     static Ops open(String name) {
         String plain = name.replace(ALIGNED, "");
-        for (DType type : new DType[] {DType.BF16, DType.F16}) {
-            String suffix = suffix(type);
+        for (TrainingPrecision precision : ROUNDED) {
+            String suffix = " " + precision;
             if (plain.endsWith(suffix)) {
                 String device = plain.substring(0, plain.length() - suffix.length());
-                return new PtxOps(plain, Backend.device(device), type);
+                return new PtxOps(plain, Backend.device(device), precision);
             }
         }
         return Backend.open(plain);
     }
 
-    private static String suffix(DType type) {
-        return " " + type.name().toLowerCase(Locale.ROOT);
-    }
-
     /** Those that run kernels on activations of 16 bits. */
     public static Stream<String> sixteenBits() {
-        return Devices.names().flatMap(name -> Stream.of(DType.BF16, DType.F16).map(type -> name + suffix(type)))
-                .flatMap(name -> Stream.of(name, name + ALIGNED));
+        return rounded().filter(name -> name.endsWith("16")).flatMap(name -> Stream.of(name, name + ALIGNED));
+    }
+
+    /** Those that run kernels in each precision that rounds operands of products, once. */
+    public static Stream<String> rounded() {
+        return Devices.names().flatMap(name -> ROUNDED.stream().map(precision -> name + " " + precision));
     }
 
     /** Those that run kernels in f32. */
@@ -48,6 +50,11 @@ public final class Backends {
 
     public static Stream<String> all() {
         return Stream.concat(Stream.of("cpu", "cpu-f64"), kernels());
+    }
+
+    /** All, and those that round operands. */
+    public static Stream<String> inAllPrecisions() {
+        return Stream.concat(all(), rounded());
     }
 
     /** All, each once, for tests whose tensors lie as they come. */

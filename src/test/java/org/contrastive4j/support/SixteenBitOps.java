@@ -287,13 +287,13 @@ public final class SixteenBitOps extends Ops {
         }
 
         @Override
-        protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
-            call(f -> wide.sequence().selectToken(f.in(x), at, f.out(y)));
+        protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+            call(f -> wide.sequence().selectToken(f.in(x), lengths, f.out(y)));
         }
 
         @Override
-        protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
-            call(f -> wide.sequence().selectTokenBackward(f.in(dy), at, f.out(dx)));
+        protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+            call(f -> wide.sequence().selectTokenBackward(f.in(dy), lengths, f.out(dx)));
         }
     }
 

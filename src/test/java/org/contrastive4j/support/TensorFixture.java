@@ -128,10 +128,20 @@ public final class TensorFixture implements AutoCloseable {
         assertClose(what, expected, given, ops.parameterDtype(), units);
     }
 
+    /** What may be wrong with a slope that this tensor holds, relative to 1 + its size. */
+    public double slopeTolerance(Tensor gradient) {
+        return ops.dtype() == DType.F64 ? 1e-10 : 1e-5 + rounding(gradient.dtype());
+    }
+
+    /** Half of the distance to the next number of a type of 16 bits, of the number; 0 of others. */
+    public static double rounding(DType dtype) {
+        return dtype == DType.BF16 ? 0x1p-8 : dtype == DType.F16 ? 0x1p-11 : 0;
+    }
+
     /** @param dtype that the numbers were in */
     public void assertClose(String what, double[] expected, double[] given, DType dtype, double units) {
         double epsilon = ops.dtype() == DType.F64 ? 0x1p-53 : 0x1p-24;
-        double rounding = dtype == DType.BF16 ? 0x1p-8 : dtype == DType.F16 ? 0x1p-11 : 0;
+        double rounding = rounding(dtype);
         double least = dtype == DType.F16 ? 0x1p-25 : 0;
         assertEquals(expected.length, given.length, what);
         for (int i = 0; i < given.length; i++) {

@@ -16,6 +16,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.device.sim.Traffic;
+import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.gradcache.RecordedStep;
@@ -184,6 +185,35 @@ class RecordedStepTest {
             assertEquals(-1, recorded.step(100, 1).get());
             assertEquals(4, recorded.operations(100, 1));
             assertEquals(0, recorded.operations(100, 2), "another gradient scale is another shape");
+        }
+    }
+
+    /** Nor are more than 16 shapes remembered: the first one is direct again. */
+    @Test
+    void aScratchThatTheBudgetHasNoRoomForIsNotMade() {
+        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
+            BatchStep<Integer, Later<Long>> step = (count, scale) -> {
+                try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                    return ops.update().firstNonFiniteLater(zeros);
+                }
+            };
+            try (RecordedStep<Integer, Later<Long>> none = new RecordedStep<>(ops, step, count -> count, 100_000);
+                    RecordedStep<Integer, Later<Long>> all = new RecordedStep<>(ops, step, count -> count, 1 << 20)) {
+                for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
+                    assertEquals(-1, none.step(count, 1).get());
+                    assertEquals(-1, all.step(count, 1).get());
+                }
+                assertEquals(0, none.operations(30_000, 1));
+                assertEquals(4, all.operations(30_000, 1) + all.operations(100, 1), "one is dropped for the other");
+                assertEquals(1, none.recordings());
+                for (int count = 1; count <= 16; count++) {
+                    all.step(count, 1).get();
+                }
+                all.step(100, 1).get();
+                assertEquals(0, all.recordings(), "it was forgotten");
+                all.step(16, 1).get();
+                assertEquals(1, all.recordings());
+            }
         }
     }
 

@@ -249,8 +249,8 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
-        int[] places = Indices.readOr(0, x.dim(0), "selectToken", "at", at, x.dim(1));
+    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+        int[] places = Indices.lastPlaces(x.dim(0), "selectToken", lengths, x.dim(1));
         int width = x.dim(2);
         for (int b = 0; b < places.length; b++) {
             float[] token = Rows.load(x, ((long) b * x.dim(1) + places[b]) * width, width, 0);
@@ -259,10 +259,10 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
+    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
         int tokens = dx.dim(1);
         int width = dx.dim(2);
-        int[] places = Indices.readOr(0, dx.dim(0), "selectTokenBackward", "at", at, tokens);
+        int[] places = Indices.lastPlaces(dx.dim(0), "selectTokenBackward", lengths, tokens);
         Workers.run(places.length, b -> {
             float[] all = Scratch.floats(0, tokens * width);
             Arrays.fill(all, 0, tokens * width, 0);

@@ -165,8 +165,8 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
-        int[] places = Indices.readOr(0, x.dim(0), "selectToken", "at", at, x.dim(1));
+    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+        int[] places = Indices.lastPlaces(x.dim(0), "selectToken", lengths, x.dim(1));
         int width = x.dim(2);
         double[] from = Doubles.load(x);
         double[] to = Doubles.zerosLike(y);
@@ -177,8 +177,8 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
-        int[] places = Indices.readOr(0, dx.dim(0), "selectTokenBackward", "at", at, dx.dim(1));
+    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+        int[] places = Indices.lastPlaces(dx.dim(0), "selectTokenBackward", lengths, dx.dim(1));
         int width = dx.dim(2);
         double[] from = Doubles.load(dy);
         double[] to = Doubles.zerosLike(dx);

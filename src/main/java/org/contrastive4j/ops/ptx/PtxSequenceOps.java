@@ -7,7 +7,7 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Sequences, a warp a row, or a thread a column where rows are summed. Ids, lengths and places that the host does not
+ * Sequences, a warp a row, or a thread a column where rows are summed. Ids and lengths that the host does not
  * know to be right are read back to be checked, which waits for the device.
  */
 final class PtxSequenceOps extends SequenceOps {
@@ -113,15 +113,15 @@ final class PtxSequenceOps extends SequenceOps {
                 patches(dx.dim(1), kernel, stride, padding), patches(dx.dim(2), kernel, stride, padding), kernel, stride, padding, channels, rows, width, 0);
     }
 
-    private static void check(String op, String argument, Tensor perSample, int end) {
-        if (perSample != null) {
-            Indices.check(op, argument, perSample, end);
+    private static void check(String op, Tensor lengths, int least, int tokens) {
+        if (lengths != null) {
+            Indices.check(op, "lengths", lengths, least, tokens + 1);
         }
     }
 
     @Override
     protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
-        check("meanPool", "lengths", lengths, x.dim(1) + 1);
+        check("meanPool", lengths, 0, x.dim(1));
         int width = x.dim(2);
         int wide = launches.wide(width, x, y);
         launches.columns(Launches.of("mean_pool_fwd", x), x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
@@ -129,25 +129,25 @@ final class PtxSequenceOps extends SequenceOps {
 
     @Override
     protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
-        check("meanPoolBackward", "lengths", lengths, dx.dim(1) + 1);
+        check("meanPoolBackward", lengths, 0, dx.dim(1));
         int width = dx.dim(2);
         rows(Launches.of("mean_pool_bwd", dx), dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
                 launches.wide(width, dy, dx));
     }
 
     @Override
-    protected void selectTokenUnchecked(Tensor x, Tensor at, Tensor y) {
-        check("selectToken", "at", at, x.dim(1));
+    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+        check("selectToken", lengths, 1, x.dim(1));
         int width = x.dim(2);
-        launches.rows(Launches.of("select_token_fwd", x), x.dim(0), width, x, at, y, x.dim(1), x.dim(0), width,
+        launches.rows(Launches.of("select_token_fwd", x), x.dim(0), width, x, lengths, y, x.dim(1), x.dim(0), width,
                 launches.wide(width, x, y));
     }
 
     @Override
-    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor at, Tensor dx) {
-        check("selectTokenBackward", "at", at, dx.dim(1));
+    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+        check("selectTokenBackward", lengths, 1, dx.dim(1));
         int width = dx.dim(2);
-        rows(Launches.of("select_token_bwd", dx), dx, dy, at, dx, dx.dim(1), dx.shape().rows(), width,
+        rows(Launches.of("select_token_bwd", dx), dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
                 launches.wide(width, dy, dx));
     }
 }

@@ -122,14 +122,29 @@ public final class KernelCounts {
                 for (int turned = 0; turned < 4; turned++) {
                     ProductCases.on(device, kernels, multiply, ProductCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
                 }
+                for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
+                    withGelu(totals, "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_nn", gelu, () ->
+                            ProductCases.on(device, kernels, multiply, ProductCases.linearGelu(gelu, size, size, size)));
+                }
             }
+            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
+            totals.remove("gemm_merge_f32"); // of the bias gradient
             Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
             ProductCases.on(device, kernels, ProductCases.gemm(false, false, 64, 64, 16 * size, 0));
+            withGelu(totals, "gemm_merge_f32", PointwiseOps.Gelu.EXACT, () ->
+                    ProductCases.on(device, kernels, ProductCases.linearGelu(PointwiseOps.Gelu.EXACT, 64, 16 * size, 64)));
             totals.putAll(whole);
-            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
             ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
         }
         return totals;
+    }
+
+    /** Totals of a kernel that writes GELU too, under a name of their own. */
+    private static void withGelu(Map<String, KernelWork> totals, String kernel, PointwiseOps.Gelu gelu, Runnable work) {
+        KernelWork plain = totals.get(kernel);
+        work.run();
+        totals.put(kernel + (gelu == PointwiseOps.Gelu.EXACT ? "`, `GELU" : "`, `quick GELU"), totals.get(kernel));
+        totals.put(kernel, plain);
     }
 
     /** The same of products and attention of activations in bf16: m x n x k, and a head of 128 tokens and 64 columns. */
@@ -146,6 +161,12 @@ public final class KernelCounts {
                 try (Tensor a = ops.zeros(transA ? Shape.of(k, m) : Shape.of(m, k));
                         Tensor b = ops.zeros(transB ? Shape.of(n, k) : Shape.of(k, n))) {
                     ops.matrix().gemm(transA, transB, 1, a, b, 0, c);
+                }
+            }
+            try (Tensor x = ops.zeros(Shape.of(m, k)); Tensor w = ops.zeros(Shape.of(k, n));
+                    Tensor bias = ops.zeroParameter(Shape.of(n)); Tensor y = ops.zeros(Shape.of(m, n))) {
+                for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
+                    withGelu(totals, "gemm_bf16_nn", gelu, () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
                 }
             }
             ops.attention().attention(qkv, 1, false, null, out, lse);

@@ -133,7 +133,7 @@ class KernelsTest {
     @Test
     void productsOfSixteenBitsHaveNoBankConflicts() {
         Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64);
-        assertEquals(8, counts.size(), counts.keySet().toString());
+        assertEquals(10, counts.size(), counts.keySet().toString());
         counts.forEach((name, work) -> {
             assertEquals(0, work.line().extraPasses(), name + ": bank conflicts");
             assertTrue(work.line().passes() > 0, name);

@@ -339,14 +339,14 @@ final class PairwiseCase {
         compare(ask(device, pairwise));
     }
 
-    /** With the rows as those kernels see them. */
-    PairwiseCase seen(PtxDevice device, Kernels kernels, LossKernels set) {
+    /** The same problem of the rows as those kernels see them. */
+    PairwiseCase seenBy(LossKernels set, PtxDevice device, Kernels kernels) {
         return new PairwiseCase(this, set.seen(device, kernels, x, n), set.seen(device, kernels, y, m));
     }
 
     /** The rows as those kernels see them are the truth. */
     void compare(PtxDevice device, Kernels kernels, LossKernels set, Answer answer) {
-        PairwiseCase seen = seen(device, kernels, set);
+        PairwiseCase seen = seenBy(set, device, kernels);
         if (set.precision == Precision.F32) {
             seen.compare(answer);
             return;

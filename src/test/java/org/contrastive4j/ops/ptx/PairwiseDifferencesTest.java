@@ -19,8 +19,9 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Gradients of InfoNCE in every set of kernels against slopes of its value: central differences of the loss by
- * definition in f64, at operands that the precision holds, so that no derivative of anybody's is trusted.
+ * Gradients of InfoNCE in kernels of every precision, portable and of sm_90a, against slopes of its value: central
+ * differences of the loss by definition in f64, at the operands that the kernels see, so that no derivative of
+ * anybody's is trusted.
  */
 @Tag("gpu")
 class PairwiseDifferencesTest {
@@ -47,7 +48,7 @@ class PairwiseDifferencesTest {
                 weighted(new PairwiseCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
     }
 
-    /** Everything that was answered against slopes. */
+    /** Everything that was answered against slopes at rows as they are. */
     private static void check(PairwiseCase c, PairwiseCase.Answer answer, Precision precision) {
         double[] x = PairwiseCase.doubles(c.x);
         double[] y = PairwiseCase.doubles(c.y);
@@ -85,7 +86,7 @@ class PairwiseDifferencesTest {
         try (PtxDevice device = Backend.device(name)) {
             Kernels kernels = new Kernels(device);
             for (PairwiseCase c : cases()) {
-                check(c.seen(device, kernels, set), c.ask(device, set.open(kernels, 1)), set.precision);
+                check(c.seenBy(set, device, kernels), c.ask(device, set.open(kernels, 1)), set.precision);
             }
         }
     }
@@ -95,11 +96,11 @@ class PairwiseDifferencesTest {
     @EnumSource
     void oneWrongElementIsRejected(LossKernels set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
-            Kernels kernels = new Kernels(device);
             Precision precision = set.precision;
-            for (PairwiseCase given : List.of(cases().get(1), cases().get(4))) {
-                PairwiseCase.Answer right = given.ask(device, set.open(kernels, 1));
-                PairwiseCase c = given.seen(device, kernels, set);
+            Kernels kernels = new Kernels(device);
+            for (PairwiseCase raw : List.of(cases().get(1), cases().get(4))) {
+                PairwiseCase.Answer right = raw.ask(device, set.open(kernels, 1));
+                PairwiseCase c = raw.seenBy(set, device, kernels);
                 double[][] bounds = c.bounds(precision);
                 for (int i : new int[] {0, c.d * c.n - 1}) {
                     float[] wrong = right.dx().clone();

@@ -1,17 +1,22 @@
 package org.contrastive4j.ops.ptx;
 
-/** Products and attention as straightforward programs have them, in f32 in the order of their formulas: comparisons for the errors of the kernels. */
+import java.util.Arrays;
+
+/**
+ * Products and attention as straightforward programs have them, in f32 in the order of their formulas: comparisons for the
+ * errors of the kernels. In 16 bits attention keeps scores, weights and their gradients in them between its products.
+ */
 final class PlainProducts {
     private PlainProducts() {}
 
-    /** c [m, n] = a [m, k] b, b [k, n] or, turned, [n, k]. */
-    static double[] gemm(float[] a, float[] b, boolean turned, int m, int n, int k) {
+    /** c [m, n] = op(a) op(b); a [m, k], or [k, m] when transA, b [k, n], or [n, k] when transB. */
+    static double[] gemm(float[] a, float[] b, boolean transA, boolean transB, int m, int n, int k) {
         double[] c = new double[m * n];
         for (int i = 0; i < m; i++) {
             for (int j = 0; j < n; j++) {
                 float sum = 0;
                 for (int l = 0; l < k; l++) {
-                    sum += a[i * k + l] * b[turned ? j * k + l : l * n + j];
+                    sum += a[transA ? l * m + i : i * k + l] * b[transB ? j * k + l : l * n + j];
                 }
                 c[i * n + j] = sum;
             }
@@ -21,16 +26,22 @@ final class PlainProducts {
 
     /** Results of attention over qkv [t, 3 w] of one sample, and gradients where out had the gradient dOut [t, w]. */
     record Attention(double[] out, double[] lse, double[] dQkv) {
-        static Attention of(float[] qkv, float[] dOut, int tokens, int heads, int size, boolean causal) {
+        static Attention of(Precision precision, float[] qkv, float[] dOut, int tokens, int heads, int size, boolean causal) {
             Attention all = new Attention(new double[tokens * heads * size], new double[heads * tokens], new double[tokens * 3 * heads * size]);
             for (int head = 0; head < heads; head++) {
-                new Head(qkv, dOut, tokens, heads * size, head * size, size, causal).put(all, head);
+                new Head(precision, qkv, dOut, tokens, heads * size, head * size, size, causal).put(all, head);
             }
+            Arrays.setAll(all.dQkv, i -> PlainInfoNce.round(all.dQkv[i], precision));
             return all;
         }
     }
 
-    private record Head(float[] qkv, float[] dOut, int tokens, int width, int first, int size, boolean causal) {
+    private record Head(Precision precision, float[] qkv, float[] dOut, int tokens, int width, int first, int size,
+            boolean causal) {
+        private float round(float value) {
+            return (float) PlainInfoNce.round(value, precision);
+        }
+
         float q(int i, int k) {
             return qkv[i * 3 * width + first + k];
         }
@@ -58,7 +69,7 @@ final class PlainProducts {
                     for (int k = 0; k < size; k++) {
                         p[j] += q(i, k) * key(j, k);
                     }
-                    p[j] *= factor;
+                    p[j] = round(p[j] * factor);
                     largest = Math.max(largest, p[j]);
                 }
                 float sum = 0;
@@ -69,12 +80,13 @@ final class PlainProducts {
                 all.lse[head * tokens + i] = largest + (float) Math.log(sum);
                 float[] out = new float[size];
                 for (int j = 0; j < keys; j++) {
-                    p[j] /= sum;
+                    p[j] = round(p[j] / sum);
                     for (int k = 0; k < size; k++) {
                         out[k] += p[j] * v(j, k);
                     }
                 }
                 for (int k = 0; k < size; k++) {
+                    out[k] = round(out[k]);
                     all.out[i * width + first + k] = out[k];
                 }
                 back(i, p, out, factor, gradients);
@@ -95,7 +107,7 @@ final class PlainProducts {
                     dp += v(j, k) * dOut[i * width + first + k];
                     gradients[(i3(j) + 2) * width + first + k] += p[j] * dOut[i * width + first + k];
                 }
-                float ds = p[j] * (dp - dot) * factor;
+                float ds = round(p[j] * (round(dp) - dot) * factor);
                 for (int k = 0; k < size; k++) {
                     gradients[i3(i) * width + first + k] += ds * key(j, k);
                     gradients[(i3(j) + 1) * width + first + k] += ds * q(i, k);

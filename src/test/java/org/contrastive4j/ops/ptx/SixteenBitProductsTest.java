@@ -39,12 +39,14 @@ class SixteenBitProductsTest {
             {16, 127, 33}, {8, 136, 72}, {9, 6, 600}, {3, 5, 0}};
     private static final DType[] MIXED = {DType.BF16, DType.F32, DType.BF16};
 
-    /** Each device, type and set of kernels that it can run. */
+    /** Each device, type and set of kernels that it can run; with its maker's library where there is one. */
     static Stream<Arguments> everywhere() {
         return Devices.names().flatMap(name -> {
             try (PtxDevice device = Backend.device(name)) {
                 boolean ofHopper = device.facts().architecture() == 90;
-                return Stream.of(Wish.PORTABLE, Wish.HOPPER).filter(wish -> ofHopper || wish == Wish.PORTABLE)
+                boolean hasLibrary = device.matrixLibrary().library() != null;
+                return Stream.of(Wish.values())
+                        .filter(wish -> wish == Wish.AUTO ? hasLibrary : ofHopper || wish == Wish.PORTABLE)
                         .flatMap(wish -> Stream.of(DType.BF16, DType.F16).map(type -> Arguments.of(name, type, wish)));
             }
         });
@@ -72,7 +74,7 @@ class SixteenBitProductsTest {
         }
 
         Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish) {
-            this(device, kernels, type, start, wish, null);
+            this(device, kernels, type, start, wish, KernelChoice.library(device.matrixLibrary(), wish).library());
         }
 
         Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish, MatrixLibrary library) {

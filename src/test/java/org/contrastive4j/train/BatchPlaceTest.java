@@ -1,0 +1,46 @@
+package org.contrastive4j.train;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.HashSet;
+import java.util.Set;
+import org.contrastive4j.data.Batch;
+import org.contrastive4j.support.TinyPairs;
+import org.junit.jupiter.api.Test;
+
+/** Lengths that captions are padded to; what is in the place is seen by {@link RecordedStepTest}. */
+class BatchPlaceTest {
+    @Test
+    void captionsArePaddedToFewLengths() {
+        assertEquals(8, BatchPlace.paddedLength(1, 20));
+        assertEquals(8, BatchPlace.paddedLength(8, 20));
+        assertEquals(16, BatchPlace.paddedLength(9, 20));
+        assertEquals(20, BatchPlace.paddedLength(17, 20));
+        assertEquals(6, BatchPlace.paddedLength(2, 6));
+        for (int longest = 1; longest < 600; longest++) {
+            Set<Integer> lengths = new HashSet<>();
+            for (int tokens = 1; tokens <= longest; tokens++) {
+                int padded = BatchPlace.paddedLength(tokens, longest);
+                assertTrue(padded >= tokens && padded <= longest, tokens + " of " + longest + " became " + padded);
+                lengths.add(padded);
+            }
+            assertTrue(lengths.size() <= 8, longest + ": " + lengths);
+        }
+    }
+
+    @Test
+    void paddingChangesNothingElse() {
+        Batch batch = TinyPairs.batch(5, 3);
+        Batch padded = batch.padded(11);
+        assertEquals(11, padded.maxTokens());
+        assertArrayEquals(batch.lengths(), padded.lengths());
+        for (int k = 0; k < 5; k++) {
+            for (int t = 0; t < 11; t++) {
+                int expected = t < batch.maxTokens() ? batch.tokens()[k * batch.maxTokens() + t] : 0;
+                assertEquals(expected, padded.tokens()[k * 11 + t], "token " + t + " of caption " + k);
+            }
+        }
+    }
+}
