@@ -126,8 +126,8 @@ final class BitSteps {
     }
 
     private static Step dot(Instruction in, Operands o, int d, int terms) {
-        Type typeA = Decoder.types(in).get(0);
-        Type typeB = Decoder.types(in).get(1);
+        Type typeA = Decoder.type(in, 0);
+        Type typeB = Decoder.type(in, 1);
         boolean high = in.has(".hi");
         return Lanewise.three(d, o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.B32), (a, b, c) -> {
             long sum = c;

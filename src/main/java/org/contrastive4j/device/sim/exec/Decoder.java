@@ -62,6 +62,23 @@ interface Decoder {
                 .filter(type -> type != null).toList();
     }
 
+    /** @throws PtxException where the instruction does not name as many types */
+    static Type type(Instruction instruction, int number) {
+        List<Type> types = types(instruction);
+        if (number >= types.size()) {
+            throw unknown(instruction);
+        }
+        return types.get(number);
+    }
+
+    /** @throws PtxException where the instruction does not have as many modifiers */
+    static String modifier(Instruction instruction, int number) {
+        if (number >= instruction.modifiers().size()) {
+            throw unknown(instruction);
+        }
+        return instruction.modifiers().get(number);
+    }
+
     static Numbers.Rounding rounding(Instruction instruction) {
         for (String modifier : instruction.modifiers()) {
             switch (modifier) {

@@ -5,10 +5,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/**
- * Asynchronous work of a warp in the order it was started, by kind, where commit groups end, and what nobody waited
- * for.
- */
+/** Asynchronous work of a warp in order, by kind; where commit groups end; what nobody waited for. */
 final class Groups {
     private final Map<Async.Group, Line> lines = new EnumMap<>(Async.Group.class);
 
