@@ -55,6 +55,15 @@ record KernelChoice(boolean hopper, String reason) {
                 : new MatrixLibrary.Choice(null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
     }
 
+    /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
+    InfoNceKernels infoNce(Kernels kernels, int multiprocessors, Precision precision, long stripeBytes) {
+        if (hopper) {
+            return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), multiprocessors, stripeBytes);
+        }
+        return precision.onTensorCores() ? new RoundedPairwise(kernels, precision, stripeBytes)
+                : new PtxPairwise(kernels, precision, stripeBytes);
+    }
+
     /** Why those of sm_90a cannot be used, or null. */
     private static String problem(DeviceFacts facts, Precision precision) {
         if (!precision.onTensorCores()) {

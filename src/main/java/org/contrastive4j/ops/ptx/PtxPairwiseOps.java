@@ -10,8 +10,7 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise}, in 16 bits by {@link HopperInfoNce} where
- * that was chosen, and else, or in tf32, by {@link RoundedPairwise}.
+ * InfoNCE over f32 tensors of a device, by {@link InfoNceKernels}.
  *
  * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
@@ -29,14 +28,7 @@ final class PtxPairwiseOps extends PairwiseOps {
         super(DType.F32);
         this.device = device;
         this.readback = readback;
-        if (choice.hopper()) {
-            HopperPairwise hopper = new HopperPairwise(kernels, precision.ofHopper());
-            pairwise = new HopperInfoNce(hopper, device.facts().multiprocessors(), stripeBytes);
-        } else if (!precision.onTensorCores()) {
-            pairwise = new PtxPairwise(kernels, precision, stripeBytes);
-        } else {
-            pairwise = new RoundedPairwise(kernels, precision, stripeBytes);
-        }
+        pairwise = choice.infoNce(kernels, device.facts().multiprocessors(), precision, stripeBytes);
     }
 
     @Override
