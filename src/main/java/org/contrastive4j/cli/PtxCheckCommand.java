@@ -43,7 +43,8 @@ final class PtxCheckCommand implements Callable<Integer> {
 
     @Option(names = "--shared", paramLabel = "BYTES",
             description = "dynamic shared memory of a block, for the occupancy; by default what a comment of the file"
-                    + " states as \"dynamic shared N bytes\", else 0", showDefaultValue = CommandLine.Help.Visibility.NEVER)
+                    + " states as \"dynamic shared N bytes\", else 0",
+            showDefaultValue = CommandLine.Help.Visibility.NEVER)
     private Integer shared;
 
     /** Where one thing was said for several architectures, it is said once. */

@@ -105,12 +105,13 @@ class PtxCommandsTest {
                 .says(Main.REFUSED, "wanted 1 to 1024 threads");
     }
 
-    /** Dynamic shared memory is in the launch alone: the header of a kernel says how much, and the option another number. */
+    /** Dynamic shared memory is in the launch alone: the header of a kernel says how much, the option another number. */
     @Test
     void checkTakesDynamicSharedMemoryFromTheHeader() {
         String file = "kernels/gemm_bf16_nn_sm90a.ptx";
         run("ptx", "check", file).hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +229440 +\\d+ +384 +1 +12/64");
-        run("ptx", "check", "--shared", "0", file).hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +0 +\\d+ +384 +1 +12/64");
+        run("ptx", "check", "--shared", "0", file)
+                .hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +0 +\\d+ +384 +1 +12/64");
     }
 
     @Test

@@ -18,7 +18,7 @@ final class HopperCounts {
 
     private HopperCounts() {}
 
-    /** Work at a place that {@link #counted} counts. */
+    /** Launches that {@link #counted} counts. */
     private interface Work {
         void run(SimDevice device, Kernels kernels);
     }
@@ -33,25 +33,28 @@ final class HopperCounts {
     }
 
     private static void print(Map<String, KernelWork> counts) {
-        System.out.println("\n| kernel | warp instructions | `wgmma` | special functions | bytes of bulk copies | waits for mbarriers"
-                + " | other bytes of global memory | sectors used | bank conflicts | predicted, us | bound by |\n"
+        System.out.println("\n| kernel | warp instructions | `wgmma` | special functions | bytes of bulk copies"
+                + " | waits for mbarriers | other bytes of global memory | sectors used | bank conflicts"
+                + " | predicted, us | bound by |\n"
                 + "|---|---|---|---|---|---|---|---|---|---|---|");
-        KernelCounts.print(counts, work -> String.format(Locale.ROOT, "%,d | %,d | %,d | %,d | %,d | %,d | %.0f%% | %,d",
-                work.line().executions(), work.warpGroup().products(), work.special(), work.warpGroup().bulkBytes(), work.warpGroup().waits(),
-                work.line().globalBytes() - work.warpGroup().bulkBytes(), 100 * work.sectorsUsed(), work.line().extraPasses()));
+        KernelCounts.print(counts, work -> String.format(Locale.ROOT,
+                "%,d | %,d | %,d | %,d | %,d | %,d | %.0f%% | %,d", work.line().executions(),
+                work.warpGroup().products(), work.special(), work.warpGroup().bulkBytes(), work.warpGroup().waits(),
+                work.line().globalBytes() - work.warpGroup().bulkBytes(), 100 * work.sectorsUsed(),
+                work.line().extraPasses()));
     }
 
-    /** Of the launch of each kernel with the most instructions, as the second shift's are launched and leave at once where one is enough. */
+    /** Of the launch of each kernel with the most instructions: those for a second shift leave where one is enough. */
     private static Map<String, KernelWork> counted(Work work) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
-            work.run(device, new Kernels(KernelCounts.counting(device, (name, counted) -> totals.merge(name, counted, (a, b) ->
-                    a.line().executions() >= b.line().executions() ? a : b))));
+            work.run(device, new Kernels(KernelCounts.counting(device, (name, counted) ->
+                    totals.merge(name, counted, (a, b) -> a.line().executions() >= b.line().executions() ? a : b))));
         }
         return totals;
     }
 
-    /** The loss of n x n pairs with its gradients; of width 5 d where products are kept, and with two shifts where all rows are alike. */
+    /** The loss of n x n pairs with its gradients; of width 5 d where products are kept; with two shifts if alike. */
     static Map<String, KernelWork> ofLoss(int n, int d, Precision precision) {
         Map<String, KernelWork> totals = ask(new PairwiseCase(n, n, d, false, 1), precision);
         Map<String, KernelWork> stored = ask(new PairwiseCase(n, n, 5 * d, false, 1), precision);
@@ -66,7 +69,8 @@ final class HopperCounts {
 
     private static Map<String, KernelWork> ask(PairwiseCase c, Precision precision) {
         return counted((device, kernels) -> c.ask(device,
-                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), MULTIPROCESSORS, LossKernels.PLENTY)));
+                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), MULTIPROCESSORS,
+                        LossKernels.PLENTY)));
     }
 
     /** Products of m x n x k in all layouts, and images of their operands. */
@@ -75,7 +79,8 @@ final class HopperCounts {
             HopperGemm gemm = new HopperGemm(kernels, precision, MULTIPROCESSORS);
             try (DeviceStorage x = Devices.floats(device, Hopper.random(1, Math.max(m, n) * k));
                     DeviceStorage a = device.allocate(HopperGemm.imageBytes(m, k));
-                    DeviceStorage b = device.allocate(HopperGemm.imageBytes(n, k)); DeviceStorage c = device.allocate(4L * m * n)) {
+                    DeviceStorage b = device.allocate(HopperGemm.imageBytes(n, k));
+                    DeviceStorage c = device.allocate(4L * m * n)) {
                 gemm.pack(device.stream(), x.address(), 1, m, k, a.address());
                 gemm.packSixteenBits(device.stream(), x.address(), 1, m, k, b.address());
                 for (int layout = 0; layout < 4; layout++) {

@@ -77,11 +77,16 @@ public final class KernelCounts {
     static void print(Map<String, KernelWork> counts, Function<KernelWork, String> cells) {
         Map<String, List<String>> alike = new LinkedHashMap<>();
         counts.forEach((name, work) -> {
-            String row = cells.apply(work) + String.format(Locale.ROOT, " | %.3f | %s |", 1e6 * work.clocks().seconds(), work.clocks().bound());
+            String row = cells.apply(work) + String.format(Locale.ROOT, " | %.3f | %s |",
+                    1e6 * work.clocks().seconds(), work.clocks().bound());
             alike.computeIfAbsent(name.replaceAll("_b?f16", "_16") + "\n" + row, key -> new ArrayList<>()).add(name);
         });
-        alike.forEach((key, names) -> System.out.println("| " + names.stream().map(name -> "`" + name.replaceFirst(" .*", "") + "`")
-                .collect(Collectors.joining(", ")) + names.get(0).replaceFirst("^\\S*", "") + " | " + key.substring(key.indexOf('\n') + 1)));
+        alike.forEach((key, names) -> {
+            String kernels = names.stream().map(name -> "`" + name.replaceFirst(" .*", "") + "`")
+                    .collect(Collectors.joining(", "));
+            String of = names.get(0).replaceFirst("^\\S*", "");
+            System.out.println("| " + kernels + of + " | " + key.substring(key.indexOf('\n') + 1));
+        });
     }
 
     /** A tile of logits costs what does not depend on d and as much for each k; a tile of a gradient the same with n or m for d. */
@@ -128,8 +133,10 @@ public final class KernelCounts {
             PtxDevice counting = counting(device, totals);
             new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, precision, 1 << 28), new PtxNormalize(counting),
                     precision);
-            try (DeviceStorage x = device.allocate(4L * n * d); DeviceStorage y = device.allocate(n * precision.rowBytes(d))) {
-                new RoundedPairwise(new Kernels(counting), precision, 1 << 28).round(device.stream(), n, d, x.address(), y.address());
+            try (DeviceStorage x = device.allocate(4L * n * d);
+                    DeviceStorage y = device.allocate(n * precision.rowBytes(d))) {
+                new RoundedPairwise(new Kernels(counting), precision, 1 << 28)
+                        .round(device.stream(), n, d, x.address(), y.address());
             }
         }
         totals.keySet().removeIf(name -> name.endsWith("_f32"));
@@ -171,7 +178,7 @@ public final class KernelCounts {
         totals.put(kernel, plain);
     }
 
-    /** The same of activations in 16 bits: products of m x n x k, parts and bias gradients, and a head of 128 tokens and 64 columns. */
+    /** The same of activations in 16 bits: products, parts, bias gradients, and a head of 128 tokens and 64 columns. */
     static Map<String, KernelWork> ofSixteenBits(int m, int n, int k, DType type) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
@@ -190,11 +197,12 @@ public final class KernelCounts {
             try (Tensor x = ops.zeros(Shape.of(m, k)); Tensor w = ops.zeros(Shape.of(k, n));
                     Tensor bias = ops.zeroParameter(Shape.of(n)); Tensor y = ops.zeros(Shape.of(m, n))) {
                 for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
-                    withGelu(totals, "gemm_" + Launches.suffix(type) + "_nn", gelu, () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
+                    withGelu(totals, "gemm_" + Launches.suffix(type) + "_nn", gelu,
+                            () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
                 }
             }
-            try (Tensor a = ops.zeros(Shape.of(64, 4096)); Tensor b = ops.zeros(Shape.of(4096, 64)); Tensor small = ops.zeros(Shape.of(64, 64));
-                    Tensor dBias = ops.zeroParameter(Shape.of(n))) {
+            try (Tensor a = ops.zeros(Shape.of(64, 4096)); Tensor b = ops.zeros(Shape.of(4096, 64));
+                    Tensor small = ops.zeros(Shape.of(64, 64)); Tensor dBias = ops.zeroParameter(Shape.of(n))) {
                 Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
                 ops.matrix().gemm(false, false, 1, a, b, 0, small);
                 totals.putAll(whole);
@@ -229,7 +237,8 @@ public final class KernelCounts {
     static Map<String, KernelWork> ofOperations(int b, int t, int w) {
         Map<String, KernelWork> totals = ofOperations(b, t, w, DType.F32);
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
-        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32); Tensor x = ops.zeros(Shape.of(b, t, w));
+        Kernels kernels = new Kernels(counting(device, totals));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32); Tensor x = ops.zeros(Shape.of(b, t, w));
                 Tensor y = ops.zeros(Shape.of(b, t, w))) {
             ops.update().adamW(new UpdateOps.AdamW(1e-3, 0.9, 0.98, 1e-8, 0.1, 1, 1), x, y, x, y);
             ops.update().sumOfSquares(x);

@@ -17,7 +17,7 @@ interface KernelFault {
     /** The text with the fault in it. */
     String apply(String text);
 
-    /** Whether a comparison or the simulator says it; anything else is an error of the test, or a refusal before a kernel ran. */
+    /** Whether a comparison or the simulator says it; anything else is an error of the test, or a refusal to launch. */
     static boolean isFinding(Throwable noticed) {
         return noticed instanceof AssertionError || noticed instanceof KernelException;
     }
@@ -27,12 +27,13 @@ interface KernelFault {
         return new Kernels(device, name -> name.equals(name()) ? apply(Kernels.text(name)) : Kernels.text(name));
     }
 
-    /** The test fails, by a wrong number or a check of the simulator: not because the text is no longer PTX, nor by any other error. */
+    /** The test fails, by a wrong number or a check of the simulator: not because the text is no longer PTX. */
     default void assertNoticedBy(Executable test) {
         String text = Kernels.text(name());
         assertNotEquals(text, apply(text), "nothing changed: " + this);
         Throwable noticed = assertThrows(Throwable.class, test, toString());
-        assertTrue(isFinding(noticed), () -> "wanted a wrong number or a fault of the simulator by " + this + ", not " + noticed);
+        assertTrue(isFinding(noticed),
+                () -> "wanted a wrong number or a fault of the simulator by " + this + ", not " + noticed);
     }
 
     /**

@@ -41,7 +41,8 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
             } else if (name.startsWith("cp.async.bulk")) {
                 return new WarpGroup(products, bulkBytes + line.globalBytes(), sharedBytes + line.sharedBytes(), waits);
             }
-            return name.startsWith("mbarrier.try_wait") ? new WarpGroup(products, bulkBytes, sharedBytes, waits + line.executions()) : this;
+            return name.startsWith("mbarrier.try_wait")
+                    ? new WarpGroup(products, bulkBytes, sharedBytes, waits + line.executions()) : this;
         }
 
         private static long columns(String name) {
@@ -63,7 +64,8 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
             String name = entry.getKey().source().name();
             special += SPECIAL.contains(opcode) ? entry.getValue().executions() : 0;
             products += opcode.equals("mma") ? entry.getValue().executions() : 0;
-            products += name.startsWith("wgmma.mma_async") ? entry.getValue().executions() * WarpGroup.columns(name) / 8 : 0;
+            products += name.startsWith("wgmma.mma_async")
+                    ? entry.getValue().executions() * WarpGroup.columns(name) / 8 : 0;
             warpGroup = warpGroup.plus(entry.getKey(), entry.getValue());
             tiled |= name.startsWith("cp.async");
         }
@@ -71,14 +73,16 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
     }
 
     /**
-     * Clocks of one multiprocessor of an H100, by data sheet: 4 instructions, 16 lanes of special functions, one product of 16 x 8 x 16 in 16 bits or
-     * 16 x 8 x 8 in tf32, and one pass through shared memory, or 128 bytes of it, each clock; its share of 6154 bytes of the second-level cache, as
-     * others measured, where blocks copy tiles; else of the memory's 3.35 x 10^12 bytes a second.
+     * Clocks of one multiprocessor of an H100, by data sheet: 4 instructions, 16 lanes of special functions, one
+     * product of 16 x 8 x 16 in 16 bits or 16 x 8 x 8 in tf32, and one pass through shared memory, or 128 bytes of it,
+     * each clock; its share of 6154 bytes of the second-level cache, as others measured, where blocks copy tiles; else
+     * of the memory's 3.35 x 10^12 bytes a second.
      */
     Clocks clocks() {
         double bytes = 32.0 * line.sectors() * Clocks.MULTIPROCESSORS;
-        return new Clocks(line.executions() / 4.0, 2.0 * special, products, line.passes() + warpGroup.sharedBytes / 128.0,
-                tiled ? bytes / 6154 : 0, tiled ? 0 : bytes / 3.35e12 * Clocks.HERTZ);
+        return new Clocks(line.executions() / 4.0, 2.0 * special, products,
+                line.passes() + warpGroup.sharedBytes / 128.0, tiled ? bytes / 6154 : 0,
+                tiled ? 0 : bytes / 3.35e12 * Clocks.HERTZ);
     }
 
     /** Bytes asked for over those of the sectors touched. */

@@ -32,7 +32,8 @@ import org.junit.jupiter.params.provider.MethodSource;
 class KernelsTest {
     private static final Path FOLDER = Path.of("kernels");
     private static final List<String> SECTIONS = List.of(
-            "COMPUTES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "OCCUPANCY", "ALGORITHM", "NUMERICS", "SYNC", "SOURCE", "CHECK");
+            "COMPUTES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "OCCUPANCY", "ALGORITHM", "NUMERICS", "SYNC",
+            "SOURCE", "CHECK");
     private static final Pattern REGISTERS = Pattern.compile("(?m)^// REGISTERS +at most (\\d+), no spills");
     private static final Pattern OCCUPANCY = Pattern.compile("(?m)^// OCCUPANCY +blocks on a multiprocessor: (.+)$");
     private static final Pattern THREADS = Pattern.compile("\\.(?:reqntid|maxntid)\\s+(\\d+)");
@@ -88,8 +89,8 @@ class KernelsTest {
         assertTrue(threads.find(), "no threads of a block in " + name);
         Matcher dynamic = DYNAMIC.matcher(Kernels.source(name + ".ptx"));
         int sharedBytes = entry.staticSharedBytes() + (dynamic.find() ? Integer.parseInt(dynamic.group(1)) : 0);
-        return Occupancy.blocksPerMultiprocessor(Integer.parseInt(architecture.replaceAll("\\D", "")), entry.registers(),
-                sharedBytes, Integer.parseInt(threads.group(1)));
+        return Occupancy.blocksPerMultiprocessor(Integer.parseInt(architecture.replaceAll("\\D", "")),
+                entry.registers(), sharedBytes, Integer.parseInt(threads.group(1)));
     }
 
     /** The numbers before "bytes" in the SHARED section. */
@@ -136,9 +137,11 @@ class KernelsTest {
         try (Stream<Path> files = Files.list(FOLDER)) {
             Set<String> there = files.map(file -> file.getFileName().toString()).filter(file -> file.endsWith(".ptx"))
                     .map(file -> file.substring(0, file.length() - 4)).collect(Collectors.toCollection(TreeSet::new));
-            assertEquals(there, counted, "kernels, and those that kernels/README.md has counts of; KernelCounts prints them");
+            assertEquals(there, counted,
+                    "kernels, and those with counts in kernels/README.md; KernelCounts prints them");
         }
-        assertEquals(Set.of("a", "b"), counted("| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
+        assertEquals(Set.of("a", "b"), counted(
+                "| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
     }
 
     private static Set<String> counted(String readme) {

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Operations of drawn shapes by the checks of their own tests, on the simulator with all of its checks, each under another schedule. */
+/** Operations of drawn shapes by the checks of their own tests, on the simulator in drawn schedules. */
 class OpsPropertyTest {
     private static final DType[] SIXTEEN_BITS = {DType.BF16, DType.F16};
 
@@ -53,9 +53,11 @@ class OpsPropertyTest {
             int n = size(random, 130);
             int k = random.nextInt(6) == 0 ? 300 + random.nextInt(400) : size(random, 70); // or in parts of k
             ProductCases.Case c = multiply == PtxMatrixOps.Multiply.F32
-                    ? ProductCases.gemm(transA, transB, m, n, k, beta(random)) : ProductCases.whole(transA, transB, m, n, k);
+                    ? ProductCases.gemm(transA, transB, m, n, k, beta(random))
+                    : ProductCases.whole(transA, transB, m, n, k);
             try (PtxDevice device = device(random)) {
-                ProductCases.assertClose(ProductCases.truth(c), ProductCases.on(device, new Kernels(device), multiply, c), 1000);
+                ProductCases.assertClose(ProductCases.truth(c),
+                        ProductCases.on(device, new Kernels(device), multiply, c), 1000);
             }
         });
     }
@@ -81,7 +83,8 @@ class OpsPropertyTest {
     @Test
     void attention() {
         each(6, random -> {
-            ProductCases.Case c = ProductCases.attention(size(random, 70), 1 + random.nextInt(3), size(random, 70), random.nextBoolean());
+            ProductCases.Case c = ProductCases.attention(size(random, 70), 1 + random.nextInt(3), size(random, 70),
+                    random.nextBoolean());
             try (PtxDevice device = device(random)) {
                 ProductCases.assertClose(ProductCases.truth(c), ProductCases.on(device, new Kernels(device), c), 1000);
             }
@@ -92,8 +95,9 @@ class OpsPropertyTest {
     @EnumSource(names = {"BF16", "F16"})
     void attentionOfSixteenBits(DType type) {
         each(6, random -> {
-            SixteenBitAttentionTest.Case c = new SixteenBitAttentionTest.Case(size(random, 70), 1 + random.nextInt(3), size(random, 70),
-                    random.nextBoolean(), random.nextBoolean(), random.nextInt(4));
+            SixteenBitAttentionTest.Case c = new SixteenBitAttentionTest.Case(size(random, 70),
+                    1 + random.nextInt(3), size(random, 70), random.nextBoolean(), random.nextBoolean(),
+                    random.nextInt(4));
             try (PtxDevice device = device(random)) {
                 SixteenBitAttentionTest.check(device, new Kernels(device), type, c);
             }
@@ -118,12 +122,14 @@ class OpsPropertyTest {
     /** Rows of 8 elements at least: the norms of fewer may be of numbers that nearly cancel. */
     @Test
     void layerNorms() {
-        each(12, random -> agree(random, TwinsTest.layerNorm(1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
+        each(12, random -> agree(random,
+                TwinsTest.layerNorm(1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
     }
 
     @Test
     void scatters() {
-        each(12, random -> agree(random, TwinsTest.embedding(size(random, 90), 1 + random.nextInt(4), size(random, 70), size(random, 130))));
+        each(12, random -> agree(random,
+                TwinsTest.embedding(size(random, 90), 1 + random.nextInt(4), size(random, 70), size(random, 130))));
     }
 
     @Test

@@ -176,14 +176,15 @@ class SixteenBitFaultsTest {
         faults.add(new Fault("prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));
         faults.add(new Fault("patchify_fwd_bf16_f32", "shl\\.b64 %from, %from, 2", "shl.b64 %from, %from, 1",
                 twin("patchify", DType.BF16, false)));
-        faults.add(new Fault("cast_f32_bf16", "cvt\\.rn\\.bf16\\.f32 %one", "cvt.rz.bf16.f32 %one", Check.of((device, kernels) -> {
+        Check cast = Check.of((device, kernels) -> {
             try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16);
                     Tensor x = Tensor.of(device, DType.F32, Shape.of(2), 1.0, 1.01171875);
                     Tensor y = ops.tensor(x.shape(), 0, 0)) {
                 ops.pointwise().cast(x.rows(1, 2), y.rows(1, 2));
                 assertTrue(y.toDoubles()[1] == 1.015625);
             }
-        })));
+        });
+        faults.add(new Fault("cast_f32_bf16", "cvt\\.rn\\.bf16\\.f32 %one", "cvt.rz.bf16.f32 %one", cast));
     }
 
     private static SimDevice device() {
