@@ -29,10 +29,19 @@ public interface DeviceStream extends AutoCloseable {
     /** Every byte of storage = value. */
     void fill(DeviceStorage storage, byte value);
 
-    /** Marks this place in the stream; the caller closes the event. */
+    /**
+     * Marks this place in the stream; the caller closes the event.
+     *
+     * @throws DeviceException when this thread records work
+     */
     DeviceEvent record();
 
-    /** What is given from now on waits for the event, which may be of another stream. */
+    /**
+     * What is given from now on waits for the event, which may be of another stream.
+     *
+     * @throws DeviceException when this thread records work: the event is of outside the recording, and one before each
+     *     run of it is awaited by the stream that runs it
+     */
     void await(DeviceEvent event);
 
     /**

@@ -58,7 +58,8 @@ public abstract class PairwiseOps {
      * @param gradientScale multiplied into all gradients (loss scaling)
      * @param hardestNegative [n] I32, the column other than the target with the largest logit (the first such), -1 when
      *     m = 1; or null when not wanted
-     * @throws ShapeException when sizes do not fit or a target is outside [0, m)
+     * @throws ShapeException when sizes do not fit, a target is outside [0, m), a weight is below 0 or a weight or the
+     *     gradient scale is not finite
      *     <p>Memory: a workspace of {@link #workspaceBytes}, no more. Cost: 2 n m d flops for the value, 8 n m d
      *     with gradients. Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative
      *     accuracy; finite for any scale at which S is finite. Source: Radford et al., Learning transferable
@@ -86,9 +87,11 @@ public abstract class PairwiseOps {
         if (inputs.bias() != null) {
             Checks.shape("infoNce", "bias", inputs.bias(), dtype, 1);
         }
-        Checks.that(inputs.rowWeight() >= 0 && inputs.columnWeight() >= 0, "infoNce",
-                "weights are " + inputs.rowWeight() + " and " + inputs.columnWeight() + ", wanted 0 or more");
+        Checks.that(isWeight(inputs.rowWeight()) && isWeight(inputs.columnWeight()), "infoNce", "weights are "
+                + inputs.rowWeight() + " and " + inputs.columnWeight() + ", wanted finite numbers, 0 or more");
         if (gradients != null) {
+            Checks.that(Double.isFinite(gradientScale), "infoNce",
+                    "gradients are to be multiplied by " + gradientScale + ", wanted a finite number");
             checkGradients(inputs, gradients);
         }
         if (hardestNegative != null) {
@@ -110,6 +113,10 @@ public abstract class PairwiseOps {
 
     /** Bytes that {@link #infoNce} allocates while it runs, beyond its arguments. */
     public abstract long workspaceBytes(int n, int m, int d, boolean withGradients);
+
+    private static boolean isWeight(double weight) {
+        return weight >= 0 && Double.isFinite(weight);
+    }
 
     private static void checkTargets(Tensor targets, int n, int m) {
         if (targets == null) {

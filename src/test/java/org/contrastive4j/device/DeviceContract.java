@@ -230,6 +230,8 @@ public abstract class DeviceContract<D extends PtxDevice> {
             assertThrows(IllegalStateException.class, begin::isDone);
             other.close();
             assertThrows(IllegalStateException.class, () -> other.fill(a, (byte) 0));
+            assertThrows(IllegalStateException.class, () -> other.await(written));
+            assertThrows(IllegalStateException.class, other::record);
             stream.close();
             stream.fill(a, (byte) 0); // the device's own stream stays
             pinned.close();
@@ -262,7 +264,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     @Test
     void whatCannotBeRecordedIsRefusedAndTheStreamGoesOn() {
         DeviceStream stream = device.stream();
-        try (DeviceStorage storage = Devices.ints(device, 1)) {
+        try (DeviceStorage storage = Devices.ints(device, 1); DeviceEvent outside = stream.record()) {
             IllegalArgumentException own = new IllegalArgumentException("of the work");
             assertSame(own, assertThrows(IllegalArgumentException.class, () -> stream.capture(() -> {
                 stream.fill(storage, (byte) 1);
@@ -270,7 +272,8 @@ public abstract class DeviceContract<D extends PtxDevice> {
             })));
             for (Runnable wrong : List.<Runnable>of(device::synchronize, stream::synchronize, () ->
                     device.allocate(1 << 20),
-                    () -> Devices.download(storage), () -> device.pinned(4), () -> stream.capture(() -> {}))) {
+                    () -> Devices.download(storage), () -> device.pinned(4), () -> stream.capture(() -> {}),
+                    stream::record, () -> stream.await(outside))) {
                 assertThrows(DeviceException.class, () -> stream.capture(wrong));
                 assertArrayEquals(new int[] {1}, Devices.toInts(storage));
             }

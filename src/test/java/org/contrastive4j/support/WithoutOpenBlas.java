@@ -12,7 +12,8 @@ public final class WithoutOpenBlas implements TestExecutionExceptionHandler {
     @Override
     public void handleTestExecutionException(ExtensionContext context, Throwable thrown) throws Throwable {
         for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
-            if (cause instanceof LinkageError && String.valueOf(cause.getMessage()).matches(".*(openblas|ops.cpu.Blas).*")) {
+            if (cause instanceof LinkageError
+                    && String.valueOf(cause.getMessage()).matches(".*(openblas|ops.cpu.Blas).*")) {
                 throw new TestAbortedException("OpenBLAS is not here: " + cause);
             }
         }

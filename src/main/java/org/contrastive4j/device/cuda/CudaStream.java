@@ -106,6 +106,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     @Override
     public DeviceEvent record() {
         enter();
+        device().checkNotRecording("an event cannot be recorded");
         return CudaEvent.record(device(), stream);
     }
 
@@ -113,6 +114,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     public void await(DeviceEvent event) {
         var earlier = CudaEvent.of(event).handle();
         enter(); // last: the event may be of another device
+        device().checkNotRecording("an event cannot be awaited");
         check(cuStreamWaitEvent(stream, earlier, 0), "cuStreamWaitEvent");
     }
 

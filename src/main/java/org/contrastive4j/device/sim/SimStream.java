@@ -58,11 +58,15 @@ final class SimStream implements DeviceStream {
                 + ", wanted one of the device that launches");
     }
 
-    void give(Work work) {
+    private void checkOpen() {
         if (closed) {
             throw new IllegalStateException("stream was used after close");
         }
         device.checkOpen();
+    }
+
+    void give(Work work) {
+        checkOpen();
         if (captured != null) {
             captured.work.add(work);
         } else {
@@ -253,6 +257,8 @@ final class SimStream implements DeviceStream {
             throw new DeviceException("an event of another kind of device was given: " + event);
         }
         earlier.checkOpen();
+        checkOpen();
+        device.checkNotRecording("an event cannot be awaited");
         if (earlier.order == device.order()) {
             device.order().await(number, earlier.position);
         }

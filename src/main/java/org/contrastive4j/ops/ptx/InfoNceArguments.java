@@ -21,7 +21,8 @@ final class InfoNceArguments {
      * @param rowBytes of a row of x and of y
      * @param alignment of x and y
      * @param given bytes of workspace, of which {@code wanted} are used
-     * @throws ShapeException when rows have no columns of their own, or for a weight below 0
+     * @throws ShapeException when rows have no columns of their own, or for a weight below 0 or a number that is
+     *     not finite
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too
      *     small
      */
@@ -29,8 +30,10 @@ final class InfoNceArguments {
             long result, long workspace, long given, long wanted) {
         check(in.targets() != 0 || in.m() >= in.n(), in.n() + " rows but only " + in.m()
                 + " columns; give targets, or at least as many columns as rows");
-        check(in.rowWeight() >= 0 && in.columnWeight() >= 0, "weights are " + in.rowWeight() + " and "
-                + in.columnWeight() + ", wanted 0 or more");
+        check(isWeight(in.rowWeight()) && isWeight(in.columnWeight()), "weights are " + in.rowWeight() + " and "
+                + in.columnWeight() + ", wanted finite numbers, 0 or more");
+        check(gradients == null || Double.isFinite(gradients.scale()), "gradients are to be multiplied by "
+                + (gradients == null ? 1 : gradients.scale()) + ", wanted a finite number");
         if (given < wanted) {
             throw new LaunchException(NAME + ": the workspace has " + given + " bytes, wanted " + wanted);
         }
@@ -46,6 +49,10 @@ final class InfoNceArguments {
                     .writtenIfAny("dLogScale", gradients.dLogScale(), 4, 4)
                     .writtenIfAny("dBias", gradients.dBias(), 4, 4);
         }
+    }
+
+    private static boolean isWeight(double weight) {
+        return weight >= 0 && weight <= Float.MAX_VALUE; // kernels take it in f32
     }
 
     private static void check(boolean condition, String message) {

@@ -12,8 +12,8 @@ import org.contrastive4j.device.MatrixLibrary;
  */
 record KernelChoice(boolean hopper, String reason) {
     /**
-     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. The
-     * latter two are kernels of our own: no library of the device's maker.
+     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
+     * The latter two are kernels of our own: no library of the device's maker.
      */
     enum Wish { AUTO, PORTABLE, HOPPER }
 
@@ -53,6 +53,15 @@ record KernelChoice(boolean hopper, String reason) {
     static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Wish wish) {
         return there.library() == null || wish == Wish.AUTO ? there
                 : new MatrixLibrary.Choice(null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
+    }
+
+    /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
+    InfoNceKernels infoNce(Kernels kernels, int multiprocessors, Precision precision, long stripeBytes) {
+        if (hopper) {
+            return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), multiprocessors, stripeBytes);
+        }
+        return precision.onTensorCores() ? new RoundedPairwise(kernels, precision, stripeBytes)
+                : new PtxPairwise(kernels, precision, stripeBytes);
     }
 
     /** Why those of sm_90a cannot be used, or null. */

@@ -10,7 +10,6 @@ import java.util.function.UnaryOperator;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.UnsupportedDeviceException;
@@ -21,13 +20,10 @@ import org.contrastive4j.device.parse.PtxException;
 public final class Kernels {
     private static final Pattern INCLUDE = Pattern.compile("(?m)^#include \"([a-z0-9_]+\\.ptxh)\"$");
 
-    private static final int LEAST_ARCHITECTURE = 80;
-
     private final PtxDevice device;
     private final UnaryOperator<String> texts;
     private final Map<String, Kernel> kernels = new ConcurrentHashMap<>();
 
-    /** @throws DeviceException for a device of compute capability below 8.0 */
     /** @throws UnsupportedDeviceException for a device below compute capability 8.0; nothing was loaded */
     public Kernels(PtxDevice device) {
         this(device, Kernels::text);
@@ -36,11 +32,6 @@ public final class Kernels {
     /** With texts of another origin, by name: how tests put a fault into a kernel. */
     Kernels(PtxDevice device, UnaryOperator<String> texts) {
         UnsupportedDeviceException.refuse(device.facts());
-        int architecture = device.facts().architecture();
-        if (architecture < LEAST_ARCHITECTURE) {
-            throw new DeviceException(device.facts().name() + " has compute capability " + architecture / 10 + "." + architecture % 10
-                    + ", the kernels want 8.0 or more; use the cpu backend");
-        }
         this.device = device;
         this.texts = texts;
     }

@@ -7,8 +7,9 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
 
 /**
- * Symmetric InfoNCE on addresses of a device: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
- * without the n x m matrix. Rows are f32, tf32 or 16 bits; sums and gradients are f32.
+ * Symmetric InfoNCE on addresses of a device by portable kernels, from rows that are rounded already: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
+ * without the n x m matrix. Rows are f32, tf32 or 16 bits; sums and gradients are f32. With f32 rows it is what {@link InfoNceKernels} says; who
+ * has f32 rows and wants another precision, or the best kernels of a device, opens {@link InfoNceKernels#on}.
  *
  * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
  * workspace first:

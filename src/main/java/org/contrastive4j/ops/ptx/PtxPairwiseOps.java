@@ -10,8 +10,7 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over f32 tensors of a device, in f32 by {@link PtxPairwise}, in 16 bits by {@link HopperInfoNce} where
- * that was chosen, and else, or in tf32, by {@link RoundedPairwise}.
+ * InfoNCE over f32 tensors of a device, by {@link InfoNceKernels}.
  *
  * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
  */
@@ -29,14 +28,7 @@ final class PtxPairwiseOps extends PairwiseOps {
         super(DType.F32);
         this.device = device;
         this.readback = readback;
-        if (choice.hopper()) {
-            HopperPairwise hopper = new HopperPairwise(kernels, precision.ofHopper());
-            pairwise = new HopperInfoNce(hopper, device.facts().multiprocessors(), stripeBytes);
-        } else if (!precision.onTensorCores()) {
-            pairwise = new PtxPairwise(kernels, precision, stripeBytes);
-        } else {
-            pairwise = new RoundedPairwise(kernels, precision, stripeBytes);
-        }
+        pairwise = choice.infoNce(kernels, device.facts().multiprocessors(), precision, stripeBytes);
     }
 
     @Override
@@ -52,13 +44,14 @@ final class PtxPairwiseOps extends PairwiseOps {
             Indices.check("infoNce", "targets", inputs.targets(), m);
         }
         PtxPairwise.Inputs in = new PtxPairwise.Inputs(n, m, d, address("x", inputs.x()), address("y", inputs.y()),
-                address("targets", inputs.targets()), address("logScale", inputs.logScale()), address("bias", inputs.bias()),
-                inputs.rowWeight(), inputs.columnWeight());
+                address("targets", inputs.targets()), address("logScale", inputs.logScale()),
+                address("bias", inputs.bias()), inputs.rowWeight(), inputs.columnWeight());
         PtxPairwise.Gradients out = gradients == null ? null : new PtxPairwise.Gradients(address("dx", gradients.dx()),
-                address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()), address("dBias", gradients.dBias()),
-                gradientScale);
+                address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()),
+                address("dBias", gradients.dBias()), gradientScale);
         long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
-        try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+        try (DeviceStorage workspace = device.allocate(bytes);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
             pairwise.infoNce(device.stream(), in, out, address("hardestNegative", hardestNegative), result.address(),
                     workspace.address(), bytes);
             return readback.later(result, values ->

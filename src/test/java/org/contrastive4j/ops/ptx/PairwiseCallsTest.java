@@ -10,6 +10,7 @@ import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
+import java.util.Arrays;
 import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
@@ -164,6 +165,46 @@ class PairwiseCallsTest {
         }
     }
 
+    /** The lines of the interface's documentation, in every precision: f32 rows in, and the kernels are those of the device. */
+    @ParameterizedTest
+    @EnumSource
+    void theExampleForPointersOfOnesOwn(LossKernels set) {
+        PairwiseCase c = new PairwiseCase(33, 40, 12, true, 3);
+        SimOptions options = SimOptions.defaults();
+        try (PtxDevice device = SimDevice.open(set.hopper ? options : options.withArchitecture(80));
+                DeviceStorage x = Devices.floats(device, c.x); DeviceStorage y = Devices.floats(device, c.y);
+                DeviceStorage logScale = Devices.floats(device, c.logScale);
+                DeviceStorage dx = device.allocate(x.bytes()); DeviceStorage dy = device.allocate(y.bytes());
+                DeviceStorage dLogScale = Devices.floats(device, 0)) {
+            InfoNceKernels infoNce = InfoNceKernels.on(device, set.precision, 1 << 20);
+            assertEquals(set.open(new Kernels(device), 1).getClass(), infoNce.getClass());
+            long bytes = infoNce.workspaceBytes(33, 40, 12, true);
+            try (DeviceStorage workspace = device.allocate(bytes);
+                    DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+                PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(
+                        33, 40, 12, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
+                PtxPairwise.Gradients gradients =
+                        new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+                infoNce.infoNce(device.stream(), inputs, gradients, 0, result.address(), workspace.address(), bytes);
+                ByteBuffer values = ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
+                result.download(0, values);
+                double most = Math.max(1e-5, 8 * set.roundOff());
+                assertEquals(c.truth().loss, values.getDouble(0), most * c.truth().loss);
+                assertNear(c.truth().dx, Devices.toFloats(dx), most, "dx");
+                assertNear(c.truth().dy, Devices.toFloats(dy), most, "dy");
+            }
+        }
+    }
+
+    /** Every element, by the largest of all. */
+    private static void assertNear(double[] expected, float[] actual, double most, String what) {
+        double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
+        assertEquals(expected.length, actual.length);
+        for (int i = 0; i < expected.length; i++) {
+            assertEquals(expected[i], actual[i], most * largest, what + " element " + i);
+        }
+    }
+
     private static PtxPairwise.Inputs inputs(PtxPairwise.Inputs in, long x, long targets, double rowWeight) {
         return new PtxPairwise.Inputs(in.n(), in.m(), in.d(), x, in.y(), targets, in.logScale(), in.bias(), rowWeight, 0.5);
     }
@@ -189,9 +230,13 @@ class PairwiseCallsTest {
                         inputs(in, 0, 0, 1), inputs(in, call.result, 0, 1))) {
                     assertThrows(LaunchException.class, () -> pairwise.infoNce(stream, wrong, out, 0, call.result, call.workspace, call.bytes));
                 }
-                for (double weight : new double[] {-1, Double.NaN}) {
+                for (double weight : new double[] {-1, Double.NaN, Double.POSITIVE_INFINITY, 1e39}) {
                     refused(ShapeException.class, "weights are", () -> pairwise.infoNce(stream, inputs(in, in.x(), 0, weight), out, 0,
                             call.result, call.workspace, call.bytes));
+                }
+                for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY}) {
+                    refused(ShapeException.class, "multiplied by " + scale, () -> pairwise.infoNce(stream, in, new PtxPairwise.Gradients(
+                            out.dx(), out.dy(), 0, 0, scale), 0, call.result, call.workspace, call.bytes));
                 }
                 // the last element of dx is the first of dy; a scalar twice; gradients in the workspace
                 for (PtxPairwise.Gradients wrong : List.of(new PtxPairwise.Gradients(out.dy() - 4L * N * D + 4, out.dy(), 0, 0, 1),
