@@ -40,7 +40,7 @@ import org.contrastive4j.memory.Storage;
  * kernel may not do.
  *
  * <p>Work is done when it is given, so that a fault comes out of the launch that made it; work of several streams that
- * nothing orders is a fault too. Fresh memory is filled with NaN. After a fault the device
+ * nothing orders is a fault too, and what a stream brings to pinned memory is there when the host has waited for it. Fresh memory is filled with NaN. After a fault the device
  * goes on to work; what the kernel has written stays.
  */
 public final class SimDevice implements PtxDevice {
