@@ -19,7 +19,8 @@ tar -C "$bundle" -cf - runtime | gzip -9 >"$bundle/runtime.tar.gz"
 rm -r "$bundle/runtime"
 
 cp -r kernels "$bundle/"
-mkdir -p "$bundle/test-data"
+mkdir -p "$bundle/test-data" "$bundle/bench/results"
+cp bench/results/*.md "$bundle/bench/results/" # tables that tests hold kernels against
 cp -r test-data/golden "$bundle/test-data/"
 cp bench/gpu/run.sh bench/gpu/*.py bench/gpu/README.md "$bundle/"
 if [ -d src/test/resources/ptx ]; then # as files, since tests list folders of them

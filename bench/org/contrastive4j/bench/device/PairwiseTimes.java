@@ -183,7 +183,7 @@ public final class PairwiseTimes {
     private void time(
             Map<String, Object> line, PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream) {
         try (DeviceGraph graph = stream.capture(() -> launches.run(stream, 0.5, 0.5));
-                DeviceStorage flush = device.allocate(options.flushBytes())) {
+                DeviceStorage flush = device.allocate(options.flushBytes(), stream)) {
             loss.poison(stream);
             graph.launch(stream);
             double once = milliseconds(graph, stream, flush);

@@ -22,7 +22,11 @@ class ArchitectureTest {
     private static final Pattern IMPORT =
             Pattern.compile("import (?:static )?org\\.contrastive4j\\.([a-z0-9.]+?)\\.[A-Z].*");
 
-    private static final Pattern LONG_LINES = Pattern.compile("train/|gradcache/|ops/ptx/|device/(?!parse/)");
+    /** Not wrapped yet; the last line: a text that would have to be cut. */
+    private static final Pattern LONG_LINES = Pattern.compile("src/test/.*/ops/ptx/.*|.*/(?:"
+            + "InfoNceArguments|InfoNceKernels|Kernels|PtxOps|PtxPairwise|Readback|RoundedPairwise"
+            + "|BatchFeed|BatchPlace|TrainingSteps|RecordedStep|RecordedStepTest|RecordedTrainingTest"
+            + "|Mbarrier|CudaDriver|Report|ArgumentsTest|MicroKernel)\\.java");
 
     /** Longest first segment that is listed wins; a package may always import itself. */
     private static final Map<String, List<String>> MAY_IMPORT = Map.ofEntries(
@@ -108,14 +112,13 @@ class ArchitectureTest {
         }
     }
 
-    /** Main, tests and benchmarks, but for packages that are still to be wrapped. */
+    /** Main, tests and benchmarks, but for files that are still to be wrapped. */
     @Test
     void linesHaveAtMost120Columns() throws IOException {
         List<String> found = new ArrayList<>();
         for (String root : List.of("src/main/java", "src/test/java", "bench")) {
-            Path packages = Path.of(root, "org/contrastive4j");
-            for (Path file : sources(packages)) {
-                if (!LONG_LINES.matcher(packages.relativize(file).toString().replace('\\', '/')).lookingAt()) {
+            for (Path file : sources(Path.of(root, "org/contrastive4j"))) {
+                if (!LONG_LINES.matcher(file.toString().replace('\\', '/')).matches()) {
                     found.addAll(tooLong(file.toString(), Files.readAllLines(file)));
                 }
             }

@@ -27,11 +27,13 @@ public interface Kernel {
     /**
      * Starts the kernel on a stream.
      *
-     * <p>An argument is a {@link DeviceStorage} for an address, a {@code Long}, {@code Double} (8 bytes), {@code Integer}, {@code Float} (4),
-     * {@code Short} (2), {@code Byte} (1), or a {@code byte[]} for a parameter that is an array; each must be of the declared size and kind. Dynamic
-     * shared memory beyond 48 KiB is asked for by itself.
+     * <p>An argument is a {@link DeviceStorage} for an address, a {@code Long}, {@code Double} (8 bytes),
+     * {@code Integer}, {@code Float} (4), {@code Short} (2), {@code Byte} (1), or a {@code byte[]} for a parameter that
+     * is an array; each must be of the declared size and kind. Dynamic shared memory beyond 48 KiB is asked for by
+     * itself.
      *
-     * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared bytes are not possible
+     * @throws LaunchException before anything runs, when number or type of the arguments, grid, block or shared bytes
+     *     are not possible
      * @throws KernelException when it is known that the kernel failed; a GPU may say so only at a later call
      */
     void launch(DeviceStream stream, Launch launch, Object... arguments);

@@ -6,8 +6,9 @@ import org.contrastive4j.memory.Memory;
 /**
  * A place that loads PTX text and launches its kernels on memory of its own.
  *
- * <p>Work that is given a {@link DeviceStream} is done in the order of that stream and returns before it is done; {@link DeviceStorage#upload} and
- * {@link DeviceStorage#download} wait for it. Every method may be called from any thread.
+ * <p>Work that is given a {@link DeviceStream} is done in the order of that stream and returns before it is done;
+ * {@link DeviceStorage#upload} and {@link DeviceStorage#download} wait for it. Every method may be called from any
+ * thread.
  */
 public interface PtxDevice extends Memory {
     /** What it is: name, architecture, sizes. */
@@ -17,7 +18,8 @@ public interface PtxDevice extends Memory {
     DeviceStorage allocate(long bytes);
 
     /**
-     * Memory that is ready for what {@code stream} does from now on; closing it gives it back to the pool when that work is done.
+     * Memory that is ready for what {@code stream} does from now on; closing it gives it back to the pool when that
+     * work is done.
      *
      * @throws org.contrastive4j.memory.OutOfBudgetException when there is no such memory
      */

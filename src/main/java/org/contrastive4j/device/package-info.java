@@ -1,2 +1,5 @@
-/** Devices that load PTX and launch kernels: one small interface, behind it a GPU ({@code cuda}) or the simulator ({@code sim}). */
+/**
+ * Devices that load PTX and launch kernels: one small interface, behind it a GPU ({@code cuda}) or the simulator
+ * ({@code sim}).
+ */
 package org.contrastive4j.device;

@@ -12,11 +12,13 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Chooses chunk sizes and how many chunks keep their activations.
  *
- * <p>Bytes of a chunk are linear in its samples; two small trial passes per encoder give the line. A trial goes backward with a gradient of zero, which
- * changes no parameter gradient.
+ * <p>Bytes of a chunk are linear in its samples; two small trial passes per encoder give the line. A trial goes
+ * backward with a gradient of zero, which changes no parameter gradient.
  */
 final class ChunkPlanner<B> {
-    /** Chunks beyond this gain nothing: the matrix products are at full speed and the rest of the budget is better kept. */
+    /**
+     * Chunks beyond this gain nothing: the matrix products are at full speed and the rest of the budget is better kept.
+     */
     static final int LARGEST_CHOSEN_CHUNK = 128;
 
     private static final long KEEP_NOTHING = Long.MIN_VALUE;
@@ -115,7 +117,8 @@ final class ChunkPlanner<B> {
         int large = Math.min(6, samples);
         long[] first = trial(encoder, batch, small);
         long[] second = trial(encoder, batch, large);
-        return new Cost(Line.through(small, first[0], large, second[0]), Line.through(small, first[1], large, second[1]));
+        return new Cost(Line.through(small, first[0], large, second[0]),
+                Line.through(small, first[1], large, second[1]));
     }
 
     /** Bytes of activations, and the most bytes during both passes. */
@@ -162,7 +165,8 @@ final class ChunkPlanner<B> {
         }
         if (budget != KEEP_NOTHING && fixed + transientBytes > most) {
             throw new OutOfBudgetException(fixed + transientBytes - base, base, most,
-                    "representations need " + representations + " bytes, the loss " + workspace + ", one chunk's passes "
+                    "representations need " + representations + " bytes, the loss " + workspace
+                    + ", one chunk's passes "
                             + transientBytes + "; raise the budget, or use a smaller batch or chunk");
         }
         long room = budget == KEEP_NOTHING ? 0 : most - fixed - transientBytes;

@@ -14,9 +14,10 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Answers "is the cached gradient that of the whole batch, for my encoder?" on the user's own encoders and data.
  *
- * <p>Three comparisons: gradients of the chunked step against those of one undivided pass; first-pass against second-pass representations, which
- * differ when randomness is not keyed by the sample or an encoder has state; chunked against undivided representations, which differ when a
- * sample's output depends on its chunk, as with batch statistics. A difference in representations is traced to the first layer that shows it.
+ * <p>Three comparisons: gradients of the chunked step against those of one undivided pass; first-pass against
+ * second-pass representations, which differ when randomness is not keyed by the sample or an encoder has state; chunked
+ * against undivided representations, which differ when a sample's output depends on its chunk, as with batch
+ * statistics. A difference in representations is traced to the first layer that shows it.
  *
  * @param <B> the batch
  */
@@ -74,7 +75,8 @@ public final class EquivalenceCheck<B> {
                     String.format(Locale.ROOT, "%s: first against second pass: %.2e%n", name, value)));
             chunking.forEach((name, value) -> text.append(
                     String.format(Locale.ROOT, "%s: chunked against undivided representations: %.2e%n", name, value)));
-            culprits.forEach((name, layer) -> text.append(name).append(": ").append(layer).append(System.lineSeparator()));
+            culprits.forEach((name, layer) -> text.append(name).append(": ").append(layer)
+                    .append(System.lineSeparator()));
             return text.toString();
         }
     }
@@ -136,7 +138,8 @@ public final class EquivalenceCheck<B> {
                         + ": its randomness is not keyed by the sample, or it keeps state";
             }
             if (culprit == null && chunked > tolerance) {
-                culprit = "a sample's output depends on its chunk, first in " + first.firstDifference(whole, from, samples)
+                culprit = "a sample's output depends on its chunk, first in "
+                        + first.firstDifference(whole, from, samples)
                         + ": batch statistics, or randomness keyed by position";
             }
         }
@@ -180,7 +183,9 @@ public final class EquivalenceCheck<B> {
             values.add(value.toDoubles());
         }
 
-        /** Relative difference of the representations from rows [from, ...) of another pass over {@code total} samples. */
+        /**
+         * Relative difference of the representations from rows [from, ...) of another pass over {@code total} samples.
+         */
         double outputDifference(Trace other, int from, int total) {
             return difference(output, other.output, from, total);
         }

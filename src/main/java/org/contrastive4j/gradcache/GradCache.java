@@ -15,8 +15,9 @@ import org.contrastive4j.tensor.Tensor;
  *   <li>Chunk by chunk: encode again unless kept, and push the chunk's slice of the cache back.
  * </ol>
  *
- * <p>Chunks go backward in their order whether kept or not, so the budget does not change a bit of the result. Several steps accumulate until the
- * caller zeroes the gradients. Memory: 2 n d per encoder beyond what one chunk needs and what is kept.
+ * <p>Chunks go backward in their order whether kept or not, so the budget does not change a bit of the result. Several
+ * steps accumulate until the caller zeroes the gradients. Memory: 2 n d per encoder beyond what one chunk needs and
+ * what is kept.
  *
  * <p>Source: Gao et al., Scaling deep contrastive learning batch size under memory limited setup, RepL4NLP 2021.
  *
@@ -63,15 +64,17 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
         return new GradCache<>(ops, encoders, loss, ChunkPlanner.choosing(ops, encoders.size(), budget));
     }
 
-    /** The same within a budget that also holds the gaps in the scratch of the {@link RecordedStep} it is to be used in. */
+    /**
+     * The same within a budget that also holds the gaps in the scratch of the {@link RecordedStep} it is to be used in.
+     */
     public GradCache<B, R> recorded() {
         return new GradCache<>(ops, encoders, loss, planner.recorded());
     }
 
     /**
      * The plan for batches like this one; measured once per set of sizes by passing a few samples forward and, with a
-     * gradient of zero, backward. Sizes are numbers of samples: where samples differ in length, ask first with a batch of
-     * the longest.
+     * gradient of zero, backward. Sizes are numbers of samples: where samples differ in length, ask first with a batch
+     * of the longest.
      *
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing was changed
      */
@@ -87,7 +90,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     /**
      * Value of the loss over the whole batch; gradients are accumulated into the parameters.
      *
-     * @param gradientScale multiplied into every gradient: 1 / k when k steps are accumulated, the loss scale of 16-bit training
+     * @param gradientScale multiplied into every gradient: 1 / k when k steps are accumulated, the loss scale of 16-bit
+     *     training
      * @throws ShapeException when a chunk size does not fit the batch, before anything is encoded
      */
     @Override
@@ -101,7 +105,9 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
         }
     }
 
-    /** Chunk encodings of one step at this plan, first and second pass together: the cost of caching in encoder calls. */
+    /**
+     * Chunk encodings of one step at this plan, first and second pass together: the cost of caching in encoder calls.
+     */
     public int encodings(B batch) {
         int count = 0;
         ChunkPlan current = plan(batch);

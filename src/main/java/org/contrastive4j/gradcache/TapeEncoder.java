@@ -13,13 +13,17 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * An encoder written on the tape: a function from the samples [from, to) of a batch to a variable of shape [to - from, d].
+ * An encoder written on the tape: a function from the samples [from, to) of a batch to a variable of shape [to - from,
+ * d].
  *
- * <p>A model with more than one output takes part through a function that extracts the representation, which may be of the
- * type of activations or of that of parameters.
+ * <p>A model with more than one output takes part through a function that extracts the representation, which may be of
+ * the type of activations or of that of parameters.
  */
 public final class TapeEncoder<B> implements ChunkEncoder<B> {
-    /** Encodes samples [from, to) on a tape; input tensors it makes are handed to {@link Tape#adopt} or outlive the step. */
+    /**
+     * Encodes samples [from, to) on a tape; input tensors it makes are handed to {@link Tape#adopt} or outlive the
+     * step.
+     */
     @FunctionalInterface
     public interface Body<B> {
         Variable encode(Tape tape, B batch, int from, int to);
@@ -94,8 +98,8 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
         }
         Variable representations = tape.scope(name, () -> body.encode(tape, batch, from, to));
         if (!representations.shape().equals(Shape.of(to - from, width))) {
-            throw new ShapeException("encoder " + name + " gave " + representations + " for samples [" + from + ", " + to
-                    + "), wanted " + Shape.of(to - from, width));
+            throw new ShapeException("encoder " + name + " gave " + representations + " for samples ["
+                    + from + ", " + to + "), wanted " + Shape.of(to - from, width));
         }
         ops.pointwise().cast(representations.value(), into);
         return representations;

@@ -1,10 +1,11 @@
 /**
- * The gradient of a batch as large as the data in the memory of a chunk: encode every chunk and keep only representations, take one
- * loss over all of them, push its gradient back chunk by chunk (Gao et al., Scaling deep contrastive learning batch size under memory
- * limited setup, 2021).
+ * The gradient of a batch as large as the data in the memory of a chunk: encode every chunk and keep only
+ * representations, take one loss over all of them, push its gradient back chunk by chunk (Gao et al., Scaling deep
+ * contrastive learning batch size under memory limited setup, 2021).
  *
- * <p>Start at {@link org.contrastive4j.gradcache.GradCache}; {@link org.contrastive4j.gradcache.AccumulatedFeatures} is open_clip's way to the
- * same gradient, {@link org.contrastive4j.gradcache.RecordedStep} gives either to a device as one piece. Encoders are known only as functions
- * ({@link org.contrastive4j.gradcache.ChunkEncoder}), losses only through representations. May import loss, autograd, ops, tensor, memory.
+ * <p>Start at {@link org.contrastive4j.gradcache.GradCache}; {@link org.contrastive4j.gradcache.AccumulatedFeatures} is
+ * open_clip's way to the same gradient, {@link org.contrastive4j.gradcache.RecordedStep} gives either to a device as
+ * one piece. Encoders are known only as functions ({@link org.contrastive4j.gradcache.ChunkEncoder}), losses only
+ * through representations. May import loss, autograd, ops, tensor, memory.
  */
 package org.contrastive4j.gradcache;

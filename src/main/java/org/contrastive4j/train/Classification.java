@@ -10,8 +10,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Classifying pictures by words of their captions: from prompts without training (zero-shot), and by logistic regression on the picture
- * encoder's representations (linear probe).
+ * Classifying pictures by words of their captions: from prompts without training (zero-shot), and by logistic
+ * regression on the picture encoder's representations (linear probe).
  */
 public final class Classification {
     private static final int PROBE_STEPS = 300;

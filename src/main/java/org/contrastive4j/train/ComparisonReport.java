@@ -157,7 +157,8 @@ final class ComparisonReport {
     private String chance() {
         int freedom = comparison.seeds().size() - 1;
         return freedom < 1 ? "" : String.format(Locale.ROOT,
-                "; with %d seeds chance alone exceeds %.1f standard errors once in twenty entries", freedom + 1, STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
+                "; with %d seeds chance alone exceeds %.1f standard errors once in twenty entries", freedom + 1,
+                STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
     }
 
     @FunctionalInterface

@@ -76,8 +76,8 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
     Map<String, Double> details();
 
     /**
-     * Before the optimiser's step, once all gradients are known to be finite: takes in what the batch leaves behind. The
-     * last thing in a step that may allocate; when it fails nothing has changed.
+     * Before the optimiser's step, once all gradients are known to be finite: takes in what the batch leaves behind.
+     * The last thing in a step that may allocate; when it fails nothing has changed.
      */
     void beforeUpdate();
 

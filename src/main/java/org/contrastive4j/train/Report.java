@@ -54,14 +54,16 @@ final class Report {
 
     @SuppressWarnings("unchecked")
     private static void table(StringBuilder page, Map<String, Object> summary) {
-        page.append("<table><tr><th>split</th><th>direction</th><th>R@1</th><th>R@5</th><th>R@10</th><th>chance R@1</th>"
+        page.append(
+                "<table><tr><th>split</th><th>direction</th><th>R@1</th><th>R@5</th><th>R@10</th><th>chance R@1</th>"
                 + "<th>candidates</th></tr>");
         Map<String, Map<String, Map<String, Object>>> splits =
                 (Map<String, Map<String, Map<String, Object>>>) summary.getOrDefault("splits", Map.of());
         splits.forEach((name, directions) -> directions.forEach((direction, recall) -> {
             page.append("<tr><td>").append(escape(name)).append("</td><td>").append(escape(direction)).append("</td>");
             for (String column : List.of("r1", "r5", "r10", "chance")) {
-                page.append(String.format(Locale.ROOT, "<td>%.1f%%</td>", 100 * ((Number) recall.get(column)).doubleValue()));
+                page.append(String.format(Locale.ROOT, "<td>%.1f%%</td>",
+                        100 * ((Number) recall.get(column)).doubleValue()));
             }
             page.append("<td>").append(recall.get("candidates")).append("</td></tr>");
         }));
@@ -92,20 +94,22 @@ final class Report {
         label(page, 950, 220, "end", "step " + number(steps[steps.length - 1]));
         for (int c = 0; c < columns.size(); c++) {
             double[] values = values(lines, columns.get(c));
-            page.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"").append(COLOURS.get(c % COLOURS.size())).append("\" points=\"");
+            page.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"")
+                    .append(COLOURS.get(c % COLOURS.size())).append("\" points=\"");
             for (int i = 0; i < values.length; i++) {
                 double x = 60 + 890 * (steps[i] - steps[0]) / Math.max(1, steps[steps.length - 1] - steps[0]);
                 page.append(String.format(Locale.ROOT, "%.1f,%.1f ", x, 200 - 190 * values[i] / height));
             }
             page.append("\"/>");
-            label(page, 945, 30 + 16 * c, "end\" fill=\"" + COLOURS.get(c % COLOURS.size()), columns.size() > 1 ? columns.get(c) : "");
+            label(page, 945, 30 + 16 * c, "end\" fill=\"" + COLOURS.get(c % COLOURS.size()),
+                    columns.size() > 1 ? columns.get(c) : "");
         }
         page.append("</svg>");
     }
 
     private static void label(StringBuilder page, int x, int y, String anchor, String text) {
-        page.append("<text font-size=\"12\" x=\"").append(x).append("\" y=\"").append(y).append("\" text-anchor=\"").append(anchor)
-                .append("\">").append(escape(text)).append("</text>");
+        page.append("<text font-size=\"12\" x=\"").append(x).append("\" y=\"").append(y).append("\" text-anchor=\"")
+                .append(anchor).append("\">").append(escape(text)).append("</text>");
     }
 
     private static String number(double value) {

@@ -5,8 +5,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Recall at 1, 5 and 10: the share of queries whose own partner is among the k candidates of largest cosine. A candidate as similar as
- * the partner counts against it, so that collapsed representations do not look perfect.
+ * Recall at 1, 5 and 10: the share of queries whose own partner is among the k candidates of largest cosine. A
+ * candidate as similar as the partner counts against it, so that collapsed representations do not look perfect.
  *
  * @param queries number of queries
  * @param candidates number of candidates

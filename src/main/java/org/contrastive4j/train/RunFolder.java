@@ -17,7 +17,8 @@ import java.util.List;
 import java.util.Map;
 
 /**
- * The files of one run: {@code config.json}, {@code metrics.jsonl}, {@code checkpoints/}, {@code summary.json}, {@code report.html}.
+ * The files of one run: {@code config.json}, {@code metrics.jsonl}, {@code checkpoints/}, {@code summary.json},
+ * {@code report.html}.
  *
  * <p>Locked while open: two runs in one folder would overwrite each other.
  */
@@ -56,7 +57,8 @@ public final class RunFolder implements AutoCloseable {
             FileLock lock = tryLock(channel);
             if (lock == null) {
                 channel.close();
-                throw new RunFolderException("another run is using " + path + "; wait for it or choose another --out", null);
+                throw new RunFolderException("another run is using " + path + "; wait for it or choose another --out",
+                        null);
             }
             return new RunFolder(path, channel, lock);
         } catch (IOException e) {

@@ -59,7 +59,8 @@ public final class RunSummary {
     /** The recalls as lines of text. */
     public static String table(Map<String, Trainer.Recall> recalls) {
         StringBuilder text = new StringBuilder(
-                String.format(Locale.ROOT, "%-14s %-14s %7s %7s %7s %9s%n", "split", "direction", "R@1", "R@5", "R@10", "chance"));
+                String.format(Locale.ROOT, "%-14s %-14s %7s %7s %7s %9s%n", "split", "direction", "R@1", "R@5",
+                        "R@10", "chance"));
         recalls.forEach((name, recall) -> {
             line(text, name, "image to text", recall.imageToText());
             line(text, name, "text to image", recall.textToImage());

@@ -58,7 +58,8 @@ public record TrainConfig(
             throw new IllegalArgumentException("steps is " + steps + ", wanted 1 or more");
         }
         if (chunk < 0) {
-            throw new IllegalArgumentException("chunk is " + chunk + ", wanted 1 or more, or 0 to let the budget choose");
+            throw new IllegalArgumentException("chunk is " + chunk
+                    + ", wanted 1 or more, or 0 to let the budget choose");
         }
         if (chunk > batch) {
             throw new IllegalArgumentException("chunk is " + chunk + ", larger than the batch of " + batch
@@ -74,7 +75,8 @@ public record TrainConfig(
         }
         if (memoryBudget < 1 || !(learningRate > 0) || warmup < 0 || clip < 0) {
             throw new IllegalArgumentException("memory budget " + memoryBudget + ", learning rate " + learningRate
-                    + ", warm-up " + warmup + ", clip " + clip + ": wanted a positive budget and rate, the others 0 or more");
+                    + ", warm-up " + warmup + ", clip " + clip
+                    + ": wanted a positive budget and rate, the others 0 or more");
         }
     }
 
@@ -97,8 +99,8 @@ public record TrainConfig(
     /** The same in this precision, with this loss scaling. */
     public TrainConfig with(TrainingPrecision otherPrecision, LossScale.Config otherLossScale) {
         return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget,
-                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, accumulation, otherPrecision,
-                otherLossScale);
+                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, accumulation,
+                otherPrecision, otherLossScale);
     }
 
     /**
@@ -111,14 +113,16 @@ public record TrainConfig(
             throw new IllegalArgumentException("the run is in " + precision + " and the backend computes in " + backend
                     + "; open the backend in " + precision);
         }
-        return with(backend, lossScale == null && backend == TrainingPrecision.F16 ? LossScale.Config.USUAL : lossScale);
+        return with(backend, lossScale == null && backend == TrainingPrecision.F16
+                ? LossScale.Config.USUAL : lossScale);
     }
 
     /**
      * The default run: the emoji of test-data on two cores, in about two minutes.
      *
-     * <p>The text encoder has no transformer block: captions are sets of words, and attention over them learnt pairs of words by heart. Without it
-     * R@1 on a new design is some six points higher in the same time, and no lower on new concepts (bench/results/2026-11-emoji-retrieval.md).
+     * <p>The text encoder has no transformer block: captions are sets of words, and attention over them learnt pairs of
+     * words by heart. Without it R@1 on a new design is some six points higher in the same time, and no lower on new
+     * concepts (bench/results/2026-11-emoji-retrieval.md).
      */
     public static TrainConfig emoji() {
         TransformerConfig image = new TransformerConfig(96, 1, 3, 384, PointwiseOps.Gelu.QUICK, 0.1);

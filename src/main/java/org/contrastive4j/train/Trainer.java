@@ -39,8 +39,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Trains a {@link DualEncoder} on pairs with a contrastive loss over whole batches, encoded in chunks.
  *
- * <p>A step is a function of the configuration, the data and the weights before it: nothing else is random, so a run that was stopped and resumed
- * ends in the same bits as one that was not.
+ * <p>A step is a function of the configuration, the data and the weights before it: nothing else is random, so a run
+ * that was stopped and resumed ends in the same bits as one that was not.
  */
 public final class Trainer implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -52,9 +52,9 @@ public final class Trainer implements AutoCloseable {
     /**
      * What one step measured.
      *
-     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean and
-     *     quantiles of the cosines of positives and negatives; where there is loss scaling the scale of this step and
-     *     the steps skipped so far
+     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean
+     *     and quantiles of the cosines of positives and negatives; where there is loss scaling the scale of this step
+     *     and the steps skipped so far
      * @param gradientNorm not finite when the step was skipped: then nothing was updated
      * @param logitScale that the loss was computed with: of before the update, which nothing waits for
      */
@@ -104,7 +104,8 @@ public final class Trainer implements AutoCloseable {
         this.plan = new BatchPlan(data, splits.train(), config.batch(), config.seed());
         DualEncoder.Config sizes = config.model();
         this.model = new DualEncoder(ops,
-                new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())), config.seed());
+                new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())),
+                config.seed());
         this.objective = objective();
         this.optimizer = optimizer();
         this.lossScale = LossScale.of(this.config.lossScale());
@@ -211,8 +212,8 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Bytes of each stage of a step by gradient caching on a batch with the longest captions there can be; made once, so
-     * that chunks are the same for all batches and wherever a run is resumed.
+     * Bytes of each stage of a step by gradient caching on a batch with the longest captions there can be; made once,
+     * so that chunks are the same for all batches and wherever a run is resumed.
      */
     public ChunkPlan plan() {
         try (TrainBatch largest = feed().largest()) {
@@ -268,8 +269,8 @@ public final class Trainer implements AutoCloseable {
 
     /**
      * One optimiser step. Where there is loss scaling, a step with a gradient that is not finite counts, but updates
-     * nothing: weights, moments, the optimiser's count and the state of the loss stay. That costs nothing beside the norm
-     * of the gradients, which every step waits for anyway: it is finite if and only if all of them are.
+     * nothing: weights, moments, the optimiser's count and the state of the loss stay. That costs nothing beside the
+     * norm of the gradients, which every step waits for anyway: it is finite if and only if all of them are.
      *
      * @throws TrainingStoppedException when a representation or the loss is not finite, or a gradient and there is no
      *     loss scale to blame; the weights are those before the step

@@ -1,11 +1,11 @@
 /**
- * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report; and comparisons of
- * runs.
+ * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report; and comparisons
+ * of runs.
  *
  * <p>{@link org.contrastive4j.train.Trainer} is the loop, {@link org.contrastive4j.train.RunFolder} the files, {@link
- * org.contrastive4j.train.Checkpoint} what a resumed run continues from, {@link org.contrastive4j.train.LossConfig} what it
- * minimises. Where the backend records and the loss waits for nothing, a step is one recording on batches that stay in
- * one place: {@code TrainingSteps} and {@code BatchPlace}. May import data, nn, optim, gradcache, loss, autograd, ops,
- * tensor, memory.
+ * org.contrastive4j.train.Checkpoint} what a resumed run continues from, {@link org.contrastive4j.train.LossConfig}
+ * what it minimises. Where the backend records and the loss waits for nothing, a step is one recording on batches that
+ * stay in one place: {@code TrainingSteps} and {@code BatchPlace}. May import data, nn, optim, gradcache, loss,
+ * autograd, ops, tensor, memory.
  */
 package org.contrastive4j.train;

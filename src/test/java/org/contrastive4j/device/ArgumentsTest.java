@@ -75,7 +75,8 @@ class ArgumentsTest {
 
     @Test
     void everyKindLiesAtItsOffset() {
-        List<Parameter> declared = declared(".param .u8 a, .param .u64 x, .param .f32 s, .param .s16 h, .param .align 8 .b8 v[12],"
+        List<Parameter> declared =
+                declared(".param .u8 a, .param .u64 x, .param .f32 s, .param .s16 h, .param .align 8 .b8 v[12],"
                 + ".param .f64 d, .param .b32 bits, .param .s64 n, .param .b16 half, .param .u32 i, .param .b64 d2");
         byte[] packed = Arguments.pack(device, "k", declared, (byte) 7, new Block(device, null), 1.5f, (short) -2,
                 new byte[] {1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12}, 2.5, 3.5f, -4L, (short) 0x3c00, 5, 6.5);

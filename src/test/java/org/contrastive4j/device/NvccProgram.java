@@ -119,10 +119,13 @@ final class NvccProgram implements AutoCloseable {
 
     /** Not-a-number is never close. */
     static void close(double wanted, double got, double bound, String what) {
-        assertTrue(wanted == got || Math.abs(wanted - got) <= bound, what + ": " + got + ", wanted " + wanted + " within " + bound);
+        assertTrue(wanted == got || Math.abs(wanted - got) <= bound,
+                what + ": " + got + ", wanted " + wanted + " within " + bound);
     }
 
-    /** The nearest number with that many bits behind its leading one, ties to even; exponents end at least; no overflow. */
+    /**
+     * The nearest number with that many bits behind its leading one, ties to even; exponents end at least; no overflow.
+     */
     static double narrow(double value, int bits, int least) {
         double unit = Math.scalb(1.0, Math.max(Math.getExponent(value), least) - bits);
         return Math.rint(value / unit) * unit;

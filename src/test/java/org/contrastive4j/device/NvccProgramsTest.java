@@ -20,7 +20,10 @@ import org.contrastive4j.support.Devices;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Algorithms that nvcc compiled, on every device, against plain Java: integers exactly, floats within a bound that each test derives. */
+/**
+ * Algorithms that nvcc compiled, on every device, against plain Java: integers exactly, floats within a bound that each
+ * test derives.
+ */
 class NvccProgramsTest {
     private static final String ALL = "org.contrastive4j.support.Devices#all";
 
@@ -35,7 +38,8 @@ class NvccProgramsTest {
         try (NvccProgram program = new NvccProgram(device, "reduction")) {
             DeviceStorage sums = program.output(4 * blocks);
             DeviceStorage peaks = program.output(4 * blocks);
-            program.launch(Launch.of(blocks, threads).shared(4 * threads), program.floats(x), n, sums, peaks, program.ints(y));
+            program.launch(Launch.of(blocks, threads).shared(4 * threads), program.floats(x), n, sums, peaks,
+                    program.ints(y));
             for (int b = 0; b < blocks; b++) {
                 double sum = 0;
                 double size = 0;
@@ -118,7 +122,8 @@ class NvccProgramsTest {
                         sum += product;
                         size += Math.abs(product);
                     }
-                    // k fused or unfused steps, then alpha and beta: at most 2 k + 4 roundings of something no larger than this.
+                    // k fused or unfused steps, then alpha and beta: at most 2 k + 4 roundings of something no larger
+                    // than this.
                     double bound = (2 * k + 4) * EPS * (1.5 * size + Math.abs(beta * c[i]));
                     close(1.5 * sum + beta * c[i], got.get(i), bound, "element " + i + ", beta " + beta);
                 }
@@ -216,9 +221,11 @@ class NvccProgramsTest {
                     for (int i = 0; i < cols; i++) {
                         double depth = x[r * cols + i] - max;
                         double wanted = Math.exp(depth) / sum;
-                        // In units of EPS: expf errs by 4, here and in the sum; rounding its argument by |depth|, and in the sum by the mean
-                        // of that, at most log cols < 5; the sum has 9 additions in a row; a division.
-                        close(wanted, got.get(r * cols + i), (24 + 2 * Math.abs(depth)) * EPS * wanted, "row " + r + ", " + i);
+                        // In units of EPS: expf errs by 4, here and in the sum; rounding its argument by |depth|, and
+                        // in the sum by the mean of that, at most log cols < 5; the sum has 9 additions in a row; a
+                        // division.
+                        close(wanted, got.get(r * cols + i), (24 + 2 * Math.abs(depth)) * EPS * wanted,
+                                "row " + r + ", " + i);
                     }
                 }
             }
@@ -231,12 +238,14 @@ class NvccProgramsTest {
         int m = 33;
         int n = 50;
         int k = 41;
-        // Multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, so everything is exact in any order.
+        // Multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, so everything is
+        // exact in any order.
         double[] a = new Random(11).ints((long) m * k, -63, 64).mapToDouble(i -> i / 8.0).toArray();
         double[] b = new Random(12).ints((long) k * n, -63, 64).mapToDouble(i -> i / 8.0).toArray();
         try (NvccProgram program = new NvccProgram(device, "wmma")) {
             DeviceStorage c = program.output(4 * m * n);
-            program.launch(Launch.of(new Dim(4, 3, 1), new Dim(32, 1, 1)), program.halves(a), program.halves(b), c, m, n, k);
+            program.launch(Launch.of(new Dim(4, 3, 1), new Dim(32, 1, 1)), program.halves(a),
+                    program.halves(b), c, m, n, k);
             FloatBuffer got = program.result(c).asFloatBuffer();
             for (int i = 0; i < m * n; i++) {
                 double sum = 0;

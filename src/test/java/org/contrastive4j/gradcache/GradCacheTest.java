@@ -132,7 +132,10 @@ class GradCacheTest {
         }
     }
 
-    /** A bias cancels in the softmax; a loss that sees only rows leaves it a gradient of rounding, so scale and bias are compared on the loss alone. */
+    /**
+     * A bias cancels in the softmax; a loss that sees only rows leaves it a gradient of rounding, so scale and bias are
+     * compared on the loss alone.
+     */
     @Test
     void gradientsOfScaleAndBiasDoNotDependOnChunks() {
         try (Ops ops = Backend.open("cpu-f64");
@@ -154,7 +157,10 @@ class GradCacheTest {
         }
     }
 
-    /** Two linear encoders with dropout after them; {@code broken} makes the mask depend on the call, as a stateful generator would. */
+    /**
+     * Two linear encoders with dropout after them; {@code broken} makes the mask depend on the call, as a stateful
+     * generator would.
+     */
     private static final class Linears implements AutoCloseable {
         private final Ops ops;
         private final Tensor x;
@@ -247,7 +253,8 @@ class GradCacheTest {
 
     @Test
     void equivalenceCheckPassesKeyedRandomness() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops); Linears linears = new Linears(ops, 0)) {
+        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+                Linears linears = new Linears(ops, 0)) {
             EquivalenceCheck.Report report = check(ops, linears, loss);
             assertTrue(report.agrees(1e-12), report.toString());
             assertTrue(report.culprits().isEmpty());
@@ -286,12 +293,14 @@ class GradCacheTest {
             int before = Integer.MAX_VALUE;
             for (long room : new long[] {1_200_000, 1_400_000, 1_700_000, 1L << 30}) {
                 GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                        ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(8, 8), base + room);
+                        ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss),
+                        List.of(8, 8), base + room);
                 model.parameters().forEach(Parameter::zeroGradient);
                 ChunkPlan plan = cache.plan(batch);
                 ops.memory().resetPeak();
                 cache.step(batch, 1);
-                assertTrue(ops.memory().peakBytes() <= plan.peak(), ops.memory().peakBytes() + " bytes, planned\n" + plan);
+                assertTrue(ops.memory().peakBytes() <= plan.peak(),
+                        ops.memory().peakBytes() + " bytes, planned\n" + plan);
                 assertTrue(plan.peak() <= base + room, plan.toString());
                 List<double[]> budgeted = gradients(model);
                 for (int k = 0; k < least.size(); k++) {
@@ -336,11 +345,13 @@ class GradCacheTest {
                     GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss),
                             List.of(128, 128)).step(batch, 1);
                     long bytes = ops.memory().peakBytes() - before;
-                    // per pair and side: representation, its gradient, its unit copy, as much again for logits, and 1 / norm
+                    // per pair and side: representation, its gradient, its unit copy, as much again for logits, and 1 /
+                    // norm
                     long perPair = 2L * Float.BYTES * (4L * d + 1);
                     if (previous >= 0) {
                         assertTrue(bytes - previous <= n / 2 * perPair,
-                                "n = " + n + ": " + bytes + " bytes after " + previous + ", at most " + perPair + " a pair");
+                                "n = " + n + ": " + bytes + " bytes after " + previous + ", at most "
+                                + perPair + " a pair");
                     }
                     previous = bytes;
                 }
@@ -384,13 +395,14 @@ class GradCacheTest {
 
     @Test
     void tiedEncodersAddTheirGradients() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops); Linears linears = new Linears(ops, 0)) {
+        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+                Linears linears = new Linears(ops, 0)) {
             ChunkEncoder<Linears> left = linears.encoders().get(0);
             List<double[]> results = new ArrayList<>();
             for (int chunk : new int[] {12, 5}) {
                 linears.weights.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(ops, List.of(left, left), InfoNceOverEncoders.<Linears>pairs(loss), List.of(chunk, 3))
-                        .step(linears, 1);
+                GradCache.ofChunks(ops, List.of(left, left), InfoNceOverEncoders.<Linears>pairs(loss),
+                        List.of(chunk, 3)).step(linears, 1);
                 results.add(linears.weights.get(0).gradient().toDoubles());
             }
             assertArrayEquals(results.get(0), results.get(1), 1e-13);
@@ -466,7 +478,8 @@ class GradCacheTest {
 
     @Test
     void badChunksAreRefusedBeforeAnythingIsEncoded() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops); Linears linears = new Linears(ops, 0)) {
+        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+                Linears linears = new Linears(ops, 0)) {
             assertThrows(IllegalArgumentException.class, () -> linears.cache(loss, List.of(0, 4)));
             ShapeException large = assertThrows(
                     ShapeException.class, () -> linears.cache(loss, List.of(4, 13)).step(linears, 1));

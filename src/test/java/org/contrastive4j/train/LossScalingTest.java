@@ -41,8 +41,8 @@ class LossScalingTest {
     Path folder;
 
     private TrainConfig config(int steps, LossScale.Config scale, String loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps, 12, 5,
-                1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2,
+                3, steps, 12, 5, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
                 new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), LossConfig.named(loss, 12))
                 .with(null, scale);
     }

@@ -39,7 +39,9 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** A whole training step, two encoders with dropout, loss, gradient cache, clipping and optimiser, in every precision. */
+/**
+ * A whole training step, two encoders with dropout, loss, gradient cache, clipping and optimiser, in every precision.
+ */
 @Tag("gpu")
 class StepInPrecisionTest {
     private static final int PAIRS = 11;
@@ -191,8 +193,10 @@ class StepInPrecisionTest {
         TransformerConfig sizes = new TransformerConfig(6, 1, 2, 10, PointwiseOps.Gelu.EXACT, 0.1);
         for (Pooling pooling : Pooling.values()) {
             DualEncoder.Config config = new DualEncoder.Config(
-                    new VisionTransformer.Config(8, 4, 4, 0, sizes, pooling == Pooling.LAST ? Pooling.MEAN : pooling, 5),
-                    new TextTransformer.Config(23, 6, sizes, true, pooling == Pooling.FLATTEN ? Pooling.MEAN : pooling, 5));
+                    new VisionTransformer.Config(8, 4, 4, 0, sizes,
+                            pooling == Pooling.LAST ? Pooling.MEAN : pooling, 5),
+                    new TextTransformer.Config(23, 6, sizes, true,
+                            pooling == Pooling.FLATTEN ? Pooling.MEAN : pooling, 5));
             try (Ops ops = new Place("cpu", TrainingPrecision.BF16).open();
                     DualEncoder model = new DualEncoder(ops, config, 3); InfoNce loss = InfoNce.symmetric(ops);
                     TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 5), 7, 0)) {

@@ -23,7 +23,10 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Whole training steps by kernels: two encoders with dropout, loss, gradient cache, clipping and optimiser, against the cpu. */
+/**
+ * Whole training steps by kernels: two encoders with dropout, loss, gradient cache, clipping and optimiser, against the
+ * cpu.
+ */
 @Tag("gpu")
 class StepOnKernelsTest {
     private static final int PAIRS = 11;
@@ -55,11 +58,12 @@ class StepOnKernelsTest {
         return new Outcome(losses, weights);
     }
 
-    private static double step(Ops ops, DualEncoder model, InfoNce loss, List<Parameter> parameters, AdamW optimizer, int step) {
+    private static double step(Ops ops, DualEncoder model, InfoNce loss, List<Parameter> parameters,
+            AdamW optimizer, int step) {
         try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5 + step), 7, step)) {
             parameters.forEach(Parameter::zeroGradient);
-            PairwiseOps.Result result = GradCache.ofChunks(ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss),
-                    List.of(4, 5)).step(batch, 1);
+            PairwiseOps.Result result = GradCache.ofChunks(ops, Encoders.of(ops, model),
+                    InfoNceOverEncoders.pairs(loss), List.of(4, 5)).step(batch, 1);
             optimizer.step(0.01, GlobalNorm.clip(GlobalNorm.of(ops, parameters), 1));
             loss.clamp();
             return result.loss();
@@ -81,6 +85,7 @@ class StepOnKernelsTest {
                 assertEquals(values[i], given[i], BOUND, name + "[" + i + "]");
             }
         });
-        assertTrue(Math.abs(expected.losses().get(0) - expected.losses().get(1)) > 100 * BOUND, "the steps must differ for this to say anything");
+        assertTrue(Math.abs(expected.losses().get(0) - expected.losses().get(1)) > 100 * BOUND,
+                "the steps must differ for this to say anything");
     }
 }

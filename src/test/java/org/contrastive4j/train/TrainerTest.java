@@ -47,8 +47,8 @@ class TrainerTest {
     }
 
     private TrainConfig config(int steps, int batch, int chunk, double rate, LossConfig loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps, batch,
-                chunk, 1L << 30, rate, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2,
+                3, steps, batch, chunk, 1L << 30, rate, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
                 new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), loss);
     }
 
@@ -125,7 +125,8 @@ class TrainerTest {
                     lines.add(trainer.next().asMap());
                 }
                 straight = weights(trainer);
-                assertTrue(ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
+                assertTrue(ops.memory().peakBytes() <= planned,
+                        ops.memory().peakBytes() + " bytes, planned " + planned);
                 assertFalse(Arrays.equals(before.get(0), straight.get(0)), "nothing was learnt");
             }
             for (String metric : List.of("rowAccuracy", "columnAccuracy", "positives.mean", "positives.p05",

@@ -75,7 +75,8 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         int result = cuMemAlloc(workspace, bytes);
         if (result != 0) {
             JCublas2.cublasDestroy(handle);
-            return new Choice(null, "the device has no " + bytes + " bytes left for cuBLAS: " + CudaErrors.name(result));
+            return new Choice(null, "the device has no " + bytes + " bytes left for cuBLAS: "
+                    + CudaErrors.name(result));
         }
         int[] version = new int[1];
         JCublas2.cublasGetVersion(handle, version);
@@ -103,7 +104,8 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
                 return name + " of CUDA 12, which JCublas was made for, is not on this machine";
             }
         }
-        return "JCublas does not load: " + said.lines().filter(line -> !line.isBlank()).findFirst().orElse("no reason given");
+        return "JCublas does not load: " + said.lines().filter(line -> !line.isBlank()).findFirst()
+                .orElse("no reason given");
     }
 
     @Override

@@ -36,8 +36,8 @@ import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 
 /**
- * A GPU made of Java: executes PTX lane by lane on this machine and throws a {@link org.contrastive4j.device.sim.exec.Fault} at the first thing a
- * kernel may not do.
+ * A GPU made of Java: executes PTX lane by lane on this machine and throws a
+ * {@link org.contrastive4j.device.sim.exec.Fault} at the first thing a kernel may not do.
  *
  * <p>Work is done when it is given, so that a fault comes out of the launch that made it; work of several streams that
  * nothing orders is a fault too, and what a stream brings to pinned memory is there when the host has waited for it. Fresh memory is filled with NaN. After a fault the device
@@ -105,7 +105,8 @@ public final class SimDevice implements PtxDevice {
 
     @Override
     public DeviceFacts facts() {
-        return new DeviceFacts("PTX simulator", options.architecture(), 132, Math.min(options.memoryLimit(), Runtime.getRuntime().maxMemory()),
+        return new DeviceFacts("PTX simulator", options.architecture(), 132,
+                Math.min(options.memoryLimit(), Runtime.getRuntime().maxMemory()),
                 SHARED_BYTES, SHARED_BYTES + 1024, 65_536, 2048, 50 << 20, "schedule " + options.schedule().seed());
     }
 
@@ -260,8 +261,10 @@ public final class SimDevice implements PtxDevice {
         if (module == null) {
             Program program = Parser.parse(name, Preprocessed.text(name, ptx, null));
             boolean exact = program.target().endsWith("a");
-            if (program.architecture() > options.architecture() || exact && program.architecture() != options.architecture()) {
-                throw new PtxException(name, 0, 0, "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+            if (program.architecture() > options.architecture()
+                    || exact && program.architecture() != options.architecture()) {
+                throw new PtxException(name, 0, 0, "target " + program.target() + " does not run on this device of sm_"
+                        + options.architecture());
             }
             module = new SimModule(this, name, program);
             modules.put(ptx, module);

@@ -26,7 +26,10 @@ public record SimOptions(
         }
     }
 
-    /** Everything checked on a Hopper; {@code -Dcontrastive4j.sim.seed} and {@code .limit} choose another schedule and limit. */
+    /**
+     * Everything checked on a Hopper; {@code -Dcontrastive4j.sim.seed} and {@code .limit} choose another schedule and
+     * limit.
+     */
     public static SimOptions defaults() {
         return new SimOptions(90, true, false, Schedule.ofSeed(Long.getLong("contrastive4j.sim.seed", 0)),
                 Long.getLong("contrastive4j.sim.limit", MANY), Long.MAX_VALUE);

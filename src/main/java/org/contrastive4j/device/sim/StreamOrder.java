@@ -202,9 +202,10 @@ final class StreamOrder {
         Known known = streams.get(stream);
         Birth birth = births.get(block);
         if (birth != null && !known.has(birth.stream, birth.time)) {
-            throw new Fault(Fault.Kind.RACE, 0, work + " on " + name(stream) + " uses " + block + ", which was allocated "
-                    + "for " + name(birth.stream) + ", and nothing orders it after what that stream was given before, "
-                    + "which may use the same memory: an unordered access; let " + name(stream) + " await an event of "
+            throw new Fault(Fault.Kind.RACE, 0, work + " on " + name(stream) + " uses " + block
+                    + ", which was allocated for " + name(birth.stream)
+                    + ", and nothing orders it after what that stream was given before, which may use the same memory: "
+                    + "an unordered access; let " + name(stream) + " await an event of "
                     + name(birth.stream) + ", or allocate for " + name(stream));
         }
         Touch now = new Touch(stream, times.get(stream), work, written, read);

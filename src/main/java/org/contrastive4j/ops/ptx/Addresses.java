@@ -39,11 +39,12 @@ final class Addresses {
 
     private Addresses add(Range range, int alignment) {
         if (range.address == 0) {
-            throw new LaunchException(operation + ": the address of " + range.name + " is 0, wanted " + range.bytes + " bytes of the device");
+            throw new LaunchException(operation + ": the address of " + range.name + " is 0, wanted " + range.bytes
+                    + " bytes of the device");
         }
         if (range.address % alignment != 0) {
-            throw new LaunchException(operation + ": the address of " + range.name + " is 0x" + Long.toHexString(range.address)
-                    + ", wanted a multiple of " + alignment);
+            throw new LaunchException(operation + ": the address of " + range.name + " is 0x"
+                    + Long.toHexString(range.address) + ", wanted a multiple of " + alignment);
         }
         for (Range other : ranges) {
             if ((range.written || other.written) && range.overlaps(other)) {

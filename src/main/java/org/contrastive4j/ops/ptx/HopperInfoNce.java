@@ -17,8 +17,8 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Sums;
  * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
  * whether one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns
  * (all of it is launched always and does nothing where it is not needed: nothing waits for the device); loss and
- * factors of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits of each
- * pair the products of the first pass are kept and G is made of them.
+ * factors of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits
+ * of each pair the products of the first pass are kept and G is made of them.
  *
  * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
  * out every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients,

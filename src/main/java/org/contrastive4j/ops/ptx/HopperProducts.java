@@ -8,13 +8,14 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products of tensors in 16 bits by {@link HopperGemm}: both operands are packed for each product, into memory of
- * the stream's pool that is given back at once.
+ * Matrix products of tensors in 16 bits by {@link HopperGemm}: both operands are packed for each product, into memory
+ * of the stream's pool that is given back at once.
  */
 final class HopperProducts {
     /**
      * m n / (m + n) from which packing pays. A product of m x n x k is predicted to be 1.4e-6 m n k clocks of an H200
-     * shorter than on portable kernels, if those reach half of the peak and these 80 percent; packing costs 1.9e-3 k (m + n).
+     * shorter than on portable kernels, if those reach half of the peak and these 80 percent; packing costs 1.9e-3
+     * k (m + n).
      */
     private static final double ENOUGH = 660;
     private static final int SHORTEST = 64;

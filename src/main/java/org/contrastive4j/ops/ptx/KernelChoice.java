@@ -12,8 +12,8 @@ import org.contrastive4j.device.MatrixLibrary;
  */
 record KernelChoice(boolean hopper, String reason) {
     /**
-     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. The
-     * latter two are kernels of our own: no library of the device's maker.
+     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
+     * The latter two are kernels of our own: no library of the device's maker.
      */
     enum Wish { AUTO, PORTABLE, HOPPER }
 

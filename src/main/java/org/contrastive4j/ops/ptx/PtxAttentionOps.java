@@ -10,12 +10,12 @@ import org.contrastive4j.tensor.Tensor;
 
 /**
  * Softmax attention on a device, by the kernels {@code attention_*}, without a matrix of scores in memory and without
- * a workspace. Activations of 16 bits are multiplied on tensor cores, and so are weights, rounded to 16 bits; everything
- * else is f32.
+ * a workspace. Activations of 16 bits are multiplied on tensor cores, and so are weights, rounded to 16 bits;
+ * everything else is f32.
  *
  * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
- * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then take
- * a length that is outside as the nearest that is not.
+ * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then
+ * take a length that is outside as the nearest that is not.
  */
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
@@ -102,8 +102,8 @@ public final class PtxAttentionOps extends AttentionOps {
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
             kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient).launch(device.stream(),
-                    launch(qkv, heads, size), from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens, width, heads, size,
-                    causal ? 1 : 0,
+                    launch(qkv, heads, size), from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens,
+                    width, heads, size, causal ? 1 : 0,
                     wide(size, qkv, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
                     (float) (1 / Math.sqrt(size)));
         }

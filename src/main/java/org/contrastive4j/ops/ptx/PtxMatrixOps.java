@@ -15,18 +15,18 @@ import org.contrastive4j.tensor.Tensor;
 
 /**
  * Matrix products on a device, by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}) and
- * {@link KernelChoice} does not say otherwise, else of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of 16
- * bits by those of {@link SixteenBitProducts}; all work goes to the device's stream, nothing waits.
+ * {@link KernelChoice} does not say otherwise, else of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of
+ * 16 bits by those of {@link SixteenBitProducts}; all work goes to the device's stream, nothing waits.
  *
- * <p>Our kernels add the bias and write GELU as they store the result. A library's product of f32 is followed by kernels
- * that do so, as a pass over the result is little beside an f32 product; in 16 bits, where it is not and would round
- * twice, products with a bias or GELU stay ours.
+ * <p>Our kernels add the bias and write GELU as they store the result. A library's product of f32 is followed by
+ * kernels that do so, as a pass over the result is little beside an f32 product; in 16 bits, where it is not and would
+ * round twice, products with a bias or GELU stay ours.
  *
  * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in
  * order; how, sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first
- * product of that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a product
- * is of 16 bits, an operand in f32 is rounded first, into memory of the stream's pool, 2 bytes an element; a graph that
- * captures that needs scratch memory for it.
+ * product of that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a
+ * product is of 16 bits, an operand in f32 is rounded first, into memory of the stream's pool, 2 bytes an element; a
+ * graph that captures that needs scratch memory for it.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     /** How products are formed; sums are f32 in both. */
@@ -144,8 +144,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     /** c [m, n] = alpha op(a) op(b) + beta c + bias, y = gelu(c), in any layout. */
     void multiply(boolean transA, boolean transB, int k, double alpha, Tensor a, Tensor b, double beta, Epilogue after,
             Tensor c) {
-        multiply("multiply", new Product(transA, transB, c.dim(0), c.dim(1), k, (float) alpha, (float) beta), a, b, after,
-                c);
+        multiply("multiply", new Product(transA, transB, c.dim(0), c.dim(1), k, (float) alpha, (float) beta), a, b,
+                after, c);
     }
 
     private void multiply(String op, Product product, Tensor a, Tensor b, Epilogue after, Tensor c) {

@@ -5,7 +5,10 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
 
-/** y = x / |x| for each row, and back, on addresses of a device; f32. Nothing is allocated, a graph can capture the launches. */
+/**
+ * y = x / |x| for each row, and back, on addresses of a device; f32. Nothing is allocated, a graph can capture the
+ * launches.
+ */
 public final class PtxNormalize {
     private static final int ROWS_PER_BLOCK = 4;
     private static final int THREADS = 128;
@@ -31,7 +34,8 @@ public final class PtxNormalize {
      * @param x f32 [n, d]; read
      * @param y f32 [n, d]; written, may be x
      * @param inverseNorm f32 [n]; written
-     *     <p>Numerics: neither overflows nor underflows while |x| is representable. Cost: reads x twice, the second time from the cache.
+     *     <p>Numerics: neither overflows nor underflows while |x| is representable. Cost: reads x twice, the second
+     *     time from the cache.
      */
     public void forward(DeviceStream stream, int n, int d, long x, long y, long inverseNorm) {
         check("normalize", n, d);
@@ -46,7 +50,8 @@ public final class PtxNormalize {
     /**
      * The same rounded to that precision, in the layout that {@link PtxPairwise} reads.
      *
-     * @param y [n][{@link Precision#pitch}] of that precision, 16-byte aligned; written, zeros beyond d; in f32 as above
+     * @param y [n][{@link Precision#pitch}] of that precision, 16-byte aligned; written, zeros beyond d; in f32 as
+     *     above
      */
     public void forward(DeviceStream stream, Precision precision, int n, int d, long x, long y, long inverseNorm) {
         if (!precision.onTensorCores()) {
@@ -62,8 +67,8 @@ public final class PtxNormalize {
     }
 
     /**
-     * dx = inverseNorm (dy - y &lt;y, dy&gt;) and dot = &lt;y, dy&gt; per row; dx is 0 for a row of norm 0. The sum of the dots is the gradient of the
-     * logarithm of a scale that the unit rows were multiplied with.
+     * dx = inverseNorm (dy - y &lt;y, dy&gt;) and dot = &lt;y, dy&gt; per row; dx is 0 for a row of norm 0. The sum of
+     * the dots is the gradient of the logarithm of a scale that the unit rows were multiplied with.
      *
      * @param y f32 [n, d] unit rows; read
      * @param inverseNorm f32 [n]; read
@@ -74,12 +79,14 @@ public final class PtxNormalize {
     public void backward(DeviceStream stream, int n, int d, long y, long inverseNorm, long dy, long dx, long dot) {
         check("normalizeBackward", n, d);
         long bytes = 4L * n * d;
-        Addresses addresses = new Addresses("normalizeBackward").read("y", y, bytes, 4).read("inverseNorm", inverseNorm, 4L * n, 4);
+        Addresses addresses = new Addresses("normalizeBackward").read("y", y, bytes, 4)
+                .read("inverseNorm", inverseNorm, 4L * n, 4);
         if (dx != dy) {
             addresses.read("dy", dy, bytes, 4);
         }
         addresses.written("dx", dx, bytes, 4).writtenIfAny("dot", dot, 4L * n, 4);
-        kernels.get("normalize_bwd_f32").launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d, PtxPairwise.wide(d, y, dy, dx));
+        kernels.get("normalize_bwd_f32").launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d,
+                PtxPairwise.wide(d, y, dy, dx));
     }
 
     private static void check(String name, int n, int d) {

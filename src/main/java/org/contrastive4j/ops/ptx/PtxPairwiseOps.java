@@ -44,13 +44,14 @@ final class PtxPairwiseOps extends PairwiseOps {
             Indices.check("infoNce", "targets", inputs.targets(), m);
         }
         PtxPairwise.Inputs in = new PtxPairwise.Inputs(n, m, d, address("x", inputs.x()), address("y", inputs.y()),
-                address("targets", inputs.targets()), address("logScale", inputs.logScale()), address("bias", inputs.bias()),
-                inputs.rowWeight(), inputs.columnWeight());
+                address("targets", inputs.targets()), address("logScale", inputs.logScale()),
+                address("bias", inputs.bias()), inputs.rowWeight(), inputs.columnWeight());
         PtxPairwise.Gradients out = gradients == null ? null : new PtxPairwise.Gradients(address("dx", gradients.dx()),
-                address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()), address("dBias", gradients.dBias()),
-                gradientScale);
+                address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()),
+                address("dBias", gradients.dBias()), gradientScale);
         long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
-        try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+        try (DeviceStorage workspace = device.allocate(bytes);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
             pairwise.infoNce(device.stream(), in, out, address("hardestNegative", hardestNegative), result.address(),
                     workspace.address(), bytes);
             return readback.later(result, values ->

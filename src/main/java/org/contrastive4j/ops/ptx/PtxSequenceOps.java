@@ -92,9 +92,9 @@ final class PtxSequenceOps extends SequenceOps {
         int wide = whole ? launches.wide(run, x, y) : 0;
         int blocks = Launches.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
         if (y.size() > 0) {
-            launches.launch(patchify(x, y), Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS), x, y, blocks, size,
-                    run, x.dim(1), pitch, patches(x.dim(2), kernel, stride, padding), kernel, stride, padding,
-                    stride * channels, padding * channels, wide);
+            launches.launch(patchify(x, y), Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS), x,
+                    y, blocks, size, run, x.dim(1), pitch, patches(x.dim(2), kernel, stride, padding), kernel,
+                    stride, padding, stride * channels, padding * channels, wide);
         }
     }
 
@@ -110,7 +110,8 @@ final class PtxSequenceOps extends SequenceOps {
         int width = dx.dim(2) * channels;
         int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
         launches.rows(Launches.of("patchify_bwd", dx), rows, width, dy, dx, dx.dim(1),
-                patches(dx.dim(1), kernel, stride, padding), patches(dx.dim(2), kernel, stride, padding), kernel, stride, padding, channels, rows, width, 0);
+                patches(dx.dim(1), kernel, stride, padding), patches(dx.dim(2), kernel, stride, padding), kernel,
+                stride, padding, channels, rows, width, 0);
     }
 
     private static void check(String op, Tensor lengths, int least, int tokens) {

@@ -26,8 +26,8 @@ final class PtxUpdateOps extends UpdateOps {
         float[] now = settings.changing();
         launches.elements("adamw_f32", parameter.size(), parameter, gradient, m, v, settings.numbers(),
                 parameter.size(), launches.wide(parameter, gradient, m, v), now[0], (float) settings.beta1(),
-                (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()), now[1], now[2],
-                now[3], (float) settings.epsilon());
+                (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()),
+                now[1], now[2], now[3], (float) settings.epsilon());
     }
 
     @Override

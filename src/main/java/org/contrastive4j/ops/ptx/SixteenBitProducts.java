@@ -14,11 +14,12 @@ import org.contrastive4j.tensor.Tensor;
  * Matrix products of 16-bit operands on tensor cores; sums are f32, results f32 or of the type of the operands.
  *
  * <p>Plain ones are the library's of the device's maker, where there is one. It rounds what it stores, so that products
- * with a bias or GELU, which are to be rounded once and written in one pass, are ours: by the kernels {@code gemm_bf16_*}
- * or {@code gemm_f16_*}, wide ones on sm_90 by {@link HopperProducts}, whose GELU is a kernel after it.
+ * with a bias or GELU, which are to be rounded once and written in one pass, are ours: by the kernels
+ * {@code gemm_bf16_*} or {@code gemm_f16_*}, wide ones on sm_90 by {@link HopperProducts}, whose GELU is a kernel after
+ * it.
  *
- * <p>An operand in f32 is rounded to 16 bits first, into memory of the stream's pool that is given back at once. Parts of
- * a long k as in {@link PtxMatrixOps}.
+ * <p>An operand in f32 is rounded to 16 bits first, into memory of the stream's pool that is given back at once. Parts
+ * of a long k as in {@link PtxMatrixOps}.
  */
 final class SixteenBitProducts {
     private static final int TILE = 128;

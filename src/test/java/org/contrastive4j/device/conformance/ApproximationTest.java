@@ -11,10 +11,11 @@ import org.junit.jupiter.api.TestFactory;
 /**
  * Single-precision approximations, within the error that the PTX documentation states, around double precision.
  *
- * <p>Relative 2^-23: {@code sqrt}; 2^-22.9: {@code rsqrt}; 2^-22: {@code ex2}, and {@code lg2} outside (0.5, 2), inside of which the error is
- * absolute; 2^-11: {@code tanh}. Units in the last place: {@code rcp} 1, {@code div.full} 2, {@code div.approx} 2 for a divisor
- * in [2^-126, 2^126]. Absolute: {@code sin} and {@code cos} 2^-20.5 in [-2 pi, 2 pi] and 2^-14.7 in [-100 pi, 100 pi]. Half an
- * ulp more is given where the bound is relative, so that rounding the result to its format is not counted.
+ * <p>Relative 2^-23: {@code sqrt}; 2^-22.9: {@code rsqrt}; 2^-22: {@code ex2}, and {@code lg2} outside (0.5, 2), inside
+ * of which the error is absolute; 2^-11: {@code tanh}. Units in the last place: {@code rcp} 1, {@code div.full} 2,
+ * {@code div.approx} 2 for a divisor in [2^-126, 2^126]. Absolute: {@code sin} and {@code cos} 2^-20.5 in [-2 pi, 2 pi]
+ * and 2^-14.7 in [-100 pi, 100 pi]. Half an ulp more is given where the bound is relative, so that rounding the result
+ * to its format is not counted.
  */
 class ApproximationTest {
     private static final Format SINGLE = Format.F32;
@@ -38,7 +39,8 @@ class ApproximationTest {
             exponentials(rows, ftz);
             waves(rows, ftz);
         }
-        rows.add(unary("tanh.approx.f32", false, x -> StrictMath.tanh(x), (x, exact) -> relative(exact, -11)).on(around(5)));
+        rows.add(unary("tanh.approx.f32", false, x -> StrictMath.tanh(x), (x, exact) -> relative(exact, -11))
+                .on(around(5)));
         return rows;
     }
 
@@ -59,7 +61,8 @@ class ApproximationTest {
         double magnitude = Math.abs(b);
         boolean beyond = magnitude > Math.scalb(1.0, 126) && magnitude < Double.POSITIVE_INFINITY;
         if (approximate && beyond) {
-            return Double.isInfinite(a) || Double.isNaN(a) ? Outcome.nan(SINGLE) : Outcome.bits(0).or(Outcome.bits(SINGLE.signBit));
+            return Double.isInfinite(a) || Double.isNaN(a) ? Outcome.nan(SINGLE)
+                    : Outcome.bits(0).or(Outcome.bits(SINGLE.signBit));
         }
         if (subnormal(a) || subnormal(b)) {
             return Outcome.any();
@@ -70,12 +73,14 @@ class ApproximationTest {
     private static void roots(List<Row> rows, boolean ftz) {
         String suffix = ftz ? ".ftz.f32" : ".f32";
         rows.add(unary("sqrt.approx" + suffix, ftz, Math::sqrt, (x, exact) -> relative(exact, -23)));
-        rows.add(unary("rsqrt.approx" + suffix, ftz, x -> x == 0 ? 1 / x : 1 / Math.sqrt(x), (x, exact) -> relative(exact, -22.9)));
+        rows.add(unary("rsqrt.approx" + suffix, ftz, x -> x == 0 ? 1 / x : 1 / Math.sqrt(x),
+                (x, exact) -> relative(exact, -22.9)));
     }
 
     private static void exponentials(List<Row> rows, boolean ftz) {
         String suffix = ftz ? ".ftz.f32" : ".f32";
-        rows.add(unary("ex2.approx" + suffix, ftz, x -> StrictMath.pow(2, x), (x, exact) -> relative(exact, -22)).on(around(150)));
+        rows.add(unary("ex2.approx" + suffix, ftz, x -> StrictMath.pow(2, x), (x, exact) -> relative(exact, -22))
+                .on(around(150)));
         rows.add(unary("lg2.approx" + suffix, ftz, x -> StrictMath.log(x) / StrictMath.log(2),
                 (x, exact) -> x > 0.5 && x < 2 ? Math.pow(2, -22) : relative(exact, -22)));
     }

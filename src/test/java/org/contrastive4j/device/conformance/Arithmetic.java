@@ -57,7 +57,8 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
     Outcome divide(long a, long b) {
         double x = value(a);
         double y = value(b);
-        return finite(x, y) && y != 0 ? finish(Dyadic.of(x).over(Dyadic.of(y)), negative(x) != negative(y)) : special(x / y);
+        return finite(x, y) && y != 0 ? finish(Dyadic.of(x).over(Dyadic.of(y)), negative(x) != negative(y))
+                : special(x / y);
     }
 
     Outcome reciprocal(long a) {
@@ -79,7 +80,8 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
     }
 
     private Outcome sum(Dyadic x, boolean negativeX, Dyadic y, boolean negativeY) {
-        boolean negativeZero = x.signum() == 0 && y.signum() == 0 && negativeX == negativeY ? negativeX : mode == Mode.RM;
+        boolean negativeZero = x.signum() == 0 && y.signum() == 0 && negativeX == negativeY ? negativeX
+                : mode == Mode.RM;
         return finish(x.plus(y), negativeZero);
     }
 

@@ -159,7 +159,8 @@ class AsyncCopyConformanceTest {
     @ParameterizedTest
     @MethodSource("devices")
     void storesThatABarrierOfTheOtherBlockLearnsOf(Supplier<PtxDevice> opened) {
-        int[] expected = IntStream.range(0, 128).map(i -> 1000 * (1 - i / 64) + i % 64 + (i % 64 == 63 ? 5 : 0)).toArray();
+        int[] expected = IntStream.range(0, 128).map(i -> 1000 * (1 - i / 64) + i % 64 + (i % 64 == 63 ? 5 : 0))
+                .toArray();
         try (PtxDevice device = opened.get()) {
             assertWords(expected, KernelFile.of(device, "store_async").run(Launch.of(2, 64), poisoned(128)),
                     i -> "block " + i / 64 + ", word " + i % 64);

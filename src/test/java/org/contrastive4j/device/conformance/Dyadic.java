@@ -2,7 +2,10 @@ package org.contrastive4j.device.conformance;
 
 import java.math.BigInteger;
 
-/** The number {@code digits} x 2^{@code exponent}, exactly; quotients and roots carry a last bit that says whether digits were lost. */
+/**
+ * The number {@code digits} x 2^{@code exponent}, exactly; quotients and roots carry a last bit that says whether
+ * digits were lost.
+ */
 record Dyadic(BigInteger digits, int exponent) {
     static final Dyadic ZERO = new Dyadic(BigInteger.ZERO, 0);
     /** More than twice the digits of a double, so that the sticky bit is below any halfway point. */
@@ -40,7 +43,8 @@ record Dyadic(BigInteger digits, int exponent) {
     Dyadic over(Dyadic divisor) {
         BigInteger[] parts = digits.abs().shiftLeft(QUOTIENT_BITS).divideAndRemainder(divisor.digits.abs());
         BigInteger quotient = sticky(parts[0], parts[1]);
-        return new Dyadic(signum() == divisor.signum() ? quotient : quotient.negate(), exponent - divisor.exponent - QUOTIENT_BITS - 1);
+        return new Dyadic(signum() == divisor.signum() ? quotient : quotient.negate(),
+                exponent - divisor.exponent - QUOTIENT_BITS - 1);
     }
 
     Dyadic root() {

@@ -48,7 +48,8 @@ class FloatTest {
     }
 
     /** As it is; in single precision also flushing, and saturating where the instruction can. */
-    private static void rounded(List<Row> rows, String name, Kind kind, Mode mode, int operands, boolean saturates, Operation operation) {
+    private static void rounded(List<Row> rows, String name, Kind kind, Mode mode, int operands, boolean saturates,
+            Operation operation) {
         String rounding = name + "." + mode.ptx();
         Arithmetic plain = Arithmetic.of(kind.format, mode);
         rows.add(row(rounding + "." + kind.ptx(), kind, operands, x -> operation.apply(plain, x)));
@@ -56,7 +57,8 @@ class FloatTest {
             rows.add(row(rounding + ".ftz.f32", kind, operands, x -> operation.apply(plain.withFtz(), x)));
             if (saturates) {
                 rows.add(row(rounding + ".sat.f32", kind, operands, x -> operation.apply(plain.withSat(), x)));
-                rows.add(row(rounding + ".ftz.sat.f32", kind, operands, x -> operation.apply(plain.withFtz().withSat(), x)));
+                rows.add(row(rounding + ".ftz.sat.f32", kind, operands,
+                        x -> operation.apply(plain.withFtz().withSat(), x)));
             }
         }
     }
@@ -71,7 +73,8 @@ class FloatTest {
             rows.add(row("abs.ftz.f32", kind, 1, x -> Outcome.number(format, format.abs(format.flush(x[0])))));
             rows.add(row("neg.ftz.f32", kind, 1, x -> Outcome.number(format, format.negate(format.flush(x[0])))));
         }
-        rows.add(row("copysign" + type, kind, 2, x -> Outcome.number(format, format.abs(x[1]) | x[0] & format.signBit)));
+        rows.add(row("copysign" + type, kind, 2,
+                x -> Outcome.number(format, format.abs(x[1]) | x[0] & format.signBit)));
     }
 
     /** Zeros count as normal numbers. */
@@ -104,7 +107,10 @@ class FloatTest {
         }
     }
 
-    /** Of a number and a NaN the number; with {@code .NaN} and for two NaNs the canonical NaN, all ones but the sign; -0 is less than +0. */
+    /**
+     * Of a number and a NaN the number; with {@code .NaN} and for two NaNs the canonical NaN, all ones but the sign; -0
+     * is less than +0.
+     */
     static Outcome extreme(Format format, boolean smallest, boolean ftz, boolean keepsNaN, long[] x) {
         long a = ftz ? format.flush(x[0]) : x[0];
         long b = ftz ? format.flush(x[1]) : x[1];
@@ -114,7 +120,8 @@ class FloatTest {
         if (format.isNaN(a) || format.isNaN(b)) {
             return Outcome.bits(format.isNaN(a) ? b : a);
         }
-        double wanted = smallest ? Math.min(format.toDouble(a), format.toDouble(b)) : Math.max(format.toDouble(a), format.toDouble(b));
+        double wanted = smallest ? Math.min(format.toDouble(a), format.toDouble(b))
+                : Math.max(format.toDouble(a), format.toDouble(b));
         return Outcome.bits(format.fromDouble(wanted, Mode.RN));
     }
 

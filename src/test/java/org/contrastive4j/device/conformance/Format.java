@@ -116,7 +116,10 @@ enum Format {
         return Double.isInfinite(value) ? infinity(negative) : round(Dyadic.of(value), mode, negative);
     }
 
-    /** The number rounded once; too large ones become infinite or the largest as IEEE 754 says; zero gets the given sign. */
+    /**
+     * The number rounded once; too large ones become infinite or the largest as IEEE 754 says; zero gets the given
+     * sign.
+     */
     long round(Dyadic value, Mode mode, boolean negativeZero) {
         if (value.signum() == 0) {
             return zero(negativeZero);
@@ -127,7 +130,8 @@ enum Format {
         BigInteger digits = value.roundedTo(unit, mode).abs();
         BigInteger magnitude = digits.add(BigInteger.valueOf(unit - smallestUnit).shiftLeft(fraction));
         if (magnitude.compareTo(BigInteger.valueOf(infinity)) >= 0) {
-            boolean toInfinity = mode == Mode.RN || mode == Mode.RNA || mode == Mode.RM && negative || mode == Mode.RP && !negative;
+            boolean toInfinity = mode == Mode.RN || mode == Mode.RNA || mode == Mode.RM && negative
+                    || mode == Mode.RP && !negative;
             return (toInfinity ? infinity : largest) << unused | zero(negative);
         }
         return magnitude.longValue() << unused | zero(negative);

@@ -46,7 +46,8 @@ class HalfTest {
     private static void fused(List<Row> rows, Kind kind) {
         Arithmetic nearest = Arithmetic.of(kind.format, Mode.RN);
         boolean half = kind.format == Format.F16;
-        for (String modifier : half ? List.of("", ".ftz", ".sat", ".ftz.sat", ".relu", ".ftz.relu") : List.of("", ".relu")) {
+        for (String modifier : half ? List.of("", ".ftz", ".sat", ".ftz.sat", ".relu", ".ftz.relu")
+                : List.of("", ".relu")) {
             Arithmetic arithmetic = modified(nearest, modifier);
             rows.add(row("fma.rn" + modifier + "." + kind.ptx(), kind, 3, x -> {
                 Outcome outcome = arithmetic.fma(x[0], x[1], x[2]);
@@ -64,7 +65,8 @@ class HalfTest {
 
     private static void extremes(List<Row> rows, Kind kind) {
         for (boolean smallest : new boolean[] {true, false}) {
-            for (String modifier : kind.format == Format.F16 ? List.of("", ".NaN", ".ftz", ".ftz.NaN") : List.of("", ".NaN")) {
+            for (String modifier : kind.format == Format.F16 ? List.of("", ".NaN", ".ftz", ".ftz.NaN")
+                    : List.of("", ".NaN")) {
                 boolean flushes = modifier.contains(".ftz");
                 boolean keeps = modifier.contains(".NaN");
                 rows.add(row((smallest ? "min" : "max") + modifier + "." + kind.ptx(), kind, 2,
@@ -74,8 +76,8 @@ class HalfTest {
     }
 
     /**
-     * {@code ex2.approx}: relative error 2^-9.9 in half precision, 2^-7 in bfloat16, which flushes; {@code tanh.approx}: absolute error 2^-10.987
-     * and 2^-8. Half an ulp more is for rounding to the format.
+     * {@code ex2.approx}: relative error 2^-9.9 in half precision, 2^-7 in bfloat16, which flushes;
+     * {@code tanh.approx}: absolute error 2^-10.987 and 2^-8. Half an ulp more is for rounding to the format.
      */
     private static void unary(List<Row> rows, Kind kind) {
         Format format = kind.format;
@@ -88,7 +90,8 @@ class HalfTest {
             rows.add(every("neg.ftz" + type, kind, x -> Outcome.number(format, format.negate(format.flush(x)))));
         }
         int architecture = half ? 80 : 90;
-        rows.add(every((half ? "ex2.approx" : "ex2.approx.ftz") + type, kind, x -> power(format, !half, half ? -9.9 : -7, x)).from(architecture));
+        rows.add(every((half ? "ex2.approx" : "ex2.approx.ftz") + type, kind,
+                x -> power(format, !half, half ? -9.9 : -7, x)).from(architecture));
         rows.add(every("tanh.approx" + type, kind, x -> {
             double exact = StrictMath.tanh(format.toDouble(x));
             return Outcome.near(format, exact, Math.pow(2, half ? -10.987 : -8) + format.ulp(exact) / 2);
@@ -114,7 +117,8 @@ class HalfTest {
         if (!kind.packed()) {
             return Row.of(instruction, kind, kinds, expected);
         }
-        return Row.of(instruction, kind, kinds, x -> Outcome.packed(16, expected.apply(half(x, 16)), expected.apply(half(x, 0))));
+        return Row.of(instruction, kind, kinds,
+                x -> Outcome.packed(16, expected.apply(half(x, 16)), expected.apply(half(x, 0))));
     }
 
     private static long[] half(long[] x, int shift) {

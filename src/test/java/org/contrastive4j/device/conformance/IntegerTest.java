@@ -55,7 +55,8 @@ class IntegerTest {
     private static void divideAndCompare(List<Row> rows, Kind kind) {
         String type = "." + kind.ptx();
         rows.add(Row.of("div" + type, kind, Collections.nCopies(2, kind), x -> quotient(kind, x, BigInteger::divide)));
-        rows.add(Row.of("rem" + type, kind, Collections.nCopies(2, kind), x -> quotient(kind, x, BigInteger::remainder)));
+        rows.add(Row.of("rem" + type, kind, Collections.nCopies(2, kind),
+                x -> quotient(kind, x, BigInteger::remainder)));
         rows.add(whole("min" + type, kind, 2, x -> x[0].min(x[1])));
         rows.add(whole("max" + type, kind, 2, x -> x[0].max(x[1])));
         if (kind.signed) {
@@ -68,8 +69,8 @@ class IntegerTest {
     private static Outcome quotient(Kind kind, long[] x, BiFunction<BigInteger, BigInteger, BigInteger> operation) {
         BigInteger a = number(kind, x[0]);
         BigInteger b = number(kind, x[1]);
-        boolean overflows = kind.signed && b.equals(BigInteger.ONE.negate()) && a.bitLength() == kind.bits - 1 && a.signum() < 0
-                && a.negate().bitLength() == kind.bits;
+        boolean overflows = kind.signed && b.equals(BigInteger.ONE.negate()) && a.bitLength() == kind.bits - 1
+                && a.signum() < 0 && a.negate().bitLength() == kind.bits;
         return b.signum() == 0 || overflows ? Outcome.any() : cut(kind, operation.apply(a, b));
     }
 
@@ -110,14 +111,17 @@ class IntegerTest {
     }
 
     private static Row words(String name, Kind kind, String body, Function<long[], BigInteger> sum) {
-        return Row.of(name, body.formatted("." + kind.ptx()), Collections.nCopies(3, kind), Collections.nCopies(3, kind), x -> {
+        return Row.of(name, body.formatted("." + kind.ptx()), Collections.nCopies(3, kind),
+                Collections.nCopies(3, kind), x -> {
             BigInteger value = sum.apply(x);
-            return IntStream.range(0, 3).mapToObj(i -> cut(kind, value.shiftRight(i * kind.bits))).toArray(Outcome[]::new);
+            return IntStream.range(0, 3).mapToObj(i -> cut(kind, value.shiftRight(i * kind.bits)))
+                    .toArray(Outcome[]::new);
         });
     }
 
     private static BigInteger join(int bits, long low, long middle, long high) {
-        return unsigned(low, bits).or(unsigned(middle, bits).shiftLeft(bits)).or(unsigned(high, bits).shiftLeft(2 * bits));
+        return unsigned(low, bits).or(unsigned(middle, bits).shiftLeft(bits))
+                .or(unsigned(high, bits).shiftLeft(2 * bits));
     }
 
     private static void multiply24(List<Row> rows) {
@@ -130,7 +134,8 @@ class IntegerTest {
             rows.add(low24(whole("mad24.hi" + type, kind, 3, x -> x[0].multiply(x[1]).shiftRight(16).add(x[2])), low));
         }
         LongUnaryOperator low = x -> x << 40 >> 40;
-        rows.add(low24(whole("mad24.hi.sat.s32", Kind.S32, 3, x -> clamp(x[0].multiply(x[1]).shiftRight(16).add(x[2]))), low));
+        rows.add(low24(whole("mad24.hi.sat.s32", Kind.S32, 3, x -> clamp(x[0].multiply(x[1]).shiftRight(16).add(x[2]))),
+                low));
     }
 
     private static Row low24(Row row, LongUnaryOperator low) {
@@ -141,11 +146,14 @@ class IntegerTest {
         for (Kind kind : List.of(Kind.B32, Kind.B64)) {
             int bits = kind.bits;
             rows.add(Row.of("popc." + kind.ptx(), Kind.U32, List.of(kind), x -> Outcome.bits(Long.bitCount(x[0]))));
-            rows.add(Row.of("clz." + kind.ptx(), Kind.U32, List.of(kind), x -> Outcome.bits(Long.numberOfLeadingZeros(x[0]) - 64 + bits)));
-            rows.add(Row.of("brev." + kind.ptx(), kind, List.of(kind), x -> Outcome.bits(Long.reverse(x[0]) >>> 64 - bits)));
+            rows.add(Row.of("clz." + kind.ptx(), Kind.U32, List.of(kind),
+                    x -> Outcome.bits(Long.numberOfLeadingZeros(x[0]) - 64 + bits)));
+            rows.add(Row.of("brev." + kind.ptx(), kind, List.of(kind),
+                    x -> Outcome.bits(Long.reverse(x[0]) >>> 64 - bits)));
             rows.add(insert(kind));
         }
-        rows.add(Row.of("fns.b32", Kind.B32, List.of(Kind.B32, Kind.U32, Kind.S32), x -> Outcome.bits(nthSet((int) x[0], (int) x[1], (int) x[2])))
+        rows.add(Row.of("fns.b32", Kind.B32, List.of(Kind.B32, Kind.U32, Kind.S32),
+                x -> Outcome.bits(nthSet((int) x[0], (int) x[1], (int) x[2])))
                 .with(1, base -> base & 31).with(2, offset -> offset % 34));
     }
 
@@ -208,13 +216,15 @@ class IntegerTest {
             for (Kind b : List.of(Kind.U32, Kind.S32)) {
                 Kind sum = a.signed || b.signed ? Kind.S32 : Kind.U32;
                 String types = "." + a.ptx() + "." + b.ptx();
-                rows.add(Row.of("dp4a" + types, sum, List.of(a, b, sum), x -> cut(sum, BigInteger.valueOf(IntStream.range(0, 4)
+                rows.add(Row.of("dp4a" + types, sum, List.of(a, b, sum),
+                        x -> cut(sum, BigInteger.valueOf(IntStream.range(0, 4)
                         .mapToLong(i -> part(a, x[0], 8, i) * part(b, x[1], 8, i)).sum() + x[2]))));
                 for (int half = 0; half < 2; half++) {
                     int first = half * 2;
                     rows.add(Row.of("dp2a." + (half == 0 ? "lo" : "hi") + types, sum, List.of(a, b, sum), x -> cut(sum,
                             BigInteger.valueOf(IntStream.range(0, 2)
-                                    .mapToLong(i -> part(a, x[0], 16, i) * part(b, x[1], 8, first + i)).sum() + x[2]))));
+                                    .mapToLong(i -> part(a, x[0], 16, i) * part(b, x[1], 8, first + i))
+                                    .sum() + x[2]))));
                 }
             }
         }
@@ -248,9 +258,11 @@ class IntegerTest {
     }
 
     /** Operands and result of one kind. */
-    private static Row whole(String instruction, Kind kind, int operands, Function<BigInteger[], BigInteger> operation) {
+    private static Row whole(String instruction, Kind kind, int operands,
+            Function<BigInteger[], BigInteger> operation) {
         return Row.of(instruction, kind, Collections.nCopies(operands, kind), x -> {
-            BigInteger[] numbers = IntStream.range(0, operands).mapToObj(i -> number(kind, x[i])).toArray(BigInteger[]::new);
+            BigInteger[] numbers = IntStream.range(0, operands).mapToObj(i -> number(kind, x[i]))
+                    .toArray(BigInteger[]::new);
             return cut(kind, operation.apply(numbers));
         });
     }

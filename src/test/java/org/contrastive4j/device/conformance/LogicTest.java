@@ -14,7 +14,10 @@ import org.junit.jupiter.api.TestFactory;
 
 /** Bits: logic, shifts, permutations. */
 class LogicTest {
-    /** Selected bytes of {@code prmt}, lowest first, by the low two bits of the selector: the table of the documentation. */
+    /**
+     * Selected bytes of {@code prmt}, lowest first, by the low two bits of the selector: the table of the
+     * documentation.
+     */
     private static final Map<String, int[][]> PERMUTATIONS = Map.of(
             "f4e", new int[][] {{0, 1, 2, 3}, {1, 2, 3, 4}, {2, 3, 4, 5}, {3, 4, 5, 6}},
             "b4e", new int[][] {{0, 7, 6, 5}, {1, 0, 7, 6}, {2, 1, 0, 7}, {3, 2, 1, 0}},
@@ -39,7 +42,8 @@ class LogicTest {
         funnels(rows);
         rows.add(Row.of("prmt.b32", Kind.B32, Collections.nCopies(3, Kind.B32), x -> Outcome.bits(permute(x))));
         PERMUTATIONS.keySet().stream().sorted().forEach(mode -> rows.add(Row.of("prmt.b32." + mode, Kind.B32,
-                Collections.nCopies(3, Kind.B32), x -> Outcome.bits(permute(PERMUTATIONS.get(mode)[(int) x[2] & 3], x)))));
+                Collections.nCopies(3, Kind.B32),
+                x -> Outcome.bits(permute(PERMUTATIONS.get(mode)[(int) x[2] & 3], x)))));
         return rows;
     }
 
@@ -94,7 +98,8 @@ class LogicTest {
 
     /** All 256 truth tables: bit 4 a + 2 b + c of the table is the result for those bits. */
     private static Row tables() {
-        String body = IntStream.range(0, 256).mapToObj(i -> "lop3.b32 " + MicroKernel.result(i) + ", a, b, c, " + i + ";")
+        String body = IntStream.range(0, 256)
+                .mapToObj(i -> "lop3.b32 " + MicroKernel.result(i) + ", a, b, c, " + i + ";")
                 .collect(Collectors.joining("\n"));
         Row row = Row.of("lop3.b32", body, Collections.nCopies(256, Kind.B32), Collections.nCopies(3, Kind.B32),
                 x -> IntStream.range(0, 256).mapToObj(table -> Outcome.bits(lookUp(table, x))).toArray(Outcome[]::new));
@@ -116,7 +121,8 @@ class LogicTest {
         List<Kind> operands = List.of(Kind.B32, Kind.B32, Kind.U32);
         for (boolean wrap : new boolean[] {true, false}) {
             String mode = wrap ? ".wrap.b32" : ".clamp.b32";
-            rows.add(Row.of("shf.l" + mode, Kind.B32, operands, x -> Outcome.bits((x[1] << 32 | x[0]) << amount(wrap, x[2]) >>> 32)));
+            rows.add(Row.of("shf.l" + mode, Kind.B32, operands,
+                    x -> Outcome.bits((x[1] << 32 | x[0]) << amount(wrap, x[2]) >>> 32)));
             rows.add(Row.of("shf.r" + mode, Kind.B32, operands,
                     x -> Outcome.bits((x[1] << 32 | x[0]) >>> amount(wrap, x[2]) & 0xffff_ffffL)));
         }

@@ -11,10 +11,11 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 
 /**
- * A kernel around one instruction: each lane loads its operands into {@code a, b, c, x}, runs the body, and stores {@code d, d1, d2, ...}.
+ * A kernel around one instruction: each lane loads its operands into {@code a, b, c, x}, runs the body, and stores
+ * {@code d, d1, d2, ...}.
  *
- * <p>In memory every operand and result has 8 bytes of its own, of which only as many are read or written as it is wide. The body may use the
- * predicates {@code p, q, r} and the 32-bit registers {@code t, u} as it likes.
+ * <p>In memory every operand and result has 8 bytes of its own, of which only as many are read or written as it is
+ * wide. The body may use the predicates {@code p, q, r} and the 32-bit registers {@code t, u} as it likes.
  *
  * @param architecture smallest that has the instruction
  */
@@ -36,10 +37,12 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
     String ptx() {
         StringBuilder text = new StringBuilder();
         text.append(".version 8.0\n.target sm_").append(architecture).append("\n.address_size 64\n\n");
-        text.append(".visible .entry ").append(entry()).append("(.param .u64 in, .param .u64 out, .param .u32 lanes)\n{\n");
+        text.append(".visible .entry ").append(entry())
+                .append("(.param .u64 in, .param .u64 out, .param .u32 lanes)\n{\n");
         text.append("    .reg .u32 tid, ntid, ctaid, lane, count, t, u;\n    .reg .u64 from, to, at;\n    .reg .pred p, q, r, beyond;\n");
         for (int i = 0; i < operands.size(); i++) {
-            text.append("    .reg .").append(operands.get(i).register).append(" ").append(OPERANDS.get(i)).append(";\n");
+            text.append("    .reg .").append(operands.get(i).register).append(" ").append(OPERANDS.get(i))
+                    .append(";\n");
         }
         for (int i = 0; i < results.size(); i++) {
             text.append("    .reg .").append(results.get(i).register).append(" ").append(result(i)).append(";\n");
@@ -48,15 +51,17 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
         text.append("    cvta.to.global.u64 from, from;\n    cvta.to.global.u64 to, to;\n");
         text.append("    mov.u32 tid, %tid.x;\n    mov.u32 ntid, %ntid.x;\n    mov.u32 ctaid, %ctaid.x;\n");
         text.append("    mad.lo.u32 lane, ctaid, ntid, tid;\n    setp.ge.u32 beyond, lane, count;\n    @beyond ret;\n");
-        text.append("    mul.wide.u32 at, lane, ").append(operands.size() * 8).append(";\n    add.u64 from, from, at;\n");
+        text.append("    mul.wide.u32 at, lane, ").append(operands.size() * 8)
+                .append(";\n    add.u64 from, from, at;\n");
         text.append("    mul.wide.u32 at, lane, ").append(results.size() * 8).append(";\n    add.u64 to, to, at;\n");
         for (int i = 0; i < operands.size(); i++) {
-            text.append("    ld.global.").append(operands.get(i).load).append(" ").append(OPERANDS.get(i)).append(", [from+")
-                    .append(i * 8).append("];\n");
+            text.append("    ld.global.").append(operands.get(i).load).append(" ").append(OPERANDS.get(i))
+                    .append(", [from+").append(i * 8).append("];\n");
         }
         text.append("    ").append(body.strip().replace("\n", "\n    ")).append("\n");
         for (int i = 0; i < results.size(); i++) {
-            text.append("    st.global.").append(results.get(i).store).append(" [to+").append(i * 8).append("], ").append(result(i)).append(";\n");
+            text.append("    st.global.").append(results.get(i).store).append(" [to+").append(i * 8).append("], ")
+                    .append(result(i)).append(";\n");
         }
         return text.append("    ret;\n}\n").toString();
     }
@@ -73,7 +78,8 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
         java.util.Arrays.fill(out, POISON);
         try (DeviceStorage from = Devices.longs(device, in); DeviceStorage to = Devices.longs(device, out)) {
             Launch launch = Launch.of((lanes.size() + BLOCK - 1) / BLOCK, BLOCK);
-            device.module(entry() + ".ptx", ptx()).kernel(entry()).launch(device.stream(), launch, from, to, lanes.size());
+            device.module(entry() + ".ptx", ptx()).kernel(entry())
+                    .launch(device.stream(), launch, from, to, lanes.size());
             device.stream().synchronize();
             return split(LongBuffer.wrap(Devices.toLongs(to)), lanes.size());
         }

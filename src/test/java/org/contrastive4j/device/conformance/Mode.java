@@ -10,7 +10,10 @@ enum Mode {
         return name().toLowerCase(Locale.ROOT);
     }
 
-    /** Whether a magnitude between two neighbours goes to the upper one; {@code half} compares the remainder with one half. */
+    /**
+     * Whether a magnitude between two neighbours goes to the upper one; {@code half} compares the remainder with one
+     * half.
+     */
     boolean up(boolean negative, boolean odd, boolean exact, int half) {
         if (exact) {
             return false;

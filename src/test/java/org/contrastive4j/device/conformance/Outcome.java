@@ -21,7 +21,10 @@ record Outcome(LongPredicate accepts, String wanted) {
         return new Outcome(accepts.or(other.accepts), wanted + " or " + other.wanted);
     }
 
-    /** Any NaN: "single-precision instructions return an unspecified NaN", and which payload of two survives is not said either. */
+    /**
+     * Any NaN: "single-precision instructions return an unspecified NaN", and which payload of two survives is not said
+     * either.
+     */
     static Outcome nan(Format format) {
         return new Outcome(format::isNaN, "NaN");
     }
@@ -39,7 +42,8 @@ record Outcome(LongPredicate accepts, String wanted) {
         boolean overflows = Math.abs(value) + tolerance > format.toDouble(format.largest);
         return new Outcome(got -> {
             double number = format.toDouble(got);
-            return Math.abs(number - value) <= tolerance || overflows && number == Math.copySign(Double.POSITIVE_INFINITY, value);
+            return Math.abs(number - value) <= tolerance || overflows
+                    && number == Math.copySign(Double.POSITIVE_INFINITY, value);
         }, value + " +- " + tolerance);
     }
 

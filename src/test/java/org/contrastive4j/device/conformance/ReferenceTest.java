@@ -44,11 +44,13 @@ class ReferenceTest {
     }
 
     private static void same(float wanted, Outcome outcome, long[] x) {
-        assertTrue(outcome.accepts().test(Float.floatToRawIntBits(wanted) & 0xffff_ffffL), () -> wanted + " " + outcome.wanted() + text(x));
+        assertTrue(outcome.accepts().test(Float.floatToRawIntBits(wanted) & 0xffff_ffffL),
+                () -> wanted + " " + outcome.wanted() + text(x));
     }
 
     private static void same(double wanted, Outcome outcome, long[] x) {
-        assertTrue(outcome.accepts().test(Double.doubleToRawLongBits(wanted)), () -> wanted + " " + outcome.wanted() + text(x));
+        assertTrue(outcome.accepts().test(Double.doubleToRawLongBits(wanted)),
+                () -> wanted + " " + outcome.wanted() + text(x));
     }
 
     private static String text(long[] x) {
@@ -120,8 +122,10 @@ class ReferenceTest {
 
     @Test
     void aWrongLaneIsFound() {
-        Row row = Row.of("add.u32", Kind.U32, List.of(Kind.U32, Kind.U32), x -> Outcome.bits(x[0] + x[1] & 0xffff_ffffL));
-        long[][] results = row.lanes().stream().map(x -> new long[] {x[0] + x[1] & 0xffff_ffffL}).toArray(long[][]::new);
+        Row row = Row.of("add.u32", Kind.U32, List.of(Kind.U32, Kind.U32),
+                x -> Outcome.bits(x[0] + x[1] & 0xffff_ffffL));
+        long[][] results = row.lanes().stream().map(x -> new long[] {x[0] + x[1] & 0xffff_ffffL})
+                .toArray(long[][]::new);
         row.check(results);
         results[results.length - 1][0] ^= 1;
         AssertionError error = assertThrows(AssertionError.class, () -> row.check(results));
@@ -133,12 +137,13 @@ class ReferenceTest {
     /** Every table evaluates for all its lanes, and says something about each result. */
     @Test
     void tablesAreComplete() {
-        List<Supplier<List<Row>>> tables = List.of(IntegerTest::rows, LogicTest::rows, CompareTest::rows, FloatTest::rows,
-                ApproximationTest::rows, HalfTest::rows, ConvertTest::rows);
+        List<Supplier<List<Row>>> tables = List.of(IntegerTest::rows, LogicTest::rows, CompareTest::rows,
+                FloatTest::rows, ApproximationTest::rows, HalfTest::rows, ConvertTest::rows);
         for (Supplier<List<Row>> table : tables) {
             for (Row row : table.get()) {
                 assertEquals(0, row.lanes().size() % 32, row.kernel().name());
-                boolean says = row.lanes().stream().flatMap(x -> java.util.Arrays.stream(row.expected().apply(x))).anyMatch(o -> !o.isAny());
+                boolean says = row.lanes().stream().flatMap(x -> java.util.Arrays.stream(row.expected().apply(x)))
+                        .anyMatch(o -> !o.isAny());
                 assertTrue(says, row.kernel().name());
             }
         }

@@ -36,8 +36,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /**
- * JCublas multiplies matrices here, with the cuBLAS it was made for or with a newer one through a private copy of its native library.
- * {@code -Dcublas=12} or {@code 13} says that one is installed, so that it must load.
+ * JCublas multiplies matrices here, with the cuBLAS it was made for or with a newer one through a private copy of its
+ * native library. {@code -Dcublas=12} or {@code 13} says that one is installed, so that it must load.
  */
 @Tag("gpu")
 class CublasTest {
@@ -102,7 +102,8 @@ class CublasTest {
                     M * N, 2, MatrixLibrary.Element.F32, MatrixLibrary.Element.F32, false);
             try (DeviceStorage pa = Devices.floats(device, a); DeviceStorage pb = Devices.floats(device, b);
                     DeviceStorage pc = device.allocate(8L * M * N)) {
-                Runnable work = () -> library.multiply(device.stream(), product, pa.address(), pb.address(), pc.address());
+                Runnable work = () -> library.multiply(device.stream(), product, pa.address(), pb.address(),
+                        pc.address());
                 work.run();
                 float[] direct = Devices.toFloats(pc);
                 device.stream().fill(pc, (byte) -1);
@@ -136,8 +137,8 @@ class CublasTest {
         CUdeviceptr pa = upload(a);
         CUdeviceptr pb = upload(b);
         CUdeviceptr pc = upload(c);
-        JCublas2.cublasSgemm(handle, cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, M, N, K, Pointer.to(new float[] {1}),
-                pa, M, pb, K, Pointer.to(new float[] {0}), pc, M);
+        JCublas2.cublasSgemm(handle, cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, M, N, K,
+                Pointer.to(new float[] {1}), pa, M, pb, K, Pointer.to(new float[] {0}), pc, M);
         cuCtxSynchronize();
         cuMemcpyDtoH(Pointer.to(c), pc, 4L * c.length);
         cuMemFree(pa);

@@ -461,14 +461,15 @@ class PairwiseOpsTest {
                     () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, x, targets, one, null, 1, 0), null, 1, null));
             assertTrue(outside.getMessage().contains("targets[2] is 7"), outside.getMessage());
             for (double weight : new double[] {-1, Double.NaN, Double.POSITIVE_INFINITY}) {
-                assertThrows(ShapeException.class,
-                        () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, x, null, one, null, weight, 0), null, 1, null));
-                assertThrows(ShapeException.class,
-                        () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, x, null, one, null, 1, weight), null, 1, null));
+                for (PairwiseOps.InfoNce wrong : List.of(new PairwiseOps.InfoNce(x, x, null, one, null, weight, 0),
+                        new PairwiseOps.InfoNce(x, x, null, one, null, 1, weight))) {
+                    assertThrows(ShapeException.class, () -> pairwise.infoNce(wrong, null, 1, null));
+                }
             }
+            PairwiseOps.InfoNce right = new PairwiseOps.InfoNce(x, x, null, one, null, 1, 0);
+            PairwiseOps.Gradients wanted = new PairwiseOps.Gradients(x, null, null, null);
             for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
-                assertThrows(ShapeException.class, () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, x, null, one, null, 1, 0),
-                        new PairwiseOps.Gradients(x, null, null, null), scale, null));
+                assertThrows(ShapeException.class, () -> pairwise.infoNce(right, wanted, scale, null));
             }
         }
     }

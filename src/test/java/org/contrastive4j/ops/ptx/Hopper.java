@@ -1,14 +1,20 @@
 package org.contrastive4j.ops.ptx;
 
+import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
+import java.util.Set;
+import java.util.function.BiConsumer;
 import java.util.function.Supplier;
 import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.sim.SimDevice;
+import org.contrastive4j.device.sim.SimOptions;
+import org.contrastive4j.device.sim.exec.Fault;
 import org.contrastive4j.device.sim.exec.Schedule;
 import org.contrastive4j.ops.ptx.HopperPairwise.Precision;
 import org.contrastive4j.support.Devices;
@@ -84,6 +90,35 @@ final class Hopper {
         HopperPairwise twin = new HopperPairwise(brokenKernels(device, right, wrong, changed), precision);
         assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
         return twin;
+    }
+
+    /**
+     * A kernel with four stages by its barriers in the memory of three: the last lies where the one before it does, for the
+     * producer as for the consumers. Byte counts and phases are right, and so are results in a lucky order.
+     */
+    private static Kernels oneStageTooFew(PtxDevice device, String kernel) {
+        return new Kernels(device, name -> {
+            String source = Kernels.whole(Kernels.source(name + ".ptx"));
+            return Kernels.expanded(name, name.equals(kernel) ? lastStageFolded(lastStageFolded(source,
+                    "mad.lo.u32 %slot, %stage, STAGE_BYTES,"), "mul.wide.u32 %stageA, %stage, STAGE_UNITS;") : source);
+        });
+    }
+
+    private static String lastStageFolded(String source, String addressing) {
+        assertTrue(source.contains(addressing), "no \"" + addressing + "\"");
+        return source.replace(addressing, "min.u32 %slot, %stage, 2; " + addressing.replace("%stage,", "%slot,"));
+    }
+
+    /** With one stage too few in the kernel an access is not ordered after another, and the simulator says so under every schedule. */
+    static void assertRaceOfStages(String kernel, BiConsumer<PtxDevice, Kernels> launches) {
+        for (long seed : SEEDS) {
+            try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000))) {
+                Fault fault = assertThrows(Fault.class, () -> launches.accept(device, oneStageTooFew(device, kernel)),
+                        kernel + ", seed " + seed);
+                assertTrue(Set.of(Fault.Kind.RACE, Fault.Kind.ASYNC_PENDING).contains(fault.kind()),
+                        kernel + ", seed " + seed + ": " + fault.getMessage());
+            }
+        }
     }
 
     /** Kernels with {@code wrong}, or where that is null nothing, wherever their sources have {@code right}. */

@@ -87,7 +87,7 @@ final class HopperInfoNceTest {
     /**
      * Rows all alike or opposite, one of them aligned, every pair exact, clusters: where one constant shift underflows.
      */
-    private static HopperCase adversary(String what, int n, double scale) {
+    static HopperCase adversary(String what, int n, double scale) {
         int d = 64;
         Random random = new Random(7);
         float[] u = new float[n * d];

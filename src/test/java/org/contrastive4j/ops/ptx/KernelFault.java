@@ -33,13 +33,13 @@ interface KernelFault {
     /**
      * The occurrence (from 0) of {@code from} becomes {@code to}.
      *
-     * @param kernel without the dtype where that is f32; a variant after a bar
+     * @param kernel without the dtype where that is f32; a variant after a bar; the whole name of one of sm_90a
      */
     record Change(String kernel, String from, int occurrence, String to) implements KernelFault {
         @Override
         public String name() {
             String[] parts = kernel.split("\\|");
-            return parts[0] + (kernel.matches(".*(16|tf32)") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
+            return parts[0] + (kernel.matches(".*(16|tf32|sm90a)") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
         }
 
         @Override

@@ -199,7 +199,7 @@ class SeededFaultsTest {
     }
 
     /** What a file says beside its header and types: kernels of one body in several types say the same. */
-    private static String body(String kernel) {
+    static String body(String kernel) {
         return Kernels.source(kernel + ".ptx").lines()
                 .filter(line -> !line.startsWith("//") && !line.startsWith("#define NAME"))
                 .map(line -> line.replaceAll("\\b(bf16|f16)", "f32")).collect(Collectors.joining("\n"));

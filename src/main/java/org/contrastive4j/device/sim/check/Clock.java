@@ -7,9 +7,9 @@ import java.util.Map;
 /**
  * What is known to have happened: for each agent of each cluster, up to which of its times.
  *
- * <p>An agent is a warp, or its asynchronous work of one kind, or an mbarrier. Of an agent, the accesses of all lanes are known up to one time, and
- * those of some lanes up to a later one. Where two such sets of lanes meet, their union is taken with the later time: that can miss a race, never
- * invent one.
+ * <p>An agent is a warp, or its asynchronous work of one kind, or an mbarrier. Of an agent, the accesses of all lanes
+ * are known up to one time, and those of some lanes up to a later one. Where two such sets of lanes meet, their union
+ * is taken with the later time: that can miss a race, never invent one.
  */
 final class Clock {
     /** Times of the agents of one cluster. */
@@ -72,7 +72,8 @@ final class Clock {
             return false;
         }
         Part part = part(cluster);
-        return agent < part.all.length && (time <= part.all[agent] || time <= part.some[agent] && (part.lanes[agent] >>> lane & 1) != 0);
+        return agent < part.all.length && (time <= part.all[agent]
+                || time <= part.some[agent] && (part.lanes[agent] >>> lane & 1) != 0);
     }
 
     /** Knows the accesses of all lanes up to a time. */

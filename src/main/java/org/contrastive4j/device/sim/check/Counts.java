@@ -14,7 +14,10 @@ import org.contrastive4j.device.sim.exec.Observer;
 import org.contrastive4j.device.sim.exec.Step;
 import org.contrastive4j.device.sim.exec.Warp;
 
-/** Counts per instruction: executions, lanes, bytes, shared-memory passes beyond the least possible, and 32-byte sectors of global memory. */
+/**
+ * Counts per instruction: executions, lanes, bytes, shared-memory passes beyond the least possible, and 32-byte sectors
+ * of global memory.
+ */
 public final class Counts implements Observer {
     private static final int BANKS = 32;
     private static final int SECTOR = 32;
@@ -59,7 +62,10 @@ public final class Counts implements Observer {
             return extraPasses;
         }
 
-        /** Sectors of 32 bytes of global memory that were touched; globalBytes / 32 is the least for bytes that are touched once. */
+        /**
+         * Sectors of 32 bytes of global memory that were touched; globalBytes / 32 is the least for bytes that are
+         * touched once.
+         */
         public long sectors() {
             return sectors;
         }

@@ -13,7 +13,10 @@ import org.contrastive4j.device.sim.exec.Observer;
 import org.contrastive4j.device.sim.exec.Step;
 import org.contrastive4j.device.sim.exec.Warp;
 
-/** Finds bytes written by ordinary instructions that bulk copies or wgmma touch without the writing thread's fence.proxy.async in between. */
+/**
+ * Finds bytes written by ordinary instructions that bulk copies or wgmma touch without the writing thread's
+ * fence.proxy.async in between.
+ */
 public final class ProxyCheck implements Observer {
     private static final int GRAIN = 4;
 
@@ -92,7 +95,8 @@ public final class ProxyCheck implements Observer {
             }
             Map<Warp, int[]> counts = fences.get(write.warp().cta().cluster());
             if (counts != null && counts.get(write.warp())[write.lane()] <= write.fences()) {
-                throw warp.fault(Fault.Kind.PROXY_FENCE, step, lane, "offset " + grain * GRAIN + " of " + block + " was written by line "
+                throw warp.fault(Fault.Kind.PROXY_FENCE, step, lane,
+                        "offset " + grain * GRAIN + " of " + block + " was written by line "
                         + write.step().source().line() + " (\"" + write.step().source().text() + "\") of block "
                         + write.warp().cta().index() + ", thread " + write.warp().threadOf(write.lane())
                         + ", which has not executed fence.proxy.async since");

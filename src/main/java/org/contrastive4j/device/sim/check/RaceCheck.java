@@ -16,10 +16,12 @@ import org.contrastive4j.device.sim.exec.Step;
 import org.contrastive4j.device.sim.exec.Warp;
 
 /**
- * Finds two accesses to one byte, one of them a write, that nothing orders: in shared and global memory, between lanes, warps, blocks and
- * asynchronous work. Barriers, mbarriers, fences with strong accesses, and waits order; time does not, so that any schedule finds the same races.
+ * Finds two accesses to one byte, one of them a write, that nothing orders: in shared and global memory, between lanes,
+ * warps, blocks and asynchronous work. Barriers, mbarriers, fences with strong accesses, and waits order; time does
+ * not, so that any schedule finds the same races.
  *
- * <p>Source: Flanagan and Freund, FastTrack, PLDI 2009 (last write and last reads by epoch), with the order of the PTX memory model.
+ * <p>Source: Flanagan and Freund, FastTrack, PLDI 2009 (last write and last reads by epoch), with the order of the PTX
+ * memory model.
  */
 public final class RaceCheck implements Observer {
     private final Map<Cluster, Agents> clusters = new ConcurrentHashMap<>();
@@ -122,12 +124,13 @@ public final class RaceCheck implements Observer {
         }
     }
 
-    private static Fault race(Warp warp, Step step, int lane, Access access, Block block, Shadow.Entry other, Shadow.Entry mine) {
+    private static Fault race(Warp warp, Step step, int lane, Access access, Block block, Shadow.Entry other,
+            Shadow.Entry mine) {
         Fault.Kind kind = other.isAsync() ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
-        return warp.fault(kind, step, lane, mine.describe() + " of " + access.bytes + " bytes at offset " + access.offsets[lane] + " of "
-                + block + " is not ordered after the " + other.describe() + " by line " + other.step().source().line() + " (\""
-                + other.step().source().text() + "\") of block " + other.warp().cta().index() + ", thread "
-                + other.warp().threadOf(other.lane()));
+        return warp.fault(kind, step, lane, mine.describe() + " of " + access.bytes + " bytes at offset "
+                + access.offsets[lane] + " of " + block + " is not ordered after the " + other.describe() + " by line "
+                + other.step().source().line() + " (\"" + other.step().source().text() + "\") of block "
+                + other.warp().cta().index() + ", thread " + other.warp().threadOf(other.lane()));
     }
 
     @Override

@@ -21,8 +21,8 @@ final class Shadow {
      * @param at first byte, of so many
      */
     record Entry(
-            Object cluster, int agent, int lane, int time, boolean strong, boolean blockScope, boolean isAsync, Access.Kind kind, Warp warp, Step step,
-            int at, int bytes) {
+            Object cluster, int agent, int lane, int time, boolean strong, boolean blockScope, boolean isAsync,
+            Access.Kind kind, Warp warp, Step step, int at, int bytes) {
         boolean touches(Entry other) {
             return at < other.at + other.bytes && other.at < at + bytes;
         }
@@ -35,7 +35,8 @@ final class Shadow {
         }
 
         String describe() {
-            return (isAsync ? "asynchronous " : "") + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
+            return (isAsync ? "asynchronous " : "") + (kind == Access.Kind.READ ? "read"
+                    : kind == Access.Kind.WRITE ? "write" : "atomic");
         }
     }
 
@@ -83,7 +84,8 @@ final class Shadow {
             if (entry.kind() == Access.Kind.READ) {
                 addRead(grain, entry, knowledge, lane);
             } else {
-                writtenBytes[grain] = (byte) (writes[grain] != null && touched != 15 && writes[grain].time() == entry.time()
+                writtenBytes[grain] = (byte) (writes[grain] != null && touched != 15
+                        && writes[grain].time() == entry.time()
                         && writes[grain].agent() == entry.agent() && writes[grain].lane() == entry.lane()
                         ? writtenBytes[grain] | touched : touched);
                 writes[grain] = entry;
@@ -131,7 +133,8 @@ final class Shadow {
             return;
         }
         if (before instanceof Entry one) {
-            if (one.strong() == entry.strong() && entry.covers(one, grain) && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
+            if (one.strong() == entry.strong() && entry.covers(one, grain)
+                    && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
                 reads[grain] = entry;
                 return;
             }
@@ -152,7 +155,8 @@ final class Shadow {
     private static void addRead(List<Entry> all, int grain, Entry entry, Knowledge knowledge, int lane) {
         for (int i = 0; i < all.size(); i++) {
             Entry one = all.get(i);
-            if (entry.covers(one, grain) && one.agent() == entry.agent() && one.lane() == entry.lane() && one.cluster() == entry.cluster()) {
+            if (entry.covers(one, grain) && one.agent() == entry.agent() && one.lane() == entry.lane()
+                    && one.cluster() == entry.cluster()) {
                 all.set(i, entry);
                 return;
             }

@@ -11,7 +11,8 @@ import org.contrastive4j.device.sim.exec.WgmmaStep;
 /**
  * Finds reads of registers, predicates and memory that nothing has written.
  *
- * <p>Copies and selections of registers may carry an unwritten value on, as compilers make them do; using it is the mistake.
+ * <p>Copies and selections of registers may carry an unwritten value on, as compilers make them do; using it is the
+ * mistake.
  */
 public final class UninitializedCheck implements Observer {
     @Override

@@ -13,7 +13,8 @@ import org.contrastive4j.device.sim.exec.Warp;
 import org.contrastive4j.device.sim.exec.WgmmaStep;
 
 /**
- * Finds registers of wgmma that are used before it was waited for, and wgmma on registers that were touched after the last wgmma.fence.
+ * Finds registers of wgmma that are used before it was waited for, and wgmma on registers that were touched after the
+ * last wgmma.fence.
  *
  * <p>Accumulators may go from one wgmma to the next of the same shape without a fence.
  */
@@ -66,7 +67,8 @@ public final class WgmmaCheck implements Observer {
     private static void touch(Warp warp, Step step, Registers registers, int at, boolean writes) {
         if (registers.busyWriting[at] > 0 || writes && registers.busyReading[at] > 0) {
             throw warp.fault(Fault.Kind.ASYNC_PENDING, step, 0, (writes ? "writes " : "reads ") + warp.registerName(at)
-                    + ", which a wgmma that was not waited for still " + (registers.busyWriting[at] > 0 ? "writes" : "reads"));
+                    + ", which a wgmma that was not waited for still "
+                    + (registers.busyWriting[at] > 0 ? "writes" : "reads"));
         }
         registers.touched[at] = true;
     }

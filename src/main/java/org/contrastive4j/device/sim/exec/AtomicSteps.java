@@ -41,8 +41,8 @@ final class AtomicSteps {
         return step(type, to, address, b, c, f, space, in);
     }
 
-    private static Step step(Type type, int[] to, Operands.Address address, int[] b, int c, Lanewise.Three f, Reach.Space space,
-            Instruction in) {
+    private static Step step(Type type, int[] to, Operands.Address address, int[] b, int c, Lanewise.Three f,
+            Reach.Space space, Instruction in) {
         int n = type.bytes();
         int bytes = n * b.length;
         boolean block = in.has(".cta");
@@ -54,7 +54,8 @@ final class AtomicSteps {
                 Access access = warp.access;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(warp, this, lane, space, warp.r[address.row() + lane] + address.offset(), bytes, bytes, access);
+                    Reach.resolve(warp, this, lane, space, warp.r[address.row() + lane] + address.offset(), bytes,
+                            bytes, access);
                 }
                 MemorySteps.announce(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
                 Order.beforeWrite(warp, mask, access, release, block);
@@ -85,7 +86,8 @@ final class AtomicSteps {
                 case ".min", ".max" -> {
                     boolean min = modifier.equals(".min");
                     return type.isFloat() ? extreme(type, min) : (a, b, c) -> {
-                        boolean less = type.isSigned() ? Numbers.signed(a, n) < Numbers.signed(b, n) : Long.compareUnsigned(a, b) < 0;
+                        boolean less = type.isSigned() ? Numbers.signed(a, n) < Numbers.signed(b, n)
+                                : Long.compareUnsigned(a, b) < 0;
                         return less == min ? a : b;
                     };
                 }
@@ -130,7 +132,8 @@ final class AtomicSteps {
     }
 
     private static long halfSum(long a, long b, Type half) {
-        return Numbers.encode(Numbers.oddSum(Numbers.decode(a, half), Numbers.decode(b, half)), half, Numbers.Rounding.NEAREST);
+        return Numbers.encode(Numbers.oddSum(Numbers.decode(a, half), Numbers.decode(b, half)), half,
+                Numbers.Rounding.NEAREST);
     }
 
     static Lanewise.Three extreme(Type type, boolean min) {

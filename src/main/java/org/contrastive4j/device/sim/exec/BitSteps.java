@@ -19,9 +19,12 @@ final class BitSteps {
             case "bfind" -> find(d, o.source(1, type), type, in.has(".shiftamt"));
             case "bfe" -> extract(d, o.source(1, type), o.source(2, Type.U32), o.source(3, Type.U32), type);
             case "bfi" -> insert(d, o, type);
-            case "fns" -> Lanewise.three(d, o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.S32), BitSteps::nth);
-            case "szext" -> Lanewise.two(d, o.source(1, type), o.source(2, Type.U32), (a, b) -> extend(a, b, type, in.has(".clamp")));
-            case "bmsk" -> Lanewise.two(d, o.source(1, Type.B32), o.source(2, Type.B32), (a, b) -> bitMask(a, b, in.has(".clamp")));
+            case "fns" -> Lanewise.three(d, o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.S32),
+                    BitSteps::nth);
+            case "szext" -> Lanewise.two(d, o.source(1, type), o.source(2, Type.U32),
+                    (a, b) -> extend(a, b, type, in.has(".clamp")));
+            case "bmsk" -> Lanewise.two(d, o.source(1, Type.B32), o.source(2, Type.B32),
+                    (a, b) -> bitMask(a, b, in.has(".clamp")));
             case "dp4a" -> dot(in, o, d, 4);
             default -> dot(in, o, d, 2);
         };
@@ -83,7 +86,8 @@ final class BitSteps {
                     int len = (int) Math.min(warp.r[length + lane] & 0xFF, Math.max(0, bits - pos));
                     long field = pos >= bits || len == 0 ? 0 : (len >= 64 ? -1L : (1L << len) - 1) << pos;
                     long into = warp.r[b + lane];
-                    warp.r[d + lane] = Numbers.mask(into & ~field | (pos >= 64 ? 0 : warp.r[a + lane] << pos) & field, n);
+                    warp.r[d + lane] =
+                            Numbers.mask(into & ~field | (pos >= 64 ? 0 : warp.r[a + lane] << pos) & field, n);
                 }
             }
         };
@@ -122,8 +126,8 @@ final class BitSteps {
     }
 
     private static Step dot(Instruction in, Operands o, int d, int terms) {
-        Type typeA = Decoder.types(in).get(0);
-        Type typeB = Decoder.types(in).get(1);
+        Type typeA = Decoder.type(in, 0);
+        Type typeB = Decoder.type(in, 1);
         boolean high = in.has(".hi");
         return Lanewise.three(d, o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.B32), (a, b, c) -> {
             long sum = c;

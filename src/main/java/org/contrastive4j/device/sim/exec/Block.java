@@ -5,7 +5,10 @@ import java.lang.invoke.VarHandle;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 
-/** Bytes in a row that kernels read and write: an allocation, the shared memory of a thread block, the local memory of a warp. */
+/**
+ * Bytes in a row that kernels read and write: an allocation, the shared memory of a thread block, the local memory of a
+ * warp.
+ */
 public final class Block {
     /** Where the bytes are. */
     public enum Space { GLOBAL, CONST, SHARED, LOCAL, PARAM }

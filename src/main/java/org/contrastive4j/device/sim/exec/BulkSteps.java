@@ -4,7 +4,10 @@ import java.util.List;
 import org.contrastive4j.device.parse.Instruction;
 import org.contrastive4j.device.parse.Type;
 
-/** cp.async.bulk and cp.reduce.async.bulk along one dimension: from and to global memory, between blocks, to several blocks. */
+/**
+ * cp.async.bulk and cp.reduce.async.bulk along one dimension: from and to global memory, between blocks, to several
+ * blocks.
+ */
 final class BulkSteps {
     private static final int UNIT = 16;
 
@@ -74,7 +77,8 @@ final class BulkSteps {
             return type.isFloat() ? AtomicSteps.extreme(type, min) : (a, b, c) -> (type.isSigned()
                     ? Numbers.signed(a, n) < Numbers.signed(b, n) : Long.compareUnsigned(a, b) < 0) == min ? a : b;
         }
-        return in.has(".and") ? (a, b, c) -> a & b : in.has(".or") ? (a, b, c) -> a | b : in.has(".xor") ? (a, b, c) -> a ^ b : null;
+        return in.has(".and") ? (a, b, c) -> a & b : in.has(".or") ? (a, b, c) -> a | b
+                : in.has(".xor") ? (a, b, c) -> a ^ b : null;
     }
 
     /** A decoded copy: who is told of its end is a barrier or, without one, the thread's bulk group. */
@@ -103,15 +107,17 @@ final class BulkSteps {
             for (int rank = 0; rank < 16 && ranks != 0; rank++) {
                 if ((ranks >>> rank & 1) != 0) {
                     if (rank >= warp.cta.cluster().ctas().size()) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, step, lane, "multicast to block " + rank + " of a cluster of "
-                                + warp.cta.cluster().ctas().size());
+                        throw warp.fault(Fault.Kind.ILLEGAL, step, lane,
+                                "multicast to block " + rank + " of a cluster of " + warp.cta.cluster().ctas().size());
                     }
-                    startLoad(warp, step, lane, bytes, source, sourceAt, Windows.inBlock(target, rank), Windows.inBlock(signal, rank));
+                    startLoad(warp, step, lane, bytes, source, sourceAt, Windows.inBlock(target, rank),
+                            Windows.inBlock(signal, rank));
                 }
             }
         }
 
-        private void startLoad(Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target, long signal) {
+        private void startLoad(Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target,
+                long signal) {
             Mbarrier barrierThere = MbarrierSteps.find(warp, step, lane, Reach.Space.SHARED, signal);
             Async async = new Async(Async.Group.MBARRIER, barrierThere.phase(), barrierThere.current(), barrierThere);
             Access access = warp.access;
@@ -160,7 +166,8 @@ final class BulkSteps {
                 return;
             }
             for (int k = 0; k < bytes; k += element) {
-                target.store(at + k, element, f.of(target.load(at + k, element), source.load(sourceAt + k, element), 0));
+                target.store(at + k, element,
+                        f.of(target.load(at + k, element), source.load(sourceAt + k, element), 0));
             }
         }
     }

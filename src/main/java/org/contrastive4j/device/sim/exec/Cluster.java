@@ -36,7 +36,8 @@ public final class Cluster {
     Cluster(Grid grid, int index, List<Launch.Dim> blocks) {
         this.grid = grid;
         this.index = index;
-        this.random = new SplittableRandom(new SplittableRandom(grid.schedule().seed()).nextLong() ^ index * 0x9E3779B97F4A7C15L);
+        this.random = new SplittableRandom(new SplittableRandom(grid.schedule().seed()).nextLong()
+                ^ index * 0x9E3779B97F4A7C15L);
         this.order = grid.schedule().order();
         this.landing = grid.schedule().landing();
         this.longestTurn = order == Schedule.Order.RANDOM ? 48 : 512;
@@ -81,7 +82,10 @@ public final class Cluster {
         return progress;
     }
 
-    /** Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule says. */
+    /**
+     * Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule
+     * says.
+     */
     Later later(Runnable work) {
         Later later = new Later(work);
         if (landing == Schedule.Landing.EARLY) {
@@ -196,7 +200,8 @@ public final class Cluster {
 
     String describe() {
         StringBuilder text = new StringBuilder();
-        warps.stream().filter(warp -> !warp.isDone()).limit(16).forEach(warp -> text.append(text.isEmpty() ? "" : " ").append(warp.describe()));
+        warps.stream().filter(warp -> !warp.isDone()).limit(16)
+                .forEach(warp -> text.append(text.isEmpty() ? "" : " ").append(warp.describe()));
         return text.toString();
     }
 

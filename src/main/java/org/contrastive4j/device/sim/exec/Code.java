@@ -12,11 +12,13 @@ import org.contrastive4j.device.parse.Function;
  * @param sharedBytes static shared memory
  * @param localBytes per lane
  * @param names of registers by row, for messages
- * @param talksAcrossBlocks whether a block can learn what another does: atomics, fences or strong accesses on global memory
+ * @param talksAcrossBlocks whether a block can learn what another does: atomics, fences or strong accesses on global
+ *     memory
  */
 public record Code(
-        Function function, Step[] steps, long[] template, Map<String, Integer> specials, int predicates, int sharedBytes,
-        int localBytes, Launch.Dim clusterSize, boolean talksAcrossBlocks, boolean usesWgmma, String[] names) {
+        Function function, Step[] steps, long[] template, Map<String, Integer> specials, int predicates,
+        int sharedBytes, int localBytes, Launch.Dim clusterSize, boolean talksAcrossBlocks, boolean usesWgmma,
+        String[] names) {
     public String name() {
         return function.name();
     }

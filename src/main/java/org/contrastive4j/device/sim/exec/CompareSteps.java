@@ -20,17 +20,22 @@ final class CompareSteps {
     private static Test test(Instruction in, String comparison, Type type) {
         if (type.isFloat()) {
             double least = !in.has(".ftz") ? 0 : type == Type.F16 ? 0x1p-14 : 0x1p-126;
-            return (a, b) -> real(comparison, flush(Numbers.decode(a, type), least), flush(Numbers.decode(b, type), least));
+            return (a, b) -> real(comparison, flush(Numbers.decode(a, type), least),
+                    flush(Numbers.decode(b, type), least));
         }
         int n = type.bytes();
         boolean signed = type.isSigned();
         return switch (comparison) {
             case ".eq" -> (a, b) -> a == b;
             case ".ne" -> (a, b) -> a != b;
-            case ".lt" -> signed ? (a, b) -> Numbers.signed(a, n) < Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) < 0;
-            case ".le" -> signed ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) <= 0;
-            case ".gt" -> signed ? (a, b) -> Numbers.signed(a, n) > Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) > 0;
-            case ".ge" -> signed ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n) : (a, b) -> Long.compareUnsigned(a, b) >= 0;
+            case ".lt" -> signed ? (a, b) -> Numbers.signed(a, n) < Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) < 0;
+            case ".le" -> signed ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) <= 0;
+            case ".gt" -> signed ? (a, b) -> Numbers.signed(a, n) > Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) > 0;
+            case ".ge" -> signed ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n)
+                    : (a, b) -> Long.compareUnsigned(a, b) >= 0;
             case ".lo" -> (a, b) -> Long.compareUnsigned(a, b) < 0;
             case ".ls" -> (a, b) -> Long.compareUnsigned(a, b) <= 0;
             case ".hi" -> (a, b) -> Long.compareUnsigned(a, b) > 0;
@@ -81,7 +86,7 @@ final class CompareSteps {
         int q = to instanceof Operand.Pair pair ? o.predicateDestination(pair.second()) : -1;
         int a = o.source(1, type);
         int b = o.source(2, type);
-        Test test = test(in, in.modifiers().get(0), type);
+        Test test = test(in, Decoder.modifier(in, 0), type);
         boolean combines = combines(in);
         int c = combines ? o.predicate(3) : 0;
         return new Step() {
@@ -112,7 +117,7 @@ final class CompareSteps {
         int b = o.source(2, Type.B32);
         boolean combines = combines(in);
         int c = combines ? o.predicate(3) : 0;
-        String comparison = in.modifiers().get(0);
+        String comparison = Decoder.modifier(in, 0);
         double least = in.has(".ftz") ? half == Type.F16 ? 0x1p-14 : 0x1p-126 : 0;
         return new Step() {
             @Override
@@ -135,7 +140,7 @@ final class CompareSteps {
 
     /** All ones or 1.0 where true. */
     private static Step set(Instruction in, Operands o) {
-        Type to = Decoder.types(in).get(0);
+        Type to = Decoder.type(in, 0);
         Type type = Decoder.type(in);
         if (type == Type.F16X2 || type == Type.BF16X2) {
             return setPacked(in, o, type == Type.F16X2 ? Type.F16 : Type.BF16, to);
@@ -143,7 +148,7 @@ final class CompareSteps {
         int d = o.destination(0);
         int a = o.source(1, type);
         int b = o.source(2, type);
-        Test test = test(in, in.modifiers().get(0), type);
+        Test test = test(in, Decoder.modifier(in, 0), type);
         long truth = to.isFloat() ? Numbers.encode(1, to, Numbers.Rounding.NEAREST) : Numbers.mask(-1, to.bytes());
         boolean combines = combines(in);
         int c = combines ? o.predicate(3) : 0;
@@ -161,7 +166,7 @@ final class CompareSteps {
     }
 
     private static Step setPacked(Instruction in, Operands o, Type half, Type to) {
-        String comparison = in.modifiers().get(0);
+        String comparison = Decoder.modifier(in, 0);
         long truth = to == Type.F16X2 || to == Type.BF16X2 ? Numbers.encode(1, half, Numbers.Rounding.NEAREST) : 0xFFFF;
         double least = in.has(".ftz") ? half == Type.F16 ? 0x1p-14 : 0x1p-126 : 0;
         return Lanewise.two(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32), (x, y) ->
@@ -192,8 +197,8 @@ final class CompareSteps {
     }
 
     private static Step slct(Instruction in, Operands o) {
-        Type type = Decoder.types(in).get(0);
-        Type by = Decoder.types(in).get(1);
+        Type type = Decoder.type(in, 0);
+        Type by = Decoder.type(in, 1);
         boolean flush = in.has(".ftz");
         return Lanewise.three(o.destination(0), o.source(1, type), o.source(2, type), o.source(3, by), (a, b, c) -> {
             if (by == Type.F32) {
@@ -208,7 +213,7 @@ final class CompareSteps {
         Type type = Decoder.type(in);
         int p = o.predicateDestination(o.at(0));
         int a = o.source(1, type);
-        String what = in.modifiers().get(0);
+        String what = Decoder.modifier(in, 0);
         double least = type == Type.F32 ? Float.MIN_NORMAL : Double.MIN_NORMAL;
         return new Step() {
             @Override

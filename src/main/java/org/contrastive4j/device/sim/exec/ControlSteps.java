@@ -95,7 +95,8 @@ final class ControlSteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     long chosen = warp.r[index + lane];
                     if (chosen >= to.length) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane, "index " + chosen + " of " + to.length + " targets");
+                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
+                                "index " + chosen + " of " + to.length + " targets");
                     }
                     int same = 0;
                     for (int others = left; others != 0; others &= others - 1) {
@@ -122,7 +123,8 @@ final class ControlSteps {
         }
         List<Operand> given = lists.size() > (resultFirst ? 1 : 0) ? lists.get(lists.size() - 1).elements() : List.of();
         if (given.size() != callee.parameters().size()) {
-            throw in.error("function " + callee.name() + " has " + callee.parameters().size() + " parameters, " + given.size() + " were given");
+            throw in.error("function " + callee.name() + " has " + callee.parameters().size() + " parameters, "
+                    + given.size() + " were given");
         }
         long[] from = new long[given.size()];
         long[] to = new long[given.size()];
@@ -149,7 +151,8 @@ final class ControlSteps {
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     for (int k = 0; k < from.length; k++) {
-                        System.arraycopy(local, lane * size + (int) from[k], local, lane * size + (int) to[k], bytes[k]);
+                        System.arraycopy(local, lane * size + (int) from[k], local,
+                                lane * size + (int) to[k], bytes[k]);
                     }
                 }
                 warp.call(start, mask, result, saved);

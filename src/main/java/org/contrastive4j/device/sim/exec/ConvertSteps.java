@@ -151,7 +151,8 @@ final class ConvertSteps {
             long bits = to == Type.F64 ? Numbers.bits(v) : Numbers.encode(v, to, rounding);
             if (finite && v == v && isInfinite(bits, to)) {
                 bits = bits & 0x80 << (to.bytes() - 1) * 8 | largest(to);
-            } else if (finite && v == v && v != 0 && to == Type.E4M3 && Numbers.decode(bits, to) != Numbers.decode(bits, to)) {
+            } else if (finite && v == v && v != 0 && to == Type.E4M3
+                    && Numbers.decode(bits, to) != Numbers.decode(bits, to)) {
                 bits = bits & 0x80 | 0x7E;
             }
             return flush && to == Type.F32 ? Numbers.bits(Numbers.flush(Numbers.f32(bits))) : bits;

@@ -83,13 +83,16 @@ final class CopySteps {
                 int reading = 0;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    reads[lane] = (skip >>> lane & 1) != 0 ? 0 : bytes < 0 ? size : (int) Math.min(size, warp.r[bytes + lane]);
+                    reads[lane] = (skip >>> lane & 1) != 0 ? 0
+                            : bytes < 0 ? size : (int) Math.min(size, warp.r[bytes + lane]);
                     if (bytes >= 0 && warp.r[bytes + lane] > size) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane, "source size " + warp.r[bytes + lane] + " is above " + size);
+                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
+                                "source size " + warp.r[bytes + lane] + " is above " + size);
                     }
                     if (reads[lane] > 0) {
                         reading |= 1 << lane;
-                        Reach.resolve(warp, this, lane, Reach.Space.GLOBAL, warp.r[from.row() + lane] + from.offset(), reads[lane], size, access);
+                        Reach.resolve(warp, this, lane, Reach.Space.GLOBAL, warp.r[from.row() + lane] + from.offset(),
+                                reads[lane], size, access);
                     }
                 }
                 Block[] sources = access.blocks.clone();
@@ -98,7 +101,8 @@ final class CopySteps {
                 announceSources(warp, this, reading, reads, async);
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(warp, this, lane, Reach.Space.SHARED, warp.r[to.row() + lane] + to.offset(), size, size, access);
+                    Reach.resolve(warp, this, lane, Reach.Space.SHARED, warp.r[to.row() + lane] + to.offset(), size,
+                            size, access);
                 }
                 announce(warp, this, mask, size, Access.Kind.WRITE, async);
                 Block[] targets = access.blocks.clone();
@@ -108,7 +112,8 @@ final class CopySteps {
                         int lane = Integer.numberOfTrailingZeros(left);
                         byte[] target = targets[lane].data();
                         for (int k = 0; k < size; k++) {
-                            target[targetOffsets[lane] + k] = k < reads[lane] ? sources[lane].data()[sourceOffsets[lane] + k] : 0;
+                            target[targetOffsets[lane] + k] = k < reads[lane]
+                                    ? sources[lane].data()[sourceOffsets[lane] + k] : 0;
                         }
                     }
                 }));
@@ -148,14 +153,16 @@ final class CopySteps {
     private static Step arrive(Instruction in, Operands o) {
         Operands.Address at = o.address(0);
         boolean counted = in.has(".noinc");
-        Reach.Space space = in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared")) ? Reach.Space.SHARED : Reach.Space.GENERIC;
+        Reach.Space space = in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared"))
+                ? Reach.Space.SHARED : Reach.Space.GENERIC;
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
                 List<Mbarrier> barriers = new ArrayList<>();
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Mbarrier barrier = MbarrierSteps.find(warp, this, lane, space, warp.r[at.row() + lane] + at.offset());
+                    Mbarrier barrier = MbarrierSteps.find(warp, this, lane, space,
+                            warp.r[at.row() + lane] + at.offset());
                     if (!counted) {
                         barrier.expectArrival();
                     }
@@ -165,7 +172,8 @@ final class CopySteps {
                         warp.groups.waited(Async.Group.CP_ASYNC, 1 << lane, warp.groups.next(Async.Group.CP_ASYNC));
                     }
                     for (Observer observer : warp.cta.cluster().observers()) {
-                        observer.arrives(warp, 1 << lane, barrier.current(), Async.Group.CP_ASYNC, warp.groups.next(Async.Group.CP_ASYNC));
+                        observer.arrives(warp, 1 << lane, barrier.current(), Async.Group.CP_ASYNC,
+                                warp.groups.next(Async.Group.CP_ASYNC));
                     }
                 }
                 warp.cta.cluster().later(() -> {

@@ -16,7 +16,8 @@ final class DoubleSteps {
         return switch (in.opcode()) {
             case "abs" -> Lanewise.one(d, a, x -> x & Long.MAX_VALUE);
             case "neg" -> Lanewise.one(d, a, x -> x ^ Long.MIN_VALUE);
-            case "copysign" -> Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> y & Long.MAX_VALUE | x & Long.MIN_VALUE);
+            case "copysign" -> Lanewise.two(d, a, o.source(2, Type.F64),
+                    (x, y) -> y & Long.MAX_VALUE | x & Long.MIN_VALUE);
             case "min", "max" -> extreme(in, o, d, a);
             case "rcp" -> Lanewise.one(d, a, x -> Numbers.bits(in.has(".approx") ? coarse(1 / Numbers.f64(x))
                     : quotient(1, Numbers.f64(x), rounding)));
@@ -30,8 +31,8 @@ final class DoubleSteps {
                     product(Numbers.f64(x), Numbers.f64(y), rounding)));
             case "div" -> Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> Numbers.bits(
                     quotient(Numbers.f64(x), Numbers.f64(y), rounding)));
-            case "fma", "mad" -> Lanewise.three(d, a, o.source(2, Type.F64), o.source(3, Type.F64), (x, y, z) -> Numbers.bits(
-                    fused(Numbers.f64(x), Numbers.f64(y), Numbers.f64(z), rounding)));
+            case "fma", "mad" -> Lanewise.three(d, a, o.source(2, Type.F64), o.source(3, Type.F64),
+                    (x, y, z) -> Numbers.bits(fused(Numbers.f64(x), Numbers.f64(y), Numbers.f64(z), rounding)));
             default -> null;
         };
     }
@@ -53,7 +54,10 @@ final class DoubleSteps {
         });
     }
 
-    /** The neighbour of the nearest number that the direction asks for; sign is that of the exact value minus the nearest. */
+    /**
+     * The neighbour of the nearest number that the direction asks for; sign is that of the exact value minus the
+     * nearest.
+     */
     static double directed(double nearest, int sign, Numbers.Rounding rounding) {
         boolean up = switch (rounding) {
             case UP -> sign > 0;
@@ -92,8 +96,10 @@ final class DoubleSteps {
         if (rounding == Numbers.Rounding.NEAREST || special(a, b, c)) {
             return nearest;
         }
-        double rounded = exact(nearest, () -> new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)), rounding);
-        boolean zero = rounded == 0 && new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)).signum() == 0;
+        double rounded = exact(nearest, () -> new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)),
+                rounding);
+        boolean zero = rounded == 0 && new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c))
+                .signum() == 0;
         boolean bothPositive = Double.doubleToRawLongBits(a * b) == 0 && Double.doubleToRawLongBits(c) == 0;
         return zero && rounding == Numbers.Rounding.DOWN && !bothPositive ? -0.0 : rounded;
     }

@@ -2,7 +2,10 @@ package org.contrastive4j.device.sim.exec;
 
 import org.contrastive4j.device.KernelException;
 
-/** What a kernel did that it may not do: kernel, line, instruction, block, thread, address, and for a race both accesses. */
+/**
+ * What a kernel did that it may not do: kernel, line, instruction, block, thread, address, and for a race both
+ * accesses.
+ */
 public final class Fault extends KernelException {
     /** Kinds of faults; the simulator stops at the first. */
     public enum Kind {
@@ -14,7 +17,10 @@ public final class Fault extends KernelException {
         UNINITIALIZED,
         /** Two accesses to one byte, one of them a write, that nothing orders. */
         RACE,
-        /** Generic accesses that the async proxy (bulk copies, wgmma) is not ordered after for lack of {@code fence.proxy.async}. */
+        /**
+         * Generic accesses that the async proxy (bulk copies, wgmma) is not ordered after for lack of
+         * {@code fence.proxy.async}.
+         */
         PROXY_FENCE,
         /** A {@code wgmma} on registers that were touched after the last {@code wgmma.fence}. */
         WGMMA_FENCE,

@@ -5,7 +5,10 @@ import java.util.Map;
 import org.contrastive4j.device.parse.Instruction;
 import org.contrastive4j.device.parse.Type;
 
-/** f32 and f64 arithmetic: correctly rounded where PTX says so, the approximations by the nearest f32 of the exact value. */
+/**
+ * f32 and f64 arithmetic: correctly rounded where PTX says so, the approximations by the nearest f32 of the exact
+ * value.
+ */
 final class FloatSteps {
     static final Map<String, Decoder> FAMILY = family();
 
@@ -32,7 +35,8 @@ final class FloatSteps {
     }
 
     static Step decode(Instruction in, Operands o) {
-        return Decoder.type(in) == Type.F32 ? single(in, o) : Decoder.type(in) == Type.F64 ? DoubleSteps.decode(in, o) : null;
+        return Decoder.type(in) == Type.F32 ? single(in, o) : Decoder.type(in) == Type.F64
+                ? DoubleSteps.decode(in, o) : null;
     }
 
     private static Step single(Instruction in, Operands o) {
@@ -81,9 +85,12 @@ final class FloatSteps {
     /** The common case, without going through f64. */
     private static Step plain(Instruction in, Operands o, int d, int a) {
         return switch (in.opcode()) {
-            case "add" -> Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) + Numbers.f32(y)));
-            case "sub" -> Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) - Numbers.f32(y)));
-            case "mul" -> Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) * Numbers.f32(y)));
+            case "add" -> Lanewise.two(d, a, o.source(2, Type.F32),
+                    (x, y) -> Numbers.bits(Numbers.f32(x) + Numbers.f32(y)));
+            case "sub" -> Lanewise.two(d, a, o.source(2, Type.F32),
+                    (x, y) -> Numbers.bits(Numbers.f32(x) - Numbers.f32(y)));
+            case "mul" -> Lanewise.two(d, a, o.source(2, Type.F32),
+                    (x, y) -> Numbers.bits(Numbers.f32(x) * Numbers.f32(y)));
             case "fma", "mad" -> Lanewise.three(d, a, o.source(2, Type.F32), o.source(3, Type.F32),
                     (x, y, z) -> Numbers.bits(Math.fma(Numbers.f32(x), Numbers.f32(y), Numbers.f32(z))));
             default -> null;
@@ -123,7 +130,8 @@ final class FloatSteps {
     /** The sum of numbers that cancel is a negative zero when rounding down. */
     private static double sum(double a, double b, boolean down) {
         double sum = Numbers.oddSum(a, b);
-        return down && sum == 0 && (a != 0 || Double.doubleToRawLongBits(a) != Double.doubleToRawLongBits(b)) ? -0.0 : sum;
+        return down && sum == 0 && (a != 0 || Double.doubleToRawLongBits(a) != Double.doubleToRawLongBits(b)) ? -0.0
+                : sum;
     }
 
     private static Exact exact(Instruction in) {

@@ -6,7 +6,10 @@ import org.contrastive4j.device.parse.Type;
 final class Fragments {
     private Fragments() {}
 
-    /** A, 16 x k, row after row. With g = lane / 4 and q = lane % 4: registers alternate rows g and g + 8, then go on along k. */
+    /**
+     * A, 16 x k, row after row. With g = lane / 4 and q = lane % 4: registers alternate rows g and g + 8, then go on
+     * along k.
+     */
     static TensorCore.Vector rows(TensorCore core, Warp warp, int[] registers, Type type, int k) {
         TensorCore.Vector vector = core.vector(16 * k);
         int per = 4 / type.bytes();

@@ -5,7 +5,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/** Asynchronous work of a warp in the order it was started, by kind, where commit groups end, and what nobody waited for. */
+/** Asynchronous work of a warp in order, by kind; where commit groups end; what nobody waited for. */
 final class Groups {
     private final Map<Async.Group, Line> lines = new EnumMap<>(Async.Group.class);
 
@@ -72,7 +72,8 @@ final class Groups {
         lines.forEach((group, line) -> {
             for (Owed item : line.owed) {
                 if ((item.lanes & lanes) != 0) {
-                    throw warp.fault(Fault.Kind.ASYNC_PENDING, item.step, Integer.numberOfTrailingZeros(item.lanes & lanes),
+                    throw warp.fault(Fault.Kind.ASYNC_PENDING, item.step,
+                            Integer.numberOfTrailingZeros(item.lanes & lanes),
                             "the thread ends and has not waited for it: it may still " + switch (group) {
                                 case BULK_READ -> "read shared memory; put cp.async.bulk.wait_group.read 0";
                                 case WGMMA -> "read shared memory; put wgmma.wait_group.sync.aligned 0";

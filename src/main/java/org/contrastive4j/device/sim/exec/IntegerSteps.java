@@ -24,7 +24,8 @@ final class IntegerSteps {
         all.put("addc", IntegerSteps::carry);
         all.put("subc", IntegerSteps::carry);
         all.put("madc", IntegerSteps::carryMultiply);
-        for (String opcode : new String[] {"popc", "clz", "brev", "bfind", "bfe", "bfi", "fns", "szext", "bmsk", "dp4a", "dp2a"}) {
+        for (String opcode : new String[] {"popc", "clz", "brev", "bfind", "bfe", "bfi", "fns", "szext", "bmsk",
+                "dp4a", "dp2a"}) {
             all.put(opcode, BitSteps::decode);
         }
         return all;
@@ -128,7 +129,8 @@ final class IntegerSteps {
         int n = type.bytes();
         boolean signed = type.isSigned();
         if (in.has(".wide")) {
-            return signed ? (a, b) -> Numbers.mask(Numbers.signed(a, n) * Numbers.signed(b, n), 2 * n) : (a, b) -> a * b;
+            return signed ? (a, b) -> Numbers.mask(Numbers.signed(a, n) * Numbers.signed(b, n), 2 * n)
+                    : (a, b) -> a * b;
         }
         if (in.has(".hi")) {
             return (a, b) -> Numbers.mask(high(a, b, n, signed), n);
@@ -186,7 +188,8 @@ final class IntegerSteps {
             return Lanewise.two(d, a, b, product);
         }
         int c = o.source(3, type);
-        return in.has(".sat") ? Lanewise.three(d, a, b, c, (x, y, z) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE,
+        return in.has(".sat")
+                ? Lanewise.three(d, a, b, c, (x, y, z) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE,
                 (int) product.of(x, y) + (long) (int) z)) & 0xFFFFFFFFL)
                 : Lanewise.three(d, a, b, c, (x, y, z) -> product.of(x, y) + z & 0xFFFFFFFFL);
     }

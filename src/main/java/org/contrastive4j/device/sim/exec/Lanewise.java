@@ -1,6 +1,9 @@
 package org.contrastive4j.device.sim.exec;
 
-/** Steps that do the same to every lane on its own: d = f(a), f(a, b), f(a, b, c). A whole warp, the common case, goes without its mask. */
+/**
+ * Steps that do the same to every lane on its own: d = f(a), f(a, b), f(a, b, c). A whole warp, the common case, goes
+ * without its mask.
+ */
 final class Lanewise {
     interface One {
         long of(long a);

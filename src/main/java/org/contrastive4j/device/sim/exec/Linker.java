@@ -17,7 +17,10 @@ import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.parse.Register;
 import org.contrastive4j.device.parse.Variable;
 
-/** Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for instructions. */
+/**
+ * Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for
+ * instructions.
+ */
 public final class Linker {
     private static final int ROW = Warp.LANES;
     /** Static shared memory that a block can have, and local memory that a thread can have. */
@@ -125,7 +128,8 @@ public final class Linker {
     Function callee(Instruction call) {
         for (Operand operand : call.operands()) {
             if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
-                return program.functions().stream().filter(function -> function.name().equals(symbol.name()) && function.defined())
+                return program.functions().stream()
+                        .filter(function -> function.name().equals(symbol.name()) && function.defined())
                         .findFirst().orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
             }
         }
@@ -143,7 +147,8 @@ public final class Linker {
                 shared.put(variable, sharedEnd);
                 if (variable.bytes() > MOST_SHARED - (sharedEnd - Cta.SHARED_BASE)) {
                     throw new PtxException(program.file(), entry.line(), 0, "static shared memory of " + entry.name()
-                            + " is above " + MOST_SHARED + " bytes with " + variable.name() + "; more can only be dynamic");
+                            + " is above " + MOST_SHARED + " bytes with " + variable.name()
+                            + "; more can only be dynamic");
                 }
                 sharedEnd += (int) variable.bytes();
             }
@@ -277,7 +282,8 @@ public final class Linker {
     }
 
     boolean isKernelParameter(Variable variable) {
-        return variable != null && variable.space() == Variable.Space.PARAM && current == entry && !entry.variables().contains(variable);
+        return variable != null && variable.space() == Variable.Space.PARAM && current == entry
+                && !entry.variables().contains(variable);
     }
 
     /** Address of a variable in its own state space. */
@@ -312,21 +318,25 @@ public final class Linker {
         }
     }
 
-    /** Place in the local memory of a lane; the same for a function's parameter seen from inside and from its callers. */
+    /**
+     * Place in the local memory of a lane; the same for a function's parameter seen from inside and from its callers.
+     */
     long local(Function function, Variable variable) {
-        return place(function.name() + "/" + variable.name() + "/" + variable.bytes(), variable.bytes(), variable.alignment());
+        return place(function.name() + "/" + variable.name() + "/" + variable.bytes(), variable.bytes(),
+                variable.alignment());
     }
 
     long local(Function function, Parameter parameter) {
-        return place(function.name() + "/" + parameter.name() + "/" + parameter.bytes(), parameter.bytes(), parameter.alignment());
+        return place(function.name() + "/" + parameter.name() + "/" + parameter.bytes(), parameter.bytes(),
+                parameter.alignment());
     }
 
     private long place(String key, long bytes, int alignment) {
         return local.computeIfAbsent(key, name -> {
             int at = align(localEnd, Math.max(8, alignment));
             if (bytes > MOST_LOCAL - at) {
-                throw new PtxException(program.file(), current.line(), 0, "local memory of " + current.name() + " is above "
-                        + MOST_LOCAL + " bytes");
+                throw new PtxException(program.file(), current.line(), 0,
+                        "local memory of " + current.name() + " is above " + MOST_LOCAL + " bytes");
             }
             localEnd = at + (int) bytes;
             return at;

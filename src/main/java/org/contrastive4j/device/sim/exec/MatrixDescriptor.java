@@ -5,8 +5,9 @@ import org.contrastive4j.device.parse.Type;
 /**
  * Where the elements of a wgmma operand lie in shared memory.
  *
- * <p>Bits 0-13 start address, 16-29 leading and 32-45 stride byte offset (all over 16), 49-51 base offset, 62-63 swizzle. Layouts in units of
- * 16 bytes as the PTX ISA has them (section on the matrix descriptor), swizzles as an exclusive or on address bits.
+ * <p>Bits 0-13 start address, 16-29 leading and 32-45 stride byte offset (all over 16), 49-51 base offset, 62-63
+ * swizzle. Layouts in units of 16 bytes as the PTX ISA has them (section on the matrix descriptor), swizzles as an
+ * exclusive or on address bits.
  */
 final class MatrixDescriptor {
     private static final int CHUNK = 16;
@@ -39,15 +40,19 @@ final class MatrixDescriptor {
         int base = (int) (bits >>> 49 & 7);
         if (base != 0 || (start >>> 7 & width - 1) != 0 && width > 1) {
             throw warp.fault(Fault.Kind.ILLEGAL, step, 0, "descriptor 0x" + Long.toHexString(bits) + ": the pattern of "
-                    + 16 * width + "-byte rows must begin at a multiple of " + 128 * width + " with base offset 0, begins at 0x"
-                    + Long.toHexString(start) + " with " + base);
+                    + 16 * width + "-byte rows must begin at a multiple of " + 128 * width
+                    + " with base offset 0, begins at 0x" + Long.toHexString(start) + " with " + base);
         }
         if ((bits >>> 14 & 3) != 0 || (bits >>> 30 & 3) != 0 || (bits >>> 46 & 7) != 0 || (bits >>> 52 & 0x3FF) != 0) {
-            throw warp.fault(Fault.Kind.ILLEGAL, step, 0, "descriptor 0x" + Long.toHexString(bits) + " has reserved bits set");
+            throw warp.fault(Fault.Kind.ILLEGAL, step, 0, "descriptor 0x" + Long.toHexString(bits)
+                    + " has reserved bits set");
         }
     }
 
-    /** Shared address of the chunk of 16 bytes that element (row, at) is in, without swizzle within; {@code within} its byte in the chunk. */
+    /**
+     * Shared address of the chunk of 16 bytes that element (row, at) is in, without swizzle within; {@code within} its
+     * byte in the chunk.
+     */
     private long linear(int row, int at) {
         int per = CHUNK / type.bytes();
         if (!alongRows) {
@@ -58,7 +63,8 @@ final class MatrixDescriptor {
         if (width == 1) {
             return start + within + row / per * stride + at % 8 * CHUNK + at / 8 * leading;
         }
-        return start + within + row / per % width * CHUNK + row / (per * width) * leading + at % 8 * (long) (width * CHUNK) + at / 8 * stride;
+        return start + within + row / per % width * CHUNK + row / (per * width) * leading
+                + at % 8 * (long) (width * CHUNK) + at / 8 * stride;
     }
 
     private long address(int row, int at) {

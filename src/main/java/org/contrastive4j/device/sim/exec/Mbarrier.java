@@ -88,7 +88,8 @@ final class Mbarrier {
     void arrive(Warp warp, Step step, int lane, int arrivals, boolean drop) {
         if (arrivals < 1 || arrivals > pending) {
             throw warp.fault(Fault.Kind.BARRIER, step, lane, "mbarrier at 0x" + Integer.toHexString(address) + " got "
-                    + arrivals + " arrivals, but only " + pending + " of " + count + " are outstanding in phase " + phase);
+                    + arrivals + " arrivals, but only " + pending + " of " + count
+                    + " are outstanding in phase " + phase);
         }
         pending -= arrivals;
         if (drop) {
@@ -105,7 +106,8 @@ final class Mbarrier {
     void expect(Warp warp, Step step, int lane, long bytes) {
         transactions += bytes;
         if (Math.abs(transactions) > MOST) {
-            throw warp.fault(Fault.Kind.BARRIER, step, lane, "mbarrier at 0x" + Integer.toHexString(address) + " expects "
+            throw warp.fault(Fault.Kind.BARRIER, step, lane,
+                    "mbarrier at 0x" + Integer.toHexString(address) + " expects "
                     + transactions + " bytes, more than " + MOST);
         }
     }
@@ -147,7 +149,7 @@ final class Mbarrier {
     }
 
     String describe() {
-        return "mbarrier at shared address 0x" + Integer.toHexString(address) + " of block " + cta.index() + " (phase " + phase + ", "
-                + pending + " of " + count + " arrivals and " + transactions + " bytes outstanding)";
+        return "mbarrier at shared address 0x" + Integer.toHexString(address) + " of block " + cta.index() + " (phase "
+                + phase + ", " + pending + " of " + count + " arrivals and " + transactions + " bytes outstanding)";
     }
 }

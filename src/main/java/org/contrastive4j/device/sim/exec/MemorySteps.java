@@ -6,7 +6,10 @@ import org.contrastive4j.device.parse.Instruction;
 import org.contrastive4j.device.parse.Operand;
 import org.contrastive4j.device.parse.Type;
 
-/** ld and st in every state space, with vectors, cache hints and memory-model semantics; prefetches do nothing but check. */
+/**
+ * ld and st in every state space, with vectors, cache hints and memory-model semantics; prefetches do nothing but
+ * check.
+ */
 final class MemorySteps {
     static final Map<String, Decoder> FAMILY = family();
 
@@ -54,7 +57,8 @@ final class MemorySteps {
     }
 
     /** What one lane loads or stores: {@code parts} values of {@code bytes} each. */
-    private record Shape(Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong, boolean blockScope) {}
+    private record Shape(Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong,
+            boolean blockScope) {}
 
     private static Step load(Instruction in, Operands o) {
         Type type = Decoder.type(in);
@@ -78,7 +82,8 @@ final class MemorySteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     for (int k = 0; k < rows.length; k++) {
                         long value = access.blocks[lane].load(access.offsets[lane] + k * n, n);
-                        warp.r[rows[k] + lane] = type.isSigned() ? Numbers.mask(Numbers.signed(value, n), widths[k]) : value;
+                        warp.r[rows[k] + lane] = type.isSigned()
+                                ? Numbers.mask(Numbers.signed(value, n), widths[k]) : value;
                     }
                 }
                 if (shape.strong()) {
@@ -133,9 +138,11 @@ final class MemorySteps {
         long[] r = warp.r;
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
-            Reach.resolve(warp, step, lane, shape.space(), r[shape.base() + lane] + shape.offset(), bytes, bytes, access);
+            Reach.resolve(warp, step, lane, shape.space(), r[shape.base() + lane] + shape.offset(), bytes,
+                    bytes, access);
             if (kind == Access.Kind.WRITE && access.blocks[lane].space() == Block.Space.CONST) {
-                throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
+                throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane,
+                        "write to constant memory " + access.blocks[lane]);
             }
         }
         announce(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
@@ -147,7 +154,8 @@ final class MemorySteps {
         announce(warp, step, mask, bytes, kind, strong, false);
     }
 
-    static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong, boolean blockScope) {
+    static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong,
+            boolean blockScope) {
         Observer[] observers = warp.cta.cluster().observers();
         if (observers.length > 0) {
             Access access = warp.access;

@@ -8,8 +8,8 @@ import org.contrastive4j.device.parse.Variable;
 
 /** mov with packing and unpacking, and conversions of addresses between windows. */
 final class MoveSteps {
-    static final Map<String, Decoder> FAMILY = Map.of("mov", MoveSteps::move, "cvta", MoveSteps::window, "isspacep", MoveSteps::inWindow,
-            "mapa", MoveSteps::map, "getctarank", MoveSteps::rank);
+    static final Map<String, Decoder> FAMILY = Map.of("mov", MoveSteps::move, "cvta", MoveSteps::window,
+            "isspacep", MoveSteps::inWindow, "mapa", MoveSteps::map, "getctarank", MoveSteps::rank);
 
     private MoveSteps() {}
 
@@ -133,7 +133,8 @@ final class MoveSteps {
                     boolean own = shared && Windows.rank(address - Windows.SHARED, warp.cta.rank()) == warp.cta.rank();
                     boolean is = in.has(".shared::cluster") ? shared : in.has(".shared") || in.has(".shared::cta") ? own
                             : in.has(".local") ? Windows.isLocal(address)
-                            : !shared && !Windows.isLocal(address) && in.has(".global") != isConstant(warp, address) && !in.has(".param");
+                            : !shared && !Windows.isLocal(address) && in.has(".global") != isConstant(warp, address)
+                            && !in.has(".param");
                     bits |= is ? 1 << lane : 0;
                 }
                 Lanewise.set(warp, p, mask, bits);

@@ -52,7 +52,8 @@ final class NamedBarrier {
     /** @param count threads that take part, where given; else all of the block */
     void arrive(Warp warp, Step step, int lanes, int count, boolean given, int trues) {
         int wanted = given ? count : (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES;
-        if (given && (count <= 0 || count % Warp.LANES != 0) || wanted > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
+        if (given && (count <= 0 || count % Warp.LANES != 0)
+                || wanted > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
             throw warp.fault(Fault.Kind.BARRIER, step, 0, "barrier " + id + " for " + count
                     + " threads, wanted a multiple of 32 that is at most the block of " + cta.threads());
         }

@@ -2,7 +2,9 @@ package org.contrastive4j.device.sim.exec;
 
 import org.contrastive4j.device.parse.Type;
 
-/** Bits of a lane as numbers and back, with the roundings of PTX. A lane holds 64 bits, narrower values zero-extended. */
+/**
+ * Bits of a lane as numbers and back, with the roundings of PTX. A lane holds 64 bits, narrower values zero-extended.
+ */
 final class Numbers {
     static final int F32_NAN = 0x7FFFFFFF;
     static final long F64_NAN = 0x7FF8000000000000L;
@@ -118,7 +120,8 @@ final class Numbers {
         int e = exponentBits(type);
         int bias = (1 << e - 1) - 1;
         if (value != value) {
-            return type == Type.F32 || type == Type.TF32 ? F32_NAN : type == Type.E4M3 || type == Type.E5M2 ? 0x7F : 0x7FFF;
+            return type == Type.F32 || type == Type.TF32 ? F32_NAN : type == Type.E4M3 || type == Type.E5M2
+                    ? 0x7F : 0x7FFF;
         }
         boolean negative = Double.doubleToRawLongBits(value) < 0;
         double magnitude = Math.abs(value);
@@ -166,7 +169,10 @@ final class Numbers {
         };
     }
 
-    /** value + error, where error is below half a unit in the last place: made odd, so that rounding it again to fewer bits is right. */
+    /**
+     * value + error, where error is below half a unit in the last place: made odd, so that rounding it again to fewer
+     * bits is right.
+     */
     static double odd(double value, double error) {
         if (error == 0 || error != error || Double.isInfinite(value)) {
             return value;

@@ -3,7 +3,8 @@ package org.contrastive4j.device.sim.exec;
 /**
  * Watches a launch: checks and counts without changing what is computed; a check throws a {@link Fault}.
  *
- * <p>Calls about one cluster of blocks come from one thread, those about different clusters may come from different threads.
+ * <p>Calls about one cluster of blocks come from one thread, those about different clusters may come from different
+ * threads.
  */
 public interface Observer {
     /** Kinds of fences. */

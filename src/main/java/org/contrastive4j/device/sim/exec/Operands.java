@@ -161,7 +161,8 @@ final class Operands {
         }
         if (mem.base() instanceof Operand.Symbol symbol) {
             Variable variable = symbol.variable();
-            return new Address(linker.constant(linker.address(variable, instruction)), symbol.offset() + mem.offset(), variable);
+            return new Address(linker.constant(linker.address(variable, instruction)),
+                    symbol.offset() + mem.offset(), variable);
         }
         return new Address(source(mem.base(), Type.B64), mem.offset(), null);
     }

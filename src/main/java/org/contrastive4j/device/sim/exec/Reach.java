@@ -13,7 +13,8 @@ final class Reach {
      * @param alignment that the address must be a multiple of
      * @throws Fault when it is not, or bytes are outside
      */
-    static void resolve(Warp warp, Step step, int lane, Space space, long address, int bytes, int alignment, Access access) {
+    static void resolve(Warp warp, Step step, int lane, Space space, long address, int bytes, int alignment,
+            Access access) {
         Space where = space;
         long at = address;
         if (space == Space.GENERIC) {
@@ -28,8 +29,8 @@ final class Reach {
             }
         }
         if ((at & alignment - 1) != 0) {
-            throw warp.fault(Fault.Kind.MISALIGNED, step, lane, "address 0x" + Long.toHexString(address) + " is not a multiple of "
-                    + alignment);
+            throw warp.fault(Fault.Kind.MISALIGNED, step, lane,
+                    "address 0x" + Long.toHexString(address) + " is not a multiple of " + alignment);
         }
         switch (where) {
             case SHARED -> shared(warp, step, lane, at, bytes, access);
@@ -42,12 +43,14 @@ final class Reach {
     private static void shared(Warp warp, Step step, int lane, long address, int bytes, Access access) {
         int rank = Windows.rank(address, warp.cta.rank());
         if (address < 0 || address >>> 32 != 0 || rank >= warp.cta.cluster().ctas().size()) {
-            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane, "0x" + Long.toHexString(address) + " is not a shared address");
+            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane,
+                    "0x" + Long.toHexString(address) + " is not a shared address");
         }
         Block block = warp.cta.cluster().ctas().get(rank).shared();
         long offset = Windows.within(address) - Cta.SHARED_BASE;
         if (offset < 0 || offset + bytes > block.bytes()) {
-            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane, bytes + " bytes at offset " + offset + " of " + block.bytes()
+            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane,
+                    bytes + " bytes at offset " + offset + " of " + block.bytes()
                     + " bytes of shared memory (static and dynamic)");
         }
         access.blocks[lane] = block;
@@ -67,8 +70,8 @@ final class Reach {
     private static void parameters(Warp warp, Step step, int lane, long offset, int bytes, Access access) {
         Block block = warp.cta.cluster().grid().parameters();
         if (offset < 0 || offset + bytes > block.bytes()) {
-            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane, bytes + " bytes at offset " + offset + " of " + block.bytes()
-                    + " bytes of parameters");
+            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane,
+                    bytes + " bytes at offset " + offset + " of " + block.bytes() + " bytes of parameters");
         }
         access.blocks[lane] = block;
         access.offsets[lane] = (int) offset;
@@ -85,8 +88,8 @@ final class Reach {
                     + nearest(warp, block, address));
         }
         if (block.isFreed()) {
-            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane, bytes + " bytes at 0x" + Long.toHexString(address) + " in " + block
-                    + ", which was freed");
+            throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane,
+                    bytes + " bytes at 0x" + Long.toHexString(address) + " in " + block + ", which was freed");
         }
         warp.lastGlobal = block;
         access.blocks[lane] = block;
@@ -95,7 +98,8 @@ final class Reach {
 
     private static String nearest(Warp warp, Block below, long address) {
         Block above = warp.cta.cluster().grid().memory().above(address);
-        String text = below == null ? "" : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of " + below;
+        String text = below == null ? "" : ", " + (address - below.base() - below.bytes())
+                + " bytes behind the end of " + below;
         return text + (above == null ? "" : ", " + (above.base() - address) + " bytes before " + above)
                 + (below == null && above == null ? ": there is no allocation" : "");
     }

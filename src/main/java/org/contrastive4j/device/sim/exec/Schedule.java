@@ -8,7 +8,9 @@ package org.contrastive4j.device.sim.exec;
  * @param landing when asynchronous work is done
  */
 public record Schedule(long seed, Order order, Landing landing) {
-    /** Which warp goes on: drawn for short turns, one after the other, or the first or last that can, as far as it can. */
+    /**
+     * Which warp goes on: drawn for short turns, one after the other, or the first or last that can, as far as it can.
+     */
     public enum Order { RANDOM, ROUND, FIRST, LAST }
 
     /** When asynchronous work lands: at once, at some time, or not before somebody waits for it. */

@@ -3,12 +3,13 @@ package org.contrastive4j.device.sim.exec;
 import org.contrastive4j.device.parse.Type;
 
 /**
- * c + sum of a_k b_k as tensor cores compute it: exact products, all terms aligned to the largest exponent and cut off toward zero, one exact sum,
- * cut off again to f32 (or rounded to f16).
+ * c + sum of a_k b_k as tensor cores compute it: exact products, all terms aligned to the largest exponent and cut off
+ * toward zero, one exact sum, cut off again to f32 (or rounded to f16).
  *
- * <p>Hopper keeps 25 bits below the largest exponent and takes all k of an instruction at once; Ampere and Ada keep 24 and take k in two halves, one
- * after the other. Exponents of products are those of the factors added, not normalised. Source: Xie et al., MMA-Sim, 2025 (bit-exact against
- * hardware); Khattak and Mikaitis, Accurate models of NVIDIA tensor cores, 2025.
+ * <p>Hopper keeps 25 bits below the largest exponent and takes all k of an instruction at once; Ampere and Ada keep 24
+ * and take k in two halves, one after the other. Exponents of products are those of the factors added, not normalised.
+ * Source: Xie et al., MMA-Sim, 2025 (bit-exact against hardware); Khattak and Mikaitis, Accurate models of NVIDIA
+ * tensor cores, 2025.
  */
 final class TensorCore {
     private static final int HOPPER_BITS = 25;
@@ -68,7 +69,8 @@ final class TensorCore {
     long dotF16(long c, Vector a, int at, Vector b, int bt, int k) {
         long result = c;
         for (int from = 0; from < k; from += step) {
-            result = part(Numbers.decode(result, Type.F16), a, at + from, b, bt + from, Math.min(step, k - from), Type.F16);
+            result = part(Numbers.decode(result, Type.F16), a, at + from, b, bt + from,
+                    Math.min(step, k - from), Type.F16);
         }
         return result;
     }

@@ -249,7 +249,8 @@ public final class Warp {
     }
 
     /**
-     * Whether all lanes that a {@code .sync} instruction names are here; if not, these wait and the instruction is run again when more have come.
+     * Whether all lanes that a {@code .sync} instruction names are here; if not, these wait and the instruction is run
+     * again when more have come.
      */
     boolean together(Step step, int lanes, int members) {
         int missing = members & live & ~lanes;
@@ -400,8 +401,8 @@ public final class Warp {
 
     /** A fault of this warp: names kernel, line, instruction, block, thread. */
     public Fault fault(Fault.Kind kind, Step step, int lane, String message) {
-        return new Fault(kind, step.source().line(), "kernel " + cta.cluster().grid().code().name() + ", " + step.source().file() + ":"
-                + step.source().line() + ", \"" + step.source().text() + "\", block " + cta.index() + ", thread "
-                + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": " + message);
+        return new Fault(kind, step.source().line(), "kernel " + cta.cluster().grid().code().name() + ", "
+                + step.source().file() + ":" + step.source().line() + ", \"" + step.source().text() + "\", block "
+                + cta.index() + ", thread " + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": " + message);
     }
 }

@@ -83,7 +83,7 @@ final class WarpSteps {
         int a = o.source(1, Type.B32);
         int b = o.source(2, Type.B32);
         int c = o.source(3, Type.B32);
-        String mode = in.modifiers().get(1);
+        String mode = Decoder.modifier(in, 1);
         return new Together(o.source(4, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {
@@ -105,7 +105,8 @@ final class WarpSteps {
                     boolean inside = mode.equals(".up") ? from >= most : from <= most;
                     from = inside ? from : lane;
                     if ((mask >>> from & 1) == 0) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane, "reads lane " + from + ", which does not take part");
+                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
+                                "reads lane " + from + ", which does not take part");
                     }
                     values[lane] = warp.r[a + from];
                     valid |= inside ? 1 << lane : 0;
@@ -176,7 +177,7 @@ final class WarpSteps {
         }
         int d = o.destination(0);
         int a = o.source(1, type);
-        String operation = in.modifiers().get(1);
+        String operation = Decoder.modifier(in, 1);
         return new Together(o.source(2, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {

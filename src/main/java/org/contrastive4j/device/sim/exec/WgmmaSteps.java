@@ -75,7 +75,7 @@ final class WgmmaSteps {
         if ((transA || transB) && a.bytes() != 2) {
             throw in.error("only 16-bit operands can be transposed");
         }
-        return new WgmmaStep(new WgmmaStep.Shape(n, k, a, b, half), d, fragment, descriptorA, descriptorB, scaleD, signA, signB,
-                transA, transB);
+        return new WgmmaStep(new WgmmaStep.Shape(n, k, a, b, half), d, fragment, descriptorA, descriptorB,
+                scaleD, signA, signB, transA, transB);
     }
 }
