@@ -163,11 +163,9 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
                 return true;
             } catch (RuntimeException failed) {
-                if (!isTooSmall(failed)) {
-                    throw failed;
-                }
-                bytes = scratchFor(scratch.bytes()); // for the gaps
-                there = grow(bytes);
+                there = outOfMemory(failed).limit() == scratch.bytes(); // not the device's own, for the recording
+                bytes = there ? scratchFor(scratch.bytes()) : bytes; // for the gaps
+                there = there && grow(bytes);
             }
         }
         known.direct = fits(bytes) ? TRY_AGAIN : Integer.MAX_VALUE;
@@ -175,19 +173,19 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
             return false;
         }
         known.warned = true;
-        LOG.warn("steps of {} are done directly: for {} bytes of scratch to record them there is no room, of a budget of "
-                + "{}; give it more, or use a smaller batch or chunk", shape.apply(batch), bytes, budget);
+        LOG.warn("steps of {} are done directly: there is no room to record them with {} bytes of scratch, of a budget "
+                + "of {}; give it more, or use a smaller batch or chunk", shape.apply(batch), bytes, budget);
         return false;
     }
 
-    /** Whether the step wanted more memory than the scratch has; where it did, a tape may have wrapped that. */
-    private boolean isTooSmall(Throwable failed) {
+    /** What says that memory was out; a tape may have wrapped it. Throws on what failed for another reason. */
+    private static OutOfBudgetException outOfMemory(RuntimeException failed) {
         for (Throwable cause = failed; cause != null; cause = cause.getCause()) {
             if (cause instanceof OutOfBudgetException out) {
-                return out.limit() == scratch.bytes();
+                return out;
             }
         }
-        return false;
+        throw failed;
     }
 
     /** Whether the scratch has so many bytes now, or more; the budget or the memory may have no room for it. */

@@ -83,8 +83,8 @@ public final class AdamW implements AutoCloseable {
     }
 
     /**
-     * The first half of {@link #step}: the numbers of the coming update, sent to where updates read them. Counts it; who
-     * then fails to {@link #apply} it takes that back by {@link #restoreSteps}.
+     * The first half of {@link #step}: the numbers of the coming update, sent to where updates read them. Counts
+     * it; who then fails to {@link #apply} it takes that back by {@link #restoreSteps}.
      */
     public void advance(double newRate, double newScale) {
         if (!(newRate >= 0 && Double.isFinite(newRate) && Double.isFinite(newScale))) {

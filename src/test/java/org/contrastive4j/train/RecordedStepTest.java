@@ -3,6 +3,7 @@ package org.contrastive4j.train;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -24,6 +25,7 @@ import org.contrastive4j.gradcache.RecordedStep;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
@@ -33,6 +35,7 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.ptx.PtxOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -237,6 +240,31 @@ class RecordedStepTest {
                 assertEquals(0, recorded.operations(30_000, 1), "it needs a scratch of 193,000 bytes");
                 assertEquals(4, recorded.operations(100, 1), "there is room for a direct step beside its scratch");
             }
+        }
+    }
+
+    /** A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it. */
+    @Test
+    void whereTheDeviceHasNoRoomForARecordingAStepIsDirect() {
+        RuntimeException[] refusal = {new OutOfBudgetException(-1, 7, 7, "the test wants it so")};
+        Ops ops = new DirectOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
+            @Override
+            public Recording record(Runnable work, Storage scratch) {
+                throw refusal[0];
+            }
+        };
+        try (ops; RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
+            try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                return ops.update().firstNonFiniteLater(zeros);
+            }
+        }, count -> count)) {
+            for (int step = 0; step < 3; step++) {
+                assertEquals(-1, recorded.step(100, 1).get());
+            }
+            assertEquals(0, recorded.recordings());
+            refusal[0] = new IllegalStateException("another");
+            recorded.step(50, 1).get();
+            assertSame(refusal[0], assertThrows(IllegalStateException.class, () -> recorded.step(50, 1)));
         }
     }
 
