@@ -1,7 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-import java.lang.reflect.InvocationTargetException;
-import java.lang.reflect.Proxy;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -9,9 +7,7 @@ import java.util.Map;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.loss.ContrastiveLoss;
@@ -242,28 +238,9 @@ public final class KernelCounts {
 
     /** The device, but each launch counts on its own. */
     private static PtxDevice counting(SimDevice device, Map<String, KernelWork> totals) {
-        return proxy(PtxDevice.class, device, (module, name) -> proxy(PtxModule.class, module, (kernel, unused) ->
-                proxy(Kernel.class, kernel, (nothing, launched) -> {
-                    totals.put(((Kernel) kernel).name(), KernelWork.of(device.counts()));
-                    device.counts().reset();
-                    return nothing;
-                })));
-    }
-
-    private interface After {
-        Object apply(Object result, String method);
-    }
-
-    /** Passes all calls on; what module, kernel and launch answer goes through {@code after}. */
-    private static <T> T proxy(Class<T> type, Object target, After after) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
-            try {
-                Object result = method.invoke(target, arguments);
-                boolean wrapped = method.getName().equals("module") || method.getName().equals("kernel") || method.getName().equals("launch");
-                return wrapped ? after.apply(result, method.getName()) : result;
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        }));
+        return WatchedLaunches.of(device, (kernel, launch) -> {
+            totals.put(kernel.name(), KernelWork.of(device.counts()));
+            device.counts().reset();
+        });
     }
 }
