@@ -53,9 +53,12 @@ export PATH LC_ALL=C.UTF-8
 
 cublas=none
 cublas_note=
-# limit SECONDS: that, or what is left of all
+# Of the steps of a race, so that each has its time: together 530, and 40 to begin with.
+times_seconds=215 gemm_seconds=45 peers_seconds=110 ncu_seconds=110 sanitizer_seconds=50
+# limit SECONDS: that, or what is left of the step, where step_end is set, or of all
 limit() {
     local left=$((${TOTAL_SECONDS:-570} - SECONDS))
+    [ -z "${step_end:-}" ] || [ $((step_end - SECONDS)) -ge $left ] || left=$((step_end - SECONDS))
     [ $left -gt 0 ] || left=1
     echo $((left < $1 ? left : $1))
 }
@@ -183,9 +186,9 @@ small_race=(sizes=33,130 widths=40 wideSizes=150 matrix=256 caseSeconds=0.1 repe
 times() {
     local small=() begin=$SECONDS status note
     [ $device = cuda ] || small=("${small_race[@]}")
-    step_seconds=270
+    step_seconds=$times_seconds
     state >"$results/times.txt"
-    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds=$(($(limit 240) - 5)) "${small[@]}" \
+    java org.contrastive4j.bench.device.PairwiseTimes device=$device out="$results" seconds=$(($(limit $((times_seconds - 25))) - 5)) "${small[@]}" \
         >>"$results/times.txt" 2>&1
     status=$?
     state >>"$results/times.txt"
@@ -206,7 +209,7 @@ peers() {
         record peers 0 0 "nothing measured: no python3 on this host"
         return
     fi
-    local small=() at_most=$(limit 125) seconds=$(($(limit 115) - 10))
+    local small=() at_most=$(limit $peers_seconds) seconds=$(($(limit $((peers_seconds - 10))) - 10))
     if [ $device = sim ]; then
         if ! python3 -c 'import ast, sys; [ast.parse(open(name).read()) for name in sys.argv[1:]]' ./*.py >"$results/peers.txt" 2>&1; then
             record peers 1 $((SECONDS - begin)) "$(tail -n 1 "$results/peers.txt")"
@@ -224,7 +227,7 @@ small_gemm=(products=nn:70:90:100,tn:40:300:600 repeats=1)
 gemm() {
     local small=() begin=$SECONDS status note
     [ $device = cuda ] || small=("${small_gemm[@]}" seconds=1000)
-    step_seconds=45
+    step_seconds=$gemm_seconds
     [ $device = cuda ] || step_seconds=300
     java org.contrastive4j.bench.device.GemmTimes device=$device out="$results" seconds=30 "${small[@]}" >"$results/gemm.txt" 2>&1
     status=$?
@@ -250,6 +253,7 @@ ncu_facts() {
         record ncu 0 0 "nothing profiled: $([ $device = sim ] && echo rehearsal || echo no ncu on this host)"
         return
     fi
+    local step_end=$((SECONDS + ncu_seconds))
     for kind in bf16 gemm bf16-portable; do
         size=$([ $kind = bf16 ] && echo 32768 || echo 8192)
         read -ra arguments < <(once $kind $size 512)
@@ -270,6 +274,7 @@ sanitizer() {
         record sanitizer 0 0 "nothing checked: $([ $device = sim ] && echo rehearsal || echo no compute-sanitizer on this host)"
         return
     fi
+    local step_end=$((SECONDS + sanitizer_seconds))
     for tool in memcheck synccheck; do
         for what in loss gemm; do
             kind=$([ $what = loss ] && echo bf16,f16-portable,tf32 || echo gemm)

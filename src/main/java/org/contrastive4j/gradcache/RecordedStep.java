@@ -24,11 +24,13 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Tensors of a step - representations, the cache, activations, workspaces - are in one scratch memory that all
  * recordings share, since one runs after the other. It is as large as the largest step needs, and the gaps between
- * tensors of different lives. A direct step has its tensors beside it: before one, and where the scratch is to grow,
- * scratch and recordings are dropped, and made again when they are next wanted. So a step never has memory twice.
+ * tensors of different lives. A direct step has its tensors beside it: before the first one of a shape, and where the
+ * scratch is to grow, scratch and recordings are dropped, and made again when they are next wanted. So a step never has
+ * memory twice.
  *
  * <p>At most 16 shapes are known; the least recently used one is forgotten. A step whose scratch does not fit the budget
- * is done directly each time, and so a warning says.
+ * is done directly each time, one that the memory had no room for is for a while, and so a warning says; recordings of
+ * others are dropped for it where there is no room for it beside them.
  *
  * <p>The step may not wait for its result: its loss gives it {@link org.contrastive4j.ops.Later}. A step that waits is
  * refused, when it is recorded, with the exception of the backend that says what it did.
@@ -41,6 +43,7 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     private static final int MOST_SHAPES = 16;
     private static final int SHARE = 16; // of the scratch, for gaps
     private static final long LEAST_GAPS = 64 << 10; // tensors begin at multiples of 256 bytes
+    private static final int TRY_AGAIN = 64; // steps after memory was out: it may be there again
     private static final int MOST_ROUNDS = 32; // of growth by a SHARE: to some 7 times the size
 
     private record Key(Object shape, double gradientScale) {}
@@ -50,7 +53,8 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         private final long peak;
         private Recording recording;
         private R result;
-        private boolean direct;
+        private int direct; // steps before recording is tried again
+        private boolean warned;
 
         Known(long peak) {
             this.peak = peak;
@@ -97,18 +101,29 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     public R step(B batch, double gradientScale) {
         Key key = new Key(shape.apply(batch), gradientScale);
         Known<R> known = shapes.get(key);
-        if (known == null || known.direct) {
+        if (known == null) {
+            close();
             return direct(key, batch);
         }
-        if (known.recording == null && !record(known, batch, gradientScale)) {
-            return direct(key, batch);
+        if (known.recording != null || known.direct == 0 && record(known, batch, gradientScale)) {
+            known.recording.run();
+            return known.result;
         }
-        known.recording.run();
-        return known.result;
+        if (known.direct < Integer.MAX_VALUE) {
+            known.direct--;
+        }
+        if (known.peak > Math.min(budget, ops.memory().limitBytes()) - ops.memory().currentBytes()) {
+            close();
+        }
+        try {
+            return direct(key, batch);
+        } catch (RuntimeException | Error failed) {
+            close(); // there may be less memory than was thought: who tries again has all of it
+            throw failed;
+        }
     }
 
     private R direct(Key key, B batch) {
-        close();
         Memory memory = ops.memory();
         try (Memory.Meter meter = memory.meter()) {
             R result = step.step(batch, key.gradientScale);
@@ -139,30 +154,52 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
 
     /** Whether it was recorded; otherwise it is to be done directly from now on. */
     private boolean record(Known<R> known, B batch, double gradientScale) {
-        long forAll = scratchFor(shapes.values().stream().mapToLong(other -> other.peak).max().orElse(0));
-        long bytes = fits(forAll) ? forAll : scratchFor(known.peak);
-        for (int round = 0; round < MOST_ROUNDS && grow(bytes); round++) {
+        long forAll = scratchFor(shapes.values().stream().filter(other -> other.direct == 0)
+                .mapToLong(other -> other.peak).max().orElse(0));
+        long bytes = scratchFor(known.peak);
+        boolean there = grow(forAll) || grow(bytes);
+        for (int round = 0; round < MOST_ROUNDS && there; round++) {
             try {
                 known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
                 return true;
-            } catch (OutOfBudgetException tooSmall) { // for the gaps
-                bytes = scratchFor(scratch.bytes());
+            } catch (RuntimeException failed) {
+                there = outOfMemory(failed).limit() == scratch.bytes(); // not the device's own, for the recording
+                bytes = there ? scratchFor(scratch.bytes()) : bytes; // for the gaps
+                there = there && grow(bytes);
             }
         }
-        known.direct = true;
-        LOG.warn("steps of {} are done directly: {} bytes of scratch to record them do not fit the budget of {}; raise "
-                + "it, or use a smaller batch or chunk", shape.apply(batch), bytes, budget);
+        known.direct = fits(bytes) ? TRY_AGAIN : Integer.MAX_VALUE;
+        if (known.warned) {
+            return false;
+        }
+        known.warned = true;
+        LOG.warn("steps of {} are done directly: there is no room to record them with {} bytes of scratch, of a budget "
+                + "of {}; give it more, or use a smaller batch or chunk", shape.apply(batch), bytes, budget);
         return false;
     }
 
-    /** Whether the scratch has so many bytes now, or more; the budget may have no room for it. */
+    /** What says that memory was out; a tape may have wrapped it. Throws on what failed for another reason. */
+    private static OutOfBudgetException outOfMemory(RuntimeException failed) {
+        for (Throwable cause = failed; cause != null; cause = cause.getCause()) {
+            if (cause instanceof OutOfBudgetException out) {
+                return out;
+            }
+        }
+        throw failed;
+    }
+
+    /** Whether the scratch has so many bytes now, or more; the budget or the memory may have no room for it. */
     private boolean grow(long bytes) {
         if (scratch == null || scratch.bytes() < bytes) {
             if (!fits(bytes)) {
                 return false;
             }
             close();
-            scratch = ops.memory().allocate(bytes);
+            try {
+                scratch = ops.memory().allocate(bytes);
+            } catch (OutOfBudgetException less) {
+                return false;
+            }
         }
         return true;
     }

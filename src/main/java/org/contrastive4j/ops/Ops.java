@@ -133,7 +133,8 @@ public abstract class Ops implements AutoCloseable {
     public interface Aside {
         /**
          * Sends after the work that was given before {@link #aside}, and beside what was given since, where the backend
-         * can do both at once. Once.
+         * can do both at once. Once, also when {@code sends} throws: then the tensors may have some of the values, and
+         * what is given afterwards comes after those.
          *
          * @param sends sends values to tensors that were made before {@link #aside} and that work given since does not
          *     touch, and does nothing else

@@ -72,11 +72,20 @@ public final class AdamW implements AutoCloseable {
      * @param gradientScale from {@link GlobalNorm#clip}, over the loss scale where there is one
      */
     public void step(double learningRate, double gradientScale) {
+        int before = step;
         advance(learningRate, gradientScale);
-        apply();
+        try {
+            apply();
+        } catch (RuntimeException | Error failed) {
+            step = before;
+            throw failed;
+        }
     }
 
-    /** The first half of {@link #step}: the numbers of the coming update, sent to where updates read them. */
+    /**
+     * The first half of {@link #step}: the numbers of the coming update, sent to where updates read them. Counts
+     * it; who then fails to {@link #apply} it takes that back by {@link #restoreSteps}.
+     */
     public void advance(double newRate, double newScale) {
         if (!(newRate >= 0 && Double.isFinite(newRate) && Double.isFinite(newScale))) {
             throw new IllegalArgumentException("learning rate " + newRate + ", gradient scale " + newScale
@@ -86,8 +95,13 @@ public final class AdamW implements AutoCloseable {
         gradientScale = newScale;
         step++;
         if (decaying != null) {
-            ops.send(settings(true).changing(), decaying);
-            ops.send(settings(false).changing(), others);
+            try {
+                ops.send(settings(true).changing(), decaying);
+                ops.send(settings(false).changing(), others);
+            } catch (RuntimeException | Error failed) {
+                step--;
+                throw failed;
+            }
         }
     }
 
@@ -116,7 +130,7 @@ public final class AdamW implements AutoCloseable {
         return step;
     }
 
-    /** Continues a run after this many updates; the state tensors are set by the caller. */
+    /** Continues after this many updates; the state tensors are set by the caller. */
     public void restoreSteps(int steps) {
         step = steps;
     }

@@ -81,8 +81,14 @@ final class BatchFeed implements AutoCloseable {
             return;
         }
         following = following != null ? following : load();
-        place.sendAhead(following, step + 1, aside);
+        place.sendAhead(following, step + 1, sends -> forgottenAside().send(sends));
+    }
+
+    /** It can be used once, whether that succeeds or not. */
+    private Ops.Aside forgottenAside() {
+        Ops.Aside once = aside;
         aside = null;
+        return once;
     }
 
     /** As large as batches get, where the next one will be: to plan with. The caller closes it, before {@link #next}. */
@@ -99,13 +105,16 @@ final class BatchFeed implements AutoCloseable {
 
     @Override
     public void close() {
-        loader.close();
-        if (aside != null) {
-            aside.send(() -> {}).run();
-            aside = null;
-        }
-        if (place != null) {
-            place.close();
+        try {
+            loader.close();
+            if (aside != null) {
+                forgottenAside().send(() -> {}).run();
+            }
+        } finally {
+            if (place != null) {
+                place.close();
+                place = null;
+            }
         }
     }
 }

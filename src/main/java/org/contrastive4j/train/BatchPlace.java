@@ -104,9 +104,10 @@ final class BatchPlace implements AutoCloseable {
     }
 
     private void settle() {
-        arrival.run();
+        Runnable once = arrival;
         arrival = null;
         ahead = null;
+        once.run();
     }
 
     private void send(Batch batch, int step, TrainBatch.Parts to) {
@@ -146,9 +147,12 @@ final class BatchPlace implements AutoCloseable {
     /** Idempotent. */
     @Override
     public void close() {
-        if (arrival != null) {
-            settle();
+        try {
+            if (arrival != null) {
+                settle();
+            }
+        } finally {
+            made.forEach(Tensor::close);
         }
-        made.forEach(Tensor::close);
     }
 }

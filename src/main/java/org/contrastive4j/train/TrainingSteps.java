@@ -149,9 +149,22 @@ final class TrainingSteps implements AutoCloseable {
         return parameters.stream().map(Parameter::isFrozen).toList();
     }
 
-    /** One update from the gradients; see {@link AdamW#step}. Waits for nothing where the backend records. */
+    /**
+     * One update from the gradients; see {@link AdamW#step}. Waits for nothing where the backend records. When it fails,
+     * such as for want of memory for a recording, it was not counted.
+     */
     void update(double rate, double gradientScale) {
+        int before = optimizer.steps();
         optimizer.advance(rate, gradientScale);
+        try {
+            applyUpdate();
+        } catch (RuntimeException | Error failed) {
+            optimizer.restoreSteps(before);
+            throw failed;
+        }
+    }
+
+    private void applyUpdate() {
         List<Boolean> now = frozen();
         if (!ops.canRecord() || !now.equals(updated)) { // done directly once, that all is loaded
             optimizer.apply();

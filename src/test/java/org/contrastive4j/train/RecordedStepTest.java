@@ -3,6 +3,7 @@ package org.contrastive4j.train;
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertSame;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -10,6 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.device.DeviceException;
@@ -22,6 +24,8 @@ import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.gradcache.RecordedStep;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.NonFiniteException;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.Ops;
@@ -31,6 +35,7 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.ops.ptx.PtxOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
+import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -217,6 +222,77 @@ class RecordedStepTest {
         }
     }
 
+    /** Without a budget, where the device has room for the step but not for the scratch; others stay recorded beside it. */
+    @Test
+    void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
+        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
+                    try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                        return ops.update().firstNonFiniteLater(zeros);
+                    }
+                }, count -> count)) {
+            for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
+                assertEquals(-1, recorded.step(count, 1).get());
+            }
+            assertEquals(4, recorded.operations(100, 1));
+            for (int turn = 0; turn < 2; turn++) {
+                assertEquals(-1, recorded.step(30_000, 1).get());
+                assertEquals(0, recorded.operations(30_000, 1), "it needs a scratch of 193,000 bytes");
+                assertEquals(4, recorded.operations(100, 1), "there is room for a direct step beside its scratch");
+            }
+        }
+    }
+
+    /** A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it. */
+    @Test
+    void whereTheDeviceHasNoRoomForARecordingAStepIsDirect() {
+        RuntimeException[] refusal = {new OutOfBudgetException(-1, 7, 7, "the test wants it so")};
+        Ops ops = new DirectOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
+            @Override
+            public Recording record(Runnable work, Storage scratch) {
+                throw refusal[0];
+            }
+        };
+        try (ops; RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
+            try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                return ops.update().firstNonFiniteLater(zeros);
+            }
+        }, count -> count)) {
+            for (int step = 0; step < 3; step++) {
+                assertEquals(-1, recorded.step(100, 1).get());
+            }
+            assertEquals(0, recorded.recordings());
+            refusal[0] = new IllegalStateException("another");
+            recorded.step(50, 1).get();
+            assertSame(refusal[0], assertThrows(IllegalStateException.class, () -> recorded.step(50, 1)));
+        }
+    }
+
+    /** A tape says in which operation memory was out: that is a scratch too small all the same. */
+    @Test
+    void aScratchGrowsForTheGapsOfAStepOnATape() {
+        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
+                    try {
+                        Tensor first = ops.zeros(Shape.of(count));
+                        try (Tensor between = ops.zeros(Shape.of(8))) {
+                            first.close();
+                            try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // not where the first was
+                                return ops.update().firstNonFiniteLater(larger);
+                            }
+                        }
+                    } catch (OutOfBudgetException out) {
+                        throw new AutogradException("an operation", "forward", out);
+                    }
+                }, count -> count)) {
+            for (int step = 0; step < 3; step++) {
+                assertEquals(-1, recorded.step(50_000, 1).get());
+            }
+            assertTrue(recorded.scratchBytes() >= 400_000, recorded.scratchBytes() + " bytes of scratch");
+            assertEquals(1, recorded.recordings());
+        }
+    }
+
     @Test
     void aRecordedStepStillSaysWhatIsNotFinite() {
         try (Training training = new Training(true, false)) {
@@ -268,7 +344,7 @@ class RecordedStepTest {
     /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
     @Test
     void batchesAreSentAheadAndThePlanHolds() {
-        try (Training training = new Training(false, false)) {
+        try (Training training = new Training(false, true)) {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch data = TinyPairs.batch(PAIRS, 6);
             double[] there = training.batch.pictures(0, PAIRS).toDoubles();

@@ -1,6 +1,7 @@
 package org.contrastive4j.train;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -187,9 +188,10 @@ class RecordedTrainingTest {
             }
             assertEquals(undisturbed.lines, lines);
             assertEquals(undisturbed.end, Snapshots.of(trainer));
-            for (String where : List.of("step 0 with 0", "step 1 with 0", "step 2 with 90000")) { // direct, another, recorded
+            for (String where : List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // direct, another, recorded
                 assertTrue(failed.contains(where), failed + " without memory");
             }
+            assertFalse(failed.contains("step 2 with 90000"), "a step without room for a scratch is done directly");
         }
     }
 

@@ -15,6 +15,7 @@ import jcuda.driver.CUstream;
 import jcuda.driver.CUstreamCaptureMode;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.memory.OutOfBudgetException;
 
 /** Work that was recorded from a stream; the storages it names must stay open as long as it is launched. */
 final class CudaGraph extends CudaHandle implements DeviceGraph {
@@ -59,7 +60,12 @@ final class CudaGraph extends CudaHandle implements DeviceGraph {
         long[] nodes = new long[1];
         device.errors().check(cuGraphGetNodes(recorded, null, nodes), "cuGraphGetNodes");
         CUgraphExec graph = new CUgraphExec();
-        device.errors().check(cuGraphInstantiate(graph, recorded, 0), "cuGraphInstantiate");
+        int result = cuGraphInstantiate(graph, recorded, 0);
+        if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
+            throw new OutOfBudgetException(-1, device.currentBytes(), device.limitBytes(), device.facts().name()
+                    + " has no memory for a graph of " + nodes[0] + " operations");
+        }
+        device.errors().check(result, "cuGraphInstantiate");
         return new CudaGraph(device, graph, Math.toIntExact(nodes[0]));
     }
 

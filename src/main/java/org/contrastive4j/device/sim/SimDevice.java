@@ -40,8 +40,8 @@ import org.contrastive4j.memory.Storage;
  * {@link org.contrastive4j.device.sim.exec.Fault} at the first thing a kernel may not do.
  *
  * <p>Work is done when it is given, so that a fault comes out of the launch that made it; work of several streams that
- * nothing orders is a fault too. Fresh memory is filled with NaN. After a fault the device
- * goes on to work; what the kernel has written stays.
+ * nothing orders is a fault too, and what a stream brings to pinned memory is there when the host has waited for it.
+ * Fresh memory is filled with NaN. After a fault the device goes on to work; what the kernel has written stays.
  */
 public final class SimDevice implements PtxDevice {
     private static final int SHARED_BYTES = 227 * 1024;

@@ -1,6 +1,7 @@
 package org.contrastive4j.device.sim;
 
 import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
@@ -134,6 +135,7 @@ final class SimStream implements DeviceStream {
         ByteBuffer host = slice(source, from, bytes);
         give(on -> {
             on.writes("upload", to, place, bytes);
+            device.order().reads(source);
             to.put(place, host.duplicate());
         });
     }
@@ -156,8 +158,22 @@ final class SimStream implements DeviceStream {
         ByteBuffer host = slice(target, at, bytes);
         give(on -> {
             on.reads("download", read, place, bytes);
-            read.get(place, host.duplicate());
+            ByteBuffer brought = ByteBuffer.allocate((int) bytes);
+            read.get(place, brought);
+            poison(host.duplicate());
+            device.order().brings(on.number, target, () -> host.duplicate().put(brought.flip()));
         });
+    }
+
+    /** What the host sees where it did not wait: NaN in f32 and f64, and no number that is a likely answer. */
+    private static void poison(ByteBuffer host) {
+        host.order(ByteOrder.nativeOrder());
+        while (host.remaining() >= Integer.BYTES) {
+            host.putInt(0x7fffa5a5);
+        }
+        while (host.hasRemaining()) {
+            host.put((byte) 0xa5);
+        }
     }
 
     private static ByteBuffer slice(PinnedBuffer pinned, long from, long bytes) {

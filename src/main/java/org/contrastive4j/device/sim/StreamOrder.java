@@ -17,7 +17,7 @@ import org.contrastive4j.device.sim.exec.Fault;
  * <p>Vector clocks: a stream knows of each stream how many pieces of its work are done before what it does next. The
  * host is one, whatever its threads are. Words are of four bytes. Memory of a stream is given away again when that
  * stream has done what it was given before: what others do with it must be ordered after its allocation and before its
- * end.
+ * end. Bytes that are brought to pinned memory of the host are not there before the host has waited for them.
  */
 final class StreamOrder {
     private static final int WORD = 4;
@@ -70,12 +70,16 @@ final class StreamOrder {
 
     private record Birth(int stream, int time) {}
 
+    /** Bytes on their way to the host. */
+    private record Delivery(int stream, int time, Object to, Runnable arrival) {}
+
     private final boolean checks;
     private final List<Known> streams = new ArrayList<>();
     private final List<Integer> times = new ArrayList<>();
     private final Known host = new Known();
     private final Map<Block, List<Touch>> touches = new IdentityHashMap<>();
     private final Map<Block, Birth> births = new IdentityHashMap<>();
+    private final List<Delivery> deliveries = new ArrayList<>();
 
     StreamOrder(boolean checks) {
         this.checks = checks;
@@ -109,16 +113,47 @@ final class StreamOrder {
 
     synchronized void hostAwaits(Known event) {
         host.learn(event);
+        deliver();
     }
 
     synchronized void hostAwaits(int stream) {
         host.learn(streams.get(stream));
+        deliver();
         forgetIfAllIsDone();
+    }
+
+    /**
+     * The work of the stream that was given last brings bytes to the host, which are there when the host has waited for
+     * it; where nothing is checked, at once.
+     *
+     * @param to what they are brought to
+     */
+    synchronized void brings(int stream, Object to, Runnable arrival) {
+        if (checks) {
+            deliveries.add(new Delivery(stream, times.get(stream), to, arrival));
+        } else {
+            arrival.run();
+        }
+    }
+
+    /** The device reads what is brought there. */
+    synchronized void reads(Object pinned) {
+        deliver(deliveries.stream().filter(delivery -> delivery.to == pinned).toList());
+    }
+
+    private void deliver() {
+        deliver(deliveries.stream().filter(delivery -> host.has(delivery.stream, delivery.time)).toList());
+    }
+
+    private void deliver(List<Delivery> arrived) {
+        arrived.forEach(delivery -> delivery.arrival.run());
+        deliveries.removeAll(arrived);
     }
 
     /** The host waits for the whole device. */
     synchronized void hostAwaitsAll() {
         streams.forEach(host::learn);
+        deliver();
         forgetIfAllIsDone();
     }
 

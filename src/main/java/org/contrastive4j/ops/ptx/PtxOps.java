@@ -206,20 +206,39 @@ public final class PtxOps extends Ops {
         }
         DeviceEvent before = launches.stream.record();
         return sends -> {
-            ahead.await(before);
-            before.close();
+            try (before) {
+                ahead.await(before);
+            }
             sending = ahead;
             try {
                 sends.run();
+            } catch (RuntimeException | Error failed) {
+                arriveAfter(failed);
+                throw failed;
             } finally {
                 sending = launches.stream;
             }
-            DeviceEvent arrived = ahead.record();
-            return () -> {
-                launches.stream.await(arrived);
-                arrived.close();
-            };
+            return arrival();
         };
+    }
+
+    /** What was sent ahead so far, as something for work to wait for. */
+    private Runnable arrival() {
+        DeviceEvent arrived = ahead.record();
+        return () -> {
+            try (arrived) {
+                launches.stream.await(arrived);
+            }
+        };
+    }
+
+    /** Some of what was to be sent is on its way: whoever frees its place must come after that. */
+    private void arriveAfter(Throwable failed) {
+        try {
+            arrival().run();
+        } catch (RuntimeException also) {
+            failed.addSuppressed(also);
+        }
     }
 
     @Override

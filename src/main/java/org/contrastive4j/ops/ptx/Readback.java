@@ -1,13 +1,18 @@
 package org.contrastive4j.ops.ptx;
 
+import java.lang.ref.PhantomReference;
+import java.lang.ref.Reference;
+import java.lang.ref.ReferenceQueue;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.Function;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
@@ -20,7 +25,8 @@ import org.contrastive4j.ops.Later;
  * once for all that were on their way by then.
  *
  * <p>A result has a place in pinned memory of its own; it is free for others when the result was taken, but for a
- * recorded one, which is written anew each time the recording runs and is free when that is closed. Pinned memory cannot
+ * recorded one, which is written anew each time the recording runs and is free when that is closed. That of a result
+ * that nobody asked for, since an earlier one of the same step was bad, is free when nobody can ask any more. Pinned memory cannot
  * be allocated while work is recorded: a page is put aside for that before, and what is larger has the place of the same
  * work done directly.
  */
@@ -30,10 +36,22 @@ final class Readback implements AutoCloseable {
 
     private record Place(PinnedBuffer page, int at, int bytes) {}
 
+    /** The place of a result that may yet be asked for. */
+    private static final class Unasked extends PhantomReference<Later<?>> {
+        private final Place place;
+
+        Unasked(Later<?> result, Place place, ReferenceQueue<Later<?>> dropped) {
+            super(result, dropped);
+            this.place = place;
+        }
+    }
+
     private final PtxDevice device;
     private final DeviceStream stream;
     private final List<PinnedBuffer> pages = new ArrayList<>();
     private final Map<Integer, Deque<Place>> free = new HashMap<>();
+    private final ReferenceQueue<Later<?>> dropped = new ReferenceQueue<>();
+    private final Set<Unasked> unasked = new HashSet<>();
     private PinnedBuffer page;
     private PinnedBuffer spare; // the next page
     private int used = PAGE_BYTES; // of the page
@@ -53,6 +71,7 @@ final class Readback implements AutoCloseable {
 
     /** The same of a part of it. */
     synchronized <T> Later<T> later(DeviceStorage from, long at, int bytes, Function<ByteBuffer, T> decode) {
+        takeBackDropped();
         Place place = place(bytes);
         stream.download(from, at, place.page, place.at, bytes);
         if (!stream.isCapturing()) {
@@ -97,6 +116,15 @@ final class Readback implements AutoCloseable {
         given++;
     }
 
+    private void takeBackDropped() {
+        for (Reference<?> gone = dropped.poll(); gone != null; gone = dropped.poll()) {
+            Unasked result = (Unasked) gone;
+            if (unasked.remove(result)) {
+                giveBack(result.place); // what is copied there next comes after this in the stream
+            }
+        }
+    }
+
     private Place place(int bytes) {
         int size = Math.max(UNIT, (bytes + UNIT - 1) / UNIT * UNIT);
         Deque<Place> kept = free.get(size);
@@ -134,6 +162,16 @@ final class Readback implements AutoCloseable {
         return decode.apply(place.page.bytes().slice(place.at, bytes).order(ByteOrder.nativeOrder()));
     }
 
+    private synchronized <T> T readLast(Place place, int bytes, Function<ByteBuffer, T> decode) {
+        return read(place, bytes, given, decode);
+    }
+
+    private synchronized void giveBack(Unasked taken) {
+        unasked.remove(taken);
+        taken.clear();
+        giveBack(taken.place);
+    }
+
     private synchronized void giveBack(Place place) {
         free.computeIfAbsent(place.bytes, size -> new ArrayDeque<>()).push(place);
     }
@@ -143,11 +181,12 @@ final class Readback implements AutoCloseable {
         private final int bytes;
         private final long number;
         private final Function<ByteBuffer, T> decode;
-        private Place place;
+        private Unasked unread; // null when it was read
         private T value;
 
         Once(Place place, int bytes, long number, Function<ByteBuffer, T> decode) {
-            this.place = place;
+            unread = new Unasked(this, place, dropped);
+            unasked.add(unread);
             this.bytes = bytes;
             this.number = number;
             this.decode = decode;
@@ -155,10 +194,10 @@ final class Readback implements AutoCloseable {
 
         @Override
         public synchronized T get() {
-            if (place != null) {
-                value = read(place, bytes, number, decode);
-                giveBack(place);
-                place = null;
+            if (unread != null) {
+                value = read(unread.place, bytes, number, decode);
+                giveBack(unread);
+                unread = null;
             }
             return value;
         }
@@ -178,7 +217,7 @@ final class Readback implements AutoCloseable {
 
         @Override
         public T get() {
-            return read(place, bytes, given, decode);
+            return readLast(place, bytes, decode);
         }
     }
 

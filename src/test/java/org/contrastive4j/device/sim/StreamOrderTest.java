@@ -266,6 +266,39 @@ class StreamOrderTest {
         }
     }
 
+    /** An early look sees neither what was there nor what will be; the device itself is in order. */
+    @Test
+    void bytesForTheHostAreThereWhenItHasWaited() {
+        for (int way = 0; way < 4; way++) {
+            try (SimDevice own = SimDevice.open(SimOptions.defaults()); PinnedBuffer host = own.pinned(11);
+                    DeviceStorage a = own.allocate(11); DeviceStorage b = own.allocate(11);
+                    DeviceStream second = own.newStream()) {
+                own.stream().fill(a, (byte) 3);
+                own.stream().download(a, 0, host, 0, 11);
+                DeviceEvent brought = own.stream().record();
+                second.synchronize(); // of another stream
+                for (int i = 0; i < 11; i++) {
+                    assertTrue(host.bytes().get(i) != 0 && host.bytes().get(i) != 3, "byte " + i);
+                }
+                assertTrue(Float.isNaN(host.bytes().getFloat(4)) && Double.isNaN(host.bytes().getDouble(0)));
+                switch (way) {
+                    case 0 -> own.stream().synchronize();
+                    case 1 -> brought.synchronize();
+                    case 2 -> own.synchronize();
+                    default -> {
+                        own.stream().upload(host, 0, b, 0, 11);
+                        ByteBuffer copied = ByteBuffer.allocate(11);
+                        b.download(0, copied);
+                        assertEquals(3, copied.get(10));
+                    }
+                }
+                for (int i = 0; i < 11; i++) {
+                    assertEquals(3, host.bytes().get(i), "byte " + i + ", way " + way);
+                }
+            }
+        }
+    }
+
     /** Numbers that are sent aside are there after their arrival, and only then. */
     @Test
     void whatIsSentAsideIsAwaited() {
