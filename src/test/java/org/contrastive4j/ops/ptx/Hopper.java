@@ -93,8 +93,8 @@ final class Hopper {
     }
 
     /**
-     * A kernel with four stages by its barriers in the memory of three: the last lies where the one before it does, for the
-     * producer as for the consumers. Byte counts and phases are right, and so are results in a lucky order.
+     * A kernel with four stages by its barriers in the memory of three: the last lies where the one before it does, for
+     * the producer as for the consumers. Byte counts and phases are right, and so are results in a lucky order.
      */
     private static Kernels oneStageTooFew(PtxDevice device, String kernel) {
         return new Kernels(device, name -> {
@@ -109,10 +109,11 @@ final class Hopper {
         return source.replace(addressing, "min.u32 %slot, %stage, 2; " + addressing.replace("%stage,", "%slot,"));
     }
 
-    /** With one stage too few in the kernel an access is not ordered after another, and the simulator says so under every schedule. */
+    /** With one stage too few accesses are not ordered, and the simulator says so under every schedule. */
     static void assertRaceOfStages(String kernel, BiConsumer<PtxDevice, Kernels> launches) {
         for (long seed : SEEDS) {
-            try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000))) {
+            SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000);
+            try (SimDevice device = SimDevice.open(options)) {
                 Fault fault = assertThrows(Fault.class, () -> launches.accept(device, oneStageTooFew(device, kernel)),
                         kernel + ", seed " + seed);
                 assertTrue(Set.of(Fault.Kind.RACE, Fault.Kind.ASYNC_PENDING).contains(fault.kind()),

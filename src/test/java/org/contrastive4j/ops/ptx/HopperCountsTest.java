@@ -48,7 +48,7 @@ class HopperCountsTest {
         device.close();
     }
 
-    /** Everything is a sum of these three: two tiles less one, at one block and at two; two runs of one tile less one of two. */
+    /** All is a sum of these: two tiles less one, at one block and at two; two runs of one tile less one of two. */
     private Counted count(Work work) {
         long one = executions(work, 2, 2, 1) - executions(work, 1, 1, 1);
         long two = executions(work, 2, 2, 2) - executions(work, 1, 1, 2);
@@ -62,7 +62,8 @@ class HopperCountsTest {
         try (DeviceStorage room = device.allocate(16L << 20);
                 DeviceStorage numbers = Devices.ints(device, one, one, 0, 0, wide ? 1 : 0, 1, 0, 0)) {
             device.counts().reset();
-            launch(work, new HopperTiling(ROWS * tiles, COLUMNS, BLOCK * kBlocks, run, 1, 1), room.address(), numbers.address());
+            HopperTiling tiling = new HopperTiling(ROWS * tiles, COLUMNS, BLOCK * kBlocks, run, 1, 1);
+            launch(work, tiling, room.address(), numbers.address());
             return device.counts().total().executions();
         }
     }
@@ -81,7 +82,8 @@ class HopperCountsTest {
             case STORING -> kernels.forward(device.stream(), tiling, pairs, statistics, part[6]);
             case WIDE -> kernels.wideForward(device.stream(), tiling, pairs, statistics,
                     new Sums(0, part[6], 0, part[7], 0));
-            case GRADIENTS, WIDE_GRADIENTS -> kernels.gradients(device.stream(), tiling, pairs, factors, part[6], part[7]);
+            case GRADIENTS, WIDE_GRADIENTS -> kernels.gradients(device.stream(), tiling, pairs, factors, part[6],
+                    part[7]);
             case STORED_GRADIENTS -> kernels.storedGradients(device.stream(), tiling, pairs, factors, part[6], part[7]);
             case DX -> kernels.rowGradients(device.stream(), new HopperTiling(tiling.n(), summed, COLUMNS, 1, 1, 1),
                     part[0], 4, part[1], numbers, 1, part[2], false);
@@ -128,14 +130,14 @@ class HopperCountsTest {
         assertEquals(new TreeMap<>(counted), constants);
         assertEquals(dx.tile, dy.tile, "both products of G");
         String readme = Files.readString(Path.of("kernels/README.md")).replaceAll("\\s+", " ");
-        String wanted = String.format(Locale.ROOT, "warp instructions beside %d for each 64 of d: forward %,d (+ %,d for each"
-                + " run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two shifts), G %,d (+ %,d;"
-                + " %,d with two shifts)", forward.block, forward.tile, forward.run, count(Work.HARDEST).tile,
-                storing.tile, count(Work.WIDE).tile, gradients.tile, gradients.run,
+        String wanted = String.format(Locale.ROOT, "warp instructions beside %d for each 64 of d: forward %,d (+ %,d"
+                + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two"
+                + " shifts), G %,d (+ %,d; %,d with two shifts)", forward.block, forward.tile, forward.run,
+                count(Work.HARDEST).tile, storing.tile, count(Work.WIDE).tile, gradients.tile, gradients.run,
                 count(Work.WIDE_GRADIENTS).tile);
         assertTrue(readme.contains(wanted), "kernels/README.md lacks: " + wanted);
-        String products = String.format(Locale.ROOT, "gradients %,d beside %d or %d, of images %,d beside %d", dx.tile, dx.block,
-                dy.block, gemm.tile, gemm.block);
+        String products = String.format(Locale.ROOT, "gradients %,d beside %d or %d, of images %,d beside %d", dx.tile,
+                dx.block, dy.block, gemm.tile, gemm.block);
         assertTrue(readme.contains(products), "kernels/README.md lacks: " + products);
     }
 }

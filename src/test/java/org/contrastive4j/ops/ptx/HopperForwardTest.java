@@ -294,7 +294,8 @@ final class HopperForwardTest {
     @ValueSource(booleans = {false, true})
     void oneStageTooFewIsCaught(boolean stored) {
         HopperTiling tiling = new HopperTiling(200, 200, 400, 2, 1, 1);
-        Hopper.assertRaceOfStages(stored ? "pairwise_fwd_bf16_stored_sm90a" : "pairwise_fwd_bf16_sm90a", (device, kernels) ->
+        String kernel = stored ? "pairwise_fwd_bf16_stored_sm90a" : "pairwise_fwd_bf16_sm90a";
+        Hopper.assertRaceOfStages(kernel, (device, kernels) ->
                 forward(device, Precision.BF16, tiling, 20, null, new HopperPairwise(kernels, Precision.BF16), stored));
     }
 }

@@ -160,7 +160,10 @@ final class HopperGemmTest {
         }
     }
 
-    /** Two matrices that begin so many elements behind a multiple of 16 bytes, packed from f32 and again from what 16 bits hold of them. */
+    /**
+     * Two matrices that begin so many elements behind a multiple of 16 bytes, packed from f32 and again from what 16
+     * bits hold of them.
+     */
     static void checkPacked(PtxDevice device, HopperGemm gemm, Precision precision, int from) {
         int rows = 131;
         int columns = 72;

@@ -341,6 +341,7 @@ final class HopperGradientTest {
         }
         Factors factors = Factors.of(tiling, targets, statistics, false);
         Hopper.assertRaceOfStages("pairwise_bwd_bf16_" + kernel + "_sm90a", (device, kernels) ->
-                gradients(device, new HopperPairwise(kernels, Precision.BF16), tiling, targets, statistics, factors, 0));
+                gradients(device, new HopperPairwise(kernels, Precision.BF16), tiling, targets, statistics, factors,
+                0));
     }
 }

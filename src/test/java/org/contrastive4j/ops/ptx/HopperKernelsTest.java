@@ -83,7 +83,8 @@ final class HopperKernelsTest {
     private static void checkRegistersOfRoles(String source, String text) {
         Matcher roles = Pattern.compile("then (\\d+) for the producer and (\\d+) for consumers").matcher(source);
         List<String> wanted = roles.find() ? List.of("dec " + roles.group(1), "inc " + roles.group(2)) : List.of();
-        assertEquals(wanted, Pattern.compile("setmaxnreg\\.(dec|inc)\\.sync\\.aligned\\.u32 (\\d+);").matcher(text).results()
+        Pattern setting = Pattern.compile("setmaxnreg\\.(dec|inc)\\.sync\\.aligned\\.u32 (\\d+);");
+        assertEquals(wanted, setting.matcher(text).results()
                 .map(found -> found.group(1) + " " + found.group(2)).toList(), "setmaxnreg");
         if (!wanted.isEmpty()) {
             int producer = Integer.parseInt(roles.group(1));
@@ -101,21 +102,26 @@ final class HopperKernelsTest {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 launchAll(WatchedLaunches.of(device, (kernel, launch) ->
                         asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
-                                .add(launch.block().count() + " threads, " + launch.sharedBytes() + " bytes")), precision);
+                                .add(size(launch.block().count(), launch.sharedBytes()))), precision);
             }
         }
         asked.keySet().removeIf(name -> !name.endsWith("_sm90a"));
         Map<String, Set<String>> said = new TreeMap<>();
         for (String name : names()) {
             String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
-            said.put(name, Set.of(number(source, "block") + " threads, " + dynamicShared(source) + " bytes"));
+            said.put(name, Set.of(size(number(source, "block"), dynamicShared(source))));
         }
         assertEquals(said, asked);
     }
 
+    private static String size(long threads, int bytes) {
+        return threads + " threads, " + bytes + " bytes";
+    }
+
     private static void launchAll(PtxDevice device, Precision precision) {
         Kernels kernels = new Kernels(device);
-        HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2, LossKernels.PLENTY);
+        HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2,
+                LossKernels.PLENTY);
         new HopperCase(3, 4, 20, null).ask(device, loss);
         new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
         HopperGemm gemm = new HopperGemm(kernels, precision, 2);

@@ -16,8 +16,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Drawn problems that fill the ring of stages more than once, on the simulator with all of its checks and two schedules: losses of
- * wide rows, which {@link PairwisePropertyTest} leaves out, and products in all layouts.
+ * Drawn problems that fill the ring of stages more than once, on the simulator with all of its checks and two
+ * schedules: losses of wide rows, which {@link PairwisePropertyTest} leaves out, and products in all layouts.
  */
 class HopperPropertyTest {
     private static final int LOSSES = 6;
@@ -31,8 +31,8 @@ class HopperPropertyTest {
         int stored = 0;
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
-                HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(new Kernels(device), precision), MULTIPROCESSORS,
-                        LossKernels.PLENTY);
+                HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(new Kernels(device), precision),
+                        MULTIPROCESSORS, LossKernels.PLENTY);
                 for (int seed = schedule; seed < LOSSES; seed += 2) {
                     HopperCase c = drawn(100 * precision.ordinal() + seed);
                     c.precision = precision;
@@ -47,17 +47,21 @@ class HopperPropertyTest {
                 }
             }
         }
-        assertTrue(stored > 0 && stored < LOSSES, stored + " of " + LOSSES + " kept their products, wanted some and not all");
+        assertTrue(stored > 0 && stored < LOSSES, stored + " of " + LOSSES + " kept products, wanted some, not all");
     }
 
-    /** Five to seven blocks of 64 columns, few rows; targets of their own, shared or the diagonal; any scale; weights that may be 0; zero and equal rows. */
+    /**
+     * Five to seven blocks of 64 columns, few rows; the diagonal or any targets; scales from 0.1 to 100; weights that
+     * may be 0; zero and equal rows.
+     */
     private static HopperCase drawn(long seed) {
         Random random = new Random(seed);
         int n = 1 + random.nextInt(random.nextInt(4) == 0 ? 150 : 40);
         boolean diagonal = random.nextBoolean();
         int m = diagonal ? n + random.nextInt(20) : 1 + random.nextInt(60);
         int d = 257 + random.nextInt(144);
-        HopperCase c = new HopperCase(n, m, d, diagonal ? null : IntStream.range(0, n).map(i -> random.nextInt(m)).toArray(),
+        int[] targets = diagonal ? null : IntStream.range(0, n).map(i -> random.nextInt(m)).toArray();
+        HopperCase c = new HopperCase(n, m, d, targets,
                 Hopper.random(seed + 1000, n * d), Hopper.random(seed + 2000, m * d)).withNeighbours();
         c.scale = 0.1 * Math.pow(1000, random.nextDouble());
         c.rowWeight = random.nextInt(4) == 0 ? 0 : random.nextDouble();
@@ -94,8 +98,8 @@ class HopperPropertyTest {
     /** Up to two tiles along m and n, up to five blocks of k, batches, every kind of result. */
     private static Inputs product(int layout, long seed) {
         Random random = new Random(seed);
-        Product p = new Product(layout / 2 == 1, layout % 2 == 1, 1 + random.nextInt(2), size(random, 140), size(random, 270),
-                size(random, 300));
+        Product p = new Product(layout / 2 == 1, layout % 2 == 1, 1 + random.nextInt(2), size(random, 140),
+                size(random, 270), size(random, 300));
         double beta = random.nextInt(2) == 0 ? 0 : random.nextGaussian();
         Activation activation = random.nextInt(2) == 0 ? null : Activation.values()[random.nextInt(3)];
         boolean stored = activation == null || beta != 0 || random.nextBoolean();

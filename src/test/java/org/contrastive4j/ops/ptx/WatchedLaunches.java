@@ -26,7 +26,8 @@ final class WatchedLaunches {
 
     /** Passes all calls on; what module, kernel and launch answer goes through {@code after}. */
     private static <T> T proxy(Class<T> type, Object target, After after) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (self, method, arguments) -> {
+        Class<?>[] types = {type};
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), types, (self, method, arguments) -> {
             try {
                 Object result = method.invoke(target, arguments);
                 String name = method.getName();
