@@ -105,7 +105,7 @@ class PtxCommandsTest {
                 .says(Main.REFUSED, "wanted 1 to 1024 threads");
     }
 
-    /** Dynamic shared memory is in the launch alone: a kernel's header says how much, the option another number. */
+    /** Dynamic shared memory is in the launch alone: the header of a kernel says how much, or the option. */
     @Test
     void checkTakesDynamicSharedMemoryFromTheHeader() {
         String file = "kernels/gemm_bf16_nn_sm90a.ptx";
