@@ -136,10 +136,12 @@ public final class CostModel {
         Map<String, Double> seconds = new LinkedHashMap<>();
         seconds.put("normalise", 2 * LAUNCH + p.features(6) / machine.hbmBytesPerSecond);
         seconds.put("forward", (stripes - 1) * LAUNCH + seconds(new Counts(tiles, p.kBlocks(), logits,
-                kept ? FORWARD_STORING - MOVES : FORWARD, (double) FORWARD_RUN / tiling.run(), operands + partials + (kept ? g : 0))));
+                kept ? FORWARD_STORING - MOVES : FORWARD, (double) FORWARD_RUN / tiling.run(),
+                operands + partials + (kept ? g : 0))));
         seconds.put("statistics", (SMALL_LAUNCHES + 3 * (stripes - 1)) * LAUNCH + partials / machine.hbmBytesPerSecond);
         seconds.put("g", kept ? keptGradients(p) : seconds(new Counts(tiles, p.kBlocks(), logits,
-                GRADIENTS - MOVES, (double) GRADIENTS_RUN / tiling.run(), operands + g)) + (p.rectangles(p.n) * p.rectangles(p.m) - 1) * LAUNCH);
+                GRADIENTS - MOVES, (double) GRADIENTS_RUN / tiling.run(), operands + g))
+                + (p.rectangles(p.n) * p.rectangles(p.m) - 1) * LAUNCH);
         seconds.put("dx", product(p, p.n, p.m));
         seconds.put("dy", product(p, p.m, p.n));
         return seconds;

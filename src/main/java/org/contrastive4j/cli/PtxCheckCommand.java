@@ -16,6 +16,7 @@ import org.contrastive4j.device.parse.Program;
 import org.contrastive4j.device.parse.PtxException;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
+import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -41,15 +42,17 @@ final class PtxCheckCommand implements Callable<Integer> {
     private int block = 256;
 
     @Option(names = "--shared", paramLabel = "BYTES",
-            description = "dynamic shared memory of a block, for the occupancy")
-    private int shared = 0;
+            description = "dynamic shared memory of a block, for the occupancy; by default what a comment of the file"
+                    + " states as \"dynamic shared N bytes\", else 0",
+            showDefaultValue = CommandLine.Help.Visibility.NEVER)
+    private Integer shared;
 
     /** Where one thing was said for several architectures, it is said once. */
     private final Map<String, List<String>> complaints = new LinkedHashMap<>();
 
     @Override
     public Integer call() {
-        if (block < 1 || block > 1024 || shared < 0) {
+        if (block < 1 || block > 1024 || shared != null && shared < 0) {
             throw new IllegalArgumentException("--block " + block + " --shared " + shared
                     + ": wanted 1 to 1024 threads and 0 or more bytes");
         }
@@ -66,25 +69,26 @@ final class PtxCheckCommand implements Callable<Integer> {
         System.out.flush();
         try {
             String text = source.read(file);
+            int dynamic = shared != null ? shared : source.dynamicSharedBytes(file);
             // first of all: what is no PTX could bring the assembler down
             Program program = Parser.parse(file.toString(), text);
-            return assemble(text, program) & link(text, program);
+            return assemble(text, program, dynamic) & link(text, program);
         } catch (PtxException e) {
             System.out.println("  error: " + e.getMessage());
             return false;
         }
     }
 
-    private boolean assemble(String text, Program program) {
-        Table table = new Table("kernel", "target", "registers", "spilled bytes", "static shared", "barriers",
-                "block", "blocks", "warps");
+    private boolean assemble(String text, Program program, int dynamic) {
+        Table table = new Table("kernel", "target", "registers", "spilled bytes", "static shared", "dynamic shared",
+                "barriers", "block", "blocks", "warps");
         boolean good = true;
         boolean rows = false;
         for (String target : targets(program)) {
             try {
                 Assembly assembly = Backend.assemble(program.file(), text, target);
                 for (Function entry : program.entries()) {
-                    good &= row(table, entry, assembly);
+                    good &= row(table, entry, assembly, dynamic);
                     rows = true;
                 }
                 for (String advisory : assembly.advisories()) {
@@ -117,17 +121,17 @@ final class PtxCheckCommand implements Callable<Integer> {
     }
 
     /** Adds a kernel; false when it spills. */
-    private boolean row(Table table, Function function, Assembly assembly) {
+    private boolean row(Table table, Function function, Assembly assembly, int dynamic) {
         Assembly.Entry entry = assembly.entries().get(function.name());
         int threads = Stream.of(".reqntid", ".maxntid").map(function.directives()::get)
                 .filter(sizes -> sizes != null).findFirst()
                 .map(sizes -> sizes.stream().reduce(1, (a, b) -> a * b)).orElse(block);
         int architecture = Integer.parseInt(assembly.architecture().replaceAll("[^0-9]", ""));
         int blocks = Occupancy.blocksPerMultiprocessor(architecture, entry.registers(),
-                entry.staticSharedBytes() + shared, threads);
+                entry.staticSharedBytes() + dynamic, threads);
         int spilled = entry.spillStoreBytes() + entry.spillLoadBytes();
         table.add(function.name(), assembly.architecture(), entry.registers(), spilled, entry.staticSharedBytes(),
-                entry.barriers(), threads, blocks, blocks * ((threads + 31) / 32) + "/"
+                dynamic, entry.barriers(), threads, blocks, blocks * ((threads + 31) / 32) + "/"
                         + Occupancy.warpsPerMultiprocessor(architecture));
         return spilled == 0;
     }

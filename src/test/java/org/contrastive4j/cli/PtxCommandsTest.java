@@ -90,7 +90,7 @@ class PtxCommandsTest {
         Ran checked = run("ptx", "check", file("commands/scale.ptx"), file("conformance/block_barrier.ptx"));
         checked.says(0, "registers", "simulator: all instructions are known");
         for (String architecture : List.of("sm_80", "sm_86", "sm_89", "sm_90")) {
-            checked.hasLine(" *scale +" + architecture + " +[1-9]\\d* +0 +0 +0 +256 +\\d+ +(64/64|48/48)");
+            checked.hasLine(" *scale +" + architecture + " +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +(64/64|48/48)");
         }
         assertFalse(checked.out().contains("error"), checked.out());
     }
@@ -103,6 +103,15 @@ class PtxCommandsTest {
         checked.hasLine(" *scale +sm_86 .* 64 +1 +2/48");
         run("ptx", "check", "--block", "2000", file("commands/scale.ptx"))
                 .says(Main.REFUSED, "wanted 1 to 1024 threads");
+    }
+
+    /** Dynamic shared memory is in the launch alone: a kernel's header says how much, the option another number. */
+    @Test
+    void checkTakesDynamicSharedMemoryFromTheHeader() {
+        String file = "kernels/gemm_bf16_nn_sm90a.ptx";
+        run("ptx", "check", file).hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +229440 +\\d+ +384 +1 +12/64");
+        run("ptx", "check", "--shared", "0", file)
+                .hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +0 +\\d+ +384 +1 +12/64");
     }
 
     @Test

@@ -88,6 +88,17 @@ public class TwinsTest {
         return new Result(values, DType.F64);
     }
 
+    /** b products of m x n x k. */
+    public static Case batchedGemm(boolean transA, boolean transB, double beta, int b, int m, int n, int k) {
+        return new Case("batchedGemm " + transA + " " + transB + " " + beta, 200, f -> {
+            Tensor x = transA ? random(f, b, k, m) : random(f, b, m, k);
+            Tensor y = transB ? random(f, b, n, k) : random(f, b, k, n);
+            Tensor c = beta == 0 ? f.poisoned(b, m, n) : random(f, b, m, n);
+            f.ops.matrix().batchedGemm(transA, transB, -0.75, x, y, beta, c);
+            return values(c);
+        });
+    }
+
     private static List<Case> matrix() {
         List<Case> cases = new ArrayList<>();
         for (int transposes = 0; transposes < 4; transposes++) {
@@ -101,13 +112,7 @@ public class TwinsTest {
                     f.ops.matrix().gemm(transA, transB, 1.5, a, b, beta, c);
                     return values(c);
                 }));
-                cases.add(new Case("batchedGemm " + transA + " " + transB + " " + beta, 200, f -> {
-                    Tensor a = transA ? random(f, 3, 17, 9) : random(f, 3, 9, 17);
-                    Tensor b = transB ? random(f, 3, 33, 17) : random(f, 3, 17, 33);
-                    Tensor c = beta == 0 ? f.poisoned(3, 9, 33) : random(f, 3, 9, 33);
-                    f.ops.matrix().batchedGemm(transA, transB, -0.75, a, b, beta, c);
-                    return values(c);
-                }));
+                cases.add(batchedGemm(transA, transB, beta, 3, 9, 33, 17));
             }
         }
         for (boolean biased : new boolean[] {true, false}) {
@@ -184,26 +189,31 @@ public class TwinsTest {
         return cases;
     }
 
+    /** Of three dimensions. */
+    public static Case layerNorm(int... shape) {
+        int rows = shape[0] * shape[1];
+        int width = shape[2];
+        return new Case("layerNorm " + Arrays.toString(shape), 100, f -> {
+            Tensor x = random(f, shape);
+            Tensor gamma = parameter(f, width);
+            Tensor y = f.poisoned(shape);
+            Tensor mean = f.poisonedParameter(rows);
+            Tensor rstd = f.poisonedParameter(rows);
+            f.ops.norm().layerNorm(x, gamma, parameter(f, width), 1e-5, y, mean, rstd);
+            Tensor dx = f.poisoned(shape);
+            Tensor dGamma = parameter(f, width);
+            Tensor dBeta = parameter(f, width);
+            Tensor dy = random(f, shape);
+            f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dx, dGamma, dBeta);
+            f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dy, null, null);
+            return values(y, mean, rstd, dx, dGamma, dBeta, dy);
+        });
+    }
+
     private static List<Case> norms() {
         List<Case> cases = new ArrayList<>();
         for (int[] shape : new int[][] {{5, 9, 103}, {3, 65, 4}, {1, 2, 388}}) {
-            int rows = shape[0] * shape[1];
-            int width = shape[2];
-            cases.add(new Case("layerNorm " + Arrays.toString(shape), 100, f -> {
-                Tensor x = random(f, shape);
-                Tensor gamma = parameter(f, width);
-                Tensor y = f.poisoned(shape);
-                Tensor mean = f.poisonedParameter(rows);
-                Tensor rstd = f.poisonedParameter(rows);
-                f.ops.norm().layerNorm(x, gamma, parameter(f, width), 1e-5, y, mean, rstd);
-                Tensor dx = f.poisoned(shape);
-                Tensor dGamma = parameter(f, width);
-                Tensor dBeta = parameter(f, width);
-                Tensor dy = random(f, shape);
-                f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dx, dGamma, dBeta);
-                f.ops.norm().layerNormBackward(x, gamma, mean, rstd, dy, dy, null, null);
-                return values(y, mean, rstd, dx, dGamma, dBeta, dy);
-            }));
+            cases.add(layerNorm(shape));
         }
         for (int width : new int[] {65, 132}) {
             cases.add(new Case("l2Normalize " + width, 40, f -> {
@@ -240,16 +250,21 @@ public class TwinsTest {
         return cases;
     }
 
+    /** b samples of t tokens of width w, and the gradient of their table: the scatter. */
+    public static Case embedding(int vocabulary, int b, int t, int w) {
+        return new Case("embedding", 100, f -> {
+            Tensor ids = f.ints(new Random(SEED).ints(b * t, 0, vocabulary).toArray(), b, t);
+            Tensor y = f.poisoned(b, t, w);
+            Tensor dTable = parameter(f, vocabulary, w);
+            f.ops.sequence().embedding(ids, parameter(f, vocabulary, w), y);
+            f.ops.sequence().embeddingBackward(ids, random(f, b, t, w), dTable);
+            return values(y, dTable);
+        });
+    }
+
     private static List<Case> sequences() {
         return List.of(
-                new Case("embedding", 100, f -> {
-                    Tensor ids = f.ints(new Random(SEED).ints(7 * 31, 0, 50).toArray(), 7, 31);
-                    Tensor y = f.poisoned(7, 31, 33);
-                    Tensor dTable = parameter(f, 50, 33);
-                    f.ops.sequence().embedding(ids, parameter(f, 50, 33), y);
-                    f.ops.sequence().embeddingBackward(ids, random(f, 7, 31, 33), dTable);
-                    return values(y, dTable);
-                }),
+                embedding(50, 7, 31, 33),
                 new Case("positions", 40, f -> {
                     Tensor y = f.poisoned(7, 31, 33);
                     Tensor dPositions = parameter(f, 40, 33);

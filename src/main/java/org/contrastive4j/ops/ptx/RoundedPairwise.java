@@ -58,7 +58,8 @@ final class RoundedPairwise implements InfoNceKernels {
                 workspaceBytes - (rest - workspace));
     }
 
-    private void round(DeviceStream stream, int rows, int d, long from, long to) {
+    /** Rows as the kernels take them. */
+    void round(DeviceStream stream, int rows, int d, long from, long to) {
         long chunks = (long) rows * (precision.pitch(d) / CHUNK);
         kernels.get(cast()).launch(stream, Launch.of((int) ((chunks + THREADS - 1) / THREADS), THREADS), from, to, rows,
                 d, PtxPairwise.wide(d, from));

@@ -1,10 +1,14 @@
 package org.contrastive4j.ops.ptx;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.Random;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
@@ -27,6 +31,8 @@ import org.contrastive4j.tensor.Tensor;
  * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.ops.ptx.KernelCounts}.
  */
 public final class KernelCounts {
+    private static final List<DType> SIXTEEN_BITS = List.of(DType.BF16, DType.F16);
+
     private KernelCounts() {}
 
     public static void main(String[] arguments) {
@@ -37,12 +43,18 @@ public final class KernelCounts {
         print(pairwise);
         Map<String, KernelWork> pairs = new LinkedHashMap<>();
         for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
-            ofLoss(loss, 256, 128).forEach((kernel, line) -> pairs.put(kernel + "`, `" + loss, line));
+            ofLoss(loss, 256, 128).forEach((kernel, line) ->
+                    pairs.put(kernel.startsWith("pair_histogram") ? kernel : kernel + " of " + loss, line));
         }
         print(pairs);
-        print(ofOperations(4, 64, 256));
+        Map<String, KernelWork> operations = ofOperations(4, 64, 256);
+        SIXTEEN_BITS.forEach(type -> ofOperations(4, 64, 256, type).forEach(operations::putIfAbsent));
+        print(operations);
         print(ofProducts(256, 64));
-        print(ofSixteenBits(256, 256, 128));
+        Map<String, KernelWork> sixteen = new LinkedHashMap<>();
+        SIXTEEN_BITS.forEach(type -> sixteen.putAll(ofSixteenBits(256, 256, 128, type)));
+        print(sixteen);
+        HopperCounts.print();
         System.out.println("\n| kernel | ms at n = m = 8192, d = 512 | bound by |\n|---|---|---|");
         predict(of(256, 256, 64), of(128, 128, 128), pairwise, "f32", 64);
         for (Precision precision : List.of(Precision.TF32, Precision.BF16)) {
@@ -53,10 +65,24 @@ public final class KernelCounts {
     private static void print(Map<String, KernelWork> counts) {
         System.out.println("\n| kernel | warp instructions | bytes of global memory | sectors used | shared passes |"
                 + " bank conflicts | predicted, us | bound by |\n|---|---|---|---|---|---|---|---|");
-        counts.forEach((name, work) -> System.out.printf(Locale.ROOT, "| `%s` | %,d | %,d | %.0f%% | %,d | %,d | %.3f | %s |%n", name,
-                work.line().executions(), work.line().globalBytes(),
-                work.line().sectors() == 0 ? 100 : 100.0 * work.line().globalBytes() / (32 * work.line().sectors()), work.line().passes(),
-                work.line().extraPasses(), 1e6 * work.clocks().seconds(), work.clocks().bound()));
+        print(counts, work -> String.format(Locale.ROOT, "%,d | %,d | %.0f%% | %,d | %,d", work.line().executions(),
+                work.line().globalBytes(), 100 * work.sectorsUsed(), work.line().passes(), work.line().extraPasses()));
+    }
+
+    /** One line for each kernel, and one for those of bf16 and f16 that count the same. */
+    static void print(Map<String, KernelWork> counts, Function<KernelWork, String> cells) {
+        Map<String, List<String>> alike = new LinkedHashMap<>();
+        counts.forEach((name, work) -> {
+            String row = cells.apply(work) + String.format(Locale.ROOT, " | %.3f | %s |",
+                    1e6 * work.clocks().seconds(), work.clocks().bound());
+            alike.computeIfAbsent(name.replaceAll("_b?f16", "_16") + "\n" + row, key -> new ArrayList<>()).add(name);
+        });
+        alike.forEach((key, names) -> {
+            String kernels = names.stream().map(name -> "`" + name.replaceFirst(" .*", "") + "`")
+                    .collect(Collectors.joining(", "));
+            String of = names.get(0).replaceFirst("^\\S*", "");
+            System.out.println("| " + kernels + of + " | " + key.substring(key.indexOf('\n') + 1));
+        });
     }
 
     /** A tile of logits costs what does not depend on d and as much for each k; a tile of a gradient the same with n or m for d. */
@@ -103,6 +129,11 @@ public final class KernelCounts {
             PtxDevice counting = counting(device, totals);
             new PairwiseCase(n, m, d, true, 1).checkValue(device, new PtxPairwise(counting, precision, 1 << 28), new PtxNormalize(counting),
                     precision);
+            try (DeviceStorage x = device.allocate(4L * n * d);
+                    DeviceStorage y = device.allocate(n * precision.rowBytes(d))) {
+                new RoundedPairwise(new Kernels(counting), precision, 1 << 28)
+                        .round(device.stream(), n, d, x.address(), y.address());
+            }
         }
         totals.keySet().removeIf(name -> name.endsWith("_f32"));
         return totals;
@@ -139,16 +170,16 @@ public final class KernelCounts {
     private static void withGelu(Map<String, KernelWork> totals, String kernel, PointwiseOps.Gelu gelu, Runnable work) {
         KernelWork plain = totals.get(kernel);
         work.run();
-        totals.put(kernel + (gelu == PointwiseOps.Gelu.EXACT ? "`, `GELU" : "`, `quick GELU"), totals.get(kernel));
+        totals.put(kernel + (gelu == PointwiseOps.Gelu.EXACT ? " with GELU" : " with quick GELU"), totals.get(kernel));
         totals.put(kernel, plain);
     }
 
-    /** The same of products and attention of activations in bf16: m x n x k, and a head of 128 tokens and 64 columns. */
-    static Map<String, KernelWork> ofSixteenBits(int m, int n, int k) {
+    /** The same of activations in 16 bits: products, parts, bias gradients, and a head of 128 tokens and 64 columns. */
+    static Map<String, KernelWork> ofSixteenBits(int m, int n, int k, DType type) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16); Tensor c = ops.zeros(Shape.of(m, n));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, type); Tensor c = ops.zeros(Shape.of(m, n));
                 Tensor qkv = ops.zeros(Shape.of(1, 128, 192)); Tensor out = ops.zeros(Shape.of(1, 128, 64));
                 Tensor lse = ops.zeroParameter(Shape.of(1, 1, 128)); Tensor dQkv = ops.zeros(qkv.shape())) {
             for (int transposes = 0; transposes < 4; transposes++) {
@@ -162,13 +193,21 @@ public final class KernelCounts {
             try (Tensor x = ops.zeros(Shape.of(m, k)); Tensor w = ops.zeros(Shape.of(k, n));
                     Tensor bias = ops.zeroParameter(Shape.of(n)); Tensor y = ops.zeros(Shape.of(m, n))) {
                 for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
-                    withGelu(totals, "gemm_bf16_nn", gelu, () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
+                    withGelu(totals, "gemm_" + Launches.suffix(type) + "_nn", gelu,
+                            () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
                 }
+            }
+            try (Tensor a = ops.zeros(Shape.of(64, 4096)); Tensor b = ops.zeros(Shape.of(4096, 64));
+                    Tensor small = ops.zeros(Shape.of(64, 64)); Tensor dBias = ops.zeroParameter(Shape.of(n))) {
+                Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
+                ops.matrix().gemm(false, false, 1, a, b, 0, small);
+                totals.putAll(whole);
+                ops.matrix().biasGradient(c, dBias);
             }
             ops.attention().attention(qkv, 1, false, null, out, lse);
             ops.attention().attentionBackward(qkv, 1, false, null, out, lse, out, dQkv);
         }
-        totals.keySet().removeIf(name -> name.startsWith("fill"));
+        totals.keySet().removeIf(name -> name.startsWith("fill") || name.endsWith("_f32"));
         return totals;
     }
 
@@ -192,20 +231,32 @@ public final class KernelCounts {
 
     /** The same of the other operations of a step, on b samples of t tokens of width w. */
     static Map<String, KernelWork> ofOperations(int b, int t, int w) {
-        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        Map<String, KernelWork> totals = ofOperations(b, t, w, DType.F32);
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
         try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32); Tensor x = ops.zeros(Shape.of(b, t, w));
-                Tensor y = ops.zeros(Shape.of(b, t, w)); Tensor row = ops.zeros(Shape.of(w));
-                Tensor perRow = ops.zeros(Shape.of(b * t)); Tensor one = ops.zeros(Shape.of(b, w));
-                Tensor places = ops.zeros(Shape.of(t, w)); Tensor more = ops.zeros(Shape.of(b, t + 1, w));
+                Tensor y = ops.zeros(Shape.of(b, t, w))) {
+            ops.update().adamW(new UpdateOps.AdamW(1e-3, 0.9, 0.98, 1e-8, 0.1, 1, 1), x, y, x, y);
+            ops.update().sumOfSquares(x);
+            ops.update().firstNonFinite(x);
+            ops.pointwise().clamp(-1, 1, x);
+        }
+        return totals;
+    }
+
+    /** Those that there are for each type of activations; beside them casts. */
+    private static Map<String, KernelWork> ofOperations(int b, int t, int w, DType type) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+        Kernels kernels = new Kernels(counting(device, totals));
+        try (PtxOps ops = new PtxOps("sim", device, kernels, type); Tensor x = ops.zeros(Shape.of(b, t, w));
+                Tensor y = ops.zeros(Shape.of(b, t, w)); Tensor row = ops.zeroParameter(Shape.of(w));
+                Tensor perRow = ops.zeroParameter(Shape.of(b * t)); Tensor one = ops.zeros(Shape.of(b, w));
+                Tensor places = ops.zeroParameter(Shape.of(t, w)); Tensor more = ops.zeros(Shape.of(b, t + 1, w));
                 Tensor ids = ops.ints(Shape.of(b, t), IntStream.range(0, b * t).map(i -> i % t).toArray())) {
             pointwise(ops.pointwise(), x, y, ids.reshape(b * t).rows(0, b));
             ops.norm().layerNorm(x, row, row, 1e-5, y, perRow, perRow);
             ops.norm().layerNormBackward(x, row, perRow, perRow, y, y, row, row);
-            ops.update().adamW(new UpdateOps.AdamW(1e-3, 0.9, 0.98, 1e-8, 0.1, 1, 1), x, y, x, y);
-            ops.update().sumOfSquares(x);
-            ops.update().firstNonFinite(x);
             ops.sequence().embedding(ids, places, x);
             ops.sequence().embeddingBackward(ids, x, places);
             ops.sequence().addPositions(x, places, x);
@@ -220,6 +271,16 @@ public final class KernelCounts {
             Tensor windows = y.reshape(b, t * w / 64, 64);
             ops.sequence().patchify(picture, 4, 4, 0, windows);
             ops.sequence().patchifyBackward(windows, 4, 4, 0, picture);
+            for (DType other : List.of(DType.F32, DType.BF16, DType.F16)) {
+                if (other != type) {
+                    try (Tensor z = Tensor.allocate(ops.memory(), other, x.shape())) {
+                        ops.pointwise().cast(x, z);
+                        if (other == DType.F32) {
+                            ops.sequence().patchify(z.reshape(b, t, w / 4, 4), 4, 4, 0, windows);
+                        }
+                    }
+                }
+            }
         }
         return totals;
     }
@@ -238,8 +299,13 @@ public final class KernelCounts {
 
     /** The device, but each launch counts on its own. */
     private static PtxDevice counting(SimDevice device, Map<String, KernelWork> totals) {
+        return counting(device, totals::put);
+    }
+
+    /** The same, to whoever takes name and counts of a launch. */
+    static PtxDevice counting(SimDevice device, BiConsumer<String, KernelWork> taken) {
         return WatchedLaunches.of(device, (kernel, launch) -> {
-            totals.put(kernel.name(), KernelWork.of(device.counts()));
+            taken.accept(kernel.name(), KernelWork.of(device.counts()));
             device.counts().reset();
         });
     }

@@ -1,12 +1,12 @@
 package org.contrastive4j.ops.ptx;
 
-import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.regex.Pattern;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.device.KernelException;
 import org.junit.jupiter.api.function.Executable;
 
 /** A small fault put into the text of one kernel, which the tests of that kernel have to notice. */
@@ -17,17 +17,23 @@ interface KernelFault {
     /** The text with the fault in it. */
     String apply(String text);
 
+    /** Whether a comparison or the simulator says it; anything else is an error of the test, or a refusal to launch. */
+    static boolean isFinding(Throwable noticed) {
+        return noticed instanceof AssertionError || noticed instanceof KernelException;
+    }
+
     /** The kernels of a device, this one with its fault. */
     default Kernels kernels(PtxDevice device) {
         return new Kernels(device, name -> name.equals(name()) ? apply(Kernels.text(name)) : Kernels.text(name));
     }
 
-    /** The test fails, by a wrong number or a check of the simulator, not because the text is no longer PTX. */
+    /** The test fails, by a wrong number or a check of the simulator: not because the text is no longer PTX. */
     default void assertNoticedBy(Executable test) {
         String text = Kernels.text(name());
         assertNotEquals(text, apply(text), "nothing changed: " + this);
         Throwable noticed = assertThrows(Throwable.class, test, toString());
-        assertFalse(noticed instanceof PtxException, "the text is no longer PTX: " + noticed);
+        assertTrue(isFinding(noticed),
+                () -> "wanted a wrong number or a fault of the simulator by " + this + ", not " + noticed);
     }
 
     /**

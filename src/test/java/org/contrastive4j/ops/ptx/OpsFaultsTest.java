@@ -1,6 +1,9 @@
 package org.contrastive4j.ops.ptx;
 
+import static org.junit.jupiter.api.Assertions.assertFalse;
+
 import java.util.List;
+import java.util.stream.Stream;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.TwinsTest;
@@ -79,17 +82,32 @@ class OpsFaultsTest {
     @ParameterizedTest
     @MethodSource("faults")
     void aFaultIsNoticed(Fault fault) {
-        fault.change.assertNoticedBy(() -> {
-            for (boolean aligned : new boolean[] {false, true}) {
-                TwinsTest.ofKernels().filter(one -> one.name().startsWith(fault.operation))
-                        .forEach(one -> run(fault.change, aligned, one));
-            }
-        });
+        fault.change.assertNoticedBy(() -> run(fault.change, fault.operation));
+    }
+
+    static Stream<String> operations() {
+        return faults().stream().map(Fault::operation).distinct();
+    }
+
+    /** What a fault has to fail passes without it, within the same limit of instructions. */
+    @ParameterizedTest
+    @MethodSource("operations")
+    void withoutAFaultAllIsRight(String operation) {
+        run(null, operation);
+    }
+
+    private static void run(Change change, String operation) {
+        List<TwinsTest.Case> cases = TwinsTest.ofKernels().filter(one -> one.name().startsWith(operation)).toList();
+        assertFalse(cases.isEmpty(), "no case is of " + operation);
+        for (boolean aligned : new boolean[] {false, true}) {
+            cases.forEach(one -> run(change, aligned, one));
+        }
     }
 
     private static void run(Change change, boolean aligned, TwinsTest.Case operation) {
         SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(1_000_000));
-        PtxOps ops = new PtxOps("sim", device, change.kernels(device), DType.F32);
+        Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
+        PtxOps ops = new PtxOps("sim", device, kernels, DType.F32);
         try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
             TwinsTest.agree(fixture, operation);
         }

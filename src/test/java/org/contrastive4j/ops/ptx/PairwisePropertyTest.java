@@ -59,7 +59,8 @@ class PairwisePropertyTest {
         return c;
     }
 
-    private static int size(Random random, int most) {
+    /** From 1 to most: small, or next to a multiple of 32, or any. */
+    static int size(Random random, int most) {
         return switch (random.nextInt(3)) {
             case 0 -> 1 + random.nextInt(9);
             case 1 -> Math.min(most, 32 * (1 + random.nextInt(4)) - 1 + random.nextInt(3));

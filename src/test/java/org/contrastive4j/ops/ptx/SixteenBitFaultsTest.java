@@ -1,9 +1,15 @@
 package org.contrastive4j.ops.ptx;
 
+import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.ArrayList;
+import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.function.BiConsumer;
+import java.util.function.Function;
+import java.util.stream.Stream;
 import org.contrastive4j.device.sim.SimDevice;
 import org.contrastive4j.device.sim.SimOptions;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
@@ -17,9 +23,16 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 /** Kernels for activations of 16 bits with one fault each: the tests notice all of them. */
 class SixteenBitFaultsTest {
-    /** Runs what must notice a fault on a fresh device. */
+    /** Runs what must notice a fault on fresh devices, with the kernels of each. */
     private interface Check {
-        void run(SimDevice device, Kernels kernels);
+        void run(Function<SimDevice, Kernels> kernels);
+
+        static Check of(BiConsumer<SimDevice, Kernels> work) {
+            return kernels -> {
+                SimDevice device = device();
+                work.accept(device, kernels.apply(device));
+            };
+        }
     }
 
     /** In the text of a kernel, the first place that matches, changed. */
@@ -55,11 +68,11 @@ class SixteenBitFaultsTest {
             boolean transB = layout.charAt(1) == 't';
             String kernel = "gemm_bf16_" + layout;
             DType[] all = {DType.BF16, DType.BF16, DType.BF16};
-            Check check = (device, kernels) -> {
+            Check check = Check.of((device, kernels) -> {
                 try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
                     bench.check(transA, transB, new int[] {24, 40, 104}, all, 1);
                 }
-            };
+            });
             addEpilogues(faults, kernel, transA, transB);
             faults.add(new Fault(kernel, BARRIER, "", check));
             faults.add(new Fault(kernel, "cp\\.async\\.wait_group 1;", "cp.async.wait_group 2;", check));
@@ -75,11 +88,11 @@ class SixteenBitFaultsTest {
     }
 
     private static Check gelu(Gelu kind, boolean transA, boolean transB, int... size) {
-        return (device, kernels) -> {
+        return Check.of((device, kernels) -> {
             try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
                 bench.checkGelu(kind, transA, transB, size, 0);
             }
-        };
+        });
     }
 
     private static void addEpilogues(List<Fault> faults, String kernel, boolean transA, boolean transB) {
@@ -101,7 +114,7 @@ class SixteenBitFaultsTest {
     }
 
     private static Check attention(DType type, SixteenBitAttentionTest.Case c) {
-        return (device, kernels) -> SixteenBitAttentionTest.check(device, kernels, type, c);
+        return Check.of((device, kernels) -> SixteenBitAttentionTest.check(device, kernels, type, c));
     }
 
     private static void addAttention(List<Fault> faults) {
@@ -132,13 +145,15 @@ class SixteenBitFaultsTest {
     }
 
     private static Check twin(String operation, DType type, boolean aligned) {
-        return (device, kernels) -> TwinsTest.ofSixteenBits().filter(one -> one.name().startsWith(operation))
-                .forEach(one -> {
-                    try (TensorFixture fixture = new TensorFixture(new PtxOps("sim", device, kernels, type), aligned,
-                            TwinsTest.SEED)) {
-                        TwinsTest.agree(fixture, one);
-                    }
-                });
+        List<TwinsTest.Case> cases = TwinsTest.ofSixteenBits().filter(one -> one.name().startsWith(operation)).toList();
+        assertFalse(cases.isEmpty(), "no case is of " + operation);
+        return kernels -> cases.forEach(one -> {
+            SimDevice device = device(); // closed with its operations
+            PtxOps ops = new PtxOps("sim", device, kernels.apply(device), type);
+            try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
+                TwinsTest.agree(fixture, one);
+            }
+        });
     }
 
     /** Loads and stores of each type, wide and not. */
@@ -161,20 +176,38 @@ class SixteenBitFaultsTest {
         faults.add(new Fault("prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));
         faults.add(new Fault("patchify_fwd_bf16_f32", "shl\\.b64 %from, %from, 2", "shl.b64 %from, %from, 1",
                 twin("patchify", DType.BF16, false)));
-        faults.add(new Fault("cast_f32_bf16", "cvt\\.rn\\.bf16\\.f32 %one", "cvt.rz.bf16.f32 %one", (device, kernels) -> {
+        Check cast = Check.of((device, kernels) -> {
             try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16);
                     Tensor x = Tensor.of(device, DType.F32, Shape.of(2), 1.0, 1.01171875);
                     Tensor y = ops.tensor(x.shape(), 0, 0)) {
                 ops.pointwise().cast(x.rows(1, 2), y.rows(1, 2));
                 assertTrue(y.toDoubles()[1] == 1.015625);
             }
-        }));
+        });
+        faults.add(new Fault("cast_f32_bf16", "cvt\\.rn\\.bf16\\.f32 %one", "cvt.rz.bf16.f32 %one", cast));
+    }
+
+    private static SimDevice device() {
+        return SimDevice.open(SimOptions.defaults().withInstructionLimit(20_000_000));
     }
 
     @ParameterizedTest
     @MethodSource("faults")
     void isNoticed(Fault fault) {
-        SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(20_000_000));
-        fault.assertNoticedBy(() -> fault.noticedBy.run(device, fault.kernels(device)));
+        fault.assertNoticedBy(() -> fault.noticedBy.run(fault::kernels));
+    }
+
+    /** One fault of each check: several share one. */
+    static Stream<Fault> checks() {
+        Map<Check, Fault> first = new LinkedHashMap<>();
+        faults().forEach(fault -> first.putIfAbsent(fault.noticedBy, fault));
+        return first.values().stream();
+    }
+
+    /** What a fault has to fail passes without it, within the same limit of instructions. */
+    @ParameterizedTest
+    @MethodSource("checks")
+    void withoutAFaultAllIsRight(Fault of) {
+        of.noticedBy.run(Kernels::new);
     }
 }
