@@ -8,8 +8,8 @@ import org.contrastive4j.ops.ShapeException;
 
 /**
  * Symmetric InfoNCE of f32 rows on addresses of a device: value, gradients and statistics as {@link
- * org.contrastive4j.ops.PairwiseOps#infoNce} defines them, without the n x m matrix, in a precision, by the kernels that
- * are best for the device.
+ * org.contrastive4j.ops.PairwiseOps#infoNce} defines them, without the n x m matrix, in a precision, by the kernels
+ * that are best for the device.
  *
  * <p>For who has pointers and a stream of their own; nothing is allocated and nothing waits. The caller asks for the
  * size of the workspace first:
@@ -31,8 +31,8 @@ import org.contrastive4j.ops.ShapeException;
 public interface InfoNceKernels {
     /**
      * The kernels for {@code device} and {@code precision}: in f32 {@link PtxPairwise}; in bf16 and f16 {@link
-     * HopperInfoNce} on a device of sm_90, unless {@code -Dcontrastive4j.kernels=portable} says otherwise; else portable
-     * ones on tensor cores. Assembles them; to be called once, and not while work is recorded.
+     * HopperInfoNce} on a device of sm_90, unless {@code -Dcontrastive4j.kernels=portable} says otherwise; else
+     * portable ones on tensor cores. Assembles them; to be called once, and not while work is recorded.
      *
      * @param precision that rows and the gradient matrix are rounded to inside; rows are f32 in each
      * @param stripeBytes what may be taken of the workspace for what depends on pairs, such as 256 MiB: more of it is
@@ -54,17 +54,18 @@ public interface InfoNceKernels {
      * gradients.
      *
      * @param inputs x and y are unit (or zero) rows, f32 [n, d] and [m, d] close together, 4-byte aligned (faster when
-     *     16-byte aligned and d is a multiple of 4), in every precision; the rest as in {@link PtxPairwise.Inputs}; read
+     *     16-byte aligned and d is a multiple of 4), in every precision; the rest as in {@link PtxPairwise.Inputs};
+     *     read
      * @param gradients f32, dx and dy written, the others accumulated; null for the value alone
-     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; written; or 0 when
-     *     not wanted
+     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; written; or 0
+     *     when not wanted
      * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
      * @param workspace 256-byte aligned; what it holds afterwards is nobody's
      * @param workspaceBytes at least {@link #workspaceBytes}
-     * @throws ShapeException when sizes do not fit, for a weight that is below 0 or not finite, or a gradient scale that
-     *     is not
-     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too
-     *     small; nothing was launched
+     * @throws ShapeException when sizes do not fit, for a weight that is below 0 or not finite, or a gradient scale
+     *     that is not
+     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is
+     *     too small; nothing was launched
      */
     void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
             long result, long workspace, long workspaceBytes);
