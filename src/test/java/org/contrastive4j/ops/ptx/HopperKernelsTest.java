@@ -67,6 +67,7 @@ final class HopperKernelsTest {
                 () -> assertTrue(dynamicShared(source) <= MOST_SHARED, "dynamic shared bytes"),
                 () -> assertTrue(!source.contains("mbarriers full") || dynamicShared(source)
                         == number(text, "add.u32 %barriers, %shared,") + 64, "barriers are the end of shared memory"),
+                () -> assertEquals("sm_90a " + KernelsTest.blocks("sm_90a", name, entry), KernelsTest.occupancy(name)),
                 () -> checkRegistersOfRoles(source, text));
     }
 
