@@ -21,6 +21,7 @@ rm -r "$bundle/runtime"
 cp -r kernels "$bundle/"
 mkdir -p "$bundle/test-data" "$bundle/bench/results"
 cp bench/results/*.md "$bundle/bench/results/" # tables that tests hold kernels against
+cp --parents bench/org/contrastive4j/bench/device/CostModel.java "$bundle/" # and its constants
 cp -r test-data/golden "$bundle/test-data/"
 cp bench/gpu/run.sh bench/gpu/*.py bench/gpu/README.md "$bundle/"
 if [ -d src/test/resources/ptx ]; then # as files, since tests list folders of them
