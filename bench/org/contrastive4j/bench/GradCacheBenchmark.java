@@ -42,7 +42,9 @@ import org.openjdk.jmh.annotations.Warmup;
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
-@Fork(value = 1, jvmArgsAppend = {"-Xmx2g", "-Dcontrastive4j.threads=2"})
+@Fork(
+        value = 1,
+        jvmArgsAppend = {"-Xmx2g", "-Dcontrastive4j.threads=2"})
 @Warmup(iterations = 2, time = 4)
 @Measurement(iterations = 4, time = 5)
 public class GradCacheBenchmark {
@@ -74,7 +76,9 @@ public class GradCacheBenchmark {
         base = ops.memory().currentBytes();
         if (!keep.equals("plain")) {
             GradCache<TrainBatch, PairwiseOps.Result> all = budget(Long.MAX_VALUE / 2);
-            long kept = all.plan(batch).encoders().stream().mapToLong(e -> e.kept() * e.chunkActivations()).sum();
+            long kept = all.plan(batch).encoders().stream()
+                    .mapToLong(e -> e.kept() * e.chunkActivations())
+                    .sum();
             long rest = all.plan(batch).peak() - kept;
             cache = budget(rest + (long) (Double.parseDouble(keep) * kept));
             cache.plan(batch);
@@ -95,7 +99,8 @@ public class GradCacheBenchmark {
             pictures[i] = (float) random.nextGaussian();
         }
         int tokens = config.text().maxTokens();
-        int[] ids = random.ints((long) PAIRS * tokens, 2, config.text().vocabulary()).toArray();
+        int[] ids = random.ints((long) PAIRS * tokens, 2, config.text().vocabulary())
+                .toArray();
         int[] lengths = random.ints(PAIRS, 4, tokens + 1).toArray();
         return new Batch(random.ints(PAIRS, 0, 1 << 20).toArray(), size, pictures, tokens, ids, lengths);
     }
@@ -118,7 +123,9 @@ public class GradCacheBenchmark {
 
     @TearDown(Level.Trial)
     public void tearDown() {
-        System.out.printf("%nkeep %s: %.1f MiB beyond weights and batch%s%n", keep,
+        System.out.printf(
+                "%nkeep %s: %.1f MiB beyond weights and batch%s%n",
+                keep,
                 (ops.memory().peakBytes() - base) / 1048576.0,
                 cache == null ? "" : ", " + cache.encodings(batch) + " chunk encodings");
     }

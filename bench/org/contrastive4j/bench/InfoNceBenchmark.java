@@ -37,8 +37,16 @@ import org.openjdk.jmh.annotations.Warmup;
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
 // The whole heap is resident from the start, so resident bytes change with native memory alone. DJL
 // would report its use.
-@Fork(value = 1, jvmArgsAppend = {"-Xms2g", "-Xmx2g", "-XX:+AlwaysPreTouch", "-Dcontrastive4j.threads=2",
-    "-Dai.djl.pytorch.num_threads=2", "-Dai.djl.offline=true"})
+@Fork(
+        value = 1,
+        jvmArgsAppend = {
+            "-Xms2g",
+            "-Xmx2g",
+            "-XX:+AlwaysPreTouch",
+            "-Dcontrastive4j.threads=2",
+            "-Dai.djl.pytorch.num_threads=2",
+            "-Dai.djl.offline=true"
+        })
 @Warmup(iterations = 1, time = 5)
 @Measurement(iterations = 3, time = 6)
 public class InfoNceBenchmark {
@@ -73,16 +81,30 @@ public class InfoNceBenchmark {
         dv = ops.allocate(n, D);
         double value = loss.valueAndGradient(u, v, null, du, dv, 1, null).loss();
         TorchInfoNce.Answer ours = new TorchInfoNce.Answer(
-                value, du.toDoubles(), dv.toDoubles(), loss.logScale().gradient().toDoubles()[0], 0);
+                value,
+                du.toDoubles(),
+                dv.toDoubles(),
+                loss.logScale().gradient().toDoubles()[0],
+                0);
         if (peer.equals("pytorch-javacpp")) {
-            torch = new TorchInfoNce(doubles(left), n, doubles(right), n, D, LongStream.range(0, n).toArray(),
-                    InfoNce.INITIAL_LOG_SCALE, null, true, ScalarType.Float, THREADS);
+            torch = new TorchInfoNce(
+                    doubles(left),
+                    n,
+                    doubles(right),
+                    n,
+                    D,
+                    LongStream.range(0, n).toArray(),
+                    InfoNce.INITIAL_LOG_SCALE,
+                    null,
+                    true,
+                    ScalarType.Float,
+                    THREADS);
             requireAgreement(ours, torch.answer());
         } else if (peer.equals("pytorch-djl")) {
             djl = new DjlInfoNce(left, right, n, D, (float) InfoNce.INITIAL_LOG_SCALE);
             double theirs = djl.run();
-            requireAgreement(ours, new TorchInfoNce.Answer(
-                    theirs, doubles(djl.du()), doubles(djl.dv()), djl.dLogScale(), 0));
+            requireAgreement(
+                    ours, new TorchInfoNce.Answer(theirs, doubles(djl.du()), doubles(djl.dv()), djl.dLogScale(), 0));
         }
         // Blocks kept from setup, here, in JavaCPP and in glibc, would hide what measuring needs.
         ((HostMemory) ops.memory()).trim();
@@ -116,7 +138,8 @@ public class InfoNceBenchmark {
     @Benchmark
     public double valueAndGradient() {
         return switch (peer) {
-            case "contrastive4j" -> loss.valueAndGradient(u, v, null, du, dv, 1, null).loss();
+            case "contrastive4j" ->
+                loss.valueAndGradient(u, v, null, du, dv, 1, null).loss();
             case "pytorch-javacpp" -> torch.run();
             default -> djl.run();
         };
@@ -125,10 +148,12 @@ public class InfoNceBenchmark {
     @TearDown(Level.Trial)
     public void tearDown() throws IOException {
         long peak = resident("VmHWM");
-        System.out.printf("%n%s n=%d: peak resident %d MiB, %d MiB above the start of measuring", peer, n,
-                peak >> 20, peak - residentBefore >> 20);
+        System.out.printf(
+                "%n%s n=%d: peak resident %d MiB, %d MiB above the start of measuring",
+                peer, n, peak >> 20, peak - residentBefore >> 20);
         if (peer.equals("contrastive4j")) {
-            System.out.printf("; counted beyond inputs and outputs %.1f MiB",
+            System.out.printf(
+                    "; counted beyond inputs and outputs %.1f MiB",
                     (ops.memory().peakBytes() - ops.memory().currentBytes()) / 1048576.0);
         }
         System.out.println();

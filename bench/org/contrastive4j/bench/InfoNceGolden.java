@@ -27,7 +27,9 @@ public final class InfoNceGolden {
         Random random = new Random(seed);
         double[] u = random.doubles((long) n * d, -2, 2).map(x -> (float) x).toArray();
         double[] v = random.doubles((long) m * d, -2, 2).map(x -> (float) x).toArray();
-        long[] targets = symmetric ? LongStream.range(0, n).toArray() : random.longs(n, 0, m).toArray();
+        long[] targets = symmetric
+                ? LongStream.range(0, n).toArray()
+                : random.longs(n, 0, m).toArray();
         double logScale = (float) Math.log(1 / 0.07);
         double bias = 0.25;
         Map<String, Object> golden = new LinkedHashMap<>();
@@ -49,7 +51,9 @@ public final class InfoNceGolden {
             golden.put("dLogScale", answer.dLogScale());
             golden.put("dBias", answer.dBias());
         }
-        Files.write(file, new ObjectMapper().disable(SerializationFeature.INDENT_OUTPUT).writeValueAsBytes(golden));
+        Files.write(
+                file,
+                new ObjectMapper().disable(SerializationFeature.INDENT_OUTPUT).writeValueAsBytes(golden));
         System.out.println(file);
     }
 }

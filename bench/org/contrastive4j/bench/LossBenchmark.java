@@ -48,16 +48,33 @@ import org.openjdk.jmh.annotations.Warmup;
 @State(Scope.Benchmark)
 @BenchmarkMode(Mode.SampleTime)
 @OutputTimeUnit(TimeUnit.MILLISECONDS)
-@Fork(value = 1, jvmArgsAppend = {"-Xmx3g", "-Dcontrastive4j.threads=2", "-DOMP_NUM_THREADS=2"})
+@Fork(
+        value = 1,
+        jvmArgsAppend = {"-Xmx3g", "-Dcontrastive4j.threads=2", "-DOMP_NUM_THREADS=2"})
 @Warmup(iterations = 1, time = 5)
 @Measurement(iterations = 3, time = 6)
 public class LossBenchmark {
     private static final int THREADS = 2;
     private static final double TOLERANCE = 2e-4; // of f32 gradients, relative to their norm
 
-    @Param({"infonce", "infonce-rows", "infonce-smoothed", "infonce-multipositive", "infonce-fourway", "siglip", "bce",
-        "bce-balanced", "bce-warmup", "triplet", "triplet-hardest", "triplet-semihard", "sinkhorn",
-        "sinkhorn-symmetric", "infonce-distilled", "queue"})
+    @Param({
+        "infonce",
+        "infonce-rows",
+        "infonce-smoothed",
+        "infonce-multipositive",
+        "infonce-fourway",
+        "siglip",
+        "bce",
+        "bce-balanced",
+        "bce-warmup",
+        "triplet",
+        "triplet-hardest",
+        "triplet-semihard",
+        "sinkhorn",
+        "sinkhorn-symmetric",
+        "infonce-distilled",
+        "queue"
+    })
     String loss;
 
     @Param("4096")
@@ -98,7 +115,8 @@ public class LossBenchmark {
         du = ops.allocate(n, d);
         dv = ops.allocate(n, d);
         ids = ops.ints(Shape.of(n), tags);
-        float[][] averaged = Losses.names().contains(loss) ? null
+        float[][] averaged = Losses.names().contains(loss)
+                ? null
                 : new float[][] {near(left, random), near(right, random), near(left, random), near(right, random)};
         open(averaged);
         parameters.forEach(parameter -> parameter.gradient()); // allocated at first use, not part of a call
@@ -107,11 +125,20 @@ public class LossBenchmark {
             ops.memory().resetPeak();
             return;
         }
-        torch = new TorchContrast(loss, doubles(left), doubles(right), n, d,
-                IntStream.of(tags).asLongStream().toArray(), averaged == null ? null
+        torch = new TorchContrast(
+                loss,
+                doubles(left),
+                doubles(right),
+                n,
+                d,
+                IntStream.of(tags).asLongStream().toArray(),
+                averaged == null
+                        ? null
                         : Stream.of(averaged).map(LossBenchmark::doubles).toArray(double[][]::new),
                 parameters.get(0).value().toDoubles()[0],
-                parameters.size() == 1 ? 0 : parameters.get(1).value().toDoubles()[0], ScalarType.Float, THREADS);
+                parameters.size() == 1 ? 0 : parameters.get(1).value().toDoubles()[0],
+                ScalarType.Float,
+                THREADS);
         double value = call.getAsDouble();
         residentBefore = resetResident();
         compare(value, torch.answer());
@@ -125,15 +152,16 @@ public class LossBenchmark {
             case Losses.QUEUE -> {
                 QueueContrast queue = new QueueContrast(ops, n, d);
                 queue.enqueue(momentum.get(2), momentum.get(3), null);
-                call = () -> queue.valueAndGradient(
-                        u, v, momentum.get(0), momentum.get(1), null, du, dv, 1).loss();
+                call = () -> queue.valueAndGradient(u, v, momentum.get(0), momentum.get(1), null, du, dv, 1)
+                        .loss();
                 parameters = queue.parameters();
                 ours = queue;
             }
             case Losses.DISTILLED -> {
                 DistilledContrast distilled = new DistilledContrast(ops);
-                call = () -> distilled.valueAndGradient(
-                        u, v, momentum.get(0), momentum.get(1), TorchContrast.ALPHA, du, dv, 1).loss();
+                call = () -> distilled
+                        .valueAndGradient(u, v, momentum.get(0), momentum.get(1), TorchContrast.ALPHA, du, dv, 1)
+                        .loss();
                 parameters = distilled.parameters();
                 ours = distilled;
             }
@@ -178,8 +206,8 @@ public class LossBenchmark {
             size += Math.pow(theirs[i], 2);
         }
         if (!(Math.sqrt(difference) <= TOLERANCE * (Math.sqrt(size) + 1e-6))) {
-            throw new IllegalStateException(loss + ": " + what + " disagrees by " + Math.sqrt(difference) + " of norm "
-                    + Math.sqrt(size));
+            throw new IllegalStateException(
+                    loss + ": " + what + " disagrees by " + Math.sqrt(difference) + " of norm " + Math.sqrt(size));
         }
     }
 
@@ -190,10 +218,12 @@ public class LossBenchmark {
 
     @TearDown(Level.Trial)
     public void tearDown() throws Exception {
-        System.out.printf("%n%s %s n=%d d=%d: peak resident %d MiB, %.1f MiB above the start", peer, loss, n, d,
-                resident("VmHWM") >> 20, (resident("VmHWM") - residentBefore) / 1048576.0);
+        System.out.printf(
+                "%n%s %s n=%d d=%d: peak resident %d MiB, %.1f MiB above the start",
+                peer, loss, n, d, resident("VmHWM") >> 20, (resident("VmHWM") - residentBefore) / 1048576.0);
         if (torch == null) {
-            System.out.printf("; counted beyond inputs and outputs %.1f MiB",
+            System.out.printf(
+                    "; counted beyond inputs and outputs %.1f MiB",
                     (ops.memory().peakBytes() - ops.memory().currentBytes()) / 1048576.0);
         } else {
             torch.close();

@@ -80,13 +80,15 @@ final class OptionGolden {
     }
 
     private double[] input(String name, int rows, int columns) {
-        double[] values = random.doubles((long) rows * columns, -2, 2).map(x -> (float) x).toArray();
+        double[] values =
+                random.doubles((long) rows * columns, -2, 2).map(x -> (float) x).toArray();
         inputs.put(name, values);
         return values;
     }
 
     private static Tensor constant(double[] values, int columns) {
-        return TorchInfoNce.leaf(values, ScalarType.Double, values.length / columns, columns).set_requires_grad(false);
+        return TorchInfoNce.leaf(values, ScalarType.Double, values.length / columns, columns)
+                .set_requires_grad(false);
     }
 
     private static Tensor unit(double[] values) {
@@ -146,7 +148,8 @@ final class OptionGolden {
             Tensor t = TorchInfoNce.leaf(new double[] {logScale}, ScalarType.Double, 1);
             Tensor other = TorchInfoNce.leaf(new double[] {second}, ScalarType.Double, 1);
             Tensor zero = other.mul(number(0)).sum().add(t.mul(number(0)).sum()); // so that each has a gradient
-            Tensor value = loss.value(TorchInfoNce.normalised(a), TorchInfoNce.normalised(b), t, other).add(zero);
+            Tensor value = loss.value(TorchInfoNce.normalised(a), TorchInfoNce.normalised(b), t, other)
+                    .add(zero);
             value.backward();
             Map<String, Object> golden = new LinkedHashMap<>();
             golden.put("logScale", logScale);
@@ -178,11 +181,20 @@ final class OptionGolden {
     }
 
     private void softTargets() {
-        add("soft-sparse", 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
-                TorchLosses.soft(logits(x, y, t), sparse), TorchLosses.soft(logits(y, x, t), sparseOfColumns)));
+        add(
+                "soft-sparse",
+                1.5,
+                0,
+                (x, y, t, b) -> TorchLosses.mean(
+                        TorchLosses.soft(logits(x, y, t), sparse), TorchLosses.soft(logits(y, x, t), sparseOfColumns)));
         add("soft-sparse-rows", 1.5, 0, (x, y, t, b) -> TorchLosses.soft(logits(x, y, t), sparse));
-        add("soft-lowrank", 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
-                TorchLosses.soft(logits(x, y, t), lowRank), TorchLosses.soft(logits(y, x, t), lowRankOfColumns)));
+        add(
+                "soft-lowrank",
+                1.5,
+                0,
+                (x, y, t, b) -> TorchLosses.mean(
+                        TorchLosses.soft(logits(x, y, t), lowRank),
+                        TorchLosses.soft(logits(y, x, t), lowRankOfColumns)));
     }
 
     private static Tensor mixed(Tensor teacherLogits) {
@@ -190,24 +202,40 @@ final class OptionGolden {
     }
 
     private void momentum() {
-        add("distilled", 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
-                TorchLosses.soft(logits(x, y, t), mixed(logits(teacherOfU, teacherOfV, t))),
-                TorchLosses.soft(logits(y, x, t), mixed(logits(teacherOfV, teacherOfU, t)))));
+        add(
+                "distilled",
+                1.5,
+                0,
+                (x, y, t, b) -> TorchLosses.mean(
+                        TorchLosses.soft(logits(x, y, t), mixed(logits(teacherOfU, teacherOfV, t))),
+                        TorchLosses.soft(logits(y, x, t), mixed(logits(teacherOfV, teacherOfU, t)))));
         Tensor nobody = diagonal(N).logical_and(diagonal(N).logical_not());
-        Tensor same = cat(new TensorVector(nobody,
-                numbers(IDS).unsqueeze(1).eq(numbers(PAST_IDS).unsqueeze(0))), 1);
+        Tensor same = cat(
+                new TensorVector(
+                        nobody, numbers(IDS).unsqueeze(1).eq(numbers(PAST_IDS).unsqueeze(0))),
+                1);
         Tensor none = same.logical_and(same.logical_not());
         for (boolean withIds : new boolean[] {false, true}) {
             Tensor ignored = withIds ? same : none;
             String ids = withIds ? "-ids" : "";
-            add("queue" + ids, 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
-                    TorchLosses.rows(met(x, teacherOfV, pastOfV, t, ignored)),
-                    TorchLosses.rows(met(y, teacherOfU, pastOfU, t, ignored))));
-            add("queue-distilled" + ids, 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
-                    TorchLosses.soft(met(x, teacherOfV, pastOfV, t, ignored),
-                            mixed(met(teacherOfU, teacherOfV, pastOfV, t, ignored))),
-                    TorchLosses.soft(met(y, teacherOfU, pastOfU, t, ignored),
-                            mixed(met(teacherOfV, teacherOfU, pastOfU, t, ignored)))));
+            add(
+                    "queue" + ids,
+                    1.5,
+                    0,
+                    (x, y, t, b) -> TorchLosses.mean(
+                            TorchLosses.rows(met(x, teacherOfV, pastOfV, t, ignored)),
+                            TorchLosses.rows(met(y, teacherOfU, pastOfU, t, ignored))));
+            add(
+                    "queue-distilled" + ids,
+                    1.5,
+                    0,
+                    (x, y, t, b) -> TorchLosses.mean(
+                            TorchLosses.soft(
+                                    met(x, teacherOfV, pastOfV, t, ignored),
+                                    mixed(met(teacherOfU, teacherOfV, pastOfV, t, ignored))),
+                            TorchLosses.soft(
+                                    met(y, teacherOfU, pastOfU, t, ignored),
+                                    mixed(met(teacherOfV, teacherOfU, pastOfU, t, ignored)))));
         }
     }
 
@@ -220,7 +248,8 @@ final class OptionGolden {
         Tensor k = guideRows.matmul(guideColumns.t());
         Tensor own = k.diagonal();
         Tensor limit = relative ? own.mul(number(1 - margin)) : own.sub(number(margin));
-        return k.gt(minimum(limit.unsqueeze(1), limit.unsqueeze(0))).logical_and(diagonal(N).logical_not());
+        return k.gt(minimum(limit.unsqueeze(1), limit.unsqueeze(0)))
+                .logical_and(diagonal(N).logical_not());
     }
 
     private void guides() {
@@ -233,8 +262,12 @@ final class OptionGolden {
                 return TorchLosses.mean(TorchLosses.rows(s), TorchLosses.rows(s.t()));
             });
             add("guide-" + kind + "-siglip", 1.5, -2, (x, y, t, b) -> {
-                Tensor signs = eye(N, new TensorOptions(ScalarType.Double)).mul(number(2)).sub(number(1));
-                return log_sigmoid(logits(x, y, t).add(b).mul(signs)).masked_fill(ignored, number(0)).sum()
+                Tensor signs = eye(N, new TensorOptions(ScalarType.Double))
+                        .mul(number(2))
+                        .sub(number(1));
+                return log_sigmoid(logits(x, y, t).add(b).mul(signs))
+                        .masked_fill(ignored, number(0))
+                        .sum()
                         .mul(number(-1.0 / N));
             });
             add("guide-" + kind + "-fourway", 1.5, 0, (x, y, t, b) -> fourWay(x, y, t, margin, relative));
@@ -245,36 +278,73 @@ final class OptionGolden {
         Tensor z = cat(new TensorVector(x, y), 0);
         Tensor k = cat(new TensorVector(guideRows, guideColumns), 0);
         Tensor all = k.matmul(k.t());
-        Tensor partners = arange(number(2 * N), new TensorOptions(ScalarType.Long)).add(number(N))
-                .remainder(number(2 * N)).to(ScalarType.Long);
+        Tensor partners = arange(number(2 * N), new TensorOptions(ScalarType.Long))
+                .add(number(N))
+                .remainder(number(2 * N))
+                .to(ScalarType.Long);
         Tensor own = all.gather(1, partners.unsqueeze(1));
         Tensor limit = relative ? own.mul(number(1 - margin)) : own.sub(number(margin));
-        Tensor isPartner = arange(number(2 * N), new TensorOptions(ScalarType.Long)).unsqueeze(0).eq(
-                partners.unsqueeze(1));
+        Tensor isPartner = arange(number(2 * N), new TensorOptions(ScalarType.Long))
+                .unsqueeze(0)
+                .eq(partners.unsqueeze(1));
         Tensor ignored = all.gt(limit).logical_and(isPartner.logical_not()).logical_or(diagonal(2 * N));
         return cross_entropy(logits(z, z, t).masked_fill(ignored, number(NOTHING)), partners);
     }
 
     private void others() {
-        add("margin-all", 0, 0.3, (x, y, t, margin) -> learnt(x, y, t, margin, (s, m) -> hinges(s, m).sum()));
-        add("margin-hardest", 0, 0.3, (x, y, t, margin) -> learnt(
-                x, y, t, margin, (s, m) -> hinges(s, m).amax(new long[] {1}, false).sum()));
+        add(
+                "margin-all",
+                0,
+                0.3,
+                (x, y, t, margin) ->
+                        learnt(x, y, t, margin, (s, m) -> hinges(s, m).sum()));
+        add(
+                "margin-hardest",
+                0,
+                0.3,
+                (x, y, t, margin) -> learnt(
+                        x,
+                        y,
+                        t,
+                        margin,
+                        (s, m) -> hinges(s, m).amax(new long[] {1}, false).sum()));
         add("margin-semihard", 0, 0.3, (x, y, t, margin) -> learnt(x, y, t, margin, OptionGolden::semiHard));
         for (int iterations : new int[] {1, 3, 3000}) { // the last is the fixed point
             String name = iterations == 3000 ? "converged" : Integer.toString(iterations);
             add("sinkhorn-" + name, 1.5, 0, (x, y, t, b) -> sinkhorn(logits(x, y, t), iterations));
-            add("sinkhorn-symmetric-" + name, 1.5, 0, (x, y, t, b) -> TorchLosses.mean(
-                    sinkhorn(logits(x, y, t), iterations), sinkhorn(logits(y, x, t), iterations)));
+            add(
+                    "sinkhorn-symmetric-" + name,
+                    1.5,
+                    0,
+                    (x, y, t, b) -> TorchLosses.mean(
+                            sinkhorn(logits(x, y, t), iterations), sinkhorn(logits(y, x, t), iterations)));
         }
         Tensor place = arange(number(N), new TensorOptions(ScalarType.Long));
-        Tensor taken = place.unsqueeze(0).sub(place.unsqueeze(1)).remainder(number(N)).le(number(3))
+        Tensor taken = place.unsqueeze(0)
+                .sub(place.unsqueeze(1))
+                .remainder(number(N))
+                .le(number(3))
                 .to(ScalarType.Double);
-        Tensor signs = eye(N, new TensorOptions(ScalarType.Double)).mul(number(2)).sub(number(1));
-        add("bce-warmup-3", 1.5, -1, (x, y, t, b) -> log_sigmoid(logits(x, y, t).add(b).mul(signs)).mul(taken).sum()
-                .mul(number(-1.0 / N)));
-        Tensor weights = eye(N, new TensorOptions(ScalarType.Double)).mul(number(0.7)).add(number(0.3));
-        add("bce-weighted", 1.5, -1, (x, y, t, b) -> log_sigmoid(logits(x, y, t).add(b).mul(signs)).mul(weights).sum()
-                .mul(number(-1.0 / N)));
+        Tensor signs =
+                eye(N, new TensorOptions(ScalarType.Double)).mul(number(2)).sub(number(1));
+        add(
+                "bce-warmup-3",
+                1.5,
+                -1,
+                (x, y, t, b) -> log_sigmoid(logits(x, y, t).add(b).mul(signs))
+                        .mul(taken)
+                        .sum()
+                        .mul(number(-1.0 / N)));
+        Tensor weights =
+                eye(N, new TensorOptions(ScalarType.Double)).mul(number(0.7)).add(number(0.3));
+        add(
+                "bce-weighted",
+                1.5,
+                -1,
+                (x, y, t, b) -> log_sigmoid(logits(x, y, t).add(b).mul(signs))
+                        .mul(weights)
+                        .sum()
+                        .mul(number(-1.0 / N)));
     }
 
     /** A sum over rows from logits and a margin. */
@@ -284,21 +354,27 @@ final class OptionGolden {
 
     private static Tensor learnt(Tensor x, Tensor y, Tensor t, Tensor margin, Rows rows) {
         Tensor s = logits(x, y, t);
-        return rows.sum(s, margin).add(rows.sum(s.t(), margin)).mul(number(1.0 / N)).sub(
-                margin.sum().mul(number(REWARD)));
+        return rows.sum(s, margin)
+                .add(rows.sum(s.t(), margin))
+                .mul(number(1.0 / N))
+                .sub(margin.sum().mul(number(REWARD)));
     }
 
     private static Tensor hinges(Tensor logits, Tensor margin) {
-        return logits.sub(logits.diagonal().unsqueeze(1)).add(margin).clamp_min(number(0)).masked_fill(
-                diagonal(logits.size(0)), number(0));
+        return logits.sub(logits.diagonal().unsqueeze(1))
+                .add(margin)
+                .clamp_min(number(0))
+                .masked_fill(diagonal(logits.size(0)), number(0));
     }
 
     private static Tensor semiHard(Tensor logits, Tensor margin) {
         Tensor positives = logits.diagonal().unsqueeze(1);
-        Tensor nearest = logits.masked_fill(logits.lt(positives).logical_not(), number(NOTHING)).amax(
-                new long[] {1}, true);
-        Tensor least = logits.masked_fill(diagonal(logits.size(0)), number(-NOTHING)).neg().amax(
-                new long[] {1}, true).neg();
+        Tensor nearest = logits.masked_fill(logits.lt(positives).logical_not(), number(NOTHING))
+                .amax(new long[] {1}, true);
+        Tensor least = logits.masked_fill(diagonal(logits.size(0)), number(-NOTHING))
+                .neg()
+                .amax(new long[] {1}, true)
+                .neg();
         Tensor chosen = where(nearest.lt(number(NOTHING / 10)), least, nearest);
         return chosen.sub(positives).add(margin).clamp_min(number(0)).sum();
     }

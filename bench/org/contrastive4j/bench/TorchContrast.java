@@ -36,19 +36,34 @@ final class TorchContrast implements AutoCloseable {
      * @param momentum representations of u and v by momentum encoders, then past ones of u and v; all [n, d], or null
      * @param type Float or Double
      */
-    TorchContrast(String name, double[] u, double[] v, int n, int d, long[] ids, double[][] momentum, double logScale,
-            double bias, ScalarType type, int threads) {
+    TorchContrast(
+            String name,
+            double[] u,
+            double[] v,
+            int n,
+            int d,
+            long[] ids,
+            double[][] momentum,
+            double logScale,
+            double bias,
+            ScalarType type,
+            int threads) {
         set_num_threads(threads);
         this.name = name;
         this.u = TorchInfoNce.leaf(u, type, n, d);
         this.v = TorchInfoNce.leaf(v, type, n, d);
         this.logScale = TorchInfoNce.leaf(new double[] {logScale}, type, 1);
         this.bias = TorchInfoNce.leaf(new double[] {bias}, type, 1);
-        this.ids = ids == null ? null
-                : from_blob(new LongPointer(ids), new long[] {n}, new TensorOptions(ScalarType.Long)).clone();
-        this.momentum = momentum == null ? null : Arrays.stream(momentum)
-                .map(rows -> TorchInfoNce.normalised(TorchInfoNce.leaf(rows, type, n, d)).detach())
-                .toArray(Tensor[]::new);
+        this.ids = ids == null
+                ? null
+                : from_blob(new LongPointer(ids), new long[] {n}, new TensorOptions(ScalarType.Long))
+                        .clone();
+        this.momentum = momentum == null
+                ? null
+                : Arrays.stream(momentum)
+                        .map(rows -> TorchInfoNce.normalised(TorchInfoNce.leaf(rows, type, n, d))
+                                .detach())
+                        .toArray(Tensor[]::new);
     }
 
     /** One forward and backward pass; returns the loss. */
@@ -63,7 +78,8 @@ final class TorchContrast implements AutoCloseable {
                 rows = cat(new TensorVector(rows, columns), 0);
                 columns = rows;
             }
-            Tensor loss = momentum != null ? overMomentum(rows, columns)
+            Tensor loss = momentum != null
+                    ? overMomentum(rows, columns)
                     : TorchLosses.value(name, logits(rows, columns).add(bias), ids);
             loss.backward();
             return loss.item().toDouble();
@@ -78,15 +94,20 @@ final class TorchContrast implements AutoCloseable {
         Tensor a = momentum[0];
         Tensor b = momentum[1];
         return name.equals(Losses.QUEUE)
-                ? TorchLosses.mean(TorchLosses.rows(logits(x, cat(new TensorVector(b, momentum[3]), 0))),
+                ? TorchLosses.mean(
+                        TorchLosses.rows(logits(x, cat(new TensorVector(b, momentum[3]), 0))),
                         TorchLosses.rows(logits(y, cat(new TensorVector(a, momentum[2]), 0))))
-                : TorchLosses.mean(TorchLosses.soft(logits(x, y), TorchLosses.distilled(logits(a, b), ALPHA)),
+                : TorchLosses.mean(
+                        TorchLosses.soft(logits(x, y), TorchLosses.distilled(logits(a, b), ALPHA)),
                         TorchLosses.soft(logits(y, x), TorchLosses.distilled(logits(b, a), ALPHA)));
     }
 
     TorchInfoNce.Answer answer() {
         double loss = run();
-        return new TorchInfoNce.Answer(loss, TorchInfoNce.values(u.grad()), TorchInfoNce.values(v.grad()),
+        return new TorchInfoNce.Answer(
+                loss,
+                TorchInfoNce.values(u.grad()),
+                TorchInfoNce.values(v.grad()),
                 TorchInfoNce.values(logScale.grad())[0],
                 momentum != null ? 0 : TorchInfoNce.values(bias.grad())[0]);
     }

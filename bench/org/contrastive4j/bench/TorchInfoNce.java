@@ -33,24 +33,38 @@ final class TorchInfoNce implements AutoCloseable {
      * @param bias null for a loss without
      * @param type Float or Double
      */
-    TorchInfoNce(double[] u, int n, double[] v, int m, int d, long[] targets, double logScale, Double bias,
-            boolean columnsToo, ScalarType type, int threads) {
+    TorchInfoNce(
+            double[] u,
+            int n,
+            double[] v,
+            int m,
+            int d,
+            long[] targets,
+            double logScale,
+            Double bias,
+            boolean columnsToo,
+            ScalarType type,
+            int threads) {
         set_num_threads(threads);
         this.columnsToo = columnsToo;
         this.u = leaf(u, type, n, d);
         this.v = leaf(v, type, m, d);
         this.logScale = leaf(new double[] {logScale}, type, 1);
         this.bias = bias == null ? null : leaf(new double[] {bias}, type, 1);
-        this.targets = from_blob(new LongPointer(targets), new long[] {n}, new TensorOptions(ScalarType.Long)).clone();
+        this.targets = from_blob(new LongPointer(targets), new long[] {n}, new TensorOptions(ScalarType.Long))
+                .clone();
     }
 
     static Tensor leaf(double[] values, ScalarType type, long... sizes) {
-        return from_blob(new DoublePointer(values), sizes, new TensorOptions(ScalarType.Double)).clone().to(type)
+        return from_blob(new DoublePointer(values), sizes, new TensorOptions(ScalarType.Double))
+                .clone()
+                .to(type)
                 .set_requires_grad(true);
     }
 
     static Tensor normalised(Tensor x) {
-        Tensor norm = x.norm(new ScalarOptional(new Scalar(2.0)), new long[] {1}, true).clamp_min(new Scalar(1e-12));
+        Tensor norm = x.norm(new ScalarOptional(new Scalar(2.0)), new long[] {1}, true)
+                .clamp_min(new Scalar(1e-12));
         return x.div(norm);
     }
 
@@ -77,7 +91,11 @@ final class TorchInfoNce implements AutoCloseable {
 
     Answer answer() {
         double loss = run();
-        return new Answer(loss, values(u.grad()), values(v.grad()), values(logScale.grad())[0],
+        return new Answer(
+                loss,
+                values(u.grad()),
+                values(v.grad()),
+                values(logScale.grad())[0],
                 bias == null ? 0 : values(bias.grad())[0]);
     }
 

@@ -40,8 +40,10 @@ final class TorchLosses {
             case "bce-balanced" -> balanced(logits);
             case "bce-warmup" -> window(logits, 1);
             case "triplet" -> hinges(logits).sum().add(hinges(logits.t()).sum()).mul(perRow(logits));
-            case "triplet-hardest" -> largest(hinges(logits)).add(largest(hinges(logits.t()))).mul(perRow(logits));
-            case "triplet-semihard" -> semiHard(logits).add(semiHard(logits.t())).mul(perRow(logits));
+            case "triplet-hardest" ->
+                largest(hinges(logits)).add(largest(hinges(logits.t()))).mul(perRow(logits));
+            case "triplet-semihard" ->
+                semiHard(logits).add(semiHard(logits.t())).mul(perRow(logits));
             case "sinkhorn" -> sinkhorn(logits);
             case "sinkhorn-symmetric" -> bothWays(logits, TorchLosses::sinkhorn);
             default -> throw new IllegalArgumentException("no PyTorch twin of loss " + name);
@@ -111,7 +113,9 @@ final class TorchLosses {
     /** As NT-Xent is usually written: the diagonal is masked, partners are half the rows away. */
     private static Tensor joined(Tensor logits) {
         long members = rowsOf(logits);
-        Tensor partners = numbers(logits).add(scalar(members / 2)).remainder(scalar(members))
+        Tensor partners = numbers(logits)
+                .add(scalar(members / 2))
+                .remainder(scalar(members))
                 .to(ScalarType.Long);
         return cross_entropy(logits.masked_fill(diagonalMask(logits), scalar(Double.NEGATIVE_INFINITY)), partners);
     }
@@ -126,8 +130,13 @@ final class TorchLosses {
 
     private static Tensor balanced(Tensor logits) {
         double others = 1.0 / (rowsOf(logits) - 1);
-        Tensor weights = eye(rowsOf(logits), options(logits)).mul(scalar(1 - others)).add(scalar(others));
-        return log_sigmoid(logits.mul(signs(logits))).mul(weights).sum().mul(perRow(logits)).neg();
+        Tensor weights =
+                eye(rowsOf(logits), options(logits)).mul(scalar(1 - others)).add(scalar(others));
+        return log_sigmoid(logits.mul(signs(logits)))
+                .mul(weights)
+                .sum()
+                .mul(perRow(logits))
+                .neg();
     }
 
     /** Negatives are the next columns after the diagonal, cyclically. */
@@ -135,7 +144,11 @@ final class TorchLosses {
         Tensor numbers = numbers(logits);
         Tensor after = numbers.unsqueeze(0).sub(numbers.unsqueeze(1)).remainder(scalar(rowsOf(logits)));
         Tensor taken = after.le(scalar(negatives)).to(logits.scalar_type());
-        return log_sigmoid(logits.mul(signs(logits))).mul(taken).sum().mul(perRow(logits)).neg();
+        return log_sigmoid(logits.mul(signs(logits)))
+                .mul(taken)
+                .sum()
+                .mul(perRow(logits))
+                .neg();
     }
 
     private static Tensor positives(Tensor logits) {
@@ -143,7 +156,9 @@ final class TorchLosses {
     }
 
     private static Tensor hinges(Tensor logits) {
-        return logits.sub(positives(logits)).add(scalar(MARGIN)).clamp_min(scalar(0))
+        return logits.sub(positives(logits))
+                .add(scalar(MARGIN))
+                .clamp_min(scalar(0))
                 .masked_fill(diagonalMask(logits), scalar(0));
     }
 
@@ -154,9 +169,15 @@ final class TorchLosses {
     private static Tensor semiHard(Tensor logits) {
         Tensor below = logits.lt(positives(logits)); // false on the diagonal
         Tensor nearest = logits.masked_fill(below.logical_not(), scalar(-1e9)).amax(new long[] {1}, true);
-        Tensor least = logits.masked_fill(diagonalMask(logits), scalar(1e9)).neg().amax(new long[] {1}, true).neg();
+        Tensor least = logits.masked_fill(diagonalMask(logits), scalar(1e9))
+                .neg()
+                .amax(new long[] {1}, true)
+                .neg();
         Tensor chosen = where(nearest.lt(scalar(-1e8)), least, nearest);
-        return chosen.sub(positives(logits)).add(scalar(MARGIN)).clamp_min(scalar(0)).sum();
+        return chosen.sub(positives(logits))
+                .add(scalar(MARGIN))
+                .clamp_min(scalar(0))
+                .sum();
     }
 
     private static Tensor sinkhorn(Tensor logits) {

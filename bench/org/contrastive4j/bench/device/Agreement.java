@@ -29,12 +29,18 @@ final class Agreement {
         int n = features.u().length;
         int count = Math.min(n, SAMPLES);
         this.scale = scale;
-        samples = IntStream.range(0, count).map(i -> (int) ((long) i * (n - 1) / Math.max(1, count - 1))).toArray();
+        samples = IntStream.range(0, count)
+                .map(i -> (int) ((long) i * (n - 1) / Math.max(1, count - 1)))
+                .toArray();
         rows = SampledReference.of(features.u(), features.v(), samples, scale);
         columns = SampledReference.of(features.v(), features.u(), samples, scale);
     }
 
-    private Values values(PairwiseCase loss, PairwiseCase.Launches launches, DeviceStream stream, double rowWeight,
+    private Values values(
+            PairwiseCase loss,
+            PairwiseCase.Launches launches,
+            DeviceStream stream,
+            double rowWeight,
             double columnWeight) {
         loss.poison(stream);
         launches.run(stream, rowWeight, columnWeight);
@@ -57,22 +63,34 @@ final class Agreement {
                 within(errors, "dxToF64", SampledReference.difference(ofRows.dx, rows.gradients()), kind.tolerance);
         agrees &= within(
                 errors, "dyToF64", SampledReference.difference(ofColumns.dy, columns.gradients()), kind.tolerance);
-        agrees &= within(errors, "dxToMeanOfDirections",
-                SampledReference.difference(both.dx, mean(ofRows.dx, ofColumns.dx)), kind.tolerance);
-        agrees &= within(errors, "dyToMeanOfDirections",
-                SampledReference.difference(both.dy, mean(ofRows.dy, ofColumns.dy)), kind.tolerance);
+        agrees &= within(
+                errors,
+                "dxToMeanOfDirections",
+                SampledReference.difference(both.dx, mean(ofRows.dx, ofColumns.dx)),
+                kind.tolerance);
+        agrees &= within(
+                errors,
+                "dyToMeanOfDirections",
+                SampledReference.difference(both.dy, mean(ofRows.dy, ofColumns.dy)),
+                kind.tolerance);
         double lossTolerance = scale * Math.min(kind.tolerance, 0x1p-8);
-        agrees &= within(errors, "lossToMeanOfDirections", Math.abs(both.loss - (ofRows.loss + ofColumns.loss) / 2),
+        agrees &= within(
+                errors,
+                "lossToMeanOfDirections",
+                Math.abs(both.loss - (ofRows.loss + ofColumns.loss) / 2),
                 lossTolerance);
         for (Map.Entry<Kind, Values> other : seen.entrySet()) {
             double tolerance = Math.max(kind.tolerance, other.getKey().tolerance);
             String to = "To" + other.getKey().name();
-            agrees &= within(errors, "loss" + to, Math.abs(both.loss - other.getValue().loss),
+            agrees &= within(
+                    errors,
+                    "loss" + to,
+                    Math.abs(both.loss - other.getValue().loss),
                     scale * Math.min(tolerance, 0x1p-8));
-            agrees &= within(
-                    errors, "dx" + to, SampledReference.difference(both.dx, other.getValue().dx), 2 * tolerance);
-            agrees &= within(
-                    errors, "dy" + to, SampledReference.difference(both.dy, other.getValue().dy), 2 * tolerance);
+            agrees &=
+                    within(errors, "dx" + to, SampledReference.difference(both.dx, other.getValue().dx), 2 * tolerance);
+            agrees &=
+                    within(errors, "dy" + to, SampledReference.difference(both.dy, other.getValue().dy), 2 * tolerance);
         }
         seen.put(kind, both);
         errors.put("agrees", agrees);
@@ -82,7 +100,8 @@ final class Agreement {
     /** Whether what the case holds now has the bits that the last check of that kind saw. */
     boolean sameBits(Kind kind, PairwiseCase loss) {
         Values before = seen.get(kind);
-        return before.loss == loss.loss() && Arrays.deepEquals(before.dx, loss.dx(samples))
+        return before.loss == loss.loss()
+                && Arrays.deepEquals(before.dx, loss.dx(samples))
                 && Arrays.deepEquals(before.dy, loss.dy(samples));
     }
 

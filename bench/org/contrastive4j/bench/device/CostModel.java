@@ -27,6 +27,7 @@ public final class CostModel {
     private static final double STRIPE_BYTES = 16e9;
     /** Rows and columns of a rectangle of G, at most. */
     private static final int MOST_SUMMED = 65_536;
+
     private static final double KEPT_BYTES = 110e9;
     private static final int SMALL_LAUNCHES = 7;
 
@@ -41,6 +42,7 @@ public final class CostModel {
     private static final int GEMM = 3304;
     /** Of 1024 rows and 64 columns. */
     private static final int STORED_GRADIENTS = 35_024;
+
     private static final double STORED_PAIRS = 65_536;
     /** Moves of a tile that is stored in 16 bits, between registers: assemblers leave them out. */
     private static final int MOVES = 1024;
@@ -62,8 +64,16 @@ public final class CostModel {
      * @param l2Bytes to all multiprocessors together
      * @param hbmBytesPerSecond that a copy reaches
      */
-    private record Machine(String name, int multiprocessors, double hertz, double flops, double exponentials,
-            double instructions, double sharedBytes, double l2Bytes, double hbmBytesPerSecond) {
+    private record Machine(
+            String name,
+            int multiprocessors,
+            double hertz,
+            double flops,
+            double exponentials,
+            double instructions,
+            double sharedBytes,
+            double l2Bytes,
+            double hbmBytesPerSecond) {
         double peak() {
             return multiprocessors * flops * hertz;
         }
@@ -72,8 +82,13 @@ public final class CostModel {
     private static final Machine H200 = new Machine("H200 at 1.6 GHz", 132, 1.6e9, 4096, 16, 4, 128, 6154, 4.3e12);
 
     /** Counts of one kernel; tiles are those that the busiest multiprocessor does. */
-    private record Counts(double tiles, double kBlocks, double exponentials, double instructions,
-            double tailInstructions, double hbmBytes) {}
+    private record Counts(
+            double tiles,
+            double kBlocks,
+            double exponentials,
+            double instructions,
+            double tailInstructions,
+            double hbmBytes) {}
 
     /** A loss of n x m pairs. */
     private record Problem(int n, int m, int d) {
@@ -111,8 +126,8 @@ public final class CostModel {
         double reads = counts.kBlocks * K_BLOCK / 16 * 2 * (64 + TILE_COLUMNS) * 16 * 2;
         double shared = (bytes + reads) / machine.sharedBytes;
         double l2PerBlock = machine.l2Bytes / machine.multiprocessors;
-        double epilogue = Math.max(counts.exponentials / machine.exponentials,
-                counts.instructions / machine.instructions);
+        double epilogue =
+                Math.max(counts.exponentials / machine.exponentials, counts.instructions / machine.instructions);
         double early = Math.min(RING_BYTES, epilogue * l2PerBlock);
         double mainLoop = Math.max(Math.max(products, shared), (bytes - early) / l2PerBlock);
         double clocks = counts.tiles * (mainLoop + epilogue + counts.tailInstructions / machine.instructions);
@@ -135,13 +150,29 @@ public final class CostModel {
         double logits = TILE_ROWS * TILE_COLUMNS;
         Map<String, Double> seconds = new LinkedHashMap<>();
         seconds.put("normalise", 2 * LAUNCH + p.features(6) / machine.hbmBytesPerSecond);
-        seconds.put("forward", (stripes - 1) * LAUNCH + seconds(new Counts(tiles, p.kBlocks(), logits,
-                kept ? FORWARD_STORING - MOVES : FORWARD, (double) FORWARD_RUN / tiling.run(),
-                operands + partials + (kept ? g : 0))));
+        seconds.put(
+                "forward",
+                (stripes - 1) * LAUNCH
+                        + seconds(new Counts(
+                                tiles,
+                                p.kBlocks(),
+                                logits,
+                                kept ? FORWARD_STORING - MOVES : FORWARD,
+                                (double) FORWARD_RUN / tiling.run(),
+                                operands + partials + (kept ? g : 0))));
         seconds.put("statistics", (SMALL_LAUNCHES + 3 * (stripes - 1)) * LAUNCH + partials / machine.hbmBytesPerSecond);
-        seconds.put("g", kept ? keptGradients(p) : seconds(new Counts(tiles, p.kBlocks(), logits,
-                GRADIENTS - MOVES, (double) GRADIENTS_RUN / tiling.run(), operands + g))
-                + (p.rectangles(p.n) * p.rectangles(p.m) - 1) * LAUNCH);
+        seconds.put(
+                "g",
+                kept
+                        ? keptGradients(p)
+                        : seconds(new Counts(
+                                        tiles,
+                                        p.kBlocks(),
+                                        logits,
+                                        GRADIENTS - MOVES,
+                                        (double) GRADIENTS_RUN / tiling.run(),
+                                        operands + g))
+                                + (p.rectangles(p.n) * p.rectangles(p.m) - 1) * LAUNCH);
         seconds.put("dx", product(p, p.n, p.m));
         seconds.put("dy", product(p, p.m, p.n));
         return seconds;
@@ -150,8 +181,9 @@ public final class CostModel {
     /** G in place: 4 bytes, an exponential and half an instruction of a warp for each pair. */
     private double keptGradients(Problem p) {
         double pairs = (double) p.n * p.m;
-        double clocks = pairs / machine.multiprocessors * Math.max(1 / machine.exponentials,
-                STORED_GRADIENTS / STORED_PAIRS / machine.instructions);
+        double clocks = pairs
+                / machine.multiprocessors
+                * Math.max(1 / machine.exponentials, STORED_GRADIENTS / STORED_PAIRS / machine.instructions);
         return LAUNCH + Math.max(clocks / machine.hertz, 4 * pairs / machine.hbmBytesPerSecond);
     }
 
@@ -162,19 +194,30 @@ public final class CostModel {
         double ofRows = rows / rowParts;
         double ofSum = summed / sumParts;
         double outs = ofRows * p.d * 4 * (sumParts > 1 ? 2 : 1);
-        return rowParts * sumParts * seconds(new Counts(waves(Math.ceil(ofRows / TILE_ROWS)
-                * Math.ceil((double) p.d / TILE_COLUMNS)), Math.ceil(ofSum / K_BLOCK), 0, GRADIENT_PRODUCT, 0,
-                2 * ofRows * ofSum + 2 * ofSum * p.d + outs));
+        return rowParts
+                * sumParts
+                * seconds(new Counts(
+                        waves(Math.ceil(ofRows / TILE_ROWS) * Math.ceil((double) p.d / TILE_COLUMNS)),
+                        Math.ceil(ofSum / K_BLOCK),
+                        0,
+                        GRADIENT_PRODUCT,
+                        0,
+                        2 * ofRows * ofSum + 2 * ofSum * p.d + outs));
     }
 
     private void print(Map<String, Double> measured) {
-        System.out.printf(Locale.ROOT, "%s: %.0f TFLOP/s in 16 bits, %.1f TB/s; milliseconds predicted%s%n",
-                machine.name, machine.peak() / 1e12, machine.hbmBytesPerSecond / 1e12,
+        System.out.printf(
+                Locale.ROOT,
+                "%s: %.0f TFLOP/s in 16 bits, %.1f TB/s; milliseconds predicted%s%n",
+                machine.name,
+                machine.peak() / 1e12,
+                machine.hbmBytesPerSecond / 1e12,
                 measured.isEmpty() ? ", nothing measured yet" : " / measured");
         for (boolean kept : new boolean[] {false, true}) {
             System.out.println(kept ? "products kept, 2 n m bytes" : "products made again");
-            System.out.printf("%8s %5s %19s %19s %19s %19s %19s %19s %19s %6s%n", "n = m", "d", "normalise",
-                    "forward", "statistics", "g", "dx", "dy", "all", "peak");
+            System.out.printf(
+                    "%8s %5s %19s %19s %19s %19s %19s %19s %19s %6s%n",
+                    "n = m", "d", "normalise", "forward", "statistics", "g", "dx", "dy", "all", "peak");
             for (int n = 8192; n <= 1 << 20; n *= 2) {
                 for (int d : new int[] {512, 768, 1024}) {
                     if (!kept || 2.0 * n * n <= KEPT_BYTES) {
@@ -194,7 +237,10 @@ public final class CostModel {
         kernels.put("all", all);
         System.out.printf("%8d %5d", problem.n, problem.d);
         boolean beside = kept == (2.0 * problem.n * problem.m < STRIPE_BYTES);
-        kernels.forEach((name, seconds) -> System.out.printf(Locale.ROOT, " %9.3f%10s", 1e3 * seconds,
+        kernels.forEach((name, seconds) -> System.out.printf(
+                Locale.ROOT,
+                " %9.3f%10s",
+                1e3 * seconds,
                 beside(beside ? measured.get(problem.n + "," + problem.d + "," + name) : null)));
         System.out.printf(
                 Locale.ROOT, " %5.0f%%%n", 100 * 8.0 * problem.n * problem.m * problem.d / machine.peak() / all);
@@ -210,7 +256,8 @@ public final class CostModel {
         for (String line : Files.readAllLines(file)) {
             if (!line.isBlank() && !line.startsWith("#")) {
                 int comma = line.lastIndexOf(',');
-                double milliseconds = Double.parseDouble(line.substring(comma + 1).strip());
+                double milliseconds =
+                        Double.parseDouble(line.substring(comma + 1).strip());
                 measured.put(line.substring(0, comma).replace(" ", ""), milliseconds);
             }
         }
@@ -224,7 +271,9 @@ public final class CostModel {
     static Map<String, Double> predicted(int n, int d) {
         Map<String, Double> kernels = new CostModel(H200).kernels(new Problem(n, n, d), 2.0 * n * n < STRIPE_BYTES);
         kernels.replaceAll((name, seconds) -> 1e3 * seconds);
-        kernels.put("all", kernels.values().stream().mapToDouble(Double::doubleValue).sum());
+        kernels.put(
+                "all",
+                kernels.values().stream().mapToDouble(Double::doubleValue).sum());
         return kernels;
     }
 

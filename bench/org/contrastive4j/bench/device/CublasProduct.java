@@ -68,7 +68,8 @@ final class CublasProduct implements AutoCloseable {
                 return Float.intBitsToFloat(word << 16);
             }
             int exponent = word >>> 10 & 31;
-            float size = exponent == 0 ? (word & 0x3FF) * 0x1p-24f
+            float size = exponent == 0
+                    ? (word & 0x3FF) * 0x1p-24f
                     : Math.scalb(1 + (word & 0x3FF) * 0x1p-10f, exponent - 15);
             return word < 0 ? -size : size;
         }
@@ -154,7 +155,8 @@ final class CublasProduct implements AutoCloseable {
     }
 
     private static void upload(Type type, float[] values, CUdeviceptr target) {
-        ByteBuffer buffer = ByteBuffer.allocateDirect(values.length * type.bytes).order(ByteOrder.nativeOrder());
+        ByteBuffer buffer =
+                ByteBuffer.allocateDirect(values.length * type.bytes).order(ByteOrder.nativeOrder());
         for (float value : values) {
             type.put(buffer, value);
         }
@@ -167,10 +169,26 @@ final class CublasProduct implements AutoCloseable {
         check(JCudaDriver.cuEventCreate(begin, 0), "cuEventCreate");
         check(JCudaDriver.cuEventCreate(end, 0), "cuEventCreate");
         check(JCudaDriver.cuEventRecord(begin, null), "cuEventRecord");
-        JCublas2.cublasGemmEx(handle, cublasOperation.CUBLAS_OP_T, cublasOperation.CUBLAS_OP_N, size, size, size,
-                Pointer.to(new float[] {1}), m[0], type.data, size, m[1], type.data, size, Pointer.to(new float[] {0}),
-                m[2], type.data,
-                size, type.compute, cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
+        JCublas2.cublasGemmEx(
+                handle,
+                cublasOperation.CUBLAS_OP_T,
+                cublasOperation.CUBLAS_OP_N,
+                size,
+                size,
+                size,
+                Pointer.to(new float[] {1}),
+                m[0],
+                type.data,
+                size,
+                m[1],
+                type.data,
+                size,
+                Pointer.to(new float[] {0}),
+                m[2],
+                type.data,
+                size,
+                type.compute,
+                cublasGemmAlgo.CUBLAS_GEMM_DEFAULT);
         check(JCudaDriver.cuEventRecord(end, null), "cuEventRecord");
         check(JCudaDriver.cuEventSynchronize(end), "cuEventSynchronize");
         float[] milliseconds = new float[1];

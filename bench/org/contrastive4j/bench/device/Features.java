@@ -36,7 +36,8 @@ record Features(float[][] u, float[][] v) {
         long rowBytes = 4L * rows[0].length;
         DeviceStorage storage = device.allocate(rows.length * rowBytes);
         int rowsOfChunk = (int) Math.max(1, Math.min(rows.length, CHUNK_BYTES / rowBytes));
-        ByteBuffer chunk = ByteBuffer.allocateDirect((int) (rowsOfChunk * rowBytes)).order(ByteOrder.nativeOrder());
+        ByteBuffer chunk =
+                ByteBuffer.allocateDirect((int) (rowsOfChunk * rowBytes)).order(ByteOrder.nativeOrder());
         for (int first = 0; first < rows.length; first += rowsOfChunk) {
             int last = Math.min(rows.length, first + rowsOfChunk);
             chunk.clear();

@@ -33,9 +33,17 @@ import org.contrastive4j.ops.ptx.Precision;
  * when a product was wrong.
  */
 public final class GemmTimes {
-    private static final Map<String, String> USUAL =
-            Map.of("device", "cuda", "out", ".", "seconds", "40", "repeats", "20",
-            "products", "nt:8192:8192:8192,nn:4096:4096:4096,nn:32768:3072:768,nn:32768:768:3072,nt:32768:768:3072,"
+    private static final Map<String, String> USUAL = Map.of(
+            "device",
+            "cuda",
+            "out",
+            ".",
+            "seconds",
+            "40",
+            "repeats",
+            "20",
+            "products",
+            "nt:8192:8192:8192,nn:4096:4096:4096,nn:32768:3072:768,nn:32768:768:3072,nt:32768:768:3072,"
                     + "tn:768:3072:32768,tn:768:768:32768");
     private static final int SAMPLES = 16;
 
@@ -80,7 +88,8 @@ public final class GemmTimes {
         line.put("precision", precision.name().toLowerCase(Locale.ROOT));
         HopperGemm gemm = new HopperGemm(device, precision);
         long bytes = HopperGemm.workspaceBytes(p, HopperGemm.Result.of(1));
-        try (DeviceStorage left = Features.upload(device, a); DeviceStorage right = Features.upload(device, b);
+        try (DeviceStorage left = Features.upload(device, a);
+                DeviceStorage right = Features.upload(device, b);
                 DeviceStorage leftImage = device.allocate(HopperGemm.imageBytes(a.length, a[0].length));
                 DeviceStorage rightImage = device.allocate(HopperGemm.imageBytes(b.length, b[0].length));
                 DeviceStorage c = device.allocate(4L * p.m() * p.n());
@@ -89,8 +98,14 @@ public final class GemmTimes {
                 gemm.pack(stream, left.address(), 1, a.length, a[0].length, leftImage.address());
                 gemm.pack(stream, right.address(), 1, b.length, b[0].length, rightImage.address());
             };
-            Runnable multiply = () -> gemm.multiply(stream, p, leftImage.address(), rightImage.address(),
-                    HopperGemm.Result.of(c.address()), workspace.address(), bytes);
+            Runnable multiply = () -> gemm.multiply(
+                    stream,
+                    p,
+                    leftImage.address(),
+                    rightImage.address(),
+                    HopperGemm.Result.of(c.address()),
+                    workspace.address(),
+                    bytes);
             stream.fill(c, (byte) -1);
             pack.run();
             multiply.run();
@@ -110,16 +125,42 @@ public final class GemmTimes {
     }
 
     /** Column-major: C^T = op(B)^T op(A)^T; C in 16 bits, as such libraries are fastest. */
-    private void library(Map<String, Object> line, HopperGemm.Product p, Precision precision, float[][] a, float[][] b,
+    private void library(
+            Map<String, Object> line,
+            HopperGemm.Product p,
+            Precision precision,
+            float[][] a,
+            float[][] b,
             MatrixLibrary library) {
-        MatrixLibrary.Element type = precision == Precision.BF16 ? MatrixLibrary.Element.BF16
-                : MatrixLibrary.Element.F16;
-        MatrixLibrary.Product product = new MatrixLibrary.Product(p.transB(), p.transA(), p.n(), p.m(), p.k(), 1, 0,
-                p.transB() ? p.k() : p.n(), p.transA() ? p.m() : p.k(), p.n(), 0, 0, 0, 1, type, type, false);
-        try (DeviceStorage left = sixteen(a, precision); DeviceStorage right = sixteen(b, precision);
+        MatrixLibrary.Element type =
+                precision == Precision.BF16 ? MatrixLibrary.Element.BF16 : MatrixLibrary.Element.F16;
+        MatrixLibrary.Product product = new MatrixLibrary.Product(
+                p.transB(),
+                p.transA(),
+                p.n(),
+                p.m(),
+                p.k(),
+                1,
+                0,
+                p.transB() ? p.k() : p.n(),
+                p.transA() ? p.m() : p.k(),
+                p.n(),
+                0,
+                0,
+                0,
+                1,
+                type,
+                type,
+                false);
+        try (DeviceStorage left = sixteen(a, precision);
+                DeviceStorage right = sixteen(b, precision);
                 DeviceStorage c = device.allocate(2L * p.m() * p.n())) {
-            put(line, p, "library", milliseconds(
-                    () -> library.multiply(stream, product, right.address(), left.address(), c.address())));
+            put(
+                    line,
+                    p,
+                    "library",
+                    milliseconds(
+                            () -> library.multiply(stream, product, right.address(), left.address(), c.address())));
         }
     }
 
@@ -180,9 +221,9 @@ public final class GemmTimes {
     }
 
     private void print() {
-        System.out.printf("%-22s %5s %11s %9s %11s %11s %11s %9s %7s%n", "product", "type", "own ms", "TFLOP/s",
-                "predicted", "packs ms",
-                "library ms", "TFLOP/s", "agrees");
+        System.out.printf(
+                "%-22s %5s %11s %9s %11s %11s %11s %9s %7s%n",
+                "product", "type", "own ms", "TFLOP/s", "predicted", "packs ms", "library ms", "TFLOP/s", "agrees");
         for (Map<String, Object> line : lines) {
             System.out.printf("%-22s %5s ", line.get("product"), line.get("precision"));
             if (!line.containsKey("ownMilliseconds")) {
@@ -190,10 +231,14 @@ public final class GemmTimes {
                 continue;
             }
             System.out.printf(
-                    "%11.4f %9.4g %11.4f %11.4f %11s %9s %7s%n", line.get("ownMilliseconds"), line.get("ownTeraflops"),
-                    line.get("predictedMilliseconds"), line.get("packMilliseconds"),
+                    "%11.4f %9.4g %11.4f %11.4f %11s %9s %7s%n",
+                    line.get("ownMilliseconds"),
+                    line.get("ownTeraflops"),
+                    line.get("predictedMilliseconds"),
+                    line.get("packMilliseconds"),
                     text("%.4f", line.get("libraryMilliseconds")),
-                    text("%.4g", line.get("libraryTeraflops")), line.get("agrees"));
+                    text("%.4g", line.get("libraryTeraflops")),
+                    line.get("agrees"));
         }
     }
 
@@ -206,12 +251,19 @@ public final class GemmTimes {
         report.put("products", lines);
         for (String name : options.get("products").split(",")) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
-                Map<String, Object> line = System.nanoTime() < end ? measured(name, precision)
-                        : Map.of("product", name, "precision", precision.name().toLowerCase(Locale.ROOT),
-                                "skipped", "no time");
+                Map<String, Object> line = System.nanoTime() < end
+                        ? measured(name, precision)
+                        : Map.of(
+                                "product",
+                                name,
+                                "precision",
+                                precision.name().toLowerCase(Locale.ROOT),
+                                "skipped",
+                                "no time");
                 lines.add(line);
-                new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT).writeValue(
-                        Path.of(options.get("out"), "gemm.json").toFile(), report);
+                new ObjectMapper()
+                        .enable(SerializationFeature.INDENT_OUTPUT)
+                        .writeValue(Path.of(options.get("out"), "gemm.json").toFile(), report);
             }
         }
     }

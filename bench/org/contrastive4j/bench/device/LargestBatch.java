@@ -49,7 +49,7 @@ final class LargestBatch {
     /** Of all sizes from twice the block, which is run twice, to the most. */
     static double operations(boolean gradients, int block, int most, int d) {
         double sum = 2 * operations(gradients, block, d);
-        for (int n = block; n < most;) {
+        for (int n = block; n < most; ) {
             n = (int) Math.min(GROWTH * (long) n, most);
             sum += operations(gradients, n, d);
         }
@@ -68,7 +68,7 @@ final class LargestBatch {
         Features features = Features.random(11, block, d);
         double flops = first;
         Values base = run(kind, gradients, features, block);
-        for (int n = block; n < most;) {
+        for (int n = block; n < most; ) {
             n = (int) Math.min(GROWTH * (long) n, most);
             Map<String, Object> line = new LinkedHashMap<>();
             line.put("kind", kind.toString());
@@ -114,7 +114,8 @@ final class LargestBatch {
     }
 
     private static double[][] over(double[][] rows, int copies) {
-        return Arrays.stream(rows).map(row -> Arrays.stream(row).map(value -> value / copies).toArray())
+        return Arrays.stream(rows)
+                .map(row -> Arrays.stream(row).map(value -> value / copies).toArray())
                 .toArray(double[][]::new);
     }
 
@@ -134,9 +135,13 @@ final class LargestBatch {
             try (DeviceEvent begin = stream.record()) {
                 launches.run(stream, 0.5, 0.5);
                 try (DeviceEvent end = stream.record()) {
-                    int[] samples = IntStream.range(0, SAMPLES).map(
-                            i -> n - block + (int) ((long) i * (block - 1) / (SAMPLES - 1))).toArray();
-                    return new Values(end.millisecondsSince(begin), loss.loss(), gradients ? loss.dx(samples) : null,
+                    int[] samples = IntStream.range(0, SAMPLES)
+                            .map(i -> n - block + (int) ((long) i * (block - 1) / (SAMPLES - 1)))
+                            .toArray();
+                    return new Values(
+                            end.millisecondsSince(begin),
+                            loss.loss(),
+                            gradients ? loss.dx(samples) : null,
                             gradients ? loss.dy(samples) : null);
                 }
             }

@@ -37,7 +37,8 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
                 }
                 return new MatrixRate("cuBLAS " + product.version(), size, flops);
             } catch (LinkageError | RuntimeException e) {
-                why = "cuBLAS cannot be used: " + e.toString().lines().findFirst().orElseThrow();
+                why = "cuBLAS cannot be used: "
+                        + e.toString().lines().findFirst().orElseThrow();
             }
         }
         Map<String, Double> flops = new LinkedHashMap<>();
@@ -58,8 +59,10 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
         long imageBytes = HopperGemm.imageBytes(size, size);
         try (DeviceStorage u = Features.upload(device, features.u());
                 DeviceStorage v = Features.upload(device, features.v());
-                DeviceStorage a = device.allocate(imageBytes); DeviceStorage b = device.allocate(imageBytes);
-                DeviceStorage c = device.allocate(4L * size * size); DeviceStream stream = device.newStream()) {
+                DeviceStorage a = device.allocate(imageBytes);
+                DeviceStorage b = device.allocate(imageBytes);
+                DeviceStorage c = device.allocate(4L * size * size);
+                DeviceStream stream = device.newStream()) {
             HopperGemm.Result result = HopperGemm.Result.of(c.address());
             long bytes = HopperGemm.workspaceBytes(product, result);
             gemm.pack(stream, u.address(), 1, size, size, a.address());

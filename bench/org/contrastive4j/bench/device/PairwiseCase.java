@@ -27,6 +27,7 @@ final class PairwiseCase implements AutoCloseable {
 
         /** Relative error of gradients that counts as agreement. */
         final double tolerance;
+
         private final Precision precision;
         private final HopperPairwise.Precision hopper;
 
@@ -90,7 +91,14 @@ final class PairwiseCase implements AutoCloseable {
      * @param mostStripeBytes of the gradient matrix that the sm_90a kernels may hold at a time, or what is left if less
      * @throws org.contrastive4j.memory.OutOfBudgetException when it does not fit
      */
-    PairwiseCase(PtxDevice device, Kind kind, double scale, DeviceStorage u, DeviceStorage v, int n, boolean gradients,
+    PairwiseCase(
+            PtxDevice device,
+            Kind kind,
+            double scale,
+            DeviceStorage u,
+            DeviceStorage v,
+            int n,
+            boolean gradients,
             long mostStripeBytes) {
         this.device = device;
         this.kind = kind;
@@ -141,7 +149,12 @@ final class PairwiseCase implements AutoCloseable {
     }
 
     private static void set(DeviceStorage storage, double value) {
-        storage.upload(0, ByteBuffer.allocateDirect(4).order(ByteOrder.nativeOrder()).putFloat((float) value).flip());
+        storage.upload(
+                0,
+                ByteBuffer.allocateDirect(4)
+                        .order(ByteOrder.nativeOrder())
+                        .putFloat((float) value)
+                        .flip());
     }
 
     private PtxPairwise.Inputs inputs(
@@ -158,16 +171,26 @@ final class PairwiseCase implements AutoCloseable {
     Launches launches(PtxDevice through) {
         if (!kind.isPortable()) {
             HopperInfoNce loss = hopper(through);
-            return (stream, rowWeight, columnWeight) ->
-                    loss.infoNce(stream, inputs(u, v, rowWeight, columnWeight), gradients(), 0,
-                    result.address(), workspace.address(), workspace.bytes());
+            return (stream, rowWeight, columnWeight) -> loss.infoNce(
+                    stream,
+                    inputs(u, v, rowWeight, columnWeight),
+                    gradients(),
+                    0,
+                    result.address(),
+                    workspace.address(),
+                    workspace.bytes());
         }
         PtxNormalize normalize = new PtxNormalize(through);
         PtxPairwise loss = portable(through);
         return (stream, rowWeight, columnWeight) -> {
             normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
             normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());
-            loss.infoNce(stream, inputs(x, y, rowWeight, columnWeight), gradients(), 0, result.address(),
+            loss.infoNce(
+                    stream,
+                    inputs(x, y, rowWeight, columnWeight),
+                    gradients(),
+                    0,
+                    result.address(),
                     workspace.address(),
                     workspace.bytes());
         };

@@ -4,7 +4,6 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
 import java.io.IOException;
 import java.nio.file.Files;
-import java.nio.file.Path;
 import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -92,7 +91,8 @@ public final class PairwiseTimes {
     }
 
     private void write() throws IOException {
-        new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT)
+        new ObjectMapper()
+                .enable(SerializationFeature.INDENT_OUTPUT)
                 .writeValue(options.out().resolve("times.json").toFile(), report);
     }
 
@@ -109,7 +109,8 @@ public final class PairwiseTimes {
     }
 
     private void cases(int n, int d, boolean late) throws IOException {
-        List<Kind> kinds = options.kinds().stream().filter(kind -> (kind.isPortable() && n >= options.late()) == late)
+        List<Kind> kinds = options.kinds().stream()
+                .filter(kind -> (kind.isPortable() && n >= options.late()) == late)
                 .toList();
         if (kinds.isEmpty()) {
             return;
@@ -127,7 +128,9 @@ public final class PairwiseTimes {
     private double expectedFlops(Kind kind) {
         double seen = cases.stream()
                 .filter(line -> kind.toString().equals(line.get("kind")) && line.containsKey("teraflops"))
-                .mapToDouble(line -> (Double) line.get("teraflops") * 1e12).reduce((a, b) -> b).orElse(0);
+                .mapToDouble(line -> (Double) line.get("teraflops") * 1e12)
+                .reduce((a, b) -> b)
+                .orElse(0);
         return seen > 0 ? seen : EXPECTED_SHARE * rate.flops().getOrDefault(kind.type(), 60e12);
     }
 
@@ -139,13 +142,16 @@ public final class PairwiseTimes {
         line.put("n", n);
         line.put("d", d);
         if (!kind.isPortable() && device.facts().architecture() != 90) {
-            line.put("skipped", "kernels of sm_90a, and this is sm_" + device.facts().architecture());
+            line.put(
+                    "skipped",
+                    "kernels of sm_90a, and this is sm_" + device.facts().architecture());
             return line;
         }
         double seconds = 8.0 * n * n * d / expectedFlops(kind);
         double wanted = (options.repeats() + OTHER_RUNS) * seconds;
         if (wanted > secondsLeft()) {
-            line.put("skipped",
+            line.put(
+                    "skipped",
                     "no time: would take " + Math.round(wanted) + " s, left are " + Math.round(secondsLeft()));
             return line;
         }
@@ -188,7 +194,8 @@ public final class PairwiseTimes {
             graph.launch(stream);
             double once = milliseconds(graph, stream, flush);
             int repeats = (int) Math.max(options.repeats(), Math.min(MOST_REPEATS, 1e3 * options.caseSeconds() / once))
-                    / 2 * 2;
+                    / 2
+                    * 2;
             double[] times = new double[repeats];
             for (int i = 0; i < repeats; i++) {
                 times[i] = milliseconds(graph, stream, flush);
@@ -200,8 +207,8 @@ public final class PairwiseTimes {
             line.put("halvesDiffer", Math.abs(first - second) / median(times));
             line.put("repeats", repeats);
             line.put("nodes", graph.nodes());
-            line.put("kernels", kernels(loss, graph, stream,
-                    (int) Math.max(1, Math.min(KERNEL_REPEATS, 500 * options.caseSeconds() / once))));
+            line.put("kernels", kernels(loss, graph, stream, (int)
+                    Math.max(1, Math.min(KERNEL_REPEATS, 500 * options.caseSeconds() / once))));
         }
     }
 

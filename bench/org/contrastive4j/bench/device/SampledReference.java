@@ -27,7 +27,9 @@ record SampledReference(double[][] gradients) {
         for (int s = 0; s < samples.length; s++) {
             double positive = logits[s][samples[s]];
             double largest = Arrays.stream(logits[s]).max().orElseThrow();
-            double sum = Arrays.stream(logits[s]).map(logit -> Math.exp(logit - largest)).sum();
+            double sum = Arrays.stream(logits[s])
+                    .map(logit -> Math.exp(logit - largest))
+                    .sum();
             double logSum = largest + Math.log(sum);
             losses[s] = logSum - positive;
         }
@@ -42,19 +44,23 @@ record SampledReference(double[][] gradients) {
         for (int s = 0; s < x.length; s++) {
             positives[s] = scale * dot(x[s], unit(other[samples[s]]));
         }
-        double[][][] parts = IntStream.range(0, (n + CHUNK - 1) / CHUNK).parallel().mapToObj(chunk -> {
-            double[][] part = new double[x.length][d];
-            for (int j = chunk * CHUNK; j < Math.min(n, (chunk + 1) * CHUNK); j++) {
-                double[] y = unit(other[j]);
-                for (int s = 0; s < x.length; s++) {
-                    double p = Math.exp(scale * dot(x[s], y) - positives[s] - losses[s]) - (j == samples[s] ? 1 : 0);
-                    for (int k = 0; k < d; k++) {
-                        part[s][k] += scale / n * p * y[k];
+        double[][][] parts = IntStream.range(0, (n + CHUNK - 1) / CHUNK)
+                .parallel()
+                .mapToObj(chunk -> {
+                    double[][] part = new double[x.length][d];
+                    for (int j = chunk * CHUNK; j < Math.min(n, (chunk + 1) * CHUNK); j++) {
+                        double[] y = unit(other[j]);
+                        for (int s = 0; s < x.length; s++) {
+                            double p = Math.exp(scale * dot(x[s], y) - positives[s] - losses[s])
+                                    - (j == samples[s] ? 1 : 0);
+                            for (int k = 0; k < d; k++) {
+                                part[s][k] += scale / n * p * y[k];
+                            }
+                        }
                     }
-                }
-            }
-            return part;
-        }).toArray(double[][][]::new);
+                    return part;
+                })
+                .toArray(double[][][]::new);
         double[][] sum = new double[x.length][d];
         for (double[][] part : parts) {
             for (int s = 0; s < x.length; s++) {

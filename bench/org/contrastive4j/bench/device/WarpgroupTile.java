@@ -103,8 +103,12 @@ final class WarpgroupTile implements AutoCloseable {
         String registers = list(ACCUMULATORS, ", ", "%d#");
         StringBuilder products = new StringBuilder();
         for (int k = 0; k < STAGE / 16; k++) {
-            products.append("    add.u64 %x, %da, ").append(2 * k).append(";\n    add.u64 %y, %db, ").append(2 * k)
-                    .append(";\n    wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {").append(registers)
+            products.append("    add.u64 %x, %da, ")
+                    .append(2 * k)
+                    .append(";\n    add.u64 %y, %db, ")
+                    .append(2 * k)
+                    .append(";\n    wgmma.mma_async.sync.aligned.m64n256k16.f32.bf16.bf16 {")
+                    .append(registers)
                     .append("}, %x, %y, %add, 1, 1, 0, 0;\n    setp.eq.u32 %add, %k, %k;\n");
         }
         return PTX.replace("PRODUCTS\n", products)
@@ -113,7 +117,8 @@ final class WarpgroupTile implements AutoCloseable {
     }
 
     private static String list(int count, String between, String pattern) {
-        return IntStream.range(0, count).mapToObj(i -> pattern.replace("#", "" + i).replace("@", "" + 4 * i))
+        return IntStream.range(0, count)
+                .mapToObj(i -> pattern.replace("#", "" + i).replace("@", "" + 4 * i))
                 .collect(Collectors.joining(between));
     }
 

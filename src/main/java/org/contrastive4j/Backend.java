@@ -85,9 +85,14 @@ public final class Backend {
     private static String gpu(int ordinal) {
         try (PtxDevice device = CudaDevice.open(ordinal)) {
             DeviceFacts facts = device.facts();
-            return String.format(Locale.ROOT, "%s, sm_%d, %d multiprocessors, %.1f GiB, driver for CUDA %s",
-                    facts.name(), facts.architecture(), facts.multiprocessors(),
-                    facts.memoryBytes() / (double) (1L << 30), facts.driver());
+            return String.format(
+                    Locale.ROOT,
+                    "%s, sm_%d, %d multiprocessors, %.1f GiB, driver for CUDA %s",
+                    facts.name(),
+                    facts.architecture(),
+                    facts.multiprocessors(),
+                    facts.memoryBytes() / (double) (1L << 30),
+                    facts.driver());
         } catch (DeviceException e) {
             return e.getMessage();
         }
@@ -96,13 +101,18 @@ public final class Backend {
     /** Versions of the libraries below, by name. */
     public static Map<String, String> libraries() {
         Map<String, String> versions = new LinkedHashMap<>();
-        versions.put("Java", System.getProperty("java.version") + ", " + System.getProperty("java.vm.name") + " on "
-                + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
+        versions.put(
+                "Java",
+                System.getProperty("java.version") + ", " + System.getProperty("java.vm.name") + " on "
+                        + System.getProperty("os.name") + " " + System.getProperty("os.arch"));
         versions.put("BLAS", CpuOps.library());
         versions.put("JCuda", CudaDevice.libraryVersion());
         String problem = CudaDevice.matrixLibraryProblem();
-        versions.put("cuBLAS", problem == null ? "loads; plain matrix products on a GPU go to it"
-                : problem + ": matrix products on a GPU are by kernels of this library");
+        versions.put(
+                "cuBLAS",
+                problem == null
+                        ? "loads; plain matrix products on a GPU go to it"
+                        : problem + ": matrix products on a GPU are by kernels of this library");
         try {
             versions.put("PTX assembler", "of CUDA " + PtxAssembler.version());
         } catch (DeviceException e) {
@@ -158,9 +168,11 @@ public final class Backend {
         List<TrainingPrecision> there = precisions(name);
         if (precision != null && !there.contains(precision)) {
             String others = Stream.of("cpu", "cpu-f64", "cuda", "sim")
-                    .filter(other -> precisions(other).contains(precision)).collect(Collectors.joining(", "));
-            throw new UnsupportedPrecisionException("backend " + name + " computes in " + there.stream()
-                    .map(TrainingPrecision::toString).collect(Collectors.joining(", ")) + ", not in " + precision
+                    .filter(other -> precisions(other).contains(precision))
+                    .collect(Collectors.joining(", "));
+            throw new UnsupportedPrecisionException("backend " + name + " computes in "
+                    + there.stream().map(TrainingPrecision::toString).collect(Collectors.joining(", ")) + ", not in "
+                    + precision
                     + "; backends that do: " + others);
         }
         return switch (name) {
@@ -194,8 +206,8 @@ public final class Backend {
                     throw new IllegalArgumentException("no backend \"" + name
                             + "\"; there are auto, cpu, cpu-f64, cuda, cuda:1 and so on, and sim");
                 }
-                yield List.of(TrainingPrecision.F32, TrainingPrecision.TF32, TrainingPrecision.BF16,
-                        TrainingPrecision.F16);
+                yield List.of(
+                        TrainingPrecision.F32, TrainingPrecision.TF32, TrainingPrecision.BF16, TrainingPrecision.F16);
             }
         };
     }

@@ -48,16 +48,34 @@ class ArchitectureTest {
             Map.entry("nn", List.of("loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("optim", List.of("autograd", "ops", "tensor", "memory")),
             Map.entry("data", List.of("ops")),
-            Map.entry("train",
+            Map.entry(
+                    "train",
                     List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),
-            Map.entry("cli", List.of("train", "data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor",
-                    "memory", "device", "device.parse", "device.sim", "device.sim.exec", "device.sim.check")));
+            Map.entry(
+                    "cli",
+                    List.of(
+                            "train",
+                            "data",
+                            "nn",
+                            "optim",
+                            "gradcache",
+                            "loss",
+                            "autograd",
+                            "ops",
+                            "tensor",
+                            "memory",
+                            "device",
+                            "device.parse",
+                            "device.sim",
+                            "device.sim.exec",
+                            "device.sim.check")));
 
     private static List<String> violations(String packageName, List<String> lines) {
         List<String> found = new ArrayList<>();
         for (String line : lines) {
             Matcher matcher = IMPORT.matcher(line);
-            if (matcher.matches() && !matcher.group(1).equals(packageName)
+            if (matcher.matches()
+                    && !matcher.group(1).equals(packageName)
                     && !MAY_IMPORT.get(packageName).contains(matcher.group(1))) {
                 found.add(packageName + ": " + line);
             }
@@ -87,7 +105,8 @@ class ArchitectureTest {
         for (Path file : sources()) {
             String packageName = MAIN.relativize(file.getParent()).toString().replace('/', '.');
             if (!packageName.isEmpty()) { // the root names the concrete backends
-                assertTrue(MAY_IMPORT.containsKey(packageName),
+                assertTrue(
+                        MAY_IMPORT.containsKey(packageName),
                         "package " + packageName + " has no place in the design yet");
                 found.addAll(violations(packageName, Files.readAllLines(file)));
             }
@@ -97,8 +116,10 @@ class ArchitectureTest {
 
     @Test
     void aWrongArrowIsFound() {
-        assertFalse(violations("tensor", List.of("import org.contrastive4j.ops.Ops;")).isEmpty());
-        assertFalse(violations("loss", List.of("import org.contrastive4j.gradcache.GradCache;")).isEmpty());
+        assertFalse(violations("tensor", List.of("import org.contrastive4j.ops.Ops;"))
+                .isEmpty());
+        assertFalse(violations("loss", List.of("import org.contrastive4j.gradcache.GradCache;"))
+                .isEmpty());
         assertFalse(violations("ops", List.of("import jcuda.Pointer;")).isEmpty());
         assertFalse(violations("train", List.of("import java.util.*;")).isEmpty());
         assertTrue(violations("loss", List.of("import org.contrastive4j.ops.Ops;", "import java.util.List;"))
@@ -132,8 +153,10 @@ class ArchitectureTest {
     }
 
     private static List<String> tooLong(String file, List<String> lines) {
-        return IntStream.rangeClosed(1, lines.size()).filter(line -> lines.get(line - 1).length() > 120)
-                .mapToObj(line -> file + ":" + line).toList();
+        return IntStream.rangeClosed(1, lines.size())
+                .filter(line -> lines.get(line - 1).length() > 120)
+                .mapToObj(line -> file + ":" + line)
+                .toList();
     }
 
     @Test

@@ -30,7 +30,8 @@ class BackendTest {
     void autoIsCudaWhereAGpuAnswers(int architecture) {
         Backend.Choice choice = Backend.auto(() -> gpu(architecture));
         assertEquals("cuda", choice.name());
-        assertTrue(choice.reason().contains("GPU of a test") && choice.reason().contains("sm_" + architecture),
+        assertTrue(
+                choice.reason().contains("GPU of a test") && choice.reason().contains("sm_" + architecture),
                 choice.reason());
     }
 
@@ -39,8 +40,8 @@ class BackendTest {
     void autoIsCpuForAnOldGpuAndSaysSo(int architecture) {
         Backend.Choice choice = Backend.auto(() -> gpu(architecture));
         assertEquals("cpu", choice.name());
-        assertTrue(choice.reason().contains("capability " + architecture / 10 + "." + architecture % 10),
-                choice.reason());
+        assertTrue(
+                choice.reason().contains("capability " + architecture / 10 + "." + architecture % 10), choice.reason());
     }
 
     @Test
@@ -55,8 +56,8 @@ class BackendTest {
     @Test
     void anOldDeviceIsRefusedBeforeAnythingRuns() {
         try (PtxDevice device = Backend.device("sim")) {
-            PtxDevice old = (PtxDevice) Proxy.newProxyInstance(PtxDevice.class.getClassLoader(),
-                    new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
+            PtxDevice old = (PtxDevice) Proxy.newProxyInstance(
+                    PtxDevice.class.getClassLoader(), new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
                         if (method.getName().equals("facts")) {
                             return gpu(75);
                         }
@@ -70,7 +71,8 @@ class BackendTest {
                         }
                     });
             for (Runnable opening : new Runnable[] {() -> new PtxOps("old", old), () -> new Kernels(old)}) {
-                String message = assertThrows(UnsupportedDeviceException.class, opening::run).getMessage();
+                String message = assertThrows(UnsupportedDeviceException.class, opening::run)
+                        .getMessage();
                 assertTrue(message.contains("7.5") && message.contains("8.0"), message);
             }
         }

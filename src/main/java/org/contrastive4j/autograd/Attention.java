@@ -35,8 +35,10 @@ public final class Attention extends Function {
     @Override
     protected void backward(Backward b) {
         Tensor dQkv = b.allocateLike(0);
-        b.ops().attention().attentionBackward(b.input(0), heads, causal, lengths, b.output(0), logSumExp,
-                b.outputGradient(0), dQkv);
+        b.ops()
+                .attention()
+                .attentionBackward(
+                        b.input(0), heads, causal, lengths, b.output(0), logSumExp, b.outputGradient(0), dQkv);
         b.give(0, dQkv);
     }
 }

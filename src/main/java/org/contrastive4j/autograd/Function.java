@@ -231,7 +231,9 @@ public abstract class Function {
         public void pass(int o, int i) {
             Variable output = node.outputs().get(o);
             Variable input = node.inputs().get(i);
-            if (input instanceof Parameter || !input.requiresGradient() || input.gradient != null
+            if (input instanceof Parameter
+                    || !input.requiresGradient()
+                    || input.gradient != null
                     || output.gradientBorrowed) {
                 add(i, output.gradient);
             } else {
@@ -271,8 +273,13 @@ public abstract class Function {
 
     /** One application of a function, remembered for backward. */
     record Node(
-            Function function, String path, List<Variable> inputs, List<Variable> outputs, List<Integer> savedInputs,
-            List<Integer> savedOutputs, List<Tensor> kept) {
+            Function function,
+            String path,
+            List<Variable> inputs,
+            List<Variable> outputs,
+            List<Integer> savedInputs,
+            List<Integer> savedOutputs,
+            List<Tensor> kept) {
         void hold() {
             savedInputs.forEach(i -> inputs.get(i).hold());
             savedOutputs.forEach(i -> outputs.get(i).hold());

@@ -49,15 +49,23 @@ public final class GradientCheck {
 
         @Override
         public String toString() {
-            return String.format(Locale.ROOT, "%s %s: backward %.10g, difference %.10g, relative error %.2g", parameter,
-                    where, backward, difference, error());
+            return String.format(
+                    Locale.ROOT,
+                    "%s %s: backward %.10g, difference %.10g, relative error %.2g",
+                    parameter,
+                    where,
+                    backward,
+                    difference,
+                    error());
         }
     }
 
     /** All comparisons. */
     public record Report(List<Entry> entries) {
         public Entry worst() {
-            return entries.stream().max((a, b) -> Double.compare(rank(a), rank(b))).orElseThrow();
+            return entries.stream()
+                    .max((a, b) -> Double.compare(rank(a), rank(b)))
+                    .orElseThrow();
         }
 
         private static double rank(Entry entry) {
@@ -99,7 +107,8 @@ public final class GradientCheck {
         try (Tape tape = Tape.recording(ops)) {
             Variable output = function.apply(tape);
             double[] weights = new SplittableRandom(seed ^ 0x9E3779B97F4A7C15L)
-                    .doubles(output.value().size(), -1, 1).toArray();
+                    .doubles(output.value().size(), -1, 1)
+                    .toArray();
             try (Tensor seeds = ops.tensor(output.shape(), weights)) {
                 tape.backward(output, seeds);
             }
@@ -107,8 +116,12 @@ public final class GradientCheck {
         }
     }
 
-    private void check(Function<Tape, Variable> function, Parameter parameter, double[] weights,
-            SplittableRandom random, List<Entry> entries) {
+    private void check(
+            Function<Tape, Variable> function,
+            Parameter parameter,
+            double[] weights,
+            SplittableRandom random,
+            List<Entry> entries) {
         double[] gradient = parameter.gradient().toDoubles();
         int size = gradient.length;
         boolean all = size <= ALL_ELEMENTS;
@@ -117,7 +130,8 @@ public final class GradientCheck {
         double[] difference = new double[count];
         double largest = 0;
         for (int k = 0; k < count; k++) {
-            double[] direction = all ? unit(size, k) : random.doubles(size, -1, 1).toArray();
+            double[] direction =
+                    all ? unit(size, k) : random.doubles(size, -1, 1).toArray();
             for (int i = 0; i < size; i++) {
                 backward[k] += gradient[i] * direction[i];
             }
@@ -125,8 +139,8 @@ public final class GradientCheck {
             largest = Math.max(largest, Math.max(Math.abs(backward[k]), Math.abs(difference[k])));
         }
         for (int k = 0; k < count; k++) {
-            entries.add(new Entry(parameter.name(), (all ? "element " : "direction ") + k, backward[k], difference[k],
-                    largest));
+            entries.add(new Entry(
+                    parameter.name(), (all ? "element " : "direction ") + k, backward[k], difference[k], largest));
         }
     }
 
@@ -136,8 +150,7 @@ public final class GradientCheck {
         return direction;
     }
 
-    private double slope(
-            Function<Tape, Variable> function, Parameter parameter, double[] direction, double[] weights) {
+    private double slope(Function<Tape, Variable> function, Parameter parameter, double[] direction, double[] weights) {
         double[] before = parameter.value().toDoubles();
         double magnitude = 1;
         for (double value : before) {
@@ -146,14 +159,20 @@ public final class GradientCheck {
         double h = step * magnitude;
         try {
             return (at(function, parameter, before, direction, h, weights)
-                    - at(function, parameter, before, direction, -h, weights)) / (2 * h);
+                            - at(function, parameter, before, direction, -h, weights))
+                    / (2 * h);
         } finally {
             parameter.value().set(before);
         }
     }
 
-    private double at(Function<Tape, Variable> function, Parameter parameter, double[] before, double[] direction,
-            double h, double[] weights) {
+    private double at(
+            Function<Tape, Variable> function,
+            Parameter parameter,
+            double[] before,
+            double[] direction,
+            double h,
+            double[] weights) {
         double[] moved = before.clone();
         for (int i = 0; i < moved.length; i++) {
             moved[i] += h * direction[i];

@@ -148,8 +148,8 @@ public final class Tape implements AutoCloseable {
         }
         if (record) {
             frame.allocated.removeIf(tensor -> frame.kept.stream().anyMatch(kept -> kept == tensor));
-            Function.Node node = new Function.Node(
-                    function, name, in, outputs, frame.savedInputs, frame.savedOutputs, frame.kept);
+            Function.Node node =
+                    new Function.Node(function, name, in, outputs, frame.savedInputs, frame.savedOutputs, frame.kept);
             node.hold();
             nodes.add(node);
         }

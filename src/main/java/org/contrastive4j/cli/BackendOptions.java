@@ -10,9 +10,11 @@ final class BackendOptions {
     @Option(names = "--device", description = "backend: auto, cpu, cpu-f64, cuda, cuda:1 and so on, sim")
     String device = "cpu";
 
-    @Option(names = "--precision",
-            description = "of activations, their products and those of InfoNCE: f32, tf32, bf16 or f16, as the device "
-            + "has them; parameters, optimiser and other losses stay f32. Without it f32, or that of the run to resume")
+    @Option(
+            names = "--precision",
+            description =
+                    "of activations, their products and those of InfoNCE: f32, tf32, bf16 or f16, as the device "
+                            + "has them; parameters, optimiser and other losses stay f32. Without it f32, or that of the run to resume")
     TrainingPrecision precision;
 
     Ops open() {

@@ -18,7 +18,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Answers "which loss, and does the batch size matter?" on one's own data. */
-@Command(name = "compare-losses", mixinStandardHelpOptions = true, showDefaultValues = true,
+@Command(
+        name = "compare-losses",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
         description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes "
                 + "tables and plots. --steps, --warmup and --learning-rate are those of the largest batch; "
                 + "smaller ones take "
@@ -31,15 +34,22 @@ final class CompareLossesCommand implements Callable<Integer> {
     @Mixin
     private SharedOptions shared;
 
-    @Option(names = "--losses", split = ",", description = "names with commas between; the first is what others are "
-            + "measured against. Without it all but " + SAME_AS_INFONCE
-            + ", which is infonce as no batch holds a concept twice")
-    private List<String> losses = Losses.allNames().stream().filter(name -> !name.equals(SAME_AS_INFONCE)).toList();
+    @Option(
+            names = "--losses",
+            split = ",",
+            description = "names with commas between; the first is what others are "
+                    + "measured against. Without it all but " + SAME_AS_INFONCE
+                    + ", which is infonce as no batch holds a concept twice")
+    private List<String> losses = Losses.allNames().stream()
+            .filter(name -> !name.equals(SAME_AS_INFONCE))
+            .toList();
 
     @Option(names = "--batches", split = ",", description = "batch sizes with commas between")
     private List<Integer> batches = List.of(64, 256, 1024);
 
-    @Option(names = "--seeds", split = ",",
+    @Option(
+            names = "--seeds",
+            split = ",",
             description = "of everything random; also decide which concepts are held out")
     private List<Long> seeds = List.of(1L, 2L, 3L);
 
@@ -55,11 +65,18 @@ final class CompareLossesCommand implements Callable<Integer> {
         shared.chunk = Math.min(shared.chunk, largest);
         TrainConfig base = shared.config(seeds.get(0), largest, LossConfig.named("infonce", largest));
         PairDataset data = PairDataset.open(Path.of(base.data()), base.strict());
-        try (RunFolder folder = RunFolder.open(out); Ops ops = shared.backend.open()) {
+        try (RunFolder folder = RunFolder.open(out);
+                Ops ops = shared.backend.open()) {
             Comparison comparison = new Comparison(folder, base, data, losses, batches, seeds, saveEvery);
             List<Comparison.Cell> cells = comparison.cells();
-            System.out.printf(Locale.ROOT, "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n",
-                    cells.size(), comparison.pairs(), losses.size(), listed(batches), listed(seeds));
+            System.out.printf(
+                    Locale.ROOT,
+                    "%d runs of %,d pairs each: %d losses, batches of %s, seeds %s%n",
+                    cells.size(),
+                    comparison.pairs(),
+                    losses.size(),
+                    listed(batches),
+                    listed(seeds));
             List<Comparison.Result> finished = new ArrayList<>();
             List<Comparison.Cell> left = new ArrayList<>();
             for (Comparison.Cell cell : cells) {
@@ -86,7 +103,11 @@ final class CompareLossesCommand implements Callable<Integer> {
         String recalls = result.recall().entrySet().stream()
                 .map(entry -> String.format(Locale.ROOT, "%s R@1 %.1f%%", entry.getKey(), 100 * entry.getValue()))
                 .collect(Collectors.joining(", "));
-        return String.format(Locale.ROOT, "%s: %s (%.0f s)", result.cell(),
-                result.stopped() == null ? recalls : result.stopped(), result.seconds());
+        return String.format(
+                Locale.ROOT,
+                "%s: %s (%.0f s)",
+                result.cell(),
+                result.stopped() == null ? recalls : result.stopped(),
+                result.seconds());
     }
 }

@@ -6,7 +6,9 @@ import org.contrastive4j.Backend;
 import picocli.CommandLine.Command;
 
 /** Says what this machine has: backends, devices for PTX, what {@code auto} stands for, versions. */
-@Command(name = "devices", mixinStandardHelpOptions = true,
+@Command(
+        name = "devices",
+        mixinStandardHelpOptions = true,
         description = "Lists backends and devices of this machine, what \"auto\" would choose and why, "
                 + "and library versions.")
 final class DevicesCommand implements Callable<Integer> {

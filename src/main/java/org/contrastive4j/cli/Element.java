@@ -8,7 +8,14 @@ import java.util.stream.Collectors;
 
 /** Element types of buffers and numbers that a user gives to a kernel; a value is its bits in the low end of a long. */
 enum Element {
-    F32(4), F16(2), BF16(2), I32(4), U32(4), F64(8), I64(8), U8(1);
+    F32(4),
+    F16(2),
+    BF16(2),
+    I32(4),
+    U32(4),
+    F64(8),
+    I64(8),
+    U8(1);
 
     private static final int RANDOM_INTEGERS = 100;
 
@@ -86,7 +93,8 @@ enum Element {
         }
         int exponent = Math.max(Math.getExponent(value), leastExponent);
         double steps = Math.rint(Math.scalb(Math.abs(value), mantissa - exponent));
-        long magnitude = exponent > -leastExponent + 1 ? infinity
+        long magnitude = exponent > -leastExponent + 1
+                ? infinity
                 : ((long) (exponent - leastExponent) << mantissa) + (long) steps;
         return sign | Math.min(infinity, magnitude);
     }
@@ -94,9 +102,11 @@ enum Element {
     private static double widen(int bits, int mantissa, int leastExponent) {
         int exponent = (bits & 0x7FFF) >> mantissa;
         int steps = bits & (1 << mantissa) - 1;
-        double magnitude = exponent == 0x7FFF >> mantissa ? steps == 0 ? Double.POSITIVE_INFINITY : Double.NaN
-                : exponent == 0 ? Math.scalb((double) steps, leastExponent - mantissa)
-                : Math.scalb((double) (steps + (1 << mantissa)), exponent - 1 + leastExponent - mantissa);
+        double magnitude = exponent == 0x7FFF >> mantissa
+                ? steps == 0 ? Double.POSITIVE_INFINITY : Double.NaN
+                : exponent == 0
+                        ? Math.scalb((double) steps, leastExponent - mantissa)
+                        : Math.scalb((double) (steps + (1 << mantissa)), exponent - 1 + leastExponent - mantissa);
         return (bits & 0x8000) != 0 ? -magnitude : magnitude;
     }
 

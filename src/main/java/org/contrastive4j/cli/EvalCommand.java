@@ -20,7 +20,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Measures a trained model. */
-@Command(name = "eval", mixinStandardHelpOptions = true, showDefaultValues = true,
+@Command(
+        name = "eval",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
         description = "Retrieval both ways, zero-shot classification from prompts, and a linear probe.")
 final class EvalCommand implements Callable<Integer> {
     @Option(names = "--run", description = "run folder of a finished or running training")
@@ -29,9 +32,11 @@ final class EvalCommand implements Callable<Integer> {
     @Option(names = "--data", description = "measure on these pairs instead of the test splits of the run")
     private Path data;
 
-    @Option(names = "--classes", split = ";",
+    @Option(
+            names = "--classes",
+            split = ";",
             description = "classes for zero-shot classification and the linear probe, "
-            + "separated by semicolons; a picture belongs to the first class whose word its caption has")
+                    + "separated by semicolons; a picture belongs to the first class whose word its caption has")
     private List<String> classes =
             List.of("face", "flag", "animal", "clock", "heart", "hand", "person", "vehicle", "fruit", "arrow");
 
@@ -43,7 +48,8 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        try (Ops ops = backend.open(); TrainedModel model = TrainedModel.load(ops, run)) {
+        try (Ops ops = backend.open();
+                TrainedModel model = TrainedModel.load(ops, run)) {
             PairDataset pairs = model.data(data);
             Embedder embedder = model.embedder(pairs);
             Map<String, List<Integer>> splits = new LinkedHashMap<>();
@@ -66,10 +72,18 @@ final class EvalCommand implements Callable<Integer> {
     private void classify(Ops ops, PairDataset pairs, Embedder embedder, List<Integer> train, List<Integer> test) {
         Classification classification = new Classification(ops, pairs, embedder, classes, prompt);
         Classification.Result zeroShot = classification.zeroShot(test);
-        System.out.printf(Locale.ROOT, "zero-shot over %d classes: %.1f%% of %d pictures (largest class %.1f%%)%n",
-                classes.size(), 100 * zeroShot.accuracy(), zeroShot.pictures(), 100 * zeroShot.largestClass());
+        System.out.printf(
+                Locale.ROOT,
+                "zero-shot over %d classes: %.1f%% of %d pictures (largest class %.1f%%)%n",
+                classes.size(),
+                100 * zeroShot.accuracy(),
+                zeroShot.pictures(),
+                100 * zeroShot.largestClass());
         Classification.Result probe = classification.linearProbe(train, test);
-        System.out.printf(Locale.ROOT, "linear probe on the picture encoder: %.1f%% of %d pictures%n",
-                100 * probe.accuracy(), probe.pictures());
+        System.out.printf(
+                Locale.ROOT,
+                "linear probe on the picture encoder: %.1f%% of %d pictures%n",
+                100 * probe.accuracy(),
+                probe.pictures());
     }
 }

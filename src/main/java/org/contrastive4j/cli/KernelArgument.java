@@ -17,10 +17,18 @@ import org.contrastive4j.device.PtxDevice;
  * @param value bits of a number, or of all elements where the fill is {@link Fill#VALUE}
  */
 record KernelArgument(String text, Direction direction, Element element, int count, Fill fill, long value) {
-    enum Direction { IN, OUT }
+    enum Direction {
+        IN,
+        OUT
+    }
 
     /** What a buffer holds before the launch. */
-    enum Fill { ZERO, IOTA, RANDOM, VALUE }
+    enum Fill {
+        ZERO,
+        IOTA,
+        RANDOM,
+        VALUE
+    }
 
     /** @throws IllegalArgumentException saying which part is wrong and what is wanted */
     static KernelArgument parse(String text) {
@@ -50,12 +58,14 @@ record KernelArgument(String text, Direction direction, Element element, int cou
         }
         String fill = parts.length == 4 ? parts[3] : direction == Direction.IN ? "zero" : null;
         long value = 0;
-        Fill kind = fill == null ? null : switch (fill) {
-            case "zero" -> Fill.ZERO;
-            case "iota" -> Fill.IOTA;
-            case "random" -> Fill.RANDOM;
-            default -> Fill.VALUE;
-        };
+        Fill kind = fill == null
+                ? null
+                : switch (fill) {
+                    case "zero" -> Fill.ZERO;
+                    case "iota" -> Fill.IOTA;
+                    case "random" -> Fill.RANDOM;
+                    default -> Fill.VALUE;
+                };
         if (kind == Fill.VALUE) {
             if (!fill.matches("[-+.0-9].*|NaN|Infinity")) {
                 throw new IllegalArgumentException("fill is \"" + fill + "\", wanted zero, iota, random or a number");
@@ -95,12 +105,14 @@ record KernelArgument(String text, Direction direction, Element element, int cou
         ByteBuffer bytes = ByteBuffer.allocateDirect(count * element.bytes()).order(ByteOrder.nativeOrder());
         SplittableRandom random = new SplittableRandom(seed);
         for (int i = 0; i < count; i++) {
-            element.put(bytes, switch (fill) {
-                case ZERO -> 0;
-                case IOTA -> element.count(i);
-                case RANDOM -> element.random(random);
-                case VALUE -> value;
-            });
+            element.put(
+                    bytes,
+                    switch (fill) {
+                        case ZERO -> 0;
+                        case IOTA -> element.count(i);
+                        case RANDOM -> element.random(random);
+                        case VALUE -> value;
+                    });
         }
         storage.upload(0, bytes.flip());
         return storage;

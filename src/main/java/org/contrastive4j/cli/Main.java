@@ -21,8 +21,13 @@ import picocli.CommandLine.Model.CommandSpec;
         mixinStandardHelpOptions = true,
         description = "Contrastive training of image and text encoders, with the exact gradient of the whole batch.",
         subcommands = {
-            TrainCommand.class, EvalCommand.class, SearchCommand.class, VerifyGradCacheCommand.class,
-            CompareLossesCommand.class, DevicesCommand.class, PtxCommand.class
+            TrainCommand.class,
+            EvalCommand.class,
+            SearchCommand.class,
+            VerifyGradCacheCommand.class,
+            CompareLossesCommand.class,
+            DevicesCommand.class,
+            PtxCommand.class
         })
 public final class Main {
     /** Exit code of an error that the user can mend. */
@@ -37,7 +42,8 @@ public final class Main {
     /** Runs a command; returns the exit code. */
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
-        CommandLine commandLine = new CommandLine(new Main()).setOverwrittenOptionsAllowed(true)
+        CommandLine commandLine = new CommandLine(new Main())
+                .setOverwrittenOptionsAllowed(true)
                 .setCaseInsensitiveEnumValuesAllowed(true);
         commandLine.setExecutionExceptionHandler((failure, command, parsed) -> {
             if (isExplained(failure)) {
@@ -49,7 +55,9 @@ public final class Main {
         for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
             CommandSpec command = commandLine.getSubcommands().get(name).getCommandSpec();
             command.usageMessage().footer(losses());
-            command.mixins().values().stream().map(CommandSpec::userObject).filter(TrainOptions.class::isInstance)
+            command.mixins().values().stream()
+                    .map(CommandSpec::userObject)
+                    .filter(TrainOptions.class::isInstance)
                     .forEach(options -> ((TrainOptions) options).declare(command));
         }
         return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
@@ -57,8 +65,8 @@ public final class Main {
 
     /** What --loss and --losses take, a line each. */
     private static String[] losses() {
-        Stream<String> lines = Losses.allNames().stream().map(
-                name -> String.format("  %-22s %s", name, Losses.description(name)));
+        Stream<String> lines =
+                Losses.allNames().stream().map(name -> String.format("  %-22s %s", name, Losses.description(name)));
         return Stream.concat(Stream.of("", "Losses:"), lines).toArray(String[]::new);
     }
 
@@ -69,11 +77,14 @@ public final class Main {
 
     /** Whether the message says all that the user needs; anything else is a defect and shows its stack. */
     private static boolean isExplained(Throwable failure) {
-        return failure instanceof DataException || failure instanceof CheckpointException
+        return failure instanceof DataException
+                || failure instanceof CheckpointException
                 || failure instanceof RunFolder.RunFolderException
                 || failure instanceof Trainer.TrainingStoppedException
-                || failure instanceof OutOfBudgetException || failure instanceof IllegalArgumentException
-                || failure instanceof DeviceException || failure instanceof PtxException
+                || failure instanceof OutOfBudgetException
+                || failure instanceof IllegalArgumentException
+                || failure instanceof DeviceException
+                || failure instanceof PtxException
                 || failure instanceof AutogradException && failure.getCause() instanceof OutOfBudgetException;
     }
 }

@@ -25,9 +25,13 @@ final class Progress implements AutoCloseable {
         this.batch = batch;
         this.bar = !isTerminal()
                 ? null
-                : new ProgressBarBuilder().setTaskName("train").setInitialMax(steps)
+                : new ProgressBarBuilder()
+                        .setTaskName("train")
+                        .setInitialMax(steps)
                         .startsFrom(firstStep, Duration.ZERO)
-                        .setStyle(ProgressBarStyle.ASCII).setUpdateIntervalMillis(250).build();
+                        .setStyle(ProgressBarStyle.ASCII)
+                        .setUpdateIntervalMillis(250)
+                        .build();
     }
 
     /** From JDK 22 on there is a console without a terminal too, and a method that tells them apart. */
@@ -51,12 +55,19 @@ final class Progress implements AutoCloseable {
     void step(Trainer.Step step) {
         double seconds = (System.nanoTime() - start) / 1e9;
         double perSecond = (step.step() - firstStep) * (double) batch / seconds;
-        String text = String.format(Locale.ROOT, "loss %.3f, in-batch R@1 %.0f%%%s%s, %.0f pairs/s", step.loss(),
-                50 * (step.rowAccuracy() + step.columnAccuracy()), recall, scale(step), perSecond);
+        String text = String.format(
+                Locale.ROOT,
+                "loss %.3f, in-batch R@1 %.0f%%%s%s, %.0f pairs/s",
+                step.loss(),
+                50 * (step.rowAccuracy() + step.columnAccuracy()),
+                recall,
+                scale(step),
+                perSecond);
         if (bar != null) {
             bar.setExtraMessage(" " + text);
             bar.stepTo(step.step());
-        } else if (step.step() % Math.max(1, steps / LINES) == 0 || step.step() == steps
+        } else if (step.step() % Math.max(1, steps / LINES) == 0
+                || step.step() == steps
                 || step.step() == firstStep + 1) {
             double left = (steps - step.step()) * seconds / Math.max(1, step.step() - firstStep);
             System.out.printf(Locale.ROOT, "step %d of %d: %s, %.0f s left%n", step.step(), steps, text, left);
@@ -65,8 +76,13 @@ final class Progress implements AutoCloseable {
 
     private static String scale(Trainer.Step step) {
         Double scale = step.details().get("lossScale");
-        return scale == null ? "" : String.format(Locale.ROOT, ", loss scale %.0f, %.0f steps skipped", scale,
-                step.details().get("skippedSteps"));
+        return scale == null
+                ? ""
+                : String.format(
+                        Locale.ROOT,
+                        ", loss scale %.0f, %.0f steps skipped",
+                        scale,
+                        step.details().get("skippedSteps"));
     }
 
     @Override

@@ -23,10 +23,15 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Static facts of PTX files, without a GPU. */
-@Command(name = "check", mixinStandardHelpOptions = true, showDefaultValues = true,
-        description = {"Assembles PTX files for every architecture their target allows, links them for the simulator.",
+@Command(
+        name = "check",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        description = {
+            "Assembles PTX files for every architecture their target allows, links them for the simulator.",
             "Exits with 1 when a file has an error, spills registers, or is serialised by the assembler (C75xx).",
-            "The assembler runs inside this process and may end it on text that is wrong in rare ways."})
+            "The assembler runs inside this process and may end it on text that is wrong in rare ways."
+        })
 final class PtxCheckCommand implements Callable<Integer> {
     private static final List<Integer> ARCHITECTURES = List.of(80, 86, 89, 90);
     private static final String SERIALISED = "C75";
@@ -37,11 +42,15 @@ final class PtxCheckCommand implements Callable<Integer> {
     @Mixin
     private PtxSource source;
 
-    @Option(names = "--block", paramLabel = "THREADS",
+    @Option(
+            names = "--block",
+            paramLabel = "THREADS",
             description = "threads of a block, for the occupancy of kernels that do not state .reqntid or .maxntid")
     private int block = 256;
 
-    @Option(names = "--shared", paramLabel = "BYTES",
+    @Option(
+            names = "--shared",
+            paramLabel = "BYTES",
             description = "dynamic shared memory of a block, for the occupancy; by default what a comment of the file"
                     + " states as \"dynamic shared N bytes\", else 0",
             showDefaultValue = CommandLine.Help.Visibility.NEVER)
@@ -53,8 +62,8 @@ final class PtxCheckCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         if (block < 1 || block > 1024 || shared != null && shared < 0) {
-            throw new IllegalArgumentException("--block " + block + " --shared " + shared
-                    + ": wanted 1 to 1024 threads and 0 or more bytes");
+            throw new IllegalArgumentException(
+                    "--block " + block + " --shared " + shared + ": wanted 1 to 1024 threads and 0 or more bytes");
         }
         boolean good = true;
         for (Path file : files) {
@@ -80,8 +89,17 @@ final class PtxCheckCommand implements Callable<Integer> {
     }
 
     private boolean assemble(String text, Program program, int dynamic) {
-        Table table = new Table("kernel", "target", "registers", "spilled bytes", "static shared", "dynamic shared",
-                "barriers", "block", "blocks", "warps");
+        Table table = new Table(
+                "kernel",
+                "target",
+                "registers",
+                "spilled bytes",
+                "static shared",
+                "dynamic shared",
+                "barriers",
+                "block",
+                "blocks",
+                "warps");
         boolean good = true;
         boolean rows = false;
         for (String target : targets(program)) {
@@ -109,30 +127,47 @@ final class PtxCheckCommand implements Callable<Integer> {
     }
 
     private void complain(String kind, String message, String target) {
-        complaints.computeIfAbsent(kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>()).add(target);
+        complaints
+                .computeIfAbsent(kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>())
+                .add(target);
     }
 
     /** A target without a letter runs on itself and everything newer, one with a letter on itself alone. */
     private static List<String> targets(Program program) {
-        List<String> targets = Character.isLetter(program.target().charAt(program.target().length() - 1)) ? List.of()
-                : ARCHITECTURES.stream().filter(architecture -> architecture >= program.architecture())
-                        .map(architecture -> "sm_" + architecture).toList();
+        List<String> targets =
+                Character.isLetter(program.target().charAt(program.target().length() - 1))
+                        ? List.of()
+                        : ARCHITECTURES.stream()
+                                .filter(architecture -> architecture >= program.architecture())
+                                .map(architecture -> "sm_" + architecture)
+                                .toList();
         return targets.isEmpty() ? List.of(program.target()) : targets;
     }
 
     /** Adds a kernel; false when it spills. */
     private boolean row(Table table, Function function, Assembly assembly, int dynamic) {
         Assembly.Entry entry = assembly.entries().get(function.name());
-        int threads = Stream.of(".reqntid", ".maxntid").map(function.directives()::get)
-                .filter(sizes -> sizes != null).findFirst()
-                .map(sizes -> sizes.stream().reduce(1, (a, b) -> a * b)).orElse(block);
+        int threads = Stream.of(".reqntid", ".maxntid")
+                .map(function.directives()::get)
+                .filter(sizes -> sizes != null)
+                .findFirst()
+                .map(sizes -> sizes.stream().reduce(1, (a, b) -> a * b))
+                .orElse(block);
         int architecture = Integer.parseInt(assembly.architecture().replaceAll("[^0-9]", ""));
-        int blocks = Occupancy.blocksPerMultiprocessor(architecture, entry.registers(),
-                entry.staticSharedBytes() + dynamic, threads);
+        int blocks = Occupancy.blocksPerMultiprocessor(
+                architecture, entry.registers(), entry.staticSharedBytes() + dynamic, threads);
         int spilled = entry.spillStoreBytes() + entry.spillLoadBytes();
-        table.add(function.name(), assembly.architecture(), entry.registers(), spilled, entry.staticSharedBytes(),
-                dynamic, entry.barriers(), threads, blocks, blocks * ((threads + 31) / 32) + "/"
-                        + Occupancy.warpsPerMultiprocessor(architecture));
+        table.add(
+                function.name(),
+                assembly.architecture(),
+                entry.registers(),
+                spilled,
+                entry.staticSharedBytes(),
+                dynamic,
+                entry.barriers(),
+                threads,
+                blocks,
+                blocks * ((threads + 31) / 32) + "/" + Occupancy.warpsPerMultiprocessor(architecture));
         return spilled == 0;
     }
 

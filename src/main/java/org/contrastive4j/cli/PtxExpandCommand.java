@@ -7,7 +7,9 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
 /** Prints what an assembler sees of a file. */
-@Command(name = "expand", mixinStandardHelpOptions = true,
+@Command(
+        name = "expand",
+        mixinStandardHelpOptions = true,
         description = "Prints a PTX file with #include, #define and #if expanded; "
                 + "marks such as #line 12 \"file\" say where lines come from.")
 final class PtxExpandCommand implements Callable<Integer> {

@@ -27,9 +27,15 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Launches one kernel of a file. */
-@Command(name = "run", mixinStandardHelpOptions = true, showDefaultValues = true, sortOptions = false,
-        description = {"Launches a kernel of a PTX file, prints what it wrote and what it did.",
-            "Exits with 1 when the kernel does something it may not."},
+@Command(
+        name = "run",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        sortOptions = false,
+        description = {
+            "Launches a kernel of a PTX file, prints what it wrote and what it did.",
+            "Exits with 1 when the kernel does something it may not."
+        },
         footerHeading = "%nArguments, one --arg for each parameter in order:%n",
         footer = {
             "  out:TYPE:COUNT[:FILL]  buffer, printed afterwards; no FILL: never written",
@@ -39,7 +45,8 @@ import picocli.CommandLine.Parameters;
             "  FILL   zero, iota (0 1 2 ...), a number for all elements, or random by",
             "         --seed: in [-1, 1), integers in [0, 100)",
             "%nExample:%n  ptx run add.ptx --grid 8 --block 128 --arg out:f32:1024",
-            "      --arg in:f32:1024:iota --arg u32:1024"})
+            "      --arg in:f32:1024:iota --arg u32:1024"
+        })
 final class PtxRunCommand implements Callable<Integer> {
     @Parameters(index = "0", paramLabel = "FILE", description = "PTX, preprocessor lines allowed")
     private Path file;
@@ -62,7 +69,10 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(names = "--cooperative", description = "all blocks are resident at once and may wait for each other")
     private boolean cooperative;
 
-    @Option(names = "--arg", paramLabel = "ARGUMENT", showDefaultValue = Visibility.NEVER,
+    @Option(
+            names = "--arg",
+            paramLabel = "ARGUMENT",
+            showDefaultValue = Visibility.NEVER,
             description = "see below; once for each parameter")
     private List<String> arguments = List.of();
 
@@ -72,23 +82,32 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(names = "--device", paramLabel = "NAME", description = "sim, cuda, or cuda:1 for the second GPU")
     private String device = "sim";
 
-    @Option(names = "--seed", paramLabel = "NUMBER",
+    @Option(
+            names = "--seed",
+            paramLabel = "NUMBER",
             description = "of random buffers, and of the order in which the simulator does things")
     private long seed = 0;
 
-    @Option(names = "--faults", paramLabel = "SCHEDULES",
+    @Option(
+            names = "--faults",
+            paramLabel = "SCHEDULES",
             description = "sim: run with this many seeds from --seed on, report each distinct fault once")
     private Integer schedules;
 
-    @Option(names = "--arch", paramLabel = "NUMBER",
+    @Option(
+            names = "--arch",
+            paramLabel = "NUMBER",
             description = "sim: architecture, 80, 86, 89 or 90; 90 when not given")
     private Integer architecture;
 
-    @Option(names = "--no-checks",
+    @Option(
+            names = "--no-checks",
             description = "sim: do not look for races, uninitialised reads, missing fences and waits")
     private boolean withoutChecks;
 
-    @Option(names = "--limit", paramLabel = "INSTRUCTIONS",
+    @Option(
+            names = "--limit",
+            paramLabel = "INSTRUCTIONS",
             description = "sim: most warp instructions of a cluster of blocks")
     private Long limit;
 
@@ -132,7 +151,9 @@ final class PtxRunCommand implements Callable<Integer> {
             throw new IllegalArgumentException(option + " is \"" + text + "\", wanted sizes such as 4, 4x2 or 4x2x1");
         }
         String[] sizes = text.split("x");
-        return new Launch.Dim(Integer.parseInt(sizes[0]), sizes.length > 1 ? Integer.parseInt(sizes[1]) : 1,
+        return new Launch.Dim(
+                Integer.parseInt(sizes[0]),
+                sizes.length > 1 ? Integer.parseInt(sizes[1]) : 1,
                 sizes.length > 2 ? Integer.parseInt(sizes[2]) : 1);
     }
 
@@ -153,8 +174,8 @@ final class PtxRunCommand implements Callable<Integer> {
 
     private int launch(PtxDevice on) {
         Kernel kernel = kernel(on);
-        System.out.println(kernel.name() + " on " + on.facts().name() + ", sm_" + on.facts().architecture() + ": "
-                + launch);
+        System.out.println(kernel.name() + " on " + on.facts().name() + ", sm_"
+                + on.facts().architecture() + ": " + launch);
         try (Buffers buffers = new Buffers(new ArrayList<>())) {
             double milliseconds = run(on, kernel, seed, buffers);
             for (int k = 0, buffer = 0; k < parsed.size(); k++) {
@@ -165,7 +186,10 @@ final class PtxRunCommand implements Callable<Integer> {
                 }
                 buffer += argument.isBuffer() ? 1 : 0;
             }
-            System.out.printf(Locale.ROOT, "  %.3f ms %s%n", milliseconds,
+            System.out.printf(
+                    Locale.ROOT,
+                    "  %.3f ms %s%n",
+                    milliseconds,
                     on instanceof SimDevice ? "in the simulator" : "on the GPU, for a first launch");
             return 0;
         } catch (KernelException | DeviceLostException e) {
@@ -210,19 +234,23 @@ final class PtxRunCommand implements Callable<Integer> {
         Map<String, Found> faults = new LinkedHashMap<>();
         int without = 0;
         for (long at = seed; at < seed + schedules; at++) {
-            try (SimDevice simulator = SimDevice.open(options(at)); Buffers buffers = new Buffers(new ArrayList<>())) {
+            try (SimDevice simulator = SimDevice.open(options(at));
+                    Buffers buffers = new Buffers(new ArrayList<>())) {
                 run(simulator, kernel(simulator), at, buffers);
                 without++;
             } catch (Fault fault) {
                 long first = at;
-                faults.merge(fault.kind() + ":" + fault.line(), new Found(fault, first, 1),
+                faults.merge(
+                        fault.kind() + ":" + fault.line(),
+                        new Found(fault, first, 1),
                         (known, again) -> new Found(known.first, known.seed, known.times + 1));
             }
         }
         System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + schedules
                 + " schedules, " + without + " of them without a fault");
-        faults.values().forEach(found -> System.out.println("fault in " + found.times + " of " + schedules
-                + ", first with --seed " + found.seed + ": " + found.first.getMessage()));
+        faults.values()
+                .forEach(found -> System.out.println("fault in " + found.times + " of " + schedules
+                        + ", first with --seed " + found.seed + ": " + found.first.getMessage()));
         return faults.isEmpty() ? 0 : 1;
     }
 
@@ -238,17 +266,19 @@ final class PtxRunCommand implements Callable<Integer> {
                 return a;
             });
         });
-        Table table = new Table("instruction", "warps", "lanes", "shared bytes", "bank conflicts", "global bytes",
-                "sectors");
-        byName.entrySet().stream().sorted((a, b) -> Long.compare(b.getValue()[0], a.getValue()[0]))
+        Table table =
+                new Table("instruction", "warps", "lanes", "shared bytes", "bank conflicts", "global bytes", "sectors");
+        byName.entrySet().stream()
+                .sorted((a, b) -> Long.compare(b.getValue()[0], a.getValue()[0]))
                 .forEach(row -> add(table, row.getKey(), row.getValue()));
         add(table, "all", numbers(counts.total()));
         return table.toString();
     }
 
     private static long[] numbers(Counts.Line line) {
-        return new long[] {line.executions(), line.lanes(), line.sharedBytes(), line.extraPasses(),
-            line.globalBytes(), line.sectors()};
+        return new long[] {
+            line.executions(), line.lanes(), line.sharedBytes(), line.extraPasses(), line.globalBytes(), line.sectors()
+        };
     }
 
     private static void add(Table table, String name, long[] n) {

@@ -14,7 +14,9 @@ import picocli.CommandLine.Option;
 final class PtxSource {
     private static final Pattern DYNAMIC = Pattern.compile("(?m)^.*//.*\\bdynamic shared (\\d{1,7}) bytes");
 
-    @Option(names = {"-I", "--include"}, paramLabel = "FOLDER",
+    @Option(
+            names = {"-I", "--include"},
+            paramLabel = "FOLDER",
             description = "folder that #include \"...\" is looked up in; by default that of the file")
     private Path includes;
 

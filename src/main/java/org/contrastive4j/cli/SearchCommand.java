@@ -18,7 +18,10 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
 /** Finds pictures for a text. */
-@Command(name = "search", mixinStandardHelpOptions = true, showDefaultValues = true,
+@Command(
+        name = "search",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
         description = "Finds the pictures that fit a text best, and draws them on a contact sheet.")
 final class SearchCommand implements Callable<Integer> {
     @Parameters(index = "0", description = "what to look for, e.g. \"umbrella in the rain\"")
@@ -30,14 +33,16 @@ final class SearchCommand implements Callable<Integer> {
     @Option(names = "--data", description = "search these pairs instead of those of the run")
     private Path data;
 
-    @Option(names = "--group",
+    @Option(
+            names = "--group",
             description = "search only this group; \"all\" for all; by default the held-out group of the run")
     private String group;
 
     @Option(names = "--top", description = "number of matches")
     private int top = 10;
 
-    @Option(names = "--sheet",
+    @Option(
+            names = "--sheet",
             description = "where to write the contact sheet; by default search.png in the run folder")
     private Path sheet;
 
@@ -46,12 +51,18 @@ final class SearchCommand implements Callable<Integer> {
 
     @Override
     public Integer call() throws IOException {
-        try (Ops ops = backend.open(); TrainedModel model = TrainedModel.load(ops, run)) {
+        try (Ops ops = backend.open();
+                TrainedModel model = TrainedModel.load(ops, run)) {
             PairDataset pairs = model.data(data);
-            String wanted = group != null ? group : model.config().heldOutGroup().isEmpty() || data != null
-                    ? "all" : model.config().heldOutGroup();
+            String wanted = group != null
+                    ? group
+                    : model.config().heldOutGroup().isEmpty() || data != null
+                            ? "all"
+                            : model.config().heldOutGroup();
             List<Integer> samples = pairs.samples().stream()
-                    .filter(sample -> wanted.equals("all") || sample.group().equals(wanted)).map(Sample::id).toList();
+                    .filter(sample -> wanted.equals("all") || sample.group().equals(wanted))
+                    .map(Sample::id)
+                    .toList();
             if (samples.isEmpty()) {
                 throw new IllegalArgumentException("no pictures of group " + wanted + "; there are " + pairs.groups());
             }
@@ -61,8 +72,10 @@ final class SearchCommand implements Callable<Integer> {
                     System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), sample.caption(), sample.image());
                 }
                 Path target = sheet != null ? sheet : run.resolve("search.png");
-                Files.write(target, ContactSheet.png(List.of(
-                        search.row(text, "", top, model.config().model().image().imageSize()))));
+                Files.write(
+                        target,
+                        ContactSheet.png(List.of(search.row(
+                                text, "", top, model.config().model().image().imageSize()))));
                 System.out.println("contact sheet: " + target);
             }
             return 0;

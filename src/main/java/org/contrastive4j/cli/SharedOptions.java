@@ -20,8 +20,10 @@ final class SharedOptions {
     @Mixin
     BackendOptions backend;
 
-    @Option(names = "--loss-scale", description = "where dynamic loss scaling begins, a power of two; "
-            + "without it 32768 in f16 and no scaling in other precisions")
+    @Option(
+            names = "--loss-scale",
+            description = "where dynamic loss scaling begins, a power of two; "
+                    + "without it 32768 in f16 and no scaling in other precisions")
     Double lossScale;
 
     @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
@@ -30,9 +32,10 @@ final class SharedOptions {
     @Option(names = "--strict", description = "refuse bad pairs instead of leaving them out")
     boolean strict;
 
-    @Option(names = "--held-out-group",
+    @Option(
+            names = "--held-out-group",
             description = "group to test on and not to train on, \"none\" for none; noto for the default data, "
-            + "else none")
+                    + "else none")
     String heldOutGroup;
 
     @Option(names = "--unseen-share", description = "share of concepts kept out of training")
@@ -68,7 +71,8 @@ final class SharedOptions {
     @Option(names = "--image-layers", description = "transformer blocks of the image encoder")
     int imageLayers = DEFAULT.model().image().transformer().layers();
 
-    @Option(names = "--text-layers",
+    @Option(
+            names = "--text-layers",
             description = "transformer blocks of the text encoder; 0 takes captions as bags of words")
     int textLayers = DEFAULT.model().text().transformer().layers();
 
@@ -77,28 +81,54 @@ final class SharedOptions {
 
     TrainConfig config(long seed, int batch, LossConfig loss) {
         AdamW.Config adam = DEFAULT.optimizer();
-        String heldOut = heldOutGroup != null ? heldOutGroup
+        String heldOut = heldOutGroup != null
+                ? heldOutGroup
                 : data.toString().equals(DEFAULT.data()) ? DEFAULT.heldOutGroup() : "none";
-        return new TrainConfig(data.toString(), strict, heldOut.equals("none") ? "" : heldOut, unseenShare,
-                seed, steps, batch, chunk, memory << 20, learningRate, warmup, clip, vocabulary,
-                noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
-                new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay), model(), loss)
-                .with(backend.precision, lossScale == null
-                        ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()));
+        return new TrainConfig(
+                        data.toString(),
+                        strict,
+                        heldOut.equals("none") ? "" : heldOut,
+                        unseenShare,
+                        seed,
+                        steps,
+                        batch,
+                        chunk,
+                        memory << 20,
+                        learningRate,
+                        warmup,
+                        clip,
+                        vocabulary,
+                        noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
+                        new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay),
+                        model(),
+                        loss)
+                .with(
+                        backend.precision,
+                        lossScale == null ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()));
     }
 
     private DualEncoder.Config model() {
         VisionTransformer.Config image = DEFAULT.model().image();
         TextTransformer.Config text = DEFAULT.model().text();
         return new DualEncoder.Config(
-                new VisionTransformer.Config(image.imageSize(), image.kernel(), image.stride(), image.padding(),
-                        sized(image.transformer(), imageLayers), image.pooling(), image.embedding()),
-                new TextTransformer.Config(text.vocabulary(), text.maxTokens(), sized(text.transformer(), textLayers),
-                        text.causal(), text.pooling(), text.embedding()));
+                new VisionTransformer.Config(
+                        image.imageSize(),
+                        image.kernel(),
+                        image.stride(),
+                        image.padding(),
+                        sized(image.transformer(), imageLayers),
+                        image.pooling(),
+                        image.embedding()),
+                new TextTransformer.Config(
+                        text.vocabulary(),
+                        text.maxTokens(),
+                        sized(text.transformer(), textLayers),
+                        text.causal(),
+                        text.pooling(),
+                        text.embedding()));
     }
 
     private TransformerConfig sized(TransformerConfig config, int layers) {
-        return new TransformerConfig(
-                config.width(), layers, config.heads(), config.mlpWidth(), config.gelu(), dropout);
+        return new TransformerConfig(config.width(), layers, config.heads(), config.mlpWidth(), config.gelu(), dropout);
     }
 }

@@ -23,7 +23,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Trains an image and a text encoder. */
-@Command(name = "train", mixinStandardHelpOptions = true, showDefaultValues = true,
+@Command(
+        name = "train",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
         description = "Trains an image and a text encoder on image-text pairs and reports held-out retrieval.")
 final class TrainCommand implements Callable<Integer> {
     private static final int STOPPED = 130; // as after an interrupt
@@ -41,7 +44,8 @@ final class TrainCommand implements Callable<Integer> {
     @Option(names = "--save-every", description = "steps between checkpoints")
     private int saveEvery = 100;
 
-    @Option(names = "--recall-every",
+    @Option(
+            names = "--recall-every",
             description = "steps between measurements of recall on the test splits, 0 for only at the end")
     private int recallEvery = 100;
 
@@ -58,8 +62,8 @@ final class TrainCommand implements Callable<Integer> {
                 throw new CheckpointException("nothing to resume in " + out + ": it has no checkpoint");
             }
             if (!resume && latest.isPresent()) {
-                throw new IllegalArgumentException(out + " holds a run already (" + latest.get().getFileName()
-                        + "); continue it with --resume, or choose another --out");
+                throw new IllegalArgumentException(out + " holds a run already ("
+                        + latest.get().getFileName() + "); continue it with --resume, or choose another --out");
             }
             TrainConfig wanted = latest.isEmpty() ? options.config() : Trainer.config(latest.get());
             try (Ops ops = options.shared.backend.open(wanted.precision())) {
@@ -73,9 +77,8 @@ final class TrainCommand implements Callable<Integer> {
 
     private int train(RunFolder folder, Ops ops, TrainConfig wanted, Optional<Path> latest) {
         PairDataset data = PairDataset.open(Path.of(wanted.data()), wanted.strict());
-        try (Trainer trainer = latest.isEmpty()
-                ? Trainer.start(ops, wanted, data)
-                : Trainer.resume(ops, data, latest.get())) {
+        try (Trainer trainer =
+                latest.isEmpty() ? Trainer.start(ops, wanted, data) : Trainer.resume(ops, data, latest.get())) {
             describe(trainer, ops, latest);
             folder.forgetAfter(trainer.step());
             folder.writeJson("config.json", trainer.config());
@@ -92,8 +95,14 @@ final class TrainCommand implements Callable<Integer> {
 
     private static void describe(Trainer trainer, Ops ops, Optional<Path> latest) {
         TrainConfig config = trainer.config();
-        System.out.printf(Locale.ROOT, "%d training pairs of %s on %s in %s; batches of %d pairs in chunks of %s%n",
-                trainer.splits().train().size(), config.data(), ops.name(), ops.precision(), config.batch(),
+        System.out.printf(
+                Locale.ROOT,
+                "%d training pairs of %s on %s in %s; batches of %d pairs in chunks of %s%n",
+                trainer.splits().train().size(),
+                config.data(),
+                ops.name(),
+                ops.precision(),
+                config.batch(),
                 config.chunk() == 0 ? "whatever fits" : Integer.toString(config.chunk()));
         trainer.data().skipped().forEach((reason, count) -> System.out.println("left out " + count + ": " + reason));
         latest.ifPresent(path -> System.out.println("continuing from " + path));
@@ -110,7 +119,8 @@ final class TrainCommand implements Callable<Integer> {
         double before = folder.secondsSpent();
         long start = System.nanoTime();
         int total = trainer.config().steps();
-        try (Progress progress = new Progress(trainer.step(), total, trainer.config().batch())) {
+        try (Progress progress =
+                new Progress(trainer.step(), total, trainer.config().batch())) {
             while (trainer.hasNext() && !stopRequested) {
                 Trainer.Step step = trainer.next();
                 Map<String, Object> line = new LinkedHashMap<>(step.asMap());
@@ -141,15 +151,21 @@ final class TrainCommand implements Callable<Integer> {
     private void finish(Trainer trainer, RunFolder folder, Ops ops, double seconds) {
         long peak = ops.memory().peakBytes();
         Map<String, Trainer.Recall> recalls = trainer.evaluate();
-        List<Integer> test = trainer.splits().tests().values().stream().findFirst().orElse(trainer.splits().train());
+        List<Integer> test = trainer.splits().tests().values().stream()
+                .findFirst()
+                .orElse(trainer.splits().train());
         List<Integer> pool = test.subList(0, Math.min(test.size(), EXAMPLE_POOL));
         try (Search search = new Search(ops, trainer.data(), trainer.embedder(), pool)) {
             RunSummary.write(trainer, folder, recalls, search, pool, seconds, peak);
         }
         System.out.println();
         System.out.print(RunSummary.table(recalls));
-        System.out.printf(Locale.ROOT, "%,d pairs in %.0f s, at most %.0f MiB of tensors%n",
-                (long) trainer.step() * trainer.config().batch(), seconds, peak / 1048576.0);
+        System.out.printf(
+                Locale.ROOT,
+                "%,d pairs in %.0f s, at most %.0f MiB of tensors%n",
+                (long) trainer.step() * trainer.config().batch(),
+                seconds,
+                peak / 1048576.0);
         System.out.println("report: " + out.resolve("report.html") + ", numbers: " + out.resolve("summary.json"));
     }
 

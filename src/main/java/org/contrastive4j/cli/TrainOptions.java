@@ -30,12 +30,16 @@ final class TrainOptions {
     @Option(names = "--loss", description = "what is minimised, one of the names below")
     String loss = DEFAULT.loss().name();
 
-    @Option(names = "--guide", paramLabel = "<run>",
+    @Option(
+            names = "--guide",
+            paramLabel = "<run>",
             description = "run folder of a trained model: negatives that it finds more similar than the positive are"
                     + " ignored")
     String guide;
 
-    @Option(names = "--accumulate", paramLabel = "<how>",
+    @Option(
+            names = "--accumulate",
+            paramLabel = "<how>",
             description = "gradient of the whole batch by gradient caching (gradcache), or by one loss for each chunk, "
                     + "all others' representations cached (features), as open_clip")
     String accumulate = "gradcache";
@@ -45,7 +49,9 @@ final class TrainOptions {
     /** Gives a command an option for each {@link LossOption}. */
     void declare(CommandSpec command) {
         for (LossOption option : LossOption.values()) {
-            command.addOption(OptionSpec.builder("--" + option.key()).type(Double.class).paramLabel("<number>")
+            command.addOption(OptionSpec.builder("--" + option.key())
+                    .type(Double.class)
+                    .paramLabel("<number>")
                     .description(option.description() + "; " + losses(option))
                     .setter(new ISetter() {
                         @Override
@@ -55,32 +61,42 @@ final class TrainOptions {
                             }
                             return null;
                         }
-                    }).build());
+                    })
+                    .build());
         }
     }
 
     /** Which losses take it, and what is usual. */
     private static String losses(LossOption option) {
         List<String> having = Losses.having(option);
-        List<String> others = Losses.allNames().stream().filter(name -> !having.contains(name)).toList();
+        List<String> others = Losses.allNames().stream()
+                .filter(name -> !having.contains(name))
+                .toList();
         String which = others.size() < having.size()
-                ? "all losses but " + String.join(", ", others) : "for " + String.join(", ", having);
-        List<Double> usual =
-                having.stream().map(name -> Losses.options(name, Map.of()).get(option)).distinct().toList();
-        return usual.size() > 1 || usual.get(0) == null ? which
-                : which + "; usually " + BigDecimal.valueOf(usual.get(0)).stripTrailingZeros().toPlainString();
+                ? "all losses but " + String.join(", ", others)
+                : "for " + String.join(", ", having);
+        List<Double> usual = having.stream()
+                .map(name -> Losses.options(name, Map.of()).get(option))
+                .distinct()
+                .toList();
+        return usual.size() > 1 || usual.get(0) == null
+                ? which
+                : which + "; usually "
+                        + BigDecimal.valueOf(usual.get(0)).stripTrailingZeros().toPlainString();
     }
 
     TrainConfig config() {
-        return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guide, batch)).withAccumulation(accumulation());
+        return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guide, batch))
+                .withAccumulation(accumulation());
     }
 
     private TrainConfig.Accumulation accumulation() {
         return switch (accumulate) {
             case "gradcache" -> TrainConfig.Accumulation.GRADCACHE;
             case "features" -> TrainConfig.Accumulation.FEATURES;
-            default -> throw new IllegalArgumentException(
-                    "no accumulation \"" + accumulate + "\"; there are gradcache and features");
+            default ->
+                throw new IllegalArgumentException(
+                        "no accumulation \"" + accumulate + "\"; there are gradcache and features");
         };
     }
 }

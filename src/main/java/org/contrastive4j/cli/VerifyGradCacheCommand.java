@@ -15,7 +15,10 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
 /** Answers "does gradient caching really give the same gradient as the big batch?" on this machine. */
-@Command(name = "verify-gradcache", mixinStandardHelpOptions = true, showDefaultValues = true,
+@Command(
+        name = "verify-gradcache",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
         description = "Trains twice, whole batches against chunks, with dropout on, and prints what differs.")
 final class VerifyGradCacheCommand implements Callable<Integer> {
     @Mixin
@@ -48,15 +51,24 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             try (Trainer trainer = Trainer.start(ops, chunked, data)) {
                 report = trainer.verify(List.of(chunk, chunk));
             }
-            System.out.printf(Locale.ROOT, "batch %d, chunks of %d, dropout %.2f, %d steps each on %s in %s%n", batch,
-                    chunk, options.shared.dropout, steps, ops.name(), ops.precision());
+            System.out.printf(
+                    Locale.ROOT,
+                    "batch %d, chunks of %d, dropout %.2f, %d steps each on %s in %s%n",
+                    batch,
+                    chunk,
+                    options.shared.dropout,
+                    steps,
+                    ops.name(),
+                    ops.precision());
             System.out.print(report);
             Run whole = run(ops, direct, data);
             Run parts = run(ops, chunked, data);
             double losses = 0;
             for (int k = 0; k < steps; k++) {
-                losses = Math.max(losses, Math.abs(whole.losses().get(k) - parts.losses().get(k))
-                        / Math.max(whole.losses().get(k), Double.MIN_NORMAL));
+                losses = Math.max(
+                        losses,
+                        Math.abs(whole.losses().get(k) - parts.losses().get(k))
+                                / Math.max(whole.losses().get(k), Double.MIN_NORMAL));
             }
             double weights = difference(whole.weights(), parts.weights());
             System.out.printf(
@@ -64,9 +76,10 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             System.out.printf(Locale.ROOT, "relative difference of the final weights: %.2e%n", weights);
             double tolerance = EquivalenceCheck.tolerance(ops.precision());
             boolean agrees = report.agrees(tolerance);
-            System.out.println(agrees
-                    ? "gradient caching gives the gradient of the whole batch, to rounding"
-                    : "gradients DIFFER by more than rounding (" + tolerance + "): see the layer named above");
+            System.out.println(
+                    agrees
+                            ? "gradient caching gives the gradient of the whole batch, to rounding"
+                            : "gradients DIFFER by more than rounding (" + tolerance + "): see the layer named above");
             return agrees ? 0 : 1;
         }
     }
@@ -77,7 +90,11 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             while (trainer.hasNext()) {
                 losses.add(trainer.next().loss());
             }
-            return new Run(losses, trainer.parameters().stream().map(p -> p.value().toDoubles()).toList());
+            return new Run(
+                    losses,
+                    trainer.parameters().stream()
+                            .map(p -> p.value().toDoubles())
+                            .toList());
         }
     }
 

@@ -17,8 +17,15 @@ import java.util.List;
 public record Augmentation(
         double shift, double zoom, double rotation, double colour, double cutout, double wordDropout) {
     public Augmentation {
-        if (shift < 0 || zoom < 0 || zoom >= 1 || rotation < 0 || colour < 0 || cutout < 0 || cutout > 1
-                || wordDropout < 0 || wordDropout >= 1) {
+        if (shift < 0
+                || zoom < 0
+                || zoom >= 1
+                || rotation < 0
+                || colour < 0
+                || cutout < 0
+                || cutout > 1
+                || wordDropout < 0
+                || wordDropout >= 1) {
             throw new IllegalArgumentException("augmentation with shift " + shift + ", zoom " + zoom + ", rotation "
                     + rotation + ", colour " + colour + ", cutout " + cutout + ", word dropout " + wordDropout
                     + ": wanted 0 or more, zoom and word dropout below 1, cutout at most 1");
@@ -105,7 +112,12 @@ public record Augmentation(
             for (int u = 0; u < size; u++) {
                 float cu = (float) (u - centre);
                 float cv = (float) (v - centre);
-                bilinear(picture, size, (float) dx + xx * cu + xy * cv, (float) dy + yx * cu + yy * cv, moved,
+                bilinear(
+                        picture,
+                        size,
+                        (float) dx + xx * cu + xy * cv,
+                        (float) dy + yx * cu + yy * cv,
+                        moved,
                         (v * size + u) * 3);
             }
         }
@@ -129,8 +141,8 @@ public record Augmentation(
         }
         for (int c = 0; c < 3; c++) {
             float top = pixel(picture, size, x0, y0, c) * (1 - fx) + pixel(picture, size, x0 + 1, y0, c) * fx;
-            float bottom = pixel(picture, size, x0, y0 + 1, c) * (1 - fx)
-                    + pixel(picture, size, x0 + 1, y0 + 1, c) * fx;
+            float bottom =
+                    pixel(picture, size, x0, y0 + 1, c) * (1 - fx) + pixel(picture, size, x0 + 1, y0 + 1, c) * fx;
             target[at + c] = top + fy * (bottom - top);
         }
     }

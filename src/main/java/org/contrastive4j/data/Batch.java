@@ -33,7 +33,12 @@ public record Batch(int[] sampleIds, int imageSize, float[] pictures, int maxTok
     public static Batch largest(int pairs, int imageSize, int tokens) {
         int[] lengths = new int[pairs];
         Arrays.fill(lengths, tokens);
-        return new Batch(new int[pairs], imageSize, new float[pairs * imageSize * imageSize * 3], tokens,
-                new int[pairs * tokens], lengths);
+        return new Batch(
+                new int[pairs],
+                imageSize,
+                new float[pairs * imageSize * imageSize * 3],
+                tokens,
+                new int[pairs * tokens],
+                lengths);
     }
 }

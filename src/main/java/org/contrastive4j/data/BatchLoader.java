@@ -28,8 +28,14 @@ public final class BatchLoader implements AutoCloseable {
      * @param threadCount background threads
      * @param ahead batches made in advance
      */
-    public BatchLoader(BatchPlan plan, BatchMaker maker, Augmentation augmentation, int firstStep, int steps,
-            int threadCount, int ahead) {
+    public BatchLoader(
+            BatchPlan plan,
+            BatchMaker maker,
+            Augmentation augmentation,
+            int firstStep,
+            int steps,
+            int threadCount,
+            int ahead) {
         if (threadCount < 1 || ahead < 1) {
             throw new IllegalArgumentException(
                     "loader with " + threadCount + " threads, " + ahead + " batches ahead: wanted 1 or more");

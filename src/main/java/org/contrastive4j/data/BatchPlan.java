@@ -25,14 +25,17 @@ public final class BatchPlan {
     public BatchPlan(PairDataset data, List<Integer> train, int batch, long seed) {
         Map<String, List<Integer>> byConcept = new LinkedHashMap<>();
         for (int id : train) {
-            byConcept.computeIfAbsent(data.sample(id).concept(), concept -> new ArrayList<>()).add(id);
+            byConcept
+                    .computeIfAbsent(data.sample(id).concept(), concept -> new ArrayList<>())
+                    .add(id);
         }
         if (batch < 2 || batch > byConcept.size()) {
             throw new DataException("batch of " + batch + " pairs: the training data has " + byConcept.size()
                     + " concepts and a batch never holds one twice; choose 2 to " + byConcept.size());
         }
         this.samplesOfConcept = byConcept.values().stream()
-                .map(ids -> ids.stream().mapToInt(Integer::intValue).toArray()).toList();
+                .map(ids -> ids.stream().mapToInt(Integer::intValue).toArray())
+                .toList();
         this.batch = batch;
         this.random = new DataRandom(seed);
     }
@@ -52,8 +55,8 @@ public final class BatchPlan {
     /** Sample ids of batch {@code index} of an epoch. */
     public int[] batch(int epoch, int index) {
         if (epoch < 0 || index < 0 || index >= batchesPerEpoch()) {
-            throw new IllegalArgumentException("batch " + index + " of epoch " + epoch + ", wanted 0 to "
-                    + (batchesPerEpoch() - 1));
+            throw new IllegalArgumentException(
+                    "batch " + index + " of epoch " + epoch + ", wanted 0 to " + (batchesPerEpoch() - 1));
         }
         int[] order = random.permutation(samplesOfConcept.size(), epoch);
         int[] ids = new int[batch];

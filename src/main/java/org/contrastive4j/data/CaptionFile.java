@@ -27,7 +27,9 @@ final class CaptionFile {
     static PairDataset.Listing read(Path file) throws IOException {
         boolean tabs = file.toString().endsWith(".tsv");
         CSVFormat format = (tabs ? CSVFormat.TDF.builder().setQuote(null) : CSVFormat.DEFAULT.builder())
-                .setHeader().setSkipHeaderRecord(true).get();
+                .setHeader()
+                .setSkipHeaderRecord(true)
+                .get();
         List<PairDataset.Row> rows = new ArrayList<>();
         try (Reader reader = withoutMark(Files.newBufferedReader(file, StandardCharsets.UTF_8));
                 CSVParser parser = format.parse(reader)) {
@@ -39,8 +41,13 @@ final class CaptionFile {
             }
             long line = parser.getCurrentLineNumber();
             for (CSVRecord record : parser) { // a record may go over several lines: it is named by its first
-                rows.add(new PairDataset.Row(file + " line " + (line + 1), get(record, "image"), get(record, "caption"),
-                        get(record, "concept"), get(record, "group"), null));
+                rows.add(new PairDataset.Row(
+                        file + " line " + (line + 1),
+                        get(record, "image"),
+                        get(record, "caption"),
+                        get(record, "concept"),
+                        get(record, "group"),
+                        null));
                 line = parser.getCurrentLineNumber();
             }
         } catch (CharacterCodingException e) {
@@ -51,7 +58,8 @@ final class CaptionFile {
             }
             throw new DataException("cannot read " + file + ": " + e.getMessage(), e);
         }
-        return new PairDataset.Listing(rows, new FolderPictures(file.toAbsolutePath().getParent()));
+        return new PairDataset.Listing(
+                rows, new FolderPictures(file.toAbsolutePath().getParent()));
     }
 
     private static DataException notUtf8(Path file, Exception cause) {

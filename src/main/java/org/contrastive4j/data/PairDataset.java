@@ -48,8 +48,10 @@ public final class PairDataset {
     public static PairDataset open(Path path, boolean strict) {
         Listing listing = list(path);
         Map<String, Integer> skipped = new LinkedHashMap<>();
-        String[] problems = IntStream.range(0, listing.rows().size()).parallel()
-                .mapToObj(i -> problem(listing, i)).toArray(String[]::new);
+        String[] problems = IntStream.range(0, listing.rows().size())
+                .parallel()
+                .mapToObj(i -> problem(listing, i))
+                .toArray(String[]::new);
         Map<String, String> conceptOfCaption = new HashMap<>();
         List<Sample> samples = new ArrayList<>();
         for (int i = 0; i < problems.length; i++) {
@@ -61,8 +63,8 @@ public final class PairDataset {
             String concept = row.concept() == null || row.concept().isBlank()
                     ? conceptOfCaption.computeIfAbsent(row.caption(), caption -> "caption:" + caption)
                     : row.concept();
-            samples.add(new Sample(samples.size(), row.image(), row.caption(), concept,
-                    row.group() == null ? "" : row.group()));
+            samples.add(new Sample(
+                    samples.size(), row.image(), row.caption(), concept, row.group() == null ? "" : row.group()));
         }
         long concepts = samples.stream().map(Sample::concept).distinct().count();
         if (concepts < 2) {

@@ -46,8 +46,8 @@ final class Pictures {
      */
     static byte[] square(BufferedImage picture, int size) {
         int side = Math.min(picture.getWidth(), picture.getHeight());
-        int[] argb = picture.getRGB((picture.getWidth() - side) / 2, (picture.getHeight() - side) / 2, side, side, null,
-                0, side);
+        int[] argb = picture.getRGB(
+                (picture.getWidth() - side) / 2, (picture.getHeight() - side) / 2, side, side, null, 0, side);
         float[] source = isGrey(picture)
                 ? grey(picture, (picture.getWidth() - side) / 2, (picture.getHeight() - side) / 2, side)
                 : onWhite(argb);
@@ -101,8 +101,7 @@ final class Pictures {
         return target;
     }
 
-    private static void average(
-            float[] source, int side, double x, double y, double reach, float[] target, int at) {
+    private static void average(float[] source, int side, double x, double y, double reach, float[] target, int at) {
         double total = 0;
         double[] sum = new double[3];
         for (int v = (int) Math.floor(y - reach); v < y + reach; v++) {

@@ -30,7 +30,10 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
             throw new DataException("no group " + heldOutGroup + " in " + data.path() + "; there are " + data.groups());
         }
         Set<String> unseen = unseen(data, unseenShare, seed);
-        String known = data.groups().stream().filter(group -> !group.equals(heldOutGroup)).findFirst().orElse("");
+        String known = data.groups().stream()
+                .filter(group -> !group.equals(heldOutGroup))
+                .findFirst()
+                .orElse("");
         List<Integer> train = new ArrayList<>();
         List<Integer> newDesign = new ArrayList<>();
         List<Integer> newConcept = new ArrayList<>();
@@ -46,7 +49,8 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
                 newConcept.add(sample.id());
             }
         }
-        long concepts = train.stream().map(id -> data.sample(id).concept()).distinct().count();
+        long concepts =
+                train.stream().map(id -> data.sample(id).concept()).distinct().count();
         if (concepts < 2) {
             throw new DataException("holding out group \"" + heldOutGroup + "\" and " + unseenShare
                     + " of the concepts leaves " + concepts + " concepts to train on, wanted at least 2");
@@ -68,7 +72,9 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
      * The concepts whose hashes with the seed are smallest: a choice that does not depend on the order of the samples.
      */
     private static Set<String> unseen(PairDataset data, double share, long seed) {
-        List<String> concepts = data.samples().stream().map(Sample::concept).distinct()
+        List<String> concepts = data.samples().stream()
+                .map(Sample::concept)
+                .distinct()
                 .sorted(Comparator.comparingLong((String concept) -> hash(concept, seed))
                         .thenComparing(concept -> concept))
                 .toList();

@@ -92,12 +92,18 @@ final class TarShards implements PictureSource {
                 }
             }
         }
-        pairs.forEach((key, pair) -> rows.add(new PairDataset.Row(shard + " key " + key, pair.image, pair.caption,
-                text(pair.meta, "concept"), text(pair.meta, "group"), pair.problem)));
+        pairs.forEach((key, pair) -> rows.add(new PairDataset.Row(
+                shard + " key " + key,
+                pair.image,
+                pair.caption,
+                text(pair.meta, "concept"),
+                text(pair.meta, "group"),
+                pair.problem)));
     }
 
-    private void member(Path shard, boolean packed, TarArchiveEntry entry, TarArchiveInputStream tar,
-            Map<String, Pair> pairs) throws IOException {
+    private void member(
+            Path shard, boolean packed, TarArchiveEntry entry, TarArchiveInputStream tar, Map<String, Pair> pairs)
+            throws IOException {
         String name = entry.getName();
         int dot = name.indexOf('.', name.lastIndexOf('/') + 1);
         if (dot < 0) {

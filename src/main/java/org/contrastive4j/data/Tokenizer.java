@@ -68,8 +68,13 @@ public final class Tokenizer {
             words.add(characters(word));
             weights.add(count);
         });
-        counts.keySet().stream().flatMapToInt(String::codePoints).sorted().distinct().mapToObj(Character::toString)
-                .flatMap(c -> Stream.of(c, c + END)).forEach(piece -> pieces.put(piece, pieces.size()));
+        counts.keySet().stream()
+                .flatMapToInt(String::codePoints)
+                .sorted()
+                .distinct()
+                .mapToObj(Character::toString)
+                .flatMap(c -> Stream.of(c, c + END))
+                .forEach(piece -> pieces.put(piece, pieces.size()));
         List<List<String>> merges = new ArrayList<>();
         Map<Pair, Integer> pairs = new HashMap<>();
         for (int w = 0; w < words.size(); w++) {
@@ -103,11 +108,14 @@ public final class Tokenizer {
     }
 
     private static Pair mostFrequent(Map<Pair, Integer> pairs, int minimum) {
-        return pairs.entrySet().stream().filter(entry -> entry.getValue() >= minimum)
-                .max(Map.Entry.<Pair, Integer>comparingByValue().thenComparing(
-                        Map.Entry.comparingByKey(
-                                Comparator.comparing(Pair::left).thenComparing(Pair::right).reversed())))
-                .map(Map.Entry::getKey).orElse(null);
+        return pairs.entrySet().stream()
+                .filter(entry -> entry.getValue() >= minimum)
+                .max(Map.Entry.<Pair, Integer>comparingByValue()
+                        .thenComparing(Map.Entry.comparingByKey(Comparator.comparing(Pair::left)
+                                .thenComparing(Pair::right)
+                                .reversed())))
+                .map(Map.Entry::getKey)
+                .orElse(null);
     }
 
     private static List<String> merge(List<String> word, Pair pair) {
@@ -116,7 +124,9 @@ public final class Tokenizer {
         }
         List<String> merged = new ArrayList<>(word.size());
         for (int i = 0; i < word.size(); i++) {
-            if (i + 1 < word.size() && word.get(i).equals(pair.left()) && word.get(i + 1).equals(pair.right())) {
+            if (i + 1 < word.size()
+                    && word.get(i).equals(pair.left())
+                    && word.get(i + 1).equals(pair.right())) {
                 merged.add(pair.left() + pair.right());
                 i++;
             } else {
@@ -152,9 +162,12 @@ public final class Tokenizer {
     public int[] encode(String caption, int maxTokens) {
         List<List<String>> words = words(caption).stream().map(this::pieces).toList();
         boolean skipUnseen = vocabulary.wholeWords() && words.stream().anyMatch(word -> word.size() == 1);
-        int[] tokens = words.stream().filter(word -> !skipUnseen || word.size() == 1).flatMap(List::stream)
+        int[] tokens = words.stream()
+                .filter(word -> !skipUnseen || word.size() == 1)
+                .flatMap(List::stream)
                 .limit(maxTokens)
-                .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN)).toArray();
+                .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN))
+                .toArray();
         return tokens.length == 0 ? new int[] {UNKNOWN} : tokens;
     }
 

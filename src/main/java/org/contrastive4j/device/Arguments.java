@@ -24,7 +24,9 @@ public final class Arguments {
         if (count != declared.size()) {
             throw new LaunchException("kernel " + kernel + " was given " + count + " arguments, wanted "
                     + declared.size()
-                    + ": " + String.join(", ", declared.stream().map(Arguments::declaration).toList()));
+                    + ": "
+                    + String.join(
+                            ", ", declared.stream().map(Arguments::declaration).toList()));
         }
         Parameter last = declared.isEmpty() ? null : declared.get(count - 1);
         ByteBuffer space = ByteBuffer.allocate(last == null ? 0 : last.offset() + last.bytes())
@@ -55,7 +57,8 @@ public final class Arguments {
             return put(device, parameter, storage, space);
         }
         if (parameter.array() || !accepts(parameter.type(), given)) {
-            return given instanceof Number ? "the " + given.getClass().getSimpleName() + " " + given
+            return given instanceof Number
+                    ? "the " + given.getClass().getSimpleName() + " " + given
                     : "a " + given.getClass().getName();
         }
         if (given instanceof Long value) {
@@ -121,8 +124,10 @@ public final class Arguments {
         }
         Type type = parameter.type();
         return switch (type.bytes()) {
-            case Long.BYTES -> type == Type.F64 ? "a Double"
-                    : "an open storage of this device" + (type == Type.B64 ? ", a Long or a Double" : " or a Long");
+            case Long.BYTES ->
+                type == Type.F64
+                        ? "a Double"
+                        : "an open storage of this device" + (type == Type.B64 ? ", a Long or a Double" : " or a Long");
             case Integer.BYTES -> type == Type.F32 ? "a Float" : "an Integer" + (type == Type.B32 ? " or a Float" : "");
             case Short.BYTES -> "a Short";
             default -> "a Byte";

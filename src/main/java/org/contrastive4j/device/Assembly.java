@@ -23,6 +23,10 @@ public record Assembly(String architecture, Map<String, Entry> entries, List<Str
      * @param barriers of a block that {@code bar.sync} and the like use
      */
     public record Entry(
-            int registers, int spillStoreBytes, int spillLoadBytes, int stackBytes, int staticSharedBytes,
+            int registers,
+            int spillStoreBytes,
+            int spillLoadBytes,
+            int stackBytes,
+            int staticSharedBytes,
             int barriers) {}
 }

@@ -15,8 +15,15 @@ package org.contrastive4j.device;
  * @param driver version of the driver or of the simulator
  */
 public record DeviceFacts(
-        String name, int architecture, int multiprocessors, long memoryBytes, int sharedBytesPerBlock,
-        int sharedBytesPerMultiprocessor, int registersPerMultiprocessor, int threadsPerMultiprocessor, int l2Bytes,
+        String name,
+        int architecture,
+        int multiprocessors,
+        long memoryBytes,
+        int sharedBytesPerBlock,
+        int sharedBytesPerMultiprocessor,
+        int registersPerMultiprocessor,
+        int threadsPerMultiprocessor,
+        int l2Bytes,
         String driver) {
     /** The oldest architecture that the portable kernels are for. */
     public static final int LEAST_ARCHITECTURE = 80;

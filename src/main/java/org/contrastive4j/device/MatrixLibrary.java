@@ -37,8 +37,23 @@ public interface MatrixLibrary {
      * @param output elements of C
      * @param tensorFloats whether f32 inputs may be rounded to tf32
      */
-    record Product(boolean transA, boolean transB, int m, int n, int k, float alpha, float beta, int lda, int ldb,
-            int ldc, long strideA, long strideB, long strideC, int batch, Element inputs, Element output,
+    record Product(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            float alpha,
+            float beta,
+            int lda,
+            int ldb,
+            int ldc,
+            long strideA,
+            long strideB,
+            long strideC,
+            int batch,
+            Element inputs,
+            Element output,
             boolean tensorFloats) {}
 
     /** The library, or null, and why: half a sentence for people. */

@@ -26,8 +26,9 @@ public final class Occupancy {
             case 86 -> new Limits(48, 16, 100 << 10);
             case 89 -> new Limits(48, 24, 100 << 10);
             case 90 -> new Limits(64, 32, 228 << 10);
-            default -> throw new IllegalArgumentException("limits of sm_" + architecture
-                    + " are not known, wanted one of 80, 86, 89 and 90");
+            default ->
+                throw new IllegalArgumentException(
+                        "limits of sm_" + architecture + " are not known, wanted one of 80, 86, 89 and 90");
         };
     }
 

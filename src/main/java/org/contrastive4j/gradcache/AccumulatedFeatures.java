@@ -40,11 +40,15 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
      *     for each micro-batch
      * @param microBatches into which every encoder's samples are split, at least 1; sizes differ by at most one
      */
-    public AccumulatedFeatures(Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, R> loss,
-            List<Parameter> countedOnce, int microBatches) {
+    public AccumulatedFeatures(
+            Ops ops,
+            List<ChunkEncoder<B>> encoders,
+            RepresentationLoss<B, R> loss,
+            List<Parameter> countedOnce,
+            int microBatches) {
         if (encoders.isEmpty() || microBatches < 1) {
-            throw new IllegalArgumentException(encoders.size() + " encoders and " + microBatches
-                    + " micro-batches, wanted at least one of each");
+            throw new IllegalArgumentException(
+                    encoders.size() + " encoders and " + microBatches + " micro-batches, wanted at least one of each");
         }
         this.ops = ops;
         this.encoders = List.copyOf(encoders);
@@ -66,7 +70,8 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
                         + " samples of encoder " + encoder.name() + "; choose at most as many as samples");
             }
         }
-        List<Parameter> heldBack = countedOnce.stream().filter(parameter -> !parameter.isFrozen()).toList();
+        List<Parameter> heldBack =
+                countedOnce.stream().filter(parameter -> !parameter.isFrozen()).toList();
         try (Step step = new Step(batch)) {
             step.encode();
             R result = step.live(0, gradientScale);
@@ -111,8 +116,15 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
             List<ChunkEncoder.Pass> passes = new ArrayList<>();
             try {
                 for (int e = 0; e < encoders.size(); e++) {
-                    passes.add(gradients.get(e) == null ? null : encoders.get(e).encodeForBackward(batch, bound(e, c),
-                            bound(e, c + 1), representations.get(e).rows(bound(e, c), bound(e, c + 1))));
+                    passes.add(
+                            gradients.get(e) == null
+                                    ? null
+                                    : encoders.get(e)
+                                            .encodeForBackward(
+                                                    batch,
+                                                    bound(e, c),
+                                                    bound(e, c + 1),
+                                                    representations.get(e).rows(bound(e, c), bound(e, c + 1))));
                 }
                 R result = loss.valueAndGradient(batch, representations, gradients, gradientScale);
                 for (int e = 0; e < encoders.size(); e++) {

@@ -44,8 +44,10 @@ public record ChunkPlan(long base, long representations, long lossWorkspace, Lis
         line(text, "representations and their gradients", representations);
         line(text, "loss workspace", lossWorkspace);
         for (EncoderPlan encoder : encoders) {
-            line(text, encoder.name() + ": " + encoder.chunks() + " chunks of " + encoder.chunk()
-                    + ", one chunk's passes", encoder.chunkPeak());
+            line(
+                    text,
+                    encoder.name() + ": " + encoder.chunks() + " chunks of " + encoder.chunk() + ", one chunk's passes",
+                    encoder.chunkPeak());
             line(text, encoder.name() + ": activations of " + encoder.kept() + " kept chunks", encoder.keptBytes());
         }
         line(text, "peak", peak());

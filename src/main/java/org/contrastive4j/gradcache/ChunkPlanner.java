@@ -105,8 +105,9 @@ final class ChunkPlanner<B> {
                 throw new ShapeException("encoder " + encoders.get(e).name() + " has no samples in this batch");
             }
             if (chunks.get(e) > samples) {
-                throw new ShapeException("chunk size " + chunks.get(e) + " of encoder " + encoders.get(e).name()
-                        + " is larger than its batch of " + samples + "; choose one of at most " + samples);
+                throw new ShapeException("chunk size " + chunks.get(e) + " of encoder "
+                        + encoders.get(e).name() + " is larger than its batch of " + samples
+                        + "; choose one of at most " + samples);
             }
         }
     }
@@ -117,8 +118,8 @@ final class ChunkPlanner<B> {
         int large = Math.min(6, samples);
         long[] first = trial(encoder, batch, small);
         long[] second = trial(encoder, batch, large);
-        return new Cost(Line.through(small, first[0], large, second[0]),
-                Line.through(small, first[1], large, second[1]));
+        return new Cost(
+                Line.through(small, first[0], large, second[0]), Line.through(small, first[1], large, second[1]));
     }
 
     /** Bytes of activations, and the most bytes during both passes. */
@@ -150,8 +151,13 @@ final class ChunkPlanner<B> {
         }
     }
 
-    private ChunkPlan arrange(List<ChunkEncoder<B>> encoders, B batch, long base, long representations,
-            long workspace, List<Cost> costs) {
+    private ChunkPlan arrange(
+            List<ChunkEncoder<B>> encoders,
+            B batch,
+            long base,
+            long representations,
+            long workspace,
+            List<Cost> costs) {
         long most = recorded && budget != KEEP_NOTHING ? base + RecordedStep.largestStep(budget - base) : budget;
         long fixed = base + representations;
         List<Integer> sizes = new ArrayList<>();
@@ -161,12 +167,17 @@ final class ChunkPlanner<B> {
             Cost cost = costs.isEmpty() ? null : costs.get(e);
             int chunk = chunks.get(e) > 0 ? chunks.get(e) : largestThatFits(samples, cost, most - fixed);
             sizes.add(chunk);
-            transientBytes = cost == null ? transientBytes : Math.max(transientBytes, cost.peak().at(chunk));
+            transientBytes = cost == null
+                    ? transientBytes
+                    : Math.max(transientBytes, cost.peak().at(chunk));
         }
         if (budget != KEEP_NOTHING && fixed + transientBytes > most) {
-            throw new OutOfBudgetException(fixed + transientBytes - base, base, most,
+            throw new OutOfBudgetException(
+                    fixed + transientBytes - base,
+                    base,
+                    most,
                     "representations need " + representations + " bytes, the loss " + workspace
-                    + ", one chunk's passes "
+                            + ", one chunk's passes "
                             + transientBytes + "; raise the budget, or use a smaller batch or chunk");
         }
         long room = budget == KEEP_NOTHING ? 0 : most - fixed - transientBytes;
@@ -179,7 +190,12 @@ final class ChunkPlanner<B> {
             int count = (samples + chunk - 1) / chunk;
             int kept = room <= 0 || !encoder.isTrainable() ? 0 : (int) Math.min(count, room / Math.max(activations, 1));
             room -= kept * activations;
-            plans.add(new ChunkPlan.EncoderPlan(encoder.name(), samples, chunk, kept, activations,
+            plans.add(new ChunkPlan.EncoderPlan(
+                    encoder.name(),
+                    samples,
+                    chunk,
+                    kept,
+                    activations,
                     costs.isEmpty() ? 0 : costs.get(e).peak().at(chunk)));
         }
         return new ChunkPlan(base, representations, workspace, plans);
@@ -187,7 +203,8 @@ final class ChunkPlanner<B> {
 
     private static int largestThatFits(int samples, Cost cost, long room) {
         int chunk = 1;
-        while (chunk * 2 <= Math.min(samples, LARGEST_CHOSEN_CHUNK) && cost.peak().at(chunk * 2) <= room) {
+        while (chunk * 2 <= Math.min(samples, LARGEST_CHOSEN_CHUNK)
+                && cost.peak().at(chunk * 2) <= room) {
             chunk *= 2;
         }
         return chunk;

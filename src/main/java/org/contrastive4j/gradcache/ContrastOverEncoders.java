@@ -25,15 +25,22 @@ public record ContrastOverEncoders<B>(ContrastiveLoss loss, Function<B, PairLabe
     public PairwiseOps.Result valueAndGradient(
             B batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
         requireTwo(representations);
-        return loss.valueAndGradient(representations.get(0), representations.get(1), labels.apply(batch),
-                gradients.get(0), gradients.get(1), gradientScale);
+        return loss.valueAndGradient(
+                representations.get(0),
+                representations.get(1),
+                labels.apply(batch),
+                gradients.get(0),
+                gradients.get(1),
+                gradientScale);
     }
 
     @Override
     public long workspaceBytes(List<Tensor> representations) {
         requireTwo(representations);
         return loss.workspaceBytes(
-                representations.get(0).dim(0), representations.get(1).dim(0), representations.get(0).dim(1));
+                representations.get(0).dim(0),
+                representations.get(1).dim(0),
+                representations.get(0).dim(1));
     }
 
     private static void requireTwo(List<Tensor> representations) {

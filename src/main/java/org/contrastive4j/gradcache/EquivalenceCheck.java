@@ -29,8 +29,8 @@ public final class EquivalenceCheck<B> {
     private final List<Parameter> parameters;
 
     /** @param parameters of the encoders and the loss; their gradients are overwritten */
-    public EquivalenceCheck(Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, ?> loss,
-            List<Parameter> parameters) {
+    public EquivalenceCheck(
+            Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, ?> loss, List<Parameter> parameters) {
         this.ops = ops;
         this.tolerance = tolerance(ops.precision());
         this.encoders = List.copyOf(encoders);
@@ -59,11 +59,16 @@ public final class EquivalenceCheck<B> {
      * @param chunking relative difference between chunked and undivided representations, per encoder
      * @param culprits per encoder, the first layer that differs and how; absent where nothing differs
      */
-    public record Report(Map<String, Double> gradients, double gradient, Map<String, Double> passes,
-            Map<String, Double> chunking, Map<String, String> culprits) {
+    public record Report(
+            Map<String, Double> gradients,
+            double gradient,
+            Map<String, Double> passes,
+            Map<String, Double> chunking,
+            Map<String, String> culprits) {
         /** Whether everything agrees to {@code tolerance}. */
         public boolean agrees(double tolerance) {
-            return gradient <= tolerance && passes.values().stream().allMatch(value -> value <= tolerance)
+            return gradient <= tolerance
+                    && passes.values().stream().allMatch(value -> value <= tolerance)
                     && chunking.values().stream().allMatch(value -> value <= tolerance);
         }
 
@@ -71,19 +76,20 @@ public final class EquivalenceCheck<B> {
         public String toString() {
             StringBuilder text = new StringBuilder();
             text.append(String.format(Locale.ROOT, "gradient, cached against undivided: %.2e%n", gradient));
-            passes.forEach((name, value) -> text.append(
-                    String.format(Locale.ROOT, "%s: first against second pass: %.2e%n", name, value)));
+            passes.forEach((name, value) ->
+                    text.append(String.format(Locale.ROOT, "%s: first against second pass: %.2e%n", name, value)));
             chunking.forEach((name, value) -> text.append(
                     String.format(Locale.ROOT, "%s: chunked against undivided representations: %.2e%n", name, value)));
-            culprits.forEach((name, layer) -> text.append(name).append(": ").append(layer)
-                    .append(System.lineSeparator()));
+            culprits.forEach((name, layer) ->
+                    text.append(name).append(": ").append(layer).append(System.lineSeparator()));
             return text.toString();
         }
     }
 
     /** Compares chunks of these sizes with the undivided batch, all in one pass, which must fit in memory. */
     public Report run(B batch, List<Integer> chunks) {
-        List<Integer> undivided = encoders.stream().map(encoder -> encoder.samples(batch)).toList();
+        List<Integer> undivided =
+                encoders.stream().map(encoder -> encoder.samples(batch)).toList();
         Map<String, double[]> whole = gradients(batch, undivided);
         Map<String, double[]> cached = gradients(batch, chunks);
         Map<String, Double> perParameter = new LinkedHashMap<>();
@@ -118,8 +124,13 @@ public final class EquivalenceCheck<B> {
         return all;
     }
 
-    private void compareEncoder(B batch, ChunkEncoder<B> encoder, int chunk, Map<String, Double> passes,
-            Map<String, Double> chunking, Map<String, String> culprits) {
+    private void compareEncoder(
+            B batch,
+            ChunkEncoder<B> encoder,
+            int chunk,
+            Map<String, Double> passes,
+            Map<String, Double> chunking,
+            Map<String, String> culprits) {
         int samples = encoder.samples(batch);
         Trace whole = trace(batch, encoder, 0, samples, false);
         double worstPass = 0;

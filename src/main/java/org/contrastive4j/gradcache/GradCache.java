@@ -53,8 +53,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /** Fixed chunk sizes; activations are kept while the planned peak stays within {@code budget} live bytes. */
-    public static <B, R> GradCache<B, R> ofChunks(Ops ops, List<ChunkEncoder<B>> encoders,
-            RepresentationLoss<B, R> loss, List<Integer> chunks, long budget) {
+    public static <B, R> GradCache<B, R> ofChunks(
+            Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, R> loss, List<Integer> chunks, long budget) {
         return new GradCache<>(ops, encoders, loss, ChunkPlanner.fixed(ops, chunks, budget));
     }
 
@@ -79,7 +79,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing was changed
      */
     public ChunkPlan plan(B batch) {
-        List<Integer> samples = encoders.stream().map(encoder -> encoder.samples(batch)).toList();
+        List<Integer> samples =
+                encoders.stream().map(encoder -> encoder.samples(batch)).toList();
         if (plan == null || !samples.equals(plannedSamples)) {
             plan = planner.plan(encoders, batch, loss);
             plannedSamples = samples;
@@ -154,7 +155,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
         R loss(double gradientScale) {
             for (int e = 0; e < encoders.size(); e++) {
                 boolean trainable = encoders.get(e).isTrainable();
-                gradients.add(trainable ? ops.allocateParameter(representations.get(e).shape()) : null);
+                gradients.add(
+                        trainable ? ops.allocateParameter(representations.get(e).shape()) : null);
             }
             return loss.valueAndGradient(batch, representations, gradients, gradientScale);
         }

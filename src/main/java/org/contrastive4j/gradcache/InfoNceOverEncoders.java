@@ -29,8 +29,13 @@ public record InfoNceOverEncoders<B>(InfoNce loss, Function<B, Tensor> targets)
             public Later<PairwiseOps.Result> valueAndGradient(
                     B batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
                 requireTwo(representations);
-                return loss.valueAndGradientLater(representations.get(0), representations.get(1), targets.apply(batch),
-                        gradients.get(0), gradients.get(1), gradientScale);
+                return loss.valueAndGradientLater(
+                        representations.get(0),
+                        representations.get(1),
+                        targets.apply(batch),
+                        gradients.get(0),
+                        gradients.get(1),
+                        gradientScale);
             }
 
             @Override
@@ -44,15 +49,23 @@ public record InfoNceOverEncoders<B>(InfoNce loss, Function<B, Tensor> targets)
     public PairwiseOps.Result valueAndGradient(
             B batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
         requireTwo(representations);
-        return loss.valueAndGradient(representations.get(0), representations.get(1), targets.apply(batch),
-                gradients.get(0), gradients.get(1), gradientScale, null);
+        return loss.valueAndGradient(
+                representations.get(0),
+                representations.get(1),
+                targets.apply(batch),
+                gradients.get(0),
+                gradients.get(1),
+                gradientScale,
+                null);
     }
 
     @Override
     public long workspaceBytes(List<Tensor> representations) {
         requireTwo(representations);
         return loss.workspaceBytes(
-                representations.get(0).dim(0), representations.get(1).dim(0), representations.get(0).dim(1));
+                representations.get(0).dim(0),
+                representations.get(1).dim(0),
+                representations.get(0).dim(1));
     }
 
     private static void requireTwo(List<Tensor> representations) {

@@ -30,21 +30,29 @@ public record QueueOverEncoders<B>(QueueContrast loss, Function<B, Tensor> ids, 
         if (gradients.get(2) != null || gradients.get(3) != null) {
             throw new ShapeException("momentum encoders get no gradient; freeze their parameters");
         }
-        return loss.valueAndGradient(representations.get(0), representations.get(1), representations.get(2),
-                representations.get(3), ids.apply(batch), alpha.getAsDouble(), gradients.get(0), gradients.get(1),
+        return loss.valueAndGradient(
+                representations.get(0),
+                representations.get(1),
+                representations.get(2),
+                representations.get(3),
+                ids.apply(batch),
+                alpha.getAsDouble(),
+                gradients.get(0),
+                gradients.get(1),
                 gradientScale);
     }
 
     @Override
     public long workspaceBytes(List<Tensor> representations) {
         requireFour(representations);
-        return loss.workspaceBytes(representations.get(0).dim(0), representations.get(0).dim(1));
+        return loss.workspaceBytes(
+                representations.get(0).dim(0), representations.get(0).dim(1));
     }
 
     private static void requireFour(List<Tensor> representations) {
         if (representations.size() != 4) {
-            throw new ShapeException("a queue takes two encoders and their two momentum encoders, given "
-                    + representations.size());
+            throw new ShapeException(
+                    "a queue takes two encoders and their two momentum encoders, given " + representations.size());
         }
     }
 }

@@ -112,7 +112,8 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         if (known.direct < Integer.MAX_VALUE) {
             known.direct--;
         }
-        if (known.peak > Math.min(budget, ops.memory().limitBytes()) - ops.memory().currentBytes()) {
+        if (known.peak
+                > Math.min(budget, ops.memory().limitBytes()) - ops.memory().currentBytes()) {
             close();
         }
         try {
@@ -154,8 +155,11 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
 
     /** Whether it was recorded; otherwise it is to be done directly from now on. */
     private boolean record(Known<R> known, B batch, double gradientScale) {
-        long forAll = scratchFor(shapes.values().stream().filter(other -> other.direct == 0)
-                .mapToLong(other -> other.peak).max().orElse(0));
+        long forAll = scratchFor(shapes.values().stream()
+                .filter(other -> other.direct == 0)
+                .mapToLong(other -> other.peak)
+                .max()
+                .orElse(0));
         long bytes = scratchFor(known.peak);
         boolean there = grow(forAll) || grow(bytes);
         for (int round = 0; round < MOST_ROUNDS && there; round++) {
@@ -173,8 +177,12 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
             return false;
         }
         known.warned = true;
-        LOG.warn("steps of {} are done directly: there is no room to record them with {} bytes of scratch, of a budget "
-                + "of {}; give it more, or use a smaller batch or chunk", shape.apply(batch), bytes, budget);
+        LOG.warn(
+                "steps of {} are done directly: there is no room to record them with {} bytes of scratch, of a budget "
+                        + "of {}; give it more, or use a smaller batch or chunk",
+                shape.apply(batch),
+                bytes,
+                budget);
         return false;
     }
 
@@ -217,7 +225,9 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
 
     /** Recordings there are now. */
     public int recordings() {
-        return (int) shapes.values().stream().filter(known -> known.recording != null).count();
+        return (int) shapes.values().stream()
+                .filter(known -> known.recording != null)
+                .count();
     }
 
     /** Bytes of the scratch memory; 0 before anything is recorded. */

@@ -38,8 +38,8 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
     private BiConsumer<String, Tensor> observer;
 
     /** @param parameters all that the body uses: the encoder is trainable while one of them is not frozen */
-    public TapeEncoder(Ops ops, String name, int width, ToIntFunction<B> samples, List<Parameter> parameters,
-            Body<B> body) {
+    public TapeEncoder(
+            Ops ops, String name, int width, ToIntFunction<B> samples, List<Parameter> parameters, Body<B> body) {
         this.ops = ops;
         this.name = name;
         this.width = width;
@@ -98,8 +98,8 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
         }
         Variable representations = tape.scope(name, () -> body.encode(tape, batch, from, to));
         if (!representations.shape().equals(Shape.of(to - from, width))) {
-            throw new ShapeException("encoder " + name + " gave " + representations + " for samples ["
-                    + from + ", " + to + "), wanted " + Shape.of(to - from, width));
+            throw new ShapeException("encoder " + name + " gave " + representations + " for samples [" + from + ", "
+                    + to + "), wanted " + Shape.of(to - from, width));
         }
         ops.pointwise().cast(representations.value(), into);
         return representations;

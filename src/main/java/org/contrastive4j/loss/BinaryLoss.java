@@ -47,10 +47,22 @@ public final class BinaryLoss extends ContrastiveLoss {
     private final NegativesWarmup.Controller controller;
     private int columns = Integer.MAX_VALUE; // of the last batch: there are no more negatives than this less one
 
-    BinaryLoss(Ops ops, Weighting weighting, double weight, NegativesWarmup warmup, PairPolicy policy,
+    BinaryLoss(
+            Ops ops,
+            Weighting weighting,
+            double weight,
+            NegativesWarmup warmup,
+            PairPolicy policy,
             double initialBias) {
-        super(ops, LossOptionException.checked(policy, weight > 0 && Double.isFinite(weight),
-                "weight of negatives is " + weight + ", wanted above 0"), INITIAL_LOG_SCALE, initialBias, true);
+        super(
+                ops,
+                LossOptionException.checked(
+                        policy,
+                        weight > 0 && Double.isFinite(weight),
+                        "weight of negatives is " + weight + ", wanted above 0"),
+                INITIAL_LOG_SCALE,
+                initialBias,
+                true);
         this.weighting = weighting;
         this.weight = weight;
         this.controller = warmup == null ? null : new NegativesWarmup.Controller(warmup);
@@ -78,15 +90,19 @@ public final class BinaryLoss extends ContrastiveLoss {
         double[] minus = filled(n, -bias);
         Shift ofNegatives = new Shift(1, plus, null);
         Shift ofPositives = new Shift(-1, minus, null);
-        PairStatistics statistics = PairStatistics.of(field, List.of(
-                Reduction.sum(PairFunction.SOFTPLUS, ROWS, NEGATIVES, ofNegatives, null),
-                Reduction.sum(PairFunction.SOFTPLUS, ROWS, POSITIVES, ofPositives, null),
-                Reduction.sum(PairFunction.ONE, ROWS, NEGATIVES, Shift.NONE, null)));
+        PairStatistics statistics = PairStatistics.of(
+                field,
+                List.of(
+                        Reduction.sum(PairFunction.SOFTPLUS, ROWS, NEGATIVES, ofNegatives, null),
+                        Reduction.sum(PairFunction.SOFTPLUS, ROWS, POSITIVES, ofPositives, null),
+                        Reduction.sum(PairFunction.ONE, ROWS, NEGATIVES, Shift.NONE, null)));
         double all = weighting == Weighting.MEAN
                 ? total(statistics.positives) + total(statistics.own.get(2).values())
                 : n;
         double ofEach = weighting == Weighting.BALANCED ? 1.0 / Math.max(1, m - 1) : weight;
-        double loss = (total(statistics.own.get(1).values()) + ofEach * total(statistics.own.get(0).values())) / all;
+        double loss = (total(statistics.own.get(1).values())
+                        + ofEach * total(statistics.own.get(0).values()))
+                / all;
         List<Term> terms = List.of(
                 new Term(PairFunction.SIGMOID, NEGATIVES, ofNegatives, filled(n, ofEach / all), null),
                 new Term(PairFunction.SIGMOID, POSITIVES, ofPositives, filled(n, -1 / all), null));
@@ -113,7 +129,8 @@ public final class BinaryLoss extends ContrastiveLoss {
 
     @Override
     public Map<String, Double> state() {
-        return controller == null ? super.state()
+        return controller == null
+                ? super.state()
                 : Map.of(NEGATIVES_KEY, controller.exactNegatives(), ACCURACY_KEY, controller.accuracy());
     }
 
@@ -123,7 +140,8 @@ public final class BinaryLoss extends ContrastiveLoss {
             super.restore(state);
             return;
         }
-        LossOptionException.require(state.keySet().equals(state().keySet()),
+        LossOptionException.require(
+                state.keySet().equals(state().keySet()),
                 "state has " + state.keySet() + ", wanted " + state().keySet());
         controller.restore(state.get(NEGATIVES_KEY), state.get(ACCURACY_KEY));
     }

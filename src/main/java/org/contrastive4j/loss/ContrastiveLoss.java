@@ -40,9 +40,10 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     /** @param second name of the second parameter: the bias of the logits, or another; null for none */
-    ContrastiveLoss(Ops ops, PairPolicy policy, double initialLogScale, String second, Double initial,
-            boolean learnable) {
-        LossOptionException.require(initialLogScale >= 0 && initialLogScale <= MAX_LOG_SCALE + 1e-12,
+    ContrastiveLoss(
+            Ops ops, PairPolicy policy, double initialLogScale, String second, Double initial, boolean learnable) {
+        LossOptionException.require(
+                initialLogScale >= 0 && initialLogScale <= MAX_LOG_SCALE + 1e-12,
                 "log-scale is " + initialLogScale + ", wanted 0 to ln 100: a temperature of 1 to 0.01");
         LossOptionException.require(second == null || Double.isFinite(initial), second + " is " + initial);
         this.ops = ops;
@@ -170,8 +171,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     static void requireTemperature(double temperature) {
-        LossOptionException.require(temperature >= 0.01 && temperature <= 1,
-                "temperature is " + temperature + ", wanted 0.01 to 1");
+        LossOptionException.require(
+                temperature >= 0.01 && temperature <= 1, "temperature is " + temperature + ", wanted 0.01 to 1");
     }
 
     /** Value and terms from passes over the field; {@code bias} is 0 where there is none. */
@@ -290,7 +291,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
             Tensor u, Tensor v, Tensor du, Tensor dv, double gradientScale) {
         requireMatrices(u, v);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
-                UnitRows x = UnitRows.unchecked(ops, "u", u); UnitRows y = UnitRows.unchecked(ops, "v", v)) {
+                UnitRows x = UnitRows.unchecked(ops, "u", u);
+                UnitRows y = UnitRows.unchecked(ops, "v", v)) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
             Later<PairwiseOps.Result> result = runLater(x.unit(), y.unit(), gradients, gradientScale);
             x.back(du);
@@ -332,7 +334,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
      */
     public final PairMetrics metrics(Tensor u, Tensor v, PairLabels labels) {
         requireMatrices(u, v);
-        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
+        try (UnitRows x = new UnitRows(ops, "u", u);
+                UnitRows y = new UnitRows(ops, "v", v)) {
             Pairing pairing = pairing(u.dim(0), v.dim(0), labels);
             Pairs pairs = new Pairs(x.unit(), y.unit(), 1, pairing);
             PairTileOps tiles = ops.pairTiles();
@@ -343,13 +346,16 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
     /** Bytes of tensors allocated by {@link #metrics} while it runs. */
     public final long metricsBytes(int n, int m, int d) {
-        return (n + m) * (d + 1L) * ops.parameterDtype().bytes() + ops.pairTiles().workspaceBytes(n, m, d);
+        return (n + m) * (d + 1L) * ops.parameterDtype().bytes()
+                + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
         long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element + parameters().size() * element + ops.pairTiles().workspaceBytes(n, m, d);
+        return (n + m) * (d + 1L) * element
+                + parameters().size() * element
+                + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
     /**
@@ -359,7 +365,8 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     final PairwiseOps.Result compute(
             Tensor u, Tensor v, PairLabels labels, PairwiseOps.Gradients gradients, double gradientScale) {
         requireMatrices(u, v);
-        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
+        try (UnitRows x = new UnitRows(ops, "u", u);
+                UnitRows y = new UnitRows(ops, "v", v)) {
             Pairing pairing = pairing(u.dim(0), v.dim(0), labels);
             PairwiseOps.Result result = run(x.unit(), y.unit(), pairing, gradients, gradientScale);
             if (gradients != null) {
@@ -377,16 +384,18 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     /** The same from unit rows. */
-    PairwiseOps.Result run(
-            Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+    PairwiseOps.Result run(Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
         Pairs pairs = new Pairs(x, y, scale(), pairing);
         Outcome outcome = evaluate(new WholeField(ops.pairTiles(), pairs), biasValue(), gradients != null);
         requireFinite(outcome.loss());
         if (gradients != null) {
             Tensor dBias = hasBias ? gradients.dBias() : null;
-            ops.pairTiles().gradient(pairs, outcome.terms(),
-                    new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias),
-                    gradientScale);
+            ops.pairTiles()
+                    .gradient(
+                            pairs,
+                            outcome.terms(),
+                            new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias),
+                            gradientScale);
             addSlope(outcome, gradients.dBias(), gradientScale);
         }
         return outcome.statistics().result(outcome.loss(), biasValue());

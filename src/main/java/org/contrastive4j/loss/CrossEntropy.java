@@ -22,7 +22,8 @@ import org.contrastive4j.ops.PairTileOps.Term;
  */
 record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
     private static List<Reduction> wanted(Axis axis) {
-        return List.of(Reduction.logSumExp(axis, NEGATIVES, Shift.NONE),
+        return List.of(
+                Reduction.logSumExp(axis, NEGATIVES, Shift.NONE),
                 Reduction.logSumExp(axis, POSITIVES, Shift.NONE),
                 Reduction.sum(PairFunction.ONE, axis, POSITIVES, Shift.NONE, null),
                 Reduction.sum(PairFunction.IDENTITY, axis, POSITIVES, Shift.NONE, null),
@@ -93,8 +94,12 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
             ofPositives[i] = -w * (1 - smoothing) / count[i];
         }
         boolean rows = axis == Axis.ROWS;
-        terms.add(new Term(PairFunction.EXP, BOTH, rows ? Shift.rows(shift) : Shift.columns(shift),
-                rows ? weights : null, rows ? null : weights));
+        terms.add(new Term(
+                PairFunction.EXP,
+                BOTH,
+                rows ? Shift.rows(shift) : Shift.columns(shift),
+                rows ? weights : null,
+                rows ? null : weights));
         terms.add(constant(POSITIVES, rows, ofPositives));
         if (smoothing > 0) {
             terms.add(constant(BOTH, rows, ofAll));

@@ -33,8 +33,7 @@ public final class DistilledContrast implements AutoCloseable {
 
     public DistilledContrast(Ops ops, double initialLogScale, boolean learnable) {
         this.ops = ops;
-        loss = new SoftmaxLoss(
-                ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, learnable);
+        loss = new SoftmaxLoss(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, learnable);
     }
 
     /** The log-scale. */
@@ -62,35 +61,42 @@ public final class DistilledContrast implements AutoCloseable {
      * @param du [n, d], null when not wanted; written
      * @param dv [n, d], null when not wanted; written
      */
-    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor teacherOfU, Tensor teacherOfV, double alpha,
-            Tensor du, Tensor dv, double gradientScale) {
+    public PairwiseOps.Result valueAndGradient(
+            Tensor u,
+            Tensor v,
+            Tensor teacherOfU,
+            Tensor teacherOfV,
+            double alpha,
+            Tensor du,
+            Tensor dv,
+            double gradientScale) {
         LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
         for (Tensor[] pair : new Tensor[][] {{u, v}, {teacherOfU, teacherOfV}}) {
-            if (pair[0].shape().rank() != 2 || !pair[1].shape().equals(pair[0].shape())
-                    || pair[0].dim(0) != u.dim(0)) {
+            if (pair[0].shape().rank() != 2 || !pair[1].shape().equals(pair[0].shape()) || pair[0].dim(0) != u.dim(0)) {
                 throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher "
                         + teacherOfU + " and " + teacherOfV + ", wanted two of [n, d] and two of [n, e]");
             }
         }
-        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v);
+        try (UnitRows x = new UnitRows(ops, "u", u);
+                UnitRows y = new UnitRows(ops, "v", v);
                 Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             int n = u.dim(0);
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
-            PairwiseOps.Result hard = loss.run(
-                    x.unit(), y.unit(), Pairing.diagonal(n, n), gradients, gradientScale);
-            double softening = alpha == 0 ? 0
+            PairwiseOps.Result hard = loss.run(x.unit(), y.unit(), Pairing.diagonal(n, n), gradients, gradientScale);
+            double softening = alpha == 0
+                    ? 0
                     : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, gradients, alpha * gradientScale);
             x.back(du);
             y.back(dv);
             loss.accumulate(dLogScale, null);
-            return new PairwiseOps.Result(hard.loss() + alpha * softening, hard.rowAccuracy(), hard.columnAccuracy(),
-                    hard.meanPositive());
+            return new PairwiseOps.Result(
+                    hard.loss() + alpha * softening, hard.rowAccuracy(), hard.columnAccuracy(), hard.meanPositive());
         }
     }
 
     /** (sum_i S_ii - sum_ij M_ij S_ij) / n; its gradients, times a weight, are added. */
-    private double soften(Tensor x, Tensor y, Tensor teacherOfU, Tensor teacherOfV, PairwiseOps.Gradients gradients,
-            double weight) {
+    private double soften(
+            Tensor x, Tensor y, Tensor teacherOfU, Tensor teacherOfV, PairwiseOps.Gradients gradients, double weight) {
         double slope = loss.scale() / x.dim(0);
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
                 UnitRows b = new UnitRows(ops, "momentum v", teacherOfV);
@@ -123,7 +129,8 @@ public final class DistilledContrast implements AutoCloseable {
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with a teacher as wide. */
     public long workspaceBytes(int n, int d) {
-        return loss.workspaceBytes(n, n, d) + n * (3L * d + 2) * ops.parameterDtype().bytes()
+        return loss.workspaceBytes(n, n, d)
+                + n * (3L * d + 2) * ops.parameterDtype().bytes()
                 + SimilarityTargets.workspaceBytes(ops, n, n, d, d);
     }
 

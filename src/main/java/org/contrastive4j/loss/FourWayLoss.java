@@ -31,10 +31,11 @@ public final class FourWayLoss extends ContrastiveLoss {
     }
 
     private static PairPolicy checked(double smoothing, PairPolicy policy) {
-        LossOptionException.require(policy.sameId() == SameId.IGNORED,
+        LossOptionException.require(
+                policy.sameId() == SameId.IGNORED,
                 "equal ids are positives, wanted ignored: in four directions a row has its own id");
-        return LossOptionException.checked(policy, smoothing >= 0 && smoothing < 1,
-                "label smoothing is " + smoothing + ", wanted [0, 1)");
+        return LossOptionException.checked(
+                policy, smoothing >= 0 && smoothing < 1, "label smoothing is " + smoothing + ", wanted [0, 1)");
     }
 
     @Override
@@ -42,8 +43,10 @@ public final class FourWayLoss extends ContrastiveLoss {
         boolean[] taken = new boolean[pairing.m()];
         for (int i = 0; i < pairing.n(); i++) {
             int t = pairing.target(i);
-            LossOptionException.require(t == Pairing.NONE || !taken[t], "row " + i + " has target " + t
-                    + " like a row before it; four directions want one of its own for each");
+            LossOptionException.require(
+                    t == Pairing.NONE || !taken[t],
+                    "row " + i + " has target " + t
+                            + " like a row before it; four directions want one of its own for each");
             if (t != Pairing.NONE) {
                 taken[t] = true;
             }
@@ -58,8 +61,7 @@ public final class FourWayLoss extends ContrastiveLoss {
     }
 
     @Override
-    PairwiseOps.Result run(
-            Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+    PairwiseOps.Result run(Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
         Pairing.Guide guide = pairing.guide();
         try (Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
@@ -74,12 +76,15 @@ public final class FourWayLoss extends ContrastiveLoss {
     }
 
     /** z_k is met as a row and as a column: its gradient is the sum of both. */
-    private void gradient(
-            int n, Pairs pairs, Outcome outcome, PairwiseOps.Gradients gradients, double gradientScale) {
+    private void gradient(int n, Pairs pairs, Outcome outcome, PairwiseOps.Gradients gradients, double gradientScale) {
         try (Tensor asRows = ops.allocateParameter(pairs.x().shape());
                 Tensor asColumns = ops.allocateParameter(pairs.x().shape())) {
-            ops.pairTiles().gradient(pairs, outcome.terms(),
-                    new PairwiseOps.Gradients(asRows, asColumns, gradients.dLogScale(), null), gradientScale);
+            ops.pairTiles()
+                    .gradient(
+                            pairs,
+                            outcome.terms(),
+                            new PairwiseOps.Gradients(asRows, asColumns, gradients.dLogScale(), null),
+                            gradientScale);
             ops.pointwise().axpy(1, asColumns, asRows);
             if (gradients.dx() != null) {
                 ops.pointwise().copy(asRows.rows(0, n), gradients.dx());
@@ -113,7 +118,9 @@ public final class FourWayLoss extends ContrastiveLoss {
     @Override
     public long workspaceBytes(int n, int m, int d) {
         long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element + parameters().size() * element + 3L * (n + m) * d * element
+        return (n + m) * (d + 1L) * element
+                + parameters().size() * element
+                + 3L * (n + m) * d * element
                 + ops.pairTiles().workspaceBytes(n + m, n + m, d);
     }
 }

@@ -116,8 +116,8 @@ public final class InfoNce implements AutoCloseable {
      * @throws NonFiniteException when a representation or the loss is not finite; log-scale and bias
      *     keep their gradients
      */
-    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv,
-            double gradientScale, Tensor hardestNegative) {
+    public PairwiseOps.Result valueAndGradient(
+            Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv, double gradientScale, Tensor hardestNegative) {
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
                 Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dBias);
@@ -135,15 +135,15 @@ public final class InfoNce implements AutoCloseable {
      * <p>What is not finite is found when the result is asked for: get() throws {@link NonFiniteException}, and by then
      * the gradients of log-scale and bias have been accumulated.
      */
-    public Later<PairwiseOps.Result> valueAndGradientLater(Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv,
-            double gradientScale) {
+    public Later<PairwiseOps.Result> valueAndGradientLater(
+            Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv, double gradientScale) {
         Later<Long> badU = ops.update().firstNonFiniteLater(u);
         Later<Long> badV = ops.update().firstNonFiniteLater(v);
         int width = u.dim(1);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
                 Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
-            Later<PairwiseOps.Result> result = begin(u, v, targets,
-                    new PairwiseOps.Gradients(du, dv, dLogScale, dBias), gradientScale, null);
+            Later<PairwiseOps.Result> result =
+                    begin(u, v, targets, new PairwiseOps.Gradients(du, dv, dLogScale, dBias), gradientScale, null);
             accumulate(logScale, dLogScale);
             accumulate(bias, dBias);
             return () -> {
@@ -157,28 +157,46 @@ public final class InfoNce implements AutoCloseable {
     /** Bytes allocated by {@link #valueAndGradient} while it runs. */
     public long workspaceBytes(int n, int m, int d) {
         long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element + parameters().size() * element
+        return (n + m) * (d + 1L) * element
+                + parameters().size() * element
                 + ops.pairwise().workspaceBytes(n, m, d, true);
     }
 
     /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */
-    PairwiseOps.Result compute(Tensor u, Tensor v, Tensor targets, PairwiseOps.Gradients gradients,
-            double gradientScale, Tensor hardestNegative) {
+    PairwiseOps.Result compute(
+            Tensor u,
+            Tensor v,
+            Tensor targets,
+            PairwiseOps.Gradients gradients,
+            double gradientScale,
+            Tensor hardestNegative) {
         requireFinite("u", ops.update().firstNonFinite(u), u.dim(-1));
         requireFinite("v", ops.update().firstNonFinite(v), v.dim(-1));
-        return finite(begin(u, v, targets, gradients, gradientScale, hardestNegative).get());
+        return finite(
+                begin(u, v, targets, gradients, gradientScale, hardestNegative).get());
     }
 
-    private Later<PairwiseOps.Result> begin(Tensor u, Tensor v, Tensor targets, PairwiseOps.Gradients gradients,
-            double gradientScale, Tensor hardestNegative) {
+    private Later<PairwiseOps.Result> begin(
+            Tensor u,
+            Tensor v,
+            Tensor targets,
+            PairwiseOps.Gradients gradients,
+            double gradientScale,
+            Tensor hardestNegative) {
         try (Tensor x = ops.allocateParameter(u.shape());
                 Tensor y = ops.allocateParameter(v.shape());
                 Tensor xInverse = ops.allocateParameter(u.dim(0));
                 Tensor yInverse = ops.allocateParameter(v.dim(0))) {
             ops.norm().l2Normalize(u, x, xInverse);
             ops.norm().l2Normalize(v, y, yInverse);
-            PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale.value(),
-                    bias == null ? null : bias.value(), direction.rowWeight, direction.columnWeight);
+            PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(
+                    x,
+                    y,
+                    targets,
+                    logScale.value(),
+                    bias == null ? null : bias.value(),
+                    direction.rowWeight,
+                    direction.columnWeight);
             Later<PairwiseOps.Result> result =
                     ops.pairwise().infoNceLater(inputs, gradients, gradientScale, hardestNegative);
             if (gradients != null) {
@@ -191,8 +209,10 @@ public final class InfoNce implements AutoCloseable {
 
     private PairwiseOps.Result finite(PairwiseOps.Result result) {
         if (!Double.isFinite(result.loss())) {
-            throw new NonFiniteException("the loss is " + result.loss() + " at log-scale "
-                    + logScale.value().toDoubles()[0], -1);
+            throw new NonFiniteException(
+                    "the loss is " + result.loss() + " at log-scale "
+                            + logScale.value().toDoubles()[0],
+                    -1);
         }
         return result;
     }
@@ -212,8 +232,8 @@ public final class InfoNce implements AutoCloseable {
     private static void requireFinite(String side, long bad, int width) {
         if (bad >= 0) {
             int row = (int) (bad / width);
-            throw new NonFiniteException("representation " + row + " of " + side + " is not finite (element "
-                    + bad % width + ")", row);
+            throw new NonFiniteException(
+                    "representation " + row + " of " + side + " is not finite (element " + bad % width + ")", row);
         }
     }
 

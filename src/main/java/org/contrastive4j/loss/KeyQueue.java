@@ -24,7 +24,8 @@ public final class KeyQueue implements AutoCloseable {
 
     /** @throws LossOptionException when there is no room for a key */
     public KeyQueue(Ops ops, int capacity, int width) {
-        LossOptionException.require(capacity >= 1 && width >= 1,
+        LossOptionException.require(
+                capacity >= 1 && width >= 1,
                 "a queue of " + capacity + " keys of width " + width + ", wanted at least 1 of each");
         this.ops = ops;
         keys = ops.allocateParameter(capacity, width);
@@ -54,7 +55,8 @@ public final class KeyQueue implements AutoCloseable {
             throw new ShapeException("keys are " + rows + ", wanted [n, " + keys.dim(1) + "]");
         }
         int count = rows.dim(0);
-        LossOptionException.require(count <= capacity(),
+        LossOptionException.require(
+                count <= capacity(),
                 "a batch of " + count + " keys does not fit into a queue of " + capacity()
                         + "; use a queue of at least one batch");
         int[] newIds = rowIds == null ? null : rowIds.toInts();
@@ -107,8 +109,13 @@ public final class KeyQueue implements AutoCloseable {
 
     /** Takes back what {@link #state()} of a queue of the same size gave. */
     public void restore(State state) {
-        LossOptionException.require(state.ids.length == capacity() && state.keys.length == keys.size()
-                && state.next >= 0 && state.next < capacity() && state.size >= 0 && state.size <= capacity(),
+        LossOptionException.require(
+                state.ids.length == capacity()
+                        && state.keys.length == keys.size()
+                        && state.next >= 0
+                        && state.next < capacity()
+                        && state.size >= 0
+                        && state.size <= capacity(),
                 "state of " + state.ids.length + " keys, " + state.keys.length + " numbers, next " + state.next
                         + ", size " + state.size + " for a queue of " + keys);
         keys.set(state.keys);

@@ -11,16 +11,21 @@ public enum LossOption {
     NEGATIVE_WEIGHT("negative-weight", "weight of each negative; 0 for 1 / (n - 1)", null),
     TARGET_ACCURACY("target-accuracy", "accuracy above which negatives are added, between 0 and 1", null),
     MARGIN("margin", "margin of the hinges, above 0, at most 2", null),
-    MARGIN_REWARD("margin-reward",
-            "learns the margin, which rests where a row has so many active hinges; 0 for a fixed margin", null),
+    MARGIN_REWARD(
+            "margin-reward",
+            "learns the margin, which rests where a row has so many active hinges; 0 for a fixed margin",
+            null),
     SINKHORN_ITERATIONS("sinkhorn-iterations", "iterations that the gradient goes through, 1 to 1000", null),
-    SINKHORN_TOLERANCE("sinkhorn-tolerance",
+    SINKHORN_TOLERANCE(
+            "sinkhorn-tolerance",
             "iterates until no row's sum is off 1 by more, and takes the gradient of the fixed point",
             SINKHORN_ITERATIONS),
-    GUIDE_MARGIN("guide-margin",
-            "negatives that the guide finds more similar than the positive less this are ignored, 0 to 2", null),
-    RELATIVE_GUIDE_MARGIN("relative-guide-margin", "the same as a share of the positive's similarity, 0 to 1",
-            GUIDE_MARGIN),
+    GUIDE_MARGIN(
+            "guide-margin",
+            "negatives that the guide finds more similar than the positive less this are ignored, 0 to 2",
+            null),
+    RELATIVE_GUIDE_MARGIN(
+            "relative-guide-margin", "the same as a share of the positive's similarity, 0 to 1", GUIDE_MARGIN),
     QUEUE_SIZE("queue-size", "keys in each queue, at least a batch", null),
     MOMENTUM("momentum", "share of the momentum encoders that a step keeps, from 0, below 1", null),
     MOMENTUM_RAMP("momentum-ramp", "steps in which the momentum rises to 1; 0 to stay where it is", null),

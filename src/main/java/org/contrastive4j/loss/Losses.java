@@ -69,38 +69,96 @@ public final class Losses {
 
     static {
         softmax("infonce", "softmax over the batch, both ways, as in CLIP", 0, IGNORED, InfoNce.Direction.SYMMETRIC);
-        softmax("infonce-rows", "softmax over the batch, pictures over captions only", 0, IGNORED,
+        softmax(
+                "infonce-rows",
+                "softmax over the batch, pictures over captions only",
+                0,
+                IGNORED,
                 InfoNce.Direction.ROWS);
-        softmax("infonce-smoothed", "infonce, a tenth of the target spread over the batch", 0.1, IGNORED,
+        softmax(
+                "infonce-smoothed",
+                "infonce, a tenth of the target spread over the batch",
+                0.1,
+                IGNORED,
                 InfoNce.Direction.SYMMETRIC);
-        softmax("infonce-multipositive", "infonce, samples of one id are positives", 0, POSITIVE,
+        softmax(
+                "infonce-multipositive",
+                "infonce, samples of one id are positives",
+                0,
+                POSITIVE,
                 InfoNce.Direction.SYMMETRIC);
-        add("infonce-fourway", "infonce that also tells samples of one side apart",
+        add(
+                "infonce-fourway",
+                "infonce that also tells samples of one side apart",
                 options(TEMPERATURE, CLIP, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
-                (ops, chosen) -> ContrastiveLoss.infoNceFourWay(
-                        ops, chosen.number(LABEL_SMOOTHING), chosen.policy(IGNORED)));
-        add(DISTILLED, "infonce, targets softened by momentum encoders (ALBEF)", options(TEMPERATURE, CLIP, MOMENTUM,
-                0.99, MOMENTUM_RAMP, 0.0, DISTILLATION, 0.4, DISTILLATION_RAMP, 100.0), null);
-        add("siglip", "sigmoid of every pair, summed, bias from -10", options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0),
-                (ops, chosen) -> new BinaryLoss(
-                        ops, BinaryLoss.Weighting.SUM, 1, null, chosen.policy(IGNORED), -10));
-        add("bce", "sigmoid of every pair, mean over pairs, bias from 0",
-                options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0), (ops, chosen) -> new BinaryLoss(
-                        ops, BinaryLoss.Weighting.MEAN, 1, null, chosen.policy(IGNORED), 0));
-        add("bce-balanced", "sigmoid; negatives weigh as much as the positives",
-                options(TEMPERATURE, SIGLIP, NEGATIVE_WEIGHT, 0.0, GUIDE_MARGIN, 0.0), Losses::balanced);
-        add("bce-warmup", "sigmoid; few negatives at first, more as they get easy",
+                (ops, chosen) ->
+                        ContrastiveLoss.infoNceFourWay(ops, chosen.number(LABEL_SMOOTHING), chosen.policy(IGNORED)));
+        add(
+                DISTILLED,
+                "infonce, targets softened by momentum encoders (ALBEF)",
+                options(
+                        TEMPERATURE,
+                        CLIP,
+                        MOMENTUM,
+                        0.99,
+                        MOMENTUM_RAMP,
+                        0.0,
+                        DISTILLATION,
+                        0.4,
+                        DISTILLATION_RAMP,
+                        100.0),
+                null);
+        add(
+                "siglip",
+                "sigmoid of every pair, summed, bias from -10",
+                options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, chosen.policy(IGNORED), -10));
+        add(
+                "bce",
+                "sigmoid of every pair, mean over pairs, bias from 0",
+                options(TEMPERATURE, SIGLIP, GUIDE_MARGIN, 0.0),
+                (ops, chosen) -> new BinaryLoss(ops, BinaryLoss.Weighting.MEAN, 1, null, chosen.policy(IGNORED), 0));
+        add(
+                "bce-balanced",
+                "sigmoid; negatives weigh as much as the positives",
+                options(TEMPERATURE, SIGLIP, NEGATIVE_WEIGHT, 0.0, GUIDE_MARGIN, 0.0),
+                Losses::balanced);
+        add(
+                "bce-warmup",
+                "sigmoid; few negatives at first, more as they get easy",
                 options(TEMPERATURE, SIGLIP, TARGET_ACCURACY, NegativesWarmup.DEFAULT.target(), GUIDE_MARGIN, 0.0),
-                (ops, chosen) -> new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1,
-                        NegativesWarmup.DEFAULT.withTarget(chosen.number(TARGET_ACCURACY)), chosen.policy(IGNORED), 0));
+                (ops, chosen) -> new BinaryLoss(
+                        ops,
+                        BinaryLoss.Weighting.SUM,
+                        1,
+                        NegativesWarmup.DEFAULT.withTarget(chosen.number(TARGET_ACCURACY)),
+                        chosen.policy(IGNORED),
+                        0));
         triplet("triplet", "hinges of all negatives, margin 0.2", TripletLoss.Negatives.ALL);
         triplet("triplet-hardest", "hinge of the hardest negative, as in VSE++", TripletLoss.Negatives.HARDEST);
-        triplet("triplet-semihard", "hinge of the hardest below the positive, as FaceNet",
+        triplet(
+                "triplet-semihard",
+                "hinge of the hardest below the positive, as FaceNet",
                 TripletLoss.Negatives.SEMI_HARD);
         sinkhorn("sinkhorn", "matching under a doubly stochastic plan, 5 iterations", false);
         sinkhorn("sinkhorn-symmetric", "sinkhorn, the mean of both orders of rows and columns", true);
-        add(QUEUE, "infonce with past keys of momentum encoders, as MoCo", options(FIXED_TEMPERATURE, CLIP, QUEUE_SIZE,
-                1024.0, MOMENTUM, 0.99, MOMENTUM_RAMP, 0.0, DISTILLATION, 0.0, DISTILLATION_RAMP, 0.0), null);
+        add(
+                QUEUE,
+                "infonce with past keys of momentum encoders, as MoCo",
+                options(
+                        FIXED_TEMPERATURE,
+                        CLIP,
+                        QUEUE_SIZE,
+                        1024.0,
+                        MOMENTUM,
+                        0.99,
+                        MOMENTUM_RAMP,
+                        0.0,
+                        DISTILLATION,
+                        0.0,
+                        DISTILLATION_RAMP,
+                        0.0),
+                null);
     }
 
     private Losses() {}
@@ -119,37 +177,61 @@ public final class Losses {
 
     private static void softmax(
             String name, String description, double smoothing, SameId sameId, InfoNce.Direction direction) {
-        add(name, description, options(TEMPERATURE, CLIP, LABEL_SMOOTHING, smoothing, GUIDE_MARGIN, 0.0),
-                (ops, chosen) -> ContrastiveLoss.infoNce(
-                        ops, direction, chosen.number(LABEL_SMOOTHING), chosen.policy(sameId)));
+        add(
+                name,
+                description,
+                options(TEMPERATURE, CLIP, LABEL_SMOOTHING, smoothing, GUIDE_MARGIN, 0.0),
+                (ops, chosen) ->
+                        ContrastiveLoss.infoNce(ops, direction, chosen.number(LABEL_SMOOTHING), chosen.policy(sameId)));
     }
 
     private static ContrastiveLoss balanced(Ops ops, Chosen chosen) {
         double weight = chosen.number(NEGATIVE_WEIGHT);
-        return weight == 0 ? new BinaryLoss(ops, BinaryLoss.Weighting.BALANCED, 1, null, chosen.policy(IGNORED), 0)
+        return weight == 0
+                ? new BinaryLoss(ops, BinaryLoss.Weighting.BALANCED, 1, null, chosen.policy(IGNORED), 0)
                 : new BinaryLoss(ops, BinaryLoss.Weighting.SUM, weight, null, chosen.policy(IGNORED), 0);
     }
 
     private static void triplet(String name, String description, TripletLoss.Negatives negatives) {
-        add(name, description, options(MARGIN, TripletLoss.DEFAULT_MARGIN, MARGIN_REWARD, 0.0, GUIDE_MARGIN, 0.0),
+        add(
+                name,
+                description,
+                options(MARGIN, TripletLoss.DEFAULT_MARGIN, MARGIN_REWARD, 0.0, GUIDE_MARGIN, 0.0),
                 (ops, chosen) -> chosen.number(MARGIN_REWARD) == 0
                         ? new TripletLoss(ops, negatives, chosen.number(MARGIN), chosen.policy(IGNORED))
-                        : TripletLoss.learnableMargin(ops, negatives, chosen.number(MARGIN),
-                                chosen.number(MARGIN_REWARD), chosen.policy(IGNORED)));
+                        : TripletLoss.learnableMargin(
+                                ops,
+                                negatives,
+                                chosen.number(MARGIN),
+                                chosen.number(MARGIN_REWARD),
+                                chosen.policy(IGNORED)));
     }
 
     private static void sinkhorn(String name, String description, boolean symmetric) {
-        add(name, description, options(TEMPERATURE, CLIP, SINKHORN_ITERATIONS, 5.0, GUIDE_MARGIN, 0.0),
+        add(
+                name,
+                description,
+                options(TEMPERATURE, CLIP, SINKHORN_ITERATIONS, 5.0, GUIDE_MARGIN, 0.0),
                 (ops, chosen) -> chosen.options.containsKey(SINKHORN_TOLERANCE)
-                        ? SinkhornLoss.converged(ops, chosen.number(SINKHORN_TOLERANCE), MOST_ITERATIONS, symmetric,
+                        ? SinkhornLoss.converged(
+                                ops,
+                                chosen.number(SINKHORN_TOLERANCE),
+                                MOST_ITERATIONS,
+                                symmetric,
                                 chosen.policy(IGNORED))
-                        : new SinkhornLoss(ops, SINKHORN_ITERATIONS.count(chosen.number(SINKHORN_ITERATIONS)), 0,
-                                symmetric, chosen.policy(IGNORED), true));
+                        : new SinkhornLoss(
+                                ops,
+                                SINKHORN_ITERATIONS.count(chosen.number(SINKHORN_ITERATIONS)),
+                                0,
+                                symmetric,
+                                chosen.policy(IGNORED),
+                                true));
     }
 
     /** Names of every {@link ContrastiveLoss}, in the order to list them. */
     public static Set<String> names() {
-        return BY_NAME.keySet().stream().filter(name -> BY_NAME.get(name).make != null)
+        return BY_NAME.keySet().stream()
+                .filter(name -> BY_NAME.get(name).make != null)
                 .collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
@@ -165,7 +247,9 @@ public final class Losses {
 
     /** Names of the losses that take an option. */
     public static List<String> having(LossOption option) {
-        return BY_NAME.keySet().stream().filter(name -> asks(BY_NAME.get(name), option)).toList();
+        return BY_NAME.keySet().stream()
+                .filter(name -> asks(BY_NAME.get(name), option))
+                .toList();
     }
 
     private static boolean asks(Entry entry, LossOption option) {
@@ -182,8 +266,10 @@ public final class Losses {
         Entry entry = entry(name);
         Map<LossOption, LossOption> answers = new EnumMap<>(LossOption.class);
         for (LossOption option : given.keySet()) {
-            LossOptionException.require(asks(entry, option), "loss " + name + " has no " + option.key()
-                    + ", given " + given.get(option) + "; losses that have one: " + String.join(", ", having(option)));
+            LossOptionException.require(
+                    asks(entry, option),
+                    "loss " + name + " has no " + option.key() + ", given " + given.get(option)
+                            + "; losses that have one: " + String.join(", ", having(option)));
             LossOption other = answers.put(option.question(), option);
             if (other != null) {
                 throw new LossOptionException(
@@ -217,7 +303,8 @@ public final class Losses {
     public static ContrastiveLoss named(Ops ops, String name, Map<LossOption, Double> given) {
         Map<LossOption, Double> options = options(name, given);
         Entry entry = entry(name);
-        LossOptionException.require(entry.make != null,
+        LossOptionException.require(
+                entry.make != null,
                 "loss " + name + " meets momentum encoders: make a QueueContrast or a DistilledContrast");
         ContrastiveLoss loss = entry.make.make(ops, new Chosen(options));
         if (asks(entry, TEMPERATURE)) {

@@ -14,8 +14,8 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
     public static final NegativesWarmup DEFAULT = new NegativesWarmup(0.5, 0.1, 0.9);
 
     public NegativesWarmup {
-        LossOptionException.require(target > 0 && target < 1,
-                "target accuracy is " + target + ", wanted between 0 and 1");
+        LossOptionException.require(
+                target > 0 && target < 1, "target accuracy is " + target + ", wanted between 0 and 1");
         LossOptionException.require(rate > 0 && Double.isFinite(rate), "rate is " + rate + ", wanted above 0");
         LossOptionException.require(smoothing >= 0 && smoothing < 1, "smoothing is " + smoothing + ", wanted [0, 1)");
     }
@@ -51,13 +51,14 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
         /** @param most negatives that the batch has */
         void step(double observed, int most) {
             accuracy = settings.smoothing * accuracy + (1 - settings.smoothing) * observed;
-            negatives = Math.max(1, Math.min(Math.max(1, most),
-                    negatives * Math.exp(settings.rate * (accuracy - settings.target))));
+            negatives = Math.max(
+                    1, Math.min(Math.max(1, most), negatives * Math.exp(settings.rate * (accuracy - settings.target))));
         }
 
         void restore(double newNegatives, double newAccuracy) {
-            LossOptionException.require(newNegatives >= 1 && Double.isFinite(newNegatives) && newAccuracy >= 0
-                    && newAccuracy <= 1, "state of " + newNegatives + " negatives at accuracy " + newAccuracy);
+            LossOptionException.require(
+                    newNegatives >= 1 && Double.isFinite(newNegatives) && newAccuracy >= 0 && newAccuracy <= 1,
+                    "state of " + newNegatives + " negatives at accuracy " + newAccuracy);
             negatives = newNegatives;
             accuracy = newAccuracy;
         }

@@ -17,11 +17,13 @@ public record PairLabels(Tensor targets, Tensor rowIds, Tensor columnIds, Tensor
     public static final PairLabels DIAGONAL = new PairLabels(null, null, null, null, null);
 
     public PairLabels {
-        LossOptionException.require((rowIds == null) == (columnIds == null), "ids are given for "
-                + (rowIds == null ? "columns" : "rows") + " only, wanted for both or none");
-        LossOptionException.require((guideRows == null) == (guideColumns == null),
-                "the guide's representations are given for "
-                + (guideRows == null ? "columns" : "rows") + " only, wanted for both or none");
+        LossOptionException.require(
+                (rowIds == null) == (columnIds == null),
+                "ids are given for " + (rowIds == null ? "columns" : "rows") + " only, wanted for both or none");
+        LossOptionException.require(
+                (guideRows == null) == (guideColumns == null),
+                "the guide's representations are given for " + (guideRows == null ? "columns" : "rows")
+                        + " only, wanted for both or none");
     }
 
     public static PairLabels targets(Tensor targets) {

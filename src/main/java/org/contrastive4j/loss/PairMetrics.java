@@ -14,7 +14,10 @@ import org.contrastive4j.ops.PairwiseOps;
  * @param ignoredShare ignored pairs over all pairs that are not positive; 0 when all are positive
  */
 public record PairMetrics(
-        double rowAccuracy, double columnAccuracy, Distribution positives, Distribution negatives,
+        double rowAccuracy,
+        double columnAccuracy,
+        Distribution positives,
+        Distribution negatives,
         double ignoredShare) {
     /** Bins of the histograms. */
     public static final int BINS = 2000;
@@ -32,8 +35,13 @@ public record PairMetrics(
                 count += bins[k];
                 sum += bins[k] * centre(k, bins.length);
             }
-            return count == 0 ? new Distribution(0, Double.NaN, Double.NaN, Double.NaN, Double.NaN)
-                    : new Distribution(count, sum / count, quantile(bins, 0.05 * count), quantile(bins, 0.5 * count),
+            return count == 0
+                    ? new Distribution(0, Double.NaN, Double.NaN, Double.NaN, Double.NaN)
+                    : new Distribution(
+                            count,
+                            sum / count,
+                            quantile(bins, 0.05 * count),
+                            quantile(bins, 0.5 * count),
                             quantile(bins, 0.95 * count));
         }
 
@@ -66,7 +74,11 @@ public record PairMetrics(
         Distribution positives = Distribution.of(histogram.positives());
         Distribution negatives = Distribution.of(histogram.negatives());
         long others = histogram.ignored() + negatives.count();
-        return new PairMetrics(accuracies.rowAccuracy(), accuracies.columnAccuracy(), positives, negatives,
+        return new PairMetrics(
+                accuracies.rowAccuracy(),
+                accuracies.columnAccuracy(),
+                positives,
+                negatives,
                 others == 0 ? 0 : (double) histogram.ignored() / others);
     }
 }

@@ -27,7 +27,8 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
 
     public PairPolicy {
         Objects.requireNonNull(sameId, "sameId");
-        LossOptionException.require(guideMargin >= 0 && guideMargin <= (relative ? 1 : 2),
+        LossOptionException.require(
+                guideMargin >= 0 && guideMargin <= (relative ? 1 : 2),
                 "guide margin is " + guideMargin + ", wanted 0 to " + (relative ? "1" : "2"));
     }
 
@@ -42,7 +43,8 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
             pairing = Pairing.of(m, targets);
         }
         if (labels.rowIds() != null) {
-            pairing = pairing.withIds(labels.rowIds().toInts(), labels.columnIds().toInts(), sameId);
+            pairing =
+                    pairing.withIds(labels.rowIds().toInts(), labels.columnIds().toInts(), sameId);
         }
         return labels.guideRows() == null ? pairing : guided(pairing, labels, limitRows, limitColumns);
     }
@@ -56,8 +58,11 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
     private Pairing guided(Pairing pairing, PairLabels labels, boolean limitRows, boolean limitColumns) {
         Tensor rows = labels.guideRows();
         Tensor columns = labels.guideColumns();
-        if (rows.shape().rank() != 2 || columns.shape().rank() != 2 || rows.dim(1) != columns.dim(1)
-                || rows.dim(0) != pairing.n() || columns.dim(0) != pairing.m()) {
+        if (rows.shape().rank() != 2
+                || columns.shape().rank() != 2
+                || rows.dim(1) != columns.dim(1)
+                || rows.dim(0) != pairing.n()
+                || columns.dim(0) != pairing.m()) {
             throw new ShapeException("the guide's representations are " + rows + " and " + columns + ", wanted ["
                     + pairing.n() + ", e] and [" + pairing.m() + ", e]");
         }

@@ -31,10 +31,12 @@ final class PairStatistics {
     final double[] positives;
     /** Sum of their logits, without bias. */
     final double[] positiveSum;
+
     final Reduced rowNegative;
     final Reduced columnNegative;
     /** What the loss's own reductions came to. */
     final List<Reduced> own;
+
     private final Reduced rowPositive;
     private final Reduced columnPositive;
 
@@ -74,15 +76,21 @@ final class PairStatistics {
             sum += positiveSum[i];
             count += positives[i];
         }
-        return new PairwiseOps.Result(loss, share(rowPositive, rowNegative), share(columnPositive, columnNegative),
+        return new PairwiseOps.Result(
+                loss,
+                share(rowPositive, rowNegative),
+                share(columnPositive, columnNegative),
                 count == 0 ? 0 : sum / count + bias);
     }
 
     /** The same where the first {@code n} rows of the field are rows and the others columns, each against all. */
     PairwiseOps.Result joinedResult(double loss, int n) {
         PairwiseOps.Result whole = result(loss, 0);
-        return new PairwiseOps.Result(loss, share(rowPositive, rowNegative, 0, n),
-                share(rowPositive, rowNegative, n, positives.length), whole.meanPositive());
+        return new PairwiseOps.Result(
+                loss,
+                share(rowPositive, rowNegative, 0, n),
+                share(rowPositive, rowNegative, n, positives.length),
+                whole.meanPositive());
     }
 
     private static double share(Reduced positive, Reduced negative) {

@@ -92,8 +92,15 @@ public final class QueueContrast implements AutoCloseable {
      * @return loss and mean positive are the means of both ways; row accuracy is that of u, column accuracy that of v,
      *     over all keys
      */
-    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids,
-            Tensor du, Tensor dv, double gradientScale) {
+    public PairwiseOps.Result valueAndGradient(
+            Tensor u,
+            Tensor v,
+            Tensor keysOfU,
+            Tensor keysOfV,
+            Tensor ids,
+            Tensor du,
+            Tensor dv,
+            double gradientScale) {
         return valueAndGradient(u, v, keysOfU, keysOfV, ids, 0, du, dv, gradientScale);
     }
 
@@ -103,17 +110,28 @@ public final class QueueContrast implements AutoCloseable {
      *
      * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
      */
-    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids,
-            double alpha, Tensor du, Tensor dv, double gradientScale) {
+    public PairwiseOps.Result valueAndGradient(
+            Tensor u,
+            Tensor v,
+            Tensor keysOfU,
+            Tensor keysOfV,
+            Tensor ids,
+            double alpha,
+            Tensor du,
+            Tensor dv,
+            double gradientScale) {
         LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
         requireOneShape(u, v, keysOfU, keysOfV);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
-            PairwiseOps.Result rows = side(new Side("u", u, keysOfU, keysOfV, ofV), ids, alpha, du, dLogScale,
-                    gradientScale / 2);
-            PairwiseOps.Result columns = side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale,
-                    gradientScale / 2);
+            PairwiseOps.Result rows =
+                    side(new Side("u", u, keysOfU, keysOfV, ofV), ids, alpha, du, dLogScale, gradientScale / 2);
+            PairwiseOps.Result columns =
+                    side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale, gradientScale / 2);
             loss.accumulate(dLogScale, null);
-            return new PairwiseOps.Result((rows.loss() + columns.loss()) / 2, rows.rowAccuracy(), columns.rowAccuracy(),
+            return new PairwiseOps.Result(
+                    (rows.loss() + columns.loss()) / 2,
+                    rows.rowAccuracy(),
+                    columns.rowAccuracy(),
                     (rows.meanPositive() + columns.meanPositive()) / 2);
         }
     }
@@ -135,7 +153,8 @@ public final class QueueContrast implements AutoCloseable {
         requireOneShape(u, v, keysOfU, keysOfV);
         Met ofU = metrics(new Side("u", u, keysOfU, keysOfV, ofV), ids);
         Met ofV = metrics(new Side("v", v, keysOfV, keysOfU, this.ofU), ids);
-        return PairMetrics.of(new PairwiseOps.Result(0, ofU.accuracy, ofV.accuracy, 0),
+        return PairMetrics.of(
+                new PairwiseOps.Result(0, ofU.accuracy, ofV.accuracy, 0),
                 PairMetrics.joined(ofU.histogram, ofV.histogram));
     }
 
@@ -143,7 +162,8 @@ public final class QueueContrast implements AutoCloseable {
 
     private Met metrics(Side side, Tensor ids) {
         int n = side.queries.dim(0);
-        try (UnitRows x = new UnitRows(ops, side.name, side.queries); Tensor all = keys(side)) {
+        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
+                Tensor all = keys(side)) {
             Pairs pairs = new Pairs(x.unit(), all, 1, pairing(n, all.dim(0), side.queue, ids));
             PairTileOps tiles = ops.pairTiles();
             PairStatistics statistics = PairStatistics.of(new ContrastiveLoss.WholeField(tiles, pairs), List.of());
@@ -176,10 +196,15 @@ public final class QueueContrast implements AutoCloseable {
     private PairwiseOps.Result side(
             Side side, Tensor ids, double alpha, Tensor gradient, Tensor dLogScale, double gradientScale) {
         int n = side.queries.dim(0);
-        try (UnitRows x = new UnitRows(ops, side.name, side.queries); Tensor all = keys(side)) {
+        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
+                Tensor all = keys(side)) {
             Pairing pairing = pairing(n, all.dim(0), side.queue, ids);
-            PairwiseOps.Result result = loss.run(x.unit(), all, pairing,
-                    new PairwiseOps.Gradients(gradient, null, dLogScale, null), gradientScale * (1 - alpha));
+            PairwiseOps.Result result = loss.run(
+                    x.unit(),
+                    all,
+                    pairing,
+                    new PairwiseOps.Gradients(gradient, null, dLogScale, null),
+                    gradientScale * (1 - alpha));
             if (alpha > 0) {
                 result = distilled(side, x.unit(), all, pairing, alpha, result, gradient, dLogScale, gradientScale);
             }
@@ -202,8 +227,16 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /** Mixes the teacher's part into a result and its gradient. */
-    private PairwiseOps.Result distilled(Side side, Tensor x, Tensor keys, Pairing pairing, double alpha,
-            PairwiseOps.Result hard, Tensor gradient, Tensor dLogScale, double gradientScale) {
+    private PairwiseOps.Result distilled(
+            Side side,
+            Tensor x,
+            Tensor keys,
+            Pairing pairing,
+            double alpha,
+            PairwiseOps.Result hard,
+            Tensor gradient,
+            Tensor dLogScale,
+            double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
                 Tensor part = gradient == null ? null : ops.allocateParameter(x.shape())) {
             SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
@@ -212,8 +245,11 @@ public final class QueueContrast implements AutoCloseable {
             if (gradient != null) {
                 ops.pointwise().axpy(1, part, gradient);
             }
-            return new PairwiseOps.Result((1 - alpha) * hard.loss() + alpha * soft, hard.rowAccuracy(),
-                    hard.columnAccuracy(), hard.meanPositive());
+            return new PairwiseOps.Result(
+                    (1 - alpha) * hard.loss() + alpha * soft,
+                    hard.rowAccuracy(),
+                    hard.columnAccuracy(),
+                    hard.meanPositive());
         }
     }
 
@@ -229,7 +265,8 @@ public final class QueueContrast implements AutoCloseable {
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues and a teacher. */
     public long workspaceBytes(int n, int d) {
         int m = n + ofU.capacity();
-        return loss.workspaceBytes(n, m, d) + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
+        return loss.workspaceBytes(n, m, d)
+                + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
     }
 
     @Override

@@ -41,7 +41,8 @@ final class ShardMerge {
                     double larger = Math.max(values[i], value);
                     double smaller = Math.min(values[i], value);
                     values[i] = smaller == Double.NEGATIVE_INFINITY
-                            ? larger : larger + Math.log1p(Math.exp(smaller - larger));
+                            ? larger
+                            : larger + Math.log1p(Math.exp(smaller - larger));
                 }
                 default -> addLargest(i, value, part.counts()[k], part.at()[k] + otherFrom);
             }

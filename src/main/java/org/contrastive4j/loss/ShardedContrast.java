@@ -56,8 +56,8 @@ public final class ShardedContrast {
      * @param dv like v; written
      * @throws ShapeException when numbers of shards or widths differ
      */
-    public PairwiseOps.Result valueAndGradient(List<Tensor> u, List<Tensor> v, PairLabels labels, List<Tensor> du,
-            List<Tensor> dv, double gradientScale) {
+    public PairwiseOps.Result valueAndGradient(
+            List<Tensor> u, List<Tensor> v, PairLabels labels, List<Tensor> du, List<Tensor> dv, double gradientScale) {
         int workers = u.size();
         if (workers < 1 || v.size() != workers || du.size() != workers || dv.size() != workers) {
             throw new ShapeException("shards of u, v, du, dv: " + workers + ", " + v.size() + ", " + du.size() + ", "
@@ -69,7 +69,8 @@ public final class ShardedContrast {
         }
         List<UnitRows> x = new ArrayList<>();
         List<UnitRows> y = new ArrayList<>();
-        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1)); Tensor dBias = ops.zeroParameter(Shape.of(1))) {
+        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
+                Tensor dBias = ops.zeroParameter(Shape.of(1))) {
             for (int w = 0; w < workers; w++) {
                 x.add(new UnitRows(ops, "u, shard " + w, u.get(w)));
                 y.add(new UnitRows(ops, "v, shard " + w, v.get(w)));
@@ -130,9 +131,17 @@ public final class ShardedContrast {
                     int c = (w + step) % workers;
                     int from = gathered == null ? columns[c] : 0;
                     int to = gathered == null ? columns[c + 1] : columns[workers];
-                    blocks.add(new Block(w, rows[w], rows[w + 1], from, to, new Pairs(x.get(w).unit(),
-                            gathered == null ? y.get(c).unit() : gathered, scale,
-                            pairing.block(rows[w], rows[w + 1], from, to))));
+                    blocks.add(new Block(
+                            w,
+                            rows[w],
+                            rows[w + 1],
+                            from,
+                            to,
+                            new Pairs(
+                                    x.get(w).unit(),
+                                    gathered == null ? y.get(c).unit() : gathered,
+                                    scale,
+                                    pairing.block(rows[w], rows[w + 1], from, to))));
                 }
             }
         }
@@ -146,31 +155,36 @@ public final class ShardedContrast {
         public List<Reduced> reduce(List<Reduction> reductions) {
             List<ShardMerge> whole = new ArrayList<>();
             for (Reduction reduction : reductions) {
-                whole.add(new ShardMerge(
-                        reduction.kind(), reduction.axis() == Axis.ROWS ? pairing.n() : pairing.m()));
+                whole.add(new ShardMerge(reduction.kind(), reduction.axis() == Axis.ROWS ? pairing.n() : pairing.m()));
             }
             for (Block block : blocks) {
-                List<Reduction> own = reductions.stream().map(reduction -> slice(reduction, block)).toList();
+                List<Reduction> own = reductions.stream()
+                        .map(reduction -> slice(reduction, block))
+                        .toList();
                 List<Reduced> parts = ops.pairTiles().reduce(block.pairs, own);
                 for (int k = 0; k < parts.size(); k++) {
                     boolean ofRows = reductions.get(k).axis() == Axis.ROWS;
-                    whole.get(k).add(parts.get(k), ofRows ? block.rowFrom : block.columnFrom,
-                            ofRows ? block.columnFrom : block.rowFrom);
+                    whole.get(k)
+                            .add(
+                                    parts.get(k),
+                                    ofRows ? block.rowFrom : block.columnFrom,
+                                    ofRows ? block.columnFrom : block.rowFrom);
                 }
             }
             return whole.stream().map(ShardMerge::reduced).toList();
         }
 
-        void gradient(List<Term> terms, List<Tensor> dx, List<Tensor> dy, Tensor dLogScale, Tensor dBias,
-                double scale) {
+        void gradient(
+                List<Term> terms, List<Tensor> dx, List<Tensor> dy, Tensor dLogScale, Tensor dBias, double scale) {
             dx.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             dy.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             for (Block block : blocks) {
                 List<Term> own = terms.stream().map(term -> slice(term, block)).toList();
                 try (Tensor partX = ops.allocateParameter(block.pairs.x().shape());
                         Tensor partY = ops.allocateParameter(block.pairs.y().shape())) {
-                    ops.pairTiles().gradient(
-                            block.pairs, own, new PairwiseOps.Gradients(partX, partY, dLogScale, dBias), scale);
+                    ops.pairTiles()
+                            .gradient(
+                                    block.pairs, own, new PairwiseOps.Gradients(partX, partY, dLogScale, dBias), scale);
                     ops.pointwise().axpy(1, partX, dx.get(block.worker));
                     for (int c = 0; c < dy.size(); c++) {
                         if (columns[c] >= block.columnFrom && columns[c + 1] <= block.columnTo) {
@@ -192,12 +206,21 @@ public final class ShardedContrast {
 
     private static Reduction slice(Reduction of, Block block) {
         boolean ofRows = of.axis() == Axis.ROWS;
-        return new Reduction(of.kind(), of.function(), of.axis(), of.of(), slice(of.shift(), block),
+        return new Reduction(
+                of.kind(),
+                of.function(),
+                of.axis(),
+                of.of(),
+                slice(of.shift(), block),
                 ofRows ? columns(of.weight(), block) : rows(of.weight(), block));
     }
 
     private static Term slice(Term of, Block block) {
-        return new Term(of.function(), of.of(), slice(of.shift(), block), rows(of.rowWeight(), block),
+        return new Term(
+                of.function(),
+                of.of(),
+                slice(of.shift(), block),
+                rows(of.rowWeight(), block),
                 columns(of.columnWeight(), block));
     }
 

@@ -40,8 +40,15 @@ public final class SimilarityTargets implements SoftTargets {
     }
 
     SimilarityTargets(Ops ops, Pairs teacher) {
-        this(teacher, List.of(new Term(PairFunction.EXP, Of.BOTH,
-                Shift.rows(minusLogSums(ops, teacher, List.of(Axis.ROWS)).get(0)), null, null)));
+        this(
+                teacher,
+                List.of(new Term(
+                        PairFunction.EXP,
+                        Of.BOTH,
+                        Shift.rows(
+                                minusLogSums(ops, teacher, List.of(Axis.ROWS)).get(0)),
+                        null,
+                        null)));
     }
 
     private SimilarityTargets(Pairs teacher, List<Term> softmax) {
@@ -53,9 +60,11 @@ public final class SimilarityTargets implements SoftTargets {
     static SimilarityTargets bothWays(Ops ops, Tensor a, Tensor b, double scale) {
         Pairs teacher = new Pairs(a, b, scale, Pairing.of(b.dim(0), withoutTargets(a.dim(0))));
         List<double[]> shifts = minusLogSums(ops, teacher, List.of(Axis.ROWS, Axis.COLUMNS));
-        return new SimilarityTargets(teacher, List.of(
-                new Term(PairFunction.EXP, Of.BOTH, Shift.rows(shifts.get(0)), halves(a.dim(0)), null),
-                new Term(PairFunction.EXP, Of.BOTH, Shift.columns(shifts.get(1)), null, halves(b.dim(0)))));
+        return new SimilarityTargets(
+                teacher,
+                List.of(
+                        new Term(PairFunction.EXP, Of.BOTH, Shift.rows(shifts.get(0)), halves(a.dim(0)), null),
+                        new Term(PairFunction.EXP, Of.BOTH, Shift.columns(shifts.get(1)), null, halves(b.dim(0)))));
     }
 
     private static double[] halves(int size) {
@@ -65,13 +74,22 @@ public final class SimilarityTargets implements SoftTargets {
     }
 
     private static List<double[]> minusLogSums(Ops ops, Pairs teacher, List<Axis> axes) {
-        List<double[]> all = ops.pairTiles().reduce(teacher, axes.stream()
-                .map(axis -> Reduction.logSumExp(axis, Of.BOTH, Shift.NONE)).toList()).stream()
-                .map(Reduced::values).toList();
+        List<double[]> all = ops
+                .pairTiles()
+                .reduce(
+                        teacher,
+                        axes.stream()
+                                .map(axis -> Reduction.logSumExp(axis, Of.BOTH, Shift.NONE))
+                                .toList())
+                .stream()
+                .map(Reduced::values)
+                .toList();
         for (double[] logSums : all) {
             for (int i = 0; i < logSums.length; i++) {
-                LossOptionException.require(Double.isFinite(logSums[i]), "row " + i + " of the"
-                        + " teacher has no similarity that is a number and not ignored: it gives no distribution");
+                LossOptionException.require(
+                        Double.isFinite(logSums[i]),
+                        "row " + i + " of the"
+                                + " teacher has no similarity that is a number and not ignored: it gives no distribution");
                 logSums[i] = -logSums[i];
             }
         }
@@ -98,16 +116,20 @@ public final class SimilarityTargets implements SoftTargets {
     public void apply(Ops ops, Tensor y, Tensor out) {
         requireShapes(y, out);
         if (y == teacher.y()) {
-            ops.pairTiles().gradient(teacher, softmax, new PairwiseOps.Gradients(out, null, null, null),
-                    1 / teacher.scale());
+            ops.pairTiles()
+                    .gradient(teacher, softmax, new PairwiseOps.Gradients(out, null, null, null), 1 / teacher.scale());
             return;
         }
         int d = teacher.x().dim(1);
         try (Tensor left = widened(ops, teacher.x(), null, y.dim(1));
                 Tensor right = widened(ops, teacher.y(), y, y.dim(1));
                 Tensor product = ops.allocateParameter(left.shape())) {
-            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), softmax,
-                    new PairwiseOps.Gradients(product, null, null, null), 1 / teacher.scale());
+            ops.pairTiles()
+                    .gradient(
+                            new Pairs(left, right, teacher.scale(), teacher.pairing()),
+                            softmax,
+                            new PairwiseOps.Gradients(product, null, null, null),
+                            1 / teacher.scale());
             rightHalf(ops, product, d, out);
         }
     }
@@ -119,8 +141,12 @@ public final class SimilarityTargets implements SoftTargets {
         try (Tensor left = widened(ops, teacher.x(), x, x.dim(1));
                 Tensor right = widened(ops, teacher.y(), null, x.dim(1));
                 Tensor product = ops.allocateParameter(right.shape())) {
-            ops.pairTiles().gradient(new Pairs(left, right, teacher.scale(), teacher.pairing()), softmax,
-                    new PairwiseOps.Gradients(null, product, null, null), 1 / teacher.scale());
+            ops.pairTiles()
+                    .gradient(
+                            new Pairs(left, right, teacher.scale(), teacher.pairing()),
+                            softmax,
+                            new PairwiseOps.Gradients(null, product, null, null),
+                            1 / teacher.scale());
             rightHalf(ops, product, d, out);
         }
     }
@@ -129,7 +155,7 @@ public final class SimilarityTargets implements SoftTargets {
     static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
         long wide = teacherWidth + (long) d;
         return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide)
-                * ops.parameterDtype().bytes()
+                        * ops.parameterDtype().bytes()
                 + ops.pairTiles().workspaceBytes(n, m, (int) wide);
     }
 

@@ -48,8 +48,7 @@ public final class SinkhornLoss extends ContrastiveLoss {
         this(ops, iterations, 0, false, policy, learnable);
     }
 
-    SinkhornLoss(
-            Ops ops, int iterations, double tolerance, boolean symmetric, PairPolicy policy, boolean learnable) {
+    SinkhornLoss(Ops ops, int iterations, double tolerance, boolean symmetric, PairPolicy policy, boolean learnable) {
         super(ops, checked(iterations, tolerance, policy), InfoNce.INITIAL_LOG_SCALE, null, learnable);
         this.iterations = iterations;
         this.tolerance = tolerance;
@@ -57,11 +56,11 @@ public final class SinkhornLoss extends ContrastiveLoss {
     }
 
     private static PairPolicy checked(int iterations, double tolerance, PairPolicy policy) {
-        LossOptionException.require(tolerance >= 0 && tolerance < 1,
-                "tolerance is " + tolerance + ", wanted above 0, below 1");
+        LossOptionException.require(
+                tolerance >= 0 && tolerance < 1, "tolerance is " + tolerance + ", wanted above 0, below 1");
         int most = tolerance == 0 ? 1000 : MOST;
-        return LossOptionException.checked(policy, iterations >= 1 && iterations <= most,
-                iterations + " iterations, wanted 1 to " + most);
+        return LossOptionException.checked(
+                policy, iterations >= 1 && iterations <= most, iterations + " iterations, wanted 1 to " + most);
     }
 
     /** The mean of both orders, each of {@code iterations} iterations. */
@@ -89,10 +88,15 @@ public final class SinkhornLoss extends ContrastiveLoss {
 
     @Override
     Outcome evaluate(PairField field, double bias, boolean wantTerms) {
-        PairStatistics statistics = PairStatistics.of(field, List.of(
-                Reduction.logSumExp(ROWS, BOTH, Shift.NONE)));
-        Solution rows = solve(new SinkhornSide(field, new SinkhornSide.Start(
-                statistics.positives, statistics.positiveSum, statistics.own.get(0).values())), wantTerms);
+        PairStatistics statistics = PairStatistics.of(field, List.of(Reduction.logSumExp(ROWS, BOTH, Shift.NONE)));
+        Solution rows = solve(
+                new SinkhornSide(
+                        field,
+                        new SinkhornSide.Start(
+                                statistics.positives,
+                                statistics.positiveSum,
+                                statistics.own.get(0).values())),
+                wantTerms);
         if (!symmetric) {
             return new Outcome(rows.loss(), rows.terms(), statistics);
         }
@@ -103,14 +107,16 @@ public final class SinkhornLoss extends ContrastiveLoss {
     }
 
     private Solution solve(SinkhornSide side, boolean wantTerms) {
-        return tolerance == 0
-                ? side.unrolled(iterations, wantTerms)
-                : side.converged(tolerance, iterations, wantTerms);
+        return tolerance == 0 ? side.unrolled(iterations, wantTerms) : side.converged(tolerance, iterations, wantTerms);
     }
 
     /** Every term has a weight of rows or of columns. */
     private static Term halved(Term term) {
-        return new Term(term.function(), term.of(), term.shift(), halved(term.rowWeight()),
+        return new Term(
+                term.function(),
+                term.of(),
+                term.shift(),
+                halved(term.rowWeight()),
                 term.rowWeight() != null ? term.columnWeight() : halved(term.columnWeight()));
     }
 

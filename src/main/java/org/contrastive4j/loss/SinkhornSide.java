@@ -66,8 +66,13 @@ final class SinkhornSide {
                 Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, null),
                 Reduction.sum(PairFunction.IDENTITY, COLUMNS, POSITIVES, Shift.NONE, null),
                 Reduction.logSumExp(COLUMNS, BOTH, Shift.NONE)));
-        return new SinkhornSide(field, true,
-                new Start(first.get(0).values(), first.get(1).values(), first.get(2).values()));
+        return new SinkhornSide(
+                field,
+                true,
+                new Start(
+                        first.get(0).values(),
+                        first.get(1).values(),
+                        first.get(2).values()));
     }
 
     private double[] reduce(Reduction reduction) {
@@ -75,9 +80,18 @@ final class SinkhornSide {
     }
 
     private List<Reduced> reduce(List<Reduction> reductions) {
-        return field.reduce(!transposed ? reductions : reductions.stream().map(of -> new Reduction(of.kind(),
-                of.function(), of.axis() == ROWS ? COLUMNS : ROWS, of.of(), flipped(of.shift()), of.weight()))
-                        .toList());
+        return field.reduce(
+                !transposed
+                        ? reductions
+                        : reductions.stream()
+                                .map(of -> new Reduction(
+                                        of.kind(),
+                                        of.function(),
+                                        of.axis() == ROWS ? COLUMNS : ROWS,
+                                        of.of(),
+                                        flipped(of.shift()),
+                                        of.weight()))
+                                .toList());
     }
 
     private static Shift flipped(Shift shift) {
@@ -85,14 +99,17 @@ final class SinkhornSide {
     }
 
     private List<Term> oriented(List<Term> terms) {
-        return !transposed ? terms : terms.stream().map(of -> new Term(
-                of.function(), of.of(), flipped(of.shift()), of.columnWeight(), of.rowWeight())).toList();
+        return !transposed
+                ? terms
+                : terms.stream()
+                        .map(of -> new Term(
+                                of.function(), of.of(), flipped(of.shift()), of.columnWeight(), of.rowWeight()))
+                        .toList();
     }
 
     /** Row potentials for given column potentials, null for zeros. */
     private double[] rowPotentials(double[] g) {
-        return potentials(0, g == null ? start.logSums
-                : reduce(Reduction.logSumExp(ROWS, BOTH, Shift.columns(g))));
+        return potentials(0, g == null ? start.logSums : reduce(Reduction.logSumExp(ROWS, BOTH, Shift.columns(g))));
     }
 
     /** Column potentials for given row potentials; what positives of each column weigh comes along the first time. */
@@ -180,8 +197,8 @@ final class SinkhornSide {
             double[] next = rowPotentials(g);
             error = largestDifference(f, next);
             if (error <= tolerance) {
-                return new Solution(loss(f, g),
-                        wantTerms ? oriented(implicit(new Shift(1, f, g), tolerance, most)) : List.of());
+                return new Solution(
+                        loss(f, g), wantTerms ? oriented(implicit(new Shift(1, f, g), tolerance, most)) : List.of());
             }
             f = next;
         }
@@ -237,7 +254,9 @@ final class SinkhornSide {
         }
         double[] lambda = fBar;
         subtract(product(ROWS, plan, mu), lambda);
-        return List.of(direct(), new Term(PairFunction.EXP, BOTH, plan, times(-1, lambda), null),
+        return List.of(
+                direct(),
+                new Term(PairFunction.EXP, BOTH, plan, times(-1, lambda), null),
                 new Term(PairFunction.EXP, BOTH, plan, null, times(-1, mu)));
     }
 

@@ -60,7 +60,11 @@ final class SoftCrossEntropy {
         double[] shift = Arrays.stream(logSums).map(value -> -value).toArray();
         double[] weights = new double[shift.length];
         Arrays.fill(weights, weight / size);
-        return new Term(PairFunction.EXP, Of.BOTH, along(shift), axis == Axis.ROWS ? weights : null,
+        return new Term(
+                PairFunction.EXP,
+                Of.BOTH,
+                along(shift),
+                axis == Axis.ROWS ? weights : null,
                 axis == Axis.ROWS ? null : weights);
     }
 
@@ -86,7 +90,8 @@ final class SoftCrossEntropy {
 
     /** The loss of one axis alone, its gradients written. */
     double alone(PairwiseOps.Gradients gradients, double weight) {
-        double[] logSums = ops.pairTiles().reduce(pairs, List.of(wanted())).get(0).values();
+        double[] logSums =
+                ops.pairTiles().reduce(pairs, List.of(wanted())).get(0).values();
         if (gradients != null) {
             ops.pairTiles().gradient(pairs, List.of(term(logSums, weight)), gradients, 1);
         }

@@ -69,22 +69,28 @@ public final class SoftTargetContrast implements AutoCloseable {
      * @return accuracies and mean positive are those of row i belonging to column i; 0 for m &lt; n
      * @throws ShapeException when sizes do not fit
      */
-    public PairwiseOps.Result valueAndGradient(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns,
-            Tensor du, Tensor dv, double gradientScale) {
+    public PairwiseOps.Result valueAndGradient(
+            Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns, Tensor du, Tensor dv, double gradientScale) {
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
-            PairwiseOps.Result result = compute(
-                    u, v, ofRows, ofColumns, new PairwiseOps.Gradients(du, dv, dLogScale, null), gradientScale);
+            PairwiseOps.Result result =
+                    compute(u, v, ofRows, ofColumns, new PairwiseOps.Gradients(du, dv, dLogScale, null), gradientScale);
             own.accumulate(dLogScale, null);
             return result;
         }
     }
 
-    private PairwiseOps.Result compute(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns,
-            PairwiseOps.Gradients gradients, double gradientScale) {
+    private PairwiseOps.Result compute(
+            Tensor u,
+            Tensor v,
+            SoftTargets ofRows,
+            SoftTargets ofColumns,
+            PairwiseOps.Gradients gradients,
+            double gradientScale) {
         ContrastiveLoss.requireMatrices(u, v);
         int n = u.dim(0);
         int m = v.dim(0);
-        try (UnitRows x = new UnitRows(ops, "u", u); UnitRows y = new UnitRows(ops, "v", v)) {
+        try (UnitRows x = new UnitRows(ops, "u", u);
+                UnitRows y = new UnitRows(ops, "v", v)) {
             Pairing pairing = m >= n ? Pairing.diagonal(n, m) : Pairing.of(m, SimilarityTargets.withoutTargets(n));
             Pairs pairs = new Pairs(x.unit(), y.unit(), own.scale(), pairing);
             List<SoftCrossEntropy> ways = new ArrayList<>();
@@ -93,8 +99,8 @@ public final class SoftTargetContrast implements AutoCloseable {
                 ways.add(new SoftCrossEntropy(ops, pairs, Axis.COLUMNS, ofColumns));
             }
             List<Reduction> wanted = ways.stream().map(SoftCrossEntropy::wanted).toList();
-            PairStatistics statistics = PairStatistics.of(
-                    new ContrastiveLoss.WholeField(ops.pairTiles(), pairs), wanted);
+            PairStatistics statistics =
+                    PairStatistics.of(new ContrastiveLoss.WholeField(ops.pairTiles(), pairs), wanted);
             double weight = gradientScale / ways.size();
             if (gradients != null) {
                 List<Term> terms = new ArrayList<>();
@@ -123,7 +129,8 @@ public final class SoftTargetContrast implements AutoCloseable {
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, less those of the targets. */
     public long workspaceBytes(int n, int m, int d) {
-        return own.workspaceBytes(n, m, d) + 2L * Math.max(n, m) * d * ops.parameterDtype().bytes();
+        return own.workspaceBytes(n, m, d)
+                + 2L * Math.max(n, m) * d * ops.parameterDtype().bytes();
     }
 
     @Override

@@ -41,9 +41,11 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
 
     /** @throws LossOptionException when a weight is negative or no number, or a row's weights do not sum to 1 */
     static void requireDistribution(int row, double least, double sum) {
-        LossOptionException.require(least >= 0 && Math.abs(sum - 1) <= TOLERANCE, "soft targets of row " + row
-                + " sum to " + sum + ", the least of them is " + least
-                + "; wanted a distribution: none below 0, sum 1; divide each row by its sum");
+        LossOptionException.require(
+                least >= 0 && Math.abs(sum - 1) <= TOLERANCE,
+                "soft targets of row " + row
+                        + " sum to " + sum + ", the least of them is " + least
+                        + "; wanted a distribution: none below 0, sum 1; divide each row by its sum");
     }
 
     /** Refuses tensors that do not fit. */

@@ -27,10 +27,20 @@ public final class SoftmaxLoss extends ContrastiveLoss {
     private final InfoNce.Direction direction;
     private final double smoothing;
 
-    SoftmaxLoss(Ops ops, InfoNce.Direction direction, double smoothing, PairPolicy policy, double initialLogScale,
+    SoftmaxLoss(
+            Ops ops,
+            InfoNce.Direction direction,
+            double smoothing,
+            PairPolicy policy,
+            double initialLogScale,
             boolean learnable) {
-        super(ops, LossOptionException.checked(policy, smoothing >= 0 && smoothing < 1,
-                "label smoothing is " + smoothing + ", wanted [0, 1)"), initialLogScale, null, learnable);
+        super(
+                ops,
+                LossOptionException.checked(
+                        policy, smoothing >= 0 && smoothing < 1, "label smoothing is " + smoothing + ", wanted [0, 1)"),
+                initialLogScale,
+                null,
+                learnable);
         this.direction = direction;
         this.smoothing = smoothing;
     }
@@ -46,15 +56,24 @@ public final class SoftmaxLoss extends ContrastiveLoss {
     }
 
     @Override
-    PairwiseOps.Result run(
-            Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+    PairwiseOps.Result run(Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
         if (smoothing > 0 || !pairing.isPlain()) {
             return super.run(x, y, pairing, gradients, gradientScale);
         }
         try (Tensor targets = ops.ints(Shape.of(pairing.n()), pairing.targets())) {
-            PairwiseOps.Result result = ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, y, targets,
-                    logScale().value(), null, direction.rowWeight(), direction.columnWeight()), gradients,
-                    gradientScale, null);
+            PairwiseOps.Result result = ops.pairwise()
+                    .infoNce(
+                            new PairwiseOps.InfoNce(
+                                    x,
+                                    y,
+                                    targets,
+                                    logScale().value(),
+                                    null,
+                                    direction.rowWeight(),
+                                    direction.columnWeight()),
+                            gradients,
+                            gradientScale,
+                            null);
             requireFinite(result.loss());
             return result;
         }
@@ -67,9 +86,21 @@ public final class SoftmaxLoss extends ContrastiveLoss {
 
     @Override
     Later<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
-        return smoothing > 0 ? super.runLater(x, y, gradients, gradientScale)
-                : ops.pairwise().infoNceLater(new PairwiseOps.InfoNce(x, y, null, logScale().value(), null,
-                        direction.rowWeight(), direction.columnWeight()), gradients, gradientScale, null);
+        return smoothing > 0
+                ? super.runLater(x, y, gradients, gradientScale)
+                : ops.pairwise()
+                        .infoNceLater(
+                                new PairwiseOps.InfoNce(
+                                        x,
+                                        y,
+                                        null,
+                                        logScale().value(),
+                                        null,
+                                        direction.rowWeight(),
+                                        direction.columnWeight()),
+                                gradients,
+                                gradientScale,
+                                null);
     }
 
     /** The larger of the paths that can be taken. */

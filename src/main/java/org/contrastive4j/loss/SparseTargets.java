@@ -25,7 +25,9 @@ public final class SparseTargets implements SoftTargets {
      * @throws LossOptionException when the weights of a row are no distribution
      */
     public SparseTargets(int m, int[] offsets, int[] columns, double[] weights) {
-        if (offsets.length < 2 || offsets[0] != 0 || columns.length != weights.length
+        if (offsets.length < 2
+                || offsets[0] != 0
+                || columns.length != weights.length
                 || offsets[offsets.length - 1] != weights.length) {
             throw new ShapeException(offsets.length + " offsets for " + columns.length + " columns and "
                     + weights.length + " weights; wanted n + 1 offsets, from 0 to the number of weights");
@@ -55,7 +57,8 @@ public final class SparseTargets implements SoftTargets {
     public static SparseTargets diagonal(int n, int m) {
         double[] ones = new double[n];
         Arrays.fill(ones, 1);
-        return new SparseTargets(m, IntStream.rangeClosed(0, n).toArray(), IntStream.range(0, n).toArray(), ones);
+        return new SparseTargets(
+                m, IntStream.rangeClosed(0, n).toArray(), IntStream.range(0, n).toArray(), ones);
     }
 
     @Override

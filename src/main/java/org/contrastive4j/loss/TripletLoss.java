@@ -77,8 +77,9 @@ public final class TripletLoss extends ContrastiveLoss {
      */
     public static ContrastiveLoss learnableMargin(
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
-        LossOptionException.require(reward > 0 && Double.isFinite(reward), "reward is " + reward
-                + ", wanted above 0: without one a learnable margin shrinks to nothing");
+        LossOptionException.require(
+                reward > 0 && Double.isFinite(reward),
+                "reward is " + reward + ", wanted above 0: without one a learnable margin shrinks to nothing");
         return new TripletLoss(ops, negatives, margin, reward, policy);
     }
 
@@ -102,10 +103,10 @@ public final class TripletLoss extends ContrastiveLoss {
     }
 
     private static PairPolicy checked(double margin, PairPolicy policy) {
-        LossOptionException.require(margin > 0 && margin <= MOST_MARGIN,
-                "margin is " + margin + ", wanted above 0, at most 2");
-        LossOptionException.require(policy.sameId() == Pairing.SameId.IGNORED,
-                "a triplet has one positive: equal ids can only be ignored");
+        LossOptionException.require(
+                margin > 0 && margin <= MOST_MARGIN, "margin is " + margin + ", wanted above 0, at most 2");
+        LossOptionException.require(
+                policy.sameId() == Pairing.SameId.IGNORED, "a triplet has one positive: equal ids can only be ignored");
         return policy;
     }
 
@@ -114,9 +115,10 @@ public final class TripletLoss extends ContrastiveLoss {
         boolean[] taken = new boolean[pairing.m()];
         for (int i = 0; i < pairing.n(); i++) {
             int t = pairing.target(i);
-            LossOptionException.require(t != Pairing.NONE && !taken[t],
-                    "row " + i + (t == Pairing.NONE ? " has no target"
-                    : " has target " + t + " like a row before it") + "; a triplet loss wants one of its own for each");
+            LossOptionException.require(
+                    t != Pairing.NONE && !taken[t],
+                    "row " + i + (t == Pairing.NONE ? " has no target" : " has target " + t + " like a row before it")
+                            + "; a triplet loss wants one of its own for each");
             taken[t] = true;
         }
         return pairing;
@@ -184,8 +186,8 @@ public final class TripletLoss extends ContrastiveLoss {
             List<Reduction> wanted = new ArrayList<>();
             List<double[]> shifts = new ArrayList<>();
             for (Side side : sides) {
-                double[] shift = side.each(
-                        i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
+                double[] shift =
+                        side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
                 shifts.add(shift);
                 wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
                 wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
@@ -208,7 +210,10 @@ public final class TripletLoss extends ContrastiveLoss {
         void one(Side side, double[] chosen, int[] ties) {
             double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
             double[] pulls = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);
-            terms.add(side.term(PairFunction.EQUAL, NEGATIVES, side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
+            terms.add(side.term(
+                    PairFunction.EQUAL,
+                    NEGATIVES,
+                    side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
                     side.each(i -> pulls[i] == 0 ? 0 : pulls[i] / ties[i])));
             terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -pulls[i])));
             for (int i = 0; i < hinges.length; i++) {
@@ -229,8 +234,8 @@ public final class TripletLoss extends ContrastiveLoss {
                 Reduced least = reduced.get(2 * k + 1);
                 int[] ties = new int[below.counts().length];
                 Arrays.setAll(ties, i -> below.counts()[i] > 0 ? below.counts()[i] : least.counts()[i]);
-                double[] chosen = sides.get(k).each(
-                        i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
+                double[] chosen =
+                        sides.get(k).each(i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
                 one(sides.get(k), chosen, ties);
             }
         }

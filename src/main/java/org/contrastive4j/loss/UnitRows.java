@@ -48,8 +48,8 @@ final class UnitRows implements AutoCloseable {
         long first = bad.get();
         if (first >= 0) {
             int row = (int) (first / width);
-            throw new NonFiniteException("representation " + row + " of " + side + " is not finite (element "
-                    + first % width + ")", row);
+            throw new NonFiniteException(
+                    "representation " + row + " of " + side + " is not finite (element " + first % width + ")", row);
         }
     }
 

@@ -14,8 +14,8 @@ public final class DualEncoder implements Module {
     public record Config(VisionTransformer.Config image, TextTransformer.Config text) {
         public Config {
             if (image.embedding() != text.embedding()) {
-                throw new IllegalArgumentException("embedding widths differ: pictures " + image.embedding() + ", text "
-                        + text.embedding());
+                throw new IllegalArgumentException(
+                        "embedding widths differ: pictures " + image.embedding() + ", text " + text.embedding());
             }
         }
     }

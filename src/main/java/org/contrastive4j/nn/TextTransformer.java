@@ -24,7 +24,12 @@ public final class TextTransformer implements Module {
      * @param causal whether a token sees only those before it
      * @param embedding d, width of a representation
      */
-    public record Config(int vocabulary, int maxTokens, TransformerConfig transformer, boolean causal, Pooling pooling,
+    public record Config(
+            int vocabulary,
+            int maxTokens,
+            TransformerConfig transformer,
+            boolean causal,
+            Pooling pooling,
             int embedding) {
         public Config {
             if (vocabulary < 1 || maxTokens < 1 || embedding < 1) {
@@ -63,14 +68,15 @@ public final class TextTransformer implements Module {
      * @param randomness null for evaluation
      */
     public Variable forward(Tape tape, Tensor ids, Tensor lengths, Randomness randomness) {
-        Variable embedded = tape.scope("embed", () -> tape.apply(
-                new AddPositions(), tape.apply(new Embedding(ids), table), positions));
+        Variable embedded = tape.scope(
+                "embed", () -> tape.apply(new AddPositions(), tape.apply(new Embedding(ids), table), positions));
         Variable tokens = transformer.forward(tape, embedded, lengths, randomness);
-        Variable pooled = switch (config.pooling()) {
-            case MEAN, FLATTEN -> tape.apply(new MeanPool(lengths), tokens);
-            case CLASS -> tape.apply(new SelectToken(null), tokens);
-            case LAST -> tape.apply(new SelectToken(lengths), tokens);
-        };
+        Variable pooled =
+                switch (config.pooling()) {
+                    case MEAN, FLATTEN -> tape.apply(new MeanPool(lengths), tokens);
+                    case CLASS -> tape.apply(new SelectToken(null), tokens);
+                    case LAST -> tape.apply(new SelectToken(lengths), tokens);
+                };
         return project.representations(tape, pooled);
     }
 

@@ -27,7 +27,12 @@ final class TransformerBlock implements Module {
     private final Dense down;
 
     /** @param index of this block of {@code encoder}; random layers are numbered from it */
-    TransformerBlock(Initializer init, String encoder, int index, int firstRandomLayer, TransformerConfig config,
+    TransformerBlock(
+            Initializer init,
+            String encoder,
+            int index,
+            int firstRandomLayer,
+            TransformerConfig config,
             boolean causal) {
         scope = "block" + index;
         String name = encoder + "." + scope;
@@ -44,17 +49,32 @@ final class TransformerBlock implements Module {
         out = new Dense(init, name + ".attention.out", width, width, residual);
         norm2 = new Norm(init, name + ".norm2", width);
         up = new Dense(init, name + ".mlp.up", width, config.mlpWidth(), in);
-        down = new Dense(init, name + ".mlp.down", config.mlpWidth(), width,
+        down = new Dense(
+                init,
+                name + ".mlp.down",
+                config.mlpWidth(),
+                width,
                 residual * Math.sqrt((double) width / config.mlpWidth()));
     }
 
     Variable forward(Tape tape, Variable x, Tensor lengths, Randomness randomness) {
         return tape.scope(scope, () -> {
-            Variable attended = tape.scope("attention", () -> dropped(tape, out.forward(tape, tape.apply(
-                    new Attention(heads, causal, lengths), qkv.forward(tape, norm1.forward(tape, x)))), randomness, 0));
+            Variable attended = tape.scope(
+                    "attention",
+                    () -> dropped(
+                            tape,
+                            out.forward(
+                                    tape,
+                                    tape.apply(
+                                            new Attention(heads, causal, lengths),
+                                            qkv.forward(tape, norm1.forward(tape, x)))),
+                            randomness,
+                            0));
             Variable middle = tape.apply(new Add(), x, attended);
-            Variable mlp = tape.scope("mlp", () -> dropped(tape, down.forward(tape,
-                    up.gelu(tape, gelu, norm2.forward(tape, middle))), randomness, 1));
+            Variable mlp = tape.scope(
+                    "mlp",
+                    () -> dropped(
+                            tape, down.forward(tape, up.gelu(tape, gelu, norm2.forward(tape, middle))), randomness, 1));
             return tape.apply(new Add(), middle, mlp);
         });
     }

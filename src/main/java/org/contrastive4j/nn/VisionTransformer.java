@@ -35,10 +35,20 @@ public final class VisionTransformer implements Module {
      * @param pooling MEAN, CLASS or FLATTEN
      * @param embedding d, width of a representation
      */
-    public record Config(int imageSize, int kernel, int stride, int padding, TransformerConfig transformer,
-            Pooling pooling, int embedding) {
+    public record Config(
+            int imageSize,
+            int kernel,
+            int stride,
+            int padding,
+            TransformerConfig transformer,
+            Pooling pooling,
+            int embedding) {
         public Config {
-            if (imageSize < 1 || kernel < 1 || stride < 1 || padding < 0 || imageSize + 2 * padding < kernel
+            if (imageSize < 1
+                    || kernel < 1
+                    || stride < 1
+                    || padding < 0
+                    || imageSize + 2 * padding < kernel
                     || embedding < 1) {
                 throw new IllegalArgumentException("pictures of " + imageSize + " with patches of " + kernel
                         + ", stride " + stride + ", padding " + padding + ", embedding " + embedding
@@ -86,18 +96,18 @@ public final class VisionTransformer implements Module {
                     "pictures are " + pictures.shape() + ", wanted [b, " + size + ", " + size + ", 3]");
         }
         Variable embedded = tape.scope("embed", () -> {
-            Variable patches = tape.apply(
-                    new Patchify(config.kernel(), config.stride(), config.padding()), pictures);
+            Variable patches = tape.apply(new Patchify(config.kernel(), config.stride(), config.padding()), pictures);
             Variable tokens = embed.forward(tape, patches);
             Variable sequence = classToken == null ? tokens : tape.apply(new PrependToken(), tokens, classToken);
             return tape.apply(new AddPositions(), sequence, positions);
         });
         Variable tokens = transformer.forward(tape, embedded, null, randomness);
-        Function pooling = switch (config.pooling()) {
-            case MEAN, LAST -> new MeanPool(null);
-            case CLASS -> new SelectToken(null);
-            case FLATTEN -> new Flatten();
-        };
+        Function pooling =
+                switch (config.pooling()) {
+                    case MEAN, LAST -> new MeanPool(null);
+                    case CLASS -> new SelectToken(null);
+                    case FLATTEN -> new Flatten();
+                };
         return project.representations(tape, tape.apply(pooling, tokens));
     }
 

@@ -26,16 +26,23 @@ public abstract class AttentionOps {
      * @throws ShapeException also when a length is outside
      *     <p>Cost: 4 b t t w flops. Source: Vaswani et al., Attention is all you need, 2017, section 3.2.
      */
-    public final void attention(
-            Tensor qkv, int heads, boolean causal, Tensor lengths, Tensor out, Tensor logSumExp) {
+    public final void attention(Tensor qkv, int heads, boolean causal, Tensor lengths, Tensor out, Tensor logSumExp) {
         check("attention", qkv, heads, lengths, out, logSumExp);
         if (out.size() > 0) {
             attentionUnchecked(qkv.dim(0), qkv.dim(1), qkv.dim(2) / 3, qkv, heads, causal, lengths, out, logSumExp);
         }
     }
 
-    protected abstract void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads,
-            boolean causal, Tensor lengths, Tensor out, Tensor logSumExp);
+    protected abstract void attentionUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp);
 
     /**
      * dQkv = gradient of {@link #attention} with respect to qkv; the probabilities are formed again from logSumExp.
@@ -47,24 +54,43 @@ public abstract class AttentionOps {
      * @param dQkv like qkv; written
      *     <p>Cost: 10 b t t w flops.
      */
-    public final void attentionBackward(Tensor qkv, int heads, boolean causal, Tensor lengths, Tensor out,
-            Tensor logSumExp, Tensor dOut, Tensor dQkv) {
+    public final void attentionBackward(
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQkv) {
         check("attentionBackward", qkv, heads, lengths, out, logSumExp);
         Checks.like("attentionBackward", "dOut", dOut, out);
         Checks.like("attentionBackward", "dQkv", dQkv, qkv);
         if (out.size() > 0) {
-            attentionBackwardUnchecked(qkv.dim(0), qkv.dim(1), qkv.dim(2) / 3, qkv, heads, causal, lengths, out,
-                    logSumExp, dOut, dQkv);
+            attentionBackwardUnchecked(
+                    qkv.dim(0), qkv.dim(1), qkv.dim(2) / 3, qkv, heads, causal, lengths, out, logSumExp, dOut, dQkv);
         }
     }
 
-    protected abstract void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads,
-            boolean causal, Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv);
+    protected abstract void attentionBackwardUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQkv);
 
     private void check(String op, Tensor qkv, int heads, Tensor lengths, Tensor out, Tensor logSumExp) {
         Checks.rank(op, "qkv", qkv, dtype, 3);
         int width = qkv.dim(2) / 3;
-        Checks.that(qkv.dim(2) % 3 == 0 && heads > 0 && width % heads == 0, op,
+        Checks.that(
+                qkv.dim(2) % 3 == 0 && heads > 0 && width % heads == 0,
+                op,
                 "qkv is " + qkv + " with " + heads + " heads, wanted a last size of 3 x heads x head width");
         Checks.shape(op, "out", out, dtype, qkv.dim(0), qkv.dim(1), width);
         Checks.shape(op, "logSumExp", logSumExp, Ops.parameterDtype(dtype), qkv.dim(0), heads, qkv.dim(1));

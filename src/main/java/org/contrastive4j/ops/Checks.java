@@ -12,8 +12,8 @@ final class Checks {
         require(op, argument, given);
         if (given.dtype() != one && given.dtype() != other) {
             String wanted = one.name() + (one == other ? "" : " or " + other.name());
-            throw new ShapeException(op + ": " + argument + " is " + given + ", wanted "
-                    + wanted.toLowerCase(java.util.Locale.ROOT));
+            throw new ShapeException(
+                    op + ": " + argument + " is " + given + ", wanted " + wanted.toLowerCase(java.util.Locale.ROOT));
         }
     }
 

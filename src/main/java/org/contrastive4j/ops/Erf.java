@@ -5,20 +5,54 @@ public final class Erf {
     private static final double INVERSE_SQRT_PI = 0.56418958354775628695;
 
     // Numerators and denominators, highest power first; the leading coefficient of each denominator is 1.
-    private static final double[] SMALL_P = {1.85777706184603153e-1, 3.16112374387056560e0, 1.13864154151050156e2,
-        3.77485237685302021e2, 3.20937758913846947e3};
-    private static final double[] SMALL_Q = {1, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3,
-        2.84423683343917062e3};
-    private static final double[] MIDDLE_P = {2.15311535474403846e-8, 5.64188496988670089e-1, 8.88314979438837594e0,
-        6.61191906371416295e1, 2.98635138197400131e2, 8.81952221241769090e2, 1.71204761263407058e3,
-        2.05107837782607147e3, 1.23033935479799725e3};
-    private static final double[] MIDDLE_Q = {1, 1.57449261107098347e1, 1.17693950891312499e2, 5.37181101862009858e2,
-        1.62138957456669019e3, 3.29079923573345963e3, 4.36261909014324716e3, 3.43936767414372164e3,
-        1.23033935480374942e3};
-    private static final double[] LARGE_P = {1.63153871373020978e-2, 3.05326634961232344e-1, 3.60344899949804439e-1,
-        1.25781726111229246e-1, 1.60837851487422766e-2, 6.58749161529837803e-4};
-    private static final double[] LARGE_Q = {1, 2.56852019228982242e0, 1.87295284992346725e0, 5.27905102951428412e-1,
-        6.05183413124413191e-2, 2.33520497626869185e-3};
+    private static final double[] SMALL_P = {
+        1.85777706184603153e-1,
+        3.16112374387056560e0,
+        1.13864154151050156e2,
+        3.77485237685302021e2,
+        3.20937758913846947e3
+    };
+    private static final double[] SMALL_Q = {
+        1, 2.36012909523441209e1, 2.44024637934444173e2, 1.28261652607737228e3, 2.84423683343917062e3
+    };
+    private static final double[] MIDDLE_P = {
+        2.15311535474403846e-8,
+        5.64188496988670089e-1,
+        8.88314979438837594e0,
+        6.61191906371416295e1,
+        2.98635138197400131e2,
+        8.81952221241769090e2,
+        1.71204761263407058e3,
+        2.05107837782607147e3,
+        1.23033935479799725e3
+    };
+    private static final double[] MIDDLE_Q = {
+        1,
+        1.57449261107098347e1,
+        1.17693950891312499e2,
+        5.37181101862009858e2,
+        1.62138957456669019e3,
+        3.29079923573345963e3,
+        4.36261909014324716e3,
+        3.43936767414372164e3,
+        1.23033935480374942e3
+    };
+    private static final double[] LARGE_P = {
+        1.63153871373020978e-2,
+        3.05326634961232344e-1,
+        3.60344899949804439e-1,
+        1.25781726111229246e-1,
+        1.60837851487422766e-2,
+        6.58749161529837803e-4
+    };
+    private static final double[] LARGE_Q = {
+        1,
+        2.56852019228982242e0,
+        1.87295284992346725e0,
+        5.27905102951428412e-1,
+        6.05183413124413191e-2,
+        2.33520497626869185e-3
+    };
 
     private Erf() {}
 
@@ -62,7 +96,8 @@ public final class Erf {
             return 0; // below the smallest double
         }
         double inverse = 1 / (y * y);
-        double scaled = y <= 4 ? ratio(MIDDLE_P, MIDDLE_Q, y)
+        double scaled = y <= 4
+                ? ratio(MIDDLE_P, MIDDLE_Q, y)
                 : (INVERSE_SQRT_PI - inverse * ratio(LARGE_P, LARGE_Q, inverse)) / y;
         // exp(-y^2) from a head whose square is exact and the small rest
         double head = Math.floor(y * 16) / 16;

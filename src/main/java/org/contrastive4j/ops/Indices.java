@@ -21,8 +21,7 @@ public final class Indices {
         for (int i = 0; i < values.length; i++) {
             if (values[i] < from || values[i] >= end) {
                 throw new ShapeException(
-                        op + ": " + argument + "[" + i + "] is " + values[i] + ", wanted " + from + " to "
-                        + (end - 1));
+                        op + ": " + argument + "[" + i + "] is " + values[i] + ", wanted " + from + " to " + (end - 1));
             }
         }
         return values;

@@ -35,24 +35,35 @@ public abstract class MatrixOps {
      * @throws ShapeException when the sizes do not fit
      *     <p>Cost: 2 m n k flops.
      */
-    public final void gemm(
-            boolean transA, boolean transB, double alpha, Tensor a, Tensor b, double beta, Tensor c) {
+    public final void gemm(boolean transA, boolean transB, double alpha, Tensor a, Tensor b, double beta, Tensor c) {
         operand("gemm", "a", a, 2);
         operand("gemm", "b", b, 2);
         int m = a.dim(transA ? 1 : 0);
         int k = a.dim(transA ? 0 : 1);
         int n = b.dim(transB ? 0 : 1);
         int kb = b.dim(transB ? 1 : 0);
-        Checks.that(k == kb, "gemm", "inner sizes differ: a " + a + (transA ? " transposed" : "") + ", b " + b
-                + (transB ? " transposed" : ""));
+        Checks.that(
+                k == kb,
+                "gemm",
+                "inner sizes differ: a " + a + (transA ? " transposed" : "") + ", b " + b
+                        + (transB ? " transposed" : ""));
         result("gemm", "c", c, m, n);
         if (m > 0 && n > 0) {
             gemmUnchecked(transA, transB, m, n, k, alpha, a, b, beta, c);
         }
     }
 
-    protected abstract void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a,
-            Tensor b, double beta, Tensor c);
+    protected abstract void gemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c);
 
     /**
      * c[i] = alpha op(a[i]) op(b[i]) + beta c[i] for every matrix i of the batch.
@@ -72,16 +83,28 @@ public abstract class MatrixOps {
         int k = a.dim(transA ? 1 : 2);
         int n = b.dim(transB ? 1 : 2);
         int kb = b.dim(transB ? 2 : 1);
-        Checks.that(k == kb && batch == b.dim(0), "batchedGemm", "sizes differ: a " + a
-                + (transA ? " transposed" : "") + ", b " + b + (transB ? " transposed" : ""));
+        Checks.that(
+                k == kb && batch == b.dim(0),
+                "batchedGemm",
+                "sizes differ: a " + a + (transA ? " transposed" : "") + ", b " + b + (transB ? " transposed" : ""));
         result("batchedGemm", "c", c, batch, m, n);
         if (batch > 0 && m > 0 && n > 0) {
             batchedGemmUnchecked(transA, transB, batch, m, n, k, alpha, a, b, beta, c);
         }
     }
 
-    protected abstract void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k,
-            double alpha, Tensor a, Tensor b, double beta, Tensor c);
+    protected abstract void batchedGemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int batch,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c);
 
     /**
      * y = x w + bias, for every row of x.
@@ -125,8 +148,8 @@ public abstract class MatrixOps {
     }
 
     /** One after the other; a backend that can do both at once overrides it. */
-    protected void linearGeluUnchecked(PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w,
-            Tensor bias, Tensor z, Tensor y) {
+    protected void linearGeluUnchecked(
+            PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
         linearUnchecked(rows, in, out, x, w, bias, z);
         pointwise.gelu(kind, z, y);
     }

@@ -41,8 +41,16 @@ public abstract class NormOps {
         }
     }
 
-    protected abstract void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta,
-            double epsilon, Tensor y, Tensor mean, Tensor rstd);
+    protected abstract void layerNormUnchecked(
+            int rows,
+            int width,
+            Tensor x,
+            Tensor gamma,
+            Tensor beta,
+            double epsilon,
+            Tensor y,
+            Tensor mean,
+            Tensor rstd);
 
     /**
      * With h = (x - mean) rstd and g = gamma dy: dx = rstd (g - avg(g) - h avg(g h)); dGamma += sum dy
@@ -52,8 +60,8 @@ public abstract class NormOps {
      * @param dGamma [width] accumulated, or null when not wanted
      * @param dBeta [width] accumulated, or null when not wanted
      */
-    public final void layerNormBackward(Tensor x, Tensor gamma, Tensor mean, Tensor rstd, Tensor dy, Tensor dx,
-            Tensor dGamma, Tensor dBeta) {
+    public final void layerNormBackward(
+            Tensor x, Tensor gamma, Tensor mean, Tensor rstd, Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
         Checks.type("layerNormBackward", "x", x, dtype, dtype);
         int rows = x.shape().rows();
         int width = x.dim(-1);
@@ -73,8 +81,17 @@ public abstract class NormOps {
         }
     }
 
-    protected abstract void layerNormBackwardUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor mean,
-            Tensor rstd, Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta);
+    protected abstract void layerNormBackwardUnchecked(
+            int rows,
+            int width,
+            Tensor x,
+            Tensor gamma,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dy,
+            Tensor dx,
+            Tensor dGamma,
+            Tensor dBeta);
 
     /**
      * y = x / |x| per row; a row of norm 0 gives a row of zeros.

@@ -149,8 +149,13 @@ public abstract class PairTileOps {
         check("reduce", pairs);
         for (Reduction reduction : reductions) {
             checkShift("reduce", pairs.pairing(), reduction.shift());
-            checkCount("reduce", "weight", reduction.weight(),
-                    reduction.axis() == Axis.ROWS ? pairs.pairing().m() : pairs.pairing().n());
+            checkCount(
+                    "reduce",
+                    "weight",
+                    reduction.weight(),
+                    reduction.axis() == Axis.ROWS
+                            ? pairs.pairing().m()
+                            : pairs.pairing().n());
         }
         return reduceUnchecked(pairs, List.copyOf(reductions));
     }
@@ -169,8 +174,13 @@ public abstract class PairTileOps {
         check("gradient", pairs);
         for (Term term : terms) {
             checkShift("gradient", pairs.pairing(), term.shift());
-            checkCount("gradient", "row weight", term.rowWeight(), pairs.pairing().n());
-            checkCount("gradient", "column weight", term.columnWeight(), pairs.pairing().m());
+            checkCount(
+                    "gradient", "row weight", term.rowWeight(), pairs.pairing().n());
+            checkCount(
+                    "gradient",
+                    "column weight",
+                    term.columnWeight(),
+                    pairs.pairing().m());
         }
         checkLike("dx", gradients.dx(), pairs.x());
         checkLike("dy", gradients.dy(), pairs.y());
@@ -209,17 +219,36 @@ public abstract class PairTileOps {
         Checks.rank(op, "x", pairs.x(), dtype, 2);
         Checks.rank(op, "y", pairs.y(), dtype, 2);
         Pairing pairing = pairs.pairing();
-        Checks.that(pairs.x().dim(1) == pairs.y().dim(1) && pairs.x().dim(1) >= 1, op,
+        Checks.that(
+                pairs.x().dim(1) == pairs.y().dim(1) && pairs.x().dim(1) >= 1,
+                op,
                 "widths differ: x is " + pairs.x() + ", y is " + pairs.y());
-        Checks.that(pairs.x().dim(0) == pairing.n() && pairs.y().dim(0) == pairing.m(), op, "the pairing is of "
-                + pairing.n() + " x " + pairing.m() + ", x is " + pairs.x() + ", y is " + pairs.y());
-        Checks.that(pairs.scale() > 0 && Double.isFinite(pairs.scale()), op,
+        Checks.that(
+                pairs.x().dim(0) == pairing.n() && pairs.y().dim(0) == pairing.m(),
+                op,
+                "the pairing is of " + pairing.n() + " x " + pairing.m() + ", x is " + pairs.x() + ", y is "
+                        + pairs.y());
+        Checks.that(
+                pairs.scale() > 0 && Double.isFinite(pairs.scale()),
+                op,
                 "scale is " + pairs.scale() + ", wanted a finite number above 0");
         Pairing.Guide guide = pairing.guide();
         if (guide != null) {
             Checks.rank(op, "guide rows", guide.rows(), dtype, 2);
-            Checks.shape(op, "guide columns", guide.columns(), dtype, pairing.m(), guide.rows().dim(1));
-            Checks.shape(op, "guide rows", guide.rows(), dtype, pairing.n(), guide.rows().dim(1));
+            Checks.shape(
+                    op,
+                    "guide columns",
+                    guide.columns(),
+                    dtype,
+                    pairing.m(),
+                    guide.rows().dim(1));
+            Checks.shape(
+                    op,
+                    "guide rows",
+                    guide.rows(),
+                    dtype,
+                    pairing.n(),
+                    guide.rows().dim(1));
             checkCount(op, "guide limits of rows", guide.rowLimits(), pairing.n());
             checkCount(op, "guide limits of columns", guide.columnLimits(), pairing.m());
         }
@@ -232,7 +261,9 @@ public abstract class PairTileOps {
     }
 
     private static void checkCount(String op, String what, double[] given, int wanted) {
-        Checks.that(given == null || given.length == wanted, op,
+        Checks.that(
+                given == null || given.length == wanted,
+                op,
                 what + " has " + (given == null ? 0 : given.length) + " numbers, wanted " + wanted);
     }
 

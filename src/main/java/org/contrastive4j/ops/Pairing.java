@@ -49,7 +49,15 @@ public final class Pairing {
     private final Guide guide;
     private final int[][] same;
 
-    private Pairing(int n, int m, int[] targets, int[] rowIds, int[] columnIds, SameId sameId, int window, int cycle,
+    private Pairing(
+            int n,
+            int m,
+            int[] targets,
+            int[] rowIds,
+            int[] columnIds,
+            SameId sameId,
+            int window,
+            int cycle,
             Guide guide) {
         this.n = n;
         this.m = m;
@@ -70,19 +78,25 @@ public final class Pairing {
      * @throws ShapeException when there is no row or column, or a target is not a column
      */
     public static Pairing of(int m, int[] targets) {
-        Checks.that(targets.length >= 1 && m >= 1, "pairing", targets.length + " rows and " + m
-                + " columns, wanted at least one of each");
+        Checks.that(
+                targets.length >= 1 && m >= 1,
+                "pairing",
+                targets.length + " rows and " + m + " columns, wanted at least one of each");
         for (int i = 0; i < targets.length; i++) {
-            Checks.that(targets[i] >= NONE && targets[i] < m, "pairing", "target of row " + i + " is " + targets[i]
-                    + ", wanted 0 to " + (m - 1) + ", or -1 for none");
+            Checks.that(
+                    targets[i] >= NONE && targets[i] < m,
+                    "pairing",
+                    "target of row " + i + " is " + targets[i] + ", wanted 0 to " + (m - 1) + ", or -1 for none");
         }
         return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null);
     }
 
     /** Row i belongs to column i; m &gt;= n. */
     public static Pairing diagonal(int n, int m) {
-        Checks.that(m >= n, "pairing", n + " rows but only " + m
-                + " columns; give targets, or at least as many columns as rows");
+        Checks.that(
+                m >= n,
+                "pairing",
+                n + " rows but only " + m + " columns; give targets, or at least as many columns as rows");
         int[] targets = new int[n];
         Arrays.setAll(targets, i -> i);
         return of(m, targets);
@@ -90,10 +104,12 @@ public final class Pairing {
 
     /** The same with ids: equal ids of a row and a column make the pair positive or ignored. */
     public Pairing withIds(int[] rows, int[] columns, SameId equal) {
-        Checks.that(rows.length == n && columns.length == m, "pairing", rows.length + " and " + columns.length
-                + " ids for " + n + " rows and " + m + " columns");
-        return new Pairing(n, m, targets, rows.clone(), columns.clone(), Objects.requireNonNull(equal), window, cycle,
-                guide);
+        Checks.that(
+                rows.length == n && columns.length == m,
+                "pairing",
+                rows.length + " and " + columns.length + " ids for " + n + " rows and " + m + " columns");
+        return new Pairing(
+                n, m, targets, rows.clone(), columns.clone(), Objects.requireNonNull(equal), window, cycle, guide);
     }
 
     /**
@@ -124,12 +140,22 @@ public final class Pairing {
         for (int i = 0; i < own.length; i++) {
             own[i] = hasTarget(rowFrom + i) || window > 0 ? own[i] - columnFrom : NONE;
         }
-        Guide part = guide == null ? null : new Guide(guide.rows.rows(rowFrom, rowTo),
-                guide.columns.rows(columnFrom, columnTo), Arrays.copyOfRange(guide.rowLimits, rowFrom, rowTo),
-                Arrays.copyOfRange(guide.columnLimits, columnFrom, columnTo));
-        return new Pairing(rowTo - rowFrom, columnTo - columnFrom, own,
+        Guide part = guide == null
+                ? null
+                : new Guide(
+                        guide.rows.rows(rowFrom, rowTo),
+                        guide.columns.rows(columnFrom, columnTo),
+                        Arrays.copyOfRange(guide.rowLimits, rowFrom, rowTo),
+                        Arrays.copyOfRange(guide.columnLimits, columnFrom, columnTo));
+        return new Pairing(
+                rowTo - rowFrom,
+                columnTo - columnFrom,
+                own,
                 rowIds == null ? null : Arrays.copyOfRange(rowIds, rowFrom, rowTo),
-                columnIds == null ? null : Arrays.copyOfRange(columnIds, columnFrom, columnTo), sameId, window, cycle,
+                columnIds == null ? null : Arrays.copyOfRange(columnIds, columnFrom, columnTo),
+                sameId,
+                window,
+                cycle,
                 part);
     }
 
@@ -146,7 +172,9 @@ public final class Pairing {
         Arrays.fill(partners, NONE);
         for (int i = 0; i < n; i++) {
             if (target(i) != NONE) {
-                Checks.that(partners[n + targets[i]] == NONE, "pairing",
+                Checks.that(
+                        partners[n + targets[i]] == NONE,
+                        "pairing",
                         "row " + i + " has target " + targets[i] + " like a row before it, wanted one of its own");
                 partners[i] = n + targets[i];
                 partners[n + targets[i]] = i;
@@ -163,7 +191,8 @@ public final class Pairing {
             byId.computeIfAbsent(columnIds[j], id -> new ArrayList<>()).add(j);
         }
         Map<Integer, int[]> arrays = new HashMap<>();
-        byId.forEach((id, columns) -> arrays.put(id, columns.stream().mapToInt(Integer::intValue).toArray()));
+        byId.forEach((id, columns) ->
+                arrays.put(id, columns.stream().mapToInt(Integer::intValue).toArray()));
         int[][] same = new int[rowIds.length][];
         for (int i = 0; i < same.length; i++) {
             same[i] = arrays.getOrDefault(rowIds[i], NOTHING);
@@ -249,7 +278,8 @@ public final class Pairing {
         if (isPositive(i, j)) {
             return false;
         }
-        return same != null && rowIds[i] == columnIds[j] || isOutside(i, j)
+        return same != null && rowIds[i] == columnIds[j]
+                || isOutside(i, j)
                 || guide != null && (guided > guide.rowLimits[i] || guided > guide.columnLimits[j]);
     }
 
@@ -258,7 +288,10 @@ public final class Pairing {
      * computes.
      */
     public boolean isPlain() {
-        return same == null && window == 0 && guide == null && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
+        return same == null
+                && window == 0
+                && guide == null
+                && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
     }
 
     /** The target of each row, {@link #NONE} for none. */

@@ -65,8 +65,7 @@ public abstract class PairwiseOps {
      *     accuracy; finite for any scale at which S is finite. Source: Radford et al., Learning transferable
      *     visual models, 2021, figure 3.
      */
-    public final Result infoNce(
-            InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+    public final Result infoNce(InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         return infoNceLater(inputs, gradients, gradientScale, hardestNegative).get();
     }
 
@@ -78,19 +77,25 @@ public abstract class PairwiseOps {
         int d = inputs.x().dim(1);
         Checks.rank("infoNce", "y", inputs.y(), dtype, 2);
         int m = inputs.y().dim(0);
-        Checks.that(inputs.y().dim(1) == d, "infoNce",
-                "widths differ: x is " + inputs.x() + ", y is " + inputs.y());
-        Checks.that(n >= 1 && m >= 1 && d >= 1, "infoNce", "x is " + inputs.x() + ", y is " + inputs.y()
-                + ", wanted at least one row and one column");
+        Checks.that(inputs.y().dim(1) == d, "infoNce", "widths differ: x is " + inputs.x() + ", y is " + inputs.y());
+        Checks.that(
+                n >= 1 && m >= 1 && d >= 1,
+                "infoNce",
+                "x is " + inputs.x() + ", y is " + inputs.y() + ", wanted at least one row and one column");
         checkTargets(inputs.targets(), n, m);
         Checks.shape("infoNce", "logScale", inputs.logScale(), dtype, 1);
         if (inputs.bias() != null) {
             Checks.shape("infoNce", "bias", inputs.bias(), dtype, 1);
         }
-        Checks.that(isWeight(inputs.rowWeight()) && isWeight(inputs.columnWeight()), "infoNce", "weights are "
-                + inputs.rowWeight() + " and " + inputs.columnWeight() + ", wanted finite numbers, 0 or more");
+        Checks.that(
+                isWeight(inputs.rowWeight()) && isWeight(inputs.columnWeight()),
+                "infoNce",
+                "weights are " + inputs.rowWeight() + " and " + inputs.columnWeight()
+                        + ", wanted finite numbers, 0 or more");
         if (gradients != null) {
-            Checks.that(Double.isFinite(gradientScale), "infoNce",
+            Checks.that(
+                    Double.isFinite(gradientScale),
+                    "infoNce",
                     "gradients are to be multiplied by " + gradientScale + ", wanted a finite number");
             checkGradients(inputs, gradients);
         }
@@ -101,12 +106,12 @@ public abstract class PairwiseOps {
         return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
     }
 
-    protected abstract Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
-            double gradientScale, Tensor hardestNegative);
+    protected abstract Result infoNceUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative);
 
     /** What a backend with a queue overrides. */
-    protected Later<Result> infoNceLaterUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
-            double gradientScale, Tensor hardestNegative) {
+    protected Later<Result> infoNceLaterUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         Result result = infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
         return () -> result;
     }
@@ -120,8 +125,10 @@ public abstract class PairwiseOps {
 
     private static void checkTargets(Tensor targets, int n, int m) {
         if (targets == null) {
-            Checks.that(m >= n, "infoNce", n + " rows but only " + m
-                    + " columns; give targets, or at least as many columns as rows");
+            Checks.that(
+                    m >= n,
+                    "infoNce",
+                    n + " rows but only " + m + " columns; give targets, or at least as many columns as rows");
             return;
         }
         Checks.shape("infoNce", "targets", targets, DType.I32, n);

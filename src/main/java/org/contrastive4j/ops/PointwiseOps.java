@@ -56,7 +56,9 @@ public abstract class PointwiseOps {
             return;
         }
         for (Tensor tensor : new Tensor[] {x, y}) {
-            Checks.that(tensor.dtype().isFloat() && tensor.dtype() != DType.F64, "cast",
+            Checks.that(
+                    tensor.dtype().isFloat() && tensor.dtype() != DType.F64,
+                    "cast",
                     "from " + x + " to " + y + ", wanted two of f32, bf16 and f16, or one type twice");
         }
         castUnchecked(x, y);

@@ -45,8 +45,13 @@ public abstract class SequenceOps {
         Checks.that(ids.dtype() == DType.I32, op, "ids are " + ids + ", wanted i32");
         Checks.rank(op, "table", table, parameterDtype, 2);
         Checks.require(op, "y", y);
-        Checks.that(y.dtype() == dtype && y.shape().rank() > 0 && y.dim(-1) == table.dim(1)
-                && y.shape().rows() == ids.size(), op, "rows are " + y + " for ids " + ids + " and table " + table);
+        Checks.that(
+                y.dtype() == dtype
+                        && y.shape().rank() > 0
+                        && y.dim(-1) == table.dim(1)
+                        && y.shape().rows() == ids.size(),
+                op,
+                "rows are " + y + " for ids " + ids + " and table " + table);
     }
 
     /**
@@ -75,7 +80,9 @@ public abstract class SequenceOps {
     private void checkPositions(String op, Tensor x, Tensor positions) {
         Checks.rank(op, "x", x, dtype, 3);
         Checks.rank(op, "positions", positions, parameterDtype, 2);
-        Checks.that(positions.dim(0) >= x.dim(1) && positions.dim(1) == x.dim(2), op,
+        Checks.that(
+                positions.dim(0) >= x.dim(1) && positions.dim(1) == x.dim(2),
+                op,
                 "positions are " + positions + " for tokens " + x);
     }
 
@@ -147,8 +154,14 @@ public abstract class SequenceOps {
 
     private void checkPatches(String op, Tensor x, int kernel, int stride, int padding, Tensor y) {
         Checks.rank(op, "x", x, x.dtype(), 4);
-        Checks.that(kernel > 0 && stride > 0 && padding >= 0 && padding < kernel
-                && x.dim(1) + 2 * padding >= kernel && x.dim(2) + 2 * padding >= kernel, op,
+        Checks.that(
+                kernel > 0
+                        && stride > 0
+                        && padding >= 0
+                        && padding < kernel
+                        && x.dim(1) + 2 * padding >= kernel
+                        && x.dim(2) + 2 * padding >= kernel,
+                op,
                 "kernel " + kernel + ", stride " + stride + ", padding " + padding + " do not fit pictures " + x);
         int windows = patches(x.dim(1), kernel, stride, padding) * patches(x.dim(2), kernel, stride, padding);
         Checks.shape(op, "y", y, dtype, x.dim(0), windows, kernel * kernel * x.dim(3));

@@ -15,11 +15,23 @@ public abstract class UpdateOps {
      *     were when they were recorded
      */
     public record AdamW(
-            double learningRate, double beta1, double beta2, double epsilon, double weightDecay, double gradientScale,
-            int step, Tensor numbers) {
+            double learningRate,
+            double beta1,
+            double beta2,
+            double epsilon,
+            double weightDecay,
+            double gradientScale,
+            int step,
+            Tensor numbers) {
         /** Without numbers in a tensor. */
-        public AdamW(double learningRate, double beta1, double beta2, double epsilon, double weightDecay,
-                double gradientScale, int step) {
+        public AdamW(
+                double learningRate,
+                double beta1,
+                double beta2,
+                double epsilon,
+                double weightDecay,
+                double gradientScale,
+                int step) {
             this(learningRate, beta1, beta2, epsilon, weightDecay, gradientScale, step, null);
         }
 
@@ -27,9 +39,12 @@ public abstract class UpdateOps {
          * What changes from step to step: gradientScale, what decay leaves, the rate, and the correction of sqrt(v).
          */
         public float[] changing() {
-            return new float[] {(float) gradientScale, (float) (1 - learningRate * weightDecay),
+            return new float[] {
+                (float) gradientScale,
+                (float) (1 - learningRate * weightDecay),
                 (float) (learningRate / (1 - Math.pow(beta1, step))),
-                (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)))};
+                (float) (1 / Math.sqrt(1 - Math.pow(beta2, step)))
+            };
         }
     }
 
@@ -58,8 +73,7 @@ public abstract class UpdateOps {
         adamWUnchecked(settings, parameter, gradient, m, v);
     }
 
-    protected abstract void adamWUnchecked(
-            AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v);
+    protected abstract void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v);
 
     /** Sum of the squares of all elements, accumulated in f64 by fixed blocks; waits for the result. */
     public final double sumOfSquares(Tensor x) {

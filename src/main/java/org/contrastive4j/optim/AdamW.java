@@ -109,15 +109,27 @@ public final class AdamW implements AutoCloseable {
     public void apply() {
         for (Parameter parameter : parameters) {
             if (!parameter.isFrozen()) {
-                ops.update().adamW(settings(parameter.decays()), parameter.value(), parameter.gradient(),
-                        first.get(parameter.name()), second.get(parameter.name()));
+                ops.update()
+                        .adamW(
+                                settings(parameter.decays()),
+                                parameter.value(),
+                                parameter.gradient(),
+                                first.get(parameter.name()),
+                                second.get(parameter.name()));
             }
         }
     }
 
     private UpdateOps.AdamW settings(boolean decays) {
-        return new UpdateOps.AdamW(learningRate, config.beta1(), config.beta2(), config.epsilon(),
-                decays ? config.weightDecay() : 0, gradientScale, step, decays ? decaying : others);
+        return new UpdateOps.AdamW(
+                learningRate,
+                config.beta1(),
+                config.beta2(),
+                config.epsilon(),
+                decays ? config.weightDecay() : 0,
+                gradientScale,
+                step,
+                decays ? decaying : others);
     }
 
     private Tensor keep(Tensor tensor) {

@@ -27,8 +27,10 @@ public final class GlobalNorm {
 
     /** {@link #of} without waiting for it, where the backend has a queue; get() throws what {@link #of} throws. */
     public static Later<Double> later(Ops ops, List<Parameter> parameters) {
-        List<Parameter> trained = parameters.stream().filter(parameter -> !parameter.isFrozen()).toList();
-        return ops.update().sumsOfSquares(trained.stream().map(Parameter::gradient).toList())
+        List<Parameter> trained =
+                parameters.stream().filter(parameter -> !parameter.isFrozen()).toList();
+        return ops.update()
+                .sumsOfSquares(trained.stream().map(Parameter::gradient).toList())
                 .map(squares -> root(trained, squares));
     }
 
@@ -36,7 +38,8 @@ public final class GlobalNorm {
         double sum = 0;
         for (int k = 0; k < squares.length; k++) {
             if (!Double.isFinite(squares[k])) {
-                throw new NonFiniteGradientException("the gradient of " + trained.get(k).name() + " is not finite");
+                throw new NonFiniteGradientException(
+                        "the gradient of " + trained.get(k).name() + " is not finite");
             }
             sum += squares[k];
         }

@@ -21,8 +21,12 @@ final class SixteenBits {
         double magnitude = Math.abs(value);
         int exponent = Math.max(Math.getExponent(magnitude), smallest);
         // the leading 1 of a normal number, and a carry of the rounding, raise the exponent by addition
-        int bits = Double.isInfinite(magnitude) ? infinity : Math.min(infinity, (exponent - smallest << mantissa)
-                + (int) Math.rint(Math.scalb(magnitude, mantissa - exponent)));
+        int bits = Double.isInfinite(magnitude)
+                ? infinity
+                : Math.min(
+                        infinity,
+                        (exponent - smallest << mantissa)
+                                + (int) Math.rint(Math.scalb(magnitude, mantissa - exponent)));
         return (short) (Double.doubleToRawLongBits(value) < 0 ? bits | 0x8000 : bits);
     }
 
@@ -33,9 +37,11 @@ final class SixteenBits {
         }
         int exponent = bits >> 10 & 31;
         int fraction = bits & 1023;
-        float magnitude = exponent == 31 ? fraction == 0 ? Float.POSITIVE_INFINITY : Float.NaN
-                : exponent == 0 ? Math.scalb((float) fraction, -24)
-                : Math.scalb((float) (fraction | 1024), exponent - 25);
+        float magnitude = exponent == 31
+                ? fraction == 0 ? Float.POSITIVE_INFINITY : Float.NaN
+                : exponent == 0
+                        ? Math.scalb((float) fraction, -24)
+                        : Math.scalb((float) (fraction | 1024), exponent - 25);
         return bits < 0 ? -magnitude : magnitude;
     }
 }

@@ -31,7 +31,12 @@ public final class Tensor implements AutoCloseable {
 
     /** A new tensor with undefined contents. */
     public static Tensor allocate(Memory memory, DType dtype, Shape shape) {
-        return new Tensor(memory.allocate(shape.size() * dtype.bytes()), 0, dtype, shape, true,
+        return new Tensor(
+                memory.allocate(shape.size() * dtype.bytes()),
+                0,
+                dtype,
+                shape,
+                true,
                 dtype == DType.I32 ? new KnownValues() : null);
     }
 

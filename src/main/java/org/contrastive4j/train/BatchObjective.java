@@ -94,8 +94,13 @@ final class BatchObjective implements Objective {
             for (int side = 0; side < 2; side++) {
                 ops.pointwise().copy(representations.get(side), last.get(side));
             }
-            return loss.valueAndGradientLater(representations.get(0), representations.get(1), gradients.get(0),
-                    gradients.get(1), gradientScale).map(result -> {
+            return loss.valueAndGradientLater(
+                            representations.get(0),
+                            representations.get(1),
+                            gradients.get(0),
+                            gradients.get(1),
+                            gradientScale)
+                    .map(result -> {
                         details.clear();
                         measuresLast = measured;
                         return result;
@@ -105,7 +110,9 @@ final class BatchObjective implements Objective {
         @Override
         public long workspaceBytes(List<Tensor> representations) {
             return loss.laterBytes(
-                    representations.get(0).dim(0), representations.get(1).dim(0), representations.get(0).dim(1));
+                    representations.get(0).dim(0),
+                    representations.get(1).dim(0),
+                    representations.get(0).dim(1));
         }
     }
 
@@ -134,7 +141,9 @@ final class BatchObjective implements Objective {
     @Override
     public long workspaceBytes(List<Tensor> representations) {
         return ContrastOverEncoders.<TrainBatch>pairs(loss).workspaceBytes(representations)
-                + (guide == null ? 0 : guide.workspaceBytes(representations.get(0).dim(0)));
+                + (guide == null
+                        ? 0
+                        : guide.workspaceBytes(representations.get(0).dim(0)));
     }
 
     @Override
@@ -161,7 +170,8 @@ final class BatchObjective implements Objective {
     @Override
     public void restore(JsonNode state) {
         Map<String, Double> numbers = new LinkedHashMap<>();
-        state.properties().forEach(field -> numbers.put(field.getKey(), field.getValue().doubleValue()));
+        state.properties()
+                .forEach(field -> numbers.put(field.getKey(), field.getValue().doubleValue()));
         Double checksum = numbers.remove(GUIDE);
         if (guide != null && (checksum == null || checksum != guide.checksum())) {
             throw new IllegalArgumentException("its guide is not the model it was; put that back");

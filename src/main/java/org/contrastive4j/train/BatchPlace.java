@@ -46,8 +46,12 @@ final class BatchPlace implements AutoCloseable {
 
     private TrainBatch.Parts parts() {
         int side = most.imageSize();
-        return new TrainBatch.Parts(kept(DType.F32, most.pairs(), side, side, 3), kept(DType.I32, most.pairs()),
-                kept(DType.I32, most.pairs() * most.tokens()), kept(DType.I32, most.pairs()), kept(DType.I32, 1));
+        return new TrainBatch.Parts(
+                kept(DType.F32, most.pairs(), side, side, 3),
+                kept(DType.I32, most.pairs()),
+                kept(DType.I32, most.pairs() * most.tokens()),
+                kept(DType.I32, most.pairs()),
+                kept(DType.I32, 1));
     }
 
     private Tensor kept(DType dtype, int... dims) {
@@ -124,13 +128,25 @@ final class BatchPlace implements AutoCloseable {
         place.lengths().noteValues(batch.lengths());
         Tensor tokens = place.tokens().rows(0, batch.tokens().length).reshape(batch.pairs(), batch.maxTokens());
         int pairs = batch.pairs();
-        return new TrainBatch(ops, batch, seed, step, new TrainBatch.Parts(place.pictures().rows(0, pairs),
-                place.sampleIds().rows(0, pairs), tokens, place.lengths().rows(0, pairs), place.clock().rows(0, 1)));
+        return new TrainBatch(
+                ops,
+                batch,
+                seed,
+                step,
+                new TrainBatch.Parts(
+                        place.pictures().rows(0, pairs),
+                        place.sampleIds().rows(0, pairs),
+                        tokens,
+                        place.lengths().rows(0, pairs),
+                        place.clock().rows(0, 1)));
     }
 
     private void check(Batch batch) {
-        if (batch.pairs() != most.pairs() || batch.imageSize() != most.imageSize() || batch.maxTokens() > most.tokens()) {
-            throw new ShapeException("a batch of " + TrainBatch.Layout.of(batch) + " does not fit the place of " + most);
+        if (batch.pairs() != most.pairs()
+                || batch.imageSize() != most.imageSize()
+                || batch.maxTokens() > most.tokens()) {
+            throw new ShapeException(
+                    "a batch of " + TrainBatch.Layout.of(batch) + " does not fit the place of " + most);
         }
         requireWithin("token", batch.tokens(), 0, place.tokens().reliedEnd());
         requireWithin("length", batch.lengths(), 1, batch.maxTokens() + 1);

@@ -37,8 +37,9 @@ import org.contrastive4j.tensor.Tensor;
  * the new one is in place.
  */
 public final class Checkpoint {
-    private static final ObjectMapper JSON =
-            JsonMapper.builder().enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+    private static final ObjectMapper JSON = JsonMapper.builder()
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
     private static final int LARGEST_STEP = 99_999_999;
     private static final String MODEL = "model.safetensors";
     private static final String OPTIMIZER = "optimizer.safetensors";
@@ -119,8 +120,8 @@ public final class Checkpoint {
         Files.createDirectory(unfinished);
         ObjectNode checksums = JSON.createObjectNode();
         checksums.put(MODEL, write(unfinished.resolve(MODEL), out -> Safetensors.write(out, model, Map.of())));
-        checksums.put(OPTIMIZER,
-                write(unfinished.resolve(OPTIMIZER), out -> Safetensors.write(out, optimizer, Map.of())));
+        checksums.put(
+                OPTIMIZER, write(unfinished.resolve(OPTIMIZER), out -> Safetensors.write(out, optimizer, Map.of())));
         checksums.put(STATE, write(unfinished.resolve(STATE), out -> out.write(JSON.writeValueAsBytes(state))));
         write(unfinished.resolve(CHECKSUMS), out -> out.write(JSON.writeValueAsBytes(checksums)));
         disk.force(unfinished);
@@ -135,19 +136,21 @@ public final class Checkpoint {
     /** Writes and forces a file; returns the CRC-32 of its bytes. */
     private long write(Path file, Content content) throws IOException {
         CRC32 crc = new CRC32();
-        try (OutputStream out = new BufferedOutputStream(new FilterOutputStream(disk.create(file)) {
-            @Override
-            public void write(byte[] bytes, int from, int count) throws IOException {
-                out.write(bytes, from, count);
-                crc.update(bytes, from, count);
-            }
+        try (OutputStream out = new BufferedOutputStream(
+                new FilterOutputStream(disk.create(file)) {
+                    @Override
+                    public void write(byte[] bytes, int from, int count) throws IOException {
+                        out.write(bytes, from, count);
+                        crc.update(bytes, from, count);
+                    }
 
-            @Override
-            public void write(int b) throws IOException {
-                out.write(b);
-                crc.update(b);
-            }
-        }, 1 << 16)) {
+                    @Override
+                    public void write(int b) throws IOException {
+                        out.write(b);
+                        crc.update(b);
+                    }
+                },
+                1 << 16)) {
             content.writeTo(out);
         }
         disk.force(file);
@@ -238,8 +241,11 @@ public final class Checkpoint {
             return List.of();
         }
         try {
-            return list(folder).stream().filter(path -> COMPLETE.matcher(path.getFileName().toString()).matches())
-                    .sorted(OLDEST_FIRST).toList();
+            return list(folder).stream()
+                    .filter(path ->
+                            COMPLETE.matcher(path.getFileName().toString()).matches())
+                    .sorted(OLDEST_FIRST)
+                    .toList();
         } catch (IOException e) {
             throw new CheckpointException("cannot list " + folder + ": " + e, e);
         }
@@ -302,7 +308,8 @@ public final class Checkpoint {
     }
 
     private static String advice(Path damaged) {
-        List<Path> before = new ArrayList<>(new Checkpoint(damaged.toAbsolutePath().getParent(), 1).all());
+        List<Path> before =
+                new ArrayList<>(new Checkpoint(damaged.toAbsolutePath().getParent(), 1).all());
         before.removeIf(path -> OLDEST_FIRST.compare(path, damaged) >= 0);
         Collections.reverse(before);
         for (Path candidate : before) {

@@ -68,7 +68,8 @@ public final class Classification {
     public Result zeroShot(List<Integer> samples) {
         Labelled labelled = label(samples);
         try (Tensor pictures = embedder.pictures(labelled.samples());
-                Tensor prompts = embedder.texts(classes.stream().map(name -> prompt.replace("{}", name)).toList());
+                Tensor prompts = embedder.texts(
+                        classes.stream().map(name -> prompt.replace("{}", name)).toList());
                 Tensor scores = ops.allocateParameter(labelled.labels().length, classes.size())) {
             ops.matrix().gemm(false, true, 1, pictures, prompts, 0, scores);
             return result(scores, labelled.labels());

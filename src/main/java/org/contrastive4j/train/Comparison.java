@@ -67,8 +67,13 @@ public final class Comparison {
      * @throws org.contrastive4j.data.DataException when the data has too few concepts for a batch
      */
     public Comparison(
-            RunFolder folder, TrainConfig base, PairDataset data, List<String> losses, List<Integer> batches,
-            List<Long> seeds, int saveEvery) {
+            RunFolder folder,
+            TrainConfig base,
+            PairDataset data,
+            List<String> losses,
+            List<Integer> batches,
+            List<Long> seeds,
+            int saveEvery) {
         if (saveEvery < 1) {
             throw new IllegalArgumentException("save every " + saveEvery + " steps: wanted 1 or more");
         }
@@ -136,12 +141,27 @@ public final class Comparison {
     /** The configuration of one run. */
     public TrainConfig config(Cell cell) {
         int steps = Math.toIntExact(pairs() / cell.batch());
-        return new TrainConfig(base.data(), base.strict(), base.heldOutGroup(), base.unseenShare(), cell.seed(), steps,
-                cell.batch(), Math.min(base.chunk(), cell.batch()), base.memoryBudget(),
+        return new TrainConfig(
+                base.data(),
+                base.strict(),
+                base.heldOutGroup(),
+                base.unseenShare(),
+                cell.seed(),
+                steps,
+                cell.batch(),
+                Math.min(base.chunk(), cell.batch()),
+                base.memoryBudget(),
                 base.learningRate() * Math.sqrt((double) cell.batch() / largest),
-                Math.toIntExact((long) base.warmup() * largest / cell.batch()), base.clip(), base.vocabulary(),
-                base.augmentation(), base.optimizer(), base.model(), LossConfig.named(cell.loss(), cell.batch()),
-                base.accumulation(), base.precision(), base.lossScale());
+                Math.toIntExact((long) base.warmup() * largest / cell.batch()),
+                base.clip(),
+                base.vocabulary(),
+                base.augmentation(),
+                base.optimizer(),
+                base.model(),
+                LossConfig.named(cell.loss(), cell.batch()),
+                base.accumulation(),
+                base.precision(),
+                base.lossScale());
     }
 
     /**
@@ -158,7 +178,10 @@ public final class Comparison {
         JsonNode summary = read(run.resolve(RESULT));
         Map<String, Double> recall = JSON.convertValue(summary.get("recall"), new TypeReference<>() {});
         return Optional.of(new Result(
-                cell, recall, summary.get("seconds").doubleValue(), summary.path("stopped").textValue()));
+                cell,
+                recall,
+                summary.get("seconds").doubleValue(),
+                summary.path("stopped").textValue()));
     }
 
     /** Compared as read, so that files of before there was an option agree with its usual value. */
@@ -171,8 +194,10 @@ public final class Comparison {
                     run.resolve(CONFIG) + " has no usable configuration: " + e.getMessage(), e);
         }
         if (!other.equals(config(cell))) {
-            throw new RunFolder.RunFolderException(run + " holds a run of another configuration (" + CONFIG
-                    + "); choose another --out, or the options it was made with", null);
+            throw new RunFolder.RunFolderException(
+                    run + " holds a run of another configuration (" + CONFIG
+                            + "); choose another --out, or the options it was made with",
+                    null);
         }
     }
 
@@ -192,8 +217,8 @@ public final class Comparison {
             if (latest.isPresent()) {
                 requireSame(cell, run.path());
             }
-            try (Trainer trainer = latest.isEmpty()
-                    ? Trainer.start(ops, config, data) : Trainer.resume(ops, data, latest.get())) {
+            try (Trainer trainer =
+                    latest.isEmpty() ? Trainer.start(ops, config, data) : Trainer.resume(ops, data, latest.get())) {
                 run.forgetAfter(trainer.step());
                 run.writeJson(CONFIG, config);
                 return finish(trainer, run, cell);
@@ -221,8 +246,10 @@ public final class Comparison {
         double seconds = before + (System.nanoTime() - start) / 1e9;
         Map<String, Double> recall = new LinkedHashMap<>();
         if (stopped == null) {
-            trainer.evaluate().forEach((split, of) ->
-                    recall.put(split, (of.imageToText().recall1() + of.textToImage().recall1()) / 2));
+            trainer.evaluate()
+                    .forEach((split, of) -> recall.put(
+                            split,
+                            (of.imageToText().recall1() + of.textToImage().recall1()) / 2));
         }
         Map<String, Object> summary = new LinkedHashMap<>();
         summary.put("loss", cell.loss());

@@ -25,8 +25,8 @@ final class ComparisonPlots {
         int row = LANE * batches.size() + 8;
         int bottom = TOP + row * losses.size();
         double top = scale(report, split);
-        StringBuilder svg = open(
-                bottom + 40, "recall at 1 on " + split + ", percent: dots are seeds, bars their means");
+        StringBuilder svg =
+                open(bottom + 40, "recall at 1 on " + split + ", percent: dots are seeds, bars their means");
         svg.append(line(LEFT, TOP, LEFT, bottom)).append(line(LEFT, bottom, RIGHT, bottom));
         for (int k = 0; k <= 4; k++) {
             double x = LEFT + (RIGHT - LEFT) * k / 4.0;
@@ -38,9 +38,12 @@ final class ComparisonPlots {
                 ComparisonReport.Spread recall = report.recall(losses.get(i), batches.get(b), split);
                 double y = TOP + row * i + 4 + LANE * (b + 0.5);
                 for (double value : recall.values()) {
-                    svg.append(String.format(Locale.ROOT,
+                    svg.append(String.format(
+                            Locale.ROOT,
                             "<circle cx=\"%.1f\" cy=\"%.1f\" r=\"3\" fill=\"%s\" fill-opacity=\"0.5\"/>",
-                            x(value, top), y, colour(b)));
+                            x(value, top),
+                            y,
+                            colour(b)));
                 }
                 if (!recall.values().isEmpty()) {
                     svg.append(mark(x(recall.mean(), top), y - 5, x(recall.mean(), top), y + 5, colour(b), 2.5));
@@ -60,8 +63,8 @@ final class ComparisonPlots {
         List<Integer> batches = report.comparison().batches().stream().sorted().toList();
         double top = scale(report, split);
         int bottom = TOP + PLOT;
-        StringBuilder svg = open(
-                bottom + 40, "recall at 1 on " + split + ", percent, by batch size; bars are one deviation");
+        StringBuilder svg =
+                open(bottom + 40, "recall at 1 on " + split + ", percent, by batch size; bars are one deviation");
         svg.append(line(60, TOP, 60, bottom)).append(line(60, bottom, 760, bottom));
         svg.append(label(55, TOP + 6, "end", "#222", number(top))).append(label(55, bottom + 4, "end", "#222", "0"));
         batches.forEach(batch -> svg.append(label(across(batch, batches), bottom + 16, "middle", "#222", "" + batch)));
@@ -81,8 +84,12 @@ final class ComparisonPlots {
                 points.append(String.format(Locale.ROOT, "%.1f,%.1f ", x, last));
                 svg.append(mark(x, last - half, x, last + half, colour(i), 1));
             }
-            svg.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"").append(colour(i)).append('"')
-                    .append(i < COLOURS.size() ? "" : " stroke-dasharray=\"5 3\"").append(" points=\"").append(points)
+            svg.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"")
+                    .append(colour(i))
+                    .append('"')
+                    .append(i < COLOURS.size() ? "" : " stroke-dasharray=\"5 3\"")
+                    .append(" points=\"")
+                    .append(points)
                     .append("\"/>");
             if (!Double.isNaN(last)) {
                 ends.add(new End(last, i));
@@ -127,8 +134,12 @@ final class ComparisonPlots {
     }
 
     private static StringBuilder open(int height, String title) {
-        return new StringBuilder("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ").append(WIDTH).append(' ')
-                .append(height).append("\" width=\"").append(WIDTH)
+        return new StringBuilder("<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 ")
+                .append(WIDTH)
+                .append(' ')
+                .append(height)
+                .append("\" width=\"")
+                .append(WIDTH)
                 .append("\" font-family=\"sans-serif\"><rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>")
                 .append(label(20, 20, "start", "#222", title));
     }
@@ -138,14 +149,26 @@ final class ComparisonPlots {
     }
 
     private static String mark(double x1, double y1, double x2, double y2, String colour, double width) {
-        return String.format(Locale.ROOT, "<path d=\"M%.1f %.1fL%.1f %.1f\" stroke=\"%s\" stroke-width=\"%.1f\"/>",
-                x1, y1, x2, y2, colour, width);
+        return String.format(
+                Locale.ROOT,
+                "<path d=\"M%.1f %.1fL%.1f %.1f\" stroke=\"%s\" stroke-width=\"%.1f\"/>",
+                x1,
+                y1,
+                x2,
+                y2,
+                colour,
+                width);
     }
 
     private static String label(double x, double y, String anchor, String colour, String text) {
-        return String.format(Locale.ROOT,
+        return String.format(
+                Locale.ROOT,
                 "<text font-size=\"12\" x=\"%.1f\" y=\"%.1f\" text-anchor=\"%s\" fill=\"%s\">%s</text>",
-                x, y, anchor, colour, text.replace("&", "&amp;").replace("<", "&lt;"));
+                x,
+                y,
+                anchor,
+                colour,
+                text.replace("&", "&amp;").replace("<", "&lt;"));
     }
 
     private static String number(double value) {

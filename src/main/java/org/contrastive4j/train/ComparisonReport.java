@@ -18,7 +18,8 @@ final class ComparisonReport {
     record Spread(List<Double> values, double mean, double deviation) {
         static Spread of(List<Double> values) {
             double mean = values.stream().mapToDouble(v -> v).average().orElse(Double.NaN);
-            double squares = values.stream().mapToDouble(v -> (v - mean) * (v - mean)).sum();
+            double squares =
+                    values.stream().mapToDouble(v -> (v - mean) * (v - mean)).sum();
             return new Spread(values, mean, values.size() < 2 ? Double.NaN : Math.sqrt(squares / (values.size() - 1)));
         }
 
@@ -28,8 +29,7 @@ final class ComparisonReport {
     }
 
     /** Two-sided 95% quantiles of Student's t with 1, 2, ... degrees of freedom; the last for more: it hardly falls. */
-    private static final List<Double> STUDENT_95 =
-            List.of(12.7, 4.3, 3.2, 2.8, 2.6, 2.4, 2.4, 2.3, 2.3, 2.2);
+    private static final List<Double> STUDENT_95 = List.of(12.7, 4.3, 3.2, 2.8, 2.6, 2.4, 2.4, 2.3, 2.3, 2.2);
 
     private final Comparison comparison;
     private final Map<Comparison.Cell, Comparison.Result> results = new LinkedHashMap<>();
@@ -37,9 +37,13 @@ final class ComparisonReport {
 
     ComparisonReport(Comparison comparison, List<Comparison.Result> finished) {
         this.comparison = comparison;
-        finished.stream().sorted(Comparator.comparing(result -> comparison.cells().indexOf(result.cell())))
+        finished.stream()
+                .sorted(Comparator.comparing(result -> comparison.cells().indexOf(result.cell())))
                 .forEach(result -> results.put(result.cell(), result));
-        splits = finished.stream().flatMap(result -> result.recall().keySet().stream()).distinct().toList();
+        splits = finished.stream()
+                .flatMap(result -> result.recall().keySet().stream())
+                .distinct()
+                .toList();
     }
 
     Comparison comparison() {
@@ -79,8 +83,11 @@ final class ComparisonReport {
     }
 
     private Spread seconds(String loss, int batch) {
-        return Spread.of(comparison.seeds().stream().map(seed -> results.get(new Comparison.Cell(loss, batch, seed)))
-                .filter(result -> result != null && result.stopped() == null).map(Comparison.Result::seconds).toList());
+        return Spread.of(comparison.seeds().stream()
+                .map(seed -> results.get(new Comparison.Cell(loss, batch, seed)))
+                .filter(result -> result != null && result.stopped() == null)
+                .map(Comparison.Result::seconds)
+                .toList());
     }
 
     /** One line a run. */
@@ -90,12 +97,19 @@ final class ComparisonReport {
         csv.append("seconds,stopped\n");
         for (Comparison.Result result : results.values()) {
             Comparison.Cell cell = result.cell();
-            csv.append(cell.loss()).append(',').append(cell.batch()).append(',').append(cell.seed()).append(',')
-                    .append(comparison.pairs() / cell.batch()).append(',');
-            splits.forEach(split -> csv.append(
-                    number("%.5f", result.recall().getOrDefault(split, Double.NaN))).append(','));
+            csv.append(cell.loss())
+                    .append(',')
+                    .append(cell.batch())
+                    .append(',')
+                    .append(cell.seed())
+                    .append(',')
+                    .append(comparison.pairs() / cell.batch())
+                    .append(',');
+            splits.forEach(split -> csv.append(number("%.5f", result.recall().getOrDefault(split, Double.NaN)))
+                    .append(','));
             csv.append(number("%.1f", result.seconds())).append(',');
-            csv.append(result.stopped() == null ? "" : '"' + result.stopped().replace("\"", "\"\"") + '"').append('\n');
+            csv.append(result.stopped() == null ? "" : '"' + result.stopped().replace("\"", "\"\"") + '"')
+                    .append('\n');
         }
         return csv.toString();
     }
@@ -109,10 +123,17 @@ final class ComparisonReport {
                 for (String loss : comparison.losses()) {
                     Spread recall = recall(loss, batch, split);
                     Spread difference = difference(loss, batch, split);
-                    csv.append(String.join(",", loss, Integer.toString(batch), split,
-                            Integer.toString(recall.values().size()), number("%.3f", recall.mean()),
-                            number("%.3f", recall.deviation()), number("%.3f", difference.mean()),
-                            number("%.3f", difference.standardError()), number("%.1f", seconds(loss, batch).mean())));
+                    csv.append(String.join(
+                            ",",
+                            loss,
+                            Integer.toString(batch),
+                            split,
+                            Integer.toString(recall.values().size()),
+                            number("%.3f", recall.mean()),
+                            number("%.3f", recall.deviation()),
+                            number("%.3f", difference.mean()),
+                            number("%.3f", difference.standardError()),
+                            number("%.1f", seconds(loss, batch).mean())));
                     csv.append('\n');
                 }
             }
@@ -125,10 +146,14 @@ final class ComparisonReport {
         List<Integer> batches = comparison.batches();
         String first = comparison.losses().get(0);
         StringBuilder page = new StringBuilder("# Losses compared\n\n");
-        page.append(String.format(Locale.ROOT, "Each run saw %,d pairs; seeds %s; %d of %d runs are "
-                + "finished. Numbers are recall at 1 in percent, mean of both ways: mean and standard deviation over "
-                + "seeds.%n", comparison.pairs(),
-                comparison.seeds().stream().map(String::valueOf).collect(Collectors.joining(", ")), results.size(),
+        page.append(String.format(
+                Locale.ROOT,
+                "Each run saw %,d pairs; seeds %s; %d of %d runs are "
+                        + "finished. Numbers are recall at 1 in percent, mean of both ways: mean and standard deviation over "
+                        + "seeds.%n",
+                comparison.pairs(),
+                comparison.seeds().stream().map(String::valueOf).collect(Collectors.joining(", ")),
+                results.size(),
                 comparison.cells().size()));
         for (String split : splits) {
             page.append("\n## ").append(split).append("\n\n");
@@ -137,8 +162,10 @@ final class ComparisonReport {
                 return plusMinus("%.1f", recall.mean(), recall.deviation());
             });
             if (comparison.losses().size() > 1) {
-                page.append("\nDifference to ").append(first)
-                        .append(" of the same batch and seed, mean and standard error").append(chance())
+                page.append("\nDifference to ")
+                        .append(first)
+                        .append(" of the same batch and seed, mean and standard error")
+                        .append(chance())
                         .append(":\n\n");
                 table(page, batches, (loss, batch) -> {
                     Spread difference = difference(loss, batch, split);
@@ -147,18 +174,30 @@ final class ComparisonReport {
             }
         }
         page.append("\n## Seconds\n\n");
-        table(page, batches, (loss, batch) -> number("%.0f", seconds(loss, batch).mean()));
-        results.values().stream().filter(result -> result.stopped() != null).forEach(
-                result -> page.append("\n").append(result.cell()).append(": ").append(result.stopped()).append('\n'));
+        table(
+                page,
+                batches,
+                (loss, batch) -> number("%.0f", seconds(loss, batch).mean()));
+        results.values().stream()
+                .filter(result -> result.stopped() != null)
+                .forEach(result -> page.append("\n")
+                        .append(result.cell())
+                        .append(": ")
+                        .append(result.stopped())
+                        .append('\n'));
         return page.toString();
     }
 
     /** How large a difference has to be, by Student's t with a degree of freedom less than there are seeds. */
     private String chance() {
         int freedom = comparison.seeds().size() - 1;
-        return freedom < 1 ? "" : String.format(Locale.ROOT,
-                "; with %d seeds chance alone exceeds %.1f standard errors once in twenty entries", freedom + 1,
-                STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
+        return freedom < 1
+                ? ""
+                : String.format(
+                        Locale.ROOT,
+                        "; with %d seeds chance alone exceeds %.1f standard errors once in twenty entries",
+                        freedom + 1,
+                        STUDENT_95.get(Math.min(freedom, STUDENT_95.size()) - 1));
     }
 
     @FunctionalInterface
@@ -172,13 +211,15 @@ final class ComparisonReport {
         page.append("\n|---|").append("---|".repeat(batches.size())).append('\n');
         for (String loss : comparison.losses()) {
             page.append("| ").append(loss).append(" |");
-            batches.forEach(batch -> page.append(' ').append(entry.of(loss, batch)).append(" |"));
+            batches.forEach(
+                    batch -> page.append(' ').append(entry.of(loss, batch)).append(" |"));
             page.append('\n');
         }
     }
 
     private static String plusMinus(String format, double mean, double spread) {
-        return Double.isNaN(spread) ? number(format, mean)
+        return Double.isNaN(spread)
+                ? number(format, mean)
                 : number(format, mean) + " ± " + String.format(Locale.ROOT, "%.1f", spread);
     }
 

@@ -105,8 +105,8 @@ public final class ContactSheet {
     private static BufferedImage image(Cell cell) {
         BufferedImage image = new BufferedImage(cell.size(), cell.size(), BufferedImage.TYPE_INT_RGB);
         for (int i = 0; i < cell.size() * cell.size(); i++) {
-            int rgb = (cell.rgb()[3 * i] & 255) << 16 | (cell.rgb()[3 * i + 1] & 255) << 8
-                    | cell.rgb()[3 * i + 2] & 255;
+            int rgb =
+                    (cell.rgb()[3 * i] & 255) << 16 | (cell.rgb()[3 * i + 1] & 255) << 8 | cell.rgb()[3 * i + 2] & 255;
             image.setRGB(i % cell.size(), i / cell.size(), rgb);
         }
         return image;

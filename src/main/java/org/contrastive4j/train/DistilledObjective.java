@@ -7,8 +7,8 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
-import org.contrastive4j.loss.DistilledContrast;
 import org.contrastive4j.loss.Distillation;
+import org.contrastive4j.loss.DistilledContrast;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -65,13 +65,21 @@ final class DistilledObjective implements Objective {
         }
         double alpha = distillation.at(batch.step());
         details.put("distillation", alpha);
-        return loss.valueAndGradient(representations.get(0), representations.get(1), representations.get(2),
-                representations.get(3), alpha, gradients.get(0), gradients.get(1), gradientScale);
+        return loss.valueAndGradient(
+                representations.get(0),
+                representations.get(1),
+                representations.get(2),
+                representations.get(3),
+                alpha,
+                gradients.get(0),
+                gradients.get(1),
+                gradientScale);
     }
 
     @Override
     public long workspaceBytes(List<Tensor> representations) {
-        return loss.workspaceBytes(representations.get(0).dim(0), representations.get(0).dim(1));
+        return loss.workspaceBytes(
+                representations.get(0).dim(0), representations.get(0).dim(1));
     }
 
     /** A batch leaves nothing behind. */
@@ -96,7 +104,8 @@ final class DistilledObjective implements Objective {
     @Override
     public void restore(JsonNode state) {
         if (!state.isEmpty()) {
-            throw new IllegalArgumentException("it has none, given " + state.properties().size() + " fields");
+            throw new IllegalArgumentException(
+                    "it has none, given " + state.properties().size() + " fields");
         }
     }
 

@@ -36,7 +36,8 @@ public final class Embedder {
     /** [texts, d] unit rows; the caller closes the tensor. */
     public Tensor texts(List<String> texts) {
         try (TrainBatch batch = new TrainBatch(ops, maker.texts(texts), 0, -1)) {
-            Tensor all = ops.allocateParameter(texts.size(), model.config().text().embedding());
+            Tensor all =
+                    ops.allocateParameter(texts.size(), model.config().text().embedding());
             Encoders.captions(ops, model).encode(batch, 0, texts.size(), all);
             return normalised(all);
         }
@@ -46,7 +47,9 @@ public final class Embedder {
         Tensor all = ops.allocateParameter(samples.size(), encoder.width());
         for (int from = 0; from < samples.size(); from += CHUNK) {
             int to = Math.min(samples.size(), from + CHUNK);
-            int[] ids = samples.subList(from, to).stream().mapToInt(Integer::intValue).toArray();
+            int[] ids = samples.subList(from, to).stream()
+                    .mapToInt(Integer::intValue)
+                    .toArray();
             Batch batch = maker.make(ids, Augmentation.none(), 0);
             try (TrainBatch chunk = new TrainBatch(ops, batch, 0, -1)) {
                 encoder.encode(chunk, 0, to - from, all.rows(from, to));

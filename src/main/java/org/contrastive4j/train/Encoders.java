@@ -18,24 +18,38 @@ public final class Encoders {
     }
 
     static ChunkEncoder<TrainBatch> pictures(Ops ops, DualEncoder model) {
-        return new TapeEncoder<>(ops, "image", model.config().image().embedding(), TrainBatch::pairs,
-                model.image().parameters(), (tape, batch, from, to) -> picturesOn(tape, model, batch, from, to));
+        return new TapeEncoder<>(
+                ops,
+                "image",
+                model.config().image().embedding(),
+                TrainBatch::pairs,
+                model.image().parameters(),
+                (tape, batch, from, to) -> picturesOn(tape, model, batch, from, to));
     }
 
     static ChunkEncoder<TrainBatch> captions(Ops ops, DualEncoder model) {
-        return new TapeEncoder<>(ops, "text", model.config().text().embedding(), TrainBatch::pairs,
-                model.text().parameters(), (tape, batch, from, to) -> captionsOn(tape, model, batch, from, to));
+        return new TapeEncoder<>(
+                ops,
+                "text",
+                model.config().text().embedding(),
+                TrainBatch::pairs,
+                model.text().parameters(),
+                (tape, batch, from, to) -> captionsOn(tape, model, batch, from, to));
     }
 
     /** Raw representations [to - from, d] of pictures [from, to). */
     public static Variable picturesOn(Tape tape, DualEncoder model, TrainBatch batch, int from, int to) {
-        return model.image().forward(
-                tape, tape.constant("pictures", batch.pictures(from, to)), batch.randomness(from, to));
+        return model.image()
+                .forward(tape, tape.constant("pictures", batch.pictures(from, to)), batch.randomness(from, to));
     }
 
     /** Raw representations [to - from, d] of captions [from, to). */
     public static Variable captionsOn(Tape tape, DualEncoder model, TrainBatch batch, int from, int to) {
-        return model.text().forward(tape, tape.hold(batch.tokens(from, to)), tape.hold(batch.lengths(from, to)),
-                batch.randomness(from, to));
+        return model.text()
+                .forward(
+                        tape,
+                        tape.hold(batch.tokens(from, to)),
+                        tape.hold(batch.lengths(from, to)),
+                        batch.randomness(from, to));
     }
 }

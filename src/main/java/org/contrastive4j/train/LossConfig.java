@@ -22,13 +22,16 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
         options = Losses.options(name, options);
         guide = guide == null ? "" : guide;
         if (!guide.isEmpty()) {
-            refuse(!options.containsKey(LossOption.GUIDE_MARGIN)
-                    && !options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN), "loss " + name
+            refuse(
+                    !options.containsKey(LossOption.GUIDE_MARGIN)
+                            && !options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN),
+                    "loss " + name
                             + " takes no guide; losses that do: "
                             + String.join(", ", Losses.having(LossOption.GUIDE_MARGIN)));
         } else {
-            refuse(options.getOrDefault(LossOption.GUIDE_MARGIN, 0.0) != 0
-                    || options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN),
+            refuse(
+                    options.getOrDefault(LossOption.GUIDE_MARGIN, 0.0) != 0
+                            || options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN),
                     "a guide margin without a guide; name the run folder of one");
         }
         if (hasMomentum(options)) {
@@ -74,14 +77,21 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
 
     /** As configurations have it; those of before there were options have the queue's two, 0 for other losses. */
     @JsonCreator
-    static LossConfig read(@JsonProperty("name") String name, @JsonProperty("options") Map<LossOption, Double> options,
-            @JsonProperty("guide") String guide, @JsonProperty("queueSize") double queueSize,
+    static LossConfig read(
+            @JsonProperty("name") String name,
+            @JsonProperty("options") Map<LossOption, Double> options,
+            @JsonProperty("guide") String guide,
+            @JsonProperty("queueSize") double queueSize,
             @JsonProperty("momentum") double momentum) {
         if (options != null) {
             return new LossConfig(name, options, guide);
         }
-        return new LossConfig(name, Losses.QUEUE.equals(name)
-                ? Map.of(LossOption.QUEUE_SIZE, queueSize, LossOption.MOMENTUM, momentum) : Map.of(), guide);
+        return new LossConfig(
+                name,
+                Losses.QUEUE.equals(name)
+                        ? Map.of(LossOption.QUEUE_SIZE, queueSize, LossOption.MOMENTUM, momentum)
+                        : Map.of(),
+                guide);
     }
 
     private static boolean hasMomentum(Map<LossOption, Double> options) {
@@ -89,12 +99,14 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
     }
 
     private static Momentum momentum(Map<LossOption, Double> options) {
-        return new Momentum(options.get(LossOption.MOMENTUM),
+        return new Momentum(
+                options.get(LossOption.MOMENTUM),
                 LossOption.MOMENTUM_RAMP.count(options.get(LossOption.MOMENTUM_RAMP)));
     }
 
     private static Distillation distillation(Map<LossOption, Double> options) {
-        return new Distillation(options.get(LossOption.DISTILLATION),
+        return new Distillation(
+                options.get(LossOption.DISTILLATION),
                 LossOption.DISTILLATION_RAMP.count(options.get(LossOption.DISTILLATION_RAMP)));
     }
 

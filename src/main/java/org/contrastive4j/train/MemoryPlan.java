@@ -16,8 +16,16 @@ import org.contrastive4j.gradcache.ChunkPlan;
  * @param after what measures the cosines of a recorded step when it is done, beside its scratch
  * @param step stages of the step itself; its base holds all of the above that is live when the step begins
  */
-public record MemoryPlan(long parameters, long gradients, long optimizer, long batch, int batches, long kept, long gaps,
-        long after, ChunkPlan step) {
+public record MemoryPlan(
+        long parameters,
+        long gradients,
+        long optimizer,
+        long batch,
+        int batches,
+        long kept,
+        long gaps,
+        long after,
+        ChunkPlan step) {
     /** Most bytes live at once. */
     public long peak() {
         return step.peak() + gaps + after;

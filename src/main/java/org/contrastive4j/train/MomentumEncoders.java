@@ -33,12 +33,22 @@ final class MomentumEncoders implements AutoCloseable {
     /** Pictures, captions, then both by the momentum encoders. */
     List<ChunkEncoder<TrainBatch>> encoders() {
         List<ChunkEncoder<TrainBatch>> all = new ArrayList<>(Encoders.of(ops, model));
-        all.add(new TapeEncoder<>(ops, "image keys", model.config().image().embedding(), TrainBatch::pairs,
-                averaged.image().parameters(), (tape, batch, from, to) -> averaged.image().forward(
-                        tape, tape.constant("pictures", batch.pictures(from, to)), null)));
-        all.add(new TapeEncoder<>(ops, "text keys", model.config().text().embedding(), TrainBatch::pairs,
-                averaged.text().parameters(), (tape, batch, from, to) -> averaged.text().forward(
-                        tape, tape.hold(batch.tokens(from, to)), tape.hold(batch.lengths(from, to)), null)));
+        all.add(new TapeEncoder<>(
+                ops,
+                "image keys",
+                model.config().image().embedding(),
+                TrainBatch::pairs,
+                averaged.image().parameters(),
+                (tape, batch, from, to) ->
+                        averaged.image().forward(tape, tape.constant("pictures", batch.pictures(from, to)), null)));
+        all.add(new TapeEncoder<>(
+                ops,
+                "text keys",
+                model.config().text().embedding(),
+                TrainBatch::pairs,
+                averaged.text().parameters(),
+                (tape, batch, from, to) -> averaged.text()
+                        .forward(tape, tape.hold(batch.tokens(from, to)), tape.hold(batch.lengths(from, to)), null)));
         return all;
     }
 

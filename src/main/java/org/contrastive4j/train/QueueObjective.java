@@ -45,7 +45,12 @@ final class QueueObjective implements Objective {
             int width = model.config().text().embedding();
             keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
             keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
-            loss = new QueueContrast(ops, settings.queueSize(), width, PairPolicy.DEFAULT, settings.logScale(),
+            loss = new QueueContrast(
+                    ops,
+                    settings.queueSize(),
+                    width,
+                    PairPolicy.DEFAULT,
+                    settings.logScale(),
                     settings.learnsTemperature());
         } catch (RuntimeException noMemory) {
             momentum.close();
@@ -90,8 +95,14 @@ final class QueueObjective implements Objective {
         details.put("queue.keys", (double) loss.queueOfU().size());
         try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
             if (measured) {
-                Objective.describe(loss.metrics(representations.get(0), representations.get(1), representations.get(2),
-                        representations.get(3), concepts), details);
+                Objective.describe(
+                        loss.metrics(
+                                representations.get(0),
+                                representations.get(1),
+                                representations.get(2),
+                                representations.get(3),
+                                concepts),
+                        details);
             }
             return new QueueOverEncoders<TrainBatch>(loss, same -> concepts, () -> alpha)
                     .valueAndGradient(batch, representations, gradients, gradientScale);
@@ -137,15 +148,20 @@ final class QueueObjective implements Objective {
 
     @Override
     public void restore(JsonNode state) {
-        if (!state.path("next").isInt() || !state.path("size").isInt() || !state.path("ids").isArray()) {
-            throw new IllegalArgumentException("a queue wants next, size and ids, given " + state.properties().size()
-                    + " other fields");
+        if (!state.path("next").isInt()
+                || !state.path("size").isInt()
+                || !state.path("ids").isArray()) {
+            throw new IllegalArgumentException("a queue wants next, size and ids, given "
+                    + state.properties().size() + " other fields");
         }
         int[] concepts = new int[state.get("ids").size()];
         Arrays.setAll(concepts, k -> state.get("ids").get(k).intValue());
         for (KeyQueue queue : List.of(loss.queueOfU(), loss.queueOfV())) {
             queue.restore(new KeyQueue.State(
-                    queue.places().toDoubles(), concepts, state.get("next").intValue(), state.get("size").intValue()));
+                    queue.places().toDoubles(),
+                    concepts,
+                    state.get("next").intValue(),
+                    state.get("size").intValue()));
         }
     }
 

@@ -30,12 +30,20 @@ final class Report {
         page.append("<h2>Curves</h2>");
         chart(page, "loss", metrics, List.of("loss"));
         chart(page, "in-batch accuracy", metrics, List.of("rowAccuracy", "columnAccuracy"));
-        chart(page, "held-out recall at 1, mean of both ways", metrics, metrics.stream()
-                .flatMap(line -> line.keySet().stream()).filter(key -> key.startsWith("r1.")).distinct().toList());
+        chart(
+                page,
+                "held-out recall at 1, mean of both ways",
+                metrics,
+                metrics.stream()
+                        .flatMap(line -> line.keySet().stream())
+                        .filter(key -> key.startsWith("r1."))
+                        .distinct()
+                        .toList());
         chart(page, "logit scale", metrics, List.of("logitScale"));
         chart(page, "gradient norm", metrics, List.of("gradientNorm"));
         chart(page, "loss scale", metrics, List.of("lossScale"));
-        page.append("<h2>Retrieval examples</h2><p>Captions and the pictures found for them; the right concept is framed.</p>");
+        page.append(
+                "<h2>Retrieval examples</h2><p>Captions and the pictures found for them; the right concept is framed.</p>");
         image(page, examples);
         return page.append("</html>\n").toString();
     }
@@ -56,21 +64,28 @@ final class Report {
     private static void table(StringBuilder page, Map<String, Object> summary) {
         page.append(
                 "<table><tr><th>split</th><th>direction</th><th>R@1</th><th>R@5</th><th>R@10</th><th>chance R@1</th>"
-                + "<th>candidates</th></tr>");
+                        + "<th>candidates</th></tr>");
         Map<String, Map<String, Map<String, Object>>> splits =
                 (Map<String, Map<String, Map<String, Object>>>) summary.getOrDefault("splits", Map.of());
         splits.forEach((name, directions) -> directions.forEach((direction, recall) -> {
-            page.append("<tr><td>").append(escape(name)).append("</td><td>").append(escape(direction)).append("</td>");
+            page.append("<tr><td>")
+                    .append(escape(name))
+                    .append("</td><td>")
+                    .append(escape(direction))
+                    .append("</td>");
             for (String column : List.of("r1", "r5", "r10", "chance")) {
-                page.append(String.format(Locale.ROOT, "<td>%.1f%%</td>",
-                        100 * ((Number) recall.get(column)).doubleValue()));
+                page.append(String.format(
+                        Locale.ROOT, "<td>%.1f%%</td>", 100 * ((Number) recall.get(column)).doubleValue()));
             }
             page.append("<td>").append(recall.get("candidates")).append("</td></tr>");
         }));
         page.append("</table><p>");
         summary.forEach((key, value) -> {
             if (value instanceof Number || value instanceof String) {
-                page.append(escape(key)).append(": ").append(escape(String.valueOf(value))).append("<br>");
+                page.append(escape(key))
+                        .append(": ")
+                        .append(escape(String.valueOf(value)))
+                        .append("<br>");
             }
         });
         page.append("</p>");
@@ -79,14 +94,21 @@ final class Report {
     /** A line chart as SVG: drawn by the browser, so no fonts or drawing library are needed here. */
     private static void chart(
             StringBuilder page, String title, List<Map<String, Object>> metrics, List<String> columns) {
-        List<Map<String, Object>> lines = metrics.stream().filter(line -> line.keySet().containsAll(columns)).toList();
+        List<Map<String, Object>> lines = metrics.stream()
+                .filter(line -> line.keySet().containsAll(columns))
+                .toList();
         if (columns.isEmpty() || lines.size() < 2) {
             return;
         }
         double[] steps = values(lines, "step");
-        double top = columns.stream().flatMapToDouble(c -> Arrays.stream(values(lines, c))).max().orElse(1);
+        double top = columns.stream()
+                .flatMapToDouble(c -> Arrays.stream(values(lines, c)))
+                .max()
+                .orElse(1);
         double height = top > 0 ? top : 1;
-        page.append("<h3>").append(escape(title)).append("</h3><svg viewBox=\"0 0 960 240\" width=\"100%\">")
+        page.append("<h3>")
+                .append(escape(title))
+                .append("</h3><svg viewBox=\"0 0 960 240\" width=\"100%\">")
                 .append("<path d=\"M60 10V200H950\" fill=\"none\" stroke=\"#999\"/>");
         label(page, 55, 16, "end", number(height));
         label(page, 55, 204, "end", "0");
@@ -95,21 +117,33 @@ final class Report {
         for (int c = 0; c < columns.size(); c++) {
             double[] values = values(lines, columns.get(c));
             page.append("<polyline fill=\"none\" stroke-width=\"1.5\" stroke=\"")
-                    .append(COLOURS.get(c % COLOURS.size())).append("\" points=\"");
+                    .append(COLOURS.get(c % COLOURS.size()))
+                    .append("\" points=\"");
             for (int i = 0; i < values.length; i++) {
                 double x = 60 + 890 * (steps[i] - steps[0]) / Math.max(1, steps[steps.length - 1] - steps[0]);
                 page.append(String.format(Locale.ROOT, "%.1f,%.1f ", x, 200 - 190 * values[i] / height));
             }
             page.append("\"/>");
-            label(page, 945, 30 + 16 * c, "end\" fill=\"" + COLOURS.get(c % COLOURS.size()),
+            label(
+                    page,
+                    945,
+                    30 + 16 * c,
+                    "end\" fill=\"" + COLOURS.get(c % COLOURS.size()),
                     columns.size() > 1 ? columns.get(c) : "");
         }
         page.append("</svg>");
     }
 
     private static void label(StringBuilder page, int x, int y, String anchor, String text) {
-        page.append("<text font-size=\"12\" x=\"").append(x).append("\" y=\"").append(y).append("\" text-anchor=\"")
-                .append(anchor).append("\">").append(escape(text)).append("</text>");
+        page.append("<text font-size=\"12\" x=\"")
+                .append(x)
+                .append("\" y=\"")
+                .append(y)
+                .append("\" text-anchor=\"")
+                .append(anchor)
+                .append("\">")
+                .append(escape(text))
+                .append("</text>");
     }
 
     private static String number(double value) {
@@ -117,11 +151,14 @@ final class Report {
     }
 
     private static double[] values(List<Map<String, Object>> lines, String column) {
-        return lines.stream().mapToDouble(line -> ((Number) line.get(column)).doubleValue()).toArray();
+        return lines.stream()
+                .mapToDouble(line -> ((Number) line.get(column)).doubleValue())
+                .toArray();
     }
 
     private static void image(StringBuilder page, byte[] png) {
-        page.append("<p><img alt=\"\" src=\"data:image/png;base64,").append(Base64.getEncoder().encodeToString(png))
+        page.append("<p><img alt=\"\" src=\"data:image/png;base64,")
+                .append(Base64.getEncoder().encodeToString(png))
                 .append("\"></p>");
     }
 

@@ -57,8 +57,8 @@ public final class RunFolder implements AutoCloseable {
             FileLock lock = tryLock(channel);
             if (lock == null) {
                 channel.close();
-                throw new RunFolderException("another run is using " + path + "; wait for it or choose another --out",
-                        null);
+                throw new RunFolderException(
+                        "another run is using " + path + "; wait for it or choose another --out", null);
             }
             return new RunFolder(path, channel, lock);
         } catch (IOException e) {
@@ -85,8 +85,12 @@ public final class RunFolder implements AutoCloseable {
     /** Appends one line of metrics; later lines of the same step replace earlier ones, see {@link #metrics}. */
     public void append(Map<String, Object> metrics) {
         try {
-            Files.writeString(path.resolve(METRICS), LINES.writeValueAsString(metrics) + "\n", StandardCharsets.UTF_8,
-                    StandardOpenOption.CREATE, StandardOpenOption.APPEND);
+            Files.writeString(
+                    path.resolve(METRICS),
+                    LINES.writeValueAsString(metrics) + "\n",
+                    StandardCharsets.UTF_8,
+                    StandardOpenOption.CREATE,
+                    StandardOpenOption.APPEND);
         } catch (IOException e) {
             throw new RunFolderException("cannot write metrics to " + path + ": " + e.getMessage(), e);
         }
@@ -109,7 +113,9 @@ public final class RunFolder implements AutoCloseable {
 
     /** Seconds of training in the lines of metrics, over all sittings. */
     public double secondsSpent() {
-        return metrics().stream().mapToDouble(line -> ((Number) line.getOrDefault("seconds", 0)).doubleValue()).max()
+        return metrics().stream()
+                .mapToDouble(line -> ((Number) line.getOrDefault("seconds", 0)).doubleValue())
+                .max()
                 .orElse(0);
     }
 

@@ -15,8 +15,14 @@ public final class RunSummary {
      * @param seconds of training, over all sittings
      * @param peakBytes most live bytes of the backend
      */
-    public static Map<String, Object> write(Trainer trainer, RunFolder folder, Map<String, Trainer.Recall> recalls,
-            Search search, List<Integer> searched, double seconds, long peakBytes) {
+    public static Map<String, Object> write(
+            Trainer trainer,
+            RunFolder folder,
+            Map<String, Trainer.Recall> recalls,
+            Search search,
+            List<Integer> searched,
+            double seconds,
+            long peakBytes) {
         Map<String, Object> summary = new LinkedHashMap<>();
         Map<String, Object> splits = new LinkedHashMap<>();
         recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
@@ -28,8 +34,14 @@ public final class RunSummary {
         summary.put("chunk", trainer.config().chunk());
         summary.put("pairs", (long) trainer.step() * trainer.config().batch());
         summary.put("trainingPairs", trainer.splits().train().size());
-        summary.put("skippedPairs", trainer.data().skipped().values().stream().mapToInt(Integer::intValue).sum());
-        summary.put("parameters", trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
+        summary.put(
+                "skippedPairs",
+                trainer.data().skipped().values().stream()
+                        .mapToInt(Integer::intValue)
+                        .sum());
+        summary.put(
+                "parameters",
+                trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
         summary.put("seconds", Math.round(seconds * 10) / 10.0);
         summary.put("peakBytes", peakBytes);
         folder.writeJson("summary.json", summary);
@@ -58,9 +70,8 @@ public final class RunSummary {
 
     /** The recalls as lines of text. */
     public static String table(Map<String, Trainer.Recall> recalls) {
-        StringBuilder text = new StringBuilder(
-                String.format(Locale.ROOT, "%-14s %-14s %7s %7s %7s %9s%n", "split", "direction", "R@1", "R@5",
-                        "R@10", "chance"));
+        StringBuilder text = new StringBuilder(String.format(
+                Locale.ROOT, "%-14s %-14s %7s %7s %7s %9s%n", "split", "direction", "R@1", "R@5", "R@10", "chance"));
         recalls.forEach((name, recall) -> {
             line(text, name, "image to text", recall.imageToText());
             line(text, name, "text to image", recall.textToImage());
@@ -69,7 +80,14 @@ public final class RunSummary {
     }
 
     private static void line(StringBuilder text, String split, String direction, Retrieval r) {
-        text.append(String.format(Locale.ROOT, "%-14s %-14s %6.1f%% %6.1f%% %6.1f%% %8.2f%%%n", split, direction,
-                100 * r.recall1(), 100 * r.recall5(), 100 * r.recall10(), 100 * r.chance()));
+        text.append(String.format(
+                Locale.ROOT,
+                "%-14s %-14s %6.1f%% %6.1f%% %6.1f%% %8.2f%%%n",
+                split,
+                direction,
+                100 * r.recall1(),
+                100 * r.recall5(),
+                100 * r.recall10(),
+                100 * r.chance()));
     }
 }

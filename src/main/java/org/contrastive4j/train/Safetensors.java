@@ -12,7 +12,6 @@ import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
@@ -34,8 +33,10 @@ import org.contrastive4j.tensor.Tensor;
  */
 public final class Safetensors implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
-    private static final ObjectMapper STRICT = JsonMapper.builder().enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
-            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS).build();
+    private static final ObjectMapper STRICT = JsonMapper.builder()
+            .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
     private static final long LARGEST_HEADER = 100_000_000;
     private static final int BLOCK = 1 << 20;
     private static final String METADATA = "__metadata__";
@@ -75,7 +76,10 @@ public final class Safetensors implements AutoCloseable {
             at += tensor.bytes();
         }
         byte[] text = padded(JSON.writeValueAsBytes(header));
-        out.write(ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length).array());
+        out.write(ByteBuffer.allocate(8)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(text.length)
+                .array());
         out.write(text);
         ByteBuffer block = ByteBuffer.allocate(BLOCK);
         for (Tensor tensor : tensors.values()) {
@@ -114,7 +118,8 @@ public final class Safetensors implements AutoCloseable {
         try {
             channel = FileChannel.open(file, StandardOpenOption.READ);
             ByteBuffer lengthBytes = ByteBuffer.allocate(8).order(ByteOrder.LITTLE_ENDIAN);
-            long headerLength = channel.size() < 8 ? -1 : fill(channel, lengthBytes, 0).getLong();
+            long headerLength =
+                    channel.size() < 8 ? -1 : fill(channel, lengthBytes, 0).getLong();
             if (headerLength < 2 || headerLength > Math.min(LARGEST_HEADER, channel.size() - 8)) {
                 throw new CheckpointException(file + " is not a safetensors file, or is cut off: its header would be "
                         + headerLength + " bytes in a file of " + channel.size() + TAKE_ANOTHER);
@@ -183,7 +188,9 @@ public final class Safetensors implements AutoCloseable {
     private static Entry entry(Path file, String name, JsonNode node) {
         try {
             DType dtype = dtype(node.path("dtype"));
-            Shape shape = Shape.of(Arrays.stream(integers(node.path("shape"))).mapToInt(Math::toIntExact).toArray());
+            Shape shape = Shape.of(Arrays.stream(integers(node.path("shape")))
+                    .mapToInt(Math::toIntExact)
+                    .toArray());
             long[] offsets = integers(node.path("data_offsets"));
             long bytes = Math.multiplyExact(shape.size(), (long) dtype.bytes());
             if (offsets.length != 2 || Math.subtractExact(offsets[1], offsets[0]) != bytes) {
@@ -197,7 +204,9 @@ public final class Safetensors implements AutoCloseable {
     }
 
     private static DType dtype(JsonNode node) {
-        return Arrays.stream(DType.values()).filter(type -> type.name().equals(node.textValue())).findFirst()
+        return Arrays.stream(DType.values())
+                .filter(type -> type.name().equals(node.textValue()))
+                .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException(
                         "dtype " + node + ", wanted one of " + Arrays.toString(DType.values())));
     }

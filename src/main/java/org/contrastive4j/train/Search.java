@@ -28,7 +28,8 @@ public final class Search implements AutoCloseable {
 
     /** The k best matches, best first. */
     public List<Match> find(String text, int k) {
-        try (Tensor query = embedder.texts(List.of(text)); Tensor scores = ops.allocateParameter(1, samples.size())) {
+        try (Tensor query = embedder.texts(List.of(text));
+                Tensor scores = ops.allocateParameter(1, samples.size())) {
             ops.matrix().gemm(false, true, 1, query, pictures, 0, scores);
             double[] values = scores.toDoubles();
             List<Match> matches = new ArrayList<>();
@@ -41,9 +42,16 @@ public final class Search implements AutoCloseable {
 
     /** The matches as a row of a contact sheet; those of {@code concept} are framed. */
     public ContactSheet.Row row(String text, String concept, int k, int size) {
-        return new ContactSheet.Row(text, find(text, k).stream().map(match -> new ContactSheet.Cell(
-                data.picture(match.sample(), size), size, data.sample(match.sample()).caption(), match.score(),
-                data.sample(match.sample()).concept().equals(concept))).toList());
+        return new ContactSheet.Row(
+                text,
+                find(text, k).stream()
+                        .map(match -> new ContactSheet.Cell(
+                                data.picture(match.sample(), size),
+                                size,
+                                data.sample(match.sample()).caption(),
+                                match.score(),
+                                data.sample(match.sample()).concept().equals(concept)))
+                        .toList());
     }
 
     @Override

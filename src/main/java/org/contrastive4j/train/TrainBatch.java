@@ -50,13 +50,12 @@ public final class TrainBatch implements AutoCloseable {
         this.step = step;
         List<Tensor> made = new ArrayList<>();
         try {
-            this.pictures = kept(made,
-                    ops.allocateParameter(batch.pairs(), batch.imageSize(), batch.imageSize(), 3));
+            this.pictures = kept(made, ops.allocateParameter(batch.pairs(), batch.imageSize(), batch.imageSize(), 3));
             ops.send(batch.pictures(), pictures);
             this.sampleIds = kept(made, ops.ints(Shape.of(batch.pairs()), batch.sampleIds()));
             boolean atOnce = ops.canRecord();
-            this.tokens = atOnce
-                    ? kept(made, ops.ints(Shape.of(batch.pairs(), batch.maxTokens()), batch.tokens())) : null;
+            this.tokens =
+                    atOnce ? kept(made, ops.ints(Shape.of(batch.pairs(), batch.maxTokens()), batch.tokens())) : null;
             this.lengths = atOnce ? kept(made, ops.ints(Shape.of(batch.pairs()), batch.lengths())) : null;
             this.clock = atOnce ? kept(made, ops.ints(Shape.of(1), step)) : null;
         } catch (RuntimeException noMemory) {
@@ -85,8 +84,10 @@ public final class TrainBatch implements AutoCloseable {
 
     /** Of its tensors; those that come chunk by chunk are not counted. */
     long bytes() {
-        return Stream.of(pictures, sampleIds, tokens, lengths, clock).filter(Objects::nonNull)
-                .mapToLong(Tensor::bytes).sum();
+        return Stream.of(pictures, sampleIds, tokens, lengths, clock)
+                .filter(Objects::nonNull)
+                .mapToLong(Tensor::bytes)
+                .sum();
     }
 
     public Layout layout() {
@@ -133,7 +134,8 @@ public final class TrainBatch implements AutoCloseable {
 
     /** Lengths of captions [from, to); the caller closes the tensor. */
     Tensor lengths(int from, int to) {
-        return lengths != null ? lengths.rows(from, to)
+        return lengths != null
+                ? lengths.rows(from, to)
                 : ops.ints(Shape.of(to - from), Arrays.copyOfRange(batch.lengths(), from, to));
     }
 

@@ -36,10 +36,24 @@ import org.contrastive4j.optim.LossScale;
  * @param lossScale null for none; without one, a run in f16 takes {@link LossScale.Config#USUAL}
  */
 public record TrainConfig(
-        String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
-        int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
-        Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model,
-        LossConfig loss, Accumulation accumulation,
+        String data,
+        boolean strict,
+        String heldOutGroup,
+        double unseenShare,
+        long seed,
+        int steps,
+        int batch,
+        int chunk,
+        long memoryBudget,
+        double learningRate,
+        int warmup,
+        double clip,
+        int vocabulary,
+        Augmentation augmentation,
+        AdamW.Config optimizer,
+        DualEncoder.Config model,
+        LossConfig loss,
+        Accumulation accumulation,
         @JsonInclude(JsonInclude.Include.NON_NULL) TrainingPrecision precision,
         @JsonInclude(JsonInclude.Include.NON_NULL) LossScale.Config lossScale) {
     /** How the gradient of a whole batch comes about. */
@@ -58,12 +72,12 @@ public record TrainConfig(
             throw new IllegalArgumentException("steps is " + steps + ", wanted 1 or more");
         }
         if (chunk < 0) {
-            throw new IllegalArgumentException("chunk is " + chunk
-                    + ", wanted 1 or more, or 0 to let the budget choose");
+            throw new IllegalArgumentException(
+                    "chunk is " + chunk + ", wanted 1 or more, or 0 to let the budget choose");
         }
         if (chunk > batch) {
-            throw new IllegalArgumentException("chunk is " + chunk + ", larger than the batch of " + batch
-                    + "; choose one of at most " + batch);
+            throw new IllegalArgumentException(
+                    "chunk is " + chunk + ", larger than the batch of " + batch + "; choose one of at most " + batch);
         }
         if (accumulation == Accumulation.FEATURES && chunk == 0) {
             throw new IllegalArgumentException(
@@ -82,25 +96,94 @@ public record TrainConfig(
 
     /** By gradient caching, in the precision of the backend it will run on. */
     public TrainConfig(
-            String data, boolean strict, String heldOutGroup, double unseenShare, long seed, int steps, int batch,
-            int chunk, long memoryBudget, double learningRate, int warmup, double clip, int vocabulary,
-            Augmentation augmentation, AdamW.Config optimizer, DualEncoder.Config model, LossConfig loss) {
-        this(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget, learningRate, warmup,
-                clip, vocabulary, augmentation, optimizer, model, loss, Accumulation.GRADCACHE, null, null);
+            String data,
+            boolean strict,
+            String heldOutGroup,
+            double unseenShare,
+            long seed,
+            int steps,
+            int batch,
+            int chunk,
+            long memoryBudget,
+            double learningRate,
+            int warmup,
+            double clip,
+            int vocabulary,
+            Augmentation augmentation,
+            AdamW.Config optimizer,
+            DualEncoder.Config model,
+            LossConfig loss) {
+        this(
+                data,
+                strict,
+                heldOutGroup,
+                unseenShare,
+                seed,
+                steps,
+                batch,
+                chunk,
+                memoryBudget,
+                learningRate,
+                warmup,
+                clip,
+                vocabulary,
+                augmentation,
+                optimizer,
+                model,
+                loss,
+                Accumulation.GRADCACHE,
+                null,
+                null);
     }
 
     /** The same with another way to accumulate. */
     public TrainConfig withAccumulation(Accumulation other) {
-        return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget,
-                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, other, precision,
+        return new TrainConfig(
+                data,
+                strict,
+                heldOutGroup,
+                unseenShare,
+                seed,
+                steps,
+                batch,
+                chunk,
+                memoryBudget,
+                learningRate,
+                warmup,
+                clip,
+                vocabulary,
+                augmentation,
+                optimizer,
+                model,
+                loss,
+                other,
+                precision,
                 lossScale);
     }
 
     /** The same in this precision, with this loss scaling. */
     public TrainConfig with(TrainingPrecision otherPrecision, LossScale.Config otherLossScale) {
-        return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget,
-                learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, accumulation,
-                otherPrecision, otherLossScale);
+        return new TrainConfig(
+                data,
+                strict,
+                heldOutGroup,
+                unseenShare,
+                seed,
+                steps,
+                batch,
+                chunk,
+                memoryBudget,
+                learningRate,
+                warmup,
+                clip,
+                vocabulary,
+                augmentation,
+                optimizer,
+                model,
+                loss,
+                accumulation,
+                otherPrecision,
+                otherLossScale);
     }
 
     /**
@@ -113,8 +196,8 @@ public record TrainConfig(
             throw new IllegalArgumentException("the run is in " + precision + " and the backend computes in " + backend
                     + "; open the backend in " + precision);
         }
-        return with(backend, lossScale == null && backend == TrainingPrecision.F16
-                ? LossScale.Config.USUAL : lossScale);
+        return with(
+                backend, lossScale == null && backend == TrainingPrecision.F16 ? LossScale.Config.USUAL : lossScale);
     }
 
     /**
@@ -128,8 +211,22 @@ public record TrainConfig(
         TransformerConfig image = new TransformerConfig(96, 1, 3, 384, PointwiseOps.Gelu.QUICK, 0.1);
         TransformerConfig text = new TransformerConfig(96, 0, 3, 192, PointwiseOps.Gelu.QUICK, 0.1);
         int embedding = 256;
-        return new TrainConfig("test-data/emoji", false, "noto", 0.1, 1, 600, 1024, 128, 2L << 30, 5e-3, 25, 1, 8000,
-                new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4), new AdamW.Config(0.9, 0.98, 1e-8, 1.5),
+        return new TrainConfig(
+                "test-data/emoji",
+                false,
+                "noto",
+                0.1,
+                1,
+                600,
+                1024,
+                128,
+                2L << 30,
+                5e-3,
+                25,
+                1,
+                8000,
+                new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4),
+                new AdamW.Config(0.9, 0.98, 1e-8, 1.5),
                 new DualEncoder.Config(
                         new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, embedding),
                         new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, embedding)),

@@ -29,15 +29,17 @@ public final class TrainedModel implements AutoCloseable {
      * @throws CheckpointException when there is none, or it is damaged
      */
     public static TrainedModel load(Ops ops, Path run) {
-        Path checkpoint = new Checkpoint(run.resolve("checkpoints"), 1).latest()
+        Path checkpoint = new Checkpoint(run.resolve("checkpoints"), 1)
+                .latest()
                 .orElseThrow(() -> new CheckpointException(
-                "no checkpoint in " + run + "; train first, or name the run folder with --run"));
+                        "no checkpoint in " + run + "; train first, or name the run folder with --run"));
         JsonNode state = Checkpoint.state(checkpoint);
         TrainConfig config = Trainer.configOf(state, checkpoint);
         Tokenizer tokenizer = Trainer.tokenizerOf(state, checkpoint);
         DualEncoder.Config sizes = config.model();
         DualEncoder model = new DualEncoder(
-                ops, new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())),
+                ops,
+                new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())),
                 config.seed());
         try (Objective trainedWith = Objective.of(ops, config, model, id -> id, null)) {
             Checkpoint.restore(checkpoint, Trainer.weights(model, trainedWith), null);
@@ -63,8 +65,15 @@ public final class TrainedModel implements AutoCloseable {
     }
 
     public Embedder embedder(PairDataset data) {
-        return new Embedder(ops, model, new BatchMaker(data, tokenizer, config.model().image().imageSize(),
-                config.model().text().maxTokens(), config.seed()));
+        return new Embedder(
+                ops,
+                model,
+                new BatchMaker(
+                        data,
+                        tokenizer,
+                        config.model().image().imageSize(),
+                        config.model().text().maxTokens(),
+                        config.seed()));
     }
 
     @Override

@@ -58,8 +58,16 @@ public final class Trainer implements AutoCloseable {
      * @param gradientNorm not finite when the step was skipped: then nothing was updated
      * @param logitScale that the loss was computed with: of before the update, which nothing waits for
      */
-    public record Step(int step, double loss, double rowAccuracy, double columnAccuracy, double meanPositive,
-            double gradientNorm, double logitScale, double learningRate, @JsonIgnore Map<String, Double> details) {
+    public record Step(
+            int step,
+            double loss,
+            double rowAccuracy,
+            double columnAccuracy,
+            double meanPositive,
+            double gradientNorm,
+            double logitScale,
+            double learningRate,
+            @JsonIgnore Map<String, Double> details) {
         /** All numbers by name, details included. */
         public Map<String, Object> asMap() {
             Map<String, Object> all = JSON.convertValue(this, new TypeReference<LinkedHashMap<String, Object>>() {});
@@ -99,18 +107,25 @@ public final class Trainer implements AutoCloseable {
         this.config = config.on(ops.precision());
         this.data = data;
         this.splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
-        this.tokenizer = tokenizer != null ? tokenizer : Tokenizer.train(
-                splits.train().stream().map(id -> data.sample(id).caption()).toList(), config.vocabulary(), 2);
+        this.tokenizer = tokenizer != null
+                ? tokenizer
+                : Tokenizer.train(
+                        splits.train().stream()
+                                .map(id -> data.sample(id).caption())
+                                .toList(),
+                        config.vocabulary(),
+                        2);
         this.plan = new BatchPlan(data, splits.train(), config.batch(), config.seed());
         DualEncoder.Config sizes = config.model();
-        this.model = new DualEncoder(ops,
+        this.model = new DualEncoder(
+                ops,
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(this.tokenizer.size())),
                 config.seed());
         this.objective = objective();
         this.optimizer = optimizer();
         this.lossScale = LossScale.of(this.config.lossScale());
-        this.schedule = new WarmupCosine(
-                config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
+        this.schedule =
+                new WarmupCosine(config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
                 data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
@@ -120,9 +135,11 @@ public final class Trainer implements AutoCloseable {
         Map<String, Integer> concepts = new HashMap<>();
         data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
-            Guide guide = config.loss().guide().isEmpty() ? null
+            Guide guide = config.loss().guide().isEmpty()
+                    ? null
                     : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
-            return Objective.of(ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
+            return Objective.of(
+                    ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
@@ -169,8 +186,10 @@ public final class Trainer implements AutoCloseable {
             trainer.restoreLossScale(state.get("lossScale"));
         } catch (IllegalArgumentException foreign) {
             trainer.close();
-            throw new CheckpointException(checkpoint + " has no usable state of the loss "
-                    + trainer.config.loss().name() + ": " + foreign.getMessage(), foreign);
+            throw new CheckpointException(
+                    checkpoint + " has no usable state of the loss "
+                            + trainer.config.loss().name() + ": " + foreign.getMessage(),
+                    foreign);
         } catch (RuntimeException failure) {
             trainer.close();
             throw failure;
@@ -225,20 +244,40 @@ public final class Trainer implements AutoCloseable {
     public MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
             ChunkPlan stages = steps.plan(largest);
-            long values = parameters().stream().mapToLong(parameter -> parameter.value().bytes()).sum();
-            long gradients = parameters().stream().filter(parameter -> !parameter.isFrozen())
-                    .mapToLong(parameter -> parameter.gradient().bytes()).sum();
-            long state = optimizer.state().values().stream().mapToLong(Tensor::bytes).sum();
-            return new MemoryPlan(values, gradients, state, largest.bytes(), ops.canRecord() ? 2 : 1,
-                    ops.memory().keptBytes(), steps.gapBytes(), objective.bytesAfter(largest.pairs()), stages);
+            long values = parameters().stream()
+                    .mapToLong(parameter -> parameter.value().bytes())
+                    .sum();
+            long gradients = parameters().stream()
+                    .filter(parameter -> !parameter.isFrozen())
+                    .mapToLong(parameter -> parameter.gradient().bytes())
+                    .sum();
+            long state =
+                    optimizer.state().values().stream().mapToLong(Tensor::bytes).sum();
+            return new MemoryPlan(
+                    values,
+                    gradients,
+                    state,
+                    largest.bytes(),
+                    ops.canRecord() ? 2 : 1,
+                    ops.memory().keptBytes(),
+                    steps.gapBytes(),
+                    objective.bytesAfter(largest.pairs()),
+                    stages);
         }
     }
 
     private BatchFeed feed() {
         if (feed == null) {
-            feed = new BatchFeed(ops, new BatchLoader(plan, maker, config.augmentation(), step, config.steps(),
-                    LOADER_THREADS, BATCHES_AHEAD), config.seed(), step, new TrainBatch.Layout(config.batch(),
-                    config.model().image().imageSize(), config.model().text().maxTokens()));
+            feed = new BatchFeed(
+                    ops,
+                    new BatchLoader(
+                            plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD),
+                    config.seed(),
+                    step,
+                    new TrainBatch.Layout(
+                            config.batch(),
+                            config.model().image().imageSize(),
+                            config.model().text().maxTokens()));
         }
         return feed;
     }
@@ -255,7 +294,9 @@ public final class Trainer implements AutoCloseable {
      * @param chunks of pictures and of captions
      */
     public EquivalenceCheck.Report verify(List<Integer> chunks) {
-        List<Integer> ofAll = IntStream.range(0, objective.encoders().size()).mapToObj(e -> chunks.get(e % 2)).toList();
+        List<Integer> ofAll = IntStream.range(0, objective.encoders().size())
+                .mapToObj(e -> chunks.get(e % 2))
+                .toList();
         steps.close();
         try (TrainBatch batch = nextBatch()) {
             return new EquivalenceCheck<>(ops, objective.encoders(), objective, parameters()).run(batch, ofAll);
@@ -306,10 +347,21 @@ public final class Trainer implements AutoCloseable {
                 details.put("lossScale", scale);
                 details.put("skippedSteps", (double) lossScale.state().skipped());
             }
-            objective.parameters().stream().skip(1).forEach(own -> details.put(
-                    own.name().substring(own.name().indexOf('.') + 1), own.value().toDoubles()[0]));
-            return new Step(step, result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive(),
-                    norm, Math.exp(logScale), rate, details);
+            objective.parameters().stream()
+                    .skip(1)
+                    .forEach(own -> details.put(
+                            own.name().substring(own.name().indexOf('.') + 1),
+                            own.value().toDoubles()[0]));
+            return new Step(
+                    step,
+                    result.loss(),
+                    result.rowAccuracy(),
+                    result.columnAccuracy(),
+                    result.meanPositive(),
+                    norm,
+                    Math.exp(logScale),
+                    rate,
+                    details);
         }
     }
 
@@ -329,15 +381,22 @@ public final class Trainer implements AutoCloseable {
         try {
             return work.get();
         } catch (NonFiniteException e) {
-            String which = e.row() < 0 ? "" : ", sample " + batch.sampleIds()[e.row()] + " ("
-                    + data.sample(batch.sampleIds()[e.row()]).image() + ")";
+            String which = e.row() < 0
+                    ? ""
+                    : ", sample " + batch.sampleIds()[e.row()] + " ("
+                            + data.sample(batch.sampleIds()[e.row()]).image() + ")";
             String advice = config.precision() == TrainingPrecision.F16
-                    ? "; activations in f16 end at 65504, in bf16 where f32 does" : "";
-            throw new TrainingStoppedException("stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
-                    + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
+                    ? "; activations in f16 end at 65504, in bf16 where f32 does"
+                    : "";
+            throw new TrainingStoppedException(
+                    "stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
+                            + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()),
+                    e);
         } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
-            throw new TrainingStoppedException("stopped at step " + (step + 1) + ": " + e.getMessage()
-                    + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()), e);
+            throw new TrainingStoppedException(
+                    "stopped at step " + (step + 1) + ": " + e.getMessage() + "; the samples of the batch are "
+                            + Arrays.toString(batch.sampleIds()),
+                    e);
         }
     }
 
@@ -397,7 +456,8 @@ public final class Trainer implements AutoCloseable {
 
     /** Recall of one set of samples, both ways. */
     public static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
-        try (Tensor pictures = embedder.pictures(samples); Tensor captions = embedder.captions(samples)) {
+        try (Tensor pictures = embedder.pictures(samples);
+                Tensor captions = embedder.captions(samples)) {
             return new Recall(Retrieval.of(ops, pictures, captions), Retrieval.of(ops, captions, pictures));
         }
     }

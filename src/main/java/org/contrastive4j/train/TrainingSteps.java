@@ -61,12 +61,20 @@ final class TrainingSteps implements AutoCloseable {
         waits = later == null;
         loss = waits ? atOnce(objective) : later;
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
-            gradient = new AccumulatedFeatures<>(ops, objective.encoders(), loss, objective.parameters(),
+            gradient = new AccumulatedFeatures<>(
+                    ops,
+                    objective.encoders(),
+                    loss,
+                    objective.parameters(),
                     (config.batch() + config.chunk() - 1) / config.chunk());
         }
         if (ops.canRecord()) {
-            LOG.info(waits ? "steps on {} are given operation by operation: loss {} waits for numbers on the way"
-                    : "steps on {} with loss {} are recorded and run again as one piece", ops.name(), config.loss().name());
+            LOG.info(
+                    waits
+                            ? "steps on {} are given operation by operation: loss {} waits for numbers on the way"
+                            : "steps on {} with loss {} are recorded and run again as one piece",
+                    ops.name(),
+                    config.loss().name());
         }
     }
 
@@ -119,8 +127,12 @@ final class TrainingSteps implements AutoCloseable {
     private GradCache<TrainBatch, Later<PairwiseOps.Result>> cache(long budget) {
         return config.chunk() == 0
                 ? GradCache.ofBudget(ops, objective.encoders(), loss, budget)
-                : GradCache.ofChunks(ops, objective.encoders(), loss,
-                        Collections.nCopies(objective.encoders().size(), config.chunk()), budget);
+                : GradCache.ofChunks(
+                        ops,
+                        objective.encoders(),
+                        loss,
+                        Collections.nCopies(objective.encoders().size(), config.chunk()),
+                        budget);
     }
 
     /**
@@ -132,7 +144,10 @@ final class TrainingSteps implements AutoCloseable {
             return directly(batch, scale);
         }
         if (recorded == null) {
-            recorded = new RecordedStep<>(ops, this::directly, of -> new Shape(of.layout(), frozen()),
+            recorded = new RecordedStep<>(
+                    ops,
+                    this::directly,
+                    of -> new Shape(of.layout(), frozen()),
                     config.memoryBudget() - objective.bytesAfter(batch.pairs()));
         }
         return recorded.step(batch, scale);
@@ -141,7 +156,9 @@ final class TrainingSteps implements AutoCloseable {
     private Given directly(TrainBatch batch, double scale) {
         parameters.forEach(Parameter::zeroGradient);
         Later<PairwiseOps.Result> result = gradient.step(batch, scale);
-        return new Given(result, GlobalNorm.later(ops, parameters),
+        return new Given(
+                result,
+                GlobalNorm.later(ops, parameters),
                 ops.valuesLater(objective.parameters().get(0).value()));
     }
 

@@ -43,13 +43,20 @@ class FunctionsTest {
                 int[] left = a ? new int[] {4, 3} : new int[] {3, 4};
                 int[] right = b ? new int[] {5, 4} : new int[] {4, 5};
                 cases.add(new Case("matmul " + a + b, (o, t) -> new MatMul(a, b, 0.7), left, right));
-                cases.add(new Case("batched matmul " + a + b, (o, t) -> new MatMul(a, b, 0.7),
-                        new int[] {2, left[0], left[1]}, new int[] {2, right[0], right[1]}));
+                cases.add(new Case(
+                        "batched matmul " + a + b,
+                        (o, t) -> new MatMul(a, b, 0.7),
+                        new int[] {2, left[0], left[1]},
+                        new int[] {2, right[0], right[1]}));
             }
         }
         for (PointwiseOps.Gelu kind : PointwiseOps.Gelu.values()) {
-            cases.add(new Case("linear gelu " + kind, (o, t) -> new LinearGelu(kind), new int[] {3, 2, 4},
-                    new int[] {4, 5}, new int[] {5}));
+            cases.add(new Case(
+                    "linear gelu " + kind,
+                    (o, t) -> new LinearGelu(kind),
+                    new int[] {3, 2, 4},
+                    new int[] {4, 5},
+                    new int[] {5}));
         }
         cases.add(new Case("gelu", (o, t) -> new Gelu(PointwiseOps.Gelu.EXACT), new int[] {7}));
         cases.add(new Case("quick gelu", (o, t) -> new Gelu(PointwiseOps.Gelu.QUICK), new int[] {7}));
@@ -62,8 +69,8 @@ class FunctionsTest {
         cases.add(new Case("l2 normalise", (o, t) -> new L2Normalize(), new int[] {4, 5}));
         cases.add(new Case("attention", (o, t) -> new Attention(2, false, null), new int[] {2, 3, 12}));
         cases.add(new Case("causal attention", (o, t) -> new Attention(1, true, null), new int[] {2, 3, 6}));
-        cases.add(new Case(
-                "padded attention", (o, t) -> new Attention(1, false, ids(o, t, 2, 3)), new int[] {2, 3, 6}));
+        cases.add(
+                new Case("padded attention", (o, t) -> new Attention(1, false, ids(o, t, 2, 3)), new int[] {2, 3, 6}));
         cases.add(new Case("embedding", (o, t) -> new Embedding(ids(o, t, 2, 0, 2, 1)), new int[] {4, 3}));
         cases.add(new Case("positions", (o, t) -> new AddPositions(), new int[] {2, 3, 4}, new int[] {5, 4}));
         cases.add(new Case("class token", (o, t) -> new PrependToken(), new int[] {2, 3, 4}, new int[] {4}));
@@ -81,8 +88,11 @@ class FunctionsTest {
         Random random = new Random(c.name().hashCode());
         for (int[] dims : c.inputs()) {
             Shape shape = Shape.of(dims);
-            inputs.add(new Parameter(ops, "input" + inputs.size(),
-                    ops.tensor(shape, random.doubles(shape.size(), -1, 1).toArray()), true));
+            inputs.add(new Parameter(
+                    ops,
+                    "input" + inputs.size(),
+                    ops.tensor(shape, random.doubles(shape.size(), -1, 1).toArray()),
+                    true));
         }
         return inputs;
     }
@@ -92,8 +102,9 @@ class FunctionsTest {
     void agreesWithCentralDifferences(Case c) {
         try (Ops ops = Backend.open("cpu-f64")) {
             List<Parameter> inputs = inputs(ops, c);
-            new GradientCheck(ops, 1).run(tape -> tape.apply(
-                    c.function().apply(ops, tape), inputs.toArray(new Variable[0])), inputs).require(1e-7);
+            new GradientCheck(ops, 1)
+                    .run(tape -> tape.apply(c.function().apply(ops, tape), inputs.toArray(new Variable[0])), inputs)
+                    .require(1e-7);
             inputs.forEach(Parameter::close);
             assertEquals(0, ops.memory().currentBytes());
         }
@@ -110,8 +121,11 @@ class FunctionsTest {
             List<Parameter> inputs = inputs(ops, c);
             for (Parameter wanted : inputs) {
                 inputs.forEach(parameter -> parameter.freeze(parameter != wanted));
-                new GradientCheck(ops, 1).run(tape -> tape.apply(
-                        c.function().apply(ops, tape), inputs.toArray(new Variable[0])), List.of(wanted)).require(1e-7);
+                new GradientCheck(ops, 1)
+                        .run(
+                                tape -> tape.apply(c.function().apply(ops, tape), inputs.toArray(new Variable[0])),
+                                List.of(wanted))
+                        .require(1e-7);
             }
             inputs.forEach(Parameter::close);
             assertEquals(0, ops.memory().currentBytes());
@@ -151,8 +165,11 @@ class FunctionsTest {
             for (int size : new int[] {5, 500}) {
                 Case c = new Case("wrong", (o, t) -> new WrongSquare(), new int[] {size});
                 List<Parameter> inputs = inputs(ops, c);
-                assertThrows(GradientCheck.GradientMismatchException.class, () -> new GradientCheck(ops, 1)
-                        .run(tape -> tape.apply(new WrongSquare(), inputs.get(0)), inputs).require(1e-3));
+                assertThrows(
+                        GradientCheck.GradientMismatchException.class,
+                        () -> new GradientCheck(ops, 1)
+                                .run(tape -> tape.apply(new WrongSquare(), inputs.get(0)), inputs)
+                                .require(1e-3));
                 inputs.forEach(Parameter::close);
             }
         }

@@ -60,7 +60,8 @@ class TapeTest {
     void recordingKeepsOnlyWhatBackwardReadsAndFreesItAsItGoes() {
         p.gradient();
         long start = ops.memory().currentBytes();
-        try (Tape tape = Tape.recording(ops); Tensor seed = ops.tensor(Shape.of(4), 1, 1, 1, 1)) {
+        try (Tape tape = Tape.recording(ops);
+                Tensor seed = ops.tensor(Shape.of(4), 1, 1, 1, 1)) {
             Variable y = tape.scope("block", () -> doubled(tape, gelu(tape, doubled(tape, p))));
             // the input of gelu is saved, its output is not, the result lives
             assertEquals(start + 3 * ROW, ops.memory().currentBytes());
@@ -87,7 +88,8 @@ class TapeTest {
 
     @Test
     void severalOutputsOfATapeGetTheirOwnSeeds() {
-        try (Tape tape = Tape.recording(ops); Tensor ones = ops.tensor(Shape.of(4), 1, 1, 1, 1);
+        try (Tape tape = Tape.recording(ops);
+                Tensor ones = ops.tensor(Shape.of(4), 1, 1, 1, 1);
                 Tensor tens = ops.tensor(Shape.of(4), 10, 10, 10, 10)) {
             Variable twice = doubled(tape, p);
             Variable four = doubled(tape, twice);
@@ -125,7 +127,8 @@ class TapeTest {
 
     @Test
     void aFunctionMayHaveSeveralOutputs() {
-        try (Tape tape = Tape.recording(ops); Tensor seed = ops.tensor(Shape.of(2), 5, 6)) {
+        try (Tape tape = Tape.recording(ops);
+                Tensor seed = ops.tensor(Shape.of(2), 5, 6)) {
             List<Variable> halves = tape.applyMany(new Split(), p);
             tape.backward(halves.get(1), seed);
             assertArrayEquals(new double[] {0, 0, 5, 6}, p.gradient().toDoubles());
@@ -134,7 +137,8 @@ class TapeTest {
 
     @Test
     void frozenParametersAndNoGradientScopesRecordNothing() {
-        try (Tape tape = Tape.recording(ops); Tensor seed = ops.tensor(Shape.of(4), 1, 1, 1, 1)) {
+        try (Tape tape = Tape.recording(ops);
+                Tensor seed = ops.tensor(Shape.of(4), 1, 1, 1, 1)) {
             Variable outside = tape.noGradient(() -> gelu(tape, p));
             assertFalse(outside.requiresGradient());
             assertThrows(IllegalStateException.class, () -> tape.backward(outside, seed));
@@ -148,9 +152,15 @@ class TapeTest {
 
     @Test
     void errorsNameTheNodeAndLeakNothing() {
-        try (Tape tape = Tape.recording(ops); Tensor other = ops.zeros(Shape.of(3))) {
-            AutogradException failed = assertThrows(AutogradException.class, () -> tape.scope("text", () -> tape.scope(
-                    "block1", () -> tape.apply(new Add(), doubled(tape, p), tape.constant("other", other)))));
+        try (Tape tape = Tape.recording(ops);
+                Tensor other = ops.zeros(Shape.of(3))) {
+            AutogradException failed = assertThrows(
+                    AutogradException.class,
+                    () -> tape.scope(
+                            "text",
+                            () -> tape.scope(
+                                    "block1",
+                                    () -> tape.apply(new Add(), doubled(tape, p), tape.constant("other", other)))));
             assertEquals("text/block1/add", failed.node());
             assertTrue(failed.getCause() instanceof ShapeException);
             assertTrue(failed.getMessage().contains("text/block1/add"), failed.getMessage());
@@ -195,7 +205,8 @@ class TapeTest {
         tape.close();
         tape.close();
         assertThrows(IllegalStateException.class, () -> doubled(tape, p));
-        try (Tensor gone = ops.zeros(Shape.of(4)); Tape next = Tape.recording(ops)) {
+        try (Tensor gone = ops.zeros(Shape.of(4));
+                Tape next = Tape.recording(ops)) {
             gone.close();
             assertThrows(IllegalStateException.class, () -> next.constant("gone", gone));
         }
@@ -203,7 +214,8 @@ class TapeTest {
 
     @Test
     void aSeedOfAnotherShapeIsRefused() {
-        try (Tape tape = Tape.recording(ops); Tensor seed = ops.zeros(Shape.of(3))) {
+        try (Tape tape = Tape.recording(ops);
+                Tensor seed = ops.zeros(Shape.of(3))) {
             Variable y = doubled(tape, p);
             assertThrows(ShapeException.class, () -> tape.backward(y, seed));
         }

@@ -19,7 +19,6 @@ import java.util.concurrent.TimeUnit;
 import java.util.stream.Stream;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.support.PairFiles;
-
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -47,8 +46,23 @@ class CommandsTest {
     }
 
     private String[] train(String runName, String... more) {
-        List<String> arguments = new ArrayList<>(List.of("train", "--data", pairs().toString(), "--held-out-group", "c",
-                "--unseen-share", "0.2", "--batch", "16", "--chunk", "5", "--steps", "6", "--save-every", "2", "--out",
+        List<String> arguments = new ArrayList<>(List.of(
+                "train",
+                "--data",
+                pairs().toString(),
+                "--held-out-group",
+                "c",
+                "--unseen-share",
+                "0.2",
+                "--batch",
+                "16",
+                "--chunk",
+                "5",
+                "--steps",
+                "6",
+                "--save-every",
+                "2",
+                "--out",
                 folder.resolve(runName).toString()));
         arguments.addAll(List.of(more));
         return arguments.toArray(new String[0]);
@@ -59,21 +73,22 @@ class CommandsTest {
         return Files.exists(pairs) ? pairs : PairFiles.folder(pairs, 25);
     }
 
-
     @Test
     void trainEvalSearchAndWhatTheyLeave() throws IOException {
         Ran trained = run(train("run", "--recall-every", "3"));
         assertEquals(0, trained.code(), trained.out());
         assertTrue(trained.out().contains("new-design") && trained.out().contains("chance"), trained.out());
         Path run = folder.resolve("run");
-        JsonNode summary = new ObjectMapper().readTree(run.resolve("summary.json").toFile());
+        JsonNode summary =
+                new ObjectMapper().readTree(run.resolve("summary.json").toFile());
         JsonNode recall = summary.at("/splits/new-design/image to text");
         for (String field : List.of("r1", "r5", "r10", "chance")) {
             assertTrue(recall.get(field).isNumber(), summary.toString());
         }
         assertEquals(20, recall.get("candidates").asInt());
         assertEquals(96, summary.get("pairs").asInt());
-        assertTrue(summary.get("peakBytes").asLong() > 0 && summary.get("seconds").asDouble() > 0);
+        assertTrue(
+                summary.get("peakBytes").asLong() > 0 && summary.get("seconds").asDouble() > 0);
         List<String> metrics = Files.readAllLines(run.resolve("metrics.jsonl"));
         assertEquals(6, metrics.size());
         assertTrue(metrics.get(2).contains("r1.new-design"), metrics.get(2));
@@ -98,17 +113,38 @@ class CommandsTest {
 
     @Test
     void verifyGradCacheAnswersTheQuestion() {
-        Ran verified = run("verify-gradcache",
-                "--data", pairs().toString(), "--held-out-group", "c", "--compare-batch", "18",
-                "--compare-chunk", "7", "--compare-steps", "3");
+        Ran verified = run(
+                "verify-gradcache",
+                "--data",
+                pairs().toString(),
+                "--held-out-group",
+                "c",
+                "--compare-batch",
+                "18",
+                "--compare-chunk",
+                "7",
+                "--compare-steps",
+                "3");
         assertEquals(0, verified.code(), verified.out());
         assertTrue(verified.out().contains("gives the gradient of the whole batch"), verified.out());
     }
 
     @Test
     void verifyGradCacheAnswersForAQueue() {
-        Ran verified = run("verify-gradcache", "--data", pairs().toString(), "--held-out-group", "c",
-                "--compare-batch", "18", "--compare-chunk", "7", "--compare-steps", "3", "--loss", "queue");
+        Ran verified = run(
+                "verify-gradcache",
+                "--data",
+                pairs().toString(),
+                "--held-out-group",
+                "c",
+                "--compare-batch",
+                "18",
+                "--compare-chunk",
+                "7",
+                "--compare-steps",
+                "3",
+                "--loss",
+                "queue");
         assertEquals(0, verified.code(), verified.out());
     }
 
@@ -126,13 +162,23 @@ class CommandsTest {
         assertEquals(0, trained.code(), trained.out());
         assertTrue(trained.out().contains("on cpu in f32") && trained.out().contains("steps skipped"), trained.out());
         Path run = folder.resolve("scaled");
-        JsonNode first = new ObjectMapper().readTree(Files.readAllLines(run.resolve("metrics.jsonl")).get(0));
+        JsonNode first = new ObjectMapper()
+                .readTree(Files.readAllLines(run.resolve("metrics.jsonl")).get(0));
         assertEquals(0x1p127, first.get("lossScale").asDouble());
         assertTrue(first.get("skippedSteps").isNumber(), first.toString());
         assertTrue(Files.readString(run.resolve("report.html")).contains("<h3>loss scale"));
-        assertEquals("F32", new ObjectMapper().readTree(run.resolve("config.json").toFile()).get("precision").asText());
         assertEquals(
-                "f32", new ObjectMapper().readTree(run.resolve("summary.json").toFile()).get("precision").asText());
+                "F32",
+                new ObjectMapper()
+                        .readTree(run.resolve("config.json").toFile())
+                        .get("precision")
+                        .asText());
+        assertEquals(
+                "f32",
+                new ObjectMapper()
+                        .readTree(run.resolve("summary.json").toFile())
+                        .get("precision")
+                        .asText());
         Ran other = run(train("scaled", "--resume", "--device", "cpu-f64"));
         assertEquals(Main.REFUSED, other.code());
         assertTrue(other.out().contains("cpu-f64 computes in f64, not in f32"), other.out());
@@ -153,8 +199,13 @@ class CommandsTest {
             {"--device", "tpu", "no backend"},
             {"--dropout", "1", "dropout is 1.0"},
             {"--precision", "bf16", "backend cpu computes in f32, not in bf16; backends that do: cuda, sim"},
-            {"--precision", "f32", "--device", "cpu-f64",
-                "computes in f64, not in f32; backends that do: cpu, cuda, sim"},
+            {
+                "--precision",
+                "f32",
+                "--device",
+                "cpu-f64",
+                "computes in f64, not in f32; backends that do: cpu, cuda, sim"
+            },
             {"--loss-scale", "3", "wanted a power of two"},
             {"--loss", "softmax", "no loss \"softmax\"; there are infonce, "},
             {"--loss", "queue", "--queue-size", "15", "choose one of at least 16"},
@@ -182,13 +233,16 @@ class CommandsTest {
             {"--guide", folder.resolve("no-guide").toString(), "no checkpoint in"},
             {"--accumulate", "sums", "there are gradcache and features"},
             {"--accumulate", "features", "--chunk", "0", "choose one of 1 or more"},
-            {"--resume", "nothing to resume"}}) {
+            {"--resume", "nothing to resume"}
+        }) {
             String[] options = Arrays.copyOf(bad, bad.length - 1);
             Ran refused = run(train("bad", options));
             assertEquals(Main.REFUSED, refused.code(), refused.out());
             assertTrue(refused.out().contains(bad[bad.length - 1]), refused.out());
-            assertTrue(refused.out().lines().filter(line -> line.contains("error")).count() == 1
-                    && !refused.out().contains("\tat "), refused.out());
+            assertTrue(
+                    refused.out().lines().filter(line -> line.contains("error")).count() == 1
+                            && !refused.out().contains("\tat "),
+                    refused.out());
             assertTrue(!Files.exists(folder.resolve("bad/checkpoints")), refused.out());
         }
         Files.writeString(folder.resolve("pairs/a3.png"), "broken");
@@ -201,10 +255,26 @@ class CommandsTest {
     }
 
     private String[] compare(String losses, String batches, String... more) {
-        List<String> arguments = new ArrayList<>(List.of("compare-losses", "--data", pairs().toString(),
-                "--held-out-group", "c", "--unseen-share", "0.2", "--losses", losses, "--batches", batches, "--seeds",
+        List<String> arguments = new ArrayList<>(List.of(
+                "compare-losses",
+                "--data",
+                pairs().toString(),
+                "--held-out-group",
+                "c",
+                "--unseen-share",
+                "0.2",
+                "--losses",
+                losses,
+                "--batches",
+                batches,
+                "--seeds",
                 "1,2",
-                "--steps", "2", "--chunk", "16", "--out", folder.resolve("losses").toString()));
+                "--steps",
+                "2",
+                "--chunk",
+                "16",
+                "--out",
+                folder.resolve("losses").toString()));
         arguments.addAll(List.of(more));
         return arguments.toArray(new String[0]);
     }
@@ -221,13 +291,23 @@ class CommandsTest {
         assertTrue(all.out().contains("8 runs were finished before"), all.out());
         String table = Files.readString(losses.resolve("table.md"));
         assertTrue(table.contains("Each run saw 32 pairs; seeds 1, 2; 12 of 12 runs"), table);
-        assertEquals(3 * 2 + 1, table.lines().filter(line -> line.startsWith("| queue |")).count(), table);
+        assertEquals(
+                3 * 2 + 1,
+                table.lines().filter(line -> line.startsWith("| queue |")).count(),
+                table);
         assertTrue(table.lines().anyMatch(line -> line.startsWith("| queue |") && line.contains(" ± ")), table);
         assertEquals(1 + 12, Files.readAllLines(losses.resolve("cells.csv")).size());
         List<String> csv = Files.readAllLines(losses.resolve("table.csv"));
         assertEquals(1 + 3 * 2 * 3, csv.size(), csv.toString());
-        assertEquals(1, csv.stream().map(line -> line.split(",", -1).length).distinct().count(), csv.toString());
-        assertEquals(4, Files.readAllLines(losses.resolve("cells/queue-b8-s2/metrics.jsonl")).size(), "2 x 16 / 8");
+        assertEquals(
+                1,
+                csv.stream().map(line -> line.split(",", -1).length).distinct().count(),
+                csv.toString());
+        assertEquals(
+                4,
+                Files.readAllLines(losses.resolve("cells/queue-b8-s2/metrics.jsonl"))
+                        .size(),
+                "2 x 16 / 8");
         String plot = Files.readString(losses.resolve("losses-new-design.svg"));
         assertEquals(12, plot.split("<circle", -1).length - 1, plot);
         assertTrue(Files.readString(losses.resolve("batches-new-both.svg")).contains("<polyline"));
@@ -246,7 +326,8 @@ class CommandsTest {
             {"infonce", "16,32", "choose 2 to 20"},
             {"infonce", "1", "batches of 1 "},
             {"infonce", "8", "--steps", "0", "steps is 0"},
-            {"infonce", "8", "--save-every", "0", "save every 0 steps"}}) {
+            {"infonce", "8", "--save-every", "0", "save every 0 steps"}
+        }) {
             Ran refused = run(compare(bad[0], bad[1], Arrays.copyOfRange(bad, 2, bad.length - 1)));
             assertEquals(Main.REFUSED, refused.code(), refused.out());
             assertTrue(refused.out().contains(bad[bad.length - 1]), refused.out());
@@ -260,19 +341,26 @@ class CommandsTest {
         for (String command : List.of("train", "compare-losses")) {
             String help = run(command, "--help").out();
             for (String name : Losses.allNames()) {
-                assertTrue(help.lines().anyMatch(line -> line.startsWith("  " + name + " ")
-                        && line.endsWith(Losses.description(name)) && line.length() < 80), help);
+                assertTrue(
+                        help.lines()
+                                .anyMatch(line -> line.startsWith("  " + name + " ")
+                                        && line.endsWith(Losses.description(name))
+                                        && line.length() < 80),
+                        help);
             }
         }
     }
 
     private Process start(String runName, String... more) throws IOException {
-        List<String> command =
-                new ArrayList<>(List.of(Path.of(System.getProperty("java.home"), "bin", "java").toString(), "-cp",
-                System.getProperty("java.class.path"), Main.class.getName()));
+        List<String> command = new ArrayList<>(List.of(
+                Path.of(System.getProperty("java.home"), "bin", "java").toString(),
+                "-cp",
+                System.getProperty("java.class.path"),
+                Main.class.getName()));
         command.addAll(List.of(train(runName, more)));
-        return new ProcessBuilder(command).redirectErrorStream(true).redirectOutput(
-                folder.resolve(runName + ".log").toFile())
+        return new ProcessBuilder(command)
+                .redirectErrorStream(true)
+                .redirectOutput(folder.resolve(runName + ".log").toFile())
                 .start();
     }
 
@@ -297,10 +385,14 @@ class CommandsTest {
      */
     @Test
     void killedAndResumedIsBitForBitTheSame() throws Exception {
-        assertEquals(0, run(train("straight", "--steps", "40", "--save-every", "1")).code());
+        assertEquals(
+                0, run(train("straight", "--steps", "40", "--save-every", "1")).code());
         for (int kill = 0; kill < 3; kill++) {
-            Process process = start("killed", kill == 0 ? new String[] {"--steps", "40", "--save-every", "1"}
-                    : new String[] {"--save-every", "1", "--resume"});
+            Process process = start(
+                    "killed",
+                    kill == 0
+                            ? new String[] {"--steps", "40", "--save-every", "1"}
+                            : new String[] {"--save-every", "1", "--resume"});
             awaitCheckpoint(process, "killed");
             Thread.sleep(kill == 0 ? 30 : 1500);
             process.destroyForcibly().waitFor();
@@ -310,7 +402,8 @@ class CommandsTest {
         assertArrayEquals(
                 Files.readAllBytes(folder.resolve("straight/checkpoints/step-00000040/model.safetensors")),
                 Files.readAllBytes(folder.resolve("killed/checkpoints/step-00000040/model.safetensors")));
-        assertEquals(40, Files.readAllLines(folder.resolve("killed/metrics.jsonl")).size(), "every step is there once");
+        assertEquals(
+                40, Files.readAllLines(folder.resolve("killed/metrics.jsonl")).size(), "every step is there once");
     }
 
     @Test

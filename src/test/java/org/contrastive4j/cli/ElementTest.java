@@ -72,7 +72,8 @@ class ElementTest {
             most = Math.max(most, value);
         }
         boolean integers = element.count(1) == 1;
-        assertTrue(integers ? least == 0 && most == 99 : least >= -1 && least < -0.9 && most > 0.9 && most <= 1,
+        assertTrue(
+                integers ? least == 0 && most == 99 : least >= -1 && least < -0.9 && most > 0.9 && most <= 1,
                 least + " to " + most);
     }
 }

@@ -60,7 +60,8 @@ class PtxCommandsTest {
 
     private static String file(String name) {
         try {
-            return Path.of(PtxCommandsTest.class.getResource("/ptx/" + name).toURI()).toString();
+            return Path.of(PtxCommandsTest.class.getResource("/ptx/" + name).toURI())
+                    .toString();
         } catch (URISyntaxException e) {
             throw new AssertionError(name, e);
         }
@@ -72,17 +73,26 @@ class PtxCommandsTest {
 
     /** {@code ptx run} of the kernel that scales, with more options. */
     private static Ran scale(String... more) {
-        List<String> arguments = new ArrayList<>(List.of("ptx", "run", file("commands/scale.ptx"), "--entry", "scale",
-                "--grid", "3x1x1", "--block", "32"));
+        List<String> arguments = new ArrayList<>(List.of(
+                "ptx", "run", file("commands/scale.ptx"), "--entry", "scale", "--grid", "3x1x1", "--block", "32"));
         arguments.addAll(List.of(more));
         return run(arguments.toArray(new String[0]));
     }
 
     @Test
     void devicesSaysWhatIsThereAndWhy() {
-        run("devices").says(0, "cpu ", "cpu-f64", "sim ", "cuda ", "what \"auto\" chooses, and why:", "OpenBLAS 0.",
-                "JCuda ",
-                "of CUDA 12.0", "Java ");
+        run("devices")
+                .says(
+                        0,
+                        "cpu ",
+                        "cpu-f64",
+                        "sim ",
+                        "cuda ",
+                        "what \"auto\" chooses, and why:",
+                        "OpenBLAS 0.",
+                        "JCuda ",
+                        "of CUDA 12.0",
+                        "Java ");
     }
 
     @Test
@@ -119,12 +129,21 @@ class PtxCommandsTest {
         StringBuilder ptx = new StringBuilder(HEAD + ".visible .entry spill(.param .u64 p)\n.maxnreg 24\n{\n"
                 + ".reg .b64 a;\n.reg .f32 f<48>;\nld.param.u64 a, [p];\n");
         for (int i = 0; i < 48; i++) {
-            ptx.append("ld.volatile.global.f32 f").append(i).append(", [a+").append(4 * i).append("];\n");
+            ptx.append("ld.volatile.global.f32 f")
+                    .append(i)
+                    .append(", [a+")
+                    .append(4 * i)
+                    .append("];\n");
         }
         for (int i = 0; i < 48; i++) {
-            ptx.append("st.volatile.global.f32 [a+").append(4 * i).append("], f").append(47 - i).append(";\n");
+            ptx.append("st.volatile.global.f32 [a+")
+                    .append(4 * i)
+                    .append("], f")
+                    .append(47 - i)
+                    .append(";\n");
         }
-        Ran spills = run("ptx", "check", write("spill.ptx", ptx.append("ret;\n}\n").toString()));
+        Ran spills =
+                run("ptx", "check", write("spill.ptx", ptx.append("ret;\n}\n").toString()));
         spills.says(1, "simulator: all instructions are known");
         spills.hasLine(" *spill +sm_80 +\\d+ +[1-9]\\d* .*");
     }
@@ -136,16 +155,19 @@ class PtxCommandsTest {
 
     @Test
     void checkNamesLineAndInstruction() throws IOException {
-        String unknown = write("unknown.ptx", HEAD
-                + ".visible .entry k()\n{\n.reg .b32 r;\nadd.u32 r, r, 1;\nfrobnicate.b32 r, r;\nret;\n}\n");
+        String unknown = write(
+                "unknown.ptx",
+                HEAD + ".visible .entry k()\n{\n.reg .b32 r;\nadd.u32 r, r, 1;\nfrobnicate.b32 r, r;\nret;\n}\n");
         Ran both = run("ptx", "check", unknown);
-        both.says(1, "error (sm_80, sm_86, sm_89, sm_90): " + unknown + ":8: ",
+        both.says(
+                1,
+                "error (sm_80, sm_86, sm_89, sm_90): " + unknown + ":8: ",
                 "simulator: " + unknown + ":8:1: the simulator does not know frobnicate.b32");
         String syntax = write("syntax.ptx", HEAD + ".visible .entry k()\n{\n.reg .b32 r;\nadd.u32 r, , 1;\nret;\n}\n");
         run("ptx", "check", syntax).says(1, "error: " + syntax + ":7:");
         String inside = write("inside.ptxh", "// one\nmov.b33 r, 1;\n");
-        String outside = write("outside.ptx", HEAD
-                + ".visible .entry k()\n{\n.reg .b32 r;\n#include \"inside.ptxh\"\nret;\n}\n");
+        String outside = write(
+                "outside.ptx", HEAD + ".visible .entry k()\n{\n.reg .b32 r;\n#include \"inside.ptxh\"\nret;\n}\n");
         run("ptx", "check", outside).says(1, inside + ":2: Unknown modifier '.b33'");
         run("ptx", "check", write("no.ptx", "hello\n")).says(1, "no.ptx:1:");
         run("ptx", "check", write("macro.ptx", HEAD + "#include \"nowhere.ptxh\"\n"))
@@ -166,8 +188,16 @@ class PtxCommandsTest {
 
         String alone = write("alone.ptx", Files.readString(Path.of(file("commands/scale.ptx"))));
         run("ptx", "expand", alone).says(Main.REFUSED, "alone.ptx:5:", "scale.ptxh");
-        assertEquals(expanded.out().replaceAll("#line.*", ""), run("ptx", "expand", "-I",
-                Path.of(file("commands/scale.ptx")).getParent().toString(), alone).out().replaceAll("#line.*", ""));
+        assertEquals(
+                expanded.out().replaceAll("#line.*", ""),
+                run(
+                                "ptx",
+                                "expand",
+                                "-I",
+                                Path.of(file("commands/scale.ptx")).getParent().toString(),
+                                alone)
+                        .out()
+                        .replaceAll("#line.*", ""));
         run("ptx", "expand", alone, "-I", folder.resolve("x").toString()).says(Main.REFUSED, "there is no folder");
         run("ptx", "expand", folder.resolve("x.ptx").toString()).says(Main.REFUSED, "there is no file");
         Files.write(folder.resolve("binary.ptx"), new byte[] {(byte) 0xff, 0, 1});
@@ -178,8 +208,21 @@ class PtxCommandsTest {
     @ParameterizedTest
     @ValueSource(strings = {"sim", "cuda"})
     void runPrintsWhatWasWritten(String device) {
-        Ran ran = scale("--device", device, "--arg", "out:f32:80:-7", "--arg", "in:f32:80:iota", "--arg", "u32:79",
-                "--arg", "f32:0.5", "--arg", "f32:-1", "--print", "100");
+        Ran ran = scale(
+                "--device",
+                device,
+                "--arg",
+                "out:f32:80:-7",
+                "--arg",
+                "in:f32:80:iota",
+                "--arg",
+                "u32:79",
+                "--arg",
+                "f32:0.5",
+                "--arg",
+                "f32:-1",
+                "--print",
+                "100");
         if (device.equals("cuda") && ran.code() == Main.REFUSED) {
             assertNotEquals("cuda", System.getProperty("require"), ran.out());
             ran.says(Main.REFUSED, "no CUDA device");
@@ -194,8 +237,20 @@ class PtxCommandsTest {
 
     @Test
     void runCountsByInstruction() {
-        String[] random = {"--arg", "out:f32:96", "--arg", "in:f32:96:random", "--arg", "u32:96", "--arg", "f32:2",
-            "--arg", "f32:0", "--seed", "0"};
+        String[] random = {
+            "--arg",
+            "out:f32:96",
+            "--arg",
+            "in:f32:96:random",
+            "--arg",
+            "u32:96",
+            "--arg",
+            "f32:2",
+            "--arg",
+            "f32:0",
+            "--seed",
+            "0"
+        };
         Ran ran = scale(random);
         ran.says(0);
         ran.hasLine(" *st.global.f32 +3 +96 +0 +0 +384 +12");
@@ -203,25 +258,37 @@ class PtxCommandsTest {
         assertEquals(values(ran), values(scale(random)));
         random[random.length - 1] = "5";
         assertNotEquals(values(ran), values(scale(random)));
-        Ran conflicts = run("ptx", "run", file("good/race_no_barrier.ptx"), "--block", "64", "--arg", "out:i32:64",
-                "--print", "3");
+        Ran conflicts = run(
+                "ptx", "run", file("good/race_no_barrier.ptx"), "--block", "64", "--arg", "out:i32:64", "--print", "3");
         conflicts.says(0, "pout (out:i32:64): 63 62 61 ...");
         conflicts.hasLine(" *ld.shared.u32 +2 +64 +256 +0 +0 +0");
     }
 
     private static String values(Ran ran) {
-        return ran.out().lines().filter(line -> line.contains("pout")).findFirst().orElseThrow();
+        return ran.out()
+                .lines()
+                .filter(line -> line.contains("pout"))
+                .findFirst()
+                .orElseThrow();
     }
 
     @Test
     void runReportsFaults() throws IOException {
         String race = file("bad/race_no_barrier.ptx");
-        run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64").says(1, "fault: RACE: kernel race_no_barrier",
-                "thread (0, 0, 0)", "is not ordered after the read by line 29");
-        run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64", "--no-checks").says(0, "pout (out:u32:64):");
+        run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64")
+                .says(
+                        1,
+                        "fault: RACE: kernel race_no_barrier",
+                        "thread (0, 0, 0)",
+                        "is not ordered after the read by line 29");
+        run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64", "--no-checks")
+                .says(0, "pout (out:u32:64):");
         Ran search = run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64", "--faults", "10");
         search.says(1, "in 10 schedules, 0 of them without a fault");
-        long reported = search.out().lines().filter(line -> line.startsWith("fault in ")).count();
+        long reported = search.out()
+                .lines()
+                .filter(line -> line.startsWith("fault in "))
+                .count();
         assertTrue(reported >= 1 && reported <= 2, search.out());
         run("ptx", "run", file("good/race_no_barrier.ptx"), "--block", "64", "--arg", "out:u32:64", "--faults", "10")
                 .says(0, "0 distinct faults in 10 schedules, 10 of them without a fault");
@@ -233,8 +300,9 @@ class PtxCommandsTest {
 
     @Test
     void runRefusesWhatItCannotDo() {
-        String[] right = {"--arg", "out:f32:96", "--arg", "in:f32:96", "--arg", "u32:96", "--arg", "f32:2", "--arg",
-                "f32:0"};
+        String[] right = {
+            "--arg", "out:f32:96", "--arg", "in:f32:96", "--arg", "u32:96", "--arg", "f32:2", "--arg", "f32:0"
+        };
         for (String[] bad : new String[][] {
             {"--grid", "3y1", "--grid is \"3y1\", wanted sizes such as 4, 4x2 or 4x2x1"},
             {"--grid", "0", "grid is (0, 1, 1)"},
@@ -258,15 +326,16 @@ class PtxCommandsTest {
             {"--arg", "in:f32:0", "count is \"0\", wanted 1 to"},
             {"--arg", "in:f64:300000000", "wanted 1 to 268435454 elements of f64"},
             {"--arg", "in:f32:4:none", "fill is \"none\", wanted zero, iota, random or a number"},
-            {"--arg", "in:i32:4:1.5", "\"1.5\" is no i32"}}) {
+            {"--arg", "in:i32:4:1.5", "\"1.5\" is no i32"}
+        }) {
             List<String> options = new ArrayList<>(List.of(right));
             options.addAll(Arrays.asList(bad).subList(0, bad.length - 1));
             Ran refused = scale(options.toArray(new String[0]));
             refused.says(Main.REFUSED, "error: ", bad[bad.length - 1]);
             assertFalse(refused.out().contains("\tat "), refused.out());
         }
-        run("ptx", "run", file("commands/scale.ptx")).says(Main.REFUSED,
-                "has the entries [scale, copy16]; choose one with --entry");
+        run("ptx", "run", file("commands/scale.ptx"))
+                .says(Main.REFUSED, "has the entries [scale, copy16]; choose one with --entry");
         run("ptx", "run", file("bad/wgmma_fence_missing.ptx"), "--arch", "80")
                 .says(Main.REFUSED, "does not run on this device of sm_80");
         run("ptx", "run", "nowhere.ptx").says(Main.REFUSED, "there is no file nowhere.ptx");
@@ -275,12 +344,31 @@ class PtxCommandsTest {
 
     @Test
     void halvesAreWhatTheyAreGivenAs() {
-        Ran ran = run("ptx", "run", file("commands/scale.ptx"), "--entry", "copy16", "--block", "4", "--arg",
-                "out:f16:4", "--arg",
+        Ran ran = run(
+                "ptx",
+                "run",
+                file("commands/scale.ptx"),
+                "--entry",
+                "copy16",
+                "--block",
+                "4",
+                "--arg",
+                "out:f16:4",
+                "--arg",
                 "in:f16:4:1.0009");
         ran.says(0, "pout (out:f16:4): 1.0009766 1.0009766 1.0009766 1.0009766");
-        run("ptx", "run", file("commands/scale.ptx"), "--entry", "copy16", "--block", "4", "--arg", "out:bf16:4",
-                "--arg",
-                "in:bf16:4:iota").says(0, "pout (out:bf16:4): 0.0 1.0 2.0 3.0");
+        run(
+                        "ptx",
+                        "run",
+                        file("commands/scale.ptx"),
+                        "--entry",
+                        "copy16",
+                        "--block",
+                        "4",
+                        "--arg",
+                        "out:bf16:4",
+                        "--arg",
+                        "in:bf16:4:iota")
+                .says(0, "pout (out:bf16:4): 0.0 1.0 2.0 3.0");
     }
 }

@@ -53,7 +53,8 @@ class BatchesTest {
             assertTrue(count >= 8 && count <= 28, Arrays.toString(shown)); // 60 * 21 / 69 = 18 on average
         }
         assertArrayEquals(plan.batch(17, 2), new BatchPlan(data, all(data), 7, 5).batch(17, 2), "random access");
-        assertFalse(Arrays.equals(plan.batch(17, 2), new BatchPlan(data, all(data), 7, 6).batch(17, 2)),
+        assertFalse(
+                Arrays.equals(plan.batch(17, 2), new BatchPlan(data, all(data), 7, 6).batch(17, 2)),
                 "the seed matters");
         assertThrows(IllegalArgumentException.class, () -> plan.batch(0, 3));
     }
@@ -61,7 +62,8 @@ class BatchesTest {
     @Test
     void aBatchLargerThanTheConceptsIsRefusedWithTheLargestPossible() {
         PairDataset data = data(5);
-        String message = assertThrows(DataException.class, () -> new BatchPlan(data, all(data), 6, 1)).getMessage();
+        String message = assertThrows(DataException.class, () -> new BatchPlan(data, all(data), 6, 1))
+                .getMessage();
         assertTrue(message.contains("choose 2 to 5"), message);
         assertThrows(DataException.class, () -> new BatchPlan(data, all(data), 1, 1));
     }
@@ -78,7 +80,8 @@ class BatchesTest {
         assertEquals(Set.of("new-concept"), without.tests().keySet());
         assertEquals(5, without.tests().get("new-concept").size());
         assertEquals(45, without.train().size());
-        assertTrue(assertThrows(DataException.class, () -> Splits.of(data, "x", 0.1, 1)).getMessage()
+        assertTrue(assertThrows(DataException.class, () -> Splits.of(data, "x", 0.1, 1))
+                .getMessage()
                 .contains("[a, b, c]"));
         assertThrows(DataException.class, () -> Splits.of(data, "b", 0.96, 1));
         assertThrows(IllegalArgumentException.class, () -> Splits.of(data, "b", 1, 1));
@@ -151,7 +154,11 @@ class BatchesTest {
 
     private BatchMaker maker(PairDataset data) {
         return new BatchMaker(
-                data, Tokenizer.train(data.samples().stream().map(Sample::caption).toList(), 60, 2), 8, 5, 4);
+                data,
+                Tokenizer.train(data.samples().stream().map(Sample::caption).toList(), 60, 2),
+                8,
+                5,
+                4);
     }
 
     private static void assertEqualBatches(Batch a, Batch b) {

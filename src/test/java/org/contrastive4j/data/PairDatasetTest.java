@@ -38,7 +38,8 @@ class PairDatasetTest {
     }
 
     private static String refusal(Path path, boolean strict) {
-        return assertThrows(DataException.class, () -> PairDataset.open(path, strict)).getMessage();
+        return assertThrows(DataException.class, () -> PairDataset.open(path, strict))
+                .getMessage();
     }
 
     @Test
@@ -66,16 +67,18 @@ class PairDatasetTest {
     @Test
     void mediaFragmentsCutSheets() throws IOException {
         Files.write(folder.resolve("sheet.png"), PairFiles.png(20, 10, 1));
-        write("captions.tsv", "image\tcaption\nsheet.png#xywh=0,0,10,10\tleft\nsheet.png#xywh=10,0,10,10\tright\n"
-                + "sheet.png\tboth\nsheet.png#xywh=11,0,10,10\toutside\n");
+        write(
+                "captions.tsv",
+                "image\tcaption\nsheet.png#xywh=0,0,10,10\tleft\nsheet.png#xywh=10,0,10,10\tright\n"
+                        + "sheet.png\tboth\nsheet.png#xywh=11,0,10,10\toutside\n");
         PairDataset data = PairDataset.open(folder, false);
         assertEquals(3, data.samples().size());
         byte[] right = data.picture(1, 10);
         byte[] whole = data.picture(2, 10); // its central square
         assertArrayEquals(Arrays.copyOfRange(whole, 5 * 3, 10 * 3), Arrays.copyOfRange(right, 0, 5 * 3));
         assertEquals(Map.of("unreadable picture", 1), data.skipped());
-        assertTrue(refusal(folder, true)
-                .contains("line 5: unreadable picture (rectangle outside its sheet of 20 x 10)"));
+        assertTrue(
+                refusal(folder, true).contains("line 5: unreadable picture (rectangle outside its sheet of 20 x 10)"));
     }
 
     private Path shards(boolean packed) throws IOException {
@@ -131,13 +134,17 @@ class PairDatasetTest {
         Path file = folder.resolve("mixed.tar");
         try (TarArchiveOutputStream tar = new TarArchiveOutputStream(Files.newOutputStream(file))) {
             for (int k = 0; k < 4; k++) {
-                member(tar, "p" + k + (k == 3 ? ".webp" : ".png"),
+                member(
+                        tar,
+                        "p" + k + (k == 3 ? ".webp" : ".png"),
                         k == 3 ? new byte[] {'R', 'I', 'F', 'F'} : PairFiles.png(9, 9, k));
                 member(tar, "p" + k + ".txt", ("caption " + k).getBytes(StandardCharsets.UTF_8));
             }
             member(tar, "p1.json", "{\"concept\":".getBytes(StandardCharsets.UTF_8));
         }
-        assertEquals(Map.of("damaged JSON", 1, "unreadable picture", 1), PairDataset.open(file, false).skipped());
+        assertEquals(
+                Map.of("damaged JSON", 1, "unreadable picture", 1),
+                PairDataset.open(file, false).skipped());
         assertTrue(refusal(file, true).contains("damaged JSON (p1.json"), refusal(file, true));
     }
 
@@ -148,7 +155,8 @@ class PairDatasetTest {
                 write("marked.csv", "\uFEFFimage,caption\nx.png,\"over\ntwo lines\"\nx.png,two\nnone.png,three\n");
         assertEquals(2, PairDataset.open(marked, false).samples().size(), "byte-order mark, file given by itself");
         assertTrue(refusal(marked, true).contains("line 5: unreadable picture"), refusal(marked, true));
-        Path latin = Files.write(folder.resolve("latin.tsv"),
+        Path latin = Files.write(
+                folder.resolve("latin.tsv"),
                 "image\tcaption\nx.png\tcaf\u00e9\n".getBytes(StandardCharsets.ISO_8859_1));
         assertTrue(refusal(latin, false).contains("latin.tsv is not UTF-8 text"), refusal(latin, false));
     }
@@ -156,7 +164,8 @@ class PairDatasetTest {
     @Test
     void missingAndEmptyPlaces() throws IOException {
         assertTrue(refusal(folder.resolve("nowhere"), false).contains("does not exist"));
-        assertTrue(refusal(Files.createDirectory(folder.resolve("empty")), false).contains("looked for captions.tsv"));
+        assertTrue(
+                refusal(Files.createDirectory(folder.resolve("empty")), false).contains("looked for captions.tsv"));
         write("captions.tsv", "picture\tcaption\nx.png\tone\n");
         assertTrue(refusal(folder, false).contains("wanted at least image and caption"));
     }
@@ -191,7 +200,9 @@ class PairDatasetTest {
                 image.setRGB(x, y, x == 1 && y == 0 ? 0xFF000000 : 0x00123456);
             }
         }
-        assertArrayEquals(new byte[] {(byte) 191, (byte) 191, (byte) 191}, Pictures.square(image, 1),
+        assertArrayEquals(
+                new byte[] {(byte) 191, (byte) 191, (byte) 191},
+                Pictures.square(image, 1),
                 "one of the four central pixels is black");
     }
 
@@ -209,7 +220,10 @@ class PairDatasetTest {
         assertEquals(6, PairDataset.open(folder, true).samples().size());
         for (int share = 50; share <= 90; share += 20) {
             Files.write(folder.resolve("a0.png"), Arrays.copyOf(whole, whole.length * share / 100));
-            assertEquals(Map.of("unreadable picture", 1), PairDataset.open(folder, false).skipped(), share + "%");
+            assertEquals(
+                    Map.of("unreadable picture", 1),
+                    PairDataset.open(folder, false).skipped(),
+                    share + "%");
             assertTrue(refusal(folder, true).contains("line 2: unreadable picture"));
         }
     }
@@ -233,8 +247,8 @@ class PairDatasetTest {
     void theEmojiAreComplete() throws Exception {
         Path emoji = Path.of("test-data/emoji");
         for (String line : Files.readAllLines(emoji.resolve("SHA256SUMS"))) {
-            byte[] hash = MessageDigest.getInstance("SHA-256")
-                    .digest(Files.readAllBytes(emoji.resolve(line.substring(66))));
+            byte[] hash =
+                    MessageDigest.getInstance("SHA-256").digest(Files.readAllBytes(emoji.resolve(line.substring(66))));
             assertEquals(line.substring(0, 64), HexFormat.of().formatHex(hash), line.substring(66));
         }
         PairDataset data = PairDataset.open(emoji, true);
@@ -242,7 +256,8 @@ class PairDatasetTest {
         assertEquals(List.of("noto", "twemoji", "openmoji"), data.groups());
         Map<String, Set<String>> groups = new HashMap<>();
         data.samples()
-                .forEach(sample -> groups.computeIfAbsent(sample.concept(), k -> new HashSet<>()).add(sample.group()));
+                .forEach(sample -> groups.computeIfAbsent(sample.concept(), k -> new HashSet<>())
+                        .add(sample.group()));
         assertEquals(1911, groups.size());
         assertTrue(groups.values().stream().allMatch(set -> set.size() == 3));
         Splits splits = Splits.of(data, "noto", 0.1, 1);
@@ -251,12 +266,15 @@ class PairDatasetTest {
         assertEquals(191, splits.tests().get("new-concept").size());
         Set<String> trained = new HashSet<>();
         splits.train().forEach(id -> trained.add(data.sample(id).concept()));
-        assertTrue(splits.train().stream().noneMatch(id -> data.sample(id).group().equals("noto")));
+        assertTrue(
+                splits.train().stream().noneMatch(id -> data.sample(id).group().equals("noto")));
         assertEquals(191, splits.tests().get("new-both").size());
         for (String split : List.of("new-concept", "new-both")) {
             String group = split.equals("new-both") ? "noto" : "twemoji";
-            assertTrue(splits.tests().get(split).stream().noneMatch(id -> trained.contains(data.sample(id).concept())));
-            assertTrue(splits.tests().get(split).stream().allMatch(id -> data.sample(id).group().equals(group)));
+            assertTrue(splits.tests().get(split).stream()
+                    .noneMatch(id -> trained.contains(data.sample(id).concept())));
+            assertTrue(splits.tests().get(split).stream()
+                    .allMatch(id -> data.sample(id).group().equals(group)));
         }
         assertTrue(splits.tests().get("new-design").stream()
                 .allMatch(id -> trained.contains(data.sample(id).concept())));

@@ -103,8 +103,8 @@ public abstract class DeviceContract<D extends PtxDevice> {
         assertEquals(4, saxpy.parameters().size());
         assertTrue(saxpy.attributes().maxThreadsPerBlock() >= 128);
         assertTrue(saxpy.blocksPerMultiprocessor(128, 0) > 0);
-        assertTrue(saxpy.blocksPerMultiprocessor(128, 0) >= saxpy.blocksPerMultiprocessor(128, device.facts()
-                .sharedBytesPerBlock()));
+        assertTrue(saxpy.blocksPerMultiprocessor(128, 0)
+                >= saxpy.blocksPerMultiprocessor(128, device.facts().sharedBytesPerBlock()));
         for (int n : new int[] {1, 31, 32, 33, 103, 127, 128, 129, 1000}) {
             float[] x = new float[n];
             float[] y = new float[n];
@@ -114,13 +114,16 @@ public abstract class DeviceContract<D extends PtxDevice> {
                 y[i] = 1f / (i + 1);
                 wanted[i] = Math.fma(x[i], 2.5f, y[i]);
             }
-            try (DeviceStorage dx = Devices.floats(device, x); DeviceStorage dy = Devices.floats(device, y)) {
+            try (DeviceStorage dx = Devices.floats(device, x);
+                    DeviceStorage dy = Devices.floats(device, y)) {
                 Launch launch = Launch.of((n + 127) / 128, 128);
                 saxpy.launch(device.stream(), n % 2 == 0 ? launch : launch.shared(60 << 10), dy, dx, 2.5f, n);
                 assertArrayEquals(wanted, Devices.toFloats(dy), "n " + n);
             }
         }
-        device.module("saxpy.ptx", PTX).kernel("nothing").launch(device.stream(), Launch.of(3, 32).together());
+        device.module("saxpy.ptx", PTX)
+                .kernel("nothing")
+                .launch(device.stream(), Launch.of(3, 32).together());
         device.synchronize();
     }
 
@@ -133,15 +136,17 @@ public abstract class DeviceContract<D extends PtxDevice> {
                 () -> saxpy.launch(device.stream(), launch, y, y, 1f),
                 () -> saxpy.launch(device.stream(), launch, y, y, 1, 3),
                 () -> saxpy.launch(device.stream(), launch, y, null, 1f, 3),
-                () -> saxpy.launch(device.stream(), launch.shared(device.facts().sharedBytesPerBlock() + 1), y, y,
-                        1f, 3),
+                () -> saxpy.launch(
+                        device.stream(), launch.shared(device.facts().sharedBytesPerBlock() + 1), y, y, 1f, 3),
                 () -> saxpy.launch(device.stream(), Launch.of(1 << 30, 1024).together(), y, y, 1f, 3))) {
             assertThrows(LaunchException.class, wrong::run);
         }
-        try (D second = open(); DeviceStorage foreign = second.allocate(12)) {
-            assertTrue(assertThrows(LaunchException.class, () -> saxpy.launch(device.stream(), launch, y, foreign,
-                    1f, 3))
-                    .getMessage().contains("of another device"));
+        try (D second = open();
+                DeviceStorage foreign = second.allocate(12)) {
+            assertTrue(
+                    assertThrows(LaunchException.class, () -> saxpy.launch(device.stream(), launch, y, foreign, 1f, 3))
+                            .getMessage()
+                            .contains("of another device"));
             assertThrows(DeviceException.class, () -> saxpy.launch(second.stream(), launch, y, y, 1f, 3));
             assertThrows(DeviceException.class, () -> second.stream().fill(y, (byte) 0));
         }
@@ -158,10 +163,10 @@ public abstract class DeviceContract<D extends PtxDevice> {
         DeviceStorage view = storage.view(4, 12).view(4, 8);
         assertEquals(storage.address() + 8, view.address());
         assertArrayEquals(new int[] {3, 4}, Devices.toInts(view));
-        for (long[] wrong : new long[][] {{-1, 1}, {0, 21}, {21, 0}, {4, -1}, {Long.MAX_VALUE, 1}, {1,
-                Long.MAX_VALUE}}) {
-            assertThrows(IndexOutOfBoundsException.class, () -> storage.view(wrong[0], wrong[1]),
-                    Arrays.toString(wrong));
+        for (long[] wrong :
+                new long[][] {{-1, 1}, {0, 21}, {21, 0}, {4, -1}, {Long.MAX_VALUE, 1}, {1, Long.MAX_VALUE}}) {
+            assertThrows(
+                    IndexOutOfBoundsException.class, () -> storage.view(wrong[0], wrong[1]), Arrays.toString(wrong));
         }
         assertThrows(IndexOutOfBoundsException.class, () -> view.upload(4, ByteBuffer.allocate(5)));
         assertThrows(IndexOutOfBoundsException.class, () -> view.download(-1, ByteBuffer.allocate(1)));
@@ -192,9 +197,10 @@ public abstract class DeviceContract<D extends PtxDevice> {
         try {
             D traced = open();
             traced.allocate(24);
-            Throwable origin = assertThrows(MemoryLeakException.class, traced::close).getSuppressed()[0];
-            assertTrue(Arrays.stream(origin.getStackTrace()).anyMatch(line -> line.getMethodName()
-                    .equals("leaksAreReported")));
+            Throwable origin =
+                    assertThrows(MemoryLeakException.class, traced::close).getSuppressed()[0];
+            assertTrue(Arrays.stream(origin.getStackTrace())
+                    .anyMatch(line -> line.getMethodName().equals("leaksAreReported")));
         } finally {
             System.clearProperty("contrastive4j.traceLeaks");
         }
@@ -202,8 +208,10 @@ public abstract class DeviceContract<D extends PtxDevice> {
 
     @Test
     void streamsEventsAndPinnedBytes() {
-        try (PinnedBuffer pinned = device.pinned(64); DeviceStorage a = device.allocate(64);
-                DeviceStorage b = device.allocate(64); DeviceStream other = device.newStream()) {
+        try (PinnedBuffer pinned = device.pinned(64);
+                DeviceStorage a = device.allocate(64);
+                DeviceStorage b = device.allocate(64);
+                DeviceStream other = device.newStream()) {
             for (int i = 0; i < 64; i++) {
                 pinned.bytes().put(i, (byte) i);
             }
@@ -243,7 +251,8 @@ public abstract class DeviceContract<D extends PtxDevice> {
     @Test
     void aGraphDoesTheSameAgain() {
         Kernel saxpy = saxpy();
-        try (DeviceStorage x = Devices.floats(device, 1, 2, 3); DeviceStorage y = Devices.floats(device, 0, 0, 0);
+        try (DeviceStorage x = Devices.floats(device, 1, 2, 3);
+                DeviceStorage y = Devices.floats(device, 0, 0, 0);
                 DeviceGraph graph = device.stream().capture(() -> {
                     device.stream().fill(y, (byte) 0);
                     saxpy.launch(device.stream(), Launch.of(1, 32), y, x, 2f, 3);
@@ -264,16 +273,26 @@ public abstract class DeviceContract<D extends PtxDevice> {
     @Test
     void whatCannotBeRecordedIsRefusedAndTheStreamGoesOn() {
         DeviceStream stream = device.stream();
-        try (DeviceStorage storage = Devices.ints(device, 1); DeviceEvent outside = stream.record()) {
+        try (DeviceStorage storage = Devices.ints(device, 1);
+                DeviceEvent outside = stream.record()) {
             IllegalArgumentException own = new IllegalArgumentException("of the work");
-            assertSame(own, assertThrows(IllegalArgumentException.class, () -> stream.capture(() -> {
-                stream.fill(storage, (byte) 1);
-                throw own;
-            })));
-            for (Runnable wrong : List.<Runnable>of(device::synchronize, stream::synchronize, () ->
-                    device.allocate(1 << 20),
-                    () -> Devices.download(storage), () -> device.pinned(4), () -> stream.capture(() -> {}),
-                    stream::record, () -> stream.await(outside))) {
+            assertSame(
+                    own,
+                    assertThrows(
+                            IllegalArgumentException.class,
+                            () -> stream.capture(() -> {
+                                stream.fill(storage, (byte) 1);
+                                throw own;
+                            })));
+            for (Runnable wrong : List.<Runnable>of(
+                    device::synchronize,
+                    stream::synchronize,
+                    () -> device.allocate(1 << 20),
+                    () -> Devices.download(storage),
+                    () -> device.pinned(4),
+                    () -> stream.capture(() -> {}),
+                    stream::record,
+                    () -> stream.await(outside))) {
                 assertThrows(DeviceException.class, () -> stream.capture(wrong));
                 assertArrayEquals(new int[] {1}, Devices.toInts(storage));
             }
@@ -283,7 +302,8 @@ public abstract class DeviceContract<D extends PtxDevice> {
     @Test
     void whoWaitsForTheDeviceDoesNotSpoilARecording() throws InterruptedException {
         Kernel saxpy = saxpy();
-        try (DeviceStorage x = Devices.floats(device, 1); DeviceStorage y = Devices.floats(device, 0)) {
+        try (DeviceStorage x = Devices.floats(device, 1);
+                DeviceStorage y = Devices.floats(device, 0)) {
             Thread waiting = new Thread(device::synchronize);
             try (DeviceGraph graph = device.stream().capture(() -> {
                 waiting.start();
@@ -307,7 +327,8 @@ public abstract class DeviceContract<D extends PtxDevice> {
         for (int t = 0; t < threads.length; t++) {
             int index = t;
             threads[t] = new Thread(() -> {
-                try (DeviceStream stream = device.newStream(); DeviceStorage x = Devices.floats(device, index);
+                try (DeviceStream stream = device.newStream();
+                        DeviceStorage x = Devices.floats(device, index);
                         DeviceStorage y = Devices.floats(device, 1)) {
                     for (int i = 0; i < 50; i++) {
                         saxpy.launch(stream, Launch.of(1, 1), y, x, 1f, 1);

@@ -58,8 +58,13 @@ class NvccInstructionsTest {
         long sad = Math.abs((long) low - lowB) + 7 & 0xffffffffL;
         long mulhi = (low & 0xffffffffL) * (lowB & 0xffffffffL) >>> 32;
         return new long[] {
-            Long.divideUnsigned(a, divisor), Long.remainderUnsigned(a, divisor), a / d, a % d, unsignedHigh,
-            Math.multiplyHigh(a, d), (long) Long.bitCount(a) << 32 | Long.numberOfLeadingZeros(b),
+            Long.divideUnsigned(a, divisor),
+            Long.remainderUnsigned(a, divisor),
+            a / d,
+            a % d,
+            unsignedHigh,
+            Math.multiplyHigh(a, d),
+            (long) Long.bitCount(a) << 32 | Long.numberOfLeadingZeros(b),
             Long.reverse(a) ^ (b == 0 ? 0 : Long.numberOfTrailingZeros(b) + 1),
             (long) funnel << 32 | permute(low, lowB, 0x5146 + i % 2) & 0xffffffffL,
             (a >> i % 64) + Long.remainderUnsigned(a, 1_000_003),
@@ -88,8 +93,9 @@ class NvccInstructionsTest {
     }
 
     private static int interpreted(int i, int x) {
-        int[] program = {0, 1, 17, 4, 1, 5, 3, 6, 7, 2, 8, 1, 3, 9, 10, 0, 2, 5, 11, 1, 100, 12, 8, 13, 20, 7, 0, 3,
-                14, 6, 2, 15};
+        int[] program = {
+            0, 1, 17, 4, 1, 5, 3, 6, 7, 2, 8, 1, 3, 9, 10, 0, 2, 5, 11, 1, 100, 12, 8, 13, 20, 7, 0, 3, 14, 6, 2, 15
+        };
         int[] stack = new int[16];
         for (int j = 0; j < 16; j++) {
             stack[j] = j * x;
@@ -200,8 +206,8 @@ class NvccInstructionsTest {
             DeviceStorage f16 = program.output(2 * 5 * n);
             DeviceStorage bf16 = program.output(2 * 5 * n);
             DeviceStorage whole = program.output(4 * 2 * n);
-            program.launch(Launch.of(2, 64), program.floats(a), program.floats(b), program.floats(c), f16, bf16,
-                    whole, pairs);
+            program.launch(
+                    Launch.of(2, 64), program.floats(a), program.floats(b), program.floats(c), f16, bf16, whole, pairs);
             ShortBuffer gotHalf = program.result(f16).asShortBuffer();
             ShortBuffer gotBrain = program.result(bf16).asShortBuffer();
             IntBuffer gotWhole = program.result(whole).asIntBuffer();
@@ -210,7 +216,10 @@ class NvccInstructionsTest {
                 double[] brain = narrowArithmetic(a[i], b[i], c[i], 7, -126);
                 for (int op = 0; op < 5; op++) {
                     close(half[op], ofHalf(gotHalf.get(op * n + i)), 0, "f16 operation " + op + " of " + i);
-                    close(brain[op], Float.intBitsToFloat(gotBrain.get(op * n + i) << 16), 0,
+                    close(
+                            brain[op],
+                            Float.intBitsToFloat(gotBrain.get(op * n + i) << 16),
+                            0,
                             "bf16 operation " + op + " of " + i);
                 }
                 double h = narrow(a[i], 10, -14);
@@ -226,7 +235,10 @@ class NvccInstructionsTest {
         double b = narrow(y, bits, least);
         double c = narrow(z, bits, least);
         return new double[] {
-            narrow(a * b + c, bits, least), narrow(a + b, bits, least), narrow(a * b, bits, least), Math.max(a, b),
+            narrow(a * b + c, bits, least),
+            narrow(a + b, bits, least),
+            narrow(a * b, bits, least),
+            Math.max(a, b),
             a < b ? c : b,
         };
     }
@@ -312,10 +324,18 @@ class NvccInstructionsTest {
                 ? sum(odd, l -> y[from + l]) + y[from + Integer.numberOfTrailingZeros(odd)]
                 : lanes(here & ~odd, l -> x[from + l] / 2 == value / 2);
         return new int[] {
-            odd, lanes(here, l -> x[from + l] == value), sum(here, l -> x[from + l]),
-            sum(here, l -> y[from + l]), least, most, and ^ or ^ xor, (any ? 1 : 0) | (all ? 2 : 0),
-            same ? here | 1 << 31 : 0, lane, y[from + (lane & ~7) + (value & 7)]
-                    + x[from + (lane < 3 ? lane : lane - 3)], last,
+            odd,
+            lanes(here, l -> x[from + l] == value),
+            sum(here, l -> x[from + l]),
+            sum(here, l -> y[from + l]),
+            least,
+            most,
+            and ^ or ^ xor,
+            (any ? 1 : 0) | (all ? 2 : 0),
+            same ? here | 1 << 31 : 0,
+            lane,
+            y[from + (lane & ~7) + (value & 7)] + x[from + (lane < 3 ? lane : lane - 3)],
+            last,
         };
     }
 
@@ -323,7 +343,7 @@ class NvccInstructionsTest {
     @MethodSource(ALL)
     void votes(Supplier<PtxDevice> device) {
         int n = 4 * 32 + 24; // the last warp ends where a part of 8 lanes does,
-                             // so that no lane asks one that is not there
+        // so that no lane asks one that is not there
         Random random = new Random(24);
         int[] x = new int[n];
         for (int i = 0; i < n; i++) {
@@ -368,11 +388,13 @@ class NvccInstructionsTest {
                 for (int j = 0; j < 5 + i % 3; j++) {
                     power *= x[i];
                 }
-                int divisor = BigInteger.valueOf(x[i]).gcd(BigInteger.valueOf(x[(i + 1) % n])).intValue();
+                int divisor = BigInteger.valueOf(x[i])
+                        .gcd(BigInteger.valueOf(x[(i + 1) % n]))
+                        .intValue();
                 assertEquals(length, program.result(steps).asIntBuffer().get(i), "steps from " + x[i]);
                 assertEquals(highest, program.result(peak).asLongBuffer().get(i), "peak from " + x[i]);
-                assertEquals(divisor, program.result(common).asIntBuffer().get(i),
-                        "divisor of " + i + " and its neighbour");
+                assertEquals(
+                        divisor, program.result(common).asIntBuffer().get(i), "divisor of " + i + " and its neighbour");
                 assertEquals(power, program.result(powers).asIntBuffer().get(i), "power of " + x[i]);
             }
         }
@@ -382,21 +404,27 @@ class NvccInstructionsTest {
     private record Function(String name, double ulp, DoubleUnaryOperator truth) {}
 
     private static final Function[] FUNCTIONS = {
-        new Function("sin", 2, Math::sin), new Function("cos", 2, Math::cos),
+        new Function("sin", 2, Math::sin),
+        new Function("cos", 2, Math::cos),
         new Function("log", 1, v -> Math.log(Math.abs(v))),
-        new Function("exp2", 2, v -> Math.pow(2, v)), new Function("tanh", 2, Math::tanh),
-        new Function("expm1", 1, Math::expm1), new Function("log1p", 1, v -> Math.log1p(Math.abs(v))),
-        new Function("cbrt", 1, Math::cbrt), new Function("hypot", 3, v -> Math.hypot(v, 3)),
+        new Function("exp2", 2, v -> Math.pow(2, v)),
+        new Function("tanh", 2, Math::tanh),
+        new Function("expm1", 1, Math::expm1),
+        new Function("log1p", 1, v -> Math.log1p(Math.abs(v))),
+        new Function("cbrt", 1, Math::cbrt),
+        new Function("hypot", 3, v -> Math.hypot(v, 3)),
         new Function("pow", 4, v -> Math.pow(Math.abs(v), 0.7f)),
-        new Function("atan2", 3, v -> Math.atan2(v, 0.5)), new Function("fmod", 0, v -> v % 0.75),
+        new Function("atan2", 3, v -> Math.atan2(v, 0.5)),
+        new Function("fmod", 0, v -> v % 0.75),
     };
 
     @ParameterizedTest
     @MethodSource(ALL)
     void functions(Supplier<PtxDevice> device) {
         float[] x = gaussian(26, 150);
-        float[] special = {0, -0f, 1, -1, 0.5f, 1e-30f, -1e-6f, 100, -120, 105_615, -1e6f, 3e8f, 1e22f, -3e37f,
-                (float) Math.PI};
+        float[] special = {
+            0, -0f, 1, -1, 0.5f, 1e-30f, -1e-6f, 100, -120, 105_615, -1e6f, 3e8f, 1e22f, -3e37f, (float) Math.PI
+        };
         for (int i = 0; i < x.length; i++) {
             x[i] = i < special.length ? special[i] : x[i] * 5;
         }
@@ -411,7 +439,10 @@ class NvccInstructionsTest {
                     float nearest = (float) wanted;
                     // One ulp more, where the truth is next to a power of two and for rounding it.
                     double bound = Float.isInfinite(nearest) ? 0 : (FUNCTIONS[f].ulp() + 1) * Math.ulp(nearest);
-                    close(Float.isInfinite(nearest) ? nearest : wanted, got.get(f * n + i), bound,
+                    close(
+                            Float.isInfinite(nearest) ? nearest : wanted,
+                            got.get(f * n + i),
+                            bound,
                             FUNCTIONS[f].name() + " of " + x[i]);
                 }
             }

@@ -119,7 +119,8 @@ final class NvccProgram implements AutoCloseable {
 
     /** Not-a-number is never close. */
     static void close(double wanted, double got, double bound, String what) {
-        assertTrue(wanted == got || Math.abs(wanted - got) <= bound,
+        assertTrue(
+                wanted == got || Math.abs(wanted - got) <= bound,
                 what + ": " + got + ", wanted " + wanted + " within " + bound);
     }
 
@@ -142,7 +143,8 @@ final class NvccProgram implements AutoCloseable {
     static double ofHalf(short bits) {
         int exponent = bits >> 10 & 31;
         int digits = bits & 1023;
-        double size = exponent == 31 ? digits == 0 ? Double.POSITIVE_INFINITY : Double.NaN
+        double size = exponent == 31
+                ? digits == 0 ? Double.POSITIVE_INFINITY : Double.NaN
                 : exponent == 0 ? Math.scalb((double) digits, -24) : Math.scalb(1024.0 + digits, exponent - 25);
         return bits < 0 ? -size : size;
     }

@@ -38,8 +38,8 @@ class NvccProgramsTest {
         try (NvccProgram program = new NvccProgram(device, "reduction")) {
             DeviceStorage sums = program.output(4 * blocks);
             DeviceStorage peaks = program.output(4 * blocks);
-            program.launch(Launch.of(blocks, threads).shared(4 * threads), program.floats(x), n, sums, peaks,
-                    program.ints(y));
+            program.launch(
+                    Launch.of(blocks, threads).shared(4 * threads), program.floats(x), n, sums, peaks, program.ints(y));
             for (int b = 0; b < blocks; b++) {
                 double sum = 0;
                 double size = 0;
@@ -158,14 +158,24 @@ class NvccProgramsTest {
             DeviceStorage weighed = program.floats(new float[256]);
             DeviceStorage sum = program.longs(0);
             DeviceStorage ends = program.ints(0, Integer.MAX_VALUE);
-            program.launch(Launch.of(3, 160), program.bytes(x), program.floats(weight), n, counted, weighed, sum,
-                    ends.view(0, 4), ends.view(4, 4));
+            program.launch(
+                    Launch.of(3, 160),
+                    program.bytes(x),
+                    program.floats(weight),
+                    n,
+                    counted,
+                    weighed,
+                    sum,
+                    ends.view(0, 4),
+                    ends.view(4, 4));
             for (int i = 0; i < 256; i++) {
                 assertEquals(bins[i], Devices.toInts(counted)[i], "count of " + i);
                 assertEquals(mass[i], Devices.toFloats(weighed)[i], "mass of " + i);
             }
             assertEquals(total, Devices.toLongs(sum)[0]);
-            assertEquals(List.of(widest, least), Arrays.stream(Devices.toInts(ends)).boxed().toList());
+            assertEquals(
+                    List.of(widest, least),
+                    Arrays.stream(Devices.toInts(ends)).boxed().toList());
         }
     }
 
@@ -224,7 +234,10 @@ class NvccProgramsTest {
                         // In units of EPS: expf errs by 4, here and in the sum; rounding its argument by |depth|, and
                         // in the sum by the mean of that, at most log cols < 5; the sum has 9 additions in a row; a
                         // division.
-                        close(wanted, got.get(r * cols + i), (24 + 2 * Math.abs(depth)) * EPS * wanted,
+                        close(
+                                wanted,
+                                got.get(r * cols + i),
+                                (24 + 2 * Math.abs(depth)) * EPS * wanted,
                                 "row " + r + ", " + i);
                     }
                 }
@@ -240,12 +253,18 @@ class NvccProgramsTest {
         int k = 41;
         // Multiples of 1/8 below 8: products are multiples of 1/64 below 64, sums below 2^24 / 64, so everything is
         // exact in any order.
-        double[] a = new Random(11).ints((long) m * k, -63, 64).mapToDouble(i -> i / 8.0).toArray();
-        double[] b = new Random(12).ints((long) k * n, -63, 64).mapToDouble(i -> i / 8.0).toArray();
+        double[] a = new Random(11)
+                .ints((long) m * k, -63, 64)
+                .mapToDouble(i -> i / 8.0)
+                .toArray();
+        double[] b = new Random(12)
+                .ints((long) k * n, -63, 64)
+                .mapToDouble(i -> i / 8.0)
+                .toArray();
         try (NvccProgram program = new NvccProgram(device, "wmma")) {
             DeviceStorage c = program.output(4 * m * n);
-            program.launch(Launch.of(new Dim(4, 3, 1), new Dim(32, 1, 1)), program.halves(a),
-                    program.halves(b), c, m, n, k);
+            program.launch(
+                    Launch.of(new Dim(4, 3, 1), new Dim(32, 1, 1)), program.halves(a), program.halves(b), c, m, n, k);
             FloatBuffer got = program.result(c).asFloatBuffer();
             for (int i = 0; i < m * n; i++) {
                 double sum = 0;

@@ -31,7 +31,8 @@ class ScratchSpaceTest {
                 Part whole = new Part(part.at, part.at + bytes);
                 assertEquals(0, whole.at % 256);
                 assertTrue(whole.end <= 64 << 10, "turn " + turn + ", seed 3");
-                assertTrue(live.stream().noneMatch(o -> whole.at < o.end && o.at < whole.end),
+                assertTrue(
+                        live.stream().noneMatch(o -> whole.at < o.end && o.at < whole.end),
                         "turn " + turn + ", seed 3");
                 live.add(whole);
             } catch (OutOfBudgetException full) {

@@ -56,7 +56,8 @@ class ContrastOverEncodersTest {
 
         Model(Ops ops, int encoders) {
             this.ops = ops;
-            x = ops.tensor(Shape.of(PAIRS, 4), new Random(3).doubles(PAIRS * 4, -1, 1).toArray());
+            x = ops.tensor(
+                    Shape.of(PAIRS, 4), new Random(3).doubles(PAIRS * 4, -1, 1).toArray());
             ids = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).toArray());
             Initializer init = new Initializer(ops, 1);
             for (int e = 0; e < encoders; e++) {
@@ -67,15 +68,20 @@ class ContrastOverEncodersTest {
 
         private Variable encode(Tape tape, int e, int from, int to) {
             Variable y = tape.apply(new Linear(false), tape.constant("x", x.rows(from, to)), weights.get(e));
-            return tape.scope("encoder" + e, () -> tape.apply(
-                    new Dropout(0.3, ids.rows(from, to), new RandomKey(7, e, 0)), y));
+            return tape.scope(
+                    "encoder" + e, () -> tape.apply(new Dropout(0.3, ids.rows(from, to), new RandomKey(7, e, 0)), y));
         }
 
         List<ChunkEncoder<Model>> encoders() {
             List<ChunkEncoder<Model>> all = new ArrayList<>();
             for (int e = 0; e < weights.size(); e++) {
                 int which = e;
-                all.add(new TapeEncoder<>(ops, "encoder" + e, 3, batch -> PAIRS, List.of(weights.get(e)),
+                all.add(new TapeEncoder<>(
+                        ops,
+                        "encoder" + e,
+                        3,
+                        batch -> PAIRS,
+                        List.of(weights.get(e)),
                         (tape, batch, from, to) -> encode(tape, which, from, to)));
             }
             return all;
@@ -93,40 +99,52 @@ class ContrastOverEncodersTest {
         for (int k = 0; k < given.size(); k++) {
             double[] got = given.get(k).gradient().toDoubles();
             for (int i = 0; i < got.length; i++) {
-                assertEquals(expected.get(k)[i], got[i], 1e-12 * (1 + Math.abs(expected.get(k)[i])),
+                assertEquals(
+                        expected.get(k)[i],
+                        got[i],
+                        1e-12 * (1 + Math.abs(expected.get(k)[i])),
                         what + " " + given.get(k).name());
             }
         }
     }
 
     private static List<double[]> gradients(List<Parameter> parameters) {
-        return parameters.stream().map(parameter -> parameter.gradient().toDoubles()).toList();
+        return parameters.stream()
+                .map(parameter -> parameter.gradient().toDoubles())
+                .toList();
     }
 
     @ParameterizedTest
     @MethodSource("names")
     void chunkedIsUnchunked(String name) {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops,
-                name); Model model = new Model(ops, 2);
-                Tensor groups = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).map(i -> i / 3).toArray());
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = Losses.named(ops, name);
+                Model model = new Model(ops, 2);
+                Tensor groups = ops.ints(
+                        Shape.of(PAIRS),
+                        IntStream.range(0, PAIRS).map(i -> i / 3).toArray());
                 Tensor one = ops.tensor(Shape.of(1), 1)) {
             PairLabels labels = PairLabels.ids(groups, groups);
             List<Parameter> all = new ArrayList<>(model.weights);
             all.addAll(loss.parameters());
             List<double[]> whole;
             try (Tape tape = Tape.recording(ops)) {
-                List<Variable> inputs = new ArrayList<>(
-                        List.of(model.encode(tape, 0, 0, PAIRS), model.encode(tape, 1, 0, PAIRS)));
+                List<Variable> inputs =
+                        new ArrayList<>(List.of(model.encode(tape, 0, 0, PAIRS), model.encode(tape, 1, 0, PAIRS)));
                 inputs.addAll(loss.parameters());
-                tape.backward(tape.apply(
-                        new ContrastiveLossFunction(loss, labels), inputs.toArray(new Variable[0])), one);
+                tape.backward(
+                        tape.apply(new ContrastiveLossFunction(loss, labels), inputs.toArray(new Variable[0])), one);
                 whole = gradients(all);
             }
             assertTrue(whole.get(0)[0] != 0, "nothing to compare");
             for (int chunk : new int[] {1, 5, 13}) {
                 all.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(ops, model.encoders(), new ContrastOverEncoders<Model>(loss, batch -> labels),
-                        List.of(chunk, Math.max(1, chunk - 2))).step(model, 1);
+                GradCache.ofChunks(
+                                ops,
+                                model.encoders(),
+                                new ContrastOverEncoders<Model>(loss, batch -> labels),
+                                List.of(chunk, Math.max(1, chunk - 2)))
+                        .step(model, 1);
                 same(name + " chunk " + chunk, whole, all);
             }
         }
@@ -142,21 +160,24 @@ class ContrastOverEncodersTest {
     @MethodSource("names")
     void accumulatedFeaturesGiveTheSameGradientWithScaleAndBiasCountedOnce(String name) {
         for (String backend : List.of("cpu-f64", "cpu")) {
-            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = Losses.named(ops, name);
+            try (Ops ops = Backend.open(backend);
+                    ContrastiveLoss loss = Losses.named(ops, name);
                     Model model = new Model(ops, 2);
-                    Tensor groups = ops.ints(Shape.of(PAIRS), IntStream.range(0, PAIRS).map(i -> i / 3).toArray())) {
+                    Tensor groups = ops.ints(
+                            Shape.of(PAIRS),
+                            IntStream.range(0, PAIRS).map(i -> i / 3).toArray())) {
                 PairLabels labels = PairLabels.ids(groups, groups);
                 RepresentationLoss<Model, ?> over = new ContrastOverEncoders<>(loss, batch -> labels);
                 List<Parameter> own = loss.parameters();
                 List<Parameter> all = new ArrayList<>(model.weights);
                 all.addAll(own);
-                List<double[]> exact = after(
-                        GradCache.ofChunks(ops, model.encoders(), over, List.of(5, 4)), model, all);
+                List<double[]> exact =
+                        after(GradCache.ofChunks(ops, model.encoders(), over, List.of(5, 4)), model, all);
                 for (int k : new int[] {1, 2, 3, 13}) {
-                    List<double[]> once = after(
-                            new AccumulatedFeatures<>(ops, model.encoders(), over, own, k), model, all);
-                    List<double[]> each = after(
-                            new AccumulatedFeatures<>(ops, model.encoders(), over, List.of(), k), model, all);
+                    List<double[]> once =
+                            after(new AccumulatedFeatures<>(ops, model.encoders(), over, own, k), model, all);
+                    List<double[]> each =
+                            after(new AccumulatedFeatures<>(ops, model.encoders(), over, List.of(), k), model, all);
                     String what = name + " on " + backend + ", " + k + " micro-batches";
                     double rounding = backend.equals("cpu") ? 1e-5 : 1e-12;
                     near(what, exact, once, 1, 0, all.size(), rounding);
@@ -168,8 +189,14 @@ class ContrastOverEncodersTest {
         }
     }
 
-    private static void near(String what, List<double[]> expected, List<double[]> given, double factor, int from,
-            int to, double rounding) {
+    private static void near(
+            String what,
+            List<double[]> expected,
+            List<double[]> given,
+            double factor,
+            int from,
+            int to,
+            double rounding) {
         for (int p = from; p < to; p++) {
             for (int i = 0; i < expected.get(p).length; i++) {
                 double wanted = factor * expected.get(p)[i];
@@ -180,14 +207,15 @@ class ContrastOverEncodersTest {
 
     @Test
     void accumulatedFeaturesOfChunksOfTheSameBoundsAreTheSameBits() {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "siglip");
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = Losses.named(ops, "siglip");
                 Model model = new Model(ops, 2)) {
             List<Parameter> all = new ArrayList<>(model.weights);
             all.addAll(loss.parameters());
             RepresentationLoss<Model, ?> over = ContrastOverEncoders.pairs(loss);
             List<double[]> exact = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(1, 1)), model, all);
-            List<double[]> accumulated = after(
-                    new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), PAIRS), model, all);
+            List<double[]> accumulated =
+                    after(new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), PAIRS), model, all);
             for (int p = 0; p < all.size(); p++) {
                 assertArrayEquals(exact.get(p), accumulated.get(p));
             }
@@ -196,18 +224,26 @@ class ContrastOverEncodersTest {
 
     @Test
     void accumulatedFeaturesRefuseWhatDoesNotFitAndLeaveNothingBehind() {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "siglip");
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = Losses.named(ops, "siglip");
                 Model model = new Model(ops, 2)) {
             long before = ops.memory().currentBytes();
             RepresentationLoss<Model, ?> over = ContrastOverEncoders.pairs(loss);
-            assertThrows(IllegalArgumentException.class,
+            assertThrows(
+                    IllegalArgumentException.class,
                     () -> new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 0));
-            assertThrows(ShapeException.class, () -> new AccumulatedFeatures<>(
-                    ops, model.encoders(), over, loss.parameters(), PAIRS + 1).step(model, 1));
+            assertThrows(
+                    ShapeException.class,
+                    () -> new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), PAIRS + 1)
+                            .step(model, 1));
             double[] weights = model.weights.get(0).value().toDoubles();
-            model.weights.get(0).value().set(DoubleStream.generate(() -> Double.NaN).limit(12).toArray());
-            assertThrows(NonFiniteException.class, () -> new AccumulatedFeatures<>(
-                    ops, model.encoders(), over, loss.parameters(), 3).step(model, 1));
+            model.weights
+                    .get(0)
+                    .value()
+                    .set(DoubleStream.generate(() -> Double.NaN).limit(12).toArray());
+            assertThrows(
+                    NonFiniteException.class,
+                    () -> new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 3).step(model, 1));
             model.weights.get(0).value().set(weights);
             assertTrue(loss.parameters().stream().noneMatch(Parameter::isFrozen));
             assertEquals(before, ops.memory().currentBytes());
@@ -216,10 +252,15 @@ class ContrastOverEncodersTest {
 
     @Test
     void softTargetsAreTheSameChunkedAndAccumulated() {
-        try (Ops ops = Backend.open("cpu-f64"); Model model = new Model(ops, 2);
-                SoftTargetContrast loss = new SoftTargetContrast(ops); Tensor half = ops.tensor(Shape.of(PAIRS, 1),
-                        DoubleStream.generate(() -> 1).limit(PAIRS).toArray()); Tensor even = ops.tensor(
-                                Shape.of(PAIRS, 1), DoubleStream.generate(() -> 1.0 / PAIRS).limit(PAIRS).toArray())) {
+        try (Ops ops = Backend.open("cpu-f64");
+                Model model = new Model(ops, 2);
+                SoftTargetContrast loss = new SoftTargetContrast(ops);
+                Tensor half = ops.tensor(
+                        Shape.of(PAIRS, 1),
+                        DoubleStream.generate(() -> 1).limit(PAIRS).toArray());
+                Tensor even = ops.tensor(
+                        Shape.of(PAIRS, 1),
+                        DoubleStream.generate(() -> 1.0 / PAIRS).limit(PAIRS).toArray())) {
             SoftTargets targets = SoftTargets.mixed(
                     0.3, new LowRankTargets(half, even), SparseTargets.diagonal(PAIRS, PAIRS)); // label smoothing
             RepresentationLoss<Model, ?> over = new SoftTargetsOverEncoders<>(loss, batch -> targets, batch -> targets);
@@ -230,12 +271,14 @@ class ContrastOverEncodersTest {
             same("chunked", whole, all);
             after(new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 4), model, all);
             same("accumulated", whole, all);
-            try (ContrastiveLoss smoothed = ContrastiveLoss.infoNce(
-                    ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)) {
+            try (ContrastiveLoss smoothed =
+                    ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)) {
                 List<Parameter> others = new ArrayList<>(model.weights);
                 others.addAll(smoothed.parameters());
-                after(GradCache.ofChunks(ops, model.encoders(), ContrastOverEncoders.pairs(smoothed), List.of(5, 5)),
-                        model, others);
+                after(
+                        GradCache.ofChunks(ops, model.encoders(), ContrastOverEncoders.pairs(smoothed), List.of(5, 5)),
+                        model,
+                        others);
                 same("label smoothing", whole, others);
             }
         }
@@ -243,9 +286,12 @@ class ContrastOverEncodersTest {
 
     @Test
     void queuesTakeFourEncodersAndChunkedIsUnchunked() {
-        try (Ops ops = Backend.open("cpu-f64"); Model model = new Model(ops, 4); Model two = new Model(ops, 2);
+        try (Ops ops = Backend.open("cpu-f64");
+                Model model = new Model(ops, 4);
+                Model two = new Model(ops, 2);
                 QueueContrast loss = new QueueContrast(ops, 20, 3, PairPolicy.DEFAULT, 1.5, true);
-                Tensor keys = ops.tensor(Shape.of(17, 3), new Random(9).doubles(51, -1, 1).toArray())) {
+                Tensor keys = ops.tensor(
+                        Shape.of(17, 3), new Random(9).doubles(51, -1, 1).toArray())) {
             loss.enqueue(keys, keys, null);
             List<Parameter> all = new ArrayList<>(model.weights.subList(0, 2));
             all.addAll(loss.parameters());
@@ -254,9 +300,12 @@ class ContrastOverEncodersTest {
                 List<double[]> whole = null;
                 for (int chunk : new int[] {13, 1, 5}) {
                     all.forEach(Parameter::zeroGradient);
-                    GradCache.ofChunks(ops, model.encoders(),
-                            new QueueOverEncoders<Model>(loss, batch -> batch.ids, () -> alpha),
-                            List.of(chunk, chunk, chunk, chunk)).step(model, 1);
+                    GradCache.ofChunks(
+                                    ops,
+                                    model.encoders(),
+                                    new QueueOverEncoders<Model>(loss, batch -> batch.ids, () -> alpha),
+                                    List.of(chunk, chunk, chunk, chunk))
+                            .step(model, 1);
                     whole = whole == null ? gradients(all) : whole;
                     same("queue chunk " + chunk, whole, all);
                 }
@@ -264,8 +313,14 @@ class ContrastOverEncodersTest {
             }
             assertTrue(Math.abs(slopes.get(0)) > 1e-6, "the log-scale has a gradient");
             assertTrue(Math.abs(slopes.get(0) - slopes.get(1)) > 1e-6, "distillation changes it");
-            assertThrows(ShapeException.class, () -> GradCache.ofChunks(ops, two.encoders(),
-                    new QueueOverEncoders<Model>(loss, batch -> null), List.of(5, 5)).step(two, 1));
+            assertThrows(
+                    ShapeException.class,
+                    () -> GradCache.ofChunks(
+                                    ops,
+                                    two.encoders(),
+                                    new QueueOverEncoders<Model>(loss, batch -> null),
+                                    List.of(5, 5))
+                            .step(two, 1));
         }
     }
 }

@@ -65,20 +65,22 @@ class GradCacheTest {
     /** Everything in one pass on one tape, the loss as its last node: no gradient cache anywhere. */
     private static List<double[]> wholeTape(Ops ops, Trained model, TrainBatch batch) {
         model.parameters().forEach(Parameter::zeroGradient);
-        try (Tape tape = Tape.recording(ops); Tensor one = ops.tensor(Shape.of(1), 1)) {
+        try (Tape tape = Tape.recording(ops);
+                Tensor one = ops.tensor(Shape.of(1), 1)) {
             Variable u = Encoders.picturesOn(tape, model.encoders, batch, 0, batch.pairs());
             Variable v = Encoders.captionsOn(tape, model.encoders, batch, 0, batch.pairs());
             List<Parameter> own = model.loss.parameters();
-            Variable[] inputs = own.size() == 1
-                    ? new Variable[] {u, v, own.get(0)}
-                    : new Variable[] {u, v, own.get(0), own.get(1)};
+            Variable[] inputs =
+                    own.size() == 1 ? new Variable[] {u, v, own.get(0)} : new Variable[] {u, v, own.get(0), own.get(1)};
             tape.backward(tape.apply(new InfoNceFunction(model.loss, null), inputs), one);
         }
         return gradients(model);
     }
 
     private static List<double[]> gradients(Trained model) {
-        return model.parameters().stream().map(parameter -> parameter.gradient().toDoubles()).toList();
+        return model.parameters().stream()
+                .map(parameter -> parameter.gradient().toDoubles())
+                .toList();
     }
 
     private static List<double[]> cached(Ops ops, Trained model, TrainBatch batch, List<Integer> chunks, double scale) {
@@ -124,7 +126,11 @@ class GradCacheTest {
         try (Ops ops = Backend.open("cpu");
                 Trained model = new Trained(ops, real);
                 TrainBatch batch = new TrainBatch(
-                        ops, TinyPairs.batch(PAIRS, real.image().imageSize(), real.text().vocabulary(), 9), 42, 3)) {
+                        ops,
+                        TinyPairs.batch(
+                                PAIRS, real.image().imageSize(), real.text().vocabulary(), 9),
+                        42,
+                        3)) {
             assertTrue(real.image().transformer().dropout() > 0, "the default model trains with dropout");
             List<double[]> whole = wholeTape(ops, model, batch);
             List<double[]> chunked = cached(ops, model, batch, List.of(imageChunk, textChunk), 1);
@@ -196,8 +202,8 @@ class GradCacheTest {
                     return tape.apply(new MinusChunkMean(), y);
                 }
                 int step = broken == NOT_KEYED ? calls++ : 0;
-                return tape.scope("noise", () -> tape.apply(
-                        new Dropout(0.4, ids.rows(from, to), new RandomKey(7, step, 0)), y));
+                return tape.scope(
+                        "noise", () -> tape.apply(new Dropout(0.4, ids.rows(from, to), new RandomKey(7, step, 0)), y));
             });
         }
 
@@ -253,7 +259,8 @@ class GradCacheTest {
 
     @Test
     void equivalenceCheckPassesKeyedRandomness() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, 0)) {
             EquivalenceCheck.Report report = check(ops, linears, loss);
             assertTrue(report.agrees(1e-12), report.toString());
@@ -263,7 +270,8 @@ class GradCacheTest {
 
     @Test
     void randomnessThatIsNotKeyedGivesAnotherGradientAndIsNamed() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, Linears.NOT_KEYED)) {
             EquivalenceCheck.Report report = check(ops, linears, loss);
             assertTrue(report.gradient() > 0.05, report.toString());
@@ -274,7 +282,8 @@ class GradCacheTest {
 
     @Test
     void chunkStatisticsAreReportedAndNamed() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, Linears.CHUNK_STATISTICS)) {
             EquivalenceCheck.Report report = check(ops, linears, loss);
             assertTrue(report.chunking().get("right") > 0.01, report.toString());
@@ -286,21 +295,25 @@ class GradCacheTest {
 
     @Test
     void budgetChangesTheWorkButNotABit() {
-        try (Ops ops = Backend.open("cpu"); Trained model = new Trained(ops, TinyPairs.model(0.1));
+        try (Ops ops = Backend.open("cpu");
+                Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
             List<double[]> least = cached(ops, model, batch, List.of(8, 8), 1);
             long base = ops.memory().currentBytes();
             int before = Integer.MAX_VALUE;
             for (long room : new long[] {1_200_000, 1_400_000, 1_700_000, 1L << 30}) {
                 GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                        ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss),
-                        List.of(8, 8), base + room);
+                        ops,
+                        Encoders.of(ops, model.encoders),
+                        InfoNceOverEncoders.pairs(model.loss),
+                        List.of(8, 8),
+                        base + room);
                 model.parameters().forEach(Parameter::zeroGradient);
                 ChunkPlan plan = cache.plan(batch);
                 ops.memory().resetPeak();
                 cache.step(batch, 1);
-                assertTrue(ops.memory().peakBytes() <= plan.peak(),
-                        ops.memory().peakBytes() + " bytes, planned\n" + plan);
+                assertTrue(
+                        ops.memory().peakBytes() <= plan.peak(), ops.memory().peakBytes() + " bytes, planned\n" + plan);
                 assertTrue(plan.peak() <= base + room, plan.toString());
                 List<double[]> budgeted = gradients(model);
                 for (int k = 0; k < least.size(); k++) {
@@ -315,26 +328,36 @@ class GradCacheTest {
 
     @Test
     void budgetAloneChoosesChunks() {
-        try (Ops ops = Backend.open("cpu"); Trained model = new Trained(ops, TinyPairs.model(0.1));
+        try (Ops ops = Backend.open("cpu");
+                Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 9), 42, 3)) {
             List<double[]> whole = wholeTape(ops, model, batch);
             long base = ops.memory().currentBytes();
-            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofBudget(ops, Encoders.of(ops, model.encoders),
-                    InfoNceOverEncoders.pairs(model.loss), base + 1_200_000);
+            GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofBudget(
+                    ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), base + 1_200_000);
             model.parameters().forEach(Parameter::zeroGradient);
             ops.memory().resetPeak();
             cache.step(batch, 1);
-            assertTrue(ops.memory().peakBytes() <= base + 1_200_000, cache.plan(batch).toString());
+            assertTrue(
+                    ops.memory().peakBytes() <= base + 1_200_000,
+                    cache.plan(batch).toString());
             assertTrue(relative(gradients(model), whole) < 1e-5);
-            assertThrows(OutOfBudgetException.class, () -> GradCache.ofBudget(ops, Encoders.of(ops, model.encoders),
-                    InfoNceOverEncoders.pairs(model.loss), base + 20_000).step(batch, 1));
+            assertThrows(
+                    OutOfBudgetException.class,
+                    () -> GradCache.ofBudget(
+                                    ops,
+                                    Encoders.of(ops, model.encoders),
+                                    InfoNceOverEncoders.pairs(model.loss),
+                                    base + 20_000)
+                            .step(batch, 1));
             assertEquals(base, ops.memory().currentBytes(), "a refused plan leaves nothing behind");
         }
     }
 
     @Test
     void peakGrowsOnlyByRepresentationsWhenTheBatchDoubles() {
-        try (Ops ops = Backend.open("cpu"); Trained model = new Trained(ops, TinyPairs.model(0.1))) {
+        try (Ops ops = Backend.open("cpu");
+                Trained model = new Trained(ops, TinyPairs.model(0.1))) {
             model.parameters().forEach(Parameter::gradient);
             int d = model.encoders.config().image().embedding();
             long previous = -1;
@@ -342,16 +365,21 @@ class GradCacheTest {
                 try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(n, 9), 42, 3)) {
                     long before = ops.memory().currentBytes();
                     ops.memory().resetPeak();
-                    GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss),
-                            List.of(128, 128)).step(batch, 1);
+                    GradCache.ofChunks(
+                                    ops,
+                                    Encoders.of(ops, model.encoders),
+                                    InfoNceOverEncoders.pairs(model.loss),
+                                    List.of(128, 128))
+                            .step(batch, 1);
                     long bytes = ops.memory().peakBytes() - before;
                     // per pair and side: representation, its gradient, its unit copy, as much again for logits, and 1 /
                     // norm
                     long perPair = 2L * Float.BYTES * (4L * d + 1);
                     if (previous >= 0) {
-                        assertTrue(bytes - previous <= n / 2 * perPair,
-                                "n = " + n + ": " + bytes + " bytes after " + previous + ", at most "
-                                + perPair + " a pair");
+                        assertTrue(
+                                bytes - previous <= n / 2 * perPair,
+                                "n = " + n + ": " + bytes + " bytes after " + previous + ", at most " + perPair
+                                        + " a pair");
                     }
                     previous = bytes;
                 }
@@ -361,7 +389,8 @@ class GradCacheTest {
 
     @Test
     void stepsAccumulateAndScale() {
-        try (Ops ops = Backend.open("cpu-f64"); Trained model = new Trained(ops, TinyPairs.model(0.1));
+        try (Ops ops = Backend.open("cpu-f64");
+                Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
             List<double[]> once = cached(ops, model, batch, List.of(6, 6), 1);
             GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
@@ -375,7 +404,8 @@ class GradCacheTest {
 
     @Test
     void frozenEncoderIsEncodedOnceAndGetsNoGradient() {
-        try (Ops ops = Backend.open("cpu-f64"); Trained model = new Trained(ops, TinyPairs.model(0.1));
+        try (Ops ops = Backend.open("cpu-f64");
+                Trained model = new Trained(ops, TinyPairs.model(0.1));
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
             List<double[]> free = cached(ops, model, batch, List.of(6, 6), 1);
             model.encoders.image().parameters().forEach(parameter -> parameter.freeze(true));
@@ -395,14 +425,16 @@ class GradCacheTest {
 
     @Test
     void tiedEncodersAddTheirGradients() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, 0)) {
             ChunkEncoder<Linears> left = linears.encoders().get(0);
             List<double[]> results = new ArrayList<>();
             for (int chunk : new int[] {12, 5}) {
                 linears.weights.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(ops, List.of(left, left), InfoNceOverEncoders.<Linears>pairs(loss),
-                        List.of(chunk, 3)).step(linears, 1);
+                GradCache.ofChunks(
+                                ops, List.of(left, left), InfoNceOverEncoders.<Linears>pairs(loss), List.of(chunk, 3))
+                        .step(linears, 1);
                 results.add(linears.weights.get(0).gradient().toDoubles());
             }
             assertArrayEquals(results.get(0), results.get(1), 1e-13);
@@ -460,7 +492,8 @@ class GradCacheTest {
     @Test
     void anyEncoderCanTakePart() {
         double[] batch = {-1, 0.5, 2, 0.1, -0.7};
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops)) {
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops)) {
             Foreign foreign = new Foreign();
             GradCache.ofChunks(ops, List.of(foreign, foreign), InfoNceOverEncoders.<double[]>pairs(loss), List.of(2, 3))
                     .step(batch, 1);
@@ -478,13 +511,16 @@ class GradCacheTest {
 
     @Test
     void badChunksAreRefusedBeforeAnythingIsEncoded() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops);
                 Linears linears = new Linears(ops, 0)) {
             assertThrows(IllegalArgumentException.class, () -> linears.cache(loss, List.of(0, 4)));
             ShapeException large = assertThrows(
-                    ShapeException.class, () -> linears.cache(loss, List.of(4, 13)).step(linears, 1));
+                    ShapeException.class,
+                    () -> linears.cache(loss, List.of(4, 13)).step(linears, 1));
             assertTrue(large.getMessage().contains("13") && large.getMessage().contains("right"), large.getMessage());
-            assertThrows(ShapeException.class, () -> linears.cache(loss, List.of(4)).step(linears, 1));
+            assertThrows(
+                    ShapeException.class, () -> linears.cache(loss, List.of(4)).step(linears, 1));
         }
     }
 }

@@ -55,9 +55,12 @@ class ContrastiveLossTest {
     /** Every case on the cpu, and some of them, with every label and loss among them, by kernels. */
     static Stream<Arguments> casesInSinglePrecision() {
         List<Case> all = cases();
-        return Stream.concat(all.stream().map(c -> Arguments.of("cpu", c)), Devices.names().flatMap(device ->
-                IntStream.range(0, all.size()).filter(k -> k % 5 == 0)
-                        .mapToObj(k -> Arguments.of(device, all.get(k)))));
+        return Stream.concat(
+                all.stream().map(c -> Arguments.of("cpu", c)),
+                Devices.names()
+                        .flatMap(device -> IntStream.range(0, all.size())
+                                .filter(k -> k % 5 == 0)
+                                .mapToObj(k -> Arguments.of(device, all.get(k)))));
     }
 
     static Stream<Arguments> casesOnAllBackends() {
@@ -65,8 +68,8 @@ class ContrastiveLossTest {
     }
 
     static Stream<Arguments> namesInSinglePrecision() {
-        return Stream.concat(Stream.of("cpu"), Devices.names()).flatMap(backend ->
-                names().stream().map(name -> Arguments.of(backend, name)));
+        return Stream.concat(Stream.of("cpu"), Devices.names())
+                .flatMap(backend -> names().stream().map(name -> Arguments.of(backend, name)));
     }
 
     static Stream<Arguments> namesOnAllBackends() {
@@ -87,13 +90,17 @@ class ContrastiveLossTest {
     @ParameterizedTest
     @MethodSource("cases")
     void valueIsItsDefinition(Case c) {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = c.make().apply(ops)) {
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = c.make().apply(ops)) {
             for (int[] size : SIZES) {
                 Problem p = new Problem(c, size[0], size[1], size[2], 3);
                 double[][] s = LossReference.logits(p.u, p.v, p.n, p.m, p.d, loss.scale(), loss.biasValue());
                 try (Tensors t = new Tensors(ops, p)) {
                     double expected = c.definition().value(s, p.classes(c), p);
-                    assertEquals(expected, loss.value(t.u, t.v, t.labels).loss(), 1e-12 * (1 + expected),
+                    assertEquals(
+                            expected,
+                            loss.value(t.u, t.v, t.labels).loss(),
+                            1e-12 * (1 + expected),
                             c + " n " + p.n + " m " + p.m);
                 }
             }
@@ -105,15 +112,20 @@ class ContrastiveLossTest {
     void gradientsAgreeWithCentralDifferences(Case c) {
         for (int[] size : new int[][] {{5, 5, 3}, {4, 7, 3}, {1, 1, 2}}) {
             Problem p = new Problem(c, size[0], size[1], size[2], 11);
-            try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = c.make().apply(ops);
+            try (Ops ops = Backend.open("cpu-f64");
+                    ContrastiveLoss loss = c.make().apply(ops);
                     Tensors t = new Tensors(ops, p);
                     Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(p.n, p.d), p.u), true);
                     Parameter v = new Parameter(ops, "v", ops.tensor(Shape.of(p.m, p.d), p.v), true)) {
                 loss.logScale().freeze(false);
                 List<Parameter> all = new ArrayList<>(List.of(u, v));
                 all.addAll(loss.parameters());
-                new GradientCheck(ops, 1).run(tape -> tape.apply(
-                        new ContrastiveLossFunction(loss, t.labels), all.toArray(new Parameter[0])), all).require(1e-7);
+                new GradientCheck(ops, 1)
+                        .run(
+                                tape -> tape.apply(
+                                        new ContrastiveLossFunction(loss, t.labels), all.toArray(new Parameter[0])),
+                                all)
+                        .require(1e-7);
             }
         }
     }
@@ -122,11 +134,17 @@ class ContrastiveLossTest {
 
     static Answer ask(Ops ops, ContrastiveLoss loss, Problem p, double gradientScale) {
         loss.parameters().forEach(Parameter::zeroGradient);
-        try (Tensors t = new Tensors(ops, p); Tensor du = poisoned(ops, p.n, p.d); Tensor dv = poisoned(ops, p.m,
-                p.d)) {
+        try (Tensors t = new Tensors(ops, p);
+                Tensor du = poisoned(ops, p.n, p.d);
+                Tensor dv = poisoned(ops, p.m, p.d)) {
             PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale);
-            return new Answer(result, du.toDoubles(), dv.toDoubles(),
-                    loss.parameters().stream().map(parameter -> parameter.gradient().toDoubles()).toList());
+            return new Answer(
+                    result,
+                    du.toDoubles(),
+                    dv.toDoubles(),
+                    loss.parameters().stream()
+                            .map(parameter -> parameter.gradient().toDoubles())
+                            .toList());
         }
     }
 
@@ -152,7 +170,8 @@ class ContrastiveLossTest {
         Ops f64 = open("cpu-f64");
         Ops f32 = open(backend);
         double tolerance = backend.equals("cpu") ? 2e-5 : 4e-5; // the cpu takes positives in f64
-        try (ContrastiveLoss truth = c.make().apply(f64); ContrastiveLoss loss = c.make().apply(f32)) {
+        try (ContrastiveLoss truth = c.make().apply(f64);
+                ContrastiveLoss loss = c.make().apply(f32)) {
             for (int[] size : backend.equals("cpu") ? SIZES : KERNEL_SIZES) {
                 Problem p = new Problem(c, size[0], size[1], size[2], 3);
                 Answer expected = ask(f64, truth, p, 0.5);
@@ -179,7 +198,8 @@ class ContrastiveLossTest {
         Problem p = backend.equals("cpu") ? new Problem(c, 530, 1100, 12, 8) : new Problem(c, 65, 70, 12, 8);
         Ops f64 = open("cpu-f64");
         Ops f32 = open(backend);
-        try (ContrastiveLoss truth = Losses.named(f64, name); ContrastiveLoss loss = Losses.named(f32, name)) {
+        try (ContrastiveLoss truth = Losses.named(f64, name);
+                ContrastiveLoss loss = Losses.named(f32, name)) {
             Answer expected = ask(f64, truth, p, 1);
             Answer given = ask(f32, loss, p, 1);
             assertEquals(expected.result.loss(), given.result.loss(), 1e-5 * expected.result.loss(), name);
@@ -267,15 +287,19 @@ class ContrastiveLossTest {
     @ParameterizedTest
     @EnumSource(TripletLoss.Negatives.class)
     void tiedNegativesShareOneGradient(TripletLoss.Negatives negatives) {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = ContrastiveLoss.triplet(ops, negatives, 1.5);
-                Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(4, 2), 1, 0.1, 0.2, 1, -1, 0.3, 0.4, -1),
-                        true);
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = ContrastiveLoss.triplet(ops, negatives, 1.5);
+                Parameter u =
+                        new Parameter(ops, "u", ops.tensor(Shape.of(4, 2), 1, 0.1, 0.2, 1, -1, 0.3, 0.4, -1), true);
                 Tensor columns = ops.tensor(Shape.of(4, 2), 0.5, 1, 0.8, 0.9, 0.8, 0.9, 1, -0.4);
                 Parameter v = new Parameter(ops, "v", columns, true)) {
             v.freeze(true);
-            new GradientCheck(ops, 1).run(tape -> tape.apply(new ContrastiveLossFunction(loss, PairLabels.DIAGONAL), u,
-                    v,
-                    loss.logScale()), List.of(u)).require(1e-7);
+            new GradientCheck(ops, 1)
+                    .run(
+                            tape -> tape.apply(
+                                    new ContrastiveLossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale()),
+                            List.of(u))
+                    .require(1e-7);
         }
     }
 
@@ -286,7 +310,8 @@ class ContrastiveLossTest {
         Ops f64 = open("cpu-f64");
         Ops f32 = open(backend);
         int n = backend.equals("cpu") ? 103 : 65;
-        try (ContrastiveLoss truth = Losses.named(f64, name); ContrastiveLoss loss = Losses.named(f32, name)) {
+        try (ContrastiveLoss truth = Losses.named(f64, name);
+                ContrastiveLoss loss = Losses.named(f32, name)) {
             truth.logScale().value().set((float) Math.log(100));
             loss.logScale().value().set((float) Math.log(100));
             Problem p = new Problem(cases().get(0), n, n, 20, 6);
@@ -305,9 +330,14 @@ class ContrastiveLossTest {
             Ops ops = open(backend);
             for (String name : List.of("infonce", "infonce-rows", "triplet-hardest", "triplet", "triplet-semihard")) {
                 try (ContrastiveLoss loss = Losses.named(ops, name);
-                        Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6); Tensor du = poisoned(ops, 3, 2);
+                        Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6);
+                        Tensor du = poisoned(ops, 3, 2);
                         Tensor ids = ops.ints(Shape.of(3), 4, 4, 4)) {
-                    assertEquals(0, loss.valueAndGradient(u, u, PairLabels.ids(ids, ids), du, null, 1).loss(), 1e-6);
+                    assertEquals(
+                            0,
+                            loss.valueAndGradient(u, u, PairLabels.ids(ids, ids), du, null, 1)
+                                    .loss(),
+                            1e-6);
                     assertArrayEquals(new double[6], du.toDoubles(), 1e-6);
                 }
             }
@@ -350,7 +380,10 @@ class ContrastiveLossTest {
             double[][] s = LossReference.logits(p.u, p.v, 9, 9, 1, loss.scale(), loss.biasValue());
             double expected = c.definition().value(s, p.classes(c), p);
             Answer answer = ask(ops, loss, p, 1);
-            assertEquals(expected, answer.result.loss(), (backend.equals("cpu-f64") ? 1e-12 : 2e-6) * (1 + expected),
+            assertEquals(
+                    expected,
+                    answer.result.loss(),
+                    (backend.equals("cpu-f64") ? 1e-12 : 2e-6) * (1 + expected),
                     c.toString());
             assertArrayEquals(new double[9], answer.du, 1e-5, c + " du");
             assertArrayEquals(new double[9], answer.dv, 1e-5, c + " dv");
@@ -364,8 +397,10 @@ class ContrastiveLossTest {
         boolean exact = backend.equals("cpu");
         int n = exact ? 700 : 65;
         try (ContrastiveLoss loss = Losses.named(ops, name);
-                Tensor u = ops.tensor(Shape.of(n, 24), new Random(1).doubles(n * 24, -1, 1).toArray());
-                Tensor du = ops.zeros(Shape.of(n, 24)); Tensor dv = ops.zeros(Shape.of(n, 24))) {
+                Tensor u = ops.tensor(
+                        Shape.of(n, 24), new Random(1).doubles(n * 24, -1, 1).toArray());
+                Tensor du = ops.zeros(Shape.of(n, 24));
+                Tensor dv = ops.zeros(Shape.of(n, 24))) {
             loss.parameters().forEach(Parameter::gradient);
             long before = ops.memory().currentBytes();
             ops.memory().resetPeak();
@@ -387,14 +422,19 @@ class ContrastiveLossTest {
         for (String backend : backends().toList()) {
             Ops ops = open(backend);
             try (ContrastiveLoss loss = Losses.named(ops, "siglip");
-                    Tensors t = new Tensors(ops, p); Tensor tags = ops.ints(Shape.of(n), ids)) {
+                    Tensors t = new Tensors(ops, p);
+                    Tensor tags = ops.ints(Shape.of(n), ids)) {
                 PairMetrics metrics = loss.metrics(t.u, t.v, PairLabels.ids(tags, tags));
                 double[][] s = LossReference.logits(p.u, p.v, n, n, 6, 1, 0);
-                double[] positives = IntStream.range(0, n).mapToDouble(i -> s[i][i]).sorted().toArray();
+                double[] positives =
+                        IntStream.range(0, n).mapToDouble(i -> s[i][i]).sorted().toArray();
                 assertEquals(n, metrics.positives().count());
                 assertEquals((long) n * n - 2 * n, metrics.negatives().count());
                 assertEquals((double) n / (n * n - n), metrics.ignoredShare(), 1e-12);
-                assertEquals(Arrays.stream(positives).average().orElseThrow(), metrics.positives().mean(), 1e-3);
+                assertEquals(
+                        Arrays.stream(positives).average().orElseThrow(),
+                        metrics.positives().mean(),
+                        1e-3);
                 assertEquals(positives[n / 2 - 1], metrics.positives().p50(), 1e-3);
                 assertEquals(positives[1], metrics.positives().p05(), 1e-3);
                 assertEquals(loss.value(t.u, t.v, PairLabels.ids(tags, tags)).rowAccuracy(), metrics.rowAccuracy());

@@ -6,8 +6,8 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Arrays;
 import java.util.Random;
-import java.util.stream.Stream;
 import java.util.stream.DoubleStream;
+import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
@@ -28,7 +28,10 @@ class DistilledContrastTest {
     private static final double ALPHA = 0.4;
 
     private static double[] random(int rows, int d, long seed) {
-        return new Random(seed).doubles((long) rows * d, -1, 1).map(x -> (float) x).toArray();
+        return new Random(seed)
+                .doubles((long) rows * d, -1, 1)
+                .map(x -> (float) x)
+                .toArray();
     }
 
     private static double[] softmax(double[] logits) {
@@ -59,11 +62,19 @@ class DistilledContrastTest {
     }
 
     static Stream<Arguments> problems() {
-        Stream<Arguments> onHost = Stream.of(Arguments.of("cpu-f64", 1, 2, 2), Arguments.of("cpu-f64", 2, 1, 3),
-                Arguments.of("cpu-f64", 7, 4, 4), Arguments.of("cpu-f64", 33, 6, 3), Arguments.of("cpu", 1, 1, 1),
-                Arguments.of("cpu", 7, 4, 4), Arguments.of("cpu", 31, 5, 9), Arguments.of("cpu", 103, 8, 8));
-        return Stream.concat(onHost, Devices.names().flatMap(device -> Stream.of(
-                Arguments.of(device, 1, 1, 1), Arguments.of(device, 31, 5, 9))));
+        Stream<Arguments> onHost = Stream.of(
+                Arguments.of("cpu-f64", 1, 2, 2),
+                Arguments.of("cpu-f64", 2, 1, 3),
+                Arguments.of("cpu-f64", 7, 4, 4),
+                Arguments.of("cpu-f64", 33, 6, 3),
+                Arguments.of("cpu", 1, 1, 1),
+                Arguments.of("cpu", 7, 4, 4),
+                Arguments.of("cpu", 31, 5, 9),
+                Arguments.of("cpu", 103, 8, 8));
+        return Stream.concat(
+                onHost,
+                Devices.names()
+                        .flatMap(device -> Stream.of(Arguments.of(device, 1, 1, 1), Arguments.of(device, 31, 5, 9))));
     }
 
     @ParameterizedTest
@@ -77,23 +88,33 @@ class DistilledContrastTest {
         double[] a = random(n, width, 3);
         double[] b = random(n, width, 4);
         double[][] teacher = LossReference.logits(a, b, n, n, width, SCALE, 0);
-        double[] poison = DoubleStream.generate(() -> Double.NaN).limit((long) n * d).toArray();
+        double[] poison =
+                DoubleStream.generate(() -> Double.NaN).limit((long) n * d).toArray();
         try (Ops ops = Backend.open(backend);
                 DistilledContrast loss = new DistilledContrast(ops, Math.log(SCALE), true);
-                Tensor x = ops.tensor(Shape.of(n, d), u); Tensor y = ops.tensor(Shape.of(n, d), v);
-                Tensor xt = ops.tensor(Shape.of(n, width), a); Tensor yt = ops.tensor(Shape.of(n, width), b);
-                Tensor dx = ops.tensor(Shape.of(n, d), poison); Tensor dy = ops.tensor(Shape.of(n, d), poison)) {
+                Tensor x = ops.tensor(Shape.of(n, d), u);
+                Tensor y = ops.tensor(Shape.of(n, d), v);
+                Tensor xt = ops.tensor(Shape.of(n, width), a);
+                Tensor yt = ops.tensor(Shape.of(n, width), b);
+                Tensor dx = ops.tensor(Shape.of(n, d), poison);
+                Tensor dy = ops.tensor(Shape.of(n, d), poison)) {
             for (double alpha : new double[] {0, ALPHA}) {
                 loss.logScale().zeroGradient();
-                double value = loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2).loss();
+                double value =
+                        loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2).loss();
                 double wanted = expected(u, v, teacher, n, d, SCALE, alpha);
                 assertEquals(wanted, value, (exact ? 1e-12 : 5e-6) * (1 + wanted), "alpha " + alpha);
-                CentralDifferences.check("u", z -> 2 * expected(z, v, teacher, n, d, SCALE, alpha), u, dx.toDoubles(),
-                        slope, 7);
-                CentralDifferences.check("v", z -> 2 * expected(u, z, teacher, n, d, SCALE, alpha), v, dy.toDoubles(),
-                        slope, 7);
-                CentralDifferences.check("log-scale", z -> 2 * expected(u, v, teacher, n, d, Math.exp(z[0]), alpha),
-                        new double[] {Math.log(SCALE)}, loss.logScale().gradient().toDoubles(), slope, 7);
+                CentralDifferences.check(
+                        "u", z -> 2 * expected(z, v, teacher, n, d, SCALE, alpha), u, dx.toDoubles(), slope, 7);
+                CentralDifferences.check(
+                        "v", z -> 2 * expected(u, z, teacher, n, d, SCALE, alpha), v, dy.toDoubles(), slope, 7);
+                CentralDifferences.check(
+                        "log-scale",
+                        z -> 2 * expected(u, v, teacher, n, d, Math.exp(z[0]), alpha),
+                        new double[] {Math.log(SCALE)},
+                        loss.logScale().gradient().toDoubles(),
+                        slope,
+                        7);
             }
         }
     }
@@ -102,15 +123,20 @@ class DistilledContrastTest {
     void finiteAtTheLargestScaleWithinItsWorkspace() {
         int n = 300;
         int d = 24;
-        try (Ops ops = Backend.open("cpu"); DistilledContrast loss = new DistilledContrast(ops, Math.log(100), true);
+        try (Ops ops = Backend.open("cpu");
+                DistilledContrast loss = new DistilledContrast(ops, Math.log(100), true);
                 Tensor u = ops.tensor(Shape.of(n, d), random(n, d, 1));
-                Tensor opposed = ops.tensor(Shape.of(n, d), Arrays.stream(random(n, d, 1)).map(x -> -x).toArray());
-                Tensor du = ops.allocate(n, d); Tensor dv = ops.allocate(n, d)) {
+                Tensor opposed = ops.tensor(
+                        Shape.of(n, d),
+                        Arrays.stream(random(n, d, 1)).map(x -> -x).toArray());
+                Tensor du = ops.allocate(n, d);
+                Tensor dv = ops.allocate(n, d)) {
             loss.logScale().gradient(); // allocated at first use
             long before = ops.memory().currentBytes();
             for (Tensor teacher : new Tensor[] {u, opposed}) {
                 ops.memory().resetPeak();
-                assertTrue(Double.isFinite(loss.valueAndGradient(u, u, u, teacher, ALPHA, du, dv, 1).loss()));
+                assertTrue(Double.isFinite(loss.valueAndGradient(u, u, u, teacher, ALPHA, du, dv, 1)
+                        .loss()));
                 long used = ops.memory().peakBytes() - before;
                 assertTrue(used <= loss.workspaceBytes(n, d), used + " bytes, said " + loss.workspaceBytes(n, d));
                 assertTrue(Arrays.stream(du.toDoubles()).allMatch(Double::isFinite));
@@ -124,20 +150,25 @@ class DistilledContrastTest {
 
     @Test
     void whatDoesNotFitIsRefused() {
-        try (Ops ops = Backend.open("cpu"); DistilledContrast loss = new DistilledContrast(ops);
-                Tensor u = ops.tensor(Shape.of(3, 2), random(3, 2, 1)); Tensor two = ops.tensor(Shape.of(2, 2),
-                        random(2, 2, 1)); Tensor wide = ops.tensor(Shape.of(3, 4), random(3, 4, 1));
+        try (Ops ops = Backend.open("cpu");
+                DistilledContrast loss = new DistilledContrast(ops);
+                Tensor u = ops.tensor(Shape.of(3, 2), random(3, 2, 1));
+                Tensor two = ops.tensor(Shape.of(2, 2), random(2, 2, 1));
+                Tensor wide = ops.tensor(Shape.of(3, 4), random(3, 4, 1));
                 Tensor bad = ops.tensor(Shape.of(3, 2), 1, 2, Double.NaN, 4, 5, 6)) {
             long before = ops.memory().currentBytes();
             assertThrows(ShapeException.class, () -> loss.valueAndGradient(u, two, u, u, ALPHA, null, null, 1));
             assertThrows(ShapeException.class, () -> loss.valueAndGradient(u, u, two, two, ALPHA, null, null, 1));
             assertThrows(ShapeException.class, () -> loss.valueAndGradient(u, u, u, wide, ALPHA, null, null, 1));
             for (double alpha : new double[] {-0.1, 1, Double.NaN}) {
-                assertThrows(LossOptionException.class,
-                        () -> loss.valueAndGradient(u, u, u, u, alpha, null, null, 1));
+                assertThrows(LossOptionException.class, () -> loss.valueAndGradient(u, u, u, u, alpha, null, null, 1));
             }
-            assertEquals(1, assertThrows(NonFiniteException.class,
-                    () -> loss.valueAndGradient(u, u, u, bad, ALPHA, null, null, 1)).row());
+            assertEquals(
+                    1,
+                    assertThrows(
+                                    NonFiniteException.class,
+                                    () -> loss.valueAndGradient(u, u, u, bad, ALPHA, null, null, 1))
+                            .row());
             assertThrows(LossOptionException.class, () -> new DistilledContrast(ops, 5, true));
             assertEquals(before, ops.memory().currentBytes());
         }

@@ -39,10 +39,17 @@ class InfoNceTest {
 
     /** Values and gradients that PyTorch's autograd gave, see test-data/golden. */
     @ParameterizedTest
-    @CsvSource({"cpu,symmetric-7x7x5", "cpu,symmetric-33x33x16", "cpu,rows-33x40x16", "cpu-f64,symmetric-7x7x5",
-        "cpu-f64,symmetric-33x33x16", "cpu-f64,rows-33x40x16"})
+    @CsvSource({
+        "cpu,symmetric-7x7x5",
+        "cpu,symmetric-33x33x16",
+        "cpu,rows-33x40x16",
+        "cpu-f64,symmetric-7x7x5",
+        "cpu-f64,symmetric-33x33x16",
+        "cpu-f64,rows-33x40x16"
+    })
     void agreesWithPyTorch(String backend, String name) throws IOException {
-        JsonNode golden = new ObjectMapper().readTree(Path.of("test-data/golden/infonce", name + ".json").toFile());
+        JsonNode golden = new ObjectMapper()
+                .readTree(Path.of("test-data/golden/infonce", name + ".json").toFile());
         int n = golden.get("n").asInt();
         int m = golden.get("m").asInt();
         int d = golden.get("d").asInt();
@@ -54,7 +61,10 @@ class InfoNceTest {
         }
         try (Ops ops = Backend.open(backend);
                 InfoNce loss = InfoNce.of(
-                        ops, direction, golden.get("logScale").asDouble(), golden.get("bias").asDouble());
+                        ops,
+                        direction,
+                        golden.get("logScale").asDouble(),
+                        golden.get("bias").asDouble());
                 Tensor u = ops.tensor(Shape.of(n, d), doubles(golden.get("u")));
                 Tensor v = ops.tensor(Shape.of(m, d), doubles(golden.get("v")));
                 Tensor targets = ops.ints(Shape.of(n), rows);
@@ -62,12 +72,20 @@ class InfoNceTest {
                 Tensor dv = ops.allocate(m, d)) {
             double tolerance = ops.dtype() == DType.F64 ? 1e-12 : 3e-6;
             PairwiseOps.Result result = loss.valueAndGradient(u, v, targets, du, dv, 1, null);
-            assertEquals(golden.get("loss").asDouble(), result.loss(), tolerance * golden.get("loss").asDouble());
+            assertEquals(
+                    golden.get("loss").asDouble(),
+                    result.loss(),
+                    tolerance * golden.get("loss").asDouble());
             close("du", doubles(golden.get("du")), du.toDoubles(), tolerance);
             close("dv", doubles(golden.get("dv")), dv.toDoubles(), tolerance);
-            assertEquals(golden.get("dLogScale").asDouble(), loss.logScale().gradient().toDoubles()[0], 3 * tolerance);
             assertEquals(
-                    golden.get("dBias").asDouble(), loss.parameters().get(1).gradient().toDoubles()[0], 3 * tolerance);
+                    golden.get("dLogScale").asDouble(),
+                    loss.logScale().gradient().toDoubles()[0],
+                    3 * tolerance);
+            assertEquals(
+                    golden.get("dBias").asDouble(),
+                    loss.parameters().get(1).gradient().toDoubles()[0],
+                    3 * tolerance);
         }
     }
 
@@ -87,33 +105,48 @@ class InfoNceTest {
                 Tensor targets = ops.ints(Shape.of(5), 6, 0, 0, 3, 5)) {
             Parameter scale = loss.parameters().get(0);
             Parameter bias = loss.parameters().get(1);
-            new GradientCheck(ops, 1).run(tape -> tape.apply(new InfoNceFunction(loss, targets), u, v, scale, bias),
-                    List.of(u, v, scale, bias)).require(1e-8);
+            new GradientCheck(ops, 1)
+                    .run(
+                            tape -> tape.apply(new InfoNceFunction(loss, targets), u, v, scale, bias),
+                            List.of(u, v, scale, bias))
+                    .require(1e-8);
         }
     }
 
     private static Parameter parameter(Ops ops, String name, int... dims) {
         Shape shape = Shape.of(dims);
-        return new Parameter(ops, name,
-                ops.tensor(shape, new Random(name.hashCode()).doubles(shape.size(), -1, 1).toArray()), true);
+        return new Parameter(
+                ops,
+                name,
+                ops.tensor(
+                        shape,
+                        new Random(name.hashCode()).doubles(shape.size(), -1, 1).toArray()),
+                true);
     }
 
     @Test
     void onTheTapeTheLossIsScaledByWhatComesAfterIt() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops);
-                Parameter u = parameter(ops, "u", 4, 3); Parameter v = parameter(ops, "v", 4, 3)) {
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops);
+                Parameter u = parameter(ops, "u", 4, 3);
+                Parameter v = parameter(ops, "v", 4, 3)) {
             loss.logScale().freeze(true);
-            new GradientCheck(ops, 1).run(tape -> {
-                Variable value = tape.apply(new InfoNceFunction(loss, null), u, v, loss.logScale());
-                return tape.apply(new Scale(-3), value);
-            }, List.of(u, v)).require(1e-8);
+            new GradientCheck(ops, 1)
+                    .run(
+                            tape -> {
+                                Variable value = tape.apply(new InfoNceFunction(loss, null), u, v, loss.logScale());
+                                return tape.apply(new Scale(-3), value);
+                            },
+                            List.of(u, v))
+                    .require(1e-8);
             assertEquals(0, loss.logScale().gradient().toDoubles()[0], "a frozen scale gets nothing");
         }
     }
 
     @Test
     void scaleStartsAndStaysWhereClipHasIt() {
-        try (Ops ops = Backend.open("cpu-f64"); InfoNce loss = InfoNce.symmetric(ops)) {
+        try (Ops ops = Backend.open("cpu-f64");
+                InfoNce loss = InfoNce.symmetric(ops)) {
             assertEquals(Math.log(1 / 0.07), loss.logScale().value().toDoubles()[0]);
             loss.logScale().value().set(9.0);
             loss.clamp();
@@ -127,13 +160,18 @@ class InfoNceTest {
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
     void degenerateInputs(String backend) {
-        try (Ops ops = Backend.open(backend); InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, 9, null);
+        try (Ops ops = Backend.open(backend);
+                InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, 9, null);
                 Tensor one = ops.tensor(Shape.of(1, 1), -3);
                 Tensor zeros = ops.zeros(Shape.of(3, 2));
                 Tensor gradient = ops.allocate(3, 2);
                 Tensor other = ops.allocate(3, 2)) {
             assertEquals(0, loss.value(one, one, null, null).loss());
-            assertEquals(Math.log(3), loss.valueAndGradient(zeros, zeros, null, gradient, other, 1, null).loss(), 1e-6);
+            assertEquals(
+                    Math.log(3),
+                    loss.valueAndGradient(zeros, zeros, null, gradient, other, 1, null)
+                            .loss(),
+                    1e-6);
             for (double value : gradient.toDoubles()) {
                 assertEquals(0, value, "a row of norm 0 has no direction and gets no gradient");
             }
@@ -143,14 +181,15 @@ class InfoNceTest {
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
     void aBadRepresentationIsNamedAndNothingIsChanged(String backend) {
-        try (Ops ops = Backend.open(backend); InfoNce loss = InfoNce.symmetric(ops);
+        try (Ops ops = Backend.open(backend);
+                InfoNce loss = InfoNce.symmetric(ops);
                 Tensor u = ops.zeros(Shape.of(5, 3));
-                Tensor v = ops.tensor(
-                        Shape.of(5, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, Double.POSITIVE_INFINITY, 1, 1, 1, 1);
+                Tensor v =
+                        ops.tensor(Shape.of(5, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, Double.POSITIVE_INFINITY, 1, 1, 1, 1);
                 Tensor du = ops.zeros(Shape.of(5, 3))) {
             long before = ops.memory().currentBytes();
-            NonFiniteException refused = assertThrows(
-                    NonFiniteException.class, () -> loss.valueAndGradient(u, v, null, du, du, 1, null));
+            NonFiniteException refused =
+                    assertThrows(NonFiniteException.class, () -> loss.valueAndGradient(u, v, null, du, du, 1, null));
             assertEquals(3, refused.row());
             assertTrue(refused.getMessage().contains("representation 3 of v"), refused.getMessage());
             assertEquals(before, ops.memory().currentBytes(), "nothing leaks");
@@ -163,9 +202,12 @@ class InfoNceTest {
 
     @Test
     void workspaceIsWhatItSays() {
-        try (Ops ops = Backend.open("cpu"); InfoNce loss = InfoNce.symmetric(ops);
-                Tensor u = ops.zeros(Shape.of(700, 24)); Tensor v = ops.zeros(Shape.of(900, 24));
-                Tensor du = ops.zeros(Shape.of(700, 24)); Tensor dv = ops.zeros(Shape.of(900, 24))) {
+        try (Ops ops = Backend.open("cpu");
+                InfoNce loss = InfoNce.symmetric(ops);
+                Tensor u = ops.zeros(Shape.of(700, 24));
+                Tensor v = ops.zeros(Shape.of(900, 24));
+                Tensor du = ops.zeros(Shape.of(700, 24));
+                Tensor dv = ops.zeros(Shape.of(900, 24))) {
             loss.logScale().gradient();
             long before = ops.memory().currentBytes();
             ops.memory().resetPeak();

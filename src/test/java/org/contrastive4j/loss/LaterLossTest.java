@@ -23,8 +23,7 @@ class LaterLossTest {
     private static final int D = 7;
 
     @ParameterizedTest
-    @CsvSource({"cpu,infonce", "cpu-f64,infonce-rows", "sim,infonce", "sim,infonce-rows",
-        "sim,infonce-multipositive"})
+    @CsvSource({"cpu,infonce", "cpu-f64,infonce-rows", "sim,infonce", "sim,infonce-rows", "sim,infonce-multipositive"})
     void giveTheBitsThatTheyGiveAtOnce(String backend, String name) {
         try (TensorFixture fixture = new TensorFixture(backend, 5);
                 ContrastiveLoss now = Losses.named(fixture.ops, name);
@@ -32,13 +31,17 @@ class LaterLossTest {
             assertTrue(later.canBeLater());
             Tensor u = fixture.tensor(fixture.normal(N * D), N, D);
             Tensor v = fixture.tensor(fixture.normal(N * D), N, D);
-            Tensor[] of = {fixture.poisoned(N, D), fixture.poisoned(N, D), fixture.poisoned(N, D),
-                fixture.poisoned(N, D)};
+            Tensor[] of = {
+                fixture.poisoned(N, D), fixture.poisoned(N, D), fixture.poisoned(N, D), fixture.poisoned(N, D)
+            };
             PairwiseOps.Result expected = now.valueAndGradient(u, v, PairLabels.DIAGONAL, of[0], of[1], 4);
-            assertEquals(expected, later.valueAndGradientLater(u, v, of[2], of[3], 4).get());
+            assertEquals(
+                    expected, later.valueAndGradientLater(u, v, of[2], of[3], 4).get());
             assertArrayEquals(of[0].toDoubles(), of[2].toDoubles());
             assertArrayEquals(of[1].toDoubles(), of[3].toDoubles());
-            assertArrayEquals(now.logScale().gradient().toDoubles(), later.logScale().gradient().toDoubles());
+            assertArrayEquals(
+                    now.logScale().gradient().toDoubles(),
+                    later.logScale().gradient().toDoubles());
             assertTrue(now.logScale().gradient().toDoubles()[0] != 0);
         }
     }
@@ -50,9 +53,12 @@ class LaterLossTest {
     @ParameterizedTest
     @MethodSource("names")
     void allOthersRefuse(String name) {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, name);
-                Tensor u = ops.zeroParameter(Shape.of(2, 3)); Tensor du = ops.zeroParameter(Shape.of(2, 3))) {
-            boolean plain = Set.of("infonce", "infonce-rows", "infonce-multipositive").contains(name);
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = Losses.named(ops, name);
+                Tensor u = ops.zeroParameter(Shape.of(2, 3));
+                Tensor du = ops.zeroParameter(Shape.of(2, 3))) {
+            boolean plain =
+                    Set.of("infonce", "infonce-rows", "infonce-multipositive").contains(name);
             assertEquals(plain, loss.canBeLater());
             if (!plain) {
                 assertThrows(UnsupportedOperationException.class, () -> loss.valueAndGradientLater(u, u, du, du, 1));
@@ -63,10 +69,12 @@ class LaterLossTest {
     @ParameterizedTest
     @CsvSource({"cpu", "sim"})
     void whatIsNotFiniteIsFoundWhenTheResultIsAskedFor(String backend) {
-        try (Ops ops = Backend.open(backend); ContrastiveLoss loss = Losses.named(ops, "infonce");
+        try (Ops ops = Backend.open(backend);
+                ContrastiveLoss loss = Losses.named(ops, "infonce");
                 Tensor u = ops.parameterTensor(Shape.of(2, 2), 1, 2, 3, 4);
                 Tensor v = ops.parameterTensor(Shape.of(2, 2), 1, 2, Double.NaN, 4);
-                Tensor du = ops.allocateParameter(2, 2); Tensor dv = ops.allocateParameter(2, 2)) {
+                Tensor du = ops.allocateParameter(2, 2);
+                Tensor dv = ops.allocateParameter(2, 2)) {
             Later<PairwiseOps.Result> result = loss.valueAndGradientLater(u, v, du, dv, 1);
             NonFiniteException found = assertThrows(NonFiniteException.class, result::get);
             assertEquals(1, found.row());

@@ -33,8 +33,14 @@ final class LossCases {
         double value(double[][] s, int[][] classes, Problem p);
     }
 
-    record Case(String name, Function<Ops, ContrastiveLoss> make, Labels labels, PairPolicy policy, boolean rows,
-            boolean columns, Definition definition) {
+    record Case(
+            String name,
+            Function<Ops, ContrastiveLoss> make,
+            Labels labels,
+            PairPolicy policy,
+            boolean rows,
+            boolean columns,
+            Definition definition) {
         @Override
         public String toString() {
             return name + " " + labels + (policy.sameId() == SameId.POSITIVE ? " positive" : "")
@@ -63,24 +69,42 @@ final class LossCases {
             }
             for (PairPolicy policy : List.of(PairPolicy.DEFAULT, absolute)) {
                 for (BinaryLoss.Weighting weighting : BinaryLoss.Weighting.values()) {
-                    cases.add(new Case("binary " + weighting,
-                            ops -> new BinaryLoss(ops, weighting, weighting == BinaryLoss.Weighting.SUM ? 0.3 : 1, null,
-                                    policy, -2), labels, policy, true, true, (s, classes, p) -> switch (weighting) {
-                                        case SUM -> LossReference.binary(s, classes, 0.3) / p.n;
-                                        case BALANCED -> LossReference.binary(s, classes, 1.0 / Math.max(1,
-                                                p.m - 1)) / p.n;
-                                        case MEAN -> LossReference.binary(s, classes, 1) / LossReference.pairs(classes);
-                                    }));
+                    cases.add(new Case(
+                            "binary " + weighting,
+                            ops -> new BinaryLoss(
+                                    ops, weighting, weighting == BinaryLoss.Weighting.SUM ? 0.3 : 1, null, policy, -2),
+                            labels,
+                            policy,
+                            true,
+                            true,
+                            (s, classes, p) -> switch (weighting) {
+                                case SUM -> LossReference.binary(s, classes, 0.3) / p.n;
+                                case BALANCED -> LossReference.binary(s, classes, 1.0 / Math.max(1, p.m - 1)) / p.n;
+                                case MEAN -> LossReference.binary(s, classes, 1) / LossReference.pairs(classes);
+                            }));
                 }
                 for (int iterations : new int[] {1, 4}) {
-                    cases.add(new Case("sinkhorn " + iterations,
-                            ops -> new SinkhornLoss(ops, iterations, policy, true), labels, policy, true, true,
+                    cases.add(new Case(
+                            "sinkhorn " + iterations,
+                            ops -> new SinkhornLoss(ops, iterations, policy, true),
+                            labels,
+                            policy,
+                            true,
+                            true,
                             (s, classes, p) -> LossReference.sinkhorn(s, classes, iterations)));
-                    cases.add(new Case("sinkhorn, symmetric, " + iterations,
-                            ops -> SinkhornLoss.symmetric(ops, iterations, policy), labels, policy, true, true,
+                    cases.add(new Case(
+                            "sinkhorn, symmetric, " + iterations,
+                            ops -> SinkhornLoss.symmetric(ops, iterations, policy),
+                            labels,
+                            policy,
+                            true,
+                            true,
                             (s, classes, p) -> (LossReference.sinkhorn(s, classes, iterations)
-                                    + LossReference.sinkhorn(LossReference.transposed(s),
-                                            LossReference.transposed(classes), iterations)) / 2));
+                                            + LossReference.sinkhorn(
+                                                    LossReference.transposed(s),
+                                                    LossReference.transposed(classes),
+                                                    iterations))
+                                    / 2));
                 }
             }
             for (TripletLoss.Negatives negatives : TripletLoss.Negatives.values()) {
@@ -93,34 +117,59 @@ final class LossCases {
     }
 
     private static Case softmax(InfoNce.Direction direction, double smoothing, PairPolicy policy, Labels labels) {
-        return new Case("softmax " + direction + " " + smoothing,
-                ops -> new SoftmaxLoss(ops, direction, smoothing, policy, Math.log(6), true), labels, policy,
-                direction.rowWeight() > 0, direction.columnWeight() > 0, (s, classes, p) -> {
+        return new Case(
+                "softmax " + direction + " " + smoothing,
+                ops -> new SoftmaxLoss(ops, direction, smoothing, policy, Math.log(6), true),
+                labels,
+                policy,
+                direction.rowWeight() > 0,
+                direction.columnWeight() > 0,
+                (s, classes, p) -> {
                     boolean once = p.rowIds != null && policy.sameId() == SameId.POSITIVE;
                     return direction.rowWeight() * LossReference.crossEntropy(s, classes, smoothing, true)
-                            + direction.columnWeight() * LossReference.crossEntropy(LossReference.transposed(s),
-                                    LossReference.transposed(classes), smoothing, once);
+                            + direction.columnWeight()
+                                    * LossReference.crossEntropy(
+                                            LossReference.transposed(s),
+                                            LossReference.transposed(classes),
+                                            smoothing,
+                                            once);
                 });
     }
 
     private static Case triplet(TripletLoss.Negatives negatives, double reward, Labels labels) {
-        return new Case("triplet " + negatives + (reward > 0 ? " learnable" : ""),
-                ops -> reward == 0 ? new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT)
-                        : TripletLoss.learnableMargin(ops, negatives, 0.2, reward, PairPolicy.DEFAULT), labels,
-                PairPolicy.DEFAULT, true, true,
+        return new Case(
+                "triplet " + negatives + (reward > 0 ? " learnable" : ""),
+                ops -> reward == 0
+                        ? new TripletLoss(ops, negatives, 0.2, PairPolicy.DEFAULT)
+                        : TripletLoss.learnableMargin(ops, negatives, 0.2, reward, PairPolicy.DEFAULT),
+                labels,
+                PairPolicy.DEFAULT,
+                true,
+                true,
                 (s, classes, p) -> (LossReference.triplets(s, classes, 0.2, negatives.name())
-                        + LossReference.triplets(LossReference.transposed(s), LossReference.transposed(classes), 0.2,
-                                negatives.name())) / p.n - reward * 0.2);
+                                        + LossReference.triplets(
+                                                LossReference.transposed(s),
+                                                LossReference.transposed(classes),
+                                                0.2,
+                                                negatives.name()))
+                                / p.n
+                        - reward * 0.2);
     }
 
     private static Case fourWay(double smoothing, PairPolicy policy, Labels labels) {
-        return new Case("unique targets, four ways " + smoothing,
-                ops -> new FourWayLoss(ops, smoothing, policy, Math.log(6), true), labels, policy, true, true,
+        return new Case(
+                "unique targets, four ways " + smoothing,
+                ops -> new FourWayLoss(ops, smoothing, policy, Math.log(6), true),
+                labels,
+                policy,
+                true,
+                true,
                 (s, classes, p) -> {
                     int all = p.n + p.m;
-                    double[] z = DoubleStream.concat(Arrays.stream(p.u), Arrays.stream(p.v)).toArray();
-                    return LossReference.crossEntropy(LossReference.logits(z, z, all, all, p.d, 6, 0),
-                            p.joinedClasses(policy), smoothing, true);
+                    double[] z = DoubleStream.concat(Arrays.stream(p.u), Arrays.stream(p.v))
+                            .toArray();
+                    return LossReference.crossEntropy(
+                            LossReference.logits(z, z, all, all, p.d, 6, 0), p.joinedClasses(policy), smoothing, true);
                 });
     }
 
@@ -147,11 +196,15 @@ final class LossCases {
             if (c.labels == Labels.TARGETS || c.labels == Labels.TARGETS_AND_GUIDE) {
                 boolean unique = c.name.startsWith("triplet") || c.name.startsWith("unique");
                 int step = gcd(7, m) == 1 ? 7 : 1;
-                targets = IntStream.range(0, n).map(i -> unique ? (i * step + 1) % m : random.nextInt(m)).toArray();
+                targets = IntStream.range(0, n)
+                        .map(i -> unique ? (i * step + 1) % m : random.nextInt(m))
+                        .toArray();
             }
             if (c.labels == Labels.IDS || c.labels == Labels.IDS_AND_GUIDE) {
                 rowIds = random.ints(n, 0, 2 + n / 3).toArray();
-                columnIds = IntStream.range(0, m).map(j -> j < n ? rowIds[j] : random.nextInt(2 + n / 3)).toArray();
+                columnIds = IntStream.range(0, m)
+                        .map(j -> j < n ? rowIds[j] : random.nextInt(2 + n / 3))
+                        .toArray();
             }
             if (c.labels.name().endsWith("GUIDE")) {
                 guideRows = unit(n, random);
@@ -185,8 +238,8 @@ final class LossCases {
                     if (j == target(i)) {
                         classes[i][j] = LossReference.POSITIVE;
                     } else if (rowIds != null && rowIds[i] == columnIds[j]) {
-                        classes[i][j] = c.policy.sameId() == SameId.POSITIVE
-                                ? LossReference.POSITIVE : LossReference.IGNORED;
+                        classes[i][j] =
+                                c.policy.sameId() == SameId.POSITIVE ? LossReference.POSITIVE : LossReference.IGNORED;
                     } else if (guideRows != null && isTooSimilar(c, i, j)) {
                         classes[i][j] = LossReference.IGNORED;
                     }
@@ -213,9 +266,11 @@ final class LossCases {
                         limit = policy.relative() ? own * (1 - policy.guideMargin()) : own - policy.guideMargin();
                     }
                     boolean same = k == l || rowIds != null && id(k) == id(l);
-                    classes[k][l] = partner[k] == l ? LossReference.POSITIVE
+                    classes[k][l] = partner[k] == l
+                            ? LossReference.POSITIVE
                             : same || guideRows != null && joinedGuide(k, l) > limit
-                                    ? LossReference.IGNORED : LossReference.NEGATIVE;
+                                    ? LossReference.IGNORED
+                                    : LossReference.NEGATIVE;
                 }
             }
             return classes;
@@ -226,7 +281,8 @@ final class LossCases {
         }
 
         private double joinedGuide(int k, int l) {
-            double[] both = DoubleStream.concat(Arrays.stream(guideRows), Arrays.stream(guideColumns)).toArray();
+            double[] both = DoubleStream.concat(Arrays.stream(guideRows), Arrays.stream(guideColumns))
+                    .toArray();
             return both[2 * k] * both[2 * l] + both[2 * k + 1] * both[2 * l + 1];
         }
 
@@ -258,7 +314,8 @@ final class LossCases {
         Tensors(Ops ops, Problem p) {
             u = own(ops.tensor(Shape.of(p.n, p.d), p.u));
             v = own(ops.tensor(Shape.of(p.m, p.d), p.v));
-            labels = new PairLabels(p.targets == null ? null : own(ops.ints(Shape.of(p.n), p.targets)),
+            labels = new PairLabels(
+                    p.targets == null ? null : own(ops.ints(Shape.of(p.n), p.targets)),
                     p.rowIds == null ? null : own(ops.ints(Shape.of(p.n), p.rowIds)),
                     p.columnIds == null ? null : own(ops.ints(Shape.of(p.m), p.columnIds)),
                     p.guideRows == null ? null : own(ops.tensor(Shape.of(p.n, 2), p.guideRows)),

@@ -40,6 +40,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class LossDifferencesTest {
     /** Of the largest element; of a parameter, where all pairs cancel, twice that. */
     private static final double F32 = 2e-5;
+
     private static final int ALL = 60; // elements, else those next to the edges of tiles
     private static final Map<String, Ops> OPEN = new HashMap<>();
 
@@ -54,11 +55,16 @@ class LossDifferencesTest {
     /** Every loss with each of its options once, labels in turns; and the losses by name. */
     static Stream<Arguments> checksOnDevices() {
         Map<String, List<Case>> cases = new LinkedHashMap<>();
-        LossCases.all().forEach(c -> cases.computeIfAbsent(c.name(), name -> new ArrayList<>()).add(c));
+        LossCases.all()
+                .forEach(c -> cases.computeIfAbsent(c.name(), name -> new ArrayList<>())
+                        .add(c));
         List<Check> checks = new ArrayList<>();
         cases.values().forEach(same -> {
             Labels labels = Labels.values()[checks.size() % Labels.values().length];
-            Case c = same.stream().filter(one -> one.labels() == labels).findFirst().orElseThrow();
+            Case c = same.stream()
+                    .filter(one -> one.labels() == labels)
+                    .findFirst()
+                    .orElseThrow();
             checks.add(new Check(c.name(), c.make(), c));
         });
         Case plain = LossCases.all().get(0);
@@ -98,32 +104,53 @@ class LossDifferencesTest {
     /** At the parameters that the device has, which are of f32. */
     private static void compare(Check check, ContrastiveLoss truth, ContrastiveLoss loss, Problem p, Answer answer) {
         for (int k = 0; k < truth.parameters().size(); k++) {
-            truth.parameters().get(k).value().set(loss.parameters().get(k).value().toDoubles());
+            truth.parameters()
+                    .get(k)
+                    .value()
+                    .set(loss.parameters().get(k).value().toDoubles());
         }
         String what = check + ", n " + p.n + " m " + p.m + ": ";
         try (Tensors t = new Tensors(open("cpu-f64"), p)) {
-            ToDoubleFunction<double[]> value = any -> truth.value(t.u, t.v, t.labels).loss();
+            ToDoubleFunction<double[]> value =
+                    any -> truth.value(t.u, t.v, t.labels).loss();
             compare(what + "du", value, t.u, answer.du(), p.d);
             compare(what + "dv", value, t.v, answer.dv(), p.d);
             for (int k = 0; k < truth.parameters().size(); k++) {
                 Parameter parameter = truth.parameters().get(k);
-                compare(what + parameter.name(), value, parameter.value(), answer.own().get(k), 1);
+                compare(
+                        what + parameter.name(),
+                        value,
+                        parameter.value(),
+                        answer.own().get(k),
+                        1);
             }
         }
     }
 
     private static void compare(String what, ToDoubleFunction<double[]> value, Tensor at, double[] gradient, int d) {
         double[] bounds = new double[gradient.length];
-        Arrays.fill(bounds, (d == 1 ? 2 : 1) * F32 * (Arrays.stream(gradient).map(Math::abs).max().orElse(0) + 0.01));
+        Arrays.fill(
+                bounds,
+                (d == 1 ? 2 : 1)
+                        * F32
+                        * (Arrays.stream(gradient).map(Math::abs).max().orElse(0) + 0.01));
         int[] elements = IntStream.range(0, gradient.length)
-                .filter(i -> gradient.length <= ALL || i / d == 63 || i / d == 64).toArray();
+                .filter(i -> gradient.length <= ALL || i / d == 63 || i / d == 64)
+                .toArray();
         double[] before = at.toDoubles();
-        CentralDifferences.check(what, moved -> {
-            at.set(moved);
-            double loss = value.applyAsDouble(moved);
-            at.set(before);
-            return loss;
-        }, before, gradient, elements, bounds, 5);
+        CentralDifferences.check(
+                what,
+                moved -> {
+                    at.set(moved);
+                    double loss = value.applyAsDouble(moved);
+                    at.set(before);
+                    return loss;
+                },
+                before,
+                gradient,
+                elements,
+                bounds,
+                5);
     }
 
     @Test
@@ -136,7 +163,8 @@ class LossDifferencesTest {
             Answer right = ContrastiveLossTest.ask(open("sim"), loss, p, 1);
             compare(check, truth, loss, p, right);
             for (double[] gradient : List.of(right.du(), right.dv(), right.own().get(0))) {
-                double off = 5 * F32 * (Arrays.stream(gradient).map(Math::abs).max().orElseThrow() + 0.01);
+                double off =
+                        5 * F32 * (Arrays.stream(gradient).map(Math::abs).max().orElseThrow() + 0.01);
                 gradient[gradient.length - 1] += off;
                 assertThrows(AssertionError.class, () -> compare(check, truth, loss, p, right));
                 gradient[gradient.length - 1] -= off;

@@ -30,16 +30,19 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Every named loss and its gradients against what PyTorch's autograd gave, see test-data/golden. */
 class LossGoldenTest {
     private static double[] doubles(JsonNode array) {
-        return IntStream.range(0, array.size()).mapToDouble(i -> array.get(i).asDouble()).toArray();
+        return IntStream.range(0, array.size())
+                .mapToDouble(i -> array.get(i).asDouble())
+                .toArray();
     }
 
     private static JsonNode read(String file) throws IOException {
-        return new ObjectMapper().readTree(Path.of("test-data/golden/losses", file + ".json").toFile());
+        return new ObjectMapper()
+                .readTree(Path.of("test-data/golden/losses", file + ".json").toFile());
     }
 
     static Stream<Arguments> problems() {
-        return Backends.plain().flatMap(backend -> Stream.of("2x3", "7x5", "17x8")
-                .map(file -> Arguments.of(backend, file)));
+        return Backends.plain()
+                .flatMap(backend -> Stream.of("2x3", "7x5", "17x8").map(file -> Arguments.of(backend, file)));
     }
 
     @ParameterizedTest
@@ -62,12 +65,15 @@ class LossGoldenTest {
         int d = problem.get("d").asInt();
         double[] poison = new double[n * d];
         Arrays.fill(poison, Double.NaN);
-        int[] ids = Arrays.stream(doubles(problem.get("ids"))).mapToInt(id -> (int) id).toArray();
+        int[] ids = Arrays.stream(doubles(problem.get("ids")))
+                .mapToInt(id -> (int) id)
+                .toArray();
         try (ContrastiveLoss loss = Losses.named(ops, name);
                 Tensor u = ops.tensor(Shape.of(n, d), doubles(problem.get("u")));
                 Tensor v = ops.tensor(Shape.of(n, d), doubles(problem.get("v")));
                 Tensor tags = ops.ints(Shape.of(n), ids);
-                Tensor du = ops.tensor(Shape.of(n, d), poison); Tensor dv = ops.tensor(Shape.of(n, d), poison)) {
+                Tensor du = ops.tensor(Shape.of(n, d), poison);
+                Tensor dv = ops.tensor(Shape.of(n, d), poison)) {
             loss.logScale().freeze(false);
             loss.logScale().value().set(golden.get("logScale").asDouble());
             if (loss.bias() != null) {
@@ -84,7 +90,10 @@ class LossGoldenTest {
             for (int k = 0; k < wanted.size(); k++) {
                 Parameter own = loss.parameters().get(k);
                 double slope = golden.get(wanted.get(k)).asDouble();
-                assertEquals(slope, own.gradient().toDoubles()[0], tolerance * (1 + Math.abs(slope)),
+                assertEquals(
+                        slope,
+                        own.gradient().toDoubles()[0],
+                        tolerance * (1 + Math.abs(slope)),
                         name + " " + wanted.get(k));
             }
         }
@@ -102,7 +111,8 @@ class LossGoldenTest {
     void anotherLossDoesNotAgree() throws IOException {
         JsonNode golden = read("7x5");
         try (Ops ops = Backend.open("cpu-f64")) {
-            assertThrows(AssertionError.class,
+            assertThrows(
+                    AssertionError.class,
                     () -> agrees(ops, "siglip", golden, golden.get("losses").get("bce"), 1e-3));
         }
     }

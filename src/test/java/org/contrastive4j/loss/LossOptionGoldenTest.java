@@ -54,14 +54,17 @@ class LossOptionGoldenTest {
 
     private static JsonNode read() {
         try {
-            return new ObjectMapper().readTree(Path.of("test-data/golden/losses/options.json").toFile());
+            return new ObjectMapper()
+                    .readTree(Path.of("test-data/golden/losses/options.json").toFile());
         } catch (IOException e) {
             throw new IllegalStateException(e);
         }
     }
 
     private static double[] doubles(JsonNode array) {
-        return IntStream.range(0, array.size()).mapToDouble(i -> array.get(i).asDouble()).toArray();
+        return IntStream.range(0, array.size())
+                .mapToDouble(i -> array.get(i).asDouble())
+                .toArray();
     }
 
     private static int[] ints(JsonNode array) {
@@ -87,24 +90,29 @@ class LossOptionGoldenTest {
     /** Half on the diagonal, a quarter on each of two columns. */
     private SoftTargets sparse(String name) {
         int[] quarters = ints(golden.get(name));
-        int[] columns = IntStream.range(0, 3 * N).map(k -> k % 3 == 0 ? k / 3 : quarters[2 * (k / 3) + k % 3 - 1])
+        int[] columns = IntStream.range(0, 3 * N)
+                .map(k -> k % 3 == 0 ? k / 3 : quarters[2 * (k / 3) + k % 3 - 1])
                 .toArray();
-        double[] weights = IntStream.range(0, 3 * N).mapToDouble(k -> k % 3 == 0 ? 0.5 : 0.25).toArray();
+        double[] weights = IntStream.range(0, 3 * N)
+                .mapToDouble(k -> k % 3 == 0 ? 0.5 : 0.25)
+                .toArray();
         return new SparseTargets(N, IntStream.rangeClosed(0, N).map(i -> 3 * i).toArray(), columns, weights);
     }
 
     private SoftTargets lowRank(Ops ops, String name) {
         return new LowRankTargets(
-                matrix(ops, golden.get(name).get("left"), 3), matrix(ops, golden.get(name).get("right"), 3));
+                matrix(ops, golden.get(name).get("left"), 3),
+                matrix(ops, golden.get(name).get("right"), 3));
     }
 
     private PairLabels guide(Ops ops) {
-        return PairLabels.guide(
-                matrix(ops, golden.get("guideRows"), 2), matrix(ops, golden.get("guideColumns"), 2));
+        return PairLabels.guide(matrix(ops, golden.get("guideRows"), 2), matrix(ops, golden.get("guideColumns"), 2));
     }
 
     private static Asked contrast(ContrastiveLoss loss, PairLabels labels) {
-        return new Asked(loss, loss.parameters(),
+        return new Asked(
+                loss,
+                loss.parameters(),
                 (u, v, du, dv) -> loss.valueAndGradient(u, v, labels, du, dv, 1).loss());
     }
 
@@ -114,16 +122,22 @@ class LossOptionGoldenTest {
 
     private Asked soft(Ops ops, SoftTargets ofRows, SoftTargets ofColumns) {
         SoftTargetContrast loss = new SoftTargetContrast(ops);
-        return new Asked(loss, loss.parameters(),
-                (u, v, du, dv) -> loss.valueAndGradient(u, v, ofRows, ofColumns, du, dv, 1).loss());
+        return new Asked(
+                loss,
+                loss.parameters(),
+                (u, v, du, dv) -> loss.valueAndGradient(u, v, ofRows, ofColumns, du, dv, 1)
+                        .loss());
     }
 
     private Asked distilled(Ops ops) {
         DistilledContrast loss = new DistilledContrast(ops);
         Tensor a = input(ops, "teacherOfU");
         Tensor b = input(ops, "teacherOfV");
-        return new Asked(loss, loss.parameters(),
-                (u, v, du, dv) -> loss.valueAndGradient(u, v, a, b, ALPHA, du, dv, 1).loss());
+        return new Asked(
+                loss,
+                loss.parameters(),
+                (u, v, du, dv) ->
+                        loss.valueAndGradient(u, v, a, b, ALPHA, du, dv, 1).loss());
     }
 
     private Asked queue(Ops ops, double alpha, boolean withIds) {
@@ -132,8 +146,11 @@ class LossOptionGoldenTest {
         Tensor b = input(ops, "teacherOfV");
         Tensor ids = numbers(ops, "ids");
         loss.enqueue(input(ops, "pastOfU"), input(ops, "pastOfV"), numbers(ops, "pastIds"));
-        return new Asked(loss, loss.parameters(), (u, v, du, dv) -> loss.valueAndGradient(
-                u, v, a, b, withIds ? ids : null, alpha, du, dv, 1).loss());
+        return new Asked(
+                loss,
+                loss.parameters(),
+                (u, v, du, dv) -> loss.valueAndGradient(u, v, a, b, withIds ? ids : null, alpha, du, dv, 1)
+                        .loss());
     }
 
     private static Asked margin(Ops ops, TripletLoss.Negatives negatives) {
@@ -159,10 +176,10 @@ class LossOptionGoldenTest {
         for (PairPolicy policy : List.of(ABSOLUTE, RELATIVE)) {
             String kind = "guide-" + (policy.relative() ? "relative" : "absolute");
             PairLabels labels = guide(ops);
-            all.put(kind, contrast(
-                    ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, policy), labels));
-            all.put(kind + "-siglip", contrast(
-                    new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, policy, -2), labels));
+            all.put(kind, contrast(ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, policy), labels));
+            all.put(
+                    kind + "-siglip",
+                    contrast(new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, policy, -2), labels));
             all.put(kind + "-fourway", contrast(ContrastiveLoss.infoNceFourWay(ops, 0, policy), labels));
         }
         all.put("margin-all", margin(ops, TripletLoss.Negatives.ALL));
@@ -170,12 +187,14 @@ class LossOptionGoldenTest {
         all.put("margin-semihard", margin(ops, TripletLoss.Negatives.SEMI_HARD));
         for (int iterations : new int[] {1, 3}) {
             all.put("sinkhorn-" + iterations, contrast(ContrastiveLoss.sinkhorn(ops, iterations)));
-            all.put("sinkhorn-symmetric-" + iterations,
+            all.put(
+                    "sinkhorn-symmetric-" + iterations,
                     contrast(SinkhornLoss.symmetric(ops, iterations, PairPolicy.DEFAULT)));
         }
         double tolerance = ops.dtype() == DType.F64 ? 1e-13 : 1e-6;
         for (boolean symmetric : new boolean[] {false, true}) {
-            all.put("sinkhorn-" + (symmetric ? "symmetric-" : "") + "converged",
+            all.put(
+                    "sinkhorn-" + (symmetric ? "symmetric-" : "") + "converged",
                     contrast(SinkhornLoss.converged(ops, tolerance, 5000, symmetric, PairPolicy.DEFAULT)));
         }
         all.put("bce-warmup-3", warmedUp(ops, 3));
@@ -193,16 +212,19 @@ class LossOptionGoldenTest {
             own.get(1).value().set(expected.get("second").asDouble());
         }
         double[] poison = DoubleStream.generate(() -> Double.NaN).limit(N * D).toArray();
-        try (Tensor du = ops.tensor(Shape.of(N, D), poison); Tensor dv = ops.tensor(Shape.of(N, D), poison)) {
+        try (Tensor du = ops.tensor(Shape.of(N, D), poison);
+                Tensor dv = ops.tensor(Shape.of(N, D), poison)) {
             double value = asked.gradient().value(input(ops, "u"), input(ops, "v"), du, dv);
             close(name, new double[] {expected.get("loss").asDouble()}, new double[] {value}, tolerance);
             close(name + " du", doubles(expected.get("du")), du.toDoubles(), tolerance);
             close(name + " dv", doubles(expected.get("dv")), dv.toDoubles(), tolerance);
         }
         for (int k = 0; k < own.size(); k++) {
-            close(name + " " + own.get(k).name(),
+            close(
+                    name + " " + own.get(k).name(),
                     new double[] {expected.get(k == 0 ? "dLogScale" : "dSecond").asDouble()},
-                    own.get(k).gradient().toDoubles(), tolerance);
+                    own.get(k).gradient().toDoubles(),
+                    tolerance);
         }
     }
 
@@ -237,7 +259,8 @@ class LossOptionGoldenTest {
             Set<String> given = new HashSet<>();
             golden.get("cases").fieldNames().forEachRemaining(given::add);
             assertEquals(given, cases.keySet());
-            cases.forEach((name, asked) -> agrees(ops, name, asked, golden.get("cases").get(name)));
+            cases.forEach((name, asked) ->
+                    agrees(ops, name, asked, golden.get("cases").get(name)));
             closeAll(cases);
             assertEquals(0, ops.memory().currentBytes());
         }

@@ -27,21 +27,26 @@ class LossSettingsTest {
     void settingsOutOfRangeAreRefused() {
         try (Ops ops = Backend.open("cpu")) {
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 0));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL,
-                    Double.NaN));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, Double.NaN));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 2.5));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.sinkhorn(ops, 0));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.bceWeighted(ops, -1));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNce(
-                    ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
-            assertThrows(LossOptionException.class, () -> new SoftmaxLoss(
-                    ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT, 5, true));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> new SoftmaxLoss(ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT, 5, true));
             assertThrows(LossOptionException.class, () -> new PairPolicy(PairPolicy.DEFAULT.sameId(), -0.1, false));
             assertThrows(LossOptionException.class, () -> new PairPolicy(PairPolicy.DEFAULT.sameId(), 1.1, true));
             assertThrows(LossOptionException.class, () -> new NegativesWarmup(1, 0.1, 0.9));
-            assertThrows(LossOptionException.class, () -> new TripletLoss(
-                    ops, TripletLoss.Negatives.ALL, 0.2, PairPolicy.MULTI_POSITIVE));
-            String message = assertThrows(LossOptionException.class, () -> Losses.named(ops, "clip")).getMessage();
+            assertThrows(
+                    LossOptionException.class,
+                    () -> new TripletLoss(ops, TripletLoss.Negatives.ALL, 0.2, PairPolicy.MULTI_POSITIVE));
+            String message = assertThrows(LossOptionException.class, () -> Losses.named(ops, "clip"))
+                    .getMessage();
             assertTrue(message.contains("siglip"), message);
             assertEquals(0, ops.memory().currentBytes(), "refusals leave nothing behind");
         }
@@ -50,11 +55,15 @@ class LossSettingsTest {
     @ParameterizedTest
     @MethodSource("names")
     void whatDoesNotFitIsRefusedAndNothingLeaks(String name) {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, name);
-                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, 5, 6); Tensor narrow = ops.zeros(Shape.of(3, 1));
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = Losses.named(ops, name);
+                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, 5, 6);
+                Tensor narrow = ops.zeros(Shape.of(3, 1));
                 Tensor bad = ops.tensor(Shape.of(3, 2), 1, 2, Double.NaN, 4, 5, 6);
-                Tensor two = ops.zeros(Shape.of(2, 2)); Tensor ids = ops.ints(Shape.of(2), 0, 1);
-                Tensor targets = ops.ints(Shape.of(3), 0, 1, 3); Tensor guide = ops.zeros(Shape.of(2, 4))) {
+                Tensor two = ops.zeros(Shape.of(2, 2));
+                Tensor ids = ops.ints(Shape.of(2), 0, 1);
+                Tensor targets = ops.ints(Shape.of(3), 0, 1, 3);
+                Tensor guide = ops.zeros(Shape.of(2, 4))) {
             long before = ops.memory().currentBytes();
             assertThrows(ShapeException.class, () -> loss.value(u, narrow, PairLabels.DIAGONAL));
             assertThrows(ShapeException.class, () -> loss.value(u, two, PairLabels.DIAGONAL));
@@ -63,8 +72,10 @@ class LossSettingsTest {
             assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.targets(targets)));
             assertThrows(ShapeException.class, () -> loss.value(u, u, PairLabels.guide(guide, guide)));
             assertThrows(LossOptionException.class, () -> PairLabels.ids(ids, null));
-            assertEquals(1, assertThrows(NonFiniteException.class, () -> loss.value(u, bad,
-                    PairLabels.DIAGONAL)).row());
+            assertEquals(
+                    1,
+                    assertThrows(NonFiniteException.class, () -> loss.value(u, bad, PairLabels.DIAGONAL))
+                            .row());
             assertEquals(before, ops.memory().currentBytes());
         }
     }
@@ -72,8 +83,9 @@ class LossSettingsTest {
     /** More active hinges than the reward push the margin down, fewer let it grow, and it stays in its range. */
     @Test
     void aLearnableMarginRestsWhereAsManyHingesAreActiveAsTheRewardSays() {
-        try (Ops ops = Backend.open("cpu-f64"); TripletLoss loss = (TripletLoss) TripletLoss.learnableMargin(ops,
-                TripletLoss.Negatives.HARDEST, 0.5, 1, PairPolicy.DEFAULT);
+        try (Ops ops = Backend.open("cpu-f64");
+                TripletLoss loss = (TripletLoss)
+                        TripletLoss.learnableMargin(ops, TripletLoss.Negatives.HARDEST, 0.5, 1, PairPolicy.DEFAULT);
                 Tensor u = ops.tensor(Shape.of(2, 2), 1, 0, 0, 1);
                 Tensor v = ops.tensor(Shape.of(2, 2), 1, 0.1, 0.1, 1);
                 Tensor w = ops.tensor(Shape.of(2, 2), 0.1, 1, 1, 0.1)) {
@@ -91,26 +103,32 @@ class LossSettingsTest {
                 assertEquals(wanted[1], loss.margin());
             }
             for (double reward : new double[] {0, -1, Double.NaN, Double.POSITIVE_INFINITY}) {
-                assertThrows(LossOptionException.class, () -> TripletLoss.learnableMargin(
-                        ops, TripletLoss.Negatives.ALL, 0.2, reward, PairPolicy.DEFAULT));
+                assertThrows(
+                        LossOptionException.class,
+                        () -> TripletLoss.learnableMargin(
+                                ops, TripletLoss.Negatives.ALL, 0.2, reward, PairPolicy.DEFAULT));
             }
-            assertThrows(LossOptionException.class, () -> TripletLoss.learnableMargin(
-                    ops, TripletLoss.Negatives.ALL, 2.1, 1, PairPolicy.DEFAULT));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> TripletLoss.learnableMargin(ops, TripletLoss.Negatives.ALL, 2.1, 1, PairPolicy.DEFAULT));
         }
     }
 
     @Test
     void fourDirectionsWantAPartnerOfItsOwnForEachRow() {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
-                Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 4, -3); Tensor v = ops.tensor(Shape.of(1, 2), 2, 1);
-                Tensor same = ops.ints(Shape.of(2), 0, 0); Tensor one = ops.ints(Shape.of(2), -1, 0);
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
+                Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 4, -3);
+                Tensor v = ops.tensor(Shape.of(1, 2), 2, 1);
+                Tensor same = ops.ints(Shape.of(2), 0, 0);
+                Tensor one = ops.ints(Shape.of(2), -1, 0);
                 Tensor dv = ops.allocate(1, 2)) {
             assertThrows(LossOptionException.class, () -> loss.value(u, v, PairLabels.targets(same)));
-            assertThrows(LossOptionException.class,
-                    () -> ContrastiveLoss.infoNceFourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
+            assertThrows(
+                    LossOptionException.class, () -> ContrastiveLoss.infoNceFourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
             assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNceFourWay(ops, 1, PairPolicy.DEFAULT));
-            double[][] z = LossReference.logits(new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3,
-                    3, 2, loss.scale(), 0);
+            double[][] z = LossReference.logits(
+                    new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3, 3, 2, loss.scale(), 0);
             int[][] classes = {{-1, 0, 0}, {0, -1, 1}, {0, 1, -1}}; // row 0 has no partner: a negative of the others
             PairwiseOps.Result result = loss.valueAndGradient(u, v, PairLabels.targets(one), null, dv, 1);
             assertEquals(LossReference.crossEntropy(z, classes, 0, true), result.loss(), 1e-12);
@@ -121,8 +139,10 @@ class LossSettingsTest {
 
     @Test
     void aTripletWantsATargetOfItsOwnForEachRow() {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "triplet");
-                Tensor u = ops.tensor(Shape.of(2, 1), 1, 2); Tensor same = ops.ints(Shape.of(2), 1, 1);
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = Losses.named(ops, "triplet");
+                Tensor u = ops.tensor(Shape.of(2, 1), 1, 2);
+                Tensor same = ops.ints(Shape.of(2), 1, 1);
                 Tensor none = ops.ints(Shape.of(2), 1, -1)) {
             assertThrows(LossOptionException.class, () -> loss.value(u, u, PairLabels.targets(same)));
             assertThrows(LossOptionException.class, () -> loss.value(u, u, PairLabels.targets(none)));
@@ -133,21 +153,29 @@ class LossSettingsTest {
     void rowsWithoutAPositiveDoNotCount() {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = Losses.named(ops, "infonce-multipositive");
-                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6); Tensor v = ops.tensor(Shape.of(2, 2), 1, 1,
-                        -1, 2);
+                Tensor u = ops.tensor(Shape.of(3, 2), 1, 2, 3, 4, -5, 6);
+                Tensor v = ops.tensor(Shape.of(2, 2), 1, 1, -1, 2);
                 Tensor none = ops.ints(Shape.of(3), -1, -1, -1);
-                Tensor rowIds = ops.ints(Shape.of(3), 1, 9, 2); Tensor columnIds = ops.ints(Shape.of(2), 1, 2)) {
+                Tensor rowIds = ops.ints(Shape.of(3), 1, 9, 2);
+                Tensor columnIds = ops.ints(Shape.of(2), 1, 2)) {
             int[][] classes = {{1, 0}, {0, 0}, {0, 1}};
             double[][] s = LossReference.logits(u.toDoubles(), v.toDoubles(), 3, 2, 2, loss.scale(), 0);
-            double expected = 0.5 * LossReference.crossEntropy(s, classes, 0, true) + 0.5 * LossReference.crossEntropy(
-                    LossReference.transposed(s), LossReference.transposed(classes), 0, true);
-            assertEquals(expected, loss.value(u, v, new PairLabels(none, rowIds, columnIds, null, null)).loss(), 1e-12);
+            double expected = 0.5 * LossReference.crossEntropy(s, classes, 0, true)
+                    + 0.5
+                            * LossReference.crossEntropy(
+                                    LossReference.transposed(s), LossReference.transposed(classes), 0, true);
+            assertEquals(
+                    expected,
+                    loss.value(u, v, new PairLabels(none, rowIds, columnIds, null, null))
+                            .loss(),
+                    1e-12);
         }
     }
 
     @Test
     void sigLipStartsWherePublished() {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = ContrastiveLoss.sigLip(ops)) {
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = ContrastiveLoss.sigLip(ops)) {
             assertEquals(Math.log(10), loss.logScale().value().toDoubles()[0]);
             assertEquals(-10, loss.bias().value().toDoubles()[0]);
             loss.logScale().value().set(9.0);

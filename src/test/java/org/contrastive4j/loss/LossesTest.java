@@ -44,8 +44,11 @@ class LossesTest {
     private static double value(Ops ops, ContrastiveLoss loss, PairLabels labels) {
         int n = 13;
         Random random = new Random(5);
-        try (loss; Tensor u = ops.tensor(Shape.of(n, 4), random.doubles(n * 4, -1, 1).toArray());
-                Tensor v = ops.tensor(Shape.of(n, 4), random.doubles(n * 4, -1, 1).toArray())) {
+        try (loss;
+                Tensor u =
+                        ops.tensor(Shape.of(n, 4), random.doubles(n * 4, -1, 1).toArray());
+                Tensor v =
+                        ops.tensor(Shape.of(n, 4), random.doubles(n * 4, -1, 1).toArray())) {
             return loss.value(u, v, labels).loss();
         }
     }
@@ -57,21 +60,27 @@ class LossesTest {
         Method factory = Arrays.stream(ContrastiveLoss.class.getMethods())
                 .filter(method -> method.getName().equalsIgnoreCase(name.replace("-", ""))
                         && Arrays.equals(method.getParameterTypes(), new Class<?>[] {Ops.class}))
-                .findFirst().orElseThrow(() -> new AssertionError("no factory for " + name));
+                .findFirst()
+                .orElseThrow(() -> new AssertionError("no factory for " + name));
         try (Ops ops = Backend.open("cpu-f64");
                 Tensor ids = ops.ints(Shape.of(13), 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4)) {
             PairLabels labels = PairLabels.ids(ids, ids);
-            assertEquals(value(ops, Losses.named(ops, name), labels),
+            assertEquals(
+                    value(ops, Losses.named(ops, name), labels),
                     value(ops, (ContrastiveLoss) factory.invoke(null, ops), labels));
         }
     }
 
     @Test
     void lossesOverMomentumEncodersHaveClassesOfTheirOwn() {
-        assertEquals(Set.of(Losses.QUEUE, Losses.DISTILLED), Losses.allNames().stream()
-                .filter(name -> !Losses.names().contains(name)).collect(Collectors.toSet()));
+        assertEquals(
+                Set.of(Losses.QUEUE, Losses.DISTILLED),
+                Losses.allNames().stream()
+                        .filter(name -> !Losses.names().contains(name))
+                        .collect(Collectors.toSet()));
         try (Ops ops = Backend.open("cpu")) {
-            assertTrue(assertThrows(LossOptionException.class, () -> Losses.named(ops, "queue")).getMessage()
+            assertTrue(assertThrows(LossOptionException.class, () -> Losses.named(ops, "queue"))
+                    .getMessage()
                     .contains("make a QueueContrast or a DistilledContrast"));
         }
     }
@@ -81,25 +90,36 @@ class LossesTest {
     void optionsReachTheirLoss() {
         PairPolicy policy = new PairPolicy(SameId.IGNORED, 0.1, true);
         Map<Map<LossOption, Double>, Map.Entry<String, Function<Ops, ContrastiveLoss>>> all = new LinkedHashMap<>();
-        all.put(Map.of(LABEL_SMOOTHING, 0.3), Map.entry("infonce",
-                ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)));
+        all.put(
+                Map.of(LABEL_SMOOTHING, 0.3),
+                Map.entry(
+                        "infonce",
+                        ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)));
         all.put(Map.of(NEGATIVE_WEIGHT, 0.3), Map.entry("bce-balanced", ops -> ContrastiveLoss.bceWeighted(ops, 0.3)));
-        all.put(Map.of(MARGIN, 0.5), Map.entry("triplet-hardest",
-                ops -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.HARDEST, 0.5)));
-        all.put(Map.of(MARGIN, 0.5, MARGIN_REWARD, 0.6), Map.entry("triplet", ops -> TripletLoss.learnableMargin(
-                ops, TripletLoss.Negatives.ALL, 0.5, 0.6, PairPolicy.DEFAULT)));
+        all.put(
+                Map.of(MARGIN, 0.5),
+                Map.entry("triplet-hardest", ops -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.HARDEST, 0.5)));
+        all.put(
+                Map.of(MARGIN, 0.5, MARGIN_REWARD, 0.6),
+                Map.entry(
+                        "triplet",
+                        ops -> TripletLoss.learnableMargin(
+                                ops, TripletLoss.Negatives.ALL, 0.5, 0.6, PairPolicy.DEFAULT)));
         all.put(Map.of(SINKHORN_ITERATIONS, 2.0), Map.entry("sinkhorn", ops -> ContrastiveLoss.sinkhorn(ops, 2)));
-        all.put(Map.of(SINKHORN_TOLERANCE, 1e-9), Map.entry("sinkhorn",
-                ops -> SinkhornLoss.converged(ops, 1e-9, 2000, PairPolicy.DEFAULT)));
-        all.put(Map.of(RELATIVE_GUIDE_MARGIN, 0.1), Map.entry("siglip", ops -> new BinaryLoss(
-                ops, BinaryLoss.Weighting.SUM, 1, null, policy, -10)));
+        all.put(
+                Map.of(SINKHORN_TOLERANCE, 1e-9),
+                Map.entry("sinkhorn", ops -> SinkhornLoss.converged(ops, 1e-9, 2000, PairPolicy.DEFAULT)));
+        all.put(
+                Map.of(RELATIVE_GUIDE_MARGIN, 0.1),
+                Map.entry("siglip", ops -> new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, policy, -10)));
         all.put(Map.of(TEMPERATURE, 0.25), Map.entry("infonce-fourway", ops -> {
             ContrastiveLoss loss = ContrastiveLoss.infoNceFourWay(ops);
             loss.startAt(0.25, true);
             return loss;
         }));
         double[] guide = new Random(3).doubles(26, 0, 1).toArray();
-        try (Ops ops = Backend.open("cpu-f64"); Tensor raw = ops.tensor(Shape.of(13, 2), guide);
+        try (Ops ops = Backend.open("cpu-f64");
+                Tensor raw = ops.tensor(Shape.of(13, 2), guide);
                 UnitRows unit = new UnitRows(ops, "guide", raw)) {
             PairLabels labels = PairLabels.guide(unit.unit(), unit.unit());
             all.forEach((options, of) -> {
@@ -112,16 +132,18 @@ class LossesTest {
 
     @Test
     void temperaturesStartOrStay() {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss learnt = Losses.named(ops, "sinkhorn",
-                Map.of(TEMPERATURE, 0.5)); ContrastiveLoss fixed = Losses.named(ops, "sinkhorn",
-                        Map.of(FIXED_TEMPERATURE, 0.5)); ContrastiveLoss cosine = Losses.named(ops, "triplet")) {
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss learnt = Losses.named(ops, "sinkhorn", Map.of(TEMPERATURE, 0.5));
+                ContrastiveLoss fixed = Losses.named(ops, "sinkhorn", Map.of(FIXED_TEMPERATURE, 0.5));
+                ContrastiveLoss cosine = Losses.named(ops, "triplet")) {
             assertEquals(2, learnt.scale(), 1e-15);
             assertEquals(2, fixed.scale(), 1e-15);
             assertFalse(learnt.logScale().isFrozen());
             assertTrue(fixed.logScale().isFrozen());
             for (double temperature : new double[] {0, -1, 0.009, 1.1, Double.NaN}) {
                 assertThrows(LossOptionException.class, () -> learnt.startAt(temperature, true));
-                assertThrows(LossOptionException.class,
+                assertThrows(
+                        LossOptionException.class,
                         () -> Losses.named(ops, "infonce", Map.of(TEMPERATURE, temperature)));
             }
             assertThrows(LossOptionException.class, () -> cosine.startAt(0.5, true));
@@ -142,10 +164,13 @@ class LossesTest {
                 assertEquals(all, Losses.options(name, all), "options that are all given stay as they are");
                 assertEquals(Losses.options(name, Map.of()).size(), all.size());
             } else {
-                String message = assertThrows(LossOptionException.class,
-                        () -> Losses.options(name, given)).getMessage();
-                assertTrue(message.contains(name) && message.contains(option.key())
-                        && message.contains(String.join(", ", having)), message);
+                String message = assertThrows(LossOptionException.class, () -> Losses.options(name, given))
+                        .getMessage();
+                assertTrue(
+                        message.contains(name)
+                                && message.contains(option.key())
+                                && message.contains(String.join(", ", having)),
+                        message);
             }
         }
     }
@@ -166,12 +191,15 @@ class LossesTest {
             bad.forEach((option, values) -> {
                 for (double value : values) {
                     for (String name : Losses.having(option)) {
-                        assertThrows(LossOptionException.class, () -> Losses.named(ops, name, Map.of(option, value)),
+                        assertThrows(
+                                LossOptionException.class,
+                                () -> Losses.named(ops, name, Map.of(option, value)),
                                 name + " with " + option + " " + value);
                     }
                 }
             });
-            assertThrows(LossOptionException.class,
+            assertThrows(
+                    LossOptionException.class,
                     () -> Losses.named(ops, "sinkhorn", Map.of(SINKHORN_ITERATIONS, 3.0, SINKHORN_TOLERANCE, 0.1)));
             assertEquals(0, ops.memory().currentBytes());
         }

@@ -30,7 +30,8 @@ class NegativesWarmupTest {
         double[] rows = random.doubles(n * 3, -1, 1).toArray();
         double[] columns = random.doubles(n * 3, -1, 1).toArray();
         for (int k : new int[] {1, 3, 6, 100}) {
-            try (Ops ops = Backend.open("cpu-f64"); BinaryLoss loss = (BinaryLoss) Losses.named(ops, "bce-warmup");
+            try (Ops ops = Backend.open("cpu-f64");
+                    BinaryLoss loss = (BinaryLoss) Losses.named(ops, "bce-warmup");
                     Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(n, 3), rows), true);
                     Parameter v = new Parameter(ops, "v", ops.tensor(Shape.of(n, 3), columns), true)) {
                 loss.restore(Map.of("warmup.negatives", (double) k, "warmup.accuracy", 0.5));
@@ -42,11 +43,18 @@ class NegativesWarmupTest {
                     }
                 }
                 double[][] s = LossReference.logits(rows, columns, n, n, 3, 10, 0);
-                assertEquals(LossReference.binary(s, classes, 1) / n,
-                        loss.value(u.value(), v.value(), PairLabels.DIAGONAL).loss(), 1e-12);
+                assertEquals(
+                        LossReference.binary(s, classes, 1) / n,
+                        loss.value(u.value(), v.value(), PairLabels.DIAGONAL).loss(),
+                        1e-12);
                 List<Parameter> all = List.of(u, v, loss.logScale(), loss.bias());
-                new GradientCheck(ops, 1).run(tape -> tape.apply(new ContrastiveLossFunction(loss, PairLabels.DIAGONAL),
-                        all.toArray(new Parameter[0])), all).require(1e-7);
+                new GradientCheck(ops, 1)
+                        .run(
+                                tape -> tape.apply(
+                                        new ContrastiveLossFunction(loss, PairLabels.DIAGONAL),
+                                        all.toArray(new Parameter[0])),
+                                all)
+                        .require(1e-7);
             }
         }
     }
@@ -78,9 +86,10 @@ class NegativesWarmupTest {
 
     @Test
     void stateSurvivesACheckpoint() {
-        try (Ops ops = Backend.open("cpu"); BinaryLoss one = (BinaryLoss) Losses.named(ops, "bce-warmup");
-                BinaryLoss other = (BinaryLoss) Losses.named(ops, "bce-warmup"); Tensor u = ops.zeros(Shape.of(50,
-                        2))) {
+        try (Ops ops = Backend.open("cpu");
+                BinaryLoss one = (BinaryLoss) Losses.named(ops, "bce-warmup");
+                BinaryLoss other = (BinaryLoss) Losses.named(ops, "bce-warmup");
+                Tensor u = ops.zeros(Shape.of(50, 2))) {
             one.value(u, u, PairLabels.DIAGONAL);
             for (int step = 0; step < 60; step++) {
                 one.afterStep(accuracy(1));
@@ -93,7 +102,8 @@ class NegativesWarmupTest {
             other.afterStep(accuracy(0.25));
             assertEquals(one.state(), other.state());
             assertThrows(LossOptionException.class, () -> other.restore(Map.of()));
-            assertThrows(LossOptionException.class,
+            assertThrows(
+                    LossOptionException.class,
                     () -> other.restore(Map.of("warmup.negatives", 0.0, "warmup.accuracy", 0.5)));
             try (ContrastiveLoss plain = ContrastiveLoss.sigLip(ops)) {
                 assertEquals(Map.of(), plain.state());

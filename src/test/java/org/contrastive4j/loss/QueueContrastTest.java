@@ -34,31 +34,43 @@ class QueueContrastTest {
     }
 
     private static double[] random(int rows, long seed) {
-        return new Random(seed).doubles((long) rows * D, -1, 1).map(x -> (float) x).toArray();
+        return new Random(seed)
+                .doubles((long) rows * D, -1, 1)
+                .map(x -> (float) x)
+                .toArray();
     }
 
     private static double[] joined(double[] a, double[] b) {
-        return IntStream.range(0,
-                a.length + b.length).mapToDouble(i -> i < a.length ? a[i] : b[i - a.length]).toArray();
+        return IntStream.range(0, a.length + b.length)
+                .mapToDouble(i -> i < a.length ? a[i] : b[i - a.length])
+                .toArray();
     }
 
     @Test
     void aQueueKeepsTheLastKeys() {
-        try (Ops ops = Backend.open("cpu"); KeyQueue queue = new KeyQueue(ops, 7, 1)) {
+        try (Ops ops = Backend.open("cpu");
+                KeyQueue queue = new KeyQueue(ops, 7, 1)) {
             assertEquals(0, queue.size());
             int put = 0;
             for (int batch : new int[] {3, 1, 5, 7, 2}) { // sizes that do not divide 7
                 int first = put;
                 try (Tensor rows = ops.tensor(
-                        Shape.of(batch, 1), IntStream.range(0, batch).mapToDouble(i -> first + i).toArray());
-                        Tensor ids = ops.ints(Shape.of(batch), IntStream.range(0,
-                                batch).map(i -> 100 + first + i).toArray())) {
+                                Shape.of(batch, 1),
+                                IntStream.range(0, batch)
+                                        .mapToDouble(i -> first + i)
+                                        .toArray());
+                        Tensor ids = ops.ints(
+                                Shape.of(batch),
+                                IntStream.range(0, batch)
+                                        .map(i -> 100 + first + i)
+                                        .toArray())) {
                     queue.put(rows, ids);
                 }
                 put += batch;
                 assertEquals(Math.min(7, put), queue.size());
                 double[] keys = queue.keys().toDoubles();
-                int[] ids = IntStream.range(0, queue.size()).map(queue::id).sorted().toArray();
+                int[] ids =
+                        IntStream.range(0, queue.size()).map(queue::id).sorted().toArray();
                 double[] sorted = Arrays.stream(keys).sorted().toArray();
                 for (int k = 0; k < queue.size(); k++) {
                     assertEquals(put - queue.size() + k, sorted[k]);
@@ -70,11 +82,15 @@ class QueueContrastTest {
 
     @Test
     void whatDoesNotFitIsRefused() {
-        try (Ops ops = Backend.open("cpu"); KeyQueue queue = new KeyQueue(ops, 4,
-                2); Tensor five = ops.zeros(Shape.of(5, 2));
-                Tensor wide = ops.zeros(Shape.of(1, 3)); Tensor one = ops.zeros(Shape.of(1, 2));
-                Tensor ids = ops.ints(Shape.of(2), 1, 2); QueueContrast loss = new QueueContrast(ops, 4, 2)) {
-            String message = assertThrows(LossOptionException.class, () -> queue.put(five, null)).getMessage();
+        try (Ops ops = Backend.open("cpu");
+                KeyQueue queue = new KeyQueue(ops, 4, 2);
+                Tensor five = ops.zeros(Shape.of(5, 2));
+                Tensor wide = ops.zeros(Shape.of(1, 3));
+                Tensor one = ops.zeros(Shape.of(1, 2));
+                Tensor ids = ops.ints(Shape.of(2), 1, 2);
+                QueueContrast loss = new QueueContrast(ops, 4, 2)) {
+            String message = assertThrows(LossOptionException.class, () -> queue.put(five, null))
+                    .getMessage();
             assertTrue(message.contains("queue of 4"), message);
             assertThrows(ShapeException.class, () -> queue.put(wide, null));
             assertThrows(ShapeException.class, () -> queue.put(one, ids));
@@ -108,12 +124,16 @@ class QueueContrastTest {
             for (PairPolicy policy : List.of(PairPolicy.DEFAULT, PairPolicy.MULTI_POSITIVE)) {
                 try (Ops ops = Backend.open(backend);
                         QueueContrast loss = new QueueContrast(ops, 8, D, policy, Math.log(5), true);
-                        Tensor a = ops.tensor(Shape.of(n, D), u); Tensor b = ops.tensor(Shape.of(n, D), v);
-                        Tensor ka = ops.tensor(Shape.of(n, D), keysOfU); Tensor kb = ops.tensor(Shape.of(n, D),
-                                keysOfV);
-                        Tensor pa = ops.tensor(Shape.of(8, D), pastU); Tensor pb = ops.tensor(Shape.of(8, D), pastV);
-                        Tensor tags = ops.ints(Shape.of(n), ids); Tensor pastTags = ops.ints(Shape.of(8), pastIds);
-                        Tensor da = ops.allocate(n, D); Tensor db = ops.allocate(n, D)) {
+                        Tensor a = ops.tensor(Shape.of(n, D), u);
+                        Tensor b = ops.tensor(Shape.of(n, D), v);
+                        Tensor ka = ops.tensor(Shape.of(n, D), keysOfU);
+                        Tensor kb = ops.tensor(Shape.of(n, D), keysOfV);
+                        Tensor pa = ops.tensor(Shape.of(8, D), pastU);
+                        Tensor pb = ops.tensor(Shape.of(8, D), pastV);
+                        Tensor tags = ops.ints(Shape.of(n), ids);
+                        Tensor pastTags = ops.ints(Shape.of(8), pastIds);
+                        Tensor da = ops.allocate(n, D);
+                        Tensor db = ops.allocate(n, D)) {
                     loss.enqueue(pa, pb, pastTags);
                     int[][] classes = new int[n][n + 8];
                     for (int i = 0; i < n; i++) {
@@ -126,39 +146,60 @@ class QueueContrastTest {
                     double tolerance = backend.equals("cpu-f64") ? 1e-12 : 2e-6;
                     assertEquals(expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, 5), result.loss(), tolerance);
                     double slope = backend.equals("cpu-f64") ? 1e-8 : 2e-5;
-                    CentralDifferences.check("u", x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
+                    CentralDifferences.check(
+                            "u",
+                            x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
                             u,
-                            da.toDoubles(), slope, 7);
-                    CentralDifferences.check("v", x -> 2 * expected(u, x, keysOfU, keysOfV, pastU, pastV, classes, 5),
+                            da.toDoubles(),
+                            slope,
+                            7);
+                    CentralDifferences.check(
+                            "v",
+                            x -> 2 * expected(u, x, keysOfU, keysOfV, pastU, pastV, classes, 5),
                             v,
-                            db.toDoubles(), slope, 7);
-                    CentralDifferences.check("log-scale", x -> 2 * expected(u, v, keysOfU, keysOfV, pastU, pastV,
-                            classes,
-                            Math.exp(x[0])), new double[] {Math.log(5)}, loss.logScale().gradient().toDoubles(), slope,
+                            db.toDoubles(),
+                            slope,
+                            7);
+                    CentralDifferences.check(
+                            "log-scale",
+                            x -> 2 * expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, Math.exp(x[0])),
+                            new double[] {Math.log(5)},
+                            loss.logScale().gradient().toDoubles(),
+                            slope,
                             7);
                 }
             }
         }
     }
 
-    private static double expected(double[] u, double[] v, double[] keysOfU, double[] keysOfV, double[] pastU,
+    private static double expected(
+            double[] u,
+            double[] v,
+            double[] keysOfU,
+            double[] keysOfV,
+            double[] pastU,
             double[] pastV,
-            int[][] classes, double scale) {
+            int[][] classes,
+            double scale) {
         int n = classes.length;
         double[][] rows = LossReference.logits(u, joined(keysOfV, pastV), n, n + 8, D, scale, 0);
         double[][] columns = LossReference.logits(v, joined(keysOfU, pastU), n, n + 8, D, scale, 0);
-        return (LossReference.crossEntropy(rows, classes, 0, true) + LossReference.crossEntropy(columns, classes, 0,
-                true)) / 2;
+        return (LossReference.crossEntropy(rows, classes, 0, true)
+                        + LossReference.crossEntropy(columns, classes, 0, true))
+                / 2;
     }
 
     @Test
     void anEmptyQueueIsTheBatchAlone() {
-        try (Ops ops = Backend.open("cpu"); QueueContrast loss = new QueueContrast(ops, 50, D);
-                Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor v = ops.tensor(Shape.of(33, D),
-                        random(33, 2));
+        try (Ops ops = Backend.open("cpu");
+                QueueContrast loss = new QueueContrast(ops, 50, D);
+                Tensor u = ops.tensor(Shape.of(33, D), random(33, 1));
+                Tensor v = ops.tensor(Shape.of(33, D), random(33, 2));
                 InfoNce batch = InfoNce.symmetric(ops)) {
-            assertEquals(batch.value(u, v, null, null).loss(),
-                    loss.valueAndGradient(u, v, u, v, null, null, null, 1).loss(), 1e-5);
+            assertEquals(
+                    batch.value(u, v, null, null).loss(),
+                    loss.valueAndGradient(u, v, u, v, null, null, null, 1).loss(),
+                    1e-5);
             assertEquals(0, loss.logScale().gradient().toDoubles()[0], "the temperature is fixed");
             assertEquals(0, loss.queueOfU().size(), "a step does not change the queues");
         }
@@ -175,9 +216,12 @@ class QueueContrastTest {
         double[] pastU = random(8, 5);
         double[] pastV = random(8, 6);
         int[] pastIds = {90, 1, 80, 4, 4, 70, 61, 62};
-        try (Ops ops = Backend.open(backend); QueueContrast loss = new QueueContrast(ops, 8, D);
-                Tensor a = ops.tensor(Shape.of(n, D), u); Tensor b = ops.tensor(Shape.of(n, D), v);
-                Tensor pa = ops.tensor(Shape.of(8, D), pastU); Tensor pb = ops.tensor(Shape.of(8, D), pastV);
+        try (Ops ops = Backend.open(backend);
+                QueueContrast loss = new QueueContrast(ops, 8, D);
+                Tensor a = ops.tensor(Shape.of(n, D), u);
+                Tensor b = ops.tensor(Shape.of(n, D), v);
+                Tensor pa = ops.tensor(Shape.of(8, D), pastU);
+                Tensor pb = ops.tensor(Shape.of(8, D), pastV);
                 Tensor tags = ops.ints(Shape.of(n), IntStream.range(0, n).toArray());
                 Tensor pastTags = ops.ints(Shape.of(8), pastIds)) {
             loss.enqueue(pa, pb, pastTags);
@@ -202,7 +246,8 @@ class QueueContrastTest {
             assertEquals(2 * n * (n + 7) - ignored, metrics.negatives().count());
             assertEquals((double) ignored / (2 * n * (n + 7)), metrics.ignoredShare(), 1e-12);
             assertEquals(positives / (2 * n), metrics.positives().mean(), 1e-3);
-            assertEquals(negatives / metrics.negatives().count(), metrics.negatives().mean(), 1e-3);
+            assertEquals(
+                    negatives / metrics.negatives().count(), metrics.negatives().mean(), 1e-3);
             PairwiseOps.Result result = loss.valueAndGradient(a, b, a, b, tags, null, null, 1);
             assertEquals(result.rowAccuracy(), metrics.rowAccuracy());
             assertEquals(result.columnAccuracy(), metrics.columnAccuracy());
@@ -213,16 +258,21 @@ class QueueContrastTest {
     @MethodSource("backends")
     @Tag("gpu")
     void finiteAtTheLargestScale(String backend) {
-        try (Ops ops = Backend.open(backend); QueueContrast loss = new QueueContrast(ops, 40, D, PairPolicy.DEFAULT,
-                Math.log(100), true); Tensor u = ops.tensor(Shape.of(33, D), random(33, 1)); Tensor opposed =
-                        ops.tensor(Shape.of(33, D), Arrays.stream(random(33, 1)).map(x -> -x).toArray());
-                Tensor du = ops.allocate(33, D); Tensor dv = ops.allocate(33, D)) {
+        try (Ops ops = Backend.open(backend);
+                QueueContrast loss = new QueueContrast(ops, 40, D, PairPolicy.DEFAULT, Math.log(100), true);
+                Tensor u = ops.tensor(Shape.of(33, D), random(33, 1));
+                Tensor opposed = ops.tensor(
+                        Shape.of(33, D),
+                        Arrays.stream(random(33, 1)).map(x -> -x).toArray());
+                Tensor du = ops.allocate(33, D);
+                Tensor dv = ops.allocate(33, D)) {
             loss.enqueue(u, opposed, null);
             for (double alpha : new double[] {0, 0.4}) {
                 for (Tensor keys : List.of(u, opposed)) {
-                    assertTrue(Double.isFinite(
-                            loss.valueAndGradient(u, u, keys, keys, null, alpha, du, dv, 1).loss()));
-                    assertTrue(Arrays.stream(joined(du.toDoubles(), dv.toDoubles())).allMatch(Double::isFinite));
+                    assertTrue(Double.isFinite(loss.valueAndGradient(u, u, keys, keys, null, alpha, du, dv, 1)
+                            .loss()));
+                    assertTrue(Arrays.stream(joined(du.toDoubles(), dv.toDoubles()))
+                            .allMatch(Double::isFinite));
                     assertTrue(Double.isFinite(loss.logScale().gradient().toDoubles()[0]));
                 }
             }
@@ -231,26 +281,33 @@ class QueueContrastTest {
 
     @Test
     void stateSurvivesACheckpoint() {
-        try (Ops ops = Backend.open("cpu"); QueueContrast one = new QueueContrast(ops, 7, D);
-                QueueContrast other = new QueueContrast(ops, 7, D); Tensor u = ops.tensor(Shape.of(5, D), random(5, 1));
-                Tensor v = ops.tensor(Shape.of(5, D), random(5, 2)); Tensor ids = ops.ints(Shape.of(5), 1, 2, 3, 4, 5);
-                Tensor a = ops.allocate(5, D); Tensor b = ops.allocate(5, D)) {
+        try (Ops ops = Backend.open("cpu");
+                QueueContrast one = new QueueContrast(ops, 7, D);
+                QueueContrast other = new QueueContrast(ops, 7, D);
+                Tensor u = ops.tensor(Shape.of(5, D), random(5, 1));
+                Tensor v = ops.tensor(Shape.of(5, D), random(5, 2));
+                Tensor ids = ops.ints(Shape.of(5), 1, 2, 3, 4, 5);
+                Tensor a = ops.allocate(5, D);
+                Tensor b = ops.allocate(5, D)) {
             one.enqueue(u, v, ids);
             one.enqueue(v, u, null);
             other.queueOfU().restore(one.queueOfU().state());
             other.queueOfV().restore(one.queueOfV().state());
             one.enqueue(u, u, ids);
             other.enqueue(u, u, ids);
-            assertEquals(one.valueAndGradient(u, v, v, u, ids, a, null, 1), other.valueAndGradient(u, v, v, u, ids, b,
-                    null, 1));
+            assertEquals(
+                    one.valueAndGradient(u, v, v, u, ids, a, null, 1),
+                    other.valueAndGradient(u, v, v, u, ids, b, null, 1));
             assertArrayEquals(a.toDoubles(), b.toDoubles());
         }
     }
 
     @Test
     void workspaceIsEnough() {
-        try (Ops ops = Backend.open("cpu"); QueueContrast loss = new QueueContrast(ops, 500, D);
-                Tensor u = ops.tensor(Shape.of(300, D), random(300, 1)); Tensor du = ops.allocate(300, D)) {
+        try (Ops ops = Backend.open("cpu");
+                QueueContrast loss = new QueueContrast(ops, 500, D);
+                Tensor u = ops.tensor(Shape.of(300, D), random(300, 1));
+                Tensor du = ops.allocate(300, D)) {
             loss.enqueue(u, u, null);
             loss.enqueue(u, u, null);
             long before = ops.memory().currentBytes();
@@ -276,7 +333,10 @@ class QueueContrastTest {
                 Parameter trained = new Parameter(ops, "a", ops.tensor(Shape.of(2), 1, 2), false);
                 Parameter averaged = new Parameter(ops, "b", ops.tensor(Shape.of(2), 5, -2), false)) {
             ramp.update(ops, 0, List.of(trained), List.of(averaged));
-            assertArrayEquals(new double[] {0.9 * 5 + 0.1, 0.9 * -2 + 0.2}, averaged.value().toDoubles(), 1e-15);
+            assertArrayEquals(
+                    new double[] {0.9 * 5 + 0.1, 0.9 * -2 + 0.2},
+                    averaged.value().toDoubles(),
+                    1e-15);
             assertThrows(ShapeException.class, () -> ramp.update(ops, 0, List.of(trained), List.of()));
         }
     }

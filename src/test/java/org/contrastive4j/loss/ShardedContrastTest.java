@@ -37,23 +37,31 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** W workers together have the gradient of one. */
 class ShardedContrastTest {
     /** Edges of rows and of columns: uneven, and rows not cut where columns are. */
-    private static final int[][][] CUTS = {{{0, 37}, {0, 45}}, {{0, 5, 37}, {0, 30, 45}}, {{0, 12, 13, 37}, {0, 20, 21,
-            45}},
-        {{0, 1, 3, 8, 9, 20, 21, 30, 37}, {0, 6, 7, 14, 15, 22, 30, 44, 45}}};
+    private static final int[][][] CUTS = {
+        {{0, 37}, {0, 45}},
+        {{0, 5, 37}, {0, 30, 45}},
+        {{0, 12, 13, 37}, {0, 20, 21, 45}},
+        {{0, 1, 3, 8, 9, 20, 21, 30, 37}, {0, 6, 7, 14, 15, 22, 30, 44, 45}}
+    };
 
     static Stream<Case> cases() {
-        return LossCases.all().stream().filter(c -> c.labels() == LossCases.Labels.NOTHING
-                || c.labels() == LossCases.Labels.IDS_AND_GUIDE).filter(c -> !c.name().contains("four ways"));
+        return LossCases.all().stream()
+                .filter(c -> c.labels() == LossCases.Labels.NOTHING || c.labels() == LossCases.Labels.IDS_AND_GUIDE)
+                .filter(c -> !c.name().contains("four ways"));
     }
 
     @Test
     void fourDirectionsAreRefused() {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
-                Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 3, 4); Tensor du = ops.allocate(2, 2);
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
+                Tensor u = ops.tensor(Shape.of(2, 2), 1, 2, 3, 4);
+                Tensor du = ops.allocate(2, 2);
                 Tensor dv = ops.allocate(2, 2)) {
             ShardedContrast sharded = new ShardedContrast(ops, loss, ShardedContrast.Order.RING);
-            assertThrows(LossOptionException.class, () -> sharded.valueAndGradient(
-                    List.of(u), List.of(u), PairLabels.DIAGONAL, List.of(du), List.of(dv), 1));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> sharded.valueAndGradient(
+                            List.of(u), List.of(u), PairLabels.DIAGONAL, List.of(du), List.of(dv), 1));
         }
     }
 
@@ -61,7 +69,8 @@ class ShardedContrastTest {
     @MethodSource("cases")
     void shardsHaveTheGradientOfOneWorker(Case c) {
         for (String backend : List.of("cpu-f64", "cpu")) {
-            try (Ops ops = Backend.open(backend); ContrastiveLoss loss = c.make().apply(ops)) {
+            try (Ops ops = Backend.open(backend);
+                    ContrastiveLoss loss = c.make().apply(ops)) {
                 compare(c.toString(), ops, loss, new Problem(c, 37, 45, 6, 4));
             }
         }
@@ -72,7 +81,9 @@ class ShardedContrastTest {
     @MethodSource("devices")
     @Tag("gpu")
     void shardsOnADeviceHaveTheGradientOfOneWorker(String device) {
-        Case labelled = cases().filter(c -> c.labels() == LossCases.Labels.IDS_AND_GUIDE).findFirst().orElseThrow();
+        Case labelled = cases().filter(c -> c.labels() == LossCases.Labels.IDS_AND_GUIDE)
+                .findFirst()
+                .orElseThrow();
         try (Ops ops = Backend.open(device)) {
             for (String name : List.of("infonce-smoothed", "siglip", "triplet-semihard", "sinkhorn")) {
                 try (ContrastiveLoss loss = Losses.named(ops, name)) {
@@ -95,9 +106,11 @@ class ShardedContrastTest {
             Pairing pairing = Pairing.diagonal(9, 11);
             for (PairTileOps.Kind kind : PairTileOps.Kind.values()) {
                 for (PairTileOps.Axis axis : PairTileOps.Axis.values()) {
-                    List<Reduction> wanted = List.of(new Reduction(kind, PairFunction.SOFTPLUS, axis,
-                            PairTileOps.Of.NEGATIVES, Shift.NONE, null));
-                    Reduced whole = ops.pairTiles().reduce(new Pairs(x, y, 1, pairing), wanted).get(0);
+                    List<Reduction> wanted = List.of(new Reduction(
+                            kind, PairFunction.SOFTPLUS, axis, PairTileOps.Of.NEGATIVES, Shift.NONE, null));
+                    Reduced whole = ops.pairTiles()
+                            .reduce(new Pairs(x, y, 1, pairing), wanted)
+                            .get(0);
                     boolean rows = axis == PairTileOps.Axis.ROWS;
                     for (int first : new int[] {0, 2}) {
                         ShardMerge merged = new ShardMerge(kind, rows ? 9 : 11);
@@ -106,8 +119,15 @@ class ShardedContrastTest {
                             int to = k % 2 == 0 ? 4 : 9;
                             int left = k / 2 % 2 == 0 ? 0 : 7;
                             int right = k / 2 % 2 == 0 ? 7 : 11;
-                            Reduced part = ops.pairTiles().reduce(new Pairs(x.rows(from, to), y.rows(left, right), 1,
-                                    pairing.block(from, to, left, right)), wanted).get(0);
+                            Reduced part = ops.pairTiles()
+                                    .reduce(
+                                            new Pairs(
+                                                    x.rows(from, to),
+                                                    y.rows(left, right),
+                                                    1,
+                                                    pairing.block(from, to, left, right)),
+                                            wanted)
+                                    .get(0);
                             merged.add(part, rows ? from : left, rows ? left : from);
                         }
                         String what = kind + " " + axis + " from " + first;
@@ -122,7 +142,8 @@ class ShardedContrastTest {
 
     @Test
     void aWarmUpCountsItsNegativesAcrossShards() {
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss loss = Losses.named(ops, "bce-warmup")) {
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss loss = Losses.named(ops, "bce-warmup")) {
             loss.restore(Map.of("warmup.negatives", 17.5, "warmup.accuracy", 0.5));
             compare("warm-up", ops, loss, new Problem(LossCases.all().get(0), 37, 45, 6, 4));
         }
@@ -134,25 +155,38 @@ class ShardedContrastTest {
 
     private static void compare(String what, Ops ops, ContrastiveLoss loss, Problem p, List<int[][]> ways) {
         double tolerance = ops.dtype() == DType.F64 ? 1e-12 : 1e-5;
-        try (Tensors t = new Tensors(ops, p); Tensor du = ops.allocate(p.n, p.d); Tensor dv = ops.allocate(p.m, p.d)) {
+        try (Tensors t = new Tensors(ops, p);
+                Tensor du = ops.allocate(p.n, p.d);
+                Tensor dv = ops.allocate(p.m, p.d)) {
             loss.parameters().forEach(Parameter::zeroGradient);
             PairwiseOps.Result whole = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, 0.5);
-            List<double[]> own = loss.parameters().stream().map(q -> q.gradient().toDoubles()).toList();
+            List<double[]> own = loss.parameters().stream()
+                    .map(q -> q.gradient().toDoubles())
+                    .toList();
             for (int[][] cuts : ways) {
                 for (ShardedContrast.Order order : ShardedContrast.Order.values()) {
                     String where = what + " " + ops.name() + " W " + (cuts[0].length - 1) + " " + order;
                     loss.parameters().forEach(Parameter::zeroGradient);
-                    try (Tensor sharedU = poisoned(ops, p.n, p.d); Tensor sharedV = poisoned(ops, p.m, p.d)) {
-                        PairwiseOps.Result result = new ShardedContrast(ops, loss, order).valueAndGradient(
-                                cut(t.u, cuts[0]), cut(t.v, cuts[1]), t.labels, cut(sharedU, cuts[0]),
-                                cut(sharedV, cuts[1]), 0.5);
+                    try (Tensor sharedU = poisoned(ops, p.n, p.d);
+                            Tensor sharedV = poisoned(ops, p.m, p.d)) {
+                        PairwiseOps.Result result = new ShardedContrast(ops, loss, order)
+                                .valueAndGradient(
+                                        cut(t.u, cuts[0]),
+                                        cut(t.v, cuts[1]),
+                                        t.labels,
+                                        cut(sharedU, cuts[0]),
+                                        cut(sharedV, cuts[1]),
+                                        0.5);
                         assertEquals(whole.loss(), result.loss(), tolerance * (1 + whole.loss()), where);
                         assertEquals(whole.rowAccuracy(), result.rowAccuracy(), where);
                         assertEquals(whole.columnAccuracy(), result.columnAccuracy(), where);
                         close(where + " du", du.toDoubles(), sharedU.toDoubles(), tolerance);
                         close(where + " dv", dv.toDoubles(), sharedV.toDoubles(), tolerance);
                         for (int k = 0; k < own.size(); k++) {
-                            close(where + " own", own.get(k), loss.parameters().get(k).gradient().toDoubles(),
+                            close(
+                                    where + " own",
+                                    own.get(k),
+                                    loss.parameters().get(k).gradient().toDoubles(),
                                     4 * tolerance);
                         }
                     }
@@ -186,17 +220,25 @@ class ShardedContrastTest {
 
     @Test
     void shardsThatDoNotFitAreRefusedAndNothingLeaks() {
-        try (Ops ops = Backend.open("cpu"); ContrastiveLoss loss = ContrastiveLoss.sigLip(ops);
-                Tensor a = ops.zeros(Shape.of(3, 2)); Tensor b = ops.zeros(Shape.of(3, 3));
+        try (Ops ops = Backend.open("cpu");
+                ContrastiveLoss loss = ContrastiveLoss.sigLip(ops);
+                Tensor a = ops.zeros(Shape.of(3, 2));
+                Tensor b = ops.zeros(Shape.of(3, 3));
                 Tensor bad = ops.tensor(Shape.of(1, 2), 1, Double.NaN)) {
             ShardedContrast sharded = new ShardedContrast(ops, loss, ShardedContrast.Order.RING);
             long before = ops.memory().currentBytes();
-            assertThrows(ShapeException.class, () -> sharded.valueAndGradient(
-                    List.of(a, a), List.of(a), PairLabels.DIAGONAL, List.of(a, a), List.of(a), 1));
-            assertThrows(ShapeException.class, () -> sharded.valueAndGradient(
-                    List.of(a, b), List.of(a, b), PairLabels.DIAGONAL, List.of(a, b), List.of(a, b), 1));
-            NonFiniteException refused = assertThrows(NonFiniteException.class, () -> sharded.valueAndGradient(
-                    List.of(a, bad), List.of(a, a), PairLabels.DIAGONAL, List.of(a, bad), List.of(a, a), 1));
+            assertThrows(
+                    ShapeException.class,
+                    () -> sharded.valueAndGradient(
+                            List.of(a, a), List.of(a), PairLabels.DIAGONAL, List.of(a, a), List.of(a), 1));
+            assertThrows(
+                    ShapeException.class,
+                    () -> sharded.valueAndGradient(
+                            List.of(a, b), List.of(a, b), PairLabels.DIAGONAL, List.of(a, b), List.of(a, b), 1));
+            NonFiniteException refused = assertThrows(
+                    NonFiniteException.class,
+                    () -> sharded.valueAndGradient(
+                            List.of(a, bad), List.of(a, a), PairLabels.DIAGONAL, List.of(a, bad), List.of(a, a), 1));
             assertTrue(refused.getMessage().contains("shard 1"), refused.getMessage());
             assertEquals(before, ops.memory().currentBytes());
         }

@@ -23,17 +23,27 @@ import org.junit.jupiter.params.provider.CsvSource;
 /** The fixed point of Sinkhorn's iterations and its gradient, against many iterations. */
 class SinkhornLossTest {
     private static double[] random(int rows, int d, long seed) {
-        return new Random(seed).doubles((long) rows * d, -1, 1).map(x -> (float) x).toArray();
+        return new Random(seed)
+                .doubles((long) rows * d, -1, 1)
+                .map(x -> (float) x)
+                .toArray();
     }
 
     private record Answer(double loss, double[] du, double[] dv, double dLogScale) {}
 
     private static Answer ask(Ops ops, ContrastiveLoss loss, double logScale, int n, int m, int d, PairLabels labels) {
-        try (loss; Tensor u = ops.tensor(Shape.of(n, d), random(n, d, 1)); Tensor v = ops.tensor(Shape.of(m, d),
-                random(m, d, 2)); Tensor du = ops.allocate(n, d); Tensor dv = ops.allocate(m, d)) {
+        try (loss;
+                Tensor u = ops.tensor(Shape.of(n, d), random(n, d, 1));
+                Tensor v = ops.tensor(Shape.of(m, d), random(m, d, 2));
+                Tensor du = ops.allocate(n, d);
+                Tensor dv = ops.allocate(m, d)) {
             loss.logScale().value().set(logScale);
             double value = loss.valueAndGradient(u, v, labels, du, dv, 3).loss();
-            return new Answer(value, du.toDoubles(), dv.toDoubles(), loss.logScale().gradient().toDoubles()[0]);
+            return new Answer(
+                    value,
+                    du.toDoubles(),
+                    dv.toDoubles(),
+                    loss.logScale().gradient().toDoubles()[0]);
         }
     }
 
@@ -50,7 +60,13 @@ class SinkhornLossTest {
         Answer unrolled;
         try (Ops ops = Backend.open("cpu-f64")) {
             unrolled = ask(ops, ContrastiveLoss.sinkhorn(ops, 300), logScale, n, m, d, PairLabels.DIAGONAL);
-            Answer implicit = ask(ops, SinkhornLoss.converged(ops, 1e-13, 5000, PairPolicy.DEFAULT), logScale, n, m, d,
+            Answer implicit = ask(
+                    ops,
+                    SinkhornLoss.converged(ops, 1e-13, 5000, PairPolicy.DEFAULT),
+                    logScale,
+                    n,
+                    m,
+                    d,
                     PairLabels.DIAGONAL);
             assertEquals(unrolled.loss, implicit.loss, 1e-11);
             near(unrolled.du, implicit.du, 1e-10);
@@ -60,7 +76,13 @@ class SinkhornLossTest {
         }
         for (String backend : inSinglePrecision(n)) {
             try (Ops ops = Backend.open(backend)) {
-                Answer single = ask(ops, SinkhornLoss.converged(ops, 1e-5, 5000, PairPolicy.DEFAULT), logScale, n, m, d,
+                Answer single = ask(
+                        ops,
+                        SinkhornLoss.converged(ops, 1e-5, 5000, PairPolicy.DEFAULT),
+                        logScale,
+                        n,
+                        m,
+                        d,
                         PairLabels.DIAGONAL);
                 assertEquals(unrolled.loss, single.loss, 1e-4);
                 near(unrolled.du, single.du, 2e-4);
@@ -71,21 +93,28 @@ class SinkhornLossTest {
 
     /** More rows take more iterations, too many for a simulator. */
     private static List<String> inSinglePrecision(int n) {
-        return Stream.concat(Stream.of("cpu"), n <= 9 ? Devices.names() : Stream.of()).toList();
+        return Stream.concat(Stream.of("cpu"), n <= 9 ? Devices.names() : Stream.of())
+                .toList();
     }
 
     @Test
     void implicitGradientAgreesWithCentralDifferences() {
         int[] ids = {0, 1, 2, 0, 4};
         for (PairPolicy policy : List.of(PairPolicy.DEFAULT, PairPolicy.MULTI_POSITIVE)) {
-            try (Ops ops = Backend.open("cpu-f64"); Tensor tags = ops.ints(Shape.of(5), ids);
+            try (Ops ops = Backend.open("cpu-f64");
+                    Tensor tags = ops.ints(Shape.of(5), ids);
                     ContrastiveLoss loss = SinkhornLoss.converged(ops, 1e-13, 20000, policy);
                     Parameter u = new Parameter(ops, "u", ops.tensor(Shape.of(5, 3), random(5, 3, 5)), true);
                     Parameter v = new Parameter(ops, "v", ops.tensor(Shape.of(5, 3), random(5, 3, 6)), true)) {
                 loss.logScale().value().set(Math.log(3));
                 List<Parameter> all = new ArrayList<>(List.of(u, v, loss.logScale()));
-                new GradientCheck(ops, 1).run(tape -> tape.apply(new ContrastiveLossFunction(loss,
-                        PairLabels.ids(tags, tags)), all.toArray(new Parameter[0])), all).require(1e-7);
+                new GradientCheck(ops, 1)
+                        .run(
+                                tape -> tape.apply(
+                                        new ContrastiveLossFunction(loss, PairLabels.ids(tags, tags)),
+                                        all.toArray(new Parameter[0])),
+                                all)
+                        .require(1e-7);
             }
         }
     }
@@ -95,7 +124,13 @@ class SinkhornLossTest {
     void fewIterationsAreNotTheFixedPoint() {
         try (Ops ops = Backend.open("cpu-f64")) {
             Answer few = ask(ops, ContrastiveLoss.sinkhorn(ops, 1), Math.log(8), 7, 7, 4, PairLabels.DIAGONAL);
-            Answer fixed = ask(ops, SinkhornLoss.converged(ops, 1e-12, 5000, PairPolicy.DEFAULT), Math.log(8), 7, 7, 4,
+            Answer fixed = ask(
+                    ops,
+                    SinkhornLoss.converged(ops, 1e-12, 5000, PairPolicy.DEFAULT),
+                    Math.log(8),
+                    7,
+                    7,
+                    4,
                     PairLabels.DIAGONAL);
             assertTrue(Math.abs(few.loss - fixed.loss) > 1e-3);
         }
@@ -105,13 +140,22 @@ class SinkhornLossTest {
     void whatDoesNotConvergeIsRefused() {
         try (Ops ops = Backend.open("cpu-f64")) {
             long before = ops.memory().currentBytes();
-            String message = assertThrows(NotConvergedException.class, () -> ask(ops,
-                    SinkhornLoss.converged(ops, 1e-12, 3, PairPolicy.DEFAULT), Math.log(50), 9, 9, 3,
-                    PairLabels.DIAGONAL)).getMessage();
+            String message = assertThrows(
+                            NotConvergedException.class,
+                            () -> ask(
+                                    ops,
+                                    SinkhornLoss.converged(ops, 1e-12, 3, PairPolicy.DEFAULT),
+                                    Math.log(50),
+                                    9,
+                                    9,
+                                    3,
+                                    PairLabels.DIAGONAL))
+                    .getMessage();
             assertTrue(message.contains("3 Sinkhorn iterations"), message);
             assertEquals(before, ops.memory().currentBytes());
             for (double tolerance : new double[] {0, -1, 1, Double.NaN}) {
-                assertThrows(LossOptionException.class,
+                assertThrows(
+                        LossOptionException.class,
                         () -> SinkhornLoss.converged(ops, tolerance, 10, PairPolicy.DEFAULT));
             }
             assertThrows(LossOptionException.class, () -> SinkhornLoss.converged(ops, 0.1, 0, PairPolicy.DEFAULT));
@@ -123,13 +167,20 @@ class SinkhornLossTest {
     @Test
     void symmetricIsTheSameWithSidesExchanged() {
         int n = 12;
-        try (Ops ops = Backend.open("cpu-f64"); ContrastiveLoss symmetric = SinkhornLoss.symmetric(ops, 2,
-                PairPolicy.DEFAULT); ContrastiveLoss plain = ContrastiveLoss.sinkhorn(ops, 2);
-                Tensor u = ops.tensor(Shape.of(n, 3), random(n, 3, 1)); Tensor v = ops.tensor(Shape.of(n, 3),
-                        random(n, 3, 2)); Tensor ids = ops.ints(Shape.of(n), IntStream.range(0, n).toArray())) {
+        try (Ops ops = Backend.open("cpu-f64");
+                ContrastiveLoss symmetric = SinkhornLoss.symmetric(ops, 2, PairPolicy.DEFAULT);
+                ContrastiveLoss plain = ContrastiveLoss.sinkhorn(ops, 2);
+                Tensor u = ops.tensor(Shape.of(n, 3), random(n, 3, 1));
+                Tensor v = ops.tensor(Shape.of(n, 3), random(n, 3, 2));
+                Tensor ids = ops.ints(Shape.of(n), IntStream.range(0, n).toArray())) {
             PairLabels labels = PairLabels.ids(ids, ids);
-            assertEquals(symmetric.value(u, v, labels).loss(), symmetric.value(v, u, labels).loss(), 1e-13);
-            assertTrue(Math.abs(plain.value(u, v, labels).loss() - plain.value(v, u, labels).loss()) > 1e-6);
+            assertEquals(
+                    symmetric.value(u, v, labels).loss(),
+                    symmetric.value(v, u, labels).loss(),
+                    1e-13);
+            assertTrue(Math.abs(plain.value(u, v, labels).loss()
+                            - plain.value(v, u, labels).loss())
+                    > 1e-6);
         }
     }
 }

@@ -34,15 +34,26 @@ class SoftTargetsTest {
     }
 
     static Stream<Arguments> problems() {
-        Stream<Arguments> onHost = Stream.of(Arguments.of("cpu-f64", 1, 1, 2), Arguments.of("cpu-f64", 5, 7, 3),
-                Arguments.of("cpu-f64", 7, 4, 3), Arguments.of("cpu-f64", 33, 33, 6), Arguments.of("cpu", 1, 1, 2),
-                Arguments.of("cpu", 5, 7, 3), Arguments.of("cpu", 33, 31, 6), Arguments.of("cpu", 103, 129, 8));
-        return Stream.concat(onHost, Devices.names().flatMap(device -> Stream.of(
-                Arguments.of(device, 1, 1, 2), Arguments.of(device, 33, 31, 6))));
+        Stream<Arguments> onHost = Stream.of(
+                Arguments.of("cpu-f64", 1, 1, 2),
+                Arguments.of("cpu-f64", 5, 7, 3),
+                Arguments.of("cpu-f64", 7, 4, 3),
+                Arguments.of("cpu-f64", 33, 33, 6),
+                Arguments.of("cpu", 1, 1, 2),
+                Arguments.of("cpu", 5, 7, 3),
+                Arguments.of("cpu", 33, 31, 6),
+                Arguments.of("cpu", 103, 129, 8));
+        return Stream.concat(
+                onHost,
+                Devices.names()
+                        .flatMap(device -> Stream.of(Arguments.of(device, 1, 1, 2), Arguments.of(device, 33, 31, 6))));
     }
 
     private static double[] random(int rows, int d, long seed) {
-        return new Random(seed).doubles((long) rows * d, -1, 1).map(x -> (float) x).toArray();
+        return new Random(seed)
+                .doubles((long) rows * d, -1, 1)
+                .map(x -> (float) x)
+                .toArray();
     }
 
     /** A form of targets, its table, and the tensors it reads. */
@@ -82,8 +93,15 @@ class SoftTargetsTest {
             }
             offsets[i + 1] = columns.size();
         }
-        return new Form("sparse", new SparseTargets(m, offsets, columns.stream().mapToInt(Integer::intValue).toArray(),
-                weights.stream().mapToDouble(Double::doubleValue).toArray()), table, List.of());
+        return new Form(
+                "sparse",
+                new SparseTargets(
+                        m,
+                        offsets,
+                        columns.stream().mapToInt(Integer::intValue).toArray(),
+                        weights.stream().mapToDouble(Double::doubleValue).toArray()),
+                table,
+                List.of());
     }
 
     private static Form lowRank(Ops ops, int n, int m, int r, long seed) {
@@ -123,13 +141,17 @@ class SoftTargetsTest {
         for (double[] values : List.of(a, b)) {
             int rows = values.length / d;
             Tensor y = ops.allocate(rows, d);
-            try (Tensor raw = ops.tensor(Shape.of(rows, d), values); Tensor norms = ops.allocate(rows)) {
+            try (Tensor raw = ops.tensor(Shape.of(rows, d), values);
+                    Tensor norms = ops.allocate(rows)) {
                 ops.norm().l2Normalize(raw, y, norms);
             }
             unit.add(y);
         }
-        return new Form("similarity", new SimilarityTargets(ops, unit.get(0), unit.get(1), 7),
-                softmax(LossReference.logits(a, b, n, m, d, 7, 0)), unit);
+        return new Form(
+                "similarity",
+                new SimilarityTargets(ops, unit.get(0), unit.get(1), 7),
+                softmax(LossReference.logits(a, b, n, m, d, 7, 0)),
+                unit);
     }
 
     private static Form mixed(Ops ops, int n, int m, int d, long seed) {
@@ -145,7 +167,10 @@ class SoftTargetsTest {
     }
 
     private static List<Form> forms(Ops ops, int n, int m, long seed) {
-        return List.of(sparse(n, m, seed), lowRank(ops, n, m, 3, seed), similarity(ops, n, m, 4, seed),
+        return List.of(
+                sparse(n, m, seed),
+                lowRank(ops, n, m, 3, seed),
+                similarity(ops, n, m, 4, seed),
                 mixed(ops, n, m, 2, seed));
     }
 
@@ -163,8 +188,7 @@ class SoftTargetsTest {
     private static double expected(
             double[] u, double[] v, int n, int m, int d, double scale, double[][] q, double[][] p) {
         double[][] s = LossReference.logits(u, v, n, m, d, scale, 0);
-        return p == null ? crossEntropy(s, q)
-                : (crossEntropy(s, q) + crossEntropy(LossReference.transposed(s), p)) / 2;
+        return p == null ? crossEntropy(s, q) : (crossEntropy(s, q) + crossEntropy(LossReference.transposed(s), p)) / 2;
     }
 
     @ParameterizedTest
@@ -176,8 +200,10 @@ class SoftTargetsTest {
         double[] v = random(m, d, 2);
         try (Ops ops = Backend.open(backend);
                 SoftTargetContrast loss = new SoftTargetContrast(ops, Math.log(SCALE), true);
-                Tensor a = ops.tensor(Shape.of(n, d), u); Tensor b = ops.tensor(Shape.of(m, d), v);
-                Tensor da = ops.allocate(n, d); Tensor db = ops.allocate(m, d)) {
+                Tensor a = ops.tensor(Shape.of(n, d), u);
+                Tensor b = ops.tensor(Shape.of(m, d), v);
+                Tensor da = ops.allocate(n, d);
+                Tensor db = ops.allocate(m, d)) {
             List<Form> ofRows = forms(ops, n, m, 3);
             List<Form> ofColumns = forms(ops, m, n, 4);
             for (int k = 0; k < ofRows.size(); k++) {
@@ -189,18 +215,25 @@ class SoftTargetsTest {
                     loss.logScale().zeroGradient();
                     da.set(nan(n * d));
                     db.set(nan(m * d));
-                    double value = loss.valueAndGradient(a, b, ofRows.get(k).targets, columns, da, db, 2).loss();
+                    double value = loss.valueAndGradient(a, b, ofRows.get(k).targets, columns, da, db, 2)
+                            .loss();
                     double wanted = expected(u, v, n, m, d, SCALE, q, p);
                     assertEquals(wanted, value, (exact ? 1e-12 : 3e-6) * (1 + wanted), what);
-                    assertEquals(value, loss.value(a, b, ofRows.get(k).targets, columns).loss());
+                    assertEquals(
+                            value,
+                            loss.value(a, b, ofRows.get(k).targets, columns).loss());
                     double slope = exact ? 1e-8 : 5e-5;
-                    CentralDifferences.check(what + " u", x -> 2 * expected(x, v, n, m, d, SCALE, q, p), u,
-                            da.toDoubles(), slope, 7);
-                    CentralDifferences.check(what + " v", x -> 2 * expected(u, x, n, m, d, SCALE, q, p), v,
-                            db.toDoubles(), slope, 7);
-                    CentralDifferences.check(what + " log-scale",
-                            x -> 2 * expected(u, v, n, m, d, Math.exp(x[0]), q, p), new double[] {Math.log(SCALE)},
-                            loss.logScale().gradient().toDoubles(), slope, 7);
+                    CentralDifferences.check(
+                            what + " u", x -> 2 * expected(x, v, n, m, d, SCALE, q, p), u, da.toDoubles(), slope, 7);
+                    CentralDifferences.check(
+                            what + " v", x -> 2 * expected(u, x, n, m, d, SCALE, q, p), v, db.toDoubles(), slope, 7);
+                    CentralDifferences.check(
+                            what + " log-scale",
+                            x -> 2 * expected(u, v, n, m, d, Math.exp(x[0]), q, p),
+                            new double[] {Math.log(SCALE)},
+                            loss.logScale().gradient().toDoubles(),
+                            slope,
+                            7);
                 }
             }
             ofRows.forEach(Form::close);
@@ -216,24 +249,31 @@ class SoftTargetsTest {
 
     @Test
     void allWeightOnTheDiagonalIsInfoNce() {
-        try (Ops ops = Backend.open("cpu-f64"); SoftTargetContrast soft = new SoftTargetContrast(ops);
+        try (Ops ops = Backend.open("cpu-f64");
+                SoftTargetContrast soft = new SoftTargetContrast(ops);
                 ContrastiveLoss hard = ContrastiveLoss.infoNce(ops);
-                Tensor u = ops.tensor(Shape.of(9, 4), random(9, 4, 1)); Tensor v = ops.tensor(Shape.of(9, 4),
-                        random(9, 4, 2))) {
+                Tensor u = ops.tensor(Shape.of(9, 4), random(9, 4, 1));
+                Tensor v = ops.tensor(Shape.of(9, 4), random(9, 4, 2))) {
             SoftTargets diagonal = SparseTargets.diagonal(9, 9);
-            assertEquals(hard.value(u, v, PairLabels.DIAGONAL).loss(),
-                    soft.value(u, v, diagonal, diagonal).loss(), 1e-12);
-            assertEquals(hard.value(u, v, PairLabels.DIAGONAL).rowAccuracy(),
+            assertEquals(
+                    hard.value(u, v, PairLabels.DIAGONAL).loss(),
+                    soft.value(u, v, diagonal, diagonal).loss(),
+                    1e-12);
+            assertEquals(
+                    hard.value(u, v, PairLabels.DIAGONAL).rowAccuracy(),
                     soft.value(u, v, diagonal, diagonal).rowAccuracy());
         }
     }
 
     @Test
     void finiteAtTheLargestScale() {
-        try (Ops ops = Backend.open("cpu"); SoftTargetContrast loss = new SoftTargetContrast(ops, Math.log(100), true);
-                Tensor u = ops.tensor(Shape.of(40, 4), random(40, 4, 1)); Tensor du = ops.allocate(40, 4);
+        try (Ops ops = Backend.open("cpu");
+                SoftTargetContrast loss = new SoftTargetContrast(ops, Math.log(100), true);
+                Tensor u = ops.tensor(Shape.of(40, 4), random(40, 4, 1));
+                Tensor du = ops.allocate(40, 4);
                 Form form = similarity(ops, 40, 40, 4, 5)) {
-            assertTrue(Double.isFinite(loss.valueAndGradient(u, u, form.targets, form.targets, du, null, 1).loss()));
+            assertTrue(Double.isFinite(loss.valueAndGradient(u, u, form.targets, form.targets, du, null, 1)
+                    .loss()));
             assertTrue(Arrays.stream(du.toDoubles()).allMatch(Double::isFinite));
         }
     }
@@ -242,8 +282,10 @@ class SoftTargetsTest {
     void whatIsNoDistributionIsRefused() {
         int[] offsets = {0, 2, 3};
         int[] columns = {0, 1, 2};
-        String message = assertThrows(LossOptionException.class,
-                () -> new SparseTargets(3, offsets, columns, new double[] {0.5, 0.6, 1})).getMessage();
+        String message = assertThrows(
+                        LossOptionException.class,
+                        () -> new SparseTargets(3, offsets, columns, new double[] {0.5, 0.6, 1}))
+                .getMessage();
         assertTrue(message.contains("row 0 sum to 1.1"), message);
         for (double[] weights : new double[][] {{1.5, -0.5, 1}, {0.5, 0.5, Double.NaN}, {0.5, 0.5, 0}}) {
             assertThrows(LossOptionException.class, () -> new SparseTargets(3, offsets, columns, weights));
@@ -257,10 +299,12 @@ class SoftTargetsTest {
         SoftTargets two = SparseTargets.diagonal(2, 3);
         assertThrows(LossOptionException.class, () -> SoftTargets.mixed(1.1, two, two));
         assertThrows(ShapeException.class, () -> SoftTargets.mixed(0.5, two, SparseTargets.diagonal(3, 3)));
-        try (Ops ops = Backend.open("cpu"); SoftTargetContrast loss = new SoftTargetContrast(ops);
-                Tensor a = ops.tensor(Shape.of(2, 1), 1, 1); Tensor b = ops.tensor(Shape.of(3, 1), 0.5, 0.25, 0.2);
-                Tensor wide = ops.tensor(Shape.of(3, 2), 1, 1, 1, 1, 1, 1); Tensor below = ops.tensor(Shape.of(3, 1),
-                        1.5, -0.25, -0.25)) {
+        try (Ops ops = Backend.open("cpu");
+                SoftTargetContrast loss = new SoftTargetContrast(ops);
+                Tensor a = ops.tensor(Shape.of(2, 1), 1, 1);
+                Tensor b = ops.tensor(Shape.of(3, 1), 0.5, 0.25, 0.2);
+                Tensor wide = ops.tensor(Shape.of(3, 2), 1, 1, 1, 1, 1, 1);
+                Tensor below = ops.tensor(Shape.of(3, 1), 1.5, -0.25, -0.25)) {
             assertThrows(LossOptionException.class, () -> new LowRankTargets(a, b));
             assertThrows(LossOptionException.class, () -> new LowRankTargets(a, below));
             assertThrows(ShapeException.class, () -> new LowRankTargets(a, wide));
@@ -295,24 +339,34 @@ class SoftTargetsTest {
         double slope = backend.equals("cpu-f64") ? 1e-8 : 5e-5;
         try (Ops ops = Backend.open(backend);
                 QueueContrast loss = new QueueContrast(ops, past, d, PairPolicy.DEFAULT, Math.log(SCALE), true);
-                Tensor u = ops.tensor(Shape.of(n, d), r[0]); Tensor v = ops.tensor(Shape.of(n, d), r[1]);
-                Tensor ku = ops.tensor(Shape.of(n, d), r[2]); Tensor kv = ops.tensor(Shape.of(n, d), r[3]);
-                Tensor pu = ops.tensor(Shape.of(past, d), r[4]); Tensor pv = ops.tensor(Shape.of(past, d), r[5]);
-                Tensor du = ops.allocate(n, d); Tensor dv = ops.allocate(n, d)) {
+                Tensor u = ops.tensor(Shape.of(n, d), r[0]);
+                Tensor v = ops.tensor(Shape.of(n, d), r[1]);
+                Tensor ku = ops.tensor(Shape.of(n, d), r[2]);
+                Tensor kv = ops.tensor(Shape.of(n, d), r[3]);
+                Tensor pu = ops.tensor(Shape.of(past, d), r[4]);
+                Tensor pv = ops.tensor(Shape.of(past, d), r[5]);
+                Tensor du = ops.allocate(n, d);
+                Tensor dv = ops.allocate(n, d)) {
             loss.enqueue(pu, pv, null);
-            double value = loss.valueAndGradient(u, v, ku, kv, null, alpha, du, dv, 2).loss();
+            double value =
+                    loss.valueAndGradient(u, v, ku, kv, null, alpha, du, dv, 2).loss();
             assertEquals(distilled(r, r[0], r[1], SCALE, alpha), value, backend.equals("cpu-f64") ? 1e-12 : 5e-6);
             CentralDifferences.check("u", x -> 2 * distilled(r, x, r[1], SCALE, alpha), r[0], du.toDoubles(), slope, 7);
             CentralDifferences.check("v", x -> 2 * distilled(r, r[0], x, SCALE, alpha), r[1], dv.toDoubles(), slope, 7);
-            CentralDifferences.check("log-scale", x -> 2 * distilled(r, r[0], r[1], Math.exp(x[0]), alpha),
-                    new double[] {Math.log(SCALE)}, loss.logScale().gradient().toDoubles(), slope, 7);
+            CentralDifferences.check(
+                    "log-scale",
+                    x -> 2 * distilled(r, r[0], r[1], Math.exp(x[0]), alpha),
+                    new double[] {Math.log(SCALE)},
+                    loss.logScale().gradient().toDoubles(),
+                    slope,
+                    7);
             assertThrows(LossOptionException.class, () -> loss.valueAndGradient(u, v, ku, kv, null, 1, du, dv, 1));
         }
     }
 
     private static double distilled(double[][] r, double[] u, double[] v, double scale, double alpha) {
-        return (distilledSide(u, r[2], r[3], r[5], scale, alpha)
-                + distilledSide(v, r[3], r[2], r[4], scale, alpha)) / 2;
+        return (distilledSide(u, r[2], r[3], r[5], scale, alpha) + distilledSide(v, r[3], r[2], r[4], scale, alpha))
+                / 2;
     }
 
     /** The teacher's scale is a constant. */

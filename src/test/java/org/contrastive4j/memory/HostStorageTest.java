@@ -12,7 +12,8 @@ import org.junit.jupiter.api.Test;
 class HostStorageTest {
     @Test
     void javaAndNativeCodeSeeTheSameBytes() {
-        try (HostMemory memory = new HostMemory(); HostStorage storage = memory.allocate(40)) {
+        try (HostMemory memory = new HostMemory();
+                HostStorage storage = memory.allocate(40)) {
             assertEquals(0, storage.address() % HostMemory.ALIGNMENT);
             float[] values = {1, 2, 3, 4, 5, 6, 7, 8, 9, 10};
             storage.store(0, values, 0, 10);
@@ -52,7 +53,8 @@ class HostStorageTest {
     @Test
     void copiesCrossTheEndOfAWindow() {
         long window = 1L << 28; // floats in a GiB
-        try (HostMemory memory = new HostMemory(); HostStorage storage = memory.allocate(4 * window + 64)) {
+        try (HostMemory memory = new HostMemory();
+                HostStorage storage = memory.allocate(4 * window + 64)) {
             float[] values = {1, 2, 3, 4, 5, 6, 7, 8};
             storage.store(window - 3, values, 0, 8);
             float[] seen = new float[8];

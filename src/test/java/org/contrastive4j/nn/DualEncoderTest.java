@@ -36,7 +36,8 @@ class DualEncoderTest {
     private static final TransformerConfig TINY = new TransformerConfig(4, 1, 2, 6, PointwiseOps.Gelu.EXACT, 0.2);
 
     private static DualEncoder.Config config(Pooling image, Pooling text, boolean causal, int kernel, int padding) {
-        return new DualEncoder.Config(new VisionTransformer.Config(8, kernel, 4, padding, TINY, image, 3),
+        return new DualEncoder.Config(
+                new VisionTransformer.Config(8, kernel, 4, padding, TINY, image, 3),
                 new TextTransformer.Config(23, 6, TINY, causal, text, 3));
     }
 
@@ -50,16 +51,23 @@ class DualEncoderTest {
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 2), 7, 3)) {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
-            new GradientCheck(ops, 1, 1e-6).run(tape -> tape.apply(new InfoNceFunction(loss, null),
-                    Encoders.picturesOn(tape, model, batch, 0, 5), Encoders.captionsOn(tape, model, batch, 0, 5),
-                    loss.logScale()), parameters).require(1e-6);
+            new GradientCheck(ops, 1, 1e-6)
+                    .run(
+                            tape -> tape.apply(
+                                    new InfoNceFunction(loss, null),
+                                    Encoders.picturesOn(tape, model, batch, 0, 5),
+                                    Encoders.captionsOn(tape, model, batch, 0, 5),
+                                    loss.logScale()),
+                            parameters)
+                    .require(1e-6);
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
     void aRepresentationDoesNotDependOnItsChunk(String backend) {
-        try (Ops ops = Backend.open(backend); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
+        try (Ops ops = Backend.open(backend);
+                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(9, 2), 7, 3)) {
             double[] whole = encode(ops, model, batch, 0, 9);
             for (int k = 0; k < 9; k++) {
@@ -74,8 +82,10 @@ class DualEncoderTest {
     private static double[] encode(Ops ops, DualEncoder model, TrainBatch batch, int from, int to) {
         double[] both = new double[(to - from) * 10];
         try (Tape tape = Tape.forgetting(ops)) {
-            double[] pictures = Encoders.picturesOn(tape, model, batch, from, to).value().toDoubles();
-            double[] captions = Encoders.captionsOn(tape, model, batch, from, to).value().toDoubles();
+            double[] pictures =
+                    Encoders.picturesOn(tape, model, batch, from, to).value().toDoubles();
+            double[] captions =
+                    Encoders.captionsOn(tape, model, batch, from, to).value().toDoubles();
             for (int i = 0; i < to - from; i++) {
                 System.arraycopy(pictures, 5 * i, both, 10 * i, 5);
                 System.arraycopy(captions, 5 * i, both, 10 * i + 5, 5);
@@ -86,7 +96,8 @@ class DualEncoderTest {
 
     @Test
     void dropoutFollowsSeedStepAndSample() {
-        try (Ops ops = Backend.open("cpu-f64"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
+        try (Ops ops = Backend.open("cpu-f64");
+                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
                 TrainBatch once = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 3);
                 TrainBatch later = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 4);
                 TrainBatch evaluation = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, -1)) {
@@ -99,7 +110,8 @@ class DualEncoderTest {
 
     @Test
     void initialValuesDependOnSeedAndNameAlone() {
-        try (Ops ops = Backend.open("cpu-f64"); DualEncoder one = new DualEncoder(ops, TinyPairs.model(0), 1);
+        try (Ops ops = Backend.open("cpu-f64");
+                DualEncoder one = new DualEncoder(ops, TinyPairs.model(0), 1);
                 DualEncoder other = new DualEncoder(ops, TinyPairs.model(0), 1);
                 DualEncoder seeded = new DualEncoder(ops, TinyPairs.model(0), 2)) {
             Set<String> names = new HashSet<>();
@@ -107,8 +119,11 @@ class DualEncoderTest {
             for (int k = 0; k < one.parameters().size(); k++) {
                 Parameter p = one.parameters().get(k);
                 names.add(p.name());
-                assertArrayEquals(p.value().toDoubles(), other.parameters().get(k).value().toDoubles());
-                differs |= !Arrays.equals(p.value().toDoubles(), seeded.parameters().get(k).value().toDoubles());
+                assertArrayEquals(
+                        p.value().toDoubles(), other.parameters().get(k).value().toDoubles());
+                differs |= !Arrays.equals(
+                        p.value().toDoubles(),
+                        seeded.parameters().get(k).value().toDoubles());
                 boolean matrix = p.shape().rank() > 1;
                 assertEquals(matrix, p.decays(), p.name() + ": only matrices decay");
             }
@@ -127,17 +142,22 @@ class DualEncoderTest {
                 IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 9, 4, 0, TINY, Pooling.MEAN, 3));
         assertThrows(
                 IllegalArgumentException.class, () -> new VisionTransformer.Config(8, 4, 4, 0, TINY, Pooling.LAST, 3));
-        assertThrows(IllegalArgumentException.class,
+        assertThrows(
+                IllegalArgumentException.class,
                 () -> new TextTransformer.Config(5, 6, TINY, false, Pooling.FLATTEN, 3));
         DualEncoder.Config good = TinyPairs.model(0);
-        assertThrows(IllegalArgumentException.class, () -> new DualEncoder.Config(good.image(),
-                new TextTransformer.Config(23, 6, TINY, false, Pooling.MEAN, 4)));
+        assertThrows(
+                IllegalArgumentException.class,
+                () -> new DualEncoder.Config(
+                        good.image(), new TextTransformer.Config(23, 6, TINY, false, Pooling.MEAN, 4)));
     }
 
     @Test
     void picturesOfAnotherSizeAreRefused() {
-        try (Ops ops = Backend.open("cpu"); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
-                Tensor small = ops.zeros(Shape.of(2, 4, 4, 3)); Tape tape = Tape.forgetting(ops)) {
+        try (Ops ops = Backend.open("cpu");
+                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
+                Tensor small = ops.zeros(Shape.of(2, 4, 4, 3));
+                Tape tape = Tape.forgetting(ops)) {
             assertThrows(ShapeException.class, () -> model.image().forward(tape, tape.constant("small", small), null));
         }
     }

@@ -20,8 +20,17 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class AttentionOpsTest {
     /** Batch, tokens, heads, head width: one of everything, odd sizes, multiples of a vector, and one more and less. */
-    private static final int[][] SIZES = {{1, 1, 1, 1}, {2, 2, 1, 3}, {3, 5, 2, 1}, {4, 17, 2, 16}, {3, 31, 3, 7},
-        {3, 32, 1, 33}, {4, 33, 2, 32}, {4, 65, 4, 31}, {3, 129, 1, 64}};
+    private static final int[][] SIZES = {
+        {1, 1, 1, 1},
+        {2, 2, 1, 3},
+        {3, 5, 2, 1},
+        {4, 17, 2, 16},
+        {3, 31, 3, 7},
+        {3, 32, 1, 33},
+        {4, 33, 2, 32},
+        {4, 65, 4, 31},
+        {3, 129, 1, 64}
+    };
 
     /** Fewer where each instruction is simulated. */
     private static final int[][] KERNEL_SIZES = {{1, 1, 1, 1}, {4, 5, 2, 4}, {2, 66, 1, 9}};
@@ -32,22 +41,26 @@ class AttentionOpsTest {
 
     /** Precisions that round have more in tests of their own, or the kernels of f32; here both masks or none. */
     static Stream<Arguments> cases() {
-        return Stream.concat(Backends.plain().flatMap(backend -> Arrays.stream(backend.startsWith("cpu")
-                ? SIZES : KERNEL_SIZES).flatMap(size ->
-                Stream.of(false, true).flatMap(causal -> Stream.of(false, true).map(ragged ->
-                        Arguments.of(backend, attention(size, causal, ragged)))))),
-                Backends.rounded().flatMap(backend -> Arrays.stream(KERNEL_SIZES).flatMap(size ->
-                        Stream.of(false, true).filter(masked -> size[1] < 64 || masked
-                                && backend.endsWith("16")).map(masked ->
-                                Arguments.of(backend, attention(size, masked, masked))))));
+        return Stream.concat(
+                Backends.plain()
+                        .flatMap(backend -> Arrays.stream(backend.startsWith("cpu") ? SIZES : KERNEL_SIZES)
+                                .flatMap(size -> Stream.of(false, true)
+                                        .flatMap(causal -> Stream.of(false, true)
+                                                .map(ragged ->
+                                                        Arguments.of(backend, attention(size, causal, ragged)))))),
+                Backends.rounded()
+                        .flatMap(backend -> Arrays.stream(KERNEL_SIZES)
+                                .flatMap(size -> Stream.of(false, true)
+                                        .filter(masked -> size[1] < 64 || masked && backend.endsWith("16"))
+                                        .map(masked -> Arguments.of(backend, attention(size, masked, masked))))));
     }
 
     /** Ragged lengths are 0, all, 1, and something between. */
     private static Attention attention(int[] size, boolean causal, boolean ragged) {
         int tokens = size[1];
         int[] lengths = {0, tokens, 1, (tokens + 1) / 2};
-        return new Attention(size[0], tokens, size[2], size[3], causal,
-                ragged ? Arrays.copyOf(lengths, size[0]) : null);
+        return new Attention(
+                size[0], tokens, size[2], size[3], causal, ragged ? Arrays.copyOf(lengths, size[0]) : null);
     }
 
     /**
@@ -59,14 +72,19 @@ class AttentionOpsTest {
     }
 
     /** Inputs and outputs of one attention on one backend. */
-    private record Run(TensorFixture fixture, Attention shape, double[] qkv, Tensor in, Tensor lengths, Tensor out,
-            Tensor lse) {
+    private record Run(
+            TensorFixture fixture, Attention shape, double[] qkv, Tensor in, Tensor lengths, Tensor out, Tensor lse) {
         static Run of(TensorFixture fixture, Attention shape, double[] qkv) {
             int b = shape.batch();
             int t = shape.tokens();
-            return new Run(fixture, shape, qkv, fixture.tensor(qkv, b, t, 3 * shape.width()),
+            return new Run(
+                    fixture,
+                    shape,
+                    qkv,
+                    fixture.tensor(qkv, b, t, 3 * shape.width()),
                     shape.lengths() == null ? null : fixture.ints(shape.lengths(), b),
-                    fixture.poisoned(b, t, shape.width()), fixture.poisonedParameter(b, shape.heads(), t));
+                    fixture.poisoned(b, t, shape.width()),
+                    fixture.poisonedParameter(b, shape.heads(), t));
         }
 
         static Run random(TensorFixture fixture, Attention shape) {
@@ -80,8 +98,17 @@ class AttentionOpsTest {
 
         Tensor backward(double[] dOut) {
             Tensor dIn = fixture.poisoned(in.shape().dims());
-            fixture.ops.attention().attentionBackward(in, shape.heads(), shape.causal(), lengths, out, lse,
-                    fixture.tensor(dOut, out.shape().dims()), dIn);
+            fixture.ops
+                    .attention()
+                    .attentionBackward(
+                            in,
+                            shape.heads(),
+                            shape.causal(),
+                            lengths,
+                            out,
+                            lse,
+                            fixture.tensor(dOut, out.shape().dims()),
+                            dIn);
             return dIn;
         }
     }
@@ -105,11 +132,16 @@ class AttentionOpsTest {
             Run run = Run.random(fixture, shape).forward();
             double[] dOut = fixture.normal(run.out.toDoubles().length);
             double[] gradient = run.backward(dOut).toDoubles();
-            CentralDifferences.check(backend + " " + shape, qkv -> {
-                double[] out = Run.of(precise, shape, qkv).forward().out.toDoubles();
-                return CentralDifferences.dot(dOut, out);
-            }, run.qkv, gradient, backend.equals("cpu-f64") ? 1e-9
-                    : 2e-5 + 4 * TensorFixture.rounding(fixture.ops.dtype()), seed);
+            CentralDifferences.check(
+                    backend + " " + shape,
+                    qkv -> {
+                        double[] out = Run.of(precise, shape, qkv).forward().out.toDoubles();
+                        return CentralDifferences.dot(dOut, out);
+                    },
+                    run.qkv,
+                    gradient,
+                    backend.equals("cpu-f64") ? 1e-9 : 2e-5 + 4 * TensorFixture.rounding(fixture.ops.dtype()),
+                    seed);
         }
     }
 
@@ -118,7 +150,8 @@ class AttentionOpsTest {
     void whatIsMaskedHasNoPartInAnything(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             Run run = Run.random(fixture, shape).forward();
-            double[] dIn = run.backward(fixture.normal(run.out.toDoubles().length)).toDoubles();
+            double[] dIn =
+                    run.backward(fixture.normal(run.out.toDoubles().length)).toDoubles();
             double[] out = run.out.toDoubles();
             int width = shape.width();
             for (int b = 0; b < shape.batch() && shape.lengths() != null; b++) {
@@ -129,7 +162,8 @@ class AttentionOpsTest {
                 }
                 if (shape.lengths()[b] == 0) {
                     int sample = b * shape.tokens() * width;
-                    assertTrue(Arrays.stream(out, sample, sample + shape.tokens() * width).allMatch(o -> o == 0));
+                    assertTrue(Arrays.stream(out, sample, sample + shape.tokens() * width)
+                            .allMatch(o -> o == 0));
                 }
             }
             if (shape.causal() && shape.lengths() == null) {
@@ -178,12 +212,19 @@ class AttentionOpsTest {
             Tensor dAll = all.backward(dOut);
             int out = shape.tokens() * shape.width();
             for (int b = 0; b < shape.batch(); b++) {
-                Attention single = new Attention(1, shape.tokens(), shape.heads(), shape.size(), shape.causal(),
+                Attention single = new Attention(
+                        1,
+                        shape.tokens(),
+                        shape.heads(),
+                        shape.size(),
+                        shape.causal(),
                         shape.lengths() == null ? null : new int[] {shape.lengths()[b]});
                 double[] qkv = Arrays.copyOfRange(all.qkv, b * 3 * out, (b + 1) * 3 * out);
                 Run one = Run.of(fixture, single, qkv).forward();
                 fixture.assertSameBits("sample " + b, all.out.rows(b, b + 1), one.out);
-                fixture.assertSameBits("gradient of sample " + b, dAll.rows(b, b + 1),
+                fixture.assertSameBits(
+                        "gradient of sample " + b,
+                        dAll.rows(b, b + 1),
                         one.backward(Arrays.copyOfRange(dOut, b * out, (b + 1) * out)));
             }
         }
@@ -193,7 +234,8 @@ class AttentionOpsTest {
     @MethodSource("backends")
     void anEmptyBatchIsNothing(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 7)) {
-            Run run = Run.random(fixture, new Attention(0, 4, 2, 3, false, null)).forward();
+            Run run =
+                    Run.random(fixture, new Attention(0, 4, 2, 3, false, null)).forward();
             assertEquals(0, run.backward(new double[0]).size());
         }
     }
@@ -212,18 +254,31 @@ class AttentionOpsTest {
             refused("qkv is", () -> attention.attention(fixture.poisoned(2, 4, 17), 3, false, null, out, lse));
             refused("qkv is null", () -> attention.attention(null, 3, false, null, out, lse));
             refused("out is", () -> attention.attention(qkv, 3, false, null, fixture.poisoned(2, 4, 18), lse));
-            refused("logSumExp is",
+            refused(
+                    "logSumExp is",
                     () -> attention.attention(qkv, 3, false, null, out, fixture.poisonedParameter(2, 4, 3)));
             refused("lengths is", () -> attention.attention(qkv, 3, false, fixture.ints(new int[3], 3), out, lse));
             for (int bad : new int[] {-1, 5, Integer.MAX_VALUE, new Random(1).nextInt() | Integer.MIN_VALUE}) {
                 Tensor lengths = fixture.ints(new int[] {4, bad}, 2);
-                refused("lengths[1] is " + bad + ", wanted 0 to 4",
+                refused(
+                        "lengths[1] is " + bad + ", wanted 0 to 4",
                         () -> attention.attention(qkv, 3, false, lengths, out, lse));
-                refused("lengths[1] is " + bad, () -> attention.attentionBackward(
-                        qkv, 3, false, lengths, out, lse, fixture.poisoned(2, 4, 6), fixture.poisoned(2, 4, 18)));
+                refused(
+                        "lengths[1] is " + bad,
+                        () -> attention.attentionBackward(
+                                qkv,
+                                3,
+                                false,
+                                lengths,
+                                out,
+                                lse,
+                                fixture.poisoned(2, 4, 6),
+                                fixture.poisoned(2, 4, 18)));
             }
-            refused("dQkv is", () -> attention.attentionBackward(
-                    qkv, 3, false, null, out, lse, fixture.poisoned(2, 4, 6), fixture.poisoned(2, 4, 6)));
+            refused(
+                    "dQkv is",
+                    () -> attention.attentionBackward(
+                            qkv, 3, false, null, out, lse, fixture.poisoned(2, 4, 6), fixture.poisoned(2, 4, 6)));
             assertTrue(Arrays.stream(out.toDoubles()).allMatch(Double::isNaN), "a refusal wrote something");
         }
     }

@@ -25,13 +25,34 @@ class CastTest {
 
     /** Numbers of all sizes, halves between neighbours, what overflows, and what is no number. */
     private static double[] values(int count) {
-        double[] special = {0, -0.0, 1, 1.00390625, 1.01171875, 1.00048828125, 65504, 65519, 65520, -1e38, 3.4e38f,
-            0x1p-24, 0x1p-25, 0x1.8p-25, 0x1p-133, Float.MIN_VALUE, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY,
-            Double.NaN};
+        double[] special = {
+            0,
+            -0.0,
+            1,
+            1.00390625,
+            1.01171875,
+            1.00048828125,
+            65504,
+            65519,
+            65520,
+            -1e38,
+            3.4e38f,
+            0x1p-24,
+            0x1p-25,
+            0x1.8p-25,
+            0x1p-133,
+            Float.MIN_VALUE,
+            Double.POSITIVE_INFINITY,
+            Double.NEGATIVE_INFINITY,
+            Double.NaN
+        };
         Random random = new Random(count);
         double[] values = new double[count];
-        Arrays.setAll(values, i -> i < special.length ? special[i]
-                : (float) (random.nextGaussian() * Math.pow(2, random.nextInt(60) - 30)));
+        Arrays.setAll(
+                values,
+                i -> i < special.length
+                        ? special[i]
+                        : (float) (random.nextGaussian() * Math.pow(2, random.nextInt(60) - 30)));
         return values;
     }
 
@@ -57,20 +78,26 @@ class CastTest {
                 Tensor want = Tensor.of(ops.memory(), to, Shape.of(size + start), wholeX.toDoubles())) {
             ops.pointwise().cast(wholeX.rows(start, size + start), wholeY.rows(start, size + start));
             String what = from + " to " + to + " from " + start;
-            assertArrayEquals(want.rows(start, size + start).toDoubles(), wholeY.rows(start, size + start).toDoubles(),
+            assertArrayEquals(
+                    want.rows(start, size + start).toDoubles(),
+                    wholeY.rows(start, size + start).toDoubles(),
                     what);
             assertArrayEquals(new double[start], wholeY.rows(0, start).toDoubles(), what);
-            assertArrayEquals(new double[8], wholeY.rows(size + start, size + start + 8).toDoubles(), what);
+            assertArrayEquals(
+                    new double[8], wholeY.rows(size + start, size + start + 8).toDoubles(), what);
         }
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu-f64", "cpu", "sim"})
     void refusals(String backend) {
-        try (Ops ops = Backend.open(backend); Tensor x = ops.zeros(Shape.of(3)); Tensor same = ops.zeros(Shape.of(3));
-                Tensor other = ops.zeros(Shape.of(4)); Tensor ints = ops.ints(Shape.of(3), 1, 2, 3);
-                Tensor wide = Tensor.allocate(ops.memory(), backend.equals("cpu-f64") ? DType.F32 : DType.F64,
-                        Shape.of(3))) {
+        try (Ops ops = Backend.open(backend);
+                Tensor x = ops.zeros(Shape.of(3));
+                Tensor same = ops.zeros(Shape.of(3));
+                Tensor other = ops.zeros(Shape.of(4));
+                Tensor ints = ops.ints(Shape.of(3), 1, 2, 3);
+                Tensor wide =
+                        Tensor.allocate(ops.memory(), backend.equals("cpu-f64") ? DType.F32 : DType.F64, Shape.of(3))) {
             ops.pointwise().cast(x, same);
             assertThrows(ShapeException.class, () -> ops.pointwise().cast(x, other));
             assertThrows(ShapeException.class, () -> ops.pointwise().cast(x, ints));

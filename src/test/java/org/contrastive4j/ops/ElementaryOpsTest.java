@@ -18,9 +18,22 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Products, pointwise functions and norms of all backends against their formulas, written out as loops. */
 class ElementaryOpsTest {
     @ParameterizedTest
-    @CsvSource({"cpu,1,1,1", "cpu,33,31,7", "cpu,129,103,64", "cpu,300,17,200", "cpu-f64,5,7,3", "cpu,3,500,400",
-            "cpu,4,4,0",
-        "sim,1,1,1", "sim,33,31,7", "sim,129,103,64", "sim,65,4,33", "sim,4,68,16", "sim,4,4,0", "sim,3,5,1100"})
+    @CsvSource({
+        "cpu,1,1,1",
+        "cpu,33,31,7",
+        "cpu,129,103,64",
+        "cpu,300,17,200",
+        "cpu-f64,5,7,3",
+        "cpu,3,500,400",
+        "cpu,4,4,0",
+        "sim,1,1,1",
+        "sim,33,31,7",
+        "sim,129,103,64",
+        "sim,65,4,33",
+        "sim,4,68,16",
+        "sim,4,4,0",
+        "sim,3,5,1100"
+    })
     void gemmInAllTransposes(String backend, int m, int n, int k) {
         for (boolean ta : new boolean[] {false, true}) {
             for (boolean tb : new boolean[] {false, true}) {
@@ -50,8 +63,15 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"cpu,33,31,7", "cpu,257,96,40", "cpu-f64,5,7,3", "sim,33,31,7", "sim,257,96,40", "sim,600,5,33",
-            "sim,3,600,4"})
+    @CsvSource({
+        "cpu,33,31,7",
+        "cpu,257,96,40",
+        "cpu-f64,5,7,3",
+        "sim,33,31,7",
+        "sim,257,96,40",
+        "sim,600,5,33",
+        "sim,3,600,4"
+    })
     void linearAndItsBiasGradient(String backend, int rows, int in, int out) {
         try (TensorFixture f = new TensorFixture(backend, 4)) {
             double[] x = f.normal(rows * in);
@@ -83,9 +103,10 @@ class ElementaryOpsTest {
     /** Backend, rows, width: all sizes on every backend but those that take the simulator long. */
     static Stream<Arguments> rows() {
         int[][] sizes = {{1, 1}, {33, 31}, {9, 5}, {5, 32}, {70, 8}, {3, 129}, {2, 644}, {129, 96}, {1000, 33}};
-        return Backends.all().flatMap(backend -> Arrays.stream(sizes)
-                .filter(size -> !backend.startsWith("sim") || size[0] * size[1] < 4000)
-                .map(size -> Arguments.of(backend, size[0], size[1])));
+        return Backends.all()
+                .flatMap(backend -> Arrays.stream(sizes)
+                        .filter(size -> !backend.startsWith("sim") || size[0] * size[1] < 4000)
+                        .map(size -> Arguments.of(backend, size[0], size[1])));
     }
 
     @ParameterizedTest
@@ -121,8 +142,15 @@ class ElementaryOpsTest {
             }
             Tensor in = f.tensor(x, rows, width);
             Tensor y = f.poisoned(rows, width);
-            f.ops.norm().layerNorm(in, f.tensor(gamma, width), f.tensor(beta, width), 1e-5, y, f.poisoned(rows),
-                    f.poisoned(rows));
+            f.ops.norm()
+                    .layerNorm(
+                            in,
+                            f.tensor(gamma, width),
+                            f.tensor(beta, width),
+                            1e-5,
+                            y,
+                            f.poisoned(rows),
+                            f.poisoned(rows));
             f.assertClose("layer norm", normed, y, width == 1 ? 1000 : 64);
             Tensor inverseNorm = f.poisoned(rows);
             f.ops.norm().l2Normalize(in, y, inverseNorm);
@@ -143,16 +171,18 @@ class ElementaryOpsTest {
     private static void l2NormOfExtremeRows(String backend, double size) {
         try (TensorFixture f = new TensorFixture(backend, 5)) {
             Tensor y = f.poisoned(1, 2);
-            f.ops.norm().l2Normalize(f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y,
-                    f.poisoned(1));
+            f.ops.norm()
+                    .l2Normalize(
+                            f.tensor(new double[] {(float) (3 * size), (float) (4 * size)}, 1, 2), y, f.poisoned(1));
             f.assertClose("unit row", new double[] {0.6, 0.8}, y, 4);
         }
     }
 
     static Stream<Arguments> sizes() {
-        return Backends.all().flatMap(backend -> IntStream.of(1, 2, 4, 31, 1023, 1026, 2053, 8191, 8193, 40000)
-                .filter(size -> !backend.startsWith("sim") || size < 8000).mapToObj(size -> Arguments.of(backend,
-                        size)));
+        return Backends.all()
+                .flatMap(backend -> IntStream.of(1, 2, 4, 31, 1023, 1026, 2053, 8191, 8193, 40000)
+                        .filter(size -> !backend.startsWith("sim") || size < 8000)
+                        .mapToObj(size -> Arguments.of(backend, size)));
     }
 
     @ParameterizedTest
@@ -182,8 +212,8 @@ class ElementaryOpsTest {
             assertEquals(size - 1, f.ops.update().firstNonFinite(f.tensor(bad, size)));
             bad[size / 2] = Double.NEGATIVE_INFINITY;
             assertEquals(size / 2, f.ops.update().firstNonFinite(f.tensor(bad, size)));
-            assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, f.tensor(new double[2 * size], 2 * size),
-                    y));
+            assertThrows(
+                    ShapeException.class, () -> f.ops.pointwise().add(x, f.tensor(new double[2 * size], 2 * size), y));
         }
     }
 
@@ -201,7 +231,8 @@ class ElementaryOpsTest {
             Arrays.setAll(x, i -> (float) (-10 + 20.0 * i / 2000));
             double[] exact = Arrays.stream(x).map(v -> v * Erf.normal(v)).toArray();
             double slope = backend.equals("cpu-f64") ? 1.702 : 1.702f;
-            double[] quick = Arrays.stream(x).map(v -> v / (1 + Math.exp(-slope * v))).toArray();
+            double[] quick =
+                    Arrays.stream(x).map(v -> v / (1 + Math.exp(-slope * v))).toArray();
             Tensor y = f.poisoned(2001);
             f.ops.pointwise().gelu(PointwiseOps.Gelu.EXACT, f.tensor(x, 2001), y);
             f.assertClose("gelu", exact, y, backend.equals("cpu-f64") ? 8 : 33); // 33 x 2^-24 = 2e-6
@@ -249,9 +280,17 @@ class ElementaryOpsTest {
             Tensor activations = f.tensor(b, 37);
             assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, activations, x));
             assertThrows(ShapeException.class, () -> f.ops.update().sumOfSquares(activations));
-            assertThrows(ShapeException.class,
-                    () -> f.ops.norm().layerNorm(activations, activations, y, 1e-5, activations,
-                    f.poisonedParameter(1), f.poisonedParameter(1)));
+            assertThrows(
+                    ShapeException.class,
+                    () -> f.ops.norm()
+                            .layerNorm(
+                                    activations,
+                                    activations,
+                                    y,
+                                    1e-5,
+                                    activations,
+                                    f.poisonedParameter(1),
+                                    f.poisonedParameter(1)));
         }
     }
 
@@ -261,8 +300,8 @@ class ElementaryOpsTest {
         RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
         for (int width : new int[] {1, 3, 4, 31, 128, 1025, 2052}) {
             for (double p : new double[] {0, 0.1, 0.5, 0.999, Math.nextDown(1.0)}) {
-                try (TensorFixture cpu = new TensorFixture("cpu",
-                        8); TensorFixture kernels = new TensorFixture(backend, 8)) {
+                try (TensorFixture cpu = new TensorFixture("cpu", 8);
+                        TensorFixture kernels = new TensorFixture(backend, 8)) {
                     double[][] masked = new double[2][];
                     for (TensorFixture f : new TensorFixture[] {cpu, kernels}) {
                         Tensor x = f.tensor(f.normal(3 * width), 3, width);

@@ -20,14 +20,16 @@ import org.junit.jupiter.params.provider.MethodSource;
 
 class SequenceOpsTest {
     /** Batch, tokens, width. */
-    private static final int[][] SIZES =
-            {{1, 1, 1}, {3, 2, 1}, {2, 5, 31}, {5, 17, 32}, {4, 33, 33}, {3, 65, 103}, {2, 3, 260}, {130, 1, 4}};
+    private static final int[][] SIZES = {
+        {1, 1, 1}, {3, 2, 1}, {2, 5, 31}, {5, 17, 32}, {4, 33, 33}, {3, 65, 103}, {2, 3, 260}, {130, 1, 4}
+    };
 
     /** Fewer in precisions whose kernels have the bodies of f32. */
     private static final int[][] ROUNDED_SIZES = {{2, 5, 31}, {4, 33, 33}, {2, 3, 260}};
 
     static Stream<Arguments> sizes() {
-        return Stream.concat(Backends.all().flatMap(backend -> sizes(backend, SIZES)),
+        return Stream.concat(
+                Backends.all().flatMap(backend -> sizes(backend, SIZES)),
                 Backends.rounded().flatMap(backend -> sizes(backend, ROUNDED_SIZES)));
     }
 
@@ -40,24 +42,39 @@ class SequenceOpsTest {
             new Patches(1, 1, 1, 1, 1, 1, 0), new Patches(2, 8, 8, 3, 4, 4, 0), new Patches(3, 7, 9, 2, 3, 2, 0),
             new Patches(2, 8, 8, 3, 7, 4, 3), new Patches(2, 5, 6, 1, 3, 1, 2), new Patches(2, 3, 11, 4, 2, 3, 1),
             new Patches(4, 32, 32, 3, 4, 4, 0), new Patches(1, 2, 2, 5, 4, 5, 1), new Patches(2, 33, 31, 3, 8, 5, 7),
-            new Patches(2, 6, 5, 4, 3, 2, 1), new Patches(1, 18, 18, 8, 17, 1, 0)};
-        return Stream.concat(Backends.all().flatMap(backend -> Arrays.stream(shapes).map(shape ->
-                Arguments.of(backend, shape))), Backends.rounded().flatMap(backend -> Stream.of(shapes[2], shapes[3],
-                shapes[8], shapes[10]).map(shape -> Arguments.of(backend, shape))));
+            new Patches(2, 6, 5, 4, 3, 2, 1), new Patches(1, 18, 18, 8, 17, 1, 0)
+        };
+        return Stream.concat(
+                Backends.all().flatMap(backend -> Arrays.stream(shapes).map(shape -> Arguments.of(backend, shape))),
+                Backends.rounded()
+                        .flatMap(backend -> Stream.of(shapes[2], shapes[3], shapes[8], shapes[10])
+                                .map(shape -> Arguments.of(backend, shape))));
     }
 
     /**
      * Checks a backward pass: {@code gradient} against the slope of &lt;dy, forward(x)&gt; in f64, where the forward
      * pass reads x of the given shape.
      */
-    private static void checkGradient(String what, Function<TensorFixture, Function<Tensor, Tensor>> forward,
-            double[] x, int[] dims, double[] dy, double[] gradient, double tolerance) {
-        CentralDifferences.check(what, values -> {
-            try (TensorFixture f64 = new TensorFixture("cpu-f64", 0)) {
-                Tensor y = forward.apply(f64).apply(f64.tensor(values, dims));
-                return CentralDifferences.dot(dy, y.toDoubles());
-            }
-        }, x, gradient, tolerance, 1);
+    private static void checkGradient(
+            String what,
+            Function<TensorFixture, Function<Tensor, Tensor>> forward,
+            double[] x,
+            int[] dims,
+            double[] dy,
+            double[] gradient,
+            double tolerance) {
+        CentralDifferences.check(
+                what,
+                values -> {
+                    try (TensorFixture f64 = new TensorFixture("cpu-f64", 0)) {
+                        Tensor y = forward.apply(f64).apply(f64.tensor(values, dims));
+                        return CentralDifferences.dot(dy, y.toDoubles());
+                    }
+                },
+                x,
+                gradient,
+                tolerance,
+                1);
     }
 
     private static double[] minus(double[] a, double[] b) {
@@ -109,8 +126,7 @@ class SequenceOpsTest {
             Arrays.fill(ids, count / 6, 2 * count / 3, 7); // padding
             double[] dy = fixture.normal(count * 3);
             Tensor dTable = fixture.parameter(new double[vocabulary * 3], vocabulary, 3);
-            fixture.ops.sequence().embeddingBackward(
-                    fixture.ints(ids, count), fixture.tensor(dy, count, 3), dTable);
+            fixture.ops.sequence().embeddingBackward(fixture.ints(ids, count), fixture.tensor(dy, count, 3), dTable);
             double[] expected = new double[vocabulary * 3];
             for (int i = 0; i < dy.length; i++) {
                 expected[ids[i / 3] * 3 + i % 3] += dy[i];
@@ -139,11 +155,18 @@ class SequenceOpsTest {
             Tensor dPositions = fixture.parameter(before, t + 2, w);
             sequence.addPositionsBackward(fixture.tensor(x, b, t, w), dPositions);
             double[] gradient = minus(dPositions.toDoubles(), before);
-            checkGradient("addPositions", f64 -> p -> {
-                Tensor out = f64.poisoned(b, t, w);
-                f64.ops.sequence().addPositions(f64.tensor(new double[b * t * w], b, t, w), p, out);
-                return out;
-            }, before, new int[] {t + 2, w}, x, gradient, fixture.slopeTolerance(dPositions));
+            checkGradient(
+                    "addPositions",
+                    f64 -> p -> {
+                        Tensor out = f64.poisoned(b, t, w);
+                        f64.ops.sequence().addPositions(f64.tensor(new double[b * t * w], b, t, w), p, out);
+                        return out;
+                    },
+                    before,
+                    new int[] {t + 2, w},
+                    x,
+                    gradient,
+                    fixture.slopeTolerance(dPositions));
         }
     }
 
@@ -170,16 +193,30 @@ class SequenceOpsTest {
             sequence.prependTokenBackward(given, dx, null);
             sequence.prependTokenBackward(given, null, dToken);
             sequence.prependTokenBackward(given, null, null);
-            checkGradient("prependToken x", f64 -> in -> {
-                Tensor joined = f64.poisoned(b, t + 1, w);
-                f64.ops.sequence().prependToken(in, f64.tensor(token, w), joined);
-                return joined;
-            }, x, new int[] {b, t, w}, dy, dx.toDoubles(), fixture.slopeTolerance(dx));
-            checkGradient("prependToken token", f64 -> in -> {
-                Tensor joined = f64.poisoned(b, t + 1, w);
-                f64.ops.sequence().prependToken(f64.tensor(x, b, t, w), in, joined);
-                return joined;
-            }, token, new int[] {w}, dy, minus(dToken.toDoubles(), token), fixture.slopeTolerance(dToken));
+            checkGradient(
+                    "prependToken x",
+                    f64 -> in -> {
+                        Tensor joined = f64.poisoned(b, t + 1, w);
+                        f64.ops.sequence().prependToken(in, f64.tensor(token, w), joined);
+                        return joined;
+                    },
+                    x,
+                    new int[] {b, t, w},
+                    dy,
+                    dx.toDoubles(),
+                    fixture.slopeTolerance(dx));
+            checkGradient(
+                    "prependToken token",
+                    f64 -> in -> {
+                        Tensor joined = f64.poisoned(b, t + 1, w);
+                        f64.ops.sequence().prependToken(f64.tensor(x, b, t, w), in, joined);
+                        return joined;
+                    },
+                    token,
+                    new int[] {w},
+                    dy,
+                    minus(dToken.toDoubles(), token),
+                    fixture.slopeTolerance(dToken));
         }
     }
 
@@ -201,8 +238,13 @@ class SequenceOpsTest {
             sequence.patchifyBackward(fixture.tensor(dy, windows), p.kernel(), p.stride(), p.padding(), dx);
             sequence.patchifyBackward(fixture.tensor(dy, windows), p.kernel(), p.stride(), p.padding(), again);
             fixture.assertSameBits("patchifyBackward", dx, again);
-            CentralDifferences.check("patchify", in -> CentralDifferences.dot(dy, p.patchify(in)), x, dx.toDoubles(),
-                    fixture.slopeTolerance(dx), 6);
+            CentralDifferences.check(
+                    "patchify",
+                    in -> CentralDifferences.dot(dy, p.patchify(in)),
+                    x,
+                    dx.toDoubles(),
+                    fixture.slopeTolerance(dx),
+                    6);
         }
     }
 
@@ -225,9 +267,13 @@ class SequenceOpsTest {
                 double[] dy = fixture.normal(b * w);
                 Tensor dx = fixture.poisoned(b, t, w);
                 sequence.meanPoolBackward(fixture.tensor(dy, b, w), lengths, dx);
-                CentralDifferences.check("meanPool", in -> CentralDifferences.dot(dy,
-                        SequenceReference.meanPool(in, t, w, counts)), x, dx.toDoubles(),
-                        fixture.slopeTolerance(dx), 8);
+                CentralDifferences.check(
+                        "meanPool",
+                        in -> CentralDifferences.dot(dy, SequenceReference.meanPool(in, t, w, counts)),
+                        x,
+                        dx.toDoubles(),
+                        fixture.slopeTolerance(dx),
+                        8);
             }
         }
     }
@@ -298,7 +344,8 @@ class SequenceOpsTest {
             }
             for (int bad : new int[] {-1, 0, 4}) {
                 Tensor ends = fixture.ints(new int[] {bad, 1}, 2);
-                refused("selectToken: lengths[0] is " + bad + ", wanted 1 to 3",
+                refused(
+                        "selectToken: lengths[0] is " + bad + ", wanted 1 to 3",
                         () -> sequence.selectToken(x, ends, y));
                 refused("selectTokenBackward: lengths[0] is " + bad, () -> sequence.selectTokenBackward(y, ends, x));
             }
@@ -323,11 +370,13 @@ class SequenceOpsTest {
             refused("embedding: ids is null", () -> sequence.embedding(null, table, y));
             refused("addPositions: positions are", () -> sequence.addPositions(x, fixture.poisonedParameter(2, 4), x));
             refused("addPositions: y is", () -> sequence.addPositions(x, table, fixture.poisoned(2, 3, 5)));
-            refused("addPositionsBackward: positions are",
+            refused(
+                    "addPositionsBackward: positions are",
                     () -> sequence.addPositionsBackward(x, fixture.poisonedParameter(3, 5)));
             refused("prependToken: token is", () -> sequence.prependToken(x, fixture.poisonedParameter(3), x));
             refused("prependToken: y is", () -> sequence.prependToken(x, fixture.poisonedParameter(4), x));
-            refused("prependTokenBackward: dy is",
+            refused(
+                    "prependTokenBackward: dy is",
                     () -> sequence.prependTokenBackward(empty, null, fixture.poisonedParameter(4)));
             refused("prependTokenBackward: dx is", () -> sequence.prependTokenBackward(x, x, null));
             refused("meanPool: y is", () -> sequence.meanPool(x, null, fixture.poisoned(2, 3)));

@@ -33,15 +33,19 @@ public class TwinsTest {
 
     static Stream<Arguments> cases() {
         return Stream.of(
-                Stream.of(matrix(), attention(), losses()).flatMap(List::stream).map(one -> Arguments.of("cpu", one)),
-                Backends.f32().stream().flatMap(backend -> ofKernels().map(one -> Arguments.of(backend, one))),
-                Backends.sixteenBits().flatMap(backend -> ofSixteenBits().map(one -> Arguments.of(backend, one))))
+                        Stream.of(matrix(), attention(), losses())
+                                .flatMap(List::stream)
+                                .map(one -> Arguments.of("cpu", one)),
+                        Backends.f32().stream().flatMap(backend -> ofKernels().map(one -> Arguments.of(backend, one))),
+                        Backends.sixteenBits()
+                                .flatMap(backend -> ofSixteenBits().map(one -> Arguments.of(backend, one))))
                 .flatMap(Function.identity());
     }
 
     /** Those that kernels compute on activations of 16 bits, but attention, which rounds more than results. */
     public static Stream<Case> ofSixteenBits() {
-        return Stream.concat(Stream.of(pointwise(), norms(), sequences()).flatMap(List::stream),
+        return Stream.concat(
+                Stream.of(pointwise(), norms(), sequences()).flatMap(List::stream),
                 matrix().stream().filter(one -> !one.name.matches("(gemm|batchedGemm) .* (0.0|1.0)")));
     }
 
@@ -66,8 +70,12 @@ public class TwinsTest {
             List<Result> given = operation.run.apply(f32);
             List<Result> expected = operation.run.apply(f64);
             for (int i = 0; i < expected.size(); i++) {
-                f32.assertClose(operation + ", result " + i, expected.get(i).values, given.get(i).values,
-                        given.get(i).dtype, operation.units);
+                f32.assertClose(
+                        operation + ", result " + i,
+                        expected.get(i).values,
+                        given.get(i).values,
+                        given.get(i).dtype,
+                        operation.units);
             }
         }
     }
@@ -81,7 +89,9 @@ public class TwinsTest {
     }
 
     private static List<Result> values(Tensor... tensors) {
-        return Arrays.stream(tensors).map(tensor -> new Result(tensor.toDoubles(), tensor.dtype())).toList();
+        return Arrays.stream(tensors)
+                .map(tensor -> new Result(tensor.toDoubles(), tensor.dtype()))
+                .toList();
     }
 
     private static Result numbers(double... values) {
@@ -169,7 +179,9 @@ public class TwinsTest {
         }));
         for (Gelu kind : Gelu.values()) {
             cases.add(new Case("gelu " + kind, 40, f -> {
-                double[] range = f.exact(IntStream.rangeClosed(-1500, 1500).mapToDouble(i -> i / 128.0).toArray());
+                double[] range = f.exact(IntStream.rangeClosed(-1500, 1500)
+                        .mapToDouble(i -> i / 128.0)
+                        .toArray());
                 Tensor x = f.tensor(range, range.length);
                 Tensor y = f.poisoned(range.length);
                 Tensor dx = f.poisoned(range.length);
@@ -181,8 +193,13 @@ public class TwinsTest {
         for (double p : new double[] {0, 0.1, 0.5, 0.999}) {
             cases.add(new Case("dropout " + p, 2, f -> {
                 Tensor y = f.poisoned(3, 33, 7);
-                f.ops.pointwise().dropout(random(f, 3, 33, 7), f.ints(new int[] {5, -1, 1 << 30}, 3), p,
-                        new RandomKey(0x123456789ABCDEF0L, 17, 3), y);
+                f.ops.pointwise()
+                        .dropout(
+                                random(f, 3, 33, 7),
+                                f.ints(new int[] {5, -1, 1 << 30}, 3),
+                                p,
+                                new RandomKey(0x123456789ABCDEF0L, 17, 3),
+                                y);
                 return values(y);
             }));
         }
@@ -241,8 +258,8 @@ public class TwinsTest {
                     Tensor lse = f.poisonedParameter(4, 4, 33);
                     Tensor dQkv = f.poisoned(4, 33, 3 * 4 * 17);
                     f.ops.attention().attention(qkv, 4, causal, lengths, out, lse);
-                    f.ops.attention().attentionBackward(
-                            qkv, 4, causal, lengths, out, lse, random(f, 4, 33, 4 * 17), dQkv);
+                    f.ops.attention()
+                            .attentionBackward(qkv, 4, causal, lengths, out, lse, random(f, 4, 33, 4 * 17), dQkv);
                     return values(out, lse, dQkv);
                 }));
             }
@@ -304,8 +321,9 @@ public class TwinsTest {
                     Tensor ends = f.ints(new int[] {31, 1, 5}, 3);
                     Tensor x = random(f, 3, 31, 33);
                     Tensor dy = random(f, 3, 33);
-                    Tensor[] results = {f.poisoned(3, 33), f.poisoned(3, 31, 33), f.poisoned(3, 33),
-                        f.poisoned(3, 31, 33)};
+                    Tensor[] results = {
+                        f.poisoned(3, 33), f.poisoned(3, 31, 33), f.poisoned(3, 33), f.poisoned(3, 31, 33)
+                    };
                     sequence.meanPool(x, lengths, results[0]);
                     sequence.meanPoolBackward(dy, lengths, results[1]);
                     sequence.selectToken(x, ends, results[2]);
@@ -318,25 +336,33 @@ public class TwinsTest {
         List<Case> cases = new ArrayList<>();
         for (boolean targeted : new boolean[] {false, true}) {
             for (double columnWeight : new double[] {0, 0.5}) {
-                cases.add(new Case("infoNce " + targeted + " " + columnWeight, 200, f -> infoNce(
-                        f, 33, 65, 31, targeted, 1 - columnWeight, columnWeight)));
+                cases.add(new Case(
+                        "infoNce " + targeted + " " + columnWeight,
+                        200,
+                        f -> infoNce(f, 33, 65, 31, targeted, 1 - columnWeight, columnWeight)));
             }
         }
         cases.add(new Case("infoNce of one pair", 200, f -> infoNce(f, 1, 1, 1, false, 0.5, 0.5)));
         return cases;
     }
 
-    private static List<Result> infoNce(TensorFixture f, int n, int m, int d, boolean targeted, double rowWeight,
-            double columnWeight) {
+    private static List<Result> infoNce(
+            TensorFixture f, int n, int m, int d, boolean targeted, double rowWeight, double columnWeight) {
         Tensor targets = targeted ? f.ints(new Random(SEED).ints(n, 0, m / 2).toArray(), n) : null;
-        PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(unitRows(f, n, d), unitRows(f, m, d), targets,
-                f.tensor(new double[] {2.5}, 1), f.tensor(new double[] {-0.5}, 1), rowWeight, columnWeight);
-        PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(
-                f.poisoned(n, d), f.poisoned(m, d), random(f, 1), random(f, 1));
+        PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(
+                unitRows(f, n, d),
+                unitRows(f, m, d),
+                targets,
+                f.tensor(new double[] {2.5}, 1),
+                f.tensor(new double[] {-0.5}, 1),
+                rowWeight,
+                columnWeight);
+        PairwiseOps.Gradients gradients =
+                new PairwiseOps.Gradients(f.poisoned(n, d), f.poisoned(m, d), random(f, 1), random(f, 1));
         Tensor hardest = f.ints(new int[n], n);
         PairwiseOps.Result result = f.ops.pairwise().infoNce(inputs, gradients, 4, hardest);
-        List<Result> results = new ArrayList<>(
-                values(gradients.dx(), gradients.dy(), gradients.dLogScale(), gradients.dBias()));
+        List<Result> results =
+                new ArrayList<>(values(gradients.dx(), gradients.dy(), gradients.dLogScale(), gradients.dBias()));
         results.add(numbers(Arrays.stream(hardest.toInts()).asDoubleStream().toArray()));
         results.add(numbers(result.loss(), result.rowAccuracy(), result.columnAccuracy(), result.meanPositive()));
         return results;
@@ -363,8 +389,13 @@ public class TwinsTest {
                     Tensor m = f.tensor(new double[309], 3, 103);
                     Tensor v = f.tensor(new double[309], 3, 103);
                     for (int step = 1; step <= 3; step++) {
-                        f.ops.update().adamW(new UpdateOps.AdamW(1e-2, 0.9, 0.98, 1e-8, 0.1, 0.5, step), parameter,
-                                random(f, 3, 103), m, v);
+                        f.ops.update()
+                                .adamW(
+                                        new UpdateOps.AdamW(1e-2, 0.9, 0.98, 1e-8, 0.1, 0.5, step),
+                                        parameter,
+                                        random(f, 3, 103),
+                                        m,
+                                        v);
                     }
                     return values(parameter, m, v);
                 }),

@@ -63,9 +63,11 @@ class OptimTest {
 
     @Test
     void twoParametersOfOneNameAreRefused() {
-        try (Ops ops = Backend.open("cpu-f64"); Parameter a = parameter(ops, "w", true, 1);
+        try (Ops ops = Backend.open("cpu-f64");
+                Parameter a = parameter(ops, "w", true, 1);
                 Parameter b = parameter(ops, "w", true, 1)) {
-            assertThrows(IllegalArgumentException.class, () -> new AdamW(ops, List.of(a, b), SETTINGS)).getMessage();
+            assertThrows(IllegalArgumentException.class, () -> new AdamW(ops, List.of(a, b), SETTINGS))
+                    .getMessage();
             assertThrows(IllegalArgumentException.class, () -> new AdamW.Config(1, 0.9, 1e-8, 0));
         }
     }
@@ -73,8 +75,10 @@ class OptimTest {
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
     void normOfAllGradientsAndItsClipping(String backend) {
-        try (Ops ops = Backend.open(backend); Parameter a = parameter(ops, "a", true, 0, 0);
-                Parameter b = parameter(ops, "b", true, 0); Parameter frozen = parameter(ops, "c", true, 0)) {
+        try (Ops ops = Backend.open(backend);
+                Parameter a = parameter(ops, "a", true, 0, 0);
+                Parameter b = parameter(ops, "b", true, 0);
+                Parameter frozen = parameter(ops, "c", true, 0)) {
             a.gradient().set(3.0, 0);
             b.gradient().set(4.0);
             frozen.gradient().set(Double.NaN);
@@ -85,8 +89,9 @@ class OptimTest {
             assertEquals(1, GlobalNorm.clip(5, 0), "0 turns clipping off");
             b.gradient().set(Double.POSITIVE_INFINITY);
             assertTrue(assertThrows(
-                    GlobalNorm.NonFiniteGradientException.class, () -> GlobalNorm.of(ops, List.of(a, b)))
-                    .getMessage().contains("gradient of b"));
+                            GlobalNorm.NonFiniteGradientException.class, () -> GlobalNorm.of(ops, List.of(a, b)))
+                    .getMessage()
+                    .contains("gradient of b"));
         }
     }
 

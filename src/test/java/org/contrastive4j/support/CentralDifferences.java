@@ -27,15 +27,21 @@ public final class CentralDifferences {
         for (int i = 0; i < x.length && x.length <= SMALL; i++) {
             double[] axis = new double[x.length];
             axis[i] = 1;
-            compare(what + ", element " + i, slope(f, x, axis, STEP), gradient[i],
+            compare(
+                    what + ", element " + i,
+                    slope(f, x, axis, STEP),
+                    gradient[i],
                     tolerance * (1 + Math.abs(gradient[i])));
         }
         Random random = new Random(seed);
         double norm = Math.sqrt(dot(gradient, gradient));
         for (int trial = 0; trial < 3; trial++) {
             double[] direction = random.doubles(x.length, -1, 1).toArray();
-            compare(what + ", direction " + trial + ", seed " + seed, slope(f, x, direction, STEP),
-                    dot(direction, gradient), tolerance * (1 + norm));
+            compare(
+                    what + ", direction " + trial + ", seed " + seed,
+                    slope(f, x, direction, STEP),
+                    dot(direction, gradient),
+                    tolerance * (1 + norm));
         }
     }
 
@@ -49,8 +55,14 @@ public final class CentralDifferences {
      * @param elements to check one by one
      * @param bounds what each element of the gradient may be off by
      */
-    public static void check(String what, ToDoubleFunction<double[]> f, double[] x, double[] gradient, int[] elements,
-            double[] bounds, long seed) {
+    public static void check(
+            String what,
+            ToDoubleFunction<double[]> f,
+            double[] x,
+            double[] gradient,
+            int[] elements,
+            double[] bounds,
+            long seed) {
         assertEquals(x.length, gradient.length, what);
         for (int i : elements) {
             double[] axis = new double[x.length];
@@ -64,8 +76,11 @@ public final class CentralDifferences {
             for (int i = 0; i < x.length; i++) {
                 squares += direction[i] * bounds[i] * direction[i] * bounds[i];
             }
-            compare(what + ", direction " + trial + ", seed " + seed, slope(f, x, direction, SMALL_STEP),
-                    dot(direction, gradient), SIGMAS * Math.sqrt(squares));
+            compare(
+                    what + ", direction " + trial + ", seed " + seed,
+                    slope(f, x, direction, SMALL_STEP),
+                    dot(direction, gradient),
+                    SIGMAS * Math.sqrt(squares));
         }
     }
 

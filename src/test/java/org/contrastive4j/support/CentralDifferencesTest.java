@@ -17,7 +17,8 @@ class CentralDifferencesTest {
         double[] gradient = {Math.cos(0.3) * -0.7, Math.sin(0.3) - 1.4};
         CentralDifferences.check("wave", CentralDifferencesTest::wave, x, gradient, 1e-11, 1);
         gradient[1] += 1e-6;
-        assertThrows(AssertionFailedError.class,
+        assertThrows(
+                AssertionFailedError.class,
                 () -> CentralDifferences.check("wave", CentralDifferencesTest::wave, x, gradient, 1e-8, 1));
     }
 
@@ -27,8 +28,10 @@ class CentralDifferencesTest {
         double[] gradient = new double[500];
         Arrays.fill(gradient, 2);
         gradient[321] = 2.1;
-        assertThrows(AssertionFailedError.class, () -> CentralDifferences.check("sum",
-                values -> 2 * Arrays.stream(values).sum(), x, gradient, 1e-8, 2));
+        assertThrows(
+                AssertionFailedError.class,
+                () -> CentralDifferences.check(
+                        "sum", values -> 2 * Arrays.stream(values).sum(), x, gradient, 1e-8, 2));
     }
 
     /** Each element has its own bound; an element that is not asked about is seen along directions. */
@@ -41,8 +44,8 @@ class CentralDifferencesTest {
         for (int wrong = 0; wrong < 3; wrong++) {
             double[] changed = {2, 2, 2};
             changed[wrong] += 1e4 * bounds[wrong];
-            assertThrows(AssertionFailedError.class, () -> check(x, changed, new int[] {0, 1}, bounds),
-                    "element " + wrong);
+            assertThrows(
+                    AssertionFailedError.class, () -> check(x, changed, new int[] {0, 1}, bounds), "element " + wrong);
         }
         gradient[2] = Double.NaN;
         assertThrows(AssertionFailedError.class, () -> check(x, gradient, new int[0], bounds));

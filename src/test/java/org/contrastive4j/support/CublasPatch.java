@@ -87,12 +87,12 @@ public final class CublasPatch {
         ByteBuffer copy = ByteBuffer.wrap(library.clone());
         ElfFile elf = new ElfFile(copy);
         Set<Integer> names = new TreeSet<>(elf.neededNames(from));
-        List<ElfFile.NeededVersion> versions = elf.neededVersions().stream().filter(v -> v.file().equals(from))
-                .toList();
+        List<ElfFile.NeededVersion> versions =
+                elf.neededVersions().stream().filter(v -> v.file().equals(from)).toList();
         if (names.isEmpty() || versions.stream().noneMatch(v -> v.name().equals(from))) {
             throw new IllegalArgumentException(
-                    "the library does not need " + from + " by file and by version node; it needs files "
-                    + elf.needed() + " and versions " + elf.neededVersions());
+                    "the library does not need " + from + " by file and by version node; it needs files " + elf.needed()
+                            + " and versions " + elf.neededVersions());
         }
         for (ElfFile.NeededVersion version : versions) {
             names.add(version.fileNameAt());
@@ -150,7 +150,9 @@ public final class CublasPatch {
 
         private Section header(int index) {
             int at = Math.toIntExact(bytes.getLong(0x28)) + index * bytes.getShort(0x3a);
-            return new Section(Math.toIntExact(bytes.getLong(at + 24)), Math.toIntExact(bytes.getLong(at + 32)),
+            return new Section(
+                    Math.toIntExact(bytes.getLong(at + 24)),
+                    Math.toIntExact(bytes.getLong(at + 32)),
                     bytes.getInt(at + 44),
                     bytes.getInt(at + 40));
         }
@@ -203,8 +205,14 @@ public final class CublasPatch {
                 int at = file + bytes.getInt(file + 8);
                 for (int k = 0; k < bytes.getShort(file + 2); k++) {
                     int name = section.strings + bytes.getInt(at + 8);
-                    found.add(new NeededVersion(string(fileName), string(name), bytes.getInt(at),
-                            bytes.getShort(at + 6), fileName, name, at));
+                    found.add(new NeededVersion(
+                            string(fileName),
+                            string(name),
+                            bytes.getInt(at),
+                            bytes.getShort(at + 6),
+                            fileName,
+                            name,
+                            at));
                     at += bytes.getInt(at + 12);
                 }
                 file += bytes.getInt(file + 12);

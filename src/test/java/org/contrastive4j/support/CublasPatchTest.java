@@ -20,7 +20,9 @@ class CublasPatchTest {
     }
 
     private static List<NeededVersion> versions(byte[] library, String file) {
-        return elf(library).neededVersions().stream().filter(v -> v.file().equals(file)).toList();
+        return elf(library).neededVersions().stream()
+                .filter(v -> v.file().equals(file))
+                .toList();
     }
 
     @Test
@@ -39,7 +41,10 @@ class CublasPatchTest {
         byte[] copy = CublasPatch.patch(original, CublasPatch.OLD, CublasPatch.NEW);
 
         assertTrue(elf(original).needed().contains(CublasPatch.OLD));
-        assertEquals(elf(original).needed().stream().map(n -> n.replace(CublasPatch.OLD, CublasPatch.NEW)).toList(),
+        assertEquals(
+                elf(original).needed().stream()
+                        .map(n -> n.replace(CublasPatch.OLD, CublasPatch.NEW))
+                        .toList(),
                 elf(copy).needed());
         assertEquals(List.of(), versions(copy, CublasPatch.OLD));
         NeededVersion version = versions(copy, CublasPatch.NEW).get(0);
@@ -61,21 +66,24 @@ class CublasPatchTest {
         // The last character of a name and the lowest byte of its hash; the linker stores the name once or once per
         // use.
         assertTrue(differences >= 2 && differences <= 4, "bytes that differ: " + differences);
-        assertEquals(Set.copyOf(elf(original).definedSymbols()), Set.copyOf(elf(copy).definedSymbols()));
+        assertEquals(
+                Set.copyOf(elf(original).definedSymbols()), Set.copyOf(elf(copy).definedSymbols()));
     }
 
     @Test
     void whatIsNotSuchALibraryIsRefused() throws IOException {
         byte[] original = CublasPatch.original();
         byte[] copy = CublasPatch.patch(original, CublasPatch.OLD, CublasPatch.NEW);
-        String message = assertThrows(IllegalArgumentException.class,
-                () -> CublasPatch.patch(copy, CublasPatch.OLD, CublasPatch.NEW)).getMessage();
+        String message = assertThrows(
+                        IllegalArgumentException.class, () -> CublasPatch.patch(copy, CublasPatch.OLD, CublasPatch.NEW))
+                .getMessage();
         assertTrue(message.contains("does not need libcublas.so.12") && message.contains("libcublas.so.13"), message);
         // by file, not by node
         assertThrows(IllegalArgumentException.class, () -> CublasPatch.patch(original, "libc.so.6", "libc.so.7"));
         assertThrows(
                 IllegalArgumentException.class, () -> CublasPatch.patch(original, CublasPatch.OLD, "libcublas.so.130"));
-        assertThrows(IllegalArgumentException.class,
+        assertThrows(
+                IllegalArgumentException.class,
                 () -> CublasPatch.patch(new byte[200], CublasPatch.OLD, CublasPatch.NEW));
         assertFalse(elf(original).definedSymbols().contains("cublasSgemm_v2"));
     }

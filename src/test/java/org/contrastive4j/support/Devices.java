@@ -79,7 +79,8 @@ public final class Devices {
 
     /** All bytes of a storage. */
     public static ByteBuffer download(DeviceStorage storage) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(Math.toIntExact(storage.bytes())).order(ByteOrder.nativeOrder());
+        ByteBuffer bytes =
+                ByteBuffer.allocateDirect(Math.toIntExact(storage.bytes())).order(ByteOrder.nativeOrder());
         storage.download(0, bytes);
         return bytes.rewind();
     }

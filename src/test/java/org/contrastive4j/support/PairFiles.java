@@ -38,8 +38,18 @@ public final class PairFiles {
                 for (String group : new String[] {"a", "b", "c"}) {
                     String name = group + c + ".png";
                     Files.write(folder.resolve(name), png(12, 12, 3 * c + group.charAt(0) - 'a'));
-                    captions.append(name).append("\tthing").append(c).append(": word").append(c % 7).append(" kind")
-                            .append(c % 3).append("\tc").append(c).append('\t').append(group).append('\n');
+                    captions.append(name)
+                            .append("\tthing")
+                            .append(c)
+                            .append(": word")
+                            .append(c % 7)
+                            .append(" kind")
+                            .append(c % 3)
+                            .append("\tc")
+                            .append(c)
+                            .append('\t')
+                            .append(group)
+                            .append('\n');
                 }
             }
             Files.writeString(folder.resolve("captions.tsv"), captions);

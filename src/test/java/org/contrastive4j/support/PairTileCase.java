@@ -44,8 +44,9 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
 
     /** Sizes n, m, d, each with every kind of classes. */
     public static Stream<PairTileCase> of(int[]... sizes) {
-        return Arrays.stream(sizes).flatMap(s -> Arrays.stream(Classes.values())
-                .map(classes -> new PairTileCase(s[0], s[1], s[2], classes)));
+        return Arrays.stream(sizes)
+                .flatMap(s ->
+                        Arrays.stream(Classes.values()).map(classes -> new PairTileCase(s[0], s[1], s[2], classes)));
     }
 
     /**
@@ -69,25 +70,34 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
             owned = new Tensor[] {x, y, guideRows, guideColumns};
             rowNumbers = random.doubles(c.n, -1, 1).map(v -> (float) v).toArray();
             columnNumbers = random.doubles(c.m, -1, 1).map(v -> (float) v).toArray();
-            Pairing pairing = Pairing.of(c.m, IntStream.range(0, c.n).map(i -> (i * 7 + 1) % c.m).toArray());
+            Pairing pairing = Pairing.of(
+                    c.m, IntStream.range(0, c.n).map(i -> (i * 7 + 1) % c.m).toArray());
             boolean all = c.classes == Classes.ALL_AT_ONCE;
             if (c.classes == Classes.IDS_IGNORED || c.classes == Classes.IDS_POSITIVE || all) {
-                pairing = pairing.withIds(random.ints(c.n, 0, 6).toArray(), random.ints(c.m, 0, 6).toArray(),
+                pairing = pairing.withIds(
+                        random.ints(c.n, 0, 6).toArray(),
+                        random.ints(c.m, 0, 6).toArray(),
                         c.classes == Classes.IDS_IGNORED ? Pairing.SameId.IGNORED : Pairing.SameId.POSITIVE);
             }
             if (c.classes == Classes.WINDOW || all) {
                 pairing = pairing.withWindow(Math.max(1, c.m / 3));
             }
             if (c.classes == Classes.GUIDE || all) {
-                pairing = pairing.withGuide(new Pairing.Guide(guideRows, guideColumns,
-                        random.doubles(c.n, 0, 1).toArray(), random.doubles(c.m, 0, 1).toArray()));
+                pairing = pairing.withGuide(new Pairing.Guide(
+                        guideRows,
+                        guideColumns,
+                        random.doubles(c.n, 0, 1).toArray(),
+                        random.doubles(c.m, 0, 1).toArray()));
             }
             pairs = new Pairs(x, y, scale, pairing);
         }
 
         private Tensor grid(int rows, int width, Random random) {
-            return ops.tensor(Shape.of(rows, width),
-                    random.ints((long) rows * width, -4, 5).mapToDouble(v -> v / 8.0).toArray());
+            return ops.tensor(
+                    Shape.of(rows, width),
+                    random.ints((long) rows * width, -4, 5)
+                            .mapToDouble(v -> v / 8.0)
+                            .toArray());
         }
 
         @Override
@@ -107,11 +117,14 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
             double[] weight = axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers;
             for (Of of : Of.values()) {
                 for (PairFunction f : PairFunction.values()) {
-                    all.add(Reduction.sum(f, axis, of,
+                    all.add(Reduction.sum(
+                            f,
+                            axis,
+                            of,
                             f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
                             f == PairFunction.EXP ? weight : null));
-                    all.add(Reduction.sum(f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus,
-                            weight));
+                    all.add(Reduction.sum(
+                            f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus, weight));
                 }
                 all.add(Reduction.logSumExp(axis, of, both));
                 all.add(Reduction.logSumExp(axis, of, minus));
@@ -127,7 +140,10 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
     /** One of {@code step}, not always the same ones. */
     private <T> List<T> some(List<T> all, int step) {
         int first = (int) Math.floorMod(seed, (long) step);
-        return IntStream.range(0, all.size()).filter(k -> k % step == first).mapToObj(all::get).toList();
+        return IntStream.range(0, all.size())
+                .filter(k -> k % step == first)
+                .mapToObj(all::get)
+                .toList();
     }
 
     public void checkReductions(Ops f32, PairTileOps tiles) {
@@ -136,7 +152,8 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
 
     /** Every {@code step}th of all reductions; 7 mixes kinds, functions, axes and classes. */
     public void checkReductions(Ops f32, PairTileOps tiles, int step) {
-        try (Ops f64 = Backend.open("cpu-f64"); Problem truth = new Problem(f64, this, 2);
+        try (Ops f64 = Backend.open("cpu-f64");
+                Problem truth = new Problem(f64, this, 2);
                 Problem given = new Problem(f32, this, 2)) {
             List<Reduction> wanted = some(reductions(truth), step);
             agree(wanted, f64.pairTiles().reduce(truth.pairs, wanted), tiles.reduce(given.pairs, wanted));
@@ -150,7 +167,8 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
             double[] g = got.get(k).values();
             assertEquals(e.length, g.length, what);
             for (int i = 0; i < e.length; i++) {
-                assertTrue(e[i] == g[i] || Math.abs(e[i] - g[i]) <= 3e-6 * m * (1 + Math.abs(e[i])),
+                assertTrue(
+                        e[i] == g[i] || Math.abs(e[i] - g[i]) <= 3e-6 * m * (1 + Math.abs(e[i])),
                         what + "[" + i + "] is " + g[i] + ", wanted " + e[i]);
             }
             assertArrayEquals(expected.get(k).counts(), got.get(k).counts(), what + " counts");
@@ -163,7 +181,8 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         List<Term> terms = new ArrayList<>();
         for (Of of : Of.values()) {
             for (PairFunction f : PairFunction.values()) {
-                Shift shift = f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE
+                Shift shift = f == PairFunction.EQUAL || f == PairFunction.STEP
+                        ? Shift.NONE
                         : new Shift(-1, p.rowNumbers, p.columnNumbers);
                 terms.add(new Term(f, of, shift, p.rowNumbers, null));
                 terms.add(new Term(f, of, Shift.NONE, null, p.columnNumbers));
@@ -178,7 +197,8 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
 
     /** Of every {@code step}th of all terms. */
     public void checkGradients(Ops f32, PairTileOps tiles, int step) {
-        try (Ops f64 = Backend.open("cpu-f64"); Problem truth = new Problem(f64, this, 2);
+        try (Ops f64 = Backend.open("cpu-f64");
+                Problem truth = new Problem(f64, this, 2);
                 Problem given = new Problem(f32, this, 2)) {
             double[][] expected = gradient(f64, f64.pairTiles(), truth, some(terms(truth), step));
             double[][] got = gradient(f32, tiles, given, some(terms(given), step));
@@ -193,24 +213,33 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
 
     /** dx, dy, the two scalars together, and d log-scale alone; outputs are poisoned or accumulated as they should. */
     public double[][] gradient(Ops ops, PairTileOps tiles, Problem p, List<Term> terms) {
-        try (Tensor dx = ops.allocate(n, d); Tensor dy = ops.allocate(m, d);
-                Tensor dLogScale = ops.tensor(Shape.of(1), 2); Tensor dBias = ops.tensor(Shape.of(1), 4);
+        try (Tensor dx = ops.allocate(n, d);
+                Tensor dy = ops.allocate(m, d);
+                Tensor dLogScale = ops.tensor(Shape.of(1), 2);
+                Tensor dBias = ops.tensor(Shape.of(1), 4);
                 Tensor alone = ops.tensor(Shape.of(1), 0)) {
             dx.set(IntStream.range(0, n * d).mapToDouble(i -> Double.NaN).toArray());
             dy.set(IntStream.range(0, m * d).mapToDouble(i -> Double.NaN).toArray());
             tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), 0.5);
             tiles.gradient(p.pairs, terms, new PairwiseOps.Gradients(null, null, alone, null), 0.5);
-            return new double[][] {dx.toDoubles(), dy.toDoubles(),
-                {dLogScale.toDoubles()[0] - 2, dBias.toDoubles()[0] - 4, alone.toDoubles()[0]}};
+            return new double[][] {
+                dx.toDoubles(),
+                dy.toDoubles(),
+                {dLogScale.toDoubles()[0] - 2, dBias.toDoubles()[0] - 4, alone.toDoubles()[0]}
+            };
         }
     }
 
     public void checkHistogram(Ops f32, PairTileOps tiles, int bins) {
-        try (Ops f64 = Backend.open("cpu-f64"); Problem truth = new Problem(f64, this, 2);
+        try (Ops f64 = Backend.open("cpu-f64");
+                Problem truth = new Problem(f64, this, 2);
                 Problem given = new Problem(f32, this, 2)) {
             PairTileOps.Histogram expected = f64.pairTiles().histogram(truth.pairs, bins);
-            assertEquals((long) n * m, expected.ignored() + Arrays.stream(expected.positives()).sum()
-                    + Arrays.stream(expected.negatives()).sum());
+            assertEquals(
+                    (long) n * m,
+                    expected.ignored()
+                            + Arrays.stream(expected.positives()).sum()
+                            + Arrays.stream(expected.negatives()).sum());
             PairTileOps.Histogram got = tiles.histogram(given.pairs, bins);
             assertArrayEquals(expected.positives(), got.positives(), this + " positives");
             assertArrayEquals(expected.negatives(), got.negatives(), this + " negatives");

@@ -17,8 +17,17 @@ public final class PairwiseReference {
     public double dLogScale;
     public double dBias;
 
-    public PairwiseReference(int n, int m, int d, double[] x, double[] y, int[] targets, double logScale, double bias,
-            double rowWeight, double columnWeight) {
+    public PairwiseReference(
+            int n,
+            int m,
+            int d,
+            double[] x,
+            double[] y,
+            int[] targets,
+            double logScale,
+            double bias,
+            double rowWeight,
+            double columnWeight) {
         double scale = Math.exp(logScale);
         double[][] s = new double[n][m];
         double[][] cosine = new double[n][m];
@@ -61,11 +70,13 @@ public final class PairwiseReference {
             rows += rowHit ? 1 : 0;
             columns += columnHit ? 1 : 0;
             for (int j = 0; j < m; j++) {
-                g[i][j] += j == t ? -rowWeight * rowOthers / (1 + rowOthers)
+                g[i][j] += j == t
+                        ? -rowWeight * rowOthers / (1 + rowOthers)
                         : rowWeight * Math.exp(s[i][j] - s[i][t]) / (1 + rowOthers);
             }
             for (int k = 0; k < n; k++) {
-                g[k][t] += k == i ? -columnWeight * columnOthers / (1 + columnOthers)
+                g[k][t] += k == i
+                        ? -columnWeight * columnOthers / (1 + columnOthers)
                         : columnWeight * Math.exp(s[k][t] - s[i][t]) / (1 + columnOthers);
             }
         }

@@ -106,23 +106,56 @@ public final class SixteenBitOps extends Ops {
         }
 
         @Override
-        protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a,
-                Tensor b, double beta, Tensor c) {
-            call(f -> wide.matrix().gemm(transA, transB, alpha, isWide(a, b, c) ? a : f.operand(a),
-                    isWide(a, b, c) ? b : f.operand(b), beta, f.out(c)));
+        protected void gemmUnchecked(
+                boolean transA,
+                boolean transB,
+                int m,
+                int n,
+                int k,
+                double alpha,
+                Tensor a,
+                Tensor b,
+                double beta,
+                Tensor c) {
+            call(f -> wide.matrix()
+                    .gemm(
+                            transA,
+                            transB,
+                            alpha,
+                            isWide(a, b, c) ? a : f.operand(a),
+                            isWide(a, b, c) ? b : f.operand(b),
+                            beta,
+                            f.out(c)));
         }
 
         @Override
-        protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k,
-                double alpha, Tensor a, Tensor b, double beta, Tensor c) {
-            call(f -> wide.matrix().batchedGemm(transA, transB, alpha, isWide(a, b, c) ? a : f.operand(a),
-                    isWide(a, b, c) ? b : f.operand(b), beta, f.out(c)));
+        protected void batchedGemmUnchecked(
+                boolean transA,
+                boolean transB,
+                int batch,
+                int m,
+                int n,
+                int k,
+                double alpha,
+                Tensor a,
+                Tensor b,
+                double beta,
+                Tensor c) {
+            call(f -> wide.matrix()
+                    .batchedGemm(
+                            transA,
+                            transB,
+                            alpha,
+                            isWide(a, b, c) ? a : f.operand(a),
+                            isWide(a, b, c) ? b : f.operand(b),
+                            beta,
+                            f.out(c)));
         }
 
         @Override
         protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y) {
-            call(f -> wide.matrix().linear(isWide(x, w, y) ? x : f.operand(x), isWide(x, w, y) ? w : f.operand(w), bias,
-                    f.out(y)));
+            call(f -> wide.matrix()
+                    .linear(isWide(x, w, y) ? x : f.operand(x), isWide(x, w, y) ? w : f.operand(w), bias, f.out(y)));
         }
 
         @Override
@@ -188,16 +221,32 @@ public final class SixteenBitOps extends Ops {
         }
 
         @Override
-        protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon,
-                Tensor y, Tensor mean, Tensor rstd) {
+        protected void layerNormUnchecked(
+                int rows,
+                int width,
+                Tensor x,
+                Tensor gamma,
+                Tensor beta,
+                double epsilon,
+                Tensor y,
+                Tensor mean,
+                Tensor rstd) {
             call(f -> wide.norm().layerNorm(f.in(x), gamma, beta, epsilon, f.out(y), mean, rstd));
         }
 
         @Override
-        protected void layerNormBackwardUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
-                Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
-            call(f -> wide.norm().layerNormBackward(
-                    f.in(x), gamma, mean, rstd, f.in(dy), f.out(dx), dGamma, dBeta));
+        protected void layerNormBackwardUnchecked(
+                int rows,
+                int width,
+                Tensor x,
+                Tensor gamma,
+                Tensor mean,
+                Tensor rstd,
+                Tensor dy,
+                Tensor dx,
+                Tensor dGamma,
+                Tensor dBeta) {
+            call(f -> wide.norm().layerNormBackward(f.in(x), gamma, mean, rstd, f.in(dy), f.out(dx), dGamma, dBeta));
         }
 
         @Override
@@ -218,16 +267,35 @@ public final class SixteenBitOps extends Ops {
         }
 
         @Override
-        protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-                Tensor lengths, Tensor out, Tensor logSumExp) {
+        protected void attentionUnchecked(
+                int batch,
+                int tokens,
+                int width,
+                Tensor qkv,
+                int heads,
+                boolean causal,
+                Tensor lengths,
+                Tensor out,
+                Tensor logSumExp) {
             call(f -> wide.attention().attention(f.in(qkv), heads, causal, lengths, f.out(out), logSumExp));
         }
 
         @Override
-        protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads,
-                boolean causal, Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
-            call(f -> wide.attention().attentionBackward(
-                    f.in(qkv), heads, causal, lengths, f.in(out), logSumExp, f.in(dOut), f.out(dQkv)));
+        protected void attentionBackwardUnchecked(
+                int batch,
+                int tokens,
+                int width,
+                Tensor qkv,
+                int heads,
+                boolean causal,
+                Tensor lengths,
+                Tensor out,
+                Tensor logSumExp,
+                Tensor dOut,
+                Tensor dQkv) {
+            call(f -> wide.attention()
+                    .attentionBackward(
+                            f.in(qkv), heads, causal, lengths, f.in(out), logSumExp, f.in(dOut), f.out(dQkv)));
         }
     }
 

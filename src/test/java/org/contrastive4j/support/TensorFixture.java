@@ -24,6 +24,7 @@ public final class TensorFixture implements AutoCloseable {
     public final Ops ops;
     /** Type that holds all numbers that a test begins with, so that it and its twin begin with the same. */
     private final DType grid;
+
     private final List<Tensor> guarded = new ArrayList<>();
     private final Random random;
     private final long seed;
@@ -145,12 +146,14 @@ public final class TensorFixture implements AutoCloseable {
         double least = dtype == DType.F16 ? 0x1p-25 : 0;
         assertEquals(expected.length, given.length, what);
         for (int i = 0; i < given.length; i++) {
-            boolean close = given[i] == expected[i] || Math.abs(given[i] - expected[i])
-                    <= units * epsilon * (1 + Math.abs(expected[i])) + rounding * Math.abs(expected[i]) + least;
+            boolean close = given[i] == expected[i]
+                    || Math.abs(given[i] - expected[i])
+                            <= units * epsilon * (1 + Math.abs(expected[i])) + rounding * Math.abs(expected[i]) + least;
             int place = i;
-            assertTrue(close,
-                    () -> what + " on " + ops.name() + " in " + dtype + ", seed " + seed + ", element " + place
-                    + " of " + given.length + ": " + given[place] + ", wanted " + expected[place]);
+            assertTrue(
+                    close,
+                    () -> what + " on " + ops.name() + " in " + dtype + ", seed " + seed + ", element " + place + " of "
+                            + given.length + ": " + given[place] + ", wanted " + expected[place]);
         }
     }
 

@@ -19,7 +19,8 @@ public final class TinyPairs {
     public static DualEncoder.Config model(double dropout) {
         TransformerConfig image = new TransformerConfig(8, 2, 2, 12, PointwiseOps.Gelu.EXACT, dropout);
         TransformerConfig text = new TransformerConfig(6, 1, 2, 10, PointwiseOps.Gelu.QUICK, dropout);
-        return new DualEncoder.Config(new VisionTransformer.Config(IMAGE, 4, 4, 0, image, Pooling.MEAN, 5),
+        return new DualEncoder.Config(
+                new VisionTransformer.Config(IMAGE, 4, 4, 0, image, Pooling.MEAN, 5),
                 new TextTransformer.Config(VOCABULARY, 6, text, false, Pooling.MEAN, 5));
     }
 

@@ -34,11 +34,26 @@ class SixteenBitsTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"F16,1,3C00", "F16,-2,C000", "F16,65504,7BFF", "F16,65519.99,7BFF", "F16,65520,7C00", "F16,-1e300,FC00",
-            "F16,5.960464477539063e-8,1", "F16,2.98e-8,0", "F16,-0.0,8000", "BF16,1,3F80", "BF16,-2,C000",
-            "BF16,1.00390625,3F80", "BF16,1.01171875,3F82", "BF16,3.4e38,7F80", "BF16,Infinity,7F80",
-            "F16,-Infinity,FC00",
-            "BF16,1e-300,0", "BF16,NaN,7FFF"})
+    @CsvSource({
+        "F16,1,3C00",
+        "F16,-2,C000",
+        "F16,65504,7BFF",
+        "F16,65519.99,7BFF",
+        "F16,65520,7C00",
+        "F16,-1e300,FC00",
+        "F16,5.960464477539063e-8,1",
+        "F16,2.98e-8,0",
+        "F16,-0.0,8000",
+        "BF16,1,3F80",
+        "BF16,-2,C000",
+        "BF16,1.00390625,3F80",
+        "BF16,1.01171875,3F82",
+        "BF16,3.4e38,7F80",
+        "BF16,Infinity,7F80",
+        "F16,-Infinity,FC00",
+        "BF16,1e-300,0",
+        "BF16,NaN,7FFF"
+    })
     void knownNumbers(DType dtype, double value, String bits) {
         assertEquals(Integer.parseInt(bits, 16), SixteenBits.encode(value, dtype) & 0xFFFF);
     }

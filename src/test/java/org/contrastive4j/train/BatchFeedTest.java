@@ -96,13 +96,33 @@ class BatchFeedTest {
     /** As little as is a model. */
     private TrainConfig config(int steps) {
         DualEncoder.Config model = new DualEncoder.Config(
-                new VisionTransformer.Config(8, 4, 4, 0,
-                        new TransformerConfig(4, 0, 1, 4, PointwiseOps.Gelu.EXACT, 0.2), Pooling.MEAN, 3),
-                new TextTransformer.Config(60, 8, new TransformerConfig(4, 0, 1, 4, PointwiseOps.Gelu.QUICK, 0.2),
-                        false, Pooling.MEAN, 3));
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps, 3, 3,
-                1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), model, LossConfig.named("infonce", 3));
+                new VisionTransformer.Config(
+                        8, 4, 4, 0, new TransformerConfig(4, 0, 1, 4, PointwiseOps.Gelu.EXACT, 0.2), Pooling.MEAN, 3),
+                new TextTransformer.Config(
+                        60,
+                        8,
+                        new TransformerConfig(4, 0, 1, 4, PointwiseOps.Gelu.QUICK, 0.2),
+                        false,
+                        Pooling.MEAN,
+                        3));
+        return new TrainConfig(
+                PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                true,
+                "c",
+                0.2,
+                3,
+                steps,
+                3,
+                3,
+                1L << 30,
+                1e-2,
+                2,
+                1,
+                60,
+                new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                model,
+                LossConfig.named("infonce", 3));
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -116,15 +136,18 @@ class BatchFeedTest {
         PairDataset data = data(config);
         List<Map<String, Object>> undisturbed = new ArrayList<>();
         List<String> end;
-        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, config, data)) {
+        try (Ops ops = sim();
+                Trainer trainer = Trainer.start(ops, config, data)) {
             while (trainer.hasNext()) {
                 undisturbed.add(trainer.next().asMap());
             }
             end = Snapshots.of(trainer);
             assertEquals(1, trainer.recordings());
         }
-        Failing ops = new Failing(new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks())));
-        try (ops; Trainer trainer = Trainer.start(ops, config, data)) {
+        Failing ops = new Failing(
+                new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks())));
+        try (ops;
+                Trainer trainer = Trainer.start(ops, config, data)) {
             trainer.memoryPlan();
             for (int step = 0; step < 4; step++) {
                 int failures = failEverywhere(ops, trainer, undisturbed.get(step));
@@ -157,7 +180,8 @@ class BatchFeedTest {
         PairDataset data = data(config);
         for (int done : new int[] {5, 8, Integer.MAX_VALUE}) {
             Failing ops = new Failing(sim());
-            try (ops; Trainer trainer = Trainer.start(ops, config, data)) {
+            try (ops;
+                    Trainer trainer = Trainer.start(ops, config, data)) {
                 trainer.next();
                 ops.left = done;
                 if (done < Integer.MAX_VALUE) {
@@ -170,7 +194,8 @@ class BatchFeedTest {
     private static void unordered(String part, Ops twin, TrainConfig config) {
         PairDataset data = data(config);
         Fault fault = assertThrows(Fault.class, () -> {
-            try (twin; Trainer trainer = Trainer.start(twin, config, data)) {
+            try (twin;
+                    Trainer trainer = Trainer.start(twin, config, data)) {
                 try {
                     while (trainer.hasNext()) {
                         trainer.next();
@@ -180,37 +205,45 @@ class BatchFeedTest {
                 }
             }
         });
-        assertTrue(fault.getMessage().contains("unordered access") && fault.getMessage().contains(part),
+        assertTrue(
+                fault.getMessage().contains("unordered access")
+                        && fault.getMessage().contains(part),
                 fault.getMessage());
     }
 
     /** Nobody waits for what was sent. */
     @Test
     void anArrivalThatIsNotAwaitedIsSeen() {
-        unordered("upload on stream 1, which writes", new Changed(sim()) {
-            @Override
-            public Aside aside() {
-                Aside aside = super.aside();
-                return sends -> {
-                    aside.send(sends);
-                    return () -> { };
-                };
-            }
-        }, config(3));
+        unordered(
+                "upload on stream 1, which writes",
+                new Changed(sim()) {
+                    @Override
+                    public Aside aside() {
+                        Aside aside = super.aside();
+                        return sends -> {
+                            aside.send(sends);
+                            return () -> {};
+                        };
+                    }
+                },
+                config(3));
     }
 
     /** The mark before a step is that of the step before: nothing says that the landing was emptied. */
     @Test
     void aLandingThatIsFilledTooEarlyIsSeen() {
-        unordered("upload on stream 1 writes", new Changed(sim()) {
-            private Aside early;
+        unordered(
+                "upload on stream 1 writes",
+                new Changed(sim()) {
+                    private Aside early;
 
-            @Override
-            public Aside aside() {
-                Aside mine = early == null ? super.aside() : early;
-                early = super.aside();
-                return mine;
-            }
-        }, config(3));
+                    @Override
+                    public Aside aside() {
+                        Aside mine = early == null ? super.aside() : early;
+                        early = super.aside();
+                        return mine;
+                    }
+                },
+                config(3));
     }
 }

@@ -158,17 +158,22 @@ class CheckpointTest {
         set(-1);
         Checkpoint.restore(checkpoint, model, optimizer);
         assertArrayEquals(new double[] {value}, model.get("b").toDoubles());
-        assertArrayEquals(new double[] {value, value, value, value, value, value}, optimizer.get("m.w").toDoubles());
+        assertArrayEquals(
+                new double[] {value, value, value, value, value, value},
+                optimizer.get("m.w").toDoubles());
         return value;
     }
 
     private Path save(Checkpoint checkpoints, int step, double value) {
         set(value);
-        return checkpoints.save(step, model, optimizer, new ObjectMapper().createObjectNode().put("value", value));
+        return checkpoints.save(
+                step, model, optimizer, new ObjectMapper().createObjectNode().put("value", value));
     }
 
     private static long bytesIn(Path folder) {
-        return names(folder).stream().mapToLong(name -> folder.resolve(name).toFile().length()).sum();
+        return names(folder).stream()
+                .mapToLong(name -> folder.resolve(name).toFile().length())
+                .sum();
     }
 
     /**
@@ -177,7 +182,7 @@ class CheckpointTest {
      */
     private void stoppedAnywhere(boolean kills, int keep, int... steps) {
         int last = steps.length - 1;
-        for (int room = 0;; room++) {
+        for (int room = 0; ; room++) {
             Path c = folder.resolve((kills ? "kill" : "full") + keep + last + "-" + room);
             Checkpoint checkpoints = new Checkpoint(c, keep, new FastDisk());
             for (int k = 0; k < last; k++) {
@@ -191,7 +196,9 @@ class CheckpointTest {
                 stopped = true;
             } catch (CheckpointException full) {
                 stopped = true;
-                assertTrue(full.getMessage().contains("No space left") && full.getMessage().contains("make room"),
+                assertTrue(
+                        full.getMessage().contains("No space left")
+                                && full.getMessage().contains("make room"),
                         full.getMessage());
                 assertEquals(before, names(c), "room for " + room);
             }
@@ -266,21 +273,27 @@ class CheckpointTest {
                 bytes[at] ^= 1;
                 Files.write(newest.resolve(name), bytes);
                 bytes[at] ^= 1;
-                CheckpointException refusal = assertThrows(CheckpointException.class,
-                        () -> Checkpoint.restore(newest, model, optimizer), name + " byte " + at);
-                assertTrue(refusal.getMessage().contains("step-00000001 is older and whole")
-                        && refusal.getMessage().contains("remove step-00000003"), refusal.getMessage());
+                CheckpointException refusal = assertThrows(
+                        CheckpointException.class,
+                        () -> Checkpoint.restore(newest, model, optimizer),
+                        name + " byte " + at);
+                assertTrue(
+                        refusal.getMessage().contains("step-00000001 is older and whole")
+                                && refusal.getMessage().contains("remove step-00000003"),
+                        refusal.getMessage());
             }
             Files.write(newest.resolve(name), Arrays.copyOf(bytes, bytes.length - 1));
             assertThrows(CheckpointException.class, () -> Checkpoint.state(newest));
             Files.delete(newest.resolve(name));
-            assertTrue(assertThrows(CheckpointException.class, () -> Checkpoint.state(newest)).getMessage()
+            assertTrue(assertThrows(CheckpointException.class, () -> Checkpoint.state(newest))
+                    .getMessage()
                     .contains(name + " is missing"));
             Files.write(newest.resolve(name), bytes);
         }
         assertEquals(3, loaded(newest));
         assertTrue(assertThrows(CheckpointException.class, () -> Checkpoint.state(folder.resolve("none/step-00000001")))
-                .getMessage().contains("start the run again"));
+                .getMessage()
+                .contains("start the run again"));
     }
 
     @Test

@@ -25,14 +25,35 @@ class ComparisonTest {
     Path folder;
 
     private TrainConfig base(double rate) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, 3, 16, 5,
-                1L << 30, rate, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), null);
+        return new TrainConfig(
+                PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                true,
+                "c",
+                0.2,
+                3,
+                3,
+                16,
+                5,
+                1L << 30,
+                rate,
+                2,
+                1,
+                60,
+                new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                TinyPairs.model(0.1),
+                null);
     }
 
     private static Comparison comparison(RunFolder folder, TrainConfig base) {
-        return new Comparison(folder, base, PairDataset.open(Path.of(base.data()), true),
-                List.of("infonce", "bce-warmup", "queue"), List.of(8, 16), List.of(1L, 2L), 2);
+        return new Comparison(
+                folder,
+                base,
+                PairDataset.open(Path.of(base.data()), true),
+                List.of("infonce", "bce-warmup", "queue"),
+                List.of(8, 16),
+                List.of(1L, 2L),
+                2);
     }
 
     private static List<Map<String, Object>> withoutTime(RunFolder run) {
@@ -62,13 +83,14 @@ class ComparisonTest {
     void anInterruptedRunGoesOn() {
         Comparison.Cell cell = new Comparison.Cell("queue", 8, 2);
         try (RunFolder straight = RunFolder.open(folder.resolve("straight"));
-                RunFolder killed = RunFolder.open(folder.resolve("killed")); Ops ops = Backend.open("cpu")) {
+                RunFolder killed = RunFolder.open(folder.resolve("killed"));
+                Ops ops = Backend.open("cpu")) {
             Comparison one = comparison(straight, base(1e-2));
             Comparison other = comparison(killed, base(1e-2));
             Comparison.Result expected = one.run(ops, cell);
             try (RunFolder run = RunFolder.open(killed.path().resolve("cells/queue-b8-s2"));
-                    Trainer trainer = Trainer.start(
-                            ops, other.config(cell), PairDataset.open(Path.of(base(1).data()), true))) {
+                    Trainer trainer =
+                            Trainer.start(ops, other.config(cell), PairDataset.open(Path.of(base(1).data()), true))) {
                 run.writeJson("config.json", other.config(cell));
                 while (trainer.step() < 4) {
                     run.append(trainer.next().asMap());
@@ -90,7 +112,8 @@ class ComparisonTest {
 
     @Test
     void aRunThatDivergesIsAResultToo() throws Exception {
-        try (RunFolder out = RunFolder.open(folder.resolve("out")); Ops ops = Backend.open("cpu")) {
+        try (RunFolder out = RunFolder.open(folder.resolve("out"));
+                Ops ops = Backend.open("cpu")) {
             Comparison comparison = comparison(out, base(1e30));
             Comparison.Result result = comparison.run(ops, comparison.cells().get(0));
             assertTrue(result.stopped().contains("stopped at step 2"), result.stopped());
@@ -105,12 +128,15 @@ class ComparisonTest {
 
     @Test
     void anotherConfigurationInTheFolderIsRefused() {
-        try (RunFolder out = RunFolder.open(folder.resolve("out")); Ops ops = Backend.open("cpu")) {
+        try (RunFolder out = RunFolder.open(folder.resolve("out"));
+                Ops ops = Backend.open("cpu")) {
             Comparison comparison = comparison(out, base(1e-2));
             Comparison.Cell cell = comparison.cells().get(0);
             comparison.run(ops, cell);
-            String message = assertThrows(RunFolder.RunFolderException.class,
-                    () -> comparison(out, base(2e-2)).finished(cell)).getMessage();
+            String message = assertThrows(
+                            RunFolder.RunFolderException.class,
+                            () -> comparison(out, base(2e-2)).finished(cell))
+                    .getMessage();
             assertTrue(message.contains("infonce-b8-s1 holds a run of another configuration"), message);
         }
     }
@@ -119,9 +145,14 @@ class ComparisonTest {
     void tablesHaveMeansAndSpreadsAndDifferencesSeedBySeed() {
         try (RunFolder out = RunFolder.open(folder.resolve("out"))) {
             Comparison comparison = comparison(out, base(1e-2));
-            ComparisonReport report = new ComparisonReport(comparison, List.of(
-                    result("infonce", 16, 1, 0.10), result("infonce", 16, 2, 0.20),
-                    result("queue", 16, 2, 0.23), result("queue", 16, 1, 0.15), result("queue", 8, 1, 0.5)));
+            ComparisonReport report = new ComparisonReport(
+                    comparison,
+                    List.of(
+                            result("infonce", 16, 1, 0.10),
+                            result("infonce", 16, 2, 0.20),
+                            result("queue", 16, 2, 0.23),
+                            result("queue", 16, 1, 0.15),
+                            result("queue", 8, 1, 0.5)));
             ComparisonReport.Spread spread = report.recall("queue", 16, "test");
             assertEquals(19, spread.mean(), 1e-12);
             assertEquals(Math.sqrt(2 * 16), spread.deviation(), 1e-12);
@@ -131,8 +162,13 @@ class ComparisonTest {
             assertTrue(page.contains("with 2 seeds chance alone exceeds 12.7 standard errors"), page);
             assertTrue(page.contains("| bce-warmup |  |  |"), page);
             assertTrue(report.csv().contains("queue,16,test,2,19.000,5.657,4.000,1.000,7.0"), report.csv());
-            assertEquals(List.of("infonce,16,1,3,0.10000,7.0,", "infonce,16,2,3,0.20000,7.0,"),
-                    report.cells().lines().skip(1).filter(line -> line.startsWith("infonce")).toList());
+            assertEquals(
+                    List.of("infonce,16,1,3,0.10000,7.0,", "infonce,16,2,3,0.20000,7.0,"),
+                    report.cells()
+                            .lines()
+                            .skip(1)
+                            .filter(line -> line.startsWith("infonce"))
+                            .toList());
             assertTrue(!ComparisonPlots.byLoss(report, "test").contains("NaN"));
             assertTrue(!ComparisonPlots.byBatch(report, "test").contains("NaN"));
         }

@@ -57,9 +57,24 @@ class LossOptionsTest {
     Path folder;
 
     private TrainConfig config(int steps, int chunk, LossConfig loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2, 3, steps,
-                BATCH, chunk, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), loss);
+        return new TrainConfig(
+                PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                true,
+                "c",
+                0.2,
+                3,
+                steps,
+                BATCH,
+                chunk,
+                1L << 30,
+                1e-2,
+                2,
+                1,
+                60,
+                new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                TinyPairs.model(0.1),
+                loss);
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -80,7 +95,8 @@ class LossOptionsTest {
     /** Every option, at another value than usual. */
     static List<LossConfig> changed() {
         LossConfig queue = LossConfig.named("queue", BATCH).with(QUEUE_SIZE, 17).with(MOMENTUM, 0.8);
-        return List.of(LossConfig.named("infonce", BATCH).with(TEMPERATURE, 0.2),
+        return List.of(
+                LossConfig.named("infonce", BATCH).with(TEMPERATURE, 0.2),
                 LossConfig.named("infonce-fourway", BATCH).with(FIXED_TEMPERATURE, 0.2),
                 LossConfig.named("infonce-rows", BATCH).with(LABEL_SMOOTHING, 0.2),
                 LossConfig.named("bce-balanced", BATCH).with(NEGATIVE_WEIGHT, 0.3),
@@ -89,12 +105,17 @@ class LossOptionsTest {
                 LossConfig.named("triplet-semihard", BATCH).with(MARGIN_REWARD, 0.7),
                 LossConfig.named("sinkhorn", BATCH).with(SINKHORN_ITERATIONS, 2),
                 LossConfig.named("sinkhorn", BATCH).with(SINKHORN_TOLERANCE, 1e-4),
-                LossConfig.named("sinkhorn-symmetric", BATCH).with(SINKHORN_TOLERANCE, 1e-4)
+                LossConfig.named("sinkhorn-symmetric", BATCH)
+                        .with(SINKHORN_TOLERANCE, 1e-4)
                         .with(FIXED_TEMPERATURE, 0.2),
-                queue.with(TEMPERATURE, 0.1), queue.with(MOMENTUM_RAMP, 4),
+                queue.with(TEMPERATURE, 0.1),
+                queue.with(MOMENTUM_RAMP, 4),
                 queue.with(DISTILLATION, 0.4).with(DISTILLATION_RAMP, 4),
-                LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION, 0.7).with(DISTILLATION_RAMP, 3)
-                        .with(MOMENTUM, 0.7).with(MOMENTUM_RAMP, 9));
+                LossConfig.named("infonce-distilled", BATCH)
+                        .with(DISTILLATION, 0.7)
+                        .with(DISTILLATION_RAMP, 3)
+                        .with(MOMENTUM, 0.7)
+                        .with(MOMENTUM_RAMP, 9));
     }
 
     @ParameterizedTest
@@ -126,7 +147,8 @@ class LossOptionsTest {
                 straight = weights(trainer);
             }
             assertNotEquals(usual, lines, "the option changes nothing");
-            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+            try (Trainer trainer =
+                    Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 assertEquals(config.with(ops.precision(), null), trainer.config());
                 for (int k = 3; k < 6; k++) {
                     assertEquals(lines.get(k), trainer.next().asMap());
@@ -139,7 +161,8 @@ class LossOptionsTest {
 
     private List<Map<String, Object>> run(LossConfig loss, int steps) {
         TrainConfig config = config(steps, 5, loss);
-        try (Ops ops = Backend.open("cpu-f64"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu-f64");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             List<Map<String, Object>> lines = new ArrayList<>();
             while (trainer.hasNext()) {
                 lines.add(trainer.next().asMap());
@@ -150,28 +173,39 @@ class LossOptionsTest {
 
     @Test
     void whatIsLearntMovesAndWhatIsFixedStays() {
-        List<Map<String, Object>> margins = run(LossConfig.named("triplet", BATCH).with(MARGIN_REWARD, 40), 3);
+        List<Map<String, Object>> margins =
+                run(LossConfig.named("triplet", BATCH).with(MARGIN_REWARD, 40), 3);
         assertTrue((double) margins.get(2).get("margin") > 0.2, "far fewer hinges are active: " + margins);
         assertFalse(run(LossConfig.named("triplet", BATCH), 1).get(0).containsKey("margin"));
-        List<Map<String, Object>> fixed = run(LossConfig.named("sinkhorn", BATCH).with(FIXED_TEMPERATURE, 0.25), 3);
+        List<Map<String, Object>> fixed =
+                run(LossConfig.named("sinkhorn", BATCH).with(FIXED_TEMPERATURE, 0.25), 3);
         assertEquals(4, (double) fixed.get(2).get("logitScale"), 1e-12);
-        List<Map<String, Object>> learnt = run(LossConfig.named("sinkhorn", BATCH).with(TEMPERATURE, 0.25), 3);
+        List<Map<String, Object>> learnt =
+                run(LossConfig.named("sinkhorn", BATCH).with(TEMPERATURE, 0.25), 3);
         assertTrue(Math.abs((double) learnt.get(2).get("logitScale") - 4) > 1e-4, learnt.toString());
         LossConfig distilled = LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION_RAMP, 2);
         assertEquals(
-                List.of(0.0, 0.2, 0.4, 0.4), run(distilled, 4).stream().map(of -> of.get("distillation")).toList());
+                List.of(0.0, 0.2, 0.4, 0.4),
+                run(distilled, 4).stream().map(of -> of.get("distillation")).toList());
         LossConfig queue = LossConfig.named("queue", BATCH).with(DISTILLATION, 0.3);
-        assertEquals(List.of(0.3, 0.3), run(queue, 2).stream().map(of -> of.get("distillation")).toList());
+        assertEquals(
+                List.of(0.3, 0.3),
+                run(queue, 2).stream().map(of -> of.get("distillation")).toList());
     }
 
     /** Without a share of the teacher, distillation is InfoNCE. */
     @Test
     void distillationOfNothingIsInfoNce() {
         List<Map<String, Object>> plain = run(LossConfig.named("infonce", BATCH), 4);
-        List<Map<String, Object>> nothing = run(LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION, 0), 4);
+        List<Map<String, Object>> nothing =
+                run(LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION, 0), 4);
         for (int k = 0; k < 4; k++) {
             for (String field : List.of("loss", "rowAccuracy", "gradientNorm", "logitScale")) {
-                assertEquals((double) plain.get(k).get(field), (double) nothing.get(k).get(field), 1e-9, field);
+                assertEquals(
+                        (double) plain.get(k).get(field),
+                        (double) nothing.get(k).get(field),
+                        1e-9,
+                        field);
             }
         }
     }
@@ -180,11 +214,16 @@ class LossOptionsTest {
     void whatALossDoesNotTakeIsRefused() {
         LossConfig infonce = LossConfig.named("infonce", BATCH);
         assertEquals(0.3, infonce.with(TEMPERATURE, 0.3).options().get(TEMPERATURE));
-        assertEquals(Map.of(FIXED_TEMPERATURE, 0.3, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
-                infonce.with(FIXED_TEMPERATURE, 0.3).options(), "one answer to one question");
+        assertEquals(
+                Map.of(FIXED_TEMPERATURE, 0.3, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
+                infonce.with(FIXED_TEMPERATURE, 0.3).options(),
+                "one answer to one question");
         assertEquals(infonce, new LossConfig("infonce", Map.of(), null));
-        for (Map<LossOption, Double> bad : List.of(Map.of(MARGIN, 0.2), Map.of(QUEUE_SIZE, 20.0),
-                Map.of(TEMPERATURE, 0.1, FIXED_TEMPERATURE, 0.1), Map.of(GUIDE_MARGIN, 0.1),
+        for (Map<LossOption, Double> bad : List.of(
+                Map.of(MARGIN, 0.2),
+                Map.of(QUEUE_SIZE, 20.0),
+                Map.of(TEMPERATURE, 0.1, FIXED_TEMPERATURE, 0.1),
+                Map.of(GUIDE_MARGIN, 0.1),
                 Map.of(RELATIVE_GUIDE_MARGIN, 0.0))) {
             assertThrows(LossOptionException.class, () -> new LossConfig("infonce", bad, ""), bad.toString());
         }
@@ -198,24 +237,25 @@ class LossOptionsTest {
         assertThrows(LossOptionException.class, () -> new LossConfig("queue", queue.options(), "runs/guide"));
         assertThrows(LossOptionException.class, () -> new LossConfig("no-such-loss", Map.of(), ""));
         assertEquals(2000, LossConfig.named("queue", 2000).queueSize());
-        assertThrows(IllegalArgumentException.class,
-                () -> config(3, 0, infonce).withAccumulation(Accumulation.FEATURES));
+        assertThrows(
+                IllegalArgumentException.class, () -> config(3, 0, infonce).withAccumulation(Accumulation.FEATURES));
     }
 
     @Test
     void configurationsOfBeforeThereWereOptionsAreRead() throws IOException {
         ObjectMapper json = new ObjectMapper();
-        assertEquals(LossConfig.named("queue", BATCH).with(QUEUE_SIZE, 64).with(MOMENTUM, 0.9),
+        assertEquals(
+                LossConfig.named("queue", BATCH).with(QUEUE_SIZE, 64).with(MOMENTUM, 0.9),
                 json.readValue("{\"name\": \"queue\", \"queueSize\": 64, \"momentum\": 0.9}", LossConfig.class));
-        assertEquals(LossConfig.named("siglip", BATCH),
+        assertEquals(
+                LossConfig.named("siglip", BATCH),
                 json.readValue("{\"name\": \"siglip\", \"queueSize\": 0, \"momentum\": 0.0}", LossConfig.class));
         for (LossConfig loss : changed()) {
             TrainConfig config = config(6, 5, loss).withAccumulation(Accumulation.FEATURES);
             JsonNode written = json.valueToTree(config);
             assertEquals(config, json.readValue(json.writeValueAsBytes(written), TrainConfig.class));
             ((ObjectNode) written).remove("accumulation");
-            assertEquals(config.withAccumulation(Accumulation.GRADCACHE),
-                    json.treeToValue(written, TrainConfig.class));
+            assertEquals(config.withAccumulation(Accumulation.GRADCACHE), json.treeToValue(written, TrainConfig.class));
         }
     }
 
@@ -240,7 +280,8 @@ class LossOptionsTest {
                     steps.add(trainer.next().asMap());
                     trainer.save(checkpoints);
                 }
-                try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                try (Trainer trainer =
+                        Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                     assertEquals(accumulation, trainer.config().accumulation());
                     while (trainer.hasNext()) {
                         steps.add(trainer.next().asMap());
@@ -262,7 +303,8 @@ class LossOptionsTest {
         List<List<double[]>> learnt = new ArrayList<>();
         for (Accumulation accumulation : Accumulation.values()) {
             TrainConfig config = config(4, 5, LossConfig.named(name, BATCH)).withAccumulation(accumulation);
-            try (Ops ops = Backend.open("cpu-f64"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            try (Ops ops = Backend.open("cpu-f64");
+                    Trainer trainer = Trainer.start(ops, config, data(config))) {
                 while (trainer.hasNext()) {
                     trainer.next();
                 }
@@ -277,10 +319,27 @@ class LossOptionsTest {
     /** A run folder with a model after one step. */
     private Path guide(String name, long seed) {
         TrainConfig base = config(1, 5, null);
-        TrainConfig config = new TrainConfig(base.data(), true, "c", 0.2, seed, 1, BATCH, 5, 1L << 30, 1e-2, 2, 1, 40,
-                base.augmentation(), base.optimizer(), TinyPairs.model(0), base.loss());
+        TrainConfig config = new TrainConfig(
+                base.data(),
+                true,
+                "c",
+                0.2,
+                seed,
+                1,
+                BATCH,
+                5,
+                1L << 30,
+                1e-2,
+                2,
+                1,
+                40,
+                base.augmentation(),
+                base.optimizer(),
+                TinyPairs.model(0),
+                base.loss());
         Path run = folder.resolve(name);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             trainer.next();
             trainer.save(new Checkpoint(run.resolve("checkpoints"), 1));
         }
@@ -291,7 +350,8 @@ class LossOptionsTest {
     @ValueSource(strings = {"infonce", "infonce-fourway", "siglip", "triplet-hardest", "sinkhorn"})
     void aGuideLeavesOutWhatItFindsSimilarAndResumesInTheSameBits(String name) {
         Path run = guide("guide", 5);
-        for (LossConfig loss : List.of(new LossConfig(name, Map.of(GUIDE_MARGIN, 0.01), run.toString()),
+        for (LossConfig loss : List.of(
+                new LossConfig(name, Map.of(GUIDE_MARGIN, 0.01), run.toString()),
                 new LossConfig(name, Map.of(RELATIVE_GUIDE_MARGIN, 0.02), run.toString()))) {
             TrainConfig config = config(4, 5, loss);
             PairDataset data = data(config);
@@ -308,11 +368,13 @@ class LossOptionsTest {
                     while (trainer.hasNext()) {
                         trainer.next();
                     }
-                    assertTrue(ops.memory().peakBytes() <= planned,
+                    assertTrue(
+                            ops.memory().peakBytes() <= planned,
                             ops.memory().peakBytes() + " bytes, planned " + planned);
                     straight = weights(trainer);
                 }
-                try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                try (Trainer trainer =
+                        Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                     while (trainer.hasNext()) {
                         trainer.next();
                     }
@@ -335,10 +397,13 @@ class LossOptionsTest {
                 trainer.save(checkpoints);
             }
             guide("guide", 6);
-            String message = assertThrows(CheckpointException.class,
-                    () -> Trainer.resume(ops, data, checkpoints.latest().orElseThrow())).getMessage();
+            String message = assertThrows(
+                            CheckpointException.class,
+                            () -> Trainer.resume(ops, data, checkpoints.latest().orElseThrow()))
+                    .getMessage();
             assertTrue(message.contains("its guide is not the model it was"), message);
-            LossConfig missing = new LossConfig("infonce", Map.of(), folder.resolve("nowhere").toString());
+            LossConfig missing = new LossConfig(
+                    "infonce", Map.of(), folder.resolve("nowhere").toString());
             assertThrows(CheckpointException.class, () -> Trainer.start(ops, config(4, 5, missing), data));
             assertEquals(0, ops.memory().currentBytes());
         }
@@ -349,9 +414,11 @@ class LossOptionsTest {
     void aLossThatDoesNotConvergeStopsTraining() {
         LossConfig loss = LossConfig.named("sinkhorn", BATCH).with(SINKHORN_TOLERANCE, 1e-300);
         TrainConfig config = config(3, 5, loss);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             List<double[]> before = weights(trainer);
-            String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+            String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next)
+                    .getMessage();
             assertTrue(message.contains("Sinkhorn iterations") || message.contains("potentials"), message);
             assertSame(before, weights(trainer));
         }

@@ -41,9 +41,24 @@ class LossScalingTest {
     Path folder;
 
     private TrainConfig config(int steps, LossScale.Config scale, String loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2,
-                3, steps, 12, 5, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), LossConfig.named(loss, 12))
+        return new TrainConfig(
+                        PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                        true,
+                        "c",
+                        0.2,
+                        3,
+                        steps,
+                        12,
+                        5,
+                        1L << 30,
+                        1e-2,
+                        2,
+                        1,
+                        60,
+                        new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                        new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                        TinyPairs.model(0.1),
+                        LossConfig.named(loss, 12))
                 .with(null, scale);
     }
 
@@ -72,7 +87,8 @@ class LossScalingTest {
         List<List<double[]>> learnt = new ArrayList<>();
         for (LossScale.Config scale : new LossScale.Config[] {null, new LossScale.Config(0x1p20, 2)}) {
             TrainConfig config = config(6, scale, loss);
-            try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            try (Ops ops = Backend.open("cpu");
+                    Trainer trainer = Trainer.start(ops, config, data(config))) {
                 while (trainer.hasNext()) {
                     Trainer.Step step = trainer.next();
                     assertEquals(scale != null, step.details().containsKey("lossScale"));
@@ -87,7 +103,8 @@ class LossScalingTest {
     @ValueSource(strings = {"infonce", "queue", "bce-warmup"})
     void anOverflowSkipsTheStepAndNothingElse(String loss) throws IOException {
         TrainConfig config = config(60, TOO_HIGH, loss);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             List<String> before = state(trainer);
             double scale = TOO_HIGH.start();
             int skipped = 0;
@@ -126,7 +143,9 @@ class LossScalingTest {
                 }
                 straight = Snapshots.of(trainer);
             }
-            double[] skipped = lines.stream().mapToDouble(line -> (double) line.get("skippedSteps")).toArray();
+            double[] skipped = lines.stream()
+                    .mapToDouble(line -> (double) line.get("skippedSteps"))
+                    .toArray();
             int last = 29; // the step before the last skipped one
             while (last > 0 && skipped[last] == skipped[29]) {
                 last--;
@@ -140,7 +159,8 @@ class LossScalingTest {
                     }
                     trainer.save(checkpoints);
                 }
-                try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                try (Trainer trainer =
+                        Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                     for (int k = stop; k < 30; k++) {
                         assertEquals(lines.get(k), trainer.next().asMap());
                     }
@@ -152,8 +172,8 @@ class LossScalingTest {
 
     /** Small representations have large gradients, which meet large activations: the loss does not mind, f32 does. */
     private static void letGradientsOverflow(Trainer trainer) {
-        Map<String, Double> factors = Map.of("image.norm.gamma", 1e25, "image.project.weight", 1e-42,
-                "image.project.bias", 1e-42);
+        Map<String, Double> factors =
+                Map.of("image.norm.gamma", 1e25, "image.project.weight", 1e-42, "image.project.bias", 1e-42);
         for (Parameter parameter : trainer.model().image().parameters()) {
             double[] values = parameter.value().toDoubles();
             for (int i = 0; i < values.length; i++) {
@@ -167,11 +187,13 @@ class LossScalingTest {
     void withoutScalingAndAtScaleOneItIsAnErrorThatChangesNothing() {
         for (LossScale.Config scale : new LossScale.Config[] {null, new LossScale.Config(1, 100)}) {
             TrainConfig config = config(5, scale, "infonce");
-            try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            try (Ops ops = Backend.open("cpu");
+                    Trainer trainer = Trainer.start(ops, config, data(config))) {
                 trainer.next();
                 letGradientsOverflow(trainer);
                 List<double[]> before = weights(trainer);
-                String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+                String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next)
+                        .getMessage();
                 assertTrue(message.contains("step 2") && message.contains("the gradient of image."), message);
                 assertSame(before, weights(trainer));
                 assertEquals(1, trainer.step());
@@ -182,7 +204,8 @@ class LossScalingTest {
     @Test
     void aCheckpointWithoutItsScaleOrOfAnotherPrecisionIsRefused() throws IOException {
         TrainConfig config = config(5, TOO_HIGH, "infonce");
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             trainer.next();
             ObjectNode state = (ObjectNode) Checkpoint.state(trainer.save(new Checkpoint(folder.resolve("whole"), 1)));
             state.remove("lossScale");
@@ -202,7 +225,8 @@ class LossScalingTest {
     }
 
     private Path saveAs(ObjectNode state, Ops ops, Trainer trainer) {
-        try (AdamW moments = new AdamW(ops, trainer.parameters(), trainer.config().optimizer())) {
+        try (AdamW moments =
+                new AdamW(ops, trainer.parameters(), trainer.config().optimizer())) {
             Map<String, Tensor> weights = new LinkedHashMap<>();
             trainer.parameters().forEach(parameter -> weights.put(parameter.name(), parameter.value()));
             return new Checkpoint(folder.resolve("edited"), 1).save(1, weights, moments.state(), state);
@@ -212,12 +236,14 @@ class LossScalingTest {
     @Test
     void aRunKnowsItsPrecision() {
         TrainConfig config = config(5, null, "infonce");
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             assertEquals(TrainingPrecision.F32, trainer.config().precision());
             assertEquals(config.with(TrainingPrecision.F32, null), trainer.config());
         }
         assertEquals(LossScale.Config.USUAL, config.on(TrainingPrecision.F16).lossScale());
-        assertEquals(TOO_HIGH, config.with(null, TOO_HIGH).on(TrainingPrecision.F16).lossScale());
+        assertEquals(
+                TOO_HIGH, config.with(null, TOO_HIGH).on(TrainingPrecision.F16).lossScale());
         assertEquals(null, config.on(TrainingPrecision.BF16).lossScale());
     }
 }

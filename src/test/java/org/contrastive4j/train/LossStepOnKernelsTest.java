@@ -38,8 +38,10 @@ class LossStepOnKernelsTest {
     private static final Map<String, Ops> OPEN = new HashMap<>();
 
     static Stream<Arguments> losses() {
-        return Devices.names().flatMap(device -> Stream.of("siglip", "bce-warmup", "triplet-hardest", "sinkhorn",
-                "infonce-smoothed", Losses.QUEUE).map(name -> Arguments.of(device, name)));
+        return Devices.names()
+                .flatMap(device -> Stream.of(
+                                "siglip", "bce-warmup", "triplet-hardest", "sinkhorn", "infonce-smoothed", Losses.QUEUE)
+                        .map(name -> Arguments.of(device, name)));
     }
 
     private record Outcome(List<Double> losses, Map<String, double[]> weights, double moved) {}
@@ -50,8 +52,23 @@ class LossStepOnKernelsTest {
     }
 
     private static TrainConfig config(String loss) {
-        return new TrainConfig("none", false, "none", 0.2, 3, 2, PAIRS, 3, 1L << 20, 0.01, 1, 1, 23,
-                new Augmentation(0, 0, 0, 0, 0, 0), new AdamW.Config(0.9, 0.98, 1e-3, 0.1), TinyPairs.model(0.2),
+        return new TrainConfig(
+                "none",
+                false,
+                "none",
+                0.2,
+                3,
+                2,
+                PAIRS,
+                3,
+                1L << 20,
+                0.01,
+                1,
+                1,
+                23,
+                new Augmentation(0, 0, 0, 0, 0, 0),
+                new AdamW.Config(0.9, 0.98, 1e-3, 0.1),
+                TinyPairs.model(0.2),
                 LossConfig.named(loss, PAIRS));
     }
 
@@ -81,7 +98,8 @@ class LossStepOnKernelsTest {
                     losses.add(step(ops, objective, parameters, optimizer, step));
                 }
             }
-            parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value().toDoubles()));
+            parameters.forEach(
+                    parameter -> weights.put(parameter.name(), parameter.value().toDoubles()));
             double moved = Math.abs(parameters.get(0).value().toDoubles()[0] - before[0]);
             return new Outcome(losses, weights, moved);
         }
@@ -90,8 +108,12 @@ class LossStepOnKernelsTest {
     private static double step(Ops ops, Objective objective, List<Parameter> parameters, AdamW optimizer, int step) {
         try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5 + step), 7, step)) {
             parameters.forEach(Parameter::zeroGradient);
-            PairwiseOps.Result result = GradCache.ofChunks(ops, objective.encoders(), objective,
-                    Collections.nCopies(objective.encoders().size(), 3)).step(batch, 1);
+            PairwiseOps.Result result = GradCache.ofChunks(
+                            ops,
+                            objective.encoders(),
+                            objective,
+                            Collections.nCopies(objective.encoders().size(), 3))
+                    .step(batch, 1);
             objective.beforeUpdate();
             optimizer.step(0.01, GlobalNorm.clip(GlobalNorm.of(ops, parameters), 1));
             objective.afterStep(result, step);

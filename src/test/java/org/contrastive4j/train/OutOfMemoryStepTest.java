@@ -42,11 +42,27 @@ class OutOfMemoryStepTest {
     }
 
     private TrainConfig config(String loss, int chunk, TrainConfig.Accumulation accumulation) {
-        LossConfig losses = loss.equals(Losses.QUEUE) ? LossConfig.of(loss,
-                Map.of(LossOption.QUEUE_SIZE, 17.0, LossOption.MOMENTUM, 0.9), "", 12) : LossConfig.named(loss, 12);
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2,
-                3, 4, 12, chunk, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), losses)
+        LossConfig losses = loss.equals(Losses.QUEUE)
+                ? LossConfig.of(loss, Map.of(LossOption.QUEUE_SIZE, 17.0, LossOption.MOMENTUM, 0.9), "", 12)
+                : LossConfig.named(loss, 12);
+        return new TrainConfig(
+                        PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                        true,
+                        "c",
+                        0.2,
+                        3,
+                        4,
+                        12,
+                        chunk,
+                        1L << 30,
+                        1e-2,
+                        2,
+                        1,
+                        60,
+                        new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                        new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                        TinyPairs.model(0.1),
+                        losses)
                 .withAccumulation(accumulation);
     }
 
@@ -72,13 +88,19 @@ class OutOfMemoryStepTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"infonce,7,GRADCACHE", "bce-warmup,0,GRADCACHE", "sinkhorn,7,GRADCACHE", "queue,7,GRADCACHE",
-        "infonce-distilled,7,FEATURES"})
+    @CsvSource({
+        "infonce,7,GRADCACHE",
+        "bce-warmup,0,GRADCACHE",
+        "sinkhorn,7,GRADCACHE",
+        "queue,7,GRADCACHE",
+        "infonce-distilled,7,FEATURES"
+    })
     void leavesEverythingAsItWas(String loss, int chunk, TrainConfig.Accumulation accumulation) {
         TrainConfig config = config(loss, chunk, accumulation);
         PairDataset data = PairDataset.open(Path.of(config.data()), config.strict());
         List<String> undisturbed;
-        try (Ops ops = new CpuOps(new HostMemory()); Trainer trainer = Trainer.start(ops, config, data)) {
+        try (Ops ops = new CpuOps(new HostMemory());
+                Trainer trainer = Trainer.start(ops, config, data)) {
             while (trainer.hasNext()) {
                 trainer.next();
             }

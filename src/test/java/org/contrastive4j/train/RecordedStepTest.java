@@ -75,7 +75,10 @@ class RecordedStepTest {
             parameters.addAll(model.parameters());
             parameters.addAll(loss.parameters());
             optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1));
-            cache = GradCache.ofChunks(ops, Encoders.of(ops, model), InfoNceOverEncoders.<TrainBatch>pairs(loss).later(),
+            cache = GradCache.ofChunks(
+                    ops,
+                    Encoders.of(ops, model),
+                    InfoNceOverEncoders.<TrainBatch>pairs(loss).later(),
                     List.of(3, 4));
             recorded = new RecordedStep<>(ops, this::forwardAndBack, TrainBatch::layout);
         }
@@ -119,7 +122,9 @@ class RecordedStepTest {
         }
 
         double[] weights() {
-            return parameters.stream().flatMapToDouble(p -> Arrays.stream(p.value().toDoubles())).toArray();
+            return parameters.stream()
+                    .flatMapToDouble(p -> Arrays.stream(p.value().toDoubles()))
+                    .toArray();
         }
 
         @Override
@@ -142,7 +147,8 @@ class RecordedStepTest {
      */
     @Test
     void aRecordedStepHasTheBitsOfADirectOneAndBothWaitOnce() {
-        try (Training direct = new Training(false, false); Training recorded = new Training(true, true)) {
+        try (Training direct = new Training(false, false);
+                Training recorded = new Training(true, true)) {
             double before = 0;
             for (int step = 0; step < 3; step++) {
                 Batch data = TinyPairs.batch(PAIRS, 5 + step);
@@ -172,11 +178,14 @@ class RecordedStepTest {
     @Test
     void anotherShapeIsRecordedAnewAndTheScratchIsShared() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
-                    try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                        return ops.update().firstNonFiniteLater(zeros);
-                    }
-                }, count -> count)) {
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                        ops,
+                        (count, scale) -> {
+                            try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                                return ops.update().firstNonFiniteLater(zeros);
+                            }
+                        },
+                        count -> count)) {
             for (int count : new int[] {100, 100, 50, 50, 100}) {
                 assertEquals(-1, recorded.step(count, 1).get());
             }
@@ -226,11 +235,14 @@ class RecordedStepTest {
     @Test
     void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
-                    try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                        return ops.update().firstNonFiniteLater(zeros);
-                    }
-                }, count -> count)) {
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                        ops,
+                        (count, scale) -> {
+                            try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                                return ops.update().firstNonFiniteLater(zeros);
+                            }
+                        },
+                        count -> count)) {
             for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
                 assertEquals(-1, recorded.step(count, 1).get());
             }
@@ -253,11 +265,15 @@ class RecordedStepTest {
                 throw refusal[0];
             }
         };
-        try (ops; RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
-            try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                return ops.update().firstNonFiniteLater(zeros);
-            }
-        }, count -> count)) {
+        try (ops;
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                        ops,
+                        (count, scale) -> {
+                            try (Tensor zeros = ops.zeros(Shape.of(count))) {
+                                return ops.update().firstNonFiniteLater(zeros);
+                            }
+                        },
+                        count -> count)) {
             for (int step = 0; step < 3; step++) {
                 assertEquals(-1, recorded.step(100, 1).get());
             }
@@ -272,19 +288,22 @@ class RecordedStepTest {
     @Test
     void aScratchGrowsForTheGapsOfAStepOnATape() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(ops, (count, scale) -> {
-                    try {
-                        Tensor first = ops.zeros(Shape.of(count));
-                        try (Tensor between = ops.zeros(Shape.of(8))) {
-                            first.close();
-                            try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // not where the first was
-                                return ops.update().firstNonFiniteLater(larger);
+                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                        ops,
+                        (count, scale) -> {
+                            try {
+                                Tensor first = ops.zeros(Shape.of(count));
+                                try (Tensor between = ops.zeros(Shape.of(8))) {
+                                    first.close();
+                                    try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // not where the first was
+                                        return ops.update().firstNonFiniteLater(larger);
+                                    }
+                                }
+                            } catch (OutOfBudgetException out) {
+                                throw new AutogradException("an operation", "forward", out);
                             }
-                        }
-                    } catch (OutOfBudgetException out) {
-                        throw new AutogradException("an operation", "forward", out);
-                    }
-                }, count -> count)) {
+                        },
+                        count -> count)) {
             for (int step = 0; step < 3; step++) {
                 assertEquals(-1, recorded.step(50_000, 1).get());
             }
@@ -316,7 +335,8 @@ class RecordedStepTest {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch next = TinyPairs.batch(PAIRS, 6);
             next.tokens()[3] = 23;
-            String message = assertThrows(ShapeException.class, () -> training.place.send(next, 1)).getMessage();
+            String message = assertThrows(ShapeException.class, () -> training.place.send(next, 1))
+                    .getMessage();
             assertTrue(message.contains("23"), message);
             Batch tooLong = TinyPairs.batch(PAIRS, 6);
             tooLong.lengths()[2] = 7;
@@ -329,8 +349,11 @@ class RecordedStepTest {
     @Test
     void aStepThatWaitsIsRefused() {
         try (Training training = new Training(false, false);
-                RecordedStep<TrainBatch, Double> waiting = new RecordedStep<>(training.ops,
-                        (batch, scale) -> training.forwardAndBack(batch, scale).norm().get(), TrainBatch::layout)) {
+                RecordedStep<TrainBatch, Double> waiting = new RecordedStep<>(
+                        training.ops,
+                        (batch, scale) ->
+                                training.forwardAndBack(batch, scale).norm().get(),
+                        TrainBatch::layout)) {
             assertTrue(Double.isFinite(waiting.step(training.batch, 1)));
             assertThrows(DeviceException.class, () -> waiting.step(training.batch, 1));
             assertThrows(UnsupportedOperationException.class, () -> {
@@ -352,7 +375,8 @@ class RecordedStepTest {
             Ops.Aside aside = training.ops.aside();
             training.forwardAndBack(training.batch, 1);
             training.place.sendAhead(data, 1, aside);
-            assertArrayEquals(there, training.batch.pictures(0, PAIRS).toDoubles(), "it is beside the batch of the step");
+            assertArrayEquals(
+                    there, training.batch.pictures(0, PAIRS).toDoubles(), "it is beside the batch of the step");
             TrainBatch arrived = training.place.arrive();
             assertEquals(1, training.device().traffic().since(before).waits(), "waits, but for looking here");
             double[] pictures = arrived.pictures(0, PAIRS).toDoubles();
@@ -360,15 +384,18 @@ class RecordedStepTest {
                 assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
             }
             assertArrayEquals(data.tokens(), arrived.tokens(0, PAIRS).toInts());
-            GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(training.ops,
+            GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(
+                    training.ops,
                     Encoders.of(training.ops, training.model),
-                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(), 1 << 26);
+                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(),
+                    1 << 26);
             long peak = planned.plan(training.batch).peak();
             long base = training.ops.memory().currentBytes();
             training.ops.memory().resetPeak();
             planned.step(training.batch, 1).get();
             long measured = training.ops.memory().peakBytes();
-            assertTrue(measured <= peak && peak - base <= 1.5 * (measured - base),
+            assertTrue(
+                    measured <= peak && peak - base <= 1.5 * (measured - base),
                     measured + " bytes, planned " + peak + ", base " + base);
         }
     }

@@ -75,11 +75,32 @@ class RecordedTrainingTest {
         TransformerConfig text = new TransformerConfig(6, 0, 2, 10, PointwiseOps.Gelu.QUICK, 0.2);
         DualEncoder.Config model = new DualEncoder.Config(
                 new VisionTransformer.Config(8, 4, 4, 0, image, Pooling.MEAN, 5),
-                new TextTransformer.Config(60, TOKENS, text, false,
-                        accumulation == TrainConfig.Accumulation.FEATURES ? Pooling.LAST : Pooling.MEAN, 5));
-        return new TrainConfig(folder.resolve("pairs").toString(), true, "c", 0.2, 3, steps, BATCH, chunk,
-                1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), model, LossConfig.named(loss, BATCH)).withAccumulation(accumulation);
+                new TextTransformer.Config(
+                        60,
+                        TOKENS,
+                        text,
+                        false,
+                        accumulation == TrainConfig.Accumulation.FEATURES ? Pooling.LAST : Pooling.MEAN,
+                        5));
+        return new TrainConfig(
+                        folder.resolve("pairs").toString(),
+                        true,
+                        "c",
+                        0.2,
+                        3,
+                        steps,
+                        BATCH,
+                        chunk,
+                        1L << 30,
+                        1e-2,
+                        2,
+                        1,
+                        60,
+                        new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                        new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                        model,
+                        LossConfig.named(loss, BATCH))
+                .withAccumulation(accumulation);
     }
 
     private record Run(List<Map<String, Object>> lines, List<String> end, List<Traffic> traffic, int recordings) {}
@@ -98,7 +119,8 @@ class RecordedTrainingTest {
     }
 
     private static Run run(Ops ops, TrainConfig config, PairDataset data) {
-        try (ops; Trainer trainer = Trainer.start(ops, config, data)) {
+        try (ops;
+                Trainer trainer = Trainer.start(ops, config, data)) {
             return run(ops, trainer);
         }
     }
@@ -126,9 +148,13 @@ class RecordedTrainingTest {
         for (int step = 1; step < steps; step++) {
             Traffic asked = recorded.traffic.get(step);
             assertEquals(1, asked.waits(), "waits of step " + step);
-            assertEquals(downloads, asked.downloads(),
+            assertEquals(
+                    downloads,
+                    asked.downloads(),
                     "downloads of step " + step + ": result and two checks for each loss, norm, logit scale");
-            assertEquals(step < steps - 1 ? 5 + 2 : 2, asked.uploads(),
+            assertEquals(
+                    step < steps - 1 ? 5 + 2 : 2,
+                    asked.uploads(),
                     "uploads of step " + step + ": five parts of the next batch, numbers of two kinds of updates");
         }
         Checkpoint checkpoints = new Checkpoint(folder.resolve("stopped"), 1);
@@ -139,7 +165,8 @@ class RecordedTrainingTest {
                 }
                 trainer.save(checkpoints);
             }
-            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+            try (Trainer trainer =
+                    Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 Run resumed = run(ops, trainer);
                 assertEquals(recorded.lines.subList(3, steps), resumed.lines);
                 assertEquals(recorded.end, resumed.end);
@@ -151,8 +178,8 @@ class RecordedTrainingTest {
     @Test
     void aRunWhoseScaleChangesHasThemToo() {
         PairDataset data = data();
-        TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE)
-                .with(null, new LossScale.Config(0x1p14, 1));
+        TrainConfig config =
+                config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).with(null, new LossScale.Config(0x1p14, 1));
         Run recorded = run(sim(DType.F16), config, data);
         Run direct = run(new DirectOps(sim(DType.F16)), config, data);
         assertEquals(direct.lines, recorded.lines);
@@ -169,13 +196,16 @@ class RecordedTrainingTest {
         Run undisturbed = run(sim(), config, data);
         long limit = 1L << 28;
         List<String> failed = new ArrayList<>();
-        try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks().withMemoryLimit(limit)));
+        try (Ops ops = new PtxOps(
+                        "sim",
+                        SimDevice.open(SimOptions.defaults().withoutChecks().withMemoryLimit(limit)));
                 Trainer trainer = Trainer.start(ops, config, data)) {
             List<Map<String, Object>> lines = new ArrayList<>();
             while (trainer.hasNext()) {
                 for (int room : new int[] {0, 20_000, 90_000, 1 << 24}) {
                     List<String> before = Snapshots.of(trainer);
-                    try (Storage taken = ops.memory().allocate(limit - ops.memory().currentBytes() - room)) {
+                    try (Storage taken =
+                            ops.memory().allocate(limit - ops.memory().currentBytes() - room)) {
                         lines.add(trainer.next().asMap());
                         break;
                     } catch (OutOfBudgetException | AutogradException expected) {
@@ -188,7 +218,8 @@ class RecordedTrainingTest {
             }
             assertEquals(undisturbed.lines, lines);
             assertEquals(undisturbed.end, Snapshots.of(trainer));
-            for (String where : List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // direct, another, recorded
+            for (String where :
+                    List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // direct, another, recorded
                 assertTrue(failed.contains(where), failed + " without memory");
             }
             assertFalse(failed.contains("step 2 with 90000"), "a step without room for a scratch is done directly");
@@ -199,17 +230,21 @@ class RecordedTrainingTest {
     void whatIsNotFiniteStopsARecordedStepBeforeItsUpdate() {
         PairDataset data = data();
         TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
-        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, config, data)) {
+        try (Ops ops = sim();
+                Trainer trainer = Trainer.start(ops, config, data)) {
             while (trainer.recordings() < 2) {
                 trainer.next();
             }
             Parameter bias = trainer.model().image().parameters().stream()
-                    .filter(parameter -> parameter.name().equals("image.project.bias")).findFirst().orElseThrow();
+                    .filter(parameter -> parameter.name().equals("image.project.bias"))
+                    .findFirst()
+                    .orElseThrow();
             double[] values = bias.value().toDoubles();
             bias.value().set(Double.NaN, values[1], values[2], values[3], values[4]);
             List<String> before = Snapshots.of(trainer);
             for (int attempt = 0; attempt < 2; attempt++) {
-                String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+                String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next)
+                        .getMessage();
                 assertTrue(message.contains("representation 0 of u is not finite"), message);
                 assertEquals(before, Snapshots.of(trainer));
             }
@@ -224,18 +259,35 @@ class RecordedTrainingTest {
         PairDataset data = data();
         TrainConfig config = config(11, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
         long enough;
-        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, config, data)) {
+        try (Ops ops = sim();
+                Trainer trainer = Trainer.start(ops, config, data)) {
             enough = trainer.memoryPlan().peak();
         }
         long budget = enough - 1;
-        TrainConfig scarce = new TrainConfig(config.data(), config.strict(), config.heldOutGroup(), config.unseenShare(),
-                config.seed(), config.steps(), config.batch(), config.chunk(), budget, config.learningRate(),
-                config.warmup(), config.clip(), config.vocabulary(), config.augmentation(), config.optimizer(),
-                config.model(), config.loss());
-        try (Ops ops = sim(); Trainer trainer = Trainer.start(ops, scarce, data)) {
+        TrainConfig scarce = new TrainConfig(
+                config.data(),
+                config.strict(),
+                config.heldOutGroup(),
+                config.unseenShare(),
+                config.seed(),
+                config.steps(),
+                config.batch(),
+                config.chunk(),
+                budget,
+                config.learningRate(),
+                config.warmup(),
+                config.clip(),
+                config.vocabulary(),
+                config.augmentation(),
+                config.optimizer(),
+                config.model(),
+                config.loss());
+        try (Ops ops = sim();
+                Trainer trainer = Trainer.start(ops, scarce, data)) {
             MemoryPlan plan = trainer.memoryPlan();
             long base = ops.memory().currentBytes();
-            assertEquals(BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4, plan.batch(), "made for the longest captions");
+            assertEquals(
+                    BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4, plan.batch(), "made for the longest captions");
             assertTrue(plan.peak() <= budget && plan.peak() < enough, plan + "for a budget of " + budget);
             int most = 0;
             ops.memory().resetPeak();
@@ -246,7 +298,9 @@ class RecordedTrainingTest {
             long peak = ops.memory().peakBytes();
             assertEquals(2, most, "both lengths were recorded within the budget");
             assertTrue(peak <= plan.peak(), peak + " bytes, planned\n" + plan);
-            assertTrue(plan.peak() - base <= 1.5 * (peak - base), peak - base + " bytes beyond " + base + ", planned\n" + plan);
+            assertTrue(
+                    plan.peak() - base <= 1.5 * (peak - base),
+                    peak - base + " bytes beyond " + base + ", planned\n" + plan);
         }
     }
 }

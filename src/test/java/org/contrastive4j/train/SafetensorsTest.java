@@ -67,14 +67,26 @@ class SafetensorsTest {
 
     private static byte[] safetensors(String header, byte[] data) {
         byte[] text = header.getBytes(StandardCharsets.UTF_8);
-        return ByteBuffer.allocate(8 + text.length + data.length).order(ByteOrder.LITTLE_ENDIAN).putLong(text.length)
-                .put(text).put(data).array();
+        return ByteBuffer.allocate(8 + text.length + data.length)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putLong(text.length)
+                .put(text)
+                .put(data)
+                .array();
     }
 
     /** Bytes of b, then of w. */
     private static byte[] data() {
-        return ByteBuffer.allocate(28).order(ByteOrder.LITTLE_ENDIAN).putFloat(9).putFloat(1.5f).putFloat(2.5f)
-                .putFloat(3.5f).putFloat(4.5f).putFloat(5.5f).putFloat(6.5f).array();
+        return ByteBuffer.allocate(28)
+                .order(ByteOrder.LITTLE_ENDIAN)
+                .putFloat(9)
+                .putFloat(1.5f)
+                .putFloat(2.5f)
+                .putFloat(3.5f)
+                .putFloat(4.5f)
+                .putFloat(5.5f)
+                .putFloat(6.5f)
+                .array();
     }
 
     /** Files made by hand from the description of the format; names need not be in the order of the bytes. */
@@ -84,7 +96,8 @@ class SafetensorsTest {
         for (String header : List.of(withMetadata, "{" + W + "," + B + "}   ")) {
             model.get("w").set(new float[6]);
             Safetensors.read(file(safetensors(header, data())), model);
-            assertArrayEquals(new double[] {1.5, 2.5, 3.5, 4.5, 5.5, 6.5}, model.get("w").toDoubles());
+            assertArrayEquals(
+                    new double[] {1.5, 2.5, 3.5, 4.5, 5.5, 6.5}, model.get("w").toDoubles());
             assertArrayEquals(new double[] {9}, model.get("b").toDoubles());
         }
     }
@@ -94,9 +107,11 @@ class SafetensorsTest {
         ByteBuffer bytes = ByteBuffer.wrap(written()).order(ByteOrder.LITTLE_ENDIAN);
         int length = (int) bytes.getLong();
         String header = new String(bytes.array(), 8, length, StandardCharsets.UTF_8);
-        assertEquals("{\"__metadata__\":{\"maker\":\"test\"},"
-                + "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
-                + "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[24,28]}}", header.strip());
+        assertEquals(
+                "{\"__metadata__\":{\"maker\":\"test\"},"
+                        + "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[0,24]},"
+                        + "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[24,28]}}",
+                header.strip());
         assertEquals(0, length % 8, "the data is aligned");
         assertEquals(8 + length + 28, bytes.capacity());
         assertEquals(6f, bytes.getFloat(8 + length + 20));
@@ -128,8 +143,8 @@ class SafetensorsTest {
             Safetensors.write(out, given, Map.of());
         }
         Safetensors.read(file, read);
-        given.forEach((name, tensor) ->
-                assertArrayEquals(bytes(tensor), bytes(read.get(name)), name + ", seed " + seed));
+        given.forEach(
+                (name, tensor) -> assertArrayEquals(bytes(tensor), bytes(read.get(name)), name + ", seed " + seed));
         given.values().forEach(Tensor::close);
         read.values().forEach(Tensor::close);
     }
@@ -172,8 +187,8 @@ class SafetensorsTest {
         assertTrue(ImageIO.write(new BufferedImage(16, 16, BufferedImage.TYPE_INT_RGB), "png", png));
         refused(png.toByteArray(), "not a safetensors file");
         refused("{\"a\": 1}        ".getBytes(StandardCharsets.UTF_8), "not a safetensors file");
-        CheckpointException missing = assertThrows(
-                CheckpointException.class, () -> Safetensors.read(folder.resolve("nowhere"), model));
+        CheckpointException missing =
+                assertThrows(CheckpointException.class, () -> Safetensors.read(folder.resolve("nowhere"), model));
         assertTrue(missing.getMessage().contains("nowhere"), missing.getMessage());
         assertThrows(CheckpointException.class, () -> Safetensors.read(folder, model));
     }
@@ -188,7 +203,9 @@ class SafetensorsTest {
                 changed[at] = (byte) value;
                 try {
                     Safetensors.read(file(changed), model);
-                    assertArrayEquals(new double[] {1.5, 2.5, 3.5, 4.5, 5.5, 6.5}, model.get("w").toDoubles());
+                    assertArrayEquals(
+                            new double[] {1.5, 2.5, 3.5, 4.5, 5.5, 6.5},
+                            model.get("w").toDoubles());
                 } catch (CheckpointException refusal) {
                     assertTrue(refusal.getMessage().contains("file.safetensors"), refusal.getMessage());
                 }
@@ -240,7 +257,8 @@ class SafetensorsTest {
 
     private String mismatch() throws IOException {
         Path whole = file(safetensors("{" + B + "," + W + "}", data()));
-        return assertThrows(CheckpointException.class, () -> Safetensors.read(whole, model)).getMessage();
+        return assertThrows(CheckpointException.class, () -> Safetensors.read(whole, model))
+                .getMessage();
     }
 
     @Test

@@ -38,9 +38,24 @@ class SixteenBitTrainingTest {
     Path folder;
 
     private TrainConfig config(int steps, String loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2,
-                3, steps, 12, 5, 1L << 30, 1e-2, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), LossConfig.named(loss, 12));
+        return new TrainConfig(
+                PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                true,
+                "c",
+                0.2,
+                3,
+                steps,
+                12,
+                5,
+                1L << 30,
+                1e-2,
+                2,
+                1,
+                60,
+                new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                TinyPairs.model(0.1),
+                LossConfig.named(loss, 12));
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -59,7 +74,8 @@ class SixteenBitTrainingTest {
     @MethodSource("losses")
     void everyLossTrains(String loss) {
         TrainConfig config = config(3, loss);
-        try (Ops ops = open(DType.BF16); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = open(DType.BF16);
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             String untrained = Snapshots.of(trainer).get(0);
             while (trainer.hasNext()) {
                 assertTrue(Double.isFinite(trainer.next().gradientNorm()));
@@ -90,7 +106,8 @@ class SixteenBitTrainingTest {
             double before = (double) lines.get(8).get("skippedSteps");
             double after = (double) lines.get(13).get("skippedSteps");
             assertTrue(before > 0 && before < 9 && after > before, "skipped " + before + ", then " + after + " of 14");
-            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+            try (Trainer trainer =
+                    Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 for (int k = 9; k < 14; k++) {
                     assertEquals(lines.get(k), trainer.next().asMap());
                 }
@@ -104,14 +121,17 @@ class SixteenBitTrainingTest {
     @CsvSource({"BF16", "F16"})
     void learnsItsTrainingPairsAsF32Does(DType dtype) {
         TrainConfig config = config(150, "infonce");
-        try (Ops ops = open(dtype); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = open(dtype);
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             double first = trainer.next().loss();
             double last = first;
             while (trainer.hasNext()) {
                 last = trainer.next().loss();
             }
             assertTrue(last < 0.7 * first, "loss went from " + first + " to " + last);
-            assertEquals(List.of("new-design", "new-concept", "new-both"), List.copyOf(trainer.evaluate().keySet()));
+            assertEquals(
+                    List.of("new-design", "new-concept", "new-both"),
+                    List.copyOf(trainer.evaluate().keySet()));
             assertEquals(dtype == DType.F16, trainer.config().lossScale() != null);
         }
     }
@@ -120,7 +140,8 @@ class SixteenBitTrainingTest {
     @CsvSource({"BF16", "F16"})
     void theUsersQuestionIsAnswered(DType dtype) {
         TrainConfig config = config(5, "infonce");
-        try (Ops ops = open(dtype); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = open(dtype);
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             EquivalenceCheck.Report report = trainer.verify(List.of(5, 7));
             assertTrue(report.agrees(EquivalenceCheck.tolerance(ops.precision())), report.toString());
         }
@@ -130,7 +151,8 @@ class SixteenBitTrainingTest {
     @Test
     void activationsBeyondF16AreAnErrorAndNoSkippedStep() {
         TrainConfig config = config(5, "infonce");
-        try (Ops ops = open(DType.F16); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = open(DType.F16);
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             trainer.next();
             for (Parameter parameter : trainer.model().image().parameters()) {
                 if (parameter.name().equals("image.norm.gamma")) {
@@ -140,7 +162,8 @@ class SixteenBitTrainingTest {
                 }
             }
             List<String> before = Snapshots.of(trainer);
-            String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next).getMessage();
+            String message = assertThrows(Trainer.TrainingStoppedException.class, trainer::next)
+                    .getMessage();
             assertTrue(message.contains("is not finite") && message.contains("65504"), message);
             assertEquals(before, Snapshots.of(trainer));
         }
@@ -151,8 +174,10 @@ class SixteenBitTrainingTest {
     void aModelMovesBetweenPrecisionsAndARunDoesNot() {
         TrainConfig config = config(4, "infonce");
         PairDataset data = data(config);
-        try (Ops ops = open(DType.BF16); Trainer trainer = Trainer.start(ops, config, data);
-                Ops wide = Backend.open("cpu"); Ops half = open(DType.F16)) {
+        try (Ops ops = open(DType.BF16);
+                Trainer trainer = Trainer.start(ops, config, data);
+                Ops wide = Backend.open("cpu");
+                Ops half = open(DType.F16)) {
             trainer.next();
             Path run = folder.resolve("run");
             Path saved = trainer.save(new Checkpoint(run.resolve("checkpoints"), 1));
@@ -162,8 +187,13 @@ class SixteenBitTrainingTest {
                         .getMessage();
                 assertTrue(message.contains("the run is in bf16"), message);
                 try (TrainedModel model = TrainedModel.load(other, run)) {
-                    assertTrue(Trainer.recall(other, model.embedder(data), trainer.splits().train()).imageToText()
-                            .candidates() > 10);
+                    assertTrue(Trainer.recall(
+                                            other,
+                                            model.embedder(data),
+                                            trainer.splits().train())
+                                    .imageToText()
+                                    .candidates()
+                            > 10);
                 }
             }
         }

@@ -13,7 +13,9 @@ final class Snapshots {
 
     /** Weights; moments of the optimiser and tensors of the loss; everything else. */
     static List<String> of(Trainer trainer) {
-        return List.of(bytes(Trainer.weights(trainer.parameters())), bytes(trainer.trainingState()),
+        return List.of(
+                bytes(Trainer.weights(trainer.parameters())),
+                bytes(trainer.trainingState()),
                 trainer.state().toString());
     }
 
@@ -22,7 +24,10 @@ final class Snapshots {
         new TreeMap<>(tensors).forEach((name, tensor) -> {
             ByteBuffer bytes = ByteBuffer.allocate((int) tensor.bytes());
             tensor.storage().download(tensor.offset() * tensor.dtype().bytes(), bytes);
-            all.append(name).append(' ').append(HexFormat.of().formatHex(bytes.array())).append('\n');
+            all.append(name)
+                    .append(' ')
+                    .append(HexFormat.of().formatHex(bytes.array()))
+                    .append('\n');
         });
         return all.toString();
     }

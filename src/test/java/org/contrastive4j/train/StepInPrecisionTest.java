@@ -65,11 +65,14 @@ class StepInPrecisionTest {
     }
 
     static Stream<Place> places() {
-        Stream<Place> plain = Stream.of(TrainingPrecision.BF16, TrainingPrecision.F16)
-                .map(precision -> new Place("cpu", precision));
-        return Stream.concat(plain, Devices.names().flatMap(device -> Backend.precisions(device).stream()
-                .filter(precision -> precision != TrainingPrecision.F32) // StepOnKernelsTest
-                .map(precision -> new Place(device, precision))));
+        Stream<Place> plain =
+                Stream.of(TrainingPrecision.BF16, TrainingPrecision.F16).map(precision -> new Place("cpu", precision));
+        return Stream.concat(
+                plain,
+                Devices.names()
+                        .flatMap(device -> Backend.precisions(device).stream()
+                                .filter(precision -> precision != TrainingPrecision.F32) // StepOnKernelsTest
+                                .map(precision -> new Place(device, precision))));
     }
 
     static Stream<Place> coarsest() {
@@ -90,14 +93,17 @@ class StepInPrecisionTest {
     private static Outcome take(Place place, long budget, double scale) {
         Map<String, double[]> gradients = new LinkedHashMap<>();
         Map<String, double[]> updates = new LinkedHashMap<>();
-        try (Ops ops = place.open(); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
+        try (Ops ops = place.open();
+                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
                 InfoNce loss = InfoNce.symmetric(ops);
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5), 7, 0)) {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
-            parameters.forEach(parameter -> updates.put(parameter.name(), parameter.value().toDoubles()));
+            parameters.forEach(
+                    parameter -> updates.put(parameter.name(), parameter.value().toDoubles()));
             try (AdamW optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1))) {
-                double value = cache(ops, model, loss, budget).step(batch, scale).loss();
+                double value =
+                        cache(ops, model, loss, budget).step(batch, scale).loss();
                 optimizer.step(RATE, GlobalNorm.clip(GlobalNorm.of(ops, parameters) / scale, 1) / scale);
                 for (Parameter parameter : parameters) {
                     assertEquals(DType.F32, parameter.gradient().dtype(), parameter.name());
@@ -114,7 +120,6 @@ class StepInPrecisionTest {
             }
         }
     }
-
 
     private static GradCache<TrainBatch, PairwiseOps.Result> cache(
             Ops ops, DualEncoder model, InfoNce loss, long budget) {
@@ -157,22 +162,27 @@ class StepInPrecisionTest {
         Outcome kept = step(place, KEEP_ALL, SCALE);
         Outcome replayed = step(place, KEEP_NOTHING, SCALE);
         assertEquals(kept.loss(), replayed.loss());
-        kept.gradients().forEach((name, gradient) ->
-                assertArrayEquals(gradient, replayed.gradients().get(name), name));
-        kept.updates().forEach((name, update) -> assertArrayEquals(update, replayed.updates().get(name), name));
+        kept.gradients()
+                .forEach((name, gradient) ->
+                        assertArrayEquals(gradient, replayed.gradients().get(name), name));
+        kept.updates()
+                .forEach((name, update) ->
+                        assertArrayEquals(update, replayed.updates().get(name), name));
     }
 
     /** What {@code verify-gradcache} asks, of bf16 where its rounding is coarsest. */
     @ParameterizedTest
     @MethodSource("coarsest")
     void chunkedAndUndividedAgree(Place place) {
-        try (Ops ops = place.open(); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
+        try (Ops ops = place.open();
+                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
                 InfoNce loss = InfoNce.symmetric(ops);
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 5), 7, 0)) {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
-            EquivalenceCheck.Report report = new EquivalenceCheck<>(ops, Encoders.of(ops, model),
-                    InfoNceOverEncoders.pairs(loss), parameters).run(batch, List.of(2, 3));
+            EquivalenceCheck.Report report = new EquivalenceCheck<>(
+                            ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss), parameters)
+                    .run(batch, List.of(2, 3));
             assertTrue(report.agrees(EquivalenceCheck.tolerance(place.precision())), report.toString());
             assertEquals(Map.of(), report.culprits());
         }
@@ -193,25 +203,31 @@ class StepInPrecisionTest {
         TransformerConfig sizes = new TransformerConfig(6, 1, 2, 10, PointwiseOps.Gelu.EXACT, 0.1);
         for (Pooling pooling : Pooling.values()) {
             DualEncoder.Config config = new DualEncoder.Config(
-                    new VisionTransformer.Config(8, 4, 4, 0, sizes,
-                            pooling == Pooling.LAST ? Pooling.MEAN : pooling, 5),
-                    new TextTransformer.Config(23, 6, sizes, true,
-                            pooling == Pooling.FLATTEN ? Pooling.MEAN : pooling, 5));
+                    new VisionTransformer.Config(
+                            8, 4, 4, 0, sizes, pooling == Pooling.LAST ? Pooling.MEAN : pooling, 5),
+                    new TextTransformer.Config(
+                            23, 6, sizes, true, pooling == Pooling.FLATTEN ? Pooling.MEAN : pooling, 5));
             try (Ops ops = new Place("cpu", TrainingPrecision.BF16).open();
-                    DualEncoder model = new DualEncoder(ops, config, 3); InfoNce loss = InfoNce.symmetric(ops);
+                    DualEncoder model = new DualEncoder(ops, config, 3);
+                    InfoNce loss = InfoNce.symmetric(ops);
                     TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 5), 7, 0)) {
                 Map<String, DType> types = new LinkedHashMap<>();
                 List<ChunkEncoder<TrainBatch>> encoders = Encoders.of(ops, model);
-                encoders.forEach(encoder -> encoder.observe((name, value) -> types.merge(name, value.dtype(),
+                encoders.forEach(encoder -> encoder.observe((name, value) -> types.merge(
+                        name,
+                        value.dtype(),
                         (one, other) -> one == other ? one : fail(name + " is " + one + " and " + other))));
-                GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(2, 3)).step(batch, 1);
+                GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(2, 3))
+                        .step(batch, 1);
                 assertTrue(types.size() > 20, types.toString());
-                types.forEach((name, type) -> assertEquals(
-                        name.matches("(image|text)/linear") ? DType.F32 : DType.BF16, type, name));
+                types.forEach((name, type) ->
+                        assertEquals(name.matches("(image|text)/linear") ? DType.F32 : DType.BF16, type, name));
                 for (Parameter parameter : model.parameters()) {
                     assertEquals(DType.F32, parameter.gradient().dtype(), parameter.name());
-                    assertTrue(Arrays.stream(parameter.gradient().toDoubles()).anyMatch(g -> g != 0)
-                            || parameter.name().endsWith("qkv.bias"), parameter.name());
+                    assertTrue(
+                            Arrays.stream(parameter.gradient().toDoubles()).anyMatch(g -> g != 0)
+                                    || parameter.name().endsWith("qkv.bias"),
+                            parameter.name());
                 }
             }
         }

@@ -43,7 +43,8 @@ class StepOnKernelsTest {
     private static Outcome train(String backend) {
         List<Double> losses = new ArrayList<>();
         Map<String, double[]> weights = new LinkedHashMap<>();
-        try (Ops ops = Backend.open(backend); DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3)) {
+        try (Ops ops = Backend.open(backend);
+                DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3)) {
             InfoNce loss = InfoNce.symmetric(ops);
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
@@ -52,18 +53,20 @@ class StepOnKernelsTest {
                     losses.add(step(ops, model, loss, parameters, optimizer, step));
                 }
             }
-            parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value().toDoubles()));
+            parameters.forEach(
+                    parameter -> weights.put(parameter.name(), parameter.value().toDoubles()));
             loss.close();
         }
         return new Outcome(losses, weights);
     }
 
-    private static double step(Ops ops, DualEncoder model, InfoNce loss, List<Parameter> parameters,
-            AdamW optimizer, int step) {
+    private static double step(
+            Ops ops, DualEncoder model, InfoNce loss, List<Parameter> parameters, AdamW optimizer, int step) {
         try (TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(PAIRS, 5 + step), 7, step)) {
             parameters.forEach(Parameter::zeroGradient);
-            PairwiseOps.Result result = GradCache.ofChunks(ops, Encoders.of(ops, model),
-                    InfoNceOverEncoders.pairs(loss), List.of(4, 5)).step(batch, 1);
+            PairwiseOps.Result result = GradCache.ofChunks(
+                            ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss), List.of(4, 5))
+                    .step(batch, 1);
             optimizer.step(0.01, GlobalNorm.clip(GlobalNorm.of(ops, parameters), 1));
             loss.clamp();
             return result.loss();
@@ -85,7 +88,8 @@ class StepOnKernelsTest {
                 assertEquals(values[i], given[i], BOUND, name + "[" + i + "]");
             }
         });
-        assertTrue(Math.abs(expected.losses().get(0) - expected.losses().get(1)) > 100 * BOUND,
+        assertTrue(
+                Math.abs(expected.losses().get(0) - expected.losses().get(1)) > 100 * BOUND,
                 "the steps must differ for this to say anything");
     }
 }

@@ -47,9 +47,24 @@ class TrainerTest {
     }
 
     private TrainConfig config(int steps, int batch, int chunk, double rate, LossConfig loss) {
-        return new TrainConfig(PairFiles.folder(folder.resolve("pairs"), 20).toString(), true, "c", 0.2,
-                3, steps, batch, chunk, 1L << 30, rate, 2, 1, 60, new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
-                new AdamW.Config(0.9, 0.98, 1e-8, 0.1), TinyPairs.model(0.1), loss);
+        return new TrainConfig(
+                PairFiles.folder(folder.resolve("pairs"), 20).toString(),
+                true,
+                "c",
+                0.2,
+                3,
+                steps,
+                batch,
+                chunk,
+                1L << 30,
+                rate,
+                2,
+                1,
+                60,
+                new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2),
+                new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
+                TinyPairs.model(0.1),
+                loss);
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -87,7 +102,8 @@ class TrainerTest {
                     trainer.save(checkpoints);
                     trainer.next(); // lost by the kill
                 }
-                try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+                try (Trainer trainer =
+                        Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                     assertEquals(stop, trainer.step());
                     while (trainer.hasNext()) {
                         trainer.next();
@@ -125,17 +141,24 @@ class TrainerTest {
                     lines.add(trainer.next().asMap());
                 }
                 straight = weights(trainer);
-                assertTrue(ops.memory().peakBytes() <= planned,
-                        ops.memory().peakBytes() + " bytes, planned " + planned);
+                assertTrue(
+                        ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
                 assertFalse(Arrays.equals(before.get(0), straight.get(0)), "nothing was learnt");
             }
-            for (String metric : List.of("rowAccuracy", "columnAccuracy", "positives.mean", "positives.p05",
-                    "negatives.mean", "negatives.p95", "ignoredShare")) {
+            for (String metric : List.of(
+                    "rowAccuracy",
+                    "columnAccuracy",
+                    "positives.mean",
+                    "positives.p05",
+                    "negatives.mean",
+                    "negatives.p95",
+                    "ignoredShare")) {
                 assertTrue(lines.get(0).get(metric) instanceof Double value && Double.isFinite(value), metric + lines);
             }
             assertEquals(name.equals("bce-warmup"), lines.get(0).containsKey("warmup.negatives"), lines.toString());
             assertFalse(lines.get(1).containsKey("negatives.p95"), "every tenth step, given " + lines);
-            try (Trainer trainer = Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
+            try (Trainer trainer =
+                    Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 assertEquals(loss, trainer.config().loss());
                 for (int k = 3; k < 6; k++) {
                     assertEquals(lines.get(k), trainer.next().asMap());
@@ -149,7 +172,8 @@ class TrainerTest {
     @Test
     void aCheckpointOfBeforeThereWasAChoiceIsInfoNce() throws IOException {
         TrainConfig config = config(3, 12, 5, 1e-2);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             Checkpoint checkpoints = new Checkpoint(folder.resolve("old"), 1);
             trainer.next();
             Path saved = trainer.save(checkpoints);
@@ -167,12 +191,14 @@ class TrainerTest {
             ((ObjectNode) state.get("config")).putObject("loss").put("name", "no-such-loss");
             Path unknown = saveAs(state, ops, trainer);
             assertTrue(assertThrows(CheckpointException.class, () -> Trainer.resume(ops, trainer.data(), unknown))
-                    .getMessage().contains("no loss \"no-such-loss\"; there are infonce"));
+                    .getMessage()
+                    .contains("no loss \"no-such-loss\"; there are infonce"));
         }
     }
 
     private Path saveAs(ObjectNode state, Ops ops, Trainer trainer) {
-        try (AdamW moments = new AdamW(ops, trainer.parameters(), trainer.config().optimizer())) {
+        try (AdamW moments =
+                new AdamW(ops, trainer.parameters(), trainer.config().optimizer())) {
             Map<String, Tensor> weights = new LinkedHashMap<>();
             trainer.parameters().forEach(parameter -> weights.put(parameter.name(), parameter.value()));
             return new Checkpoint(folder.resolve("edited"), 1).save(1, weights, moments.state(), state);
@@ -182,7 +208,8 @@ class TrainerTest {
     @Test
     void aControllerWithoutItsStateIsRefused() throws IOException {
         TrainConfig config = config(3, 12, 5, 1e-2, LossConfig.named("bce-warmup", 12));
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             trainer.next();
             ObjectNode state = (ObjectNode) Checkpoint.state(trainer.save(new Checkpoint(folder.resolve("whole"), 1)));
             state.remove("loss");
@@ -199,7 +226,8 @@ class TrainerTest {
         List<List<double[]>> learnt = new ArrayList<>();
         for (int chunk : new int[] {12, 5, 0}) {
             TrainConfig config = config(4, 12, chunk, 1e-2, LossConfig.named(name, 12));
-            try (Ops ops = Backend.open("cpu-f64"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+            try (Ops ops = Backend.open("cpu-f64");
+                    Trainer trainer = Trainer.start(ops, config, data(config))) {
                 assertTrue(trainer.verify(List.of(5, 7)).agrees(1e-10), name);
                 while (trainer.hasNext()) {
                     trainer.next();
@@ -207,7 +235,8 @@ class TrainerTest {
                 learnt.add(weights(trainer));
             }
             for (int k = 0; k < learnt.get(0).size(); k++) {
-                assertArrayEquals(learnt.get(0).get(k), learnt.get(learnt.size() - 1).get(k), 1e-8, "chunk " + chunk);
+                assertArrayEquals(
+                        learnt.get(0).get(k), learnt.get(learnt.size() - 1).get(k), 1e-8, "chunk " + chunk);
             }
         }
     }
@@ -235,21 +264,25 @@ class TrainerTest {
     @Test
     void learnsItsTrainingPairs() {
         TrainConfig config = config(150, 12, 6, 1e-2);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             double first = trainer.next().loss();
             double last = first;
             while (trainer.hasNext()) {
                 last = trainer.next().loss();
             }
             assertTrue(last < 0.7 * first, "loss went from " + first + " to " + last);
-            assertEquals(List.of("new-design", "new-concept", "new-both"), List.copyOf(trainer.evaluate().keySet()));
+            assertEquals(
+                    List.of("new-design", "new-concept", "new-both"),
+                    List.copyOf(trainer.evaluate().keySet()));
         }
     }
 
     @Test
     void theUsersQuestionIsAnsweredOnTheRealLoop() {
         TrainConfig config = config(5, 12, 5, 1e-2);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             EquivalenceCheck.Report report = trainer.verify(List.of(5, 7));
             assertTrue(report.agrees(1e-5), report.toString());
         }
@@ -258,7 +291,8 @@ class TrainerTest {
     @Test
     void aNanStopsWithStepAndSampleAndChangesNothing() {
         TrainConfig config = config(5, 12, 5, 1e-2);
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, config, data(config))) {
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
             trainer.next();
             Checkpoint checkpoints = new Checkpoint(folder.resolve("nan"), 1);
             trainer.save(checkpoints);
@@ -269,10 +303,15 @@ class TrainerTest {
             List<double[]> before = weights(trainer);
             Trainer.TrainingStoppedException stopped =
                     assertThrows(Trainer.TrainingStoppedException.class, trainer::next);
-            assertTrue(stopped.getMessage().contains("step 2") && stopped.getMessage().contains("sample ")
-                    && stopped.getMessage().contains(".png"), stopped.getMessage());
+            assertTrue(
+                    stopped.getMessage().contains("step 2")
+                            && stopped.getMessage().contains("sample ")
+                            && stopped.getMessage().contains(".png"),
+                    stopped.getMessage());
             assertSame(before, weights(trainer));
-            assertEquals("step-00000001", checkpoints.latest().orElseThrow().getFileName().toString());
+            assertEquals(
+                    "step-00000001",
+                    checkpoints.latest().orElseThrow().getFileName().toString());
         }
     }
 
@@ -293,9 +332,26 @@ class TrainerTest {
     @Test
     void aBudgetThatIsTooSmallIsRefusedWithAdvice() {
         TrainConfig base = config(3, 12, 0, 1e-2);
-        TrainConfig small = new TrainConfig(base.data(), true, "c", 0.2, 3, 3, 12, 0, 20_000, 1e-2, 2, 1, 60,
-                base.augmentation(), base.optimizer(), base.model(), base.loss());
-        try (Ops ops = Backend.open("cpu"); Trainer trainer = Trainer.start(ops, small, data(small))) {
+        TrainConfig small = new TrainConfig(
+                base.data(),
+                true,
+                "c",
+                0.2,
+                3,
+                3,
+                12,
+                0,
+                20_000,
+                1e-2,
+                2,
+                1,
+                60,
+                base.augmentation(),
+                base.optimizer(),
+                base.model(),
+                base.loss());
+        try (Ops ops = Backend.open("cpu");
+                Trainer trainer = Trainer.start(ops, small, data(small))) {
             OutOfBudgetException refused = assertThrows(OutOfBudgetException.class, trainer::plan);
             assertTrue(refused.getMessage().contains("raise the budget"), refused.getMessage());
         }
@@ -315,8 +371,8 @@ class TrainerTest {
     @Test
     void twoRunsOnOneFolderAreRefused() {
         try (RunFolder first = RunFolder.open(folder.resolve("run"))) {
-            RunFolder.RunFolderException refused = assertThrows(
-                    RunFolder.RunFolderException.class, () -> RunFolder.open(folder.resolve("run")));
+            RunFolder.RunFolderException refused =
+                    assertThrows(RunFolder.RunFolderException.class, () -> RunFolder.open(folder.resolve("run")));
             assertTrue(refused.getMessage().contains("another run"), refused.getMessage());
             first.close();
             first.close();

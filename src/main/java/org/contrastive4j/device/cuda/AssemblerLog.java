@@ -8,8 +8,7 @@ import org.contrastive4j.device.parse.PtxException;
 
 /** Reads what NVIDIA's assembler writes, offline or inside the driver. */
 final class AssemblerLog {
-    private static final Pattern FAULT =
-            Pattern.compile("ptxas\\s+(?:(.*), line (\\d+); )?(?:error|fatal)\\s*: (.*)");
+    private static final Pattern FAULT = Pattern.compile("ptxas\\s+(?:(.*), line (\\d+); )?(?:error|fatal)\\s*: (.*)");
     private static final String UNNAMED = "application ptx input";
     private static final Pattern ADVISORY = Pattern.compile("C75\\d\\d|(?i:\\bwarning\\b|\\badvisory\\b)");
 
@@ -35,7 +34,9 @@ final class AssemblerLog {
                 continue;
             }
             // right after the header the assembler does not know its file yet and says line 1 whatever the line is
-            int at = fault.group(2) == null || fault.group(1).isBlank() && fault.group(2).equals("1") ? 0
+            int at = fault.group(2) == null
+                            || fault.group(1).isBlank() && fault.group(2).equals("1")
+                    ? 0
                     : Integer.parseInt(fault.group(2));
             String in = at == 0 || fault.group(1).isBlank() || fault.group(1).equals(UNNAMED) ? file : fault.group(1);
             if (message.length() == 0) {
@@ -47,12 +48,18 @@ final class AssemblerLog {
                 message.append("\n  ").append(where).append(fault.group(3).strip());
             }
         }
-        return new PtxException(first, line, 0, message.length() > 0 ? message.toString() : log.isEmpty() ? otherwise
-                : otherwise + ": " + log);
+        return new PtxException(
+                first,
+                line,
+                0,
+                message.length() > 0 ? message.toString() : log.isEmpty() ? otherwise : otherwise + ": " + log);
     }
 
     /** Lines that tell of something the assembler could not do well, such as wgmma that it had to serialise. */
     static List<String> advisories(String log) {
-        return log.lines().filter(row -> ADVISORY.matcher(row).find()).map(String::strip).toList();
+        return log.lines()
+                .filter(row -> ADVISORY.matcher(row).find())
+                .map(String::strip)
+                .toList();
     }
 }

@@ -75,14 +75,18 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         int result = cuMemAlloc(workspace, bytes);
         if (result != 0) {
             JCublas2.cublasDestroy(handle);
-            return new Choice(null, "the device has no " + bytes + " bytes left for cuBLAS: "
-                    + CudaErrors.name(result));
+            return new Choice(
+                    null, "the device has no " + bytes + " bytes left for cuBLAS: " + CudaErrors.name(result));
         }
         int[] version = new int[1];
         JCublas2.cublasGetVersion(handle, version);
         Cublas made = new Cublas(device, handle, workspace, bytes, version(version[0]));
-        made.check(JCublas2.cublasSetMathMode(handle, cublasMath.CUBLAS_DEFAULT_MATH
-                | cublasMath.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION), "cublasSetMathMode", null);
+        made.check(
+                JCublas2.cublasSetMathMode(
+                        handle,
+                        cublasMath.CUBLAS_DEFAULT_MATH | cublasMath.CUBLAS_MATH_DISALLOW_REDUCED_PRECISION_REDUCTION),
+                "cublasSetMathMode",
+                null);
         return new Choice(made, made.name() + " is there");
     }
 
@@ -104,8 +108,8 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
                 return name + " of CUDA 12, which JCublas was made for, is not on this machine";
             }
         }
-        return "JCublas does not load: " + said.lines().filter(line -> !line.isBlank()).findFirst()
-                .orElse("no reason given");
+        return "JCublas does not load: "
+                + said.lines().filter(line -> !line.isBlank()).findFirst().orElse("no reason given");
     }
 
     @Override
@@ -123,17 +127,61 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         Pointer beta = Pointer.to(new float[] {p.beta()});
         int in = type(p.inputs());
         int out = type(p.output());
-        int compute = p.tensorFloats() && p.inputs() == Element.F32 ? cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32
+        int compute = p.tensorFloats() && p.inputs() == Element.F32
+                ? cublasComputeType.CUBLAS_COMPUTE_32F_FAST_TF32
                 : cublasComputeType.CUBLAS_COMPUTE_32F;
         if (p.batch() == 1) {
-            check(JCublas2.cublasGemmEx(handle, transA, transB, p.m(), p.n(), p.k(), alpha, new DevicePointer(a), in,
-                    p.lda(), new DevicePointer(b), in, p.ldb(), beta, new DevicePointer(c), out, p.ldc(), compute,
-                    cublasGemmAlgo.CUBLAS_GEMM_DEFAULT), "cublasGemmEx", p);
+            check(
+                    JCublas2.cublasGemmEx(
+                            handle,
+                            transA,
+                            transB,
+                            p.m(),
+                            p.n(),
+                            p.k(),
+                            alpha,
+                            new DevicePointer(a),
+                            in,
+                            p.lda(),
+                            new DevicePointer(b),
+                            in,
+                            p.ldb(),
+                            beta,
+                            new DevicePointer(c),
+                            out,
+                            p.ldc(),
+                            compute,
+                            cublasGemmAlgo.CUBLAS_GEMM_DEFAULT),
+                    "cublasGemmEx",
+                    p);
         } else {
-            check(JCublas2.cublasGemmStridedBatchedEx(handle, transA, transB, p.m(), p.n(), p.k(), alpha,
-                    new DevicePointer(a), in, p.lda(), p.strideA(), new DevicePointer(b), in, p.ldb(), p.strideB(),
-                    beta, new DevicePointer(c), out, p.ldc(), p.strideC(), p.batch(), compute,
-                    cublasGemmAlgo.CUBLAS_GEMM_DEFAULT), "cublasGemmStridedBatchedEx", p);
+            check(
+                    JCublas2.cublasGemmStridedBatchedEx(
+                            handle,
+                            transA,
+                            transB,
+                            p.m(),
+                            p.n(),
+                            p.k(),
+                            alpha,
+                            new DevicePointer(a),
+                            in,
+                            p.lda(),
+                            p.strideA(),
+                            new DevicePointer(b),
+                            in,
+                            p.ldb(),
+                            p.strideB(),
+                            beta,
+                            new DevicePointer(c),
+                            out,
+                            p.ldc(),
+                            p.strideC(),
+                            p.batch(),
+                            compute,
+                            cublasGemmAlgo.CUBLAS_GEMM_DEFAULT),
+                    "cublasGemmStridedBatchedEx",
+                    p);
         }
     }
 
@@ -157,7 +205,12 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         if (status == cublasStatus.CUBLAS_STATUS_SUCCESS) {
             return;
         }
-        String message = String.format(Locale.ROOT, "%s of %s gave %s%s", call, name(), cublasStatus.stringFor(status),
+        String message = String.format(
+                Locale.ROOT,
+                "%s of %s gave %s%s",
+                call,
+                name(),
+                cublasStatus.stringFor(status),
                 product == null ? "" : " for " + product);
         if (status == cublasStatus.CUBLAS_STATUS_INVALID_VALUE || status == cublasStatus.CUBLAS_STATUS_NOT_SUPPORTED) {
             throw new LaunchException(message);

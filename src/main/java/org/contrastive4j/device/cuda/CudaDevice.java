@@ -103,8 +103,8 @@ public final class CudaDevice implements PtxDevice {
         }
         CudaDriver.require();
         if (ordinal < 0 || ordinal >= count()) {
-            throw new NoDeviceException("no CUDA device " + ordinal + "; this machine has " + count()
-                    + ", numbered from 0");
+            throw new NoDeviceException(
+                    "no CUDA device " + ordinal + "; this machine has " + count() + ", numbered from 0");
         }
         CudaErrors errors = new CudaErrors("GPU " + ordinal);
         CUdevice device = new CUdevice();
@@ -127,13 +127,17 @@ public final class CudaDevice implements PtxDevice {
         errors.check(cuDeviceTotalMem(memory, device), "cuDeviceTotalMem");
         int architecture = 10 * attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
                 + attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
-        return new DeviceFacts(AssemblerLog.text(name), architecture,
-                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT), memory[0],
+        return new DeviceFacts(
+                AssemblerLog.text(name),
+                architecture,
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+                memory[0],
                 attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
                 attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR),
                 attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR),
                 attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR),
-                attribute(device, errors, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE), CudaDriver.version());
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE),
+                CudaDriver.version());
     }
 
     private static int attribute(CUdevice device, CudaErrors errors, int attribute) {

@@ -77,7 +77,9 @@ final class CudaDriver {
             return "no CUDA device: the NVIDIA driver is there but sees no GPU; look whether CUDA_VISIBLE_DEVICES hides "
                     + "it or the container was started without it";
         }
-        return result == CUresult.CUDA_SUCCESS ? null : "no CUDA device: the NVIDIA driver does not start ("
-                + CudaErrors.name(result) + "); look whether nvidia-smi works here";
+        return result == CUresult.CUDA_SUCCESS
+                ? null
+                : "no CUDA device: the NVIDIA driver does not start (" + CudaErrors.name(result)
+                        + "); look whether nvidia-smi works here";
     }
 }

@@ -32,8 +32,10 @@ final class CudaErrors {
             CUresult.CUDA_ERROR_NVLINK_UNCORRECTABLE, CUresult.CUDA_ERROR_CONTEXT_IS_DESTROYED);
 
     /** What a launch returns when it cannot be done and nothing has run. */
-    private static final Set<Integer> REFUSED = Set.of(CUresult.CUDA_ERROR_INVALID_VALUE,
-            CUresult.CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES, CUresult.CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+    private static final Set<Integer> REFUSED = Set.of(
+            CUresult.CUDA_ERROR_INVALID_VALUE,
+            CUresult.CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+            CUresult.CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
             CUresult.CUDA_ERROR_INVALID_CLUSTER_SIZE);
 
     private record Started(String kernel, Launch launch, Object[] arguments) {
@@ -95,8 +97,8 @@ final class CudaErrors {
         }
         checkAlive();
         String about = detail.get();
-        String message = call + " on " + device + " failed with " + describe(result)
-                + (about.isEmpty() ? "" : ": " + about);
+        String message =
+                call + " on " + device + " failed with " + describe(result) + (about.isEmpty() ? "" : ": " + about);
         if (STICKY.contains(result)) {
             throw lose(message);
         }
@@ -117,11 +119,14 @@ final class CudaErrors {
     }
 
     private synchronized DeviceLostException lose(String message) {
-        String launches = started.isEmpty() ? "" : "; the last launches were: "
-                + String.join("; ", started.stream().map(Started::toString).toList());
+        String launches = started.isEmpty()
+                ? ""
+                : "; the last launches were: "
+                        + String.join(
+                                "; ", started.stream().map(Started::toString).toList());
         lost = message + launches;
-        return new DeviceLostException(device + " is lost until this process ends: " + lost,
-                new KernelException(message));
+        return new DeviceLostException(
+                device + " is lost until this process ends: " + lost, new KernelException(message));
     }
 
     static String name(int result) {

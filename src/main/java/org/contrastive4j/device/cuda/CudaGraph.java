@@ -33,8 +33,10 @@ final class CudaGraph extends CudaHandle implements DeviceGraph {
         CUgraph recorded = new CUgraph();
         device.beginRecording();
         try {
-            device.errors().check(cuStreamBeginCapture(stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
-                    "cuStreamBeginCapture");
+            device.errors()
+                    .check(
+                            cuStreamBeginCapture(stream, CUstreamCaptureMode.CU_STREAM_CAPTURE_MODE_THREAD_LOCAL),
+                            "cuStreamBeginCapture");
             try {
                 work.run();
             } catch (RuntimeException | Error e) { // what the stream recorded so far is of no use
@@ -62,8 +64,11 @@ final class CudaGraph extends CudaHandle implements DeviceGraph {
         CUgraphExec graph = new CUgraphExec();
         int result = cuGraphInstantiate(graph, recorded, 0);
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
-            throw new OutOfBudgetException(-1, device.currentBytes(), device.limitBytes(), device.facts().name()
-                    + " has no memory for a graph of " + nodes[0] + " operations");
+            throw new OutOfBudgetException(
+                    -1,
+                    device.currentBytes(),
+                    device.limitBytes(),
+                    device.facts().name() + " has no memory for a graph of " + nodes[0] + " operations");
         }
         device.errors().check(result, "cuGraphInstantiate");
         return new CudaGraph(device, graph, Math.toIntExact(nodes[0]));

@@ -32,6 +32,7 @@ final class CudaKernel implements Kernel {
 
     /** The driver copies the arguments during the call, so one place is enough; guarded by this, as is what follows. */
     private final ByteBuffer space;
+
     private final Pointer pointers;
     private int dynamicShared;
 
@@ -40,7 +41,8 @@ final class CudaKernel implements Kernel {
         this.name = name;
         this.function = function;
         this.parameters = parameters;
-        attributes = new Attributes(attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS),
+        attributes = new Attributes(
+                attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_NUM_REGS),
                 attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_SHARED_SIZE_BYTES),
                 attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_LOCAL_SIZE_BYTES),
                 attribute(CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_THREADS_PER_BLOCK));
@@ -79,10 +81,11 @@ final class CudaKernel implements Kernel {
     public void launch(DeviceStream stream, Launch launch, Object... arguments) {
         CUstream target = device.own(stream).handle();
         if (launch.block().count() > attributes.maxThreadsPerBlock()) {
-            throw new LaunchException("kernel " + name + " was given blocks of " + launch.block().count()
-                    + " threads, wanted at most " + attributes.maxThreadsPerBlock() + ": it uses "
-                    + attributes.registers()
-                    + " registers per thread, or says so itself");
+            throw new LaunchException(
+                    "kernel " + name + " was given blocks of " + launch.block().count()
+                            + " threads, wanted at most " + attributes.maxThreadsPerBlock() + ": it uses "
+                            + attributes.registers()
+                            + " registers per thread, or says so itself");
         }
         byte[] packed = Arguments.pack(device, name, parameters, arguments);
         synchronized (this) {
@@ -97,10 +100,29 @@ final class CudaKernel implements Kernel {
         Launch.Dim block = launch.block();
         String call = launch.cooperative() ? "cuLaunchCooperativeKernel" : "cuLaunchKernel";
         int result = launch.cooperative()
-                ? cuLaunchCooperativeKernel(function, grid.x(), grid.y(), grid.z(), block.x(), block.y(), block.z(),
-                        launch.sharedBytes(), stream, pointers)
-                : cuLaunchKernel(function, grid.x(), grid.y(), grid.z(), block.x(), block.y(), block.z(),
-                        launch.sharedBytes(), stream, pointers, null);
+                ? cuLaunchCooperativeKernel(
+                        function,
+                        grid.x(),
+                        grid.y(),
+                        grid.z(),
+                        block.x(),
+                        block.y(),
+                        block.z(),
+                        launch.sharedBytes(),
+                        stream,
+                        pointers)
+                : cuLaunchKernel(
+                        function,
+                        grid.x(),
+                        grid.y(),
+                        grid.z(),
+                        block.x(),
+                        block.y(),
+                        block.z(),
+                        launch.sharedBytes(),
+                        stream,
+                        pointers,
+                        null);
         device.errors().checkLaunch(result, call, name, launch, arguments);
         device.errors().remember(name, launch, arguments);
     }
@@ -114,12 +136,16 @@ final class CudaKernel implements Kernel {
         if (bytes > most) {
             throw new LaunchException("kernel " + name + " was given " + bytes
                     + " dynamic shared bytes, wanted at most " + most
-                    + " on " + device.facts().name() + ": a block has " + device.facts().sharedBytesPerBlock()
+                    + " on " + device.facts().name() + ": a block has "
+                    + device.facts().sharedBytesPerBlock()
                     + " and this kernel's own variables take " + attributes.staticSharedBytes());
         }
-        device.errors().check(cuFuncSetAttribute(function,
-                CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes), "cuFuncSetAttribute",
-                () -> bytes + " dynamic shared bytes for " + name);
+        device.errors()
+                .check(
+                        cuFuncSetAttribute(
+                                function, CUfunction_attribute.CU_FUNC_ATTRIBUTE_MAX_DYNAMIC_SHARED_SIZE_BYTES, bytes),
+                        "cuFuncSetAttribute",
+                        () -> bytes + " dynamic shared bytes for " + name);
         dynamicShared = bytes;
     }
 
@@ -128,8 +154,11 @@ final class CudaKernel implements Kernel {
         device.enter();
         allowShared(sharedBytes);
         int[] blocks = new int[1];
-        device.errors().check(cuOccupancyMaxActiveBlocksPerMultiprocessor(blocks, function, threads, sharedBytes),
-                "cuOccupancyMaxActiveBlocksPerMultiprocessor", () -> threads + " threads of " + name);
+        device.errors()
+                .check(
+                        cuOccupancyMaxActiveBlocksPerMultiprocessor(blocks, function, threads, sharedBytes),
+                        "cuOccupancyMaxActiveBlocksPerMultiprocessor",
+                        () -> threads + " threads of " + name);
         return blocks[0];
     }
 }

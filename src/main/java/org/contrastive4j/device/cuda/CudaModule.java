@@ -31,8 +31,11 @@ final class CudaModule implements PtxModule {
 
     /** Results that say something about the text. */
     private static final Set<Integer> REFUSED = Set.of(
-            CUresult.CUDA_ERROR_INVALID_PTX, CUresult.CUDA_ERROR_INVALID_IMAGE, CUresult.CUDA_ERROR_INVALID_SOURCE,
-            CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION, CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU,
+            CUresult.CUDA_ERROR_INVALID_PTX,
+            CUresult.CUDA_ERROR_INVALID_IMAGE,
+            CUresult.CUDA_ERROR_INVALID_SOURCE,
+            CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION,
+            CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU,
             CUresult.CUDA_ERROR_SHARED_OBJECT_SYMBOL_NOT_FOUND);
 
     private final CudaDevice device;
@@ -76,13 +79,17 @@ final class CudaModule implements PtxModule {
 
     private static PtxException refusal(CudaDevice device, String name, PtxHeader header, int result, String errors) {
         String gpu = device.facts().name() + ", sm_" + device.facts().architecture();
-        String otherwise = switch (result) {
-            case CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION -> ".version " + header.version()
-                    + " is newer than the driver (CUDA " + device.facts().driver() + ") knows; install a newer driver";
-            case CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU -> ".target " + header.target() + " does not run on " + gpu;
-            default -> "the driver refuses it with " + CudaErrors.name(result) + ", for .target " + header.target()
-                    + " on " + gpu;
-        };
+        String otherwise =
+                switch (result) {
+                    case CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION ->
+                        ".version " + header.version() + " is newer than the driver (CUDA "
+                                + device.facts().driver() + ") knows; install a newer driver";
+                    case CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU ->
+                        ".target " + header.target() + " does not run on " + gpu;
+                    default ->
+                        "the driver refuses it with " + CudaErrors.name(result) + ", for .target " + header.target()
+                                + " on " + gpu;
+                };
         return AssemblerLog.failure(name, errors, otherwise);
     }
 
@@ -100,8 +107,11 @@ final class CudaModule implements PtxModule {
     public Kernel kernel(String kernel) {
         device.enter();
         if (!signatures.containsKey(kernel)) {
-            throw new PtxException(name, 0, 0, "there is no entry \"" + kernel + "\"; there are "
-                    + String.join(", ", signatures.keySet()));
+            throw new PtxException(
+                    name,
+                    0,
+                    0,
+                    "there is no entry \"" + kernel + "\"; there are " + String.join(", ", signatures.keySet()));
         }
         return kernels.computeIfAbsent(kernel, this::find);
     }

@@ -108,8 +108,12 @@ final class CudaPool {
             long[] left = new long[1];
             long[] total = new long[1];
             cuMemGetInfo(left, total);
-            throw new OutOfBudgetException(bytes, counted.current(), limit, device.facts().name() + " has " + left[0]
-                    + " of " + total[0] + " bytes left; use smaller chunks, or look which other program has the rest");
+            throw new OutOfBudgetException(
+                    bytes,
+                    counted.current(),
+                    limit,
+                    device.facts().name() + " has " + left[0] + " of " + total[0]
+                            + " bytes left; use smaller chunks, or look which other program has the rest");
         }
         device.errors().check(result, "cuMemAlloc", () -> bytes + " bytes");
         return block.address();
@@ -136,11 +140,12 @@ final class CudaPool {
     void settle(CudaStream stream, Runnable wait) {
         List<Block> waiting = new ArrayList<>();
         synchronized (this) {
-            free.values().forEach(blocks -> blocks.forEach(block -> {
-                if (block.usedBy != null && (stream == null || block.usedBy == stream)) {
-                    waiting.add(block);
-                }
-            }));
+            free.values()
+                    .forEach(blocks -> blocks.forEach(block -> {
+                        if (block.usedBy != null && (stream == null || block.usedBy == stream)) {
+                            waiting.add(block);
+                        }
+                    }));
         }
         wait.run();
         synchronized (this) {

@@ -58,7 +58,7 @@ final class CudaStorage extends DeviceStorage {
 
     @Override
     public CudaStorage view(long at, long bytes) {
-        return part(at, bytes, () -> { });
+        return part(at, bytes, () -> {});
     }
 
     /** A view whose close is noticed. */

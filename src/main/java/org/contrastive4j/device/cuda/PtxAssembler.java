@@ -5,7 +5,6 @@ import java.nio.ByteOrder;
 import java.nio.charset.StandardCharsets;
 import java.util.Arrays;
 import java.util.LinkedHashMap;
-import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import java.util.regex.Matcher;
@@ -55,14 +54,17 @@ public final class PtxAssembler {
         synchronized (ONE_AT_A_TIME) {
             check(create(compiler, text), "nvPTXCompilerCreate");
             try {
-                int result = JNvPTXCompiler.nvPTXCompilerCompile(compiler, 2,
-                        new String[] {"--gpu-name=" + architecture, "--verbose"});
+                int result = JNvPTXCompiler.nvPTXCompilerCompile(
+                        compiler, 2, new String[] {"--gpu-name=" + architecture, "--verbose"});
                 if (result != nvPTXCompileResult.NVPTXCOMPILE_SUCCESS) {
                     throw failure(file, header, architecture, result, errors(compiler));
                 }
                 String log = log(compiler);
-                return new Assembly(architecture, entries(file, ptx, log, barriers(program(compiler))),
-                        AssemblerLog.advisories(log), log);
+                return new Assembly(
+                        architecture,
+                        entries(file, ptx, log, barriers(program(compiler))),
+                        AssemblerLog.advisories(log),
+                        log);
             } finally {
                 JNvPTXCompiler.nvPTXCompilerDestroy(compiler);
             }
@@ -87,8 +89,10 @@ public final class PtxAssembler {
     }
 
     private static DeviceException missing(LinkageError fault) {
-        return new DeviceException("the PTX assembler in jcuda-natives could not be loaded on this machine; "
-                + "it is there for 64-bit Linux on x86", fault);
+        return new DeviceException(
+                "the PTX assembler in jcuda-natives could not be loaded on this machine; "
+                        + "it is there for 64-bit Linux on x86",
+                fault);
     }
 
     private static int create(nvPTXCompilerHandle compiler, byte[] text) {
@@ -109,17 +113,25 @@ public final class PtxAssembler {
     private static PtxException failure(String file, PtxHeader header, String architecture, int result, String log) {
         if (result == nvPTXCompileResult.NVPTXCOMPILE_ERROR_UNSUPPORTED_PTX_VERSION) {
             PtxException said = AssemblerLog.failure(file, log, "unsupported .version");
-            return new PtxException(file, said.line(), 0, ".version " + header.version()
-                    + " is not supported by the assembler of "
-                    + "CUDA " + version() + "; wanted .version 8.0 or less, and one that knows "
-                    + header.target());
+            return new PtxException(
+                    file,
+                    said.line(),
+                    0,
+                    ".version " + header.version()
+                            + " is not supported by the assembler of "
+                            + "CUDA " + version() + "; wanted .version 8.0 or less, and one that knows "
+                            + header.target());
         }
         if (log.contains("option 'gpu-name'")) {
-            return new PtxException(file, 0, 0, "cannot be assembled for \"" + architecture
-                    + "\", wanted an architecture this assembler knows, such as sm_80 or sm_90a");
+            return new PtxException(
+                    file,
+                    0,
+                    0,
+                    "cannot be assembled for \"" + architecture
+                            + "\", wanted an architecture this assembler knows, such as sm_80 or sm_90a");
         }
-        return AssemblerLog.failure(file, log, "the assembler for " + architecture + " gave "
-                + nvPTXCompileResult.stringFor(result));
+        return AssemblerLog.failure(
+                file, log, "the assembler for " + architecture + " gave " + nvPTXCompileResult.stringFor(result));
     }
 
     private static String errors(nvPTXCompilerHandle compiler) {
@@ -144,7 +156,8 @@ public final class PtxAssembler {
 
     private static ByteBuffer program(nvPTXCompilerHandle compiler) {
         long[] size = new long[1];
-        check(JNvPTXCompiler.nvPTXCompilerGetCompiledProgramSize(compiler, size),
+        check(
+                JNvPTXCompiler.nvPTXCompilerGetCompiledProgramSize(compiler, size),
                 "nvPTXCompilerGetCompiledProgramSize");
         byte[] program = new byte[(int) size[0]];
         check(JNvPTXCompiler.nvPTXCompilerGetCompiledProgram(compiler, program), "nvPTXCompilerGetCompiledProgram");
@@ -191,8 +204,15 @@ public final class PtxAssembler {
                 }
             } else if ((matcher = USED.matcher(line)).find() && entry != null) {
                 int shared = matcher.group(2) == null ? 0 : Integer.parseInt(matcher.group(2));
-                entries.put(entry, new Assembly.Entry(Integer.parseInt(matcher.group(1)), stack[1], stack[2], stack[0],
-                        shared, barriers.getOrDefault(entry, 0)));
+                entries.put(
+                        entry,
+                        new Assembly.Entry(
+                                Integer.parseInt(matcher.group(1)),
+                                stack[1],
+                                stack[2],
+                                stack[0],
+                                shared,
+                                barriers.getOrDefault(entry, 0)));
             }
         }
         entries.values().removeIf(Objects::isNull); // declared and never defined

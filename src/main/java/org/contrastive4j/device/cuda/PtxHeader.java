@@ -23,8 +23,8 @@ record PtxHeader(String version, String target, String text) {
 
     static PtxHeader read(String file, String ptx) {
         if (ptx.indexOf('\0') >= 0) {
-            throw new PtxException(file, Signatures.line(ptx, ptx.indexOf('\0')), 0,
-                    "this is not text: it has a zero byte");
+            throw new PtxException(
+                    file, Signatures.line(ptx, ptx.indexOf('\0')), 0, "this is not text: it has a zero byte");
         }
         String text = Signatures.withoutComments(file, ptx);
         if (text.isBlank()) {
@@ -47,7 +47,10 @@ record PtxHeader(String version, String target, String text) {
             at++;
         }
         String found = text.substring(at).lines().findFirst().orElse("the end of the text");
-        return new PtxException(file, Signatures.line(text, at), 0,
+        return new PtxException(
+                file,
+                Signatures.line(text, at),
+                0,
                 "found \"" + found.substring(0, Math.min(40, found.length())).strip() + "\", " + wanted);
     }
 }

@@ -27,7 +27,7 @@ final class Staging {
 
     synchronized void upload(CudaStorage target, long at, ByteBuffer source) {
         ByteBuffer stage = begin();
-        for (long done = at; source.hasRemaining();) {
+        for (long done = at; source.hasRemaining(); ) {
             int part = Math.min(source.remaining(), BYTES);
             stage.clear().put(source.duplicate().limit(source.position() + part));
             device.stream().upload(pinned, 0, target, done, part);
@@ -39,7 +39,7 @@ final class Staging {
 
     synchronized void download(CudaStorage source, long at, ByteBuffer target) {
         ByteBuffer stage = begin();
-        for (long done = at; target.hasRemaining();) {
+        for (long done = at; target.hasRemaining(); ) {
             int part = Math.min(target.remaining(), BYTES);
             device.stream().download(source, done, pinned, 0, part);
             device.stream().synchronize();

@@ -22,7 +22,7 @@ final class StagingRing implements AutoCloseable {
     }
 
     synchronized void upload(ByteBuffer source, DeviceStorage target, long at) {
-        for (long to = at; source.hasRemaining();) {
+        for (long to = at; source.hasRemaining(); ) {
             int part = Math.min(source.remaining(), BYTES);
             int turn = next;
             next = (next + 1) % PIECES;

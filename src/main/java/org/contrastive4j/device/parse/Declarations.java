@@ -50,7 +50,7 @@ final class Declarations {
                 case ".align" -> alignment = alignment();
                 case ".v2" -> vector = 2;
                 case ".v4" -> vector = 4;
-                case ".ptr", ".global", ".const", ".shared", ".local" -> { }
+                case ".ptr", ".global", ".const", ".shared", ".local" -> {}
                 case ".attribute" -> {
                     while (!tokens.accept(")")) {
                         tokens.next();
@@ -129,8 +129,11 @@ final class Declarations {
         Token token = tokens.next();
         if (token.kind() == Token.Kind.NUMBER) {
             Operand number = Literals.of(token);
-            return !negative ? number : number instanceof Operand.Real real
-                    ? new Operand.Real(-real.value()) : new Operand.Int(-((Operand.Int) number).value());
+            return !negative
+                    ? number
+                    : number instanceof Operand.Real real
+                            ? new Operand.Real(-real.value())
+                            : new Operand.Int(-((Operand.Int) number).value());
         }
         if (token.is("generic")) {
             tokens.expect("(");

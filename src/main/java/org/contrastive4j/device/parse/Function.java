@@ -15,8 +15,15 @@ import java.util.Map;
  * @param defined whether it has a body
  */
 public record Function(
-        String name, boolean entry, List<Parameter> parameters, List<Parameter> returns, List<Register> registers,
-        List<Variable> variables, Map<String, List<Integer>> directives, List<Instruction> body, boolean defined,
+        String name,
+        boolean entry,
+        List<Parameter> parameters,
+        List<Parameter> returns,
+        List<Register> registers,
+        List<Variable> variables,
+        Map<String, List<Integer>> directives,
+        List<Instruction> body,
+        boolean defined,
         int line) {
     /** Bytes of the parameters, offsets and alignment included. */
     public int parameterBytes() {

@@ -62,8 +62,16 @@ final class FunctionParser {
             block();
         }
         return new Function(
-                name.text(), entry, parameters, returns, List.copyOf(registers), List.copyOf(variables), directives,
-                resolved(), defined, name.line());
+                name.text(),
+                entry,
+                parameters,
+                returns,
+                List.copyOf(registers),
+                List.copyOf(variables),
+                directives,
+                resolved(),
+                defined,
+                name.line());
     }
 
     private List<Parameter> parameters() {
@@ -76,8 +84,11 @@ final class FunctionParser {
                 throw start.error("register parameters are not supported, wanted .param");
             }
             boolean array = false;
-            for (int ahead = 0; !tokens.peek(ahead).is(",") && !tokens.peek(ahead).is(")")
-                    && tokens.peek(ahead).kind() != Token.Kind.END; ahead++) {
+            for (int ahead = 0;
+                    !tokens.peek(ahead).is(",")
+                            && !tokens.peek(ahead).is(")")
+                            && tokens.peek(ahead).kind() != Token.Kind.END;
+                    ahead++) {
                 array |= tokens.peek(ahead).is("[");
             }
             Variable variable = parameter();
@@ -85,8 +96,8 @@ final class FunctionParser {
                 throw start.error("parameters of more than " + MOST_PARAMETER_BYTES + " bytes");
             }
             offset = (offset + variable.alignment() - 1) & -variable.alignment();
-            list.add(new Parameter(variable.name(), variable.type(), (int) variable.count(), array,
-                    variable.alignment(), offset));
+            list.add(new Parameter(
+                    variable.name(), variable.type(), (int) variable.count(), array, variable.alignment(), offset));
             offset += (int) variable.bytes();
             declare(variable, start);
             if (!tokens.peek().is(")")) {
@@ -217,7 +228,9 @@ final class FunctionParser {
             }
             Range range = here.ranges.get(name.substring(0, digits));
             String number = name.substring(digits);
-            if (range != null && !number.isEmpty() && number.length() < 9
+            if (range != null
+                    && !number.isEmpty()
+                    && number.length() < 9
                     && (number.length() == 1 || number.charAt(0) != '0')
                     && Integer.parseInt(number) < range.count()) {
                 Register made = declare(name, range.type());
@@ -235,7 +248,10 @@ final class FunctionParser {
                 return here.variables.get(name);
             }
         }
-        return module.stream().filter(variable -> variable.name().equals(name)).findFirst().orElse(null);
+        return module.stream()
+                .filter(variable -> variable.name().equals(name))
+                .findFirst()
+                .orElse(null);
     }
 
     private void instruction() {
@@ -258,8 +274,15 @@ final class FunctionParser {
         }
         tokens.expect(";");
         text.append(tokens.textFrom(from));
-        body.add(new Instruction(guard, opcode.text(), List.copyOf(modifiers), list, start.file(), start.line(),
-                start.column(), text.toString()));
+        body.add(new Instruction(
+                guard,
+                opcode.text(),
+                List.copyOf(modifiers),
+                list,
+                start.file(),
+                start.line(),
+                start.column(),
+                text.toString()));
         scopes.add(scope);
     }
 
@@ -270,12 +293,20 @@ final class FunctionParser {
             Instruction instruction = body.get(i);
             List<Operand> operands = new ArrayList<>();
             for (Operand operand : instruction.operands()) {
-                operands.add(operand instanceof Operand.Symbol symbol && symbol.variable() == null
-                        ? place(symbol, scopes.get(i), instruction) : operand);
+                operands.add(
+                        operand instanceof Operand.Symbol symbol && symbol.variable() == null
+                                ? place(symbol, scopes.get(i), instruction)
+                                : operand);
             }
             resolved.add(new Instruction(
-                    instruction.guard(), instruction.opcode(), instruction.modifiers(), List.copyOf(operands),
-                    instruction.file(), instruction.line(), instruction.column(), instruction.text()));
+                    instruction.guard(),
+                    instruction.opcode(),
+                    instruction.modifiers(),
+                    List.copyOf(operands),
+                    instruction.file(),
+                    instruction.line(),
+                    instruction.column(),
+                    instruction.text()));
         }
         return List.copyOf(resolved);
     }
@@ -298,7 +329,10 @@ final class FunctionParser {
             List<String> targets = here.targets.get(symbol.name());
             if (targets != null) {
                 return new Operand.Targets(
-                        symbol.name(), targets.stream().map(name -> label(name, from, instruction)).toList());
+                        symbol.name(),
+                        targets.stream()
+                                .map(name -> label(name, from, instruction))
+                                .toList());
             }
         }
         if (instruction.opcode().equals("call")) {

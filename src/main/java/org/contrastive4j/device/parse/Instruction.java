@@ -11,8 +11,14 @@ import java.util.List;
  * @param text source, for messages
  */
 public record Instruction(
-        Operand.Reg guard, String opcode, List<String> modifiers, List<Operand> operands, String file, int line,
-        int column, String text) {
+        Operand.Reg guard,
+        String opcode,
+        List<String> modifiers,
+        List<Operand> operands,
+        String file,
+        int line,
+        int column,
+        String text) {
     public boolean has(String modifier) {
         return modifiers.contains(modifier);
     }

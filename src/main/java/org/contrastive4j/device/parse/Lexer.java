@@ -56,8 +56,10 @@ final class Lexer {
                 at++;
                 add(Token.Kind.SIGN, at - 1, String.valueOf(c));
             } else {
-                throw error(at, "character " + (c < 32 || c > 126 ? "code " + (int) c : "'" + c + "'")
-                        + " is not part of PTX, which is ASCII text");
+                throw error(
+                        at,
+                        "character " + (c < 32 || c > 126 ? "code " + (int) c : "'" + c + "'")
+                                + " is not part of PTX, which is ASCII text");
             }
         }
     }
@@ -90,7 +92,11 @@ final class Lexer {
             if (c == '\n') {
                 at++;
                 newLine();
-            } else if (c == ' ' || c == '\t' || c == '\r' || c == '\f' || c == 0 && text.substring(at).isBlank()) {
+            } else if (c == ' '
+                    || c == '\t'
+                    || c == '\r'
+                    || c == '\f'
+                    || c == 0 && text.substring(at).isBlank()) {
                 at++;
             } else if (text.startsWith("//", at)) {
                 skipLine();
@@ -126,9 +132,13 @@ final class Lexer {
     private void lineMark() {
         int start = at;
         skipLine();
-        String[] parts = text.substring(start + 1, at).replaceFirst("^\\s*line\\b", "").trim().split("\\s+", 2);
+        String[] parts = text.substring(start + 1, at)
+                .replaceFirst("^\\s*line\\b", "")
+                .trim()
+                .split("\\s+", 2);
         if (!parts[0].matches("[0-9]{1,9}")) {
-            throw error(start, "preprocessor line \"" + text.substring(start, at).trim() + "\" was not expanded");
+            throw error(
+                    start, "preprocessor line \"" + text.substring(start, at).trim() + "\" was not expanded");
         }
         line = Integer.parseInt(parts[0]) - 1;
         if (parts.length > 1 && parts[1].indexOf('"') >= 0) {
@@ -153,7 +163,8 @@ final class Lexer {
     private boolean isExponentSign(int start) {
         char c = text.charAt(at);
         char before = text.charAt(at - 1);
-        return (c == '+' || c == '-') && (before == 'e' || before == 'E')
+        return (c == '+' || c == '-')
+                && (before == 'e' || before == 'E')
                 && text.substring(start, at).indexOf('.') >= 0;
     }
 

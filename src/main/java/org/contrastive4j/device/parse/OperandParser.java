@@ -95,7 +95,9 @@ final class OperandParser {
         if (text.equals("_")) {
             return new Operand.Sink();
         }
-        if (text.startsWith("%") && tokens.peek().kind() == Token.Kind.DOT_WORD && tokens.peek().glued()) {
+        if (text.startsWith("%")
+                && tokens.peek().kind() == Token.Kind.DOT_WORD
+                && tokens.peek().glued()) {
             return new Operand.Special(text + tokens.next().text());
         }
         Register register = names.register(text);

@@ -98,7 +98,10 @@ public final class Parser {
     }
 
     private Variable variable(String name) {
-        return variables.stream().filter(variable -> variable.name().equals(name)).findFirst().orElse(null);
+        return variables.stream()
+                .filter(variable -> variable.name().equals(name))
+                .findFirst()
+                .orElse(null);
     }
 
     /** Debug information: nothing that runs. */

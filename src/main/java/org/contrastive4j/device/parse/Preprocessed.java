@@ -57,7 +57,10 @@ public final class Preprocessed {
             for (Token token = preprocessor.token(); token.getType() != Token.EOF; token = preprocessor.token()) {
                 expanded.append(token.getText());
                 if (expanded.length() > MOST_CHARACTERS) {
-                    throw new PtxException(file, 0, 0,
+                    throw new PtxException(
+                            file,
+                            0,
+                            0,
                             "preprocessor: the text expands to more than " + MOST_CHARACTERS + " characters");
                 }
             }
@@ -101,7 +104,8 @@ public final class Preprocessed {
                 written++;
             }
         }
-        return whole + (file == null || next == written + 1 ? "" : "#line " + next + " " + file + "\n")
+        return whole
+                + (file == null || next == written + 1 ? "" : "#line " + next + " " + file + "\n")
                 + expanded.substring(end);
     }
 

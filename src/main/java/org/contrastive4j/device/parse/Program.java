@@ -9,10 +9,11 @@ import java.util.List;
  * @param target architecture, such as sm_90a
  * @param variables of the module: global, const and shared ones
  */
-public record Program(
-        String file, String version, String target, List<Variable> variables, List<Function> functions) {
+public record Program(String file, String version, String target, List<Variable> variables, List<Function> functions) {
     public List<Function> entries() {
-        return functions.stream().filter(function -> function.entry() && function.defined()).toList();
+        return functions.stream()
+                .filter(function -> function.entry() && function.defined())
+                .toList();
     }
 
     /** The number in the target: 90 of {@code sm_90a}. */

@@ -11,10 +11,10 @@ import java.util.regex.Pattern;
 public final class Signatures {
     private static final String NAME = "[A-Za-z_$%][A-Za-z0-9_$]*+";
     private static final Pattern ENTRY = Pattern.compile("\\.entry\\s++(" + NAME + ")\\s*+(?:\\(([^)]*+)(\\)?))?");
-    private static final Pattern PARAMETER = Pattern.compile(
-            "\\s*+\\.param\\s++(?:\\.align\\s++(\\d++)\\s++)?\\.(\\w++)\\s++"
-            + "(?:\\.ptr\\s++(?:\\.(?:global|const|shared|local)\\s++)?(?:\\.align\\s++\\d++\\s++)?)?"
-            + "(" + NAME + ")\\s*+(?:\\[\\s*+(0[xX][0-9a-fA-F]++|\\d++)\\s*+])?\\s*+");
+    private static final Pattern PARAMETER =
+            Pattern.compile("\\s*+\\.param\\s++(?:\\.align\\s++(\\d++)\\s++)?\\.(\\w++)\\s++"
+                    + "(?:\\.ptr\\s++(?:\\.(?:global|const|shared|local)\\s++)?(?:\\.align\\s++\\d++\\s++)?)?"
+                    + "(" + NAME + ")\\s*+(?:\\[\\s*+(0[xX][0-9a-fA-F]++|\\d++)\\s*+])?\\s*+");
 
     private Signatures() {}
 
@@ -31,8 +31,8 @@ public final class Signatures {
         Matcher entry = ENTRY.matcher(text);
         while (entry.find()) {
             if (entry.group(2) != null && entry.group(3).isEmpty()) {
-                throw new PtxException(file, line(text, entry.start()), 0, "the parameters of " + entry.group(1)
-                        + " do not end");
+                throw new PtxException(
+                        file, line(text, entry.start()), 0, "the parameters of " + entry.group(1) + " do not end");
             }
             String list = entry.group(2) == null ? "" : entry.group(2);
             entries.putIfAbsent(entry.group(1), list.isBlank() ? List.of() : parameters(file, text, entry));
@@ -45,19 +45,24 @@ public final class Signatures {
         int at = entry.start(2);
         int offset = 0;
         for (String declaration : entry.group(2).split(",", -1)) {
-            int line = line(text, at + declaration.length() - declaration.stripLeading().length());
+            int line = line(
+                    text, at + declaration.length() - declaration.stripLeading().length());
             Matcher matcher = PARAMETER.matcher(declaration);
             Type type = matcher.matches() ? Type.of(matcher.group(2)) : null;
             if (type == null || type == Type.PRED) {
-                throw new PtxException(file, line, 0, "\"" + declaration.strip()
-                        + "\" is not a parameter that kernels of "
-                        + "this library have, wanted .param [.align n] .type name or name[count]");
+                throw new PtxException(
+                        file,
+                        line,
+                        0,
+                        "\"" + declaration.strip()
+                                + "\" is not a parameter that kernels of "
+                                + "this library have, wanted .param [.align n] .type name or name[count]");
             }
             int alignment = matcher.group(1) == null ? 1 : number(file, line, matcher.group(1));
             alignment = Math.max(alignment, type.bytes());
             if (Integer.bitCount(alignment) != 1) {
-                throw new PtxException(file, line, 0, "alignment " + alignment + " of " + matcher.group(3)
-                        + " is not a power of 2");
+                throw new PtxException(
+                        file, line, 0, "alignment " + alignment + " of " + matcher.group(3) + " is not a power of 2");
             }
             boolean array = matcher.group(4) != null;
             int count = array ? number(file, line, matcher.group(4)) : 1;

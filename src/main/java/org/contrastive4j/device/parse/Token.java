@@ -8,7 +8,14 @@ package org.contrastive4j.device.parse;
  * @param glued whether it follows the token before it without white space
  */
 record Token(Kind kind, String text, String file, int line, int column, boolean glued) {
-    enum Kind { WORD, DOT_WORD, NUMBER, STRING, SIGN, END }
+    enum Kind {
+        WORD,
+        DOT_WORD,
+        NUMBER,
+        STRING,
+        SIGN,
+        END
+    }
 
     boolean is(String wanted) {
         return kind != Kind.STRING && kind != Kind.NUMBER && text.equals(wanted);

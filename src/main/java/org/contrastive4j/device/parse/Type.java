@@ -6,8 +6,31 @@ import java.util.Map;
 
 /** Fundamental types of PTX, and the packed and alternate ones that instructions name. */
 public enum Type {
-    B8(1), B16(2), B32(4), B64(8), B128(16), U8(1), U16(2), U32(4), U64(8), S8(1), S16(2), S32(4), S64(8),
-    F16(2), F16X2(4), BF16(2), BF16X2(4), TF32(4), F32(4), F64(8), E4M3(1), E5M2(1), E4M3X2(2), E5M2X2(2), PRED(0);
+    B8(1),
+    B16(2),
+    B32(4),
+    B64(8),
+    B128(16),
+    U8(1),
+    U16(2),
+    U32(4),
+    U64(8),
+    S8(1),
+    S16(2),
+    S32(4),
+    S64(8),
+    F16(2),
+    F16X2(4),
+    BF16(2),
+    BF16X2(4),
+    TF32(4),
+    F32(4),
+    F64(8),
+    E4M3(1),
+    E5M2(1),
+    E4M3X2(2),
+    E5M2X2(2),
+    PRED(0);
 
     private static final Map<String, Type> BY_NAME = new HashMap<>();
 

@@ -13,7 +13,13 @@ import java.util.List;
 public record Variable(
         String name, Space space, Type type, long count, int alignment, boolean external, List<Operand> initial) {
     /** State spaces that variables live in. */
-    public enum Space { GLOBAL, CONST, SHARED, LOCAL, PARAM }
+    public enum Space {
+        GLOBAL,
+        CONST,
+        SHARED,
+        LOCAL,
+        PARAM
+    }
 
     public long bytes() {
         return count * type.bytes();

@@ -105,9 +105,17 @@ public final class SimDevice implements PtxDevice {
 
     @Override
     public DeviceFacts facts() {
-        return new DeviceFacts("PTX simulator", options.architecture(), 132,
+        return new DeviceFacts(
+                "PTX simulator",
+                options.architecture(),
+                132,
                 Math.min(options.memoryLimit(), Runtime.getRuntime().maxMemory()),
-                SHARED_BYTES, SHARED_BYTES + 1024, 65_536, 2048, 50 << 20, "schedule " + options.schedule().seed());
+                SHARED_BYTES,
+                SHARED_BYTES + 1024,
+                65_536,
+                2048,
+                50 << 20,
+                "schedule " + options.schedule().seed());
     }
 
     /** What the host has asked so far. */
@@ -200,7 +208,9 @@ public final class SimDevice implements PtxDevice {
         }
         if (bytes > options.memoryLimit() - counted.current() || bytes > Integer.MAX_VALUE - 8) {
             throw new OutOfBudgetException(
-                    bytes, counted.current(), Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
+                    bytes,
+                    counted.current(),
+                    Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
                     "the simulator is for small sizes; use fewer rows");
         }
         Block block;
@@ -263,8 +273,11 @@ public final class SimDevice implements PtxDevice {
             boolean exact = program.target().endsWith("a");
             if (program.architecture() > options.architecture()
                     || exact && program.architecture() != options.architecture()) {
-                throw new PtxException(name, 0, 0, "target " + program.target() + " does not run on this device of sm_"
-                        + options.architecture());
+                throw new PtxException(
+                        name,
+                        0,
+                        0,
+                        "target " + program.target() + " does not run on this device of sm_" + options.architecture());
             }
             module = new SimModule(this, name, program);
             modules.put(ptx, module);

@@ -65,8 +65,16 @@ final class SimKernel implements Kernel {
 
     private void run(SimStream on, Launch launch, byte[] parameters) {
         device.countLaunch();
-        new Grid(code, launch, parameters, device.memory(), device.observers(), device.options().schedule(),
-                device.options().architecture(), device.options().instructionLimit()).run();
+        new Grid(
+                        code,
+                        launch,
+                        parameters,
+                        device.memory(),
+                        device.observers(),
+                        device.options().schedule(),
+                        device.options().architecture(),
+                        device.options().instructionLimit())
+                .run();
         device.forEachTouched((block, written, read) ->
                 device.order().touched(on.number(), "kernel " + name(), block, written, read));
     }
@@ -78,8 +86,8 @@ final class SimKernel implements Kernel {
             throw new LaunchException(what + "block " + launch.block() + ", wanted exactly " + exact + " threads");
         }
         if (launch.block().count() > maxThreads()) {
-            throw new LaunchException(what + "block " + launch.block() + ", wanted at most " + maxThreads()
-                    + " threads");
+            throw new LaunchException(
+                    what + "block " + launch.block() + ", wanted at most " + maxThreads() + " threads");
         }
         int most = device.facts().sharedBytesPerBlock();
         if (launch.sharedBytes() + code.sharedBytes() > most) {
@@ -87,15 +95,17 @@ final class SimKernel implements Kernel {
                     + " static bytes of shared memory, a block can have " + most);
         }
         Launch.Dim cluster = code.clusterSize();
-        if (launch.grid().x() % cluster.x() != 0 || launch.grid().y() % cluster.y() != 0
+        if (launch.grid().x() % cluster.x() != 0
+                || launch.grid().y() % cluster.y() != 0
                 || launch.grid().z() % cluster.z() != 0) {
             throw new LaunchException(what + "grid " + launch.grid() + " is not a multiple of the cluster " + cluster);
         }
         if (cluster.count() > MOST_CLUSTER) {
-            throw new LaunchException(what + "cluster " + cluster + ", at most " + MOST_CLUSTER
-                    + " blocks are portable");
+            throw new LaunchException(
+                    what + "cluster " + cluster + ", at most " + MOST_CLUSTER + " blocks are portable");
         }
-        if (launch.cooperative() && launch.grid().count() > (long) device.facts().multiprocessors() * MOST_BLOCKS) {
+        if (launch.cooperative()
+                && launch.grid().count() > (long) device.facts().multiprocessors() * MOST_BLOCKS) {
             throw new LaunchException(what + "grid " + launch.grid() + " is too large to be resident at once");
         }
     }

@@ -38,8 +38,11 @@ final class SimModule implements PtxModule {
         Block.Space space = variable.space() == Variable.Space.CONST ? Block.Space.CONST : Block.Space.GLOBAL;
         long most = Math.min(device.limitBytes(), Integer.MAX_VALUE - 8);
         if (variable.bytes() > most) {
-            throw new PtxException(name, 0, 0, "variable " + variable.name() + " has " + variable.bytes()
-                    + " bytes, the device " + most);
+            throw new PtxException(
+                    name,
+                    0,
+                    0,
+                    "variable " + variable.name() + " has " + variable.bytes() + " bytes, the device " + most);
         }
         Block block = device.memory().allocate((int) variable.bytes(), "variable " + variable.name(), space);
         Arrays.fill(block.data(), (byte) 0);
@@ -48,8 +51,8 @@ final class SimModule implements PtxModule {
         int at = 0;
         for (Operand value : variable.initial() == null ? List.<Operand>of() : variable.initial()) {
             if (at + n > block.bytes()) {
-                throw new PtxException(name, 0, 0, "variable " + variable.name()
-                        + " has more initial values than elements");
+                throw new PtxException(
+                        name, 0, 0, "variable " + variable.name() + " has more initial values than elements");
             }
             block.store(at, n, bits(value, variable.type()));
             at += n;
@@ -62,7 +65,8 @@ final class SimModule implements PtxModule {
             return whole.value();
         }
         if (value instanceof Operand.Real real) {
-            return type.bytes() == 8 ? Double.doubleToRawLongBits(real.value())
+            return type.bytes() == 8
+                    ? Double.doubleToRawLongBits(real.value())
                     : Float.floatToRawIntBits((float) real.value());
         }
         Operand.Symbol symbol = (Operand.Symbol) value;

@@ -31,8 +31,13 @@ public record SimOptions(
      * limit.
      */
     public static SimOptions defaults() {
-        return new SimOptions(90, true, false, Schedule.ofSeed(Long.getLong("contrastive4j.sim.seed", 0)),
-                Long.getLong("contrastive4j.sim.limit", MANY), Long.MAX_VALUE);
+        return new SimOptions(
+                90,
+                true,
+                false,
+                Schedule.ofSeed(Long.getLong("contrastive4j.sim.seed", 0)),
+                Long.getLong("contrastive4j.sim.limit", MANY),
+                Long.MAX_VALUE);
     }
 
     public SimOptions withSeed(long seed) {

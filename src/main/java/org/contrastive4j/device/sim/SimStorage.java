@@ -42,7 +42,7 @@ final class SimStorage extends DeviceStorage {
         this.start = whole.start + (int) at;
         this.origin = null;
         this.whole = whole;
-        this.afterClose = () -> { };
+        this.afterClose = () -> {};
     }
 
     Block block() {

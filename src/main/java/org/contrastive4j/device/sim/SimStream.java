@@ -124,7 +124,7 @@ final class SimStream implements DeviceStream {
     public void synchronize() {
         device.checkNotRecording("waiting");
         device.countWait();
-        give(on -> { });
+        give(on -> {});
         device.order().hostAwaits(number);
     }
 
@@ -217,7 +217,7 @@ final class SimStream implements DeviceStream {
     @Override
     public DeviceEvent record() {
         device.checkNotRecording("an event cannot be recorded");
-        give(on -> { });
+        give(on -> {});
         return new SimEvent(device.order(), device.order().position(number));
     }
 

@@ -142,7 +142,9 @@ final class StreamOrder {
     }
 
     private void deliver() {
-        deliver(deliveries.stream().filter(delivery -> host.has(delivery.stream, delivery.time)).toList());
+        deliver(deliveries.stream()
+                .filter(delivery -> host.has(delivery.stream, delivery.time))
+                .toList());
     }
 
     private void deliver(List<Delivery> arrived) {
@@ -180,10 +182,15 @@ final class StreamOrder {
         List<Touch> before = touches.remove(block);
         for (Touch touch : before == null ? List.<Touch>of() : before) {
             if (!streams.get(stream).has(touch.stream, touch.time) && !host.has(touch.stream, touch.time)) {
-                throw new Fault(Fault.Kind.RACE, 0, block + " was closed, " + name(stream) + " may have its memory for"
-                        + " other work, and nothing orders that after the " + touch.work + " on " + name(touch.stream)
-                        + ", which uses it: an unordered access; wait for that work first, or let " + name(stream)
-                        + " await an event of it");
+                throw new Fault(
+                        Fault.Kind.RACE,
+                        0,
+                        block + " was closed, " + name(stream) + " may have its memory for"
+                                + " other work, and nothing orders that after the " + touch.work + " on "
+                                + name(touch.stream)
+                                + ", which uses it: an unordered access; wait for that work first, or let "
+                                + name(stream)
+                                + " await an event of it");
             }
         }
     }
@@ -202,11 +209,14 @@ final class StreamOrder {
         Known known = streams.get(stream);
         Birth birth = births.get(block);
         if (birth != null && !known.has(birth.stream, birth.time)) {
-            throw new Fault(Fault.Kind.RACE, 0, work + " on " + name(stream) + " uses " + block
-                    + ", which was allocated for " + name(birth.stream)
-                    + ", and nothing orders it after what that stream was given before, which may use the same memory: "
-                    + "an unordered access; let " + name(stream) + " await an event of "
-                    + name(birth.stream) + ", or allocate for " + name(stream));
+            throw new Fault(
+                    Fault.Kind.RACE,
+                    0,
+                    work + " on " + name(stream) + " uses " + block
+                            + ", which was allocated for " + name(birth.stream)
+                            + ", and nothing orders it after what that stream was given before, which may use the same memory: "
+                            + "an unordered access; let " + name(stream) + " await an event of "
+                            + name(birth.stream) + ", or allocate for " + name(stream));
         }
         Touch now = new Touch(stream, times.get(stream), work, written, read);
         List<Touch> before = touches.computeIfAbsent(block, key -> new ArrayList<>());
@@ -224,11 +234,15 @@ final class StreamOrder {
 
     private static Fault unordered(Touch now, Touch earlier, Block block, BitSet words) {
         int first = words.nextSetBit(0);
-        return new Fault(Fault.Kind.RACE, 0, now.work + " on " + name(now.stream) + (now.written.get(first) ? " writes"
-                : " reads") + " bytes from " + WORD * first + " on of " + block + ", and nothing orders it after the "
-                + earlier.work + " on " + name(earlier.stream) + ", which " + (earlier.written.get(first) ? "writes"
-                : "reads") + " them: an unordered access; record an event after that and let " + name(now.stream)
-                + " await it");
+        return new Fault(
+                Fault.Kind.RACE,
+                0,
+                now.work + " on " + name(now.stream) + (now.written.get(first) ? " writes" : " reads") + " bytes from "
+                        + WORD * first + " on of " + block + ", and nothing orders it after the "
+                        + earlier.work + " on " + name(earlier.stream) + ", which "
+                        + (earlier.written.get(first) ? "writes" : "reads")
+                        + " them: an unordered access; record an event after that and let " + name(now.stream)
+                        + " await it");
     }
 
     private static String name(int stream) {

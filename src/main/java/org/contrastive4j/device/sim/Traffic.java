@@ -11,7 +11,10 @@ package org.contrastive4j.device.sim;
 public record Traffic(long waits, long uploads, long downloads, long launches) {
     /** What was asked since {@code earlier}. */
     public Traffic since(Traffic earlier) {
-        return new Traffic(waits - earlier.waits, uploads - earlier.uploads, downloads - earlier.downloads,
+        return new Traffic(
+                waits - earlier.waits,
+                uploads - earlier.uploads,
+                downloads - earlier.downloads,
                 launches - earlier.launches);
     }
 }

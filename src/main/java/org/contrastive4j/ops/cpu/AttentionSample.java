@@ -34,8 +34,20 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         scores(qkv, p.address());
         softmax(p.floats(), logSumExp);
         for (int h = 0; h < heads; h++) {
-            Blas.sgemm(true, false, tokens, size(), keys, 1, column(p, h), columns(), part(qkv, 2, h), 3 * width, 0,
-                    part(out, 0, h), width);
+            Blas.sgemm(
+                    true,
+                    false,
+                    tokens,
+                    size(),
+                    keys,
+                    1,
+                    column(p, h),
+                    columns(),
+                    part(qkv, 2, h),
+                    3 * width,
+                    0,
+                    part(out, 0, h),
+                    width);
         }
     }
 
@@ -46,17 +58,65 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         int row = 3 * width;
         scores(qkv, p.address());
         for (int h = 0; h < heads; h++) {
-            Blas.sgemm(false, true, keys, tokens, size(), 1, part(qkv, 2, h), row, part(dOut, 0, h), width, 0,
-                    column(ds, h), columns());
+            Blas.sgemm(
+                    false,
+                    true,
+                    keys,
+                    tokens,
+                    size(),
+                    1,
+                    part(qkv, 2, h),
+                    row,
+                    part(dOut, 0, h),
+                    width,
+                    0,
+                    column(ds, h),
+                    columns());
         }
         softmaxBackward(p.floats(), logSumExp, ds.floats());
         for (int h = 0; h < heads; h++) {
-            Blas.sgemm(true, false, tokens, size(), keys, 1, column(ds, h), columns(), part(qkv, 1, h), row, 0,
-                    part(dQkv, 0, h), row);
-            Blas.sgemm(false, false, keys, size(), tokens, 1, column(ds, h), columns(), part(qkv, 0, h), row, 0,
-                    part(dQkv, 1, h), row);
-            Blas.sgemm(false, false, keys, size(), tokens, 1, column(p, h), columns(), part(dOut, 0, h), width, 0,
-                    part(dQkv, 2, h), row);
+            Blas.sgemm(
+                    true,
+                    false,
+                    tokens,
+                    size(),
+                    keys,
+                    1,
+                    column(ds, h),
+                    columns(),
+                    part(qkv, 1, h),
+                    row,
+                    0,
+                    part(dQkv, 0, h),
+                    row);
+            Blas.sgemm(
+                    false,
+                    false,
+                    keys,
+                    size(),
+                    tokens,
+                    1,
+                    column(ds, h),
+                    columns(),
+                    part(qkv, 0, h),
+                    row,
+                    0,
+                    part(dQkv, 1, h),
+                    row);
+            Blas.sgemm(
+                    false,
+                    false,
+                    keys,
+                    size(),
+                    tokens,
+                    1,
+                    column(p, h),
+                    columns(),
+                    part(dOut, 0, h),
+                    width,
+                    0,
+                    part(dQkv, 2, h),
+                    row);
         }
     }
 
@@ -72,8 +132,20 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
     /** scores[j][h, i] = scale &lt;q_i, k_j&gt;. */
     private void scores(long qkv, long scores) {
         for (int h = 0; h < heads; h++) {
-            Blas.sgemm(false, true, keys, tokens, size(), scale(), part(qkv, 1, h), 3 * width, part(qkv, 0, h),
-                    3 * width, 0, scores + Float.BYTES * (long) (h * tokens), columns());
+            Blas.sgemm(
+                    false,
+                    true,
+                    keys,
+                    tokens,
+                    size(),
+                    scale(),
+                    part(qkv, 1, h),
+                    3 * width,
+                    part(qkv, 0, h),
+                    3 * width,
+                    0,
+                    scores + Float.BYTES * (long) (h * tokens),
+                    columns());
         }
     }
 

@@ -33,15 +33,40 @@ final class Blas {
 
     /** Address of the first element. */
     static long address(Tensor tensor) {
-        return ((HostStorage) tensor.storage()).address() + tensor.offset() * tensor.dtype().bytes();
+        return ((HostStorage) tensor.storage()).address()
+                + tensor.offset() * tensor.dtype().bytes();
     }
 
     /** C = alpha op(A) op(B) + beta C, row-major, sizes m x k, k x n, m x n. */
-    static void sgemm(boolean transA, boolean transB, int m, int n, int k, float alpha, long a, int lda, long b,
-            int ldb, float beta, long c, int ldc) {
+    static void sgemm(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            float alpha,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            float beta,
+            long c,
+            int ldc) {
         Operands operands = OPERANDS.get();
-        openblas.cblas_sgemm(openblas.CblasRowMajor, transA ? openblas.CblasTrans : openblas.CblasNoTrans,
-                transB ? openblas.CblasTrans : openblas.CblasNoTrans, m, n, k, alpha, operands.a.at(a), lda,
-                operands.b.at(b), ldb, beta, operands.c.at(c), ldc);
+        openblas.cblas_sgemm(
+                openblas.CblasRowMajor,
+                transA ? openblas.CblasTrans : openblas.CblasNoTrans,
+                transB ? openblas.CblasTrans : openblas.CblasNoTrans,
+                m,
+                n,
+                k,
+                alpha,
+                operands.a.at(a),
+                lda,
+                operands.b.at(b),
+                ldb,
+                beta,
+                operands.c.at(c),
+                ldc);
     }
 }

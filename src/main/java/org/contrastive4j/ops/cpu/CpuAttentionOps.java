@@ -15,8 +15,16 @@ final class CpuAttentionOps extends AttentionOps {
     }
 
     @Override
-    protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-            Tensor lengths, Tensor out, Tensor logSumExp) {
+    protected void attentionUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp) {
         int[] keys = Indices.readOr(tokens, batch, "attention", "lengths", lengths, tokens + 1);
         int queries = heads * tokens;
         Workers.run(batch, b -> {
@@ -33,8 +41,18 @@ final class CpuAttentionOps extends AttentionOps {
     }
 
     @Override
-    protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-            Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
+    protected void attentionBackwardUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQkv) {
         int[] keys = Indices.readOr(tokens, batch, "attentionBackward", "lengths", lengths, tokens + 1);
         int queries = heads * tokens;
         Workers.run(batch, b -> {

@@ -18,15 +18,33 @@ final class CpuMatrixOps extends MatrixOps {
     }
 
     @Override
-    protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b,
-            double beta, Tensor c) {
-        multiply(transA, transB, m, n, k, (float) alpha, Blas.address(a), Blas.address(b), (float) beta,
+    protected void gemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c) {
+        multiply(
+                transA,
+                transB,
+                m,
+                n,
+                k,
+                (float) alpha,
+                Blas.address(a),
+                Blas.address(b),
+                (float) beta,
                 Blas.address(c));
     }
 
     /** Splits the longer side of the result; each tile is one sgemm. */
-    private static void multiply(boolean transA, boolean transB, int m, int n, int k, float alpha, long a, long b,
-            float beta, long c) {
+    private static void multiply(
+            boolean transA, boolean transB, int m, int n, int k, float alpha, long a, long b, float beta, long c) {
         int lda = transA ? m : k;
         int ldb = transB ? k : n;
         if ((long) m * n * k < SMALL) {
@@ -50,14 +68,37 @@ final class CpuMatrixOps extends MatrixOps {
     }
 
     @Override
-    protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha,
-            Tensor a, Tensor b, double beta, Tensor c) {
+    protected void batchedGemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int batch,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c) {
         long from = Blas.address(a);
         long with = Blas.address(b);
         long to = Blas.address(c);
-        Workers.run(batch, i -> Blas.sgemm(transA, transB, m, n, k, (float) alpha, from + 4L * i * m * k,
-                Math.max(transA ? m : k, 1), with + 4L * i * k * n, Math.max(transB ? k : n, 1), (float) beta,
-                to + 4L * i * m * n, n));
+        Workers.run(
+                batch,
+                i -> Blas.sgemm(
+                        transA,
+                        transB,
+                        m,
+                        n,
+                        k,
+                        (float) alpha,
+                        from + 4L * i * m * k,
+                        Math.max(transA ? m : k, 1),
+                        with + 4L * i * k * n,
+                        Math.max(transB ? k : n, 1),
+                        (float) beta,
+                        to + 4L * i * m * n,
+                        n));
     }
 
     @Override
@@ -72,7 +113,16 @@ final class CpuMatrixOps extends MatrixOps {
                 Rows.store(y, (long) from * out, (to - from) * out, block);
             });
         }
-        multiply(false, false, rows, out, in, 1, Blas.address(x), Blas.address(w), bias == null ? 0 : 1,
+        multiply(
+                false,
+                false,
+                rows,
+                out,
+                in,
+                1,
+                Blas.address(x),
+                Blas.address(w),
+                bias == null ? 0 : 1,
                 Blas.address(y));
     }
 

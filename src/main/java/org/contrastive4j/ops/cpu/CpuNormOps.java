@@ -11,8 +11,16 @@ final class CpuNormOps extends NormOps {
     }
 
     @Override
-    protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon,
-            Tensor y, Tensor mean, Tensor rstd) {
+    protected void layerNormUnchecked(
+            int rows,
+            int width,
+            Tensor x,
+            Tensor gamma,
+            Tensor beta,
+            double epsilon,
+            Tensor y,
+            Tensor mean,
+            Tensor rstd) {
         float[] g = Rows.all(gamma);
         float[] b = Rows.all(beta);
         Rows.run(rows, width, (from, to) -> {
@@ -48,8 +56,17 @@ final class CpuNormOps extends NormOps {
     }
 
     @Override
-    protected void layerNormBackwardUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
-            Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
+    protected void layerNormBackwardUnchecked(
+            int rows,
+            int width,
+            Tensor x,
+            Tensor gamma,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dy,
+            Tensor dx,
+            Tensor dGamma,
+            Tensor dBeta) {
         float[] g = Rows.all(gamma);
         float[][] sums = Rows.sum(rows, width, 2, (from, to, partial) -> {
             int count = to - from;

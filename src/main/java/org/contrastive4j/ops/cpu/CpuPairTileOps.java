@@ -33,7 +33,8 @@ final class CpuPairTileOps extends PairTileOps {
     }
 
     private InfoNceGrid grid(Pairs pairs) {
-        return new InfoNceGrid(pairs.pairing().n(), pairs.pairing().m(), pairs.x().dim(1), tiling);
+        return new InfoNceGrid(
+                pairs.pairing().n(), pairs.pairing().m(), pairs.x().dim(1), tiling);
     }
 
     /** Work on a row of a tile. */
@@ -80,16 +81,22 @@ final class CpuPairTileOps extends PairTileOps {
         tiles.multiply(cell, t);
         InfoNceGrid grid = tiles.grid;
         TileReduction[] parts = new TileReduction[reductions.size()];
-        Arrays.setAll(parts, k -> new TileReduction(reductions.get(k), grid.firstRow(cell), grid.rows(cell),
-                tiles.firstColumn(cell, t), grid.tileColumns(cell, t)));
+        Arrays.setAll(
+                parts,
+                k -> new TileReduction(
+                        reductions.get(k),
+                        grid.firstRow(cell),
+                        grid.rows(cell),
+                        tiles.firstColumn(cell, t),
+                        grid.tileColumns(cell, t)));
         TileClasses classes = new TileClasses(pairs.pairing(), tiles, cell, t);
         rows(tiles, cell, t, classes, (r, row) -> {
             for (TileReduction part : parts) {
                 part.accept(r, row, classes);
             }
         });
-        TileReduction[] again = Arrays.stream(parts)
-                .filter(TileReduction::needsSecondSweep).toArray(TileReduction[]::new);
+        TileReduction[] again =
+                Arrays.stream(parts).filter(TileReduction::needsSecondSweep).toArray(TileReduction[]::new);
         if (again.length > 0) {
             rows(tiles, cell, t, classes, (r, row) -> {
                 for (TileReduction part : again) {
@@ -111,17 +118,22 @@ final class CpuPairTileOps extends PairTileOps {
         boolean wantSum = gradients.dBias() != null;
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
             LogitTiles tiles = new LogitTiles(grid, pairs.x(), pairs.y(), logits, pairs.scale());
-            new TileBackward(tiles, memory).run((cell, t) -> {
-                TileGradient tile = new TileGradient(terms, factor, tiles, cell, t);
-                TileClasses classes = new TileClasses(pairs.pairing(), tiles, cell, t);
-                double[] sum = new double[1];
-                rows(tiles, cell, t, classes, (r, row) -> {
-                    float[] g = tile.row(r, row, classes);
-                    sum[0] += wantSum ? Sums.sum(g, grid.tileColumns(cell, t)) : 0;
-                    tiles.storage.store(tiles.at(cell, t, r), g, 0, grid.tileColumns(cell, t));
-                });
-                return sum[0];
-            }, false, pairs.scale(), gradients);
+            new TileBackward(tiles, memory)
+                    .run(
+                            (cell, t) -> {
+                                TileGradient tile = new TileGradient(terms, factor, tiles, cell, t);
+                                TileClasses classes = new TileClasses(pairs.pairing(), tiles, cell, t);
+                                double[] sum = new double[1];
+                                rows(tiles, cell, t, classes, (r, row) -> {
+                                    float[] g = tile.row(r, row, classes);
+                                    sum[0] += wantSum ? Sums.sum(g, grid.tileColumns(cell, t)) : 0;
+                                    tiles.storage.store(tiles.at(cell, t, r), g, 0, grid.tileColumns(cell, t));
+                                });
+                                return sum[0];
+                            },
+                            false,
+                            pairs.scale(),
+                            gradients);
         }
     }
 
@@ -223,8 +235,8 @@ final class CpuPairTileOps extends PairTileOps {
                 }
                 if (term.function() != PairFunction.ONE) {
                     double[] ofRows = term.shift().rows();
-                    TileReduction.shift(term.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShifts[k], z,
-                            columns);
+                    TileReduction.shift(
+                            term.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShifts[k], z, columns);
                 }
                 PairFunctions.apply(term.function(), z, Scratch.floats(2, columns), columns);
                 addTimes(z, (float) weight, columnWeights[k], g, columns);

@@ -50,8 +50,8 @@ final class CpuPairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
-            Tensor hardestNegative) {
+    protected Result infoNceUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNceGrid grid = grid(n, m, d);
         double scale = Math.exp(inputs.logScale().toDoubles()[0]);
@@ -74,8 +74,8 @@ final class CpuPairwiseOps extends PairwiseOps {
      * Statistics of all logits; without a shift where exponentials of unit rows cannot leave the range of f32. Rows
      * that are no unit rows are noticed by their logits and done again with one.
      */
-    private static InfoNceStatistics statistics(int n, int m, int[] targets, InfoNce inputs, LogitTiles tiles,
-            boolean direct) {
+    private static InfoNceStatistics statistics(
+            int n, int m, int[] targets, InfoNce inputs, LogitTiles tiles, boolean direct) {
         InfoNceStatistics statistics =
                 new InfoNceStatistics(n, m, targets, inputs.rowWeight(), inputs.columnWeight(), direct);
         new InfoNceForward(tiles).run(statistics);

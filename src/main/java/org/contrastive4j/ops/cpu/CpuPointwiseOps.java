@@ -171,7 +171,12 @@ final class CpuPointwiseOps extends PointwiseOps {
             int count = Math.min(COUNTERS, (width + 3) / 4 - first);
             Philox.blocks(first, count, sample, key.layer(), key.step(), k0, k1, words);
             for (int k = 0; k < 4; k++) {
-                apply(values, 4 * first + k, Math.min(count, (width - 4 * first - k + 3) / 4), words[k], threshold,
+                apply(
+                        values,
+                        4 * first + k,
+                        Math.min(count, (width - 4 * first - k + 3) / 4),
+                        words[k],
+                        threshold,
                         scale);
             }
         }

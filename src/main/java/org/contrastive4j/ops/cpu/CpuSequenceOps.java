@@ -146,8 +146,8 @@ final class CpuSequenceOps extends SequenceOps {
             float[] picture = Rows.load(x, (long) b * windows.pictureSize(), windows.pictureSize(), 0);
             float[] patches = Scratch.floats(1, windows.size());
             Arrays.fill(patches, 0, windows.size(), 0);
-            windows.forEachRow((inPicture, inWindows, count) ->
-                    System.arraycopy(picture, inPicture, patches, inWindows, count));
+            windows.forEachRow(
+                    (inPicture, inWindows, count) -> System.arraycopy(picture, inPicture, patches, inWindows, count));
             Rows.store(y, (long) b * windows.size(), windows.size(), patches);
         });
     }
@@ -199,7 +199,9 @@ final class CpuSequenceOps extends SequenceOps {
                     int count = Math.min(width, left + kernel) - from;
                     for (int r = top; r < top + kernel; r++, inWindows += kernel * channels) {
                         if (r >= 0 && r < height) {
-                            row.visit((r * width + from) * channels, inWindows + (from - left) * channels,
+                            row.visit(
+                                    (r * width + from) * channels,
+                                    inWindows + (from - left) * channels,
                                     count * channels);
                         }
                     }

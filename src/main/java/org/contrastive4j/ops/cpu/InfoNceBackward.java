@@ -22,9 +22,14 @@ final class InfoNceBackward {
     void run(InfoNceStatistics statistics, double scale, double gradientScale, PairwiseOps.Gradients gradients) {
         Weights weights = new Weights(statistics, scale * gradientScale / grid.n);
         boolean wantSum = gradients.dBias() != null;
-        new TileBackward(tiles, memory).run((cell, t) -> statistics.isDirect()
-                ? toGradientDirectly(cell, t, statistics, weights, wantSum)
-                : toGradient(cell, t, statistics, weights, wantSum), true, scale, gradients);
+        new TileBackward(tiles, memory)
+                .run(
+                        (cell, t) -> statistics.isDirect()
+                                ? toGradientDirectly(cell, t, statistics, weights, wantSum)
+                                : toGradient(cell, t, statistics, weights, wantSum),
+                        true,
+                        scale,
+                        gradients);
     }
 
     /**
@@ -44,7 +49,9 @@ final class InfoNceBackward {
             columnLogSumExp = new float[ofColumn.length];
             for (int j = 0; j < ofColumn.length; j++) {
                 columnLogSumExp[j] = (float) statistics.columnLogSumExp(j);
-                ofColumn[j] = (float) (factor * statistics.columnWeight() * statistics.belonging(j)
+                ofColumn[j] = (float) (factor
+                        * statistics.columnWeight()
+                        * statistics.belonging(j)
                         * (statistics.isDirect() ? Math.exp(-statistics.columnLogSumExp(j)) : 1));
             }
         }

@@ -22,9 +22,8 @@ final class InfoNceForward {
             RowPartials[] partials = new RowPartials[grid.tiles(cell)];
             Workers.run(partials.length, t -> {
                 tiles.multiply(current, t); // without bias: it cancels in every softmax
-                partials[t] = statistics.isDirect()
-                        ? reduceDirectly(current, t, statistics)
-                        : reduce(current, t, statistics);
+                partials[t] =
+                        statistics.isDirect() ? reduceDirectly(current, t, statistics) : reduce(current, t, statistics);
             });
             for (RowPartials partial : partials) {
                 for (int r = 0; r < rows; r++) {

@@ -135,8 +135,7 @@ final class InfoNceStatistics {
             rowHits += positive[i] > rowLargest[i] ? 1 : 0;
             columnHits += positive[i] > columnLargest[t] && positive[i] == best[t] && bestCount[t] == 1 ? 1 : 0;
         }
-        return new PairwiseOps.Result(
-                loss / n, (double) rowHits / n, (double) columnHits / n, positives / n + bias);
+        return new PairwiseOps.Result(loss / n, (double) rowHits / n, (double) columnHits / n, positives / n + bias);
     }
 
     /** Log-sum-exp of all logits of row i. */

@@ -25,8 +25,19 @@ final class LogitTiles {
 
     /** Computes the logits of tile t of a cell. */
     void multiply(int cell, int t) {
-        Blas.sgemm(false, true, grid.rows(cell), grid.tileColumns(cell, t), d, scale, rowsOfX(cell), d,
-                Blas.address(y) + 4L * firstColumn(cell, t) * d, d, 0, Blas.address(logits) + 4 * grid.at(cell, t),
+        Blas.sgemm(
+                false,
+                true,
+                grid.rows(cell),
+                grid.tileColumns(cell, t),
+                d,
+                scale,
+                rowsOfX(cell),
+                d,
+                Blas.address(y) + 4L * firstColumn(cell, t) * d,
+                d,
+                0,
+                Blas.address(logits) + 4 * grid.at(cell, t),
                 grid.panel);
     }
 

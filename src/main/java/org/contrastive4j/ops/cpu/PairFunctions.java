@@ -13,7 +13,7 @@ final class PairFunctions {
     static void apply(PairFunction function, float[] z, float[] other, int count) {
         switch (function) {
             case ONE -> Arrays.fill(z, 0, count, 1);
-            case IDENTITY -> { }
+            case IDENTITY -> {}
             case EXP -> VectorExp.exp(z, 0, count);
             case SIGMOID -> sigmoid(z, count);
             case SOFTPLUS -> softplus(z, other, count);

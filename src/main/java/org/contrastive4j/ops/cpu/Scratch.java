@@ -29,7 +29,8 @@ final class Scratch {
         static OffHeap allocate(int size) {
             int lost = 2 * ALIGNMENT; // alignedSlice rounds both ends inwards
             ByteBuffer bytes = ByteBuffer.allocateDirect(Math.addExact(Math.multiplyExact(size, Float.BYTES), lost))
-                    .alignedSlice(ALIGNMENT).order(ByteOrder.nativeOrder());
+                    .alignedSlice(ALIGNMENT)
+                    .order(ByteOrder.nativeOrder());
             return new OffHeap(bytes.asFloatBuffer(), new BytePointer(bytes).address());
         }
     }

@@ -15,6 +15,7 @@ import org.contrastive4j.tensor.Tensor;
 final class TileBackward {
     /** A task's block of dx: products of nearly square blocks copy least, smaller ones keep more threads busy. */
     private static final int ROWS_PER_TASK = 256;
+
     private static final int WIDTH_PER_TASK = 256;
 
     private final LogitTiles tiles;
@@ -49,7 +50,12 @@ final class TileBackward {
         }
     }
 
-    private void run(ToGradient toGradient, boolean resident, double scale, Tensor dx, Tensor dy,
+    private void run(
+            ToGradient toGradient,
+            boolean resident,
+            double scale,
+            Tensor dx,
+            Tensor dy,
             PairwiseOps.Gradients gradients) {
         int tilesPerCell = InfoNceGrid.ceilDiv(grid.panel, grid.tile);
         double[] sums = new double[grid.cells() * tilesPerCell];
@@ -81,9 +87,20 @@ final class TileBackward {
     /** Rows of dy that are this tile's columns: += G^T x; the last stripe comes first and overwrites. */
     private void addToColumns(int cell, int t, Tensor dy) {
         boolean first = cell / grid.panels == grid.stripes - 1;
-        Blas.sgemm(true, false, grid.tileColumns(cell, t), d, grid.rows(cell), 1,
-                Blas.address(tiles.logits) + 4 * grid.at(cell, t), grid.panel, tiles.rowsOfX(cell), d, first ? 0 : 1,
-                Blas.address(dy) + 4L * tiles.firstColumn(cell, t) * d, d);
+        Blas.sgemm(
+                true,
+                false,
+                grid.tileColumns(cell, t),
+                d,
+                grid.rows(cell),
+                1,
+                Blas.address(tiles.logits) + 4 * grid.at(cell, t),
+                grid.panel,
+                tiles.rowsOfX(cell),
+                d,
+                first ? 0 : 1,
+                Blas.address(dy) + 4L * tiles.firstColumn(cell, t) * d,
+                d);
     }
 
     /** A block of the stripe's dx: += G y; the last panel comes first and overwrites. */
@@ -92,10 +109,20 @@ final class TileBackward {
         int rows = Math.min(ROWS_PER_TASK, grid.rows(cell) - from);
         int width = Math.min(WIDTH_PER_TASK, d - column);
         boolean first = cell % grid.panels == grid.panels - 1;
-        Blas.sgemm(false, false, rows, width, grid.columns(cell), 1,
-                Blas.address(tiles.logits) + 4 * (grid.at(cell, 0) + (long) from * grid.panel), grid.panel,
-                Blas.address(tiles.y) + 4L * ((long) grid.firstColumn(cell) * d + column), d, first ? 0 : 1,
-                Blas.address(dx) + 4L * ((long) (grid.firstRow(cell) + from) * d + column), d);
+        Blas.sgemm(
+                false,
+                false,
+                rows,
+                width,
+                grid.columns(cell),
+                1,
+                Blas.address(tiles.logits) + 4 * (grid.at(cell, 0) + (long) from * grid.panel),
+                grid.panel,
+                Blas.address(tiles.y) + 4L * ((long) grid.firstColumn(cell) * d + column),
+                d,
+                first ? 0 : 1,
+                Blas.address(dx) + 4L * ((long) (grid.firstRow(cell) + from) * d + column),
+                d);
     }
 
     /** Sum of products of all elements, in f64 by fixed blocks. */

@@ -35,9 +35,20 @@ final class TileClasses {
         int width = guide.rows().dim(1);
         int rows = tiles.grid.rows(cell);
         Scratch.OffHeap block = Scratch.offHeap(0, rows * columns);
-        Blas.sgemm(false, true, rows, columns, width, 1,
-                Blas.address(guide.rows()) + 4L * tiles.grid.firstRow(cell) * width, width,
-                Blas.address(guide.columns()) + 4L * first * width, width, 0, block.address(), columns);
+        Blas.sgemm(
+                false,
+                true,
+                rows,
+                columns,
+                width,
+                1,
+                Blas.address(guide.rows()) + 4L * tiles.grid.firstRow(cell) * width,
+                width,
+                Blas.address(guide.columns()) + 4L * first * width,
+                width,
+                0,
+                block.address(),
+                columns);
         return block;
     }
 

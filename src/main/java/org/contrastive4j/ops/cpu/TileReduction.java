@@ -108,8 +108,11 @@ final class TileReduction {
             int from = rows ? firstColumn + j : firstRow + r;
             double z = reduction.shift().of(row[j], firstRow + r, firstColumn + j);
             switch (reduction.kind()) {
-                case SUM -> part.addSum(to, (reduction.weight() == null ? 1 : reduction.weight()[from])
-                        * reduction.function().of(z));
+                case SUM ->
+                    part.addSum(
+                            to,
+                            (reduction.weight() == null ? 1 : reduction.weight()[from])
+                                    * reduction.function().of(z));
                 case LOG_SUM_EXP -> part.addExponentials(to, z, 1);
                 case MAX -> part.addLargest(to, z, 1, from);
                 case MAX_BELOW -> part.addLargest(to, reduction.shift().sign() * (double) row[j], z < 0 ? 1 : 0, from);

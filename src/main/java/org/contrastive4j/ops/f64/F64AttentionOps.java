@@ -43,8 +43,16 @@ final class F64AttentionOps extends AttentionOps {
     }
 
     @Override
-    protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-            Tensor lengths, Tensor out, Tensor logSumExp) {
+    protected void attentionUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp) {
         int[] keys = Indices.readOr(tokens, batch, "attention", "lengths", lengths, tokens + 1);
         double[] in = Doubles.load(qkv);
         double[] result = Doubles.zerosLike(out);
@@ -80,8 +88,18 @@ final class F64AttentionOps extends AttentionOps {
     }
 
     @Override
-    protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-            Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
+    protected void attentionBackwardUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQkv) {
         int[] keys = Indices.readOr(tokens, batch, "attentionBackward", "lengths", lengths, tokens + 1);
         double[] in = Doubles.load(qkv);
         double[] result = Doubles.load(out);

@@ -12,8 +12,17 @@ final class F64MatrixOps extends MatrixOps {
     }
 
     @Override
-    protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b,
-            double beta, Tensor c) {
+    protected void gemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c) {
         double[] left = transA ? transposed(Doubles.load(a), k, m) : Doubles.load(a);
         double[] right = transB ? transposed(Doubles.load(b), n, k) : Doubles.load(b);
         double[] product = product(left, right, m, n, k);
@@ -25,8 +34,18 @@ final class F64MatrixOps extends MatrixOps {
     }
 
     @Override
-    protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha,
-            Tensor a, Tensor b, double beta, Tensor c) {
+    protected void batchedGemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int batch,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c) {
         for (int i = 0; i < batch; i++) {
             gemmUnchecked(transA, transB, m, n, k, alpha, matrix(a, i), matrix(b, i), beta, matrix(c, i));
         }

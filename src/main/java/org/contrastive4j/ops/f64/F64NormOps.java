@@ -11,8 +11,16 @@ final class F64NormOps extends NormOps {
     }
 
     @Override
-    protected void layerNormUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor beta, double epsilon,
-            Tensor y, Tensor mean, Tensor rstd) {
+    protected void layerNormUnchecked(
+            int rows,
+            int width,
+            Tensor x,
+            Tensor gamma,
+            Tensor beta,
+            double epsilon,
+            Tensor y,
+            Tensor mean,
+            Tensor rstd) {
         double[] in = Doubles.load(x);
         double[] g = Doubles.load(gamma);
         double[] b = Doubles.load(beta);
@@ -40,8 +48,17 @@ final class F64NormOps extends NormOps {
     }
 
     @Override
-    protected void layerNormBackwardUnchecked(int rows, int width, Tensor x, Tensor gamma, Tensor mean, Tensor rstd,
-            Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
+    protected void layerNormBackwardUnchecked(
+            int rows,
+            int width,
+            Tensor x,
+            Tensor gamma,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dy,
+            Tensor dx,
+            Tensor dGamma,
+            Tensor dBeta) {
         double[] in = Doubles.load(x);
         double[] scale = Doubles.load(gamma);
         double[] means = Doubles.load(mean);

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -73,8 +73,9 @@ final class F64PairTileOps extends PairTileOps {
             int from = rows ? j : i;
             double z = reduction.shift().of(logit, i, j);
             switch (reduction.kind()) {
-                case SUM -> sum[to] += (reduction.weight() == null ? 1 : reduction.weight()[from])
-                        * reduction.function().of(z);
+                case SUM ->
+                    sum[to] += (reduction.weight() == null ? 1 : reduction.weight()[from])
+                            * reduction.function().of(z);
                 case LOG_SUM_EXP -> addExponential(to, z);
                 case MAX -> addLargest(to, from, z);
                 case MAX_BELOW -> {
@@ -121,7 +122,10 @@ final class F64PairTileOps extends PairTileOps {
         List<Running> running = new ArrayList<>();
         for (Reduction reduction : reductions) {
             running.add(new Running(
-                    reduction, reduction.axis() == Axis.ROWS ? pairs.pairing().n() : pairs.pairing().m()));
+                    reduction,
+                    reduction.axis() == Axis.ROWS
+                            ? pairs.pairing().n()
+                            : pairs.pairing().m()));
         }
         visit(pairs, (i, j, positive, cosine) -> {
             for (Running one : running) {
@@ -147,7 +151,8 @@ final class F64PairTileOps extends PairTileOps {
             double g = 0;
             for (Term term : terms) {
                 if (takes(term.of(), positive)) {
-                    g += weight(term.rowWeight(), i) * weight(term.columnWeight(), j)
+                    g += weight(term.rowWeight(), i)
+                            * weight(term.columnWeight(), j)
                             * term.function().of(term.shift().of(scale * cosine, i, j));
                 }
             }
@@ -183,8 +188,8 @@ final class F64PairTileOps extends PairTileOps {
     protected Histogram histogramUnchecked(Pairs pairs, int bins) {
         long[] positives = new long[bins];
         long[] negatives = new long[bins];
-        long ignored = visit(pairs, (i, j, positive, cosine) -> (positive ? positives : negatives)[bin(cosine,
-                bins)]++);
+        long ignored =
+                visit(pairs, (i, j, positive, cosine) -> (positive ? positives : negatives)[bin(cosine, bins)]++);
         return new Histogram(positives, negatives, ignored);
     }
 

@@ -13,12 +13,20 @@ final class F64PairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
-            Tensor hardestNegative) {
+    protected Result infoNceUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
-        InfoNcePass pass = new InfoNcePass(n, m, d, Doubles.load(inputs.x()), Doubles.load(inputs.y()), targets,
+        InfoNcePass pass = new InfoNcePass(
+                n,
+                m,
+                d,
+                Doubles.load(inputs.x()),
+                Doubles.load(inputs.y()),
+                targets,
                 Math.exp(Doubles.load(inputs.logScale())[0]),
-                inputs.bias() == null ? 0 : Doubles.load(inputs.bias())[0], inputs.rowWeight(), inputs.columnWeight());
+                inputs.bias() == null ? 0 : Doubles.load(inputs.bias())[0],
+                inputs.rowWeight(),
+                inputs.columnWeight());
         pass.forward();
         if (gradients != null) {
             pass.backward(gradientScale, gradients);

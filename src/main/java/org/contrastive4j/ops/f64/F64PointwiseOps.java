@@ -60,10 +60,13 @@ final class F64PointwiseOps extends PointwiseOps {
 
     @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
-        map(x, y, switch (kind) {
-            case EXACT -> value -> value * Erf.normal(value);
-            case QUICK -> value -> value * sigmoid(QUICK_SLOPE * value);
-        });
+        map(
+                x,
+                y,
+                switch (kind) {
+                    case EXACT -> value -> value * Erf.normal(value);
+                    case QUICK -> value -> value * sigmoid(QUICK_SLOPE * value);
+                });
     }
 
     private static void map(Tensor x, Tensor y, DoubleUnaryOperator function) {
@@ -102,8 +105,14 @@ final class F64PointwiseOps extends PointwiseOps {
         int[] words = new int[4];
         for (int i = 0; i < values.length; i++) {
             int element = i % elements;
-            Philox.block(element / 4, ids[i / elements], key.layer(), key.step(), (int) key.seed(),
-                    (int) (key.seed() >>> 32), words);
+            Philox.block(
+                    element / 4,
+                    ids[i / elements],
+                    key.layer(),
+                    key.step(),
+                    (int) key.seed(),
+                    (int) (key.seed() >>> 32),
+                    words);
             boolean kept = Integer.toUnsignedLong(words[element % 4]) >= Philox.keepThreshold(p);
             values[i] = kept ? values[i] / (1 - p) : 0;
         }

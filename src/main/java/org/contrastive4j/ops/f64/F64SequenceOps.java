@@ -97,8 +97,12 @@ final class F64SequenceOps extends SequenceOps {
     protected void patchifyUnchecked(Tensor x, int kernel, int stride, int padding, Tensor y) {
         double[] picture = Doubles.load(x);
         double[] windows = Doubles.zerosLike(y);
-        forEachPixel(x, kernel, stride, padding, (inPicture, inWindow) ->
-                System.arraycopy(picture, inPicture, windows, inWindow, x.dim(3)));
+        forEachPixel(
+                x,
+                kernel,
+                stride,
+                padding,
+                (inPicture, inWindow) -> System.arraycopy(picture, inPicture, windows, inWindow, x.dim(3)));
         Doubles.store(windows, y);
     }
 
@@ -106,8 +110,12 @@ final class F64SequenceOps extends SequenceOps {
     protected void patchifyBackwardUnchecked(Tensor dy, int kernel, int stride, int padding, Tensor dx) {
         double[] windows = Doubles.load(dy);
         double[] picture = Doubles.zerosLike(dx);
-        forEachPixel(dx, kernel, stride, padding, (inPicture, inWindow) ->
-                Doubles.axpy(1, windows, inWindow, picture, inPicture, dx.dim(3)));
+        forEachPixel(
+                dx,
+                kernel,
+                stride,
+                padding,
+                (inPicture, inWindow) -> Doubles.axpy(1, windows, inWindow, picture, inPicture, dx.dim(3)));
         Doubles.store(picture, dx);
     }
 

@@ -55,8 +55,17 @@ final class InfoNcePass {
         }
     }
 
-    InfoNcePass(int n, int m, int d, double[] x, double[] y, int[] targets, double scale, double bias,
-            double rowWeight, double columnWeight) {
+    InfoNcePass(
+            int n,
+            int m,
+            int d,
+            double[] x,
+            double[] y,
+            int[] targets,
+            double scale,
+            double bias,
+            double rowWeight,
+            double columnWeight) {
         this.n = n;
         this.m = m;
         this.d = d;
@@ -130,8 +139,8 @@ final class InfoNcePass {
         for (int i = 0; i < n; i++) {
             int t = targets[i];
             double ofRow = softplus(rowNegative[i] - positive[i]);
-            double ofColumn = softplus(columnNegative.get(t) - columnPositive.get(t))
-                    + (columnPositive.get(t) - positive[i]);
+            double ofColumn =
+                    softplus(columnNegative.get(t) - columnPositive.get(t)) + (columnPositive.get(t) - positive[i]);
             loss += (rowWeight * ofRow + columnWeight * ofColumn) / n;
             positives += positive[i] / n;
             columnHits += positive[i] == columnLargest[t] && columnLargestCount[t] == 1 ? 1 : 0;
@@ -174,8 +183,8 @@ final class InfoNcePass {
             return (rowWeight * p + columnWeight * q) / n;
         }
         double ofRow = -sigmoid(rowNegative[i] - logit);
-        double ofColumn = belonging == 1 ? -sigmoid(columnNegative.get(j) - logit)
-                : belonging * Math.exp(logit - column) - 1;
+        double ofColumn =
+                belonging == 1 ? -sigmoid(columnNegative.get(j) - logit) : belonging * Math.exp(logit - column) - 1;
         return (rowWeight * ofRow + columnWeight * ofColumn) / n;
     }
 

@@ -29,7 +29,8 @@ record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
 
     /** @throws org.contrastive4j.device.LaunchException where y shares memory with what is read or with c */
     Place on(String op, PtxDevice device, Tensor a, Tensor b, Tensor c) {
-        return new Place(bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias),
+        return new Place(
+                bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias),
                 y == null ? 0 : DeviceTensors.written(op, "y", device, y, a, b, bias, c),
                 gelu == PointwiseOps.Gelu.QUICK ? 1 : 0);
     }

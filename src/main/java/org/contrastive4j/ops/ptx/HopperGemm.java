@@ -29,7 +29,11 @@ import org.contrastive4j.ops.ShapeException;
  */
 public final class HopperGemm {
     /** What an image is of; C never is. */
-    public enum Activation { NONE, GELU, QUICK_GELU }
+    public enum Activation {
+        NONE,
+        GELU,
+        QUICK_GELU
+    }
 
     private static final String NAME = "gemm";
     private static final int BLOCK_ROWS = 128;
@@ -79,11 +83,15 @@ public final class HopperGemm {
      */
     public record Product(boolean transA, boolean transB, int batch, int m, int n, int k) {
         public Product {
-            check(batch >= 1 && m >= 1 && n >= 1 && k >= 0, "batch " + batch + ", m " + m + ", n " + n + ", k " + k
-                    + ", wanted at least 1 of each, k at least 0");
+            check(
+                    batch >= 1 && m >= 1 && n >= 1 && k >= 0,
+                    "batch " + batch + ", m " + m + ", n " + n + ", k " + k
+                            + ", wanted at least 1 of each, k at least 0");
             long items = (long) batch * ceil(m, TILE_ROWS) * ceil(n, TILE_COLUMNS);
-            check(items * MOST_PARTS <= Integer.MAX_VALUE, "batch " + batch + ", m " + m + ", n " + n + " are " + items
-                    + " tiles of 128 x 256, wanted at most " + Integer.MAX_VALUE / MOST_PARTS);
+            check(
+                    items * MOST_PARTS <= Integer.MAX_VALUE,
+                    "batch " + batch + ", m " + m + ", n " + n + " are " + items
+                            + " tiles of 128 x 256, wanted at most " + Integer.MAX_VALUE / MOST_PARTS);
         }
 
         String layout() {
@@ -117,8 +125,8 @@ public final class HopperGemm {
                 return best;
             }
             long least = clocks(best);
-            int most = (int) Math.min(Math.min(MOST_PARTS, kBlocks() / FEWEST_BLOCKS),
-                    MOST_PART_BYTES / (Float.BYTES * elements()));
+            int most = (int) Math.min(
+                    Math.min(MOST_PARTS, kBlocks() / FEWEST_BLOCKS), MOST_PART_BYTES / (Float.BYTES * elements()));
             for (int parts = 2; parts <= most; parts++) {
                 int blocks = ceil(kBlocks(), parts);
                 if (clocks(blocks) < least) {
@@ -211,18 +219,29 @@ public final class HopperGemm {
 
     private void pack(
             String kernel, int bytes, DeviceStream stream, long x, int batch, int rows, int columns, long image) {
-        check(batch >= 1 && rows >= 0 && columns >= 0, "an operand has " + batch + " matrices of " + rows + " x "
-                + columns + ", wanted at least 1 of at least 0 x 0");
+        check(
+                batch >= 1 && rows >= 0 && columns >= 0,
+                "an operand has " + batch + " matrices of " + rows + " x " + columns
+                        + ", wanted at least 1 of at least 0 x 0");
         long stride = (long) bytes * rows * columns;
         long imageBytes = imageBytes(rows, columns);
-        new Addresses(NAME).read("operand", x, Math.max(1, batch * stride), bytes)
+        new Addresses(NAME)
+                .read("operand", x, Math.max(1, batch * stride), bytes)
                 .written("image", image, batch * imageBytes, 16);
         int wide = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
         for (int first = 0; first < batch; first += MOST_BATCH) {
             int matrices = Math.min(MOST_BATCH, batch - first);
             Launch.Dim grid = new Launch.Dim(Math.toIntExact(imageBytes / BLOCK_BYTES), matrices, 1);
-            kernels.get(kernel).launch(stream, Launch.of(grid, new Launch.Dim(256, 1, 1)), x + first * stride,
-                    image + first * imageBytes, stride, rows, columns, wide);
+            kernels.get(kernel)
+                    .launch(
+                            stream,
+                            Launch.of(grid, new Launch.Dim(256, 1, 1)),
+                            x + first * stride,
+                            image + first * imageBytes,
+                            stride,
+                            rows,
+                            columns,
+                            wide);
         }
     }
 
@@ -242,8 +261,8 @@ public final class HopperGemm {
      * @param workspace 16-byte aligned, at least {@link #workspaceBytes}; 0 where that is 0
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace too small
      */
-    public void multiply(DeviceStream stream, Product product, long a, long b, Result result, long workspace,
-            long workspaceBytes) {
+    public void multiply(
+            DeviceStream stream, Product product, long a, long b, Result result, long workspace, long workspaceBytes) {
         long wanted = workspaceBytes(product, result);
         if (workspaceBytes < wanted) {
             throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
@@ -257,8 +276,20 @@ public final class HopperGemm {
         int parts = ceil(product.kBlocks(), blocks);
         launch(stream, product, a, b, Result.of(workspace), blocks, parts);
         int count = (int) product.elements();
-        kernels.get("gemm_merge_f32").launch(stream, Launch.of(ceil(count, 128), 128), workspace, result.c, result.bias,
-                0L, parts, count, product.n, result.alpha, result.beta, 0);
+        kernels.get("gemm_merge_f32")
+                .launch(
+                        stream,
+                        Launch.of(ceil(count, 128), 128),
+                        workspace,
+                        result.c,
+                        result.bias,
+                        0L,
+                        parts,
+                        count,
+                        product.n,
+                        result.alpha,
+                        result.beta,
+                        0);
     }
 
     private static void checkAddresses(Product product, long a, long b, Result result, long workspace, long bytes) {
@@ -266,15 +297,16 @@ public final class HopperGemm {
             throw new LaunchException(NAME + ": the address of c is 0, wanted " + bytesOfC(product, result)
                     + " bytes of the device, or an image and beta 0");
         }
-        new Addresses(NAME).read("a", a, product.batch * product.imageBytesA(), 16)
+        new Addresses(NAME)
+                .read("a", a, product.batch * product.imageBytesA(), 16)
                 .read("b", b, product.batch * product.imageBytesB(), 16)
                 .readIfAny("bias", result.bias, 4L * product.n, 4)
                 .writtenIfAny("c", result.c, bytesOfC(product, result), result.elementBytes())
                 .writtenIfAny("image", result.image, product.batch * imageBytes(product.m, product.n), 16)
                 .writtenIfAny("workspace", bytes == 0 ? 0 : workspace, bytes, 16);
         if (bytes != 0 && workspace == 0) {
-            throw new LaunchException(NAME + ": the address of the workspace is 0, wanted " + bytes
-                    + " bytes of the device");
+            throw new LaunchException(
+                    NAME + ": the address of the workspace is 0, wanted " + bytes + " bytes of the device");
         }
     }
 
@@ -287,9 +319,28 @@ public final class HopperGemm {
         int items = Math.toIntExact(count * p.tiles());
         int pairs = p.n % 2 == 0 && result.c % (2 * result.elementBytes()) == 0 ? 1 : 0;
         Kernel kernel = kernels.get("gemm_" + type + "_" + p.layout() + "_sm90a");
-        kernel.launch(stream, Launch.of(Math.min(items, multiprocessors), THREADS).shared(SHARED_BYTES), a, b, result.c,
-                result.bias, result.image, part == 0 ? p.imageBytesA() : 0L, part == 0 ? p.imageBytesB() : 0L,
-                result.elementBytes() * p.elements(), imageBytes(p.m, p.n), p.m, p.n, p.kBlocks(), part, items, GROUP,
-                result.alpha, result.beta, result.activation.ordinal(), result.elementBytes(), pairs);
+        kernel.launch(
+                stream,
+                Launch.of(Math.min(items, multiprocessors), THREADS).shared(SHARED_BYTES),
+                a,
+                b,
+                result.c,
+                result.bias,
+                result.image,
+                part == 0 ? p.imageBytesA() : 0L,
+                part == 0 ? p.imageBytesB() : 0L,
+                result.elementBytes() * p.elements(),
+                imageBytes(p.m, p.n),
+                p.m,
+                p.n,
+                p.kBlocks(),
+                part,
+                items,
+                GROUP,
+                result.alpha,
+                result.beta,
+                result.activation.ordinal(),
+                result.elementBytes(),
+                pairs);
     }
 }

@@ -30,6 +30,7 @@ import org.contrastive4j.ops.ptx.HopperPairwise.Sums;
 public final class HopperInfoNce implements InfoNceKernels {
     /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
     public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
+
     private static final long STRIPE_BYTES = 4L << 30;
     private static final int MOST_ROWS = 1 << 30;
 
@@ -85,11 +86,17 @@ public final class HopperInfoNce implements InfoNceKernels {
      * too small
      */
     @Override
-    public void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
-            long result, long workspace, long workspaceBytes) {
+    public void infoNce(
+            DeviceStream stream,
+            PtxPairwise.Inputs inputs,
+            PtxPairwise.Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
+            long workspaceBytes) {
         HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
-        InfoNceArguments.check(inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes,
-                plan.bytes);
+        InfoNceArguments.check(
+                inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes, plan.bytes);
         Call call = new Call(stream, inputs, plan, workspace);
         call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
         if (gradients != null) {
@@ -116,22 +123,36 @@ public final class HopperInfoNce implements InfoNceKernels {
         /** The pairs of a rectangle, from multiples of 128 rows and 256 columns on. */
         private Pairs pairs(int row, int column) {
             long ofBlock = HopperPairwise.blockRowBytes(d) / HopperPairwise.TILE_ROWS;
-            return new Pairs(at + plan.x + row * ofBlock, at + plan.y + column * ofBlock,
-                    in.targets() == 0 ? 0 : in.targets() + 4L * row, row, column, at + plan.numbers);
+            return new Pairs(
+                    at + plan.x + row * ofBlock,
+                    at + plan.y + column * ofBlock,
+                    in.targets() == 0 ? 0 : in.targets() + 4L * row,
+                    row,
+                    column,
+                    at + plan.numbers);
         }
 
         private Statistics statistics(int row, long hardest) {
-            return new Statistics(at + plan.positive + 4L * row, at + plan.rowStatistics,
-                    hardest == 0 ? 0 : at + plan.rowAts, at + plan.columnStatistics);
+            return new Statistics(
+                    at + plan.positive + 4L * row,
+                    at + plan.rowStatistics,
+                    hardest == 0 ? 0 : at + plan.rowAts,
+                    at + plan.columnStatistics);
         }
 
         private Sums sums(int row) {
-            return new Sums(at + plan.rowSums + 8L * row, at + plan.rowLargest + 4L * row, at + plan.columnSums,
-                    at + plan.columnLargest, at + plan.own);
+            return new Sums(
+                    at + plan.rowSums + 8L * row,
+                    at + plan.rowLargest + 4L * row,
+                    at + plan.columnSums,
+                    at + plan.columnLargest,
+                    at + plan.own);
         }
 
         private Factors factors(int row, int column) {
-            return new Factors(at + plan.rowFactors + 4L * row, at + plan.columnFactors + 4L * column,
+            return new Factors(
+                    at + plan.rowFactors + 4L * row,
+                    at + plan.columnFactors + 4L * column,
                     at + plan.targetGradients + 4L * row);
         }
 
@@ -145,8 +166,15 @@ public final class HopperInfoNce implements InfoNceKernels {
                 HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
                 long products = plan.stored ? image(row, 0) : 0;
                 kernels.forward(stream, stripe, pairs(row, 0), statistics(row, hardest), products);
-                kernels.merge(stream, stripe, pairs(row, 0), statistics(row, hardest), sums(row),
-                        hardest == 0 ? 0 : hardest + 4L * row, row == 0, false);
+                kernels.merge(
+                        stream,
+                        stripe,
+                        pairs(row, 0),
+                        statistics(row, hardest),
+                        sums(row),
+                        hardest == 0 ? 0 : hardest + 4L * row,
+                        row == 0,
+                        false);
             }
             kernels.own(stream, n, pairs(0, 0), at + plan.positive, sums(0));
             for (int row = 0; row < n; row += plan.forwardRows) {
@@ -154,15 +182,24 @@ public final class HopperInfoNce implements InfoNceKernels {
                 kernels.wideForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
                 kernels.merge(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row), 0, row == 0, true);
             }
-            kernels.finish(stream, n, m, pairs(0, 0), at + plan.positive, sums(0), factors(0, 0), at + plan.blockSums,
-                    (float) in.rowWeight(), (float) in.columnWeight(), gradientScale);
+            kernels.finish(
+                    stream,
+                    n,
+                    m,
+                    pairs(0, 0),
+                    at + plan.positive,
+                    sums(0),
+                    factors(0, 0),
+                    at + plan.blockSums,
+                    (float) in.rowWeight(),
+                    (float) in.columnWeight(),
+                    gradientScale);
             kernels.result(stream, n, at + plan.blockSums, at + plan.numbers, in.bias(), result, at + plan.dot);
         }
 
         /** Where in the image of all pairs a rectangle begins. */
         private long image(int row, int column) {
-            return at + plan.gradient + 2L * row * plan.all.paddedColumns()
-                    + 2L * HopperPairwise.TILE_ROWS * column;
+            return at + plan.gradient + 2L * row * plan.all.paddedColumns() + 2L * HopperPairwise.TILE_ROWS * column;
         }
 
         void backward(PtxPairwise.Gradients gradients) {
@@ -178,8 +215,8 @@ public final class HopperInfoNce implements InfoNceKernels {
         }
 
         private void rectangle(PtxPairwise.Gradients gradients, int row, int column) {
-            HopperTiling tiling = plan.all.part(Math.min(plan.rows, in.n() - row),
-                    Math.min(plan.columns, in.m() - column));
+            HopperTiling tiling =
+                    plan.all.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
             Pairs pairs = pairs(row, column);
             long g = plan.stored ? image(row, column) : at + plan.gradient;
             int gBlocks = plan.stored ? plan.all.columnBlocks() : tiling.columnBlocks();
@@ -189,18 +226,23 @@ public final class HopperInfoNce implements InfoNceKernels {
             }
             long factor = HopperPairwise.factor(pairs.numbers());
             if (gradients.dx() != 0) {
-                kernels.rowGradients(stream, tiling, g, gBlocks, pairs.y(), factor, 1, gradients.dx() + 4L * row * d,
-                        column > 0);
+                kernels.rowGradients(
+                        stream, tiling, g, gBlocks, pairs.y(), factor, 1, gradients.dx() + 4L * row * d, column > 0);
             }
             if (gradients.dy() != 0) {
-                kernels.columnGradients(stream, tiling, g, gBlocks, pairs.x(), factor, 1,
-                        gradients.dy() + 4L * column * d, row > 0);
+                kernels.columnGradients(
+                        stream, tiling, g, gBlocks, pairs.x(), factor, 1, gradients.dy() + 4L * column * d, row > 0);
             }
         }
 
         private void scalars(PtxPairwise.Gradients gradients, long dots, boolean last) {
             if (gradients.dLogScale() != 0) {
-                kernels.scalars(stream, at + plan.dots, dots, at + plan.dot, at + plan.numbers,
+                kernels.scalars(
+                        stream,
+                        at + plan.dots,
+                        dots,
+                        at + plan.dot,
+                        at + plan.numbers,
                         last ? gradients.dLogScale() : 0);
             }
         }

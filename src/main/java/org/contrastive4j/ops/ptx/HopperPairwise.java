@@ -16,7 +16,10 @@ import org.contrastive4j.device.PtxDevice;
  */
 public final class HopperPairwise {
     /** Type of features and of G. */
-    public enum Precision { BF16, F16 }
+    public enum Precision {
+        BF16,
+        F16
+    }
 
     static final int TILE_ROWS = 128;
     static final int TILE_COLUMNS = 256;
@@ -31,11 +34,13 @@ public final class HopperPairwise {
     static final int STORED_ROWS = 1024;
     /** Bytes of the numbers that the kernels of one loss share; 16-byte aligned. */
     static final int NUMBERS_BYTES = 32;
+
     private static final int FACTOR_AT = 12;
     /** Bytes that are kept of the rows that belong to one column. */
     static final int OWN_BYTES = 24;
     /** Bytes of the sums of a block of {@link #SUMMED_ROWS} rows. */
     static final int BLOCK_SUM_BYTES = 40;
+
     static final int SUMMED_ROWS = 256;
 
     private final Kernel normalize;
@@ -146,25 +151,74 @@ public final class HopperPairwise {
      */
     void forward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, long products) {
         if (products == 0) {
-            forward(forward, stream, tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES), tiling, pairs,
-                    statistics, 0, 0, 0);
+            forward(
+                    forward,
+                    stream,
+                    tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES),
+                    tiling,
+                    pairs,
+                    statistics,
+                    0,
+                    0,
+                    0);
         } else {
-            forward(storedForward, stream, tiling.launch(RING_BYTES + STAGING_BYTES + BARRIER_BYTES), tiling, pairs,
-                    statistics, 0, 0, products);
+            forward(
+                    storedForward,
+                    stream,
+                    tiling.launch(RING_BYTES + STAGING_BYTES + BARRIER_BYTES),
+                    tiling,
+                    pairs,
+                    statistics,
+                    0,
+                    0,
+                    products);
         }
     }
 
     /** Sums again, relative to the largest of each row and column; nothing where they were good enough before. */
     void wideForward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums) {
-        forward(wideForward, stream, tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES), tiling, pairs,
-                statistics, sums.rowLargest, sums.columnLargest, 0);
+        forward(
+                wideForward,
+                stream,
+                tiling.launch(RING_BYTES + COLUMN_BYTES + BARRIER_BYTES),
+                tiling,
+                pairs,
+                statistics,
+                sums.rowLargest,
+                sums.columnLargest,
+                0);
     }
 
-    private static void forward(Kernel kernel, DeviceStream stream, Launch launch, HopperTiling tiling, Pairs pairs,
-            Statistics statistics, long rowLargest, long columnLargest, long products) {
-        kernel.launch(stream, launch, pairs.x, pairs.y, pairs.targets, pairs.numbers, statistics.positive,
-                statistics.rows, statistics.rowAts, statistics.columns, rowLargest, columnLargest, products, tiling.n(),
-                tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), pairs.firstRow, pairs.firstColumn, tiling.run(),
+    private static void forward(
+            Kernel kernel,
+            DeviceStream stream,
+            Launch launch,
+            HopperTiling tiling,
+            Pairs pairs,
+            Statistics statistics,
+            long rowLargest,
+            long columnLargest,
+            long products) {
+        kernel.launch(
+                stream,
+                launch,
+                pairs.x,
+                pairs.y,
+                pairs.targets,
+                pairs.numbers,
+                statistics.positive,
+                statistics.rows,
+                statistics.rowAts,
+                statistics.columns,
+                rowLargest,
+                columnLargest,
+                products,
+                tiling.n(),
+                tiling.m(),
+                ceil(tiling.d(), BLOCK_COLUMNS),
+                pairs.firstRow,
+                pairs.firstColumn,
+                tiling.run(),
                 tiling.group());
     }
 
@@ -176,18 +230,52 @@ public final class HopperPairwise {
      * @param starts whether columns begin with this stripe
      * @param wide of {@link #wideForward}: nothing where that did nothing
      */
-    void merge(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums, long hardest,
-            boolean starts, boolean wide) {
-        merge.launch(stream, Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256), statistics.rows,
-                statistics.rowAts, statistics.columns, pairs.targets, statistics.positive, sums.rows, sums.rowLargest,
-                hardest, sums.columns, sums.columnLargest, sums.own, pairs.numbers, tiling.n(), tiling.columnTiles(),
-                tiling.paddedRows(), tiling.paddedColumns(), tiling.rowItems(), starts ? 1 : 0, wide ? 1 : 0);
+    void merge(
+            DeviceStream stream,
+            HopperTiling tiling,
+            Pairs pairs,
+            Statistics statistics,
+            Sums sums,
+            long hardest,
+            boolean starts,
+            boolean wide) {
+        merge.launch(
+                stream,
+                Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256),
+                statistics.rows,
+                statistics.rowAts,
+                statistics.columns,
+                pairs.targets,
+                statistics.positive,
+                sums.rows,
+                sums.rowLargest,
+                hardest,
+                sums.columns,
+                sums.columnLargest,
+                sums.own,
+                pairs.numbers,
+                tiling.n(),
+                tiling.columnTiles(),
+                tiling.paddedRows(),
+                tiling.paddedColumns(),
+                tiling.rowItems(),
+                starts ? 1 : 0,
+                wide ? 1 : 0);
     }
 
     /** Whether one constant shift was enough; sums of the rows that belong to a column. */
     void own(DeviceStream stream, int n, Pairs pairs, long positive, Sums sums) {
-        own.launch(stream, Launch.of(ceil(n, SUMMED_ROWS), SUMMED_ROWS), pairs.targets, positive, sums.rowLargest,
-                sums.columnLargest, sums.own, pairs.numbers, n, fraction(n));
+        own.launch(
+                stream,
+                Launch.of(ceil(n, SUMMED_ROWS), SUMMED_ROWS),
+                pairs.targets,
+                positive,
+                sums.rowLargest,
+                sums.columnLargest,
+                sums.own,
+                pairs.numbers,
+                n,
+                fraction(n));
     }
 
     /** Bits of the fraction of sums of n numbers of at most 1. */
@@ -201,11 +289,39 @@ public final class HopperPairwise {
      * @param gradientScale multiplied into all gradients
      * @param blockSums {@link #BLOCK_SUM_BYTES} for each block of rows
      */
-    void finish(DeviceStream stream, int n, int m, Pairs pairs, long positive, Sums sums, Factors factors,
-            long blockSums, float rowWeight, float columnWeight, double gradientScale) {
-        finish.launch(stream, Launch.of(ceil(n, SUMMED_ROWS) + ceil(m, 256), 256), pairs.targets, positive, sums.rows,
-                sums.rowLargest, sums.columns, sums.columnLargest, sums.own, pairs.numbers, factors.rows,
-                factors.columns, factors.targets, blockSums, n, m, fraction(n), rowWeight, columnWeight, gradientScale);
+    void finish(
+            DeviceStream stream,
+            int n,
+            int m,
+            Pairs pairs,
+            long positive,
+            Sums sums,
+            Factors factors,
+            long blockSums,
+            float rowWeight,
+            float columnWeight,
+            double gradientScale) {
+        finish.launch(
+                stream,
+                Launch.of(ceil(n, SUMMED_ROWS) + ceil(m, 256), 256),
+                pairs.targets,
+                positive,
+                sums.rows,
+                sums.rowLargest,
+                sums.columns,
+                sums.columnLargest,
+                sums.own,
+                pairs.numbers,
+                factors.rows,
+                factors.columns,
+                factors.targets,
+                blockSums,
+                n,
+                m,
+                fraction(n),
+                rowWeight,
+                columnWeight,
+                gradientScale);
     }
 
     /** result = loss, row accuracy, column accuracy, mean positive logit; dot = sum of G times products of targets. */
@@ -220,24 +336,48 @@ public final class HopperPairwise {
      * @param g of {@link HopperTiling#gradientBytes}; written
      */
     void gradients(DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long g, long dots) {
-        gradients.launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + DOT_BYTES + BARRIER_BYTES), pairs.x,
-                pairs.y, pairs.targets, pairs.numbers, factors.rows, factors.columns, factors.targets, g, dots,
-                tiling.n(), tiling.m(), ceil(tiling.d(), BLOCK_COLUMNS), pairs.firstRow, pairs.firstColumn,
-                tiling.run(), tiling.group());
+        gradients.launch(
+                stream,
+                tiling.launch(RING_BYTES + STAGING_BYTES + DOT_BYTES + BARRIER_BYTES),
+                pairs.x,
+                pairs.y,
+                pairs.targets,
+                pairs.numbers,
+                factors.rows,
+                factors.columns,
+                factors.targets,
+                g,
+                dots,
+                tiling.n(),
+                tiling.m(),
+                ceil(tiling.d(), BLOCK_COLUMNS),
+                pairs.firstRow,
+                pairs.firstColumn,
+                tiling.run(),
+                tiling.group());
     }
 
     /** The same of all pairs, in the place of the products that {@link #forward} left. */
-    void storedGradients(DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long image,
-            long dots) {
+    void storedGradients(
+            DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long image, long dots) {
         Launch.Dim grid = new Launch.Dim(tiling.columnBlocks(), ceil(tiling.n(), STORED_ROWS), 1);
-        storedGradients.launch(stream, Launch.of(grid, new Launch.Dim(256, 1, 1)), image, pairs.targets, pairs.numbers,
-                factors.rows, factors.columns, factors.targets, dots, tiling.n(), tiling.m());
+        storedGradients.launch(
+                stream,
+                Launch.of(grid, new Launch.Dim(256, 1, 1)),
+                image,
+                pairs.targets,
+                pairs.numbers,
+                factors.rows,
+                factors.columns,
+                factors.targets,
+                dots,
+                tiling.n(),
+                tiling.m());
     }
 
     /** dot += the partial sums; dLogScale, unless 0, += dot times the factor of the gradients. */
     void scalars(DeviceStream stream, long dots, long count, long dot, long numbers, long dLogScale) {
-        scalars.launch(stream, Launch.of(1, 1024), dots, dot, numbers, dLogScale,
-                Math.toIntExact(count));
+        scalars.launch(stream, Launch.of(1, 1024), dots, dot, numbers, dLogScale, Math.toIntExact(count));
     }
 
     /** Address of what G has to be multiplied with. */
@@ -252,8 +392,16 @@ public final class HopperPairwise {
      * @param factor f32 [1]
      * @param dx f32 [n, d]; written or accumulated
      */
-    public void rowGradients(DeviceStream stream, HopperTiling tiling, long g, int gBlocks, long y, long factor,
-            float unit, long dx, boolean adds) {
+    public void rowGradients(
+            DeviceStream stream,
+            HopperTiling tiling,
+            long g,
+            int gBlocks,
+            long y,
+            long factor,
+            float unit,
+            long dx,
+            boolean adds) {
         product(rowProduct, stream, tiling, tiling.n(), tiling.m(), g, gBlocks, y, factor, unit, dx, adds);
     }
 
@@ -262,15 +410,35 @@ public final class HopperPairwise {
      *
      * @param dy f32 [m, d]; written or accumulated
      */
-    public void columnGradients(DeviceStream stream, HopperTiling tiling, long g, int gBlocks, long x, long factor,
-            float unit, long dy, boolean adds) {
+    public void columnGradients(
+            DeviceStream stream,
+            HopperTiling tiling,
+            long g,
+            int gBlocks,
+            long x,
+            long factor,
+            float unit,
+            long dy,
+            boolean adds) {
         product(columnProduct, stream, tiling, tiling.m(), tiling.n(), g, gBlocks, x, factor, unit, dy, adds);
     }
 
-    private static void product(Kernel kernel, DeviceStream stream, HopperTiling tiling, int rows, int summed, long g,
-            int gBlocks, long features, long factor, float unit, long out, boolean adds) {
+    private static void product(
+            Kernel kernel,
+            DeviceStream stream,
+            HopperTiling tiling,
+            int rows,
+            int summed,
+            long g,
+            int gBlocks,
+            long features,
+            long factor,
+            float unit,
+            long out,
+            boolean adds) {
         long tiles = (long) ceil(rows, TILE_ROWS) * ceil(tiling.d(), TILE_COLUMNS);
-        Launch launch = Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES);
+        Launch launch =
+                Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES);
         kernel.launch(stream, launch, g, features, factor, out, rows, tiling.d(), summed, gBlocks, unit, adds ? 1 : 0);
     }
 }

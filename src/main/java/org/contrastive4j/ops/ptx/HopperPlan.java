@@ -1,6 +1,5 @@
 package org.contrastive4j.ops.ptx;
 
-
 /** Stripes and rectangles of a pairwise call on sm_90a, and where everything is in its workspace: offsets in bytes. */
 final class HopperPlan {
     /** Terms of one sum of a product, whose f32 accumulation cuts off: 2^-12 of the sum of magnitudes at most. */
@@ -10,6 +9,7 @@ final class HopperPlan {
      * flops at 690 TFLOP/s.
      */
     private static final int LEAST_STORED_WIDTH = 320;
+
     private static final long ALIGNMENT = 256;
     /** Partial sums of a tile of G. */
     private static final long DOT_BYTES = 32;
@@ -58,8 +58,8 @@ final class HopperPlan {
         long image = all.gradientBytes() + Float.BYTES * all.storedDots();
         stored = withGradients && d >= LEAST_STORED_WIDTH && image + least <= stripeBytes;
         forwardRows = forwardRows(least, stored ? stripeBytes - image : stripeBytes);
-        long tiles = Math.max(1, stripeBytes
-                / (2L * HopperPairwise.TILE_ROWS * HopperPairwise.TILE_COLUMNS + DOT_BYTES));
+        long tiles =
+                Math.max(1, stripeBytes / (2L * HopperPairwise.TILE_ROWS * HopperPairwise.TILE_COLUMNS + DOT_BYTES));
         int mostColumns = MOST_SUMMED / HopperPairwise.TILE_COLUMNS;
         int mostRows = MOST_SUMMED / HopperPairwise.TILE_ROWS;
         long columnTiles = Math.min(Math.min(all.columnTiles(), mostColumns), stored ? mostColumns : tiles);
@@ -82,8 +82,12 @@ final class HopperPlan {
         targetGradients = take(4L * n);
         blockSums = take((long) HopperPairwise.BLOCK_SUM_BYTES * HopperPairwise.ceil(n, HopperPairwise.SUMMED_ROWS));
         long stripe = end; // statistics of a stripe are merged before gradients take their place
-        gradient = take(stored ? all.gradientBytes() : withGradients ? rectangle().gradientBytes() : 0);
-        dots = take(!withGradients ? 0 : Float.BYTES * (stored ? all.storedDots() : rectangle().dots()));
+        gradient =
+                take(stored ? all.gradientBytes() : withGradients ? rectangle().gradientBytes() : 0);
+        dots = take(
+                !withGradients
+                        ? 0
+                        : Float.BYTES * (stored ? all.storedDots() : rectangle().dots()));
         long gradientEnd = end;
         end = stored ? end : stripe;
         HopperTiling forward = all.part(forwardRows, m);

@@ -18,6 +18,7 @@ final class HopperProducts {
      * k (m + n).
      */
     private static final double ENOUGH = 660;
+
     private static final int SHORTEST = 64;
 
     private final PtxDevice device;
@@ -32,7 +33,8 @@ final class HopperProducts {
         this.type = type;
         this.always = always;
         launches = new Launches(device, kernels);
-        gemm = new HopperGemm(kernels, Precision.valueOf(type.name()), device.facts().multiprocessors());
+        gemm = new HopperGemm(
+                kernels, Precision.valueOf(type.name()), device.facts().multiprocessors());
     }
 
     /** By sizes alone. */
@@ -43,7 +45,8 @@ final class HopperProducts {
     /** c = alpha op(a) op(b) + beta c + bias, of each product. */
     void multiply(String op, Products p, Tensor a, Tensor b, Tensor bias, Tensor c) {
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
-        HopperGemm.Result result = HopperGemm.Result.of(to).scaled(p.alpha(), p.beta())
+        HopperGemm.Result result = HopperGemm.Result.of(to)
+                .scaled(p.alpha(), p.beta())
                 .bias(bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias));
         if (c.dtype() != DType.F32) {
             result = result.inSixteenBits();
@@ -61,8 +64,8 @@ final class HopperProducts {
                 return;
             }
             try (DeviceStorage workspace = launches.workspace(bytes)) {
-                gemm.multiply(device.stream(), product, left.address(), right.address(), result, workspace.address(),
-                        bytes);
+                gemm.multiply(
+                        device.stream(), product, left.address(), right.address(), result, workspace.address(), bytes);
             }
         }
     }

@@ -15,8 +15,8 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
 
     public HopperTiling {
         if (n < 1 || m < 1 || d < 1 || run < 1 || group < 1 || blocks < 1) {
-            throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group "
-                    + group + ", blocks " + blocks + ": wanted positive numbers");
+            throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group " + group
+                    + ", blocks " + blocks + ": wanted positive numbers");
         }
     }
 
@@ -109,6 +109,7 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
     }
 
     Launch launch(int sharedBytes) {
-        return Launch.of((int) Math.min(items(), blocks), HopperPairwise.THREADS).shared(sharedBytes);
+        return Launch.of((int) Math.min(items(), blocks), HopperPairwise.THREADS)
+                .shared(sharedBytes);
     }
 }

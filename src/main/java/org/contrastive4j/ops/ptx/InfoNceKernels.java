@@ -67,6 +67,12 @@ public interface InfoNceKernels {
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is
      *     too small; nothing was launched
      */
-    void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest,
-            long result, long workspace, long workspaceBytes);
+    void infoNce(
+            DeviceStream stream,
+            PtxPairwise.Inputs inputs,
+            PtxPairwise.Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
+            long workspaceBytes);
 }

@@ -15,7 +15,11 @@ record KernelChoice(boolean hopper, String reason) {
      * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
      * The latter two are kernels of our own: no library of the device's maker.
      */
-    enum Wish { AUTO, PORTABLE, HOPPER }
+    enum Wish {
+        AUTO,
+        PORTABLE,
+        HOPPER
+    }
 
     static final String PROPERTY = "contrastive4j.kernels";
     private static final int ARCHITECTURE = 90;
@@ -45,14 +49,17 @@ record KernelChoice(boolean hopper, String reason) {
         if (problem != null) {
             return new KernelChoice(false, problem);
         }
-        return wish == Wish.PORTABLE ? new KernelChoice(false, "-D" + PROPERTY + "=portable")
+        return wish == Wish.PORTABLE
+                ? new KernelChoice(false, "-D" + PROPERTY + "=portable")
                 : new KernelChoice(true, "the device is sm_90 and the precision " + precision);
     }
 
     /** The library of the device's maker, for products that are nothing else; by any other wish there is none. */
     static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Wish wish) {
-        return there.library() == null || wish == Wish.AUTO ? there
-                : new MatrixLibrary.Choice(null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
+        return there.library() == null || wish == Wish.AUTO
+                ? there
+                : new MatrixLibrary.Choice(
+                        null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
     }
 
     /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
@@ -60,7 +67,8 @@ record KernelChoice(boolean hopper, String reason) {
         if (hopper) {
             return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), multiprocessors, stripeBytes);
         }
-        return precision.onTensorCores() ? new RoundedPairwise(kernels, precision, stripeBytes)
+        return precision.onTensorCores()
+                ? new RoundedPairwise(kernels, precision, stripeBytes)
                 : new PtxPairwise(kernels, precision, stripeBytes);
     }
 

@@ -38,7 +38,8 @@ public final class Kernels {
 
     /** The kernel, assembled at its first use. */
     public Kernel get(String name) {
-        return kernels.computeIfAbsent(name, key -> device.module(key + ".ptx", texts.apply(key)).kernel(key));
+        return kernels.computeIfAbsent(
+                name, key -> device.module(key + ".ptx", texts.apply(key)).kernel(key));
     }
 
     /**
@@ -53,7 +54,8 @@ public final class Kernels {
 
     /** The same for a text that is not the library's own; files it includes are. */
     static String expanded(String name, String source) {
-        return Preprocessed.text(name + ".ptx", whole(source), null).lines()
+        return Preprocessed.text(name + ".ptx", whole(source), null)
+                .lines()
                 .filter(line -> !line.startsWith("#")) // where a text came from, for C compilers
                 .collect(Collectors.joining("\n", "", "\n"));
     }

@@ -45,7 +45,9 @@ final class Launches {
 
     /** Of the first element, 0 for null. */
     long address(Tensor tensor) {
-        return tensor == null ? 0 : storage(tensor).address() + tensor.offset() * tensor.dtype().bytes();
+        return tensor == null
+                ? 0
+                : storage(tensor).address() + tensor.offset() * tensor.dtype().bytes();
     }
 
     /** As in the names of kernels. */

@@ -29,10 +29,39 @@ final class LibraryProducts {
      * @param c address of [batch, m, n]
      * @param k at least 1, like all sizes
      */
-    void multiply(boolean transA, boolean transB, int batch, int m, int n, int k, float alpha, long a, long b,
-            float beta, long c, Element inputs, Element output, boolean tensorFloats) {
-        Product product = new Product(transB, transA, n, m, k, alpha, beta, transB ? k : n, transA ? m : k, n,
-                (long) k * n, (long) m * k, (long) m * n, batch, inputs, output, tensorFloats);
+    void multiply(
+            boolean transA,
+            boolean transB,
+            int batch,
+            int m,
+            int n,
+            int k,
+            float alpha,
+            long a,
+            long b,
+            float beta,
+            long c,
+            Element inputs,
+            Element output,
+            boolean tensorFloats) {
+        Product product = new Product(
+                transB,
+                transA,
+                n,
+                m,
+                k,
+                alpha,
+                beta,
+                transB ? k : n,
+                transA ? m : k,
+                n,
+                (long) k * n,
+                (long) m * k,
+                (long) m * n,
+                batch,
+                inputs,
+                output,
+                tensorFloats);
         library.multiply(stream, product, b, a, c);
     }
 }

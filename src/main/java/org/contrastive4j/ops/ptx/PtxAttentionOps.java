@@ -77,21 +77,51 @@ public final class PtxAttentionOps extends AttentionOps {
     }
 
     @Override
-    protected void attentionUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-            Tensor lengths, Tensor out, Tensor logSumExp) {
+    protected void attentionUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp) {
         checkLengths("attention", lengths, tokens);
         int size = width / heads;
         long from = DeviceTensors.address("attention", "qkv", device, qkv);
         long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
         long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
-        kernels.get(Launches.of("attention_fwd", qkv)).launch(device.stream(), launch(qkv, heads, size), from,
-                lengthsOrNone("attention", lengths), to, lse, tokens, width, heads, size, causal ? 1 : 0,
-                wide(size, qkv, from, to), (float) (LOG2_E / Math.sqrt(size)));
+        kernels.get(Launches.of("attention_fwd", qkv))
+                .launch(
+                        device.stream(),
+                        launch(qkv, heads, size),
+                        from,
+                        lengthsOrNone("attention", lengths),
+                        to,
+                        lse,
+                        tokens,
+                        width,
+                        heads,
+                        size,
+                        causal ? 1 : 0,
+                        wide(size, qkv, from, to),
+                        (float) (LOG2_E / Math.sqrt(size)));
     }
 
     @Override
-    protected void attentionBackwardUnchecked(int batch, int tokens, int width, Tensor qkv, int heads, boolean causal,
-            Tensor lengths, Tensor out, Tensor logSumExp, Tensor dOut, Tensor dQkv) {
+    protected void attentionBackwardUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQkv) {
         String op = "attentionBackward";
         checkLengths(op, lengths, tokens);
         int size = width / heads;
@@ -101,11 +131,24 @@ public final class PtxAttentionOps extends AttentionOps {
         long dResult = DeviceTensors.address(op, "dOut", device, dOut);
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
-            kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient).launch(device.stream(),
-                    launch(qkv, heads, size), from, lengthsOrNone(op, lengths), result, lse, dResult, to, tokens,
-                    width, heads, size, causal ? 1 : 0,
-                    wide(size, qkv, from, result, dResult, to), (float) (LOG2_E / Math.sqrt(size)),
-                    (float) (1 / Math.sqrt(size)));
+            kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient)
+                    .launch(
+                            device.stream(),
+                            launch(qkv, heads, size),
+                            from,
+                            lengthsOrNone(op, lengths),
+                            result,
+                            lse,
+                            dResult,
+                            to,
+                            tokens,
+                            width,
+                            heads,
+                            size,
+                            causal ? 1 : 0,
+                            wide(size, qkv, from, result, dResult, to),
+                            (float) (LOG2_E / Math.sqrt(size)),
+                            (float) (1 / Math.sqrt(size)));
         }
     }
 }

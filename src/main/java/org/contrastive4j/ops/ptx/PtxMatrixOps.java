@@ -65,17 +65,32 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
-        this(device, kernels, multiply, activations,
-                KernelChoice.library(device.matrixLibrary(), KernelChoice.wish()).library());
+        this(
+                device,
+                kernels,
+                multiply,
+                activations,
+                KernelChoice.library(device.matrixLibrary(), KernelChoice.wish())
+                        .library());
     }
 
     /** @param maker the device's library of matrix products; null for kernels of our own */
     PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker) {
-        this(device, kernels, multiply, activations, maker,
+        this(
+                device,
+                kernels,
+                multiply,
+                activations,
+                maker,
                 new PtxPointwiseOps(new Launches(device, kernels), activations));
     }
 
-    private PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker,
+    private PtxMatrixOps(
+            PtxDevice device,
+            Kernels kernels,
+            Multiply multiply,
+            DType activations,
+            MatrixLibrary maker,
             PointwiseOps pointwise) {
         super(activations, pointwise);
         this.device = device;
@@ -84,7 +99,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
         tensorFloats = multiply == Multiply.TF32;
         library = maker == null ? null : new LibraryProducts(maker, device.stream());
-        sixteenBits = activations == DType.F32 ? null
+        sixteenBits = activations == DType.F32
+                ? null
                 : new SixteenBitProducts(device, kernels, activations, library, pointwise, this::workspace);
     }
 
@@ -125,8 +141,17 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     @Override
-    protected void gemmUnchecked(boolean transA, boolean transB, int m, int n, int k, double alpha, Tensor a, Tensor b,
-            double beta, Tensor c) {
+    protected void gemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c) {
         multiply("gemm", new Product(transA, transB, m, n, k, (float) alpha, (float) beta), a, b, Epilogue.NONE, c);
     }
 
@@ -136,16 +161,29 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     @Override
-    protected void linearGeluUnchecked(PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w,
-            Tensor bias, Tensor z, Tensor y) {
+    protected void linearGeluUnchecked(
+            PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
         multiply("linearGelu", new Product(false, false, rows, out, in, 1, 0), x, w, new Epilogue(bias, kind, y), z);
     }
 
     /** c [m, n] = alpha op(a) op(b) + beta c + bias, y = gelu(c), in any layout. */
-    void multiply(boolean transA, boolean transB, int k, double alpha, Tensor a, Tensor b, double beta, Epilogue after,
+    void multiply(
+            boolean transA,
+            boolean transB,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Epilogue after,
             Tensor c) {
-        multiply("multiply", new Product(transA, transB, c.dim(0), c.dim(1), k, (float) alpha, (float) beta), a, b,
-                after, c);
+        multiply(
+                "multiply",
+                new Product(transA, transB, c.dim(0), c.dim(1), k, (float) alpha, (float) beta),
+                a,
+                b,
+                after,
+                c);
     }
 
     private void multiply(String op, Product product, Tensor a, Tensor b, Epilogue after, Tensor c) {
@@ -172,46 +210,128 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         parts = (product.k + part - 1) / part;
         Product sum = new Product(product.transA, product.transB, product.m, product.n, product.k, 1, 0);
         int count = product.m * product.n;
-        launch(sum, parts, from, with, workspace(), Epilogue.Place.NONE, 4L * part * (product.transA ? product.m : 1),
-                4L * part * (product.transB ? 1 : product.n), 4L * count, part);
+        launch(
+                sum,
+                parts,
+                from,
+                with,
+                workspace(),
+                Epilogue.Place.NONE,
+                4L * part * (product.transA ? product.m : 1),
+                4L * part * (product.transB ? 1 : product.n),
+                4L * count,
+                part);
         merge(parts, count, product.n, workspace(), to, at, product.alpha, product.beta);
     }
 
     private void library(Product p, int batch, long a, long b, long c) {
-        library.multiply(p.transA, p.transB, batch, p.m, p.n, p.k, p.alpha, a, b, p.beta, c, Element.F32, Element.F32,
+        library.multiply(
+                p.transA,
+                p.transB,
+                batch,
+                p.m,
+                p.n,
+                p.k,
+                p.alpha,
+                a,
+                b,
+                p.beta,
+                c,
+                Element.F32,
+                Element.F32,
                 tensorFloats);
     }
 
     /** What the kernels of products do on the way: c[row] += bias; nothing for address 0. */
     private void addBias(Product p, long bias, long c) {
         if (bias != 0) {
-            kernels.get("add_positions_fwd_f32").launch(device.stream(), Launch.of((p.m + 3) / 4, 128), c, bias, c, 1,
-                    p.m, p.n, PtxPairwise.wide(p.n, c, bias));
+            kernels.get("add_positions_fwd_f32")
+                    .launch(
+                            device.stream(),
+                            Launch.of((p.m + 3) / 4, 128),
+                            c,
+                            bias,
+                            c,
+                            1,
+                            p.m,
+                            p.n,
+                            PtxPairwise.wide(p.n, c, bias));
         }
     }
 
     /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
-    private void launch(Product p, int batch, long a, long b, long c, Epilogue.Place after, long strideA, long strideB,
-            long strideC, int part) {
+    private void launch(
+            Product p,
+            int batch,
+            long a,
+            long b,
+            long c,
+            Epilogue.Place after,
+            long strideA,
+            long strideB,
+            long strideC,
+            int part) {
         if (p.tiles() > Integer.MAX_VALUE) {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
         }
-        int wide = PtxPairwise.wide(p.lda(), a, strideA) + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
+        int wide = PtxPairwise.wide(p.lda(), a, strideA)
+                + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
                 + 4 * PtxPairwise.wide(p.n, c, strideC, after.y());
-        kernels.get(kernel + p.layout()).launch(device.stream(),
-                Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
-                a, b, c, after.bias(), after.y(), strideA, strideB, strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n, part,
-                p.alpha, p.beta, after.quick(), wide);
+        kernels.get(kernel + p.layout())
+                .launch(
+                        device.stream(),
+                        Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
+                        a,
+                        b,
+                        c,
+                        after.bias(),
+                        after.y(),
+                        strideA,
+                        strideB,
+                        strideC,
+                        p.m,
+                        p.n,
+                        p.k,
+                        p.lda(),
+                        p.ldb(),
+                        p.n,
+                        part,
+                        p.alpha,
+                        p.beta,
+                        after.quick(),
+                        wide);
     }
 
     private void merge(int parts, int count, int n, long from, long to, Epilogue.Place after, float alpha, float beta) {
-        kernels.get("gemm_merge_f32").launch(device.stream(), Launch.of((count + 127) / 128, 128), from, to,
-                after.bias(), after.y(), parts, count, n, alpha, beta, after.quick());
+        kernels.get("gemm_merge_f32")
+                .launch(
+                        device.stream(),
+                        Launch.of((count + 127) / 128, 128),
+                        from,
+                        to,
+                        after.bias(),
+                        after.y(),
+                        parts,
+                        count,
+                        n,
+                        alpha,
+                        beta,
+                        after.quick());
     }
 
     @Override
-    protected void batchedGemmUnchecked(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha,
-            Tensor a, Tensor b, double beta, Tensor c) {
+    protected void batchedGemmUnchecked(
+            boolean transA,
+            boolean transB,
+            int batch,
+            int m,
+            int n,
+            int k,
+            double alpha,
+            Tensor a,
+            Tensor b,
+            double beta,
+            Tensor c) {
         Product product = new Product(transA, transB, m, n, k, (float) alpha, (float) beta);
         if (isOf16Bits(a, b, c)) {
             sixteenBits.multiply("batchedGemm", product.sideBySide(batch), a, b, Epilogue.NONE, c);
@@ -228,8 +348,17 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             return;
         }
         for (int first = 0; first < batch; first += MOST_BATCH) {
-            launch(product, Math.min(MOST_BATCH, batch - first), from + first * strideA, with + first * strideB,
-                    to + first * strideC, Epilogue.Place.NONE, strideA, strideB, strideC, 0);
+            launch(
+                    product,
+                    Math.min(MOST_BATCH, batch - first),
+                    from + first * strideA,
+                    with + first * strideB,
+                    to + first * strideC,
+                    Epilogue.Place.NONE,
+                    strideA,
+                    strideB,
+                    strideC,
+                    0);
         }
     }
 
@@ -239,15 +368,21 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long to = DeviceTensors.written("biasGradient", "dBias", device, dBias, dy);
         int room = WORKSPACE_BYTES / Float.BYTES / width;
         if (room == 0) {
-            throw new ShapeException("biasGradient: dy has " + width + " columns, wanted at most "
-                    + WORKSPACE_BYTES / Float.BYTES);
+            throw new ShapeException(
+                    "biasGradient: dy has " + width + " columns, wanted at most " + WORKSPACE_BYTES / Float.BYTES);
         }
         int most = Math.min(MOST_ROW_PARTS, room);
         int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
         int parts = (int) (((long) rows + chunk - 1) / chunk);
-        kernels.get(Launches.of("column_sums", dy)).launch(device.stream(),
-                Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)), from, workspace(),
-                rows, width, chunk);
+        kernels.get(Launches.of("column_sums", dy))
+                .launch(
+                        device.stream(),
+                        Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)),
+                        from,
+                        workspace(),
+                        rows,
+                        width,
+                        chunk);
         merge(parts, width, width, workspace(), to, Epilogue.Place.NONE, 1, 1);
     }
 

@@ -60,10 +60,12 @@ public final class PtxNormalize {
         }
         check("normalize", n, d);
         int pitch = precision.pitch(d);
-        new Addresses("normalize").written("inverseNorm", inverseNorm, 4L * n, 4).read("x", x, 4L * n * d, 4)
+        new Addresses("normalize")
+                .written("inverseNorm", inverseNorm, 4L * n, 4)
+                .read("x", x, 4L * n * d, 4)
                 .written("y", y, n * precision.rowBytes(d), 16);
-        kernels.get("normalize_fwd_" + precision.suffix()).launch(stream, launch(n), x, y, inverseNorm, n, d, pitch,
-                PtxPairwise.wide(d, x));
+        kernels.get("normalize_fwd_" + precision.suffix())
+                .launch(stream, launch(n), x, y, inverseNorm, n, d, pitch, PtxPairwise.wide(d, x));
     }
 
     /**
@@ -79,14 +81,14 @@ public final class PtxNormalize {
     public void backward(DeviceStream stream, int n, int d, long y, long inverseNorm, long dy, long dx, long dot) {
         check("normalizeBackward", n, d);
         long bytes = 4L * n * d;
-        Addresses addresses = new Addresses("normalizeBackward").read("y", y, bytes, 4)
-                .read("inverseNorm", inverseNorm, 4L * n, 4);
+        Addresses addresses =
+                new Addresses("normalizeBackward").read("y", y, bytes, 4).read("inverseNorm", inverseNorm, 4L * n, 4);
         if (dx != dy) {
             addresses.read("dy", dy, bytes, 4);
         }
         addresses.written("dx", dx, bytes, 4).writtenIfAny("dot", dot, 4L * n, 4);
-        kernels.get("normalize_bwd_f32").launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d,
-                PtxPairwise.wide(d, y, dy, dx));
+        kernels.get("normalize_bwd_f32")
+                .launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d, PtxPairwise.wide(d, y, dy, dx));
     }
 
     private static void check(String name, int n, int d) {

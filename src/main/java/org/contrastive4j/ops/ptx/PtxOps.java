@@ -81,7 +81,11 @@ public final class PtxOps extends Ops {
      * @param precision all but F64
      */
     public PtxOps(String name, PtxDevice device, TrainingPrecision precision) {
-        this(name, device, new Kernels(device), precision.activations(),
+        this(
+                name,
+                device,
+                new Kernels(device),
+                precision.activations(),
                 precision == TrainingPrecision.TF32 ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32);
     }
 
@@ -89,8 +93,7 @@ public final class PtxOps extends Ops {
         this(name, device, kernels, activations, PtxMatrixOps.Multiply.F32);
     }
 
-    private PtxOps(
-            String name, PtxDevice device, Kernels kernels, DType activations, PtxMatrixOps.Multiply multiply) {
+    private PtxOps(String name, PtxDevice device, Kernels kernels, DType activations, PtxMatrixOps.Multiply multiply) {
         if (activations != DType.F32 && activations != DType.BF16 && activations != DType.F16) {
             throw new IllegalArgumentException("activations of " + activations + ", wanted F32, BF16 or F16");
         }
@@ -104,15 +107,20 @@ public final class PtxOps extends Ops {
         norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
         sequence = new PtxSequenceOps(launches, activations);
         update = new PtxUpdateOps(launches);
-        Precision rows = multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
+        Precision rows =
+                multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
         KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
         MatrixLibrary.Choice library = KernelChoice.library(device.matrixLibrary(), KernelChoice.wish());
-        logOnce("matrix products in " + precision() + " on " + name + " (" + device.facts().name() + ") by "
-                + (library.library() == null ? "kernels of our own" : library.library().name()) + ": " + library.reason()
+        logOnce("matrix products in " + precision() + " on " + name + " ("
+                + device.facts().name() + ") by "
+                + (library.library() == null
+                        ? "kernels of our own"
+                        : library.library().name()) + ": " + library.reason()
                 + (activations == DType.F32 ? "" : "; those with a bias or GELU by " + choice));
         matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
         attention = new PtxAttentionOps(device, kernels, activations, true);
-        logOnce("pairwise loss in " + rows + " on " + name + " (" + device.facts().name() + ") by " + choice);
+        logOnce("pairwise loss in " + rows + " on " + name + " ("
+                + device.facts().name() + ") by " + choice);
         pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
         pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
     }
@@ -272,8 +280,8 @@ public final class PtxOps extends Ops {
             throw new LaunchException("record: the scratch is no memory of this backend");
         }
         DeviceGraph[] made = new DeviceGraph[1];
-        Runnable giveBack = launches.readback.recording(
-                () -> made[0] = launches.stream.capture(work, (DeviceStorage) scratch));
+        Runnable giveBack =
+                launches.readback.recording(() -> made[0] = launches.stream.capture(work, (DeviceStorage) scratch));
         DeviceGraph graph = made[0];
         return new Recording() {
             @Override

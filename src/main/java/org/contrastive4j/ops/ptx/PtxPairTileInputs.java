@@ -50,7 +50,8 @@ final class PtxPairTileInputs {
     /** Bytes of {@code records} records, a pairing with all it can have, and {@code arrays} arrays of either side. */
     static long bytes(int n, int m, int records, int arrays) {
         long numbersEach = (long) arrays * 2 * Float.BYTES;
-        return (records + 1L) * RECORD_BYTES + padded(n) * (3L * Integer.BYTES + numbersEach)
+        return (records + 1L) * RECORD_BYTES
+                + padded(n) * (3L * Integer.BYTES + numbersEach)
                 + padded(m) * (2L * Integer.BYTES + numbersEach);
     }
 
@@ -69,23 +70,39 @@ final class PtxPairTileInputs {
 
     void add(Reduction of) {
         boolean rows = of.axis() == Axis.ROWS;
-        int what = switch (of.kind()) {
-            case SUM -> of.function().ordinal();
-            case LOG_SUM_EXP -> SUM_OF_EXPONENTIALS;
-            case MAX -> LARGEST;
-            case MAX_BELOW -> LARGEST_BELOW;
-        };
+        int what =
+                switch (of.kind()) {
+                    case SUM -> of.function().ordinal();
+                    case LOG_SUM_EXP -> SUM_OF_EXPONENTIALS;
+                    case MAX -> LARGEST;
+                    case MAX_BELOW -> LARGEST_BELOW;
+                };
         int ofRows = place(of.shift().rows());
         int ofColumns = place(of.shift().columns());
-        records.add(new int[] {what, rows ? 0 : 1, taken(of.of()), Float.floatToIntBits(of.shift().sign()),
-            rows ? ofRows : ofColumns, rows ? ofColumns : ofRows, of.kind() == Kind.SUM ? place(of.weight()) : -1,
-            results});
+        records.add(new int[] {
+            what,
+            rows ? 0 : 1,
+            taken(of.of()),
+            Float.floatToIntBits(of.shift().sign()),
+            rows ? ofRows : ofColumns,
+            rows ? ofColumns : ofRows,
+            of.kind() == Kind.SUM ? place(of.weight()) : -1,
+            results
+        });
         results += rows ? pairing.n() : pairing.m();
     }
 
     void add(Term of) {
-        records.add(new int[] {of.function().ordinal(), 0, taken(of.of()), Float.floatToIntBits(of.shift().sign()),
-            place(of.shift().rows()), place(of.shift().columns()), place(of.rowWeight()), place(of.columnWeight())});
+        records.add(new int[] {
+            of.function().ordinal(),
+            0,
+            taken(of.of()),
+            Float.floatToIntBits(of.shift().sign()),
+            place(of.shift().rows()),
+            place(of.shift().columns()),
+            place(of.rowWeight()),
+            place(of.columnWeight())
+        });
     }
 
     /** What the products of a gradient take beside the rows: here 8 numbers, after the records. */

@@ -8,8 +8,8 @@ import java.util.List;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Pairing;
+import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -29,6 +29,7 @@ final class PtxPairTileOps extends PairTileOps {
     private static final int BINS_PER_LAUNCH = 2048;
     /** What {@link #workspaceBytes} is for: more than any loss of this library asks for in one pass. */
     private static final int REDUCTIONS = 24;
+
     private static final int ARRAYS = 32;
 
     private final Launches launches;
@@ -97,14 +98,31 @@ final class PtxPairTileOps extends PairTileOps {
             Tensor guideY = guide == null ? null : guide.columns();
             int guideD = guide == null ? 0 : guideX.dim(1);
             boolean ids = pairing.hasIds();
-            List<Object> arguments = new ArrayList<>(Arrays.asList(pairs.x(), pairs.y(), guideX, guideY,
-                    at + inputs.targets(), ids ? at + inputs.rowIds() : 0L, ids ? at + inputs.columnIds() : 0L,
-                    at + inputs.rowLimits(), at + inputs.columnLimits(), pairing.n(), pairing.m(), d, guideD, row,
+            List<Object> arguments = new ArrayList<>(Arrays.asList(
+                    pairs.x(),
+                    pairs.y(),
+                    guideX,
+                    guideY,
+                    at + inputs.targets(),
+                    ids ? at + inputs.rowIds() : 0L,
+                    ids ? at + inputs.columnIds() : 0L,
+                    at + inputs.rowLimits(),
+                    at + inputs.columnLimits(),
+                    pairing.n(),
+                    pairing.m(),
+                    d,
+                    guideD,
+                    row,
                     launches.wide(d, pairs.x(), pairs.y()),
-                    guide == null ? 0 : launches.wide(guideD, guideX, guideY), pairing.window(), pairing.cycle(),
-                    pairing.sameIsPositive() ? 1 : 0, (float) pairs.scale()));
+                    guide == null ? 0 : launches.wide(guideD, guideX, guideY),
+                    pairing.window(),
+                    pairing.cycle(),
+                    pairing.sameIsPositive() ? 1 : 0,
+                    (float) pairs.scale()));
             arguments.addAll(Arrays.asList(more));
-            launches.launch(kernel, Launch.of(new Launch.Dim(columnTiles, tiles, 1), new Launch.Dim(TILE, 1, 1)),
+            launches.launch(
+                    kernel,
+                    Launch.of(new Launch.Dim(columnTiles, tiles, 1), new Launch.Dim(TILE, 1, 1)),
                     arguments.toArray());
         }
     }
@@ -117,7 +135,8 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     private static ByteBuffer download(DeviceStorage storage) {
-        ByteBuffer bytes = ByteBuffer.allocateDirect(Math.toIntExact(storage.bytes())).order(ByteOrder.nativeOrder());
+        ByteBuffer bytes =
+                ByteBuffer.allocateDirect(Math.toIntExact(storage.bytes())).order(ByteOrder.nativeOrder());
         storage.download(0, bytes);
         return bytes.rewind();
     }
@@ -139,15 +158,29 @@ final class PtxPairTileOps extends PairTileOps {
                 DeviceStorage partials = launches.workspace(partialsOfTile * stripe)) {
             long at = in.address();
             pass.stripes(stripe, (row, tiles) -> {
-                pass.launch("pair_reduce_f32", row, tiles, inputs, at, at + inputs.numbers(), at, partials,
-                        inputs.count());
-                launches.launch("pair_merge_f32", Launch.of(
-                        new Launch.Dim(Launches.blocks(Math.max(m, Math.min(n - row, tiles * TILE)), 128),
-                                inputs.count(), 1), new Launch.Dim(128, 1, 1)),
-                        partials, at, results, n, m, row, pass.columnTiles, tiles);
+                pass.launch(
+                        "pair_reduce_f32", row, tiles, inputs, at, at + inputs.numbers(), at, partials, inputs.count());
+                launches.launch(
+                        "pair_merge_f32",
+                        Launch.of(
+                                new Launch.Dim(
+                                        Launches.blocks(Math.max(m, Math.min(n - row, tiles * TILE)), 128),
+                                        inputs.count(),
+                                        1),
+                                new Launch.Dim(128, 1, 1)),
+                        partials,
+                        at,
+                        results,
+                        n,
+                        m,
+                        row,
+                        pass.columnTiles,
+                        tiles);
             });
             ByteBuffer records = download(results);
-            return reductions.stream().map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records)).toList();
+            return reductions.stream()
+                    .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
+                    .toList();
         }
     }
 
@@ -165,7 +198,8 @@ final class PtxPairTileOps extends PairTileOps {
                 at[i] = records.getInt(record + 12);
             } else {
                 double sum = records.getDouble(record);
-                values[i] = kind == Kind.SUM ? sum
+                values[i] = kind == Kind.SUM
+                        ? sum
                         : sum == 0 ? Double.NEGATIVE_INFINITY : records.getFloat(record + 8) + Math.log(sum);
             }
             records.position(record + RESULT_BYTES);
@@ -187,16 +221,33 @@ final class PtxPairTileOps extends PairTileOps {
         long dy = written("dy", gradients.dy(), pairs);
         int stripe = stripe(pass.rowTiles, gradientsOfTile(pass.columnTiles));
         long sumBytes = 2L * Float.BYTES * pass.columnTiles * stripe;
-        try (DeviceStorage in = upload(inputs); DeviceStorage sums = launches.workspace(sumBytes);
+        try (DeviceStorage in = upload(inputs);
+                DeviceStorage sums = launches.workspace(sumBytes);
                 DeviceStorage g = products ? launches.workspace(gradientsOfTile(pass.columnTiles) * stripe) : null) {
             long at = in.address();
             long gAt = products ? g.address() : 0;
             pass.stripes(stripe, (row, tiles) -> {
-                pass.launch("pair_bwd_f32", row, tiles, inputs, at, at + inputs.numbers(), at, gAt, sums,
-                        inputs.count(), (float) gradientScale);
+                pass.launch(
+                        "pair_bwd_f32",
+                        row,
+                        tiles,
+                        inputs,
+                        at,
+                        at + inputs.numbers(),
+                        at,
+                        gAt,
+                        sums,
+                        inputs.count(),
+                        (float) gradientScale);
                 if (scalars) {
-                    launches.launch("pairwise_scalars_f32", Launch.of(1, 256), sums, at + inputs.scalars(),
-                            gradients.dLogScale(), gradients.dBias(), pass.columnTiles * tiles);
+                    launches.launch(
+                            "pairwise_scalars_f32",
+                            Launch.of(1, 256),
+                            sums,
+                            at + inputs.scalars(),
+                            gradients.dLogScale(),
+                            gradients.dBias(),
+                            pass.columnTiles * tiles);
                 }
                 products(pass, row, tiles, gAt, at + inputs.scalars(), dx, dy);
             });
@@ -206,8 +257,17 @@ final class PtxPairTileOps extends PairTileOps {
     /** The address of a gradient that must not lie where rows are read; 0 for null. */
     private long written(String argument, Tensor gradient, Pairs pairs) {
         Pairing.Guide guide = pairs.pairing().guide();
-        return gradient == null ? 0 : DeviceTensors.written("gradient", argument, launches.device, gradient, pairs.x(),
-                pairs.y(), guide == null ? null : guide.rows(), guide == null ? null : guide.columns());
+        return gradient == null
+                ? 0
+                : DeviceTensors.written(
+                        "gradient",
+                        argument,
+                        launches.device,
+                        gradient,
+                        pairs.x(),
+                        pairs.y(),
+                        guide == null ? null : guide.rows(),
+                        guide == null ? null : guide.columns());
     }
 
     /** dx = G y for the rows of a stripe, dy += G^T x over them; the first stripe writes dy. */
@@ -220,13 +280,34 @@ final class PtxPairTileOps extends PairTileOps {
         if (dx != 0) {
             long y = launches.address(pass.pairs.y());
             long out = dx + (long) Float.BYTES * row * d;
-            launches.launch("pairwise_dx_f32", Launch.of(new Launch.Dim(tiles(d), tiles, 1), block), g, y, out,
-                    scalars, m, d, rows, pitch, PtxPairwise.wide(d, y, out));
+            launches.launch(
+                    "pairwise_dx_f32",
+                    Launch.of(new Launch.Dim(tiles(d), tiles, 1), block),
+                    g,
+                    y,
+                    out,
+                    scalars,
+                    m,
+                    d,
+                    rows,
+                    pitch,
+                    PtxPairwise.wide(d, y, out));
         }
         if (dy != 0) {
             long x = launches.address(pass.pairs.x()) + (long) Float.BYTES * row * d;
-            launches.launch("pairwise_dy_f32", Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block), g, x,
-                    dy, scalars, rows, d, m, pitch, PtxPairwise.wide(d, x, dy), row == 0 ? 0 : 1);
+            launches.launch(
+                    "pairwise_dy_f32",
+                    Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block),
+                    g,
+                    x,
+                    dy,
+                    scalars,
+                    rows,
+                    d,
+                    m,
+                    pitch,
+                    PtxPairwise.wide(d, x, dy),
+                    row == 0 ? 0 : 1);
         }
     }
 
@@ -234,18 +315,30 @@ final class PtxPairTileOps extends PairTileOps {
     protected Histogram histogramUnchecked(Pairs pairs, int bins) {
         Pass pass = new Pass("histogram", pairs);
         PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
-        try (DeviceStorage in = upload(inputs); DeviceStorage counts = launches.workspace(2L * Long.BYTES * bins)) {
+        try (DeviceStorage in = upload(inputs);
+                DeviceStorage counts = launches.workspace(2L * Long.BYTES * bins)) {
             launches.stream.fill(counts, (byte) 0);
             for (int from = 0; from < bins; from += BINS_PER_LAUNCH) {
                 int start = from;
-                pass.stripes(MOST_TILES, (row, tiles) -> pass.launch("pair_histogram_f32", row, tiles, inputs,
-                        in.address(), counts, bins, start, Math.min(BINS_PER_LAUNCH, bins - start)));
+                pass.stripes(
+                        MOST_TILES,
+                        (row, tiles) -> pass.launch(
+                                "pair_histogram_f32",
+                                row,
+                                tiles,
+                                inputs,
+                                in.address(),
+                                counts,
+                                bins,
+                                start,
+                                Math.min(BINS_PER_LAUNCH, bins - start)));
             }
             ByteBuffer records = download(counts);
             long[] positives = new long[bins];
             long[] negatives = new long[bins];
             records.asLongBuffer().get(positives).get(negatives);
-            long counted = Arrays.stream(positives).sum() + Arrays.stream(negatives).sum();
+            long counted =
+                    Arrays.stream(positives).sum() + Arrays.stream(negatives).sum();
             return new Histogram(positives, negatives, (long) pass.pairing.n() * pass.pairing.m() - counted);
         }
     }

@@ -33,6 +33,7 @@ import org.contrastive4j.ops.ShapeException;
 public final class PtxPairwise implements InfoNceKernels {
     /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */
     public static final int RESULT_BYTES = 32;
+
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
     private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "scalars"};
@@ -54,7 +55,16 @@ public final class PtxPairwise implements InfoNceKernels {
      * @param bias f32 [1] or 0
      */
     public record Inputs(
-            int n, int m, int d, long x, long y, long targets, long logScale, long bias, double rowWeight, double columnWeight) {}
+            int n,
+            int m,
+            int d,
+            long x,
+            long y,
+            long targets,
+            long logScale,
+            long bias,
+            double rowWeight,
+            double columnWeight) {}
 
     /**
      * Addresses of gradients; 0 for one that is not wanted.
@@ -123,12 +133,30 @@ public final class PtxPairwise implements InfoNceKernels {
      * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
      */
     @Override
-    public void infoNce(DeviceStream stream, Inputs inputs, Gradients gradients, long hardest, long result, long workspace,
+    public void infoNce(
+            DeviceStream stream,
+            Inputs inputs,
+            Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
             long workspaceBytes) {
         long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
-        InfoNceArguments.check(inputs, precision.rowBytes(inputs.d), precision.onTensorCores() ? 16 : 4,
-                gradients, hardest, result, workspace, workspaceBytes, wanted);
-        Call call = new Call(stream, inputs, new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision), workspace);
+        InfoNceArguments.check(
+                inputs,
+                precision.rowBytes(inputs.d),
+                precision.onTensorCores() ? 16 : 4,
+                gradients,
+                hardest,
+                result,
+                workspace,
+                workspaceBytes,
+                wanted);
+        Call call = new Call(
+                stream,
+                inputs,
+                new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision),
+                workspace);
         call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
         if (gradients != null) {
             call.backward(gradients);
@@ -165,18 +193,53 @@ public final class PtxPairwise implements InfoNceKernels {
         }
 
         private void launchNamed(String kernel, int gridX, int gridY, int threads, Object... arguments) {
-            kernels.get(kernel).launch(stream, Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)), arguments);
+            kernels.get(kernel)
+                    .launch(
+                            stream,
+                            Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)),
+                            arguments);
         }
 
         /** Statistics of the tiles of a stripe. */
         private void statistics(int row, int tiles) {
             if (!precision.onTensorCores()) {
-                launchNamed(typed("fwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.positive,
-                        at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n, in.m, in.d, row, wide);
+                launchNamed(
+                        typed("fwd"),
+                        plan.columnTiles,
+                        tiles,
+                        64,
+                        in.x,
+                        in.y,
+                        in.targets,
+                        at + plan.numbers,
+                        at + plan.positive,
+                        at + plan.tileRows,
+                        at + plan.tileAts,
+                        at + plan.tileColumns,
+                        in.n,
+                        in.m,
+                        in.d,
+                        row,
+                        wide);
             } else {
-                launchNamed(typed("fwd"), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets,
-                        at + plan.numbers, at + plan.positive, at + plan.tileRows, at + plan.tileAts, at + plan.tileColumns, in.n,
-                        in.m, precision.pitch(in.d), row, tiles * PairwisePlan.TILE);
+                launchNamed(
+                        typed("fwd"),
+                        (plan.columnTiles + 1) / 2,
+                        (tiles + 1) / 2,
+                        128,
+                        in.x,
+                        in.y,
+                        in.targets,
+                        at + plan.numbers,
+                        at + plan.positive,
+                        at + plan.tileRows,
+                        at + plan.tileAts,
+                        at + plan.tileColumns,
+                        in.n,
+                        in.m,
+                        precision.pitch(in.d),
+                        row,
+                        tiles * PairwisePlan.TILE);
             }
         }
 
@@ -192,14 +255,46 @@ public final class PtxPairwise implements InfoNceKernels {
                 int row = first * PairwisePlan.TILE;
                 int rows = tiles * PairwisePlan.TILE;
                 statistics(row, tiles);
-                launchEach("merge_rows", rows, at + plan.tileRows, at + plan.tileAts, at + plan.rowSums, hardest,
-                        plan.columnTiles, rows, row, in.n);
+                launchEach(
+                        "merge_rows",
+                        rows,
+                        at + plan.tileRows,
+                        at + plan.tileAts,
+                        at + plan.rowSums,
+                        hardest,
+                        plan.columnTiles,
+                        rows,
+                        row,
+                        in.n);
                 launchEach("merge_columns", in.m, at + plan.tileColumns, at + plan.running, tiles, in.m);
             }
-            launchEach("columns", in.m, at + plan.running, at + plan.positive, in.targets, at + plan.column, at + plan.bar,
-                    in.n, in.m);
-            launch("loss", 1, 1, 256, at + plan.rowSums, at + plan.positive, in.targets, at + plan.column, at + plan.bar, in.bias,
-                    at + plan.numbers, at + plan.row, result, in.n, (float) in.rowWeight, (float) in.columnWeight);
+            launchEach(
+                    "columns",
+                    in.m,
+                    at + plan.running,
+                    at + plan.positive,
+                    in.targets,
+                    at + plan.column,
+                    at + plan.bar,
+                    in.n,
+                    in.m);
+            launch(
+                    "loss",
+                    1,
+                    1,
+                    256,
+                    at + plan.rowSums,
+                    at + plan.positive,
+                    in.targets,
+                    at + plan.column,
+                    at + plan.bar,
+                    in.bias,
+                    at + plan.numbers,
+                    at + plan.row,
+                    result,
+                    in.n,
+                    (float) in.rowWeight,
+                    (float) in.columnWeight);
         }
 
         void backward(Gradients gradients) {
@@ -210,7 +305,15 @@ public final class PtxPairwise implements InfoNceKernels {
                 int rows = Math.min(tiles * PairwisePlan.TILE, in.n - row);
                 logitGradients(row, tiles, g);
                 if (gradients.dLogScale != 0 || gradients.dBias != 0) {
-                    launch("scalars", 1, 1, 256, at + plan.tileSums, at + plan.numbers, gradients.dLogScale, gradients.dBias,
+                    launch(
+                            "scalars",
+                            1,
+                            1,
+                            256,
+                            at + plan.tileSums,
+                            at + plan.numbers,
+                            gradients.dLogScale,
+                            gradients.dBias,
                             plan.columnTiles * tiles);
                 }
                 if (gradients.dx != 0) {
@@ -225,23 +328,83 @@ public final class PtxPairwise implements InfoNceKernels {
         /** G of a stripe, and the sums of its tiles. */
         private void logitGradients(int row, int tiles, long g) {
             if (!precision.onTensorCores()) {
-                launchNamed(typed("bwd"), plan.columnTiles, tiles, 64, in.x, in.y, in.targets, at + plan.numbers, at + plan.row,
-                        at + plan.column, g, at + plan.tileSums, in.n, in.m, in.d, row, wide, (float) in.rowWeight, (float) in.columnWeight);
+                launchNamed(
+                        typed("bwd"),
+                        plan.columnTiles,
+                        tiles,
+                        64,
+                        in.x,
+                        in.y,
+                        in.targets,
+                        at + plan.numbers,
+                        at + plan.row,
+                        at + plan.column,
+                        g,
+                        at + plan.tileSums,
+                        in.n,
+                        in.m,
+                        in.d,
+                        row,
+                        wide,
+                        (float) in.rowWeight,
+                        (float) in.columnWeight);
             } else {
-                launchNamed(typed("bwd"), (plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128, in.x, in.y, in.targets, at + plan.numbers,
-                        at + plan.row, at + plan.column, g, at + plan.tileSums, in.n, in.m, precision.pitch(in.d), row,
-                        plan.columnTiles, (float) in.rowWeight, (float) in.columnWeight);
+                launchNamed(
+                        typed("bwd"),
+                        (plan.columnTiles + 1) / 2,
+                        (tiles + 1) / 2,
+                        128,
+                        in.x,
+                        in.y,
+                        in.targets,
+                        at + plan.numbers,
+                        at + plan.row,
+                        at + plan.column,
+                        g,
+                        at + plan.tileSums,
+                        in.n,
+                        in.m,
+                        precision.pitch(in.d),
+                        row,
+                        plan.columnTiles,
+                        (float) in.rowWeight,
+                        (float) in.columnWeight);
             }
         }
 
         /** dx = G y for the rows of a stripe. */
         private void rowProduct(long g, long dx, int rows, int tiles) {
             if (!precision.onTensorCores()) {
-                launchNamed(typed("dx"), blocks(in.d, 64), tiles, 64, g, in.y, dx, at + plan.numbers, in.m, in.d, rows,
-                        plan.pitch, wide(in.d, in.y, dx));
+                launchNamed(
+                        typed("dx"),
+                        blocks(in.d, 64),
+                        tiles,
+                        64,
+                        g,
+                        in.y,
+                        dx,
+                        at + plan.numbers,
+                        in.m,
+                        in.d,
+                        rows,
+                        plan.pitch,
+                        wide(in.d, in.y, dx));
             } else {
-                launchNamed(typed("dx"), blocks(in.d, 128), blocks(rows, 128), 128, g, in.y, dx, at + plan.numbers, in.m, in.d,
-                        precision.pitch(in.d), rows, plan.pitch, pairs(dx));
+                launchNamed(
+                        typed("dx"),
+                        blocks(in.d, 128),
+                        blocks(rows, 128),
+                        128,
+                        g,
+                        in.y,
+                        dx,
+                        at + plan.numbers,
+                        in.m,
+                        in.d,
+                        precision.pitch(in.d),
+                        rows,
+                        plan.pitch,
+                        pairs(dx));
             }
         }
 
@@ -250,11 +413,38 @@ public final class PtxPairwise implements InfoNceKernels {
             long x = in.x + precision.rowBytes(in.d) * row;
             int add = row == 0 ? 0 : 1;
             if (!precision.onTensorCores()) {
-                launchNamed(typed("dy"), blocks(in.d, 64), plan.columnTiles, 64, g, x, dy, at + plan.numbers, rows, in.d, in.m,
-                        plan.pitch, wide(in.d, x, dy), add);
+                launchNamed(
+                        typed("dy"),
+                        blocks(in.d, 64),
+                        plan.columnTiles,
+                        64,
+                        g,
+                        x,
+                        dy,
+                        at + plan.numbers,
+                        rows,
+                        in.d,
+                        in.m,
+                        plan.pitch,
+                        wide(in.d, x, dy),
+                        add);
             } else {
-                launchNamed(typed("dy"), blocks(in.d, 128), blocks(in.m, 128), 128, g, x, dy, at + plan.numbers, rows, in.d,
-                        precision.pitch(in.d), in.m, plan.pitch, pairs(dy), add);
+                launchNamed(
+                        typed("dy"),
+                        blocks(in.d, 128),
+                        blocks(in.m, 128),
+                        128,
+                        g,
+                        x,
+                        dy,
+                        at + plan.numbers,
+                        rows,
+                        in.d,
+                        precision.pitch(in.d),
+                        in.m,
+                        plan.pitch,
+                        pairs(dy),
+                        add);
             }
         }
 

@@ -2,10 +2,9 @@ package org.contrastive4j.ops.ptx;
 
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
-import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -23,7 +22,12 @@ final class PtxPairwiseOps extends PairwiseOps {
      * @param precision that rows and the gradient matrix are rounded to
      * @param choice of the kernels of that precision
      */
-    PtxPairwiseOps(PtxDevice device, Readback readback, Kernels kernels, Precision precision, KernelChoice choice,
+    PtxPairwiseOps(
+            PtxDevice device,
+            Readback readback,
+            Kernels kernels,
+            Precision precision,
+            KernelChoice choice,
             long stripeBytes) {
         super(DType.F32);
         this.device = device;
@@ -32,30 +36,52 @@ final class PtxPairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale,
-            Tensor hardestNegative) {
-        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative).get();
+    protected Result infoNceUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative)
+                .get();
     }
 
     @Override
-    protected Later<Result> infoNceLaterUnchecked(int n, int m, int d, InfoNce inputs, Gradients gradients,
-            double gradientScale, Tensor hardestNegative) {
+    protected Later<Result> infoNceLaterUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);
         }
-        PtxPairwise.Inputs in = new PtxPairwise.Inputs(n, m, d, address("x", inputs.x()), address("y", inputs.y()),
-                address("targets", inputs.targets()), address("logScale", inputs.logScale()),
-                address("bias", inputs.bias()), inputs.rowWeight(), inputs.columnWeight());
-        PtxPairwise.Gradients out = gradients == null ? null : new PtxPairwise.Gradients(address("dx", gradients.dx()),
-                address("dy", gradients.dy()), address("dLogScale", gradients.dLogScale()),
-                address("dBias", gradients.dBias()), gradientScale);
+        PtxPairwise.Inputs in = new PtxPairwise.Inputs(
+                n,
+                m,
+                d,
+                address("x", inputs.x()),
+                address("y", inputs.y()),
+                address("targets", inputs.targets()),
+                address("logScale", inputs.logScale()),
+                address("bias", inputs.bias()),
+                inputs.rowWeight(),
+                inputs.columnWeight());
+        PtxPairwise.Gradients out = gradients == null
+                ? null
+                : new PtxPairwise.Gradients(
+                        address("dx", gradients.dx()),
+                        address("dy", gradients.dy()),
+                        address("dLogScale", gradients.dLogScale()),
+                        address("dBias", gradients.dBias()),
+                        gradientScale);
         long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
         try (DeviceStorage workspace = device.allocate(bytes);
                 DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
-            pairwise.infoNce(device.stream(), in, out, address("hardestNegative", hardestNegative), result.address(),
-                    workspace.address(), bytes);
-            return readback.later(result, values ->
-                    new Result(values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24)));
+            pairwise.infoNce(
+                    device.stream(),
+                    in,
+                    out,
+                    address("hardestNegative", hardestNegative),
+                    result.address(),
+                    workspace.address(),
+                    bytes);
+            return readback.later(
+                    result,
+                    values -> new Result(
+                            values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24)));
         }
     }
 

@@ -28,8 +28,8 @@ final class PtxPointwiseOps extends PointwiseOps {
     protected void copyUnchecked(Tensor x, Tensor y) {
         if (x.size() > 0 && launches.address(x) != launches.address(y)) {
             int bytes = x.dtype().bytes();
-            launches.stream.copy(launches.storage(x), x.offset() * bytes, launches.storage(y), y.offset() * bytes,
-                    x.bytes());
+            launches.stream.copy(
+                    launches.storage(x), x.offset() * bytes, launches.storage(y), y.offset() * bytes, x.bytes());
         }
     }
 
@@ -69,8 +69,8 @@ final class PtxPointwiseOps extends PointwiseOps {
 
     @Override
     protected void geluBackwardUnchecked(Gelu kind, Tensor x, Tensor dy, Tensor dx) {
-        launches.elements(Launches.of("gelu_bwd", dx) + variant(kind), dx.size(), x, dy, dx, dx.size(),
-                launches.wide(x, dy, dx));
+        launches.elements(
+                Launches.of("gelu_bwd", dx) + variant(kind), dx.size(), x, dy, dx, dx.size(), launches.wide(x, dy, dx));
     }
 
     private static String variant(Gelu kind) {
@@ -82,8 +82,21 @@ final class PtxPointwiseOps extends PointwiseOps {
         int samples = x.dim(0);
         int width = Math.toIntExact(x.size() / samples);
         int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
-        launches.launch(Launches.of("dropout", y), Launch.of(Math.multiplyExact(samples, blocks), 256), x, sampleIds,
-                y, width, blocks, Philox.keepThreshold(p), (float) (1 / (1 - p)), key.layer(), key.step(), key.clock(),
-                (int) key.seed(), (int) (key.seed() >>> 32), launches.wide(width, x, y));
+        launches.launch(
+                Launches.of("dropout", y),
+                Launch.of(Math.multiplyExact(samples, blocks), 256),
+                x,
+                sampleIds,
+                y,
+                width,
+                blocks,
+                Philox.keepThreshold(p),
+                (float) (1 / (1 - p)),
+                key.layer(),
+                key.step(),
+                key.clock(),
+                (int) key.seed(),
+                (int) (key.seed() >>> 32),
+                launches.wide(width, x, y));
     }
 }

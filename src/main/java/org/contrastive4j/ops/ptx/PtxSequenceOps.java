@@ -26,7 +26,15 @@ final class PtxSequenceOps extends SequenceOps {
         int width = table.dim(1);
         Indices.check("embedding", "ids", ids, table.dim(0));
         int count = Math.toIntExact(ids.size());
-        launches.rows(Launches.of("embedding_fwd", y), count, width, table, ids, y, count, width,
+        launches.rows(
+                Launches.of("embedding_fwd", y),
+                count,
+                width,
+                table,
+                ids,
+                y,
+                count,
+                width,
                 launches.wide(width, table, y));
     }
 
@@ -37,17 +45,31 @@ final class PtxSequenceOps extends SequenceOps {
         Indices.check("embeddingBackward", "ids", ids, dTable.dim(0));
         int count = Math.toIntExact(ids.size());
         if (count > 0 && width > 0) {
-            launches.launch(Launches.of("embedding_bwd", dy),
-                    Launch.of(new Launch.Dim(dTable.dim(0), Launches.blocks(width, SCATTER_COLUMNS), 1),
+            launches.launch(
+                    Launches.of("embedding_bwd", dy),
+                    Launch.of(
+                            new Launch.Dim(dTable.dim(0), Launches.blocks(width, SCATTER_COLUMNS), 1),
                             new Launch.Dim(THREADS, 1, 1)),
-                    dy, ids, dTable, count, width);
+                    dy,
+                    ids,
+                    dTable,
+                    count,
+                    width);
         }
     }
 
     @Override
     protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
         int width = x.dim(2);
-        rows(Launches.of("add_positions_fwd", x), x, x, positions, y, x.dim(1), x.shape().rows(), width,
+        rows(
+                Launches.of("add_positions_fwd", x),
+                x,
+                x,
+                positions,
+                y,
+                x.dim(1),
+                x.shape().rows(),
+                width,
                 launches.wide(width, x, positions, y));
     }
 
@@ -65,7 +87,15 @@ final class PtxSequenceOps extends SequenceOps {
     @Override
     protected void prependTokenUnchecked(Tensor x, Tensor token, Tensor y) {
         int width = x.dim(2);
-        rows(Launches.of("prepend_token_fwd", y), y, x, token, y, x.dim(1), y.shape().rows(), width,
+        rows(
+                Launches.of("prepend_token_fwd", y),
+                y,
+                x,
+                token,
+                y,
+                x.dim(1),
+                y.shape().rows(),
+                width,
                 launches.wide(width, x, token, y));
     }
 
@@ -73,12 +103,19 @@ final class PtxSequenceOps extends SequenceOps {
     protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
         int width = dy.dim(2);
         if (dx != null) {
-            rows(Launches.of("prepend_token_bwd", dx), dx, dy, dx, dx.dim(1), dx.shape().rows(), width,
+            rows(
+                    Launches.of("prepend_token_bwd", dx),
+                    dx,
+                    dy,
+                    dx,
+                    dx.dim(1),
+                    dx.shape().rows(),
+                    width,
                     launches.wide(width, dy, dx));
         }
         if (dToken != null) {
-            launches.sumRows(dy.dtype(), launches.address(dy), dy.dim(0), width, dy.dim(1) * width,
-                    launches.address(dToken));
+            launches.sumRows(
+                    dy.dtype(), launches.address(dy), dy.dim(0), width, dy.dim(1) * width, launches.address(dToken));
         }
     }
 
@@ -92,9 +129,23 @@ final class PtxSequenceOps extends SequenceOps {
         int wide = whole ? launches.wide(run, x, y) : 0;
         int blocks = Launches.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
         if (y.size() > 0) {
-            launches.launch(patchify(x, y), Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS), x,
-                    y, blocks, size, run, x.dim(1), pitch, patches(x.dim(2), kernel, stride, padding), kernel,
-                    stride, padding, stride * channels, padding * channels, wide);
+            launches.launch(
+                    patchify(x, y),
+                    Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS),
+                    x,
+                    y,
+                    blocks,
+                    size,
+                    run,
+                    x.dim(1),
+                    pitch,
+                    patches(x.dim(2), kernel, stride, padding),
+                    kernel,
+                    stride,
+                    padding,
+                    stride * channels,
+                    padding * channels,
+                    wide);
         }
     }
 
@@ -109,9 +160,22 @@ final class PtxSequenceOps extends SequenceOps {
         int channels = dx.dim(3);
         int width = dx.dim(2) * channels;
         int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
-        launches.rows(Launches.of("patchify_bwd", dx), rows, width, dy, dx, dx.dim(1),
-                patches(dx.dim(1), kernel, stride, padding), patches(dx.dim(2), kernel, stride, padding), kernel,
-                stride, padding, channels, rows, width, 0);
+        launches.rows(
+                Launches.of("patchify_bwd", dx),
+                rows,
+                width,
+                dy,
+                dx,
+                dx.dim(1),
+                patches(dx.dim(1), kernel, stride, padding),
+                patches(dx.dim(2), kernel, stride, padding),
+                kernel,
+                stride,
+                padding,
+                channels,
+                rows,
+                width,
+                0);
     }
 
     private static void check(String op, Tensor lengths, int least, int tokens) {
@@ -132,7 +196,15 @@ final class PtxSequenceOps extends SequenceOps {
     protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
         check("meanPoolBackward", lengths, 0, dx.dim(1));
         int width = dx.dim(2);
-        rows(Launches.of("mean_pool_bwd", dx), dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
+        rows(
+                Launches.of("mean_pool_bwd", dx),
+                dx,
+                dy,
+                lengths,
+                dx,
+                dx.dim(1),
+                dx.shape().rows(),
+                width,
                 launches.wide(width, dy, dx));
     }
 
@@ -140,7 +212,16 @@ final class PtxSequenceOps extends SequenceOps {
     protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
         check("selectToken", lengths, 1, x.dim(1));
         int width = x.dim(2);
-        launches.rows(Launches.of("select_token_fwd", x), x.dim(0), width, x, lengths, y, x.dim(1), x.dim(0), width,
+        launches.rows(
+                Launches.of("select_token_fwd", x),
+                x.dim(0),
+                width,
+                x,
+                lengths,
+                y,
+                x.dim(1),
+                x.dim(0),
+                width,
                 launches.wide(width, x, y));
     }
 
@@ -148,7 +229,15 @@ final class PtxSequenceOps extends SequenceOps {
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
         check("selectTokenBackward", lengths, 1, dx.dim(1));
         int width = dx.dim(2);
-        rows(Launches.of("select_token_bwd", dx), dx, dy, lengths, dx, dx.dim(1), dx.shape().rows(), width,
+        rows(
+                Launches.of("select_token_bwd", dx),
+                dx,
+                dy,
+                lengths,
+                dx,
+                dx.dim(1),
+                dx.shape().rows(),
+                width,
                 launches.wide(width, dy, dx));
     }
 }

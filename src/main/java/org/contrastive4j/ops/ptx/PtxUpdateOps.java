@@ -24,10 +24,25 @@ final class PtxUpdateOps extends UpdateOps {
     @Override
     protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
         float[] now = settings.changing();
-        launches.elements("adamw_f32", parameter.size(), parameter, gradient, m, v, settings.numbers(),
-                parameter.size(), launches.wide(parameter, gradient, m, v), now[0], (float) settings.beta1(),
-                (float) (1 - settings.beta1()), (float) settings.beta2(), (float) (1 - settings.beta2()),
-                now[1], now[2], now[3], (float) settings.epsilon());
+        launches.elements(
+                "adamw_f32",
+                parameter.size(),
+                parameter,
+                gradient,
+                m,
+                v,
+                settings.numbers(),
+                parameter.size(),
+                launches.wide(parameter, gradient, m, v),
+                now[0],
+                (float) settings.beta1(),
+                (float) (1 - settings.beta1()),
+                (float) settings.beta2(),
+                (float) (1 - settings.beta2()),
+                now[1],
+                now[2],
+                now[3],
+                (float) settings.epsilon());
     }
 
     @Override

@@ -38,30 +38,58 @@ final class RoundedPairwise implements InfoNceKernels {
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         if ((long) Math.max(n, m) * (precision.pitch(d) / CHUNK) > Integer.MAX_VALUE) {
-            throw new ShapeException("infoNce: " + Math.max(n, m) + " rows of width " + d
-                    + ", wanted at most 2^34 elements");
+            throw new ShapeException(
+                    "infoNce: " + Math.max(n, m) + " rows of width " + d + ", wanted at most 2^34 elements");
         }
         return pairwise.workspaceBytes(n, m, d, withGradients) + roundedBytes(n, d) + roundedBytes(m, d);
     }
 
     @Override
-    public void infoNce(DeviceStream stream, PtxPairwise.Inputs in, PtxPairwise.Gradients gradients, long hardest,
-            long result, long workspace, long workspaceBytes) {
+    public void infoNce(
+            DeviceStream stream,
+            PtxPairwise.Inputs in,
+            PtxPairwise.Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
+            long workspaceBytes) {
         long wanted = workspaceBytes(in.n(), in.m(), in.d(), gradients != null);
         InfoNceArguments.check(in, 4L * in.d(), 4, gradients, hardest, result, workspace, workspaceBytes, wanted);
         long y = workspace + roundedBytes(in.n(), in.d());
         long rest = y + roundedBytes(in.m(), in.d());
         round(stream, in.n(), in.d(), in.x(), workspace);
         round(stream, in.m(), in.d(), in.y(), y);
-        pairwise.infoNce(stream, new PtxPairwise.Inputs(in.n(), in.m(), in.d(), workspace, y, in.targets(),
-                in.logScale(), in.bias(), in.rowWeight(), in.columnWeight()), gradients, hardest, result, rest,
+        pairwise.infoNce(
+                stream,
+                new PtxPairwise.Inputs(
+                        in.n(),
+                        in.m(),
+                        in.d(),
+                        workspace,
+                        y,
+                        in.targets(),
+                        in.logScale(),
+                        in.bias(),
+                        in.rowWeight(),
+                        in.columnWeight()),
+                gradients,
+                hardest,
+                result,
+                rest,
                 workspaceBytes - (rest - workspace));
     }
 
     /** Rows as the kernels take them. */
     void round(DeviceStream stream, int rows, int d, long from, long to) {
         long chunks = (long) rows * (precision.pitch(d) / CHUNK);
-        kernels.get(cast()).launch(stream, Launch.of((int) ((chunks + THREADS - 1) / THREADS), THREADS), from, to, rows,
-                d, PtxPairwise.wide(d, from));
+        kernels.get(cast())
+                .launch(
+                        stream,
+                        Launch.of((int) ((chunks + THREADS - 1) / THREADS), THREADS),
+                        from,
+                        to,
+                        rows,
+                        d,
+                        PtxPairwise.wide(d, from));
     }
 }

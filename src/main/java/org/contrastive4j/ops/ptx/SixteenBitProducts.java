@@ -55,8 +55,8 @@ final class SixteenBitProducts {
     }
 
     /** Addresses, and bytes from one product, or part of k, to the next; k of a part, or 0. */
-    private record Places(long a, long b, long c, Epilogue.Place after, long strideA, long strideB, long strideC,
-            int part) {}
+    private record Places(
+            long a, long b, long c, Epilogue.Place after, long strideA, long strideB, long strideC, int part) {}
 
     private final PtxDevice device;
     private final Kernels kernels;
@@ -71,7 +71,12 @@ final class SixteenBitProducts {
      * @param library for plain products, or null
      * @param workspace address of the partial sums
      */
-    SixteenBitProducts(PtxDevice device, Kernels kernels, DType type, LibraryProducts library, PointwiseOps pointwise,
+    SixteenBitProducts(
+            PtxDevice device,
+            Kernels kernels,
+            DType type,
+            LibraryProducts library,
+            PointwiseOps pointwise,
             LongSupplier workspace) {
         this.device = device;
         this.library = library;
@@ -81,8 +86,10 @@ final class SixteenBitProducts {
         this.type = type;
         this.workspace = workspace;
         KernelChoice.Wish wish = KernelChoice.wish();
-        hopper = KernelChoice.of(device.facts(), Precision.valueOf(type.name()), wish).hopper()
-                ? new HopperProducts(device, kernels, type, wish == KernelChoice.Wish.HOPPER) : null;
+        hopper = KernelChoice.of(device.facts(), Precision.valueOf(type.name()), wish)
+                        .hopper()
+                ? new HopperProducts(device, kernels, type, wish == KernelChoice.Wish.HOPPER)
+                : null;
     }
 
     /** An operand in 16 bits, and the memory it was rounded into. */
@@ -100,7 +107,12 @@ final class SixteenBitProducts {
             return new Operand(address, null);
         }
         DeviceStorage rounded = launches.workspace(type.bytes() * tensor.size());
-        launches.elements("cast_f32_" + Launches.suffix(type), tensor.size(), address, rounded, tensor.size(),
+        launches.elements(
+                "cast_f32_" + Launches.suffix(type),
+                tensor.size(),
+                address,
+                rounded,
+                tensor.size(),
                 address % 16 == 0 ? 1 : 0);
         return new Operand(rounded.address(), rounded);
     }
@@ -117,11 +129,24 @@ final class SixteenBitProducts {
             after.activate(pointwise, c);
             return;
         }
-        try (Operand left = operand(a, aAddress); Operand right = operand(b, bAddress)) {
+        try (Operand left = operand(a, aAddress);
+                Operand right = operand(b, bAddress)) {
             if (plain) {
-                library.multiply(p.transA, p.transB, p.batch, p.m, p.n, p.k, (float) p.alpha, left.address,
-                        right.address, (float) p.beta, to, Element.valueOf(type.name()),
-                        Element.valueOf(c.dtype().name()), false);
+                library.multiply(
+                        p.transA,
+                        p.transB,
+                        p.batch,
+                        p.m,
+                        p.n,
+                        p.k,
+                        (float) p.alpha,
+                        left.address,
+                        right.address,
+                        (float) p.beta,
+                        to,
+                        Element.valueOf(type.name()),
+                        Element.valueOf(c.dtype().name()),
+                        false);
                 return;
             }
             if (p.parts() > 1) {
@@ -132,8 +157,19 @@ final class SixteenBitProducts {
             long strideB = 2L * p.k * p.n;
             long strideC = (long) c.dtype().bytes() * p.m * p.n;
             for (int first = 0; first < p.batch; first += MOST_BATCH) {
-                launch(p, Math.min(MOST_BATCH, p.batch - first), c.dtype(), new Places(left.address + first * strideA,
-                        right.address + first * strideB, to + first * strideC, at, strideA, strideB, strideC, 0));
+                launch(
+                        p,
+                        Math.min(MOST_BATCH, p.batch - first),
+                        c.dtype(),
+                        new Places(
+                                left.address + first * strideA,
+                                right.address + first * strideB,
+                                to + first * strideC,
+                                at,
+                                strideA,
+                                strideB,
+                                strideC,
+                                0));
             }
         }
     }
@@ -143,11 +179,33 @@ final class SixteenBitProducts {
         int parts = (p.k + part - 1) / part;
         int count = p.m * p.n;
         long sums = workspace.getAsLong();
-        launch(p.sums(), parts, DType.F32, new Places(a, b, sums, Epilogue.Place.NONE, 2L * part * (p.transA ? p.m : 1),
-                2L * part * (p.transB ? 1 : p.n), 4L * count, part));
-        kernels.get("gemm_merge_" + Launches.suffix(dtype)).launch(device.stream(),
-                Launch.of((count + 127) / 128, 128), sums, c, after.bias(), after.y(), parts, count, p.n,
-                (float) p.alpha, (float) p.beta, after.quick());
+        launch(
+                p.sums(),
+                parts,
+                DType.F32,
+                new Places(
+                        a,
+                        b,
+                        sums,
+                        Epilogue.Place.NONE,
+                        2L * part * (p.transA ? p.m : 1),
+                        2L * part * (p.transB ? 1 : p.n),
+                        4L * count,
+                        part));
+        kernels.get("gemm_merge_" + Launches.suffix(dtype))
+                .launch(
+                        device.stream(),
+                        Launch.of((count + 127) / 128, 128),
+                        sums,
+                        c,
+                        after.bias(),
+                        after.y(),
+                        parts,
+                        count,
+                        p.n,
+                        (float) p.alpha,
+                        (float) p.beta,
+                        after.quick());
     }
 
     private void launch(Products p, int batch, DType dtype, Places at) {
@@ -157,11 +215,31 @@ final class SixteenBitProducts {
         int pair = 2 * dtype.bytes();
         int wide = (p.lda() % 8 == 0 && at.a % 16 == 0 && at.strideA % 16 == 0 ? 1 : 0)
                 + (p.ldb() % 8 == 0 && at.b % 16 == 0 && at.strideB % 16 == 0 ? 2 : 0)
-                + (p.n % 2 == 0 && at.c % pair == 0 && at.after.y() % pair == 0 ? 4 : 0) + (dtype == DType.F32 ? 8 : 0);
+                + (p.n % 2 == 0 && at.c % pair == 0 && at.after.y() % pair == 0 ? 4 : 0)
+                + (dtype == DType.F32 ? 8 : 0);
         String name = "gemm_" + Launches.suffix(type) + "_" + (p.transA ? "t" : "n") + (p.transB ? "t" : "n");
-        kernels.get(name).launch(device.stream(),
-                Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)), at.a, at.b, at.c,
-                at.after.bias(), at.after.y(), at.strideA, at.strideB, at.strideC, p.m, p.n, p.k, p.lda(), p.ldb(), p.n,
-                at.part, (float) p.alpha, (float) p.beta, at.after.quick(), wide);
+        kernels.get(name)
+                .launch(
+                        device.stream(),
+                        Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
+                        at.a,
+                        at.b,
+                        at.c,
+                        at.after.bias(),
+                        at.after.y(),
+                        at.strideA,
+                        at.strideB,
+                        at.strideC,
+                        p.m,
+                        p.n,
+                        p.k,
+                        p.lda(),
+                        p.ldb(),
+                        p.n,
+                        at.part,
+                        (float) p.alpha,
+                        (float) p.beta,
+                        at.after.quick(),
+                        wide);
     }
 }

@@ -61,7 +61,8 @@ class ApproximationTest {
         double magnitude = Math.abs(b);
         boolean beyond = magnitude > Math.scalb(1.0, 126) && magnitude < Double.POSITIVE_INFINITY;
         if (approximate && beyond) {
-            return Double.isInfinite(a) || Double.isNaN(a) ? Outcome.nan(SINGLE)
+            return Double.isInfinite(a) || Double.isNaN(a)
+                    ? Outcome.nan(SINGLE)
                     : Outcome.bits(0).or(Outcome.bits(SINGLE.signBit));
         }
         if (subnormal(a) || subnormal(b)) {
@@ -73,7 +74,10 @@ class ApproximationTest {
     private static void roots(List<Row> rows, boolean ftz) {
         String suffix = ftz ? ".ftz.f32" : ".f32";
         rows.add(unary("sqrt.approx" + suffix, ftz, Math::sqrt, (x, exact) -> relative(exact, -23)));
-        rows.add(unary("rsqrt.approx" + suffix, ftz, x -> x == 0 ? 1 / x : 1 / Math.sqrt(x),
+        rows.add(unary(
+                "rsqrt.approx" + suffix,
+                ftz,
+                x -> x == 0 ? 1 / x : 1 / Math.sqrt(x),
                 (x, exact) -> relative(exact, -22.9)));
     }
 
@@ -81,14 +85,19 @@ class ApproximationTest {
         String suffix = ftz ? ".ftz.f32" : ".f32";
         rows.add(unary("ex2.approx" + suffix, ftz, x -> StrictMath.pow(2, x), (x, exact) -> relative(exact, -22))
                 .on(around(150)));
-        rows.add(unary("lg2.approx" + suffix, ftz, x -> StrictMath.log(x) / StrictMath.log(2),
+        rows.add(unary(
+                "lg2.approx" + suffix,
+                ftz,
+                x -> StrictMath.log(x) / StrictMath.log(2),
                 (x, exact) -> x > 0.5 && x < 2 ? Math.pow(2, -22) : relative(exact, -22)));
     }
 
     private static void waves(List<Row> rows, boolean ftz) {
         String suffix = ftz ? ".ftz.f32" : ".f32";
-        rows.add(unary("sin.approx" + suffix, ftz, StrictMath::sin, (x, exact) -> waveError(x)).on(around(400)));
-        rows.add(unary("cos.approx" + suffix, ftz, StrictMath::cos, (x, exact) -> waveError(x)).on(around(400)));
+        rows.add(unary("sin.approx" + suffix, ftz, StrictMath::sin, (x, exact) -> waveError(x))
+                .on(around(400)));
+        rows.add(unary("cos.approx" + suffix, ftz, StrictMath::cos, (x, exact) -> waveError(x))
+                .on(around(400)));
     }
 
     private static double waveError(double x) {

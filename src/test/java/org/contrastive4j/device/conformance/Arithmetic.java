@@ -57,7 +57,8 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
     Outcome divide(long a, long b) {
         double x = value(a);
         double y = value(b);
-        return finite(x, y) && y != 0 ? finish(Dyadic.of(x).over(Dyadic.of(y)), negative(x) != negative(y))
+        return finite(x, y) && y != 0
+                ? finish(Dyadic.of(x).over(Dyadic.of(y)), negative(x) != negative(y))
                 : special(x / y);
     }
 
@@ -80,8 +81,8 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
     }
 
     private Outcome sum(Dyadic x, boolean negativeX, Dyadic y, boolean negativeY) {
-        boolean negativeZero = x.signum() == 0 && y.signum() == 0 && negativeX == negativeY ? negativeX
-                : mode == Mode.RM;
+        boolean negativeZero =
+                x.signum() == 0 && y.signum() == 0 && negativeX == negativeY ? negativeX : mode == Mode.RM;
         return finish(x.plus(y), negativeZero);
     }
 
@@ -98,7 +99,10 @@ record Arithmetic(Format format, Mode mode, boolean ftz, boolean sat, boolean re
             return clamped(bits);
         }
         Dyadic smallest = Dyadic.of(format.toDouble(format.smallestNormal << format.unused));
-        boolean tiny = new Dyadic(exact.digits().abs(), exact.exponent()).plus(smallest.negate()).signum() < 0;
+        boolean tiny = new Dyadic(exact.digits().abs(), exact.exponent())
+                        .plus(smallest.negate())
+                        .signum()
+                < 0;
         if (!tiny) {
             return clamped(bits);
         }

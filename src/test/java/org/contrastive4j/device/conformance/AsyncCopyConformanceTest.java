@@ -30,8 +30,17 @@ class AsyncCopyConformanceTest {
     void copiesOfEverySizeFillWithZeros(Supplier<PtxDevice> opened) {
         // place in shared memory, place in global memory, bytes written, bytes read
         int[][] copies = {
-            {0, 0, 4, 4}, {8, 8, 8, 8}, {16, 16, 16, 16}, {32, 32, 16, 16}, {48, 48, 16, 11}, {64, 64, 8, 6},
-            {72, 72, 4, 1}, {76, 76, 4, 0}, {80, 80, 16, 0}, {96, 100, 4, 4}};
+            {0, 0, 4, 4},
+            {8, 8, 8, 8},
+            {16, 16, 16, 16},
+            {32, 32, 16, 16},
+            {48, 48, 16, 11},
+            {64, 64, 8, 6},
+            {72, 72, 4, 1},
+            {76, 76, 4, 0},
+            {80, 80, 16, 0},
+            {96, 100, 4, 4}
+        };
         for (int threads : new int[] {1, 31, 32}) {
             int[] in = new Random(SEED).ints(32L * threads).toArray();
             ByteBuffer source = ByteBuffer.allocate(128 * threads).order(ByteOrder.LITTLE_ENDIAN);
@@ -48,8 +57,10 @@ class AsyncCopyConformanceTest {
             int[] expected = new int[32 * threads];
             ByteBuffer.wrap(target).order(ByteOrder.LITTLE_ENDIAN).asIntBuffer().get(expected);
             try (PtxDevice device = opened.get()) {
-                assertWords(expected, KernelFile.of(device, "async_copies")
-                        .run(Launch.of(1, threads), poisoned(32 * threads), in), 32);
+                assertWords(
+                        expected,
+                        KernelFile.of(device, "async_copies").run(Launch.of(1, threads), poisoned(32 * threads), in),
+                        32);
             }
         }
     }
@@ -60,10 +71,12 @@ class AsyncCopyConformanceTest {
         for (int threads : new int[] {32, 64, 128}) {
             int[] in = new Random(SEED).ints(7L * threads).toArray();
             int[] expected = IntStream.range(0, in.length)
-                    .map(i -> in[i / threads * threads + (i + 1) % threads]).toArray();
+                    .map(i -> in[i / threads * threads + (i + 1) % threads])
+                    .toArray();
             try (PtxDevice device = opened.get()) {
-                assertWords(expected, KernelFile.of(device, "async_groups")
-                        .run(Launch.of(1, threads), poisoned(in.length), in),
+                assertWords(
+                        expected,
+                        KernelFile.of(device, "async_groups").run(Launch.of(1, threads), poisoned(in.length), in),
                         i -> "round " + i / threads + ", thread " + i % threads);
             }
         }
@@ -73,10 +86,13 @@ class AsyncCopyConformanceTest {
     @MethodSource("devices")
     void copiesArriveAtBarriers(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(192).toArray();
-        int[] expected = IntStream.range(0, 192).map(i -> in[i / 64 * 64 + 63 - i % 64]).toArray();
+        int[] expected =
+                IntStream.range(0, 192).map(i -> in[i / 64 * 64 + 63 - i % 64]).toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "async_arrivals")
-                    .run(Launch.of(1, 64), poisoned(192), in), i -> "phase " + i / 64 + ", thread " + i % 64);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "async_arrivals").run(Launch.of(1, 64), poisoned(192), in),
+                    i -> "phase " + i / 64 + ", thread " + i % 64);
         }
     }
 
@@ -84,20 +100,27 @@ class AsyncCopyConformanceTest {
     @MethodSource("devices")
     void bulkCopiesLandTogether(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(2048).toArray();
-        int[] expected = IntStream.range(0, 2048).map(i -> in[i / 1024 * 1024 + 1023 - i % 1024]).toArray();
+        int[] expected = IntStream.range(0, 2048)
+                .map(i -> in[i / 1024 * 1024 + 1023 - i % 1024])
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "bulk_load")
-                    .run(Launch.of(1, 128), poisoned(2048), in), i -> "phase " + i / 1024 + ", word " + i % 1024);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "bulk_load").run(Launch.of(1, 128), poisoned(2048), in),
+                    i -> "phase " + i / 1024 + ", word " + i % 1024);
         }
     }
 
     @ParameterizedTest
     @MethodSource("devices")
     void bulkStoresLeaveTheirSource(Supplier<PtxDevice> opened) {
-        int[] expected = IntStream.range(0, 1536).map(i -> 10_000 * (i / 512) + i % 512).toArray();
+        int[] expected =
+                IntStream.range(0, 1536).map(i -> 10_000 * (i / 512) + i % 512).toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "bulk_store")
-                    .run(Launch.of(1, 128), poisoned(1536)), i -> "tile " + i / 512 + ", word " + i % 512);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "bulk_store").run(Launch.of(1, 128), poisoned(1536)),
+                    i -> "tile " + i / 512 + ", word " + i % 512);
         }
     }
 
@@ -120,8 +143,10 @@ class AsyncCopyConformanceTest {
             after.putLong(512 + 8 * t, (-1L << t) + sum * 0x1000_1000L).putInt(1024 + 4 * t, largest);
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(words(after), KernelFile.of(device, "bulk_reduce")
-                    .run(Launch.of(blocks, 64), words(before)), i -> "word " + i);
+            assertWords(
+                    words(after),
+                    KernelFile.of(device, "bulk_reduce").run(Launch.of(blocks, 64), words(before)),
+                    i -> "word " + i);
         }
     }
 
@@ -137,10 +162,12 @@ class AsyncCopyConformanceTest {
         int blocks = 6;
         int[] in = new Random(SEED).ints(256L * blocks / 2).toArray();
         int[] expected = IntStream.range(0, 256 * blocks)
-                .map(i -> in[256 * (i / 512) + i / 128 % 2 * 128 + 127 - i % 128]).toArray();
+                .map(i -> in[256 * (i / 512) + i / 128 % 2 * 128 + 127 - i % 128])
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "bulk_multicast")
-                    .run(Launch.of(blocks, 64), poisoned(256 * blocks), in),
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "bulk_multicast").run(Launch.of(blocks, 64), poisoned(256 * blocks), in),
                     i -> "block " + i / 256 + ", phase " + i / 128 % 2 + ", word " + i % 128);
         }
     }
@@ -149,20 +176,27 @@ class AsyncCopyConformanceTest {
     @MethodSource("devices")
     void aBulkCopyReachesTheOtherBlock(Supplier<PtxDevice> opened) {
         int blocks = 4;
-        int[] expected = IntStream.range(0, 64 * blocks).map(i -> 1000 * (i / 64 ^ 1) + 3 * (i % 64)).toArray();
+        int[] expected = IntStream.range(0, 64 * blocks)
+                .map(i -> 1000 * (i / 64 ^ 1) + 3 * (i % 64))
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "bulk_peer")
-                    .run(Launch.of(blocks, 64), poisoned(64 * blocks)), i -> "block " + i / 64 + ", word " + i % 64);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "bulk_peer").run(Launch.of(blocks, 64), poisoned(64 * blocks)),
+                    i -> "block " + i / 64 + ", word " + i % 64);
         }
     }
 
     @ParameterizedTest
     @MethodSource("devices")
     void storesThatABarrierOfTheOtherBlockLearnsOf(Supplier<PtxDevice> opened) {
-        int[] expected = IntStream.range(0, 128).map(i -> 1000 * (1 - i / 64) + i % 64 + (i % 64 == 63 ? 5 : 0))
+        int[] expected = IntStream.range(0, 128)
+                .map(i -> 1000 * (1 - i / 64) + i % 64 + (i % 64 == 63 ? 5 : 0))
                 .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "store_async").run(Launch.of(2, 64), poisoned(128)),
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "store_async").run(Launch.of(2, 64), poisoned(128)),
                     i -> "block " + i / 64 + ", word " + i % 64);
         }
     }

@@ -40,11 +40,33 @@ class AtomicConformanceTest {
 
     /** What the cells hold before; the upper half of a narrow cell has to stay. */
     private static final long[] INITIAL = {
-        narrow(0xFFFF_FF00), narrow(100), 0x7FFF_0000_0000_0001L, narrow(Float.floatToRawIntBits(-50)),
-        Double.doubleToRawLongBits(0.5), narrow(halves(3, -7)),
-        narrow(150), narrow(150), narrow(-20), narrow(-20), 1L << 38, 1L << 39, -5, -1000,
-        narrow(3), narrow(4), narrow(-1), narrow(0), narrow(0x1234_5678), -1, 0, 0x1234_5678_9ABC_DEF0L,
-        narrow(0), 0, narrow(77), 77};
+        narrow(0xFFFF_FF00),
+        narrow(100),
+        0x7FFF_0000_0000_0001L,
+        narrow(Float.floatToRawIntBits(-50)),
+        Double.doubleToRawLongBits(0.5),
+        narrow(halves(3, -7)),
+        narrow(150),
+        narrow(150),
+        narrow(-20),
+        narrow(-20),
+        1L << 38,
+        1L << 39,
+        -5,
+        -1000,
+        narrow(3),
+        narrow(4),
+        narrow(-1),
+        narrow(0),
+        narrow(0x1234_5678),
+        -1,
+        0,
+        0x1234_5678_9ABC_DEF0L,
+        narrow(0),
+        0,
+        narrow(77),
+        77
+    };
 
     static Stream<Named<Supplier<PtxDevice>>> devices() {
         return Devices.all();
@@ -131,9 +153,14 @@ class AtomicConformanceTest {
             for (int turn = 1; turn < THREADS; turn++) {
                 expected[turn] = combine(cell, expected[turn - 1], BOUND);
             }
-            assertArrayEquals(LongStream.of(expected).sorted().toArray(), LongStream.of(old).sorted().toArray(), what);
+            assertArrayEquals(
+                    LongStream.of(expected).sorted().toArray(),
+                    LongStream.of(old).sorted().toArray(),
+                    what);
         } else if (cell >= FIRST_CAS) {
-            int[] winners = IntStream.range(0, THREADS).filter(g -> old[g] == INITIAL[cell]).toArray();
+            int[] winners = IntStream.range(0, THREADS)
+                    .filter(g -> old[g] == INITIAL[cell])
+                    .toArray();
             assertEquals(1, winners.length, what + ", winners");
             long won = combine(cell, INITIAL[cell], operand(cell, winners[0]));
             assertEquals(won, after, what);
@@ -151,7 +178,8 @@ class AtomicConformanceTest {
 
     /** Each half of a pair is atomic by itself only, so the halves are compared apart. */
     private static void checkOldHalves(int first, IntStream old, int step) {
-        int[] expected = IntStream.range(0, THREADS).map(turn -> first + step * turn).toArray();
+        int[] expected =
+                IntStream.range(0, THREADS).map(turn -> first + step * turn).toArray();
         assertArrayEquals(expected, old.sorted().toArray(), "old values of a half");
     }
 
@@ -225,8 +253,8 @@ class AtomicConformanceTest {
         int[] expected = in.clone();
         for (int i = 0; i < 6; i++) {
             in[i] = i % 3 == 2 ? low : pair;
-            expected[i] = i % 3 == 2 ? SmallFloat.F16.bits(5 + THREADS) | 0xABCD_0000
-                    : halves(4 + THREADS, -9 + 2 * THREADS);
+            expected[i] =
+                    i % 3 == 2 ? SmallFloat.F16.bits(5 + THREADS) | 0xABCD_0000 : halves(4 + THREADS, -9 + 2 * THREADS);
         }
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "atomics_sixteen_bits").run(Launch.of(1, THREADS), in);
@@ -245,8 +273,8 @@ class AtomicConformanceTest {
         int[] expected = in.clone();
         for (int i = 0; i < 5; i++) {
             in[i] = i == 2 ? low : pair;
-            expected[i] = i == 2 ? SmallFloat.BF16.bits(5 + THREADS) | 0xABCD_0000
-                    : pair(4 + THREADS, -9 + 2 * THREADS);
+            expected[i] =
+                    i == 2 ? SmallFloat.BF16.bits(5 + THREADS) | 0xABCD_0000 : pair(4 + THREADS, -9 + 2 * THREADS);
         }
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "atomics_bf16").run(Launch.of(1, THREADS), in);
@@ -308,7 +336,9 @@ class AtomicConformanceTest {
     }
 
     private static int[] ints(long[] values) {
-        return IntStream.range(0, 2 * values.length).map(i -> (int) (values[i / 2] >>> 32 * (i % 2))).toArray();
+        return IntStream.range(0, 2 * values.length)
+                .map(i -> (int) (values[i / 2] >>> 32 * (i % 2)))
+                .toArray();
     }
 
     private static long[] longs(int[] words) {

@@ -29,10 +29,13 @@ class BarrierConformanceTest {
     void theBlockMeetsAtABarrier(Supplier<PtxDevice> opened) {
         for (int threads : new int[] {1, 31, 32, 33, 103, 127, 128, 129, 1024}) {
             int[] in = new Random(SEED).ints(threads).toArray();
-            int[] expected = IntStream.range(0, threads).map(t -> in[(t + 5) % threads]).toArray();
+            int[] expected =
+                    IntStream.range(0, threads).map(t -> in[(t + 5) % threads]).toArray();
             try (PtxDevice device = opened.get()) {
-                assertWords(expected, KernelFile.of(device, "block_barrier")
-                        .run(Launch.of(1, threads), poisoned(threads), in), 1);
+                assertWords(
+                        expected,
+                        KernelFile.of(device, "block_barrier").run(Launch.of(1, threads), poisoned(threads), in),
+                        1);
             }
         }
     }
@@ -40,10 +43,14 @@ class BarrierConformanceTest {
     @ParameterizedTest
     @MethodSource("devices")
     void producersArriveAndConsumersWait(Supplier<PtxDevice> opened) {
-        int[] expected = IntStream.range(0, 256).map(i -> 100 * (i / 64) + 3 * (63 - i % 64)).toArray();
+        int[] expected = IntStream.range(0, 256)
+                .map(i -> 100 * (i / 64) + 3 * (63 - i % 64))
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "barrier_producers")
-                    .run(Launch.of(1, 128), poisoned(256)), i -> "round " + i / 64 + ", word " + i % 64);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "barrier_producers").run(Launch.of(1, 128), poisoned(256)),
+                    i -> "round " + i / 64 + ", word " + i % 64);
         }
     }
 
@@ -51,10 +58,11 @@ class BarrierConformanceTest {
     @MethodSource("devices")
     void halvesOfABlockMeetApart(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(128).toArray();
-        int[] expected = IntStream.range(0, 128).map(t -> in[t / 64 * 64 + (t + (t < 64 ? 1 : 7)) % 64]).toArray();
+        int[] expected = IntStream.range(0, 128)
+                .map(t -> in[t / 64 * 64 + (t + (t < 64 ? 1 : 7)) % 64])
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "barrier_groups")
-                    .run(Launch.of(1, 128), poisoned(128), in), 1);
+            assertWords(expected, KernelFile.of(device, "barrier_groups").run(Launch.of(1, 128), poisoned(128), in), 1);
         }
     }
 
@@ -102,8 +110,10 @@ class BarrierConformanceTest {
             System.arraycopy(words, 0, expected, 16 * b, 16);
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "cluster_registers")
-                    .run(Launch.of(grid, new Launch.Dim(64, 1, 1)), poisoned(16 * 36)),
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "cluster_registers")
+                            .run(Launch.of(grid, new Launch.Dim(64, 1, 1)), poisoned(16 * 36)),
                     i -> "block " + i / 16 + ", word " + i % 16);
         }
     }
@@ -124,8 +134,9 @@ class BarrierConformanceTest {
             expected[130 * b + 129] = POISON;
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "cluster_exchange")
-                    .run(Launch.of(blocks, 64), poisoned(130 * blocks), in),
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "cluster_exchange").run(Launch.of(blocks, 64), poisoned(130 * blocks), in),
                     i -> "block " + i / 130 + ", word " + i % 130);
         }
     }
@@ -134,21 +145,24 @@ class BarrierConformanceTest {
     @MethodSource("devices")
     void barriersInMemoryGoThroughPhases(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(64).toArray();
-        int[] expected = Arrays.copyOf(IntStream.range(0, 64).map(t -> in[(t + 6) % 64]).toArray(), 71);
+        int[] expected =
+                Arrays.copyOf(IntStream.range(0, 64).map(t -> in[(t + 6) % 64]).toArray(), 71);
         System.arraycopy(new int[] {5, 4, 2, 0, 1, 1, 4}, 0, expected, 64, 7);
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "mbarrier_phases")
-                    .run(Launch.of(1, 64), poisoned(71), in), 71);
+            assertWords(expected, KernelFile.of(device, "mbarrier_phases").run(Launch.of(1, 64), poisoned(71), in), 71);
         }
     }
 
     @ParameterizedTest
     @MethodSource("devices")
     void aRingOfTilesBetweenWarps(Supplier<PtxDevice> opened) {
-        int[] expected = IntStream.range(0, 512).map(i -> 1000 * (i / 64) + i % 64).toArray();
+        int[] expected =
+                IntStream.range(0, 512).map(i -> 1000 * (i / 64) + i % 64).toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "mbarrier_ring")
-                    .run(Launch.of(1, 96), poisoned(512)), i -> "tile " + i / 64 + ", word " + i % 64);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "mbarrier_ring").run(Launch.of(1, 96), poisoned(512)),
+                    i -> "tile " + i / 64 + ", word " + i % 64);
         }
     }
 
@@ -156,8 +170,10 @@ class BarrierConformanceTest {
     @MethodSource("devices")
     void barriersInMemoryCountBytes(Supplier<PtxDevice> opened) {
         try (PtxDevice device = opened.get()) {
-            assertWords(new int[] {0, 0, 0, 1, 0, 1, 0, 1}, KernelFile.of(device, "mbarrier_transactions")
-                    .run(Launch.of(1, 1), poisoned(8)), 8);
+            assertWords(
+                    new int[] {0, 0, 0, 1, 0, 1, 0, 1},
+                    KernelFile.of(device, "mbarrier_transactions").run(Launch.of(1, 1), poisoned(8)),
+                    8);
         }
     }
 
@@ -166,10 +182,12 @@ class BarrierConformanceTest {
     void blocksOfAClusterArriveAtEachOthersBarriers(Supplier<PtxDevice> opened) {
         int blocks = 6;
         int[] expected = IntStream.range(0, 192 * blocks)
-                .map(i -> 1000 * (i / 64 % 3) + 10 * (i % 64) + (i / 192 ^ 1)).toArray();
+                .map(i -> 1000 * (i / 64 % 3) + 10 * (i % 64) + (i / 192 ^ 1))
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "mbarrier_cluster")
-                    .run(Launch.of(blocks, 64), poisoned(192 * blocks)),
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "mbarrier_cluster").run(Launch.of(blocks, 64), poisoned(192 * blocks)),
                     i -> "block " + i / 192 + ", phase " + i / 64 % 3 + ", word " + i % 64);
         }
     }
@@ -178,10 +196,12 @@ class BarrierConformanceTest {
     @MethodSource("devices")
     void registersMoveBetweenWarpgroups(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(256).toArray();
-        int[] expected = IntStream.range(0, 256).map(t -> t < 128 ? in[t] + 1000 : 3 * in[t]).toArray();
+        int[] expected = IntStream.range(0, 256)
+                .map(t -> t < 128 ? in[t] + 1000 : 3 * in[t])
+                .toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "register_budget")
-                    .run(Launch.of(1, 256), poisoned(256), in), 1);
+            assertWords(
+                    expected, KernelFile.of(device, "register_budget").run(Launch.of(1, 256), poisoned(256), in), 1);
         }
     }
 
@@ -190,8 +210,10 @@ class BarrierConformanceTest {
     void dependentLaunchesAreOrdered(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(103).toArray();
         try (PtxDevice device = opened.get()) {
-            assertWords(Arrays.stream(in).map(v -> v + 1).toArray(), KernelFile.of(device, "dependent_launch")
-                    .run(Launch.of(1, 103), poisoned(103), in), 1);
+            assertWords(
+                    Arrays.stream(in).map(v -> v + 1).toArray(),
+                    KernelFile.of(device, "dependent_launch").run(Launch.of(1, 103), poisoned(103), in),
+                    1);
         }
     }
 }

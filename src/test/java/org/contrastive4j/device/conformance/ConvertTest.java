@@ -9,8 +9,8 @@ import org.junit.jupiter.api.TestFactory;
 
 /** {@code cvt} between integers, floating-point formats, and both. */
 class ConvertTest {
-    private static final List<Kind> INTEGERS = List.of(Kind.U8, Kind.S8, Kind.U16, Kind.S16, Kind.U32, Kind.S32,
-            Kind.U64, Kind.S64);
+    private static final List<Kind> INTEGERS =
+            List.of(Kind.U8, Kind.S8, Kind.U16, Kind.S16, Kind.U32, Kind.S32, Kind.U64, Kind.S64);
     private static final List<Kind> FLOATS = List.of(Kind.F16, Kind.F32, Kind.F64);
     private static final List<Mode> MODES = List.of(Mode.RN, Mode.RZ, Mode.RM, Mode.RP);
 
@@ -43,7 +43,10 @@ class ConvertTest {
         String types = to.ptx() + "." + from.ptx();
         rows.add(Row.of("cvt." + types, to, List.of(from), x -> stored(to, x[0])));
         if (exceeds(from, to)) {
-            rows.add(Row.of("cvt.sat." + types, to, List.of(from),
+            rows.add(Row.of(
+                    "cvt.sat." + types,
+                    to,
+                    List.of(from),
                     x -> stored(to, clamp(to, number(from, x[0])).longValue())));
         }
     }
@@ -64,7 +67,10 @@ class ConvertTest {
             String types = to.ptx() + "." + from.ptx();
             rows.add(Row.of(rounding + types, to, List.of(from), x -> integer(to, from, mode, x[0])));
             if (from == Kind.F32) {
-                rows.add(Row.of(rounding + "ftz." + types, to, List.of(from),
+                rows.add(Row.of(
+                        rounding + "ftz." + types,
+                        to,
+                        List.of(from),
                         x -> integer(to, from, mode, Format.F32.flush(x[0]))));
             }
         }
@@ -81,8 +87,10 @@ class ConvertTest {
             return !wide ? Outcome.bits(0) : to.bits < 32 ? Outcome.any() : Outcome.bits(1L << to.bits - 1);
         }
         if (Double.isInfinite(value)) {
-            return stored(to, clamp(to, BigInteger.ONE.shiftLeft(70).multiply(BigInteger.valueOf(value > 0 ? 1 : -1)))
-                    .longValue());
+            return stored(
+                    to,
+                    clamp(to, BigInteger.ONE.shiftLeft(70).multiply(BigInteger.valueOf(value > 0 ? 1 : -1)))
+                            .longValue());
         }
         return stored(to, clamp(to, Dyadic.of(value).roundedTo(0, mode)).longValue());
     }
@@ -91,11 +99,14 @@ class ConvertTest {
         for (Mode mode : MODES) {
             Arithmetic arithmetic = Arithmetic.of(to.format, mode);
             String types = to.ptx() + "." + from.ptx();
-            rows.add(Row.of("cvt." + mode.ptx() + "." + types, to, List.of(from),
-                    x -> arithmetic.convert(number(from, x[0]))));
+            rows.add(Row.of(
+                    "cvt." + mode.ptx() + "." + types, to, List.of(from), x -> arithmetic.convert(number(from, x[0]))));
         }
         Arithmetic saturating = Arithmetic.of(to.format, Mode.RN).withSat();
-        rows.add(Row.of("cvt.rn.sat." + to.ptx() + "." + from.ptx(), to, List.of(from),
+        rows.add(Row.of(
+                "cvt.rn.sat." + to.ptx() + "." + from.ptx(),
+                to,
+                List.of(from),
                 x -> saturating.convert(number(from, x[0]))));
     }
 
@@ -103,14 +114,17 @@ class ConvertTest {
     private static void integral(List<Row> rows, Kind kind) {
         String types = kind.ptx() + "." + kind.ptx();
         for (Mode mode : MODES) {
-            rows.add(Row.of("cvt." + mode.ptx() + "i." + types, kind, List.of(kind),
-                    x -> whole(kind.format, mode, x[0])));
+            rows.add(Row.of(
+                    "cvt." + mode.ptx() + "i." + types, kind, List.of(kind), x -> whole(kind.format, mode, x[0])));
         }
         if (kind == Kind.F32) {
-            rows.add(Row.of("cvt.rni.ftz.f32.f32", kind, List.of(kind),
+            rows.add(Row.of(
+                    "cvt.rni.ftz.f32.f32",
+                    kind,
+                    List.of(kind),
                     x -> whole(kind.format, Mode.RN, kind.format.flush(x[0]))));
-            rows.add(Row.of("cvt.ftz.f32.f32", kind, List.of(kind),
-                    x -> Outcome.number(kind.format, kind.format.flush(x[0]))));
+            rows.add(Row.of(
+                    "cvt.ftz.f32.f32", kind, List.of(kind), x -> Outcome.number(kind.format, kind.format.flush(x[0]))));
         }
         Arithmetic saturating = Arithmetic.of(kind.format, Mode.RN).withSat();
         rows.add(Row.of("cvt.sat." + types, kind, List.of(kind), x -> saturating.convert(kind.format.toDouble(x[0]))));
@@ -127,15 +141,33 @@ class ConvertTest {
     private static void narrowing(List<Row> rows) {
         for (Mode mode : MODES) {
             rows.add(floats("cvt." + mode.ptx() + ".f32.f64", Kind.F32, Kind.F64, Arithmetic.of(Format.F32, mode)));
-            rows.add(floats("cvt." + mode.ptx() + ".ftz.f32.f64", Kind.F32, Kind.F64,
+            rows.add(floats(
+                    "cvt." + mode.ptx() + ".ftz.f32.f64",
+                    Kind.F32,
+                    Kind.F64,
                     Arithmetic.of(Format.F32, mode).withFtz()));
             rows.add(floats("cvt." + mode.ptx() + ".f16.f32", Kind.F16, Kind.F32, Arithmetic.of(Format.F16, mode)));
             rows.add(floats("cvt." + mode.ptx() + ".f16.f64", Kind.F16, Kind.F64, Arithmetic.of(Format.F16, mode)));
         }
-        rows.add(floats("cvt.rn.sat.f32.f64", Kind.F32, Kind.F64, Arithmetic.of(Format.F32, Mode.RN).withSat()));
-        rows.add(floats("cvt.rn.sat.f16.f32", Kind.F16, Kind.F32, Arithmetic.of(Format.F16, Mode.RN).withSat()));
-        rows.add(floats("cvt.rn.relu.f16.f32", Kind.F16, Kind.F32, Arithmetic.of(Format.F16, Mode.RN).withRelu()));
-        rows.add(Row.of("cvt.rn.ftz.f16.f32", Kind.F16, List.of(Kind.F32),
+        rows.add(floats(
+                "cvt.rn.sat.f32.f64",
+                Kind.F32,
+                Kind.F64,
+                Arithmetic.of(Format.F32, Mode.RN).withSat()));
+        rows.add(floats(
+                "cvt.rn.sat.f16.f32",
+                Kind.F16,
+                Kind.F32,
+                Arithmetic.of(Format.F16, Mode.RN).withSat()));
+        rows.add(floats(
+                "cvt.rn.relu.f16.f32",
+                Kind.F16,
+                Kind.F32,
+                Arithmetic.of(Format.F16, Mode.RN).withRelu()));
+        rows.add(Row.of(
+                "cvt.rn.ftz.f16.f32",
+                Kind.F16,
+                List.of(Kind.F32),
                 x -> Arithmetic.of(Format.F16, Mode.RN).convert(Format.F32.toDouble(Format.F32.flush(x[0])))));
     }
 
@@ -147,7 +179,10 @@ class ConvertTest {
         rows.add(floats("cvt.f64.f16", Kind.F64, Kind.F16, wide));
         rows.add(floats("cvt.f64.f32", Kind.F64, Kind.F32, wide));
         rows.add(floats("cvt.sat.f64.f32", Kind.F64, Kind.F32, wide.withSat()));
-        rows.add(Row.of("cvt.ftz.f64.f32", Kind.F64, List.of(Kind.F32),
+        rows.add(Row.of(
+                "cvt.ftz.f64.f32",
+                Kind.F64,
+                List.of(Kind.F32),
                 x -> wide.convert(Format.F32.toDouble(Format.F32.flush(x[0])))));
     }
 
@@ -157,26 +192,44 @@ class ConvertTest {
             rows.add(floats("cvt." + mode.ptx() + ".bf16.f32", Kind.BF16, Kind.F32, arithmetic));
             rows.add(floats("cvt." + mode.ptx() + ".relu.bf16.f32", Kind.BF16, Kind.F32, arithmetic.withRelu()));
         }
-        rows.add(floats("cvt.f32.bf16", Kind.F32, Kind.BF16, Arithmetic.of(Format.F32, Mode.RN)).from(90)
+        rows.add(floats("cvt.f32.bf16", Kind.F32, Kind.BF16, Arithmetic.of(Format.F32, Mode.RN))
+                .from(90)
                 .on(Samples.all16()));
-        rows.add(floats("cvt.rn.bf16.f16", Kind.BF16, Kind.F16, Arithmetic.of(Format.BF16, Mode.RN)).from(90));
-        rows.add(floats("cvt.rn.f16.bf16", Kind.F16, Kind.BF16, Arithmetic.of(Format.F16, Mode.RN)).from(90));
-        rows.add(floats("cvt.rn.bf16.f64", Kind.BF16, Kind.F64, Arithmetic.of(Format.BF16, Mode.RN)).from(90));
-        rows.add(floats("cvt.f64.bf16", Kind.F64, Kind.BF16, Arithmetic.of(Format.F64, Mode.RN)).from(90));
+        rows.add(floats("cvt.rn.bf16.f16", Kind.BF16, Kind.F16, Arithmetic.of(Format.BF16, Mode.RN))
+                .from(90));
+        rows.add(floats("cvt.rn.f16.bf16", Kind.F16, Kind.BF16, Arithmetic.of(Format.F16, Mode.RN))
+                .from(90));
+        rows.add(floats("cvt.rn.bf16.f64", Kind.BF16, Kind.F64, Arithmetic.of(Format.BF16, Mode.RN))
+                .from(90));
+        rows.add(floats("cvt.f64.bf16", Kind.F64, Kind.BF16, Arithmetic.of(Format.F64, Mode.RN))
+                .from(90));
         for (Kind integer : List.of(Kind.S32, Kind.U32, Kind.S64)) {
-            rows.add(Row.of("cvt.rn.bf16." + integer.ptx(), Kind.BF16, List.of(integer),
-                    x -> Arithmetic.of(Format.BF16, Mode.RN).convert(number(integer, x[0]))).from(90));
-            rows.add(Row.of("cvt.rzi." + integer.ptx() + ".bf16", integer, List.of(Kind.BF16),
-                    x -> integer(integer, Kind.BF16, Mode.RZ, x[0])).from(90));
+            rows.add(Row.of(
+                            "cvt.rn.bf16." + integer.ptx(),
+                            Kind.BF16,
+                            List.of(integer),
+                            x -> Arithmetic.of(Format.BF16, Mode.RN).convert(number(integer, x[0])))
+                    .from(90));
+            rows.add(Row.of(
+                            "cvt.rzi." + integer.ptx() + ".bf16",
+                            integer,
+                            List.of(Kind.BF16),
+                            x -> integer(integer, Kind.BF16, Mode.RZ, x[0]))
+                    .from(90));
         }
     }
 
     /** Bits below the fraction of the result are not looked at. */
     private static void tensorFloat(List<Row> rows) {
         rows.add(tensorFloat("cvt.rna.tf32.f32", Arithmetic.of(Format.TF32, Mode.RNA)));
-        rows.add(tensorFloat("cvt.rn.tf32.f32", Arithmetic.of(Format.TF32, Mode.RN)).from(90));
-        rows.add(tensorFloat("cvt.rz.tf32.f32", Arithmetic.of(Format.TF32, Mode.RZ)).from(90));
-        rows.add(tensorFloat("cvt.rn.relu.tf32.f32", Arithmetic.of(Format.TF32, Mode.RN).withRelu()).from(90));
+        rows.add(tensorFloat("cvt.rn.tf32.f32", Arithmetic.of(Format.TF32, Mode.RN))
+                .from(90));
+        rows.add(tensorFloat("cvt.rz.tf32.f32", Arithmetic.of(Format.TF32, Mode.RZ))
+                .from(90));
+        rows.add(tensorFloat(
+                        "cvt.rn.relu.tf32.f32",
+                        Arithmetic.of(Format.TF32, Mode.RN).withRelu())
+                .from(90));
     }
 
     private static Row tensorFloat(String instruction, Arithmetic arithmetic) {
@@ -199,8 +252,14 @@ class ConvertTest {
     }
 
     private static Row pair(String instruction, Kind kind, Arithmetic arithmetic) {
-        return Row.of(instruction, kind, List.of(Kind.F32, Kind.F32), x -> Outcome.packed(16,
-                arithmetic.convert(Format.F32.toDouble(x[0])), arithmetic.convert(Format.F32.toDouble(x[1]))));
+        return Row.of(
+                instruction,
+                kind,
+                List.of(Kind.F32, Kind.F32),
+                x -> Outcome.packed(
+                        16,
+                        arithmetic.convert(Format.F32.toDouble(x[0])),
+                        arithmetic.convert(Format.F32.toDouble(x[1]))));
     }
 
     /** Too large numbers and infinity become the largest, NaN the NaN 0x7f. */
@@ -209,16 +268,34 @@ class ConvertTest {
             Format format = kind.format;
             for (boolean relu : new boolean[] {false, true}) {
                 String modifiers = relu ? "cvt.rn.satfinite.relu." : "cvt.rn.satfinite.";
-                rows.add(Row.of(modifiers + kind.ptx() + ".f32", kind, List.of(Kind.F32, Kind.F32),
-                        x -> Outcome.packed(8, finite(format, relu, Format.F32.toDouble(x[0])),
-                                finite(format, relu, Format.F32.toDouble(x[1])))).from(90));
-                rows.add(Row.of(modifiers + kind.ptx() + ".f16x2", kind, List.of(Kind.F16X2), x -> Outcome.packed(8,
-                        finite(format, relu, Format.F16.toDouble(x[0] >>> 16)),
-                        finite(format, relu, Format.F16.toDouble(x[0] & 0xffff)))).from(90));
+                rows.add(Row.of(
+                                modifiers + kind.ptx() + ".f32",
+                                kind,
+                                List.of(Kind.F32, Kind.F32),
+                                x -> Outcome.packed(
+                                        8,
+                                        finite(format, relu, Format.F32.toDouble(x[0])),
+                                        finite(format, relu, Format.F32.toDouble(x[1]))))
+                        .from(90));
+                rows.add(Row.of(
+                                modifiers + kind.ptx() + ".f16x2",
+                                kind,
+                                List.of(Kind.F16X2),
+                                x -> Outcome.packed(
+                                        8,
+                                        finite(format, relu, Format.F16.toDouble(x[0] >>> 16)),
+                                        finite(format, relu, Format.F16.toDouble(x[0] & 0xffff))))
+                        .from(90));
             }
-            rows.add(Row.of("cvt.rn.f16x2." + kind.ptx(), Kind.F16X2, List.of(kind), x -> Outcome.packed(16,
-                    Arithmetic.of(Format.F16, Mode.RN).convert(format.toDouble(x[0] >>> 8)),
-                    Arithmetic.of(Format.F16, Mode.RN).convert(format.toDouble(x[0] & 0xff)))).from(90)
+            rows.add(Row.of(
+                            "cvt.rn.f16x2." + kind.ptx(),
+                            Kind.F16X2,
+                            List.of(kind),
+                            x -> Outcome.packed(
+                                    16,
+                                    Arithmetic.of(Format.F16, Mode.RN).convert(format.toDouble(x[0] >>> 8)),
+                                    Arithmetic.of(Format.F16, Mode.RN).convert(format.toDouble(x[0] & 0xff))))
+                    .from(90)
                     .on(Samples.all16()));
         }
     }
@@ -235,11 +312,17 @@ class ConvertTest {
     /** Two clamped numbers in one register, the first one above; bytes go below the lower half of c. */
     private static void packs(List<Row> rows) {
         for (Kind to : List.of(Kind.U16, Kind.S16)) {
-            rows.add(Row.of("cvt.pack.sat." + to.ptx() + ".s32", Kind.B32, List.of(Kind.S32, Kind.S32),
+            rows.add(Row.of(
+                    "cvt.pack.sat." + to.ptx() + ".s32",
+                    Kind.B32,
+                    List.of(Kind.S32, Kind.S32),
                     x -> Outcome.bits(packed(to, x[0], x[1]))));
         }
         for (Kind to : List.of(Kind.U8, Kind.S8)) {
-            rows.add(Row.of("cvt.pack.sat." + to.ptx() + ".s32.b32", Kind.B32, List.of(Kind.S32, Kind.S32, Kind.B32),
+            rows.add(Row.of(
+                    "cvt.pack.sat." + to.ptx() + ".s32.b32",
+                    Kind.B32,
+                    List.of(Kind.S32, Kind.S32, Kind.B32),
                     x -> Outcome.bits((x[2] << 16 | packed(to, x[0], x[1])) & 0xffff_ffffL)));
         }
     }

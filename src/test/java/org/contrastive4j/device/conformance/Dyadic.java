@@ -43,7 +43,8 @@ record Dyadic(BigInteger digits, int exponent) {
     Dyadic over(Dyadic divisor) {
         BigInteger[] parts = digits.abs().shiftLeft(QUOTIENT_BITS).divideAndRemainder(divisor.digits.abs());
         BigInteger quotient = sticky(parts[0], parts[1]);
-        return new Dyadic(signum() == divisor.signum() ? quotient : quotient.negate(),
+        return new Dyadic(
+                signum() == divisor.signum() ? quotient : quotient.negate(),
                 exponent - divisor.exponent - QUOTIENT_BITS - 1);
     }
 

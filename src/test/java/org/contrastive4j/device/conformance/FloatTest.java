@@ -48,8 +48,8 @@ class FloatTest {
     }
 
     /** As it is; in single precision also flushing, and saturating where the instruction can. */
-    private static void rounded(List<Row> rows, String name, Kind kind, Mode mode, int operands, boolean saturates,
-            Operation operation) {
+    private static void rounded(
+            List<Row> rows, String name, Kind kind, Mode mode, int operands, boolean saturates, Operation operation) {
         String rounding = name + "." + mode.ptx();
         Arithmetic plain = Arithmetic.of(kind.format, mode);
         rows.add(row(rounding + "." + kind.ptx(), kind, operands, x -> operation.apply(plain, x)));
@@ -57,7 +57,10 @@ class FloatTest {
             rows.add(row(rounding + ".ftz.f32", kind, operands, x -> operation.apply(plain.withFtz(), x)));
             if (saturates) {
                 rows.add(row(rounding + ".sat.f32", kind, operands, x -> operation.apply(plain.withSat(), x)));
-                rows.add(row(rounding + ".ftz.sat.f32", kind, operands,
+                rows.add(row(
+                        rounding + ".ftz.sat.f32",
+                        kind,
+                        operands,
                         x -> operation.apply(plain.withFtz().withSat(), x)));
             }
         }
@@ -73,8 +76,8 @@ class FloatTest {
             rows.add(row("abs.ftz.f32", kind, 1, x -> Outcome.number(format, format.abs(format.flush(x[0])))));
             rows.add(row("neg.ftz.f32", kind, 1, x -> Outcome.number(format, format.negate(format.flush(x[0])))));
         }
-        rows.add(row("copysign" + type, kind, 2,
-                x -> Outcome.number(format, format.abs(x[1]) | x[0] & format.signBit)));
+        rows.add(row(
+                "copysign" + type, kind, 2, x -> Outcome.number(format, format.abs(x[1]) | x[0] & format.signBit)));
     }
 
     /** Zeros count as normal numbers. */
@@ -91,8 +94,8 @@ class FloatTest {
 
     private static Row testp(String what, Kind kind, LongPredicate predicate) {
         String name = "testp." + what + "." + kind.ptx();
-        return Row.of(name, name + " p, a;\nselp.u32 d, 1, 0, p;", List.of(Kind.U32), List.of(kind),
-                x -> new Outcome[] {Outcome.bits(predicate.test(x[0]) ? 1 : 0)});
+        return Row.of(name, name + " p, a;\nselp.u32 d, 1, 0, p;", List.of(Kind.U32), List.of(kind), x ->
+                new Outcome[] {Outcome.bits(predicate.test(x[0]) ? 1 : 0)});
     }
 
     private static void extremes(List<Row> rows) {
@@ -103,7 +106,8 @@ class FloatTest {
             rows.add(row(name + ".NaN.f32", Kind.F32, 2, x -> extreme(Format.F32, smallest, false, true, x)));
             rows.add(row(name + ".ftz.NaN.f32", Kind.F32, 2, x -> extreme(Format.F32, smallest, true, true, x)));
             rows.add(row(name + ".f64", Kind.F64, 2, x -> extreme(Format.F64, smallest, false, false, x)));
-            rows.add(row(name + ".xorsign.abs.f32", Kind.F32, 2, x -> xorSign(smallest, x)).from(86));
+            rows.add(row(name + ".xorsign.abs.f32", Kind.F32, 2, x -> xorSign(smallest, x))
+                    .from(86));
         }
     }
 
@@ -120,7 +124,8 @@ class FloatTest {
         if (format.isNaN(a) || format.isNaN(b)) {
             return Outcome.bits(format.isNaN(a) ? b : a);
         }
-        double wanted = smallest ? Math.min(format.toDouble(a), format.toDouble(b))
+        double wanted = smallest
+                ? Math.min(format.toDouble(a), format.toDouble(b))
                 : Math.max(format.toDouble(a), format.toDouble(b));
         return Outcome.bits(format.fromDouble(wanted, Mode.RN));
     }

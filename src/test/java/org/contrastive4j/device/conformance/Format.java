@@ -4,16 +4,23 @@ import java.math.BigInteger;
 
 /** Binary floating-point formats: bits to numbers and back, rounded once. */
 enum Format {
-    E4M3(3, 4, 0), E5M2(2, 5, 0), F16(10, 5, 0), BF16(7, 8, 0), F32(23, 8, 0), F64(52, 11, 0),
+    E4M3(3, 4, 0),
+    E5M2(2, 5, 0),
+    F16(10, 5, 0),
+    BF16(7, 8, 0),
+    F32(23, 8, 0),
+    F64(52, 11, 0),
     /** The upper 19 bits of a 32-bit word. */
     TF32(10, 8, 13);
 
     final int fraction;
     /** Bits below the fraction that mean nothing. */
     final int unused;
+
     final long signBit;
     /** Bits of infinity, in E4M3, which has none, of its NaN. */
     final long infinity;
+
     final long largest;
     final long smallestNormal;
     private final int smallestUnit;
@@ -128,10 +135,11 @@ enum Format {
         int leading = value.digits().abs().bitLength() - 1 + value.exponent();
         int unit = Math.max(leading - fraction, smallestUnit);
         BigInteger digits = value.roundedTo(unit, mode).abs();
-        BigInteger magnitude = digits.add(BigInteger.valueOf(unit - smallestUnit).shiftLeft(fraction));
+        BigInteger magnitude =
+                digits.add(BigInteger.valueOf(unit - smallestUnit).shiftLeft(fraction));
         if (magnitude.compareTo(BigInteger.valueOf(infinity)) >= 0) {
-            boolean toInfinity = mode == Mode.RN || mode == Mode.RNA || mode == Mode.RM && negative
-                    || mode == Mode.RP && !negative;
+            boolean toInfinity =
+                    mode == Mode.RN || mode == Mode.RNA || mode == Mode.RM && negative || mode == Mode.RP && !negative;
             return (toInfinity ? infinity : largest) << unused | zero(negative);
         }
         return magnitude.longValue() << unused | zero(negative);

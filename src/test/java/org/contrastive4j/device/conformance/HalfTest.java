@@ -37,17 +37,20 @@ class HalfTest {
             Arithmetic arithmetic = modified(nearest, modifier);
             String suffix = modifier + "." + kind.ptx();
             int architecture = half ? 80 : 90;
-            rows.add(row("add" + suffix, kind, 2, x -> arithmetic.add(x[0], x[1])).from(architecture));
-            rows.add(row("sub" + suffix, kind, 2, x -> arithmetic.subtract(x[0], x[1])).from(architecture));
-            rows.add(row("mul" + suffix, kind, 2, x -> arithmetic.multiply(x[0], x[1])).from(architecture));
+            rows.add(row("add" + suffix, kind, 2, x -> arithmetic.add(x[0], x[1]))
+                    .from(architecture));
+            rows.add(row("sub" + suffix, kind, 2, x -> arithmetic.subtract(x[0], x[1]))
+                    .from(architecture));
+            rows.add(row("mul" + suffix, kind, 2, x -> arithmetic.multiply(x[0], x[1]))
+                    .from(architecture));
         }
     }
 
     private static void fused(List<Row> rows, Kind kind) {
         Arithmetic nearest = Arithmetic.of(kind.format, Mode.RN);
         boolean half = kind.format == Format.F16;
-        for (String modifier : half ? List.of("", ".ftz", ".sat", ".ftz.sat", ".relu", ".ftz.relu")
-                : List.of("", ".relu")) {
+        for (String modifier :
+                half ? List.of("", ".ftz", ".sat", ".ftz.sat", ".relu", ".ftz.relu") : List.of("", ".relu")) {
             Arithmetic arithmetic = modified(nearest, modifier);
             rows.add(row("fma.rn" + modifier + "." + kind.ptx(), kind, 3, x -> {
                 Outcome outcome = arithmetic.fma(x[0], x[1], x[2]);
@@ -65,11 +68,14 @@ class HalfTest {
 
     private static void extremes(List<Row> rows, Kind kind) {
         for (boolean smallest : new boolean[] {true, false}) {
-            for (String modifier : kind.format == Format.F16 ? List.of("", ".NaN", ".ftz", ".ftz.NaN")
-                    : List.of("", ".NaN")) {
+            for (String modifier :
+                    kind.format == Format.F16 ? List.of("", ".NaN", ".ftz", ".ftz.NaN") : List.of("", ".NaN")) {
                 boolean flushes = modifier.contains(".ftz");
                 boolean keeps = modifier.contains(".NaN");
-                rows.add(row((smallest ? "min" : "max") + modifier + "." + kind.ptx(), kind, 2,
+                rows.add(row(
+                        (smallest ? "min" : "max") + modifier + "." + kind.ptx(),
+                        kind,
+                        2,
                         x -> FloatTest.extreme(kind.format, smallest, flushes, keeps, x)));
             }
         }
@@ -90,12 +96,16 @@ class HalfTest {
             rows.add(every("neg.ftz" + type, kind, x -> Outcome.number(format, format.negate(format.flush(x)))));
         }
         int architecture = half ? 80 : 90;
-        rows.add(every((half ? "ex2.approx" : "ex2.approx.ftz") + type, kind,
-                x -> power(format, !half, half ? -9.9 : -7, x)).from(architecture));
+        rows.add(every(
+                        (half ? "ex2.approx" : "ex2.approx.ftz") + type,
+                        kind,
+                        x -> power(format, !half, half ? -9.9 : -7, x))
+                .from(architecture));
         rows.add(every("tanh.approx" + type, kind, x -> {
-            double exact = StrictMath.tanh(format.toDouble(x));
-            return Outcome.near(format, exact, Math.pow(2, half ? -10.987 : -8) + format.ulp(exact) / 2);
-        }).from(architecture));
+                    double exact = StrictMath.tanh(format.toDouble(x));
+                    return Outcome.near(format, exact, Math.pow(2, half ? -10.987 : -8) + format.ulp(exact) / 2);
+                })
+                .from(architecture));
     }
 
     private static Outcome power(Format format, boolean ftz, double error, long x) {
@@ -117,7 +127,10 @@ class HalfTest {
         if (!kind.packed()) {
             return Row.of(instruction, kind, kinds, expected);
         }
-        return Row.of(instruction, kind, kinds,
+        return Row.of(
+                instruction,
+                kind,
+                kinds,
                 x -> Outcome.packed(16, expected.apply(half(x, 16)), expected.apply(half(x, 0))));
     }
 

@@ -48,15 +48,19 @@ class IntegerTest {
         rows.add(whole("mul.lo" + type, kind, 2, x -> x[0].multiply(x[1])));
         rows.add(whole("mul.hi" + type, kind, 2, x -> x[0].multiply(x[1]).shiftRight(kind.bits)));
         rows.add(whole("mad.lo" + type, kind, 3, x -> x[0].multiply(x[1]).add(x[2])));
-        rows.add(whole("mad.hi" + type, kind, 3, x -> x[0].multiply(x[1]).shiftRight(kind.bits).add(x[2])));
+        rows.add(whole(
+                "mad.hi" + type,
+                kind,
+                3,
+                x -> x[0].multiply(x[1]).shiftRight(kind.bits).add(x[2])));
         rows.add(whole("sad" + type, kind, 3, x -> x[0].subtract(x[1]).abs().add(x[2])));
     }
 
     private static void divideAndCompare(List<Row> rows, Kind kind) {
         String type = "." + kind.ptx();
         rows.add(Row.of("div" + type, kind, Collections.nCopies(2, kind), x -> quotient(kind, x, BigInteger::divide)));
-        rows.add(Row.of("rem" + type, kind, Collections.nCopies(2, kind),
-                x -> quotient(kind, x, BigInteger::remainder)));
+        rows.add(Row.of(
+                "rem" + type, kind, Collections.nCopies(2, kind), x -> quotient(kind, x, BigInteger::remainder)));
         rows.add(whole("min" + type, kind, 2, x -> x[0].min(x[1])));
         rows.add(whole("max" + type, kind, 2, x -> x[0].max(x[1])));
         if (kind.signed) {
@@ -69,58 +73,85 @@ class IntegerTest {
     private static Outcome quotient(Kind kind, long[] x, BiFunction<BigInteger, BigInteger, BigInteger> operation) {
         BigInteger a = number(kind, x[0]);
         BigInteger b = number(kind, x[1]);
-        boolean overflows = kind.signed && b.equals(BigInteger.ONE.negate()) && a.bitLength() == kind.bits - 1
-                && a.signum() < 0 && a.negate().bitLength() == kind.bits;
+        boolean overflows = kind.signed
+                && b.equals(BigInteger.ONE.negate())
+                && a.bitLength() == kind.bits - 1
+                && a.signum() < 0
+                && a.negate().bitLength() == kind.bits;
         return b.signum() == 0 || overflows ? Outcome.any() : cut(kind, operation.apply(a, b));
     }
 
     private static void wide(List<Row> rows, Kind kind) {
         Kind twice = Kind.valueOf((kind.signed ? "S" : "U") + kind.bits * 2);
-        rows.add(Row.of("mul.wide." + kind.ptx(), twice, List.of(kind, kind),
+        rows.add(Row.of(
+                "mul.wide." + kind.ptx(),
+                twice,
+                List.of(kind, kind),
                 x -> cut(twice, number(kind, x[0]).multiply(number(kind, x[1])))));
-        rows.add(Row.of("mad.wide." + kind.ptx(), twice, List.of(kind, kind, twice),
+        rows.add(Row.of(
+                "mad.wide." + kind.ptx(),
+                twice,
+                List.of(kind, kind, twice),
                 x -> cut(twice, number(kind, x[0]).multiply(number(kind, x[1])).add(number(twice, x[2])))));
     }
 
     private static void saturating(List<Row> rows) {
         rows.add(whole("add.sat.s32", Kind.S32, 2, x -> clamp(x[0].add(x[1]))));
         rows.add(whole("sub.sat.s32", Kind.S32, 2, x -> clamp(x[0].subtract(x[1]))));
-        rows.add(whole("mad.hi.sat.s32", Kind.S32, 3, x -> clamp(x[0].multiply(x[1]).shiftRight(32).add(x[2]))));
+        rows.add(whole(
+                "mad.hi.sat.s32",
+                Kind.S32,
+                3,
+                x -> clamp(x[0].multiply(x[1]).shiftRight(32).add(x[2]))));
     }
 
     /** Three words each: what one instruction carries out is what the next takes in. */
     private static void carries(List<Row> rows, Kind kind) {
         String type = "." + kind.ptx();
         int bits = kind.bits;
-        rows.add(words("add.cc" + type + ", addc.cc, addc", kind, """
+        rows.add(words(
+                "add.cc" + type + ", addc.cc, addc",
+                kind,
+                """
                 add.cc%1$s d, a, b;
                 addc.cc%1$s d1, b, c;
-                addc%1$s d2, c, a;""", x -> join(bits, x[0], x[1], x[2]).add(join(bits, x[1], x[2], x[0]))));
-        rows.add(words("sub.cc" + type + ", subc.cc, subc", kind, """
+                addc%1$s d2, c, a;""",
+                x -> join(bits, x[0], x[1], x[2]).add(join(bits, x[1], x[2], x[0]))));
+        rows.add(words(
+                "sub.cc" + type + ", subc.cc, subc",
+                kind,
+                """
                 sub.cc%1$s d, a, b;
                 subc.cc%1$s d1, b, c;
-                subc%1$s d2, c, a;""", x -> join(bits, x[0], x[1], x[2]).subtract(join(bits, x[1], x[2], x[0]))));
+                subc%1$s d2, c, a;""",
+                x -> join(bits, x[0], x[1], x[2]).subtract(join(bits, x[1], x[2], x[0]))));
         rows.add(words("mad.lo.cc" + type + ", madc.hi.cc, addc", kind, """
                 mad.lo.cc%1$s d, a, b, c;
                 madc.hi.cc%1$s d1, a, b, c;
                 addc%1$s d2, 0, 0;""", x -> {
-                    BigInteger product = number(kind, x[0]).multiply(number(kind, x[1]));
-                    BigInteger upper = BigInteger.valueOf(product.shiftRight(bits).longValue());
-                    return join(bits, product.longValue(), upper.longValue(), 0).add(join(bits, x[2], x[2], 0));
-                }));
+            BigInteger product = number(kind, x[0]).multiply(number(kind, x[1]));
+            BigInteger upper = BigInteger.valueOf(product.shiftRight(bits).longValue());
+            return join(bits, product.longValue(), upper.longValue(), 0).add(join(bits, x[2], x[2], 0));
+        }));
     }
 
     private static Row words(String name, Kind kind, String body, Function<long[], BigInteger> sum) {
-        return Row.of(name, body.formatted("." + kind.ptx()), Collections.nCopies(3, kind),
-                Collections.nCopies(3, kind), x -> {
-            BigInteger value = sum.apply(x);
-            return IntStream.range(0, 3).mapToObj(i -> cut(kind, value.shiftRight(i * kind.bits)))
-                    .toArray(Outcome[]::new);
-        });
+        return Row.of(
+                name,
+                body.formatted("." + kind.ptx()),
+                Collections.nCopies(3, kind),
+                Collections.nCopies(3, kind),
+                x -> {
+                    BigInteger value = sum.apply(x);
+                    return IntStream.range(0, 3)
+                            .mapToObj(i -> cut(kind, value.shiftRight(i * kind.bits)))
+                            .toArray(Outcome[]::new);
+                });
     }
 
     private static BigInteger join(int bits, long low, long middle, long high) {
-        return unsigned(low, bits).or(unsigned(middle, bits).shiftLeft(bits))
+        return unsigned(low, bits)
+                .or(unsigned(middle, bits).shiftLeft(bits))
                 .or(unsigned(high, bits).shiftLeft(2 * bits));
     }
 
@@ -129,12 +160,25 @@ class IntegerTest {
             LongUnaryOperator low = x -> kind.signed ? x << 40 >> 40 : x & 0xff_ffff;
             String type = "." + kind.ptx();
             rows.add(low24(whole("mul24.lo" + type, kind, 2, x -> x[0].multiply(x[1])), low));
-            rows.add(low24(whole("mul24.hi" + type, kind, 2, x -> x[0].multiply(x[1]).shiftRight(16)), low));
-            rows.add(low24(whole("mad24.lo" + type, kind, 3, x -> x[0].multiply(x[1]).add(x[2])), low));
-            rows.add(low24(whole("mad24.hi" + type, kind, 3, x -> x[0].multiply(x[1]).shiftRight(16).add(x[2])), low));
+            rows.add(low24(
+                    whole("mul24.hi" + type, kind, 2, x -> x[0].multiply(x[1]).shiftRight(16)), low));
+            rows.add(low24(
+                    whole("mad24.lo" + type, kind, 3, x -> x[0].multiply(x[1]).add(x[2])), low));
+            rows.add(low24(
+                    whole(
+                            "mad24.hi" + type,
+                            kind,
+                            3,
+                            x -> x[0].multiply(x[1]).shiftRight(16).add(x[2])),
+                    low));
         }
         LongUnaryOperator low = x -> x << 40 >> 40;
-        rows.add(low24(whole("mad24.hi.sat.s32", Kind.S32, 3, x -> clamp(x[0].multiply(x[1]).shiftRight(16).add(x[2]))),
+        rows.add(low24(
+                whole(
+                        "mad24.hi.sat.s32",
+                        Kind.S32,
+                        3,
+                        x -> clamp(x[0].multiply(x[1]).shiftRight(16).add(x[2]))),
                 low));
     }
 
@@ -146,15 +190,22 @@ class IntegerTest {
         for (Kind kind : List.of(Kind.B32, Kind.B64)) {
             int bits = kind.bits;
             rows.add(Row.of("popc." + kind.ptx(), Kind.U32, List.of(kind), x -> Outcome.bits(Long.bitCount(x[0]))));
-            rows.add(Row.of("clz." + kind.ptx(), Kind.U32, List.of(kind),
+            rows.add(Row.of(
+                    "clz." + kind.ptx(),
+                    Kind.U32,
+                    List.of(kind),
                     x -> Outcome.bits(Long.numberOfLeadingZeros(x[0]) - 64 + bits)));
-            rows.add(Row.of("brev." + kind.ptx(), kind, List.of(kind),
-                    x -> Outcome.bits(Long.reverse(x[0]) >>> 64 - bits)));
+            rows.add(Row.of(
+                    "brev." + kind.ptx(), kind, List.of(kind), x -> Outcome.bits(Long.reverse(x[0]) >>> 64 - bits)));
             rows.add(insert(kind));
         }
-        rows.add(Row.of("fns.b32", Kind.B32, List.of(Kind.B32, Kind.U32, Kind.S32),
-                x -> Outcome.bits(nthSet((int) x[0], (int) x[1], (int) x[2])))
-                .with(1, base -> base & 31).with(2, offset -> offset % 34));
+        rows.add(Row.of(
+                        "fns.b32",
+                        Kind.B32,
+                        List.of(Kind.B32, Kind.U32, Kind.S32),
+                        x -> Outcome.bits(nthSet((int) x[0], (int) x[1], (int) x[2])))
+                .with(1, base -> base & 31)
+                .with(2, offset -> offset % 34));
     }
 
     /** The documented loop over the bits, which starts at the base. */
@@ -180,7 +231,8 @@ class IntegerTest {
             return Outcome.bits(top < 0 ? 0xffff_ffffL : kind.bits - 1 - top);
         }));
         rows.add(Row.of("bfe" + type, kind, List.of(kind, Kind.U32, Kind.U32), x -> cut(kind, field(kind, x)))
-                .with(1, IntegerTest::position).with(2, IntegerTest::position));
+                .with(1, IntegerTest::position)
+                .with(2, IntegerTest::position));
     }
 
     /** Positions and lengths are 0 to 255, most of them near the width. */
@@ -204,11 +256,16 @@ class IntegerTest {
 
     private static Row insert(Kind kind) {
         return Row.of("bfi." + kind.ptx(), kind, List.of(kind, kind, Kind.U32, Kind.U32), x -> {
-            int position = (int) x[2];
-            BigInteger mask = BigInteger.ONE.shiftLeft((int) x[3]).subtract(BigInteger.ONE).shiftLeft(position);
-            BigInteger source = unsigned(x[0], kind.bits).shiftLeft(position);
-            return cut(kind, unsigned(x[1], kind.bits).andNot(mask).or(source.and(mask)));
-        }).with(2, IntegerTest::position).with(3, IntegerTest::position);
+                    int position = (int) x[2];
+                    BigInteger mask = BigInteger.ONE
+                            .shiftLeft((int) x[3])
+                            .subtract(BigInteger.ONE)
+                            .shiftLeft(position);
+                    BigInteger source = unsigned(x[0], kind.bits).shiftLeft(position);
+                    return cut(kind, unsigned(x[1], kind.bits).andNot(mask).or(source.and(mask)));
+                })
+                .with(2, IntegerTest::position)
+                .with(3, IntegerTest::position);
     }
 
     private static void dotProducts(List<Row> rows) {
@@ -216,15 +273,28 @@ class IntegerTest {
             for (Kind b : List.of(Kind.U32, Kind.S32)) {
                 Kind sum = a.signed || b.signed ? Kind.S32 : Kind.U32;
                 String types = "." + a.ptx() + "." + b.ptx();
-                rows.add(Row.of("dp4a" + types, sum, List.of(a, b, sum),
-                        x -> cut(sum, BigInteger.valueOf(IntStream.range(0, 4)
-                        .mapToLong(i -> part(a, x[0], 8, i) * part(b, x[1], 8, i)).sum() + x[2]))));
+                rows.add(Row.of(
+                        "dp4a" + types,
+                        sum,
+                        List.of(a, b, sum),
+                        x -> cut(
+                                sum,
+                                BigInteger.valueOf(IntStream.range(0, 4)
+                                                .mapToLong(i -> part(a, x[0], 8, i) * part(b, x[1], 8, i))
+                                                .sum()
+                                        + x[2]))));
                 for (int half = 0; half < 2; half++) {
                     int first = half * 2;
-                    rows.add(Row.of("dp2a." + (half == 0 ? "lo" : "hi") + types, sum, List.of(a, b, sum), x -> cut(sum,
-                            BigInteger.valueOf(IntStream.range(0, 2)
-                                    .mapToLong(i -> part(a, x[0], 16, i) * part(b, x[1], 8, first + i))
-                                    .sum() + x[2]))));
+                    rows.add(Row.of(
+                            "dp2a." + (half == 0 ? "lo" : "hi") + types,
+                            sum,
+                            List.of(a, b, sum),
+                            x -> cut(
+                                    sum,
+                                    BigInteger.valueOf(IntStream.range(0, 2)
+                                                    .mapToLong(i -> part(a, x[0], 16, i) * part(b, x[1], 8, first + i))
+                                                    .sum()
+                                            + x[2]))));
                 }
             }
         }
@@ -245,23 +315,27 @@ class IntegerTest {
         }
         rows.add(pair("min.relu.s16x2", Kind.S32, (a, b) -> Math.max(Math.min(a, b), 0)));
         rows.add(pair("max.relu.s16x2", Kind.S32, (a, b) -> Math.max(Math.max(a, b), 0)));
-        rows.add(whole("min.relu.s32", Kind.S32, 2, x -> x[0].min(x[1]).max(BigInteger.ZERO)).from(90));
-        rows.add(whole("max.relu.s32", Kind.S32, 2, x -> x[0].max(x[1]).max(BigInteger.ZERO)).from(90));
+        rows.add(whole("min.relu.s32", Kind.S32, 2, x -> x[0].min(x[1]).max(BigInteger.ZERO))
+                .from(90));
+        rows.add(whole("max.relu.s32", Kind.S32, 2, x -> x[0].max(x[1]).max(BigInteger.ZERO))
+                .from(90));
     }
 
     private static Row pair(String instruction, Kind kind, BiFunction<Long, Long, Long> operation) {
         return Row.of(instruction, Kind.B32, List.of(Kind.B32, Kind.B32), x -> {
-            long low = operation.apply(part(kind, x[0], 16, 0), part(kind, x[1], 16, 0));
-            long high = operation.apply(part(kind, x[0], 16, 1), part(kind, x[1], 16, 1));
-            return Outcome.bits((high & 0xffff) << 16 | low & 0xffff);
-        }).from(90);
+                    long low = operation.apply(part(kind, x[0], 16, 0), part(kind, x[1], 16, 0));
+                    long high = operation.apply(part(kind, x[0], 16, 1), part(kind, x[1], 16, 1));
+                    return Outcome.bits((high & 0xffff) << 16 | low & 0xffff);
+                })
+                .from(90);
     }
 
     /** Operands and result of one kind. */
-    private static Row whole(String instruction, Kind kind, int operands,
-            Function<BigInteger[], BigInteger> operation) {
+    private static Row whole(
+            String instruction, Kind kind, int operands, Function<BigInteger[], BigInteger> operation) {
         return Row.of(instruction, kind, Collections.nCopies(operands, kind), x -> {
-            BigInteger[] numbers = IntStream.range(0, operands).mapToObj(i -> number(kind, x[i]))
+            BigInteger[] numbers = IntStream.range(0, operands)
+                    .mapToObj(i -> number(kind, x[i]))
                     .toArray(BigInteger[]::new);
             return cut(kind, operation.apply(numbers));
         });

@@ -5,19 +5,31 @@ enum Kind {
     /** Bytes live in 32-bit registers, and results are stored whole to see how they were extended. */
     U8("u32", "u8", "u32", 8, 32, false, null),
     S8("s32", "s8", "s32", 8, 32, true, null),
-    U16("u16", 16, false, null), S16("s16", 16, true, null), B16("b16", 16, false, null),
-    U32("u32", 32, false, null), S32("s32", 32, true, null), B32("b32", 32, false, null),
-    U64("u64", 64, false, null), S64("s64", 64, true, null), B64("b64", 64, false, null),
-    F16("b16", 16, false, Format.F16), BF16("b16", 16, false, Format.BF16), F32("f32", 32, false, Format.F32),
-    F64("f64", 64, false, Format.F64), TF32("b32", 32, false, Format.TF32),
-    F16X2("b32", 32, false, Format.F16), BF16X2("b32", 32, false, Format.BF16),
-    E4M3X2("b16", 16, false, Format.E4M3), E5M2X2("b16", 16, false, Format.E5M2);
+    U16("u16", 16, false, null),
+    S16("s16", 16, true, null),
+    B16("b16", 16, false, null),
+    U32("u32", 32, false, null),
+    S32("s32", 32, true, null),
+    B32("b32", 32, false, null),
+    U64("u64", 64, false, null),
+    S64("s64", 64, true, null),
+    B64("b64", 64, false, null),
+    F16("b16", 16, false, Format.F16),
+    BF16("b16", 16, false, Format.BF16),
+    F32("f32", 32, false, Format.F32),
+    F64("f64", 64, false, Format.F64),
+    TF32("b32", 32, false, Format.TF32),
+    F16X2("b32", 32, false, Format.F16),
+    BF16X2("b32", 32, false, Format.BF16),
+    E4M3X2("b16", 16, false, Format.E4M3),
+    E5M2X2("b16", 16, false, Format.E5M2);
 
     final String register;
     final String load;
     final String store;
     /** Bits an operand of this kind has; a result has {@link #storedBits}. */
     final int bits;
+
     final int storedBits;
     final boolean signed;
     /** Of each element, null for integers and plain bits. */

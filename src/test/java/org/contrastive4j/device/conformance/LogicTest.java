@@ -41,9 +41,13 @@ class LogicTest {
         rows.add(tables());
         funnels(rows);
         rows.add(Row.of("prmt.b32", Kind.B32, Collections.nCopies(3, Kind.B32), x -> Outcome.bits(permute(x))));
-        PERMUTATIONS.keySet().stream().sorted().forEach(mode -> rows.add(Row.of("prmt.b32." + mode, Kind.B32,
-                Collections.nCopies(3, Kind.B32),
-                x -> Outcome.bits(permute(PERMUTATIONS.get(mode)[(int) x[2] & 3], x)))));
+        PERMUTATIONS.keySet().stream()
+                .sorted()
+                .forEach(mode -> rows.add(Row.of(
+                        "prmt.b32." + mode,
+                        Kind.B32,
+                        Collections.nCopies(3, Kind.B32),
+                        x -> Outcome.bits(permute(PERMUTATIONS.get(mode)[(int) x[2] & 3], x)))));
         return rows;
     }
 
@@ -92,8 +96,8 @@ class LogicTest {
                 setp.ne.u32 q, u, 0;
                 %s
                 selp.u32 d, 1, 0, r;""".formatted(instruction);
-        return Row.of(name, body, List.of(Kind.U32), List.of(Kind.U32, Kind.U32),
-                x -> new Outcome[] {Outcome.bits(operation.applyAsLong(x[0], x[1]) & 1)});
+        return Row.of(name, body, List.of(Kind.U32), List.of(Kind.U32, Kind.U32), x ->
+                new Outcome[] {Outcome.bits(operation.applyAsLong(x[0], x[1]) & 1)});
     }
 
     /** All 256 truth tables: bit 4 a + 2 b + c of the table is the result for those bits. */
@@ -101,9 +105,16 @@ class LogicTest {
         String body = IntStream.range(0, 256)
                 .mapToObj(i -> "lop3.b32 " + MicroKernel.result(i) + ", a, b, c, " + i + ";")
                 .collect(Collectors.joining("\n"));
-        Row row = Row.of("lop3.b32", body, Collections.nCopies(256, Kind.B32), Collections.nCopies(3, Kind.B32),
-                x -> IntStream.range(0, 256).mapToObj(table -> Outcome.bits(lookUp(table, x))).toArray(Outcome[]::new));
-        List<long[]> lanes = new ArrayList<>(row.lanes().subList(row.lanes().size() - 31, row.lanes().size()));
+        Row row = Row.of(
+                "lop3.b32",
+                body,
+                Collections.nCopies(256, Kind.B32),
+                Collections.nCopies(3, Kind.B32),
+                x -> IntStream.range(0, 256)
+                        .mapToObj(table -> Outcome.bits(lookUp(table, x)))
+                        .toArray(Outcome[]::new));
+        List<long[]> lanes = new ArrayList<>(
+                row.lanes().subList(row.lanes().size() - 31, row.lanes().size()));
         lanes.add(new long[] {0xf0, 0xcc, 0xaa});
         return row.on(lanes);
     }
@@ -121,9 +132,15 @@ class LogicTest {
         List<Kind> operands = List.of(Kind.B32, Kind.B32, Kind.U32);
         for (boolean wrap : new boolean[] {true, false}) {
             String mode = wrap ? ".wrap.b32" : ".clamp.b32";
-            rows.add(Row.of("shf.l" + mode, Kind.B32, operands,
+            rows.add(Row.of(
+                    "shf.l" + mode,
+                    Kind.B32,
+                    operands,
                     x -> Outcome.bits((x[1] << 32 | x[0]) << amount(wrap, x[2]) >>> 32)));
-            rows.add(Row.of("shf.r" + mode, Kind.B32, operands,
+            rows.add(Row.of(
+                    "shf.r" + mode,
+                    Kind.B32,
+                    operands,
                     x -> Outcome.bits((x[1] << 32 | x[0]) >>> amount(wrap, x[2]) & 0xffff_ffffL)));
         }
     }

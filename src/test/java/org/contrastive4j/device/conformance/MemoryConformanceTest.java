@@ -150,14 +150,25 @@ class MemoryConformanceTest {
         ByteBuffer out = ByteBuffer.allocate(96).order(ByteOrder.LITTLE_ENDIAN);
         out.putInt(200).putInt(-1234).putFloat(-1.25f).putInt(-77);
         IntStream.range(0, 8).forEach(i -> out.putInt(boxed.getInt(4 * i)));
-        out.putInt(boxed.getShort(32) & 0xFFFF).putInt(boxed.getShort(34) & 0xFFFF).putInt(boxed.getInt(36));
+        out.putInt(boxed.getShort(32) & 0xFFFF)
+                .putInt(boxed.getShort(34) & 0xFFFF)
+                .putInt(boxed.getInt(36));
         out.putInt(words[0]).putInt(words[1]).putInt(words[2]);
         out.putDouble(Math.E).putLong(big).putInt((int) (big >>> 32)).putInt(0xC3);
         int[] expected = new int[24];
         out.rewind().asIntBuffer().get(expected);
         try (PtxDevice device = opened.get()) {
-            int[] actual = KernelFile.of(device, "param_arrays").run(Launch.of(1, 1), poisoned(24),
-                    (byte) 200, (short) -1234, -1.25f, box, Math.E, wordBytes.array(), big);
+            int[] actual = KernelFile.of(device, "param_arrays")
+                    .run(
+                            Launch.of(1, 1),
+                            poisoned(24),
+                            (byte) 200,
+                            (short) -1234,
+                            -1.25f,
+                            box,
+                            Math.E,
+                            wordBytes.array(),
+                            big);
             assertWords(expected, actual, 24);
         }
     }
@@ -191,8 +202,8 @@ class MemoryConformanceTest {
             expected[i] = in[i % 32] + i / 32;
         }
         try (PtxDevice device = opened.get()) {
-            int[] actual = KernelFile.of(device, "load_store_flavours")
-                    .run(Launch.of(1, 32), poisoned(expected.length), in);
+            int[] actual =
+                    KernelFile.of(device, "load_store_flavours").run(Launch.of(1, 32), poisoned(expected.length), in);
             assertWords(expected, actual, i -> "flavour " + i / 32 + ", thread " + i % 32);
         }
     }
@@ -202,8 +213,7 @@ class MemoryConformanceTest {
     void nonCoherentLoadsOfEveryWidth(Supplier<PtxDevice> opened) {
         int[] in = new Random(SEED).ints(12 * 33).toArray();
         try (PtxDevice device = opened.get()) {
-            int[] actual = KernelFile.of(device, "noncoherent_vectors")
-                    .run(Launch.of(1, 33), poisoned(in.length), in);
+            int[] actual = KernelFile.of(device, "noncoherent_vectors").run(Launch.of(1, 33), poisoned(in.length), in);
             assertWords(in, actual, 12);
         }
     }

@@ -22,6 +22,7 @@ import org.contrastive4j.support.Devices;
 record MicroKernel(String name, int architecture, List<Kind> results, List<Kind> operands, String body) {
     /** What results are before the launch: bytes beyond a result must stay so. */
     static final long POISON = 0xdead_beef_cafe_babeL;
+
     private static final int BLOCK = 128;
     private static final List<String> OPERANDS = List.of("a", "b", "c", "x");
 
@@ -37,31 +38,51 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
     String ptx() {
         StringBuilder text = new StringBuilder();
         text.append(".version 8.0\n.target sm_").append(architecture).append("\n.address_size 64\n\n");
-        text.append(".visible .entry ").append(entry())
+        text.append(".visible .entry ")
+                .append(entry())
                 .append("(.param .u64 in, .param .u64 out, .param .u32 lanes)\n{\n");
-        text.append("    .reg .u32 tid, ntid, ctaid, lane, count, t, u;\n    .reg .u64 from, to, at;\n    .reg .pred p, q, r, beyond;\n");
+        text.append(
+                "    .reg .u32 tid, ntid, ctaid, lane, count, t, u;\n    .reg .u64 from, to, at;\n    .reg .pred p, q, r, beyond;\n");
         for (int i = 0; i < operands.size(); i++) {
-            text.append("    .reg .").append(operands.get(i).register).append(" ").append(OPERANDS.get(i))
+            text.append("    .reg .")
+                    .append(operands.get(i).register)
+                    .append(" ")
+                    .append(OPERANDS.get(i))
                     .append(";\n");
         }
         for (int i = 0; i < results.size(); i++) {
-            text.append("    .reg .").append(results.get(i).register).append(" ").append(result(i)).append(";\n");
+            text.append("    .reg .")
+                    .append(results.get(i).register)
+                    .append(" ")
+                    .append(result(i))
+                    .append(";\n");
         }
         text.append("    ld.param.u64 from, [in];\n    ld.param.u64 to, [out];\n    ld.param.u32 count, [lanes];\n");
         text.append("    cvta.to.global.u64 from, from;\n    cvta.to.global.u64 to, to;\n");
         text.append("    mov.u32 tid, %tid.x;\n    mov.u32 ntid, %ntid.x;\n    mov.u32 ctaid, %ctaid.x;\n");
         text.append("    mad.lo.u32 lane, ctaid, ntid, tid;\n    setp.ge.u32 beyond, lane, count;\n    @beyond ret;\n");
-        text.append("    mul.wide.u32 at, lane, ").append(operands.size() * 8)
+        text.append("    mul.wide.u32 at, lane, ")
+                .append(operands.size() * 8)
                 .append(";\n    add.u64 from, from, at;\n");
         text.append("    mul.wide.u32 at, lane, ").append(results.size() * 8).append(";\n    add.u64 to, to, at;\n");
         for (int i = 0; i < operands.size(); i++) {
-            text.append("    ld.global.").append(operands.get(i).load).append(" ").append(OPERANDS.get(i))
-                    .append(", [from+").append(i * 8).append("];\n");
+            text.append("    ld.global.")
+                    .append(operands.get(i).load)
+                    .append(" ")
+                    .append(OPERANDS.get(i))
+                    .append(", [from+")
+                    .append(i * 8)
+                    .append("];\n");
         }
         text.append("    ").append(body.strip().replace("\n", "\n    ")).append("\n");
         for (int i = 0; i < results.size(); i++) {
-            text.append("    st.global.").append(results.get(i).store).append(" [to+").append(i * 8).append("], ")
-                    .append(result(i)).append(";\n");
+            text.append("    st.global.")
+                    .append(results.get(i).store)
+                    .append(" [to+")
+                    .append(i * 8)
+                    .append("], ")
+                    .append(result(i))
+                    .append(";\n");
         }
         return text.append("    ret;\n}\n").toString();
     }
@@ -76,9 +97,11 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
         long[] in = lanes.stream().flatMapToLong(java.util.Arrays::stream).toArray();
         long[] out = new long[lanes.size() * results.size()];
         java.util.Arrays.fill(out, POISON);
-        try (DeviceStorage from = Devices.longs(device, in); DeviceStorage to = Devices.longs(device, out)) {
+        try (DeviceStorage from = Devices.longs(device, in);
+                DeviceStorage to = Devices.longs(device, out)) {
             Launch launch = Launch.of((lanes.size() + BLOCK - 1) / BLOCK, BLOCK);
-            device.module(entry() + ".ptx", ptx()).kernel(entry())
+            device.module(entry() + ".ptx", ptx())
+                    .kernel(entry())
                     .launch(device.stream(), launch, from, to, lanes.size());
             device.stream().synchronize();
             return split(LongBuffer.wrap(Devices.toLongs(to)), lanes.size());

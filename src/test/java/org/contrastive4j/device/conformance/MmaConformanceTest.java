@@ -70,8 +70,13 @@ class MmaConformanceTest {
         }
         try (PtxDevice device = opened.get()) {
             int[] expected = sums(product.sum, d);
-            int[] actual = KernelFile.of(device, product.kernel).run(Launch.of(1, 32), poisoned(expected.length),
-                    left(product.in, a), right(product.in, b), sums(product.sum, c));
+            int[] actual = KernelFile.of(device, product.kernel)
+                    .run(
+                            Launch.of(1, 32),
+                            poisoned(expected.length),
+                            left(product.in, a),
+                            right(product.in, b),
+                            sums(product.sum, c));
             assertWords(expected, actual, expected.length / 32);
         }
     }
@@ -107,7 +112,11 @@ class MmaConformanceTest {
         for (int i = 0; i < words.length; i++) {
             int lane = i / registers;
             int row = each * (lane % 4) + 4 * each * (i % registers);
-            words[i] = pack(format, IntStream.range(row, row + each).mapToDouble(k -> b[k][lane / 4]).toArray());
+            words[i] = pack(
+                    format,
+                    IntStream.range(row, row + each)
+                            .mapToDouble(k -> b[k][lane / 4])
+                            .toArray());
         }
         return words;
     }
@@ -136,8 +145,9 @@ class MmaConformanceTest {
     }
 
     static Stream<Arguments> matrices() {
-        return devices().flatMap(device -> Stream.of(1, 2, 4)
-                .flatMap(count -> Stream.of(false, true).map(across -> Arguments.of(device, count, across))));
+        return devices()
+                .flatMap(device -> Stream.of(1, 2, 4)
+                        .flatMap(count -> Stream.of(false, true).map(across -> Arguments.of(device, count, across))));
     }
 
     @ParameterizedTest(name = "{0}, {1} matrices, transposed {2}")
@@ -156,8 +166,11 @@ class MmaConformanceTest {
             }
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "ldmatrix_x" + count + (across ? "_trans" : ""))
-                    .run(Launch.of(1, 32), poisoned(expected.length), words(rows), named), count);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "ldmatrix_x" + count + (across ? "_trans" : ""))
+                            .run(Launch.of(1, 32), poisoned(expected.length), words(rows), named),
+                    count);
         }
     }
 
@@ -178,8 +191,11 @@ class MmaConformanceTest {
             }
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(words(expected), KernelFile.of(device, "stmatrix_x" + count + (across ? "_trans" : ""))
-                    .run(Launch.of(1, 32), poisoned(128), in, named), i -> "row " + i / 4 + ", pair " + i % 4);
+            assertWords(
+                    words(expected),
+                    KernelFile.of(device, "stmatrix_x" + count + (across ? "_trans" : ""))
+                            .run(Launch.of(1, 32), poisoned(128), in, named),
+                    i -> "row " + i / 4 + ", pair " + i % 4);
         }
     }
 
@@ -198,6 +214,7 @@ class MmaConformanceTest {
 
     private static int[] words(short[] halves) {
         return IntStream.range(0, halves.length / 2)
-                .map(i -> halves[2 * i] & 0xFFFF | halves[2 * i + 1] << 16).toArray();
+                .map(i -> halves[2 * i] & 0xFFFF | halves[2 * i + 1] << 16)
+                .toArray();
     }
 }

@@ -4,7 +4,11 @@ import java.util.Locale;
 
 /** Rounding: to nearest even, to zero, down, up, to nearest with halves away from zero. */
 enum Mode {
-    RN, RZ, RM, RP, RNA;
+    RN,
+    RZ,
+    RM,
+    RP,
+    RNA;
 
     String ptx() {
         return name().toLowerCase(Locale.ROOT);

@@ -60,12 +60,13 @@ record OperandLayout(int rows, int depth, int elementBytes, boolean across, int 
 
     /** Descriptor of the operand of step 0 at {@code start}, to which the address of the shared memory is added. */
     long descriptor(int start) {
-        long mode = switch (span) {
-            case 128 -> 1;
-            case 64 -> 2;
-            case 32 -> 3;
-            default -> 0;
-        };
+        long mode =
+                switch (span) {
+                    case 128 -> 1;
+                    case 64 -> 2;
+                    case 32 -> 3;
+                    default -> 0;
+                };
         return start >>> 4 | (long) leadingOffset() >>> 4 << 16 | (long) strideOffset() >>> 4 << 32 | mode << 62;
     }
 

@@ -40,17 +40,20 @@ record Outcome(LongPredicate accepts, String wanted) {
             return number(format, format.fromDouble(value, Mode.RN));
         }
         boolean overflows = Math.abs(value) + tolerance > format.toDouble(format.largest);
-        return new Outcome(got -> {
-            double number = format.toDouble(got);
-            return Math.abs(number - value) <= tolerance || overflows
-                    && number == Math.copySign(Double.POSITIVE_INFINITY, value);
-        }, value + " +- " + tolerance);
+        return new Outcome(
+                got -> {
+                    double number = format.toDouble(got);
+                    return Math.abs(number - value) <= tolerance
+                            || overflows && number == Math.copySign(Double.POSITIVE_INFINITY, value);
+                },
+                value + " +- " + tolerance);
     }
 
     /** Both halves of a packed result. */
     static Outcome packed(int elementBits, Outcome high, Outcome low) {
         long mask = Kind.mask(elementBits);
-        return new Outcome(got -> high.accepts.test(got >>> elementBits & mask) && low.accepts.test(got & mask),
+        return new Outcome(
+                got -> high.accepts.test(got >>> elementBits & mask) && low.accepts.test(got & mask),
                 "{" + high.wanted + ", " + low.wanted + "}");
     }
 }

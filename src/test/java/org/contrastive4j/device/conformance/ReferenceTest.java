@@ -44,12 +44,14 @@ class ReferenceTest {
     }
 
     private static void same(float wanted, Outcome outcome, long[] x) {
-        assertTrue(outcome.accepts().test(Float.floatToRawIntBits(wanted) & 0xffff_ffffL),
+        assertTrue(
+                outcome.accepts().test(Float.floatToRawIntBits(wanted) & 0xffff_ffffL),
                 () -> wanted + " " + outcome.wanted() + text(x));
     }
 
     private static void same(double wanted, Outcome outcome, long[] x) {
-        assertTrue(outcome.accepts().test(Double.doubleToRawLongBits(wanted)),
+        assertTrue(
+                outcome.accepts().test(Double.doubleToRawLongBits(wanted)),
                 () -> wanted + " " + outcome.wanted() + text(x));
     }
 
@@ -64,7 +66,9 @@ class ReferenceTest {
         BigDecimal quotient = new BigDecimal(3).divide(new BigDecimal(7), digits);
         encloses(quotient, mode -> Arithmetic.of(Format.F32, mode).divide(bits(3), bits(7)));
         encloses(quotient.negate(), mode -> Arithmetic.of(Format.F32, mode).divide(bits(-3), bits(7)));
-        encloses(new BigDecimal(2).sqrt(digits), mode -> Arithmetic.of(Format.F32, mode).squareRoot(bits(2)));
+        encloses(
+                new BigDecimal(2).sqrt(digits),
+                mode -> Arithmetic.of(Format.F32, mode).squareRoot(bits(2)));
     }
 
     private interface Rounded {
@@ -114,17 +118,21 @@ class ReferenceTest {
     @Test
     void tinyResultsAreFlushed() {
         Arithmetic flushing = SINGLE.withFtz();
-        assertTrue(flushing.multiply(bits(Float.MIN_NORMAL), bits(0.5f)).accepts().test(0));
-        assertTrue(flushing.multiply(bits(Float.MIN_NORMAL), bits(-0.5f)).accepts().test(0x8000_0000L));
+        assertTrue(
+                flushing.multiply(bits(Float.MIN_NORMAL), bits(0.5f)).accepts().test(0));
+        assertTrue(
+                flushing.multiply(bits(Float.MIN_NORMAL), bits(-0.5f)).accepts().test(0x8000_0000L));
         assertTrue(flushing.add(bits(Float.MIN_VALUE), bits(1)).accepts().test(bits(1)));
-        assertFalse(flushing.multiply(bits(Float.MIN_NORMAL), bits(0.5f)).accepts().test(bits(Float.MIN_NORMAL / 2)));
+        assertFalse(
+                flushing.multiply(bits(Float.MIN_NORMAL), bits(0.5f)).accepts().test(bits(Float.MIN_NORMAL / 2)));
     }
 
     @Test
     void aWrongLaneIsFound() {
-        Row row = Row.of("add.u32", Kind.U32, List.of(Kind.U32, Kind.U32),
-                x -> Outcome.bits(x[0] + x[1] & 0xffff_ffffL));
-        long[][] results = row.lanes().stream().map(x -> new long[] {x[0] + x[1] & 0xffff_ffffL})
+        Row row =
+                Row.of("add.u32", Kind.U32, List.of(Kind.U32, Kind.U32), x -> Outcome.bits(x[0] + x[1] & 0xffff_ffffL));
+        long[][] results = row.lanes().stream()
+                .map(x -> new long[] {x[0] + x[1] & 0xffff_ffffL})
                 .toArray(long[][]::new);
         row.check(results);
         results[results.length - 1][0] ^= 1;
@@ -137,12 +145,19 @@ class ReferenceTest {
     /** Every table evaluates for all its lanes, and says something about each result. */
     @Test
     void tablesAreComplete() {
-        List<Supplier<List<Row>>> tables = List.of(IntegerTest::rows, LogicTest::rows, CompareTest::rows,
-                FloatTest::rows, ApproximationTest::rows, HalfTest::rows, ConvertTest::rows);
+        List<Supplier<List<Row>>> tables = List.of(
+                IntegerTest::rows,
+                LogicTest::rows,
+                CompareTest::rows,
+                FloatTest::rows,
+                ApproximationTest::rows,
+                HalfTest::rows,
+                ConvertTest::rows);
         for (Supplier<List<Row>> table : tables) {
             for (Row row : table.get()) {
                 assertEquals(0, row.lanes().size() % 32, row.kernel().name());
-                boolean says = row.lanes().stream().flatMap(x -> java.util.Arrays.stream(row.expected().apply(x)))
+                boolean says = row.lanes().stream()
+                        .flatMap(x -> java.util.Arrays.stream(row.expected().apply(x)))
                         .anyMatch(o -> !o.isAny());
                 assertTrue(says, row.kernel().name());
             }

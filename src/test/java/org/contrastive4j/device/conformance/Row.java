@@ -20,21 +20,21 @@ import org.junit.jupiter.api.DynamicTest;
 record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> expected) {
     /** One result, and the instruction takes its operands in order. */
     static Row of(String instruction, Kind result, List<Kind> operands, Function<long[], Outcome> expected) {
-        return of(instruction, MicroKernel.plain(instruction, operands.size()), List.of(result), operands,
-                x -> new Outcome[] {expected.apply(x)});
+        return of(instruction, MicroKernel.plain(instruction, operands.size()), List.of(result), operands, x ->
+                new Outcome[] {expected.apply(x)});
     }
 
     /** A body of its own. */
-    static Row of(String name, String body, List<Kind> results, List<Kind> operands,
-            Function<long[], Outcome[]> expected) {
+    static Row of(
+            String name, String body, List<Kind> results, List<Kind> operands, Function<long[], Outcome[]> expected) {
         MicroKernel kernel = new MicroKernel(name, 80, results, operands, body);
         return new Row(kernel, Samples.of(name.hashCode(), operands), expected);
     }
 
     /** The same for this architecture and later ones. */
     Row from(int architecture) {
-        MicroKernel later = new MicroKernel(kernel.name(), architecture, kernel.results(), kernel.operands(),
-                kernel.body());
+        MicroKernel later =
+                new MicroKernel(kernel.name(), architecture, kernel.results(), kernel.operands(), kernel.body());
         return new Row(later, lanes, expected);
     }
 
@@ -52,11 +52,14 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
 
     /** A container per device, a test per row. */
     static Stream<DynamicNode> tests(List<Row> rows) {
-        assertEquals(rows.size(), rows.stream().map(row -> row.kernel.name()).distinct().count(), "rows of one name");
+        assertEquals(
+                rows.size(),
+                rows.stream().map(row -> row.kernel.name()).distinct().count(),
+                "rows of one name");
         return Devices.all().map(named -> {
             PtxDevice device = named.getPayload().get();
-            Stream<DynamicTest> tests = rows.stream()
-                    .map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
+            Stream<DynamicTest> tests =
+                    rows.stream().map(row -> DynamicTest.dynamicTest(row.kernel.name(), () -> row.run(device)));
             return DynamicContainer.dynamicContainer(named.getName(), tests.onClose(device::close));
         });
     }
@@ -83,7 +86,8 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
     }
 
     private String message(int lane, int result, String wanted, long got) {
-        String operands = Arrays.stream(lanes.get(lane)).mapToObj(value -> "0x" + Long.toHexString(value))
+        String operands = Arrays.stream(lanes.get(lane))
+                .mapToObj(value -> "0x" + Long.toHexString(value))
                 .collect(Collectors.joining(", "));
         return kernel.name() + ", lane " + lane + " (seed " + kernel.name().hashCode() + "): operands "
                 + operands + ", result " + MicroKernel.result(result) + " is 0x" + Long.toHexString(got)

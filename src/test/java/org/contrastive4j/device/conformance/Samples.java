@@ -54,8 +54,24 @@ final class Samples {
             values.addAll(edgesOf(kind.format));
         } else {
             long smallest = 1L << kind.bits - 1;
-            long[] plain = {0, 1, -1, smallest, smallest - 1, 2, -2, smallest + 1, smallest - 2, 0x5555_5555_5555_5555L,
-                7, 31, 32, 0x7b, 1L << kind.bits / 2, (1L << kind.bits / 2) - 1};
+            long[] plain = {
+                0,
+                1,
+                -1,
+                smallest,
+                smallest - 1,
+                2,
+                -2,
+                smallest + 1,
+                smallest - 2,
+                0x5555_5555_5555_5555L,
+                7,
+                31,
+                32,
+                0x7b,
+                1L << kind.bits / 2,
+                (1L << kind.bits / 2) - 1
+            };
             for (long value : plain) {
                 values.add(kind.extend(value));
             }
@@ -68,11 +84,24 @@ final class Samples {
         long one = format.fromDouble(1, Mode.RN);
         long last = 1L << format.unused;
         long smallest = format.smallestNormal << format.unused;
-        long[] positive = {0, one, format.infinity << format.unused, last, smallest - last, smallest, smallest + last,
-            one + last, one - last, format.largest << format.unused, format.fromDouble(0.5, Mode.RN),
-            format.fromDouble(1.5, Mode.RN), format.fromDouble(2.5, Mode.RN),
-            format.fromDouble(format.ulp(1) / 2, Mode.RN), format.fromDouble(format.ulp(1) / 4, Mode.RN),
-            format.fromDouble(3, Mode.RN)};
+        long[] positive = {
+            0,
+            one,
+            format.infinity << format.unused,
+            last,
+            smallest - last,
+            smallest,
+            smallest + last,
+            one + last,
+            one - last,
+            format.largest << format.unused,
+            format.fromDouble(0.5, Mode.RN),
+            format.fromDouble(1.5, Mode.RN),
+            format.fromDouble(2.5, Mode.RN),
+            format.fromDouble(format.ulp(1) / 2, Mode.RN),
+            format.fromDouble(format.ulp(1) / 4, Mode.RN),
+            format.fromDouble(3, Mode.RN)
+        };
         for (long value : positive) {
             values.add(value);
             values.add(format.negate(value));

@@ -2,7 +2,11 @@ package org.contrastive4j.device.conformance;
 
 /** Formats that tensor instructions read, for values that they hold exactly. */
 enum SmallFloat {
-    F16(16, 10), BF16(16, 7), TF32(32, 23), E4M3(8, 3), F32(32, 23);
+    F16(16, 10),
+    BF16(16, 7),
+    TF32(32, 23),
+    E4M3(8, 3),
+    F32(32, 23);
 
     private final int width;
     private final int exponentBits;
@@ -39,7 +43,8 @@ enum SmallFloat {
         if (exponent == 0) {
             return 0;
         }
-        double magnitude = Math.scalb(1 + (bits & (1 << mantissaBits) - 1) / (double) (1 << mantissaBits),
+        double magnitude = Math.scalb(
+                1 + (bits & (1 << mantissaBits) - 1) / (double) (1 << mantissaBits),
                 exponent - (1 << exponentBits - 1) + 1);
         return (bits >>> width - 1 & 1) != 0 ? -magnitude : magnitude;
     }

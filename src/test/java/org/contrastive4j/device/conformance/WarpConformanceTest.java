@@ -42,8 +42,10 @@ class WarpConformanceTest {
                 expected[t] = way + (t % 32 < 16 ? 1000 : 0);
             }
             try (PtxDevice device = opened.get()) {
-                assertWords(expected, KernelFile.of(device, "branches")
-                        .run(Launch.of(1, threads), poisoned(threads), in), 1);
+                assertWords(
+                        expected,
+                        KernelFile.of(device, "branches").run(Launch.of(1, threads), poisoned(threads), in),
+                        1);
             }
         }
     }
@@ -63,8 +65,8 @@ class WarpConformanceTest {
             }
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "loops")
-                    .run(Launch.of(1, threads), poisoned(2 * threads), in), 2);
+            assertWords(
+                    expected, KernelFile.of(device, "loops").run(Launch.of(1, threads), poisoned(2 * threads), in), 2);
         }
     }
 
@@ -79,8 +81,7 @@ class WarpConformanceTest {
             expected[t] = t % 2 == 1 ? 1 : t % 8 == 4 ? 2 * t : votes;
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "early_exit")
-                    .run(Launch.of(1, threads), poisoned(threads)), 1);
+            assertWords(expected, KernelFile.of(device, "early_exit").run(Launch.of(1, threads), poisoned(threads)), 1);
         }
     }
 
@@ -94,8 +95,10 @@ class WarpConformanceTest {
             expected[t] = 5 + new int[] {t + 1, 3 * t, t * t, 77, 3 * t}[in[t]];
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "branch_table")
-                    .run(Launch.of(1, threads), poisoned(threads), in), 1);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "branch_table").run(Launch.of(1, threads), poisoned(threads), in),
+                    1);
         }
     }
 
@@ -121,10 +124,25 @@ class WarpConformanceTest {
     private static void checkRegisters(int[] actual, int i, int b, int t, Launch.Dim grid, Launch.Dim block) {
         int lane = t % 32;
         int[] expected = {
-            t % block.x(), t / block.x() % block.y(), t / (block.x() * block.y()), block.x(), block.y(), block.z(),
-            b % grid.x(), b / grid.x() % grid.y(), b / (grid.x() * grid.y()), grid.x(), grid.y(), grid.z(),
-            lane, mask(l -> l == lane), mask(l -> l <= lane), mask(l -> l < lane), mask(l -> l >= lane),
-            mask(l -> l > lane)};
+            t % block.x(),
+            t / block.x() % block.y(),
+            t / (block.x() * block.y()),
+            block.x(),
+            block.y(),
+            block.z(),
+            b % grid.x(),
+            b / grid.x() % grid.y(),
+            b / (grid.x() * grid.y()),
+            grid.x(),
+            grid.y(),
+            grid.z(),
+            lane,
+            mask(l -> l == lane),
+            mask(l -> l <= lane),
+            mask(l -> l < lane),
+            mask(l -> l >= lane),
+            mask(l -> l > lane)
+        };
         for (int r = 0; r < expected.length; r++) {
             int register = r;
             assertEquals(expected[r], actual[22 * i + r], () -> "thread " + i + ", register " + register);
@@ -176,19 +194,23 @@ class WarpConformanceTest {
             int clamp = c & 31;
             int last = lane & segment | clamp & ~segment;
             int first = lane & segment;
-            int from = switch (mode) {
-                case 0 -> lane - by;
-                case 1 -> lane + by;
-                case 2 -> lane ^ by;
-                default -> first | by & ~segment;
-            };
+            int from =
+                    switch (mode) {
+                        case 0 -> lane - by;
+                        case 1 -> lane + by;
+                        case 2 -> lane ^ by;
+                        default -> first | by & ~segment;
+                    };
             boolean inside = mode == 0 ? from >= last : from <= last;
             expected[2 * t] = in[t - lane + (inside ? from : lane)];
             expected[2 * t + 1] = inside ? 1 : 0;
         }
         int[] actual = kernel.run(Launch.of(1, in.length), poisoned(2 * in.length), in, mode, b, factor, c);
-        assertWords(expected, actual, i -> "mode " + mode + ", b " + b + " + " + factor + " lane, c " + c + ", thread "
-                + i / 2 + ", word " + i % 2);
+        assertWords(
+                expected,
+                actual,
+                i -> "mode " + mode + ", b " + b + " + " + factor + " lane, c " + c + ", thread " + i / 2 + ", word "
+                        + i % 2);
     }
 
     @ParameterizedTest
@@ -201,8 +223,7 @@ class WarpConformanceTest {
             expected[t] = (t % 2 == 0 ? in[t ^ 2] : in[warp + 31]) + in[warp + 5];
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "shuffle_parts")
-                    .run(Launch.of(1, 96), poisoned(96), in), 1);
+            assertWords(expected, KernelFile.of(device, "shuffle_parts").run(Launch.of(1, 96), poisoned(96), in), 1);
         }
     }
 
@@ -213,8 +234,13 @@ class WarpConformanceTest {
         int[] in = new int[32 * 8];
         for (int t = 0; t < in.length; t++) {
             int warp = t / 32;
-            in[t] = warp == 0 ? 0 : warp == 1 ? -1 : warp == 2 ? (t % 32 < 11 ? 3 : 0)
-                    : warp == 3 ? (t % 32 == 17 ? 1 : 0) : random.nextInt(2) << random.nextInt(31);
+            in[t] = warp == 0
+                    ? 0
+                    : warp == 1
+                            ? -1
+                            : warp == 2
+                                    ? (t % 32 < 11 ? 3 : 0)
+                                    : warp == 3 ? (t % 32 == 17 ? 1 : 0) : random.nextInt(2) << random.nextInt(31);
         }
         try (PtxDevice device = opened.get()) {
             KernelFile kernel = KernelFile.of(device, "votes");
@@ -226,8 +252,12 @@ class WarpConformanceTest {
                     int yes = voters & mask(lane -> in[warp + lane] != 0);
                     int no = voters & ~yes;
                     int uniform = yes == 0 || no == 0 ? 1 : 0;
-                    expected[4 * t] = (no == 0 ? 1 : 0) | (yes != 0 ? 2 : 0) | uniform << 2
-                            | (yes == 0 ? 8 : 0) | (no != 0 ? 16 : 0) | uniform << 5;
+                    expected[4 * t] = (no == 0 ? 1 : 0)
+                            | (yes != 0 ? 2 : 0)
+                            | uniform << 2
+                            | (yes == 0 ? 8 : 0)
+                            | (no != 0 ? 16 : 0)
+                            | uniform << 5;
                     expected[4 * t + 1] = yes;
                     expected[4 * t + 2] = no;
                 }
@@ -255,8 +285,10 @@ class WarpConformanceTest {
             System.arraycopy(words, 0, expected, 6 * t, 6);
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "matches")
-                    .run(Launch.of(1, in.length), poisoned(expected.length), in), 6);
+            assertWords(
+                    expected,
+                    KernelFile.of(device, "matches").run(Launch.of(1, in.length), poisoned(expected.length), in),
+                    6);
         }
     }
 
@@ -264,9 +296,16 @@ class WarpConformanceTest {
     @MethodSource("devices")
     void reductionsOfAWarp(Supplier<PtxDevice> opened) {
         IntBinaryOperator[] operators = {
-            Integer::sum, Integer::sum, (a, b) -> Integer.compareUnsigned(a, b) < 0 ? a : b, Math::min,
-            (a, b) -> Integer.compareUnsigned(a, b) > 0 ? a : b, Math::max, (a, b) -> a & b, (a, b) -> a | b,
-            (a, b) -> a ^ b};
+            Integer::sum,
+            Integer::sum,
+            (a, b) -> Integer.compareUnsigned(a, b) < 0 ? a : b,
+            Math::min,
+            (a, b) -> Integer.compareUnsigned(a, b) > 0 ? a : b,
+            Math::max,
+            (a, b) -> a & b,
+            (a, b) -> a | b,
+            (a, b) -> a ^ b
+        };
         int[] in = new Random(SEED).ints(96).toArray();
         for (int t = 32; t < 64; t++) {
             in[t] = in[t] & 0x00FFFF0F | 0x01000001;
@@ -280,7 +319,9 @@ class WarpConformanceTest {
                     int t = i / 9;
                     expected[i] = IntStream.range(t / 32 * 32, t / 32 * 32 + 32)
                             .filter(u -> parts == 0 || (u % 32 % 3 == 0) == (t % 32 % 3 == 0))
-                            .map(u -> in[u]).reduce(operators[i % 9]).getAsInt();
+                            .map(u -> in[u])
+                            .reduce(operators[i % 9])
+                            .getAsInt();
                 }
                 assertWords(expected, kernel.run(Launch.of(1, in.length), poisoned(expected.length), in, apart), 9);
             }
@@ -311,8 +352,8 @@ class WarpConformanceTest {
             expected[t] += t % 32 == 0 ? 0 : expected[t - 1];
         }
         try (PtxDevice device = opened.get()) {
-            assertWords(expected, KernelFile.of(device, "warp_exchange")
-                    .run(Launch.of(1, 1024), poisoned(1024), in), 1);
+            assertWords(
+                    expected, KernelFile.of(device, "warp_exchange").run(Launch.of(1, 1024), poisoned(1024), in), 1);
         }
     }
 

@@ -17,8 +17,14 @@ import java.util.stream.IntStream;
  * @param negated 1 for A, 2 for B, 3 for both
  */
 record WarpgroupProduct(
-        SmallFloat in, SmallFloat sum, int columns, int steps, OperandLayout left, OperandLayout right,
-        boolean accumulate, int negated) {
+        SmallFloat in,
+        SmallFloat sum,
+        int columns,
+        int steps,
+        OperandLayout left,
+        OperandLayout right,
+        boolean accumulate,
+        int negated) {
     static final int ROWS = 64;
     static final int THREADS = 128;
     static final String NAME = "warpgroup_product";
@@ -101,12 +107,18 @@ record WarpgroupProduct(
 
     String ptx() {
         String type = sum == SmallFloat.F32 ? ".f32" : ".b32";
-        return TEXT.replace("LOADS\n", lines(registers(), "ld.global" + type + " %d#, [%out+@];")
-                        + (left == null ? lines(4 * steps, "ld.global.b32 %a#, [%left+@];") : ""))
-                .replace("STEPS\n", IntStream.range(0, steps).mapToObj(this::step).collect(Collectors.joining()))
+        return TEXT.replace(
+                        "LOADS\n",
+                        lines(registers(), "ld.global" + type + " %d#, [%out+@];")
+                                + (left == null ? lines(4 * steps, "ld.global.b32 %a#, [%left+@];") : ""))
+                .replace(
+                        "STEPS\n",
+                        IntStream.range(0, steps).mapToObj(this::step).collect(Collectors.joining()))
                 .replace("STORES\n", lines(registers(), "st.global" + type + " [%out+@], %d#;"))
-                .replace("OUT_BYTES", "" + 4 * registers()).replace("LEFT_BYTES", "" + 16 * steps)
-                .replace("<LEFT>", "<" + 4 * steps + ">").replace("REGISTERS", "" + registers())
+                .replace("OUT_BYTES", "" + 4 * registers())
+                .replace("LEFT_BYTES", "" + 16 * steps)
+                .replace("<LEFT>", "<" + 4 * steps + ">")
+                .replace("REGISTERS", "" + registers())
                 .replace("SUM", type);
     }
 
@@ -115,7 +127,8 @@ record WarpgroupProduct(
         String type = "." + in.name().toLowerCase(Locale.ROOT);
         String a = left == null ? list("%a", 4 * step, 4) : "%x";
         String signs = ", " + ((negated & 1) != 0 ? -1 : 1) + ", " + ((negated & 2) != 0 ? -1 : 1);
-        String across = in.width() != 16 ? ""
+        String across = in.width() != 16
+                ? ""
                 : (left == null ? "" : ", " + (left.across() ? 1 : 0)) + ", " + (right.across() ? 1 : 0);
         String text = left == null ? "" : "    add.u64 %x, %a, " + left.offset(step) / 16 + ";\n";
         text += "    add.u64 %y, %b, " + right.offset(step) / 16 + ";\n"

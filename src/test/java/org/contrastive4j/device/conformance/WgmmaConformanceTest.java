@@ -43,8 +43,8 @@ class WgmmaConformanceTest {
                 cases.add(fromRegisters(SmallFloat.BF16, n, 2, span, true, 0));
             }
             cases.add(along(SmallFloat.F16, SmallFloat.F16, 64, 2, span, span, true, 0));
-            cases.add(new WarpgroupProduct(SmallFloat.F16, SmallFloat.F32, 192, 2, null,
-                    layout(192, 32, 2, true, span), true, 0));
+            cases.add(new WarpgroupProduct(
+                    SmallFloat.F16, SmallFloat.F32, 192, 2, null, layout(192, 32, 2, true, span), true, 0));
             for (int kind = 0; kind < 3; kind++) {
                 boolean left = kind != 1;
                 boolean right = kind != 0;
@@ -66,26 +66,39 @@ class WgmmaConformanceTest {
         return cases;
     }
 
-    private static WarpgroupProduct along(SmallFloat in, SmallFloat sum, int n, int steps, int left, int right,
-            boolean accumulate, int negated) {
+    private static WarpgroupProduct along(
+            SmallFloat in, SmallFloat sum, int n, int steps, int left, int right, boolean accumulate, int negated) {
         int bytes = in.width() / 8;
         int depth = 32 * steps / bytes;
-        return new WarpgroupProduct(in, sum, n, steps, layout(WarpgroupProduct.ROWS, depth, bytes, false, left),
-                layout(n, depth, bytes, false, right), accumulate, negated);
+        return new WarpgroupProduct(
+                in,
+                sum,
+                n,
+                steps,
+                layout(WarpgroupProduct.ROWS, depth, bytes, false, left),
+                layout(n, depth, bytes, false, right),
+                accumulate,
+                negated);
     }
 
-    private static WarpgroupProduct fromRegisters(SmallFloat in, int n, int steps, int span, boolean accumulate,
-            int negated) {
+    private static WarpgroupProduct fromRegisters(
+            SmallFloat in, int n, int steps, int span, boolean accumulate, int negated) {
         int bytes = in.width() / 8;
         OperandLayout right = layout(n, 32 * steps / bytes, bytes, false, span);
         return new WarpgroupProduct(in, SmallFloat.F32, n, steps, null, right, accumulate, negated);
     }
 
-    private static WarpgroupProduct halves(SmallFloat in, int n, int steps, boolean leftAcross, boolean rightAcross,
-            int span, boolean accumulate) {
-        return new WarpgroupProduct(in, SmallFloat.F32, n, steps,
+    private static WarpgroupProduct halves(
+            SmallFloat in, int n, int steps, boolean leftAcross, boolean rightAcross, int span, boolean accumulate) {
+        return new WarpgroupProduct(
+                in,
+                SmallFloat.F32,
+                n,
+                steps,
                 layout(WarpgroupProduct.ROWS, 16 * steps, 2, leftAcross, span),
-                layout(n, 16 * steps, 2, rightAcross, span), accumulate, 0);
+                layout(n, 16 * steps, 2, rightAcross, span),
+                accumulate,
+                0);
     }
 
     /** Depth that does not fill the swizzled span leaves the rest of the span unused. */
@@ -102,7 +115,8 @@ class WgmmaConformanceTest {
         int[][] b = integers(random, product.columns(), product.depth());
         int[][] c = integers(random, WarpgroupProduct.ROWS, product.columns());
         int rightStart = product.left() == null ? 0 : (product.left().bytes() + 1023) / 1024 * 1024;
-        ByteBuffer image = ByteBuffer.allocate(rightStart + product.right().bytes()).order(ByteOrder.LITTLE_ENDIAN);
+        ByteBuffer image =
+                ByteBuffer.allocate(rightStart + product.right().bytes()).order(ByteOrder.LITTLE_ENDIAN);
         if (product.left() != null) {
             draw(image, 0, product.left(), product.in(), a);
         }
@@ -111,10 +125,16 @@ class WgmmaConformanceTest {
         image.asIntBuffer().get(words);
         long left = product.left() == null ? 0 : product.left().descriptor(0);
         try (PtxDevice device = opened.get()) {
-            int[] actual = KernelFile.of(device, WarpgroupProduct.NAME, product.ptx()).run(
-                    Launch.of(1, WarpgroupProduct.THREADS).shared(image.capacity()), sums(product, c), words,
-                    words.length, leftRegisters(product, a), left, product.right().descriptor(rightStart),
-                    product.accumulate() ? 1 : 0);
+            int[] actual = KernelFile.of(device, WarpgroupProduct.NAME, product.ptx())
+                    .run(
+                            Launch.of(1, WarpgroupProduct.THREADS).shared(image.capacity()),
+                            sums(product, c),
+                            words,
+                            words.length,
+                            leftRegisters(product, a),
+                            left,
+                            product.right().descriptor(rightStart),
+                            product.accumulate() ? 1 : 0);
             assertWords(sums(product, expected(product, a, b, c)), actual, product.registers());
         }
     }
@@ -167,7 +187,8 @@ class WgmmaConformanceTest {
             int row = thread / 32 * 16 + lane / 4 + 8 * (i % 2);
             int column = step * product.stepDepth() + each * (lane % 4) + 4 * each * (i % 4 / 2);
             for (int e = 0; e < each; e++) {
-                words[i] |= product.in().bits(a[row][column + e]) << product.in().width() * e;
+                words[i] |=
+                        product.in().bits(a[row][column + e]) << product.in().width() * e;
             }
         }
         return words;
@@ -185,15 +206,18 @@ class WgmmaConformanceTest {
                 int element = i % registers * each + e;
                 int row = thread / 32 * 16 + lane / 4 + 8 * (element / 2 % 2);
                 int column = element / 4 * 8 + 2 * (lane % 4) + element % 2;
-                words[i] |= product.sum().bits(values[row][column]) << product.sum().width() * e;
+                words[i] |=
+                        product.sum().bits(values[row][column]) << product.sum().width() * e;
             }
         }
         return words;
     }
 
     static Stream<OperandLayout> layouts() {
-        return cases().stream().flatMap(product -> Stream.of(product.right(), product.left()))
-                .filter(layout -> layout != null).distinct();
+        return cases().stream()
+                .flatMap(product -> Stream.of(product.right(), product.left()))
+                .filter(layout -> layout != null)
+                .distinct();
     }
 
     /** Every element has a place of its own in the image. */

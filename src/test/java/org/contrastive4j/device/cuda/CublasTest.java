@@ -98,12 +98,29 @@ class CublasTest {
             Random random = new Random(9);
             float[] a = normal(random, 2 * M * K);
             float[] b = normal(random, 2 * K * N);
-            MatrixLibrary.Product product = new MatrixLibrary.Product(true, false, M, N, K, 2, 0, K, K, M, M * K, K * N,
-                    M * N, 2, MatrixLibrary.Element.F32, MatrixLibrary.Element.F32, false);
-            try (DeviceStorage pa = Devices.floats(device, a); DeviceStorage pb = Devices.floats(device, b);
+            MatrixLibrary.Product product = new MatrixLibrary.Product(
+                    true,
+                    false,
+                    M,
+                    N,
+                    K,
+                    2,
+                    0,
+                    K,
+                    K,
+                    M,
+                    M * K,
+                    K * N,
+                    M * N,
+                    2,
+                    MatrixLibrary.Element.F32,
+                    MatrixLibrary.Element.F32,
+                    false);
+            try (DeviceStorage pa = Devices.floats(device, a);
+                    DeviceStorage pb = Devices.floats(device, b);
                     DeviceStorage pc = device.allocate(8L * M * N)) {
-                Runnable work = () -> library.multiply(device.stream(), product, pa.address(), pb.address(),
-                        pc.address());
+                Runnable work =
+                        () -> library.multiply(device.stream(), product, pa.address(), pb.address(), pc.address());
                 work.run();
                 float[] direct = Devices.toFloats(pc);
                 device.stream().fill(pc, (byte) -1);
@@ -137,8 +154,21 @@ class CublasTest {
         CUdeviceptr pa = upload(a);
         CUdeviceptr pb = upload(b);
         CUdeviceptr pc = upload(c);
-        JCublas2.cublasSgemm(handle, cublasOperation.CUBLAS_OP_N, cublasOperation.CUBLAS_OP_N, M, N, K,
-                Pointer.to(new float[] {1}), pa, M, pb, K, Pointer.to(new float[] {0}), pc, M);
+        JCublas2.cublasSgemm(
+                handle,
+                cublasOperation.CUBLAS_OP_N,
+                cublasOperation.CUBLAS_OP_N,
+                M,
+                N,
+                K,
+                Pointer.to(new float[] {1}),
+                pa,
+                M,
+                pb,
+                K,
+                Pointer.to(new float[] {0}),
+                pc,
+                M);
         cuCtxSynchronize();
         cuMemcpyDtoH(Pointer.to(c), pc, 4L * c.length);
         cuMemFree(pa);

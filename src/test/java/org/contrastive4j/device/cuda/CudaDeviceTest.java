@@ -32,15 +32,22 @@ class CudaDeviceTest {
     @Test
     void withoutAGpuOneSentenceSaysWhatToDo() {
         if (CudaDevice.count() > 0) {
-            assertTrue(assertThrows(NoDeviceException.class, () -> CudaDevice.open(CudaDevice.count())).getMessage()
+            assertTrue(assertThrows(NoDeviceException.class, () -> CudaDevice.open(CudaDevice.count()))
+                    .getMessage()
                     .contains("this machine has " + CudaDevice.count()));
             return;
         }
-        String message = assertThrows(NoDeviceException.class, () -> CudaDevice.open(0)).getMessage();
+        String message =
+                assertThrows(NoDeviceException.class, () -> CudaDevice.open(0)).getMessage();
         assertNotEquals("cuda", System.getProperty("require"), "-Drequire=cuda, but " + message);
-        assertTrue(message.startsWith("no CUDA device: ") && message.contains("; ") && message.lines().count() == 1,
+        assertTrue(
+                message.startsWith("no CUDA device: ")
+                        && message.contains("; ")
+                        && message.lines().count() == 1,
                 message);
-        assertEquals(message, assertThrows(NoDeviceException.class, () -> CudaDevice.open(1)).getMessage());
+        assertEquals(
+                message,
+                assertThrows(NoDeviceException.class, () -> CudaDevice.open(1)).getMessage());
         assertThrows(IllegalArgumentException.class, () -> CudaDevice.open(0, 0));
     }
 
@@ -55,13 +62,18 @@ class CudaDeviceTest {
             Kernel saxpy = device.module("saxpy.ptx", DeviceContract.PTX).kernel("saxpy");
             saxpy.launch(device.stream(), Launch.of(1, 1), 16L, 16L, 1f, 1);
             DeviceLostException first = assertThrows(DeviceLostException.class, device::synchronize);
-            assertTrue(first.getMessage().contains("CUDA_ERROR_ILLEGAL_ADDRESS") && first.getMessage()
-                    .contains("kernel saxpy with grid"),
+            assertTrue(
+                    first.getMessage().contains("CUDA_ERROR_ILLEGAL_ADDRESS")
+                            && first.getMessage().contains("kernel saxpy with grid"),
                     first.getMessage());
-            for (Runnable later : List.<Runnable>of(device::synchronize, () -> device.allocate(4),
-                    () -> Devices.download(open), () -> device.module("x", DeviceContract.PTX),
+            for (Runnable later : List.<Runnable>of(
+                    device::synchronize,
+                    () -> device.allocate(4),
+                    () -> Devices.download(open),
+                    () -> device.module("x", DeviceContract.PTX),
                     () -> saxpy.launch(device.stream(), Launch.of(1, 1), 16L, 16L, 1f, 1))) {
-                assertTrue(assertThrows(DeviceLostException.class, later::run).getMessage()
+                assertTrue(assertThrows(DeviceLostException.class, later::run)
+                        .getMessage()
                         .contains("the first error was: "));
             }
             open.close();
@@ -80,11 +92,18 @@ class CudaDeviceTest {
         @Test
         void factsAreFilledIn() {
             var facts = device.facts();
-            assertTrue(!facts.name().isBlank() && facts.architecture() >= 50 && facts.multiprocessors() > 0
-                    && facts.memoryBytes() > 1 << 28 && facts.sharedBytesPerBlock() >= 48 << 10
-                    && facts.sharedBytesPerMultiprocessor() >= facts.sharedBytesPerBlock()
-                    && facts.registersPerMultiprocessor() >= 1 << 15 && facts.threadsPerMultiprocessor() >= 1024
-                    && facts.l2Bytes() > 0 && facts.driver().matches("\\d+\\.\\d+"), facts.toString());
+            assertTrue(
+                    !facts.name().isBlank()
+                            && facts.architecture() >= 50
+                            && facts.multiprocessors() > 0
+                            && facts.memoryBytes() > 1 << 28
+                            && facts.sharedBytesPerBlock() >= 48 << 10
+                            && facts.sharedBytesPerMultiprocessor() >= facts.sharedBytesPerBlock()
+                            && facts.registersPerMultiprocessor() >= 1 << 15
+                            && facts.threadsPerMultiprocessor() >= 1024
+                            && facts.l2Bytes() > 0
+                            && facts.driver().matches("\\d+\\.\\d+"),
+                    facts.toString());
         }
 
         @Test
@@ -93,10 +112,11 @@ class CudaDeviceTest {
             assertSame(module, device.module("again.ptx", PTX));
             assertSame(module.kernel("saxpy"), module.kernel("saxpy"));
             assertEquals(List.of("saxpy", "nothing"), module.kernels());
-            assertTrue(assertThrows(PtxException.class, () -> module.kernel("sax")).getMessage()
+            assertTrue(assertThrows(PtxException.class, () -> module.kernel("sax"))
+                    .getMessage()
                     .contains("saxpy, nothing"));
-            PtxException bad = assertThrows(PtxException.class, () -> device.module("bad.ptx",
-                    PTX.replace("mov.u32 i", "mov.u33 i")));
+            PtxException bad = assertThrows(
+                    PtxException.class, () -> device.module("bad.ptx", PTX.replace("mov.u32 i", "mov.u33 i")));
             assertEquals("bad.ptx", bad.file());
             assertEquals(Signatures.line(PTX, PTX.indexOf("mov.u32 i")), bad.line(), bad.getMessage());
             assertTrue(assertThrows(PtxException.class, () -> device.module("new.ptx", PTX.replace("7.0", "99.0")))
@@ -108,7 +128,8 @@ class CudaDeviceTest {
         @Test
         void bytesAreCountedAndBlocksKept() {
             long address;
-            try (Memory.Meter meter = device.meter(); DeviceStorage first = device.allocate(1000)) {
+            try (Memory.Meter meter = device.meter();
+                    DeviceStorage first = device.allocate(1000)) {
                 address = first.address();
                 device.allocate(24).close();
                 assertEquals(1000, device.currentBytes());
@@ -117,8 +138,8 @@ class CudaDeviceTest {
             }
             assertEquals(1024 + 256, device.pooledBytes());
             try (DeviceStreamAndStorage other = new DeviceStreamAndStorage(device, 1000)) {
-                assertNotEquals(address, other.storage.address(),
-                        "a block that another stream may still use was given away");
+                assertNotEquals(
+                        address, other.storage.address(), "a block that another stream may still use was given away");
             }
             device.synchronize();
             try (DeviceStorage again = device.allocate(900)) {
@@ -150,12 +171,13 @@ class CudaDeviceTest {
 
         @Test
         void tooMuchIsRefused() {
-            OutOfBudgetException budget = assertThrows(OutOfBudgetException.class, () -> device.allocate((1 << 28)
-                    + 1));
+            OutOfBudgetException budget =
+                    assertThrows(OutOfBudgetException.class, () -> device.allocate((1 << 28) + 1));
             assertEquals(1 << 28, budget.limit());
             try (CudaDevice unlimited = CudaDevice.open(0)) {
                 for (long bytes : new long[] {2 * unlimited.facts().memoryBytes(), Long.MAX_VALUE}) {
-                    assertTrue(assertThrows(OutOfBudgetException.class, () -> unlimited.allocate(bytes)).getMessage()
+                    assertTrue(assertThrows(OutOfBudgetException.class, () -> unlimited.allocate(bytes))
+                            .getMessage()
                             .contains("bytes left"));
                 }
                 unlimited.allocate(1024).close();
@@ -164,11 +186,14 @@ class CudaDeviceTest {
 
         @Test
         void afterAnErrorThatStaysEverythingSaysSo() throws Exception {
-            Process broken = new ProcessBuilder(Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                    "-cp",
-                    System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
+            Process broken = new ProcessBuilder(
+                            Path.of(System.getProperty("java.home"), "bin", "java")
+                                    .toString(),
+                            "-cp",
+                            System.getProperty("surefire.test.class.path", System.getProperty("java.class.path")),
                             Breaks.class.getName())
-                    .redirectErrorStream(true).start();
+                    .redirectErrorStream(true)
+                    .start();
             String output = new String(broken.getInputStream().readAllBytes());
             assertTrue(broken.waitFor(60, TimeUnit.SECONDS), output);
             assertEquals(0, broken.exitValue(), output);

@@ -41,8 +41,8 @@ class PtxAssemblerTest {
             """;
 
     private static PtxException refusal(String ptx) {
-        PtxException refused = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", ptx, "sm_80"),
-                ptx);
+        PtxException refused =
+                assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", ptx, "sm_80"), ptx);
         assertEquals("k.ptx", refused.file());
         return refused;
     }
@@ -68,16 +68,25 @@ class PtxAssemblerTest {
         StringBuilder ptx = new StringBuilder(HEAD + ".visible .entry spill(.param .u64 p)\n.maxnreg 24\n{\n"
                 + ".reg .b64 a;\n.reg .f32 f<48>;\nld.param.u64 a, [p];\n");
         for (int i = 0; i < 48; i++) {
-            ptx.append("ld.volatile.global.f32 f").append(i).append(", [a+").append(4 * i).append("];\n");
+            ptx.append("ld.volatile.global.f32 f")
+                    .append(i)
+                    .append(", [a+")
+                    .append(4 * i)
+                    .append("];\n");
         }
         for (int i = 0; i < 48; i++) {
-            ptx.append("st.volatile.global.f32 [a+").append(4 * i).append("], f").append(47 - i).append(";\n");
+            ptx.append("st.volatile.global.f32 [a+")
+                    .append(4 * i)
+                    .append("], f")
+                    .append(47 - i)
+                    .append(";\n");
         }
-        Entry spill = PtxAssembler.assemble("spill.ptx", ptx.append("ret;\n}\n").toString(), "sm_80").entries()
+        Entry spill = PtxAssembler.assemble("spill.ptx", ptx.append("ret;\n}\n").toString(), "sm_80")
+                .entries()
                 .get("spill");
         assertTrue(spill.registers() <= 24, spill.toString());
-        assertTrue(spill.spillStoreBytes() > 0 && spill.spillLoadBytes() > 0 && spill.stackBytes() > 0,
-                spill.toString());
+        assertTrue(
+                spill.spillStoreBytes() > 0 && spill.spillLoadBytes() > 0 && spill.stackBytes() > 0, spill.toString());
     }
 
     @Test
@@ -117,10 +126,12 @@ class PtxAssemblerTest {
     @Test
     void errorsNameTheirLine() {
         PtxException bad = refusal(GOOD.replace("bar.sync 0;", "bar.sync 0;\nmov.b33 f, 1;\nadd.f32 f, f, unknown;"));
-        int line = 1 + (int) GOOD.substring(0, GOOD.indexOf("bar.sync 0;")).lines().count();
+        int line =
+                1 + (int) GOOD.substring(0, GOOD.indexOf("bar.sync 0;")).lines().count();
         assertEquals(line, bad.line());
-        assertTrue(bad.getMessage().contains(".b33") && bad.getMessage().contains("line " + (line + 1)
-                + ": Unknown symbol 'unknown'"),
+        assertTrue(
+                bad.getMessage().contains(".b33")
+                        && bad.getMessage().contains("line " + (line + 1) + ": Unknown symbol 'unknown'"),
                 bad.getMessage());
     }
 
@@ -128,16 +139,17 @@ class PtxAssemblerTest {
     void aVersionItDoesNotKnow() {
         PtxException newer = refusal(GOOD.replace(".version 8.0", "// a comment\n.version 8.8"));
         assertEquals(2, newer.line());
-        assertTrue(newer.getMessage().contains(".version 8.8 is not supported") && newer.getMessage()
-                .contains("wanted .version 8.0"),
+        assertTrue(
+                newer.getMessage().contains(".version 8.8 is not supported")
+                        && newer.getMessage().contains("wanted .version 8.0"),
                 newer.getMessage());
     }
 
     @Test
     void anArchitectureItDoesNotKnow() {
         for (String architecture : List.of("sm_foo", "", "sm_100", "--help")) {
-            PtxException refused = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD,
-                    architecture));
+            PtxException refused =
+                    assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD, architecture));
             assertTrue(refused.getMessage().contains("\"" + architecture + "\""), refused.getMessage());
         }
         PtxException older = assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD, "sm_70"));
@@ -146,16 +158,32 @@ class PtxAssemblerTest {
 
     @Test
     void whatWouldBringTheAssemblerDownIsRefused() {
-        for (String ptx : List.of("", "  \n", "// only a comment", "hello world {", "\0", "{}", ".version 8.0",
+        for (String ptx : List.of(
+                "",
+                "  \n",
+                "// only a comment",
+                "hello world {",
+                "\0",
+                "{}",
+                ".version 8.0",
                 ".version 8.0\n",
-                ".version abc\n.target sm_80\n", ".version 8\n.target sm_80\n", ".version 8.0\n.target foo\n",
-                ".version 8.0\n garbage .target sm_80\n", ".version 8.0 \"x",
-                        ".version 8.0\n.version 8.0\n.target sm_80\n",
-                "#line 3\n.version 8.0\n.target sm_80\n", ".target sm_80\n.version 8.0\n",
-                        ".version 8.0\n.target sm_80,\n.foo",
-                ".version 8.0\n.target sm_80 /* open", ".version 8.0\n.target sm_80 , debug , foo\n",
-                        ".version 8.0\n.target",
-                ".version 8.0\n.target sm_80{", "\u00e9", GOOD.replace("add", "\0"), GOOD + "/*", GOOD + "\"")) {
+                ".version abc\n.target sm_80\n",
+                ".version 8\n.target sm_80\n",
+                ".version 8.0\n.target foo\n",
+                ".version 8.0\n garbage .target sm_80\n",
+                ".version 8.0 \"x",
+                ".version 8.0\n.version 8.0\n.target sm_80\n",
+                "#line 3\n.version 8.0\n.target sm_80\n",
+                ".target sm_80\n.version 8.0\n",
+                ".version 8.0\n.target sm_80,\n.foo",
+                ".version 8.0\n.target sm_80 /* open",
+                ".version 8.0\n.target sm_80 , debug , foo\n",
+                ".version 8.0\n.target",
+                ".version 8.0\n.target sm_80{",
+                "\u00e9",
+                GOOD.replace("add", "\0"),
+                GOOD + "/*",
+                GOOD + "\"")) {
             refusal(ptx);
         }
         PtxAssembler.assemble("k.ptx", GOOD + "// a comment at the end", "sm_80");

@@ -1,7 +1,7 @@
 package org.contrastive4j.device.parse;
 
-import static org.junit.jupiter.api.Assertions.assertTrue;
 import static org.junit.jupiter.api.Assertions.assertTimeoutPreemptively;
+import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.io.IOException;
 import java.io.UncheckedIOException;
@@ -67,14 +67,69 @@ class ParserFuzzTest {
             Here:
             """;
     private static final List<String> OPERANDS = List.of(
-            "%p1", "%p2", "!%p1", "%p1|%p2", "%h1", "%r1", "%r2", "%r1|%p1", "%f1", "%rd1", "%fd1", "[%rd1]", "[%r1]",
-            "[%rd1+4]", "[words]", "[dynamic+16]", "[own]", "[p]", "[n]", "[5]", "words", "own", "p", "k", "twice",
-            "{%r1, %r2}", "{%f1, %f2, %f3, %f4}", "{%r1, %r2, %r3, %r4}", "{%rd1, %rd2}", "{%h1, %h2}", "{}",
-            "{_, %r1}", "{{%r1}}", "(%r1)", "(n)", "()", "_", "0", "1", "-1", "4294967296", "18446744073709551615",
-            "99999999999", "0f3F800000", "0d3FF0000000000000", "1.5", "-1.5", "Here", "%tid.x", "%clock", "WARP_SZ",
-            "%laneid", "%p1|_", "_|%p1", "[%rd1, {%r1, %r2}]", "[%rd1, 3]", "~5", "!5", "[{%r1}]", "");
+            "%p1",
+            "%p2",
+            "!%p1",
+            "%p1|%p2",
+            "%h1",
+            "%r1",
+            "%r2",
+            "%r1|%p1",
+            "%f1",
+            "%rd1",
+            "%fd1",
+            "[%rd1]",
+            "[%r1]",
+            "[%rd1+4]",
+            "[words]",
+            "[dynamic+16]",
+            "[own]",
+            "[p]",
+            "[n]",
+            "[5]",
+            "words",
+            "own",
+            "p",
+            "k",
+            "twice",
+            "{%r1, %r2}",
+            "{%f1, %f2, %f3, %f4}",
+            "{%r1, %r2, %r3, %r4}",
+            "{%rd1, %rd2}",
+            "{%h1, %h2}",
+            "{}",
+            "{_, %r1}",
+            "{{%r1}}",
+            "(%r1)",
+            "(n)",
+            "()",
+            "_",
+            "0",
+            "1",
+            "-1",
+            "4294967296",
+            "18446744073709551615",
+            "99999999999",
+            "0f3F800000",
+            "0d3FF0000000000000",
+            "1.5",
+            "-1.5",
+            "Here",
+            "%tid.x",
+            "%clock",
+            "WARP_SZ",
+            "%laneid",
+            "%p1|_",
+            "_|%p1",
+            "[%rd1, {%r1, %r2}]",
+            "[%rd1, 3]",
+            "~5",
+            "!5",
+            "[{%r1}]",
+            "");
 
-    private static final SimOptions OPTIONS = SimOptions.defaults().withInstructionLimit(1000).withMemoryLimit(1 << 24);
+    private static final SimOptions OPTIONS =
+            SimOptions.defaults().withInstructionLimit(1000).withMemoryLimit(1 << 24);
 
     private static List<String> corpus;
     private static List<String> pool;
@@ -86,15 +141,27 @@ class ParserFuzzTest {
     static void read() throws IOException, URISyntaxException {
         Path folder = Path.of(ParserFuzzTest.class.getResource("/ptx").toURI());
         try (Stream<Path> files = Files.walk(folder)) {
-            corpus = files.filter(file -> file.toString().endsWith(".ptx")).sorted().map(ParserFuzzTest::text).toList();
+            corpus = files.filter(file -> file.toString().endsWith(".ptx"))
+                    .sorted()
+                    .map(ParserFuzzTest::text)
+                    .toList();
         }
         assertTrue(corpus.size() > 100, "only " + corpus.size() + " files in " + folder);
-        pool = corpus.stream().flatMap(text -> tokens(text).stream()).filter(token -> !token.isBlank()).distinct()
-                .sorted().toList();
+        pool = corpus.stream()
+                .flatMap(text -> tokens(text).stream())
+                .filter(token -> !token.isBlank())
+                .distinct()
+                .sorted()
+                .toList();
         instructions = corpus.stream()
                 .flatMap(text -> Pattern.compile("(?m)^\\s*(?:@!?\\S+\\s+)?([a-z][a-z0-9]*(?:\\.[\\w:.]+)+)\\s")
-                        .matcher(text).results().map(match -> match.group(1))).distinct().sorted()
-                .map(name -> List.of(name.split("(?=\\.)"))).toList();
+                        .matcher(text)
+                        .results()
+                        .map(match -> match.group(1)))
+                .distinct()
+                .sorted()
+                .map(name -> List.of(name.split("(?=\\.)")))
+                .toList();
         assertTrue(instructions.size() > 300, "only " + instructions.size() + " instructions");
     }
 
@@ -144,9 +211,9 @@ class ParserFuzzTest {
     @Test
     void everyFileIsAccepted() {
         // what is mutated below must be right before; a text alone cannot include
-        within(() -> corpus.stream().filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include"))
-                .forEach(
-                text -> assertTrue(load(text, -1), text)));
+        within(() -> corpus.stream()
+                .filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include"))
+                .forEach(text -> assertTrue(load(text, -1), text)));
     }
 
     @Test
@@ -206,7 +273,9 @@ class ParserFuzzTest {
     @Test
     void truncatedAnywhere() {
         within(() -> {
-            for (String text : corpus.stream().filter(text -> text.length() > 900 && text.length() < 1300).limit(5)
+            for (String text : corpus.stream()
+                    .filter(text -> text.length() > 900 && text.length() < 1300)
+                    .limit(5)
                     .toList()) {
                 for (int end = 0; end < text.length(); end++) {
                     load(text.substring(0, end), end);

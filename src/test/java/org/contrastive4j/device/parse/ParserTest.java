@@ -99,10 +99,14 @@ class ParserTest {
                     .param .b32 e[3]
                 ) { ret; }
                 """).functions().get(0);
-        assertEquals(List.of(
-                new Parameter("a", Type.U8, 1, false, 1, 0), new Parameter("b", Type.F64, 1, false, 8, 8),
-                new Parameter("c", Type.B8, 20, true, 16, 16), new Parameter("d", Type.U64, 1, false, 8, 40),
-                new Parameter("e", Type.B32, 3, true, 4, 48)), function.parameters());
+        assertEquals(
+                List.of(
+                        new Parameter("a", Type.U8, 1, false, 1, 0),
+                        new Parameter("b", Type.F64, 1, false, 8, 8),
+                        new Parameter("c", Type.B8, 20, true, 16, 16),
+                        new Parameter("d", Type.U64, 1, false, 8, 40),
+                        new Parameter("e", Type.B32, 3, true, 4, 48)),
+                function.parameters());
         assertEquals(60, function.parameterBytes());
         assertEquals(List.of(), parse(".entry k { ret; }").functions().get(0).parameters());
     }
@@ -144,13 +148,15 @@ class ParserTest {
 
     @Test
     void functionsDeclaredAndDefined() {
-        List<Function> functions = parse("""
+        List<Function> functions = parse(
+                        """
                 .func (.param .b32 sum) add(.param .b32 a, .param .align 8 .b8 b[8]);
                 .func (.param .b32 sum) add(.param .b32 a, .param .align 8 .b8 b[8]) { ret; }
                 .extern .func external(.param .b32 a);
                 .func nothing { ret; }
                 .entry k() { call.uni (back), add, (x, y); }
-                """.replace("call.uni", ".param .b32 back, x; .param .align 8 .b8 y[8]; call.uni")).functions();
+                """.replace("call.uni", ".param .b32 back, x; .param .align 8 .b8 y[8]; call.uni"))
+                .functions();
         assertFalse(functions.get(0).defined());
         assertTrue(functions.get(1).defined());
         assertFalse(functions.get(2).defined());
@@ -158,9 +164,11 @@ class ParserTest {
         assertEquals("sum", functions.get(1).returns().get(0).name());
         assertEquals(8, functions.get(1).parameters().get(1).offset());
         List<Operand> call = functions.get(4).body().get(0).operands();
-        assertEquals(1, assertInstanceOf(Operand.Args.class, call.get(0)).elements().size());
+        assertEquals(
+                1, assertInstanceOf(Operand.Args.class, call.get(0)).elements().size());
         assertEquals(new Operand.Symbol("add", null, 0), call.get(1));
-        assertEquals(2, assertInstanceOf(Operand.Args.class, call.get(2)).elements().size());
+        assertEquals(
+                2, assertInstanceOf(Operand.Args.class, call.get(2)).elements().size());
     }
 
     @Test
@@ -172,26 +180,49 @@ class ParserTest {
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-            "5 | 5", "0x1F | 31", "0XfF | 255", "017 | 15", "0b101 | 5", "7U | 7", "-3 | -3", "- 3 | -3", "~0 | -1",
-            "+4 | 4",
-            "0xFFFFFFFFFFFFFFFF | -1", "18446744073709551615 | -1", "0 | 0"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "5 | 5",
+                "0x1F | 31",
+                "0XfF | 255",
+                "017 | 15",
+                "0b101 | 5",
+                "7U | 7",
+                "-3 | -3",
+                "- 3 | -3",
+                "~0 | -1",
+                "+4 | 4",
+                "0xFFFFFFFFFFFFFFFF | -1",
+                "18446744073709551615 | -1",
+                "0 | 0"
+            })
     void wholeNumbers(String text, long value) {
         assertEquals(new Operand.Int(value), operand(text));
     }
 
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-            "0f3F800000 | 1", "0FC0490FDB | -3.1415927410125732", "0d3FF8000000000000 | 1.5", "1.25 | 1.25",
-            "-1.5e3 | -1500",
-            "2.5e-1 | 0.25", "-0f40000000 | -2", "0f7F800000 | Infinity"})
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "0f3F800000 | 1",
+                "0FC0490FDB | -3.1415927410125732",
+                "0d3FF8000000000000 | 1.5",
+                "1.25 | 1.25",
+                "-1.5e3 | -1500",
+                "2.5e-1 | 0.25",
+                "-0f40000000 | -2",
+                "0f7F800000 | Infinity"
+            })
     void numbersWithAFraction(String text, double value) {
         assertEquals(new Operand.Real(value), operand(text));
     }
 
     @Test
     void registersAndSpecialRegisters() {
-        assertEquals("%r3", assertInstanceOf(Operand.Reg.class, operand("%r3")).register().name());
+        assertEquals(
+                "%r3",
+                assertInstanceOf(Operand.Reg.class, operand("%r3")).register().name());
         assertEquals(Type.B32, ((Operand.Reg) operand("%r3")).register().type());
         assertTrue(((Operand.Reg) operand("!%p1")).negated());
         assertEquals(new Operand.Special("%tid.x"), operand("%tid.x"));
@@ -209,7 +240,9 @@ class ParserTest {
     @Test
     void vectorsAndAddresses() {
         Operand.Vec vector = assertInstanceOf(Operand.Vec.class, operand("{%r1, _, 5, %r2}"));
-        assertEquals(List.of("%r1", "_", "5", "%r2"), vector.elements().stream().map(Object::toString).toList());
+        assertEquals(
+                List.of("%r1", "_", "5", "%r2"),
+                vector.elements().stream().map(Object::toString).toList());
         Operand.Mem plain = assertInstanceOf(Operand.Mem.class, operand("[%rd1]"));
         assertEquals(0, plain.offset());
         assertEquals(-16, ((Operand.Mem) operand("[%rd1+-16]")).offset());
@@ -219,7 +252,13 @@ class ParserTest {
         assertEquals("p", parameter.name());
         assertEquals(4, parameter.offset());
         assertEquals(new Operand.Int(64), ((Operand.Mem) operand("[64]")).base());
-        assertEquals(2, ((Operand.Vec) ((Operand.Mem) operand("[%rd1, {%r1, %r2}]")).rest().get(0)).elements().size());
+        assertEquals(
+                2,
+                ((Operand.Vec) ((Operand.Mem) operand("[%rd1, {%r1, %r2}]"))
+                                .rest()
+                                .get(0))
+                        .elements()
+                        .size());
         assertThrows(PtxException.class, () -> operand("[nowhere]"));
         assertThrows(PtxException.class, () -> operand("[%rd1+1.5]"));
     }
@@ -236,7 +275,8 @@ class ParserTest {
         assertEquals("%p2", guarded.guard().register().name());
         assertEquals("@!%p2 add.s32 %r1, %r2, -7", guarded.text());
         assertEquals(
-                "add.s32 %r1, %r2, -7", one("add.s32   %r1,%r2,-7;").text().replace(",%", ", %").replace(",-", ", -"));
+                "add.s32 %r1, %r2, -7",
+                one("add.s32   %r1,%r2,-7;").text().replace(",%", ", %").replace(",-", ", -"));
         assertFalse(one("@%p2 exit;").guard().negated());
     }
 
@@ -260,9 +300,12 @@ class ParserTest {
         assertEquals(new Operand.Target("End", 5), body.get(0).operands().get(0), "forward");
         assertEquals(new Operand.Target("Again", 1), body.get(2).operands().get(0), "inner");
         assertEquals(new Operand.Target("Again", 0), body.get(4).operands().get(0), "outer");
-        assertNotEquals(((Operand.Reg) body.get(1).operands().get(0)).register(),
+        assertNotEquals(
+                ((Operand.Reg) body.get(1).operands().get(0)).register(),
                 ((Operand.Reg) body.get(3).operands().get(0)).register());
-        assertEquals(new Operand.Target("L", 1), body("ret;\nL:\n bra L;").body().get(1).operands().get(0));
+        assertEquals(
+                new Operand.Target("L", 1),
+                body("ret;\nL:\n bra L;").body().get(1).operands().get(0));
     }
 
     @Test
@@ -273,8 +316,11 @@ class ParserTest {
                 A:  mov.u32 %r1, 1;
                 B:  ret;
                 """).body();
-        Operand.Targets targets = assertInstanceOf(Operand.Targets.class, body.get(0).operands().get(1));
-        assertEquals(List.of(1, 2, 1), targets.targets().stream().map(Operand.Target::instruction).toList());
+        Operand.Targets targets =
+                assertInstanceOf(Operand.Targets.class, body.get(0).operands().get(1));
+        assertEquals(
+                List.of(1, 2, 1),
+                targets.targets().stream().map(Operand.Target::instruction).toList());
     }
 
     @Test
@@ -287,11 +333,20 @@ class ParserTest {
                 { .local .b32 depot; mov.u32 %r2, depot; }
                 mov.u32 %r3, depot;
                 """);
-        assertEquals(List.of(Variable.Space.SHARED, Variable.Space.LOCAL, Variable.Space.PARAM, Variable.Space.LOCAL),
+        assertEquals(
+                List.of(Variable.Space.SHARED, Variable.Space.LOCAL, Variable.Space.PARAM, Variable.Space.LOCAL),
                 function.variables().stream().map(Variable::space).toList());
         assertEquals(8, ((Operand.Symbol) function.body().get(0).operands().get(1)).offset());
-        assertEquals(4, ((Operand.Symbol) function.body().get(1).operands().get(1)).variable().bytes());
-        assertEquals(24, ((Operand.Symbol) function.body().get(2).operands().get(1)).variable().bytes());
+        assertEquals(
+                4,
+                ((Operand.Symbol) function.body().get(1).operands().get(1))
+                        .variable()
+                        .bytes());
+        assertEquals(
+                24,
+                ((Operand.Symbol) function.body().get(2).operands().get(1))
+                        .variable()
+                        .bytes());
     }
 
     @Test
@@ -315,7 +370,9 @@ class ParserTest {
                 { nested }
                 }
                 """).functions().get(0);
-        assertEquals(List.of("mov", "ret"), function.body().stream().map(Instruction::opcode).toList());
+        assertEquals(
+                List.of("mov", "ret"),
+                function.body().stream().map(Instruction::opcode).toList());
         assertEquals(12, function.body().get(0).line());
         assertEquals(5, function.body().get(0).column());
     }
@@ -350,9 +407,15 @@ class ParserTest {
         assertEquals("main.ptx", e.file());
         assertEquals(12, e.line(), e.getMessage());
         Program program = Parser.parse("main.ptx", expanded.replace("%r1,", "_,"));
-        assertEquals(List.of("included", "given"), program.variables().stream().map(Variable::name).toList());
-        assertEquals(List.of(new Operand.Int(4), new Operand.Int(4)), program.variables().get(1).initial());
-        assertEquals(new Operand.Int(4), program.functions().get(0).body().get(0).operands().get(1));
+        assertEquals(
+                List.of("included", "given"),
+                program.variables().stream().map(Variable::name).toList());
+        assertEquals(
+                List.of(new Operand.Int(4), new Operand.Int(4)),
+                program.variables().get(1).initial());
+        assertEquals(
+                new Operand.Int(4),
+                program.functions().get(0).body().get(0).operands().get(1));
         assertEquals(12, program.functions().get(0).body().get(0).line());
     }
 
@@ -375,14 +438,21 @@ class ParserTest {
     void expansionEnds() {
         StringBuilder text = new StringBuilder("#define A0 word\n");
         for (int i = 1; i <= 60; i++) {
-            text.append("#define A").append(i).append(" A").append(i - 1).append(" A").append(i - 1).append('\n');
+            text.append("#define A")
+                    .append(i)
+                    .append(" A")
+                    .append(i - 1)
+                    .append(" A")
+                    .append(i - 1)
+                    .append('\n');
         }
         PtxException e = assertThrows(PtxException.class, () -> Preprocessed.text("main.ptx", text + "A60\n", null));
         assertTrue(e.getMessage().contains("expands to more than"), e.getMessage());
     }
 
     static Stream<Path> nvcc() throws IOException, URISyntaxException {
-        try (Stream<Path> files = Files.list(Path.of(ParserTest.class.getResource("/ptx/nvcc").toURI()))) {
+        try (Stream<Path> files =
+                Files.list(Path.of(ParserTest.class.getResource("/ptx/nvcc").toURI()))) {
             return files.filter(file -> file.toString().endsWith(".ptx")).sorted().toList().stream();
         }
     }
@@ -394,19 +464,27 @@ class ParserTest {
         String text = Files.readString(file);
         Program program = Parser.parse(file.getFileName().toString(), text);
         List<String> lines = text.lines().toList();
-        List<Integer> seen = program.functions().stream().flatMap(function -> function.body().stream())
-                .map(Instruction::line).toList();
+        List<Integer> seen = program.functions().stream()
+                .flatMap(function -> function.body().stream())
+                .map(Instruction::line)
+                .toList();
         for (Function function : program.functions()) {
             for (Instruction instruction : function.body()) {
                 String line = lines.get(instruction.line() - 1);
-                assertTrue(line.contains(instruction.name()),
+                assertTrue(
+                        line.contains(instruction.name()),
                         instruction.name() + " is not in line " + instruction.line() + ": " + line);
             }
         }
-        long statements = lines.stream().map(line -> line.replaceFirst("//.*", "").strip())
-                .filter(line -> line.matches("(@!?%\\w+ +|\\{ +)?[a-z]\\w*[.\\s].*;.*|(ret|exit|trap);")).count();
-        assertTrue(seen.size() >= statements && statements > 5,
+        long statements = lines.stream()
+                .map(line -> line.replaceFirst("//.*", "").strip())
+                .filter(line -> line.matches("(@!?%\\w+ +|\\{ +)?[a-z]\\w*[.\\s].*;.*|(ret|exit|trap);"))
+                .count();
+        assertTrue(
+                seen.size() >= statements && statements > 5,
                 seen.size() + " instructions, " + statements + " lines that look like one");
-        assertEquals(text.lines().filter(line -> line.startsWith(".visible .entry")).count(), program.entries().size());
+        assertEquals(
+                text.lines().filter(line -> line.startsWith(".visible .entry")).count(),
+                program.entries().size());
     }
 }

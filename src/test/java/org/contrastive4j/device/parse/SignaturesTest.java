@@ -32,10 +32,12 @@ class SignaturesTest {
                 .func helper(.param .u64 x) { ret; }
                 """);
         assertEquals(List.of("first", "second", "third"), List.copyOf(entries.keySet()));
-        assertEquals(List.of(
-                new Parameter("flag", Type.U8, 1, false, 1, 0), new Parameter("x", Type.U64, 1, false, 8, 8),
-                new Parameter("a", Type.F32, 1, false, 4, 16), new Parameter("s", Type.B8, 16, true, 8, 24),
-                new Parameter("t", Type.U16, 3, true, 2, 40), new Parameter("$last_1", Type.B32, 1, false, 16, 48)),
+        assertEquals(
+                List.of(
+                        new Parameter("flag", Type.U8, 1, false, 1, 0), new Parameter("x", Type.U64, 1, false, 8, 8),
+                        new Parameter("a", Type.F32, 1, false, 4, 16), new Parameter("s", Type.B8, 16, true, 8, 24),
+                        new Parameter("t", Type.U16, 3, true, 2, 40),
+                                new Parameter("$last_1", Type.B32, 1, false, 16, 48)),
                 entries.get("first"));
         assertEquals(List.of(), entries.get("second"));
         assertEquals(List.of(), entries.get("third"));
@@ -43,13 +45,25 @@ class SignaturesTest {
 
     @Test
     void whatIsNotAParameterIsRefusedWithItsLine() {
-        for (String parameter : List.of(".param .texref t", ".param .u33 x", ".param .pred p", "u32 x", "",
+        for (String parameter : List.of(
+                ".param .texref t",
+                ".param .u33 x",
+                ".param .pred p",
+                "u32 x",
+                "",
                 ".param .b8 s[]",
-                ".param .b8 s[0]", ".param .align 3 .b8 s[4]", ".param .b8 s[4][4]", ".param .b8 s[99999999999]",
-                        ".reg .u32 x")) {
-            PtxException refused = assertThrows(PtxException.class, () -> Signatures.of("bad.ptx",
-                    ".version 8.0\n.target sm_80\n.visible .entry k(.param .u64 ok,\n\n  " + parameter
-                    + "\n) { ret; }"), parameter);
+                ".param .b8 s[0]",
+                ".param .align 3 .b8 s[4]",
+                ".param .b8 s[4][4]",
+                ".param .b8 s[99999999999]",
+                ".reg .u32 x")) {
+            PtxException refused = assertThrows(
+                    PtxException.class,
+                    () -> Signatures.of(
+                            "bad.ptx",
+                            ".version 8.0\n.target sm_80\n.visible .entry k(.param .u64 ok,\n\n  " + parameter
+                                    + "\n) { ret; }"),
+                    parameter);
             assertEquals("bad.ptx", refused.file());
             assertTrue(refused.line() >= 5, parameter + ": " + refused.getMessage());
         }
@@ -57,9 +71,18 @@ class SignaturesTest {
 
     @Test
     void whatDoesNotEndIsRefused() {
-        assertEquals(2, assertThrows(PtxException.class, () -> Signatures.of("f", "\n/* no end")).line());
-        assertEquals(2, assertThrows(PtxException.class, () -> Signatures.of("f", "\n\"no end")).line());
-        assertEquals(2, assertThrows(PtxException.class, () -> Signatures.of("f", "\n.entry k(.param .u32 a")).line());
+        assertEquals(
+                2,
+                assertThrows(PtxException.class, () -> Signatures.of("f", "\n/* no end"))
+                        .line());
+        assertEquals(
+                2,
+                assertThrows(PtxException.class, () -> Signatures.of("f", "\n\"no end"))
+                        .line());
+        assertEquals(
+                2,
+                assertThrows(PtxException.class, () -> Signatures.of("f", "\n.entry k(.param .u32 a"))
+                        .line());
     }
 
     @Test

@@ -59,8 +59,10 @@ final class CheckersTest {
 
         List<String> all(String key) {
             String start = "// " + key + ":";
-            return lines().stream().filter(line -> line.startsWith(start))
-                    .map(line -> line.substring(start.length()).strip()).toList();
+            return lines().stream()
+                    .filter(line -> line.startsWith(start))
+                    .map(line -> line.substring(start.length()).strip())
+                    .toList();
         }
 
         String one(String key) {
@@ -70,12 +72,16 @@ final class CheckersTest {
         }
 
         List<Fault.Kind> kinds() {
-            return Arrays.stream(one("FAULT").split(" or ")).map(Fault.Kind::valueOf).toList();
+            return Arrays.stream(one("FAULT").split(" or "))
+                    .map(Fault.Kind::valueOf)
+                    .toList();
         }
 
         boolean isInstruction(int line) {
             List<String> lines = lines();
-            return line >= 1 && line <= lines.size() && lines.get(line - 1).strip().matches("[^./}].*;");
+            return line >= 1
+                    && line <= lines.size()
+                    && lines.get(line - 1).strip().matches("[^./}].*;");
         }
 
         /** Whether the instruction of this line, 1-based, is one of those that may be blamed. */
@@ -140,9 +146,13 @@ final class CheckersTest {
     @ParameterizedTest
     @EnumSource(Fault.Kind.class)
     void aFaultLeavesTheDeviceUsable(Fault.Kind kind) throws IOException, URISyntaxException {
-        List<Program> wrong = bad().stream().filter(program -> program.kinds().equals(List.of(kind))).limit(2).toList();
+        List<Program> wrong = bad().stream()
+                .filter(program -> program.kinds().equals(List.of(kind)))
+                .limit(2)
+                .toList();
         List<String> names = wrong.stream().map(Program::name).toList();
-        List<Program> right = good().stream().filter(program -> names.contains(program.name)).toList();
+        List<Program> right =
+                good().stream().filter(program -> names.contains(program.name)).toList();
         try (PtxDevice device = open()) {
             for (int i = 0; i < wrong.size(); i++) {
                 reject(device, wrong.get(i));
@@ -156,17 +166,23 @@ final class CheckersTest {
     void everyKernelHasATwin() throws IOException, URISyntaxException {
         List<Program> wrong = bad();
         List<Program> right = good();
-        assertEquals(wrong.stream().map(Program::name).toList(), right.stream().map(Program::name).toList());
+        assertEquals(
+                wrong.stream().map(Program::name).toList(),
+                right.stream().map(Program::name).toList());
         for (int i = 0; i < wrong.size(); i++) {
-            assertNotEquals(wrong.get(i).text.replaceAll("// (FAULT|AT|WHY):.*\\R", ""),
-                    right.get(i).text.replaceAll("// (FAULT|AT|WHY):.*\\R", ""), "twins differ in nothing but words");
+            assertNotEquals(
+                    wrong.get(i).text.replaceAll("// (FAULT|AT|WHY):.*\\R", ""),
+                    right.get(i).text.replaceAll("// (FAULT|AT|WHY):.*\\R", ""),
+                    "twins differ in nothing but words");
         }
     }
 
     @ParameterizedTest
     @EnumSource(Fault.Kind.class)
     void everyKindHasTwoKernels(Fault.Kind kind) throws IOException, URISyntaxException {
-        List<Program> covering = bad().stream().filter(program -> program.kinds().equals(List.of(kind))).toList();
+        List<Program> covering = bad().stream()
+                .filter(program -> program.kinds().equals(List.of(kind)))
+                .toList();
         assertTrue(covering.size() >= 2, () -> "only " + covering + " must be a " + kind);
     }
 
@@ -203,7 +219,8 @@ final class CheckersTest {
         assertFalse(program.all("AT").isEmpty(), () -> program + " does not say where");
         for (String at : program.all("AT")) {
             boolean found = IntStream.rangeClosed(1, program.lines().size())
-                    .anyMatch(line -> program.isInstruction(line) && program.lines().get(line - 1).contains(at));
+                    .anyMatch(line -> program.isInstruction(line)
+                            && program.lines().get(line - 1).contains(at));
             assertTrue(found, () -> program + " has no instruction with \"" + at + "\"");
         }
     }
@@ -231,15 +248,21 @@ final class CheckersTest {
 
     private static void check(Program program, Fault fault) {
         String message = fault.getMessage();
-        assertAll(program + ": " + message,
-                () -> assertTrue(program.kinds().contains(fault.kind()),
+        assertAll(
+                program + ": " + message,
+                () -> assertTrue(
+                        program.kinds().contains(fault.kind()),
                         () -> "kind is " + fault.kind() + ", wanted " + program.one("FAULT")),
-                () -> assertTrue(program.mayBlame(fault.line()),
+                () -> assertTrue(
+                        program.mayBlame(fault.line()),
                         () -> "line is " + fault.line() + ", wanted one with " + program.all("AT")),
                 () -> assertSays(message, "\\b" + program.name + "\\b", 1, "the kernel"),
                 () -> assertSays(message, "\\b" + fault.line() + "\\b", 1, "the line"),
                 () -> assertSays(message, "(?i)\\bblock\\W{1,2}\\d", 1, "the block"),
-                () -> assertSays(message, "(?i)\\bthread\\W{1,2}\\d", fault.kind() == Fault.Kind.RACE ? 2 : 1,
+                () -> assertSays(
+                        message,
+                        "(?i)\\bthread\\W{1,2}\\d",
+                        fault.kind() == Fault.Kind.RACE ? 2 : 1,
                         "the thread, for a race both"));
     }
 
@@ -253,7 +276,9 @@ final class CheckersTest {
         List<DeviceStorage> open = new ArrayList<>();
         try {
             Kernel kernel = device.module(program.name + ".ptx", program.text).kernel(program.name);
-            Object[] arguments = arguments(program).stream().map(word -> argument(device, word, open)).toArray();
+            Object[] arguments = arguments(program).stream()
+                    .map(word -> argument(device, word, open))
+                    .toArray();
             kernel.launch(device.stream(), program.launch(), arguments);
             device.synchronize();
         } finally {
@@ -287,7 +312,9 @@ final class CheckersTest {
                 open.add(device.allocate(Long.parseLong(value)));
                 return open.get(open.size() - 1);
             case "in":
-                int[] values = IntStream.range(0, Integer.parseInt(value) / 4).map(i -> i % IN_VALUES).toArray();
+                int[] values = IntStream.range(0, Integer.parseInt(value) / 4)
+                        .map(i -> i % IN_VALUES)
+                        .toArray();
                 open.add(Devices.ints(device, values));
                 return open.get(open.size() - 1);
             default:

@@ -90,13 +90,17 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
         try (DeviceStorage y = Devices.floats(device, 1)) {
             DeviceStream stream = device.stream();
             says("3 arguments, wanted 4", message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, 1f)));
-            says("parameter .f32 a was given the Double 1.0",
+            says(
+                    "parameter .f32 a was given the Double 1.0",
                     message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, 1.0, 1)));
-            says("parameter .u32 n was given the Long 1",
+            says(
+                    "parameter .u32 n was given the Long 1",
                     message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, 1f, 1L)));
-            says("parameter .u64 x was given null",
+            says(
+                    "parameter .u64 x was given null",
                     message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, null, 1f, 1)));
-            says("parameter .f32 a was given a storage",
+            says(
+                    "parameter .f32 a was given a storage",
                     message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, y, 1)));
             says("the stream is null", message(LaunchException.class, () -> saxpy.launch(null, ONE, y, y, 1f, 1)));
         }
@@ -104,19 +108,23 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
 
     @Test
     void gridBlockAndSharedMemoryAreBounded() {
-        for (int[] sizes : new int[][] {{0, 1, 1, 1}, {1, 0, 1, 1}, {-1, 1, 1, 1}, {1, 65_536, 1, 1}, {1, 1, 0, 1},
-                {1, 1, 1025, 1}, {1, 1, 1, 65}}) {
-            assertThrows(LaunchException.class,
+        for (int[] sizes : new int[][] {
+            {0, 1, 1, 1}, {1, 0, 1, 1}, {-1, 1, 1, 1}, {1, 65_536, 1, 1}, {1, 1, 0, 1}, {1, 1, 1025, 1}, {1, 1, 1, 65}
+        }) {
+            assertThrows(
+                    LaunchException.class,
                     () -> Launch.of(new Launch.Dim(sizes[0], sizes[1], 1), new Launch.Dim(sizes[2], 1, sizes[3])));
         }
         assertThrows(LaunchException.class, () -> ONE.shared(-1));
         Kernel nothing = device.module("saxpy.ptx", PTX).kernel("nothing");
         nothing.launch(device.stream(), ONE.shared(227 << 10));
-        says("232449 dynamic", message(LaunchException.class,
-                () -> nothing.launch(device.stream(), ONE.shared((227 << 10) + 1))));
+        says(
+                "232449 dynamic",
+                message(LaunchException.class, () -> nothing.launch(device.stream(), ONE.shared((227 << 10) + 1))));
         Kernel fixed = load(kernel("", ".shared .b8 s[48000];\nmov.u32 %r0, s;"));
         assertEquals(48_000, fixed.attributes().staticSharedBytes());
-        says("48000 static",
+        says(
+                "48000 static",
                 message(LaunchException.class, () -> fixed.launch(device.stream(), ONE.shared(200_000), 0L)));
     }
 
@@ -127,21 +135,29 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
         Launch.Dim one = new Launch.Dim(1, 1, 1);
         exact.launch(device.stream(), Launch.of(one, new Launch.Dim(64, 2, 1)), 0L);
         says("wanted exactly", message(LaunchException.class, () -> exact.launch(device.stream(), ONE, 0L)));
-        says("wanted exactly", message(LaunchException.class,
-                () -> exact.launch(device.stream(), Launch.of(one, new Launch.Dim(128, 1, 1)), 0L)));
+        says(
+                "wanted exactly",
+                message(
+                        LaunchException.class,
+                        () -> exact.launch(device.stream(), Launch.of(one, new Launch.Dim(128, 1, 1)), 0L)));
         Kernel most = load(kernel(".maxntid 96", ""));
         most.launch(device.stream(), Launch.of(1, 96), 0L);
         most.launch(device.stream(), Launch.of(1, 1), 0L);
         says("at most 96", message(LaunchException.class, () -> most.launch(device.stream(), Launch.of(1, 97), 0L)));
         Kernel pair = load(kernel(".reqnctapercluster 2", "").replace("sm_80", "sm_90"));
         pair.launch(device.stream(), Launch.of(4, 32), 0L);
-        says("not a multiple of the cluster",
+        says(
+                "not a multiple of the cluster",
                 message(LaunchException.class, () -> pair.launch(device.stream(), Launch.of(3, 32), 0L)));
         Kernel many = load(kernel(".reqnctapercluster 16", "").replace("sm_80", "sm_90"));
         says("at most 8", message(LaunchException.class, () -> many.launch(device.stream(), Launch.of(16, 32), 0L)));
         Kernel nothing = load(kernel("", ""));
-        says("resident at once", message(LaunchException.class,
-                () -> nothing.launch(device.stream(), Launch.of(100_000, 32).together(), 0L)));
+        says(
+                "resident at once",
+                message(
+                        LaunchException.class,
+                        () -> nothing.launch(
+                                device.stream(), Launch.of(100_000, 32).together(), 0L)));
         assertEquals(32, nothing.blocksPerMultiprocessor(32, 0));
         assertEquals(2, nothing.blocksPerMultiprocessor(1024, 0));
         assertEquals(1, nothing.blocksPerMultiprocessor(128, 200_000));
@@ -154,15 +170,18 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
         assertSame(module, device.module("again.ptx", PTX));
         assertEquals(List.of("saxpy", "nothing"), module.kernels());
         says("saxpy, nothing", message(PtxException.class, () -> module.kernel("sax")));
-        PtxException bad = assertThrows(PtxException.class,
-                () -> device.module("bad.ptx", PTX.replace("mov.u32 i", "mov.u33 i")));
+        PtxException bad =
+                assertThrows(PtxException.class, () -> device.module("bad.ptx", PTX.replace("mov.u32 i", "mov.u33 i")));
         assertEquals("bad.ptx", bad.file());
         assertEquals(Signatures.line(PTX, PTX.indexOf("mov.u32 i")), bad.line(), bad.getMessage());
         try (SimDevice ampere = SimDevice.open(SimOptions.defaults().withArchitecture(80))) {
             ampere.module("k.ptx", kernel("", ""));
             for (String target : new String[] {"sm_86", "sm_90", "sm_90a"}) {
-                says("target " + target + " does not run on this device of sm_80", message(PtxException.class,
-                        () -> ampere.module("k.ptx", kernel("", "").replace("sm_80", target))));
+                says(
+                        "target " + target + " does not run on this device of sm_80",
+                        message(
+                                PtxException.class,
+                                () -> ampere.module("k.ptx", kernel("", "").replace("sm_80", target))));
             }
         }
     }
@@ -170,7 +189,8 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     @Test
     void anEndlessKernelIsStoppedWhereItSpins() {
         try (SimDevice limited = SimDevice.open(SimOptions.defaults().withInstructionLimit(10_000))) {
-            Kernel spins = limited.module("k.ptx", kernel("", "Spin: add.u64 %rd0, %rd0, 1;\nbra Spin;")).kernel("k");
+            Kernel spins = limited.module("k.ptx", kernel("", "Spin: add.u64 %rd0, %rd0, 1;\nbra Spin;"))
+                    .kernel("k");
             Fault fault = assertThrows(Fault.class, () -> spins.launch(limited.stream(), ONE, 0L));
             assertEquals(Fault.Kind.LIMIT, fault.kind());
             says("more than 10000 warp instructions", fault.getMessage());
@@ -230,7 +250,8 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     @Test
     void aFaultLeavesTheDeviceUsable() {
         Kernel saxpy = saxpy();
-        try (DeviceStorage x = Devices.floats(device, 1, 2); DeviceStorage y = Devices.floats(device, 1, 1)) {
+        try (DeviceStorage x = Devices.floats(device, 1, 2);
+                DeviceStorage y = Devices.floats(device, 1, 1)) {
             Fault fault = assertThrows(Fault.class, () -> saxpy.launch(device.stream(), ONE, y, x, 1f, 3));
             assertEquals(Fault.Kind.OUT_OF_BOUNDS, fault.kind());
             says("thread (2, 0, 0)", fault.getMessage());
@@ -247,8 +268,13 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
         DeviceStream stream = other.newStream();
         other.close();
         other.close();
-        for (Runnable late : List.<Runnable>of(() -> other.allocate(4), () -> other.pinned(4), other::newStream,
-                other::synchronize, () -> other.module("x", PTX), () -> nothing.launch(stream, ONE),
+        for (Runnable late : List.<Runnable>of(
+                () -> other.allocate(4),
+                () -> other.pinned(4),
+                other::newStream,
+                other::synchronize,
+                () -> other.module("x", PTX),
+                () -> nothing.launch(stream, ONE),
                 () -> other.stream().record())) {
             says("after close", message(IllegalStateException.class, late));
         }
@@ -308,7 +334,9 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
         for (int threads : new int[] {1, 2, 5}) { // parallel work of a pool's thread stays in that pool
             ForkJoinPool pool = new ForkJoinPool(threads);
             try {
-                assertArrayEquals(wanted, pool.submit(() -> mixed(Schedule.ofSeed(1), false)).get(),
+                assertArrayEquals(
+                        wanted,
+                        pool.submit(() -> mixed(Schedule.ofSeed(1), false)).get(),
                         threads + " threads");
             } finally {
                 pool.shutdown();

@@ -51,6 +51,7 @@ class StreamOrderTest {
                 ret;
             }
             """;
+
     private static final Launch FOUR = Launch.of(1, 4);
 
     private SimDevice device;
@@ -81,7 +82,9 @@ class StreamOrderTest {
     private static void unordered(String words, Runnable work) {
         Fault fault = assertThrows(Fault.class, work::run);
         assertEquals(Fault.Kind.RACE, fault.kind());
-        assertTrue(fault.getMessage().contains("unordered access") && fault.getMessage().contains(words),
+        assertTrue(
+                fault.getMessage().contains("unordered access")
+                        && fault.getMessage().contains(words),
                 fault.getMessage());
     }
 
@@ -108,8 +111,9 @@ class StreamOrderTest {
     @Test
     void withoutTheEventAReadIsNotAfterAWrite() {
         send(other, x);
-        unordered("kernel increment on the stream of the device reads bytes from 0 on", () ->
-                increment.launch(main, FOUR, y, x, 0));
+        unordered(
+                "kernel increment on the stream of the device reads bytes from 0 on",
+                () -> increment.launch(main, FOUR, y, x, 0));
     }
 
     @Test
@@ -206,7 +210,8 @@ class StreamOrderTest {
     @Test
     void scratchIsSharedInOrder() {
         try (DeviceStorage scratch = device.allocate(1024);
-                DeviceGraph first = fillsScratch(scratch); DeviceGraph second = fillsScratch(scratch)) {
+                DeviceGraph first = fillsScratch(scratch);
+                DeviceGraph second = fillsScratch(scratch)) {
             first.launch(main);
             order(main, other);
             second.launch(other);
@@ -216,11 +221,13 @@ class StreamOrderTest {
     }
 
     private DeviceGraph fillsScratch(DeviceStorage scratch) {
-        return main.capture(() -> {
-            try (DeviceStorage own = device.allocate(64, main)) {
-                main.fill(own, (byte) 1);
-            }
-        }, scratch);
+        return main.capture(
+                () -> {
+                    try (DeviceStorage own = device.allocate(64, main)) {
+                        main.fill(own, (byte) 1);
+                    }
+                },
+                scratch);
     }
 
     /** A GPU may have given the memory to other work of the stream before. */
@@ -260,7 +267,8 @@ class StreamOrderTest {
     @Test
     void whereNothingIsCheckedNothingIsAFault() {
         try (SimDevice unchecked = SimDevice.open(SimOptions.defaults().withoutChecks());
-                DeviceStorage bytes = unchecked.allocate(32); DeviceStream second = unchecked.newStream()) {
+                DeviceStorage bytes = unchecked.allocate(32);
+                DeviceStream second = unchecked.newStream()) {
             second.upload(ByteBuffer.allocate(32), bytes, 0);
             unchecked.stream().fill(bytes, (byte) 1);
         }
@@ -270,8 +278,10 @@ class StreamOrderTest {
     @Test
     void bytesForTheHostAreThereWhenItHasWaited() {
         for (int way = 0; way < 4; way++) {
-            try (SimDevice own = SimDevice.open(SimOptions.defaults()); PinnedBuffer host = own.pinned(11);
-                    DeviceStorage a = own.allocate(11); DeviceStorage b = own.allocate(11);
+            try (SimDevice own = SimDevice.open(SimOptions.defaults());
+                    PinnedBuffer host = own.pinned(11);
+                    DeviceStorage a = own.allocate(11);
+                    DeviceStorage b = own.allocate(11);
                     DeviceStream second = own.newStream()) {
                 own.stream().fill(a, (byte) 3);
                 own.stream().download(a, 0, host, 0, 11);
@@ -280,7 +290,8 @@ class StreamOrderTest {
                 for (int i = 0; i < 11; i++) {
                     assertTrue(host.bytes().get(i) != 0 && host.bytes().get(i) != 3, "byte " + i);
                 }
-                assertTrue(Float.isNaN(host.bytes().getFloat(4)) && Double.isNaN(host.bytes().getDouble(0)));
+                assertTrue(Float.isNaN(host.bytes().getFloat(4))
+                        && Double.isNaN(host.bytes().getDouble(0)));
                 switch (way) {
                     case 0 -> own.stream().synchronize();
                     case 1 -> brought.synchronize();
@@ -302,8 +313,10 @@ class StreamOrderTest {
     /** Numbers that are sent aside are there after their arrival, and only then. */
     @Test
     void whatIsSentAsideIsAwaited() {
-        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults())); Tensor sum = floats(ops);
-                Tensor first = floats(ops); Tensor sent = floats(ops)) {
+        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
+                Tensor sum = floats(ops);
+                Tensor first = floats(ops);
+                Tensor sent = floats(ops)) {
             ops.send(new float[] {1, 2}, first);
             ops.pointwise().add(first, first, sum); // the stream has work
             Ops.Aside aside = ops.aside();
@@ -314,7 +327,9 @@ class StreamOrderTest {
             ops.pointwise().add(sent, sum, sum);
             assertArrayEquals(new double[] {7, 13}, sum.toDoubles());
             Runnable tooLate = ops.aside().send(() -> ops.send(new float[] {4, 6}, sent));
-            unordered("upload on stream 1, which writes them", () -> ops.pointwise().add(sent, sum, sum));
+            unordered(
+                    "upload on stream 1, which writes them",
+                    () -> ops.pointwise().add(sent, sum, sum));
             tooLate.run();
         }
     }
@@ -322,7 +337,8 @@ class StreamOrderTest {
     /** They may not go where work that was given after the mark still reads. */
     @Test
     void whatWorkStillReadsIsNotSentAside() {
-        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults())); Tensor sum = floats(ops);
+        try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
+                Tensor sum = floats(ops);
                 Tensor sent = floats(ops)) {
             ops.send(new float[] {1, 2}, sent);
             Ops.Aside aside = ops.aside();

@@ -45,11 +45,20 @@ class PairwiseOpsTest {
         Ops f64 = Backend.open("cpu-f64");
         Ops tiny = Backend.open("cpu");
         Ops panels = Backend.open("cpu");
-        return List.of(new Subject("cpu", f32, f32.pairwise()), new Subject("cpu-f64", f64, f64.pairwise()),
-                new Subject("cpu tiny tiles", tiny, new CpuPairwiseOps((HostMemory) tiny.memory(),
-                        new CpuPairwiseOps.Tiling(8, 1000, 5, 1 << 12, 1 << 12))),
-                new Subject("cpu many panels", panels, new CpuPairwiseOps((HostMemory) panels.memory(),
-                        new CpuPairwiseOps.Tiling(16, 24, 7, 1, 16 * 24 * 4 * 3))));
+        return List.of(
+                new Subject("cpu", f32, f32.pairwise()),
+                new Subject("cpu-f64", f64, f64.pairwise()),
+                new Subject(
+                        "cpu tiny tiles",
+                        tiny,
+                        new CpuPairwiseOps(
+                                (HostMemory) tiny.memory(), new CpuPairwiseOps.Tiling(8, 1000, 5, 1 << 12, 1 << 12))),
+                new Subject(
+                        "cpu many panels",
+                        panels,
+                        new CpuPairwiseOps(
+                                (HostMemory) panels.memory(),
+                                new CpuPairwiseOps.Tiling(16, 24, 7, 1, 16 * 24 * 4 * 3))));
     }
 
     /** One problem and its truth; values are floats so that both precisions see the same. */
@@ -72,7 +81,9 @@ class PairwiseOpsTest {
             Random random = new Random(seed);
             x = unit(n, d, random);
             y = unit(m, d, random);
-            targets = IntStream.range(0, n).map(i -> diagonal ? i : random.nextInt(m)).toArray();
+            targets = IntStream.range(0, n)
+                    .map(i -> diagonal ? i : random.nextInt(m))
+                    .toArray();
         }
 
         private static double[] unit(int rows, int d, Random random) {
@@ -110,13 +121,19 @@ class PairwiseOpsTest {
                 Tensor dy = poisoned(ops, p.m, p.d);
                 Tensor dLogScale = ops.tensor(Shape.of(1), 2);
                 Tensor dBias = ops.tensor(Shape.of(1), 4);
-                Tensor hardest = ops.ints(Shape.of(p.n), IntStream.range(0, p.n).map(i -> -7).toArray())) {
+                Tensor hardest = ops.ints(
+                        Shape.of(p.n), IntStream.range(0, p.n).map(i -> -7).toArray())) {
             PairwiseOps.InfoNce inputs =
                     new PairwiseOps.InfoNce(x, y, targets, logScale, bias, p.rowWeight, p.columnWeight);
-            PairwiseOps.Result result = subject.pairwise().infoNce(
-                    inputs, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), gradientScale, hardest);
-            return new Answer(result, dx.toDoubles(), dy.toDoubles(), dLogScale.toDoubles()[0] - 2,
-                    dBias.toDoubles()[0] - 4, hardest.toInts());
+            PairwiseOps.Result result = subject.pairwise()
+                    .infoNce(inputs, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), gradientScale, hardest);
+            return new Answer(
+                    result,
+                    dx.toDoubles(),
+                    dy.toDoubles(),
+                    dLogScale.toDoubles()[0] - 2,
+                    dBias.toDoubles()[0] - 4,
+                    hardest.toInts());
         }
     }
 
@@ -155,8 +172,9 @@ class PairwiseOpsTest {
         double largest = Arrays.stream(want).map(Math::abs).max().orElse(0);
         for (int i = 0; i < want.length; i++) {
             double error = Math.abs(got[i] - factor * want[i]);
-            assertTrue(error <= factor * tolerance * (largest + term), what + "[" + i + "]: " + got[i] + ", wanted "
-                    + factor * want[i]);
+            assertTrue(
+                    error <= factor * tolerance * (largest + term),
+                    what + "[" + i + "]: " + got[i] + ", wanted " + factor * want[i]);
         }
     }
 
@@ -195,11 +213,32 @@ class PairwiseOpsTest {
             compare(subject, p, 1, right);
             double[] wrong = right.dy().clone();
             wrong[100] += 1e-4 * Arrays.stream(wrong).map(Math::abs).max().orElseThrow();
-            assertThrows(AssertionError.class, () -> compare(subject, p, 1, new Answer(
-                    right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest())));
-            assertThrows(AssertionError.class, () -> compare(subject, p, 1, new Answer(
-                    right.result(), right.dx(), right.dy(), 1.001 * right.dLogScale(), right.dBias(),
-                    right.hardest())));
+            assertThrows(
+                    AssertionError.class,
+                    () -> compare(
+                            subject,
+                            p,
+                            1,
+                            new Answer(
+                                    right.result(),
+                                    right.dx(),
+                                    wrong,
+                                    right.dLogScale(),
+                                    right.dBias(),
+                                    right.hardest())));
+            assertThrows(
+                    AssertionError.class,
+                    () -> compare(
+                            subject,
+                            p,
+                            1,
+                            new Answer(
+                                    right.result(),
+                                    right.dx(),
+                                    right.dy(),
+                                    1.001 * right.dLogScale(),
+                                    right.dBias(),
+                                    right.hardest())));
             assertThrows(AssertionError.class, () -> compare(subject, p, 2, right), "not scaled");
             p.rowWeight = 0.501;
             assertThrows(AssertionError.class, () -> compare(subject, p, 1, right));
@@ -362,7 +401,8 @@ class PairwiseOpsTest {
                         p.rowWeight = rowWeight;
                         p.columnWeight = 1 - rowWeight;
                         (left ? p.x : p.y)[at] = Double.NaN;
-                        assertTrue(Double.isNaN(ask(subject, p, 1).result().loss()),
+                        assertTrue(
+                                Double.isNaN(ask(subject, p, 1).result().loss()),
                                 subject + (left ? " x[" : " y[") + at + "], row weight " + rowWeight);
                     }
                 }
@@ -386,7 +426,10 @@ class PairwiseOpsTest {
                     Tensor dy = poisoned(ops, 37, 9);
                     Tensor dLogScale = ops.zeros(Shape.of(1))) {
                 PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale, bias, 0.5, 0.5);
-                assertEquals(all.result().loss(), subject.pairwise().infoNce(inputs, null, 1, null).loss(), 1e-12);
+                assertEquals(
+                        all.result().loss(),
+                        subject.pairwise().infoNce(inputs, null, 1, null).loss(),
+                        1e-12);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(dx, null, null, null), 1, null);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(null, dy, null, null), 1, null);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(null, null, dLogScale, null), 1, null);
@@ -402,18 +445,27 @@ class PairwiseOpsTest {
         try (Ops ops = Backend.open("cpu")) {
             List<Long> bytes = new ArrayList<>();
             for (int n : new int[] {1000, 2000, 4000}) {
-                try (Tensor x = ops.zeros(Shape.of(n, 16)); Tensor dx = ops.zeros(Shape.of(n, 16));
+                try (Tensor x = ops.zeros(Shape.of(n, 16));
+                        Tensor dx = ops.zeros(Shape.of(n, 16));
                         Tensor logScale = ops.zeros(Shape.of(1))) {
                     long before = ops.memory().currentBytes();
                     ops.memory().resetPeak();
-                    ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, x, null, logScale, null, 0.5, 0.5),
-                            new PairwiseOps.Gradients(dx, null, null, null), 1, null);
-                    assertEquals(ops.pairwise().workspaceBytes(n, n, 16, true), ops.memory().peakBytes() - before);
+                    ops.pairwise()
+                            .infoNce(
+                                    new PairwiseOps.InfoNce(x, x, null, logScale, null, 0.5, 0.5),
+                                    new PairwiseOps.Gradients(dx, null, null, null),
+                                    1,
+                                    null);
+                    assertEquals(
+                            ops.pairwise().workspaceBytes(n, n, 16, true),
+                            ops.memory().peakBytes() - before);
                     bytes.add(ops.memory().peakBytes() - before);
                     ops.memory().resetPeak();
-                    ops.pairwise().infoNce(new PairwiseOps.InfoNce(x, x, null, logScale, null, 0.5, 0.5),
-                            null, 1, null);
-                    assertEquals(ops.pairwise().workspaceBytes(n, n, 16, false), ops.memory().peakBytes() - before);
+                    ops.pairwise()
+                            .infoNce(new PairwiseOps.InfoNce(x, x, null, logScale, null, 0.5, 0.5), null, 1, null);
+                    assertEquals(
+                            ops.pairwise().workspaceBytes(n, n, 16, false),
+                            ops.memory().peakBytes() - before);
                 }
             }
             assertTrue(bytes.get(2) <= 4.1 * bytes.get(0), bytes.toString());
@@ -453,15 +505,19 @@ class PairwiseOpsTest {
                 Tensor one = ops.zeros(Shape.of(1));
                 Tensor targets = ops.ints(Shape.of(4), 0, 1, 7, 0)) {
             PairwiseOps pairwise = ops.pairwise();
-            assertThrows(ShapeException.class,
+            assertThrows(
+                    ShapeException.class,
                     () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, wide, null, one, null, 1, 0), null, 1, null));
-            assertThrows(ShapeException.class,
+            assertThrows(
+                    ShapeException.class,
                     () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, few, null, one, null, 1, 0), null, 1, null));
-            ShapeException outside = assertThrows(ShapeException.class,
+            ShapeException outside = assertThrows(
+                    ShapeException.class,
                     () -> pairwise.infoNce(new PairwiseOps.InfoNce(x, x, targets, one, null, 1, 0), null, 1, null));
             assertTrue(outside.getMessage().contains("targets[2] is 7"), outside.getMessage());
             for (double weight : new double[] {-1, Double.NaN, Double.POSITIVE_INFINITY}) {
-                for (PairwiseOps.InfoNce wrong : List.of(new PairwiseOps.InfoNce(x, x, null, one, null, weight, 0),
+                for (PairwiseOps.InfoNce wrong : List.of(
+                        new PairwiseOps.InfoNce(x, x, null, one, null, weight, 0),
                         new PairwiseOps.InfoNce(x, x, null, one, null, 1, weight))) {
                     assertThrows(ShapeException.class, () -> pairwise.infoNce(wrong, null, 1, null));
                 }

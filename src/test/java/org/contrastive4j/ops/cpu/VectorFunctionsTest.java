@@ -74,11 +74,15 @@ class VectorFunctionsTest {
         IllegalStateException failure = new IllegalStateException("on purpose");
         for (int k = 0; k < 50; k++) {
             int bad = k;
-            assertSame(failure, assertThrows(IllegalStateException.class, () -> Workers.run(64, task -> {
-                if (task == bad) {
-                    throw failure;
-                }
-            })));
+            assertSame(
+                    failure,
+                    assertThrows(
+                            IllegalStateException.class,
+                            () -> Workers.run(64, task -> {
+                                if (task == bad) {
+                                    throw failure;
+                                }
+                            })));
             AtomicInteger sum = new AtomicInteger();
             Workers.run(64, sum::addAndGet);
             assertEquals(63 * 32, sum.get());

@@ -39,11 +39,17 @@ class F64GradientsTest {
             double[] dy = f.normal(41);
             Tensor dx = f.poisoned(41);
             f.ops.pointwise().geluBackward(kind, f.tensor(x, 41), f.tensor(dy, 41), dx);
-            CentralDifferences.check("gelu " + kind, values -> {
-                Tensor y = f.poisoned(41);
-                f.ops.pointwise().gelu(kind, f.tensor(values, 41), y);
-                return CentralDifferences.dot(dy, y.toDoubles());
-            }, x, dx.toDoubles(), TOLERANCE, 1);
+            CentralDifferences.check(
+                    "gelu " + kind,
+                    values -> {
+                        Tensor y = f.poisoned(41);
+                        f.ops.pointwise().gelu(kind, f.tensor(values, 41), y);
+                        return CentralDifferences.dot(dy, y.toDoubles());
+                    },
+                    x,
+                    dx.toDoubles(),
+                    TOLERANCE,
+                    1);
         });
     }
 
@@ -56,24 +62,38 @@ class F64GradientsTest {
             double[] dy = f.normal(5 * 9);
             Tensor mean = f.poisoned(5);
             Tensor rstd = f.poisoned(5);
-            f.ops.norm().layerNorm(f.tensor(x, 5, 9), f.tensor(gamma, 9), f.tensor(beta, 9), 1e-3, f.poisoned(5, 9),
-                    mean, rstd);
+            f.ops.norm()
+                    .layerNorm(
+                            f.tensor(x, 5, 9),
+                            f.tensor(gamma, 9),
+                            f.tensor(beta, 9),
+                            1e-3,
+                            f.poisoned(5, 9),
+                            mean,
+                            rstd);
             Tensor dx = f.tensor(dy, 5, 9);
             Tensor dGamma = f.tensor(new double[9], 9);
             Tensor dBeta = f.tensor(new double[9], 9);
             f.ops.norm().layerNormBackward(f.tensor(x, 5, 9), f.tensor(gamma, 9), mean, rstd, dx, dx, dGamma, dBeta);
             Function<double[][], Double> value = in -> {
                 Tensor y = f.poisoned(5, 9);
-                f.ops.norm().layerNorm(f.tensor(in[0], 5, 9), f.tensor(in[1], 9), f.tensor(in[2], 9), 1e-3, y,
-                        f.poisoned(5), f.poisoned(5));
+                f.ops.norm()
+                        .layerNorm(
+                                f.tensor(in[0], 5, 9),
+                                f.tensor(in[1], 9),
+                                f.tensor(in[2], 9),
+                                1e-3,
+                                y,
+                                f.poisoned(5),
+                                f.poisoned(5));
                 return CentralDifferences.dot(dy, y.toDoubles());
             };
-            CentralDifferences.check("x", v -> value.apply(new double[][] {v, gamma, beta}), x, dx.toDoubles(),
-                    TOLERANCE, 2);
-            CentralDifferences.check("gamma", v -> value.apply(new double[][] {x, v, beta}), gamma,
-                    dGamma.toDoubles(), TOLERANCE, 3);
-            CentralDifferences.check("beta", v -> value.apply(new double[][] {x, gamma, v}), beta,
-                    dBeta.toDoubles(), TOLERANCE, 4);
+            CentralDifferences.check(
+                    "x", v -> value.apply(new double[][] {v, gamma, beta}), x, dx.toDoubles(), TOLERANCE, 2);
+            CentralDifferences.check(
+                    "gamma", v -> value.apply(new double[][] {x, v, beta}), gamma, dGamma.toDoubles(), TOLERANCE, 3);
+            CentralDifferences.check(
+                    "beta", v -> value.apply(new double[][] {x, gamma, v}), beta, dBeta.toDoubles(), TOLERANCE, 4);
         });
     }
 
@@ -87,11 +107,17 @@ class F64GradientsTest {
             Tensor dx = f.tensor(dy, 5, 9);
             f.ops.norm().l2Normalize(f.tensor(x, 5, 9), y, inverse);
             f.ops.norm().l2NormalizeBackward(y, inverse, dx, dx);
-            CentralDifferences.check("l2Normalize", v -> {
-                Tensor unit = f.poisoned(5, 9);
-                f.ops.norm().l2Normalize(f.tensor(v, 5, 9), unit, f.poisoned(5));
-                return CentralDifferences.dot(dy, unit.toDoubles());
-            }, x, dx.toDoubles(), TOLERANCE, 5);
+            CentralDifferences.check(
+                    "l2Normalize",
+                    v -> {
+                        Tensor unit = f.poisoned(5, 9);
+                        f.ops.norm().l2Normalize(f.tensor(v, 5, 9), unit, f.poisoned(5));
+                        return CentralDifferences.dot(dy, unit.toDoubles());
+                    },
+                    x,
+                    dx.toDoubles(),
+                    TOLERANCE,
+                    5);
         });
     }
 
@@ -100,8 +126,8 @@ class F64GradientsTest {
         with(f -> {
             Tensor y = f.poisoned(4, 2);
             Tensor inverse = f.poisoned(4);
-            f.ops.norm().l2Normalize(f.tensor(new double[] {3e200, 4e200, 3e-200, -4e-200, 0, 0, 0, 5}, 4, 2), y,
-                    inverse);
+            f.ops.norm()
+                    .l2Normalize(f.tensor(new double[] {3e200, 4e200, 3e-200, -4e-200, 0, 0, 0, 5}, 4, 2), y, inverse);
             f.assertClose("y", new double[] {0.6, 0.8, 0.6, -0.8, 0, 0, 0, 1}, y, 4);
             double[] given = inverse.toDoubles();
             double[] expected = {2e-201, 2e199, 0, 0.2};
@@ -113,9 +139,14 @@ class F64GradientsTest {
 
     /** Rows, columns, width, targets. */
     static Stream<Arguments> losses() {
-        return Stream.of(Arguments.of(4, 4, 3, null), Arguments.of(3, 7, 2, null), Arguments.of(1, 1, 1, null),
-                Arguments.of(5, 4, 3, new int[] {2, 2, 0, 3, 2}), Arguments.of(9, 13, 11, null),
-                Arguments.of(3, 1, 2, new int[3]), Arguments.of(2, 6, 3, new int[] {5, 1}));
+        return Stream.of(
+                Arguments.of(4, 4, 3, null),
+                Arguments.of(3, 7, 2, null),
+                Arguments.of(1, 1, 1, null),
+                Arguments.of(5, 4, 3, new int[] {2, 2, 0, 3, 2}),
+                Arguments.of(9, 13, 11, null),
+                Arguments.of(3, 1, 2, new int[3]),
+                Arguments.of(2, 6, 3, new int[] {5, 1}));
     }
 
     @ParameterizedTest
@@ -124,22 +155,40 @@ class F64GradientsTest {
         with(f -> {
             double[][] in = {f.normal(n * d), f.normal(m * d), {0.7}, {-0.3}};
             Tensor belongs = targets == null ? null : f.ints(targets, n);
-            Function<double[][], InfoNce> inputs = v -> new InfoNce(f.tensor(v[0], n, d), f.tensor(v[1], m, d),
-                    belongs, f.tensor(v[2], 1), f.tensor(v[3], 1), 0.6, 0.3);
-            Gradients gradients = new Gradients(f.poisoned(n, d), f.poisoned(m, d),
-                    f.tensor(new double[] {10}, 1), f.tensor(new double[] {20}, 1));
+            Function<double[][], InfoNce> inputs = v -> new InfoNce(
+                    f.tensor(v[0], n, d),
+                    f.tensor(v[1], m, d),
+                    belongs,
+                    f.tensor(v[2], 1),
+                    f.tensor(v[3], 1),
+                    0.6,
+                    0.3);
+            Gradients gradients = new Gradients(
+                    f.poisoned(n, d), f.poisoned(m, d), f.tensor(new double[] {10}, 1), f.tensor(new double[] {20}, 1));
             PairwiseOps pairwise = f.ops.pairwise();
             PairwiseOps.Result result = pairwise.infoNce(inputs.apply(in), gradients, 8, null);
             assertEquals(loss(in, n, m, d, targets), result.loss(), 1e-13);
-            double[][] given = {gradients.dx().toDoubles(), gradients.dy().toDoubles(),
-                {gradients.dLogScale().toDoubles()[0] - 10}, {gradients.dBias().toDoubles()[0] - 20}};
+            double[][] given = {
+                gradients.dx().toDoubles(),
+                gradients.dy().toDoubles(),
+                {gradients.dLogScale().toDoubles()[0] - 10},
+                {gradients.dBias().toDoubles()[0] - 20}
+            };
             for (int part = 0; part < 4; part++) {
                 int moved = part;
-                CentralDifferences.check("input " + part, v -> {
-                    double[][] at = in.clone();
-                    at[moved] = v;
-                    return 8 * pairwise.infoNce(inputs.apply(at), null, 1, null).loss();
-                }, in[part], given[part], 1e-8, 6);
+                CentralDifferences.check(
+                        "input " + part,
+                        v -> {
+                            double[][] at = in.clone();
+                            at[moved] = v;
+                            return 8
+                                    * pairwise.infoNce(inputs.apply(at), null, 1, null)
+                                            .loss();
+                        },
+                        in[part],
+                        given[part],
+                        1e-8,
+                        6);
             }
         });
     }
@@ -172,9 +221,19 @@ class F64GradientsTest {
             double logScale = Math.log(100);
             Gradients gradients = new Gradients(f.poisoned(2, 2), f.poisoned(2, 2), null, null);
             Tensor hardest = f.ints(new int[2], 2);
-            PairwiseOps.Result result = f.ops.pairwise().infoNce(new InfoNce(f.tensor(aligned, 2, 2),
-                    f.tensor(aligned, 2, 2), null, f.tensor(new double[] {logScale}, 1), null, 0.5, 0.5), gradients, 1,
-                    hardest);
+            PairwiseOps.Result result = f.ops.pairwise()
+                    .infoNce(
+                            new InfoNce(
+                                    f.tensor(aligned, 2, 2),
+                                    f.tensor(aligned, 2, 2),
+                                    null,
+                                    f.tensor(new double[] {logScale}, 1),
+                                    null,
+                                    0.5,
+                                    0.5),
+                            gradients,
+                            1,
+                            hardest);
             double expected = Math.log1p(Math.exp(-100));
             assertEquals(expected, result.loss(), 1e-12 * expected);
             assertEquals(1, result.rowAccuracy());
@@ -194,8 +253,12 @@ class F64GradientsTest {
     void tiesAreNoHits() {
         with(f -> {
             Tensor same = f.tensor(new double[] {1, 1, 1}, 3, 1);
-            PairwiseOps.Result result = f.ops.pairwise().infoNce(new InfoNce(same, same, null,
-                    f.tensor(new double[] {0}, 1), null, 0.5, 0.5), null, 1, null);
+            PairwiseOps.Result result = f.ops.pairwise()
+                    .infoNce(
+                            new InfoNce(same, same, null, f.tensor(new double[] {0}, 1), null, 0.5, 0.5),
+                            null,
+                            1,
+                            null);
             assertEquals(0, result.rowAccuracy());
             assertEquals(0, result.columnAccuracy());
             assertTrue(Math.abs(result.loss() - Math.log(3)) < 1e-15);

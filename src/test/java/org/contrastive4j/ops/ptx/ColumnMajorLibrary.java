@@ -70,12 +70,16 @@ final class ColumnMajorLibrary implements MatrixLibrary {
     @Override
     public void multiply(DeviceStream stream, Product p, long a, long b, long c) {
         require(p.m() > 0 && p.n() > 0 && p.k() > 0 && p.batch() > 0, p);
-        require(p.lda() >= (p.transA() ? p.k() : p.m()) && p.ldb() >= (p.transB() ? p.n() : p.k())
-                && p.ldc() >= p.m(), p);
+        require(
+                p.lda() >= (p.transA() ? p.k() : p.m()) && p.ldb() >= (p.transB() ? p.n() : p.k()) && p.ldc() >= p.m(),
+                p);
         calls.add(p);
         for (int i = 0; i < p.batch(); i++) {
             long inBytes = p.inputs().bytes();
-            one(p, a + i * p.strideA() * inBytes, b + i * p.strideB() * inBytes,
+            one(
+                    p,
+                    a + i * p.strideA() * inBytes,
+                    b + i * p.strideB() * inBytes,
                     c + i * p.strideC() * p.output().bytes());
         }
     }
@@ -96,7 +100,8 @@ final class ColumnMajorLibrary implements MatrixLibrary {
             for (int i = 0; i < p.m(); i++) {
                 double sum = 0;
                 for (int k = 0; k < p.k(); k++) {
-                    sum += left[p.transA() ? k + i * rowsA : i + k * rowsA] * right[p.transB() ? j + k * rowsB : k + j * rowsB];
+                    sum += left[p.transA() ? k + i * rowsA : i + k * rowsA]
+                            * right[p.transB() ? j + k * rowsB : k + j * rowsB];
                 }
                 result[i + j * p.m()] = p.alpha() * sum + p.beta() * result[i + j * p.m()];
             }
@@ -123,7 +128,13 @@ final class ColumnMajorLibrary implements MatrixLibrary {
 
     private void copy(long from, long fromPitch, long to, long toPitch, long bytes, int columns) {
         int units = (int) bytes / 2;
-        copy.launch(device.stream(), Launch.of(new Launch.Dim((units + 31) / 32, columns, 1), new Launch.Dim(32, 1, 1)), from,
-                fromPitch, to, toPitch, units);
+        copy.launch(
+                device.stream(),
+                Launch.of(new Launch.Dim((units + 31) / 32, columns, 1), new Launch.Dim(32, 1, 1)),
+                from,
+                fromPitch,
+                to,
+                toPitch,
+                units);
     }
 }

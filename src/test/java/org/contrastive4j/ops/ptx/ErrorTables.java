@@ -23,7 +23,8 @@ import org.contrastive4j.support.PairwiseReference;
  */
 public final class ErrorTables {
     private static final int SEEDS = 3;
-    private static final String HEAD = "\n| n x m, d, s | what | loss | dx | dy | d log s | d bias |\n|---|---|---|---|---|---|---|";
+    private static final String HEAD =
+            "\n| n x m, d, s | what | loss | dx | dy | d log s | d bias |\n|---|---|---|---|---|---|---|";
 
     private ErrorTables() {}
 
@@ -46,14 +47,19 @@ public final class ErrorTables {
      */
     record Setting(int n, int m, int d, double scale, double near, boolean shared, String note) {
         String name() {
-            return String.format(Locale.ROOT, "%d x %d, %d, %s%s", n, m, d, scale % 1 == 0 ? "" + (int) scale : "" + scale, note);
+            return String.format(
+                    Locale.ROOT, "%d x %d, %d, %s%s", n, m, d, scale % 1 == 0 ? "" + (int) scale : "" + scale, note);
         }
     }
 
     static List<Setting> settings() {
-        return List.of(new Setting(33, 33, 20, 1, 0, false, ""), new Setting(103, 129, 64, 14.3, 0.5, false, ""),
-                new Setting(129, 129, 100, 30, 0.5, false, ""), new Setting(127, 127, 33, 100, 0.5, false, ""),
-                new Setting(65, 65, 128, 12, 0.95, false, ", easy"), new Setting(128, 40, 64, 14.3, 0.5, true, ", shared"),
+        return List.of(
+                new Setting(33, 33, 20, 1, 0, false, ""),
+                new Setting(103, 129, 64, 14.3, 0.5, false, ""),
+                new Setting(129, 129, 100, 30, 0.5, false, ""),
+                new Setting(127, 127, 33, 100, 0.5, false, ""),
+                new Setting(65, 65, 128, 12, 0.95, false, ", easy"),
+                new Setting(128, 40, 64, 14.3, 0.5, true, ", shared"),
                 new Setting(65, 66, 321, 30, 0.5, false, ""));
     }
 
@@ -61,11 +67,14 @@ public final class ErrorTables {
     record Batch(Setting of, float[] u, float[] v, int[] targets) {
         static Batch random(Setting of, long seed) {
             Random random = new Random(seed);
-            int[] targets = IntStream.range(0, of.n).map(i -> of.shared ? random.nextInt(of.m) : i).toArray();
+            int[] targets = IntStream.range(0, of.n)
+                    .map(i -> of.shared ? random.nextInt(of.m) : i)
+                    .toArray();
             float[] v = gaussian(random, of.m * of.d);
             float[] u = gaussian(random, of.n * of.d);
             for (int i = 0; i < u.length; i++) {
-                u[i] = (float) (of.near * v[targets[i / of.d] * of.d + i % of.d] + Math.sqrt(1 - of.near * of.near) * u[i]);
+                u[i] = (float)
+                        (of.near * v[targets[i / of.d] * of.d + i % of.d] + Math.sqrt(1 - of.near * of.near) * u[i]);
             }
             return new Batch(of, u, v, targets);
         }
@@ -130,11 +139,16 @@ public final class ErrorTables {
                 implementations.put("rows rounded", batch -> exact(batch, precision));
             }
             implementations.put("plain", batch -> plain(batch, precision));
-            List<Batch> batches = IntStream.range(0, SEEDS).mapToObj(seed -> Batch.random(setting, seed)).toList();
-            List<Values> truths = batches.stream().map(batch -> exact(batch, null)).toList();
+            List<Batch> batches = IntStream.range(0, SEEDS)
+                    .mapToObj(seed -> Batch.random(setting, seed))
+                    .toList();
+            List<Values> truths =
+                    batches.stream().map(batch -> exact(batch, null)).toList();
             List<String> lines = new ArrayList<>();
             implementations.forEach((name, implementation) -> lines.add("| " + setting.name() + " | " + name + " | "
-                    + String.join(" | ", cells(truths, batches.stream().map(implementation).toList())) + " |"));
+                    + String.join(
+                            " | ",
+                            cells(truths, batches.stream().map(implementation).toList())) + " |"));
             return lines;
         }
     }
@@ -156,9 +170,20 @@ public final class ErrorTables {
     /** @param precision that rows are rounded to, or null for rows as they are */
     private static Values exact(Batch batch, Precision precision) {
         Setting of = batch.of;
-        PairwiseReference truth = new PairwiseReference(of.n, of.m, of.d, unit(batch.u, of.d, precision), unit(batch.v, of.d, precision),
-                batch.targets, batch.logScale(), 0, 0.5, 0.5);
-        return new Values(new double[] {truth.loss}, truth.dx, truth.dy, new double[] {truth.dLogScale}, new double[] {truth.dBias});
+        PairwiseReference truth = new PairwiseReference(
+                of.n,
+                of.m,
+                of.d,
+                unit(batch.u, of.d, precision),
+                unit(batch.v, of.d, precision),
+                batch.targets,
+                batch.logScale(),
+                0,
+                0.5,
+                0.5);
+        return new Values(
+                new double[] {truth.loss}, truth.dx, truth.dy, new double[] {truth.dLogScale}, new double[] {truth.dBias
+                });
     }
 
     private static double[] unit(float[] rows, int d, Precision precision) {
@@ -177,16 +202,21 @@ public final class ErrorTables {
     }
 
     private static Values plain(Batch batch, Precision precision) {
-        PlainInfoNce plain =
-                new PlainInfoNce(precision, batch.of.n, batch.of.m, batch.of.d, batch.u, batch.v, batch.targets, batch.logScale());
-        return new Values(new double[] {plain.loss}, plain.dx, plain.dy, new double[] {plain.dLogScale}, new double[] {plain.dBias});
+        PlainInfoNce plain = new PlainInfoNce(
+                precision, batch.of.n, batch.of.m, batch.of.d, batch.u, batch.v, batch.targets, batch.logScale());
+        return new Values(
+                new double[] {plain.loss}, plain.dx, plain.dy, new double[] {plain.dLogScale}, new double[] {plain.dBias
+                });
     }
 
-    private static Values portable(PtxDevice device, PtxNormalize normalize, PtxPairwise pairwise, Precision precision, Batch batch) {
+    private static Values portable(
+            PtxDevice device, PtxNormalize normalize, PtxPairwise pairwise, Precision precision, Batch batch) {
         Setting of = batch.of;
         long row = precision.rowBytes(of.d);
-        try (DeviceStorage u = Devices.floats(device, batch.u); DeviceStorage v = Devices.floats(device, batch.v);
-                DeviceStorage x = device.allocate(of.n * row); DeviceStorage y = device.allocate(of.m * row);
+        try (DeviceStorage u = Devices.floats(device, batch.u);
+                DeviceStorage v = Devices.floats(device, batch.v);
+                DeviceStorage x = device.allocate(of.n * row);
+                DeviceStorage y = device.allocate(of.m * row);
                 DeviceStorage norms = device.allocate(4L * Math.max(of.n, of.m))) {
             normalize.forward(device.stream(), precision, of.n, of.d, u.address(), x.address(), norms.address());
             normalize.forward(device.stream(), precision, of.m, of.d, v.address(), y.address(), norms.address());
@@ -195,15 +225,28 @@ public final class ErrorTables {
     }
 
     private static Values hopper(PtxDevice device, HopperInfoNce kernels, Batch batch) {
-        try (DeviceStorage u = Devices.floats(device, batch.u); DeviceStorage v = Devices.floats(device, batch.v)) {
-            Values values = run(device, batch, u, v, kernels.workspaceBytes(batch.of.n, batch.of.m, batch.of.d, true), kernels::infoNce);
+        try (DeviceStorage u = Devices.floats(device, batch.u);
+                DeviceStorage v = Devices.floats(device, batch.v)) {
+            Values values = run(
+                    device,
+                    batch,
+                    u,
+                    v,
+                    kernels.workspaceBytes(batch.of.n, batch.of.m, batch.of.d, true),
+                    kernels::infoNce);
             values.all[4] = null; // always 0
             return values;
         }
     }
 
     private interface Loss {
-        void infoNce(DeviceStream stream, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest, long result, long workspace,
+        void infoNce(
+                DeviceStream stream,
+                PtxPairwise.Inputs inputs,
+                PtxPairwise.Gradients gradients,
+                long hardest,
+                long result,
+                long workspace,
                 long bytes);
     }
 
@@ -211,15 +254,28 @@ public final class ErrorTables {
         int n = batch.of.n;
         int m = batch.of.m;
         int d = batch.of.d;
-        try (DeviceStorage targets = Devices.ints(device, batch.targets); DeviceStorage logScale = Devices.floats(device, batch.logScale());
-                DeviceStorage scalars = Devices.floats(device, 0, 0); DeviceStorage dx = device.allocate(4L * n * d);
-                DeviceStorage dy = device.allocate(4L * m * d); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+        try (DeviceStorage targets = Devices.ints(device, batch.targets);
+                DeviceStorage logScale = Devices.floats(device, batch.logScale());
+                DeviceStorage scalars = Devices.floats(device, 0, 0);
+                DeviceStorage dx = device.allocate(4L * n * d);
+                DeviceStorage dy = device.allocate(4L * m * d);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
-            loss.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, x.address(), y.address(), targets.address(), logScale.address(), 0, 0.5,
-                    0.5), new PtxPairwise.Gradients(dx.address(), dy.address(), scalars.address(), scalars.address() + 4, 1), 0, result.address(),
-                    workspace.address(), bytes);
+            loss.infoNce(
+                    device.stream(),
+                    new PtxPairwise.Inputs(
+                            n, m, d, x.address(), y.address(), targets.address(), logScale.address(), 0, 0.5, 0.5),
+                    new PtxPairwise.Gradients(dx.address(), dy.address(), scalars.address(), scalars.address() + 4, 1),
+                    0,
+                    result.address(),
+                    workspace.address(),
+                    bytes);
             double[] sums = doubles(scalars);
-            return new Values(new double[] {PairwiseCase.toDoubles(result)[0]}, doubles(dx), doubles(dy), new double[] {sums[0]},
+            return new Values(
+                    new double[] {PairwiseCase.toDoubles(result)[0]},
+                    doubles(dx),
+                    doubles(dy),
+                    new double[] {sums[0]},
                     new double[] {sums[1]});
         }
     }

@@ -21,7 +21,9 @@ class ErrorTablesTest {
     private static final double NOISE = 1e-7; // of a gradient by the bias, which is 0
 
     private static List<String> lines() throws IOException {
-        return Files.readAllLines(FILE).stream().filter(line -> line.startsWith("| ") && line.contains("e-")).toList();
+        return Files.readAllLines(FILE).stream()
+                .filter(line -> line.startsWith("| ") && line.contains("e-"))
+                .toList();
     }
 
     private static String[] cells(String line) {

@@ -30,7 +30,8 @@ final class Hopper {
     private Hopper() {}
 
     private static List<Supplier<PtxDevice>> ofHopper() {
-        List<Supplier<PtxDevice>> found = Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
+        List<Supplier<PtxDevice>> found =
+                Devices.all().map(Named::getPayload).filter(Hopper::isHopper).toList();
         return found.isEmpty() ? List.of(() -> Backend.device("sim")) : found;
     }
 
@@ -81,8 +82,10 @@ final class Hopper {
     }
 
     static List<Schedule> schedules() {
-        return Stream.concat(LongStream.range(0, 5).mapToObj(Schedule::ofSeed),
-                Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Landing.EARLY))).toList();
+        return Stream.concat(
+                        LongStream.range(0, 5).mapToObj(Schedule::ofSeed),
+                        Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Landing.EARLY)))
+                .toList();
     }
 
     static HopperPairwise twin(PtxDevice device, Precision precision, String right, String wrong) {
@@ -99,8 +102,13 @@ final class Hopper {
     private static Kernels oneStageTooFew(PtxDevice device, String kernel) {
         return new Kernels(device, name -> {
             String source = Kernels.whole(Kernels.source(name + ".ptx"));
-            return Kernels.expanded(name, name.equals(kernel) ? lastStageFolded(lastStageFolded(source,
-                    "mad.lo.u32 %slot, %stage, STAGE_BYTES,"), "mul.wide.u32 %stageA, %stage, STAGE_UNITS;") : source);
+            return Kernels.expanded(
+                    name,
+                    name.equals(kernel)
+                            ? lastStageFolded(
+                                    lastStageFolded(source, "mad.lo.u32 %slot, %stage, STAGE_BYTES,"),
+                                    "mul.wide.u32 %stageA, %stage, STAGE_UNITS;")
+                            : source);
         });
     }
 
@@ -114,9 +122,12 @@ final class Hopper {
         for (long seed : SEEDS) {
             SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000);
             try (SimDevice device = SimDevice.open(options)) {
-                Fault fault = assertThrows(Fault.class, () -> launches.accept(device, oneStageTooFew(device, kernel)),
+                Fault fault = assertThrows(
+                        Fault.class,
+                        () -> launches.accept(device, oneStageTooFew(device, kernel)),
                         kernel + ", seed " + seed);
-                assertTrue(Set.of(Fault.Kind.RACE, Fault.Kind.ASYNC_PENDING).contains(fault.kind()),
+                assertTrue(
+                        Set.of(Fault.Kind.RACE, Fault.Kind.ASYNC_PENDING).contains(fault.kind()),
                         kernel + ", seed " + seed + ": " + fault.getMessage());
             }
         }

@@ -24,6 +24,7 @@ final class HopperCase {
     final float[] v;
     /** Null: row i belongs to column i. */
     final int[] targets;
+
     Precision precision = Precision.BF16;
     double scale = 12;
     double rowWeight = 0.5;
@@ -83,14 +84,34 @@ final class HopperCase {
             DeviceStorage result = keep(open, poisoned(device, HopperInfoNce.RESULT_BYTES / 4));
             DeviceStorage workspace = keep(open, device.allocate(bytes));
             long at = scalars.address();
-            PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(n, m, d, x.address(), y.address(),
-                    targets == null ? 0 : t.address(), at, at + 4, rowWeight, columnWeight);
-            loss.infoNce(stream, inputs, new PtxPairwise.Gradients(dx.address(), dy.address(), at + 8, at + 12, gradientScale),
-                    hardest.address(), result.address(), workspace.address(), bytes);
+            PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(
+                    n,
+                    m,
+                    d,
+                    x.address(),
+                    y.address(),
+                    targets == null ? 0 : t.address(),
+                    at,
+                    at + 4,
+                    rowWeight,
+                    columnWeight);
+            loss.infoNce(
+                    stream,
+                    inputs,
+                    new PtxPairwise.Gradients(dx.address(), dy.address(), at + 8, at + 12, gradientScale),
+                    hardest.address(),
+                    result.address(),
+                    workspace.address(),
+                    bytes);
             stream.synchronize();
             float[] after = Devices.toFloats(scalars);
-            return new Answer(PairwiseCase.toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), after[2] - 2,
-                    after[3] - 4, Devices.toInts(hardest));
+            return new Answer(
+                    PairwiseCase.toDoubles(result),
+                    Devices.toFloats(dx),
+                    Devices.toFloats(dy),
+                    after[2] - 2,
+                    after[3] - 4,
+                    Devices.toInts(hardest));
         } finally {
             open.forEach(DeviceStorage::close);
         }
@@ -111,9 +132,10 @@ final class HopperCase {
     private double[] rounded(PtxDevice device, float[] rows, int count) {
         try (DeviceStorage in = Devices.floats(device, rows);
                 DeviceStorage image = device.allocate(HopperPairwise.imageBytes(count, d))) {
-            new HopperPairwise(device, precision).normalize(device.stream(), in.address(), count, d, image.address(),
-                    0);
-            return Arrays.stream(OperandImage.of(precision, image, d).rows(count, d)).flatMapToDouble(Arrays::stream)
+            new HopperPairwise(device, precision)
+                    .normalize(device.stream(), in.address(), count, d, image.address(), 0);
+            return Arrays.stream(OperandImage.of(precision, image, d).rows(count, d))
+                    .flatMapToDouble(Arrays::stream)
                     .toArray();
         }
     }
@@ -129,21 +151,24 @@ final class HopperCase {
         double logScale = (float) Math.log(scale);
         double[] x = rounded(device, u, n);
         double[] y = rounded(device, v, m);
-        PairwiseReference truth = new PairwiseReference(n, m, d, x, y, columns, logScale, 0.25, rowWeight,
-                columnWeight);
+        PairwiseReference truth =
+                new PairwiseReference(n, m, d, x, y, columns, logScale, 0.25, rowWeight, columnWeight);
         double unit = 0x1p-20 * (scale + 2);
         assertEquals(truth.loss, got.result[0], unit * Math.max(truth.loss, 1e-200), this + ": loss");
         assertEquals(truth.rowAccuracy, got.result[1], 1e-12, this + ": row accuracy");
         assertEquals(truth.columnAccuracy, got.result[2], 1e-12, this + ": column accuracy");
-        assertEquals(truth.meanPositive, got.result[3], unit * (1 + Math.abs(truth.meanPositive)),
-                this + ": mean positive");
+        assertEquals(
+                truth.meanPositive, got.result[3], unit * (1 + Math.abs(truth.meanPositive)), this + ": mean positive");
         assertArrayEquals(truth.hardest, got.hardest, this + ": hardest negatives");
         double relative = Hopper.roundOff(precision) * 1.002 + ofG + 2 * unit;
         double[][] sizes = sizes(x, y, columns, Math.exp(logScale));
         close("dx", truth.dx, got.dx, sizes[0], relative);
         close("dy", truth.dy, got.dy, sizes[1], relative);
-        assertEquals(gradientScale * truth.dLogScale, got.dLogScale,
-                gradientScale * (unit + ofG) * (1e-3 + sizes[2][0]) + 0x1p-22, this + ": dLogScale");
+        assertEquals(
+                gradientScale * truth.dLogScale,
+                got.dLogScale,
+                gradientScale * (unit + ofG) * (1e-3 + sizes[2][0]) + 0x1p-22,
+                this + ": dLogScale");
         assertEquals(0, got.dBias, this + ": dBias");
         assertEquals(0, truth.dBias, 1e-12, this + ": the true dBias");
     }
@@ -161,8 +186,10 @@ final class HopperCase {
         }
         int count = off;
         double most = worst;
-        assertTrue(off == 0, () -> this + ": " + count + " of " + wanted.length + " elements of " + name
-                + " are off by up to " + most + " times the bound");
+        assertTrue(
+                off == 0,
+                () -> this + ": " + count + " of " + wanted.length + " elements of " + name + " are off by up to "
+                        + most + " times the bound");
     }
 
     /**
@@ -187,14 +214,17 @@ final class HopperCase {
         }
         for (int j = 0; j < m; j++) {
             int column = j;
-            ofColumns[j] = logSum(IntStream.range(0, n).mapToDouble(i -> logits[i][column]).toArray());
+            ofColumns[j] = logSum(
+                    IntStream.range(0, n).mapToDouble(i -> logits[i][column]).toArray());
         }
         double[][] sizes = {new double[n * d], new double[m * d], new double[1]};
         for (int i = 0; i < n; i++) {
             for (int j = 0; j < m; j++) {
                 int own = columns[i] == j ? 1 : 0;
-                double g = s / n * Math.abs(rowWeight * (Math.exp(logits[i][j] - ofRows[i]) - own)
-                        + columnWeight * (belonging[j] * Math.exp(logits[i][j] - ofColumns[j]) - own));
+                double g = s
+                        / n
+                        * Math.abs(rowWeight * (Math.exp(logits[i][j] - ofRows[i]) - own)
+                                + columnWeight * (belonging[j] * Math.exp(logits[i][j] - ofColumns[j]) - own));
                 sizes[2][0] += g;
                 for (int k = 0; k < d; k++) {
                     sizes[0][i * d + k] += g * Math.abs(y[j * d + k]);
@@ -207,7 +237,10 @@ final class HopperCase {
 
     private static double logSum(double[] values) {
         double largest = Arrays.stream(values).max().orElseThrow();
-        return largest + Math.log(Arrays.stream(values).map(value -> Math.exp(value - largest)).sum());
+        return largest
+                + Math.log(Arrays.stream(values)
+                        .map(value -> Math.exp(value - largest))
+                        .sum());
     }
 
     @Override

@@ -37,19 +37,34 @@ final class HopperCounts {
                 + " | waits for mbarriers | other bytes of global memory | sectors used | bank conflicts"
                 + " | predicted, us | bound by |\n"
                 + "|---|---|---|---|---|---|---|---|---|---|---|");
-        KernelCounts.print(counts, work -> String.format(Locale.ROOT,
-                "%,d | %,d | %,d | %,d | %,d | %,d | %.0f%% | %,d", work.line().executions(),
-                work.warpGroup().products(), work.special(), work.warpGroup().bulkBytes(), work.warpGroup().waits(),
-                work.line().globalBytes() - work.warpGroup().bulkBytes(), 100 * work.sectorsUsed(),
-                work.line().extraPasses()));
+        KernelCounts.print(
+                counts,
+                work -> String.format(
+                        Locale.ROOT,
+                        "%,d | %,d | %,d | %,d | %,d | %,d | %.0f%% | %,d",
+                        work.line().executions(),
+                        work.warpGroup().products(),
+                        work.special(),
+                        work.warpGroup().bulkBytes(),
+                        work.warpGroup().waits(),
+                        work.line().globalBytes() - work.warpGroup().bulkBytes(),
+                        100 * work.sectorsUsed(),
+                        work.line().extraPasses()));
     }
 
     /** Of the launch of each kernel with the most instructions: those for a second shift leave where one is enough. */
     private static Map<String, KernelWork> counted(Work work) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
-        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
-            work.run(device, new Kernels(KernelCounts.counting(device, (name, counted) ->
-                    totals.merge(name, counted, (a, b) -> a.line().executions() >= b.line().executions() ? a : b))));
+        try (SimDevice device =
+                SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            work.run(
+                    device,
+                    new Kernels(KernelCounts.counting(
+                            device,
+                            (name, counted) -> totals.merge(
+                                    name,
+                                    counted,
+                                    (a, b) -> a.line().executions() >= b.line().executions() ? a : b))));
         }
         return totals;
     }
@@ -68,9 +83,10 @@ final class HopperCounts {
     }
 
     private static Map<String, KernelWork> ask(PairwiseCase c, Precision precision) {
-        return counted((device, kernels) -> c.ask(device,
-                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), MULTIPROCESSORS,
-                        LossKernels.PLENTY)));
+        return counted((device, kernels) -> c.ask(
+                device,
+                new HopperInfoNce(
+                        new HopperPairwise(kernels, precision.ofHopper()), MULTIPROCESSORS, LossKernels.PLENTY)));
     }
 
     /** Products of m x n x k in all layouts, and images of their operands. */

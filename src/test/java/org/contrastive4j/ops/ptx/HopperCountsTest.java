@@ -34,12 +34,24 @@ class HopperCountsTest {
     private static final int BLOCK = HopperPairwise.BLOCK_COLUMNS;
 
     /** What is counted. */
-    private enum Work { FORWARD, HARDEST, STORING, WIDE, GRADIENTS, WIDE_GRADIENTS, DX, DY, STORED_GRADIENTS, GEMM }
+    private enum Work {
+        FORWARD,
+        HARDEST,
+        STORING,
+        WIDE,
+        GRADIENTS,
+        WIDE_GRADIENTS,
+        DX,
+        DY,
+        STORED_GRADIENTS,
+        GEMM
+    }
 
     /** Counts of a tile beside those of its blocks of 64 of k, of such a block, of a run beside its tiles. */
     private record Counted(long tile, long block, long run) {}
 
-    private final SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
+    private final SimDevice device =
+            SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
     private final HopperPairwise kernels = new HopperPairwise(device, Precision.BF16);
     private final HopperGemm gemm = new HopperGemm(new Kernels(device), org.contrastive4j.ops.ptx.Precision.BF16, 1);
 
@@ -80,23 +92,48 @@ class HopperCountsTest {
         switch (work) {
             case FORWARD, HARDEST -> kernels.forward(device.stream(), tiling, pairs, statistics, 0);
             case STORING -> kernels.forward(device.stream(), tiling, pairs, statistics, part[6]);
-            case WIDE -> kernels.wideForward(device.stream(), tiling, pairs, statistics,
-                    new Sums(0, part[6], 0, part[7], 0));
-            case GRADIENTS, WIDE_GRADIENTS -> kernels.gradients(device.stream(), tiling, pairs, factors, part[6],
-                    part[7]);
+            case WIDE ->
+                kernels.wideForward(device.stream(), tiling, pairs, statistics, new Sums(0, part[6], 0, part[7], 0));
+            case GRADIENTS, WIDE_GRADIENTS ->
+                kernels.gradients(device.stream(), tiling, pairs, factors, part[6], part[7]);
             case STORED_GRADIENTS -> kernels.storedGradients(device.stream(), tiling, pairs, factors, part[6], part[7]);
-            case DX -> kernels.rowGradients(device.stream(), new HopperTiling(tiling.n(), summed, COLUMNS, 1, 1, 1),
-                    part[0], 4, part[1], numbers, 1, part[2], false);
-            case DY -> kernels.columnGradients(device.stream(), new HopperTiling(summed, tiling.n(), COLUMNS, 1, 1, 1),
-                    part[0], 4, part[1], numbers, 1, part[2], false);
-            case GEMM -> gemm.multiply(device.stream(),
-                    new HopperGemm.Product(false, false, 1, tiling.n(), COLUMNS, summed), part[0], part[1],
-                    HopperGemm.Result.of(part[2]), 0, 0);
+            case DX ->
+                kernels.rowGradients(
+                        device.stream(),
+                        new HopperTiling(tiling.n(), summed, COLUMNS, 1, 1, 1),
+                        part[0],
+                        4,
+                        part[1],
+                        numbers,
+                        1,
+                        part[2],
+                        false);
+            case DY ->
+                kernels.columnGradients(
+                        device.stream(),
+                        new HopperTiling(summed, tiling.n(), COLUMNS, 1, 1, 1),
+                        part[0],
+                        4,
+                        part[1],
+                        numbers,
+                        1,
+                        part[2],
+                        false);
+            case GEMM ->
+                gemm.multiply(
+                        device.stream(),
+                        new HopperGemm.Product(false, false, 1, tiling.n(), COLUMNS, summed),
+                        part[0],
+                        part[1],
+                        HopperGemm.Result.of(part[2]),
+                        0,
+                        0);
         }
     }
 
     private static Map<String, Long> constants(String text) {
-        Matcher matcher = Pattern.compile("private static final int ([A-Z_]+) = ([0-9_]+);").matcher(text);
+        Matcher matcher = Pattern.compile("private static final int ([A-Z_]+) = ([0-9_]+);")
+                .matcher(text);
         Map<String, Long> constants = new TreeMap<>();
         while (matcher.find()) {
             constants.put(matcher.group(1), Long.parseLong(matcher.group(2).replace("_", "")));
@@ -123,21 +160,36 @@ class HopperCountsTest {
         counted.put("GRADIENT_PRODUCT", dx.tile);
         counted.put("GEMM", gemm.tile);
         counted.put("STORED_GRADIENTS", stored);
-        Map<String, Long> constants = constants(Files.readString(
-                Path.of("bench/org/contrastive4j/bench/device/CostModel.java")));
+        Map<String, Long> constants =
+                constants(Files.readString(Path.of("bench/org/contrastive4j/bench/device/CostModel.java")));
         assertTrue(constants.keySet().containsAll(counted.keySet()), constants.toString());
         constants.keySet().retainAll(counted.keySet());
         assertEquals(new TreeMap<>(counted), constants);
         assertEquals(dx.tile, dy.tile, "both products of G");
         String readme = Files.readString(Path.of("kernels/README.md")).replaceAll("\\s+", " ");
-        String wanted = String.format(Locale.ROOT, "warp instructions beside %d for each 64 of d: forward %,d (+ %,d"
-                + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two"
-                + " shifts), G %,d (+ %,d; %,d with two shifts)", forward.block, forward.tile, forward.run,
-                count(Work.HARDEST).tile, storing.tile, count(Work.WIDE).tile, gradients.tile, gradients.run,
+        String wanted = String.format(
+                Locale.ROOT,
+                "warp instructions beside %d for each 64 of d: forward %,d (+ %,d"
+                        + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two"
+                        + " shifts), G %,d (+ %,d; %,d with two shifts)",
+                forward.block,
+                forward.tile,
+                forward.run,
+                count(Work.HARDEST).tile,
+                storing.tile,
+                count(Work.WIDE).tile,
+                gradients.tile,
+                gradients.run,
                 count(Work.WIDE_GRADIENTS).tile);
         assertTrue(readme.contains(wanted), "kernels/README.md lacks: " + wanted);
-        String products = String.format(Locale.ROOT, "gradients %,d beside %d or %d, of images %,d beside %d", dx.tile,
-                dx.block, dy.block, gemm.tile, gemm.block);
+        String products = String.format(
+                Locale.ROOT,
+                "gradients %,d beside %d or %d, of images %,d beside %d",
+                dx.tile,
+                dx.block,
+                dy.block,
+                gemm.tile,
+                gemm.block);
         assertTrue(readme.contains(products), "kernels/README.md lacks: " + products);
     }
 }

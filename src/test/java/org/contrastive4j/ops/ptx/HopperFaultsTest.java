@@ -28,6 +28,7 @@ import org.junit.jupiter.params.provider.MethodSource;
 class HopperFaultsTest {
     /** As little workspace as there is: stripes, and G of one tile. */
     private static final long LEAST = 1;
+
     private static final int STORED_WIDTH = 320;
 
     static List<Change> changes() {
@@ -42,60 +43,99 @@ class HopperFaultsTest {
                 new Change("pairwise_fwd_f16_sm90a", "add.ftz.f32 %lower0, %lower0, %d5c;", 0, ""),
                 new Change("pairwise_fwd_bf16_sm90a", "add.ftz.f32 %kept, %kept, %sent;", 6, ""),
                 new Change("pairwise_fwd_bf16_stored_sm90a", "0x5410", 5, "0x1054"),
-                new Change("pairwise_fwd_bf16_stored_sm90a", "fma.rn.f32 %x1, %d9d, 32000.0", 0,
+                new Change(
+                        "pairwise_fwd_bf16_stored_sm90a",
+                        "fma.rn.f32 %x1, %d9d, 32000.0",
+                        0,
                         "fma.rn.f32 %x1, %d9c, 32000.0"),
                 new Change("pairwise_fwd_f16_wide_sm90a", "ex2.approx.ftz.f32 %power, %power;", 2, ""),
                 new Change("pairwise_fwd_bf16_wide_sm90a", "@%hit ld.global.nc.f32 %lowerShift, [%address+32];", 0, ""),
-                new Change("pairwise_merge_f32_sm90a", "setp.gt.f32 %more, %largest0, %largest;", 0,
+                new Change(
+                        "pairwise_merge_f32_sm90a",
+                        "setp.gt.f32 %more, %largest0, %largest;",
+                        0,
                         "setp.lt.f32 %more, %largest0, %largest;"),
-                new Change("pairwise_merge_f32_sm90a", "add.rn.f64 %total, %total, %partial;", 1,
+                new Change(
+                        "pairwise_merge_f32_sm90a",
+                        "add.rn.f64 %total, %total, %partial;",
+                        1,
                         "mov.f64 %total, %partial;"),
                 new Change("pairwise_merge_f32_sm90a", "@%goesOn ld.global.f32 %largest, [%atStep];", 0, ""),
                 new Change("pairwise_own_f32_sm90a", "cvt.rni.u64.f64 %units, %value;", 0, "mov.u64 %units, 0;"),
-                new Change("pairwise_own_f32_sm90a", "setp.eq.u32 %outside, %ordered, %largest;", 0,
+                new Change(
+                        "pairwise_own_f32_sm90a",
+                        "setp.eq.u32 %outside, %ordered, %largest;",
+                        0,
                         "setp.ne.u32 %outside, %ordered, %largest;"),
                 new Change("pairwise_own_f32_sm90a", "@%lost red.global.or.b32 [%numbers+16], 1;", 0, ""),
                 new Change("pairwise_finish_f32_sm90a", barrier, 0, ""),
                 new Change("pairwise_finish_f32_sm90a", "neg.f64 %rows, %rows;", 0, ""),
-                new Change("pairwise_finish_f32_sm90a", "selp.f32 %y, %y, %z, %wide;", 1,
-                        "selp.f32 %y, %z, %y, %wide;"),
-                new Change("pairwise_finish_f32_sm90a", "setp.ge.u32 %outside, %row, %n;", 0,
+                new Change(
+                        "pairwise_finish_f32_sm90a", "selp.f32 %y, %y, %z, %wide;", 1, "selp.f32 %y, %z, %y, %wide;"),
+                new Change(
+                        "pairwise_finish_f32_sm90a",
+                        "setp.ge.u32 %outside, %row, %n;",
+                        0,
                         "setp.gt.u32 %outside, %row, %n;"),
                 new Change("pairwise_finish_f32_sm90a", "sub.rn.f64 %others, %others, %own;", 1, ""),
-                new Change("pairwise_result_f32_sm90a", "mov.f64 %value, 0.6931471805599453;", 0,
-                        "mov.f64 %value, 1.0;"),
+                new Change(
+                        "pairwise_result_f32_sm90a", "mov.f64 %value, 0.6931471805599453;", 0, "mov.f64 %value, 1.0;"),
                 new Change("pairwise_result_f32_sm90a", "add.u64 %address, %address, 40;", 0, ""),
                 new Change("pairwise_result_f32_sm90a", "@%last add.rn.f64 %sum, %sum, %value;", 0, ""),
-                new Change("pairwise_bwd_bf16_g_sm90a", "@%hit mov.f32 %d1b, %upperG;", 0,
-                        "@%hit mov.f32 %d1b, %lowerG;"),
+                new Change(
+                        "pairwise_bwd_bf16_g_sm90a", "@%hit mov.f32 %d1b, %upperG;", 0, "@%hit mov.f32 %d1b, %lowerG;"),
                 new Change("pairwise_bwd_f16_g_sm90a", "xor.b32 %slot, %place, 64;", 2, "add.u32 %slot, %place, 64;"),
                 new Change("pairwise_bwd_bf16_g_sm90a", "add.ftz.f32 %dot, %dot, %part;", 8, ""),
                 new Change("pairwise_bwd_bf16_stored_sm90a", barrier, 0, ""),
-                new Change("pairwise_bwd_bf16_stored_sm90a", "add.ftz.f32 %x3, %x3, -8421376.0;", 0,
+                new Change(
+                        "pairwise_bwd_bf16_stored_sm90a",
+                        "add.ftz.f32 %x3, %x3, -8421376.0;",
+                        0,
                         "add.ftz.f32 %x3, %x3, -8421120.0;"),
-                new Change("pairwise_bwd_f16_stored_sm90a", "setp.eq.s32 %hit, %target, 6;", 0,
+                new Change(
+                        "pairwise_bwd_f16_stored_sm90a",
+                        "setp.eq.s32 %hit, %target, 6;",
+                        0,
                         "setp.eq.s32 %hit, %target, 7;"),
-                new Change("pairwise_bwd_f16_stored_sm90a", "add.u64 %image, %image, 4096;", 0,
+                new Change(
+                        "pairwise_bwd_f16_stored_sm90a",
+                        "add.u64 %image, %image, 4096;",
+                        0,
                         "add.u64 %image, %image, 2048;"),
                 new Change("pairwise_bwd_bf16_dx_sm90a", "min.u32 %t, %t, %lastBlock;", 1, ""),
-                new Change("pairwise_bwd_bf16_dx_sm90a", "setp.ne.and.u32 %more, %adds", 0,
+                new Change(
+                        "pairwise_bwd_bf16_dx_sm90a",
+                        "setp.ne.and.u32 %more, %adds",
+                        0,
                         "setp.eq.and.u32 %more, %adds"),
-                new Change("pairwise_bwd_f16_dx_sm90a", "fma.rn.f32 %old, %d4c, %factor, %old;", 0,
+                new Change(
+                        "pairwise_bwd_f16_dx_sm90a",
+                        "fma.rn.f32 %old, %d4c, %factor, %old;",
+                        0,
                         "fma.rn.f32 %old, %d4a, %factor, %old;"),
                 new Change("pairwise_bwd_bf16_dy_sm90a", "[%g+16384], 8192", 0, "[%g], 8192"),
                 new Change("pairwise_bwd_f16_dy_sm90a", "selp.b32 %lowerLimit, %lowerLimit, 0, %inside;", 0, ""),
                 new Change("pairwise_scalars_f32_sm90a", barrier, 0, ""),
-                new Change("pairwise_scalars_f32_sm90a", "ld.global.f32 %factor, [%address+12];", 0,
+                new Change(
+                        "pairwise_scalars_f32_sm90a",
+                        "ld.global.f32 %factor, [%address+12];",
+                        0,
                         "ld.global.f32 %factor, [%address+0];"),
-                new Change("pairwise_scalars_f32_sm90a", "setp.lt.u32 %more, %t, %count;", 0,
+                new Change(
+                        "pairwise_scalars_f32_sm90a",
+                        "setp.lt.u32 %more, %t, %count;",
+                        0,
                         "setp.le.u32 %more, %t, %count;"),
                 new Change("pack_bf16_sm90a", "xor.b32 %s, %s, %column;", 0, ""),
                 new Change("pack_f16_sm90a", "setp.ge.and.s32 %whole, %columnsLeft, 8, %whole;", 0, ""),
                 new Change("pack_16_sm90a", "mov.b32 %y2, {%x4, %x5};", 1, "mov.b32 %y2, {%x5, %x4};"),
-                new Change("pack_16_sm90a", "selp.b32 %left, %columnsLeft, 0, %more;", 0,
-                        "mov.b32 %left, %columnsLeft;"),
+                new Change(
+                        "pack_16_sm90a", "selp.b32 %left, %columnsLeft, 0, %more;", 0, "mov.b32 %left, %columnsLeft;"),
                 new Change("gemm_bf16_nn_sm90a", "min.u32 %u, %lastB, 3;", 0, "mov.u32 %u, 3;"),
-                new Change("gemm_f16_nn_sm90a", "fma.rn.f32 %d2b, %d2b, %alpha, %y;", 0,
+                new Change(
+                        "gemm_f16_nn_sm90a",
+                        "fma.rn.f32 %d2b, %d2b, %alpha, %y;",
+                        0,
                         "fma.rn.f32 %d2b, %d2b, %alpha, %x;"),
                 new Change("gemm_bf16_nt_sm90a", "min.u32 %u, %lastB, 1;", 0, "mov.u32 %u, 0;"),
                 new Change("gemm_bf16_tn_sm90a", "mad.wide.u32 %half, %u, 8192, %half;", 0, ""),
@@ -133,8 +173,8 @@ class HopperFaultsTest {
         }
     }
 
-    private static void losses(PtxDevice device, Kernels kernels, HopperPairwise.Precision precision,
-            boolean stored, boolean wide) {
+    private static void losses(
+            PtxDevice device, Kernels kernels, HopperPairwise.Precision precision, boolean stored, boolean wide) {
         if (!stored && !wide) {
             HopperCase plain = new HopperCase(270, 60, 40, shared(270, 60)).withNeighbours();
             for (int k = 0; k < plain.d; k++) {
@@ -157,8 +197,13 @@ class HopperFaultsTest {
         }
     }
 
-    private static void ask(HopperCase c, PtxDevice device, Kernels kernels, HopperPairwise.Precision precision,
-            long stripeBytes, double ofG) {
+    private static void ask(
+            HopperCase c,
+            PtxDevice device,
+            Kernels kernels,
+            HopperPairwise.Precision precision,
+            long stripeBytes,
+            double ofG) {
         c.precision = precision;
         c.check(device, c.ask(device, new HopperInfoNce(new HopperPairwise(kernels, precision), 4, stripeBytes)), ofG);
     }
@@ -185,10 +230,15 @@ class HopperFaultsTest {
     /** Every body has one, in one of its types at least. */
     @Test
     void everyKernelHasOne() throws IOException {
-        Set<String> bodies = changes().stream().map(change -> SeededFaultsTest.body(change.name()))
+        Set<String> bodies = changes().stream()
+                .map(change -> SeededFaultsTest.body(change.name()))
                 .collect(Collectors.toSet());
-        assertEquals(List.of(), HopperKernelsTest.names().stream()
-                .filter(name -> !bodies.contains(SeededFaultsTest.body(name))).toList());
-        assertTrue(HopperKernelsTest.names().containsAll(changes().stream().map(Change::name).toList()));
+        assertEquals(
+                List.of(),
+                HopperKernelsTest.names().stream()
+                        .filter(name -> !bodies.contains(SeededFaultsTest.body(name)))
+                        .toList());
+        assertTrue(HopperKernelsTest.names()
+                .containsAll(changes().stream().map(Change::name).toList()));
     }
 }

@@ -53,8 +53,9 @@ final class HopperGradientTest {
                 int t = targets[i];
                 double e = Math.exp(SCALE * statistics.positive()[i]);
                 double ofRow = row[i] / (row[i] + e);
-                double ofColumn = belonging[t] == 1 ? column[t] / (column[t] + e) : 1 - belonging[t] * e / (column[t]
-                        + positives[t]);
+                double ofColumn = belonging[t] == 1
+                        ? column[t] / (column[t] + e)
+                        : 1 - belonging[t] * e / (column[t] + positives[t]);
                 factors.a[i] = factors.of(MULTIPLE * 0.5 / (row[i] + e));
                 factors.g[i] = (float) (-MULTIPLE * 0.5 * (ofRow + ofColumn));
             }
@@ -72,8 +73,16 @@ final class HopperGradientTest {
 
         /** Numbers of a loss as pairwise_begin and pairwise_finish write them. */
         DeviceStorage numbers(PtxDevice device) {
-            return Devices.ints(device, Float.floatToIntBits(SCALE), Float.floatToIntBits((float) (SCALE * LOG2E)), 0,
-                    0, wide ? 1 : 0, 1, 0, 0);
+            return Devices.ints(
+                    device,
+                    Float.floatToIntBits(SCALE),
+                    Float.floatToIntBits((float) (SCALE * LOG2E)),
+                    0,
+                    0,
+                    wide ? 1 : 0,
+                    1,
+                    0,
+                    0);
         }
 
         private static double[] sums(float[] statistics, int length) {
@@ -92,8 +101,14 @@ final class HopperGradientTest {
         return Devices.shorts(device, image.bits());
     }
 
-    private static Gradients gradients(PtxDevice device, HopperPairwise kernels, HopperTiling tiling, int[] targets,
-            HopperForwardTest.Statistics statistics, Factors factors, float before) {
+    private static Gradients gradients(
+            PtxDevice device,
+            HopperPairwise kernels,
+            HopperTiling tiling,
+            int[] targets,
+            HopperForwardTest.Statistics statistics,
+            Factors factors,
+            float before) {
         float[] old = new float[Math.max(tiling.n(), tiling.m()) * tiling.d()];
         Arrays.fill(old, before == 0 ? Float.NaN : before);
         float unit = (float) (1 / (MULTIPLE * tiling.n()));
@@ -110,21 +125,50 @@ final class HopperGradientTest {
                 DeviceStorage dx = Devices.floats(device, Arrays.copyOf(old, tiling.n() * tiling.d()));
                 DeviceStorage dy = Devices.floats(device, Arrays.copyOf(old, tiling.m() * tiling.d()))) {
             int blocks = tiling.columnBlocks();
-            HopperPairwise.Pairs pairs = new HopperPairwise.Pairs(x.address(), y.address(), t.address(), 0, 0,
-                    numbers.address());
-            kernels.gradients(device.stream(), tiling, pairs, new HopperPairwise.Factors(a.address(), b.address(),
-                    gt.address()), g.address(), dots.address());
-            kernels.rowGradients(device.stream(), tiling, g.address(), blocks, y.address(), s.address(), unit,
-                    dx.address(), before != 0);
-            kernels.columnGradients(device.stream(), tiling, g.address(), blocks, x.address(), s.address(), unit,
-                    dy.address(), before != 0);
-            return new Gradients(OperandImage.of(statistics.precision(), g, tiling.paddedColumns()),
-                    Devices.toFloats(dots), Devices.toFloats(dx), Devices.toFloats(dy));
+            HopperPairwise.Pairs pairs =
+                    new HopperPairwise.Pairs(x.address(), y.address(), t.address(), 0, 0, numbers.address());
+            kernels.gradients(
+                    device.stream(),
+                    tiling,
+                    pairs,
+                    new HopperPairwise.Factors(a.address(), b.address(), gt.address()),
+                    g.address(),
+                    dots.address());
+            kernels.rowGradients(
+                    device.stream(),
+                    tiling,
+                    g.address(),
+                    blocks,
+                    y.address(),
+                    s.address(),
+                    unit,
+                    dx.address(),
+                    before != 0);
+            kernels.columnGradients(
+                    device.stream(),
+                    tiling,
+                    g.address(),
+                    blocks,
+                    x.address(),
+                    s.address(),
+                    unit,
+                    dy.address(),
+                    before != 0);
+            return new Gradients(
+                    OperandImage.of(statistics.precision(), g, tiling.paddedColumns()),
+                    Devices.toFloats(dots),
+                    Devices.toFloats(dx),
+                    Devices.toFloats(dy));
         }
     }
 
-    private static void checkG(HopperTiling tiling, int[] targets, HopperForwardTest.Statistics statistics,
-            Factors factors, OperandImage g, float[] dots) {
+    private static void checkG(
+            HopperTiling tiling,
+            int[] targets,
+            HopperForwardTest.Statistics statistics,
+            Factors factors,
+            OperandImage g,
+            float[] dots) {
         double dot = 0;
         double size = 0;
         double[][] x = statistics.x().rows(tiling.n(), tiling.d());
@@ -134,12 +178,13 @@ final class HopperGradientTest {
         for (int i = 0; i < tiling.paddedRows(); i++) {
             for (int j = 0; j < tiling.paddedColumns(); j++) {
                 double product = i < tiling.n() && j < tiling.m() ? Hopper.dot(x[i], y[j]) : 0;
-                double wanted = i >= tiling.n() || j >= tiling.m() ? 0 : j == targets[i] ? factors.g[i]
-                        : factors.g(product, i, j);
+                double wanted = i >= tiling.n() || j >= tiling.m()
+                        ? 0
+                        : j == targets[i] ? factors.g[i] : factors.g(product, i, j);
                 dot += i < tiling.n() && j != targets[i] ? wanted * product : 0;
                 size += Math.abs(wanted * product);
-                assertEquals(wanted, g.at(i, j), absolute + Math.abs(wanted) * relative, "G of row " + i + ", column "
-                        + j);
+                assertEquals(
+                        wanted, g.at(i, j), absolute + Math.abs(wanted) * relative, "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -147,8 +192,16 @@ final class HopperGradientTest {
     }
 
     /** out = before + factor M F, M [rows, summed] by {@code m}. */
-    private static void checkProduct(String name, int rows, int summed, int d, MatrixEntry m, double[][] features,
-            double factor, double before, float[] out) {
+    private static void checkProduct(
+            String name,
+            int rows,
+            int summed,
+            int d,
+            MatrixEntry m,
+            double[][] features,
+            double factor,
+            double before,
+            float[] out) {
         for (int i = 0; i < rows; i++) {
             for (int k = 0; k < d; k++) {
                 double sum = 0;
@@ -168,8 +221,13 @@ final class HopperGradientTest {
         double at(int row, int column);
     }
 
-    private static void check(HopperTiling tiling, int[] targets, HopperForwardTest.Statistics statistics,
-            Factors factors, float before, Gradients got) {
+    private static void check(
+            HopperTiling tiling,
+            int[] targets,
+            HopperForwardTest.Statistics statistics,
+            Factors factors,
+            float before,
+            Gradients got) {
         int n = tiling.n();
         int m = tiling.m();
         int d = tiling.d();
@@ -194,12 +252,23 @@ final class HopperGradientTest {
         int[] targets = targets(n, m);
         Hopper.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {
-                HopperForwardTest.Statistics statistics = HopperForwardTest.forward(device, precision, tiling, SCALE,
-                        targets);
+                HopperForwardTest.Statistics statistics =
+                        HopperForwardTest.forward(device, precision, tiling, SCALE, targets);
                 Factors factors = Factors.of(tiling, targets, statistics, n % 2 == 0);
-                check(tiling, targets, statistics, factors, before,
-                        gradients(device, new HopperPairwise(device, precision), tiling, targets, statistics, factors,
-                        before));
+                check(
+                        tiling,
+                        targets,
+                        statistics,
+                        factors,
+                        before,
+                        gradients(
+                                device,
+                                new HopperPairwise(device, precision),
+                                tiling,
+                                targets,
+                                statistics,
+                                factors,
+                                before));
             }
         });
     }
@@ -216,8 +285,8 @@ final class HopperGradientTest {
         Gradients first = null;
         for (Schedule schedule : Hopper.schedules()) {
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSchedule(schedule))) {
-                Gradients got = gradients(device, new HopperPairwise(device, Precision.BF16), tiling, targets,
-                        statistics, factors, 0);
+                Gradients got = gradients(
+                        device, new HopperPairwise(device, Precision.BF16), tiling, targets, statistics, factors, 0);
                 first = first == null ? got : first;
                 assertArrayEquals(first.g.bits(), got.g.bits(), schedule.toString());
                 assertArrayEquals(first.dx, got.dx, schedule.toString());
@@ -256,17 +325,32 @@ final class HopperGradientTest {
                     DeviceStorage numbers = factors.numbers(device);
                     DeviceStorage dots = device.allocate(4L * tiling.storedDots())) {
                 HopperPairwise.Pairs pairs = new HopperPairwise.Pairs(0, 0, t.address(), 0, 0, numbers.address());
-                new HopperPairwise(device, precision).storedGradients(device.stream(), tiling, pairs,
-                        new HopperPairwise.Factors(a.address(), b.address(), gt.address()), g.address(),
-                        dots.address());
-                checkStored(tiling, targets, image, factors, OperandImage.of(precision, g, tiling.paddedColumns()),
+                new HopperPairwise(device, precision)
+                        .storedGradients(
+                                device.stream(),
+                                tiling,
+                                pairs,
+                                new HopperPairwise.Factors(a.address(), b.address(), gt.address()),
+                                g.address(),
+                                dots.address());
+                checkStored(
+                        tiling,
+                        targets,
+                        image,
+                        factors,
+                        OperandImage.of(precision, g, tiling.paddedColumns()),
                         Devices.toFloats(dots));
             }
         });
     }
 
-    private static void checkStored(HopperTiling tiling, int[] targets, OperandImage products, Factors factors,
-            OperandImage got, float[] dots) {
+    private static void checkStored(
+            HopperTiling tiling,
+            int[] targets,
+            OperandImage products,
+            Factors factors,
+            OperandImage got,
+            float[] dots) {
         double dot = 0;
         double size = 0;
         double relative = Hopper.roundOff(got.precision()) * 1.001 + 0x1p-20 * (SCALE + 2);
@@ -278,8 +362,8 @@ final class HopperGradientTest {
                 double wanted = !inside ? 0 : own ? factors.g[i] : factors.g(product, i, j);
                 dot += own ? 0 : wanted * product;
                 size += Math.abs(wanted * product);
-                assertEquals(wanted, got.at(i, j), Math.abs(wanted) * relative + 0x1p-24, "G of row " + i + ", column "
-                        + j);
+                assertEquals(
+                        wanted, got.at(i, j), Math.abs(wanted) * relative + 0x1p-24, "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -288,20 +372,22 @@ final class HopperGradientTest {
 
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
-        "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
-        "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
-        "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
-        "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
-        "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",
-        "k steps of the other layout | PRODUCT(128, 256, 384, 128 | PRODUCT(2, 4, 6, 128 | WRONG",
-        "leading offset of one block | 0x4000004002000000 | 0x4000004000010000 | ANY",
-        "targets not put right | EACH4(PUT_EACH) |  | WRONG",
-        "edges left in the tile | EACH32(TAKE_EACH) |  | WRONG",
-        "sum of a warp's G and products lost | @%lane0 st.shared.f32 [%slot+DOTS], %dot; |  | ANY",
-        "second row block of G left out | COPY(8192, %g+16384, 8192) | COPY(8192, %g, 8192) | WRONG",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
+                "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
+                "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
+                "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
+                "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
+                "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",
+                "k steps of the other layout | PRODUCT(128, 256, 384, 128 | PRODUCT(2, 4, 6, 128 | WRONG",
+                "leading offset of one block | 0x4000004002000000 | 0x4000004000010000 | ANY",
+                "targets not put right | EACH4(PUT_EACH) |  | WRONG",
+                "edges left in the tile | EACH32(TAKE_EACH) |  | WRONG",
+                "sum of a warp's G and products lost | @%lane0 st.shared.f32 [%slot+DOTS], %dot; |  | ANY",
+                "second row block of G left out | COPY(8192, %g+16384, 8192) | COPY(8192, %g, 8192) | WRONG",
+            })
     void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
         HopperTiling tiling = new HopperTiling(150, 200, 160, 2, 1, 1);
         int[] targets = targets(150, 200);
@@ -314,8 +400,14 @@ final class HopperGradientTest {
             String found = "nothing";
             try (SimDevice device =
                     SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000))) {
-                Gradients got = gradients(device, Hopper.twin(device, Precision.BF16, right, wrong), tiling, targets,
-                        statistics, factors, 0);
+                Gradients got = gradients(
+                        device,
+                        Hopper.twin(device, Precision.BF16, right, wrong),
+                        tiling,
+                        targets,
+                        statistics,
+                        factors,
+                        0);
                 try {
                     check(tiling, targets, statistics, factors, 0, got);
                 } catch (AssertionError e) {
@@ -324,7 +416,8 @@ final class HopperGradientTest {
             } catch (Fault fault) {
                 found = fault.kind().name();
             }
-            assertTrue(found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
+            assertTrue(
+                    found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
                     what + ", seed " + seed + ": found " + found + ", wanted " + kind);
         }
     }
@@ -340,8 +433,9 @@ final class HopperGradientTest {
             statistics = HopperForwardTest.forward(device, Precision.BF16, tiling, SCALE, targets);
         }
         Factors factors = Factors.of(tiling, targets, statistics, false);
-        Hopper.assertRaceOfStages("pairwise_bwd_bf16_" + kernel + "_sm90a", (device, kernels) ->
-                gradients(device, new HopperPairwise(kernels, Precision.BF16), tiling, targets, statistics, factors,
-                0));
+        Hopper.assertRaceOfStages(
+                "pairwise_bwd_bf16_" + kernel + "_sm90a",
+                (device, kernels) -> gradients(
+                        device, new HopperPairwise(kernels, Precision.BF16), tiling, targets, statistics, factors, 0));
     }
 }

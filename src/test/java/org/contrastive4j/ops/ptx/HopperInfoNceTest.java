@@ -30,6 +30,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 final class HopperInfoNceTest {
     /** As little workspace as there is: one run of rows, one tile of G. */
     private static final long LEAST = 1;
+
     private static final long PLENTY = 1L << 30;
 
     private record Opened(PtxDevice device, Kernels kernels) {
@@ -42,7 +43,9 @@ final class HopperInfoNceTest {
 
     @BeforeAll
     static void open() {
-        devices = Hopper.devices().stream().map(Supplier::get).map(device -> new Opened(device, new Kernels(device)))
+        devices = Hopper.devices().stream()
+                .map(Supplier::get)
+                .map(device -> new Opened(device, new Kernels(device)))
                 .toList();
     }
 
@@ -52,8 +55,11 @@ final class HopperInfoNceTest {
     }
 
     private static int[] targets(String kind, int n, int m) {
-        return kind.equals("diagonal") ? null : IntStream.range(0, n).map(kind.equals("unique") ? i -> (i * 7 + 5) % m
-                : i -> (i * i) % 7 * 11 % m).toArray();
+        return kind.equals("diagonal")
+                ? null
+                : IntStream.range(0, n)
+                        .map(kind.equals("unique") ? i -> (i * 7 + 5) % m : i -> (i * i) % 7 * 11 % m)
+                        .toArray();
     }
 
     /** Relative error of G where products are kept in 16 bits. */
@@ -115,8 +121,17 @@ final class HopperInfoNceTest {
     }
 
     @ParameterizedTest
-    @CsvSource({"opposite, 60, 100", "alike, 60, 100", "one aligned, 60, 100", "far, 130, 100", "exact, 60, 100",
-        "one far row, 64, 100", "far, 60, 1000", "exact, 60, 5000", "opposite, 33, 1e-3"})
+    @CsvSource({
+        "opposite, 60, 100",
+        "alike, 60, 100",
+        "one aligned, 60, 100",
+        "far, 130, 100",
+        "exact, 60, 100",
+        "one far row, 64, 100",
+        "far, 60, 1000",
+        "exact, 60, 5000",
+        "opposite, 33, 1e-3"
+    })
     void anyScale(String what, int n, double scale) {
         HopperCase c = adversary(what, n, scale);
         check(c, LEAST);
@@ -150,7 +165,8 @@ final class HopperInfoNceTest {
         for (Opened opened : devices) {
             HopperCase.Answer got = c.ask(opened.device, opened.loss(c.precision, PLENTY));
             assertTrue(Double.isNaN(got.result()[0]), "loss is " + got.result()[0]);
-            assertTrue(Float.isNaN(got.dx()[7 * 20]) && Float.isNaN(got.dy()[0]) && Float.isNaN(got.dLogScale()),
+            assertTrue(
+                    Float.isNaN(got.dx()[7 * 20]) && Float.isNaN(got.dy()[0]) && Float.isNaN(got.dLogScale()),
                     "gradients");
         }
     }
@@ -188,15 +204,17 @@ final class HopperInfoNceTest {
 
     /** Each has one thing wrong in what only the whole loss shows; the simulator or the comparison must notice. */
     @ParameterizedTest
-    @CsvSource(delimiter = '|', value = {
-        "underflow not seen | @%lost red.global.or.b32 [%numbers+WIDE_AT], 1; |",
-        "sums not made again | setp.eq.u32 %hit, %t, 0; | setp.ge.u32 %hit, %t, 0;",
-        "shift of rows left out | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
-        "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
-        "columns of stripes not added | @%goesOn ld.global.f64 %total, [%atAddress]; |",
-        "rows of a column not counted | red.global.add.u32 [%atAddress+OWN_ROWS_AT], 1; |",
-        "products of wide sums not waited for | wgmma.wait_group.sync.aligned 0; |",
-    })
+    @CsvSource(
+            delimiter = '|',
+            value = {
+                "underflow not seen | @%lost red.global.or.b32 [%numbers+WIDE_AT], 1; |",
+                "sums not made again | setp.eq.u32 %hit, %t, 0; | setp.ge.u32 %hit, %t, 0;",
+                "shift of rows left out | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
+                "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
+                "columns of stripes not added | @%goesOn ld.global.f64 %total, [%atAddress]; |",
+                "rows of a column not counted | red.global.add.u32 [%atAddress+OWN_ROWS_AT], 1; |",
+                "products of wide sums not waited for | wgmma.wait_group.sync.aligned 0; |",
+            })
     void brokenTwinsAreCaught(String what, String right, String wrong) {
         HopperCase c = adversary("far", 130, 100);
         HopperCase shared = new HopperCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
@@ -204,8 +222,8 @@ final class HopperInfoNceTest {
         for (long seed : new long[] {0, 4}) {
             boolean caught = false;
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
-                HopperCase.Answer got = shared.ask(device, new HopperInfoNce(Hopper.twin(device, Precision.BF16, right,
-                        wrong), 4, LEAST));
+                HopperCase.Answer got = shared.ask(
+                        device, new HopperInfoNce(Hopper.twin(device, Precision.BF16, right, wrong), 4, LEAST));
                 try {
                     shared.check(device, got, 0);
                 } catch (AssertionError e) {
@@ -242,12 +260,14 @@ final class HopperInfoNceTest {
                 String what = n + " pairs, " + budget + " bytes";
                 long gradients = plan.dots - plan.gradient;
                 assertTrue(gradients <= budget, what + ": gradients take " + gradients);
-                assertTrue(plan.stored ? pairs <= budget : budget < 1.5 * pairs + (1L << 24), what + ": kept "
-                        + plan.stored);
+                assertTrue(
+                        plan.stored ? pairs <= budget : budget < 1.5 * pairs + (1L << 24),
+                        what + ": kept " + plan.stored);
                 assertTrue(plan.rows <= 65_536 && plan.columns <= 65_536, what + ": sums are too long");
                 long leastStatistics = n * (16 * 2048L / 256 * 8 + 64);
-                assertTrue(plan.bytes <= fixed + Math.max(1.05 * budget, leastStatistics) + 4096, what + ": "
-                        + (plan.bytes - fixed));
+                assertTrue(
+                        plan.bytes <= fixed + Math.max(1.05 * budget, leastStatistics) + 4096,
+                        what + ": " + (plan.bytes - fixed));
             }
             assertEquals(fixed, new HopperPlan(n, n, 512, 132, false, 1).gradient);
         }

@@ -34,8 +34,11 @@ final class HopperKernelsTest {
 
     static List<String> names() throws IOException {
         try (Stream<Path> files = Files.list(Path.of("kernels"))) {
-            return files.map(file -> file.getFileName().toString()).filter(file -> file.endsWith("_sm90a.ptx"))
-                    .map(file -> file.substring(0, file.length() - 4)).sorted().toList();
+            return files.map(file -> file.getFileName().toString())
+                    .filter(file -> file.endsWith("_sm90a.ptx"))
+                    .map(file -> file.substring(0, file.length() - 4))
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -54,19 +57,22 @@ final class HopperKernelsTest {
         Assembly.Entry entry = report.entries().get(name);
         int threads = number(text, ".reqntid");
         assertAll(
-                () -> SECTIONS.forEach(section -> assertTrue(source.contains("\n// " + section + " ")
-                        || source.startsWith("// " + section + " "), "header of " + name + " lacks " + section)),
+                () -> SECTIONS.forEach(section -> assertTrue(
+                        source.contains("\n// " + section + " ") || source.startsWith("// " + section + " "),
+                        "header of " + name + " lacks " + section)),
                 () -> assertEquals(1, report.entries().size(), "entries"),
-                () -> assertEquals(List.of(), report.advisories(),
-                "advisories; C75xx means that products are serialised"),
+                () -> assertEquals(
+                        List.of(), report.advisories(), "advisories; C75xx means that products are serialised"),
                 () -> assertEquals(0, entry.spillStoreBytes() + entry.spillLoadBytes() + entry.stackBytes(), "spills"),
                 () -> assertEquals(number(source, "// REGISTERS"), entry.registers(), "registers"),
                 () -> assertTrue(entry.registers() * threads <= 65_536, "registers of a block"),
                 () -> assertEquals(number(source, "block"), threads, "threads of a block"),
                 () -> assertEquals(staticShared(source), entry.staticSharedBytes(), "static shared bytes"),
                 () -> assertTrue(dynamicShared(source) <= MOST_SHARED, "dynamic shared bytes"),
-                () -> assertTrue(!source.contains("mbarriers full") || dynamicShared(source)
-                        == number(text, "add.u32 %barriers, %shared,") + 64, "barriers are the end of shared memory"),
+                () -> assertTrue(
+                        !source.contains("mbarriers full")
+                                || dynamicShared(source) == number(text, "add.u32 %barriers, %shared,") + 64,
+                        "barriers are the end of shared memory"),
                 () -> assertEquals("sm_90a " + KernelsTest.blocks("sm_90a", name, entry), KernelsTest.occupancy(name)),
                 () -> checkRegistersOfRoles(source, text));
     }
@@ -82,11 +88,17 @@ final class HopperKernelsTest {
 
     /** What a warp group of the producer gives and two of consumers take, of what all three are launched with. */
     private static void checkRegistersOfRoles(String source, String text) {
-        Matcher roles = Pattern.compile("then (\\d+) for the producer and (\\d+) for consumers").matcher(source);
+        Matcher roles = Pattern.compile("then (\\d+) for the producer and (\\d+) for consumers")
+                .matcher(source);
         List<String> wanted = roles.find() ? List.of("dec " + roles.group(1), "inc " + roles.group(2)) : List.of();
         Pattern setting = Pattern.compile("setmaxnreg\\.(dec|inc)\\.sync\\.aligned\\.u32 (\\d+);");
-        assertEquals(wanted, setting.matcher(text).results()
-                .map(found -> found.group(1) + " " + found.group(2)).toList(), "setmaxnreg");
+        assertEquals(
+                wanted,
+                setting.matcher(text)
+                        .results()
+                        .map(found -> found.group(1) + " " + found.group(2))
+                        .toList(),
+                "setmaxnreg");
         if (!wanted.isEmpty()) {
             int producer = Integer.parseInt(roles.group(1));
             int consumers = Integer.parseInt(roles.group(2));
@@ -101,9 +113,12 @@ final class HopperKernelsTest {
         Map<String, Set<String>> asked = new TreeMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
-                launchAll(WatchedLaunches.of(device, (kernel, launch) ->
-                        asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
-                                .add(size(launch.block().count(), launch.sharedBytes()))), precision);
+                launchAll(
+                        WatchedLaunches.of(
+                                device,
+                                (kernel, launch) -> asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
+                                        .add(size(launch.block().count(), launch.sharedBytes()))),
+                        precision);
             }
         }
         asked.keySet().removeIf(name -> !name.endsWith("_sm90a"));
@@ -121,8 +136,8 @@ final class HopperKernelsTest {
 
     private static void launchAll(PtxDevice device, Precision precision) {
         Kernels kernels = new Kernels(device);
-        HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2,
-                LossKernels.PLENTY);
+        HopperInfoNce loss =
+                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2, LossKernels.PLENTY);
         new HopperCase(3, 4, 20, null).ask(device, loss);
         new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
         HopperGemm gemm = new HopperGemm(kernels, precision, 2);

@@ -20,10 +20,15 @@ class HopperProductsTest {
     private static Set<String> kernels(int architecture, Wish wish, int m, int n, int k) {
         Set<String> names = new HashSet<>();
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(architecture));
-                SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, new Kernels(device, name -> {
-                    names.add(name);
-                    return Kernels.text(name);
-                }), DType.BF16, 0, wish)) {
+                SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                        device,
+                        new Kernels(device, name -> {
+                            names.add(name);
+                            return Kernels.text(name);
+                        }),
+                        DType.BF16,
+                        0,
+                        wish)) {
             bench.check(false, true, new int[] {m, n, k}, new DType[] {DType.BF16, DType.F32, DType.F32}, 0);
         }
         return names;
@@ -31,7 +36,8 @@ class HopperProductsTest {
 
     @Test
     void theChosenKernelsRun() {
-        assertEquals(Set.of("pack_16_sm90a", "pack_bf16_sm90a", "gemm_bf16_nt_sm90a"), kernels(90, Wish.HOPPER, 20, 30, 70));
+        assertEquals(
+                Set.of("pack_16_sm90a", "pack_bf16_sm90a", "gemm_bf16_nt_sm90a"), kernels(90, Wish.HOPPER, 20, 30, 70));
         assertTrue(kernels(90, Wish.PORTABLE, 20, 30, 70).contains("gemm_bf16_nt"));
         assertTrue(kernels(90, Wish.AUTO, 20, 30, 70).contains("gemm_bf16_nt"), "too small for packing to pay");
         assertTrue(kernels(80, Wish.AUTO, 20, 30, 70).contains("gemm_bf16_nt"));

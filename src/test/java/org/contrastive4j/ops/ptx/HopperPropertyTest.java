@@ -31,8 +31,8 @@ class HopperPropertyTest {
         int stored = 0;
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
-                HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(new Kernels(device), precision),
-                        MULTIPROCESSORS, LossKernels.PLENTY);
+                HopperInfoNce loss = new HopperInfoNce(
+                        new HopperPairwise(new Kernels(device), precision), MULTIPROCESSORS, LossKernels.PLENTY);
                 for (int seed = schedule; seed < LOSSES; seed += 2) {
                     HopperCase c = drawn(100 * precision.ordinal() + seed);
                     c.precision = precision;
@@ -60,9 +60,12 @@ class HopperPropertyTest {
         boolean diagonal = random.nextBoolean();
         int m = diagonal ? n + random.nextInt(20) : 1 + random.nextInt(60);
         int d = 257 + random.nextInt(144);
-        int[] targets = diagonal ? null : IntStream.range(0, n).map(i -> random.nextInt(m)).toArray();
-        HopperCase c = new HopperCase(n, m, d, targets,
-                Hopper.random(seed + 1000, n * d), Hopper.random(seed + 2000, m * d)).withNeighbours();
+        int[] targets = diagonal
+                ? null
+                : IntStream.range(0, n).map(i -> random.nextInt(m)).toArray();
+        HopperCase c = new HopperCase(
+                        n, m, d, targets, Hopper.random(seed + 1000, n * d), Hopper.random(seed + 2000, m * d))
+                .withNeighbours();
         c.scale = 0.1 * Math.pow(1000, random.nextDouble());
         c.rowWeight = random.nextInt(4) == 0 ? 0 : random.nextDouble();
         c.columnWeight = random.nextInt(4) == 0 ? 0 : random.nextDouble();
@@ -98,8 +101,13 @@ class HopperPropertyTest {
     /** Up to two tiles along m and n, up to five blocks of k, batches, every kind of result. */
     private static Inputs product(int layout, long seed) {
         Random random = new Random(seed);
-        Product p = new Product(layout / 2 == 1, layout % 2 == 1, 1 + random.nextInt(2), size(random, 140),
-                size(random, 270), size(random, 300));
+        Product p = new Product(
+                layout / 2 == 1,
+                layout % 2 == 1,
+                1 + random.nextInt(2),
+                size(random, 140),
+                size(random, 270),
+                size(random, 300));
         double beta = random.nextInt(2) == 0 ? 0 : random.nextGaussian();
         Activation activation = random.nextInt(2) == 0 ? null : Activation.values()[random.nextInt(3)];
         boolean stored = activation == null || beta != 0 || random.nextBoolean();

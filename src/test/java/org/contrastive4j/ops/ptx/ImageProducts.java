@@ -18,18 +18,34 @@ final class ImageProducts {
     private ImageProducts() {}
 
     /** Operands as they lie in memory, and what else goes in; C and the image begin as NaN where they are not read. */
-    record Inputs(Product product, float[] a, float[] b, float[] c, float[] bias, double alpha, double beta,
-            boolean stored, boolean sixteen, Activation activation) {
+    record Inputs(
+            Product product,
+            float[] a,
+            float[] b,
+            float[] c,
+            float[] bias,
+            double alpha,
+            double beta,
+            boolean stored,
+            boolean sixteen,
+            Activation activation) {
         /** @param activation of the image; null: no image */
         static Inputs of(long seed, Product p, boolean biased, double beta, boolean stored, Activation activation) {
             float[] c = Hopper.random(seed + 3, p.batch() * p.m() * p.n());
             if (beta == 0) {
                 Arrays.fill(c, Float.NaN);
             }
-            return new Inputs(p, Hopper.random(seed + 1, p.batch() * p.m() * p.k()),
-                    Hopper.random(seed + 2, p.batch() * p.k() * p.n()), c, biased ? Hopper.random(seed + 4, p.n())
-                            : null, ALPHA, beta,
-                    stored, false, activation);
+            return new Inputs(
+                    p,
+                    Hopper.random(seed + 1, p.batch() * p.m() * p.k()),
+                    Hopper.random(seed + 2, p.batch() * p.k() * p.n()),
+                    c,
+                    biased ? Hopper.random(seed + 4, p.n()) : null,
+                    ALPHA,
+                    beta,
+                    stored,
+                    false,
+                    activation);
         }
 
         /** C in the type of the operands, whole numbers where it is read. */
@@ -56,8 +72,9 @@ final class ImageProducts {
             double[][] rows = new double[p.m()][p.k()];
             for (int i = 0; i < p.m(); i++) {
                 for (int k = 0; k < p.k(); k++) {
-                    rows[i][k] = p.transA() ? at(precision, a, z, p.k(), p.m(), k, i) : at(precision, a, z, p.m(),
-                            p.k(), i, k);
+                    rows[i][k] = p.transA()
+                            ? at(precision, a, z, p.k(), p.m(), k, i)
+                            : at(precision, a, z, p.m(), p.k(), i, k);
                 }
             }
             return rows;
@@ -68,8 +85,9 @@ final class ImageProducts {
             double[][] columns = new double[p.n()][p.k()];
             for (int j = 0; j < p.n(); j++) {
                 for (int k = 0; k < p.k(); k++) {
-                    columns[j][k] = p.transB() ? at(precision, b, z, p.n(), p.k(), j, k) : at(precision, b, z, p.k(),
-                            p.n(), k, j);
+                    columns[j][k] = p.transB()
+                            ? at(precision, b, z, p.n(), p.k(), j, k)
+                            : at(precision, b, z, p.k(), p.n(), k, j);
                 }
             }
             return columns;
@@ -114,8 +132,8 @@ final class ImageProducts {
     }
 
     private static double decode(Precision precision, short bits) {
-        return OperandImage.decode(precision == Precision.BF16 ? HopperPairwise.Precision.BF16
-                : HopperPairwise.Precision.F16, bits);
+        return OperandImage.decode(
+                precision == Precision.BF16 ? HopperPairwise.Precision.BF16 : HopperPairwise.Precision.F16, bits);
     }
 
     static Outputs run(PtxDevice device, HopperGemm gemm, Precision precision, Inputs in) {
@@ -131,19 +149,38 @@ final class ImageProducts {
                 DeviceStorage imageA = device.allocate(p.batch() * p.imageBytesA());
                 DeviceStorage imageB = device.allocate(p.batch() * p.imageBytesB());
                 DeviceStorage image = Devices.shorts(device, poison)) {
-            Result result = new Result((float) in.alpha, (float) in.beta, in.stored ? c.address() : 0, in.sixteen,
-                    in.bias == null ? 0 : bias.address(), images ? in.activation : Activation.NONE, images
-                            ? image.address() : 0);
+            Result result = new Result(
+                    (float) in.alpha,
+                    (float) in.beta,
+                    in.stored ? c.address() : 0,
+                    in.sixteen,
+                    in.bias == null ? 0 : bias.address(),
+                    images ? in.activation : Activation.NONE,
+                    images ? image.address() : 0);
             long bytes = HopperGemm.workspaceBytes(p, result);
             try (DeviceStorage workspace = device.allocate(Math.max(4, bytes))) {
                 DeviceStream stream = device.stream();
-                gemm.pack(stream, a.address(), p.batch(), p.transA() ? p.k() : p.m(), p.transA() ? p.m() : p.k(),
+                gemm.pack(
+                        stream,
+                        a.address(),
+                        p.batch(),
+                        p.transA() ? p.k() : p.m(),
+                        p.transA() ? p.m() : p.k(),
                         imageA.address());
-                gemm.pack(stream, b.address(), p.batch(), p.transB() ? p.n() : p.k(), p.transB() ? p.k() : p.n(),
+                gemm.pack(
+                        stream,
+                        b.address(),
+                        p.batch(),
+                        p.transB() ? p.n() : p.k(),
+                        p.transB() ? p.k() : p.n(),
                         imageB.address());
                 gemm.multiply(stream, p, imageA.address(), imageB.address(), result, workspace.address(), bytes);
-                return new Outputs(precision, Devices.toShorts(imageA), Devices.toShorts(imageB),
-                        in.stored ? download(precision, c, in.sixteen) : null, images ? Devices.toShorts(image) : null);
+                return new Outputs(
+                        precision,
+                        Devices.toShorts(imageA),
+                        Devices.toShorts(imageB),
+                        in.stored ? download(precision, c, in.sixteen) : null,
+                        images ? Devices.toShorts(image) : null);
             }
         }
     }
@@ -188,16 +225,19 @@ final class ImageProducts {
                     double old = in.beta == 0 ? 0 : in.beta * in.c[at];
                     double added = in.bias == null ? 0 : in.bias[j];
                     double wanted = in.alpha * sum + old + added;
-                    double bound = 0x1p-23 * (in.alpha * size * (4 + p.k() / 16.0) + 2 * (Math.abs(old)
-                            + Math.abs(added)));
+                    double bound =
+                            0x1p-23 * (in.alpha * size * (4 + p.k() / 16.0) + 2 * (Math.abs(old) + Math.abs(added)));
                     String what = p + ", matrix " + z + ", row " + i + ", column " + j;
                     if (got.c != null) {
-                        assertEquals(wanted, got.c[at], bound + (in.sixteen ? half * Math.abs(wanted) + 0x1p-25 : 0),
-                                what);
+                        assertEquals(
+                                wanted, got.c[at], bound + (in.sixteen ? half * Math.abs(wanted) + 0x1p-25 : 0), what);
                     }
                     if (got.image != null) {
                         double active = activated(in.activation, wanted);
-                        assertEquals(active, got.image(p, z, i, j), 1.2 * bound + half * Math.abs(active) + 0x1p-21,
+                        assertEquals(
+                                active,
+                                got.image(p, z, i, j),
+                                1.2 * bound + half * Math.abs(active) + 0x1p-21,
                                 "image of " + what);
                     }
                 }
@@ -214,8 +254,11 @@ final class ImageProducts {
             for (int k = 0; k < got[i].length; k++) {
                 int first = matrix * got.length * got[i].length;
                 double wanted = x[first + (transposed ? k * got.length + i : i * got[i].length + k)];
-                assertEquals(wanted, got[i][k], Math.max(half * Math.abs(wanted), 0x1p-25), "packed element " + i
-                        + ", " + k);
+                assertEquals(
+                        wanted,
+                        got[i][k],
+                        Math.max(half * Math.abs(wanted), 0x1p-25),
+                        "packed element " + i + ", " + k);
             }
         }
     }

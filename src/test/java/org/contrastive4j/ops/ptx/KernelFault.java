@@ -5,8 +5,8 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.regex.Pattern;
-import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.KernelException;
+import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.function.Executable;
 
 /** A small fault put into the text of one kernel, which the tests of that kernel have to notice. */
@@ -32,7 +32,8 @@ interface KernelFault {
         String text = Kernels.text(name());
         assertNotEquals(text, apply(text), "nothing changed: " + this);
         Throwable noticed = assertThrows(Throwable.class, test, toString());
-        assertTrue(isFinding(noticed),
+        assertTrue(
+                isFinding(noticed),
                 () -> "wanted a wrong number or a fault of the simulator by " + this + ", not " + noticed);
     }
 
@@ -45,7 +46,9 @@ interface KernelFault {
         @Override
         public String name() {
             String[] parts = kernel.split("\\|");
-            return parts[0] + (kernel.matches(".*(16|tf32|sm90a)") ? "" : "_f32") + (parts.length > 1 ? "_" + parts[1] : "");
+            return parts[0]
+                    + (kernel.matches(".*(16|tf32|sm90a)") ? "" : "_f32")
+                    + (parts.length > 1 ? "_" + parts[1] : "");
         }
 
         @Override

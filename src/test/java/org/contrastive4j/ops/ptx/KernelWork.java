@@ -18,7 +18,8 @@ import org.contrastive4j.device.sim.exec.Step;
  * @param tiled whether its blocks copy tiles, which others copy too: those bytes come from the second-level cache
  */
 record KernelWork(Counts.Line line, long special, long products, WarpGroup warpGroup, boolean tiled) {
-    private static final Set<String> SPECIAL = Set.of("ex2", "lg2", "rcp", "rsqrt", "sqrt", "sin", "cos", "div", "tanh");
+    private static final Set<String> SPECIAL =
+            Set.of("ex2", "lg2", "rcp", "rsqrt", "sqrt", "sin", "cos", "div", "tanh");
     private static final Pattern SHAPE = Pattern.compile("\\.m64n(\\d+)k16\\.");
 
     /**
@@ -42,7 +43,8 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
                 return new WarpGroup(products, bulkBytes + line.globalBytes(), sharedBytes + line.sharedBytes(), waits);
             }
             return name.startsWith("mbarrier.try_wait")
-                    ? new WarpGroup(products, bulkBytes, sharedBytes, waits + line.executions()) : this;
+                    ? new WarpGroup(products, bulkBytes, sharedBytes, waits + line.executions())
+                    : this;
         }
 
         private static long columns(String name) {
@@ -65,7 +67,8 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
             special += SPECIAL.contains(opcode) ? entry.getValue().executions() : 0;
             products += opcode.equals("mma") ? entry.getValue().executions() : 0;
             products += name.startsWith("wgmma.mma_async")
-                    ? entry.getValue().executions() * WarpGroup.columns(name) / 8 : 0;
+                    ? entry.getValue().executions() * WarpGroup.columns(name) / 8
+                    : 0;
             warpGroup = warpGroup.plus(entry.getKey(), entry.getValue());
             tiled |= name.startsWith("cp.async");
         }
@@ -80,8 +83,12 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
      */
     Clocks clocks() {
         double bytes = 32.0 * line.sectors() * Clocks.MULTIPROCESSORS;
-        return new Clocks(line.executions() / 4.0, 2.0 * special, products,
-                line.passes() + warpGroup.sharedBytes / 128.0, tiled ? bytes / 6154 : 0,
+        return new Clocks(
+                line.executions() / 4.0,
+                2.0 * special,
+                products,
+                line.passes() + warpGroup.sharedBytes / 128.0,
+                tiled ? bytes / 6154 : 0,
                 tiled ? 0 : bytes / 3.35e12 * Clocks.HERTZ);
     }
 
@@ -97,7 +104,8 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
 
         /** All of this many times. */
         Clocks of(double times) {
-            return new Clocks(times * issue, times * special, times * products, times * passes, times * cache, times * memory);
+            return new Clocks(
+                    times * issue, times * special, times * products, times * passes, times * cache, times * memory);
         }
 
         /** From this at {@code at} and another at {@code next}, that at {@code to}. */
@@ -107,12 +115,19 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
         }
 
         private Clocks plus(Clocks other) {
-            return new Clocks(issue + other.issue, special + other.special, products + other.products, passes + other.passes, cache + other.cache,
+            return new Clocks(
+                    issue + other.issue,
+                    special + other.special,
+                    products + other.products,
+                    passes + other.passes,
+                    cache + other.cache,
                     memory + other.memory);
         }
 
         private double most() {
-            return DoubleStream.of(issue, special, products, passes, cache, memory).max().orElseThrow();
+            return DoubleStream.of(issue, special, products, passes, cache, memory)
+                    .max()
+                    .orElseThrow();
         }
 
         /** The longest of them, spread over all multiprocessors, all at the same time: less than any launch can take. */
@@ -122,8 +137,13 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
 
         String bound() {
             double most = most();
-            return issue == most ? "instructions" : special == most ? "exponentials" : products == most ? "products"
-                    : passes == most ? "shared memory" : cache == most ? "cache" : "memory";
+            return issue == most
+                    ? "instructions"
+                    : special == most
+                            ? "exponentials"
+                            : products == most
+                                    ? "products"
+                                    : passes == most ? "shared memory" : cache == most ? "cache" : "memory";
         }
     }
 }

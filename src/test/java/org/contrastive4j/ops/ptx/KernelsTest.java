@@ -32,8 +32,17 @@ import org.junit.jupiter.params.provider.MethodSource;
 class KernelsTest {
     private static final Path FOLDER = Path.of("kernels");
     private static final List<String> SECTIONS = List.of(
-            "COMPUTES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "OCCUPANCY", "ALGORITHM", "NUMERICS", "SYNC",
-            "SOURCE", "CHECK");
+            "COMPUTES",
+            "PARAMS",
+            "LAUNCH",
+            "SHARED",
+            "REGISTERS",
+            "OCCUPANCY",
+            "ALGORITHM",
+            "NUMERICS",
+            "SYNC",
+            "SOURCE",
+            "CHECK");
     private static final Pattern REGISTERS = Pattern.compile("(?m)^// REGISTERS +at most (\\d+), no spills");
     private static final Pattern OCCUPANCY = Pattern.compile("(?m)^// OCCUPANCY +blocks on a multiprocessor: (.+)$");
     private static final Pattern THREADS = Pattern.compile("\\.(?:reqntid|maxntid)\\s+(\\d+)");
@@ -42,8 +51,11 @@ class KernelsTest {
 
     static List<String> names() throws IOException {
         try (Stream<Path> files = Files.list(FOLDER)) {
-            return files.map(file -> file.getFileName().toString()).filter(name -> name.endsWith(".ptx") && !name.contains("_sm90a"))
-                    .map(name -> name.substring(0, name.length() - 4)).sorted().toList();
+            return files.map(file -> file.getFileName().toString())
+                    .filter(name -> name.endsWith(".ptx") && !name.contains("_sm90a"))
+                    .map(name -> name.substring(0, name.length() - 4))
+                    .sorted()
+                    .toList();
         }
     }
 
@@ -82,8 +94,11 @@ class KernelsTest {
         assertTrue(threads.find(), "no threads of a block in " + name);
         Matcher dynamic = DYNAMIC.matcher(Kernels.source(name + ".ptx"));
         int sharedBytes = entry.staticSharedBytes() + (dynamic.find() ? Integer.parseInt(dynamic.group(1)) : 0);
-        return Occupancy.blocksPerMultiprocessor(Integer.parseInt(architecture.replaceAll("\\D", "")),
-                entry.registers(), sharedBytes, Integer.parseInt(threads.group(1)));
+        return Occupancy.blocksPerMultiprocessor(
+                Integer.parseInt(architecture.replaceAll("\\D", "")),
+                entry.registers(),
+                sharedBytes,
+                Integer.parseInt(threads.group(1)));
     }
 
     /** The numbers before "bytes" in the SHARED section. */
@@ -103,7 +118,10 @@ class KernelsTest {
     void saysWhatItIs(String name) throws IOException {
         byte[] bytes = Files.readAllBytes(FOLDER.resolve(name + ".ptx"));
         String source = new String(bytes, StandardCharsets.UTF_8);
-        assertEquals(bytes.length, source.chars().filter(c -> c >= 32 && c < 127 || c == '\n').count(), "pure ASCII");
+        assertEquals(
+                bytes.length,
+                source.chars().filter(c -> c >= 32 && c < 127 || c == '\n').count(),
+                "pure ASCII");
         int at = 0;
         for (String section : SECTIONS) {
             int next = source.indexOf("// " + section + " ", at);
@@ -128,13 +146,16 @@ class KernelsTest {
     void everyKernelIsCounted() throws IOException {
         Set<String> counted = counted(Files.readString(FOLDER.resolve("README.md")));
         try (Stream<Path> files = Files.list(FOLDER)) {
-            Set<String> there = files.map(file -> file.getFileName().toString()).filter(file -> file.endsWith(".ptx"))
-                    .map(file -> file.substring(0, file.length() - 4)).collect(Collectors.toCollection(TreeSet::new));
-            assertEquals(there, counted,
-                    "kernels, and those with counts in kernels/README.md; KernelCounts prints them");
+            Set<String> there = files.map(file -> file.getFileName().toString())
+                    .filter(file -> file.endsWith(".ptx"))
+                    .map(file -> file.substring(0, file.length() - 4))
+                    .collect(Collectors.toCollection(TreeSet::new));
+            assertEquals(
+                    there, counted, "kernels, and those with counts in kernels/README.md; KernelCounts prints them");
         }
-        assertEquals(Set.of("a", "b"), counted(
-                "| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
+        assertEquals(
+                Set.of("a", "b"),
+                counted("| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
     }
 
     private static Set<String> counted(String readme) {
@@ -159,7 +180,8 @@ class KernelsTest {
             assertEquals(0, line.extraPasses(), name + ": bank conflicts");
             assertTrue(line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors are used");
             long width = name.matches(".*_d[xy]_.*") ? 128 : 96; // d, in whole tiles where it is the columns
-            assertTrue(line.executions() < 1.5 * 64 * 128 * width / 32, name + ": " + line.executions() + " instructions");
+            assertTrue(
+                    line.executions() < 1.5 * 64 * 128 * width / 32, name + ": " + line.executions() + " instructions");
         }
     }
 
@@ -178,8 +200,10 @@ class KernelsTest {
     /** A logit of a tile without targets is one special function, forward and backward; no tile needs the second power. */
     @Test
     void oneExponentialForALogit() {
-        KernelWork forward = KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
-        KernelWork backward = KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_bwd_bf16");
+        KernelWork forward =
+                KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
+        KernelWork backward =
+                KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_bwd_bf16");
         long logits = 128 * 256 / 32;
         assertTrue(forward.special() >= logits && forward.special() < 1.3 * logits, "forward " + forward.special());
         assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());
@@ -207,6 +231,12 @@ class KernelsTest {
         String text = Kernels.text("pairwise_fwd_f32");
         assertFalse(text.contains("#"), "preprocessor lines are gone");
         assertFalse(text.contains("FOUR_K"), "macros are expanded");
-        assertEquals(4 * 8 * 32, Pattern.compile("fma\\.rn\\.f32 %c\\d_\\d, %a").matcher(text).results().count(), "4 x 4 k x 64 products");
+        assertEquals(
+                4 * 8 * 32,
+                Pattern.compile("fma\\.rn\\.f32 %c\\d_\\d, %a")
+                        .matcher(text)
+                        .results()
+                        .count(),
+                "4 x 4 k x 64 products");
     }
 }

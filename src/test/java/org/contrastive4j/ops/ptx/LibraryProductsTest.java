@@ -134,16 +134,20 @@ class LibraryProductsTest {
             try (PtxDevice device = Backend.device("sim")) {
                 ColumnMajorLibrary library = new ColumnMajorLibrary(device);
                 List<Product> wanted = new ArrayList<>();
-                try (SixteenBitProductsTest.Bench bench =
-                        new SixteenBitProductsTest.Bench(device, new Kernels(device), type, start, KernelChoice.Wish.AUTO, library)) {
+                try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                        device, new Kernels(device), type, start, KernelChoice.Wish.AUTO, library)) {
                     int turn = start;
                     for (int[] size : SIZES) {
                         for (int transposes = 0; transposes < 4; transposes++, turn++) {
-                            DType[] types = {turn % 5 == 1 ? DType.F32 : type, turn % 5 == 3 ? DType.F32 : type,
-                                turn % 2 == 0 ? type : DType.F32};
+                            DType[] types = {
+                                turn % 5 == 1 ? DType.F32 : type,
+                                turn % 5 == 3 ? DType.F32 : type,
+                                turn % 2 == 0 ? type : DType.F32
+                            };
                             bench.check((transposes & 1) != 0, (transposes & 2) != 0, size, types, turn % 3 - 1);
                             Product last = library.calls.get(library.calls.size() - 1);
-                            assertEquals(List.of(type.name(), types[2].name(), false),
+                            assertEquals(
+                                    List.of(type.name(), types[2].name(), false),
                                     List.of(last.inputs().name(), last.output().name(), last.tensorFloats()));
                             wanted.add(last);
                         }
@@ -161,8 +165,8 @@ class LibraryProductsTest {
             ColumnMajorLibrary library = new ColumnMajorLibrary(device);
             double[][] results = new double[2][];
             for (int i = 0; i < 2; i++) {
-                try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, new Kernels(device), type,
-                        0, KernelChoice.Wish.AUTO, i == 0 ? null : library)) {
+                try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                        device, new Kernels(device), type, 0, KernelChoice.Wish.AUTO, i == 0 ? null : library)) {
                     Tensor a = bench.random(type, v -> Math.rint(8 * v), 3, 7, 5);
                     Tensor b = bench.random(DType.F32, v -> Math.rint(8 * v), 3, 9, 7);
                     Tensor c = bench.random(type, Math::rint, 3, 5, 9);
@@ -180,13 +184,19 @@ class LibraryProductsTest {
     void epiloguesInSixteenBitsStayOurs() {
         try (PtxDevice device = Backend.device("sim")) {
             ColumnMajorLibrary library = new ColumnMajorLibrary(device);
-            try (SixteenBitProductsTest.Bench bench =
-                    new SixteenBitProductsTest.Bench(device, new Kernels(device), DType.BF16, 0, KernelChoice.Wish.AUTO, library)) {
+            try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                    device, new Kernels(device), DType.BF16, 0, KernelChoice.Wish.AUTO, library)) {
                 bench.checkGelu(Gelu.EXACT, false, false, new int[] {9, 10, 11}, 0);
-                bench.matrix.linear(bench.random(DType.BF16, 3, 4), bench.random(DType.F32, 4, 5), bench.random(DType.F32, 5),
+                bench.matrix.linear(
+                        bench.random(DType.BF16, 3, 4),
+                        bench.random(DType.F32, 4, 5),
+                        bench.random(DType.F32, 5),
                         bench.poisoned(DType.BF16, 3, 5));
                 assertEquals(List.of(), library.calls);
-                bench.matrix.linear(bench.random(DType.BF16, 3, 4), bench.random(DType.F32, 4, 5), null,
+                bench.matrix.linear(
+                        bench.random(DType.BF16, 3, 4),
+                        bench.random(DType.F32, 4, 5),
+                        null,
                         bench.poisoned(DType.BF16, 3, 5));
                 assertEquals(1, library.calls.size());
             }
@@ -221,7 +231,8 @@ class LibraryProductsTest {
                     ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, null)) {
                 matrix.gemm(false, true, 1, run.random(3, 4), run.random(5, 4), 0, run.poisoned(3, 5));
                 matrix.batchedGemm(false, false, 1, run.random(2, 3, 4), run.random(2, 4, 5), 0, run.poisoned(2, 3, 5));
-                assertEquals(List.of(multiply == PtxMatrixOps.Multiply.TF32, multiply == PtxMatrixOps.Multiply.TF32),
+                assertEquals(
+                        List.of(multiply == PtxMatrixOps.Multiply.TF32, multiply == PtxMatrixOps.Multiply.TF32),
                         library.calls.stream().map(Product::tensorFloats).toList());
             }
         }
@@ -259,10 +270,25 @@ class LibraryProductsTest {
     void everyElementType(Element element) {
         try (PtxDevice device = Backend.device("sim")) {
             ColumnMajorLibrary library = new ColumnMajorLibrary(device);
-            try (DeviceStorage a = smallNumbers(device, element, 6); DeviceStorage b = smallNumbers(device, element, 12);
+            try (DeviceStorage a = smallNumbers(device, element, 6);
+                    DeviceStorage b = smallNumbers(device, element, 12);
                     DeviceStorage c = device.allocate(8 * 4)) {
-                new LibraryProducts(library, device.stream()).multiply(false, true, 1, 2, 4, 3, 1, a.address(),
-                        b.address(), 0, c.address(), element, Element.F32, true);
+                new LibraryProducts(library, device.stream())
+                        .multiply(
+                                false,
+                                true,
+                                1,
+                                2,
+                                4,
+                                3,
+                                1,
+                                a.address(),
+                                b.address(),
+                                0,
+                                c.address(),
+                                element,
+                                Element.F32,
+                                true);
                 ByteBuffer bytes = ByteBuffer.allocate(32).order(ByteOrder.nativeOrder());
                 c.download(0, bytes);
                 for (int i = 0; i < 8; i++) { // row i / 4 of a times row i % 4 of b
@@ -286,8 +312,11 @@ class LibraryProductsTest {
             switch (element) {
                 case F32 -> bytes.putInt(bits);
                 case BF16 -> bytes.putShort((short) (bits >>> 16));
-                case F16 -> bytes.putShort((short) (i == 2 ? 0
-                        : bits >>> 16 & 0x8000 | (bits >>> 23 & 0xFF) - 112 << 10 | bits >>> 13 & 0x3FF));
+                case F16 ->
+                    bytes.putShort((short)
+                            (i == 2
+                                    ? 0
+                                    : bits >>> 16 & 0x8000 | (bits >>> 23 & 0xFF) - 112 << 10 | bits >>> 13 & 0x3FF));
             }
         }
         DeviceStorage storage = device.allocate(bytes.capacity());
@@ -301,7 +330,9 @@ class LibraryProductsTest {
             assertNull(device.matrixLibrary().library());
             assertFalse(device.matrixLibrary().reason().isBlank());
         }
-        assertTrue(Backend.libraries().get("cuBLAS").contains("cu"), Backend.libraries().toString());
+        assertTrue(
+                Backend.libraries().get("cuBLAS").contains("cu"),
+                Backend.libraries().toString());
     }
 
     /** The double would notice operands that were not exchanged. */
@@ -311,8 +342,8 @@ class LibraryProductsTest {
             Tensor a = both.random(2, 3);
             long at = ((DeviceStorage) a.storage()).address();
             MatrixLibrary library = both.library;
-            Product rowMajor = new Product(false, false, 2, 3, 3, 1, 0, 1, 3, 3, 0, 0, 0, 1, Element.F32, Element.F32,
-                    false);
+            Product rowMajor =
+                    new Product(false, false, 2, 3, 3, 1, 0, 1, 3, 3, 0, 0, 0, 1, Element.F32, Element.F32, false);
             assertThrows(LaunchException.class, () -> library.multiply(both.device.stream(), rowMajor, at, at, at));
         }
     }

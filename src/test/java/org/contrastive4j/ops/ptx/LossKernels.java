@@ -37,7 +37,8 @@ enum LossKernels {
         if (hopper) { // a few multiprocessors, so that blocks have several tiles
             return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 4, stripeBytes);
         }
-        return precision == Precision.F32 ? new PtxPairwise(kernels, precision, stripeBytes)
+        return precision == Precision.F32
+                ? new PtxPairwise(kernels, precision, stripeBytes)
                 : new RoundedPairwise(kernels, precision, stripeBytes);
     }
 
@@ -69,8 +70,8 @@ enum LossKernels {
         int d = rows.length / count;
         try (DeviceStorage in = Devices.floats(device, rows);
                 DeviceStorage image = device.allocate(HopperPairwise.imageBytes(count, d))) {
-            new HopperPairwise(kernels, precision.ofHopper()).normalize(device.stream(), in.address(), count, d,
-                    image.address(), 0);
+            new HopperPairwise(kernels, precision.ofHopper())
+                    .normalize(device.stream(), in.address(), count, d, image.address(), 0);
             float[] seen = new float[rows.length];
             double[][] units = OperandImage.of(precision.ofHopper(), image, d).rows(count, d);
             for (int i = 0; i < seen.length; i++) {
@@ -95,7 +96,8 @@ enum LossKernels {
         return Devices.names().flatMap(name -> {
             try (PtxDevice device = Backend.device(name)) {
                 boolean ofHopper = device.facts().architecture() == 90;
-                return Arrays.stream(values()).filter(set -> ofHopper || !set.hopper)
+                return Arrays.stream(values())
+                        .filter(set -> ofHopper || !set.hopper)
                         .map(set -> Arguments.of(name, set));
             }
         });
@@ -115,10 +117,14 @@ enum LossKernels {
         /** @param change of the text of each kernel */
         Bench(String device, LossKernels set, UnaryOperator<String> change) {
             this.set = set;
-            devices = device.equals("sim") ? Arrays.stream(Hopper.SEEDS).mapToObj(seed ->
-                    SimDevice.open(SimOptions.defaults().withSeed(seed))).toArray(PtxDevice[]::new)
+            devices = device.equals("sim")
+                    ? Arrays.stream(Hopper.SEEDS)
+                            .mapToObj(
+                                    seed -> SimDevice.open(SimOptions.defaults().withSeed(seed)))
+                            .toArray(PtxDevice[]::new)
                     : new PtxDevice[] {Backend.device(device)};
-            kernels = Arrays.stream(devices).map(on -> new Kernels(on, name -> change.apply(Kernels.text(name))))
+            kernels = Arrays.stream(devices)
+                    .map(on -> new Kernels(on, name -> change.apply(Kernels.text(name))))
                     .toArray(Kernels[]::new);
         }
 

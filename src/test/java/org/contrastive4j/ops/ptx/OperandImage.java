@@ -16,7 +16,8 @@ record OperandImage(Precision precision, int columnBlocks, short[] bits) {
         }
         int exponent = bits >> 10 & 31;
         double fraction = bits & 1023;
-        double value = exponent == 31 ? fraction == 0 ? Double.POSITIVE_INFINITY : Double.NaN
+        double value = exponent == 31
+                ? fraction == 0 ? Double.POSITIVE_INFINITY : Double.NaN
                 : exponent == 0 ? Math.scalb(fraction, -24) : Math.scalb(1024 + fraction, exponent - 25);
         return bits < 0 ? -value : value;
     }

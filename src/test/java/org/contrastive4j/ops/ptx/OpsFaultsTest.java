@@ -97,7 +97,9 @@ class OpsFaultsTest {
     }
 
     private static void run(Change change, String operation) {
-        List<TwinsTest.Case> cases = TwinsTest.ofKernels().filter(one -> one.name().startsWith(operation)).toList();
+        List<TwinsTest.Case> cases = TwinsTest.ofKernels()
+                .filter(one -> one.name().startsWith(operation))
+                .toList();
         assertFalse(cases.isEmpty(), "no case is of " + operation);
         for (boolean aligned : new boolean[] {false, true}) {
             cases.forEach(one -> run(change, aligned, one));

@@ -56,8 +56,8 @@ class OpsPropertyTest {
                     ? ProductCases.gemm(transA, transB, m, n, k, beta(random))
                     : ProductCases.whole(transA, transB, m, n, k);
             try (PtxDevice device = device(random)) {
-                ProductCases.assertClose(ProductCases.truth(c),
-                        ProductCases.on(device, new Kernels(device), multiply, c), 1000);
+                ProductCases.assertClose(
+                        ProductCases.truth(c), ProductCases.on(device, new Kernels(device), multiply, c), 1000);
             }
         });
     }
@@ -73,8 +73,9 @@ class OpsPropertyTest {
             }
             int[] size = {size(random, 130), size(random, 130), size(random, 70)};
             KernelChoice.Wish wish = random.nextBoolean() ? KernelChoice.Wish.PORTABLE : KernelChoice.Wish.HOPPER;
-            try (PtxDevice device = device(random); SixteenBitProductsTest.Bench bench =
-                    new SixteenBitProductsTest.Bench(device, new Kernels(device), type, random.nextInt(2), wish)) {
+            try (PtxDevice device = device(random);
+                    SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                            device, new Kernels(device), type, random.nextInt(2), wish)) {
                 bench.check(random.nextBoolean(), random.nextBoolean(), size, types, beta(random));
             }
         });
@@ -83,8 +84,8 @@ class OpsPropertyTest {
     @Test
     void attention() {
         each(6, random -> {
-            ProductCases.Case c = ProductCases.attention(size(random, 70), 1 + random.nextInt(3), size(random, 70),
-                    random.nextBoolean());
+            ProductCases.Case c = ProductCases.attention(
+                    size(random, 70), 1 + random.nextInt(3), size(random, 70), random.nextBoolean());
             try (PtxDevice device = device(random)) {
                 ProductCases.assertClose(ProductCases.truth(c), ProductCases.on(device, new Kernels(device), c), 1000);
             }
@@ -95,8 +96,12 @@ class OpsPropertyTest {
     @EnumSource(names = {"BF16", "F16"})
     void attentionOfSixteenBits(DType type) {
         each(6, random -> {
-            SixteenBitAttentionTest.Case c = new SixteenBitAttentionTest.Case(size(random, 70),
-                    1 + random.nextInt(3), size(random, 70), random.nextBoolean(), random.nextBoolean(),
+            SixteenBitAttentionTest.Case c = new SixteenBitAttentionTest.Case(
+                    size(random, 70),
+                    1 + random.nextInt(3),
+                    size(random, 70),
+                    random.nextBoolean(),
+                    random.nextBoolean(),
                     random.nextInt(4));
             try (PtxDevice device = device(random)) {
                 SixteenBitAttentionTest.check(device, new Kernels(device), type, c);
@@ -115,28 +120,48 @@ class OpsPropertyTest {
 
     @Test
     void batches() {
-        each(12, random -> agree(random, TwinsTest.batchedGemm(random.nextBoolean(), random.nextBoolean(), beta(random),
-                1 + random.nextInt(4), size(random, 40), size(random, 40), size(random, 40))));
+        each(
+                12,
+                random -> agree(
+                        random,
+                        TwinsTest.batchedGemm(
+                                random.nextBoolean(),
+                                random.nextBoolean(),
+                                beta(random),
+                                1 + random.nextInt(4),
+                                size(random, 40),
+                                size(random, 40),
+                                size(random, 40))));
     }
 
     /** Rows of 8 elements at least: the norms of fewer may be of numbers that nearly cancel. */
     @Test
     void layerNorms() {
-        each(12, random -> agree(random,
-                TwinsTest.layerNorm(1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
+        each(
+                12,
+                random -> agree(
+                        random, TwinsTest.layerNorm(1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
     }
 
     @Test
     void scatters() {
-        each(12, random -> agree(random,
-                TwinsTest.embedding(size(random, 90), 1 + random.nextInt(4), size(random, 70), size(random, 130))));
+        each(
+                12,
+                random -> agree(
+                        random,
+                        TwinsTest.embedding(
+                                size(random, 90), 1 + random.nextInt(4), size(random, 70), size(random, 130))));
     }
 
     @Test
     void pairTiles() {
         each(4, random -> {
-            PairTileCase c = new PairTileCase(size(random, 100), size(random, 100), size(random, 40),
-                    Classes.values()[random.nextInt(Classes.values().length)], random.nextLong());
+            PairTileCase c = new PairTileCase(
+                    size(random, 100),
+                    size(random, 100),
+                    size(random, 40),
+                    Classes.values()[random.nextInt(Classes.values().length)],
+                    random.nextLong());
             try (PtxOps ops = new PtxOps("sim", device(random), DType.F32)) {
                 c.checkReductions(ops, ops.pairTiles());
                 c.checkGradients(ops, ops.pairTiles());

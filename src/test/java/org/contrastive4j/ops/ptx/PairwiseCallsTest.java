@@ -37,19 +37,34 @@ class PairwiseCallsTest {
     private static final int D = 12;
 
     /** Memory of one call, all of its outputs wanted. */
-    private record Call(List<DeviceStorage> all, PtxPairwise.Inputs inputs, PtxPairwise.Gradients gradients, long hardest, long result,
-            long workspace, long bytes) implements AutoCloseable {
+    private record Call(
+            List<DeviceStorage> all,
+            PtxPairwise.Inputs inputs,
+            PtxPairwise.Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
+            long bytes)
+            implements AutoCloseable {
         static Call of(PtxDevice device, InfoNceKernels pairwise) {
             long bytes = pairwise.workspaceBytes(N, M, D, true);
-            long[] sizes = {4 * N * D, 4 * M * D, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, PtxPairwise.RESULT_BYTES, bytes};
+            long[] sizes = {
+                4 * N * D, 4 * M * D, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, PtxPairwise.RESULT_BYTES, bytes
+            };
             List<DeviceStorage> all = new ArrayList<>();
             for (long size : sizes) {
                 all.add(device.allocate(size));
                 device.stream().fill(all.get(all.size() - 1), (byte) 0);
             }
             long[] at = all.stream().mapToLong(DeviceStorage::address).toArray();
-            return new Call(all, new PtxPairwise.Inputs(N, M, D, at[0], at[1], at[2], at[3], at[4], 0.5, 0.5),
-                    new PtxPairwise.Gradients(at[5], at[6], at[7], at[8], 1), at[9], at[10], at[11], bytes);
+            return new Call(
+                    all,
+                    new PtxPairwise.Inputs(N, M, D, at[0], at[1], at[2], at[3], at[4], 0.5, 0.5),
+                    new PtxPairwise.Gradients(at[5], at[6], at[7], at[8], 1),
+                    at[9],
+                    at[10],
+                    at[11],
+                    bytes);
         }
 
         void run(InfoNceKernels pairwise, DeviceStream stream) {
@@ -68,7 +83,9 @@ class PairwiseCallsTest {
         }
 
         private static int[] bits(float[] values) {
-            return IntStream.range(0, values.length).map(i -> Float.floatToRawIntBits(values[i])).toArray();
+            return IntStream.range(0, values.length)
+                    .map(i -> Float.floatToRawIntBits(values[i]))
+                    .toArray();
         }
 
         private static void put(DeviceStorage storage, int... values) {
@@ -78,7 +95,9 @@ class PairwiseCallsTest {
         }
 
         List<float[]> outputs() {
-            return List.of(5, 6, 7, 8, 9, 10).stream().map(i -> Devices.toFloats(all.get(i))).toList();
+            return List.of(5, 6, 7, 8, 9, 10).stream()
+                    .map(i -> Devices.toFloats(all.get(i)))
+                    .toList();
         }
 
         @Override
@@ -88,32 +107,42 @@ class PairwiseCallsTest {
     }
 
     private static PtxDevice watched(PtxDevice device, UnaryOperator<String> before, DeviceFacts facts) {
-        return (PtxDevice) Proxy.newProxyInstance(PtxDevice.class.getClassLoader(), new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
-            before.apply(method.getName());
-            if (facts != null && method.getName().equals("facts")) {
-                return facts;
-            }
-            try {
-                return method.invoke(device, arguments);
-            } catch (InvocationTargetException e) {
-                throw e.getCause();
-            }
-        });
+        return (PtxDevice) Proxy.newProxyInstance(
+                PtxDevice.class.getClassLoader(), new Class<?>[] {PtxDevice.class}, (self, method, arguments) -> {
+                    before.apply(method.getName());
+                    if (facts != null && method.getName().equals("facts")) {
+                        return facts;
+                    }
+                    try {
+                        return method.invoke(device, arguments);
+                    } catch (InvocationTargetException e) {
+                        throw e.getCause();
+                    }
+                });
     }
 
     /** Batches for which one power of two is enough, and is not, from the same graph. */
     @ParameterizedTest
     @EnumSource
     void capturedOnceAndStartedWithOtherInputs(LossKernels set) {
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults()); DeviceStream stream = device.newStream()) {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults());
+                DeviceStream stream = device.newStream()) {
             AtomicInteger allocations = new AtomicInteger();
-            InfoNceKernels pairwise = set.open(new Kernels(watched(device, name -> {
-                allocations.addAndGet(name.startsWith("allocate") ? 1 : 0);
-                return name;
-            }, null)), 1);
-            try (Call captured = Call.of(device, pairwise); Call plain = Call.of(device, pairwise)) {
+            InfoNceKernels pairwise = set.open(
+                    new Kernels(watched(
+                            device,
+                            name -> {
+                                allocations.addAndGet(name.startsWith("allocate") ? 1 : 0);
+                                return name;
+                            },
+                            null)),
+                    1);
+            try (Call captured = Call.of(device, pairwise);
+                    Call plain = Call.of(device, pairwise)) {
                 long bytes = device.currentBytes();
-                List<PairwiseCase> cases = List.of(new PairwiseCase(N, M, D, false, 1), PairwiseCase.opposites(N, M, D, 100),
+                List<PairwiseCase> cases = List.of(
+                        new PairwiseCase(N, M, D, false, 1),
+                        PairwiseCase.opposites(N, M, D, 100),
                         new PairwiseCase(N, M, D, false, 2));
                 try (DeviceGraph graph = stream.capture(() -> captured.run(pairwise, stream))) {
                     for (PairwiseCase c : cases) {
@@ -141,17 +170,23 @@ class PairwiseCallsTest {
     @Test
     void theExampleOfTheDocumentation() {
         PairwiseCase c = new PairwiseCase(20, 20, 8, true, 3);
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults()); DeviceStorage x = Devices.floats(device, c.x);
-                DeviceStorage y = Devices.floats(device, c.y); DeviceStorage logScale = Devices.floats(device, c.logScale);
-                DeviceStorage dx = device.allocate(x.bytes()); DeviceStorage dy = device.allocate(y.bytes());
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults());
+                DeviceStorage x = Devices.floats(device, c.x);
+                DeviceStorage y = Devices.floats(device, c.y);
+                DeviceStorage logScale = Devices.floats(device, c.logScale);
+                DeviceStorage dx = device.allocate(x.bytes());
+                DeviceStorage dy = device.allocate(y.bytes());
                 DeviceStorage dLogScale = Devices.floats(device, 0)) {
             PtxPairwise pairwise = new PtxPairwise(device);
             long bytes = pairwise.workspaceBytes(20, 20, 8, true);
-            ByteBuffer values = ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
-            try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+            ByteBuffer values =
+                    ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
+            try (DeviceStorage workspace = device.allocate(bytes);
+                    DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
                 PtxPairwise.Inputs inputs =
                         new PtxPairwise.Inputs(20, 20, 8, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
-                PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+                PtxPairwise.Gradients gradients =
+                        new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
                 pairwise.infoNce(device.stream(), inputs, gradients, 0, result.address(), workspace.address(), bytes);
                 result.download(0, values);
                 assertEquals(c.truth().loss, values.getDouble(0), 1e-5);
@@ -172,9 +207,11 @@ class PairwiseCallsTest {
         PairwiseCase c = new PairwiseCase(33, 40, 12, true, 3);
         SimOptions options = SimOptions.defaults();
         try (PtxDevice device = SimDevice.open(set.hopper ? options : options.withArchitecture(80));
-                DeviceStorage x = Devices.floats(device, c.x); DeviceStorage y = Devices.floats(device, c.y);
+                DeviceStorage x = Devices.floats(device, c.x);
+                DeviceStorage y = Devices.floats(device, c.y);
                 DeviceStorage logScale = Devices.floats(device, c.logScale);
-                DeviceStorage dx = device.allocate(x.bytes()); DeviceStorage dy = device.allocate(y.bytes());
+                DeviceStorage dx = device.allocate(x.bytes());
+                DeviceStorage dy = device.allocate(y.bytes());
                 DeviceStorage dLogScale = Devices.floats(device, 0)) {
             InfoNceKernels infoNce = InfoNceKernels.on(device, set.precision, 1 << 20);
             assertEquals(set.open(new Kernels(device), 1).getClass(), infoNce.getClass());
@@ -186,7 +223,8 @@ class PairwiseCallsTest {
                 PtxPairwise.Gradients gradients =
                         new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
                 infoNce.infoNce(device.stream(), inputs, gradients, 0, result.address(), workspace.address(), bytes);
-                ByteBuffer values = ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
+                ByteBuffer values =
+                        ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
                 result.download(0, values);
                 double most = Math.max(1e-5, 8 * set.roundOff());
                 assertEquals(c.truth().loss, values.getDouble(0), most * c.truth().loss);
@@ -206,7 +244,8 @@ class PairwiseCallsTest {
     }
 
     private static PtxPairwise.Inputs inputs(PtxPairwise.Inputs in, long x, long targets, double rowWeight) {
-        return new PtxPairwise.Inputs(in.n(), in.m(), in.d(), x, in.y(), targets, in.logScale(), in.bias(), rowWeight, 0.5);
+        return new PtxPairwise.Inputs(
+                in.n(), in.m(), in.d(), x, in.y(), targets, in.logScale(), in.bias(), rowWeight, 0.5);
     }
 
     private static void refused(Class<? extends RuntimeException> type, String message, Runnable call) {
@@ -226,37 +265,80 @@ class PairwiseCallsTest {
             try (call) {
                 PtxPairwise.Inputs in = call.inputs;
                 PtxPairwise.Gradients out = call.gradients;
-                for (PtxPairwise.Inputs wrong : List.of(inputs(in, in.x() + 2, 0, 1), inputs(in, in.x(), in.targets() + 2, 1),
-                        inputs(in, 0, 0, 1), inputs(in, call.result, 0, 1))) {
-                    assertThrows(LaunchException.class, () -> pairwise.infoNce(stream, wrong, out, 0, call.result, call.workspace, call.bytes));
+                for (PtxPairwise.Inputs wrong : List.of(
+                        inputs(in, in.x() + 2, 0, 1),
+                        inputs(in, in.x(), in.targets() + 2, 1),
+                        inputs(in, 0, 0, 1),
+                        inputs(in, call.result, 0, 1))) {
+                    assertThrows(
+                            LaunchException.class,
+                            () -> pairwise.infoNce(stream, wrong, out, 0, call.result, call.workspace, call.bytes));
                 }
                 for (double weight : new double[] {-1, Double.NaN, Double.POSITIVE_INFINITY, 1e39}) {
-                    refused(ShapeException.class, "weights are", () -> pairwise.infoNce(stream, inputs(in, in.x(), 0, weight), out, 0,
-                            call.result, call.workspace, call.bytes));
+                    refused(
+                            ShapeException.class,
+                            "weights are",
+                            () -> pairwise.infoNce(
+                                    stream,
+                                    inputs(in, in.x(), 0, weight),
+                                    out,
+                                    0,
+                                    call.result,
+                                    call.workspace,
+                                    call.bytes));
                 }
                 for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY}) {
-                    refused(ShapeException.class, "multiplied by " + scale, () -> pairwise.infoNce(stream, in, new PtxPairwise.Gradients(
-                            out.dx(), out.dy(), 0, 0, scale), 0, call.result, call.workspace, call.bytes));
+                    refused(
+                            ShapeException.class,
+                            "multiplied by " + scale,
+                            () -> pairwise.infoNce(
+                                    stream,
+                                    in,
+                                    new PtxPairwise.Gradients(out.dx(), out.dy(), 0, 0, scale),
+                                    0,
+                                    call.result,
+                                    call.workspace,
+                                    call.bytes));
                 }
                 // the last element of dx is the first of dy; a scalar twice; gradients in the workspace
-                for (PtxPairwise.Gradients wrong : List.of(new PtxPairwise.Gradients(out.dy() - 4L * N * D + 4, out.dy(), 0, 0, 1),
+                for (PtxPairwise.Gradients wrong : List.of(
+                        new PtxPairwise.Gradients(out.dy() - 4L * N * D + 4, out.dy(), 0, 0, 1),
                         new PtxPairwise.Gradients(out.dx(), out.dy(), out.dBias(), out.dBias(), 1),
                         new PtxPairwise.Gradients(call.workspace, 0, 0, 0, 1))) {
-                    refused(LaunchException.class, "share memory", () -> pairwise.infoNce(stream, in, wrong, 0, call.result, call.workspace,
-                            call.bytes));
+                    refused(
+                            LaunchException.class,
+                            "share memory",
+                            () -> pairwise.infoNce(stream, in, wrong, 0, call.result, call.workspace, call.bytes));
                 }
-                refused(LaunchException.class, "hardest and ", () -> pairwise.infoNce(stream, in, out, in.x(), call.result, call.workspace,
-                        call.bytes));
-                refused(LaunchException.class, "multiple of 8", () -> pairwise.infoNce(stream, in, out, 0, call.result + 4, call.workspace,
-                        call.bytes));
-                refused(LaunchException.class, "wanted " + call.bytes, () -> pairwise.infoNce(stream, in, out, 0, call.result, call.workspace,
-                        call.bytes - 1));
+                refused(
+                        LaunchException.class,
+                        "hardest and ",
+                        () -> pairwise.infoNce(stream, in, out, in.x(), call.result, call.workspace, call.bytes));
+                refused(
+                        LaunchException.class,
+                        "multiple of 8",
+                        () -> pairwise.infoNce(stream, in, out, 0, call.result + 4, call.workspace, call.bytes));
+                refused(
+                        LaunchException.class,
+                        "wanted " + call.bytes,
+                        () -> pairwise.infoNce(stream, in, out, 0, call.result, call.workspace, call.bytes - 1));
                 for (int[] sizes : new int[][] {{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1, (1 << 30) + 1, 1}}) {
-                    refused(ShapeException.class, "wanted at least 1 of each, at most",
+                    refused(
+                            ShapeException.class,
+                            "wanted at least 1 of each, at most",
                             () -> pairwise.workspaceBytes(sizes[0], sizes[1], sizes[2], false));
                 }
-                refused(ShapeException.class, N + " rows but only 9 columns", () -> pairwise.infoNce(stream, new PtxPairwise.Inputs(
-                        N, 9, D, in.x(), in.y(), 0, in.logScale(), 0, 1, 1), out, 0, call.result, call.workspace, call.bytes));
+                refused(
+                        ShapeException.class,
+                        N + " rows but only 9 columns",
+                        () -> pairwise.infoNce(
+                                stream,
+                                new PtxPairwise.Inputs(N, 9, D, in.x(), in.y(), 0, in.logScale(), 0, 1, 1),
+                                out,
+                                0,
+                                call.result,
+                                call.workspace,
+                                call.bytes));
                 assertEquals(launches, device.traffic().launches(), "launches of calls that were refused");
             }
             device.close();
@@ -270,8 +352,17 @@ class PairwiseCallsTest {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             PtxPairwise pairwise = new PtxPairwise(device, Precision.BF16, 1);
             try (Call call = Call.of(device, pairwise)) {
-                refused(LaunchException.class, "multiple of 16", () -> pairwise.infoNce(device.stream(), inputs(call.inputs,
-                        call.inputs.x() + 8, 0, 1), call.gradients, 0, call.result, call.workspace, call.bytes));
+                refused(
+                        LaunchException.class,
+                        "multiple of 16",
+                        () -> pairwise.infoNce(
+                                device.stream(),
+                                inputs(call.inputs, call.inputs.x() + 8, 0, 1),
+                                call.gradients,
+                                0,
+                                call.result,
+                                call.workspace,
+                                call.bytes));
             }
         }
     }
@@ -280,9 +371,22 @@ class PairwiseCallsTest {
     void devicesBelowCapability8AreRefused() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             DeviceFacts f = device.facts();
-            PtxDevice old = watched(device, name -> name, new DeviceFacts("an old one", 75, f.multiprocessors(), f.memoryBytes(),
-                    f.sharedBytesPerBlock(), f.sharedBytesPerMultiprocessor(), f.registersPerMultiprocessor(), f.threadsPerMultiprocessor(), f.l2Bytes(), f.driver()));
-            for (Runnable open : List.<Runnable>of(() -> new PtxPairwise(old), () -> new PtxNormalize(old), () -> new PtxAttentionOps(old))) {
+            PtxDevice old = watched(
+                    device,
+                    name -> name,
+                    new DeviceFacts(
+                            "an old one",
+                            75,
+                            f.multiprocessors(),
+                            f.memoryBytes(),
+                            f.sharedBytesPerBlock(),
+                            f.sharedBytesPerMultiprocessor(),
+                            f.registersPerMultiprocessor(),
+                            f.threadsPerMultiprocessor(),
+                            f.l2Bytes(),
+                            f.driver()));
+            for (Runnable open : List.<Runnable>of(
+                    () -> new PtxPairwise(old), () -> new PtxNormalize(old), () -> new PtxAttentionOps(old))) {
                 refused(DeviceException.class, "capability 7.5", open);
             }
         }

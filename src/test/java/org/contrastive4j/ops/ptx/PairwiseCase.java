@@ -19,7 +19,8 @@ import org.contrastive4j.support.PairwiseReference;
 /** One InfoNCE problem: its truth in f64, what kernels make of it, and the comparison. */
 final class PairwiseCase {
     /** Precisions in which rows and gradient matrix are rounded. */
-    static final List<Precision> ROUNDED = Stream.of(Precision.values()).filter(Precision::onTensorCores).toList();
+    static final List<Precision> ROUNDED =
+            Stream.of(Precision.values()).filter(Precision::onTensorCores).toList();
 
     final int n;
     final int m;
@@ -45,7 +46,8 @@ final class PairwiseCase {
         Random random = new Random(seed);
         x = unit(n, d, random);
         y = unit(m, d, random);
-        targets = IntStream.range(0, n).map(i -> diagonal ? i : random.nextInt(m)).toArray();
+        targets =
+                IntStream.range(0, n).map(i -> diagonal ? i : random.nextInt(m)).toArray();
         for (int i = 0; d > 1 && i < n; i += 2) { // so that some rows find their targets and others do not
             for (int k = 0; k < d; k++) {
                 y[targets[i] * d + k] = x[i * d + (k + i % 4 / 2) % d];
@@ -125,19 +127,44 @@ final class PairwiseCase {
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
         Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
-        try (DeviceStorage xs = shifted(device, x); DeviceStorage ys = shifted(device, y); DeviceStorage ts = Devices.ints(device, targets);
-                DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage b = Devices.floats(device, bias);
+        try (DeviceStorage xs = shifted(device, x);
+                DeviceStorage ys = shifted(device, y);
+                DeviceStorage ts = Devices.ints(device, targets);
+                DeviceStorage scale = Devices.floats(device, logScale);
+                DeviceStorage b = Devices.floats(device, bias);
                 DeviceStorage dx = Devices.ints(device, Arrays.copyOf(poison, n * d));
                 DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d));
-                DeviceStorage dLogScale = Devices.floats(device, 2); DeviceStorage dBias = Devices.floats(device, 4);
+                DeviceStorage dLogScale = Devices.floats(device, 2);
+                DeviceStorage dBias = Devices.floats(device, 4);
                 DeviceStorage hardest = Devices.ints(device, Arrays.copyOf(poison, n));
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES); DeviceStorage workspace = device.allocate(bytes)) {
-            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xs.address() + 4L * shift, ys.address() + 4L * shift,
-                    diagonal ? 0 : ts.address(), scale.address(), b.address(), rowWeight, columnWeight),
-                    new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), dBias.address(), gradientScale),
-                    hardest.address(), result.address(), workspace.address(), bytes);
-            return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(dLogScale)[0] - 2,
-                    Devices.toFloats(dBias)[0] - 4, Devices.toInts(hardest));
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage workspace = device.allocate(bytes)) {
+            pairwise.infoNce(
+                    device.stream(),
+                    new PtxPairwise.Inputs(
+                            n,
+                            m,
+                            d,
+                            xs.address() + 4L * shift,
+                            ys.address() + 4L * shift,
+                            diagonal ? 0 : ts.address(),
+                            scale.address(),
+                            b.address(),
+                            rowWeight,
+                            columnWeight),
+                    new PtxPairwise.Gradients(
+                            dx.address(), dy.address(), dLogScale.address(), dBias.address(), gradientScale),
+                    hardest.address(),
+                    result.address(),
+                    workspace.address(),
+                    bytes);
+            return new Answer(
+                    toDoubles(result),
+                    Devices.toFloats(dx),
+                    Devices.toFloats(dy),
+                    Devices.toFloats(dLogScale)[0] - 2,
+                    Devices.toFloats(dBias)[0] - 4,
+                    Devices.toInts(hardest));
         }
     }
 
@@ -146,27 +173,52 @@ final class PairwiseCase {
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
         Arrays.fill(poison, Float.floatToRawIntBits(Float.NaN));
-        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
+        try (DeviceStorage xs = Devices.floats(device, x);
+                DeviceStorage ys = Devices.floats(device, y);
                 DeviceStorage dx = Devices.ints(device, Arrays.copyOf(poison, n * d));
-                DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d)); DeviceStorage scalars = Devices.floats(device, 2, 4);
+                DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d));
+                DeviceStorage scalars = Devices.floats(device, 2, 4);
                 DeviceStorage ts = Devices.ints(device, targets);
                 DeviceStorage xUnit = device.allocate(n * precision.rowBytes(d));
                 DeviceStorage yUnit = device.allocate(m * precision.rowBytes(d));
-                DeviceStorage r = device.allocate(4L * Math.max(n, m)); DeviceStorage scale = Devices.floats(device, logScale);
-                DeviceStorage b = Devices.floats(device, bias); DeviceStorage hardest = device.allocate(4L * n);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES); DeviceStorage workspace = device.allocate(bytes)) {
+                DeviceStorage r = device.allocate(4L * Math.max(n, m));
+                DeviceStorage scale = Devices.floats(device, logScale);
+                DeviceStorage b = Devices.floats(device, bias);
+                DeviceStorage hardest = device.allocate(4L * n);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage workspace = device.allocate(bytes)) {
             normalize.forward(device.stream(), precision, n, d, xs.address(), xUnit.address(), r.address());
             normalize.forward(device.stream(), precision, m, d, ys.address(), yUnit.address(), r.address());
             take(x, n, xUnit, precision);
             take(y, m, yUnit, precision);
-            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xUnit.address(), yUnit.address(), diagonal ? 0 : ts.address(),
-                    scale.address(), b.address(), rowWeight, columnWeight), new PtxPairwise.Gradients(dx.address(), dy.address(),
-                    scalars.address(), scalars.address() + 4, gradientScale), hardest.address(), result.address(),
-                    workspace.address(), bytes);
+            pairwise.infoNce(
+                    device.stream(),
+                    new PtxPairwise.Inputs(
+                            n,
+                            m,
+                            d,
+                            xUnit.address(),
+                            yUnit.address(),
+                            diagonal ? 0 : ts.address(),
+                            scale.address(),
+                            b.address(),
+                            rowWeight,
+                            columnWeight),
+                    new PtxPairwise.Gradients(
+                            dx.address(), dy.address(), scalars.address(), scalars.address() + 4, gradientScale),
+                    hardest.address(),
+                    result.address(),
+                    workspace.address(),
+                    bytes);
             compareValue(toDoubles(result), Devices.toInts(hardest));
             compareGradients(precision, Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars));
-            return new Answer(toDoubles(result), Devices.toFloats(dx), Devices.toFloats(dy), Devices.toFloats(scalars)[0],
-                    Devices.toFloats(scalars)[1], Devices.toInts(hardest));
+            return new Answer(
+                    toDoubles(result),
+                    Devices.toFloats(dx),
+                    Devices.toFloats(dy),
+                    Devices.toFloats(scalars)[0],
+                    Devices.toFloats(scalars)[1],
+                    Devices.toInts(hardest));
         }
     }
 
@@ -188,7 +240,8 @@ final class PairwiseCase {
         assertEquals(truth.meanPositive, answer.result[3], scale * most, this + ": mean positive");
         near(truth.dx, answer.dx, most, "dx");
         near(truth.dy, answer.dy, most, "dy");
-        assertEquals(gradientScale * truth.dLogScale, answer.dLogScale, gradientScale * scale * most, this + ": dLogScale");
+        assertEquals(
+                gradientScale * truth.dLogScale, answer.dLogScale, gradientScale * scale * most, this + ": dLogScale");
     }
 
     private void near(double[] wanted, float[] got, double most, String name) {
@@ -199,7 +252,8 @@ final class PairwiseCase {
             size += Math.pow(gradientScale * wanted[i], 2);
         }
         double relative = Math.sqrt(error / size);
-        assertTrue(relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
+        assertTrue(
+                relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
     }
 
     /**
@@ -216,8 +270,12 @@ final class PairwiseCase {
                 ofElements[i] = gradientScale * (half * ofElements[i] + 4 * unit);
             }
         }
-        return new double[][] {bounds[0], bounds[1], {4 * unit(scale) * (1 + scale * gradientScale)},
-            {4 * unit(scale) * (1 + gradientScale)}};
+        return new double[][] {
+            bounds[0],
+            bounds[1],
+            {4 * unit(scale) * (1 + scale * gradientScale)},
+            {4 * unit(scale) * (1 + gradientScale)}
+        };
     }
 
     private void compareGradients(Precision precision, float[] dx, float[] dy, float[] scalars) {
@@ -255,8 +313,10 @@ final class PairwiseCase {
         for (int i = 0; i < n; i++) {
             for (int j = 0; j < m; j++) {
                 int own = j == targets[i] ? 1 : 0;
-                double g = scale / n * Math.abs(rowWeight * (e[i][j] / rows[i] - own)
-                        + columnWeight * (belonging[j] * e[i][j] / columns[j] - own));
+                double g = scale
+                        / n
+                        * Math.abs(rowWeight * (e[i][j] / rows[i] - own)
+                                + columnWeight * (belonging[j] * e[i][j] / columns[j] - own));
                 for (int k = 0; k < d; k++) {
                     ofX[i * d + k] += g * Math.abs(y[j * d + k]);
                     ofY[j * d + k] += g * Math.abs(x[i * d + k]);
@@ -277,7 +337,8 @@ final class PairwiseCase {
                 assertEquals(0, Float.floatToRawIntBits(values[i]), "padding, " + what);
             } else {
                 int at = i / pitch * d + column;
-                assertEquals(rows[at], values[i], Math.max(0x1p-25, 0x1.01p0 * half(precision) * Math.abs(rows[at])), what);
+                assertEquals(
+                        rows[at], values[i], Math.max(0x1p-25, 0x1.01p0 * half(precision) * Math.abs(rows[at])), what);
                 rows[at] = values[i];
             }
         }
@@ -311,14 +372,30 @@ final class PairwiseCase {
         PairwisePlan plan = new PairwisePlan(n, m, false, stripeBytes, Precision.F32);
         byte[] before = new byte[(int) plan.bytes + 256];
         Arrays.fill(before, (byte) 0x7B);
-        long[][] parts = {{plan.numbers, PairwisePlan.NUMBERS_BYTES}, {plan.running, 8L * m}, {plan.positive, 4L * n}, {plan.rowSums, 8L * n},
-            {plan.column, 16L * m}, {plan.bar, 4L * m}, {plan.row, 8L * n}, {plan.tileRows, plan.bytes - plan.tileRows}};
-        try (DeviceStorage xs = Devices.floats(device, x); DeviceStorage ys = Devices.floats(device, y);
-                DeviceStorage scale = Devices.floats(device, logScale); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+        long[][] parts = {
+            {plan.numbers, PairwisePlan.NUMBERS_BYTES},
+            {plan.running, 8L * m},
+            {plan.positive, 4L * n},
+            {plan.rowSums, 8L * n},
+            {plan.column, 16L * m},
+            {plan.bar, 4L * m},
+            {plan.row, 8L * n},
+            {plan.tileRows, plan.bytes - plan.tileRows}
+        };
+        try (DeviceStorage xs = Devices.floats(device, x);
+                DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage scale = Devices.floats(device, logScale);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(before.length)) {
             workspace.upload(0, ByteBuffer.wrap(before));
-            pairwise.infoNce(device.stream(), new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1), null, 0,
-                    result.address(), workspace.address(), plan.bytes);
+            pairwise.infoNce(
+                    device.stream(),
+                    new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1),
+                    null,
+                    0,
+                    result.address(),
+                    workspace.address(),
+                    plan.bytes);
             byte[] after = new byte[before.length];
             Devices.download(workspace).get(after);
             for (long[] part : parts) {
@@ -352,8 +429,8 @@ final class PairwiseCase {
             return;
         }
         seen.compareValue(answer.result, answer.hardest);
-        seen.compareGradients(set.precision, answer.dx, answer.dy,
-                new float[] {answer.dLogScale + 2, answer.dBias + 4});
+        seen.compareGradients(
+                set.precision, answer.dx, answer.dy, new float[] {answer.dLogScale + 2, answer.dBias + 4});
     }
 
     void compare(Answer answer) {
@@ -397,7 +474,7 @@ final class PairwiseCase {
 
     @Override
     public String toString() {
-        return "n " + n + " m " + m + " d " + d + (diagonal ? " diagonal" : " targets") + " scale " + Math.exp(logScale) + " weights " + rowWeight + ", "
-                + columnWeight + " shift " + shift;
+        return "n " + n + " m " + m + " d " + d + (diagonal ? " diagonal" : " targets") + " scale " + Math.exp(logScale)
+                + " weights " + rowWeight + ", " + columnWeight + " shift " + shift;
     }
 }

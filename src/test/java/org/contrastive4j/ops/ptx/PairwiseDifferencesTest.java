@@ -41,10 +41,13 @@ class PairwiseDifferencesTest {
 
     /** Small ones, of which every element is checked, and such as are more than a tile or a block. */
     private static List<PairwiseCase> cases() {
-        return List.of(new PairwiseCase(7, 9, 5, true, 1), weighted(new PairwiseCase(7, 9, 5, false, 2), 6, 0.25, 0.75),
+        return List.of(
+                new PairwiseCase(7, 9, 5, true, 1),
+                weighted(new PairwiseCase(7, 9, 5, false, 2), 6, 0.25, 0.75),
                 weighted(new PairwiseCase(9, 4, 3, false, 3), 30, 1, 0),
                 weighted(new PairwiseCase(5, 5, 12, true, 4), 2, 0, 1),
-                new PairwiseCase(65, 70, 5, true, 5), weighted(new PairwiseCase(67, 130, 9, false, 6), 9, 0.5, 0.5),
+                new PairwiseCase(65, 70, 5, true, 5),
+                weighted(new PairwiseCase(67, 130, 9, false, 6), 9, 0.5, 0.5),
                 weighted(new PairwiseCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
     }
 
@@ -54,30 +57,57 @@ class PairwiseDifferencesTest {
         double[] y = PairwiseCase.doubles(c.y);
         double[][] bounds = c.bounds(precision);
         String what = precision + ", " + c + ": ";
-        check(what + "dx", rows -> value(c, rows, y, c.logScale, c.bias), x, PairwiseCase.doubles(answer.dx()),
-                elements(c.n, c.d), bounds[0]);
-        check(what + "dy", rows -> value(c, x, rows, c.logScale, c.bias), y, PairwiseCase.doubles(answer.dy()),
-                elements(c.m, c.d), bounds[1]);
-        check(what + "dLogScale", at -> value(c, x, y, at[0], c.bias), new double[] {c.logScale},
-                new double[] {answer.dLogScale()}, new int[] {0}, bounds[2]);
-        check(what + "dBias", at -> value(c, x, y, c.logScale, at[0]), new double[] {c.bias},
-                new double[] {answer.dBias()}, new int[] {0}, bounds[3]);
+        check(
+                what + "dx",
+                rows -> value(c, rows, y, c.logScale, c.bias),
+                x,
+                PairwiseCase.doubles(answer.dx()),
+                elements(c.n, c.d),
+                bounds[0]);
+        check(
+                what + "dy",
+                rows -> value(c, x, rows, c.logScale, c.bias),
+                y,
+                PairwiseCase.doubles(answer.dy()),
+                elements(c.m, c.d),
+                bounds[1]);
+        check(
+                what + "dLogScale",
+                at -> value(c, x, y, at[0], c.bias),
+                new double[] {c.logScale},
+                new double[] {answer.dLogScale()},
+                new int[] {0},
+                bounds[2]);
+        check(
+                what + "dBias",
+                at -> value(c, x, y, c.logScale, at[0]),
+                new double[] {c.bias},
+                new double[] {answer.dBias()},
+                new int[] {0},
+                bounds[3]);
     }
 
-    private static void check(String what, ToDoubleFunction<double[]> f, double[] at, double[] gradient, int[] elements,
+    private static void check(
+            String what,
+            ToDoubleFunction<double[]> f,
+            double[] at,
+            double[] gradient,
+            int[] elements,
             double[] bounds) {
         CentralDifferences.check(what, f, at, gradient, elements, bounds, 8);
     }
 
     private static double value(PairwiseCase c, double[] x, double[] y, double logScale, double bias) {
-        return c.gradientScale * new PairwiseReference(c.n, c.m, c.d, x, y, c.targets, logScale, bias, c.rowWeight,
-                c.columnWeight).loss;
+        return c.gradientScale
+                * new PairwiseReference(c.n, c.m, c.d, x, y, c.targets, logScale, bias, c.rowWeight, c.columnWeight)
+                        .loss;
     }
 
     /** All, or those of the first and the last row of each tile of 64. */
     private static int[] elements(int rows, int d) {
         return IntStream.range(0, rows * d)
-                .filter(i -> rows * d <= ALL || i / d % 64 == 0 || i / d % 64 == 63 || i / d == rows - 1).toArray();
+                .filter(i -> rows * d <= ALL || i / d % 64 == 0 || i / d % 64 == 63 || i / d == rows - 1)
+                .toArray();
     }
 
     @ParameterizedTest

@@ -24,7 +24,8 @@ class PairwisePowersTest {
 
     /** With these constants in the kernels everything is too far apart for one power; for sm_90a some sum is always lost. */
     private static final UnaryOperator<String> ALWAYS_TWO =
-            text -> text.replace("%furthest, 0f42B40000", "%furthest, 0fBF800000").replace("%w, 0f43000000", "%w, 0fFF800000")
+            text -> text.replace("%furthest, 0f42B40000", "%furthest, 0fBF800000")
+                    .replace("%w, 0f43000000", "%w, 0fFF800000")
                     .replace("@%lost red.global.or.b32", "red.global.or.b32");
 
     private static void on(UnaryOperator<String> change, BiConsumer<PtxDevice, Kernels> test) {
@@ -44,28 +45,41 @@ class PairwisePowersTest {
         PairwiseCase zeros = new PairwiseCase(34, 34, 6, true, 5);
         Arrays.fill(zeros.x, 6, 18, 0);
         Arrays.fill(zeros.y, 0, 12, 0);
-        return List.of(new PairwiseCase(1, 1, 1, true, 1), new PairwiseCase(1, 9, 4, false, 2), new PairwiseCase(66, 35, 1, false, 3), zeros,
-                PairwiseCase.opposites(5, 66, 8, 89.9 / LOG2_E), PairwiseCase.opposites(5, 66, 8, 90.1 / LOG2_E),
-                PairwiseCase.opposites(5, 66, 8, 63.9 / LOG2_E), PairwiseCase.opposites(5, 66, 8, 64.1 / LOG2_E),
-                PairwiseCase.opposites(40, 40, 3, 100), PairwiseCase.opposites(66, 1, 3, 100));
+        return List.of(
+                new PairwiseCase(1, 1, 1, true, 1),
+                new PairwiseCase(1, 9, 4, false, 2),
+                new PairwiseCase(66, 35, 1, false, 3),
+                zeros,
+                PairwiseCase.opposites(5, 66, 8, 89.9 / LOG2_E),
+                PairwiseCase.opposites(5, 66, 8, 90.1 / LOG2_E),
+                PairwiseCase.opposites(5, 66, 8, 63.9 / LOG2_E),
+                PairwiseCase.opposites(5, 66, 8, 64.1 / LOG2_E),
+                PairwiseCase.opposites(40, 40, 3, 100),
+                PairwiseCase.opposites(66, 1, 3, 100));
     }
 
     @ParameterizedTest
     @EnumSource
     void bothAreRightAndAgree(LossKernels set) {
-        on(text -> text, (device, kernels) -> on(ALWAYS_TWO, (other, changed) -> {
-            List<PairwiseCase> ones = cases();
-            List<PairwiseCase> twos = cases();
-            for (int i = 0; i < ones.size(); i++) {
-                PairwiseCase.Answer one = check(device, kernels, set, ones.get(i));
-                PairwiseCase.Answer two = check(other, changed, set, twos.get(i));
-                double scale = Math.exp(ones.get(i).logScale);
-                double relative = 2 * set.roundOff() + 4e-7 * Math.max(1, scale / 4);
-                assertEquals(two.loss(), one.loss(), 4e-7 * Math.max(1, scale) * Math.max(1, two.loss()), ones.get(i) + " loss");
-                near(two.dx(), one.dx(), relative, scale / ones.get(i).n, ones.get(i) + " dx");
-                near(two.dy(), one.dy(), relative, scale / ones.get(i).n, ones.get(i) + " dy");
-            }
-        }));
+        on(
+                text -> text,
+                (device, kernels) -> on(ALWAYS_TWO, (other, changed) -> {
+                    List<PairwiseCase> ones = cases();
+                    List<PairwiseCase> twos = cases();
+                    for (int i = 0; i < ones.size(); i++) {
+                        PairwiseCase.Answer one = check(device, kernels, set, ones.get(i));
+                        PairwiseCase.Answer two = check(other, changed, set, twos.get(i));
+                        double scale = Math.exp(ones.get(i).logScale);
+                        double relative = 2 * set.roundOff() + 4e-7 * Math.max(1, scale / 4);
+                        assertEquals(
+                                two.loss(),
+                                one.loss(),
+                                4e-7 * Math.max(1, scale) * Math.max(1, two.loss()),
+                                ones.get(i) + " loss");
+                        near(two.dx(), one.dx(), relative, scale / ones.get(i).n, ones.get(i) + " dx");
+                        near(two.dy(), one.dy(), relative, scale / ones.get(i).n, ones.get(i) + " dy");
+                    }
+                }));
     }
 
     private static void near(float[] want, float[] got, double relative, double term, String what) {
@@ -81,7 +95,8 @@ class PairwisePowersTest {
     /** What the limits say is what happens: above them the second power is taken, below not. */
     @Test
     void theLimitsAreWhereTheyAreSaidToBe() {
-        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+        try (SimDevice device =
+                SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxPairwise pairwise = new PtxPairwise(device);
             long[] counts = new long[3];
             double[] scales = {63.9 / LOG2_E, 64.1 / LOG2_E, 90.1 / LOG2_E}; // log-sums of rows are twice that apart
@@ -106,8 +121,13 @@ class PairwisePowersTest {
     /** Tensor cores cut what was not rounded: twice the error. */
     @Test
     void gradientsOfLogitsThatAreCutToTf32AreNoticed() {
-        assertThrows(AssertionError.class, () -> smallGradients(LossKernels.TF32,
-                text -> text.contains("pairwise_bwd_tf32") ? text.replace("cvt.rna.tf32.f32", "mov.b32") : text));
+        assertThrows(
+                AssertionError.class,
+                () -> smallGradients(
+                        LossKernels.TF32,
+                        text -> text.contains("pairwise_bwd_tf32")
+                                ? text.replace("cvt.rna.tf32.f32", "mov.b32")
+                                : text));
     }
 
     private static void smallGradients(LossKernels set, UnaryOperator<String> change) {
@@ -124,7 +144,8 @@ class PairwisePowersTest {
                 double[] truth = c.truth().dx;
                 for (int i = 0; i < 800; i++) {
                     double most = 1.07 * set.roundOff() * Math.abs(truth[i]);
-                    assertEquals(truth[i], answer.dx()[i], most + 0x1p-39 * scale / 20, "scale " + scale + " dx[" + i + "]");
+                    assertEquals(
+                            truth[i], answer.dx()[i], most + 0x1p-39 * scale / 20, "scale " + scale + " dx[" + i + "]");
                 }
             }
         });

@@ -41,19 +41,25 @@ class PairwisePrecisionTest {
             KernelChoice choice = KernelChoice.of(facts(90, 232_448), Precision.BF16, wish);
             assertTrue(choice.hopper(), choice.toString());
         }
-        assertFalse(KernelChoice.of(facts(90, 232_448), Precision.F16, KernelChoice.Wish.PORTABLE).hopper());
+        assertFalse(KernelChoice.of(facts(90, 232_448), Precision.F16, KernelChoice.Wish.PORTABLE)
+                .hopper());
         for (int architecture : new int[] {80, 86, 89, 100}) {
             KernelChoice choice = KernelChoice.of(facts(architecture, 232_448), Precision.F16, KernelChoice.Wish.AUTO);
             assertFalse(choice.hopper(), choice.toString());
             assertTrue(choice.reason().contains("sm_" + architecture), choice.toString());
         }
-        assertFalse(KernelChoice.of(facts(90, 232_448), Precision.F32, KernelChoice.Wish.AUTO).hopper());
+        assertFalse(KernelChoice.of(facts(90, 232_448), Precision.F32, KernelChoice.Wish.AUTO)
+                .hopper());
         for (KernelChoice.Wish wish : KernelChoice.Wish.values()) {
-            assertFalse(KernelChoice.of(facts(90, 232_448), Precision.TF32, wish).hopper(), "there are none");
+            assertFalse(
+                    KernelChoice.of(facts(90, 232_448), Precision.TF32, wish).hopper(), "there are none");
         }
-        assertFalse(KernelChoice.of(facts(90, 166_912), Precision.F16, KernelChoice.Wish.AUTO).hopper());
-        String refusal = assertThrows(IllegalArgumentException.class,
-                () -> KernelChoice.of(facts(80, 232_448), Precision.F16, KernelChoice.Wish.HOPPER)).getMessage();
+        assertFalse(KernelChoice.of(facts(90, 166_912), Precision.F16, KernelChoice.Wish.AUTO)
+                .hopper());
+        String refusal = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> KernelChoice.of(facts(80, 232_448), Precision.F16, KernelChoice.Wish.HOPPER))
+                .getMessage();
         assertTrue(refusal.contains("sm_80"), refusal);
     }
 
@@ -63,7 +69,9 @@ class PairwisePrecisionTest {
         System.setProperty(KernelChoice.PROPERTY, "portable");
         assertEquals(KernelChoice.Wish.PORTABLE, KernelChoice.wish());
         System.setProperty(KernelChoice.PROPERTY, "fast");
-        assertTrue(assertThrows(IllegalArgumentException.class, KernelChoice::wish).getMessage().contains("fast"));
+        assertTrue(assertThrows(IllegalArgumentException.class, KernelChoice::wish)
+                .getMessage()
+                .contains("fast"));
     }
 
     /** Norms of gradients against f64 of the rows before rounding. */
@@ -83,8 +91,16 @@ class PairwisePrecisionTest {
 
     /** The whole way from tensors: backends in tf32 and in 16 bits round rows, in f32 they do not. */
     @ParameterizedTest
-    @CsvSource({"80, BF16, portable, 6e-3", "80, F16, auto, 1e-3", "80, TF32, auto, 1e-3", "90, TF32, hopper, 1e-3",
-        "90, BF16, auto, 6e-3", "90, F16, hopper, 1e-3", "90, F16, portable, 1e-3", "90, F32, auto, 1e-5"})
+    @CsvSource({
+        "80, BF16, portable, 6e-3",
+        "80, F16, auto, 1e-3",
+        "80, TF32, auto, 1e-3",
+        "90, TF32, hopper, 1e-3",
+        "90, BF16, auto, 6e-3",
+        "90, F16, hopper, 1e-3",
+        "90, F16, portable, 1e-3",
+        "90, F32, auto, 1e-5"
+    })
     void tensorsInEachPrecision(int architecture, TrainingPrecision precision, String wish, double most) {
         System.setProperty(KernelChoice.PROPERTY, wish);
         int n = 70;
@@ -92,16 +108,22 @@ class PairwisePrecisionTest {
         Random random = new Random(9);
         double[] x = unit(random, n, d);
         double[] y = unit(random, n, d);
-        PairwiseReference wanted = new PairwiseReference(n, n, d, x, y, IntStream.range(0, n).toArray(),
-                (float) Math.log(12), 0, 0.5, 0.5);
+        PairwiseReference wanted = new PairwiseReference(
+                n, n, d, x, y, IntStream.range(0, n).toArray(), (float) Math.log(12), 0, 0.5, 0.5);
         SimDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(architecture));
         try (PtxOps ops = new PtxOps("sim", device, precision);
-                Tensor xs = Tensor.of(device, DType.F32, Shape.of(n, d), x); Tensor ys = Tensor.of(device, DType.F32, Shape.of(n, d), y);
+                Tensor xs = Tensor.of(device, DType.F32, Shape.of(n, d), x);
+                Tensor ys = Tensor.of(device, DType.F32, Shape.of(n, d), y);
                 Tensor logScale = Tensor.of(device, DType.F32, Shape.of(1), Math.log(12));
-                Tensor dx = Tensor.allocate(device, DType.F32, Shape.of(n, d)); Tensor dy = Tensor.allocate(device, DType.F32, Shape.of(n, d));
+                Tensor dx = Tensor.allocate(device, DType.F32, Shape.of(n, d));
+                Tensor dy = Tensor.allocate(device, DType.F32, Shape.of(n, d));
                 Tensor dLogScale = Tensor.of(device, DType.F32, Shape.of(1), 0)) {
-            PairwiseOps.Result result = ops.pairwise().infoNce(new PairwiseOps.InfoNce(xs, ys, null, logScale, null, 0.5, 0.5),
-                    new PairwiseOps.Gradients(dx, dy, dLogScale, null), 1, null);
+            PairwiseOps.Result result = ops.pairwise()
+                    .infoNce(
+                            new PairwiseOps.InfoNce(xs, ys, null, logScale, null, 0.5, 0.5),
+                            new PairwiseOps.Gradients(dx, dy, dLogScale, null),
+                            1,
+                            null);
             assertEquals(wanted.loss, result.loss(), 12 * most);
             assertTrue(distance(wanted.dx, dx.toDoubles()) <= most, "dx off by " + distance(wanted.dx, dx.toDoubles()));
             assertTrue(distance(wanted.dy, dy.toDoubles()) <= most, "dy off by " + distance(wanted.dy, dy.toDoubles()));

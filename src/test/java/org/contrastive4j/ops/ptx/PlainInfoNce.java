@@ -133,6 +133,9 @@ final class PlainInfoNce {
         int bits = precision == Precision.BF16 ? 7 : 10;
         double unit = Math.scalb(1.0, Math.max(Math.getExponent(value), least) - bits);
         double units = value / unit;
-        return unit * (precision == Precision.TF32 ? Math.copySign(Math.floor(Math.abs(units) + 0.5), units) : Math.rint(units));
+        return unit
+                * (precision == Precision.TF32
+                        ? Math.copySign(Math.floor(Math.abs(units) + 0.5), units)
+                        : Math.rint(units));
     }
 }

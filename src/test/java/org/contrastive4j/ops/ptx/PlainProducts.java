@@ -26,8 +26,12 @@ final class PlainProducts {
 
     /** Results of attention over qkv [t, 3 w] of one sample, and gradients where out had the gradient dOut [t, w]. */
     record Attention(double[] out, double[] lse, double[] dQkv) {
-        static Attention of(Precision precision, float[] qkv, float[] dOut, int tokens, int heads, int size, boolean causal) {
-            Attention all = new Attention(new double[tokens * heads * size], new double[heads * tokens], new double[tokens * 3 * heads * size]);
+        static Attention of(
+                Precision precision, float[] qkv, float[] dOut, int tokens, int heads, int size, boolean causal) {
+            Attention all = new Attention(
+                    new double[tokens * heads * size],
+                    new double[heads * tokens],
+                    new double[tokens * 3 * heads * size]);
             for (int head = 0; head < heads; head++) {
                 new Head(precision, qkv, dOut, tokens, heads * size, head * size, size, causal).put(all, head);
             }
@@ -36,7 +40,14 @@ final class PlainProducts {
         }
     }
 
-    private record Head(Precision precision, float[] qkv, float[] dOut, int tokens, int width, int first, int size,
+    private record Head(
+            Precision precision,
+            float[] qkv,
+            float[] dOut,
+            int tokens,
+            int width,
+            int first,
+            int size,
             boolean causal) {
         private float round(float value) {
             return (float) PlainInfoNce.round(value, precision);

@@ -86,8 +86,8 @@ final class ProductCases {
     }
 
     static List<double[]> truth(Case c) {
-        try (Ops ops = Backend.open("cpu-f64"); Run run = new Run(ops.memory(), DType.F64, ops.matrix(),
-                ops.attention())) {
+        try (Ops ops = Backend.open("cpu-f64");
+                Run run = new Run(ops.memory(), DType.F64, ops.matrix(), ops.attention())) {
             return c.run(run);
         }
     }
@@ -98,7 +98,8 @@ final class ProductCases {
             for (int i = 0; i < want.get(t).length; i++) {
                 double wanted = want.get(t)[i];
                 double given = got.get(t)[i];
-                assertTrue(given == wanted || Math.abs(given - wanted) <= units * 0x1p-24 * (1 + Math.abs(wanted)),
+                assertTrue(
+                        given == wanted || Math.abs(given - wanted) <= units * 0x1p-24 * (1 + Math.abs(wanted)),
                         "result " + t + ", element " + i + ": " + given + ", wanted " + wanted + ", seed 5");
             }
         }
@@ -128,7 +129,9 @@ final class ProductCases {
 
     private static void makeWhole(Tensor... operands) {
         for (Tensor operand : operands) {
-            operand.set(Arrays.stream(operand.toDoubles()).map(v -> Math.rint(20 * v)).toArray());
+            operand.set(Arrays.stream(operand.toDoubles())
+                    .map(v -> Math.rint(20 * v))
+                    .toArray());
         }
     }
 
@@ -150,8 +153,8 @@ final class ProductCases {
         return fused(Gelu.QUICK, transA, transB, m, n, k, 0, true);
     }
 
-    private static Case fused(Gelu kind, boolean transA, boolean transB, int m, int n, int k, double beta,
-            boolean whole) {
+    private static Case fused(
+            Gelu kind, boolean transA, boolean transB, int m, int n, int k, double beta, boolean whole) {
         return run -> {
             Tensor a = transA ? run.random(k, m) : run.random(m, k);
             Tensor b = transB ? run.random(n, k) : run.random(k, n);
@@ -203,8 +206,8 @@ final class ProductCases {
             Tensor lse = run.poisoned(4, heads, tokens);
             Tensor dQkv = run.poisoned(4, tokens, 3 * heads * size);
             run.attention.attention(qkv, heads, causal, lengths, out, lse);
-            run.attention.attentionBackward(qkv, heads, causal, lengths, out, lse, run.random(4, tokens, heads * size),
-                    dQkv);
+            run.attention.attentionBackward(
+                    qkv, heads, causal, lengths, out, lse, run.random(4, tokens, heads * size), dQkv);
             return values(out, lse, dQkv);
         };
     }

@@ -123,12 +123,17 @@ final class ProductErrors {
 
     static String gemm(Kind kind, boolean transA, boolean transB, int m, int n, int k) {
         Product product = new Product(new Random(1), kind, transA, transB, m, n, k);
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks()); PtxMatrixOps ops = kind.on(device);
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
+                PtxMatrixOps ops = kind.on(device);
                 Tensor a = tensor(device, kind.type(), product.a, transA ? k : m, transA ? m : k);
                 Tensor b = tensor(device, kind.type(), product.b, transB ? n : k, transB ? k : n);
                 Tensor c = tensor(device, kind.type(), new float[m * n], m, n)) {
             ops.gemm(transA, transB, 1, a, b, 0, c);
-            return line(kind.kernel(transA, transB), m + " x " + n + " x " + k, product.truth, c.toDoubles(),
+            return line(
+                    kind.kernel(transA, transB),
+                    m + " x " + n + " x " + k,
+                    product.truth,
+                    c.toDoubles(),
                     rounded(product.plain, kind.precision));
         }
     }
@@ -145,14 +150,20 @@ final class ProductErrors {
             double z = PlainInfoNce.round((float) plain[i] + bias[i % n], kind.precision);
             plain[i] = PlainInfoNce.round(ProductCases.gelu(gelu, z), kind.precision);
         }
-        try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks()); PtxMatrixOps ops = kind.on(device);
-                Tensor a = tensor(device, kind.type(), product.a, m, k); Tensor b = tensor(device, kind.type(), product.b, k, n);
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
+                PtxMatrixOps ops = kind.on(device);
+                Tensor a = tensor(device, kind.type(), product.a, m, k);
+                Tensor b = tensor(device, kind.type(), product.b, k, n);
                 Tensor added = Tensor.of(device, DType.F32, Shape.of(n), doubles(bias));
                 Tensor z = tensor(device, kind.type(), new float[m * n], m, n);
                 Tensor y = tensor(device, kind.type(), new float[m * n], m, n)) {
             ops.linearGelu(gelu, a, b, added, z, y);
-            return line(kind.kernel(false, false) + (gelu == Gelu.EXACT ? ", GELU" : ", quick GELU"), m + " x " + n + " x " + k,
-                    truth, y.toDoubles(), plain);
+            return line(
+                    kind.kernel(false, false) + (gelu == Gelu.EXACT ? ", GELU" : ", quick GELU"),
+                    m + " x " + n + " x " + k,
+                    truth,
+                    y.toDoubles(),
+                    plain);
         }
     }
 
@@ -164,7 +175,9 @@ final class ProductErrors {
     }
 
     private static double[] rounded(double[] values, Precision precision) {
-        return Arrays.stream(values).map(value -> PlainInfoNce.round(value, precision)).toArray();
+        return Arrays.stream(values)
+                .map(value -> PlainInfoNce.round(value, precision))
+                .toArray();
     }
 
     static List<String> attention(Precision precision, int tokens, int heads, int size, boolean causal) {
@@ -174,27 +187,34 @@ final class ProductErrors {
         float[] dOut = rounded(ErrorTables.gaussian(random, tokens * width), precision);
         PlainProducts.Attention plain = PlainProducts.Attention.of(precision, qkv, dOut, tokens, heads, size, causal);
         PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
-        try (Ops f64 = Backend.open("cpu-f64"); Ops ops = new PtxOps("sim", device, DType.valueOf(precision.name()))) {
+        try (Ops f64 = Backend.open("cpu-f64");
+                Ops ops = new PtxOps("sim", device, DType.valueOf(precision.name()))) {
             List<double[]> truth = attention(f64, qkv, dOut, tokens, heads, size, causal);
             List<double[]> got = attention(ops, qkv, dOut, tokens, heads, size, causal);
             String name = "attention" + (precision == Precision.F32 ? "" : "_" + precision.suffix());
             String sizes = tokens + " tokens, " + heads + " x " + size + (causal ? ", causal" : "");
-            List<String> lines = new ArrayList<>(List.of(line(name + " out", sizes, truth.get(0), got.get(0), plain.out()),
+            List<String> lines = new ArrayList<>(List.of(
+                    line(name + " out", sizes, truth.get(0), got.get(0), plain.out()),
                     line(name + " log-sums", sizes, truth.get(1), got.get(1), plain.lse())));
             for (int part = 0; part < 3; part++) {
-                lines.add(line(name + " d" + "qkv".charAt(part), sizes, part(truth.get(2), width, part),
-                        part(got.get(2), width, part), part(plain.dQkv(), width, part)));
+                lines.add(line(
+                        name + " d" + "qkv".charAt(part),
+                        sizes,
+                        part(truth.get(2), width, part),
+                        part(got.get(2), width, part),
+                        part(plain.dQkv(), width, part)));
             }
             return lines;
         }
     }
 
-    private static List<double[]> attention(Ops ops, float[] qkv, float[] dOut, int tokens, int heads, int size,
-            boolean causal) {
+    private static List<double[]> attention(
+            Ops ops, float[] qkv, float[] dOut, int tokens, int heads, int size, boolean causal) {
         int width = heads * size;
         try (Tensor in = ops.tensor(Shape.of(1, tokens, 3 * width), doubles(qkv));
                 Tensor dOuts = ops.tensor(Shape.of(1, tokens, width), doubles(dOut));
-                Tensor out = ops.allocate(1, tokens, width); Tensor lse = ops.allocateParameter(1, heads, tokens);
+                Tensor out = ops.allocate(1, tokens, width);
+                Tensor lse = ops.allocateParameter(1, heads, tokens);
                 Tensor dQkv = ops.allocate(1, tokens, 3 * width)) {
             ops.attention().attention(in, heads, causal, null, out, lse);
             ops.attention().attentionBackward(in, heads, causal, null, out, lse, dOuts, dQkv);
@@ -203,7 +223,10 @@ final class ProductErrors {
     }
 
     private static double[] part(double[] dQkv, int width, int part) {
-        return IntStream.range(0, dQkv.length).filter(i -> i % (3 * width) / width == part).mapToDouble(i -> dQkv[i]).toArray();
+        return IntStream.range(0, dQkv.length)
+                .filter(i -> i % (3 * width) / width == part)
+                .mapToDouble(i -> dQkv[i])
+                .toArray();
     }
 
     private static String line(String what, String sizes, double[] truth, double[] kernels, double[] plain) {

@@ -35,34 +35,57 @@ class ProductFaultsTest {
         List<Fault> faults = new ArrayList<>();
         for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
             String kernel = "gemm_f32_" + layout;
-            ProductCases.Case ragged = ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 57, 39,
-                    1);
+            ProductCases.Case ragged =
+                    ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 57, 39, 1);
             faults.add(new Fault(kernel, "barrier dropped", "bar\\.sync 0;", "", ragged));
             faults.add(new Fault(kernel, "copies not waited for", "cp\\.async\\.wait_group 0;", "", ragged));
-            faults.add(new Fault(kernel, "the last of k left out", "setp\\.le\\.s32 %last, %k, 16;",
+            faults.add(new Fault(
+                    kernel,
+                    "the last of k left out",
+                    "setp\\.le\\.s32 %last, %k, 16;",
                     "setp.le.s32 %last, %k, 17;",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 5, 5, 33, 0)));
-            faults.add(new Fault(kernel, "a row too many", "setp\\.gt\\.s32 %inside, %rowsLeft, ",
+            faults.add(new Fault(
+                    kernel,
+                    "a row too many",
+                    "setp\\.gt\\.s32 %inside, %rowsLeft, ",
                     "setp.ge.s32 %inside, %rowsLeft, ",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 4, 4, 4, 0)));
-            faults.add(new Fault(kernel, "wrong operand", "fma\\.rn\\.f32 %c1_2, %([ab])1", "fma.rn.f32 %c1_2, %$12",
-                    ragged));
-            faults.add(new Fault(kernel, "beta forgotten", "fma\\.rn\\.f32 %c3_3, %a3_0, %beta",
+            faults.add(new Fault(
+                    kernel, "wrong operand", "fma\\.rn\\.f32 %c1_2, %([ab])1", "fma.rn.f32 %c1_2, %$12", ragged));
+            faults.add(new Fault(
+                    kernel,
+                    "beta forgotten",
+                    "fma\\.rn\\.f32 %c3_3, %a3_0, %beta",
                     "fma.rn.f32 %c3_3, %a3_0, 0f3F000000",
                     ProductCases.gemm(layout.charAt(0) == 't', layout.charAt(1) == 't', 61, 60, 39, 1)));
         }
         addEpilogues(faults);
-        faults.add(new Fault("gemm_merge_f32", "a part too few", "setp\\.gt\\.s32 %more, %parts, 3",
+        faults.add(new Fault(
+                "gemm_merge_f32",
+                "a part too few",
+                "setp\\.gt\\.s32 %more, %parts, 3",
                 "setp.gt.s32 %more, %parts, 4",
                 ProductCases.gemm(false, false, 3, 5, 1100, 0)));
-        faults.add(new Fault("gemm_merge_f32", "an element too many", "setp\\.ge\\.s32 %out", "setp.gt.s32 %out",
+        faults.add(new Fault(
+                "gemm_merge_f32",
+                "an element too many",
+                "setp\\.ge\\.s32 %out",
+                "setp.gt.s32 %out",
                 ProductCases.gemm(false, false, 3, 5, 1100, 0)));
-        faults.add(new Fault("column_sums_f32", "barrier dropped", "bar\\.sync 0;", "", ProductCases.biasGradient(40,
-                33)));
-        faults.add(new Fault("column_sums_f32", "a row too many", "setp\\.gt\\.and\\.s32 %more, %left, 8",
+        faults.add(new Fault(
+                "column_sums_f32", "barrier dropped", "bar\\.sync 0;", "", ProductCases.biasGradient(40, 33)));
+        faults.add(new Fault(
+                "column_sums_f32",
+                "a row too many",
+                "setp\\.gt\\.and\\.s32 %more, %left, 8",
                 "setp.ge.and.s32 %more, %left, 8",
                 ProductCases.biasGradient(40, 33)));
-        faults.add(new Fault("column_sums_f32", "a warp forgotten", "ld\\.shared\\.f32 %v0, \\[%get \\+ 896\\];", "",
+        faults.add(new Fault(
+                "column_sums_f32",
+                "a warp forgotten",
+                "ld\\.shared\\.f32 %v0, \\[%get \\+ 896\\];",
+                "",
                 ProductCases.biasGradient(40, 33)));
         addAttention(faults);
         addTensorCores(faults);
@@ -78,22 +101,39 @@ class ProductFaultsTest {
             ProductCases.Case exact = ProductCases.fused(Gelu.EXACT, transA, transB, 61, 60, 9, 1);
             ProductCases.Case quick = ProductCases.fused(Gelu.QUICK, transA, transB, 61, 60, 9, 0);
             ProductCases.Case narrow = ProductCases.fused(Gelu.EXACT, transA, transB, 61, 57, 9, 0);
-            faults.add(new Fault(kernel, "bias of another column", "%b1, \\[%bias \\+ \\d+\\]", "%b1, [%bias + 0]", exact));
-            faults.add(new Fault(kernel, "bias of the row", "add\\.s64 %bias, %bias, %at;",
-                    "mad.wide.s32 %bias, %row0, 4, %bias;", narrow));
-            faults.add(new Fault(kernel, "GELU left out for a number",
-                    "mul\\.f32 %c5_3, %c5_3, %gate;", "", exact));
-            faults.add(new Fault(kernel, "gate of another number", "mul\\.f32 %e, %c2_1, 0fC01D265F",
-                    "mul.f32 %e, %c2_2, 0fC01D265F", quick));
+            faults.add(new Fault(
+                    kernel, "bias of another column", "%b1, \\[%bias \\+ \\d+\\]", "%b1, [%bias + 0]", exact));
+            faults.add(new Fault(
+                    kernel,
+                    "bias of the row",
+                    "add\\.s64 %bias, %bias, %at;",
+                    "mad.wide.s32 %bias, %row0, 4, %bias;",
+                    narrow));
+            faults.add(new Fault(kernel, "GELU left out for a number", "mul\\.f32 %c5_3, %c5_3, %gate;", "", exact));
+            faults.add(new Fault(
+                    kernel,
+                    "gate of another number",
+                    "mul\\.f32 %e, %c2_1, 0fC01D265F",
+                    "mul.f32 %e, %c2_2, 0fC01D265F",
+                    quick));
             faults.add(new Fault(kernel, "the other GELU", "setp\\.ne\\.s32 %quick", "setp.eq.s32 %quick", quick));
-            faults.add(new Fault(kernel, "GELU stored over the product", "add\\.s64 %outRow, %outRow, %toY;", "", exact));
+            faults.add(
+                    new Fault(kernel, "GELU stored over the product", "add\\.s64 %outRow, %outRow, %toY;", "", exact));
         }
         ProductCases.Case parts = ProductCases.linearGelu(Gelu.EXACT, 3, 1100, 5);
-        faults.add(new Fault("gemm_merge_f32", "bias of another column", "rem\\.s32 %column, %element, %n;",
-                "div.s32 %column, %element, %n;", parts));
+        faults.add(new Fault(
+                "gemm_merge_f32",
+                "bias of another column",
+                "rem\\.s32 %column, %element, %n;",
+                "div.s32 %column, %element, %n;",
+                parts));
         faults.add(new Fault("gemm_merge_f32", "GELU left out", "mul\\.f32 %sum, %sum, %gate;", "", parts));
-        faults.add(new Fault("gemm_merge_f32", "the other GELU", "setp\\.ne\\.s32 %more, %n, 0;",
-                "setp.eq.s32 %more, %n, 0;", parts));
+        faults.add(new Fault(
+                "gemm_merge_f32",
+                "the other GELU",
+                "setp\\.ne\\.s32 %more, %n, 0;",
+                "setp.eq.s32 %more, %n, 0;",
+                parts));
     }
 
     /** Integers, whose products on tensor cores have no error. */
@@ -105,7 +145,11 @@ class ProductFaultsTest {
             faults.add(new Fault(kernel, "rows swapped", "\\{%x0, %x1, %x2, %x3\\}", "{%x1, %x0, %x2, %x3}", whole));
             faults.add(new Fault(kernel, "half of k twice", "\\{%y0, %y1\\}", "{%y0, %y0}", whole));
             faults.add(new Fault(kernel, "odd columns where even ones are", "add\\.s64 %out, %out, 4;", "", whole));
-            faults.add(new Fault(kernel, "bias of the even column for both", "add\\.s64 %bias, %bias, 4;", "",
+            faults.add(new Fault(
+                    kernel,
+                    "bias of the even column for both",
+                    "add\\.s64 %bias, %bias, 4;",
+                    "",
                     ProductCases.fusedWhole(layout.charAt(0) == 't', layout.charAt(1) == 't', 21, 45, 17)));
         }
     }
@@ -113,31 +157,51 @@ class ProductFaultsTest {
     private static void addAttention(List<Fault> faults) {
         ProductCases.Case causal = ProductCases.attention(66, 1, 20, true);
         ProductCases.Case ragged = ProductCases.attention(21, 2, 9, false);
-        for (String kernel : new String[] {"attention_fwd_f32", "attention_bwd_f32_dq", "attention_bwd_f32_dk",
-                "attention_bwd_f32_dv"}) {
+        for (String kernel : new String[] {
+            "attention_fwd_f32", "attention_bwd_f32_dq", "attention_bwd_f32_dk", "attention_bwd_f32_dv"
+        }) {
             faults.add(new Fault(kernel, "barrier dropped", "bar\\.sync 0;", "", ragged));
-            faults.add(new Fault(kernel, "keys and queries swapped", "mad\\.wide\\.s32 %keyAt, %w, 4, %q;",
-                    "mov.s64 %keyAt, %q;", ragged));
-            faults.add(new Fault(kernel, "length ignored", "@%hit ld\\.global\\.s32 %keys, \\[%address\\];", "",
+            faults.add(new Fault(
+                    kernel,
+                    "keys and queries swapped",
+                    "mad\\.wide\\.s32 %keyAt, %w, 4, %q;",
+                    "mov.s64 %keyAt, %q;",
                     ragged));
-            faults.add(new Fault(kernel, "a row too many", "setp\\.gt\\.s32 %inside, %rowsLeft, 16",
+            faults.add(
+                    new Fault(kernel, "length ignored", "@%hit ld\\.global\\.s32 %keys, \\[%address\\];", "", ragged));
+            faults.add(new Fault(
+                    kernel,
+                    "a row too many",
+                    "setp\\.gt\\.s32 %inside, %rowsLeft, 16",
                     "setp.ge.s32 %inside, %rowsLeft, 16",
                     ProductCases.attention(16, 1, 4, false)));
             faults.add(new Fault(kernel, "wrong weights", "\\[%hold \\+ 2304\\]", "[%hold + 2320]", ragged));
         }
         for (String kernel : new String[] {"attention_fwd_f32", "attention_bwd_f32_dq"}) {
-            faults.add(new Fault(kernel, "a key of the future", "add\\.s32 %high, %high, 1;",
-                    "add.s32 %high, %high, 2;", causal));
+            faults.add(new Fault(
+                    kernel, "a key of the future", "add\\.s32 %high, %high, 1;", "add.s32 %high, %high, 2;", causal));
         }
         for (String kernel : new String[] {"attention_bwd_f32_dk", "attention_bwd_f32_dv"}) {
-            faults.add(new Fault(kernel, "a query of the past", "setp\\.le\\.and\\.s32 %hit, %low, 0",
-                    "setp.le.and.s32 %hit, %low, 1", causal));
+            faults.add(new Fault(
+                    kernel,
+                    "a query of the past",
+                    "setp\\.le\\.and\\.s32 %hit, %low, 0",
+                    "setp.le.and.s32 %hit, %low, 1",
+                    causal));
         }
-        faults.add(new Fault("attention_fwd_f32", "sums not made smaller", "mul\\.f32 %o0_0, %o0_0, %factor;", "",
+        faults.add(new Fault(
+                "attention_fwd_f32",
+                "sums not made smaller",
+                "mul\\.f32 %o0_0, %o0_0, %factor;",
+                "",
                 ProductCases.attention(110, 1, 8, false)));
         faults.add(new Fault("attention_bwd_f32_dq", "average left out", "sub\\.f32 %c2_2, %c2_2, %dot2;", "", ragged));
-        faults.add(new Fault("attention_bwd_f32_dk", "average of another query", "sub\\.f32 %c2_2, %c2_2, %dot2;",
-                "sub.f32 %c2_2, %c2_2, %dot1;", ragged));
+        faults.add(new Fault(
+                "attention_bwd_f32_dk",
+                "average of another query",
+                "sub\\.f32 %c2_2, %c2_2, %dot2;",
+                "sub.f32 %c2_2, %c2_2, %dot1;",
+                ragged));
     }
 
     @ParameterizedTest
@@ -145,8 +209,8 @@ class ProductFaultsTest {
     void isNoticed(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> truth = ProductCases.truth(fault.noticedBy);
-            fault.assertNoticedBy(() -> ProductCases.assertClose(truth,
-                    ProductCases.on(device, fault.kernels(device), fault.multiply(), fault.noticedBy), 200));
+            fault.assertNoticedBy(() -> ProductCases.assertClose(
+                    truth, ProductCases.on(device, fault.kernels(device), fault.multiply(), fault.noticedBy), 200));
         }
     }
 

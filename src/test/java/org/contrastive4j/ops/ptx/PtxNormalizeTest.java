@@ -59,10 +59,12 @@ class PtxNormalizeTest {
         float[] x = rows(n, d, 31L * n + d);
         float[] shifted = new float[shift + x.length];
         System.arraycopy(x, 0, shifted, shift, x.length);
-        try (DeviceStorage from = Devices.floats(device, shifted); DeviceStorage to = Devices.floats(device, poison(shifted.length));
+        try (DeviceStorage from = Devices.floats(device, shifted);
+                DeviceStorage to = Devices.floats(device, poison(shifted.length));
                 DeviceStorage inverse = Devices.floats(device, poison(n))) {
             DeviceStorage y = inPlace ? from : to;
-            normalize.forward(device.stream(), n, d, from.address() + 4L * shift, y.address() + 4L * shift, inverse.address());
+            normalize.forward(
+                    device.stream(), n, d, from.address() + 4L * shift, y.address() + 4L * shift, inverse.address());
             float[] got = Devices.toFloats(y);
             float[] inverses = Devices.toFloats(inverse);
             for (int i = 0; i < n; i++) {
@@ -71,14 +73,16 @@ class PtxNormalizeTest {
                 assertEquals(norm == 0 ? 0 : 1 / norm, inverses[i], norm == 0 ? 0 : (d / 32 + 12) * ULP / norm, what);
                 for (int k = 0; k < d; k++) {
                     double want = norm == 0 ? 0 : x[i * d + k] / norm;
-                    assertEquals(want, got[shift + i * d + k], (d / 32 + 12) * ULP * Math.abs(want), what + " column " + k);
+                    assertEquals(
+                            want, got[shift + i * d + k], (d / 32 + 12) * ULP * Math.abs(want), what + " column " + k);
                 }
             }
         }
     }
 
     /** Backward of unit rows and random gradients; dx in the place of dy where wanted. */
-    static void checkBackward(PtxDevice device, PtxNormalize normalize, int n, int d, boolean inPlace, boolean withDots) {
+    static void checkBackward(
+            PtxDevice device, PtxNormalize normalize, int n, int d, boolean inPlace, boolean withDots) {
         Random random = new Random(n + 57L * d);
         float[] y = rows(n, d, 5);
         float[] dy = new float[n * d];
@@ -91,11 +95,21 @@ class PtxNormalizeTest {
                 dy[i * d + k] = (float) random.nextGaussian();
             }
         }
-        try (DeviceStorage ys = Devices.floats(device, y); DeviceStorage rs = Devices.floats(device, inverse);
-                DeviceStorage gs = Devices.floats(device, dy); DeviceStorage out = Devices.floats(device, poison(n * d));
+        try (DeviceStorage ys = Devices.floats(device, y);
+                DeviceStorage rs = Devices.floats(device, inverse);
+                DeviceStorage gs = Devices.floats(device, dy);
+                DeviceStorage out = Devices.floats(device, poison(n * d));
                 DeviceStorage dots = Devices.floats(device, poison(n))) {
             DeviceStorage dx = inPlace ? gs : out;
-            normalize.backward(device.stream(), n, d, ys.address(), rs.address(), gs.address(), dx.address(), withDots ? dots.address() : 0);
+            normalize.backward(
+                    device.stream(),
+                    n,
+                    d,
+                    ys.address(),
+                    rs.address(),
+                    gs.address(),
+                    dx.address(),
+                    withDots ? dots.address() : 0);
             float[] got = Devices.toFloats(dx);
             float[] gotDots = Devices.toFloats(dots);
             for (int i = 0; i < n; i++) {
@@ -110,7 +124,11 @@ class PtxNormalizeTest {
                 assertEquals(withDots ? dot : Double.NaN, gotDots[i], error, what + " dot");
                 for (int k = 0; k < d; k++) {
                     double want = inverse[i] * (dy[i * d + k] - y[i * d + k] * dot);
-                    assertEquals(want, got[i * d + k], error + 4 * ULP * (Math.abs(dy[i * d + k]) + Math.abs(dot)), what + " column " + k);
+                    assertEquals(
+                            want,
+                            got[i * d + k],
+                            error + 4 * ULP * (Math.abs(dy[i * d + k]) + Math.abs(dot)),
+                            what + " column " + k);
                 }
             }
         }
@@ -140,8 +158,10 @@ class PtxNormalizeTest {
     }
 
     static void checkExtremes(PtxDevice device, PtxNormalize normalize) {
-        float[] x = {Float.MAX_VALUE / 2, Float.MAX_VALUE / 2, 3e-45f, 4.2e-45f, 0, 0, Float.NaN, 1, Float.MAX_VALUE, 0};
-        try (DeviceStorage from = Devices.floats(device, x); DeviceStorage to = Devices.floats(device, poison(10));
+        float[] x = {Float.MAX_VALUE / 2, Float.MAX_VALUE / 2, 3e-45f, 4.2e-45f, 0, 0, Float.NaN, 1, Float.MAX_VALUE, 0
+        };
+        try (DeviceStorage from = Devices.floats(device, x);
+                DeviceStorage to = Devices.floats(device, poison(10));
                 DeviceStorage inverse = Devices.floats(device, poison(5))) {
             normalize.forward(device.stream(), 5, 2, from.address(), to.address(), inverse.address());
             float[] y = Devices.toFloats(to);
@@ -171,7 +191,9 @@ class PtxNormalizeTest {
     void sameBitsFromRunToRun(Supplier<PtxDevice> open) {
         float[][] answers = new float[2][];
         for (int run = 0; run < 2; run++) {
-            try (PtxDevice device = open.get(); DeviceStorage x = Devices.floats(device, rows(9, 77, 4)); DeviceStorage r = device.allocate(36)) {
+            try (PtxDevice device = open.get();
+                    DeviceStorage x = Devices.floats(device, rows(9, 77, 4));
+                    DeviceStorage r = device.allocate(36)) {
                 new PtxNormalize(device).forward(device.stream(), 9, 77, x.address(), x.address(), r.address());
                 answers[run] = Devices.toFloats(x);
             }
@@ -182,12 +204,20 @@ class PtxNormalizeTest {
     @ParameterizedTest
     @MethodSource("devices")
     void refusals(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get(); DeviceStorage x = device.allocate(256); DeviceStorage r = device.allocate(16)) {
+        try (PtxDevice device = open.get();
+                DeviceStorage x = device.allocate(256);
+                DeviceStorage r = device.allocate(16)) {
             PtxNormalize normalize = new PtxNormalize(device);
-            assertThrows(ShapeException.class, () -> normalize.forward(device.stream(), 0, 4, x.address(), x.address(), r.address()));
-            assertThrows(LaunchException.class, () -> normalize.forward(device.stream(), 4, 4, x.address(), 0, r.address()));
-            assertThrows(LaunchException.class, () -> normalize.forward(device.stream(), 4, 4, x.address(), x.address() + 64, r.address() + 1));
-            LaunchException shared = assertThrows(LaunchException.class,
+            assertThrows(
+                    ShapeException.class,
+                    () -> normalize.forward(device.stream(), 0, 4, x.address(), x.address(), r.address()));
+            assertThrows(
+                    LaunchException.class, () -> normalize.forward(device.stream(), 4, 4, x.address(), 0, r.address()));
+            assertThrows(
+                    LaunchException.class,
+                    () -> normalize.forward(device.stream(), 4, 4, x.address(), x.address() + 64, r.address() + 1));
+            LaunchException shared = assertThrows(
+                    LaunchException.class,
                     () -> normalize.forward(device.stream(), 4, 4, x.address(), x.address() + 16, r.address()));
             assertTrue(shared.getMessage().contains("y and x share memory"), shared.getMessage());
         }

@@ -15,8 +15,11 @@ import org.junit.jupiter.api.Test;
 class PtxOpsTest {
     @Test
     void tensorsOfOtherMemoryAreRefused() {
-        try (Ops sim = Backend.open("sim"); Ops other = Backend.open("sim"); Ops cpu = Backend.open("cpu");
-                Tensor own = sim.zeros(Shape.of(4)); Tensor foreign = other.zeros(Shape.of(4));
+        try (Ops sim = Backend.open("sim");
+                Ops other = Backend.open("sim");
+                Ops cpu = Backend.open("cpu");
+                Tensor own = sim.zeros(Shape.of(4));
+                Tensor foreign = other.zeros(Shape.of(4));
                 Tensor host = cpu.zeros(Shape.of(4))) {
             for (Tensor wrong : new Tensor[] {foreign, host}) {
                 assertThrows(LaunchException.class, () -> sim.pointwise().add(own, wrong, own));
@@ -30,7 +33,8 @@ class PtxOpsTest {
     void nothingOfAnOperationStaysAllocated() {
         try (Ops sim = Backend.open("sim", 1 << 20)) {
             assertEquals("sim", sim.name());
-            try (Tensor dy = sim.zeros(Shape.of(300, 1, 4)); Tensor sums = sim.zeros(Shape.of(1, 4))) {
+            try (Tensor dy = sim.zeros(Shape.of(300, 1, 4));
+                    Tensor sums = sim.zeros(Shape.of(1, 4))) {
                 long before = sim.memory().currentBytes();
                 sim.sequence().addPositionsBackward(dy, sums);
                 assertEquals(0, sim.update().sumOfSquares(sums));

@@ -48,9 +48,15 @@ class PtxPairTileOpsTest {
     /** Several tiles, and random shapes with random classes. */
     static Stream<PairTileCase> largerCases() {
         Random random = new Random(PROPERTY_SEED);
-        return Stream.concat(PairTileCase.of(new int[][] {{65, 129, 5}}), IntStream.range(0, 5).mapToObj(k ->
-                new PairTileCase(1 + random.nextInt(140), 1 + random.nextInt(140), 1 + random.nextInt(40),
-                        Classes.values()[random.nextInt(Classes.values().length)], random.nextLong())));
+        return Stream.concat(
+                PairTileCase.of(new int[][] {{65, 129, 5}}),
+                IntStream.range(0, 5)
+                        .mapToObj(k -> new PairTileCase(
+                                1 + random.nextInt(140),
+                                1 + random.nextInt(140),
+                                1 + random.nextInt(40),
+                                Classes.values()[random.nextInt(Classes.values().length)],
+                                random.nextLong())));
     }
 
     private static void onEachDevice(BiConsumer<Ops, PairTileOps> check) {
@@ -107,8 +113,10 @@ class PtxPairTileOpsTest {
         Shift columns = Shift.columns(new Random(2).doubles(m, 90, 100).toArray());
         double[] x = {-1, -1, -1, -1, -1};
         double[] y = IntStream.range(0, m).mapToDouble(j -> 0.75 - j / 4096.0).toArray();
-        List<Reduction> wanted = Stream.of(Axis.values()).flatMap(axis -> Stream.of(rows, columns)
-                .map(shift -> Reduction.sum(PairFunction.EXP, axis, Of.BOTH, shift, null))).toList();
+        List<Reduction> wanted = Stream.of(Axis.values())
+                .flatMap(axis -> Stream.of(rows, columns)
+                        .map(shift -> Reduction.sum(PairFunction.EXP, axis, Of.BOTH, shift, null)))
+                .toList();
         try (Ops f64 = Backend.open("cpu-f64")) {
             List<double[]> expected = reduce(f64, f64.pairTiles(), x, y, wanted);
             List<double[]> given = reduce(ops, tiles, x, y, wanted);
@@ -122,9 +130,11 @@ class PtxPairTileOpsTest {
     }
 
     private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> wanted) {
-        try (Tensor left = ops.tensor(Shape.of(x.length, 1), x); Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
+        try (Tensor left = ops.tensor(Shape.of(x.length, 1), x);
+                Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
             return tiles.reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), wanted).stream()
-                    .map(Reduced::values).toList();
+                    .map(Reduced::values)
+                    .toList();
         }
     }
 
@@ -132,13 +142,15 @@ class PtxPairTileOpsTest {
     @Test
     void infiniteShiftsAndEmptyRowsAreDefined() {
         double[] rows = {Double.NEGATIVE_INFINITY, 0, 3};
-        List<Reduction> wanted = List.of(Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.rows(rows)),
+        List<Reduction> wanted = List.of(
+                Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.rows(rows)),
                 Reduction.sum(PairFunction.EXP, Axis.ROWS, Of.BOTH, Shift.rows(rows), null),
                 Reduction.sum(PairFunction.HINGE, Axis.COLUMNS, Of.BOTH, Shift.rows(rows), null),
                 Reduction.logSumExp(Axis.COLUMNS, Of.POSITIVES, Shift.rows(rows)),
                 Reduction.max(Axis.COLUMNS, Of.POSITIVES, Shift.NONE));
         onEachDevice((ops, tiles) -> {
-            try (Tensor x = ops.tensor(Shape.of(3, 1), 1, 0.5, -1); Tensor y = ops.tensor(Shape.of(2, 1), 0.5, 1)) {
+            try (Tensor x = ops.tensor(Shape.of(3, 1), 1, 0.5, -1);
+                    Tensor y = ops.tensor(Shape.of(2, 1), 0.5, 1)) {
                 List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), wanted);
                 assertEquals(Double.NEGATIVE_INFINITY, got.get(0).values()[0]);
                 assertEquals(50, got.get(0).values()[1], 1e-4);
@@ -155,9 +167,10 @@ class PtxPairTileOpsTest {
     /** A block of a larger whole has windows that begin outside of it. */
     @Test
     void blocksOfAWindowAgree() {
-        try (Ops f64 = Backend.open("cpu-f64"); Problem truth = new Problem(f64,
-                new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
-            List<Reduction> wanted = List.of(Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.NEGATIVES, Shift.NONE, null),
+        try (Ops f64 = Backend.open("cpu-f64");
+                Problem truth = new Problem(f64, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
+            List<Reduction> wanted = List.of(
+                    Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.NEGATIVES, Shift.NONE, null),
                     Reduction.sum(PairFunction.ONE, Axis.COLUMNS, Of.POSITIVES, Shift.NONE, null));
             onEachDevice((ops, tiles) -> {
                 try (Problem given = new Problem(ops, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
@@ -165,7 +178,8 @@ class PtxPairTileOpsTest {
                         List<Reduced> expected = f64.pairTiles().reduce(block(truth.pairs, b), wanted);
                         List<Reduced> got = tiles.reduce(block(given.pairs, b), wanted);
                         for (int k = 0; k < wanted.size(); k++) {
-                            assertArrayEquals(expected.get(k).values(), got.get(k).values());
+                            assertArrayEquals(
+                                    expected.get(k).values(), got.get(k).values());
                         }
                     }
                 }
@@ -174,7 +188,10 @@ class PtxPairTileOpsTest {
     }
 
     private static Pairs block(Pairs of, int[] b) {
-        return new Pairs(of.x().rows(b[0], b[1]), of.y().rows(b[2], b[3]), of.scale(),
+        return new Pairs(
+                of.x().rows(b[0], b[1]),
+                of.y().rows(b[2], b[3]),
+                of.scale(),
                 of.pairing().block(b[0], b[1], b[2], b[3]));
     }
 
@@ -199,15 +216,27 @@ class PtxPairTileOpsTest {
     @Test
     void memoryIsWithinTheWorkspace() {
         PairTileCase c = new PairTileCase(20, 300, 9, Classes.ALL_AT_ONCE);
-        try (Ops ops = Backend.open("sim"); Problem p = new Problem(ops, c, 1); Tensor dx = ops.allocate(20, 9);
+        try (Ops ops = Backend.open("sim");
+                Problem p = new Problem(ops, c, 1);
+                Tensor dx = ops.allocate(20, 9);
                 Tensor dy = ops.allocate(300, 9)) {
             PairTileOps tiles = ops.pairTiles();
-            List<Reduction> most = IntStream.range(0, 24).mapToObj(k -> Reduction.sum(PairFunction.EXP,
-                    Axis.values()[k % 2], Of.NEGATIVES, new Shift(1, p.rowNumbers.clone(), p.columnNumbers.clone()),
-                    k >= 16 ? null : k % 2 == 0 ? p.columnNumbers.clone() : p.rowNumbers.clone())).toList();
-            List<Term> terms = IntStream.range(0, 16).mapToObj(k -> new Term(PairFunction.EXP, Of.NEGATIVES,
-                    new Shift(1, p.rowNumbers.clone(), p.columnNumbers.clone()), p.rowNumbers.clone(),
-                    p.columnNumbers.clone())).toList();
+            List<Reduction> most = IntStream.range(0, 24)
+                    .mapToObj(k -> Reduction.sum(
+                            PairFunction.EXP,
+                            Axis.values()[k % 2],
+                            Of.NEGATIVES,
+                            new Shift(1, p.rowNumbers.clone(), p.columnNumbers.clone()),
+                            k >= 16 ? null : k % 2 == 0 ? p.columnNumbers.clone() : p.rowNumbers.clone()))
+                    .toList();
+            List<Term> terms = IntStream.range(0, 16)
+                    .mapToObj(k -> new Term(
+                            PairFunction.EXP,
+                            Of.NEGATIVES,
+                            new Shift(1, p.rowNumbers.clone(), p.columnNumbers.clone()),
+                            p.rowNumbers.clone(),
+                            p.columnNumbers.clone()))
+                    .toList();
             long before = ops.memory().currentBytes();
             ops.memory().resetPeak();
             tiles.reduce(p.pairs, most);
@@ -223,10 +252,13 @@ class PtxPairTileOpsTest {
 
     @Test
     void gradientsWhereRowsAreReadAreRefused() {
-        try (Ops ops = Backend.open("sim"); Tensor x = ops.zeros(Shape.of(3, 2))) {
+        try (Ops ops = Backend.open("sim");
+                Tensor x = ops.zeros(Shape.of(3, 2))) {
             Pairs pairs = new Pairs(x, x, 1, Pairing.diagonal(3, 3));
-            assertThrows(LaunchException.class, () -> ops.pairTiles().gradient(
-                    pairs, List.of(), new PairwiseOps.Gradients(x, null, null, null), 1));
+            assertThrows(
+                    LaunchException.class,
+                    () -> ops.pairTiles()
+                            .gradient(pairs, List.of(), new PairwiseOps.Gradients(x, null, null, null), 1));
         }
     }
 }

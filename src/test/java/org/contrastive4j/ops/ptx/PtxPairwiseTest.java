@@ -102,7 +102,8 @@ class PtxPairwiseTest {
                 for (int i = 0; i < SIZES.length; i++) {
                     int n = SIZES[i];
                     new PairwiseCase(n, n, WIDTHS[i % 5], true, n).checkValue(device, pairwise, normalize, precision);
-                    new PairwiseCase(n, Math.max(1, 130 - n), WIDTHS[(i + 2) % 5], false, n).checkValue(device, pairwise, normalize, precision);
+                    new PairwiseCase(n, Math.max(1, 130 - n), WIDTHS[(i + 2) % 5], false, n)
+                            .checkValue(device, pairwise, normalize, precision);
                 }
                 PtxPairwise striped = new PtxPairwise(device, precision, 1);
                 new PairwiseCase(193, 65, 40, false, 1).checkValue(device, striped, normalize, precision);
@@ -210,8 +211,13 @@ class PtxPairwiseTest {
                 assertEquals(1, answer.loss() / truth.loss, 1e-5, "loss " + truth.loss);
                 for (int i = 0; i < 20; i++) {
                     double wanted = truth.dx[i * 40 + i];
-                    double least = set.precision == Precision.F16 ? 0x1p-39 * scale / 20 : 0; // half the distance of small ones
-                    assertEquals(wanted, answer.dx()[i * 40 + i], (1e-5 + 1.01 * set.roundOff()) * Math.abs(wanted) + least,
+                    double least = set.precision == Precision.F16
+                            ? 0x1p-39 * scale / 20
+                            : 0; // half the distance of small ones
+                    assertEquals(
+                            wanted,
+                            answer.dx()[i * 40 + i],
+                            (1e-5 + 1.01 * set.roundOff()) * Math.abs(wanted) + least,
                             "loss " + truth.loss);
                 }
             }
@@ -229,8 +235,11 @@ class PtxPairwiseTest {
                         c.rowWeight = rowWeight;
                         c.columnWeight = 1 - rowWeight;
                         (left ? c.x : c.y)[at] = Float.NaN;
-                        double loss = c.ask(bench.device(), bench.open(LossKernels.PLENTY)).loss();
-                        assertTrue(Double.isNaN(loss), (left ? "x[" : "y[") + at + "], row weight " + rowWeight + ": " + loss);
+                        double loss = c.ask(bench.device(), bench.open(LossKernels.PLENTY))
+                                .loss();
+                        assertTrue(
+                                Double.isNaN(loss),
+                                (left ? "x[" : "y[") + at + "], row weight " + rowWeight + ": " + loss);
                     }
                 }
             }
@@ -259,8 +268,9 @@ class PtxPairwiseTest {
         List<PairwiseCase.Answer> answers = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
-                answers.add(new PairwiseCase(150, 103, 33, false, 9).checkValue(
-                        device, new PtxPairwise(device, precision, 1), new PtxNormalize(device), precision));
+                answers.add(new PairwiseCase(150, 103, 33, false, 9)
+                        .checkValue(
+                                device, new PtxPairwise(device, precision, 1), new PtxNormalize(device), precision));
                 assertSame(answers.get(0), answers.get(answers.size() - 1));
             }
         }
@@ -286,15 +296,39 @@ class PtxPairwiseTest {
     }
 
     /** What is bound for a call with raw addresses. */
-    private record Bound(PtxDevice device, PtxPairwise.Inputs inputs, long result, long workspace, long bytes, List<DeviceStorage> open)
+    private record Bound(
+            PtxDevice device,
+            PtxPairwise.Inputs inputs,
+            long result,
+            long workspace,
+            long bytes,
+            List<DeviceStorage> open)
             implements AutoCloseable {
         static Bound of(PtxDevice device, InfoNceKernels pairwise, PairwiseCase c) {
-            List<DeviceStorage> open = new ArrayList<>(List.of(Devices.floats(device, c.x), Devices.floats(device, c.y),
-                    Devices.floats(device, c.logScale), device.allocate(PtxPairwise.RESULT_BYTES)));
+            List<DeviceStorage> open = new ArrayList<>(List.of(
+                    Devices.floats(device, c.x),
+                    Devices.floats(device, c.y),
+                    Devices.floats(device, c.logScale),
+                    device.allocate(PtxPairwise.RESULT_BYTES)));
             long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, true);
             open.add(device.allocate(bytes));
-            return new Bound(device, new PtxPairwise.Inputs(c.n, c.m, c.d, open.get(0).address(), open.get(1).address(), 0,
-                    open.get(2).address(), 0, 0.5, 0.5), open.get(3).address(), open.get(4).address(), bytes, open);
+            return new Bound(
+                    device,
+                    new PtxPairwise.Inputs(
+                            c.n,
+                            c.m,
+                            c.d,
+                            open.get(0).address(),
+                            open.get(1).address(),
+                            0,
+                            open.get(2).address(),
+                            0,
+                            0.5,
+                            0.5),
+                    open.get(3).address(),
+                    open.get(4).address(),
+                    bytes,
+                    open);
         }
 
         DeviceStorage allocate(long count) {
@@ -322,13 +356,16 @@ class PtxPairwiseTest {
                 DeviceStorage dy = bound.allocate(4L * c.y.length);
                 DeviceStorage dLogScale = Devices.floats(device, 2);
                 bound.open.add(dLogScale);
-                List<PtxPairwise.Gradients> wanted = new ArrayList<>(List.of(new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1),
-                        new PtxPairwise.Gradients(0, dy.address(), 0, 0, 1), new PtxPairwise.Gradients(0, 0, dLogScale.address(), 0, 1)));
+                List<PtxPairwise.Gradients> wanted = new ArrayList<>(List.of(
+                        new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1),
+                        new PtxPairwise.Gradients(0, dy.address(), 0, 0, 1),
+                        new PtxPairwise.Gradients(0, 0, dLogScale.address(), 0, 1)));
                 wanted.add(null);
                 for (PtxPairwise.Gradients gradients : wanted) {
                     long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
                     pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
-                    assertArrayEquals(all.result(), PairwiseCase.toDoubles(bound.open.get(3)), "without hardest negatives");
+                    assertArrayEquals(
+                            all.result(), PairwiseCase.toDoubles(bound.open.get(3)), "without hardest negatives");
                 }
                 assertArrayEquals(all.dx(), Devices.toFloats(dx));
                 assertArrayEquals(all.dy(), Devices.toFloats(dy));
@@ -348,8 +385,10 @@ class PtxPairwiseTest {
             PairwiseCase second = new PairwiseCase(70, 70, 8, true, 6);
             first.bias = 0;
             second.bias = 0;
-            try (Bound bound = Bound.of(device, pairwise, first); DeviceStream stream = device.newStream();
-                    DeviceStorage dx = device.allocate(4L * first.x.length); DeviceStorage other = Devices.floats(device, second.x)) {
+            try (Bound bound = Bound.of(device, pairwise, first);
+                    DeviceStream stream = device.newStream();
+                    DeviceStorage dx = device.allocate(4L * first.x.length);
+                    DeviceStorage other = Devices.floats(device, second.x)) {
                 long before = device.currentBytes();
                 PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1);
                 try (DeviceGraph graph = stream.capture(() -> pairwise.infoNce(
@@ -377,10 +416,34 @@ class PtxPairwiseTest {
             PairwiseCase c = new PairwiseCase(10, 10, 4, true, 5);
             try (Bound bound = Bound.of(device, pairwise, c)) {
                 PtxPairwise.Inputs in = bound.inputs;
-                refused(ShapeException.class, "at least 1", bound, pairwise, with(in, 0, 10, 4, in.x()), 0, 0, bound.bytes);
-                refused(ShapeException.class, "10 rows but only 9", bound, pairwise, with(in, 10, 9, 4, in.x()), 0, 0, bound.bytes);
+                refused(
+                        ShapeException.class,
+                        "at least 1",
+                        bound,
+                        pairwise,
+                        with(in, 0, 10, 4, in.x()),
+                        0,
+                        0,
+                        bound.bytes);
+                refused(
+                        ShapeException.class,
+                        "10 rows but only 9",
+                        bound,
+                        pairwise,
+                        with(in, 10, 9, 4, in.x()),
+                        0,
+                        0,
+                        bound.bytes);
                 refused(LaunchException.class, "x is 0", bound, pairwise, with(in, 10, 10, 4, 0), 0, 0, bound.bytes);
-                refused(LaunchException.class, "multiple of 4", bound, pairwise, with(in, 10, 10, 4, in.x() + 2), 0, 0, bound.bytes);
+                refused(
+                        LaunchException.class,
+                        "multiple of 4",
+                        bound,
+                        pairwise,
+                        with(in, 10, 10, 4, in.x() + 2),
+                        0,
+                        0,
+                        bound.bytes);
                 refused(LaunchException.class, "multiple of 256", bound, pairwise, in, 16, 0, bound.bytes + 16);
                 refused(LaunchException.class, "wanted " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
                 refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
@@ -395,10 +458,25 @@ class PtxPairwiseTest {
         return new PtxPairwise.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
     }
 
-    private static void refused(Class<? extends RuntimeException> type, String message, Bound bound, InfoNceKernels pairwise,
-            PtxPairwise.Inputs inputs, int offset, long dx, long bytes) {
-        RuntimeException refusal = assertThrows(type, () -> pairwise.infoNce(bound.device.stream(), inputs,
-                new PtxPairwise.Gradients(dx, 0, 0, 0, 1), 0, bound.result, bound.workspace + offset, bytes));
+    private static void refused(
+            Class<? extends RuntimeException> type,
+            String message,
+            Bound bound,
+            InfoNceKernels pairwise,
+            PtxPairwise.Inputs inputs,
+            int offset,
+            long dx,
+            long bytes) {
+        RuntimeException refusal = assertThrows(
+                type,
+                () -> pairwise.infoNce(
+                        bound.device.stream(),
+                        inputs,
+                        new PtxPairwise.Gradients(dx, 0, 0, 0, 1),
+                        0,
+                        bound.result,
+                        bound.workspace + offset,
+                        bytes));
         assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
     }
 
@@ -425,17 +503,32 @@ class PtxPairwiseTest {
                 largest = Math.max(largest, Math.abs(value));
             }
             wrong[100] += (1e-4 + 10 * set.roundOff()) * largest;
-            refused(c, device, kernels, set, new PairwiseCase.Answer(
-                    right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest()));
-            refused(c, device, kernels, set, new PairwiseCase.Answer(
-                    right.result(), right.dx(), right.dy(), 1.001f * right.dLogScale(), right.dBias(), right.hardest()));
+            refused(
+                    c,
+                    device,
+                    kernels,
+                    set,
+                    new PairwiseCase.Answer(
+                            right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest()));
+            refused(
+                    c,
+                    device,
+                    kernels,
+                    set,
+                    new PairwiseCase.Answer(
+                            right.result(),
+                            right.dx(),
+                            right.dy(),
+                            1.001f * right.dLogScale(),
+                            right.dBias(),
+                            right.hardest()));
             c.rowWeight = 0.501;
             refused(c, device, kernels, set, right);
         }
     }
 
-    private static void refused(PairwiseCase c, PtxDevice device, Kernels kernels, LossKernels set,
-            PairwiseCase.Answer wrong) {
+    private static void refused(
+            PairwiseCase c, PtxDevice device, Kernels kernels, LossKernels set, PairwiseCase.Answer wrong) {
         assertThrows(AssertionError.class, () -> c.compare(device, kernels, set, wrong));
     }
 }

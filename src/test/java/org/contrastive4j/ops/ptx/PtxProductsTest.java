@@ -35,8 +35,10 @@ import org.junit.jupiter.params.provider.MethodSource;
  */
 class PtxProductsTest {
     /** m, n, k: each a multiple of 4 or not, so that some operands are copied wide and others not. */
-    private static final int[][] SIZES = {{4, 8, 12}, {64, 64, 16}, {68, 132, 36}, {65, 64, 20}, {128, 31, 32}, {32,
-            103, 33}, {8, 8, 1028}};
+    private static final int[][] SIZES = {
+        {4, 8, 12}, {64, 64, 16}, {68, 132, 36}, {65, 64, 20}, {128, 31, 32}, {32, 103, 33}, {8, 8, 1028}
+    };
+
     private static final double UNITS = 1000;
 
     static Stream<Named<Supplier<PtxDevice>>> devices() {
@@ -58,8 +60,8 @@ class PtxProductsTest {
         List<ProductCases.Case> cases = new ArrayList<>();
         for (int[] size : SIZES) {
             for (int transposes = 0; transposes < 4; transposes++) {
-                cases.add(ProductCases.gemm((transposes & 1) != 0, (transposes & 2) != 0, size[0], size[1], size[2],
-                        transposes % 3 - 1));
+                cases.add(ProductCases.gemm(
+                        (transposes & 1) != 0, (transposes & 2) != 0, size[0], size[1], size[2], transposes % 3 - 1));
             }
             cases.add(ProductCases.linear(size[0], size[2], size[1]));
             cases.add(ProductCases.biasGradient(3 * size[1], size[0]));
@@ -75,8 +77,14 @@ class PtxProductsTest {
         int turn = 0;
         for (int[] size : SIZES) {
             for (int transposes = 0; transposes < 4; transposes++, turn++) {
-                cases.add(ProductCases.fused(Gelu.values()[turn % 2], (transposes & 1) != 0, (transposes & 2) != 0,
-                        size[0], size[1], size[2], turn % 3 - 1));
+                cases.add(ProductCases.fused(
+                        Gelu.values()[turn % 2],
+                        (transposes & 1) != 0,
+                        (transposes & 2) != 0,
+                        size[0],
+                        size[1],
+                        size[2],
+                        turn % 3 - 1));
             }
             cases.add(ProductCases.linearGelu(Gelu.values()[turn++ % 2], size[0], size[2], size[1]));
         }
@@ -87,7 +95,8 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void fusedAndNotAreTheSameBits(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get(); PtxOps ops = new PtxOps("kernels", device);
+        try (PtxDevice device = open.get();
+                PtxOps ops = new PtxOps("kernels", device);
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, ops.matrix(), null)) {
             for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
                 try (PtxMatrixOps matrix = new PtxMatrixOps(device, multiply)) {
@@ -101,7 +110,9 @@ class PtxProductsTest {
                             matrix.linearGelu(kind, x, w, bias, fused[0], fused[1]);
                             matrix.linear(x, w, bias, apart[0]);
                             ops.pointwise().gelu(kind, apart[0], apart[1]);
-                            assertArrayEquals(ProductCases.values(apart).toArray(), ProductCases.values(fused).toArray(),
+                            assertArrayEquals(
+                                    ProductCases.values(apart).toArray(),
+                                    ProductCases.values(fused).toArray(),
                                     multiply + " " + Arrays.toString(size) + " " + kind);
                         }
                     }
@@ -113,7 +124,10 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void attention(Supplier<PtxDevice> open) {
-        check(open, ProductCases.attention(20, 2, 8, false), ProductCases.attention(68, 1, 64, true),
+        check(
+                open,
+                ProductCases.attention(20, 2, 8, false),
+                ProductCases.attention(68, 1, 64, true),
                 ProductCases.attention(9, 1, 132, true));
     }
 
@@ -124,7 +138,8 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void productsOnTensorCores(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get(); PtxMatrixOps exact = new PtxMatrixOps(device);
+        try (PtxDevice device = open.get();
+                PtxMatrixOps exact = new PtxMatrixOps(device);
                 PtxMatrixOps rounded = new PtxMatrixOps(device, PtxMatrixOps.Multiply.TF32);
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, exact, null)) {
             for (int[] size : SIZES) {
@@ -139,15 +154,17 @@ class PtxProductsTest {
                     exact.gemm(transA, transB, 2, a, b, 1, want);
                     rounded.gemm(transA, transB, 2, a, b, 1, got);
                     // |a b| is 2 / pi on average; 2 x 2^-11 of each, in 5 times the root of k of them, and scaled by 2
-                    ProductCases.assertClose(ProductCases.values(want), ProductCases.values(got),
-                            2 * 5 * Math.sqrt(size[2]) * 0x1p14);
+                    ProductCases.assertClose(
+                            ProductCases.values(want), ProductCases.values(got), 2 * 5 * Math.sqrt(size[2]) * 0x1p14);
                     whole(a);
                     whole(b);
                     got.set(want.toDoubles());
                     exact.gemm(transA, transB, 2, a, b, 1, want);
                     rounded.gemm(transA, transB, 2, a, b, 1, got);
-                    assertArrayEquals(want.toDoubles(), got.toDoubles(), size[0] + " " + size[1] + " " + size[2] + " "
-                            + transA + transB);
+                    assertArrayEquals(
+                            want.toDoubles(),
+                            got.toDoubles(),
+                            size[0] + " " + size[1] + " " + size[2] + " " + transA + transB);
                 }
             }
         }
@@ -161,7 +178,8 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void sameBitsInAllLayouts(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get(); PtxMatrixOps matrix = new PtxMatrixOps(device);
+        try (PtxDevice device = open.get();
+                PtxMatrixOps matrix = new PtxMatrixOps(device);
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, null)) {
             Tensor a = run.random(37, 50);
             Tensor b = run.random(50, 41);
@@ -171,8 +189,8 @@ class PtxProductsTest {
                 boolean transA = (transposes & 1) != 0;
                 boolean transB = (transposes & 2) != 0;
                 Tensor got = run.poisoned(37, 41);
-                matrix.gemm(transA, transB, 1, transA ? transposed(run, a) : a, transB ? transposed(run, b) : b, 0,
-                        got);
+                matrix.gemm(
+                        transA, transB, 1, transA ? transposed(run, a) : a, transB ? transposed(run, b) : b, 0, got);
                 assertArrayEquals(want.toDoubles(), got.toDoubles());
             }
         }
@@ -194,10 +212,13 @@ class PtxProductsTest {
     /** Another order of warps and of asynchronous copies: the same bits. */
     @Test
     void sameBitsUnderEverySchedule() {
-        List<ProductCases.Case> cases = List.of(ProductCases.gemm(false, false, 65, 68, 36, -1),
+        List<ProductCases.Case> cases = List.of(
+                ProductCases.gemm(false, false, 65, 68, 36, -1),
                 ProductCases.gemm(true, true, 9, 70, 600, 0),
-                ProductCases.gemm(false, true, 68, 9, 33, 0), ProductCases.gemm(true, false, 40, 30, 20, 1),
-                ProductCases.biasGradient(300, 35), ProductCases.attention(66, 1, 20, true),
+                ProductCases.gemm(false, true, 68, 9, 33, 0),
+                ProductCases.gemm(true, false, 40, 30, 20, 1),
+                ProductCases.biasGradient(300, 35),
+                ProductCases.attention(66, 1, 20, true),
                 ProductCases.linearGelu(Gelu.EXACT, 66, 20, 68));
         List<List<double[]>> want = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
@@ -218,9 +239,10 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void aGraphCanCaptureThem(Supplier<PtxDevice> open) {
-        try (PtxDevice device = open.get(); PtxMatrixOps matrix = new PtxMatrixOps(device);
-                ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device,
-                        false))) {
+        try (PtxDevice device = open.get();
+                PtxMatrixOps matrix = new PtxMatrixOps(device);
+                ProductCases.Run run =
+                        new ProductCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device, false))) {
             Tensor a = run.random(8, 600);
             Tensor b = run.random(600, 12);
             Tensor c = run.poisoned(8, 12);
@@ -249,14 +271,16 @@ class PtxProductsTest {
     @ParameterizedTest
     @MethodSource("devices")
     void refusals(Supplier<PtxDevice> open) {
-        try (PtxDevice device =
-                open.get(); PtxMatrixOps matrix = new PtxMatrixOps(device); Ops host = Backend.open("cpu");
+        try (PtxDevice device = open.get();
+                PtxMatrixOps matrix = new PtxMatrixOps(device);
+                Ops host = Backend.open("cpu");
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device));
                 Tensor elsewhere = Tensor.allocate(host.memory(), DType.F32, Shape.of(4, 4))) {
             Tensor a = run.random(4, 4);
             Tensor c = run.random(8, 4);
-            refused("memory other than that of the device", () -> matrix.gemm(false, false, 1, elsewhere, a, 0,
-                    c.rows(0, 4)));
+            refused(
+                    "memory other than that of the device",
+                    () -> matrix.gemm(false, false, 1, elsewhere, a, 0, c.rows(0, 4)));
             refused("shares memory", () -> matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(3, 7)));
             refused("shares memory", () -> matrix.linear(a, a, null, a));
             refused("shares memory", () -> matrix.linearGelu(Gelu.QUICK, a, a, null, c.rows(0, 4), c.rows(2, 6)));

@@ -29,20 +29,21 @@ class ReadbackTest {
     }
 
     private static <T> T watched(Class<T> type, T of, List<String> calls, DeviceStream stream, boolean forgets) {
-        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), new Class<?>[] {type}, (proxy, method, given) -> {
-            calls.add(method.getName());
-            if (stream != null && method.getName().equals("stream")) {
-                return stream;
-            }
-            if (forgets && method.getName().equals("synchronize")) {
-                return null;
-            }
-            try {
-                return method.invoke(of, given);
-            } catch (InvocationTargetException thrown) {
-                throw thrown.getCause();
-            }
-        }));
+        return type.cast(Proxy.newProxyInstance(
+                type.getClassLoader(), new Class<?>[] {type}, (proxy, method, given) -> {
+                    calls.add(method.getName());
+                    if (stream != null && method.getName().equals("stream")) {
+                        return stream;
+                    }
+                    if (forgets && method.getName().equals("synchronize")) {
+                        return null;
+                    }
+                    try {
+                        return method.invoke(of, given);
+                    } catch (InvocationTargetException thrown) {
+                        throw thrown.getCause();
+                    }
+                }));
     }
 
     /** One that forgets to wait has other numbers, each time it is asked. */

@@ -42,13 +42,18 @@ class SixteenBitAttentionTest {
         }
     }
 
-    private static final List<Case> CASES = List.of(new Case(1, 1, 8, false, false, 0),
-            new Case(20, 2, 8, true, true, 0), new Case(68, 1, 64, false, true, 0), new Case(65, 2, 5, true, true, 1),
-            new Case(9, 1, 136, true, true, 0), new Case(31, 1, 67, false, false, 3),
+    private static final List<Case> CASES = List.of(
+            new Case(1, 1, 8, false, false, 0),
+            new Case(20, 2, 8, true, true, 0),
+            new Case(68, 1, 64, false, true, 0),
+            new Case(65, 2, 5, true, true, 1),
+            new Case(9, 1, 136, true, true, 0),
+            new Case(31, 1, 67, false, false, 3),
             new Case(130, 1, 16, true, false, 0));
 
     static Stream<Arguments> devices() {
-        return Devices.names().flatMap(name -> Stream.of(Arguments.of(name, DType.BF16), Arguments.of(name, DType.F16)));
+        return Devices.names()
+                .flatMap(name -> Stream.of(Arguments.of(name, DType.BF16), Arguments.of(name, DType.F16)));
     }
 
     /** What the kernels wrote and what they read. */
@@ -138,8 +143,11 @@ class SixteenBitAttentionTest {
                     }
                     close("out", sums[0], run.out[outAt(sample, i, head, l)], sums[4]);
                     for (int which = 0; which < 3; which++) {
-                        close(List.of("dq", "dk", "dv").get(which), sums[1 + which],
-                                run.dQkv[at(sample, i, which, head, l)], sums[5 + which]);
+                        close(
+                                List.of("dq", "dk", "dv").get(which),
+                                sums[1 + which],
+                                run.dQkv[at(sample, i, which, head, l)],
+                                sums[5 + which]);
                     }
                 }
             }
@@ -168,7 +176,8 @@ class SixteenBitAttentionTest {
 
         private void close(String what, double want, double got, double size) {
             double allowed = epsilon * (size + (what.equals("lse") ? 0 : Math.abs(want))) + ATOL * (1 + size);
-            assertTrue(got == want || Math.abs(got - want) <= allowed,
+            assertTrue(
+                    got == want || Math.abs(got - want) <= allowed,
                     () -> what + " of " + c + " in " + type + ": " + got + ", wanted " + want + ", seed 9");
         }
     }

@@ -69,7 +69,8 @@ class SixteenBitFaultsTest {
             String kernel = "gemm_bf16_" + layout;
             DType[] all = {DType.BF16, DType.BF16, DType.BF16};
             Check check = Check.of((device, kernels) -> {
-                try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
+                try (SixteenBitProductsTest.Bench bench =
+                        new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
                     bench.check(transA, transB, new int[] {24, 40, 104}, all, 1);
                 }
             });
@@ -78,18 +79,22 @@ class SixteenBitFaultsTest {
             faults.add(new Fault(kernel, "cp\\.async\\.wait_group 1;", "cp.async.wait_group 2;", check));
             faults.add(new Fault(kernel, "%wraps, %stage, 49152", "%wraps, %stage, 32768", check));
             faults.add(new Fault(kernel, "fma\\.rn\\.f32 %c0_0, %old, %beta", "fma.rn.f32 %c0_0, %old, %alpha", check));
-            faults.add(new Fault(kernel, transA ? "add\\.u32 %xAt32, %xAt32, 4096;" : "xor\\.b32 %xAt32, %xAt32, 32;", "",
+            faults.add(new Fault(
+                    kernel, transA ? "add\\.u32 %xAt32, %xAt32, 4096;" : "xor\\.b32 %xAt32, %xAt32, 32;", "", check));
+            faults.add(new Fault(
+                    kernel, transB ? "xor\\.b32 %yAt32, %yAt32, 32;" : "add\\.u32 %yAt32, %yAt32, 4096;", "", check));
+            faults.add(new Fault(
+                    kernel,
+                    "\\{%a1_0, %a1_1, %a1_2, %a1_3\\}, \\{%b0, %b1\\}",
+                    "{%a1_1, %a1_0, %a1_2, %a1_3}, {%b0, %b1}",
                     check));
-            faults.add(new Fault(kernel, transB ? "xor\\.b32 %yAt32, %yAt32, 32;" : "add\\.u32 %yAt32, %yAt32, 4096;", "",
-                    check));
-            faults.add(new Fault(kernel, "\\{%a1_0, %a1_1, %a1_2, %a1_3\\}, \\{%b0, %b1\\}",
-                    "{%a1_1, %a1_0, %a1_2, %a1_3}, {%b0, %b1}", check));
         }
     }
 
     private static Check gelu(Gelu kind, boolean transA, boolean transB, int... size) {
         return Check.of((device, kernels) -> {
-            try (SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
+            try (SixteenBitProductsTest.Bench bench =
+                    new SixteenBitProductsTest.Bench(device, kernels, DType.BF16, 0)) {
                 bench.checkGelu(kind, transA, transB, size, 0);
             }
         });
@@ -100,15 +105,22 @@ class SixteenBitFaultsTest {
         Check quick = gelu(Gelu.QUICK, transA, transB, 24, 40, 9);
         faults.add(new Fault(kernel, "%bias3, \\[%bias \\+ 36\\]", "%bias3, [%bias + 32]", exact));
         faults.add(new Fault(kernel, "mad\\.wide\\.s32 %bias, %column0, 4", "mad.wide.s32 %bias, %row0, 4", exact));
-        faults.add(new Fault(kernel, "cvt\\.rn\\.bf16x2\\.f32 %two, %c0_1, %c0_0;\\s*shl", "mov.b32 %two, 0; shl", exact));
+        faults.add(
+                new Fault(kernel, "cvt\\.rn\\.bf16x2\\.f32 %two, %c0_1, %c0_0;\\s*shl", "mov.b32 %two, 0; shl", exact));
         faults.add(new Fault(kernel, "mul\\.f32 %c1_2, %c1_2, %gate;", "", exact));
         faults.add(new Fault(kernel, "mul\\.f32 %e, %c0_1, 0fC01D265F", "mul.f32 %e, %c0_0, 0fC01D265F", quick));
         faults.add(new Fault(kernel, "setp\\.ne\\.s32 %quick", "setp.eq.s32 %quick", quick));
         faults.add(new Fault(kernel, "add\\.s64 %outAt, %out, %toY;", "mov.b64 %outAt, %out;", exact));
         if (!transA && !transB) {
-            faults.add(new Fault("gemm_merge_bf16", "cvt\\.u32\\.u16 %two, %one;\\s*shl\\.b32 %sum, %two, 16;",
-                    "mov.b32 %two, %sum;", gelu(Gelu.EXACT, false, false, 9, 40, 600)));
-            faults.add(new Fault("gemm_merge_bf16", "rem\\.s32 %column, %element, %n;", "div.s32 %column, %element, %n;",
+            faults.add(new Fault(
+                    "gemm_merge_bf16",
+                    "cvt\\.u32\\.u16 %two, %one;\\s*shl\\.b32 %sum, %two, 16;",
+                    "mov.b32 %two, %sum;",
+                    gelu(Gelu.EXACT, false, false, 9, 40, 600)));
+            faults.add(new Fault(
+                    "gemm_merge_bf16",
+                    "rem\\.s32 %column, %element, %n;",
+                    "div.s32 %column, %element, %n;",
                     gelu(Gelu.EXACT, false, false, 9, 6, 600)));
         }
     }
@@ -118,34 +130,51 @@ class SixteenBitFaultsTest {
     }
 
     private static void addAttention(List<Fault> faults) {
-        for (String kernel : new String[] {"attention_fwd_bf16", "attention_bwd_f16_dq", "attention_bwd_bf16_dk",
-            "attention_bwd_f16_dv"}) {
+        for (String kernel : new String[] {
+            "attention_fwd_bf16", "attention_bwd_f16_dq", "attention_bwd_bf16_dk", "attention_bwd_f16_dv"
+        }) {
             DType type = type(kernel);
             Check ragged = attention(type, new SixteenBitAttentionTest.Case(21, 1, 16, false, true, 0));
             faults.add(new Fault(kernel, BARRIER, "", ragged));
-            faults.add(new Fault(kernel, "(?s)(" + BARRIER + ".*?)" + BARRIER, "$1", attention(type,
-                    new SixteenBitAttentionTest.Case(9, 1, 72, false, false, 0))));
+            faults.add(new Fault(
+                    kernel,
+                    "(?s)(" + BARRIER + ".*?)" + BARRIER,
+                    "$1",
+                    attention(type, new SixteenBitAttentionTest.Case(9, 1, 72, false, false, 0))));
             faults.add(new Fault(kernel, "cp\\.async\\.wait_group 0;", "", ragged));
             faults.add(new Fault(kernel, "mad\\.wide\\.s32 %keyAt, %w, 2, %q;", "mov.b64 %keyAt, %q;", ragged));
             faults.add(new Fault(kernel, "@%hit ld\\.global\\.s32 %keys, \\[%address\\];", "", ragged));
-            faults.add(new Fault(kernel, "setp\\.gt\\.s32 %inside, %rowsLeft, 16", "setp.ge.s32 %inside, %rowsLeft, 16",
+            faults.add(new Fault(
+                    kernel,
+                    "setp\\.gt\\.s32 %inside, %rowsLeft, 16",
+                    "setp.ge.s32 %inside, %rowsLeft, 16",
                     attention(type, new SixteenBitAttentionTest.Case(16, 1, 8, false, false, 0))));
             faults.add(new Fault(kernel, "16x2\\.f32 %a1, %c0_3, %c0_2", "16x2.f32 %a1, %c0_2, %c0_3", ragged));
             Check causal = attention(type, new SixteenBitAttentionTest.Case(18, 1, 8, true, false, 0));
             boolean keysLeft = kernel.matches(".*_d[kv]");
-            faults.add(keysLeft
-                    ? new Fault(kernel, "setp\\.le\\.and\\.s32 %hit, %low, 0", "setp.le.and.s32 %hit, %low, 1", causal)
-                    : new Fault(kernel, "add\\.s32 %high, %high, 1;", "add.s32 %high, %high, 2;", causal));
+            faults.add(
+                    keysLeft
+                            ? new Fault(
+                                    kernel,
+                                    "setp\\.le\\.and\\.s32 %hit, %low, 0",
+                                    "setp.le.and.s32 %hit, %low, 1",
+                                    causal)
+                            : new Fault(kernel, "add\\.s32 %high, %high, 1;", "add.s32 %high, %high, 2;", causal));
         }
-        faults.add(new Fault("attention_fwd_bf16", "mul\\.f32 %o0_0, %o0_0, %factor;", "", attention(DType.BF16,
-                new SixteenBitAttentionTest.Case(100, 1, 8, false, false, 0))));
+        faults.add(new Fault(
+                "attention_fwd_bf16",
+                "mul\\.f32 %o0_0, %o0_0, %factor;",
+                "",
+                attention(DType.BF16, new SixteenBitAttentionTest.Case(100, 1, 8, false, false, 0))));
         Check small = attention(DType.BF16, new SixteenBitAttentionTest.Case(9, 1, 8, false, false, 0));
         faults.add(new Fault("attention_bwd_bf16_dq", "mul\\.f32 %o0_1, %o0_1, %slope;", "", small));
         faults.add(new Fault("attention_bwd_bf16_dk", "\\[%dotsAt \\+ 0\\]", "[%dotsAt + 32]", small));
     }
 
     private static Check twin(String operation, DType type, boolean aligned) {
-        List<TwinsTest.Case> cases = TwinsTest.ofSixteenBits().filter(one -> one.name().startsWith(operation)).toList();
+        List<TwinsTest.Case> cases = TwinsTest.ofSixteenBits()
+                .filter(one -> one.name().startsWith(operation))
+                .toList();
         assertFalse(cases.isEmpty(), "no case is of " + operation);
         return kernels -> cases.forEach(one -> {
             SimDevice device = device(); // closed with its operations
@@ -158,23 +187,42 @@ class SixteenBitFaultsTest {
 
     /** Loads and stores of each type, wide and not. */
     private static void addTypes(List<Fault> faults) {
-        faults.add(new Fault("add_bf16", "bf16x2\\.f32 %two0, %v1, %v0", "bf16x2.f32 %two0, %v0, %v1",
+        faults.add(new Fault(
+                "add_bf16",
+                "bf16x2\\.f32 %two0, %v1, %v0",
+                "bf16x2.f32 %two0, %v0, %v1",
                 twin("copy add", DType.BF16, true)));
-        faults.add(new Fault("add_bf16", "and\\.b32 %v1, %two0, 0xFFFF0000", "and.b32 %v1, %two0, 0xFF000000",
+        faults.add(new Fault(
+                "add_bf16",
+                "and\\.b32 %v1, %two0, 0xFFFF0000",
+                "and.b32 %v1, %two0, 0xFF000000",
                 twin("copy add", DType.BF16, true)));
-        faults.add(new Fault("axpy_bf16", "shl\\.b32 %v0, %two, 16", "mov.b32 %v0, %two",
-                twin("copy add", DType.BF16, false)));
+        faults.add(new Fault(
+                "axpy_bf16", "shl\\.b32 %v0, %two, 16", "mov.b32 %v0, %two", twin("copy add", DType.BF16, false)));
         faults.add(new Fault("scale_f16", "\\{%one0, %one1", "{%one1, %one0", twin("copy add", DType.F16, true)));
-        faults.add(new Fault("gelu_fwd_f16", "cvt\\.rn\\.f16\\.f32 %one, %v0", "cvt.rz.f16.f32 %one, %v0",
+        faults.add(new Fault(
+                "gelu_fwd_f16",
+                "cvt\\.rn\\.f16\\.f32 %one, %v0",
+                "cvt.rz.f16.f32 %one, %v0",
                 twin("gelu EXACT", DType.F16, false)));
-        faults.add(new Fault("dropout_bf16", "add\\.u64 %x, %x, 2;", "add.u64 %x, %x, 4;",
-                twin("dropout 0.5", DType.BF16, false)));
-        faults.add(new Fault("layer_norm_fwd_bf16", "add\\.u64 %x, %x, 256;", "add.u64 %x, %x, 512;",
+        faults.add(new Fault(
+                "dropout_bf16", "add\\.u64 %x, %x, 2;", "add.u64 %x, %x, 4;", twin("dropout 0.5", DType.BF16, false)));
+        faults.add(new Fault(
+                "layer_norm_fwd_bf16",
+                "add\\.u64 %x, %x, 256;",
+                "add.u64 %x, %x, 512;",
                 twin("layerNorm", DType.BF16, true)));
-        faults.add(new Fault("layer_norm_bwd_f16_affine", "shr\\.u64 %bytes, %place, 1", "mov.b64 %bytes, %place",
+        faults.add(new Fault(
+                "layer_norm_bwd_f16_affine",
+                "shr\\.u64 %bytes, %place, 1",
+                "mov.b64 %bytes, %place",
                 twin("layerNorm", DType.F16, false)));
-        faults.add(new Fault("prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));
-        faults.add(new Fault("patchify_fwd_bf16_f32", "shl\\.b64 %from, %from, 2", "shl.b64 %from, %from, 1",
+        faults.add(new Fault(
+                "prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));
+        faults.add(new Fault(
+                "patchify_fwd_bf16_f32",
+                "shl\\.b64 %from, %from, 2",
+                "shl.b64 %from, %from, 1",
                 twin("patchify", DType.BF16, false)));
         Check cast = Check.of((device, kernels) -> {
             try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16);

@@ -35,8 +35,18 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Products of 16-bit operands against sums in f64 of the same numbers. */
 class SixteenBitProductsTest {
     /** m, n, k: below, at and above a tile, a stage and what is copied at once; the last is cut into parts of k. */
-    private static final int[][] SIZES = {{1, 1, 1}, {31, 33, 7}, {128, 128, 32}, {129, 8, 40}, {64, 130, 64},
-            {16, 127, 33}, {8, 136, 72}, {9, 6, 600}, {3, 5, 0}};
+    private static final int[][] SIZES = {
+        {1, 1, 1},
+        {31, 33, 7},
+        {128, 128, 32},
+        {129, 8, 40},
+        {64, 130, 64},
+        {16, 127, 33},
+        {8, 136, 72},
+        {9, 6, 600},
+        {3, 5, 0}
+    };
+
     private static final DType[] MIXED = {DType.BF16, DType.F32, DType.BF16};
 
     /** Each device, type and set of kernels that it can run; with its maker's library where there is one. */
@@ -54,7 +64,8 @@ class SixteenBitProductsTest {
 
     /** A device of that name; a simulator with another schedule for another turn. */
     private static PtxDevice open(String name, int turn) {
-        return name.equals("sim") ? SimDevice.open(SimOptions.defaults().withSeed(Hopper.SEEDS[turn % Hopper.SEEDS.length]))
+        return name.equals("sim")
+                ? SimDevice.open(SimOptions.defaults().withSeed(Hopper.SEEDS[turn % Hopper.SEEDS.length]))
                 : Backend.device(name);
     }
 
@@ -74,7 +85,13 @@ class SixteenBitProductsTest {
         }
 
         Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish) {
-            this(device, kernels, type, start, wish, KernelChoice.library(device.matrixLibrary(), wish).library());
+            this(
+                    device,
+                    kernels,
+                    type,
+                    start,
+                    wish,
+                    KernelChoice.library(device.matrixLibrary(), wish).library());
         }
 
         Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish, MatrixLibrary library) {
@@ -123,8 +140,12 @@ class SixteenBitProductsTest {
             Tensor c = beta == 0 ? poisoned(types[2], m, n) : random(types[2], m, n);
             Sums want = new Sums(transA, transB, size, a, b, beta == 0 ? null : c, beta);
             matrix.gemm(transA, transB, 1.5, a, b, beta, c);
-            want.check(c.toDoubles(), c.dtype(), k, m + " x " + n + " x " + k + (transA ? " a^T" : "")
-                    + (transB ? " b^T" : "") + Arrays.toString(types));
+            want.check(
+                    c.toDoubles(),
+                    c.dtype(),
+                    k,
+                    m + " x " + n + " x " + k + (transA ? " a^T" : "") + (transB ? " b^T" : "")
+                            + Arrays.toString(types));
         }
 
         /**
@@ -154,7 +175,10 @@ class SixteenBitProductsTest {
             double[] got = y.toDoubles();
             for (int i = 0; i < got.length; i++) {
                 double gelu = ProductCases.gelu(kind, product[i]);
-                assertEquals(gelu, got[i], roundoff(type) * Math.abs(gelu) + 2e-6 * (1 + Math.abs(product[i])),
+                assertEquals(
+                        gelu,
+                        got[i],
+                        roundoff(type) * Math.abs(gelu) + 2e-6 * (1 + Math.abs(product[i])),
                         what + ", element " + i + ", seed 9");
             }
         }
@@ -196,8 +220,9 @@ class SixteenBitProductsTest {
         void check(double[] got, DType dtype, int k, String what) {
             for (int i = 0; i < got.length; i++) {
                 double allowed = 1.5 * (k + 2) * 0x1p-22 * (sizes[i] + 1) + roundoff(dtype) * Math.abs(values[i]);
-                assertTrue(Math.abs(got[i] - values[i]) <= allowed, "element " + i + " of " + what + ": " + got[i]
-                        + ", wanted " + values[i] + ", seed 9");
+                assertTrue(
+                        Math.abs(got[i] - values[i]) <= allowed,
+                        "element " + i + " of " + what + ": " + got[i] + ", wanted " + values[i] + ", seed 9");
             }
         }
     }
@@ -219,8 +244,11 @@ class SixteenBitProductsTest {
                         if (type == DType.F16 && turn % 2 == 0) {
                             continue; // the bodies are the same
                         }
-                        DType[] types = {turn % 5 == 1 ? DType.F32 : type, turn % 5 == 3 ? DType.F32 : type,
-                            turn % 2 == 0 ? type : DType.F32};
+                        DType[] types = {
+                            turn % 5 == 1 ? DType.F32 : type,
+                            turn % 5 == 3 ? DType.F32 : type,
+                            turn % 2 == 0 ? type : DType.F32
+                        };
                         bench.check((transposes & 1) != 0, (transposes & 2) != 0, size, types, turn % 3 - 1);
                     }
                 }
@@ -237,8 +265,14 @@ class SixteenBitProductsTest {
             if (type == DType.F16 && turn % 2 == 0) {
                 continue;
             }
-            try (PtxDevice memory = open(device, turn); Bench bench = new Bench(memory, new Kernels(memory), type, turn / 3, wish)) {
-                bench.check((turn & 1) != 0, (turn & 2) != 0, sizes[turn], new DType[] {type, DType.F32, type}, turn % 3 - 1);
+            try (PtxDevice memory = open(device, turn);
+                    Bench bench = new Bench(memory, new Kernels(memory), type, turn / 3, wish)) {
+                bench.check(
+                        (turn & 1) != 0,
+                        (turn & 2) != 0,
+                        sizes[turn],
+                        new DType[] {type, DType.F32, type},
+                        turn % 3 - 1);
             }
         }
     }
@@ -254,7 +288,11 @@ class SixteenBitProductsTest {
                 int turn = start;
                 for (int[] size : sizes) {
                     for (int transposes = start; transposes < 4; transposes += 2, turn++) {
-                        bench.checkGelu(Gelu.values()[turn % 2], (transposes & 1) != 0, (transposes & 2) != 0, size,
+                        bench.checkGelu(
+                                Gelu.values()[turn % 2],
+                                (transposes & 1) != 0,
+                                (transposes & 2) != 0,
+                                size,
                                 turn % 3 - 1);
                     }
                 }
@@ -266,7 +304,8 @@ class SixteenBitProductsTest {
     @ParameterizedTest
     @MethodSource("everywhere")
     void wholeNumbersAreExact(String device, DType type, Wish wish) {
-        try (PtxDevice memory = open(device, 2); Bench bench = new Bench(memory, new Kernels(memory), type, 0, wish)) {
+        try (PtxDevice memory = open(device, 2);
+                Bench bench = new Bench(memory, new Kernels(memory), type, 0, wish)) {
             Tensor x = bench.random(type, v -> Math.rint(30 * v), 3, 33);
             Tensor w = bench.random(DType.F32, v -> Math.rint(30 * v), 33, 20);
             Tensor bias = bench.random(DType.F32, v -> Math.rint(30 * v), 20);
@@ -325,7 +364,9 @@ class SixteenBitProductsTest {
 
     /** Another order of warps and of asynchronous copies: the same bits. */
     @ParameterizedTest
-    @EnumSource(value = Wish.class, names = {"PORTABLE", "HOPPER"})
+    @EnumSource(
+            value = Wish.class,
+            names = {"PORTABLE", "HOPPER"})
     void sameBitsUnderEverySchedule(Wish wish) {
         for (int[] size : new int[][] {{33, 40, 100}, {5, 6, 600}}) {
             double[] want = null;
@@ -347,7 +388,8 @@ class SixteenBitProductsTest {
     @ParameterizedTest
     @MethodSource("everywhere")
     void aGraphCanCaptureThem(String device, DType type, Wish wish) {
-        try (PtxDevice memory = open(device, 1); Bench bench = new Bench(memory, new Kernels(memory), type, 0, wish)) {
+        try (PtxDevice memory = open(device, 1);
+                Bench bench = new Bench(memory, new Kernels(memory), type, 0, wish)) {
             Tensor a = bench.random(type, 8, 600);
             Tensor b = bench.random(DType.F32, 600, 12);
             Tensor c = bench.poisoned(type, 8, 12);
@@ -365,7 +407,9 @@ class SixteenBitProductsTest {
 
     /** Before anything is launched: the simulator counts. */
     @ParameterizedTest
-    @EnumSource(value = Wish.class, names = {"PORTABLE", "HOPPER"})
+    @EnumSource(
+            value = Wish.class,
+            names = {"PORTABLE", "HOPPER"})
     void refusals(Wish wish) {
         try (SimDevice device = SimDevice.open(SimOptions.defaults());
                 SimDevice elsewhere = SimDevice.open(SimOptions.defaults());
@@ -376,14 +420,19 @@ class SixteenBitProductsTest {
             Tensor a = bench.random(DType.BF16, 4, 4);
             Tensor f32 = bench.random(DType.F32, 4, 4);
             PtxMatrixOps matrix = bench.matrix;
-            refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, whole.rows(0, 4), a, 0,
-                    whole.rows(3, 7)));
+            refused(
+                    LaunchException.class,
+                    device,
+                    () -> matrix.gemm(false, false, 1, whole.rows(0, 4), a, 0, whole.rows(3, 7)));
             refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, far, f32, 0, whole.rows(0, 4)));
             refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, f32, far, 0, whole.rows(0, 4)));
             refused(LaunchException.class, device, () -> matrix.gemm(false, false, 1, f32, a, 0, far));
             refused(ShapeException.class, device, () -> matrix.gemm(false, false, 1, other, a, 0, whole.rows(0, 4)));
             refused(ShapeException.class, device, () -> matrix.gemm(false, false, 1, whole, a, 0, whole.rows(0, 4)));
-            refused(ShapeException.class, device, () -> matrix.linear(a, a, whole.rows(0, 1).reshape(4), other));
+            refused(
+                    ShapeException.class,
+                    device,
+                    () -> matrix.linear(a, a, whole.rows(0, 1).reshape(4), other));
         }
     }
 
@@ -396,9 +445,16 @@ class SixteenBitProductsTest {
     @Test
     void theComparisonRefusesWrongAnswers() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
-                Bench bench = new Bench(device, new Kernels(device, name -> Kernels.text(name)
-                        .replace("fma.rn.f32 %c0_1, %c0_1, %alpha", "fma.rn.f32 %c0_1, %c0_1, 0f3FC20000")),
-                        DType.BF16, 0)) {
+                Bench bench = new Bench(
+                        device,
+                        new Kernels(
+                                device,
+                                name -> Kernels.text(name)
+                                        .replace(
+                                                "fma.rn.f32 %c0_1, %c0_1, %alpha",
+                                                "fma.rn.f32 %c0_1, %c0_1, 0f3FC20000")),
+                        DType.BF16,
+                        0)) {
             assertThrows(AssertionError.class, () -> bench.check(false, false, new int[] {3, 4, 5}, MIXED, 0));
         }
     }

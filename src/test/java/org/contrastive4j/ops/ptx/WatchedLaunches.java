@@ -13,11 +13,16 @@ final class WatchedLaunches {
     private WatchedLaunches() {}
 
     static PtxDevice of(PtxDevice device, BiConsumer<Kernel, Launch> launched) {
-        return proxy(PtxDevice.class, device, (module, loading) -> proxy(PtxModule.class, module, (kernel, finding) ->
-                proxy(Kernel.class, kernel, (nothing, arguments) -> {
-                    launched.accept((Kernel) kernel, (Launch) arguments[1]);
-                    return nothing;
-                })));
+        return proxy(
+                PtxDevice.class,
+                device,
+                (module, loading) -> proxy(
+                        PtxModule.class,
+                        module,
+                        (kernel, finding) -> proxy(Kernel.class, kernel, (nothing, arguments) -> {
+                            launched.accept((Kernel) kernel, (Launch) arguments[1]);
+                            return nothing;
+                        })));
     }
 
     private interface After {

@@ -72,8 +72,8 @@ final class Clock {
             return false;
         }
         Part part = part(cluster);
-        return agent < part.all.length && (time <= part.all[agent]
-                || time <= part.some[agent] && (part.lanes[agent] >>> lane & 1) != 0);
+        return agent < part.all.length
+                && (time <= part.all[agent] || time <= part.some[agent] && (part.lanes[agent] >>> lane & 1) != 0);
     }
 
     /** Knows the accesses of all lanes up to a time. */

@@ -115,7 +115,8 @@ public final class Counts implements Observer {
                 if ((mask >>> lane & 1) != 0) {
                     for (int b = 0; b < access.bytes; b += 4) {
                         int word = (access.offsets[lane] + b) / 4;
-                        words.computeIfAbsent(word % BANKS, bank -> new HashSet<>()).add(word);
+                        words.computeIfAbsent(word % BANKS, bank -> new HashSet<>())
+                                .add(word);
                     }
                 }
             }
@@ -140,7 +141,9 @@ public final class Counts implements Observer {
 
     /** Steps in the order of the code, with their counts. */
     public List<Map.Entry<Step, Line>> byLine() {
-        return lines.entrySet().stream().sorted(Comparator.comparingInt(entry -> entry.getKey().index())).toList();
+        return lines.entrySet().stream()
+                .sorted(Comparator.comparingInt(entry -> entry.getKey().index()))
+                .toList();
     }
 
     /** All instructions together. */

@@ -45,7 +45,8 @@ final class Knowledge {
     /** Whether an access of an agent of the same or another cluster is ordered before what {@code lane} does now. */
     boolean knows(Object theirCluster, int theirAgent, int theirLane, int time, int lane) {
         if (theirCluster == cluster && theirAgent >= agent && theirAgent <= agent + GROUPS) {
-            if (theirAgent == agent ? knowsLane(theirLane, time, lane)
+            if (theirAgent == agent
+                    ? knowsLane(theirLane, time, lane)
                     : knowsWork(theirAgent - agent - 1, theirLane, time, lane)) {
                 return true;
             }
@@ -55,13 +56,14 @@ final class Knowledge {
     }
 
     private boolean knowsLane(int theirLane, int time, int lane) {
-        return theirLane == lane || time <= together
+        return theirLane == lane
+                || time <= together
                 || pairs != null && theirLane < Warp.LANES && time <= pairs[theirLane * Warp.LANES + lane];
     }
 
     private boolean knowsWork(int group, int theirLane, int time, int lane) {
-        return theirLane < Warp.LANES && (time <= waitedTogether[group][theirLane]
-                || theirLane == lane && time <= waited[group][lane]);
+        return theirLane < Warp.LANES
+                && (time <= waitedTogether[group][theirLane] || theirLane == lane && time <= waited[group][lane]);
     }
 
     void release(int mask, int live, Clock place) {
@@ -88,8 +90,8 @@ final class Knowledge {
         for (int group = 0; group < GROUPS; group++) {
             for (int lane = 0; lane < Warp.LANES; lane++) {
                 boolean mine = (mask >>> lane & 1) != 0;
-                int known = mine ? Math.max(waited[group][lane], waitedTogether[group][lane])
-                        : waitedTogether[group][lane];
+                int known =
+                        mine ? Math.max(waited[group][lane], waitedTogether[group][lane]) : waitedTogether[group][lane];
                 if (known > 0) {
                     place.learn(cluster, agent + 1 + group, known, 1 << lane);
                 }

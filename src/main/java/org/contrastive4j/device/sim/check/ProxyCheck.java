@@ -95,11 +95,16 @@ public final class ProxyCheck implements Observer {
             }
             Map<Warp, int[]> counts = fences.get(write.warp().cta().cluster());
             if (counts != null && counts.get(write.warp())[write.lane()] <= write.fences()) {
-                throw warp.fault(Fault.Kind.PROXY_FENCE, step, lane,
+                throw warp.fault(
+                        Fault.Kind.PROXY_FENCE,
+                        step,
+                        lane,
                         "offset " + grain * GRAIN + " of " + block + " was written by line "
-                        + write.step().source().line() + " (\"" + write.step().source().text() + "\") of block "
-                        + write.warp().cta().index() + ", thread " + write.warp().threadOf(write.lane())
-                        + ", which has not executed fence.proxy.async since");
+                                + write.step().source().line() + " (\""
+                                + write.step().source().text() + "\") of block "
+                                + write.warp().cta().index() + ", thread "
+                                + write.warp().threadOf(write.lane())
+                                + ", which has not executed fence.proxy.async since");
             }
             writes.last()[grain] = null;
         }

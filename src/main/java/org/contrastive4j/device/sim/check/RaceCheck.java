@@ -93,8 +93,18 @@ public final class RaceCheck implements Observer {
                 continue;
             }
             boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
-            Shadow.Entry entry = new Shadow.Entry(knowledge.cluster(), agent, wide ? 0 : lane, time, access.strong,
-                    access.blockScope, async != null, access.kind, warp, step, access.offsets[lane],
+            Shadow.Entry entry = new Shadow.Entry(
+                    knowledge.cluster(),
+                    agent,
+                    wide ? 0 : lane,
+                    time,
+                    access.strong,
+                    access.blockScope,
+                    async != null,
+                    access.kind,
+                    warp,
+                    step,
+                    access.offsets[lane],
                     access.bytes);
             Shadow shadow = shadow(block);
             synchronized (shadow) {
@@ -124,13 +134,20 @@ public final class RaceCheck implements Observer {
         }
     }
 
-    private static Fault race(Warp warp, Step step, int lane, Access access, Block block, Shadow.Entry other,
-            Shadow.Entry mine) {
+    private static Fault race(
+            Warp warp, Step step, int lane, Access access, Block block, Shadow.Entry other, Shadow.Entry mine) {
         Fault.Kind kind = other.isAsync() ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
-        return warp.fault(kind, step, lane, mine.describe() + " of " + access.bytes + " bytes at offset "
-                + access.offsets[lane] + " of " + block + " is not ordered after the " + other.describe() + " by line "
-                + other.step().source().line() + " (\"" + other.step().source().text() + "\") of block "
-                + other.warp().cta().index() + ", thread " + other.warp().threadOf(other.lane()));
+        return warp.fault(
+                kind,
+                step,
+                lane,
+                mine.describe() + " of " + access.bytes + " bytes at offset "
+                        + access.offsets[lane] + " of " + block + " is not ordered after the " + other.describe()
+                        + " by line "
+                        + other.step().source().line() + " (\""
+                        + other.step().source().text() + "\") of block "
+                        + other.warp().cta().index() + ", thread "
+                        + other.warp().threadOf(other.lane()));
     }
 
     @Override

@@ -21,8 +21,18 @@ final class Shadow {
      * @param at first byte, of so many
      */
     record Entry(
-            Object cluster, int agent, int lane, int time, boolean strong, boolean blockScope, boolean isAsync,
-            Access.Kind kind, Warp warp, Step step, int at, int bytes) {
+            Object cluster,
+            int agent,
+            int lane,
+            int time,
+            boolean strong,
+            boolean blockScope,
+            boolean isAsync,
+            Access.Kind kind,
+            Warp warp,
+            Step step,
+            int at,
+            int bytes) {
         boolean touches(Entry other) {
             return at < other.at + other.bytes && other.at < at + bytes;
         }
@@ -35,8 +45,8 @@ final class Shadow {
         }
 
         String describe() {
-            return (isAsync ? "asynchronous " : "") + (kind == Access.Kind.READ ? "read"
-                    : kind == Access.Kind.WRITE ? "write" : "atomic");
+            return (isAsync ? "asynchronous " : "")
+                    + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
         }
     }
 
@@ -84,10 +94,14 @@ final class Shadow {
             if (entry.kind() == Access.Kind.READ) {
                 addRead(grain, entry, knowledge, lane);
             } else {
-                writtenBytes[grain] = (byte) (writes[grain] != null && touched != 15
-                        && writes[grain].time() == entry.time()
-                        && writes[grain].agent() == entry.agent() && writes[grain].lane() == entry.lane()
-                        ? writtenBytes[grain] | touched : touched);
+                writtenBytes[grain] = (byte)
+                        (writes[grain] != null
+                                        && touched != 15
+                                        && writes[grain].time() == entry.time()
+                                        && writes[grain].agent() == entry.agent()
+                                        && writes[grain].lane() == entry.lane()
+                                ? writtenBytes[grain] | touched
+                                : touched);
                 writes[grain] = entry;
                 if (touched == 15) {
                     reads[grain] = null;
@@ -116,7 +130,8 @@ final class Shadow {
     }
 
     private static boolean races(Entry earlier, Entry later, Knowledge knowledge, int lane) {
-        boolean together = !earlier.blockScope() && !later.blockScope() || earlier.warp().cta() == later.warp().cta();
+        boolean together = !earlier.blockScope() && !later.blockScope()
+                || earlier.warp().cta() == later.warp().cta();
         return !(earlier.strong() && later.strong() && together)
                 && !knowledge.knows(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
     }
@@ -133,7 +148,8 @@ final class Shadow {
             return;
         }
         if (before instanceof Entry one) {
-            if (one.strong() == entry.strong() && entry.covers(one, grain)
+            if (one.strong() == entry.strong()
+                    && entry.covers(one, grain)
                     && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
                 reads[grain] = entry;
                 return;
@@ -155,7 +171,9 @@ final class Shadow {
     private static void addRead(List<Entry> all, int grain, Entry entry, Knowledge knowledge, int lane) {
         for (int i = 0; i < all.size(); i++) {
             Entry one = all.get(i);
-            if (entry.covers(one, grain) && one.agent() == entry.agent() && one.lane() == entry.lane()
+            if (entry.covers(one, grain)
+                    && one.agent() == entry.agent()
+                    && one.lane() == entry.lane()
                     && one.cluster() == entry.cluster()) {
                 all.set(i, entry);
                 return;

@@ -49,7 +49,10 @@ public final class UninitializedCheck implements Observer {
         for (int row : rows) {
             int missing = mask & ~written[row / Warp.LANES];
             if (missing != 0) {
-                throw warp.fault(Fault.Kind.UNINITIALIZED, step, Integer.numberOfTrailingZeros(missing),
+                throw warp.fault(
+                        Fault.Kind.UNINITIALIZED,
+                        step,
+                        Integer.numberOfTrailingZeros(missing),
                         "reads a register that was never written (" + warp.registerName(row / Warp.LANES) + ")");
             }
         }
@@ -59,7 +62,10 @@ public final class UninitializedCheck implements Observer {
         for (int predicate : step.predicatesRead()) {
             int missing = mask & ~warp.predicatesWritten()[predicate];
             if (missing != 0) {
-                throw warp.fault(Fault.Kind.UNINITIALIZED, step, Integer.numberOfTrailingZeros(missing),
+                throw warp.fault(
+                        Fault.Kind.UNINITIALIZED,
+                        step,
+                        Integer.numberOfTrailingZeros(missing),
                         "reads a predicate that was never written (" + warp.registerName(predicate) + ")");
             }
         }
@@ -92,8 +98,12 @@ public final class UninitializedCheck implements Observer {
             if (access.kind != Access.Kind.WRITE) {
                 int missing = block.firstUnwritten(access.offsets[lane], access.bytes);
                 if (missing >= 0) {
-                    throw warp.fault(Fault.Kind.UNINITIALIZED, step, lane, "reads " + access.bytes + " bytes at offset "
-                            + access.offsets[lane] + " of " + block + "; nothing has written byte " + missing);
+                    throw warp.fault(
+                            Fault.Kind.UNINITIALIZED,
+                            step,
+                            lane,
+                            "reads " + access.bytes + " bytes at offset " + access.offsets[lane] + " of " + block
+                                    + "; nothing has written byte " + missing);
                 }
             }
             if (access.kind != Access.Kind.READ) {

@@ -2,7 +2,6 @@ package org.contrastive4j.device.sim.exec;
 
 import java.util.Map;
 import org.contrastive4j.device.parse.Instruction;
-import org.contrastive4j.device.parse.Operand;
 import org.contrastive4j.device.parse.Type;
 
 /** atom and red: lane after lane, so that lanes on one address are in the order of their numbers. */
@@ -41,8 +40,15 @@ final class AtomicSteps {
         return step(type, to, address, b, c, f, space, in);
     }
 
-    private static Step step(Type type, int[] to, Operands.Address address, int[] b, int c, Lanewise.Three f,
-            Reach.Space space, Instruction in) {
+    private static Step step(
+            Type type,
+            int[] to,
+            Operands.Address address,
+            int[] b,
+            int c,
+            Lanewise.Three f,
+            Reach.Space space,
+            Instruction in) {
         int n = type.bytes();
         int bytes = n * b.length;
         boolean block = in.has(".cta");
@@ -54,8 +60,15 @@ final class AtomicSteps {
                 Access access = warp.access;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(warp, this, lane, space, warp.r[address.row() + lane] + address.offset(), bytes,
-                            bytes, access);
+                    Reach.resolve(
+                            warp,
+                            this,
+                            lane,
+                            space,
+                            warp.r[address.row() + lane] + address.offset(),
+                            bytes,
+                            bytes,
+                            access);
                 }
                 MemorySteps.announce(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
                 Order.beforeWrite(warp, mask, access, release, block);
@@ -85,11 +98,14 @@ final class AtomicSteps {
                 }
                 case ".min", ".max" -> {
                     boolean min = modifier.equals(".min");
-                    return type.isFloat() ? extreme(type, min) : (a, b, c) -> {
-                        boolean less = type.isSigned() ? Numbers.signed(a, n) < Numbers.signed(b, n)
-                                : Long.compareUnsigned(a, b) < 0;
-                        return less == min ? a : b;
-                    };
+                    return type.isFloat()
+                            ? extreme(type, min)
+                            : (a, b, c) -> {
+                                boolean less = type.isSigned()
+                                        ? Numbers.signed(a, n) < Numbers.signed(b, n)
+                                        : Long.compareUnsigned(a, b) < 0;
+                                return less == min ? a : b;
+                            };
                 }
                 case ".inc" -> {
                     return (a, b, c) -> Long.compareUnsigned(a, b) >= 0 ? 0 : a + 1;
@@ -112,7 +128,7 @@ final class AtomicSteps {
                 case ".cas" -> {
                     return (a, b, c) -> a == b ? c : a;
                 }
-                default -> { }
+                default -> {}
             }
         }
         return null;
@@ -132,8 +148,8 @@ final class AtomicSteps {
     }
 
     private static long halfSum(long a, long b, Type half) {
-        return Numbers.encode(Numbers.oddSum(Numbers.decode(a, half), Numbers.decode(b, half)), half,
-                Numbers.Rounding.NEAREST);
+        return Numbers.encode(
+                Numbers.oddSum(Numbers.decode(a, half), Numbers.decode(b, half)), half, Numbers.Rounding.NEAREST);
     }
 
     static Lanewise.Three extreme(Type type, boolean min) {
@@ -144,7 +160,8 @@ final class AtomicSteps {
             double y = Numbers.decode(b, half);
             return x != x ? b : y != y ? a : (min ? Math.min(x, y) : Math.max(x, y)) == x ? a : b;
         };
-        return !packed ? (a, b, c) -> one.of(a, b)
+        return !packed
+                ? (a, b, c) -> one.of(a, b)
                 : (a, b, c) -> one.of(a & 0xFFFF, b & 0xFFFF) | one.of(a >>> 16, b >>> 16) << 16;
     }
 }

@@ -67,8 +67,8 @@ final class BarrierSteps {
                 int lane = Integer.numberOfTrailingZeros(mask);
                 long number = warp.r[id + lane];
                 if (number >= Cta.MOST_BARRIERS) {
-                    throw warp.fault(Fault.Kind.BARRIER, this, lane,
-                            "barrier " + number + ", there are " + Cta.MOST_BARRIERS);
+                    throw warp.fault(
+                            Fault.Kind.BARRIER, this, lane, "barrier " + number + ", there are " + Cta.MOST_BARRIERS);
                 }
                 NamedBarrier barrier = warp.cta.barrier((int) number);
                 NamedBarrier.Generation generation = barrier.generation();
@@ -77,8 +77,8 @@ final class BarrierSteps {
                 int trues = reduces ? Integer.bitCount(Lanewise.test(warp, truth) & mask) : 0;
                 barrier.arrive(warp, this, mask, count < 0 ? 0 : (int) warp.r[count + lane], count >= 0, trues);
                 if (!arrives) {
-                    warp.block(new BarrierWait(warp, mask, barrier, generation,
-                            reduces ? () -> result(warp, mask, generation) : null));
+                    warp.block(new BarrierWait(
+                            warp, mask, barrier, generation, reduces ? () -> result(warp, mask, generation) : null));
                 }
             }
 
@@ -95,8 +95,9 @@ final class BarrierSteps {
     }
 
     /** Lanes that wait until the others have come to a barrier. */
-    private record BarrierWait(Warp warp, int mask, NamedBarrier barrier, NamedBarrier.Generation generation,
-            Runnable result) implements Wait {
+    private record BarrierWait(
+            Warp warp, int mask, NamedBarrier barrier, NamedBarrier.Generation generation, Runnable result)
+            implements Wait {
         @Override
         public boolean isReady() {
             return generation.isDone();
@@ -152,7 +153,10 @@ final class BarrierSteps {
                 }
                 Cluster.NamedArrivals arrivals = warp.clusterArrivals;
                 if (arrivals == null) {
-                    throw warp.fault(Fault.Kind.BARRIER, this, Integer.numberOfTrailingZeros(mask),
+                    throw warp.fault(
+                            Fault.Kind.BARRIER,
+                            this,
+                            Integer.numberOfTrailingZeros(mask),
                             "barrier.cluster.wait without barrier.cluster.arrive");
                 }
                 warp.block(new Wait() {

@@ -19,12 +19,14 @@ final class BitSteps {
             case "bfind" -> find(d, o.source(1, type), type, in.has(".shiftamt"));
             case "bfe" -> extract(d, o.source(1, type), o.source(2, Type.U32), o.source(3, Type.U32), type);
             case "bfi" -> insert(d, o, type);
-            case "fns" -> Lanewise.three(d, o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.S32),
-                    BitSteps::nth);
-            case "szext" -> Lanewise.two(d, o.source(1, type), o.source(2, Type.U32),
-                    (a, b) -> extend(a, b, type, in.has(".clamp")));
-            case "bmsk" -> Lanewise.two(d, o.source(1, Type.B32), o.source(2, Type.B32),
-                    (a, b) -> bitMask(a, b, in.has(".clamp")));
+            case "fns" ->
+                Lanewise.three(d, o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.S32), BitSteps::nth);
+            case "szext" ->
+                Lanewise.two(
+                        d, o.source(1, type), o.source(2, Type.U32), (a, b) -> extend(a, b, type, in.has(".clamp")));
+            case "bmsk" ->
+                Lanewise.two(
+                        d, o.source(1, Type.B32), o.source(2, Type.B32), (a, b) -> bitMask(a, b, in.has(".clamp")));
             case "dp4a" -> dot(in, o, d, 4);
             default -> dot(in, o, d, 2);
         };

@@ -11,7 +11,13 @@ import java.util.Arrays;
  */
 public final class Block {
     /** Where the bytes are. */
-    public enum Space { GLOBAL, CONST, SHARED, LOCAL, PARAM }
+    public enum Space {
+        GLOBAL,
+        CONST,
+        SHARED,
+        LOCAL,
+        PARAM
+    }
 
     private static final VarHandle WORDS = MethodHandles.arrayElementVarHandle(long[].class);
     private static final VarHandle SHORT = MethodHandles.byteArrayViewVarHandle(short[].class, ByteOrder.LITTLE_ENDIAN);
@@ -71,7 +77,7 @@ public final class Block {
     /** Notes that bytes were written. */
     public void markWritten(int from, int count) {
         long[] bits = written();
-        for (int at = from; at < from + count;) {
+        for (int at = from; at < from + count; ) {
             int word = at >>> 6;
             int n = Math.min(64 - (at & 63), from + count - at);
             long mask = (n == 64 ? -1L : (1L << n) - 1) << at;
@@ -86,7 +92,7 @@ public final class Block {
     public void forget(int from, int count) {
         Arrays.fill(data, from, from + count, GlobalMemory.POISON);
         long[] bits = written();
-        for (int at = from; at < from + count;) {
+        for (int at = from; at < from + count; ) {
             int n = Math.min(64 - (at & 63), from + count - at);
             bits[at >>> 6] &= ~((n == 64 ? -1L : (1L << n) - 1) << at);
             at += n;
@@ -96,7 +102,7 @@ public final class Block {
     /** The first byte of a range that nothing has written; -1 when all were. */
     public int firstUnwritten(int from, int count) {
         long[] bits = written();
-        for (int at = from; at < from + count;) {
+        for (int at = from; at < from + count; ) {
             int n = Math.min(64 - (at & 63), from + count - at);
             long missing = ~bits[at >>> 6] & (n == 64 ? -1L : (1L << n) - 1) << at;
             if (missing != 0) {

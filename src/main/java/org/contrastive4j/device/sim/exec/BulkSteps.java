@@ -45,8 +45,16 @@ final class BulkSteps {
         if (reduce && store) {
             o.linker().talksAcrossBlocks(); // sums of f32 depend on their order
         }
-        Plan plan = new Plan(to, from, size, barrier, blocks, store ? Reach.Space.GLOBAL : Reach.Space.SHARED,
-                load ? Reach.Space.GLOBAL : Reach.Space.SHARED, f, type.bytes());
+        Plan plan = new Plan(
+                to,
+                from,
+                size,
+                barrier,
+                blocks,
+                store ? Reach.Space.GLOBAL : Reach.Space.SHARED,
+                load ? Reach.Space.GLOBAL : Reach.Space.SHARED,
+                f,
+                type.bytes());
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -74,21 +82,39 @@ final class BulkSteps {
         }
         if (in.has(".min") || in.has(".max")) {
             boolean min = in.has(".min");
-            return type.isFloat() ? AtomicSteps.extreme(type, min) : (a, b, c) -> (type.isSigned()
-                    ? Numbers.signed(a, n) < Numbers.signed(b, n) : Long.compareUnsigned(a, b) < 0) == min ? a : b;
+            return type.isFloat()
+                    ? AtomicSteps.extreme(type, min)
+                    : (a, b, c) -> (type.isSigned()
+                                            ? Numbers.signed(a, n) < Numbers.signed(b, n)
+                                            : Long.compareUnsigned(a, b) < 0)
+                                    == min
+                            ? a
+                            : b;
         }
-        return in.has(".and") ? (a, b, c) -> a & b : in.has(".or") ? (a, b, c) -> a | b
-                : in.has(".xor") ? (a, b, c) -> a ^ b : null;
+        return in.has(".and")
+                ? (a, b, c) -> a & b
+                : in.has(".or") ? (a, b, c) -> a | b : in.has(".xor") ? (a, b, c) -> a ^ b : null;
     }
 
     /** A decoded copy: who is told of its end is a barrier or, without one, the thread's bulk group. */
-    private record Plan(Operands.Address to, Operands.Address from, int size, Operands.Address barrier, int blocks,
-            Reach.Space toSpace, Reach.Space fromSpace, Lanewise.Three f, int element) {
+    private record Plan(
+            Operands.Address to,
+            Operands.Address from,
+            int size,
+            Operands.Address barrier,
+            int blocks,
+            Reach.Space toSpace,
+            Reach.Space fromSpace,
+            Lanewise.Three f,
+            int element) {
         void start(Warp warp, Step step, int lane) {
             int bytes = (int) warp.r[size + lane];
             if (bytes <= 0 || bytes % UNIT != 0) {
-                throw warp.fault(bytes <= 0 ? Fault.Kind.ILLEGAL : Fault.Kind.MISALIGNED, step, lane, "size " + bytes
-                        + " is not a positive multiple of " + UNIT);
+                throw warp.fault(
+                        bytes <= 0 ? Fault.Kind.ILLEGAL : Fault.Kind.MISALIGNED,
+                        step,
+                        lane,
+                        "size " + bytes + " is not a positive multiple of " + UNIT);
             }
             Access access = warp.access;
             Reach.resolve(warp, step, lane, fromSpace, warp.r[from.row() + lane] + from.offset(), bytes, UNIT, access);
@@ -107,17 +133,28 @@ final class BulkSteps {
             for (int rank = 0; rank < 16 && ranks != 0; rank++) {
                 if ((ranks >>> rank & 1) != 0) {
                     if (rank >= warp.cta.cluster().ctas().size()) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, step, lane,
-                                "multicast to block " + rank + " of a cluster of " + warp.cta.cluster().ctas().size());
+                        throw warp.fault(
+                                Fault.Kind.ILLEGAL,
+                                step,
+                                lane,
+                                "multicast to block " + rank + " of a cluster of "
+                                        + warp.cta.cluster().ctas().size());
                     }
-                    startLoad(warp, step, lane, bytes, source, sourceAt, Windows.inBlock(target, rank),
+                    startLoad(
+                            warp,
+                            step,
+                            lane,
+                            bytes,
+                            source,
+                            sourceAt,
+                            Windows.inBlock(target, rank),
                             Windows.inBlock(signal, rank));
                 }
             }
         }
 
-        private void startLoad(Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target,
-                long signal) {
+        private void startLoad(
+                Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target, long signal) {
             Mbarrier barrierThere = MbarrierSteps.find(warp, step, lane, Reach.Space.SHARED, signal);
             Async async = new Async(Async.Group.MBARRIER, barrierThere.phase(), barrierThere.current(), barrierThere);
             Access access = warp.access;
@@ -141,10 +178,20 @@ final class BulkSteps {
         private void startStore(Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target) {
             Groups groups = warp.groups;
             Access access = warp.access;
-            CopySteps.announce(warp, step, 1 << lane, bytes, Access.Kind.READ,
+            CopySteps.announce(
+                    warp,
+                    step,
+                    1 << lane,
+                    bytes,
+                    Access.Kind.READ,
                     new Async(Async.Group.BULK_READ, groups.next(Async.Group.BULK_READ), null, null));
             Reach.resolve(warp, step, lane, toSpace, target, bytes, UNIT, access);
-            CopySteps.announce(warp, step, 1 << lane, bytes, f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC,
+            CopySteps.announce(
+                    warp,
+                    step,
+                    1 << lane,
+                    bytes,
+                    f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC,
                     new Async(Async.Group.BULK, groups.next(Async.Group.BULK), null, null));
             Block there = access.blocks[lane];
             int at = access.offsets[lane];
@@ -166,8 +213,8 @@ final class BulkSteps {
                 return;
             }
             for (int k = 0; k < bytes; k += element) {
-                target.store(at + k, element,
-                        f.of(target.load(at + k, element), source.load(sourceAt + k, element), 0));
+                target.store(
+                        at + k, element, f.of(target.load(at + k, element), source.load(sourceAt + k, element), 0));
             }
         }
     }

@@ -36,8 +36,8 @@ public final class Cluster {
     Cluster(Grid grid, int index, List<Launch.Dim> blocks) {
         this.grid = grid;
         this.index = index;
-        this.random = new SplittableRandom(new SplittableRandom(grid.schedule().seed()).nextLong()
-                ^ index * 0x9E3779B97F4A7C15L);
+        this.random = new SplittableRandom(
+                new SplittableRandom(grid.schedule().seed()).nextLong() ^ index * 0x9E3779B97F4A7C15L);
         this.order = grid.schedule().order();
         this.landing = grid.schedule().landing();
         this.longestTurn = order == Schedule.Order.RANDOM ? 48 : 512;
@@ -122,8 +122,11 @@ public final class Cluster {
         warp.run(order == Schedule.Order.RANDOM ? 1 + random.nextInt(longestTurn) : longestTurn);
         executed += warp.executed() - before;
         if (executed > grid.limit()) {
-            throw warp.fault(Fault.Kind.LIMIT, warp.current(), 0, "more than " + grid.limit()
-                    + " warp instructions in one cluster; it was at: " + describe());
+            throw warp.fault(
+                    Fault.Kind.LIMIT,
+                    warp.current(),
+                    0,
+                    "more than " + grid.limit() + " warp instructions in one cluster; it was at: " + describe());
         }
         return true;
     }
@@ -138,11 +141,12 @@ public final class Cluster {
 
     private Warp choose() {
         int n = warps.size();
-        int start = switch (order) {
-            case RANDOM -> random.nextInt(n);
-            case ROUND -> next;
-            case FIRST, LAST -> 0;
-        };
+        int start =
+                switch (order) {
+                    case RANDOM -> random.nextInt(n);
+                    case ROUND -> next;
+                    case FIRST, LAST -> 0;
+                };
         for (int k = 0; k < n; k++) {
             int at = order == Schedule.Order.LAST ? n - 1 - k : (start + k) % n;
             Warp warp = warps.get(at);
@@ -190,7 +194,8 @@ public final class Cluster {
     }
 
     private void checkArrivals() {
-        int alive = warps.stream().mapToInt(warp -> Integer.bitCount(warp.live())).sum();
+        int alive =
+                warps.stream().mapToInt(warp -> Integer.bitCount(warp.live())).sum();
         if (arrivals.lanes >= alive && arrivals.lanes > 0) {
             arrivals.done = true;
             arrivals = new NamedArrivals();
@@ -200,7 +205,9 @@ public final class Cluster {
 
     String describe() {
         StringBuilder text = new StringBuilder();
-        warps.stream().filter(warp -> !warp.isDone()).limit(16)
+        warps.stream()
+                .filter(warp -> !warp.isDone())
+                .limit(16)
                 .forEach(warp -> text.append(text.isEmpty() ? "" : " ").append(warp.describe()));
         return text.toString();
     }

@@ -16,8 +16,16 @@ import org.contrastive4j.device.parse.Function;
  *     memory
  */
 public record Code(
-        Function function, Step[] steps, long[] template, Map<String, Integer> specials, int predicates,
-        int sharedBytes, int localBytes, Launch.Dim clusterSize, boolean talksAcrossBlocks, boolean usesWgmma,
+        Function function,
+        Step[] steps,
+        long[] template,
+        Map<String, Integer> specials,
+        int predicates,
+        int sharedBytes,
+        int localBytes,
+        Launch.Dim clusterSize,
+        boolean talksAcrossBlocks,
+        boolean usesWgmma,
         String[] names) {
     public String name() {
         return function.name();

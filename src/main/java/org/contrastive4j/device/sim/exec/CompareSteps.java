@@ -7,8 +7,17 @@ import org.contrastive4j.device.parse.Type;
 
 /** Comparisons and selections. */
 final class CompareSteps {
-    static final Map<String, Decoder> FAMILY = Map.of("setp", CompareSteps::setp, "set", CompareSteps::set,
-            "selp", CompareSteps::selp, "slct", CompareSteps::slct, "testp", CompareSteps::testp);
+    static final Map<String, Decoder> FAMILY = Map.of(
+            "setp",
+            CompareSteps::setp,
+            "set",
+            CompareSteps::set,
+            "selp",
+            CompareSteps::selp,
+            "slct",
+            CompareSteps::slct,
+            "testp",
+            CompareSteps::testp);
 
     /** Whether a pair of lanes compares true. */
     private interface Test {
@@ -20,22 +29,30 @@ final class CompareSteps {
     private static Test test(Instruction in, String comparison, Type type) {
         if (type.isFloat()) {
             double least = !in.has(".ftz") ? 0 : type == Type.F16 ? 0x1p-14 : 0x1p-126;
-            return (a, b) -> real(comparison, flush(Numbers.decode(a, type), least),
-                    flush(Numbers.decode(b, type), least));
+            return (a, b) ->
+                    real(comparison, flush(Numbers.decode(a, type), least), flush(Numbers.decode(b, type), least));
         }
         int n = type.bytes();
         boolean signed = type.isSigned();
         return switch (comparison) {
             case ".eq" -> (a, b) -> a == b;
             case ".ne" -> (a, b) -> a != b;
-            case ".lt" -> signed ? (a, b) -> Numbers.signed(a, n) < Numbers.signed(b, n)
-                    : (a, b) -> Long.compareUnsigned(a, b) < 0;
-            case ".le" -> signed ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n)
-                    : (a, b) -> Long.compareUnsigned(a, b) <= 0;
-            case ".gt" -> signed ? (a, b) -> Numbers.signed(a, n) > Numbers.signed(b, n)
-                    : (a, b) -> Long.compareUnsigned(a, b) > 0;
-            case ".ge" -> signed ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n)
-                    : (a, b) -> Long.compareUnsigned(a, b) >= 0;
+            case ".lt" ->
+                signed
+                        ? (a, b) -> Numbers.signed(a, n) < Numbers.signed(b, n)
+                        : (a, b) -> Long.compareUnsigned(a, b) < 0;
+            case ".le" ->
+                signed
+                        ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n)
+                        : (a, b) -> Long.compareUnsigned(a, b) <= 0;
+            case ".gt" ->
+                signed
+                        ? (a, b) -> Numbers.signed(a, n) > Numbers.signed(b, n)
+                        : (a, b) -> Long.compareUnsigned(a, b) > 0;
+            case ".ge" ->
+                signed
+                        ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n)
+                        : (a, b) -> Long.compareUnsigned(a, b) >= 0;
             case ".lo" -> (a, b) -> Long.compareUnsigned(a, b) < 0;
             case ".ls" -> (a, b) -> Long.compareUnsigned(a, b) <= 0;
             case ".hi" -> (a, b) -> Long.compareUnsigned(a, b) > 0;
@@ -169,8 +186,11 @@ final class CompareSteps {
         String comparison = Decoder.modifier(in, 0);
         long truth = to == Type.F16X2 || to == Type.BF16X2 ? Numbers.encode(1, half, Numbers.Rounding.NEAREST) : 0xFFFF;
         double least = in.has(".ftz") ? half == Type.F16 ? 0x1p-14 : 0x1p-126 : 0;
-        return Lanewise.two(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32), (x, y) ->
-                (packed(comparison, x & 0xFFFF, y & 0xFFFF, half, least) ? truth : 0)
+        return Lanewise.two(
+                o.destination(0),
+                o.source(1, Type.B32),
+                o.source(2, Type.B32),
+                (x, y) -> (packed(comparison, x & 0xFFFF, y & 0xFFFF, half, least) ? truth : 0)
                         | (packed(comparison, x >>> 16, y >>> 16, half, least) ? truth << 16 : 0));
     }
 
@@ -222,14 +242,15 @@ final class CompareSteps {
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     double x = Numbers.decode(warp.r[a + lane], type);
-                    boolean is = switch (what) {
-                        case ".finite" -> Double.isFinite(x);
-                        case ".infinite" -> Double.isInfinite(x);
-                        case ".number" -> x == x;
-                        case ".notanumber" -> x != x;
-                        case ".normal" -> Double.isFinite(x) && (x == 0 || Math.abs(x) >= least);
-                        default -> Double.isFinite(x) && x != 0 && Math.abs(x) < least; // .subnormal
-                    };
+                    boolean is =
+                            switch (what) {
+                                case ".finite" -> Double.isFinite(x);
+                                case ".infinite" -> Double.isInfinite(x);
+                                case ".number" -> x == x;
+                                case ".notanumber" -> x != x;
+                                case ".normal" -> Double.isFinite(x) && (x == 0 || Math.abs(x) >= least);
+                                default -> Double.isFinite(x) && x != 0 && Math.abs(x) < least; // .subnormal
+                            };
                     bits |= is ? 1 << lane : 0;
                 }
                 Lanewise.set(warp, p, mask, bits);

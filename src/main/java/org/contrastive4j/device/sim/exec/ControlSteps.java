@@ -95,8 +95,8 @@ final class ControlSteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     long chosen = warp.r[index + lane];
                     if (chosen >= to.length) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
-                                "index " + chosen + " of " + to.length + " targets");
+                        throw warp.fault(
+                                Fault.Kind.ILLEGAL, this, lane, "index " + chosen + " of " + to.length + " targets");
                     }
                     int same = 0;
                     for (int others = left; others != 0; others &= others - 1) {
@@ -121,10 +121,12 @@ final class ControlSteps {
                 lists.add(args);
             }
         }
-        List<Operand> given = lists.size() > (resultFirst ? 1 : 0) ? lists.get(lists.size() - 1).elements() : List.of();
+        List<Operand> given = lists.size() > (resultFirst ? 1 : 0)
+                ? lists.get(lists.size() - 1).elements()
+                : List.of();
         if (given.size() != callee.parameters().size()) {
-            throw in.error("function " + callee.name() + " has " + callee.parameters().size() + " parameters, "
-                    + given.size() + " were given");
+            throw in.error("function " + callee.name() + " has "
+                    + callee.parameters().size() + " parameters, " + given.size() + " were given");
         }
         long[] from = new long[given.size()];
         long[] to = new long[given.size()];
@@ -134,9 +136,12 @@ final class ControlSteps {
             to[k] = linker.local(callee, callee.parameters().get(k));
             bytes[k] = callee.parameters().get(k).bytes();
         }
-        Frame.Result result = !resultFirst || callee.returns().isEmpty() ? null : new Frame.Result(
-                linker.local(callee, callee.returns().get(0)), place(in, linker, lists.get(0).elements().get(0)),
-                callee.returns().get(0).bytes());
+        Frame.Result result = !resultFirst || callee.returns().isEmpty()
+                ? null
+                : new Frame.Result(
+                        linker.local(callee, callee.returns().get(0)),
+                        place(in, linker, lists.get(0).elements().get(0)),
+                        callee.returns().get(0).bytes());
         boolean recursive = linker.isRecursive(callee);
         int start = linker.start(callee);
         int firstRow = linker.firstRow(callee);
@@ -145,14 +150,15 @@ final class ControlSteps {
             @Override
             void run(Warp warp, int mask) {
                 Frame.Saved saved = recursive
-                        ? new Frame.Saved(warp, firstRow, rows, firstRow / Warp.LANES, rows / Warp.LANES) : null;
+                        ? new Frame.Saved(warp, firstRow, rows, firstRow / Warp.LANES, rows / Warp.LANES)
+                        : null;
                 byte[] local = warp.local().data();
                 int size = local.length / Warp.LANES;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
                     for (int k = 0; k < from.length; k++) {
-                        System.arraycopy(local, lane * size + (int) from[k], local,
-                                lane * size + (int) to[k], bytes[k]);
+                        System.arraycopy(
+                                local, lane * size + (int) from[k], local, lane * size + (int) to[k], bytes[k]);
                     }
                 }
                 warp.call(start, mask, result, saved);

@@ -59,18 +59,21 @@ final class ConvertSteps {
         if (bits == 16 && types.size() == 2) {
             return Lanewise.two(d, a, b, (x, y) -> one.of(x) << 16 | one.of(y));
         }
-        return bits != 8 || types.size() != 3 ? null : Lanewise.three(d, a, b, o.source(3, Type.B32),
-                (x, y, z) -> (z & 0xFFFF) << 16 | one.of(x) << 8 | one.of(y));
+        return bits != 8 || types.size() != 3
+                ? null
+                : Lanewise.three(
+                        d, a, b, o.source(3, Type.B32), (x, y, z) -> (z & 0xFFFF) << 16 | one.of(x) << 8 | one.of(y));
     }
 
     /** Two numbers into one register: the first operand is the upper half. */
     private static Step pack(Instruction in, Operands o, Type to, Type from) {
-        Type half = switch (to) {
-            case F16X2 -> Type.F16;
-            case BF16X2 -> Type.BF16;
-            case E4M3X2 -> Type.E4M3;
-            default -> Type.E5M2;
-        };
+        Type half =
+                switch (to) {
+                    case F16X2 -> Type.F16;
+                    case BF16X2 -> Type.BF16;
+                    case E4M3X2 -> Type.E4M3;
+                    default -> Type.E5M2;
+                };
         int d = o.destination(0);
         int bits = 8 * half.bytes();
         if (from == Type.F16X2) {
@@ -79,9 +82,12 @@ final class ConvertSteps {
         }
         if (from == Type.E4M3X2 || from == Type.E5M2X2) {
             Type small = from == Type.E4M3X2 ? Type.E4M3 : Type.E5M2;
-            return Lanewise.one(d, o.source(1, Type.B16), a -> Numbers.encode(Numbers.decode(a & 0xFF, small), half,
-                    Numbers.Rounding.NEAREST) | Numbers.encode(Numbers.decode(a >>> 8 & 0xFF, small), half,
-                    Numbers.Rounding.NEAREST) << 16);
+            return Lanewise.one(
+                    d,
+                    o.source(1, Type.B16),
+                    a -> Numbers.encode(Numbers.decode(a & 0xFF, small), half, Numbers.Rounding.NEAREST)
+                            | Numbers.encode(Numbers.decode(a >>> 8 & 0xFF, small), half, Numbers.Rounding.NEAREST)
+                                    << 16);
         }
         if (from != Type.F32) {
             return null;
@@ -116,7 +122,8 @@ final class ConvertSteps {
             if (from.bytes() < 8) {
                 value = v;
             } else {
-                BigDecimal exact = from.isSigned() || v >= 0 ? BigDecimal.valueOf(v)
+                BigDecimal exact = from.isSigned() || v >= 0
+                        ? BigDecimal.valueOf(v)
                         : BigDecimal.valueOf(v).add(new BigDecimal(0x1p64));
                 value = exact.doubleValue();
                 int sign = exact.compareTo(new BigDecimal(value));
@@ -151,7 +158,10 @@ final class ConvertSteps {
             long bits = to == Type.F64 ? Numbers.bits(v) : Numbers.encode(v, to, rounding);
             if (finite && v == v && isInfinite(bits, to)) {
                 bits = bits & 0x80 << (to.bytes() - 1) * 8 | largest(to);
-            } else if (finite && v == v && v != 0 && to == Type.E4M3
+            } else if (finite
+                    && v == v
+                    && v != 0
+                    && to == Type.E4M3
                     && Numbers.decode(bits, to) != Numbers.decode(bits, to)) {
                 bits = bits & 0x80 | 0x7E;
             }

@@ -83,16 +83,27 @@ final class CopySteps {
                 int reading = 0;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    reads[lane] = (skip >>> lane & 1) != 0 ? 0
+                    reads[lane] = (skip >>> lane & 1) != 0
+                            ? 0
                             : bytes < 0 ? size : (int) Math.min(size, warp.r[bytes + lane]);
                     if (bytes >= 0 && warp.r[bytes + lane] > size) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
+                        throw warp.fault(
+                                Fault.Kind.ILLEGAL,
+                                this,
+                                lane,
                                 "source size " + warp.r[bytes + lane] + " is above " + size);
                     }
                     if (reads[lane] > 0) {
                         reading |= 1 << lane;
-                        Reach.resolve(warp, this, lane, Reach.Space.GLOBAL, warp.r[from.row() + lane] + from.offset(),
-                                reads[lane], size, access);
+                        Reach.resolve(
+                                warp,
+                                this,
+                                lane,
+                                Reach.Space.GLOBAL,
+                                warp.r[from.row() + lane] + from.offset(),
+                                reads[lane],
+                                size,
+                                access);
                     }
                 }
                 Block[] sources = access.blocks.clone();
@@ -101,22 +112,30 @@ final class CopySteps {
                 announceSources(warp, this, reading, reads, async);
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(warp, this, lane, Reach.Space.SHARED, warp.r[to.row() + lane] + to.offset(), size,
-                            size, access);
+                    Reach.resolve(
+                            warp,
+                            this,
+                            lane,
+                            Reach.Space.SHARED,
+                            warp.r[to.row() + lane] + to.offset(),
+                            size,
+                            size,
+                            access);
                 }
                 announce(warp, this, mask, size, Access.Kind.WRITE, async);
                 Block[] targets = access.blocks.clone();
                 int[] targetOffsets = access.offsets.clone();
-                warp.groups.add(Async.Group.CP_ASYNC, this, mask, warp.cta.cluster().later(() -> {
-                    for (int left = mask; left != 0; left &= left - 1) {
-                        int lane = Integer.numberOfTrailingZeros(left);
-                        byte[] target = targets[lane].data();
-                        for (int k = 0; k < size; k++) {
-                            target[targetOffsets[lane] + k] = k < reads[lane]
-                                    ? sources[lane].data()[sourceOffsets[lane] + k] : 0;
-                        }
-                    }
-                }));
+                warp.groups.add(
+                        Async.Group.CP_ASYNC, this, mask, warp.cta.cluster().later(() -> {
+                            for (int left = mask; left != 0; left &= left - 1) {
+                                int lane = Integer.numberOfTrailingZeros(left);
+                                byte[] target = targets[lane].data();
+                                for (int k = 0; k < size; k++) {
+                                    target[targetOffsets[lane] + k] =
+                                            k < reads[lane] ? sources[lane].data()[sourceOffsets[lane] + k] : 0;
+                                }
+                            }
+                        }));
             }
         };
     }
@@ -154,15 +173,16 @@ final class CopySteps {
         Operands.Address at = o.address(0);
         boolean counted = in.has(".noinc");
         Reach.Space space = in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared"))
-                ? Reach.Space.SHARED : Reach.Space.GENERIC;
+                ? Reach.Space.SHARED
+                : Reach.Space.GENERIC;
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
                 List<Mbarrier> barriers = new ArrayList<>();
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Mbarrier barrier = MbarrierSteps.find(warp, this, lane, space,
-                            warp.r[at.row() + lane] + at.offset());
+                    Mbarrier barrier =
+                            MbarrierSteps.find(warp, this, lane, space, warp.r[at.row() + lane] + at.offset());
                     if (!counted) {
                         barrier.expectArrival();
                     }
@@ -172,7 +192,11 @@ final class CopySteps {
                         warp.groups.waited(Async.Group.CP_ASYNC, 1 << lane, warp.groups.next(Async.Group.CP_ASYNC));
                     }
                     for (Observer observer : warp.cta.cluster().observers()) {
-                        observer.arrives(warp, 1 << lane, barrier.current(), Async.Group.CP_ASYNC,
+                        observer.arrives(
+                                warp,
+                                1 << lane,
+                                barrier.current(),
+                                Async.Group.CP_ASYNC,
                                 warp.groups.next(Async.Group.CP_ASYNC));
                     }
                 }

@@ -11,6 +11,7 @@ import org.contrastive4j.device.Launch;
 public final class Cta {
     /** Shared memory begins here, so that address 0 is never valid. */
     static final int SHARED_BASE = 1024;
+
     static final int MOST_BARRIERS = 16;
 
     private final Cluster cluster;
@@ -79,8 +80,11 @@ public final class Cta {
     Mbarrier mbarrier(Warp warp, Step step, int lane, int address) {
         Mbarrier barrier = mbarriers.get(address);
         if (barrier == null) {
-            throw warp.fault(Fault.Kind.BARRIER, step, lane, "there is no initialised mbarrier at shared address 0x"
-                    + Integer.toHexString(address));
+            throw warp.fault(
+                    Fault.Kind.BARRIER,
+                    step,
+                    lane,
+                    "there is no initialised mbarrier at shared address 0x" + Integer.toHexString(address));
         }
         return barrier;
     }
@@ -99,8 +103,12 @@ public final class Cta {
     void checkWarpGroup(Warp warp, Step step, int number) {
         List<Step> steps = warpGroups.computeIfAbsent(warp.index() / 4, key -> new ArrayList<>());
         if (number < steps.size() && steps.get(number) != step) {
-            throw warp.fault(Fault.Kind.DIVERGENT_ALIGNED, step, 0, "the warps of the warp group execute different "
-                    + "instructions: another is at line " + steps.get(number).source().line());
+            throw warp.fault(
+                    Fault.Kind.DIVERGENT_ALIGNED,
+                    step,
+                    0,
+                    "the warps of the warp group execute different " + "instructions: another is at line "
+                            + steps.get(number).source().line());
         }
         if (number == steps.size()) {
             steps.add(step);
@@ -125,8 +133,12 @@ public final class Cta {
             for (int w = 4 * group; w < 4 * group + 4; w++) {
                 if (w >= warps.size() || warps.get(w).warpGroupSteps < steps.size()) {
                     int done = w >= warps.size() ? 0 : warps.get(w).warpGroupSteps;
-                    throw warps.get(4 * group).fault(Fault.Kind.DIVERGENT_ALIGNED, steps.get(done), 0,
-                            "warp " + w + " of the warp group never came to it");
+                    throw warps.get(4 * group)
+                            .fault(
+                                    Fault.Kind.DIVERGENT_ALIGNED,
+                                    steps.get(done),
+                                    0,
+                                    "warp " + w + " of the warp group never came to it");
                 }
             }
         });

@@ -17,10 +17,24 @@ interface Decoder {
 
     private static Map<String, Decoder> all() {
         Map<String, Decoder> all = new HashMap<>();
-        for (Map<String, Decoder> family : List.of(IntegerSteps.FAMILY, LogicSteps.FAMILY, FloatSteps.FAMILY,
-                HalfSteps.FAMILY, CompareSteps.FAMILY, ConvertSteps.FAMILY, MoveSteps.FAMILY, MemorySteps.FAMILY,
-                AtomicSteps.FAMILY, ControlSteps.FAMILY, WarpSteps.FAMILY, BarrierSteps.FAMILY, MbarrierSteps.FAMILY,
-                CopySteps.FAMILY, MatrixSteps.FAMILY, WmmaSteps.FAMILY, WgmmaSteps.FAMILY)) {
+        for (Map<String, Decoder> family : List.of(
+                IntegerSteps.FAMILY,
+                LogicSteps.FAMILY,
+                FloatSteps.FAMILY,
+                HalfSteps.FAMILY,
+                CompareSteps.FAMILY,
+                ConvertSteps.FAMILY,
+                MoveSteps.FAMILY,
+                MemorySteps.FAMILY,
+                AtomicSteps.FAMILY,
+                ControlSteps.FAMILY,
+                WarpSteps.FAMILY,
+                BarrierSteps.FAMILY,
+                MbarrierSteps.FAMILY,
+                CopySteps.FAMILY,
+                MatrixSteps.FAMILY,
+                WmmaSteps.FAMILY,
+                WgmmaSteps.FAMILY)) {
             all.putAll(family);
         }
         return Map.copyOf(all);
@@ -58,8 +72,10 @@ interface Decoder {
 
     /** All types among the modifiers, in order. */
     static List<Type> types(Instruction instruction) {
-        return instruction.modifiers().stream().map(modifier -> Type.of(modifier.substring(1)))
-                .filter(type -> type != null).toList();
+        return instruction.modifiers().stream()
+                .map(modifier -> Type.of(modifier.substring(1)))
+                .filter(type -> type != null)
+                .toList();
     }
 
     /** @throws PtxException where the instruction does not name as many types */
@@ -97,7 +113,7 @@ interface Decoder {
                 case ".rna" -> {
                     return Numbers.Rounding.NEAREST_AWAY;
                 }
-                default -> { }
+                default -> {}
             }
         }
         return Numbers.Rounding.NEAREST;

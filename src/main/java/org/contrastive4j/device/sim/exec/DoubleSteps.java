@@ -16,23 +16,50 @@ final class DoubleSteps {
         return switch (in.opcode()) {
             case "abs" -> Lanewise.one(d, a, x -> x & Long.MAX_VALUE);
             case "neg" -> Lanewise.one(d, a, x -> x ^ Long.MIN_VALUE);
-            case "copysign" -> Lanewise.two(d, a, o.source(2, Type.F64),
-                    (x, y) -> y & Long.MAX_VALUE | x & Long.MIN_VALUE);
+            case "copysign" ->
+                Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> y & Long.MAX_VALUE | x & Long.MIN_VALUE);
             case "min", "max" -> extreme(in, o, d, a);
-            case "rcp" -> Lanewise.one(d, a, x -> Numbers.bits(in.has(".approx") ? coarse(1 / Numbers.f64(x))
-                    : quotient(1, Numbers.f64(x), rounding)));
+            case "rcp" ->
+                Lanewise.one(
+                        d,
+                        a,
+                        x -> Numbers.bits(
+                                in.has(".approx")
+                                        ? coarse(1 / Numbers.f64(x))
+                                        : quotient(1, Numbers.f64(x), rounding)));
             case "sqrt" -> Lanewise.one(d, a, x -> Numbers.bits(root(Numbers.f64(x), rounding)));
             case "rsqrt" -> Lanewise.one(d, a, x -> Numbers.bits(coarse(1 / Math.sqrt(Numbers.f64(x)))));
-            case "add" -> Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> Numbers.bits(
-                    sum(Numbers.f64(x), Numbers.f64(y), rounding)));
-            case "sub" -> Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> Numbers.bits(
-                    sum(Numbers.f64(x), -Numbers.f64(y), rounding)));
-            case "mul" -> Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> Numbers.bits(
-                    product(Numbers.f64(x), Numbers.f64(y), rounding)));
-            case "div" -> Lanewise.two(d, a, o.source(2, Type.F64), (x, y) -> Numbers.bits(
-                    quotient(Numbers.f64(x), Numbers.f64(y), rounding)));
-            case "fma", "mad" -> Lanewise.three(d, a, o.source(2, Type.F64), o.source(3, Type.F64),
-                    (x, y, z) -> Numbers.bits(fused(Numbers.f64(x), Numbers.f64(y), Numbers.f64(z), rounding)));
+            case "add" ->
+                Lanewise.two(
+                        d,
+                        a,
+                        o.source(2, Type.F64),
+                        (x, y) -> Numbers.bits(sum(Numbers.f64(x), Numbers.f64(y), rounding)));
+            case "sub" ->
+                Lanewise.two(
+                        d,
+                        a,
+                        o.source(2, Type.F64),
+                        (x, y) -> Numbers.bits(sum(Numbers.f64(x), -Numbers.f64(y), rounding)));
+            case "mul" ->
+                Lanewise.two(
+                        d,
+                        a,
+                        o.source(2, Type.F64),
+                        (x, y) -> Numbers.bits(product(Numbers.f64(x), Numbers.f64(y), rounding)));
+            case "div" ->
+                Lanewise.two(
+                        d,
+                        a,
+                        o.source(2, Type.F64),
+                        (x, y) -> Numbers.bits(quotient(Numbers.f64(x), Numbers.f64(y), rounding)));
+            case "fma", "mad" ->
+                Lanewise.three(
+                        d,
+                        a,
+                        o.source(2, Type.F64),
+                        o.source(3, Type.F64),
+                        (x, y, z) -> Numbers.bits(fused(Numbers.f64(x), Numbers.f64(y), Numbers.f64(z), rounding)));
             default -> null;
         };
     }
@@ -59,16 +86,18 @@ final class DoubleSteps {
      * nearest.
      */
     static double directed(double nearest, int sign, Numbers.Rounding rounding) {
-        boolean up = switch (rounding) {
-            case UP -> sign > 0;
-            case ZERO -> sign > 0 && nearest < 0;
-            default -> false;
-        };
-        boolean down = switch (rounding) {
-            case DOWN -> sign < 0;
-            case ZERO -> sign < 0 && nearest > 0;
-            default -> false;
-        };
+        boolean up =
+                switch (rounding) {
+                    case UP -> sign > 0;
+                    case ZERO -> sign > 0 && nearest < 0;
+                    default -> false;
+                };
+        boolean down =
+                switch (rounding) {
+                    case DOWN -> sign < 0;
+                    case ZERO -> sign < 0 && nearest > 0;
+                    default -> false;
+                };
         return up ? Math.nextUp(nearest) : down ? Math.nextDown(nearest) : nearest;
     }
 
@@ -77,7 +106,8 @@ final class DoubleSteps {
             return nearest;
         }
         if (Double.isInfinite(nearest)) {
-            return nearest > 0 ? rounding == Numbers.Rounding.UP ? nearest : Double.MAX_VALUE
+            return nearest > 0
+                    ? rounding == Numbers.Rounding.UP ? nearest : Double.MAX_VALUE
                     : rounding == Numbers.Rounding.DOWN ? nearest : -Double.MAX_VALUE;
         }
         return directed(nearest, exact.get().compareTo(new BigDecimal(nearest)), rounding);
@@ -96,10 +126,14 @@ final class DoubleSteps {
         if (rounding == Numbers.Rounding.NEAREST || special(a, b, c)) {
             return nearest;
         }
-        double rounded = exact(nearest, () -> new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)),
-                rounding);
-        boolean zero = rounded == 0 && new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c))
-                .signum() == 0;
+        double rounded = exact(
+                nearest, () -> new BigDecimal(a).multiply(new BigDecimal(b)).add(new BigDecimal(c)), rounding);
+        boolean zero = rounded == 0
+                && new BigDecimal(a)
+                                .multiply(new BigDecimal(b))
+                                .add(new BigDecimal(c))
+                                .signum()
+                        == 0;
         boolean bothPositive = Double.doubleToRawLongBits(a * b) == 0 && Double.doubleToRawLongBits(c) == 0;
         return zero && rounding == Numbers.Rounding.DOWN && !bothPositive ? -0.0 : rounded;
     }

@@ -35,8 +35,9 @@ final class FloatSteps {
     }
 
     static Step decode(Instruction in, Operands o) {
-        return Decoder.type(in) == Type.F32 ? single(in, o) : Decoder.type(in) == Type.F64
-                ? DoubleSteps.decode(in, o) : null;
+        return Decoder.type(in) == Type.F32
+                ? single(in, o)
+                : Decoder.type(in) == Type.F64 ? DoubleSteps.decode(in, o) : null;
     }
 
     private static Step single(Instruction in, Operands o) {
@@ -57,7 +58,7 @@ final class FloatSteps {
             case "copysign" -> {
                 return Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> y & 0x7FFFFFFFL | x & 0x80000000L);
             }
-            default -> { }
+            default -> {}
         }
         Numbers.Rounding rounding = Decoder.rounding(in);
         if (rounding == Numbers.Rounding.NEAREST && !flush && !saturate) {
@@ -85,14 +86,19 @@ final class FloatSteps {
     /** The common case, without going through f64. */
     private static Step plain(Instruction in, Operands o, int d, int a) {
         return switch (in.opcode()) {
-            case "add" -> Lanewise.two(d, a, o.source(2, Type.F32),
-                    (x, y) -> Numbers.bits(Numbers.f32(x) + Numbers.f32(y)));
-            case "sub" -> Lanewise.two(d, a, o.source(2, Type.F32),
-                    (x, y) -> Numbers.bits(Numbers.f32(x) - Numbers.f32(y)));
-            case "mul" -> Lanewise.two(d, a, o.source(2, Type.F32),
-                    (x, y) -> Numbers.bits(Numbers.f32(x) * Numbers.f32(y)));
-            case "fma", "mad" -> Lanewise.three(d, a, o.source(2, Type.F32), o.source(3, Type.F32),
-                    (x, y, z) -> Numbers.bits(Math.fma(Numbers.f32(x), Numbers.f32(y), Numbers.f32(z))));
+            case "add" ->
+                Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) + Numbers.f32(y)));
+            case "sub" ->
+                Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) - Numbers.f32(y)));
+            case "mul" ->
+                Lanewise.two(d, a, o.source(2, Type.F32), (x, y) -> Numbers.bits(Numbers.f32(x) * Numbers.f32(y)));
+            case "fma", "mad" ->
+                Lanewise.three(
+                        d,
+                        a,
+                        o.source(2, Type.F32),
+                        o.source(3, Type.F32),
+                        (x, y, z) -> Numbers.bits(Math.fma(Numbers.f32(x), Numbers.f32(y), Numbers.f32(z))));
             default -> null;
         };
     }
@@ -113,7 +119,8 @@ final class FloatSteps {
             return choose(in(x, flush), in(y, flush), max, nan);
         };
         int b = o.source(2, Type.F32);
-        return o.count() > 3 ? Lanewise.three(d, a, b, o.source(3, Type.F32), (x, y, z) -> two.of(two.of(x, y), z))
+        return o.count() > 3
+                ? Lanewise.three(d, a, b, o.source(3, Type.F32), (x, y, z) -> two.of(two.of(x, y), z))
                 : Lanewise.two(d, a, b, two);
     }
 
@@ -130,7 +137,8 @@ final class FloatSteps {
     /** The sum of numbers that cancel is a negative zero when rounding down. */
     private static double sum(double a, double b, boolean down) {
         double sum = Numbers.oddSum(a, b);
-        return down && sum == 0 && (a != 0 || Double.doubleToRawLongBits(a) != Double.doubleToRawLongBits(b)) ? -0.0
+        return down && sum == 0 && (a != 0 || Double.doubleToRawLongBits(a) != Double.doubleToRawLongBits(b))
+                ? -0.0
                 : sum;
     }
 
@@ -141,8 +149,10 @@ final class FloatSteps {
             case "sub" -> (a, b, c) -> sum(a, -b, down);
             case "mul" -> (a, b, c) -> a * b;
             case "fma", "mad" -> (a, b, c) -> sum(a * b, c, down);
-            case "div" -> in.has(".approx") ? (a, b, c) -> approximateQuotient(a, b)
-                    : in.has(".full") ? (a, b, c) -> a / b : (a, b, c) -> Numbers.oddQuotient(a, b);
+            case "div" ->
+                in.has(".approx")
+                        ? (a, b, c) -> approximateQuotient(a, b)
+                        : in.has(".full") ? (a, b, c) -> a / b : (a, b, c) -> Numbers.oddQuotient(a, b);
             case "rcp" -> (a, b, c) -> Numbers.oddQuotient(1, a);
             case "sqrt" -> (a, b, c) -> Numbers.oddRoot(a);
             case "rsqrt" -> (a, b, c) -> 1 / Math.sqrt(a);
@@ -178,5 +188,4 @@ final class FloatSteps {
         }
         return a > 0 ? Double.POSITIVE_INFINITY : a < 0 ? 0 : a;
     }
-
 }

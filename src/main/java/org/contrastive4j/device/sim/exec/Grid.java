@@ -23,8 +23,15 @@ public final class Grid {
      * @param architecture whose tensor cores compute: 80, 86, 89 or 90
      * @param limit most warp instructions of one cluster
      */
-    public Grid(Code code, Launch launch, byte[] parameters, GlobalMemory memory, List<Observer> observers,
-            Schedule schedule, int architecture, long limit) {
+    public Grid(
+            Code code,
+            Launch launch,
+            byte[] parameters,
+            GlobalMemory memory,
+            List<Observer> observers,
+            Schedule schedule,
+            int architecture,
+            long limit) {
         this.code = code;
         this.launch = launch;
         this.parameters = new Block(Block.Space.PARAM, "parameters", 0, parameters.length);

@@ -29,8 +29,15 @@ final class HalfSteps {
         if (f == null) {
             return null;
         }
-        return Lanewise.three(d, a, b, c, !packed ? f : (x, y, z) ->
-                f.of(x & 0xFFFF, y & 0xFFFF, z & 0xFFFF) | f.of(x >>> 16, y >>> 16, z >>> 16) << 16);
+        return Lanewise.three(
+                d,
+                a,
+                b,
+                c,
+                !packed
+                        ? f
+                        : (x, y, z) ->
+                                f.of(x & 0xFFFF, y & 0xFFFF, z & 0xFFFF) | f.of(x >>> 16, y >>> 16, z >>> 16) << 16);
     }
 
     private static Lanewise.Three lane(Instruction in, Type half) {
@@ -45,17 +52,18 @@ final class HalfSteps {
             case "min", "max" -> {
                 return in.has(".xorsign") ? null : extreme(in, half);
             }
-            default -> { }
+            default -> {}
         }
-        Exact exact = switch (in.opcode()) {
-            case "add" -> (x, y, z) -> Numbers.oddSum(x, y);
-            case "sub" -> (x, y, z) -> Numbers.oddSum(x, -y);
-            case "mul" -> (x, y, z) -> x * y;
-            case "fma" -> (x, y, z) -> Numbers.oddSum(x * y, z);
-            case "ex2" -> (x, y, z) -> FloatSteps.exp2(x);
-            case "tanh" -> (x, y, z) -> Math.tanh(x);
-            default -> null;
-        };
+        Exact exact =
+                switch (in.opcode()) {
+                    case "add" -> (x, y, z) -> Numbers.oddSum(x, y);
+                    case "sub" -> (x, y, z) -> Numbers.oddSum(x, -y);
+                    case "mul" -> (x, y, z) -> x * y;
+                    case "fma" -> (x, y, z) -> Numbers.oddSum(x * y, z);
+                    case "ex2" -> (x, y, z) -> FloatSteps.exp2(x);
+                    case "tanh" -> (x, y, z) -> Math.tanh(x);
+                    default -> null;
+                };
         if (exact == null) {
             return null;
         }

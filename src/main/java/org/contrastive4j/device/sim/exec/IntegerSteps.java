@@ -24,8 +24,8 @@ final class IntegerSteps {
         all.put("addc", IntegerSteps::carry);
         all.put("subc", IntegerSteps::carry);
         all.put("madc", IntegerSteps::carryMultiply);
-        for (String opcode : new String[] {"popc", "clz", "brev", "bfind", "bfe", "bfi", "fns", "szext", "bmsk",
-                "dp4a", "dp2a"}) {
+        for (String opcode :
+                new String[] {"popc", "clz", "brev", "bfind", "bfe", "bfi", "fns", "szext", "bmsk", "dp4a", "dp2a"}) {
             all.put(opcode, BitSteps::decode);
         }
         return all;
@@ -78,7 +78,10 @@ final class IntegerSteps {
             return null;
         }
         Lanewise.Two f = rectified(in, plain, 2);
-        return Lanewise.two(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32),
+        return Lanewise.two(
+                o.destination(0),
+                o.source(1, Type.B32),
+                o.source(2, Type.B32),
                 (a, b) -> f.of(a & 0xFFFF, b & 0xFFFF) | f.of(a >>> 16, b >>> 16) << 16);
     }
 
@@ -86,16 +89,22 @@ final class IntegerSteps {
         boolean signed = type.isSigned();
         if (in.has(".sat") && type == Type.S32) {
             boolean add = in.opcode().equals("add");
-            return (a, b) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, add ? (int) a + (long) (int) b
-                    : (int) a - (long) (int) b)) & 0xFFFFFFFFL;
+            return (a, b) -> Math.max(
+                            Integer.MIN_VALUE,
+                            Math.min(Integer.MAX_VALUE, add ? (int) a + (long) (int) b : (int) a - (long) (int) b))
+                    & 0xFFFFFFFFL;
         }
         return switch (in.opcode()) {
             case "add" -> n == 4 ? (a, b) -> a + b & 0xFFFFFFFFL : (a, b) -> Numbers.mask(a + b, n);
             case "sub" -> (a, b) -> Numbers.mask(a - b, n);
-            case "min" -> signed ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n) ? a : b
-                    : (a, b) -> Long.compareUnsigned(a, b) <= 0 ? a : b;
-            case "max" -> signed ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n) ? a : b
-                    : (a, b) -> Long.compareUnsigned(a, b) >= 0 ? a : b;
+            case "min" ->
+                signed
+                        ? (a, b) -> Numbers.signed(a, n) <= Numbers.signed(b, n) ? a : b
+                        : (a, b) -> Long.compareUnsigned(a, b) <= 0 ? a : b;
+            case "max" ->
+                signed
+                        ? (a, b) -> Numbers.signed(a, n) >= Numbers.signed(b, n) ? a : b
+                        : (a, b) -> Long.compareUnsigned(a, b) >= 0 ? a : b;
             case "div" -> (a, b) -> Numbers.mask(divide(a, b, n, signed), n);
             case "rem" -> (a, b) -> Numbers.mask(remainder(a, b, n, signed), n);
             default -> null;
@@ -129,7 +138,8 @@ final class IntegerSteps {
         int n = type.bytes();
         boolean signed = type.isSigned();
         if (in.has(".wide")) {
-            return signed ? (a, b) -> Numbers.mask(Numbers.signed(a, n) * Numbers.signed(b, n), 2 * n)
+            return signed
+                    ? (a, b) -> Numbers.mask(Numbers.signed(a, n) * Numbers.signed(b, n), 2 * n)
                     : (a, b) -> a * b;
         }
         if (in.has(".hi")) {
@@ -165,11 +175,19 @@ final class IntegerSteps {
         int b = o.source(2, type);
         int c = o.source(3, wide);
         if (in.has(".sat")) {
-            return Lanewise.three(d, a, b, c, (x, y, z) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE,
-                    (int) product.of(x, y) + (long) (int) z)) & 0xFFFFFFFFL);
+            return Lanewise.three(
+                    d,
+                    a,
+                    b,
+                    c,
+                    (x, y, z) -> Math.max(
+                                    Integer.MIN_VALUE,
+                                    Math.min(Integer.MAX_VALUE, (int) product.of(x, y) + (long) (int) z))
+                            & 0xFFFFFFFFL);
         }
         int n = wide.bytes();
-        return n == 4 && in.has(".lo") ? Lanewise.three(d, a, b, c, (x, y, z) -> x * y + z & 0xFFFFFFFFL)
+        return n == 4 && in.has(".lo")
+                ? Lanewise.three(d, a, b, c, (x, y, z) -> x * y + z & 0xFFFFFFFFL)
                 : Lanewise.three(d, a, b, c, (x, y, z) -> Numbers.mask(product.of(x, y) + z, n));
     }
 
@@ -189,8 +207,15 @@ final class IntegerSteps {
         }
         int c = o.source(3, type);
         return in.has(".sat")
-                ? Lanewise.three(d, a, b, c, (x, y, z) -> Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE,
-                (int) product.of(x, y) + (long) (int) z)) & 0xFFFFFFFFL)
+                ? Lanewise.three(
+                        d,
+                        a,
+                        b,
+                        c,
+                        (x, y, z) -> Math.max(
+                                        Integer.MIN_VALUE,
+                                        Math.min(Integer.MAX_VALUE, (int) product.of(x, y) + (long) (int) z))
+                                & 0xFFFFFFFFL)
                 : Lanewise.three(d, a, b, c, (x, y, z) -> product.of(x, y) + z & 0xFFFFFFFFL);
     }
 
@@ -224,7 +249,8 @@ final class IntegerSteps {
                     long y = add ? warp.r[b + lane] : Numbers.mask(~warp.r[b + lane], n);
                     long in = takes ? warp.carry >>> lane & 1 : add ? 0 : 1;
                     long sum = Numbers.mask(x + y + in, n);
-                    boolean out = n < 8 ? (x + y + in) >>> 8 * n != 0
+                    boolean out = n < 8
+                            ? (x + y + in) >>> 8 * n != 0
                             : Long.compareUnsigned(sum, x) < 0 || in == 1 && sum == x && y == -1;
                     warp.r[d + lane] = sum;
                     if (gives) {
@@ -257,7 +283,8 @@ final class IntegerSteps {
                     long y = warp.r[c + lane];
                     long in = takes ? warp.carry >>> lane & 1 : 0;
                     long sum = Numbers.mask(x + y + in, n);
-                    boolean out = n < 8 ? (x + y + in) >>> 8 * n != 0
+                    boolean out = n < 8
+                            ? (x + y + in) >>> 8 * n != 0
                             : Long.compareUnsigned(sum, x) < 0 || in == 1 && sum == x && y == -1;
                     warp.r[d + lane] = sum;
                     if (gives) {

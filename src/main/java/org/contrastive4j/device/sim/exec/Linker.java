@@ -25,6 +25,7 @@ public final class Linker {
     private static final int ROW = Warp.LANES;
     /** Static shared memory that a block can have, and local memory that a thread can have. */
     private static final int MOST_SHARED = 48 << 10;
+
     private static final int MOST_LOCAL = 512 << 10;
 
     private final Program program;
@@ -85,14 +86,28 @@ public final class Linker {
         }
         long[] template = new long[rows];
         constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
-        return new Code(entry, steps, template, Map.copyOf(specials), predicates, sharedEnd - Cta.SHARED_BASE, localEnd,
-                clusterSize(), talks, usesWgmma, names());
+        return new Code(
+                entry,
+                steps,
+                template,
+                Map.copyOf(specials),
+                predicates,
+                sharedEnd - Cta.SHARED_BASE,
+                localEnd,
+                clusterSize(),
+                talks,
+                usesWgmma,
+                names());
     }
 
     /** A function may end without ret. */
     private static Instruction end(Function function) {
-        int line = function.body().isEmpty() ? function.line() : function.body().get(function.body().size() - 1).line();
-        String file = function.body().isEmpty() ? function.name() : function.body().get(0).file();
+        int line = function.body().isEmpty()
+                ? function.line()
+                : function.body().get(function.body().size() - 1).line();
+        String file = function.body().isEmpty()
+                ? function.name()
+                : function.body().get(0).file();
         return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret");
     }
 
@@ -130,7 +145,8 @@ public final class Linker {
             if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
                 return program.functions().stream()
                         .filter(function -> function.name().equals(symbol.name()) && function.defined())
-                        .findFirst().orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
+                        .findFirst()
+                        .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
             }
         }
         throw call.error("calls through a register are not supported");
@@ -138,17 +154,24 @@ public final class Linker {
 
     private void layShared() {
         List<Variable> all = new ArrayList<>();
-        program.variables().stream().filter(variable -> variable.space() == Variable.Space.SHARED).forEach(all::add);
+        program.variables().stream()
+                .filter(variable -> variable.space() == Variable.Space.SHARED)
+                .forEach(all::add);
         functions.forEach(function -> function.variables().stream()
-                .filter(variable -> variable.space() == Variable.Space.SHARED).forEach(all::add));
+                .filter(variable -> variable.space() == Variable.Space.SHARED)
+                .forEach(all::add));
         for (Variable variable : all) {
             if (!variable.external()) {
                 sharedEnd = align(sharedEnd, variable.alignment());
                 shared.put(variable, sharedEnd);
                 if (variable.bytes() > MOST_SHARED - (sharedEnd - Cta.SHARED_BASE)) {
-                    throw new PtxException(program.file(), entry.line(), 0, "static shared memory of " + entry.name()
-                            + " is above " + MOST_SHARED + " bytes with " + variable.name()
-                            + "; more can only be dynamic");
+                    throw new PtxException(
+                            program.file(),
+                            entry.line(),
+                            0,
+                            "static shared memory of " + entry.name()
+                                    + " is above " + MOST_SHARED + " bytes with " + variable.name()
+                                    + "; more can only be dynamic");
                 }
                 sharedEnd += (int) variable.bytes();
             }
@@ -186,8 +209,11 @@ public final class Linker {
             return new Launch.Dim(1, 1, 1);
         }
         if (size.x() < 1 || size.y() < 1 || size.z() < 1) {
-            throw new PtxException(program.file(), entry.line(), 0, "cluster " + size + " of " + entry.name()
-                    + ", wanted 1 or more blocks along each axis");
+            throw new PtxException(
+                    program.file(),
+                    entry.line(),
+                    0,
+                    "cluster " + size + " of " + entry.name() + ", wanted 1 or more blocks along each axis");
         }
         return size;
     }
@@ -195,7 +221,8 @@ public final class Linker {
     /** The one to three numbers of a directive; null when the function does not have it. */
     public static Launch.Dim dimensions(Function function, String directive) {
         List<Integer> size = function.directives().get(directive);
-        return size == null || size.isEmpty() ? null
+        return size == null || size.isEmpty()
+                ? null
                 : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
     }
 
@@ -282,7 +309,9 @@ public final class Linker {
     }
 
     boolean isKernelParameter(Variable variable) {
-        return variable != null && variable.space() == Variable.Space.PARAM && current == entry
+        return variable != null
+                && variable.space() == Variable.Space.PARAM
+                && current == entry
                 && !entry.variables().contains(variable);
     }
 
@@ -322,12 +351,16 @@ public final class Linker {
      * Place in the local memory of a lane; the same for a function's parameter seen from inside and from its callers.
      */
     long local(Function function, Variable variable) {
-        return place(function.name() + "/" + variable.name() + "/" + variable.bytes(), variable.bytes(),
+        return place(
+                function.name() + "/" + variable.name() + "/" + variable.bytes(),
+                variable.bytes(),
                 variable.alignment());
     }
 
     long local(Function function, Parameter parameter) {
-        return place(function.name() + "/" + parameter.name() + "/" + parameter.bytes(), parameter.bytes(),
+        return place(
+                function.name() + "/" + parameter.name() + "/" + parameter.bytes(),
+                parameter.bytes(),
                 parameter.alignment());
     }
 
@@ -335,7 +368,10 @@ public final class Linker {
         return local.computeIfAbsent(key, name -> {
             int at = align(localEnd, Math.max(8, alignment));
             if (bytes > MOST_LOCAL - at) {
-                throw new PtxException(program.file(), current.line(), 0,
+                throw new PtxException(
+                        program.file(),
+                        current.line(),
+                        0,
                         "local memory of " + current.name() + " is above " + MOST_LOCAL + " bytes");
             }
             localEnd = at + (int) bytes;

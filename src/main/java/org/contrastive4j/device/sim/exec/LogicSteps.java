@@ -6,9 +6,27 @@ import org.contrastive4j.device.parse.Type;
 
 /** Bitwise logic, shifts and byte permutes. */
 final class LogicSteps {
-    static final Map<String, Decoder> FAMILY = Map.of("and", LogicSteps::logic, "or", LogicSteps::logic,
-            "xor", LogicSteps::logic, "not", LogicSteps::not, "cnot", LogicSteps::not, "lop3", LogicSteps::lop3,
-            "shl", LogicSteps::shift, "shr", LogicSteps::shift, "shf", LogicSteps::funnel, "prmt", LogicSteps::permute);
+    static final Map<String, Decoder> FAMILY = Map.of(
+            "and",
+            LogicSteps::logic,
+            "or",
+            LogicSteps::logic,
+            "xor",
+            LogicSteps::logic,
+            "not",
+            LogicSteps::not,
+            "cnot",
+            LogicSteps::not,
+            "lop3",
+            LogicSteps::lop3,
+            "shl",
+            LogicSteps::shift,
+            "shr",
+            LogicSteps::shift,
+            "shf",
+            LogicSteps::funnel,
+            "prmt",
+            LogicSteps::permute);
 
     private LogicSteps() {}
 
@@ -53,7 +71,8 @@ final class LogicSteps {
         int n = type.bytes();
         int d = o.destination(0);
         int a = o.source(1, type);
-        return in.opcode().equals("not") ? Lanewise.one(d, a, x -> Numbers.mask(~x, n))
+        return in.opcode().equals("not")
+                ? Lanewise.one(d, a, x -> Numbers.mask(~x, n))
                 : Lanewise.one(d, a, x -> x == 0 ? 1 : 0);
     }
 
@@ -62,16 +81,16 @@ final class LogicSteps {
             return null;
         }
         int table = (int) o.integer(4);
-        return Lanewise.three(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32),
-                o.source(3, Type.B32), (a, b, c) -> {
-            long result = 0;
-            for (int k = 0; k < 8; k++) {
-                if ((table >> k & 1) != 0) {
-                    result |= ((k & 4) != 0 ? a : ~a) & ((k & 2) != 0 ? b : ~b) & ((k & 1) != 0 ? c : ~c);
-                }
-            }
-            return result & 0xFFFFFFFFL;
-        });
+        return Lanewise.three(
+                o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.B32), (a, b, c) -> {
+                    long result = 0;
+                    for (int k = 0; k < 8; k++) {
+                        if ((table >> k & 1) != 0) {
+                            result |= ((k & 4) != 0 ? a : ~a) & ((k & 2) != 0 ? b : ~b) & ((k & 1) != 0 ? c : ~c);
+                        }
+                    }
+                    return result & 0xFFFFFFFFL;
+                });
     }
 
     private static Step shift(Instruction in, Operands o) {
@@ -85,38 +104,41 @@ final class LogicSteps {
             return Lanewise.two(d, a, b, (x, y) -> (y & 0xFFFFFFFFL) >= bits ? 0 : Numbers.mask(x << y, n));
         }
         return type.isSigned()
-                ? Lanewise.two(d, a, b,
-                        (x, y) -> Numbers.mask(Numbers.signed(x, n) >> Math.min(y & 0xFFFFFFFFL, 63), n))
+                ? Lanewise.two(
+                        d, a, b, (x, y) -> Numbers.mask(Numbers.signed(x, n) >> Math.min(y & 0xFFFFFFFFL, 63), n))
                 : Lanewise.two(d, a, b, (x, y) -> (y & 0xFFFFFFFFL) >= bits ? 0 : x >>> y);
     }
 
     private static Step funnel(Instruction in, Operands o) {
         boolean left = in.has(".l");
         boolean clamp = in.has(".clamp");
-        return Lanewise.three(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32),
-                o.source(3, Type.U32), (a, b, c) -> {
-            long both = b << 32 | a;
-            int by = clamp ? (int) Math.min(c, 32) : (int) c & 31;
-            return left ? both << by >>> 32 : (both >>> by) & 0xFFFFFFFFL;
-        });
+        return Lanewise.three(
+                o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.U32), (a, b, c) -> {
+                    long both = b << 32 | a;
+                    int by = clamp ? (int) Math.min(c, 32) : (int) c & 31;
+                    return left ? both << by >>> 32 : (both >>> by) & 0xFFFFFFFFL;
+                });
     }
 
     private static Step permute(Instruction in, Operands o) {
-        String mode = in.modifiers().stream().filter(modifier -> !modifier.equals(".b32")).findFirst().orElse("");
-        return Lanewise.three(o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32),
-                o.source(3, Type.B32), (a, b, c) -> {
-            long both = b << 32 | a;
-            long result = 0;
-            for (int k = 0; k < 4; k++) {
-                int pick = select(mode, (int) c, k);
-                long value = both >>> 8 * (pick & 7) & 0xFF;
-                if ((pick & 8) != 0) {
-                    value = (value & 0x80) != 0 ? 0xFF : 0;
-                }
-                result |= value << 8 * k;
-            }
-            return result;
-        });
+        String mode = in.modifiers().stream()
+                .filter(modifier -> !modifier.equals(".b32"))
+                .findFirst()
+                .orElse("");
+        return Lanewise.three(
+                o.destination(0), o.source(1, Type.B32), o.source(2, Type.B32), o.source(3, Type.B32), (a, b, c) -> {
+                    long both = b << 32 | a;
+                    long result = 0;
+                    for (int k = 0; k < 4; k++) {
+                        int pick = select(mode, (int) c, k);
+                        long value = both >>> 8 * (pick & 7) & 0xFF;
+                        if ((pick & 8) != 0) {
+                            value = (value & 0x80) != 0 ? 0xFF : 0;
+                        }
+                        result |= value << 8 * k;
+                    }
+                    return result;
+                });
     }
 
     /** Which byte goes to place k; bit 3: its sign, spread. */

@@ -39,13 +39,17 @@ final class MatrixDescriptor {
         this.width = swizzle == 0 ? 1 : swizzle == 1 ? 8 : swizzle == 2 ? 4 : 2; // chunks in a row of the pattern
         int base = (int) (bits >>> 49 & 7);
         if (base != 0 || (start >>> 7 & width - 1) != 0 && width > 1) {
-            throw warp.fault(Fault.Kind.ILLEGAL, step, 0, "descriptor 0x" + Long.toHexString(bits) + ": the pattern of "
-                    + 16 * width + "-byte rows must begin at a multiple of " + 128 * width
-                    + " with base offset 0, begins at 0x" + Long.toHexString(start) + " with " + base);
+            throw warp.fault(
+                    Fault.Kind.ILLEGAL,
+                    step,
+                    0,
+                    "descriptor 0x" + Long.toHexString(bits) + ": the pattern of "
+                            + 16 * width + "-byte rows must begin at a multiple of " + 128 * width
+                            + " with base offset 0, begins at 0x" + Long.toHexString(start) + " with " + base);
         }
         if ((bits >>> 14 & 3) != 0 || (bits >>> 30 & 3) != 0 || (bits >>> 46 & 7) != 0 || (bits >>> 52 & 0x3FF) != 0) {
-            throw warp.fault(Fault.Kind.ILLEGAL, step, 0, "descriptor 0x" + Long.toHexString(bits)
-                    + " has reserved bits set");
+            throw warp.fault(
+                    Fault.Kind.ILLEGAL, step, 0, "descriptor 0x" + Long.toHexString(bits) + " has reserved bits set");
         }
     }
 
@@ -63,8 +67,12 @@ final class MatrixDescriptor {
         if (width == 1) {
             return start + within + row / per * stride + at % 8 * CHUNK + at / 8 * leading;
         }
-        return start + within + row / per % width * CHUNK + row / (per * width) * leading
-                + at % 8 * (long) (width * CHUNK) + at / 8 * stride;
+        return start
+                + within
+                + row / per % width * CHUNK
+                + row / (per * width) * leading
+                + at % 8 * (long) (width * CHUNK)
+                + at / 8 * stride;
     }
 
     private long address(int row, int at) {

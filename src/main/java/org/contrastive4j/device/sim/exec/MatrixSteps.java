@@ -7,8 +7,15 @@ import org.contrastive4j.device.parse.Type;
 
 /** ldmatrix, stmatrix and mma.sync: a warp's tiles. */
 final class MatrixSteps {
-    static final Map<String, Decoder> FAMILY = Map.of("ldmatrix", MatrixSteps::transfer,
-            "stmatrix", MatrixSteps::transfer, "movmatrix", MatrixSteps::transpose, "mma", MatrixSteps::multiply);
+    static final Map<String, Decoder> FAMILY = Map.of(
+            "ldmatrix",
+            MatrixSteps::transfer,
+            "stmatrix",
+            MatrixSteps::transfer,
+            "movmatrix",
+            MatrixSteps::transpose,
+            "mma",
+            MatrixSteps::multiply);
 
     private static final int ROW_BYTES = 16;
 
@@ -37,12 +44,19 @@ final class MatrixSteps {
                 warp.mustBeFull(this, mask);
                 Access access = warp.access;
                 for (int lane = 0; lane < 8 * count; lane++) {
-                    Reach.resolve(warp, this, lane, space, warp.r[at.row() + lane] + at.offset(), ROW_BYTES,
-                            ROW_BYTES, access);
+                    Reach.resolve(
+                            warp,
+                            this,
+                            lane,
+                            space,
+                            warp.r[at.row() + lane] + at.offset(),
+                            ROW_BYTES,
+                            ROW_BYTES,
+                            access);
                 }
                 int rowLanes = count == 4 ? -1 : (1 << 8 * count) - 1;
-                MemorySteps.announce(warp, this, rowLanes, ROW_BYTES, load ? Access.Kind.READ
-                        : Access.Kind.WRITE, false);
+                MemorySteps.announce(
+                        warp, this, rowLanes, ROW_BYTES, load ? Access.Kind.READ : Access.Kind.WRITE, false);
                 for (int matrix = 0; matrix < count; matrix++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
                         move(warp, access, matrix, lane, rows[matrix] + lane);
@@ -92,13 +106,17 @@ final class MatrixSteps {
 
     private static Step multiply(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
-        String shape = in.modifiers().stream().filter(modifier -> modifier.startsWith(".m")).findFirst().orElse("");
+        String shape = in.modifiers().stream()
+                .filter(modifier -> modifier.startsWith(".m"))
+                .findFirst()
+                .orElse("");
         if (types.size() != 4 || !shape.matches("\\.m16n8k\\d{1,2}") || !in.has(".row") || in.has(".sp")) {
             return null;
         }
         int k = Integer.parseInt(shape.substring(7));
         Type inputs = types.get(1);
-        boolean wide = inputs == Type.TF32 ? k == 4 || k == 8
+        boolean wide = inputs == Type.TF32
+                ? k == 4 || k == 8
                 : (inputs == Type.F16 || inputs == Type.BF16) && (k == 8 || k == 16);
         if (!wide || types.get(2) != inputs || types.get(0) != types.get(3)) {
             return null;
@@ -109,7 +127,9 @@ final class MatrixSteps {
         int[] b = o.sources(2, Type.B32);
         int[] c = o.sources(3, half ? Type.B32 : Type.F32);
         int perRegister = 4 / inputs.bytes();
-        if (a.length != 16 * k / perRegister / 32 || b.length != 8 * k / perRegister / 32 || d.length != (half ? 2 : 4)
+        if (a.length != 16 * k / perRegister / 32
+                || b.length != 8 * k / perRegister / 32
+                || d.length != (half ? 2 : 4)
                 || c.length != d.length) {
             throw in.error("wrong number of registers for " + in.name());
         }

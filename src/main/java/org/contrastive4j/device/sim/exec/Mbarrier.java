@@ -43,6 +43,7 @@ final class Mbarrier {
 
     /** Phases of such work that nobody has seen the end of. */
     private final Deque<Phase> owing = new ArrayDeque<>();
+
     private Phase current = new Phase(this, 0);
     private Phase previous = new Phase(this, -1);
 
@@ -87,9 +88,13 @@ final class Mbarrier {
 
     void arrive(Warp warp, Step step, int lane, int arrivals, boolean drop) {
         if (arrivals < 1 || arrivals > pending) {
-            throw warp.fault(Fault.Kind.BARRIER, step, lane, "mbarrier at 0x" + Integer.toHexString(address) + " got "
-                    + arrivals + " arrivals, but only " + pending + " of " + count
-                    + " are outstanding in phase " + phase);
+            throw warp.fault(
+                    Fault.Kind.BARRIER,
+                    step,
+                    lane,
+                    "mbarrier at 0x" + Integer.toHexString(address) + " got "
+                            + arrivals + " arrivals, but only " + pending + " of " + count
+                            + " are outstanding in phase " + phase);
         }
         pending -= arrivals;
         if (drop) {
@@ -106,9 +111,12 @@ final class Mbarrier {
     void expect(Warp warp, Step step, int lane, long bytes) {
         transactions += bytes;
         if (Math.abs(transactions) > MOST) {
-            throw warp.fault(Fault.Kind.BARRIER, step, lane,
-                    "mbarrier at 0x" + Integer.toHexString(address) + " expects "
-                    + transactions + " bytes, more than " + MOST);
+            throw warp.fault(
+                    Fault.Kind.BARRIER,
+                    step,
+                    lane,
+                    "mbarrier at 0x" + Integer.toHexString(address) + " expects " + transactions + " bytes, more than "
+                            + MOST);
         }
     }
 
@@ -125,10 +133,14 @@ final class Mbarrier {
         if (!owing.isEmpty()) {
             Phase phase = owing.peekFirst();
             Started first = phase.started;
-            throw first.warp.fault(Fault.Kind.ASYNC_PENDING, first.step, first.lane, "block " + cta.index()
-                    + " ends and none of its threads has waited for it: it may still write shared memory; wait for phase "
-                    + phase.number + " (parity " + (phase.number & 1) + ") of the mbarrier at 0x"
-                    + Integer.toHexString(address) + " before the end");
+            throw first.warp.fault(
+                    Fault.Kind.ASYNC_PENDING,
+                    first.step,
+                    first.lane,
+                    "block " + cta.index()
+                            + " ends and none of its threads has waited for it: it may still write shared memory; wait for phase "
+                            + phase.number + " (parity " + (phase.number & 1) + ") of the mbarrier at 0x"
+                            + Integer.toHexString(address) + " before the end");
         }
     }
 

@@ -23,7 +23,10 @@ final class MbarrierSteps {
             return initialise(in, o);
         }
         if (in.has(".inval")) {
-            return each(in, o.address(0), (warp, step, lane, barrier) -> barrier.cta().invalidate(barrier.address()));
+            return each(
+                    in,
+                    o.address(0),
+                    (warp, step, lane, barrier) -> barrier.cta().invalidate(barrier.address()));
         }
         if (in.has(".try_wait") || in.has(".test_wait")) {
             return wait(in, o);
@@ -45,7 +48,8 @@ final class MbarrierSteps {
     }
 
     private static Reach.Space space(Instruction in) {
-        return in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared")) ? Reach.Space.SHARED
+        return in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared"))
+                ? Reach.Space.SHARED
                 : Reach.Space.GENERIC;
     }
 
@@ -58,8 +62,11 @@ final class MbarrierSteps {
                 return cta.mbarrier(warp, step, lane, warp.access.offsets[lane] + Cta.SHARED_BASE);
             }
         }
-        throw warp.fault(Fault.Kind.BARRIER, step, lane, "an mbarrier is in shared memory, 0x"
-                + Long.toHexString(address) + " is not");
+        throw warp.fault(
+                Fault.Kind.BARRIER,
+                step,
+                lane,
+                "an mbarrier is in shared memory, 0x" + Long.toHexString(address) + " is not");
     }
 
     private static Step each(Instruction in, Operands.Address at, Action action) {
@@ -84,11 +91,14 @@ final class MbarrierSteps {
             void run(Warp warp, int mask) {
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(warp, this, lane, space, warp.r[at.row() + lane] + at.offset(), BYTES,
-                            BYTES, warp.access);
+                    Reach.resolve(
+                            warp, this, lane, space, warp.r[at.row() + lane] + at.offset(), BYTES, BYTES, warp.access);
                     long arrivals = warp.r[count + lane];
                     if (arrivals < 1 || arrivals >= 1 << 20) {
-                        throw warp.fault(Fault.Kind.BARRIER, this, lane,
+                        throw warp.fault(
+                                Fault.Kind.BARRIER,
+                                this,
+                                lane,
                                 "mbarrier for " + arrivals + " arrivals, wanted 1 to 2^20 - 1");
                     }
                     warp.cta.initialise(warp.access.offsets[lane] + Cta.SHARED_BASE, (int) arrivals);
@@ -119,8 +129,8 @@ final class MbarrierSteps {
             int phase = barrier.phase();
             barrier.arrive(warp, step, lane, counts ? (int) warp.r[number + lane] : 1, drop);
             if (mayNotComplete && barrier.phase() != phase) {
-                throw warp.fault(Fault.Kind.BARRIER, step, lane,
-                        "an arrival with .noComplete completed phase " + phase);
+                throw warp.fault(
+                        Fault.Kind.BARRIER, step, lane, "an arrival with .noComplete completed phase " + phase);
             }
         });
     }
@@ -143,8 +153,8 @@ final class MbarrierSteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     barrier = find(warp, this, lane, space, warp.r[at.row() + lane] + at.offset());
                     if (barrier.cta() != warp.cta) {
-                        throw warp.fault(Fault.Kind.BARRIER, this, lane,
-                                "an mbarrier can only be waited for in its own block");
+                        throw warp.fault(
+                                Fault.Kind.BARRIER, this, lane, "an mbarrier can only be waited for in its own block");
                     }
                     long value = warp.r[which + lane];
                     phases[lane] = parity ? barrier.ofParity((int) value & 1) : barrier.ofState(value);
@@ -162,8 +172,9 @@ final class MbarrierSteps {
     }
 
     /** Lanes that wait for phases. */
-    private record PhaseWait(Warp warp, int mask, Mbarrier.Phase[] phases, int predicate, boolean relaxed,
-            Mbarrier barrier) implements Wait {
+    private record PhaseWait(
+            Warp warp, int mask, Mbarrier.Phase[] phases, int predicate, boolean relaxed, Mbarrier barrier)
+            implements Wait {
         @Override
         public boolean isReady() {
             for (int left = mask; left != 0; left &= left - 1) {

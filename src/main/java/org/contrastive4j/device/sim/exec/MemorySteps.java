@@ -44,9 +44,10 @@ final class MemorySteps {
                 }
                 case ".param", ".param::entry", ".param::func" -> {
                     return o.linker().isKernelParameter(address.variable()) || address.variable() == null
-                            ? Reach.Space.PARAM : Reach.Space.LOCAL;
+                            ? Reach.Space.PARAM
+                            : Reach.Space.LOCAL;
                 }
-                default -> { }
+                default -> {}
             }
         }
         return Reach.Space.GENERIC;
@@ -57,8 +58,8 @@ final class MemorySteps {
     }
 
     /** What one lane loads or stores: {@code parts} values of {@code bytes} each. */
-    private record Shape(Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong,
-            boolean blockScope) {}
+    private record Shape(
+            Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong, boolean blockScope) {}
 
     private static Step load(Instruction in, Operands o) {
         Type type = Decoder.type(in);
@@ -68,12 +69,15 @@ final class MemorySteps {
         if (n > 8 || in.has(".v8")) {
             return null;
         }
-        Shape shape = new Shape(type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in),
-                in.has(".cta"));
+        Shape shape = new Shape(
+                type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in), in.has(".cta"));
         noteTalk(in, o, shape);
         boolean acquire = in.has(".acquire");
-        int[] widths = o.vector(0).stream().mapToInt(element -> element instanceof Operand.Reg reg
-                ? Math.max(n, reg.register().type().bytes()) : n).toArray();
+        int[] widths = o.vector(0).stream()
+                .mapToInt(element -> element instanceof Operand.Reg reg
+                        ? Math.max(n, reg.register().type().bytes())
+                        : n)
+                .toArray();
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -82,8 +86,8 @@ final class MemorySteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     for (int k = 0; k < rows.length; k++) {
                         long value = access.blocks[lane].load(access.offsets[lane] + k * n, n);
-                        warp.r[rows[k] + lane] = type.isSigned()
-                                ? Numbers.mask(Numbers.signed(value, n), widths[k]) : value;
+                        warp.r[rows[k] + lane] =
+                                type.isSigned() ? Numbers.mask(Numbers.signed(value, n), widths[k]) : value;
                     }
                 }
                 if (shape.strong()) {
@@ -104,8 +108,8 @@ final class MemorySteps {
             return null;
         }
         int[] rows = o.sources(1, type);
-        Shape shape = new Shape(type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in),
-                in.has(".cta"));
+        Shape shape = new Shape(
+                type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in), in.has(".cta"));
         noteTalk(in, o, shape);
         boolean release = in.has(".release");
         return new Step() {
@@ -138,11 +142,11 @@ final class MemorySteps {
         long[] r = warp.r;
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
-            Reach.resolve(warp, step, lane, shape.space(), r[shape.base() + lane] + shape.offset(), bytes,
-                    bytes, access);
+            Reach.resolve(
+                    warp, step, lane, shape.space(), r[shape.base() + lane] + shape.offset(), bytes, bytes, access);
             if (kind == Access.Kind.WRITE && access.blocks[lane].space() == Block.Space.CONST) {
-                throw warp.fault(Fault.Kind.OUT_OF_BOUNDS, step, lane,
-                        "write to constant memory " + access.blocks[lane]);
+                throw warp.fault(
+                        Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
             }
         }
         announce(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
@@ -154,8 +158,8 @@ final class MemorySteps {
         announce(warp, step, mask, bytes, kind, strong, false);
     }
 
-    static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong,
-            boolean blockScope) {
+    static void announce(
+            Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong, boolean blockScope) {
         Observer[] observers = warp.cta.cluster().observers();
         if (observers.length > 0) {
             Access access = warp.access;

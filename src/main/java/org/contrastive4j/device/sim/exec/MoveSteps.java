@@ -8,8 +8,17 @@ import org.contrastive4j.device.parse.Variable;
 
 /** mov with packing and unpacking, and conversions of addresses between windows. */
 final class MoveSteps {
-    static final Map<String, Decoder> FAMILY = Map.of("mov", MoveSteps::move, "cvta", MoveSteps::window,
-            "isspacep", MoveSteps::inWindow, "mapa", MoveSteps::map, "getctarank", MoveSteps::rank);
+    static final Map<String, Decoder> FAMILY = Map.of(
+            "mov",
+            MoveSteps::move,
+            "cvta",
+            MoveSteps::window,
+            "isspacep",
+            MoveSteps::inWindow,
+            "mapa",
+            MoveSteps::map,
+            "getctarank",
+            MoveSteps::rank);
 
     private MoveSteps() {}
 
@@ -35,7 +44,8 @@ final class MoveSteps {
                 }
             };
         }
-        if (o.at(1) instanceof Operand.Symbol symbol && symbol.variable() != null
+        if (o.at(1) instanceof Operand.Symbol symbol
+                && symbol.variable() != null
                 && symbol.variable().space() == Variable.Space.PARAM) {
             return null; // the address of a kernel parameter
         }
@@ -108,7 +118,8 @@ final class MoveSteps {
     }
 
     private static long base(Instruction in) {
-        return in.has(".shared") || in.has(".shared::cta") || in.has(".shared::cluster") ? Windows.SHARED
+        return in.has(".shared") || in.has(".shared::cta") || in.has(".shared::cluster")
+                ? Windows.SHARED
                 : in.has(".local") ? Windows.LOCAL : 0;
     }
 
@@ -131,10 +142,16 @@ final class MoveSteps {
                     long address = warp.r[a + lane];
                     boolean shared = Windows.isShared(address);
                     boolean own = shared && Windows.rank(address - Windows.SHARED, warp.cta.rank()) == warp.cta.rank();
-                    boolean is = in.has(".shared::cluster") ? shared : in.has(".shared") || in.has(".shared::cta") ? own
-                            : in.has(".local") ? Windows.isLocal(address)
-                            : !shared && !Windows.isLocal(address) && in.has(".global") != isConstant(warp, address)
-                            && !in.has(".param");
+                    boolean is = in.has(".shared::cluster")
+                            ? shared
+                            : in.has(".shared") || in.has(".shared::cta")
+                                    ? own
+                                    : in.has(".local")
+                                            ? Windows.isLocal(address)
+                                            : !shared
+                                                    && !Windows.isLocal(address)
+                                                    && in.has(".global") != isConstant(warp, address)
+                                                    && !in.has(".param");
                     bits |= is ? 1 << lane : 0;
                 }
                 Lanewise.set(warp, p, mask, bits);
@@ -161,8 +178,12 @@ final class MoveSteps {
                     int lane = Integer.numberOfTrailingZeros(left);
                     long target = warp.r[rank + lane];
                     if (target >= warp.cta.cluster().ctas().size()) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane, "block " + target + " of a cluster of "
-                                + warp.cta.cluster().ctas().size());
+                        throw warp.fault(
+                                Fault.Kind.ILLEGAL,
+                                this,
+                                lane,
+                                "block " + target + " of a cluster of "
+                                        + warp.cta.cluster().ctas().size());
                     }
                     long address = warp.r[a + lane] - (generic ? Windows.SHARED : 0);
                     warp.r[d + lane] = Windows.inBlock(address, (int) target) + (generic ? Windows.SHARED : 0);

@@ -54,12 +54,19 @@ final class NamedBarrier {
         int wanted = given ? count : (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES;
         if (given && (count <= 0 || count % Warp.LANES != 0)
                 || wanted > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
-            throw warp.fault(Fault.Kind.BARRIER, step, 0, "barrier " + id + " for " + count
-                    + " threads, wanted a multiple of 32 that is at most the block of " + cta.threads());
+            throw warp.fault(
+                    Fault.Kind.BARRIER,
+                    step,
+                    0,
+                    "barrier " + id + " for " + count
+                            + " threads, wanted a multiple of 32 that is at most the block of " + cta.threads());
         }
         if (arrived > 0 && expected != wanted) {
-            throw warp.fault(Fault.Kind.BARRIER, step, 0, "barrier " + id + " for " + wanted
-                    + " threads, but others arrived at it for " + expected);
+            throw warp.fault(
+                    Fault.Kind.BARRIER,
+                    step,
+                    0,
+                    "barrier " + id + " for " + wanted + " threads, but others arrived at it for " + expected);
         }
         expected = wanted;
         explicit = given;
@@ -67,14 +74,19 @@ final class NamedBarrier {
         generation.trues += trues;
         generation.threads += Integer.bitCount(lanes);
         if (arrived > expected) {
-            throw warp.fault(Fault.Kind.BARRIER, step, 0, "barrier " + id + " got " + arrived + " arrivals for "
-                    + expected + " threads");
+            throw warp.fault(
+                    Fault.Kind.BARRIER,
+                    step,
+                    0,
+                    "barrier " + id + " got " + arrived + " arrivals for " + expected + " threads");
         }
         check();
     }
 
     private void check() {
-        int gone = explicit ? 0 : Warp.LANES * (int) cta.warps().stream().filter(Warp::isDone).count();
+        int gone = explicit
+                ? 0
+                : Warp.LANES * (int) cta.warps().stream().filter(Warp::isDone).count();
         if (arrived > 0 && arrived + gone >= expected) {
             generation.done = true;
             generation = new Generation();

@@ -10,7 +10,13 @@ final class Numbers {
     static final long F64_NAN = 0x7FF8000000000000L;
 
     /** Rounding of a result that is not exact. */
-    enum Rounding { NEAREST, NEAREST_AWAY, ZERO, DOWN, UP }
+    enum Rounding {
+        NEAREST,
+        NEAREST_AWAY,
+        ZERO,
+        DOWN,
+        UP
+    }
 
     private Numbers() {}
 
@@ -103,9 +109,10 @@ final class Numbers {
         if (top && type != Type.E4M3) {
             return fraction != 0 ? Double.NaN : sign * Double.POSITIVE_INFINITY;
         }
-        return sign * (exponent == 0
-                ? Math.scalb((double) fraction, 1 - bias - m)
-                : Math.scalb((double) (fraction | 1L << m), exponent - bias - m));
+        return sign
+                * (exponent == 0
+                        ? Math.scalb((double) fraction, 1 - bias - m)
+                        : Math.scalb((double) (fraction | 1L << m), exponent - bias - m));
     }
 
     /** Bits of the floating-point number nearest to value in the direction given; overflow as IEEE 754 has it. */
@@ -120,8 +127,9 @@ final class Numbers {
         int e = exponentBits(type);
         int bias = (1 << e - 1) - 1;
         if (value != value) {
-            return type == Type.F32 || type == Type.TF32 ? F32_NAN : type == Type.E4M3 || type == Type.E5M2
-                    ? 0x7F : 0x7FFF;
+            return type == Type.F32 || type == Type.TF32
+                    ? F32_NAN
+                    : type == Type.E4M3 || type == Type.E5M2 ? 0x7F : 0x7FFF;
         }
         boolean negative = Double.doubleToRawLongBits(value) < 0;
         double magnitude = Math.abs(value);
@@ -134,12 +142,13 @@ final class Numbers {
             int exponent = Math.max(Math.getExponent(magnitude), 1 - bias);
             rounded = Math.scalb(whole(Math.scalb(magnitude, m - exponent), rounding, negative), exponent - m);
             if (rounded > largest) {
-                boolean toInfinity = switch (rounding) {
-                    case NEAREST, NEAREST_AWAY -> true;
-                    case ZERO -> false;
-                    case DOWN -> negative;
-                    case UP -> !negative;
-                };
+                boolean toInfinity =
+                        switch (rounding) {
+                            case NEAREST, NEAREST_AWAY -> true;
+                            case ZERO -> false;
+                            case DOWN -> negative;
+                            case UP -> !negative;
+                        };
                 rounded = toInfinity ? Double.POSITIVE_INFINITY : largest;
             }
         }

@@ -8,7 +8,12 @@ package org.contrastive4j.device.sim.exec;
  */
 public interface Observer {
     /** Kinds of fences. */
-    enum Fence { MEMORY, PROXY_ASYNC, WGMMA, MBARRIER_INIT }
+    enum Fence {
+        MEMORY,
+        PROXY_ASYNC,
+        WGMMA,
+        MBARRIER_INIT
+    }
 
     /** A kernel begins. */
     default void begin(Grid grid) {}

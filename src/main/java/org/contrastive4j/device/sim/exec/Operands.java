@@ -61,9 +61,12 @@ final class Operands {
             return Numbers.mask(whole.value(), Math.max(1, Math.min(8, type.bytes())));
         }
         if (operand instanceof Operand.Real real) {
-            return type.bytes() == 8 ? Numbers.bits(real.value())
-                    : type.bytes() == 4 ? Float.floatToRawIntBits((float) real.value()) & 0xFFFFFFFFL
-                    : Numbers.encode(real.value(), type == Type.BF16 ? Type.BF16 : Type.F16, Numbers.Rounding.NEAREST);
+            return type.bytes() == 8
+                    ? Numbers.bits(real.value())
+                    : type.bytes() == 4
+                            ? Float.floatToRawIntBits((float) real.value()) & 0xFFFFFFFFL
+                            : Numbers.encode(
+                                    real.value(), type == Type.BF16 ? Type.BF16 : Type.F16, Numbers.Rounding.NEAREST);
         }
         if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
             return linker.address(symbol.variable(), instruction) + symbol.offset();
@@ -93,7 +96,9 @@ final class Operands {
     }
 
     boolean isPredicate(int index) {
-        return index < count() && at(index) instanceof Operand.Reg reg && reg.register().isPredicate();
+        return index < count()
+                && at(index) instanceof Operand.Reg reg
+                && reg.register().isPredicate();
     }
 
     /** A predicate that is read: its number, or ~number when it is negated. */
@@ -161,8 +166,8 @@ final class Operands {
         }
         if (mem.base() instanceof Operand.Symbol symbol) {
             Variable variable = symbol.variable();
-            return new Address(linker.constant(linker.address(variable, instruction)),
-                    symbol.offset() + mem.offset(), variable);
+            return new Address(
+                    linker.constant(linker.address(variable, instruction)), symbol.offset() + mem.offset(), variable);
         }
         return new Address(source(mem.base(), Type.B64), mem.offset(), null);
     }

@@ -11,10 +11,19 @@ public record Schedule(long seed, Order order, Landing landing) {
     /**
      * Which warp goes on: drawn for short turns, one after the other, or the first or last that can, as far as it can.
      */
-    public enum Order { RANDOM, ROUND, FIRST, LAST }
+    public enum Order {
+        RANDOM,
+        ROUND,
+        FIRST,
+        LAST
+    }
 
     /** When asynchronous work lands: at once, at some time, or not before somebody waits for it. */
-    public enum Landing { EARLY, RANDOM, LATE }
+    public enum Landing {
+        EARLY,
+        RANDOM,
+        LATE
+    }
 
     /** Spreads seeds over the kinds of schedules; 0 is the plainest and fastest. */
     public static Schedule ofSeed(long seed) {

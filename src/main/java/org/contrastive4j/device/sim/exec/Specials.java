@@ -5,8 +5,8 @@ import org.contrastive4j.device.Launch;
 
 /** Values of special registers; those that change while a warp runs are read when asked. */
 final class Specials {
-    private static final Set<String> CHANGING = Set.of("%clock", "%clock_hi", "%clock64", "%globaltimer",
-            "%globaltimer_lo", "%globaltimer_hi");
+    private static final Set<String> CHANGING =
+            Set.of("%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo", "%globaltimer_hi");
 
     private Specials() {}
 
@@ -27,10 +27,26 @@ final class Specials {
     static boolean isKnown(String name) {
         return isChanging(name)
                 || name.matches("%(tid|ntid|ctaid|nctaid|clusterid|nclusterid|cluster_ctaid|cluster_nctaid)\\.[xyz]")
-                || Set.of("%laneid", "%warpid", "%nwarpid", "%smid", "%nsmid", "%gridid", "%is_explicit_cluster",
-                        "%cluster_ctarank", "%cluster_nctarank", "%lanemask_eq", "%lanemask_le", "%lanemask_lt",
-                        "%lanemask_ge", "%lanemask_gt", "%total_smem_size", "%aggr_smem_size", "%dynamic_smem_size",
-                        "WARP_SZ").contains(name);
+                || Set.of(
+                                "%laneid",
+                                "%warpid",
+                                "%nwarpid",
+                                "%smid",
+                                "%nsmid",
+                                "%gridid",
+                                "%is_explicit_cluster",
+                                "%cluster_ctarank",
+                                "%cluster_nctarank",
+                                "%lanemask_eq",
+                                "%lanemask_le",
+                                "%lanemask_lt",
+                                "%lanemask_ge",
+                                "%lanemask_gt",
+                                "%total_smem_size",
+                                "%aggr_smem_size",
+                                "%dynamic_smem_size",
+                                "WARP_SZ")
+                        .contains(name);
     }
 
     static long value(String name, Warp warp, int lane) {

@@ -28,17 +28,29 @@ final class StoreAsync {
             }
 
             private void start(Warp warp, int lane) {
-                Mbarrier barrier = MbarrierSteps.find(warp, this, lane, Reach.Space.SHARED,
-                        warp.r[signal.row() + lane] + signal.offset());
-                Reach.resolve(warp, this, lane, Reach.Space.SHARED, warp.r[to.row() + lane] + to.offset(), bytes,
-                        bytes, warp.access);
+                Mbarrier barrier = MbarrierSteps.find(
+                        warp, this, lane, Reach.Space.SHARED, warp.r[signal.row() + lane] + signal.offset());
+                Reach.resolve(
+                        warp,
+                        this,
+                        lane,
+                        Reach.Space.SHARED,
+                        warp.r[to.row() + lane] + to.offset(),
+                        bytes,
+                        bytes,
+                        warp.access);
                 Block block = warp.access.blocks[lane];
                 int at = warp.access.offsets[lane];
                 if (barrier.cta().shared() != block) {
-                    throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
-                            "the mbarrier is not in the block that is written to");
+                    throw warp.fault(
+                            Fault.Kind.ILLEGAL, this, lane, "the mbarrier is not in the block that is written to");
                 }
-                CopySteps.announce(warp, this, 1 << lane, bytes, f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC,
+                CopySteps.announce(
+                        warp,
+                        this,
+                        1 << lane,
+                        bytes,
+                        f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC,
                         new Async(Async.Group.STORE, barrier.phase(), barrier.current(), barrier));
                 long[] given = new long[values.length];
                 for (int k = 0; k < values.length; k++) {

@@ -69,8 +69,8 @@ final class TensorCore {
     long dotF16(long c, Vector a, int at, Vector b, int bt, int k) {
         long result = c;
         for (int from = 0; from < k; from += step) {
-            result = part(Numbers.decode(result, Type.F16), a, at + from, b, bt + from,
-                    Math.min(step, k - from), Type.F16);
+            result = part(
+                    Numbers.decode(result, Type.F16), a, at + from, b, bt + from, Math.min(step, k - from), Type.F16);
         }
         return result;
     }

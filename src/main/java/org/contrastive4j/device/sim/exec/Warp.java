@@ -255,7 +255,10 @@ public final class Warp {
     boolean together(Step step, int lanes, int members) {
         int missing = members & live & ~lanes;
         if ((lanes & ~members) != 0) {
-            throw fault(Fault.Kind.ILLEGAL, step, Integer.numberOfTrailingZeros(lanes & ~members),
+            throw fault(
+                    Fault.Kind.ILLEGAL,
+                    step,
+                    Integer.numberOfTrailingZeros(lanes & ~members),
                     "the member mask 0x" + Integer.toHexString(members) + " lacks a lane that executes it");
         }
         if (missing == 0) {
@@ -274,7 +277,10 @@ public final class Warp {
     void mustBeWhole(Step step, int lanes) {
         if (lanes != live) {
             int absent = live & ~lanes;
-            throw fault(Fault.Kind.DIVERGENT_ALIGNED, step, Integer.numberOfTrailingZeros(lanes == 0 ? live : lanes),
+            throw fault(
+                    Fault.Kind.DIVERGENT_ALIGNED,
+                    step,
+                    Integer.numberOfTrailingZeros(lanes == 0 ? live : lanes),
                     "lanes 0x" + Integer.toHexString(absent) + " of the warp do not take part");
         }
     }
@@ -283,8 +289,11 @@ public final class Warp {
     void mustBeFull(Step step, int lanes) {
         mustBeWhole(step, lanes);
         if (lanes != started) {
-            throw fault(Fault.Kind.DIVERGENT_ALIGNED, step, Integer.numberOfTrailingZeros(lanes), "lanes 0x"
-                    + Integer.toHexString(started & ~lanes) + " of the warp have exited");
+            throw fault(
+                    Fault.Kind.DIVERGENT_ALIGNED,
+                    step,
+                    Integer.numberOfTrailingZeros(lanes),
+                    "lanes 0x" + Integer.toHexString(started & ~lanes) + " of the warp have exited");
         }
     }
 
@@ -380,8 +389,13 @@ public final class Warp {
 
     private void describe(StringBuilder text, int at, int lanes, Wait on) {
         Step step = code[Math.max(0, Math.min(code.length - 1, on == null || on instanceof Missing ? at : at - 1))];
-        text.append(" lanes 0x").append(Integer.toHexString(lanes)).append(" at line ").append(step.source().line())
-                .append(" (").append(step.source().text()).append(")");
+        text.append(" lanes 0x")
+                .append(Integer.toHexString(lanes))
+                .append(" at line ")
+                .append(step.source().line())
+                .append(" (")
+                .append(step.source().text())
+                .append(")");
         if (on != null) {
             text.append(" wait for ").append(on.describe());
         }
@@ -401,8 +415,13 @@ public final class Warp {
 
     /** A fault of this warp: names kernel, line, instruction, block, thread. */
     public Fault fault(Fault.Kind kind, Step step, int lane, String message) {
-        return new Fault(kind, step.source().line(), "kernel " + cta.cluster().grid().code().name() + ", "
-                + step.source().file() + ":" + step.source().line() + ", \"" + step.source().text() + "\", block "
-                + cta.index() + ", thread " + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": " + message);
+        return new Fault(
+                kind,
+                step.source().line(),
+                "kernel " + cta.cluster().grid().code().name() + ", "
+                        + step.source().file() + ":" + step.source().line() + ", \""
+                        + step.source().text() + "\", block "
+                        + cta.index() + ", thread " + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": "
+                        + message);
     }
 }

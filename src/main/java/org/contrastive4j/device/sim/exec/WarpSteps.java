@@ -48,8 +48,12 @@ final class WarpSteps {
             for (int left = mask; left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
                 if ((int) warp.r[members + lane] != named && (named >>> lane & 1) != 0) {
-                    throw warp.fault(Fault.Kind.ILLEGAL, this, lane, "lanes of one mask name different masks: 0x"
-                            + Integer.toHexString(named) + " and 0x" + Long.toHexString(warp.r[members + lane]));
+                    throw warp.fault(
+                            Fault.Kind.ILLEGAL,
+                            this,
+                            lane,
+                            "lanes of one mask name different masks: 0x" + Integer.toHexString(named) + " and 0x"
+                                    + Long.toHexString(warp.r[members + lane]));
                 }
             }
             int group = 0;
@@ -96,17 +100,18 @@ final class WarpSteps {
                     int segment = (int) warp.r[c + lane] >>> 8 & 31;
                     int most = lane & segment | clamp & ~segment;
                     int least = lane & segment;
-                    int from = switch (mode) {
-                        case ".up" -> lane - by;
-                        case ".down" -> lane + by;
-                        case ".bfly" -> lane ^ by;
-                        default -> least | by & ~segment;
-                    };
+                    int from =
+                            switch (mode) {
+                                case ".up" -> lane - by;
+                                case ".down" -> lane + by;
+                                case ".bfly" -> lane ^ by;
+                                default -> least | by & ~segment;
+                            };
                     boolean inside = mode.equals(".up") ? from >= most : from <= most;
                     from = inside ? from : lane;
                     if ((mask >>> from & 1) == 0) {
-                        throw warp.fault(Fault.Kind.ILLEGAL, this, lane,
-                                "reads lane " + from + ", which does not take part");
+                        throw warp.fault(
+                                Fault.Kind.ILLEGAL, this, lane, "reads lane " + from + ", which does not take part");
                     }
                     values[lane] = warp.r[a + from];
                     valid |= inside ? 1 << lane : 0;
@@ -187,13 +192,14 @@ final class WarpSteps {
                     long x = Numbers.whole(result, type);
                     long y = Numbers.whole(next, type);
                     result = switch (operation) {
-                        case ".add" -> x + y;
-                        case ".min" -> Math.min(x, y);
-                        case ".max" -> Math.max(x, y);
-                        case ".and" -> x & y;
-                        case ".or" -> x | y;
-                        default -> x ^ y;
-                    } & 0xFFFFFFFFL;
+                                case ".add" -> x + y;
+                                case ".min" -> Math.min(x, y);
+                                case ".max" -> Math.max(x, y);
+                                case ".and" -> x & y;
+                                case ".or" -> x | y;
+                                default -> x ^ y;
+                            }
+                            & 0xFFFFFFFFL;
                 }
                 for (int left = mask; left != 0; left &= left - 1) {
                     warp.r[d + Integer.numberOfTrailingZeros(left)] = result;

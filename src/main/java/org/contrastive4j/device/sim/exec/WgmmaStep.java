@@ -20,8 +20,17 @@ public final class WgmmaStep extends Step {
     private final boolean transA;
     private final boolean transB;
 
-    WgmmaStep(Shape shape, int[] accumulators, int[] fragment, int descriptorA, int descriptorB, int scaleD,
-            int signA, int signB, boolean transA, boolean transB) {
+    WgmmaStep(
+            Shape shape,
+            int[] accumulators,
+            int[] fragment,
+            int descriptorA,
+            int descriptorB,
+            int scaleD,
+            int signA,
+            int signB,
+            boolean transA,
+            boolean transB) {
         this.shape = shape;
         this.accumulators = accumulators;
         this.fragment = fragment;
@@ -64,8 +73,8 @@ public final class WgmmaStep extends Step {
         warp.mustBeFull(this, mask);
         warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
         Async async = new Async(Async.Group.WGMMA, warp.groups.next(Async.Group.WGMMA), null, null);
-        MatrixDescriptor b = new MatrixDescriptor(warp, this, warp.r[descriptorB], shape.n(), shape.k(),
-                shape.b(), transB);
+        MatrixDescriptor b =
+                new MatrixDescriptor(warp, this, warp.r[descriptorB], shape.n(), shape.k(), shape.b(), transB);
         b.announce(0, shape.n(), async);
         MatrixDescriptor a = null;
         int firstRow = ROWS * (warp.index() % 4);
@@ -89,8 +98,8 @@ public final class WgmmaStep extends Step {
         int k = shape.k();
         int n = shape.n();
         TensorCore core = new TensorCore(90, shape.a(), k);
-        TensorCore.Vector rows = a == null ? Fragments.rows(core, warp, fragment, shape.a(), k)
-                : a.read(core, firstRow, ROWS, signA);
+        TensorCore.Vector rows =
+                a == null ? Fragments.rows(core, warp, fragment, shape.a(), k) : a.read(core, firstRow, ROWS, signA);
         TensorCore.Vector columns = b.read(core, 0, n, signB);
         if (a == null && signA < 0) {
             for (int i = 0; i < rows.values.length; i++) {
@@ -110,8 +119,8 @@ public final class WgmmaStep extends Step {
                     } else {
                         for (int e = 0; e < 2; e++) {
                             int register = accumulators[4 * j + 2 * h + e] + lane;
-                            warp.r[register] = core.dot(accumulate ? warp.r[register] : 0, rows, row, columns,
-                                    column + e * k, k);
+                            warp.r[register] =
+                                    core.dot(accumulate ? warp.r[register] : 0, rows, row, columns, column + e * k, k);
                         }
                     }
                 }

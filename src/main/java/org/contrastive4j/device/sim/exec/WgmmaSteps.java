@@ -26,8 +26,8 @@ final class WgmmaSteps {
         }
         if (in.has(".wait_group")) {
             int keep = o.natural(0);
-            return groupStep(warp -> warp.block(new GroupWait(warp, warp.live(), Async.Group.WGMMA,
-                    warp.groups.limit(Async.Group.WGMMA, keep))));
+            return groupStep(warp -> warp.block(
+                    new GroupWait(warp, warp.live(), Async.Group.WGMMA, warp.groups.limit(Async.Group.WGMMA, keep))));
         }
         return in.has(".mma_async") && !in.has(".sp") ? multiply(in, o) : null;
     }
@@ -45,7 +45,10 @@ final class WgmmaSteps {
 
     private static Step multiply(Instruction in, Operands o) {
         List<Type> types = Decoder.types(in);
-        String shape = in.modifiers().stream().filter(modifier -> modifier.startsWith(".m64")).findFirst().orElse("");
+        String shape = in.modifiers().stream()
+                .filter(modifier -> modifier.startsWith(".m64"))
+                .findFirst()
+                .orElse("");
         Matcher sizes = SHAPE.matcher(shape);
         if (!sizes.matches() || types.size() != 3) {
             return null;
@@ -75,7 +78,16 @@ final class WgmmaSteps {
         if ((transA || transB) && a.bytes() != 2) {
             throw in.error("only 16-bit operands can be transposed");
         }
-        return new WgmmaStep(new WgmmaStep.Shape(n, k, a, b, half), d, fragment, descriptorA, descriptorB,
-                scaleD, signA, signB, transA, transB);
+        return new WgmmaStep(
+                new WgmmaStep.Shape(n, k, a, b, half),
+                d,
+                fragment,
+                descriptorA,
+                descriptorB,
+                scaleD,
+                signA,
+                signB,
+                transA,
+                transB);
     }
 }

@@ -31,7 +31,9 @@ final class WmmaSteps {
     }
 
     private static Step decode(Instruction in, Operands o) {
-        String shape = in.modifiers().stream().filter(modifier -> SHAPE.matcher(modifier).matches()).findFirst()
+        String shape = in.modifiers().stream()
+                .filter(modifier -> SHAPE.matcher(modifier).matches())
+                .findFirst()
                 .orElse(null);
         if (shape == null || in.has(".satfinite")) {
             return null;
@@ -49,8 +51,9 @@ final class WmmaSteps {
             return null;
         }
         boolean rowMajor = in.has(".row");
-        Tile tile = in.has(".a") ? new Tile(m, k, type, rowMajor) : in.has(".b") ? new Tile(k, n, type, rowMajor)
-                : new Tile(m, n, type, rowMajor);
+        Tile tile = in.has(".a")
+                ? new Tile(m, k, type, rowMajor)
+                : in.has(".b") ? new Tile(k, n, type, rowMajor) : new Tile(m, n, type, rowMajor);
         return transfer(in, o, tile, in.has(".a") || in.has(".b"));
     }
 
@@ -68,7 +71,8 @@ final class WmmaSteps {
         int[] registers = load ? o.destinations(0) : o.sources(1, Type.B32);
         Operands.Address at = o.address(load ? 1 : 0);
         int other = 2;
-        int stride = o.count() > other ? o.source(other, Type.U32)
+        int stride = o.count() > other
+                ? o.source(other, Type.U32)
                 : o.linker().constant(tile.rowMajor() ? tile.columns() : tile.rows());
         Reach.Space space = MemorySteps.space(in, o, at);
         checkRegisters(in, tile, registers, operand);
@@ -84,11 +88,18 @@ final class WmmaSteps {
                         long column = column(tile, operand, place);
                         long step = warp.r[stride + lane];
                         long offset = (tile.rowMajor() ? row * step + column : column * step + row) * bytes;
-                        Reach.resolve(warp, this, lane, space, warp.r[at.row() + lane] + at.offset() + offset, bytes,
-                                bytes, warp.access);
+                        Reach.resolve(
+                                warp,
+                                this,
+                                lane,
+                                space,
+                                warp.r[at.row() + lane] + at.offset() + offset,
+                                bytes,
+                                bytes,
+                                warp.access);
                     }
-                    MemorySteps.announce(warp, this, Warp.ALL, bytes, load ? Access.Kind.READ
-                            : Access.Kind.WRITE, false);
+                    MemorySteps.announce(
+                            warp, this, Warp.ALL, bytes, load ? Access.Kind.READ : Access.Kind.WRITE, false);
                     for (int lane = 0; lane < Warp.LANES; lane++) {
                         move(warp, lane, e);
                     }
@@ -132,7 +143,8 @@ final class WmmaSteps {
         Type result = types.get(0);
         Type addend = types.get(types.size() - 1);
         List<String> layouts = in.modifiers().stream()
-                .filter(modifier -> modifier.equals(".row") || modifier.equals(".col")).toList();
+                .filter(modifier -> modifier.equals(".row") || modifier.equals(".col"))
+                .toList();
         if (layouts.size() != 2 || !inputs.isFloat()) {
             return null;
         }
@@ -158,9 +170,11 @@ final class WmmaSteps {
                 long[] sums = new long[m * n];
                 for (int i = 0; i < m * n; i++) {
                     long old = read(warp, c, tileC, i);
-                    long wide = addend == result ? old
+                    long wide = addend == result
+                            ? old
                             : Numbers.encode(Numbers.decode(old, addend), result, Numbers.Rounding.NEAREST);
-                    sums[i] = result == Type.F16 ? core.dotF16(wide, rows, i / n * k, columns, i % n * k, k)
+                    sums[i] = result == Type.F16
+                            ? core.dotF16(wide, rows, i / n * k, columns, i % n * k, k)
                             : core.dot(wide, rows, i / n * k, columns, i % n * k, k);
                 }
                 for (int i = 0; i < m * n; i++) {
