@@ -318,7 +318,7 @@ echo "$cublas_note" >>"$results/device.txt"
 ! wanted ncu || ncu_facts
 ! wanted sanitizer || sanitizer
 [ $device = sim ] || step_seconds=320 # so that what follows has time
-! wanted device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.ops.ptx
+! wanted device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.internal.ptx
 [ $device = sim ] || step_seconds=130
 if wanted tagged-tests; then
     if [ -s tagged.args ]; then

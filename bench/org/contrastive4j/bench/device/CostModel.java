@@ -7,7 +7,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.Locale;
 import java.util.Map;
-import org.contrastive4j.ops.ptx.HopperTiling;
+import org.contrastive4j.internal.ptx.HopperTiling;
 
 /**
  * Time that the sm_90a kernels of the pairwise loss should take, from what they count: matrix operations, exponentials,

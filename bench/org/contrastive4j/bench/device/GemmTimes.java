@@ -21,9 +21,9 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.cuda.CudaDevice;
-import org.contrastive4j.ops.ptx.HopperGemm;
-import org.contrastive4j.ops.ptx.Precision;
+import org.contrastive4j.internal.cuda.CudaDevice;
+import org.contrastive4j.internal.ptx.HopperGemm;
+import org.contrastive4j.internal.ptx.Precision;
 
 /**
  * Device time of the library's 16-bit matrix products on sm_90a beside those of the device maker's library, and beside

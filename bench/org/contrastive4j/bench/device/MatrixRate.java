@@ -9,8 +9,8 @@ import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.ops.ptx.HopperGemm;
-import org.contrastive4j.ops.ptx.Precision;
+import org.contrastive4j.internal.ptx.HopperGemm;
+import org.contrastive4j.internal.ptx.Precision;
 
 /**
  * Operations per second of a large square matrix product, which shares of the floor refer to.

@@ -8,11 +8,11 @@ import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.ops.ptx.HopperInfoNce;
-import org.contrastive4j.ops.ptx.HopperPairwise;
-import org.contrastive4j.ops.ptx.Precision;
-import org.contrastive4j.ops.ptx.PtxNormalize;
-import org.contrastive4j.ops.ptx.PtxPairwise;
+import org.contrastive4j.internal.ptx.HopperInfoNce;
+import org.contrastive4j.internal.ptx.HopperPairwise;
+import org.contrastive4j.internal.ptx.Precision;
+import org.contrastive4j.internal.ptx.PtxNormalize;
+import org.contrastive4j.internal.ptx.PtxPairwise;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
 final class PairwiseCase implements AutoCloseable {

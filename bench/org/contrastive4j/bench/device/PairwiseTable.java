@@ -6,7 +6,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.bench.device.PairwiseCase.Kind;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.cuda.CudaDevice;
+import org.contrastive4j.internal.cuda.CudaDevice;
 
 /** The results of {@link PairwiseTimes} for people. */
 final class PairwiseTable {

@@ -20,7 +20,7 @@ import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.device.cuda.CudaDevice;
+import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.OutOfBudgetException;
 

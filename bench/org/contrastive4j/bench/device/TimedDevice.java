@@ -13,7 +13,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
-import org.contrastive4j.device.parse.Parameter;
+import org.contrastive4j.internal.parse.Parameter;
 
 /**
  * Puts an event before and after each launch of kernels that were loaded through it; everything else is the device

@@ -1,6 +1,6 @@
 /**
  * The commands: {@code train}, {@code eval}, {@code search}, {@code verify-gradcache}, {@code devices}, {@code ptx}.
- * The only package that prints. May import everything below it but {@code device.cuda}, which it reaches through
+ * The only package that prints. May import everything below it but {@code internal.cuda}, which it reaches through
  * {@code Backend}.
  */
 package org.contrastive4j.cli;

@@ -3,8 +3,8 @@ package org.contrastive4j.device;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
-import org.contrastive4j.device.parse.Parameter;
-import org.contrastive4j.device.parse.Type;
+import org.contrastive4j.internal.parse.Parameter;
+import org.contrastive4j.internal.parse.Type;
 
 /** Arguments of a launch: checked against what the kernel declares, laid out as the kernel reads them. */
 public final class Arguments {

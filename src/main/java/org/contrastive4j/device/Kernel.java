@@ -1,7 +1,7 @@
 package org.contrastive4j.device;
 
 import java.util.List;
-import org.contrastive4j.device.parse.Parameter;
+import org.contrastive4j.internal.parse.Parameter;
 
 /** One entry of a module, ready to launch. */
 public interface Kernel {

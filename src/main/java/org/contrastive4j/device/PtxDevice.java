@@ -1,6 +1,6 @@
 package org.contrastive4j.device;
 
-import org.contrastive4j.device.parse.PtxException;
+import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.memory.Memory;
 
 /**

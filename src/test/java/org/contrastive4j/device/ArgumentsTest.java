@@ -9,8 +9,8 @@ import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
-import org.contrastive4j.device.parse.Parameter;
-import org.contrastive4j.device.parse.Signatures;
+import org.contrastive4j.internal.parse.Parameter;
+import org.contrastive4j.internal.parse.Signatures;
 import org.junit.jupiter.api.Test;
 
 /** Layout of the parameter space, and every way an argument can be wrong. */

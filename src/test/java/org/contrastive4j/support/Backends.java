@@ -3,9 +3,9 @@ package org.contrastive4j.support;
 import java.util.List;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.TrainingPrecision;
-import org.contrastive4j.ops.ptx.PtxOps;
 
 /**
  * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a

@@ -13,7 +13,7 @@ public final class WithoutOpenBlas implements TestExecutionExceptionHandler {
     public void handleTestExecutionException(ExtensionContext context, Throwable thrown) throws Throwable {
         for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
             if (cause instanceof LinkageError
-                    && String.valueOf(cause.getMessage()).matches(".*(openblas|ops.cpu.Blas).*")) {
+                    && String.valueOf(cause.getMessage()).matches(".*(openblas|internal.cpu.Blas).*")) {
                 throw new TestAbortedException("OpenBLAS is not here: " + cause);
             }
         }

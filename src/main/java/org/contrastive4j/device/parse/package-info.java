@@ -1,2 +1,0 @@
-/** PTX text to a program: preprocessor, lexer, parser. Knows the grammar, not what an instruction does. */
-package org.contrastive4j.device.parse;

@@ -1,0 +1,72 @@
+package org.contrastive4j.internal.cpu;
+
+import org.bytedeco.javacpp.FloatPointer;
+import org.bytedeco.javacpp.Pointer;
+import org.bytedeco.openblas.global.openblas;
+import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.tensor.Tensor;
+
+/** Single-threaded sgemm of OpenBLAS on off-heap addresses; the split over threads is the caller's. */
+final class Blas {
+    static {
+        openblas.blas_set_num_threads(1);
+    }
+
+    /** A float pointer that can be moved, so that a call makes no garbage. */
+    private static final class Movable extends FloatPointer {
+        Movable() {
+            super((Pointer) null);
+        }
+
+        Movable at(long newAddress) {
+            address = newAddress;
+            return this;
+        }
+    }
+
+    private record Operands(Movable a, Movable b, Movable c) {}
+
+    private static final ThreadLocal<Operands> OPERANDS =
+            ThreadLocal.withInitial(() -> new Operands(new Movable(), new Movable(), new Movable()));
+
+    private Blas() {}
+
+    /** Address of the first element. */
+    static long address(Tensor tensor) {
+        return ((HostStorage) tensor.storage()).address()
+                + tensor.offset() * tensor.dtype().bytes();
+    }
+
+    /** C = alpha op(A) op(B) + beta C, row-major, sizes m x k, k x n, m x n. */
+    static void sgemm(
+            boolean transA,
+            boolean transB,
+            int m,
+            int n,
+            int k,
+            float alpha,
+            long a,
+            int lda,
+            long b,
+            int ldb,
+            float beta,
+            long c,
+            int ldc) {
+        Operands operands = OPERANDS.get();
+        openblas.cblas_sgemm(
+                openblas.CblasRowMajor,
+                transA ? openblas.CblasTrans : openblas.CblasNoTrans,
+                transB ? openblas.CblasTrans : openblas.CblasNoTrans,
+                m,
+                n,
+                k,
+                alpha,
+                operands.a.at(a),
+                lda,
+                operands.b.at(b),
+                ldb,
+                beta,
+                operands.c.at(c),
+                ldc);
+    }
+}

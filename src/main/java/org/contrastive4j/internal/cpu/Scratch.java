@@ -1,0 +1,46 @@
+package org.contrastive4j.internal.cpu;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.nio.FloatBuffer;
+import org.bytedeco.javacpp.BytePointer;
+
+/** Arrays that a thread keeps from task to task, numbered by {@code slot}; contents are whatever was left there. */
+final class Scratch {
+    private static final int SLOTS = 8;
+    private static final int ALIGNMENT = 64;
+    private static final ThreadLocal<float[][]> ARRAYS = ThreadLocal.withInitial(() -> new float[SLOTS][0]);
+
+    private static final ThreadLocal<OffHeap[]> BLOCKS = ThreadLocal.withInitial(() -> new OffHeap[SLOTS]);
+
+    private Scratch() {}
+
+    /** An array of at least this size, the same one for the same slot until a larger one is asked for. */
+    static float[] floats(int slot, int size) {
+        float[][] arrays = ARRAYS.get();
+        if (arrays[slot].length < size) {
+            arrays[slot] = new float[size];
+        }
+        return arrays[slot];
+    }
+
+    /** Memory outside the heap, for OpenBLAS by its address and for Java by its buffer; freed with its thread. */
+    record OffHeap(FloatBuffer floats, long address) {
+        static OffHeap allocate(int size) {
+            int lost = 2 * ALIGNMENT; // alignedSlice rounds both ends inwards
+            ByteBuffer bytes = ByteBuffer.allocateDirect(Math.addExact(Math.multiplyExact(size, Float.BYTES), lost))
+                    .alignedSlice(ALIGNMENT)
+                    .order(ByteOrder.nativeOrder());
+            return new OffHeap(bytes.asFloatBuffer(), new BytePointer(bytes).address());
+        }
+    }
+
+    /** Like {@link #floats}, outside the heap and aligned for vectors. */
+    static OffHeap offHeap(int slot, int size) {
+        OffHeap[] blocks = BLOCKS.get();
+        if (blocks[slot] == null || blocks[slot].floats.capacity() < size) {
+            blocks[slot] = OffHeap.allocate(size);
+        }
+        return blocks[slot];
+    }
+}

@@ -1,0 +1,385 @@
+package org.contrastive4j.internal.cuda;
+
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR;
+import static jcuda.driver.CUdevice_attribute.CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT;
+import static jcuda.driver.JCudaDriver.cuCtxSetCurrent;
+import static jcuda.driver.JCudaDriver.cuCtxSynchronize;
+import static jcuda.driver.JCudaDriver.cuDeviceGet;
+import static jcuda.driver.JCudaDriver.cuDeviceGetAttribute;
+import static jcuda.driver.JCudaDriver.cuDeviceGetName;
+import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRelease;
+import static jcuda.driver.JCudaDriver.cuDevicePrimaryCtxRetain;
+import static jcuda.driver.JCudaDriver.cuDeviceTotalMem;
+
+import java.util.HashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.locks.ReentrantLock;
+import jcuda.JCudaVersion;
+import jcuda.driver.CUcontext;
+import jcuda.driver.CUdevice;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.memory.MemoryLeakException;
+
+/**
+ * One NVIDIA GPU.
+ *
+ * <p>Uses the GPU's primary context, which it shares with other libraries of this process. Memory that is freed is
+ * kept for the next allocation of the same size ({@link #trim} gives it back); it is ready at once for the stream it
+ * was allocated for, so work of other streams on it must be done, or awaited by that stream, before it is closed. The
+ * first error that the driver does not recover from makes this and every later call throw {@link
+ * org.contrastive4j.device.DeviceLostException}.
+ */
+public final class CudaDevice implements PtxDevice {
+    private final CUdevice device;
+    private final CUcontext context;
+    private final DeviceFacts facts;
+    private final CudaErrors errors;
+    private final CudaPool pool;
+    private final CudaStream stream;
+    private final Staging staging = new Staging(this);
+    private final Map<String, CudaModule> modules = new HashMap<>();
+    private final Set<CudaHandle> handles = ConcurrentHashMap.newKeySet();
+    private final ReentrantLock recording = new ReentrantLock();
+    private MatrixLibrary.Choice matrixLibrary;
+    private volatile boolean closed;
+
+    private CudaDevice(CUdevice device, CUcontext context, DeviceFacts facts, CudaErrors errors, long limit) {
+        this.device = device;
+        this.context = context;
+        this.facts = facts;
+        this.errors = errors;
+        pool = new CudaPool(this, limit, Boolean.getBoolean("contrastive4j.traceLeaks"));
+        stream = CudaStream.create(this);
+    }
+
+    /** Number of GPUs of this machine; 0 when there is no driver. */
+    public static int count() {
+        return CudaDriver.count();
+    }
+
+    /** Version of JCuda, through which the driver is called. */
+    public static String libraryVersion() {
+        return JCudaVersion.get();
+    }
+
+    /** Why cuBLAS cannot be used on this machine, null when JCublas has loaded it; no GPU is needed to ask. */
+    public static String matrixLibraryProblem() {
+        return Cublas.problem();
+    }
+
+    /** Opens a GPU without a limit on its memory; the caller closes it. */
+    public static CudaDevice open(int ordinal) {
+        return open(ordinal, Long.MAX_VALUE);
+    }
+
+    /**
+     * Opens a GPU; the caller closes it.
+     *
+     * @param ordinal 0 to {@link #count} - 1
+     * @param limit most live bytes, an allocation beyond it throws {@link
+     *     org.contrastive4j.memory.OutOfBudgetException}
+     * @throws NoDeviceException when there is no driver, no GPU, or none with this number; the message says what to do
+     */
+    public static CudaDevice open(int ordinal, long limit) {
+        if (limit <= 0) {
+            throw new IllegalArgumentException("memory limit must be positive, was " + limit);
+        }
+        CudaDriver.require();
+        if (ordinal < 0 || ordinal >= count()) {
+            throw new NoDeviceException(
+                    "no CUDA device " + ordinal + "; this machine has " + count() + ", numbered from 0");
+        }
+        CudaErrors errors = new CudaErrors("GPU " + ordinal);
+        CUdevice device = new CUdevice();
+        errors.check(cuDeviceGet(device, ordinal), "cuDeviceGet");
+        DeviceFacts facts = facts(device, errors);
+        CUcontext context = new CUcontext();
+        errors.check(cuDevicePrimaryCtxRetain(context, device), "cuDevicePrimaryCtxRetain");
+        try {
+            return new CudaDevice(device, context, facts, errors, limit);
+        } catch (RuntimeException e) {
+            cuDevicePrimaryCtxRelease(device);
+            throw e;
+        }
+    }
+
+    private static DeviceFacts facts(CUdevice device, CudaErrors errors) {
+        byte[] name = new byte[256];
+        errors.check(cuDeviceGetName(name, name.length, device), "cuDeviceGetName");
+        long[] memory = new long[1];
+        errors.check(cuDeviceTotalMem(memory, device), "cuDeviceTotalMem");
+        int architecture = 10 * attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR)
+                + attribute(device, errors, CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MINOR);
+        return new DeviceFacts(
+                AssemblerLog.text(name),
+                architecture,
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MULTIPROCESSOR_COUNT),
+                memory[0],
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_BLOCK_OPTIN),
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_SHARED_MEMORY_PER_MULTIPROCESSOR),
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_REGISTERS_PER_MULTIPROCESSOR),
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_MAX_THREADS_PER_MULTIPROCESSOR),
+                attribute(device, errors, CU_DEVICE_ATTRIBUTE_L2_CACHE_SIZE),
+                CudaDriver.version());
+    }
+
+    private static int attribute(CUdevice device, CudaErrors errors, int attribute) {
+        int[] value = new int[1];
+        errors.check(cuDeviceGetAttribute(value, attribute, device), "cuDeviceGetAttribute");
+        return value[0];
+    }
+
+    /** Checks that the device can be used and makes its context this thread's own. */
+    void enter() {
+        if (closed) {
+            throw new IllegalStateException("device was used after close");
+        }
+        errors.checkAlive();
+        errors.check(cuCtxSetCurrent(context), "cuCtxSetCurrent");
+    }
+
+    CudaErrors errors() {
+        return errors;
+    }
+
+    CudaPool pool() {
+        return pool;
+    }
+
+    Staging staging() {
+        return staging;
+    }
+
+    void adopt(CudaHandle handle) {
+        handles.add(handle);
+    }
+
+    void disown(CudaHandle handle) {
+        handles.remove(handle);
+    }
+
+    /**
+     * One thread records at a time; others may give work to their streams, but who waits for the whole device waits
+     * for it.
+     */
+    void beginRecording() {
+        checkNotRecording("nothing else can be recorded");
+        recording.lock();
+    }
+
+    void endRecording() {
+        recording.unlock();
+    }
+
+    /** @throws DeviceException when this thread records work, for {@code what} then cannot be done */
+    void checkNotRecording(String what) {
+        if (recording.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is recorded; do it before");
+        }
+    }
+
+    /** Waiting for the whole device would spoil a recording of another thread: so not even tried meanwhile. */
+    boolean unlessRecording(Runnable waiting) {
+        if (!recording.tryLock()) {
+            return false;
+        }
+        try {
+            waiting.run();
+            return true;
+        } finally {
+            recording.unlock();
+        }
+    }
+
+    /** The storage as this device's own. */
+    CudaStorage own(DeviceStorage storage) {
+        if (storage instanceof CudaStorage own && own.memory() == this) {
+            return own;
+        }
+        throw new DeviceException("a storage of " + storage.bytes()
+                + " bytes of another device was given, wanted one of "
+                + facts.name());
+    }
+
+    /** The stream as this device's own. */
+    CudaStream own(DeviceStream other) {
+        if (other instanceof CudaStream own && own.device() == this) {
+            return own;
+        }
+        throw new DeviceException("a stream of another device was given: " + other);
+    }
+
+    @Override
+    public DeviceFacts facts() {
+        return facts;
+    }
+
+    @Override
+    public DeviceStorage allocate(long bytes) {
+        return allocate(bytes, stream);
+    }
+
+    @Override
+    public DeviceStorage allocate(long bytes, DeviceStream forStream) {
+        CudaStream own = own(forStream);
+        own.enter();
+        if (recording.isHeldByCurrentThread()) {
+            return own.fromScratch(bytes);
+        }
+        return pool.allocate(bytes, own);
+    }
+
+    @Override
+    public PinnedBuffer pinned(long bytes) {
+        return CudaPinned.allocate(this, bytes);
+    }
+
+    @Override
+    public PtxModule module(String name, String ptx) {
+        enter();
+        synchronized (modules) {
+            CudaModule module = modules.get(ptx);
+            if (module == null) {
+                checkNotRecording("modules cannot be loaded");
+                module = CudaModule.load(this, name, ptx);
+                modules.put(ptx, module);
+            }
+            return module;
+        }
+    }
+
+    /** {@inheritDoc} cuBLAS, where JCublas can load the one it was made for; it keeps a workspace from then on. */
+    @Override
+    public synchronized MatrixLibrary.Choice matrixLibrary() {
+        enter();
+        if (matrixLibrary == null) {
+            checkNotRecording("a library cannot be loaded");
+            matrixLibrary = Cublas.find(this);
+        }
+        return matrixLibrary;
+    }
+
+    @Override
+    public DeviceStream stream() {
+        return stream;
+    }
+
+    @Override
+    public DeviceStream newStream() {
+        return CudaStream.create(this);
+    }
+
+    @Override
+    public void synchronize() {
+        enter();
+        checkNotRecording("nothing can be waited for");
+        recording.lock();
+        try {
+            pool.settle(null, () -> errors.check(cuCtxSynchronize(), "cuCtxSynchronize"));
+        } finally {
+            recording.unlock();
+        }
+    }
+
+    @Override
+    public long currentBytes() {
+        return pool.counted().current();
+    }
+
+    @Override
+    public long peakBytes() {
+        return pool.counted().peak();
+    }
+
+    @Override
+    public void resetPeak() {
+        pool.counted().resetPeak();
+    }
+
+    @Override
+    public Meter meter() {
+        return pool.counted().meter();
+    }
+
+    @Override
+    public long limitBytes() {
+        return pool.limitBytes();
+    }
+
+    /** Bytes of freed blocks kept for reuse. */
+    public long pooledBytes() {
+        return pool.pooledBytes();
+    }
+
+    @Override
+    public long keptBytes() {
+        return pool.pooledBytes();
+    }
+
+    /** Waits for all work and gives the kept blocks back to the driver. */
+    public void trim() {
+        enter();
+        checkNotRecording("memory cannot be given back");
+        recording.lock();
+        try {
+            pool.trim();
+        } finally {
+            recording.unlock();
+        }
+    }
+
+    /**
+     * {@inheritDoc} Waits for all work first; closes streams, events, graphs and pinned buffers that are still open.
+     *
+     * @throws org.contrastive4j.device.DeviceLostException when that work failed
+     */
+    @Override
+    public synchronized void close() {
+        if (closed) {
+            return;
+        }
+        DeviceException failure = null;
+        try {
+            if (!errors.isLost()) {
+                synchronize();
+                List.copyOf(handles).forEach(CudaHandle::release);
+                synchronized (modules) {
+                    modules.values().forEach(CudaModule::unload);
+                }
+            }
+        } catch (DeviceException e) {
+            failure = e;
+        }
+        try {
+            MemoryLeakException leak = pool.close();
+            if (failure != null && leak != null) {
+                failure.addSuppressed(leak);
+            } else if (leak != null) {
+                throw leak;
+            }
+        } finally {
+            closed = true;
+            cuDevicePrimaryCtxRelease(device);
+        }
+        if (failure != null) {
+            throw failure;
+        }
+    }
+}

@@ -1,0 +1,141 @@
+package org.contrastive4j.internal.cuda;
+
+import java.util.ArrayDeque;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Set;
+import java.util.function.Supplier;
+import jcuda.driver.CUresult;
+import jcuda.driver.JCudaDriver;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceLostException;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.KernelException;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.LaunchException;
+
+/**
+ * Turns what the driver returns into exceptions, and remembers the first error that it does not recover from.
+ *
+ * <p>Kernels run while Java goes on: a fault shows at some later call. So the last launches are kept to be named then.
+ */
+final class CudaErrors {
+    private static final int REMEMBERED = 4;
+
+    /** After these the context is dead: every later call returns the same. */
+    private static final Set<Integer> STICKY = Set.of(
+            CUresult.CUDA_ERROR_ILLEGAL_ADDRESS, CUresult.CUDA_ERROR_LAUNCH_FAILED,
+            CUresult.CUDA_ERROR_ILLEGAL_INSTRUCTION, CUresult.CUDA_ERROR_MISALIGNED_ADDRESS,
+            CUresult.CUDA_ERROR_ASSERT, CUresult.CUDA_ERROR_LAUNCH_TIMEOUT,
+            CUresult.CUDA_ERROR_HARDWARE_STACK_ERROR, CUresult.CUDA_ERROR_INVALID_ADDRESS_SPACE,
+            CUresult.CUDA_ERROR_INVALID_PC, CUresult.CUDA_ERROR_ECC_UNCORRECTABLE,
+            CUresult.CUDA_ERROR_NVLINK_UNCORRECTABLE, CUresult.CUDA_ERROR_CONTEXT_IS_DESTROYED);
+
+    /** What a launch returns when it cannot be done and nothing has run. */
+    private static final Set<Integer> REFUSED = Set.of(
+            CUresult.CUDA_ERROR_INVALID_VALUE,
+            CUresult.CUDA_ERROR_LAUNCH_OUT_OF_RESOURCES,
+            CUresult.CUDA_ERROR_COOPERATIVE_LAUNCH_TOO_LARGE,
+            CUresult.CUDA_ERROR_INVALID_CLUSTER_SIZE);
+
+    private record Started(String kernel, Launch launch, Object[] arguments) {
+        Started {
+            arguments = arguments == null ? new Object[0] : arguments.clone();
+        }
+
+        @Override
+        public String toString() {
+            List<String> shown = new ArrayList<>();
+            for (Object argument : arguments) {
+                shown.add(show(argument));
+            }
+            return "kernel " + kernel + " with " + launch + ", arguments (" + String.join(", ", shown) + ")";
+        }
+
+        private static String show(Object argument) {
+            if (argument instanceof DeviceStorage storage) {
+                return "storage of " + storage.bytes() + " bytes" + (storage.isClosed() ? ", closed since" : "");
+            }
+            return argument instanceof byte[] bytes ? "byte[" + bytes.length + "]" : String.valueOf(argument);
+        }
+    }
+
+    private final String device;
+    private final ArrayDeque<Started> started = new ArrayDeque<>();
+    private volatile String lost;
+
+    CudaErrors(String device) {
+        this.device = device;
+    }
+
+    boolean isLost() {
+        return lost != null;
+    }
+
+    /** @throws DeviceLostException when an earlier error was final */
+    void checkAlive() {
+        if (lost != null) {
+            throw new DeviceLostException(device + " is lost until this process ends; the first error was: " + lost);
+        }
+    }
+
+    synchronized void remember(String kernel, Launch launch, Object[] arguments) {
+        if (started.size() == REMEMBERED) {
+            started.removeFirst();
+        }
+        started.addLast(new Started(kernel, launch, arguments));
+    }
+
+    void check(int result, String call) {
+        check(result, call, () -> "");
+    }
+
+    /** @param detail what the call was about, asked for only when it failed */
+    void check(int result, String call, Supplier<String> detail) {
+        if (result == CUresult.CUDA_SUCCESS) {
+            return;
+        }
+        checkAlive();
+        String about = detail.get();
+        String message =
+                call + " on " + device + " failed with " + describe(result) + (about.isEmpty() ? "" : ": " + about);
+        if (STICKY.contains(result)) {
+            throw lose(message);
+        }
+        if (result >= CUresult.CUDA_ERROR_STREAM_CAPTURE_UNSUPPORTED
+                && result <= CUresult.CUDA_ERROR_STREAM_CAPTURE_WRONG_THREAD) {
+            message += "; waiting, allocating and copies through upload and download cannot be recorded";
+        }
+        throw new DeviceException(message);
+    }
+
+    /** After a launch: what the driver refuses before it runs is a {@link LaunchException}. */
+    void checkLaunch(int result, String call, String kernel, Launch launch, Object[] arguments) {
+        if (REFUSED.contains(result)) {
+            throw new LaunchException(call + " on " + device + " refused with " + describe(result) + ": "
+                    + new Started(kernel, launch, arguments));
+        }
+        check(result, call, () -> new Started(kernel, launch, arguments).toString());
+    }
+
+    private synchronized DeviceLostException lose(String message) {
+        String launches = started.isEmpty()
+                ? ""
+                : "; the last launches were: "
+                        + String.join(
+                                "; ", started.stream().map(Started::toString).toList());
+        lost = message + launches;
+        return new DeviceLostException(
+                device + " is lost until this process ends: " + lost, new KernelException(message));
+    }
+
+    static String name(int result) {
+        return CUresult.stringFor(result);
+    }
+
+    private static String describe(int result) {
+        String[] text = new String[1];
+        JCudaDriver.cuGetErrorString(result, text);
+        return name(result) + (text[0] == null ? "" : " (" + text[0] + ")");
+    }
+}

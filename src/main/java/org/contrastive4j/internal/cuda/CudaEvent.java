@@ -1,0 +1,82 @@
+package org.contrastive4j.internal.cuda;
+
+import static jcuda.driver.JCudaDriver.cuEventCreate;
+import static jcuda.driver.JCudaDriver.cuEventDestroy;
+import static jcuda.driver.JCudaDriver.cuEventElapsedTime;
+import static jcuda.driver.JCudaDriver.cuEventQuery;
+import static jcuda.driver.JCudaDriver.cuEventRecord;
+import static jcuda.driver.JCudaDriver.cuEventSynchronize;
+
+import jcuda.driver.CUevent;
+import jcuda.driver.CUresult;
+import jcuda.driver.CUstream;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceException;
+
+/** An event that keeps the time. */
+final class CudaEvent extends CudaHandle implements DeviceEvent {
+    private final CUevent event;
+
+    private CudaEvent(CudaDevice device, CUevent event) {
+        super(device, "event");
+        this.event = event;
+    }
+
+    /** Of a stream of the device, on a thread that has entered it. */
+    static CudaEvent record(CudaDevice device, CUstream stream) {
+        CUevent event = new CUevent();
+        device.errors().check(cuEventCreate(event, 0), "cuEventCreate");
+        CudaEvent made = new CudaEvent(device, event);
+        try {
+            device.errors().check(cuEventRecord(event, stream), "cuEventRecord");
+        } catch (DeviceException e) {
+            made.close();
+            throw e;
+        }
+        return made;
+    }
+
+    static CudaEvent of(DeviceEvent event) {
+        if (event instanceof CudaEvent own) {
+            return own;
+        }
+        throw new DeviceException("an event of another kind of device was given: " + event);
+    }
+
+    CUevent handle() {
+        enter();
+        return event;
+    }
+
+    @Override
+    public boolean isDone() {
+        enter();
+        int result = cuEventQuery(event);
+        if (result == CUresult.CUDA_ERROR_NOT_READY) {
+            return false;
+        }
+        check(result, "cuEventQuery");
+        return true;
+    }
+
+    @Override
+    public void synchronize() {
+        enter();
+        check(cuEventSynchronize(event), "cuEventSynchronize");
+    }
+
+    @Override
+    public double millisecondsSince(DeviceEvent earlier) {
+        CudaEvent start = of(earlier);
+        start.synchronize();
+        synchronize();
+        float[] milliseconds = new float[1];
+        check(cuEventElapsedTime(milliseconds, start.event, event), "cuEventElapsedTime");
+        return milliseconds[0];
+    }
+
+    @Override
+    void destroy() {
+        check(cuEventDestroy(event), "cuEventDestroy");
+    }
+}

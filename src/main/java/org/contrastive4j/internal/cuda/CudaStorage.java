@@ -1,0 +1,102 @@
+package org.contrastive4j.internal.cuda;
+
+import java.nio.ByteBuffer;
+import org.contrastive4j.device.DeviceStorage;
+
+/** A block of the pool, or a part of one. */
+final class CudaStorage extends DeviceStorage {
+    private final CudaDevice device;
+    private final CudaStream stream;
+    private final long address;
+    private final Throwable origin;
+    private final CudaStorage whole;
+    private final Runnable afterClose;
+
+    /**
+     * @param stream whose work is done before the block is given to others
+     * @param origin where it was allocated, null when that is not traced
+     */
+    CudaStorage(CudaDevice device, long bytes, CudaStream stream, long address, Throwable origin) {
+        super(device, bytes);
+        this.device = device;
+        this.stream = stream;
+        this.address = address;
+        this.origin = origin;
+        whole = this;
+        afterClose = () -> device.pool().release(this);
+    }
+
+    private CudaStorage(CudaStorage whole, long address, long bytes, Runnable afterClose) {
+        super(whole.device, bytes);
+        device = whole.device;
+        stream = whole.stream;
+        origin = null;
+        this.address = address;
+        this.whole = whole;
+        this.afterClose = afterClose;
+    }
+
+    CudaStream stream() {
+        return stream;
+    }
+
+    /** First byte, also after close. */
+    long blockAddress() {
+        return address;
+    }
+
+    Throwable origin() {
+        return origin;
+    }
+
+    @Override
+    public long address() {
+        checkOpen();
+        whole.checkOpen();
+        return address;
+    }
+
+    @Override
+    public CudaStorage view(long at, long bytes) {
+        return part(at, bytes, () -> {});
+    }
+
+    /** A view whose close is noticed. */
+    CudaStorage part(long at, long bytes, Runnable whenClosed) {
+        address();
+        checkRange(at, bytes, bytes(), "a storage");
+        return new CudaStorage(whole, address + at, bytes, whenClosed);
+    }
+
+    static void checkRange(long at, long count, long bytes, String what) {
+        if (at < 0 || count < 0 || count > bytes - at) {
+            throw new IndexOutOfBoundsException(count + " bytes at " + at + " of " + what + " of " + bytes + " bytes");
+        }
+    }
+
+    /** The address of byte {@code at}, of which {@code count} are to be copied. */
+    DevicePointer pointer(long at, long count) {
+        long first = address();
+        checkRange(at, count, bytes(), "a storage");
+        return new DevicePointer(first + at);
+    }
+
+    /** {@inheritDoc} Waits for all work of the device first, then until the bytes are there. */
+    @Override
+    public void upload(long at, ByteBuffer source) {
+        pointer(at, source.remaining());
+        device.staging().upload(this, at, source);
+    }
+
+    /** {@inheritDoc} Waits for all work of the device first, then until the bytes are there. */
+    @Override
+    public void download(long at, ByteBuffer target) {
+        pointer(at, target.remaining());
+        device.staging().download(this, at, target);
+    }
+
+    @Override
+    protected void free() {
+        afterClose.run();
+    }
+}

@@ -1,0 +1,179 @@
+package org.contrastive4j.internal.cuda;
+
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoDAsync;
+import static jcuda.driver.JCudaDriver.cuMemcpyDtoHAsync;
+import static jcuda.driver.JCudaDriver.cuMemcpyHtoDAsync;
+import static jcuda.driver.JCudaDriver.cuMemsetD8Async;
+import static jcuda.driver.JCudaDriver.cuStreamCreate;
+import static jcuda.driver.JCudaDriver.cuStreamDestroy;
+import static jcuda.driver.JCudaDriver.cuStreamSynchronize;
+import static jcuda.driver.JCudaDriver.cuStreamWaitEvent;
+
+import java.nio.ByteBuffer;
+import jcuda.driver.CUstream;
+import jcuda.driver.CUstream_flags;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.ScratchSpace;
+
+/** A stream that waits for no other, the driver's default stream included. */
+final class CudaStream extends CudaHandle implements DeviceStream {
+    private final CUstream stream;
+    private final StagingRing staging;
+    private CudaStorage scratch;
+    private ScratchSpace scratchSpace;
+    private boolean capturing;
+
+    private CudaStream(CudaDevice device, CUstream stream) {
+        super(device, "stream");
+        this.stream = stream;
+        staging = new StagingRing(this);
+    }
+
+    static CudaStream create(CudaDevice device) {
+        device.enter();
+        CUstream stream = new CUstream();
+        device.errors().check(cuStreamCreate(stream, CUstream_flags.CU_STREAM_NON_BLOCKING), "cuStreamCreate");
+        return new CudaStream(device, stream);
+    }
+
+    CUstream handle() {
+        enter();
+        return stream;
+    }
+
+    @Override
+    public void synchronize() {
+        enter();
+        check(cuStreamSynchronize(stream), "cuStreamSynchronize");
+    }
+
+    @Override
+    public void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes) {
+        enter();
+        var host = pinned(source).pointer(from, bytes);
+        var address = device().own(target).pointer(at, bytes);
+        if (bytes > 0) {
+            check(cuMemcpyHtoDAsync(address, host, bytes, stream), "cuMemcpyHtoDAsync");
+        }
+    }
+
+    @Override
+    public void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes) {
+        enter();
+        var address = device().own(source).pointer(from, bytes);
+        var host = pinned(target).pointer(at, bytes);
+        if (bytes > 0) {
+            check(cuMemcpyDtoHAsync(host, address, bytes, stream), "cuMemcpyDtoHAsync");
+        }
+    }
+
+    private CudaPinned pinned(PinnedBuffer buffer) {
+        if (buffer instanceof CudaPinned own) {
+            return own; // memory that is pinned for one GPU is so for all
+        }
+        throw new DeviceException("a pinned buffer of another kind of device was given: " + buffer);
+    }
+
+    /** {@inheritDoc} The two must not overlap. */
+    @Override
+    public void copy(DeviceStorage source, long from, DeviceStorage target, long at, long bytes) {
+        enter();
+        DevicePointer read = device().own(source).pointer(from, bytes);
+        DevicePointer written = device().own(target).pointer(at, bytes);
+        if (Math.abs(read.address() - written.address()) < bytes) {
+            throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
+                    + (written.address() - read.address()) + " bytes away; copy through a third place");
+        }
+        if (bytes > 0) {
+            check(cuMemcpyDtoDAsync(written, read, bytes, stream), "cuMemcpyDtoDAsync");
+        }
+    }
+
+    @Override
+    public void fill(DeviceStorage storage, byte value) {
+        enter();
+        DevicePointer address = device().own(storage).pointer(0, storage.bytes());
+        if (storage.bytes() > 0) {
+            check(cuMemsetD8Async(address, value, storage.bytes(), stream), "cuMemsetD8Async");
+        }
+    }
+
+    @Override
+    public DeviceEvent record() {
+        enter();
+        device().checkNotRecording("an event cannot be recorded");
+        return CudaEvent.record(device(), stream);
+    }
+
+    @Override
+    public void await(DeviceEvent event) {
+        var earlier = CudaEvent.of(event).handle();
+        enter(); // last: the event may be of another device
+        device().checkNotRecording("an event cannot be awaited");
+        check(cuStreamWaitEvent(stream, earlier, 0), "cuStreamWaitEvent");
+    }
+
+    @Override
+    public void upload(ByteBuffer source, DeviceStorage target, long at) {
+        enter();
+        device().checkNotRecording("bytes of the host cannot be copied");
+        device().own(target).pointer(at, source.remaining());
+        staging.upload(source, target, at);
+    }
+
+    @Override
+    public DeviceGraph capture(Runnable work, DeviceStorage scratchMemory) {
+        enter();
+        CudaStorage own = scratchMemory == null ? null : device().own(scratchMemory);
+        return CudaGraph.capture(device(), stream, () -> {
+            scratch = own;
+            scratchSpace = own == null ? null : new ScratchSpace(own.bytes());
+            capturing = true;
+            try {
+                work.run();
+            } finally {
+                capturing = false;
+                scratch = null;
+                scratchSpace = null;
+            }
+        });
+    }
+
+    @Override
+    public boolean isCapturing() {
+        return capturing;
+    }
+
+    /** A part of the scratch of what this stream records. */
+    CudaStorage fromScratch(long bytes) {
+        if (scratch == null) {
+            throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
+                    + "scratch memory and allocate for the stream that records");
+        }
+        ScratchSpace space = scratchSpace;
+        long at = space.allocate(bytes);
+        return scratch.part(at, bytes, () -> space.free(at));
+    }
+
+    /** {@inheritDoc} The stream of the device itself only waits: the device gives it back. */
+    @Override
+    public void close() {
+        if (this != device().stream()) {
+            release();
+        } else if (!isClosed()) {
+            synchronize();
+        }
+    }
+
+    @Override
+    void destroy() {
+        device().pool().settle(this, () -> check(cuStreamSynchronize(stream), "cuStreamSynchronize"));
+        staging.close();
+        check(cuStreamDestroy(stream), "cuStreamDestroy");
+    }
+}

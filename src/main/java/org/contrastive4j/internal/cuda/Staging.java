@@ -1,0 +1,50 @@
+package org.contrastive4j.internal.cuda;
+
+import java.nio.ByteBuffer;
+
+/**
+ * Copies between any Java buffer and the device through one piece of pinned memory.
+ *
+ * <p>The driver may still be reading ordinary memory when its call returns; Java's arrays move meanwhile.
+ */
+final class Staging {
+    private static final int BYTES = 8 << 20;
+
+    private final CudaDevice device;
+    private CudaPinned pinned;
+
+    Staging(CudaDevice device) {
+        this.device = device;
+    }
+
+    private ByteBuffer begin() {
+        device.synchronize();
+        if (pinned == null) {
+            pinned = CudaPinned.allocate(device, BYTES);
+        }
+        return pinned.bytes().duplicate();
+    }
+
+    synchronized void upload(CudaStorage target, long at, ByteBuffer source) {
+        ByteBuffer stage = begin();
+        for (long done = at; source.hasRemaining(); ) {
+            int part = Math.min(source.remaining(), BYTES);
+            stage.clear().put(source.duplicate().limit(source.position() + part));
+            device.stream().upload(pinned, 0, target, done, part);
+            device.stream().synchronize();
+            source.position(source.position() + part);
+            done += part;
+        }
+    }
+
+    synchronized void download(CudaStorage source, long at, ByteBuffer target) {
+        ByteBuffer stage = begin();
+        for (long done = at; target.hasRemaining(); ) {
+            int part = Math.min(target.remaining(), BYTES);
+            device.stream().download(source, done, pinned, 0, part);
+            device.stream().synchronize();
+            target.put(stage.clear().limit(part));
+            done += part;
+        }
+    }
+}

@@ -1,0 +1,205 @@
+package org.contrastive4j.internal.parse;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line}
+ * marks are followed.
+ */
+final class Lexer {
+    private static final String SIGNS = "{}()[]<>,;:=+-!|@*/&^~?";
+
+    private final String text;
+    private final List<Token> tokens = new ArrayList<>();
+    private String file;
+    private int at;
+    private int line = 1;
+    private int lineStart;
+    private boolean glued;
+
+    private Lexer(String file, String text) {
+        this.file = file;
+        this.text = text;
+    }
+
+    /** @throws PtxException at a character that no token begins with, or an unfinished comment or string */
+    static List<Token> tokens(String file, String text) {
+        Lexer lexer = new Lexer(file, text);
+        lexer.run();
+        return lexer.tokens;
+    }
+
+    private void run() {
+        while (true) {
+            skipBlanks();
+            if (at >= text.length()) {
+                add(Token.Kind.END, at, "");
+                return;
+            }
+            char c = text.charAt(at);
+            if (c == '#' && text.substring(lineStart, at).isBlank()) {
+                lineMark();
+            } else if (Character.isDigit(c)) {
+                number();
+            } else if (isWordStart(c)) {
+                int start = at++;
+                while (at < text.length() && isWord(text.charAt(at))) {
+                    at++;
+                }
+                add(Token.Kind.WORD, start, text.substring(start, at));
+            } else if (c == '.') {
+                dotWord();
+            } else if (c == '"') {
+                string();
+            } else if (SIGNS.indexOf(c) >= 0) {
+                at++;
+                add(Token.Kind.SIGN, at - 1, String.valueOf(c));
+            } else {
+                throw error(
+                        at,
+                        "character " + (c < 32 || c > 126 ? "code " + (int) c : "'" + c + "'")
+                                + " is not part of PTX, which is ASCII text");
+            }
+        }
+    }
+
+    private static boolean isWordStart(char c) {
+        return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '_' || c == '$' || c == '%';
+    }
+
+    private static boolean isWord(char c) {
+        return isWordStart(c) && c != '%' || c >= '0' && c <= '9';
+    }
+
+    private void add(Token.Kind kind, int start, String value) {
+        tokens.add(new Token(kind, value, file, line, start - lineStart + 1, glued));
+        glued = true;
+    }
+
+    private PtxException error(int where, String message) {
+        return new PtxException(file, line, where - lineStart + 1, message);
+    }
+
+    private void newLine() {
+        line++;
+        lineStart = at;
+    }
+
+    private void skipBlanks() {
+        while (at < text.length()) {
+            char c = text.charAt(at);
+            if (c == '\n') {
+                at++;
+                newLine();
+            } else if (c == ' '
+                    || c == '\t'
+                    || c == '\r'
+                    || c == '\f'
+                    || c == 0 && text.substring(at).isBlank()) {
+                at++;
+            } else if (text.startsWith("//", at)) {
+                skipLine();
+            } else if (text.startsWith("/*", at)) {
+                comment();
+            } else {
+                return;
+            }
+            glued = false;
+        }
+    }
+
+    private void skipLine() {
+        while (at < text.length() && text.charAt(at) != '\n') {
+            at++;
+        }
+    }
+
+    private void comment() {
+        PtxException unfinished = error(at, "comment without an end");
+        int end = text.indexOf("*/", at + 2);
+        if (end < 0) {
+            throw unfinished;
+        }
+        while (at < end + 2) {
+            if (text.charAt(at++) == '\n') {
+                newLine();
+            }
+        }
+    }
+
+    /** {@code #line 12 "file"} or {@code # 12 "file"}: the next line is line 12 of that file. */
+    private void lineMark() {
+        int start = at;
+        skipLine();
+        String[] parts = text.substring(start + 1, at)
+                .replaceFirst("^\\s*line\\b", "")
+                .trim()
+                .split("\\s+", 2);
+        if (!parts[0].matches("[0-9]{1,9}")) {
+            throw error(
+                    start, "preprocessor line \"" + text.substring(start, at).trim() + "\" was not expanded");
+        }
+        line = Integer.parseInt(parts[0]) - 1;
+        if (parts.length > 1 && parts[1].indexOf('"') >= 0) {
+            int open = parts[1].indexOf('"');
+            int close = parts[1].indexOf('"', open + 1);
+            file = close < 0 ? file : parts[1].substring(open + 1, close);
+        }
+    }
+
+    private void number() {
+        int start = at;
+        while (at < text.length() && (isWord(text.charAt(at)) || isFraction() || isExponentSign(start))) {
+            at++;
+        }
+        add(Token.Kind.NUMBER, start, text.substring(start, at));
+    }
+
+    private boolean isFraction() {
+        return text.charAt(at) == '.' && (at + 1 >= text.length() || !isWordStart(text.charAt(at + 1)));
+    }
+
+    private boolean isExponentSign(int start) {
+        char c = text.charAt(at);
+        char before = text.charAt(at - 1);
+        return (c == '+' || c == '-')
+                && (before == 'e' || before == 'E')
+                && text.substring(start, at).indexOf('.') >= 0;
+    }
+
+    private void dotWord() {
+        int start = at++;
+        while (at < text.length() && (isWord(text.charAt(at)) || isDoubleColon())) {
+            at += text.charAt(at) == ':' ? 2 : 1;
+        }
+        String word = text.substring(start, at);
+        if (word.length() == 1) {
+            throw error(start, "\".\" without a name");
+        }
+        if (word.equals(".loc") || word.equals(".file")) {
+            skipLine();
+            return;
+        }
+        add(Token.Kind.DOT_WORD, start, word);
+    }
+
+    private boolean isDoubleColon() {
+        return text.startsWith("::", at) && at + 2 < text.length() && isWord(text.charAt(at + 2));
+    }
+
+    private void string() {
+        int start = at++;
+        while (at < text.length() && text.charAt(at) != '"') {
+            if (text.charAt(at) == '\n') {
+                throw error(start, "string without an end");
+            }
+            at += text.charAt(at) == '\\' ? 2 : 1;
+        }
+        if (at >= text.length()) {
+            throw error(start, "string without an end");
+        }
+        at++;
+        add(Token.Kind.STRING, start, text.substring(start + 1, at - 1));
+    }
+}

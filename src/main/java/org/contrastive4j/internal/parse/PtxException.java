@@ -1,0 +1,30 @@
+package org.contrastive4j.internal.parse;
+
+/** PTX text that is refused: says the file, the line where known, and why. */
+public class PtxException extends RuntimeException {
+    private final String file;
+    private final int line;
+    private final int column;
+
+    /** @param line 1-based, 0 when not known */
+    public PtxException(String file, int line, int column, String message) {
+        super(file + (line > 0 ? ":" + line + (column > 0 ? ":" + column : "") : "") + ": " + message);
+        this.file = file;
+        this.line = line;
+        this.column = column;
+    }
+
+    public String file() {
+        return file;
+    }
+
+    /** 1-based, 0 when not known. */
+    public int line() {
+        return line;
+    }
+
+    /** 1-based, 0 when not known. */
+    public int column() {
+        return column;
+    }
+}

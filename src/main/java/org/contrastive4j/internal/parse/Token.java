@@ -1,0 +1,32 @@
+package org.contrastive4j.internal.parse;
+
+/**
+ * A piece of PTX text.
+ *
+ * @param text as written; of a string without its quotes
+ * @param file and line and column (1-based) where it begins
+ * @param glued whether it follows the token before it without white space
+ */
+record Token(Kind kind, String text, String file, int line, int column, boolean glued) {
+    enum Kind {
+        WORD,
+        DOT_WORD,
+        NUMBER,
+        STRING,
+        SIGN,
+        END
+    }
+
+    boolean is(String wanted) {
+        return kind != Kind.STRING && kind != Kind.NUMBER && text.equals(wanted);
+    }
+
+    PtxException error(String message) {
+        return new PtxException(file, line, column, message);
+    }
+
+    @Override
+    public String toString() {
+        return kind == Kind.END ? "the end of the text" : "\"" + text + "\"";
+    }
+}

@@ -1,0 +1,250 @@
+package org.contrastive4j.internal.ptx;
+
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.ptx.HopperPairwise.Factors;
+import org.contrastive4j.internal.ptx.HopperPairwise.Pairs;
+import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
+import org.contrastive4j.internal.ptx.HopperPairwise.Statistics;
+import org.contrastive4j.internal.ptx.HopperPairwise.Sums;
+import org.contrastive4j.ops.ShapeException;
+
+/**
+ * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
+ * statistics as {@link PtxPairwise} gives them, from f32 rows that are rounded to 16 bits on the way.
+ *
+ * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
+ * whether one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns
+ * (all of it is launched always and does nothing where it is not needed: nothing waits for the device); loss and
+ * factors of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits
+ * of each pair the products of the first pass are kept and G is made of them.
+ *
+ * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
+ * out every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients,
+ * 6 n m d with kept products.
+ *
+ * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite
+ * at any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
+ */
+public final class HopperInfoNce implements InfoNceKernels {
+    /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
+    public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
+
+    private static final long STRIPE_BYTES = 4L << 30;
+    private static final int MOST_ROWS = 1 << 30;
+
+    private final HopperPairwise kernels;
+    private final int multiprocessors;
+    private final long stripeBytes;
+
+    /** Assembles the kernels; at most 4 GiB for what depends on pairs. */
+    public HopperInfoNce(PtxDevice device, Precision precision) {
+        this(device, precision, STRIPE_BYTES);
+    }
+
+    /**
+     * Assembles the kernels.
+     *
+     * @param stripeBytes what statistics of a stripe of pairs and a rectangle of gradients may take of the workspace,
+     *     or 16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
+     */
+    public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
+        this(new HopperPairwise(device, precision), device.facts().multiprocessors(), stripeBytes);
+    }
+
+    HopperInfoNce(HopperPairwise kernels, int multiprocessors, long stripeBytes) {
+        this.kernels = kernels;
+        this.multiprocessors = multiprocessors;
+        this.stripeBytes = stripeBytes;
+    }
+
+    /** Bytes of workspace that {@link #infoNce} wants. */
+    @Override
+    public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        return plan(n, m, d, withGradients).bytes;
+    }
+
+    private HopperPlan plan(int n, int m, int d, boolean withGradients) {
+        InfoNceArguments.checkSizes(n, m, d, MOST_ROWS, MOST_ROWS);
+        return new HopperPlan(n, m, d, multiprocessors, withGradients, stripeBytes);
+    }
+
+    /**
+     * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PtxPairwise#infoNce}.
+     *
+     * @param inputs x f32 [n, d] and y f32 [m, d], 4-byte aligned: rows of any length, divided by their norms on the
+     *     way
+     * @param gradients by the unit rows; null for the value alone. dBias gets nothing: softmax does not see the bias
+     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not
+     *     wanted
+     * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
+     * @param workspace 256-byte aligned, its contents before do not matter
+     * @param workspaceBytes at least {@link #workspaceBytes}
+     * @throws ShapeException when sizes do not fit
+     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is
+     * too small
+     */
+    @Override
+    public void infoNce(
+            DeviceStream stream,
+            PtxPairwise.Inputs inputs,
+            PtxPairwise.Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
+            long workspaceBytes) {
+        HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
+        InfoNceArguments.check(
+                inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes, plan.bytes);
+        Call call = new Call(stream, inputs, plan, workspace);
+        call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
+        if (gradients != null) {
+            call.backward(gradients);
+        }
+    }
+
+    /** The launches of one call. */
+    private final class Call {
+        private final DeviceStream stream;
+        private final PtxPairwise.Inputs in;
+        private final HopperPlan plan;
+        private final long at;
+        private final int d;
+
+        Call(DeviceStream stream, PtxPairwise.Inputs in, HopperPlan plan, long workspace) {
+            this.stream = stream;
+            this.in = in;
+            this.plan = plan;
+            this.at = workspace;
+            this.d = in.d();
+        }
+
+        /** The pairs of a rectangle, from multiples of 128 rows and 256 columns on. */
+        private Pairs pairs(int row, int column) {
+            long ofBlock = HopperPairwise.blockRowBytes(d) / HopperPairwise.TILE_ROWS;
+            return new Pairs(
+                    at + plan.x + row * ofBlock,
+                    at + plan.y + column * ofBlock,
+                    in.targets() == 0 ? 0 : in.targets() + 4L * row,
+                    row,
+                    column,
+                    at + plan.numbers);
+        }
+
+        private Statistics statistics(int row, long hardest) {
+            return new Statistics(
+                    at + plan.positive + 4L * row,
+                    at + plan.rowStatistics,
+                    hardest == 0 ? 0 : at + plan.rowAts,
+                    at + plan.columnStatistics);
+        }
+
+        private Sums sums(int row) {
+            return new Sums(
+                    at + plan.rowSums + 8L * row,
+                    at + plan.rowLargest + 4L * row,
+                    at + plan.columnSums,
+                    at + plan.columnLargest,
+                    at + plan.own);
+        }
+
+        private Factors factors(int row, int column) {
+            return new Factors(
+                    at + plan.rowFactors + 4L * row,
+                    at + plan.columnFactors + 4L * column,
+                    at + plan.targetGradients + 4L * row);
+        }
+
+        void forward(double gradientScale, long hardest, long result) {
+            int n = in.n();
+            int m = in.m();
+            kernels.begin(stream, in.logScale(), at + plan.numbers, in.targets() == 0 ? 0 : at + plan.own, m);
+            kernels.normalize(stream, in.x(), n, d, at + plan.x, 0);
+            kernels.normalize(stream, in.y(), m, d, at + plan.y, 0);
+            for (int row = 0; row < n; row += plan.forwardRows) {
+                HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                long products = plan.stored ? image(row, 0) : 0;
+                kernels.forward(stream, stripe, pairs(row, 0), statistics(row, hardest), products);
+                kernels.merge(
+                        stream,
+                        stripe,
+                        pairs(row, 0),
+                        statistics(row, hardest),
+                        sums(row),
+                        hardest == 0 ? 0 : hardest + 4L * row,
+                        row == 0,
+                        false);
+            }
+            kernels.own(stream, n, pairs(0, 0), at + plan.positive, sums(0));
+            for (int row = 0; row < n; row += plan.forwardRows) {
+                HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                kernels.wideForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
+                kernels.merge(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row), 0, row == 0, true);
+            }
+            kernels.finish(
+                    stream,
+                    n,
+                    m,
+                    pairs(0, 0),
+                    at + plan.positive,
+                    sums(0),
+                    factors(0, 0),
+                    at + plan.blockSums,
+                    (float) in.rowWeight(),
+                    (float) in.columnWeight(),
+                    gradientScale);
+            kernels.result(stream, n, at + plan.blockSums, at + plan.numbers, in.bias(), result, at + plan.dot);
+        }
+
+        /** Where in the image of all pairs a rectangle begins. */
+        private long image(int row, int column) {
+            return at + plan.gradient + 2L * row * plan.all.paddedColumns() + 2L * HopperPairwise.TILE_ROWS * column;
+        }
+
+        void backward(PtxPairwise.Gradients gradients) {
+            if (plan.stored) {
+                kernels.storedGradients(stream, plan.all, pairs(0, 0), factors(0, 0), image(0, 0), at + plan.dots);
+                scalars(gradients, plan.all.storedDots(), true);
+            }
+            for (int row = 0; row < in.n(); row += plan.rows) {
+                for (int column = 0; column < in.m(); column += plan.columns) {
+                    rectangle(gradients, row, column);
+                }
+            }
+        }
+
+        private void rectangle(PtxPairwise.Gradients gradients, int row, int column) {
+            HopperTiling tiling =
+                    plan.all.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
+            Pairs pairs = pairs(row, column);
+            long g = plan.stored ? image(row, column) : at + plan.gradient;
+            int gBlocks = plan.stored ? plan.all.columnBlocks() : tiling.columnBlocks();
+            if (!plan.stored) {
+                kernels.gradients(stream, tiling, pairs, factors(row, column), g, at + plan.dots);
+                scalars(gradients, tiling.dots(), row + tiling.n() == in.n() && column + tiling.m() == in.m());
+            }
+            long factor = HopperPairwise.factor(pairs.numbers());
+            if (gradients.dx() != 0) {
+                kernels.rowGradients(
+                        stream, tiling, g, gBlocks, pairs.y(), factor, 1, gradients.dx() + 4L * row * d, column > 0);
+            }
+            if (gradients.dy() != 0) {
+                kernels.columnGradients(
+                        stream, tiling, g, gBlocks, pairs.x(), factor, 1, gradients.dy() + 4L * column * d, row > 0);
+            }
+        }
+
+        private void scalars(PtxPairwise.Gradients gradients, long dots, boolean last) {
+            if (gradients.dLogScale() != 0) {
+                kernels.scalars(
+                        stream,
+                        at + plan.dots,
+                        dots,
+                        at + plan.dot,
+                        at + plan.numbers,
+                        last ? gradients.dLogScale() : 0);
+            }
+        }
+    }
+}

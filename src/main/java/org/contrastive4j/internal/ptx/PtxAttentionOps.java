@@ -1,0 +1,154 @@
+package org.contrastive4j.internal.ptx;
+
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.AttentionOps;
+import org.contrastive4j.ops.Indices;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Softmax attention on a device, by the kernels {@code attention_*}, without a matrix of scores in memory and without
+ * a workspace. Activations of 16 bits are multiplied on tensor cores, and so are weights, rounded to 16 bits;
+ * everything else is f32.
+ *
+ * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
+ * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then
+ * take a length that is outside as the nearest that is not.
+ */
+public final class PtxAttentionOps extends AttentionOps {
+    private static final int TILE = 64;
+    private static final int THREADS = 64;
+    private static final int THREADS_16 = 128;
+    private static final double LOG2_E = 1 / Math.log(2);
+
+    private final PtxDevice device;
+    private final Kernels kernels;
+    private final boolean checksLengths;
+
+    /** Checks lengths. */
+    public PtxAttentionOps(PtxDevice device) {
+        this(device, true);
+    }
+
+    /** @param checksLengths false trusts them and never waits for the device */
+    public PtxAttentionOps(PtxDevice device, boolean checksLengths) {
+        this(device, new Kernels(device), DType.F32, checksLengths);
+    }
+
+    PtxAttentionOps(PtxDevice device, Kernels kernels, DType activations, boolean checksLengths) {
+        super(activations);
+        this.device = device;
+        this.kernels = kernels;
+        this.checksLengths = checksLengths;
+    }
+
+    private void checkLengths(String op, Tensor lengths, int tokens) {
+        if (checksLengths && lengths != null) {
+            Indices.check(op, "lengths", lengths, tokens + 1);
+        }
+    }
+
+    private long lengthsOrNone(String op, Tensor lengths) {
+        return lengths == null ? 0 : DeviceTensors.address(op, "lengths", device, lengths);
+    }
+
+    /** A block for each head of each sample, 64 tokens and 64 columns of the head. */
+    private static Launch launch(Tensor qkv, int heads, int size) {
+        int batch = qkv.dim(0);
+        int tokens = qkv.dim(1);
+        long blocks = (long) batch * heads * ((tokens + TILE - 1) / TILE) * ((size + TILE - 1) / TILE);
+        if (blocks > Integer.MAX_VALUE) {
+            throw new ShapeException("attention: " + batch + " samples of " + tokens + " tokens with " + heads
+                    + " heads are " + blocks
+                    + " tiles, wanted at most 2^31 - 1; use smaller chunks");
+        }
+        return Launch.of((int) blocks, qkv.dtype() == DType.F32 ? THREADS : THREADS_16);
+    }
+
+    /** 1 when heads begin at multiples of 16 bytes. */
+    private static int wide(int size, Tensor like, long... addresses) {
+        boolean wide = size * like.dtype().bytes() % 16 == 0;
+        for (long address : addresses) {
+            wide &= address % 16 == 0;
+        }
+        return wide ? 1 : 0;
+    }
+
+    @Override
+    protected void attentionUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp) {
+        checkLengths("attention", lengths, tokens);
+        int size = width / heads;
+        long from = DeviceTensors.address("attention", "qkv", device, qkv);
+        long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
+        long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
+        kernels.get(Launches.of("attention_fwd", qkv))
+                .launch(
+                        device.stream(),
+                        launch(qkv, heads, size),
+                        from,
+                        lengthsOrNone("attention", lengths),
+                        to,
+                        lse,
+                        tokens,
+                        width,
+                        heads,
+                        size,
+                        causal ? 1 : 0,
+                        wide(size, qkv, from, to),
+                        (float) (LOG2_E / Math.sqrt(size)));
+    }
+
+    @Override
+    protected void attentionBackwardUnchecked(
+            int batch,
+            int tokens,
+            int width,
+            Tensor qkv,
+            int heads,
+            boolean causal,
+            Tensor lengths,
+            Tensor out,
+            Tensor logSumExp,
+            Tensor dOut,
+            Tensor dQkv) {
+        String op = "attentionBackward";
+        checkLengths(op, lengths, tokens);
+        int size = width / heads;
+        long from = DeviceTensors.address(op, "qkv", device, qkv);
+        long result = DeviceTensors.address(op, "out", device, out);
+        long lse = DeviceTensors.address(op, "logSumExp", device, logSumExp);
+        long dResult = DeviceTensors.address(op, "dOut", device, dOut);
+        long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
+        for (String gradient : new String[] {"dq", "dk", "dv"}) {
+            kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient)
+                    .launch(
+                            device.stream(),
+                            launch(qkv, heads, size),
+                            from,
+                            lengthsOrNone(op, lengths),
+                            result,
+                            lse,
+                            dResult,
+                            to,
+                            tokens,
+                            width,
+                            heads,
+                            size,
+                            causal ? 1 : 0,
+                            wide(size, qkv, from, result, dResult, to),
+                            (float) (LOG2_E / Math.sqrt(size)),
+                            (float) (1 / Math.sqrt(size)));
+        }
+    }
+}

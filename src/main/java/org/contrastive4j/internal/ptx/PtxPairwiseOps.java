@@ -1,0 +1,97 @@
+package org.contrastive4j.internal.ptx;
+
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.Indices;
+import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * InfoNCE over f32 tensors of a device, by {@link InfoNceKernels}.
+ *
+ * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
+ */
+final class PtxPairwiseOps extends PairwiseOps {
+    private final PtxDevice device;
+    private final Readback readback;
+    private final InfoNceKernels pairwise;
+
+    /**
+     * @param precision that rows and the gradient matrix are rounded to
+     * @param choice of the kernels of that precision
+     */
+    PtxPairwiseOps(
+            PtxDevice device,
+            Readback readback,
+            Kernels kernels,
+            Precision precision,
+            KernelChoice choice,
+            long stripeBytes) {
+        super(DType.F32);
+        this.device = device;
+        this.readback = readback;
+        pairwise = choice.infoNce(kernels, device.facts().multiprocessors(), precision, stripeBytes);
+    }
+
+    @Override
+    protected Result infoNceUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative)
+                .get();
+    }
+
+    @Override
+    protected Later<Result> infoNceLaterUnchecked(
+            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+        if (inputs.targets() != null) {
+            Indices.check("infoNce", "targets", inputs.targets(), m);
+        }
+        PtxPairwise.Inputs in = new PtxPairwise.Inputs(
+                n,
+                m,
+                d,
+                address("x", inputs.x()),
+                address("y", inputs.y()),
+                address("targets", inputs.targets()),
+                address("logScale", inputs.logScale()),
+                address("bias", inputs.bias()),
+                inputs.rowWeight(),
+                inputs.columnWeight());
+        PtxPairwise.Gradients out = gradients == null
+                ? null
+                : new PtxPairwise.Gradients(
+                        address("dx", gradients.dx()),
+                        address("dy", gradients.dy()),
+                        address("dLogScale", gradients.dLogScale()),
+                        address("dBias", gradients.dBias()),
+                        gradientScale);
+        long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
+        try (DeviceStorage workspace = device.allocate(bytes);
+                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+            pairwise.infoNce(
+                    device.stream(),
+                    in,
+                    out,
+                    address("hardestNegative", hardestNegative),
+                    result.address(),
+                    workspace.address(),
+                    bytes);
+            return readback.later(
+                    result,
+                    values -> new Result(
+                            values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24)));
+        }
+    }
+
+    /** The address of a tensor of this device, 0 for null. */
+    private long address(String argument, Tensor tensor) {
+        return tensor == null ? 0 : DeviceTensors.address("infoNce", argument, device, tensor);
+    }
+
+    @Override
+    public long workspaceBytes(int n, int m, int d, boolean withGradients) {
+        return pairwise.workspaceBytes(n, m, d, withGradients) + PtxPairwise.RESULT_BYTES;
+    }
+}

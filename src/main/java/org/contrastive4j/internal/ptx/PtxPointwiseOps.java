@@ -1,0 +1,102 @@
+package org.contrastive4j.internal.ptx;
+
+import java.util.Locale;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.ops.Philox;
+import org.contrastive4j.ops.PointwiseOps;
+import org.contrastive4j.ops.RandomKey;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/** Elementwise kernels, 4 elements a thread at a time where alignment allows. */
+final class PtxPointwiseOps extends PointwiseOps {
+    private static final int DROPOUT_ELEMENTS = 1024; // of a block
+
+    private final Launches launches;
+
+    PtxPointwiseOps(Launches launches, DType activations) {
+        super(activations);
+        this.launches = launches;
+    }
+
+    @Override
+    protected void fillUnchecked(Tensor y, double value) {
+        launches.elements(Launches.of("fill", y), y.size(), y, y.size(), launches.wide(y), (float) value);
+    }
+
+    @Override
+    protected void copyUnchecked(Tensor x, Tensor y) {
+        if (x.size() > 0 && launches.address(x) != launches.address(y)) {
+            int bytes = x.dtype().bytes();
+            launches.stream.copy(
+                    launches.storage(x), x.offset() * bytes, launches.storage(y), y.offset() * bytes, x.bytes());
+        }
+    }
+
+    @Override
+    protected void castUnchecked(Tensor x, Tensor y) {
+        launches.elements(Launches.of(Launches.of("cast", x), y), y.size(), x, y, y.size(), launches.wide(x, y));
+    }
+
+    @Override
+    protected void addUnchecked(Tensor a, Tensor b, Tensor y) {
+        launches.elements(Launches.of("add", y), y.size(), a, b, y, y.size(), launches.wide(a, b, y));
+    }
+
+    @Override
+    protected void axpyUnchecked(double alpha, Tensor x, Tensor y) {
+        launches.elements(Launches.of("axpy", y), y.size(), x, y, y.size(), launches.wide(x, y), (float) alpha);
+    }
+
+    @Override
+    protected void scaleUnchecked(double alpha, Tensor x, Tensor y) {
+        launches.elements(Launches.of("scale", y), y.size(), x, y, y.size(), launches.wide(x, y), (float) alpha);
+    }
+
+    @Override
+    protected void clampUnchecked(double least, double most, Tensor x) {
+        if (x.dtype() != DType.F32) { // what is clamped are parameters
+            super.clampUnchecked(least, most, x);
+            return;
+        }
+        launches.elements("clamp_f32", x.size(), x, x.size(), launches.wide(x), (float) least, (float) most);
+    }
+
+    @Override
+    protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
+        launches.elements(Launches.of("gelu_fwd", y) + variant(kind), y.size(), x, y, y.size(), launches.wide(x, y));
+    }
+
+    @Override
+    protected void geluBackwardUnchecked(Gelu kind, Tensor x, Tensor dy, Tensor dx) {
+        launches.elements(
+                Launches.of("gelu_bwd", dx) + variant(kind), dx.size(), x, dy, dx, dx.size(), launches.wide(x, dy, dx));
+    }
+
+    private static String variant(Gelu kind) {
+        return kind == Gelu.EXACT ? "" : "_" + kind.name().toLowerCase(Locale.ROOT);
+    }
+
+    @Override
+    protected void dropoutUnchecked(Tensor x, Tensor sampleIds, double p, RandomKey key, Tensor y) {
+        int samples = x.dim(0);
+        int width = Math.toIntExact(x.size() / samples);
+        int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
+        launches.launch(
+                Launches.of("dropout", y),
+                Launch.of(Math.multiplyExact(samples, blocks), 256),
+                x,
+                sampleIds,
+                y,
+                width,
+                blocks,
+                Philox.keepThreshold(p),
+                (float) (1 / (1 - p)),
+                key.layer(),
+                key.step(),
+                key.clock(),
+                (int) key.seed(),
+                (int) (key.seed() >>> 32),
+                launches.wide(width, x, y));
+    }
+}

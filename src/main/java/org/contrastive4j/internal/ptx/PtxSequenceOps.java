@@ -1,0 +1,243 @@
+package org.contrastive4j.internal.ptx;
+
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.ops.Indices;
+import org.contrastive4j.ops.SequenceOps;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Sequences, a warp a row, or a thread a column where rows are summed. Ids and lengths that the host does not
+ * know to be right are read back to be checked, which waits for the device.
+ */
+final class PtxSequenceOps extends SequenceOps {
+    private static final int THREADS = 256;
+    private static final int SCATTER_COLUMNS = 128; // of a block
+
+    private final Launches launches;
+
+    PtxSequenceOps(Launches launches, DType activations) {
+        super(activations);
+        this.launches = launches;
+    }
+
+    @Override
+    protected void embeddingUnchecked(Tensor ids, Tensor table, Tensor y) {
+        int width = table.dim(1);
+        Indices.check("embedding", "ids", ids, table.dim(0));
+        int count = Math.toIntExact(ids.size());
+        launches.rows(
+                Launches.of("embedding_fwd", y),
+                count,
+                width,
+                table,
+                ids,
+                y,
+                count,
+                width,
+                launches.wide(width, table, y));
+    }
+
+    /** A block looks for one row of the table among all ids, and for 128 columns of it. */
+    @Override
+    protected void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable) {
+        int width = dTable.dim(1);
+        Indices.check("embeddingBackward", "ids", ids, dTable.dim(0));
+        int count = Math.toIntExact(ids.size());
+        if (count > 0 && width > 0) {
+            launches.launch(
+                    Launches.of("embedding_bwd", dy),
+                    Launch.of(
+                            new Launch.Dim(dTable.dim(0), Launches.blocks(width, SCATTER_COLUMNS), 1),
+                            new Launch.Dim(THREADS, 1, 1)),
+                    dy,
+                    ids,
+                    dTable,
+                    count,
+                    width);
+        }
+    }
+
+    @Override
+    protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
+        int width = x.dim(2);
+        rows(
+                Launches.of("add_positions_fwd", x),
+                x,
+                x,
+                positions,
+                y,
+                x.dim(1),
+                x.shape().rows(),
+                width,
+                launches.wide(width, x, positions, y));
+    }
+
+    /** For tensors [b, t, w] that have a row for each b and t. */
+    private void rows(String name, Tensor of, Object... arguments) {
+        launches.rows(name, of.shape().rows(), of.dim(2), arguments);
+    }
+
+    @Override
+    protected void addPositionsBackwardUnchecked(Tensor dy, Tensor dPositions) {
+        int sample = dy.dim(1) * dy.dim(2);
+        launches.sumRows(dy.dtype(), launches.address(dy), dy.dim(0), sample, sample, launches.address(dPositions));
+    }
+
+    @Override
+    protected void prependTokenUnchecked(Tensor x, Tensor token, Tensor y) {
+        int width = x.dim(2);
+        rows(
+                Launches.of("prepend_token_fwd", y),
+                y,
+                x,
+                token,
+                y,
+                x.dim(1),
+                y.shape().rows(),
+                width,
+                launches.wide(width, x, token, y));
+    }
+
+    @Override
+    protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
+        int width = dy.dim(2);
+        if (dx != null) {
+            rows(
+                    Launches.of("prepend_token_bwd", dx),
+                    dx,
+                    dy,
+                    dx,
+                    dx.dim(1),
+                    dx.shape().rows(),
+                    width,
+                    launches.wide(width, dy, dx));
+        }
+        if (dToken != null) {
+            launches.sumRows(
+                    dy.dtype(), launches.address(dy), dy.dim(0), width, dy.dim(1) * width, launches.address(dToken));
+        }
+    }
+
+    @Override
+    protected void patchifyUnchecked(Tensor x, int kernel, int stride, int padding, Tensor y) {
+        int channels = x.dim(3);
+        int pitch = x.dim(2) * channels;
+        int run = kernel * channels;
+        int size = Math.multiplyExact(y.dim(1), y.dim(2));
+        boolean whole = pitch % 4 == 0 && stride * channels % 4 == 0 && padding * channels % 4 == 0;
+        int wide = whole ? launches.wide(run, x, y) : 0;
+        int blocks = Launches.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
+        if (y.size() > 0) {
+            launches.launch(
+                    patchify(x, y),
+                    Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS),
+                    x,
+                    y,
+                    blocks,
+                    size,
+                    run,
+                    x.dim(1),
+                    pitch,
+                    patches(x.dim(2), kernel, stride, padding),
+                    kernel,
+                    stride,
+                    padding,
+                    stride * channels,
+                    padding * channels,
+                    wide);
+        }
+    }
+
+    /** Pictures may stay in f32 where patches are of 16 bits. */
+    private static String patchify(Tensor x, Tensor y) {
+        String name = Launches.of("patchify_fwd", y);
+        return x.dtype() == y.dtype() ? name : Launches.of(name, x);
+    }
+
+    @Override
+    protected void patchifyBackwardUnchecked(Tensor dy, int kernel, int stride, int padding, Tensor dx) {
+        int channels = dx.dim(3);
+        int width = dx.dim(2) * channels;
+        int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
+        launches.rows(
+                Launches.of("patchify_bwd", dx),
+                rows,
+                width,
+                dy,
+                dx,
+                dx.dim(1),
+                patches(dx.dim(1), kernel, stride, padding),
+                patches(dx.dim(2), kernel, stride, padding),
+                kernel,
+                stride,
+                padding,
+                channels,
+                rows,
+                width,
+                0);
+    }
+
+    private static void check(String op, Tensor lengths, int least, int tokens) {
+        if (lengths != null) {
+            Indices.check(op, "lengths", lengths, least, tokens + 1);
+        }
+    }
+
+    @Override
+    protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
+        check("meanPool", lengths, 0, x.dim(1));
+        int width = x.dim(2);
+        int wide = launches.wide(width, x, y);
+        launches.columns(Launches.of("mean_pool_fwd", x), x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
+    }
+
+    @Override
+    protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+        check("meanPoolBackward", lengths, 0, dx.dim(1));
+        int width = dx.dim(2);
+        rows(
+                Launches.of("mean_pool_bwd", dx),
+                dx,
+                dy,
+                lengths,
+                dx,
+                dx.dim(1),
+                dx.shape().rows(),
+                width,
+                launches.wide(width, dy, dx));
+    }
+
+    @Override
+    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+        check("selectToken", lengths, 1, x.dim(1));
+        int width = x.dim(2);
+        launches.rows(
+                Launches.of("select_token_fwd", x),
+                x.dim(0),
+                width,
+                x,
+                lengths,
+                y,
+                x.dim(1),
+                x.dim(0),
+                width,
+                launches.wide(width, x, y));
+    }
+
+    @Override
+    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+        check("selectTokenBackward", lengths, 1, dx.dim(1));
+        int width = dx.dim(2);
+        rows(
+                Launches.of("select_token_bwd", dx),
+                dx,
+                dy,
+                lengths,
+                dx,
+                dx.dim(1),
+                dx.shape().rows(),
+                width,
+                launches.wide(width, dy, dx));
+    }
+}

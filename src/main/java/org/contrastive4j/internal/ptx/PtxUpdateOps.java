@@ -1,0 +1,104 @@
+package org.contrastive4j.internal.ptx;
+
+import java.nio.ByteBuffer;
+import java.util.List;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.UpdateOps;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/** Optimiser updates, and reductions that leave a few numbers for the host. */
+final class PtxUpdateOps extends UpdateOps {
+    private static final int BLOCK_ELEMENTS = 4096; // summed by a block, or more
+    private static final int MOST_BLOCKS = 1024;
+
+    private final Launches launches;
+
+    PtxUpdateOps(Launches launches) {
+        super(DType.F32);
+        this.launches = launches;
+    }
+
+    @Override
+    protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
+        float[] now = settings.changing();
+        launches.elements(
+                "adamw_f32",
+                parameter.size(),
+                parameter,
+                gradient,
+                m,
+                v,
+                settings.numbers(),
+                parameter.size(),
+                launches.wide(parameter, gradient, m, v),
+                now[0],
+                (float) settings.beta1(),
+                (float) (1 - settings.beta1()),
+                (float) settings.beta2(),
+                (float) (1 - settings.beta2()),
+                now[1],
+                now[2],
+                now[3],
+                (float) settings.epsilon());
+    }
+
+    @Override
+    protected double sumOfSquaresUnchecked(Tensor x) {
+        return sumsOfSquaresUnchecked(List.of(x)).get()[0];
+    }
+
+    /** All blocks of all tensors side by side, for one copy; the host adds those of a tensor in order. */
+    @Override
+    protected Later<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
+        int[] ends = new int[xs.size()];
+        int blocks = 0;
+        for (int k = 0; k < ends.length; k++) {
+            blocks += blocks(xs.get(k));
+            ends[k] = blocks;
+        }
+        if (blocks == 0) {
+            return () -> new double[ends.length];
+        }
+        try (DeviceStorage partial = launches.workspace(8L * blocks)) {
+            long at = partial.address();
+            for (Tensor x : xs) {
+                if (x.size() > 0) {
+                    launches.launch("sum_of_squares_f32", Launch.of(blocks(x), 256), x, at, x.size(), launches.wide(x));
+                    at += 8L * blocks(x);
+                }
+            }
+            return launches.readback.later(partial, values -> sums(values, ends));
+        }
+    }
+
+    private static int blocks(Tensor x) {
+        return (int) Math.min(MOST_BLOCKS, (x.size() + BLOCK_ELEMENTS - 1) / BLOCK_ELEMENTS);
+    }
+
+    private static double[] sums(ByteBuffer values, int[] ends) {
+        double[] sums = new double[ends.length];
+        for (int k = 0, at = 0; k < ends.length; k++) {
+            for (; at < ends[k]; at++) {
+                sums[k] += values.getDouble(8 * at);
+            }
+        }
+        return sums;
+    }
+
+    @Override
+    protected long firstNonFiniteUnchecked(Tensor x) {
+        return firstNonFiniteLaterUnchecked(x).get();
+    }
+
+    @Override
+    protected Later<Long> firstNonFiniteLaterUnchecked(Tensor x) {
+        try (DeviceStorage found = launches.workspace(8)) {
+            launches.stream.fill(found, (byte) -1);
+            launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), launches.wide(x));
+            return launches.readback.later(found, bytes -> bytes.getLong(0));
+        }
+    }
+}

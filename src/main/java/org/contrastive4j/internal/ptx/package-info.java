@@ -1,0 +1,5 @@
+/**
+ * The operations as kernel name, grid, block, shared bytes and arguments: what {@code kernels/} computes, on a GPU or
+ * on the simulator.
+ */
+package org.contrastive4j.internal.ptx;

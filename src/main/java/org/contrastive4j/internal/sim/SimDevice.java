@@ -1,0 +1,363 @@
+package org.contrastive4j.internal.sim;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.HashMap;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.concurrent.atomic.AtomicLong;
+import java.util.concurrent.locks.ReentrantLock;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.internal.parse.Parser;
+import org.contrastive4j.internal.parse.Preprocessed;
+import org.contrastive4j.internal.parse.Program;
+import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.internal.sim.check.Counts;
+import org.contrastive4j.internal.sim.check.ProxyCheck;
+import org.contrastive4j.internal.sim.check.RaceCheck;
+import org.contrastive4j.internal.sim.check.UninitializedCheck;
+import org.contrastive4j.internal.sim.check.WgmmaCheck;
+import org.contrastive4j.internal.sim.exec.Block;
+import org.contrastive4j.internal.sim.exec.GlobalMemory;
+import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.memory.LiveBytes;
+import org.contrastive4j.memory.MemoryLeakException;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Storage;
+
+/**
+ * A GPU made of Java: executes PTX lane by lane on this machine and throws a
+ * {@link org.contrastive4j.internal.sim.exec.Fault} at the first thing a kernel may not do.
+ *
+ * <p>Work is done when it is given, so that a fault comes out of the launch that made it; work of several streams that
+ * nothing orders is a fault too, and what a stream brings to pinned memory is there when the host has waited for it.
+ * Fresh memory is filled with NaN. After a fault the device goes on to work; what the kernel has written stays.
+ */
+public final class SimDevice implements PtxDevice {
+    private static final int SHARED_BYTES = 227 * 1024;
+
+    private final SimOptions options;
+    private final GlobalMemory memory = new GlobalMemory();
+    private final List<Observer> observers = new ArrayList<>();
+    private final Counts counts;
+    private final Map<String, SimModule> modules = new HashMap<>();
+    private final Set<SimStorage> live = new HashSet<>();
+    private final LiveBytes counted = new LiveBytes();
+    private final boolean traceLeaks = Boolean.getBoolean("contrastive4j.traceLeaks");
+    private final StreamOrder order;
+    private final RaceCheck races;
+    private final SimStream stream;
+    private final ReentrantLock recording = new ReentrantLock();
+    private final ReentrantLock running = new ReentrantLock();
+    private final AtomicLong waits = new AtomicLong();
+    private final AtomicLong uploads = new AtomicLong();
+    private final AtomicLong downloads = new AtomicLong();
+    private final AtomicLong launches = new AtomicLong();
+    private boolean closed;
+
+    private SimDevice(SimOptions options) {
+        this.options = options;
+        order = new StreamOrder(options.checks());
+        stream = new SimStream(this);
+        races = new RaceCheck();
+        if (options.checks()) {
+            observers.add(new UninitializedCheck());
+            observers.add(new WgmmaCheck());
+            observers.add(new ProxyCheck());
+            observers.add(races);
+        }
+        counts = options.counts() ? new Counts() : null;
+        if (counts != null) {
+            observers.add(counts);
+        }
+    }
+
+    /** A device of its own; the caller closes it. */
+    public static SimDevice open(SimOptions options) {
+        return new SimDevice(options);
+    }
+
+    public SimOptions options() {
+        return options;
+    }
+
+    /**
+     * Counts since the device was opened.
+     *
+     * @throws IllegalStateException when it was opened without counting
+     */
+    public Counts counts() {
+        if (counts == null) {
+            throw new IllegalStateException("this device does not count; open it with SimOptions.withCounts()");
+        }
+        return counts;
+    }
+
+    @Override
+    public DeviceFacts facts() {
+        return new DeviceFacts(
+                "PTX simulator",
+                options.architecture(),
+                132,
+                Math.min(options.memoryLimit(), Runtime.getRuntime().maxMemory()),
+                SHARED_BYTES,
+                SHARED_BYTES + 1024,
+                65_536,
+                2048,
+                50 << 20,
+                "schedule " + options.schedule().seed());
+    }
+
+    /** What the host has asked so far. */
+    public Traffic traffic() {
+        return new Traffic(waits.get(), uploads.get(), downloads.get(), launches.get());
+    }
+
+    void countWait() {
+        waits.incrementAndGet();
+    }
+
+    void countUpload() {
+        uploads.incrementAndGet();
+    }
+
+    void countDownload() {
+        downloads.incrementAndGet();
+    }
+
+    void countLaunch() {
+        launches.incrementAndGet();
+    }
+
+    StreamOrder order() {
+        return order;
+    }
+
+    /** Which words of global memory the last kernel touched; none where nothing is checked. */
+    void forEachTouched(RaceCheck.Touches touches) {
+        if (options.checks()) {
+            races.forEachTouched(touches);
+        }
+    }
+
+    GlobalMemory memory() {
+        return memory;
+    }
+
+    List<Observer> observers() {
+        return observers;
+    }
+
+    void checkOpen() {
+        if (closed) {
+            throw new IllegalStateException("the device was used after close");
+        }
+    }
+
+    /** One thread records at a time. */
+    void beginRecording() {
+        checkNotRecording("nothing else can be recorded");
+        recording.lock();
+    }
+
+    void endRecording() {
+        recording.unlock();
+    }
+
+    /** @throws DeviceException when this thread records work, for {@code what} then cannot be done */
+    void checkNotRecording(String what) {
+        if (recording.isHeldByCurrentThread()) {
+            throw new DeviceException(what + " while work is recorded; do it before");
+        }
+    }
+
+    /** Work of all streams and threads is done one piece after the other: the checks follow one launch at a time. */
+    void run(Runnable work) {
+        running.lock();
+        try {
+            work.run();
+        } finally {
+            running.unlock();
+        }
+    }
+
+    @Override
+    public DeviceStorage allocate(long bytes) {
+        return allocate(bytes, stream);
+    }
+
+    @Override
+    public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
+        checkOpen();
+        if (bytes < 0) {
+            throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
+        }
+        SimStream mine = SimStream.of(this, on);
+        if (recording.isHeldByCurrentThread()) {
+            return mine.fromScratch(bytes);
+        }
+        if (bytes > options.memoryLimit() - counted.current() || bytes > Integer.MAX_VALUE - 8) {
+            throw new OutOfBudgetException(
+                    bytes,
+                    counted.current(),
+                    Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
+                    "the simulator is for small sizes; use fewer rows");
+        }
+        Block block;
+        try {
+            block = memory.allocate((int) bytes, "allocation", Block.Space.GLOBAL);
+        } catch (OutOfMemoryError e) {
+            throw new OutOfBudgetException(
+                    bytes, counted.current(), Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
+        }
+        SimStorage storage = new SimStorage(this, block, mine, traceLeaks ? new Throwable("allocated here") : null);
+        order.allocated(block, mine.number());
+        live.add(storage);
+        counted.add(bytes);
+        return storage;
+    }
+
+    /** @throws org.contrastive4j.internal.sim.exec.Fault when work of another stream may still use the memory */
+    synchronized void release(SimStorage storage, SimStream on) {
+        memory.free(storage.block());
+        if (live.remove(storage)) {
+            counted.remove(storage.bytes());
+        }
+        if (!closed) {
+            order.freed(storage.block(), on.number());
+        }
+    }
+
+    @Override
+    public PinnedBuffer pinned(long bytes) {
+        if (bytes < 0 || bytes > Integer.MAX_VALUE) {
+            throw new IllegalArgumentException("cannot pin " + bytes + " bytes, wanted 0 to " + Integer.MAX_VALUE);
+        }
+        checkOpen();
+        checkNotRecording("pinned memory cannot be allocated");
+        ByteBuffer buffer = ByteBuffer.allocateDirect((int) bytes).order(ByteOrder.nativeOrder());
+        return new PinnedBuffer() {
+            private boolean gone;
+
+            @Override
+            public ByteBuffer bytes() {
+                if (gone) {
+                    throw new IllegalStateException("pinned buffer was used after close");
+                }
+                return buffer.duplicate().order(ByteOrder.nativeOrder());
+            }
+
+            @Override
+            public void close() {
+                gone = true;
+            }
+        };
+    }
+
+    @Override
+    public synchronized PtxModule module(String name, String ptx) {
+        checkOpen();
+        SimModule module = modules.get(ptx);
+        if (module == null) {
+            Program program = Parser.parse(name, Preprocessed.text(name, ptx, null));
+            boolean exact = program.target().endsWith("a");
+            if (program.architecture() > options.architecture()
+                    || exact && program.architecture() != options.architecture()) {
+                throw new PtxException(
+                        name,
+                        0,
+                        0,
+                        "target " + program.target() + " does not run on this device of sm_" + options.architecture());
+            }
+            module = new SimModule(this, name, program);
+            modules.put(ptx, module);
+        }
+        return module;
+    }
+
+    @Override
+    public MatrixLibrary.Choice matrixLibrary() {
+        return new MatrixLibrary.Choice(null, "the simulator runs PTX and nothing else");
+    }
+
+    @Override
+    public DeviceStream stream() {
+        return stream;
+    }
+
+    @Override
+    public DeviceStream newStream() {
+        checkOpen();
+        return new SimStream(this);
+    }
+
+    @Override
+    public void synchronize() {
+        checkOpen();
+        checkNotRecording("waiting");
+        recording.lock(); // of another thread
+        recording.unlock();
+        countWait();
+        run(order::hostAwaitsAll);
+    }
+
+    @Override
+    public long currentBytes() {
+        return counted.current();
+    }
+
+    @Override
+    public long peakBytes() {
+        return counted.peak();
+    }
+
+    @Override
+    public void resetPeak() {
+        counted.resetPeak();
+    }
+
+    @Override
+    public Meter meter() {
+        return counted.meter();
+    }
+
+    @Override
+    public long limitBytes() {
+        return options.memoryLimit();
+    }
+
+    @Override
+    public void close() {
+        List<SimStorage> leaked;
+        synchronized (this) {
+            if (closed) {
+                return;
+            }
+            closed = true;
+            leaked = List.copyOf(live);
+        }
+        if (leaked.isEmpty()) {
+            return;
+        }
+        MemoryLeakException leak = new MemoryLeakException(leaked.size() + " storages with "
+                + leaked.stream().mapToLong(Storage::bytes).sum()
+                + " bytes were open when their device was closed; -Dcontrastive4j.traceLeaks=true names the lines");
+        for (SimStorage storage : leaked) {
+            storage.close();
+            if (storage.origin() != null) {
+                leak.addSuppressed(storage.origin());
+            }
+        }
+        throw leak;
+    }
+}

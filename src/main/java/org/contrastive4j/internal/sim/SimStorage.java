@@ -1,0 +1,131 @@
+package org.contrastive4j.internal.sim;
+
+import java.nio.ByteBuffer;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.internal.sim.exec.Block;
+
+/** An allocation of the simulator, or a part of one. */
+final class SimStorage extends DeviceStorage {
+    private final SimDevice device;
+    private final Block block;
+    private final int start;
+    private final Throwable origin;
+    private final SimStorage whole;
+    private final Runnable afterClose;
+
+    /** @param stream whose work the memory is for */
+    SimStorage(SimDevice device, Block block, SimStream stream, Throwable origin) {
+        super(device, block.bytes());
+        this.device = device;
+        this.block = block;
+        this.start = 0;
+        this.origin = origin;
+        this.whole = null;
+        this.afterClose = () -> device.release(this, stream);
+    }
+
+    /** Memory of recorded work: the block stays when this is closed. */
+    SimStorage(SimDevice device, Block block, Runnable afterClose) {
+        super(device, block.bytes());
+        this.device = device;
+        this.block = block;
+        this.start = 0;
+        this.origin = null;
+        this.whole = null;
+        this.afterClose = afterClose;
+    }
+
+    private SimStorage(SimStorage whole, long at, long bytes) {
+        super(whole.device, bytes);
+        this.device = whole.device;
+        this.block = whole.block;
+        this.start = whole.start + (int) at;
+        this.origin = null;
+        this.whole = whole;
+        this.afterClose = () -> {};
+    }
+
+    Block block() {
+        return block;
+    }
+
+    int start() {
+        return start;
+    }
+
+    Throwable origin() {
+        return origin;
+    }
+
+    private void checkRange(long at, long count) {
+        checkOpen();
+        if (block.isFreed()) {
+            throw new IllegalStateException("view of a storage that was closed");
+        }
+        if (at < 0 || count < 0 || count > bytes() - at) {
+            throw new IndexOutOfBoundsException(count + " bytes from " + at + " on of a storage of " + bytes());
+        }
+    }
+
+    /** Offset in the block of a checked range. */
+    int at(long from, long count) {
+        checkRange(from, count);
+        return start + (int) from;
+    }
+
+    @Override
+    public long address() {
+        checkRange(0, 0);
+        return block.base() + start;
+    }
+
+    @Override
+    public DeviceStorage view(long at, long bytes) {
+        checkRange(at, bytes);
+        return new SimStorage(this, at, bytes);
+    }
+
+    @Override
+    public void upload(long at, ByteBuffer source) {
+        device.checkNotRecording("waiting for an upload");
+        device.countWait();
+        device.order().hostAwaitsAll();
+        put(at(at, source.remaining()), source);
+    }
+
+    @Override
+    public void download(long at, ByteBuffer target) {
+        device.checkNotRecording("waiting for a download");
+        device.countWait();
+        device.order().hostAwaitsAll();
+        get(at(at, target.remaining()), target);
+    }
+
+    /** What a copy from the host does, to a place of the block that was checked; also after this view was closed. */
+    void put(int from, ByteBuffer source) {
+        device.countUpload();
+        checkThere();
+        int count = source.remaining();
+        source.get(block.data(), from, count);
+        block.markWritten(from, count);
+    }
+
+    /** What a copy to the host does. */
+    void get(int from, ByteBuffer target) {
+        device.countDownload();
+        checkThere();
+        target.put(block.data(), from, target.remaining());
+    }
+
+    /** Recorded work may run when the memory that it names is gone. */
+    void checkThere() {
+        if (block.isFreed()) {
+            throw new IllegalStateException("recorded work uses a storage that was closed");
+        }
+    }
+
+    @Override
+    protected void free() {
+        afterClose.run();
+    }
+}

@@ -1,0 +1,306 @@
+package org.contrastive4j.internal.sim;
+
+import java.nio.ByteBuffer;
+import java.nio.ByteOrder;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Objects;
+import org.contrastive4j.device.DeviceEvent;
+import org.contrastive4j.device.DeviceException;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PinnedBuffer;
+import org.contrastive4j.device.ScratchSpace;
+import org.contrastive4j.internal.sim.exec.Block;
+
+/** Work that is done as it is given, or noted while a graph is captured; {@link StreamOrder} follows what orders it. */
+final class SimStream implements DeviceStream {
+    private final SimDevice device;
+    private final int number;
+    private Recorded captured;
+    private boolean closed;
+
+    /** A piece of work, which the stream it was given to does; that may be another than the one that recorded it. */
+    interface Work {
+        void run(SimStream on);
+    }
+
+    /** Work that is noted instead of done, and the memory it gets. */
+    private static final class Recorded {
+        final List<Work> work = new ArrayList<>();
+        final List<Block> blocks = new ArrayList<>();
+        final SimStorage scratch;
+        final ScratchSpace space;
+
+        Recorded(SimStorage scratch) {
+            this.scratch = scratch;
+            space = scratch == null ? null : new ScratchSpace(scratch.bytes());
+        }
+    }
+
+    SimStream(SimDevice device) {
+        this.device = device;
+        this.number = device.order().newStream();
+    }
+
+    /** For {@link StreamOrder}. */
+    int number() {
+        return number;
+    }
+
+    static SimStream of(SimDevice device, DeviceStream stream) {
+        if (stream instanceof SimStream mine && mine.device == device) {
+            return mine;
+        }
+        throw new LaunchException("the stream is " + (stream == null ? "null" : "of another device")
+                + ", wanted one of the device that launches");
+    }
+
+    private void checkOpen() {
+        if (closed) {
+            throw new IllegalStateException("stream was used after close");
+        }
+        device.checkOpen();
+    }
+
+    void give(Work work) {
+        checkOpen();
+        if (captured != null) {
+            captured.work.add(work);
+        } else {
+            device.run(() -> {
+                device.order().begin(number);
+                work.run(this);
+            });
+        }
+    }
+
+    private void reads(String work, SimStorage storage, int from, long bytes) {
+        device.order().touched(number, work, storage.block(), from, (int) bytes, false);
+    }
+
+    private void writes(String work, SimStorage storage, int from, long bytes) {
+        device.order().touched(number, work, storage.block(), from, (int) bytes, true);
+    }
+
+    private SimStorage mine(DeviceStorage storage) {
+        if (storage instanceof SimStorage sim && sim.memory() == device) {
+            return sim;
+        }
+        throw new DeviceException("a storage of " + storage.bytes() + " bytes of another device was given");
+    }
+
+    /**
+     * Memory of what is recorded, fresh each time the recording runs. It must fit in the scratch like that of a GPU,
+     * but is a block of its own, so that the checks know where it ends.
+     */
+    SimStorage fromScratch(long bytes) {
+        if (captured == null || captured.space == null) {
+            throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
+                    + "scratch memory and allocate for the stream that records");
+        }
+        ScratchSpace space = captured.space;
+        long at = space.allocate(bytes);
+        SimStorage scratch = captured.scratch;
+        int place = scratch.at(at, bytes);
+        Block block = device.memory().allocate((int) bytes, "scratch", Block.Space.GLOBAL);
+        captured.blocks.add(block);
+        give(on -> {
+            on.writes("recorded work", scratch, place, bytes);
+            block.forget(0, block.bytes());
+        });
+        return new SimStorage(device, block, () -> space.free(at));
+    }
+
+    @Override
+    public boolean isCapturing() {
+        return captured != null;
+    }
+
+    @Override
+    public void synchronize() {
+        device.checkNotRecording("waiting");
+        device.countWait();
+        give(on -> {});
+        device.order().hostAwaits(number);
+    }
+
+    @Override
+    public void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes) {
+        SimStorage to = mine(target);
+        int place = to.at(at, bytes);
+        ByteBuffer host = slice(source, from, bytes);
+        give(on -> {
+            on.writes("upload", to, place, bytes);
+            device.order().reads(source);
+            to.put(place, host.duplicate());
+        });
+    }
+
+    @Override
+    public void upload(ByteBuffer source, DeviceStorage target, long at) {
+        device.checkNotRecording("bytes of the host cannot be copied");
+        SimStorage to = mine(target);
+        int place = to.at(at, source.remaining());
+        give(on -> {
+            on.writes("upload", to, place, source.remaining());
+            to.put(place, source);
+        });
+    }
+
+    @Override
+    public void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes) {
+        SimStorage read = mine(source);
+        int place = read.at(from, bytes);
+        ByteBuffer host = slice(target, at, bytes);
+        give(on -> {
+            on.reads("download", read, place, bytes);
+            ByteBuffer brought = ByteBuffer.allocate((int) bytes);
+            read.get(place, brought);
+            poison(host.duplicate());
+            device.order().brings(on.number, target, () -> host.duplicate().put(brought.flip()));
+        });
+    }
+
+    /** What the host sees where it did not wait: NaN in f32 and f64, and no number that is a likely answer. */
+    private static void poison(ByteBuffer host) {
+        host.order(ByteOrder.nativeOrder());
+        while (host.remaining() >= Integer.BYTES) {
+            host.putInt(0x7fffa5a5);
+        }
+        while (host.hasRemaining()) {
+            host.put((byte) 0xa5);
+        }
+    }
+
+    private static ByteBuffer slice(PinnedBuffer pinned, long from, long bytes) {
+        ByteBuffer all = pinned.bytes();
+        Objects.checkFromIndexSize(from, bytes, (long) all.capacity());
+        return all.slice((int) from, (int) bytes);
+    }
+
+    @Override
+    public void copy(DeviceStorage source, long from, DeviceStorage target, long at, long bytes) {
+        SimStorage read = mine(source);
+        SimStorage written = mine(target);
+        int start = read.at(from, bytes);
+        int place = written.at(at, bytes);
+        if (read.block() == written.block() && Math.abs(start - place) < bytes) {
+            throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
+                    + (place - start) + " bytes away; copy through a third place");
+        }
+        give(on -> {
+            read.checkThere();
+            written.checkThere();
+            on.reads("copy", read, start, bytes);
+            on.writes("copy", written, place, bytes);
+            System.arraycopy(read.block().data(), start, written.block().data(), place, (int) bytes);
+            written.block().markWritten(place, (int) bytes);
+        });
+    }
+
+    @Override
+    public void fill(DeviceStorage storage, byte value) {
+        SimStorage to = mine(storage);
+        int from = to.at(0, to.bytes());
+        give(on -> {
+            to.checkThere();
+            on.writes("fill", to, from, to.bytes());
+            Arrays.fill(to.block().data(), from, from + (int) to.bytes(), value);
+            to.block().markWritten(from, (int) to.bytes());
+        });
+    }
+
+    @Override
+    public DeviceEvent record() {
+        device.checkNotRecording("an event cannot be recorded");
+        give(on -> {});
+        return new SimEvent(device.order(), device.order().position(number));
+    }
+
+    /** Time of this machine, not of a GPU. */
+    private static final class SimEvent implements DeviceEvent {
+        private final long nanos = System.nanoTime();
+        private final StreamOrder order;
+        private final StreamOrder.Known position;
+        private boolean gone;
+
+        SimEvent(StreamOrder order, StreamOrder.Known position) {
+            this.order = order;
+            this.position = position;
+        }
+
+        private void checkOpen() {
+            if (gone) {
+                throw new IllegalStateException("event was used after close");
+            }
+        }
+
+        @Override
+        public boolean isDone() {
+            synchronize();
+            return true;
+        }
+
+        @Override
+        public void synchronize() {
+            checkOpen(); // it is done
+            order.hostAwaits(position);
+        }
+
+        @Override
+        public double millisecondsSince(DeviceEvent earlier) {
+            checkOpen();
+            if (earlier instanceof SimEvent other) {
+                other.checkOpen();
+                return (nanos - other.nanos) / 1e6;
+            }
+            throw new DeviceException("an event of another kind of device was given: " + earlier);
+        }
+
+        @Override
+        public void close() {
+            gone = true;
+        }
+    }
+
+    @Override
+    public void await(DeviceEvent event) {
+        if (!(event instanceof SimEvent earlier)) {
+            throw new DeviceException("an event of another kind of device was given: " + event);
+        }
+        earlier.checkOpen();
+        checkOpen();
+        device.checkNotRecording("an event cannot be awaited");
+        if (earlier.order == device.order()) {
+            device.order().await(number, earlier.position);
+        }
+    }
+
+    @Override
+    public DeviceGraph capture(Runnable work, DeviceStorage scratch) {
+        Recorded recorded = new Recorded(scratch == null ? null : mine(scratch));
+        device.beginRecording();
+        captured = recorded;
+        try {
+            work.run();
+        } catch (RuntimeException | Error refused) {
+            recorded.blocks.forEach(device.memory()::free);
+            throw refused;
+        } finally {
+            captured = null;
+            device.endRecording();
+        }
+        return new SimGraph(device, recorded.work, recorded.blocks);
+    }
+
+    /** {@inheritDoc} The stream of the device itself stays. */
+    @Override
+    public void close() {
+        device.order().hostAwaits(number);
+        closed = this != device.stream();
+    }
+}

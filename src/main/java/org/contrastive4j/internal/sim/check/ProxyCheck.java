@@ -1,0 +1,130 @@
+package org.contrastive4j.internal.sim.check;
+
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
+import org.contrastive4j.internal.sim.exec.Access;
+import org.contrastive4j.internal.sim.exec.Block;
+import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Fault;
+import org.contrastive4j.internal.sim.exec.Grid;
+import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.internal.sim.exec.Step;
+import org.contrastive4j.internal.sim.exec.Warp;
+
+/**
+ * Finds bytes written by ordinary instructions that bulk copies or wgmma touch without the writing thread's
+ * fence.proxy.async in between.
+ */
+public final class ProxyCheck implements Observer {
+    private static final int GRAIN = 4;
+
+    private final Map<Cluster, Map<Warp, int[]>> fences = new ConcurrentHashMap<>();
+    private Grid grid;
+    private int index;
+
+    /** Who wrote a grain last, and how many fences that lane had executed. */
+    private record Write(Warp warp, Step step, int lane, int fences) {}
+
+    private record Writes(Grid grid, Write[] last) {}
+
+    @Override
+    public void begin(Grid launched) {
+        grid = launched;
+        index = launched.observer(this);
+        fences.clear();
+    }
+
+    @Override
+    public void begin(Cluster cluster) {
+        Map<Warp, int[]> counts = new IdentityHashMap<>();
+        cluster.warps().forEach(warp -> counts.put(warp, new int[Warp.LANES]));
+        fences.put(cluster, counts);
+    }
+
+    @Override
+    public void end(Cluster cluster) {
+        fences.remove(cluster);
+    }
+
+    @Override
+    public void fence(Warp warp, int mask, Fence fence) {
+        if (fence == Fence.PROXY_ASYNC) {
+            int[] counts = fences.get(warp.cta().cluster()).get(warp);
+            for (int left = mask; left != 0; left &= left - 1) {
+                counts[Integer.numberOfTrailingZeros(left)]++;
+            }
+        }
+    }
+
+    @Override
+    public void access(Warp warp, Step step, int mask, Access access) {
+        boolean proxy = access.async != null && access.async.isAsyncProxy();
+        if (!proxy && access.kind == Access.Kind.READ) {
+            return;
+        }
+        int[] counts = proxy ? null : fences.get(warp.cta().cluster()).get(warp);
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            Block block = access.blocks[lane];
+            if (block.space() != Block.Space.SHARED && block.space() != Block.Space.GLOBAL) {
+                continue;
+            }
+            Writes writes = writes(block, !proxy);
+            if (writes == null) {
+                continue;
+            }
+            int from = access.offsets[lane] / GRAIN;
+            int to = (access.offsets[lane] + access.bytes + GRAIN - 1) / GRAIN;
+            synchronized (writes) {
+                if (proxy) {
+                    check(warp, step, lane, block, writes, from, to);
+                } else {
+                    Arrays.fill(writes.last(), from, to, new Write(warp, step, lane, counts[lane]));
+                }
+            }
+        }
+    }
+
+    private void check(Warp warp, Step step, int lane, Block block, Writes writes, int from, int to) {
+        for (int grain = from; grain < to; grain++) {
+            Write write = writes.last()[grain];
+            if (write == null) {
+                continue;
+            }
+            Map<Warp, int[]> counts = fences.get(write.warp().cta().cluster());
+            if (counts != null && counts.get(write.warp())[write.lane()] <= write.fences()) {
+                throw warp.fault(
+                        Fault.Kind.PROXY_FENCE,
+                        step,
+                        lane,
+                        "offset " + grain * GRAIN + " of " + block + " was written by line "
+                                + write.step().source().line() + " (\""
+                                + write.step().source().text() + "\") of block "
+                                + write.warp().cta().index() + ", thread "
+                                + write.warp().threadOf(write.lane())
+                                + ", which has not executed fence.proxy.async since");
+            }
+            writes.last()[grain] = null;
+        }
+    }
+
+    private Writes writes(Block block, boolean make) {
+        Object shadow = block.shadow(index);
+        if (shadow instanceof Writes mine && mine.grid() == grid) {
+            return mine;
+        }
+        if (!make) {
+            return null;
+        }
+        synchronized (block) {
+            shadow = block.shadow(index);
+            if (!(shadow instanceof Writes mine && mine.grid() == grid)) {
+                shadow = new Writes(grid, new Write[(block.bytes() + GRAIN - 1) / GRAIN]);
+                block.setShadow(index, shadow);
+            }
+            return (Writes) shadow;
+        }
+    }
+}

@@ -1,0 +1,2 @@
+/** Observers of a simulated launch: each finds one kind of mistake, or counts one kind of cost. */
+package org.contrastive4j.internal.sim.check;

@@ -1,0 +1,58 @@
+package org.contrastive4j.internal.sim.exec;
+
+/** Work that goes on after its instruction: it ends at some time before somebody who waits for it goes on. */
+public final class Async {
+    /** How its end is waited for. */
+    public enum Group {
+        /** {@code cp.async.wait_group}. */
+        CP_ASYNC,
+        /** {@code cp.async.bulk.wait_group}. */
+        BULK,
+        /** {@code cp.async.bulk.wait_group.read}: only that the source was read. */
+        BULK_READ,
+        /** {@code wgmma.wait_group}. */
+        WGMMA,
+        /** A phase of an mbarrier, of bulk copies. */
+        MBARRIER,
+        /** A phase of an mbarrier, of {@code st.async} and {@code red.async}, which stay in the generic proxy. */
+        STORE
+    }
+
+    private final Group group;
+    private final int number;
+    private final Object place;
+    private final Object owner;
+
+    /**
+     * @param number of the work among its kind and warp; 0 for a barrier
+     * @param place phase of the mbarrier that learns of the end; null otherwise
+     * @param owner the mbarrier; null otherwise
+     */
+    Async(Group group, int number, Object place, Object owner) {
+        this.group = group;
+        this.number = number;
+        this.place = place;
+        this.owner = owner;
+    }
+
+    public Group group() {
+        return group;
+    }
+
+    public int number() {
+        return number;
+    }
+
+    public Object place() {
+        return place;
+    }
+
+    public Object owner() {
+        return owner;
+    }
+
+    /** Whether it is done by the async proxy, which generic accesses are not ordered with by themselves. */
+    public boolean isAsyncProxy() {
+        return group != Group.CP_ASYNC && group != Group.STORE;
+    }
+}

@@ -1,0 +1,224 @@
+package org.contrastive4j.internal.sim.exec;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.SplittableRandom;
+import org.contrastive4j.device.Launch;
+
+/** Thread blocks that run at the same time and see each other's shared memory; without clusters, one block. */
+public final class Cluster {
+    private static final int PATIENCE = 64;
+
+    private final Grid grid;
+    private final int index;
+    private final List<Cta> ctas = new ArrayList<>();
+    private final List<Warp> warps = new ArrayList<>();
+    private final List<Later> asyncs = new ArrayList<>();
+    private final List<Integer> due = new ArrayList<>();
+    private final SplittableRandom random;
+    private final Schedule.Order order;
+    private final Schedule.Landing landing;
+    private final int longestTurn;
+    private NamedArrivals arrivals = new NamedArrivals();
+    private int turn;
+    private int next;
+    private long executed;
+    private long progress;
+    private long progressAtTimeOut = -1;
+    private int timeOuts;
+
+    /** Arrivals at the barrier of the cluster. */
+    static final class NamedArrivals {
+        int lanes;
+        boolean done;
+    }
+
+    Cluster(Grid grid, int index, List<Launch.Dim> blocks) {
+        this.grid = grid;
+        this.index = index;
+        this.random = new SplittableRandom(
+                new SplittableRandom(grid.schedule().seed()).nextLong() ^ index * 0x9E3779B97F4A7C15L);
+        this.order = grid.schedule().order();
+        this.landing = grid.schedule().landing();
+        this.longestTurn = order == Schedule.Order.RANDOM ? 48 : 512;
+        for (Launch.Dim block : blocks) {
+            Cta cta = new Cta(this, block, ctas.size(), grid.code(), grid.launch());
+            ctas.add(cta);
+            warps.addAll(cta.warps());
+        }
+    }
+
+    public Grid grid() {
+        return grid;
+    }
+
+    /** In the grid. */
+    public int index() {
+        return index;
+    }
+
+    public List<Cta> ctas() {
+        return ctas;
+    }
+
+    public List<Warp> warps() {
+        return warps;
+    }
+
+    Observer[] observers() {
+        return grid.observers();
+    }
+
+    SplittableRandom random() {
+        return random;
+    }
+
+    /** Something happened that somebody may have waited for. */
+    void progress() {
+        progress++;
+    }
+
+    long progressCount() {
+        return progress;
+    }
+
+    /**
+     * Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule
+     * says.
+     */
+    Later later(Runnable work) {
+        Later later = new Later(work);
+        if (landing == Schedule.Landing.EARLY) {
+            later.complete();
+            progress();
+        } else {
+            asyncs.add(later);
+            due.add(landing == Schedule.Landing.LATE ? Integer.MAX_VALUE : turn + random.nextInt(40));
+        }
+        return later;
+    }
+
+    boolean isDone() {
+        return warps.stream().allMatch(Warp::isDone);
+    }
+
+    /** Runs some instructions of some warp; false when none of them can go on, nor any asynchronous work. */
+    boolean turn() {
+        turn++;
+        for (int i = asyncs.size() - 1; i >= 0; i--) {
+            if (due.get(i) <= turn) {
+                land(i);
+            }
+        }
+        Warp warp = choose();
+        if (warp == null) {
+            if (asyncs.isEmpty()) {
+                return timeOut();
+            }
+            land(landing == Schedule.Landing.LATE ? random.nextInt(asyncs.size()) : 0);
+            return true;
+        }
+        long before = warp.executed();
+        warp.run(order == Schedule.Order.RANDOM ? 1 + random.nextInt(longestTurn) : longestTurn);
+        executed += warp.executed() - before;
+        if (executed > grid.limit()) {
+            throw warp.fault(
+                    Fault.Kind.LIMIT,
+                    warp.current(),
+                    0,
+                    "more than " + grid.limit() + " warp instructions in one cluster; it was at: " + describe());
+        }
+        return true;
+    }
+
+    /** Work of one thread lands in the order it was started. */
+    private void land(int at) {
+        Later later = asyncs.remove(at);
+        due.remove(at);
+        later.complete();
+        progress();
+    }
+
+    private Warp choose() {
+        int n = warps.size();
+        int start =
+                switch (order) {
+                    case RANDOM -> random.nextInt(n);
+                    case ROUND -> next;
+                    case FIRST, LAST -> 0;
+                };
+        for (int k = 0; k < n; k++) {
+            int at = order == Schedule.Order.LAST ? n - 1 - k : (start + k) % n;
+            Warp warp = warps.get(at);
+            if (!warp.isDone() && warp.isRunnable()) {
+                next = (at + 1) % n;
+                return warp;
+            }
+        }
+        return null;
+    }
+
+    /** Lets a warp go on whose wait may give up; not for ever when nothing else happens. */
+    private boolean timeOut() {
+        timeOuts = progress == progressAtTimeOut ? timeOuts + 1 : 0;
+        progressAtTimeOut = progress;
+        if (timeOuts > PATIENCE * warps.size()) {
+            return false;
+        }
+        for (int k = 0; k < warps.size(); k++) {
+            Warp warp = warps.get((next + k) % warps.size());
+            if (!warp.isDone() && warp.timeOut()) {
+                next = (next + k + 1) % warps.size();
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Asynchronous work that nobody waited for still lands. */
+    void finish() {
+        while (!asyncs.isEmpty()) {
+            land(0);
+        }
+        ctas.forEach(Cta::checkEnd);
+    }
+
+    NamedArrivals arrivals() {
+        return arrivals;
+    }
+
+    /** Lanes arrive at the barrier of the cluster; it opens when all threads that live have. */
+    void arrive(int lanes) {
+        arrivals.lanes += lanes;
+        checkArrivals();
+    }
+
+    private void checkArrivals() {
+        int alive =
+                warps.stream().mapToInt(warp -> Integer.bitCount(warp.live())).sum();
+        if (arrivals.lanes >= alive && arrivals.lanes > 0) {
+            arrivals.done = true;
+            arrivals = new NamedArrivals();
+            progress();
+        }
+    }
+
+    String describe() {
+        StringBuilder text = new StringBuilder();
+        warps.stream()
+                .filter(warp -> !warp.isDone())
+                .limit(16)
+                .forEach(warp -> text.append(text.isEmpty() ? "" : " ").append(warp.describe()));
+        return text.toString();
+    }
+
+    Fault deadlock() {
+        Warp warp = warps.stream().filter(one -> !one.isDone()).findFirst().orElseThrow();
+        return warp.fault(Fault.Kind.DEADLOCK, warp.current(), 0, "nobody can go on: " + describe());
+    }
+
+    /** Reads the cluster's own record of its instructions. */
+    public long executed() {
+        return executed;
+    }
+}

@@ -1,0 +1,46 @@
+package org.contrastive4j.internal.sim.exec;
+
+import java.util.Map;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.internal.parse.Function;
+
+/**
+ * A kernel ready to run: decoded steps, and what a warp and a block need.
+ *
+ * @param template initial rows of a warp: constants in their rows, zeros elsewhere
+ * @param specials rows of special registers by name
+ * @param sharedBytes static shared memory
+ * @param localBytes per lane
+ * @param names of registers by row, for messages
+ * @param talksAcrossBlocks whether a block can learn what another does: atomics, fences or strong accesses on global
+ *     memory
+ */
+public record Code(
+        Function function,
+        Step[] steps,
+        long[] template,
+        Map<String, Integer> specials,
+        int predicates,
+        int sharedBytes,
+        int localBytes,
+        Launch.Dim clusterSize,
+        boolean talksAcrossBlocks,
+        boolean usesWgmma,
+        String[] names) {
+    public String name() {
+        return function.name();
+    }
+
+    long[] freshRows() {
+        return template.clone();
+    }
+
+    /** Writes the special registers of a warp. */
+    void fillSpecials(Warp warp) {
+        specials.forEach((name, row) -> {
+            for (int lane = 0; lane < Warp.LANES; lane++) {
+                warp.r[row + lane] = Specials.value(name, warp, lane);
+            }
+        });
+    }
+}

@@ -1,0 +1,190 @@
+package org.contrastive4j.internal.sim.exec;
+
+import java.util.ArrayList;
+import java.util.List;
+import java.util.concurrent.atomic.AtomicInteger;
+import java.util.concurrent.atomic.AtomicReference;
+import java.util.stream.IntStream;
+import org.contrastive4j.device.Launch;
+
+/** One launch: its blocks in clusters, run on all cores where no block can learn of another's doings. */
+public final class Grid {
+    private final Code code;
+    private final Launch launch;
+    private final Block parameters;
+    private final GlobalMemory memory;
+    private final Observer[] observers;
+    private final Schedule schedule;
+    private final long limit;
+    private final int architecture;
+
+    /**
+     * @param parameters bytes of the parameter space
+     * @param architecture whose tensor cores compute: 80, 86, 89 or 90
+     * @param limit most warp instructions of one cluster
+     */
+    public Grid(
+            Code code,
+            Launch launch,
+            byte[] parameters,
+            GlobalMemory memory,
+            List<Observer> observers,
+            Schedule schedule,
+            int architecture,
+            long limit) {
+        this.code = code;
+        this.launch = launch;
+        this.parameters = new Block(Block.Space.PARAM, "parameters", 0, parameters.length);
+        System.arraycopy(parameters, 0, this.parameters.data(), 0, parameters.length);
+        this.memory = memory;
+        this.observers = observers.toArray(Observer[]::new);
+        this.schedule = schedule;
+        this.limit = limit;
+        this.architecture = architecture;
+    }
+
+    public Code code() {
+        return code;
+    }
+
+    public Launch launch() {
+        return launch;
+    }
+
+    int architecture() {
+        return architecture;
+    }
+
+    public Schedule schedule() {
+        return schedule;
+    }
+
+    Block parameters() {
+        return parameters;
+    }
+
+    GlobalMemory memory() {
+        return memory;
+    }
+
+    Observer[] observers() {
+        return observers;
+    }
+
+    /** Position of an observer, which is also that of its shadows. */
+    public int observer(Observer observer) {
+        return List.of(observers).indexOf(observer);
+    }
+
+    long limit() {
+        return limit;
+    }
+
+    /** @throws Fault at the first thing that a kernel may not do */
+    public void run() {
+        for (Observer observer : observers) {
+            observer.begin(this);
+        }
+        Launch.Dim size = code.clusterSize();
+        int clusters = Math.toIntExact(launch.grid().count() / size.count());
+        if (launch.cooperative()) {
+            runTogether(clusters);
+        } else if (code.talksAcrossBlocks() || clusters == 1) {
+            for (int c = 0; c < clusters; c++) {
+                runAlone(cluster(c));
+            }
+        } else {
+            runParallel(clusters);
+        }
+        for (Observer observer : observers) {
+            observer.end(this);
+        }
+    }
+
+    /** The fault of the lowest cluster is the one reported, whichever thread found it first. */
+    private void runParallel(int clusters) {
+        AtomicInteger failed = new AtomicInteger(Integer.MAX_VALUE);
+        AtomicReference<RuntimeException> fault = new AtomicReference<>();
+        IntStream.range(0, clusters).parallel().forEach(c -> {
+            if (c > failed.get()) {
+                return;
+            }
+            try {
+                runAlone(cluster(c));
+            } catch (RuntimeException e) {
+                synchronized (fault) {
+                    if (c < failed.get()) {
+                        failed.set(c);
+                        fault.set(e);
+                    }
+                }
+            }
+        });
+        if (fault.get() != null) {
+            throw fault.get();
+        }
+    }
+
+    private void begin(Cluster cluster) {
+        for (Observer observer : observers) {
+            observer.begin(cluster);
+        }
+    }
+
+    private void end(Cluster cluster) {
+        cluster.finish();
+        for (Observer observer : observers) {
+            observer.end(cluster);
+        }
+    }
+
+    private void runAlone(Cluster cluster) {
+        begin(cluster);
+        while (!cluster.isDone()) {
+            if (!cluster.turn()) {
+                throw cluster.deadlock();
+            }
+        }
+        end(cluster);
+    }
+
+    private void runTogether(int clusters) {
+        List<Cluster> all = new ArrayList<>();
+        for (int c = 0; c < clusters; c++) {
+            all.add(cluster(c));
+            begin(all.get(c));
+        }
+        List<Cluster> running = new ArrayList<>(all);
+        while (!running.isEmpty()) {
+            boolean moved = false;
+            for (Cluster cluster : running) {
+                moved |= !cluster.isDone() && cluster.turn();
+            }
+            if (!moved) {
+                throw running.get(0).deadlock();
+            }
+            running.removeIf(Cluster::isDone);
+        }
+        all.forEach(this::end);
+    }
+
+    /** The blocks of a cluster, which are neighbours in the grid. */
+    private Cluster cluster(int index) {
+        Launch.Dim size = code.clusterSize();
+        Launch.Dim grid = launch.grid();
+        int alongX = grid.x() / size.x();
+        int alongY = grid.y() / size.y();
+        int cx = index % alongX * size.x();
+        int cy = index / alongX % alongY * size.y();
+        int cz = index / (alongX * alongY) * size.z();
+        List<Launch.Dim> blocks = new ArrayList<>();
+        for (int z = 0; z < size.z(); z++) {
+            for (int y = 0; y < size.y(); y++) {
+                for (int x = 0; x < size.x(); x++) {
+                    blocks.add(new Launch.Dim(cx + x, cy + y, cz + z));
+                }
+            }
+        }
+        return new Cluster(this, index, blocks);
+    }
+}

@@ -1,0 +1,381 @@
+package org.contrastive4j.internal.sim.exec;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.HashMap;
+import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.internal.parse.Function;
+import org.contrastive4j.internal.parse.Instruction;
+import org.contrastive4j.internal.parse.Operand;
+import org.contrastive4j.internal.parse.Parameter;
+import org.contrastive4j.internal.parse.Program;
+import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.internal.parse.Register;
+import org.contrastive4j.internal.parse.Variable;
+
+/**
+ * Lays out one kernel with the functions it calls: rows for registers and constants, addresses for variables, steps for
+ * instructions.
+ */
+public final class Linker {
+    private static final int ROW = Warp.LANES;
+    /** Static shared memory that a block can have, and local memory that a thread can have. */
+    private static final int MOST_SHARED = 48 << 10;
+
+    private static final int MOST_LOCAL = 512 << 10;
+
+    private final Program program;
+    private final Function entry;
+    private final Map<String, Block> globals;
+    private final Map<String, Integer> rowBases = new HashMap<>();
+    private final Map<String, Integer> starts = new HashMap<>();
+    private final List<Function> functions = new ArrayList<>();
+    private final Map<Long, Integer> constants = new LinkedHashMap<>();
+    private final Map<String, Integer> specials = new LinkedHashMap<>();
+    private final Map<Variable, Integer> shared = new IdentityHashMap<>();
+    private final Map<String, Integer> local = new HashMap<>();
+    private int rows;
+    private int predicates;
+    private int sharedEnd = Cta.SHARED_BASE;
+    private int localEnd;
+    private boolean talks;
+    private boolean usesWgmma;
+    private Function current;
+
+    private Linker(Program program, Function entry, Map<String, Block> globals) {
+        this.program = program;
+        this.entry = entry;
+        this.globals = globals;
+    }
+
+    /**
+     * @param globals blocks of the module's global and const variables by name
+     * @throws PtxException naming the first instruction that is not known
+     */
+    public static Code link(Program program, Function entry, Map<String, Block> globals) {
+        return new Linker(program, entry, globals).link();
+    }
+
+    private Code link() {
+        collect(entry);
+        layShared();
+        rows = 2 * ROW; // scratch, then registers
+        predicates = 2; // always true, scratch
+        int at = 0;
+        for (Function function : functions) {
+            rowBases.put(function.name(), rows);
+            starts.put(function.name(), at);
+            rows += function.registers().size() * ROW;
+            predicates = Math.max(predicates, rows / ROW);
+            at += function.body().size() + 1;
+        }
+        Step[] steps = new Step[at];
+        int next = 0;
+        for (Function function : functions) {
+            current = function;
+            for (Instruction instruction : function.body()) {
+                steps[next] = step(instruction, next);
+                next++;
+            }
+            steps[next] = step(end(function), next);
+            next++;
+        }
+        long[] template = new long[rows];
+        constants.forEach((value, row) -> Arrays.fill(template, row, row + ROW, value));
+        return new Code(
+                entry,
+                steps,
+                template,
+                Map.copyOf(specials),
+                predicates,
+                sharedEnd - Cta.SHARED_BASE,
+                localEnd,
+                clusterSize(),
+                talks,
+                usesWgmma,
+                names());
+    }
+
+    /** A function may end without ret. */
+    private static Instruction end(Function function) {
+        int line = function.body().isEmpty()
+                ? function.line()
+                : function.body().get(function.body().size() - 1).line();
+        String file = function.body().isEmpty()
+                ? function.name()
+                : function.body().get(0).file();
+        return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret");
+    }
+
+    private Step step(Instruction instruction, int index) {
+        Operands operands = new Operands(this, instruction);
+        Step step = Decoder.of(instruction, operands);
+        int guard = -1;
+        boolean negated = false;
+        if (instruction.guard() != null) {
+            guard = predicate(instruction.guard().register());
+            negated = instruction.guard().negated();
+            operands.noteGuard(guard);
+        }
+        step.place(instruction, index, guard, negated);
+        operands.finish(step);
+        usesWgmma |= step instanceof WgmmaStep;
+        return step;
+    }
+
+    private void collect(Function function) {
+        if (functions.contains(function)) {
+            return;
+        }
+        functions.add(function);
+        for (Instruction instruction : function.body()) {
+            if (instruction.opcode().equals("call")) {
+                collect(callee(instruction));
+            }
+        }
+    }
+
+    /** The function that a call names. */
+    Function callee(Instruction call) {
+        for (Operand operand : call.operands()) {
+            if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+                return program.functions().stream()
+                        .filter(function -> function.name().equals(symbol.name()) && function.defined())
+                        .findFirst()
+                        .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
+            }
+        }
+        throw call.error("calls through a register are not supported");
+    }
+
+    private void layShared() {
+        List<Variable> all = new ArrayList<>();
+        program.variables().stream()
+                .filter(variable -> variable.space() == Variable.Space.SHARED)
+                .forEach(all::add);
+        functions.forEach(function -> function.variables().stream()
+                .filter(variable -> variable.space() == Variable.Space.SHARED)
+                .forEach(all::add));
+        for (Variable variable : all) {
+            if (!variable.external()) {
+                sharedEnd = align(sharedEnd, variable.alignment());
+                shared.put(variable, sharedEnd);
+                if (variable.bytes() > MOST_SHARED - (sharedEnd - Cta.SHARED_BASE)) {
+                    throw new PtxException(
+                            program.file(),
+                            entry.line(),
+                            0,
+                            "static shared memory of " + entry.name()
+                                    + " is above " + MOST_SHARED + " bytes with " + variable.name()
+                                    + "; more can only be dynamic");
+                }
+                sharedEnd += (int) variable.bytes();
+            }
+        }
+        for (Variable variable : all) {
+            if (variable.external()) { // all external arrays begin where the static ones end
+                sharedEnd = align(sharedEnd, variable.alignment());
+            }
+        }
+        for (Variable variable : all) {
+            if (variable.external()) {
+                shared.put(variable, sharedEnd);
+            }
+        }
+    }
+
+    private String[] names() {
+        String[] names = new String[predicates];
+        Arrays.fill(names, "");
+        for (Function function : functions) {
+            for (Register register : function.registers()) {
+                names[rowBases.get(function.name()) / ROW + register.index()] = register.name();
+            }
+        }
+        return names;
+    }
+
+    private static int align(int at, int alignment) {
+        return (at + alignment - 1) & -alignment;
+    }
+
+    private Launch.Dim clusterSize() {
+        Launch.Dim size = dimensions(entry, ".reqnctapercluster");
+        if (size == null) {
+            return new Launch.Dim(1, 1, 1);
+        }
+        if (size.x() < 1 || size.y() < 1 || size.z() < 1) {
+            throw new PtxException(
+                    program.file(),
+                    entry.line(),
+                    0,
+                    "cluster " + size + " of " + entry.name() + ", wanted 1 or more blocks along each axis");
+        }
+        return size;
+    }
+
+    /** The one to three numbers of a directive; null when the function does not have it. */
+    public static Launch.Dim dimensions(Function function, String directive) {
+        List<Integer> size = function.directives().get(directive);
+        return size == null || size.isEmpty()
+                ? null
+                : new Launch.Dim(size.get(0), size.size() > 1 ? size.get(1) : 1, size.size() > 2 ? size.get(2) : 1);
+    }
+
+    int row(Register register) {
+        return rowBases.get(current.name()) + register.index() * ROW;
+    }
+
+    int predicate(Register register) {
+        return rowBases.get(current.name()) / ROW + register.index();
+    }
+
+    /** The predicate that is always true. */
+    int truth() {
+        return 0;
+    }
+
+    int scratchPredicate() {
+        return 1;
+    }
+
+    int scratch() {
+        return 0;
+    }
+
+    int constant(long value) {
+        return constants.computeIfAbsent(value, key -> newRow());
+    }
+
+    int special(String name, Instruction instruction) {
+        if (!Specials.isKnown(name)) {
+            throw instruction.error("the simulator does not know the special register " + name);
+        }
+        if (Specials.isChanging(name)) {
+            throw instruction.error(name + " can only be read by mov");
+        }
+        return specials.computeIfAbsent(name, key -> newRow());
+    }
+
+    private int newRow() {
+        int row = rows;
+        rows += ROW;
+        return row;
+    }
+
+    /** Place of an instruction of the current function in the linked code. */
+    int target(Operand.Target target) {
+        return starts.get(current.name()) + target.instruction();
+    }
+
+    int firstRow(Function function) {
+        return rowBases.get(function.name());
+    }
+
+    /** Whether a function can come to call itself. */
+    boolean isRecursive(Function function) {
+        return reaches(function, function, new ArrayList<>());
+    }
+
+    private boolean reaches(Function from, Function wanted, List<Function> seen) {
+        for (Instruction instruction : from.body()) {
+            if (instruction.opcode().equals("call")) {
+                Function next = callee(instruction);
+                if (next == wanted) {
+                    return true;
+                }
+                if (!seen.contains(next)) {
+                    seen.add(next);
+                    if (reaches(next, wanted, seen)) {
+                        return true;
+                    }
+                }
+            }
+        }
+        return false;
+    }
+
+    int start(Function function) {
+        return starts.get(function.name());
+    }
+
+    /** Some instruction lets a block learn of another's doings. */
+    void talksAcrossBlocks() {
+        talks = true;
+    }
+
+    boolean isKernelParameter(Variable variable) {
+        return variable != null
+                && variable.space() == Variable.Space.PARAM
+                && current == entry
+                && !entry.variables().contains(variable);
+    }
+
+    /** Address of a variable in its own state space. */
+    long address(Variable variable, Instruction instruction) {
+        if (variable == null) {
+            throw instruction.error("there is no such variable");
+        }
+        switch (variable.space()) {
+            case GLOBAL, CONST -> {
+                Block block = globals.get(variable.name());
+                if (block == null) {
+                    throw instruction.error("variable " + variable.name() + " is external and nothing defines it");
+                }
+                return block.base();
+            }
+            case SHARED -> {
+                return shared.get(variable);
+            }
+            case PARAM -> {
+                if (isKernelParameter(variable)) {
+                    for (Parameter parameter : entry.parameters()) {
+                        if (parameter.name().equals(variable.name())) {
+                            return parameter.offset();
+                        }
+                    }
+                }
+                return local(current, variable);
+            }
+            default -> {
+                return local(current, variable);
+            }
+        }
+    }
+
+    /**
+     * Place in the local memory of a lane; the same for a function's parameter seen from inside and from its callers.
+     */
+    long local(Function function, Variable variable) {
+        return place(
+                function.name() + "/" + variable.name() + "/" + variable.bytes(),
+                variable.bytes(),
+                variable.alignment());
+    }
+
+    long local(Function function, Parameter parameter) {
+        return place(
+                function.name() + "/" + parameter.name() + "/" + parameter.bytes(),
+                parameter.bytes(),
+                parameter.alignment());
+    }
+
+    private long place(String key, long bytes, int alignment) {
+        return local.computeIfAbsent(key, name -> {
+            int at = align(localEnd, Math.max(8, alignment));
+            if (bytes > MOST_LOCAL - at) {
+                throw new PtxException(
+                        program.file(),
+                        current.line(),
+                        0,
+                        "local memory of " + current.name() + " is above " + MOST_LOCAL + " bytes");
+            }
+            localEnd = at + (int) bytes;
+            return at;
+        });
+    }
+}

@@ -1,0 +1,86 @@
+package org.contrastive4j.internal.sim.exec;
+
+import org.contrastive4j.internal.parse.Instruction;
+
+/** One instruction, decoded: knows its rows and what to do with them. */
+public abstract class Step {
+    static final int[] NONE = new int[0];
+
+    private Instruction source;
+    private boolean copy;
+    private int index;
+    private int guard = -1;
+    private boolean guardNegated;
+    private int[] reads = NONE;
+    private int[] writes = NONE;
+    private int[] predicatesRead = NONE;
+    private int[] predicatesWritten = NONE;
+
+    /** Does it for the lanes in the mask, which is not empty. */
+    abstract void run(Warp warp, int mask);
+
+    /** Whether it must also see the lanes that its guard excludes. */
+    boolean runsWithoutLanes() {
+        return false;
+    }
+
+    final void place(Instruction from, int at, int guardRow, boolean negated) {
+        source = from;
+        copy = from.opcode().equals("mov") || from.opcode().equals("selp");
+        index = at;
+        guard = guardRow;
+        guardNegated = negated;
+    }
+
+    final void operands(int[] rowsRead, int[] rowsWritten, int[] predicateReads, int[] predicateWrites) {
+        reads = rowsRead;
+        writes = rowsWritten;
+        predicatesRead = predicateReads;
+        predicatesWritten = predicateWrites;
+    }
+
+    /** Whether it only moves or selects values, as they are. */
+    public final boolean isCopy() {
+        return copy;
+    }
+
+    /** Whether it passes an argument or result of a call. */
+    public final boolean isParameterAccess() {
+        return source.has(".param") || source.has(".param::func");
+    }
+
+    public final Instruction source() {
+        return source;
+    }
+
+    /** Position in the linked code. */
+    public final int index() {
+        return index;
+    }
+
+    final int guard() {
+        return guard;
+    }
+
+    final boolean isGuardNegated() {
+        return guardNegated;
+    }
+
+    /** First lanes of the register rows it reads, immediates and special registers left out. */
+    public final int[] reads() {
+        return reads;
+    }
+
+    public final int[] writes() {
+        return writes;
+    }
+
+    /** Predicate registers it reads, its guard included. */
+    public final int[] predicatesRead() {
+        return predicatesRead;
+    }
+
+    public final int[] predicatesWritten() {
+        return predicatesWritten;
+    }
+}

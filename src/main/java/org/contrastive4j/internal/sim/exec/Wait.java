@@ -1,0 +1,17 @@
+package org.contrastive4j.internal.sim.exec;
+
+/** What some lanes of a warp are waiting for. */
+interface Wait {
+    boolean isReady();
+
+    /** Called once when the lanes go on; {@code false} when time ran out first. */
+    default void finish(boolean inTime) {}
+
+    /** Whether the instruction may give up. */
+    default boolean mayTimeOut() {
+        return false;
+    }
+
+    /** For the report of a deadlock. */
+    String describe();
+}

@@ -1,0 +1,214 @@
+package org.contrastive4j.internal.sim.exec;
+
+import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import org.contrastive4j.internal.parse.Instruction;
+import org.contrastive4j.internal.parse.Type;
+
+/** wmma.load, mma and store: tiles whose spread over lanes PTX leaves open; here each lane has a run of neighbours. */
+final class WmmaSteps {
+    static final Map<String, Decoder> FAMILY = Map.of("wmma", WmmaSteps::decode);
+
+    private static final Pattern SHAPE = Pattern.compile("\\.m(\\d{1,2})n(\\d{1,2})k(\\d{1,2})");
+
+    private WmmaSteps() {}
+
+    /**
+     * One tile.
+     *
+     * @param rowMajor whether neighbours in memory (and in a lane) are of one row
+     */
+    private record Tile(int rows, int columns, Type type, boolean rowMajor) {
+        int perLane() {
+            return rows * columns / Warp.LANES;
+        }
+
+        int perRegister() {
+            return Math.max(1, type == Type.F16 || type == Type.BF16 ? 2 : 1);
+        }
+    }
+
+    private static Step decode(Instruction in, Operands o) {
+        String shape = in.modifiers().stream()
+                .filter(modifier -> SHAPE.matcher(modifier).matches())
+                .findFirst()
+                .orElse(null);
+        if (shape == null || in.has(".satfinite")) {
+            return null;
+        }
+        Matcher sizes = SHAPE.matcher(shape);
+        sizes.matches();
+        int m = Integer.parseInt(sizes.group(1));
+        int n = Integer.parseInt(sizes.group(2));
+        int k = Integer.parseInt(sizes.group(3));
+        if (in.has(".mma")) {
+            return multiply(in, o, m, n, k);
+        }
+        Type type = Decoder.type(in);
+        if (!type.isFloat()) {
+            return null;
+        }
+        boolean rowMajor = in.has(".row");
+        Tile tile = in.has(".a")
+                ? new Tile(m, k, type, rowMajor)
+                : in.has(".b") ? new Tile(k, n, type, rowMajor) : new Tile(m, n, type, rowMajor);
+        return transfer(in, o, tile, in.has(".a") || in.has(".b"));
+    }
+
+    /** Element e of a lane: its place among all, in memory order for operands, row after row for accumulators. */
+    private static int row(Tile tile, boolean operand, int place) {
+        return operand && !tile.rowMajor() ? place % tile.rows() : place / tile.columns();
+    }
+
+    private static int column(Tile tile, boolean operand, int place) {
+        return operand && !tile.rowMajor() ? place / tile.rows() : place % tile.columns();
+    }
+
+    private static Step transfer(Instruction in, Operands o, Tile tile, boolean operand) {
+        boolean load = in.has(".load");
+        int[] registers = load ? o.destinations(0) : o.sources(1, Type.B32);
+        Operands.Address at = o.address(load ? 1 : 0);
+        int other = 2;
+        int stride = o.count() > other
+                ? o.source(other, Type.U32)
+                : o.linker().constant(tile.rowMajor() ? tile.columns() : tile.rows());
+        Reach.Space space = MemorySteps.space(in, o, at);
+        checkRegisters(in, tile, registers, operand);
+        int bytes = tile.type() == Type.TF32 ? 4 : tile.type().bytes();
+        return new Step() {
+            @Override
+            void run(Warp warp, int mask) {
+                warp.mustBeFull(this, mask);
+                for (int e = 0; e < tile.perLane(); e++) {
+                    for (int lane = 0; lane < Warp.LANES; lane++) {
+                        int place = lane * tile.perLane() + e;
+                        long row = row(tile, operand, place);
+                        long column = column(tile, operand, place);
+                        long step = warp.r[stride + lane];
+                        long offset = (tile.rowMajor() ? row * step + column : column * step + row) * bytes;
+                        Reach.resolve(
+                                warp,
+                                this,
+                                lane,
+                                space,
+                                warp.r[at.row() + lane] + at.offset() + offset,
+                                bytes,
+                                bytes,
+                                warp.access);
+                    }
+                    MemorySteps.announce(
+                            warp, this, Warp.ALL, bytes, load ? Access.Kind.READ : Access.Kind.WRITE, false);
+                    for (int lane = 0; lane < Warp.LANES; lane++) {
+                        move(warp, lane, e);
+                    }
+                }
+            }
+
+            /** A fragment may have more registers than elements: then they repeat. */
+            private void move(Warp warp, int lane, int e) {
+                Block block = warp.access.blocks[lane];
+                int offset = warp.access.offsets[lane];
+                int per = tile.perRegister();
+                int repeats = Math.max(1, registers.length * per / tile.perLane());
+                if (!load) {
+                    block.store(offset, bytes, warp.r[registers[e / per] + lane] >>> 16 * (e % per));
+                    return;
+                }
+                for (int again = 0; again < repeats; again++) {
+                    int register = registers[e / per + again * tile.perLane() / per] + lane;
+                    long value = block.load(offset, bytes);
+                    warp.r[register] = per == 1 ? value : e % 2 == 0 ? value : warp.r[register] & 0xFFFF | value << 16;
+                }
+            }
+        };
+    }
+
+    /** Operands may have their elements more than once. */
+    private static void checkRegisters(Instruction in, Tile tile, int[] registers, boolean operand) {
+        int elements = registers.length * tile.perRegister();
+        if (tile.perLane() == 0 || elements != tile.perLane() && !(operand && elements == 2 * tile.perLane())) {
+            throw in.error(registers.length + " registers for a tile of " + tile.rows() + " x " + tile.columns() + " "
+                    + tile.type());
+        }
+    }
+
+    private static Step multiply(Instruction in, Operands o, int m, int n, int k) {
+        List<Type> types = Decoder.types(in);
+        if (types.size() != 2 && types.size() != 4) {
+            return null;
+        }
+        Type inputs = types.size() == 4 ? types.get(1) : Type.F16;
+        Type result = types.get(0);
+        Type addend = types.get(types.size() - 1);
+        List<String> layouts = in.modifiers().stream()
+                .filter(modifier -> modifier.equals(".row") || modifier.equals(".col"))
+                .toList();
+        if (layouts.size() != 2 || !inputs.isFloat()) {
+            return null;
+        }
+        Tile tileA = new Tile(m, k, inputs, layouts.get(0).equals(".row"));
+        Tile tileB = new Tile(k, n, inputs, layouts.get(1).equals(".row"));
+        int[] d = o.destinations(0);
+        int[] a = o.sources(1, Type.B32);
+        int[] b = o.sources(2, Type.B32);
+        int[] c = o.sources(3, Type.B32);
+        Tile tileC = new Tile(m, n, addend, true);
+        Tile tileD = new Tile(m, n, result, true);
+        checkRegisters(in, tileA, a, true);
+        checkRegisters(in, tileB, b, true);
+        checkRegisters(in, tileC, c, false);
+        checkRegisters(in, tileD, d, false);
+        return new Step() {
+            @Override
+            void run(Warp warp, int mask) {
+                warp.mustBeFull(this, mask);
+                TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
+                TensorCore.Vector rows = gather(core, warp, a, tileA, true);
+                TensorCore.Vector columns = gather(core, warp, b, tileB, false);
+                long[] sums = new long[m * n];
+                for (int i = 0; i < m * n; i++) {
+                    long old = read(warp, c, tileC, i);
+                    long wide = addend == result
+                            ? old
+                            : Numbers.encode(Numbers.decode(old, addend), result, Numbers.Rounding.NEAREST);
+                    sums[i] = result == Type.F16
+                            ? core.dotF16(wide, rows, i / n * k, columns, i % n * k, k)
+                            : core.dot(wide, rows, i / n * k, columns, i % n * k, k);
+                }
+                for (int i = 0; i < m * n; i++) {
+                    write(warp, d, tileD, i, sums[i]);
+                }
+            }
+        };
+    }
+
+    private static TensorCore.Vector gather(TensorCore core, Warp warp, int[] registers, Tile tile, boolean isA) {
+        int k = isA ? tile.columns() : tile.rows();
+        TensorCore.Vector vector = core.vector(tile.rows() * tile.columns());
+        for (int place = 0; place < tile.rows() * tile.columns(); place++) {
+            int row = row(tile, true, place);
+            int column = column(tile, true, place);
+            double value = TensorCore.input(read(warp, registers, tile, place), tile.type());
+            core.set(vector, isA ? row * k + column : column * k + row, value);
+        }
+        return vector;
+    }
+
+    private static long read(Warp warp, int[] registers, Tile tile, int place) {
+        int lane = place / tile.perLane();
+        int e = place % tile.perLane();
+        int per = tile.perRegister();
+        long register = warp.r[registers[e / per] + lane];
+        return per == 1 ? register : register >>> 16 * (e % 2) & 0xFFFF;
+    }
+
+    private static void write(Warp warp, int[] registers, Tile tile, int place, long value) {
+        int lane = place / tile.perLane();
+        int e = place % tile.perLane();
+        int per = tile.perRegister();
+        int register = registers[e / per] + lane;
+        warp.r[register] = per == 1 ? value : e % 2 == 0 ? value : warp.r[register] & 0xFFFF | value << 16;
+    }
+}

@@ -1,5 +1,0 @@
-/**
- * The operations as kernel name, grid, block, shared bytes and arguments: what {@code kernels/} computes, on a GPU or
- * on the simulator.
- */
-package org.contrastive4j.ops.ptx;

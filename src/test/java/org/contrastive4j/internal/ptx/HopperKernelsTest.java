@@ -1,0 +1,150 @@
+package org.contrastive4j.internal.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertAll;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeMap;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Stream;
+import org.contrastive4j.device.Assembly;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.cuda.PtxAssembler;
+import org.contrastive4j.internal.sim.SimDevice;
+import org.contrastive4j.internal.sim.SimOptions;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** Each sm_90a kernel assembled, and its header held against what the assembler says. */
+final class HopperKernelsTest {
+    private static final List<String> SECTIONS = List.of(
+            "COMPUTES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "ALGORITHM", "NUMERICS", "SYNC", "SOURCE", "CHECK");
+    /** Of a block on sm_90. */
+    private static final int MOST_SHARED = 227 * 1024;
+
+    static List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(Path.of("kernels"))) {
+            return files.map(file -> file.getFileName().toString())
+                    .filter(file -> file.endsWith("_sm90a.ptx"))
+                    .map(file -> file.substring(0, file.length() - 4))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    private static int number(String text, String before) {
+        Matcher matcher = Pattern.compile(Pattern.quote(before) + "\\s*(\\d+)").matcher(text);
+        assertTrue(matcher.find(), "no number after \"" + before + "\"");
+        return Integer.parseInt(matcher.group(1));
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void doesWhatItsHeaderSays(String name) throws IOException {
+        String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
+        String text = Kernels.text(name);
+        Assembly report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
+        Assembly.Entry entry = report.entries().get(name);
+        int threads = number(text, ".reqntid");
+        assertAll(
+                () -> SECTIONS.forEach(section -> assertTrue(
+                        source.contains("\n// " + section + " ") || source.startsWith("// " + section + " "),
+                        "header of " + name + " lacks " + section)),
+                () -> assertEquals(1, report.entries().size(), "entries"),
+                () -> assertEquals(
+                        List.of(), report.advisories(), "advisories; C75xx means that products are serialised"),
+                () -> assertEquals(0, entry.spillStoreBytes() + entry.spillLoadBytes() + entry.stackBytes(), "spills"),
+                () -> assertEquals(number(source, "// REGISTERS"), entry.registers(), "registers"),
+                () -> assertTrue(entry.registers() * threads <= 65_536, "registers of a block"),
+                () -> assertEquals(number(source, "block"), threads, "threads of a block"),
+                () -> assertEquals(staticShared(source), entry.staticSharedBytes(), "static shared bytes"),
+                () -> assertTrue(dynamicShared(source) <= MOST_SHARED, "dynamic shared bytes"),
+                () -> assertTrue(
+                        !source.contains("mbarriers full")
+                                || dynamicShared(source) == number(text, "add.u32 %barriers, %shared,") + 64,
+                        "barriers are the end of shared memory"),
+                () -> assertEquals("sm_90a " + KernelsTest.blocks("sm_90a", name, entry), KernelsTest.occupancy(name)),
+                () -> checkRegistersOfRoles(source, text));
+    }
+
+    private static int staticShared(String source) {
+        Matcher bytes = Pattern.compile("// SHARED +(\\d+) bytes").matcher(source);
+        return bytes.find() ? Integer.parseInt(bytes.group(1)) : 0;
+    }
+
+    private static int dynamicShared(String source) {
+        return source.contains("dynamic shared") ? number(source, "dynamic shared") : 0;
+    }
+
+    /** What a warp group of the producer gives and two of consumers take, of what all three are launched with. */
+    private static void checkRegistersOfRoles(String source, String text) {
+        Matcher roles = Pattern.compile("then (\\d+) for the producer and (\\d+) for consumers")
+                .matcher(source);
+        List<String> wanted = roles.find() ? List.of("dec " + roles.group(1), "inc " + roles.group(2)) : List.of();
+        Pattern setting = Pattern.compile("setmaxnreg\\.(dec|inc)\\.sync\\.aligned\\.u32 (\\d+);");
+        assertEquals(
+                wanted,
+                setting.matcher(text)
+                        .results()
+                        .map(found -> found.group(1) + " " + found.group(2))
+                        .toList(),
+                "setmaxnreg");
+        if (!wanted.isEmpty()) {
+            int producer = Integer.parseInt(roles.group(1));
+            int consumers = Integer.parseInt(roles.group(2));
+            assertEquals(0, producer % 8 + consumers % 8, "setmaxnreg takes multiples of 8");
+            assertTrue(producer + 2 * consumers <= 3 * number(source, "// REGISTERS"), "registers of the roles");
+        }
+    }
+
+    /** Whether a header has what a launch asks for: threads of a block, dynamic shared bytes. */
+    @Test
+    void launchesAskForWhatHeadersSay() throws IOException {
+        Map<String, Set<String>> asked = new TreeMap<>();
+        try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
+            for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
+                launchAll(
+                        WatchedLaunches.of(
+                                device,
+                                (kernel, launch) -> asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
+                                        .add(size(launch.block().count(), launch.sharedBytes()))),
+                        precision);
+            }
+        }
+        asked.keySet().removeIf(name -> !name.endsWith("_sm90a"));
+        Map<String, Set<String>> said = new TreeMap<>();
+        for (String name : names()) {
+            String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
+            said.put(name, Set.of(size(number(source, "block"), dynamicShared(source))));
+        }
+        assertEquals(said, asked);
+    }
+
+    private static String size(long threads, int bytes) {
+        return threads + " threads, " + bytes + " bytes";
+    }
+
+    private static void launchAll(PtxDevice device, Precision precision) {
+        Kernels kernels = new Kernels(device);
+        HopperInfoNce loss =
+                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2, LossKernels.PLENTY);
+        new HopperCase(3, 4, 20, null).ask(device, loss);
+        new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
+        HopperGemm gemm = new HopperGemm(kernels, precision, 2);
+        HopperGemmTest.checkPacked(device, gemm, precision, 0);
+        for (int layout = 0; layout < 4; layout++) {
+            HopperGemm.Product product = new HopperGemm.Product(layout / 2 == 1, layout % 2 == 1, 1, 5, 6, 7);
+            ImageProducts.run(device, gemm, precision, ImageProducts.Inputs.of(1, product, false, 0, true, null));
+        }
+    }
+}

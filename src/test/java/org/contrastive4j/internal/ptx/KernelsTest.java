@@ -1,0 +1,242 @@
+package org.contrastive4j.internal.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
+import java.util.stream.Stream;
+import org.contrastive4j.device.Assembly;
+import org.contrastive4j.device.Occupancy;
+import org.contrastive4j.internal.cuda.PtxAssembler;
+import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.internal.sim.check.Counts;
+import org.contrastive4j.tensor.DType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/** What the portable files in kernels/ promise: header, name, and what the assembler makes of them for every architecture. */
+class KernelsTest {
+    private static final Path FOLDER = Path.of("kernels");
+    private static final List<String> SECTIONS = List.of(
+            "COMPUTES",
+            "PARAMS",
+            "LAUNCH",
+            "SHARED",
+            "REGISTERS",
+            "OCCUPANCY",
+            "ALGORITHM",
+            "NUMERICS",
+            "SYNC",
+            "SOURCE",
+            "CHECK");
+    private static final Pattern REGISTERS = Pattern.compile("(?m)^// REGISTERS +at most (\\d+), no spills");
+    private static final Pattern OCCUPANCY = Pattern.compile("(?m)^// OCCUPANCY +blocks on a multiprocessor: (.+)$");
+    private static final Pattern THREADS = Pattern.compile("\\.(?:reqntid|maxntid)\\s+(\\d+)");
+    private static final Pattern DYNAMIC = Pattern.compile("dynamic shared (\\d+) bytes");
+    private static final Pattern SHARED = Pattern.compile("(?ms)^// SHARED +(.*?)^// REGISTERS");
+
+    static List<String> names() throws IOException {
+        try (Stream<Path> files = Files.list(FOLDER)) {
+            return files.map(file -> file.getFileName().toString())
+                    .filter(name -> name.endsWith(".ptx") && !name.contains("_sm90a"))
+                    .map(name -> name.substring(0, name.length() - 4))
+                    .sorted()
+                    .toList();
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void assemblesWithinItsBounds(String name) {
+        String source = Kernels.source(name + ".ptx");
+        String text = Kernels.text(name);
+        Matcher registers = REGISTERS.matcher(source);
+        assertTrue(registers.find(), "no bound of registers in the header");
+        List<String> blocks = new ArrayList<>();
+        for (String architecture : List.of("sm_80", "sm_86", "sm_89", "sm_90")) {
+            Assembly report = PtxAssembler.assemble(name + ".ptx", text, architecture);
+            String what = name + " for " + architecture + ": " + report.entries();
+            assertEquals(Set.of(name), report.entries().keySet(), "file name is entry name");
+            Assembly.Entry entry = report.entries().get(name);
+            assertEquals(0, entry.spillLoadBytes() + entry.spillStoreBytes() + entry.stackBytes(), what);
+            assertTrue(entry.registers() <= Integer.parseInt(registers.group(1)), what);
+            assertEquals(List.of(), report.advisories(), what);
+            assertEquals(sharedBytes(source), entry.staticSharedBytes(), what);
+            blocks.add(architecture + " " + blocks(architecture, name, entry));
+        }
+        assertEquals(String.join(", ", blocks), occupancy(name));
+    }
+
+    /** What the header says. */
+    static String occupancy(String name) {
+        Matcher said = OCCUPANCY.matcher(Kernels.source(name + ".ptx"));
+        assertTrue(said.find(), "no blocks on a multiprocessor in the header of " + name);
+        return said.group(1);
+    }
+
+    /** Dynamic shared memory is in the launch, which the assembler does not know: the header says how much. */
+    static int blocks(String architecture, String name, Assembly.Entry entry) {
+        Matcher threads = THREADS.matcher(Kernels.text(name));
+        assertTrue(threads.find(), "no threads of a block in " + name);
+        Matcher dynamic = DYNAMIC.matcher(Kernels.source(name + ".ptx"));
+        int sharedBytes = entry.staticSharedBytes() + (dynamic.find() ? Integer.parseInt(dynamic.group(1)) : 0);
+        return Occupancy.blocksPerMultiprocessor(
+                Integer.parseInt(architecture.replaceAll("\\D", "")),
+                entry.registers(),
+                sharedBytes,
+                Integer.parseInt(threads.group(1)));
+    }
+
+    /** The numbers before "bytes" in the SHARED section. */
+    private static int sharedBytes(String source) {
+        Matcher section = SHARED.matcher(source);
+        assertTrue(section.find());
+        Matcher number = Pattern.compile("(\\d+) bytes: ").matcher(section.group(1));
+        int sum = 0;
+        while (number.find()) {
+            sum += Integer.parseInt(number.group(1));
+        }
+        return sum;
+    }
+
+    @ParameterizedTest
+    @MethodSource("names")
+    void saysWhatItIs(String name) throws IOException {
+        byte[] bytes = Files.readAllBytes(FOLDER.resolve(name + ".ptx"));
+        String source = new String(bytes, StandardCharsets.UTF_8);
+        assertEquals(
+                bytes.length,
+                source.chars().filter(c -> c >= 32 && c < 127 || c == '\n').count(),
+                "pure ASCII");
+        int at = 0;
+        for (String section : SECTIONS) {
+            int next = source.indexOf("// " + section + " ", at);
+            assertTrue(next >= at, "header of " + name + " has no " + section + " where it belongs");
+            at = next;
+        }
+        assertTrue(name.matches("[a-z_]+_(t?f32|bf16|f16)(_[a-z0-9]+)*"), name);
+        assertTrue(Kernels.text(name).contains(".version 8.0\n.target sm_80\n.address_size 64\n"), name);
+        assertTrue(source.lines().allMatch(line -> line.length() <= 120), name + " has lines of more than 120 columns");
+    }
+
+    @Test
+    void theFolderSaysWhatItHolds() throws IOException {
+        String readme = Files.readString(FOLDER.resolve("README.md"));
+        for (String name : names()) {
+            assertTrue(readme.contains("`" + name + "`"), "kernels/README.md does not mention " + name);
+        }
+    }
+
+    /** Portable and not: a row of a table of counts, whose first cell names it. */
+    @Test
+    void everyKernelIsCounted() throws IOException {
+        Set<String> counted = counted(Files.readString(FOLDER.resolve("README.md")));
+        try (Stream<Path> files = Files.list(FOLDER)) {
+            Set<String> there = files.map(file -> file.getFileName().toString())
+                    .filter(file -> file.endsWith(".ptx"))
+                    .map(file -> file.substring(0, file.length() - 4))
+                    .collect(Collectors.toCollection(TreeSet::new));
+            assertEquals(
+                    there, counted, "kernels, and those with counts in kernels/README.md; KernelCounts prints them");
+        }
+        assertEquals(
+                Set.of("a", "b"),
+                counted("| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
+    }
+
+    private static Set<String> counted(String readme) {
+        Set<String> names = new TreeSet<>();
+        boolean counts = false;
+        for (String line : readme.split("\n")) {
+            counts = line.startsWith("|") && (counts || line.startsWith("| kernel | warp instructions |"));
+            if (counts && line.startsWith("| `")) {
+                Matcher name = Pattern.compile("`([a-z0-9_]+)`").matcher(line.substring(0, line.indexOf(" | ")));
+                name.results().map(found -> found.group(1)).forEach(names::add);
+            }
+        }
+        return names;
+    }
+
+    /** 8 lanes that read or write 16 bytes each never meet in a bank; products are most of what the f32 tile kernels do. */
+    @Test
+    void countsOfTheTileKernels() {
+        Map<String, KernelWork> counts = KernelCounts.of(64, 128, 96);
+        for (String name : List.of("pairwise_fwd_f32", "pairwise_bwd_f32", "pairwise_dx_f32", "pairwise_dy_f32")) {
+            Counts.Line line = counts.get(name).line();
+            assertEquals(0, line.extraPasses(), name + ": bank conflicts");
+            assertTrue(line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors are used");
+            long width = name.matches(".*_d[xy]_.*") ? 128 : 96; // d, in whole tiles where it is the columns
+            assertTrue(
+                    line.executions() < 1.5 * 64 * 128 * width / 32, name + ": " + line.executions() + " instructions");
+        }
+    }
+
+    @Test
+    void tilesOnTensorCoresHaveNoBankConflicts() {
+        for (Precision precision : PairwiseCase.ROUNDED) {
+            Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
+            for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
+                String name = "pairwise_" + kernel + "_" + precision.suffix();
+                assertEquals(0, counts.get(name).line().extraPasses(), name + ": bank conflicts");
+                assertTrue(counts.get(name).line().passes() > 0, name);
+            }
+        }
+    }
+
+    /** A logit of a tile without targets is one special function, forward and backward; no tile needs the second power. */
+    @Test
+    void oneExponentialForALogit() {
+        KernelWork forward =
+                KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
+        KernelWork backward =
+                KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_bwd_bf16");
+        long logits = 128 * 256 / 32;
+        assertTrue(forward.special() >= logits && forward.special() < 1.3 * logits, "forward " + forward.special());
+        assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());
+    }
+
+    /** On whole tiles, in every layout; attention forward and backward. */
+    @Test
+    void productsOfSixteenBitsHaveNoBankConflicts() {
+        Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64, DType.BF16);
+        assertEquals(12, counts.size(), counts.keySet().toString());
+        counts.forEach((name, work) -> {
+            assertEquals(0, work.line().extraPasses(), name + ": bank conflicts");
+            assertTrue(work.line().passes() > 0 || name.equals("gemm_merge_bf16"), name);
+        });
+    }
+
+    @Test
+    void anUnknownKernelIsRefused() {
+        PtxException refusal = assertThrows(PtxException.class, () -> Kernels.text("no_such_kernel"));
+        assertTrue(refusal.getMessage().contains("no_such_kernel"), refusal.getMessage());
+    }
+
+    @Test
+    void macrosAndIncludedFilesAreExpanded() {
+        String text = Kernels.text("pairwise_fwd_f32");
+        assertFalse(text.contains("#"), "preprocessor lines are gone");
+        assertFalse(text.contains("FOUR_K"), "macros are expanded");
+        assertEquals(
+                4 * 8 * 32,
+                Pattern.compile("fma\\.rn\\.f32 %c\\d_\\d, %a")
+                        .matcher(text)
+                        .results()
+                        .count(),
+                "4 x 4 k x 64 products");
+    }
+}

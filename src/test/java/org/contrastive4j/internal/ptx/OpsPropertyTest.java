@@ -1,0 +1,172 @@
+package org.contrastive4j.internal.ptx;
+
+import java.util.Locale;
+import java.util.Random;
+import java.util.function.Consumer;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.sim.SimDevice;
+import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.ops.TwinsTest;
+import org.contrastive4j.support.PairTileCase;
+import org.contrastive4j.support.PairTileCase.Classes;
+import org.contrastive4j.support.TensorFixture;
+import org.contrastive4j.tensor.DType;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.EnumSource;
+
+/** Operations of drawn shapes by the checks of their own tests, on the simulator in drawn schedules. */
+class OpsPropertyTest {
+    private static final DType[] SIXTEEN_BITS = {DType.BF16, DType.F16};
+
+    /** Draws problems; what fails says which. */
+    private static void each(int problems, Consumer<Random> check) {
+        for (int seed = 0; seed < problems; seed++) {
+            try {
+                check.accept(new Random(seed));
+            } catch (RuntimeException | AssertionError e) {
+                throw new AssertionError("seed " + seed + ": " + e.getMessage(), e);
+            }
+        }
+    }
+
+    private static SimDevice device(Random random) {
+        return SimDevice.open(SimOptions.defaults().withSeed(random.nextInt(8)));
+    }
+
+    private static int size(Random random, int most) {
+        return PairwisePropertyTest.size(random, most);
+    }
+
+    private static double beta(Random random) {
+        return new double[] {0, 1, -0.5}[random.nextInt(3)];
+    }
+
+    /** In f32, and in tf32 of numbers that it holds. */
+    @ParameterizedTest
+    @EnumSource(PtxMatrixOps.Multiply.class)
+    void products(PtxMatrixOps.Multiply multiply) {
+        each(12, random -> {
+            boolean transA = random.nextBoolean();
+            boolean transB = random.nextBoolean();
+            int m = size(random, 130);
+            int n = size(random, 130);
+            int k = random.nextInt(6) == 0 ? 300 + random.nextInt(400) : size(random, 70); // or in parts of k
+            ProductCases.Case c = multiply == PtxMatrixOps.Multiply.F32
+                    ? ProductCases.gemm(transA, transB, m, n, k, beta(random))
+                    : ProductCases.whole(transA, transB, m, n, k);
+            try (PtxDevice device = device(random)) {
+                ProductCases.assertClose(
+                        ProductCases.truth(c), ProductCases.on(device, new Kernels(device), multiply, c), 1000);
+            }
+        });
+    }
+
+    /** Each operand and the result of that type or of f32, by portable kernels and those of sm_90a. */
+    @ParameterizedTest
+    @EnumSource(names = {"BF16", "F16"})
+    void productsOfSixteenBits(DType type) {
+        each(10, random -> {
+            DType[] types = new DType[3];
+            for (int i = 0; i < types.length; i++) {
+                types[i] = i > 0 && random.nextBoolean() ? DType.F32 : type;
+            }
+            int[] size = {size(random, 130), size(random, 130), size(random, 70)};
+            KernelChoice.Wish wish = random.nextBoolean() ? KernelChoice.Wish.PORTABLE : KernelChoice.Wish.HOPPER;
+            try (PtxDevice device = device(random);
+                    SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                            device, new Kernels(device), type, random.nextInt(2), wish)) {
+                bench.check(random.nextBoolean(), random.nextBoolean(), size, types, beta(random));
+            }
+        });
+    }
+
+    @Test
+    void attention() {
+        each(6, random -> {
+            ProductCases.Case c = ProductCases.attention(
+                    size(random, 70), 1 + random.nextInt(3), size(random, 70), random.nextBoolean());
+            try (PtxDevice device = device(random)) {
+                ProductCases.assertClose(ProductCases.truth(c), ProductCases.on(device, new Kernels(device), c), 1000);
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"BF16", "F16"})
+    void attentionOfSixteenBits(DType type) {
+        each(6, random -> {
+            SixteenBitAttentionTest.Case c = new SixteenBitAttentionTest.Case(
+                    size(random, 70),
+                    1 + random.nextInt(3),
+                    size(random, 70),
+                    random.nextBoolean(),
+                    random.nextBoolean(),
+                    random.nextInt(4));
+            try (PtxDevice device = device(random)) {
+                SixteenBitAttentionTest.check(device, new Kernels(device), type, c);
+            }
+        });
+    }
+
+    /** Of any type of activations, at an aligned place or not. */
+    private static void agree(Random random, TwinsTest.Case drawn) {
+        DType type = random.nextBoolean() ? DType.F32 : SIXTEEN_BITS[random.nextInt(2)];
+        PtxOps ops = new PtxOps("sim " + type.name().toLowerCase(Locale.ROOT), device(random), type);
+        try (TensorFixture fixture = new TensorFixture(ops, random.nextBoolean(), random.nextInt())) {
+            TwinsTest.agree(fixture, drawn);
+        }
+    }
+
+    @Test
+    void batches() {
+        each(
+                12,
+                random -> agree(
+                        random,
+                        TwinsTest.batchedGemm(
+                                random.nextBoolean(),
+                                random.nextBoolean(),
+                                beta(random),
+                                1 + random.nextInt(4),
+                                size(random, 40),
+                                size(random, 40),
+                                size(random, 40))));
+    }
+
+    /** Rows of 8 elements at least: the norms of fewer may be of numbers that nearly cancel. */
+    @Test
+    void layerNorms() {
+        each(
+                12,
+                random -> agree(
+                        random, TwinsTest.layerNorm(1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
+    }
+
+    @Test
+    void scatters() {
+        each(
+                12,
+                random -> agree(
+                        random,
+                        TwinsTest.embedding(
+                                size(random, 90), 1 + random.nextInt(4), size(random, 70), size(random, 130))));
+    }
+
+    @Test
+    void pairTiles() {
+        each(4, random -> {
+            PairTileCase c = new PairTileCase(
+                    size(random, 100),
+                    size(random, 100),
+                    size(random, 40),
+                    Classes.values()[random.nextInt(Classes.values().length)],
+                    random.nextLong());
+            try (PtxOps ops = new PtxOps("sim", device(random), DType.F32)) {
+                c.checkReductions(ops, ops.pairTiles());
+                c.checkGradients(ops, ops.pairTiles());
+                c.checkHistogram(ops, ops.pairTiles(), 1 + random.nextInt(64));
+            }
+        });
+    }
+}

@@ -1,0 +1,48 @@
+package org.contrastive4j.internal.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+
+import org.contrastive4j.Backend;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Test;
+
+/** What is particular to the backend of kernels; that its numbers are right is tested with those of the others. */
+class PtxOpsTest {
+    @Test
+    void tensorsOfOtherMemoryAreRefused() {
+        try (Ops sim = Backend.open("sim");
+                Ops other = Backend.open("sim");
+                Ops cpu = Backend.open("cpu");
+                Tensor own = sim.zeros(Shape.of(4));
+                Tensor foreign = other.zeros(Shape.of(4));
+                Tensor host = cpu.zeros(Shape.of(4))) {
+            for (Tensor wrong : new Tensor[] {foreign, host}) {
+                assertThrows(LaunchException.class, () -> sim.pointwise().add(own, wrong, own));
+                assertThrows(LaunchException.class, () -> sim.pointwise().copy(wrong, own));
+                assertThrows(LaunchException.class, () -> sim.update().sumOfSquares(wrong));
+            }
+        }
+    }
+
+    @Test
+    void nothingOfAnOperationStaysAllocated() {
+        try (Ops sim = Backend.open("sim", 1 << 20)) {
+            assertEquals("sim", sim.name());
+            try (Tensor dy = sim.zeros(Shape.of(300, 1, 4));
+                    Tensor sums = sim.zeros(Shape.of(1, 4))) {
+                long before = sim.memory().currentBytes();
+                sim.sequence().addPositionsBackward(dy, sums);
+                assertEquals(0, sim.update().sumOfSquares(sums));
+                assertEquals(-1, sim.update().firstNonFinite(sums));
+                sim.synchronize();
+                assertEquals(before, sim.memory().currentBytes());
+                assertThrows(OutOfBudgetException.class, () -> sim.allocate(1 << 20));
+            }
+        }
+    }
+}
