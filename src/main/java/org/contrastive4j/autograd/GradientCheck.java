@@ -178,7 +178,7 @@ public final class GradientCheck {
             moved[i] += h * direction[i];
         }
         parameter.value().set(moved);
-        try (Tape tape = Tape.forgetting(ops)) {
+        try (Tape tape = Tape.inference(ops)) {
             double[] output = function.apply(tape).value().toDoubles();
             double sum = 0;
             for (int i = 0; i < output.length; i++) {

@@ -39,7 +39,7 @@ public final class Tape implements AutoCloseable {
     }
 
     /** A tape that records nothing: values only, in the memory of the widest scope. */
-    public static Tape forgetting(Ops ops) {
+    public static Tape inference(Ops ops) {
         return new Tape(ops, false);
     }
 

@@ -35,7 +35,7 @@ final class ChunkPlanner<B> {
         this.recorded = recorded;
     }
 
-    /** The same within what the budget leaves beside the gaps in the scratch of a {@link RecordedStep}. */
+    /** The same within what the budget leaves beside the gaps in the scratch of a {@link CapturedStep}. */
     ChunkPlanner<B> recorded() {
         return new ChunkPlanner<>(ops, chunks, budget, true);
     }
@@ -158,7 +158,7 @@ final class ChunkPlanner<B> {
             long representations,
             long workspace,
             List<Cost> costs) {
-        long most = recorded && budget != KEEP_NOTHING ? base + RecordedStep.largestStep(budget - base) : budget;
+        long most = recorded && budget != KEEP_NOTHING ? base + CapturedStep.largestStep(budget - base) : budget;
         long fixed = base + representations;
         List<Integer> sizes = new ArrayList<>();
         long transientBytes = workspace;

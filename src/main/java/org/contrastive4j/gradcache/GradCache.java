@@ -65,7 +65,7 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /**
-     * The same within a budget that also holds the gaps in the scratch of the {@link RecordedStep} it is to be used in.
+     * The same within a budget that also holds the gaps in the scratch of the {@link CapturedStep} it is to be used in.
      */
     public GradCache<B, R> recorded() {
         return new GradCache<>(ops, encoders, loss, planner.recorded());

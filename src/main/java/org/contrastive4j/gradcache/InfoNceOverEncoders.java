@@ -3,7 +3,7 @@ package org.contrastive4j.gradcache;
 import java.util.List;
 import java.util.function.Function;
 import org.contrastive4j.loss.InfoNce;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -22,11 +22,11 @@ public record InfoNceOverEncoders<B>(InfoNce loss, Function<B, Tensor> targets)
     }
 
     /** The same loss without waiting for its result: for steps that are recorded. */
-    public RepresentationLoss<B, Later<PairwiseOps.Result>> later() {
+    public RepresentationLoss<B, Deferred<PairwiseOps.Result>> later() {
         InfoNceOverEncoders<B> same = this;
         return new RepresentationLoss<>() {
             @Override
-            public Later<PairwiseOps.Result> valueAndGradient(
+            public Deferred<PairwiseOps.Result> valueAndGradient(
                     B batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
                 requireTwo(representations);
                 return loss.valueAndGradientLater(

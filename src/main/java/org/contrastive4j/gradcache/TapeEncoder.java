@@ -75,7 +75,7 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
 
     @Override
     public void encode(B batch, int from, int to, Tensor into) {
-        try (Tape tape = Tape.forgetting(ops)) {
+        try (Tape tape = Tape.inference(ops)) {
             run(tape, batch, from, to, into);
         }
     }

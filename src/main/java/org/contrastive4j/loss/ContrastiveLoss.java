@@ -5,7 +5,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.PairStatistics.Outcome;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Pairs;
@@ -287,14 +287,14 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
      *
      * @throws UnsupportedOperationException unless {@link #canBeLater}
      */
-    public final Later<PairwiseOps.Result> valueAndGradientLater(
+    public final Deferred<PairwiseOps.Result> valueAndGradientLater(
             Tensor u, Tensor v, Tensor du, Tensor dv, double gradientScale) {
         requireMatrices(u, v);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
                 UnitRows x = UnitRows.unchecked(ops, "u", u);
                 UnitRows y = UnitRows.unchecked(ops, "v", v)) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
-            Later<PairwiseOps.Result> result = runLater(x.unit(), y.unit(), gradients, gradientScale);
+            Deferred<PairwiseOps.Result> result = runLater(x.unit(), y.unit(), gradients, gradientScale);
             x.back(du);
             y.back(dv);
             accumulate(dLogScale, null);
@@ -315,7 +315,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     /** Of unit rows; what {@link #canBeLater} promises. */
-    Later<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
+    Deferred<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
         throw new UnsupportedOperationException("this loss waits for numbers on the way; ask for its result at once");
     }
 

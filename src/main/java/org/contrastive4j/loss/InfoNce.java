@@ -3,7 +3,7 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
@@ -135,14 +135,14 @@ public final class InfoNce implements AutoCloseable {
      * <p>What is not finite is found when the result is asked for: get() throws {@link NonFiniteException}, and by then
      * the gradients of log-scale and bias have been accumulated.
      */
-    public Later<PairwiseOps.Result> valueAndGradientLater(
+    public Deferred<PairwiseOps.Result> valueAndGradientLater(
             Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv, double gradientScale) {
-        Later<Long> badU = ops.update().firstNonFiniteLater(u);
-        Later<Long> badV = ops.update().firstNonFiniteLater(v);
+        Deferred<Long> badU = ops.update().firstNonFiniteLater(u);
+        Deferred<Long> badV = ops.update().firstNonFiniteLater(v);
         int width = u.dim(1);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
                 Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
-            Later<PairwiseOps.Result> result =
+            Deferred<PairwiseOps.Result> result =
                     begin(u, v, targets, new PairwiseOps.Gradients(du, dv, dLogScale, dBias), gradientScale, null);
             accumulate(logScale, dLogScale);
             accumulate(bias, dBias);
@@ -176,7 +176,7 @@ public final class InfoNce implements AutoCloseable {
                 begin(u, v, targets, gradients, gradientScale, hardestNegative).get());
     }
 
-    private Later<PairwiseOps.Result> begin(
+    private Deferred<PairwiseOps.Result> begin(
             Tensor u,
             Tensor v,
             Tensor targets,
@@ -197,7 +197,7 @@ public final class InfoNce implements AutoCloseable {
                     bias == null ? null : bias.value(),
                     direction.rowWeight,
                     direction.columnWeight);
-            Later<PairwiseOps.Result> result =
+            Deferred<PairwiseOps.Result> result =
                     ops.pairwise().infoNceLater(inputs, gradients, gradientScale, hardestNegative);
             if (gradients != null) {
                 throughNormalisation(x, xInverse, gradients.dx());

@@ -1,7 +1,7 @@
 package org.contrastive4j.loss;
 
 import org.contrastive4j.loss.PairStatistics.Outcome;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
@@ -85,7 +85,7 @@ public final class SoftmaxLoss extends ContrastiveLoss {
     }
 
     @Override
-    Later<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
+    Deferred<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
         return smoothing > 0
                 ? super.runLater(x, y, gradients, gradientScale)
                 : ops.pairwise()

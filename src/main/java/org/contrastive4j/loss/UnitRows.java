@@ -1,6 +1,6 @@
 package org.contrastive4j.loss;
 
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
@@ -8,7 +8,7 @@ import org.contrastive4j.tensor.Tensor;
 final class UnitRows implements AutoCloseable {
     private final Ops ops;
     private final String side;
-    private final Later<Long> bad;
+    private final Deferred<Long> bad;
     private final Tensor unit;
     private final Tensor inverseNorm;
 

@@ -156,13 +156,13 @@ public abstract class Ops implements AutoCloseable {
      * The values of a small tensor of parameters, as they are in the order of work; a backend with a
      * queue does not wait.
      */
-    public Later<double[]> valuesLater(Tensor x) {
+    public Deferred<double[]> valuesLater(Tensor x) {
         double[] values = x.toDoubles();
         return () -> values;
     }
 
-    /** Whether this backend has a queue, gives results {@link Later} and can {@link #record} its operations. */
-    public boolean canRecord() {
+    /** Whether this backend has a queue, gives results {@link Deferred} and can {@link #capture} its operations. */
+    public boolean canCapture() {
         return false;
     }
 
@@ -178,7 +178,7 @@ public abstract class Ops implements AutoCloseable {
      * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was done
      * @throws UnsupportedOperationException on a backend that does its operations at once
      */
-    public Recording record(Runnable work, Storage scratch) {
+    public CapturedGraph capture(Runnable work, Storage scratch) {
         throw new UnsupportedOperationException("backend " + name() + " does its operations at once and records none");
     }
 

@@ -70,7 +70,7 @@ public abstract class PairwiseOps {
     }
 
     /** {@link #infoNce} without waiting for its result, where the backend has a queue. */
-    public final Later<Result> infoNceLater(
+    public final Deferred<Result> infoNceLater(
             InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         Checks.rank("infoNce", "x", inputs.x(), dtype, 2);
         int n = inputs.x().dim(0);
@@ -110,7 +110,7 @@ public abstract class PairwiseOps {
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative);
 
     /** What a backend with a queue overrides. */
-    protected Later<Result> infoNceLaterUnchecked(
+    protected Deferred<Result> infoNceLaterUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         Result result = infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
         return () -> result;

@@ -85,7 +85,7 @@ public abstract class UpdateOps {
     protected abstract double sumOfSquaresUnchecked(Tensor x);
 
     /** {@link #sumOfSquares} of each tensor; does not wait for the results, where the backend has a queue. */
-    public final Later<double[]> sumsOfSquares(List<Tensor> xs) {
+    public final Deferred<double[]> sumsOfSquares(List<Tensor> xs) {
         for (Tensor x : xs) {
             Checks.require("sumsOfSquares", "x", x);
             Checks.that(x.dtype() == dtype, "sumsOfSquares", "x is " + x + ", wanted " + dtype);
@@ -94,7 +94,7 @@ public abstract class UpdateOps {
     }
 
     /** What a backend with a queue overrides. */
-    protected Later<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
+    protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
         double[] sums = xs.stream().mapToDouble(this::sumOfSquaresUnchecked).toArray();
         return () -> sums;
     }
@@ -109,14 +109,14 @@ public abstract class UpdateOps {
     protected abstract long firstNonFiniteUnchecked(Tensor x);
 
     /** {@link #firstNonFinite} without waiting for the result, where the backend has a queue. */
-    public final Later<Long> firstNonFiniteLater(Tensor x) {
+    public final Deferred<Long> firstNonFiniteLater(Tensor x) {
         Checks.require("firstNonFinite", "x", x);
         Checks.that(x.dtype() == dtype, "firstNonFinite", "x is " + x + ", wanted " + dtype);
         return firstNonFiniteLaterUnchecked(x);
     }
 
     /** What a backend with a queue overrides. */
-    protected Later<Long> firstNonFiniteLaterUnchecked(Tensor x) {
+    protected Deferred<Long> firstNonFiniteLaterUnchecked(Tensor x) {
         long first = firstNonFiniteUnchecked(x);
         return () -> first;
     }

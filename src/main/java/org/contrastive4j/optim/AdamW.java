@@ -57,8 +57,8 @@ public final class AdamW implements AutoCloseable {
                 first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
                 second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
             }
-            decaying = ops.canRecord() ? keep(ops.allocateParameter(CHANGING)) : null;
-            others = ops.canRecord() ? keep(ops.allocateParameter(CHANGING)) : null;
+            decaying = ops.canCapture() ? keep(ops.allocateParameter(CHANGING)) : null;
+            others = ops.canCapture() ? keep(ops.allocateParameter(CHANGING)) : null;
         } catch (RuntimeException noMemory) {
             close();
             throw noMemory;

@@ -2,7 +2,7 @@ package org.contrastive4j.optim;
 
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 
 /** The norm of all gradients together, and clipping by it. */
@@ -26,7 +26,7 @@ public final class GlobalNorm {
     }
 
     /** {@link #of} without waiting for it, where the backend has a queue; get() throws what {@link #of} throws. */
-    public static Later<Double> later(Ops ops, List<Parameter> parameters) {
+    public static Deferred<Double> later(Ops ops, List<Parameter> parameters) {
         List<Parameter> trained =
                 parameters.stream().filter(parameter -> !parameter.isFrozen()).toList();
         return ops.update()

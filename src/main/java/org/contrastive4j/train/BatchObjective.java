@@ -14,7 +14,7 @@ import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
@@ -41,7 +41,7 @@ final class BatchObjective implements Objective {
         this.guide = guide;
         loss = Losses.named(ops, config.loss().name(), config.loss().options());
         encoders = Encoders.of(ops, model);
-        if (ops.canRecord() && canBeLater()) {
+        if (ops.canCapture() && canBeLater()) {
             try {
                 for (ChunkEncoder<TrainBatch> encoder : encoders) {
                     last.add(ops.allocateParameter(config.batch(), encoder.width()));
@@ -83,13 +83,13 @@ final class BatchObjective implements Objective {
 
     /** {@inheritDoc} Keeps a copy of all representations: their cosines are measured when the step is done. */
     @Override
-    public RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> later() {
+    public RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> later() {
         return last.isEmpty() ? null : new WithoutWaiting();
     }
 
-    private final class WithoutWaiting implements RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> {
+    private final class WithoutWaiting implements RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> {
         @Override
-        public Later<PairwiseOps.Result> valueAndGradient(
+        public Deferred<PairwiseOps.Result> valueAndGradient(
                 TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
             for (int side = 0; side < 2; side++) {
                 ops.pointwise().copy(representations.get(side), last.get(side));

@@ -11,7 +11,7 @@ import org.contrastive4j.gradcache.RepresentationLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
@@ -54,7 +54,7 @@ interface Objective extends RepresentationLoss<TrainBatch, PairwiseOps.Result>, 
      * forms numbers on the host from those of a first pass, or it keeps numbers of every batch there. InfoNCE with no
      * label smoothing and no guide can, in both directions, one, or with several positives; every other loss cannot.
      */
-    default RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> later() {
+    default RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> later() {
         return null;
     }
 

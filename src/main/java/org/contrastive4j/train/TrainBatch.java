@@ -53,7 +53,7 @@ public final class TrainBatch implements AutoCloseable {
             this.pictures = kept(made, ops.allocateParameter(batch.pairs(), batch.imageSize(), batch.imageSize(), 3));
             ops.send(batch.pictures(), pictures);
             this.sampleIds = kept(made, ops.ints(Shape.of(batch.pairs()), batch.sampleIds()));
-            boolean atOnce = ops.canRecord();
+            boolean atOnce = ops.canCapture();
             this.tokens =
                     atOnce ? kept(made, ops.ints(Shape.of(batch.pairs(), batch.maxTokens()), batch.tokens())) : null;
             this.lengths = atOnce ? kept(made, ops.ints(Shape.of(batch.pairs()), batch.lengths())) : null;

@@ -99,7 +99,7 @@ public final class Trainer implements AutoCloseable {
     private final BatchPlan plan;
     private final TrainingSteps steps;
     private final LossScale lossScale;
-    private BatchFeed feed;
+    private BatchPrefetch feed;
     private int step;
 
     private Trainer(Ops ops, TrainConfig config, PairDataset data, Tokenizer tokenizer) {
@@ -258,7 +258,7 @@ public final class Trainer implements AutoCloseable {
                     gradients,
                     state,
                     largest.bytes(),
-                    ops.canRecord() ? 2 : 1,
+                    ops.canCapture() ? 2 : 1,
                     ops.memory().keptBytes(),
                     steps.gapBytes(),
                     objective.bytesAfter(largest.pairs()),
@@ -266,9 +266,9 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    private BatchFeed feed() {
+    private BatchPrefetch feed() {
         if (feed == null) {
-            feed = new BatchFeed(
+            feed = new BatchPrefetch(
                     ops,
                     new BatchLoader(
                             plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD),

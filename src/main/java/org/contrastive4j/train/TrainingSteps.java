@@ -5,14 +5,14 @@ import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.AccumulatedFeatures;
 import org.contrastive4j.gradcache.BatchStep;
+import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.RecordedStep;
 import org.contrastive4j.gradcache.RepresentationLoss;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.CapturedGraph;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.Recording;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.tensor.Tensor;
@@ -24,7 +24,7 @@ import org.slf4j.LoggerFactory;
  *
  * <p>Where the backend records, the update is recorded, and with an objective that waits for nothing ({@link
  * Objective#later}) all that comes before it: zeroed gradients, both passes of every chunk, the loss and the norm are one
- * {@link RecordedStep} for each length that captions are padded to, each loss scale and each set of frozen parameters.
+ * {@link CapturedStep} for each length that captions are padded to, each loss scale and each set of frozen parameters.
  * The host then waits once in a step, for the loss, the norm and the logit scale together, before the update that
  * depends on them. Recorded or not, a step has the same bits.
  */
@@ -32,7 +32,7 @@ final class TrainingSteps implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingSteps.class);
 
     /** What a step leaves for the host; to be asked for in this order. */
-    record Given(Later<PairwiseOps.Result> result, Later<Double> norm, Later<double[]> logScale) {}
+    record Given(Deferred<PairwiseOps.Result> result, Deferred<Double> norm, Deferred<double[]> logScale) {}
 
     /** What a recording is good for. */
     private record Shape(TrainBatch.Layout layout, List<Boolean> frozen) {}
@@ -43,12 +43,12 @@ final class TrainingSteps implements AutoCloseable {
     private final List<Parameter> parameters;
     private final AdamW optimizer;
     private final boolean waits;
-    private final RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> loss;
-    private BatchStep<TrainBatch, Later<PairwiseOps.Result>> gradient; // by caching: null before there is a plan
+    private final RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> loss;
+    private BatchStep<TrainBatch, Deferred<PairwiseOps.Result>> gradient; // by caching: null before there is a plan
     private ChunkPlan plan;
-    private RecordedStep<TrainBatch, Given> recorded;
+    private CapturedStep<TrainBatch, Given> recorded;
     private List<Boolean> updated; // the frozen parameters of the last update
-    private Recording update;
+    private CapturedGraph update;
 
     /** @param parameters of the encoders and the objective */
     TrainingSteps(Ops ops, TrainConfig config, Objective objective, List<Parameter> parameters, AdamW optimizer) {
@@ -57,7 +57,8 @@ final class TrainingSteps implements AutoCloseable {
         this.objective = objective;
         this.parameters = parameters;
         this.optimizer = optimizer;
-        RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> later = ops.canRecord() ? objective.later() : null;
+        RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> later =
+                ops.canCapture() ? objective.later() : null;
         waits = later == null;
         loss = waits ? atOnce(objective) : later;
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
@@ -68,7 +69,7 @@ final class TrainingSteps implements AutoCloseable {
                     objective.parameters(),
                     (config.batch() + config.chunk() - 1) / config.chunk());
         }
-        if (ops.canRecord()) {
+        if (ops.canCapture()) {
             LOG.info(
                     waits
                             ? "steps on {} are given operation by operation: loss {} waits for numbers on the way"
@@ -78,10 +79,10 @@ final class TrainingSteps implements AutoCloseable {
         }
     }
 
-    private static RepresentationLoss<TrainBatch, Later<PairwiseOps.Result>> atOnce(Objective objective) {
+    private static RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> atOnce(Objective objective) {
         return new RepresentationLoss<>() {
             @Override
-            public Later<PairwiseOps.Result> valueAndGradient(
+            public Deferred<PairwiseOps.Result> valueAndGradient(
                     TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
                 PairwiseOps.Result result =
                         objective.valueAndGradient(batch, representations, gradients, gradientScale);
@@ -115,7 +116,7 @@ final class TrainingSteps implements AutoCloseable {
     ChunkPlan plan(TrainBatch largest) {
         if (plan == null) {
             parameters.stream().filter(parameter -> !parameter.isFrozen()).forEach(Parameter::gradient);
-            GradCache<TrainBatch, Later<PairwiseOps.Result>> cache =
+            GradCache<TrainBatch, Deferred<PairwiseOps.Result>> cache =
                     cache(config.memoryBudget() - objective.bytesAfter(largest.pairs()));
             cache = waits ? cache : cache.recorded();
             plan = cache.plan(largest);
@@ -124,7 +125,7 @@ final class TrainingSteps implements AutoCloseable {
         return plan;
     }
 
-    private GradCache<TrainBatch, Later<PairwiseOps.Result>> cache(long budget) {
+    private GradCache<TrainBatch, Deferred<PairwiseOps.Result>> cache(long budget) {
         return config.chunk() == 0
                 ? GradCache.ofBudget(ops, objective.encoders(), loss, budget)
                 : GradCache.ofChunks(
@@ -144,7 +145,7 @@ final class TrainingSteps implements AutoCloseable {
             return directly(batch, scale);
         }
         if (recorded == null) {
-            recorded = new RecordedStep<>(
+            recorded = new CapturedStep<>(
                     ops,
                     this::directly,
                     of -> new Shape(of.layout(), frozen()),
@@ -155,7 +156,7 @@ final class TrainingSteps implements AutoCloseable {
 
     private Given directly(TrainBatch batch, double scale) {
         parameters.forEach(Parameter::zeroGradient);
-        Later<PairwiseOps.Result> result = gradient.step(batch, scale);
+        Deferred<PairwiseOps.Result> result = gradient.step(batch, scale);
         return new Given(
                 result,
                 GlobalNorm.later(ops, parameters),
@@ -183,14 +184,14 @@ final class TrainingSteps implements AutoCloseable {
 
     private void applyUpdate() {
         List<Boolean> now = frozen();
-        if (!ops.canRecord() || !now.equals(updated)) { // done directly once, that all is loaded
+        if (!ops.canCapture() || !now.equals(updated)) { // done directly once, that all is loaded
             optimizer.apply();
             closeUpdate();
             updated = now;
             return;
         }
         if (update == null) {
-            update = ops.record(optimizer::apply, null);
+            update = ops.capture(optimizer::apply, null);
         }
         update.run();
     }
@@ -203,7 +204,7 @@ final class TrainingSteps implements AutoCloseable {
     /** Of the scratch of recorded steps for this plan; 0 where none are recorded. */
     long gapBytes() {
         long step = plan.peak() - plan.base();
-        return waits ? 0 : RecordedStep.scratchFor(step) - step;
+        return waits ? 0 : CapturedStep.scratchFor(step) - step;
     }
 
     private void closeUpdate() {

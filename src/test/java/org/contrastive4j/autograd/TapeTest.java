@@ -42,7 +42,7 @@ class TapeTest {
 
     @Test
     void aScopeKeepsItsResultAndFreesTheRest() {
-        try (Tape tape = Tape.forgetting(ops)) {
+        try (Tape tape = Tape.inference(ops)) {
             Variable[] inner = new Variable[1];
             Variable y = tape.scope("block", () -> {
                 inner[0] = doubled(tape, p);
@@ -224,7 +224,7 @@ class TapeTest {
     @Test
     void theObserverSeesEveryOutputByName() {
         List<String> names = new ArrayList<>();
-        try (Tape tape = Tape.forgetting(ops)) {
+        try (Tape tape = Tape.inference(ops)) {
             tape.observe((name, value) -> names.add(name));
             tape.scope("a", () -> gelu(tape, doubled(tape, p)));
         }

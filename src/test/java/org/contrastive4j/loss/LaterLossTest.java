@@ -7,7 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.Set;
 import org.contrastive4j.Backend;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.TensorFixture;
@@ -75,7 +75,7 @@ class LaterLossTest {
                 Tensor v = ops.parameterTensor(Shape.of(2, 2), 1, 2, Double.NaN, 4);
                 Tensor du = ops.allocateParameter(2, 2);
                 Tensor dv = ops.allocateParameter(2, 2)) {
-            Later<PairwiseOps.Result> result = loss.valueAndGradientLater(u, v, du, dv, 1);
+            Deferred<PairwiseOps.Result> result = loss.valueAndGradientLater(u, v, du, dv, 1);
             NonFiniteException found = assertThrows(NonFiniteException.class, result::get);
             assertEquals(1, found.row());
             assertTrue(found.getMessage().contains("of v"), found.getMessage());

@@ -81,7 +81,7 @@ class DualEncoderTest {
     /** Both representations of each sample side by side. */
     private static double[] encode(Ops ops, DualEncoder model, TrainBatch batch, int from, int to) {
         double[] both = new double[(to - from) * 10];
-        try (Tape tape = Tape.forgetting(ops)) {
+        try (Tape tape = Tape.inference(ops)) {
             double[] pictures =
                     Encoders.picturesOn(tape, model, batch, from, to).value().toDoubles();
             double[] captions =
@@ -157,7 +157,7 @@ class DualEncoderTest {
         try (Ops ops = Backend.open("cpu");
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
                 Tensor small = ops.zeros(Shape.of(2, 4, 4, 3));
-                Tape tape = Tape.forgetting(ops)) {
+                Tape tape = Tape.inference(ops)) {
             assertThrows(ShapeException.class, () -> model.image().forward(tape, tape.constant("small", small), null));
         }
     }

@@ -3,14 +3,14 @@ package org.contrastive4j.support;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.CapturedGraph;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.Recording;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
@@ -27,8 +27,8 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public Recording record(Runnable work, Storage scratch) {
-        return new Recording() {
+    public CapturedGraph capture(Runnable work, Storage scratch) {
+        return new CapturedGraph() {
             @Override
             public void run() {
                 work.run();
@@ -45,7 +45,7 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public boolean canRecord() {
+    public boolean canCapture() {
         return true;
     }
 
@@ -65,7 +65,7 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public Later<double[]> valuesLater(Tensor x) {
+    public Deferred<double[]> valuesLater(Tensor x) {
         return ops.valuesLater(x);
     }
 

@@ -14,14 +14,14 @@ import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.CapturedGraph;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.Recording;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
@@ -250,7 +250,7 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public Later<double[]> valuesLater(Tensor x) {
+    public Deferred<double[]> valuesLater(Tensor x) {
         if (x.dtype() != DType.F32) {
             throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
         }
@@ -270,12 +270,12 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public boolean canRecord() {
+    public boolean canCapture() {
         return true;
     }
 
     @Override
-    public Recording record(Runnable work, Storage scratch) {
+    public CapturedGraph capture(Runnable work, Storage scratch) {
         if (scratch != null && !(scratch instanceof DeviceStorage)) {
             throw new LaunchException("record: the scratch is no memory of this backend");
         }
@@ -283,7 +283,7 @@ public final class PtxOps extends Ops {
         Runnable giveBack =
                 launches.readback.recording(() -> made[0] = launches.stream.capture(work, (DeviceStorage) scratch));
         DeviceGraph graph = made[0];
-        return new Recording() {
+        return new CapturedGraph() {
             @Override
             public void run() {
                 graph.launch(launches.stream);

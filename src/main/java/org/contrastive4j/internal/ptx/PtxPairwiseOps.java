@@ -2,8 +2,8 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
-import org.contrastive4j.ops.Later;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -43,7 +43,7 @@ final class PtxPairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Later<Result> infoNceLaterUnchecked(
+    protected Deferred<Result> infoNceLaterUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);

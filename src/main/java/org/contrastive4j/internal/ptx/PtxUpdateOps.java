@@ -4,7 +4,7 @@ import java.nio.ByteBuffer;
 import java.util.List;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -52,7 +52,7 @@ final class PtxUpdateOps extends UpdateOps {
 
     /** All blocks of all tensors side by side, for one copy; the host adds those of a tensor in order. */
     @Override
-    protected Later<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
+    protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
         int[] ends = new int[xs.size()];
         int blocks = 0;
         for (int k = 0; k < ends.length; k++) {
@@ -94,7 +94,7 @@ final class PtxUpdateOps extends UpdateOps {
     }
 
     @Override
-    protected Later<Long> firstNonFiniteLaterUnchecked(Tensor x) {
+    protected Deferred<Long> firstNonFiniteLaterUnchecked(Tensor x) {
         try (DeviceStorage found = launches.workspace(8)) {
             launches.stream.fill(found, (byte) -1);
             launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), launches.wide(x));

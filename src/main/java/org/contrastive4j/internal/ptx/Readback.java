@@ -18,7 +18,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 
 /**
  * Brings small results to the host in the order of the stream. The host waits when it asks for the first of them, and
@@ -37,10 +37,10 @@ final class Readback implements AutoCloseable {
     private record Place(PinnedBuffer page, int at, int bytes) {}
 
     /** The place of a result that may yet be asked for. */
-    private static final class Unasked extends PhantomReference<Later<?>> {
+    private static final class Unasked extends PhantomReference<Deferred<?>> {
         private final Place place;
 
-        Unasked(Later<?> result, Place place, ReferenceQueue<Later<?>> dropped) {
+        Unasked(Deferred<?> result, Place place, ReferenceQueue<Deferred<?>> dropped) {
             super(result, dropped);
             this.place = place;
         }
@@ -50,7 +50,7 @@ final class Readback implements AutoCloseable {
     private final DeviceStream stream;
     private final List<PinnedBuffer> pages = new ArrayList<>();
     private final Map<Integer, Deque<Place>> free = new HashMap<>();
-    private final ReferenceQueue<Later<?>> dropped = new ReferenceQueue<>();
+    private final ReferenceQueue<Deferred<?>> dropped = new ReferenceQueue<>();
     private final Set<Unasked> unasked = new HashSet<>();
     private PinnedBuffer page;
     private PinnedBuffer spare; // the next page
@@ -65,12 +65,12 @@ final class Readback implements AutoCloseable {
     }
 
     /** The bytes of a storage, decoded when they are there; the storage may be closed at once. */
-    <T> Later<T> later(DeviceStorage from, Function<ByteBuffer, T> decode) {
+    <T> Deferred<T> later(DeviceStorage from, Function<ByteBuffer, T> decode) {
         return later(from, 0, Math.toIntExact(from.bytes()), decode);
     }
 
     /** The same of a part of it. */
-    synchronized <T> Later<T> later(DeviceStorage from, long at, int bytes, Function<ByteBuffer, T> decode) {
+    synchronized <T> Deferred<T> later(DeviceStorage from, long at, int bytes, Function<ByteBuffer, T> decode) {
         takeBackDropped();
         Place place = place(bytes);
         stream.download(from, at, place.page, place.at, bytes);
@@ -177,7 +177,7 @@ final class Readback implements AutoCloseable {
     }
 
     /** Of work that was done once: taken out of its place when first asked for. */
-    private final class Once<T> implements Later<T> {
+    private final class Once<T> implements Deferred<T> {
         private final int bytes;
         private final long number;
         private final Function<ByteBuffer, T> decode;
@@ -204,7 +204,7 @@ final class Readback implements AutoCloseable {
     }
 
     /** Of work that runs again: that of its last run. */
-    private final class Recorded<T> implements Later<T> {
+    private final class Recorded<T> implements Deferred<T> {
         private final Place place;
         private final int bytes;
         private final Function<ByteBuffer, T> decode;

@@ -14,7 +14,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Test;
 
@@ -55,7 +55,7 @@ class ReadbackTest {
                     Readback readback = new Readback(watched(device, calls, forgets));
                     DeviceStorage numbers = Devices.ints(device, 3, -1, 7)) {
                 for (int round = 0; round < 2; round++) {
-                    List<Later<Integer>> results = new ArrayList<>();
+                    List<Deferred<Integer>> results = new ArrayList<>();
                     for (int i = 0; i < 3; i++) {
                         results.add(readback.later(numbers, 4L * i, 4, ByteBuffer::getInt));
                     }
@@ -82,7 +82,7 @@ class ReadbackTest {
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
                 Readback readback = new Readback(watched(device, calls, false));
                 DeviceStorage numbers = Devices.ints(device, 3, -1, 7)) {
-            Later<Integer> asked = readback.later(numbers, 4, 4, ByteBuffer::getInt);
+            Deferred<Integer> asked = readback.later(numbers, 4, 4, ByteBuffer::getInt);
             boolean reused = false;
             for (int round = 0; round < 20 && !reused; round++) {
                 calls.clear();

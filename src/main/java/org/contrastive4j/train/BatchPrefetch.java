@@ -5,16 +5,16 @@ import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.ops.Ops;
 
 /**
- * The batches of a run as tensors, in order. Where the backend records they are in a {@link BatchPlace}, and the next one
+ * The batches of a run as tensors, in order. Where the backend records they are in a {@link BatchBuffers}, and the next one
  * is made and sent while a step runs; elsewhere each has tensors of its own.
  */
-final class BatchFeed implements AutoCloseable {
+final class BatchPrefetch implements AutoCloseable {
     private final Ops ops;
     private final BatchLoader loader;
     private final long seed;
     private final TrainBatch.Layout most;
     private int step;
-    private BatchPlace place; // null until it is needed, and where nothing records
+    private BatchBuffers place; // null until it is needed, and where nothing records
     private Batch current; // until a step has used it
     private Batch following;
     private Ops.Aside aside; // before the work of the current step, until the following batch is sent from there
@@ -23,7 +23,7 @@ final class BatchFeed implements AutoCloseable {
      * @param step of the loader's first batch; the loader is closed with this
      * @param most what batches have, with captions of the longest kind
      */
-    BatchFeed(Ops ops, BatchLoader loader, long seed, int step, TrainBatch.Layout most) {
+    BatchPrefetch(Ops ops, BatchLoader loader, long seed, int step, TrainBatch.Layout most) {
         this.ops = ops;
         this.loader = loader;
         this.seed = seed;
@@ -36,7 +36,7 @@ final class BatchFeed implements AutoCloseable {
      * work of that step is given.
      */
     TrainBatch next() {
-        if (!ops.canRecord()) {
+        if (!ops.canCapture()) {
             current = current != null ? current : loader.next();
             return new TrainBatch(ops, current, seed, step);
         }
@@ -48,7 +48,7 @@ final class BatchFeed implements AutoCloseable {
     }
 
     private TrainBatch inPlace() {
-        BatchPlace at = place();
+        BatchBuffers at = place();
         if (current == null && following != null) {
             current = following;
             following = null;
@@ -62,12 +62,12 @@ final class BatchFeed implements AutoCloseable {
 
     private Batch load() {
         Batch batch = loader.next();
-        return batch.padded(BatchPlace.paddedLength(batch.maxTokens(), most.tokens()));
+        return batch.padded(BatchBuffers.paddedLength(batch.maxTokens(), most.tokens()));
     }
 
-    private BatchPlace place() {
+    private BatchBuffers place() {
         if (place == null) {
-            place = new BatchPlace(ops, seed, most);
+            place = new BatchBuffers(ops, seed, most);
         }
         return place;
     }
@@ -94,7 +94,7 @@ final class BatchFeed implements AutoCloseable {
     /** As large as batches get, where the next one will be: to plan with. The caller closes it, before {@link #next}. */
     TrainBatch largest() {
         Batch batch = Batch.largest(most.pairs(), most.imageSize(), most.tokens());
-        return ops.canRecord() ? place().send(batch, step) : new TrainBatch(ops, batch, seed, step);
+        return ops.canCapture() ? place().send(batch, step) : new TrainBatch(ops, batch, seed, step);
     }
 
     /** A step was made with the current batch. */

@@ -16,9 +16,9 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.gradcache.BatchStep;
+import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
-import org.contrastive4j.gradcache.RecordedStep;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -28,10 +28,10 @@ import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.nn.DualEncoder;
-import org.contrastive4j.ops.Later;
+import org.contrastive4j.ops.CapturedGraph;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.Recording;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
@@ -42,11 +42,11 @@ import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
 /** A step on a device: what it asks of the host, and that recorded it is the same step. */
-class RecordedStepTest {
+class CapturedStepTest {
     private static final int PAIRS = 5;
 
     /** What a step leaves for the host. */
-    private record Report(Later<PairwiseOps.Result> result, Later<Double> norm) {}
+    private record Report(Deferred<PairwiseOps.Result> result, Deferred<Double> norm) {}
 
     /** Two encoders with dropout, loss, cache and optimiser on the simulator, recorded or not. */
     private static final class Training implements AutoCloseable {
@@ -55,12 +55,12 @@ class RecordedStepTest {
         final InfoNce loss;
         final List<Parameter> parameters = new ArrayList<>();
         final AdamW optimizer;
-        final GradCache<TrainBatch, Later<PairwiseOps.Result>> cache;
-        final RecordedStep<TrainBatch, Report> recorded;
-        final BatchPlace place;
+        final GradCache<TrainBatch, Deferred<PairwiseOps.Result>> cache;
+        final CapturedStep<TrainBatch, Report> recorded;
+        final BatchBuffers place;
         final boolean records;
         TrainBatch batch;
-        Recording update;
+        CapturedGraph update;
         int step;
 
         /** @param checks of the simulator, which cost time */
@@ -70,7 +70,7 @@ class RecordedStepTest {
             ops = new PtxOps("sim", SimDevice.open(checks ? options : options.withoutChecks()));
             model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
             loss = InfoNce.symmetric(ops);
-            place = new BatchPlace(ops, 7, new TrainBatch.Layout(PAIRS, 8, 6));
+            place = new BatchBuffers(ops, 7, new TrainBatch.Layout(PAIRS, 8, 6));
             batch = place.send(TinyPairs.batch(PAIRS, 5), 0);
             parameters.addAll(model.parameters());
             parameters.addAll(loss.parameters());
@@ -80,12 +80,12 @@ class RecordedStepTest {
                     Encoders.of(ops, model),
                     InfoNceOverEncoders.<TrainBatch>pairs(loss).later(),
                     List.of(3, 4));
-            recorded = new RecordedStep<>(ops, this::forwardAndBack, TrainBatch::layout);
+            recorded = new CapturedStep<>(ops, this::forwardAndBack, TrainBatch::layout);
         }
 
         private Report forwardAndBack(TrainBatch of, double scale) {
             parameters.forEach(Parameter::zeroGradient);
-            Later<PairwiseOps.Result> result = cache.step(of, scale);
+            Deferred<PairwiseOps.Result> result = cache.step(of, scale);
             return new Report(result, GlobalNorm.later(ops, parameters));
         }
 
@@ -112,7 +112,7 @@ class RecordedStepTest {
                 return;
             }
             if (update == null) {
-                update = ops.record(work, null);
+                update = ops.capture(work, null);
             }
             update.run();
         }
@@ -178,7 +178,7 @@ class RecordedStepTest {
     @Test
     void anotherShapeIsRecordedAnewAndTheScratchIsShared() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -206,13 +206,14 @@ class RecordedStepTest {
     @Test
     void aScratchThatTheBudgetHasNoRoomForIsNotMade() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
-            BatchStep<Integer, Later<Long>> step = (count, scale) -> {
+            BatchStep<Integer, Deferred<Long>> step = (count, scale) -> {
                 try (Tensor zeros = ops.zeros(Shape.of(count))) {
                     return ops.update().firstNonFiniteLater(zeros);
                 }
             };
-            try (RecordedStep<Integer, Later<Long>> none = new RecordedStep<>(ops, step, count -> count, 100_000);
-                    RecordedStep<Integer, Later<Long>> all = new RecordedStep<>(ops, step, count -> count, 1 << 20)) {
+            try (CapturedStep<Integer, Deferred<Long>> none = new CapturedStep<>(ops, step, count -> count, 100_000);
+                    CapturedStep<Integer, Deferred<Long>> all =
+                            new CapturedStep<>(ops, step, count -> count, 1 << 20)) {
                 for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
                     assertEquals(-1, none.step(count, 1).get());
                     assertEquals(-1, all.step(count, 1).get());
@@ -235,7 +236,7 @@ class RecordedStepTest {
     @Test
     void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -261,12 +262,12 @@ class RecordedStepTest {
         RuntimeException[] refusal = {new OutOfBudgetException(-1, 7, 7, "the test wants it so")};
         Ops ops = new DirectOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             @Override
-            public Recording record(Runnable work, Storage scratch) {
+            public CapturedGraph capture(Runnable work, Storage scratch) {
                 throw refusal[0];
             }
         };
         try (ops;
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -288,7 +289,7 @@ class RecordedStepTest {
     @Test
     void aScratchGrowsForTheGapsOfAStepOnATape() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                RecordedStep<Integer, Later<Long>> recorded = new RecordedStep<>(
+                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try {
@@ -349,7 +350,7 @@ class RecordedStepTest {
     @Test
     void aStepThatWaitsIsRefused() {
         try (Training training = new Training(false, false);
-                RecordedStep<TrainBatch, Double> waiting = new RecordedStep<>(
+                CapturedStep<TrainBatch, Double> waiting = new CapturedStep<>(
                         training.ops,
                         (batch, scale) ->
                                 training.forwardAndBack(batch, scale).norm().get(),
@@ -358,7 +359,7 @@ class RecordedStepTest {
             assertThrows(DeviceException.class, () -> waiting.step(training.batch, 1));
             assertThrows(UnsupportedOperationException.class, () -> {
                 try (Ops cpu = Backend.open("cpu")) {
-                    new RecordedStep<TrainBatch, Double>(cpu, (batch, scale) -> 0.0, TrainBatch::layout).close();
+                    new CapturedStep<TrainBatch, Double>(cpu, (batch, scale) -> 0.0, TrainBatch::layout).close();
                 }
             });
         }
@@ -384,7 +385,7 @@ class RecordedStepTest {
                 assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
             }
             assertArrayEquals(data.tokens(), arrived.tokens(0, PAIRS).toInts());
-            GradCache<TrainBatch, Later<PairwiseOps.Result>> planned = GradCache.ofBudget(
+            GradCache<TrainBatch, Deferred<PairwiseOps.Result>> planned = GradCache.ofBudget(
                     training.ops,
                     Encoders.of(training.ops, training.model),
                     InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(),

@@ -20,9 +20,9 @@ import org.contrastive4j.nn.Pooling;
 import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
+import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.Recording;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /** Batches that are sent beside recorded steps, under all checks of the simulator: what orders them, and what fails. */
-class BatchFeedTest {
+class BatchPrefetchTest {
     @TempDir
     Path folder;
 
@@ -49,8 +49,8 @@ class BatchFeedTest {
         }
 
         @Override
-        public Recording record(Runnable work, Storage scratch) {
-            return ops.record(work, scratch);
+        public CapturedGraph capture(Runnable work, Storage scratch) {
+            return ops.capture(work, scratch);
         }
     }
 
@@ -87,9 +87,9 @@ class BatchFeedTest {
         }
 
         @Override
-        public Recording record(Runnable work, Storage scratch) {
+        public CapturedGraph capture(Runnable work, Storage scratch) {
             count();
-            return super.record(work, scratch);
+            return super.capture(work, scratch);
         }
     }
 

@@ -16,7 +16,7 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Captions of any length up to the longest are in the same memory, close together: the place serves all layouts.
  */
-final class BatchPlace implements AutoCloseable {
+final class BatchBuffers implements AutoCloseable {
     private static final int LENGTHS = 8; // that captions are padded to, at most
     private static final int UNIT = 8; // tokens
 
@@ -31,7 +31,7 @@ final class BatchPlace implements AutoCloseable {
     private Runnable arrival;
 
     /** @param most what all batches have, with captions of the longest kind */
-    BatchPlace(Ops ops, long seed, TrainBatch.Layout most) {
+    BatchBuffers(Ops ops, long seed, TrainBatch.Layout most) {
         this.ops = ops;
         this.seed = seed;
         this.most = most;

@@ -39,7 +39,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /** The training loop where steps are recorded, on the simulator. */
-class RecordedTrainingTest {
+class CapturedTrainingTest {
     private static final int BATCH = 7;
     private static final int TOKENS = 20;
 

@@ -7,12 +7,12 @@ import java.util.function.Function;
  * so far is done, and several that are asked for one after the other are waited for once.
  */
 @FunctionalInterface
-public interface Later<T> {
+public interface Deferred<T> {
     /** The value; waits for it. May be asked again, and gives the same until recorded work runs again. */
     T get();
 
     /** A function of the value, computed when it is asked for. */
-    default <R> Later<R> map(Function<T, R> function) {
+    default <R> Deferred<R> map(Function<T, R> function) {
         return () -> function.apply(get());
     }
 }

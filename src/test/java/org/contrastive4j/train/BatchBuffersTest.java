@@ -10,19 +10,19 @@ import org.contrastive4j.data.Batch;
 import org.contrastive4j.support.TinyPairs;
 import org.junit.jupiter.api.Test;
 
-/** Lengths that captions are padded to; what is in the place is seen by {@link RecordedStepTest}. */
-class BatchPlaceTest {
+/** Lengths that captions are padded to; what is in the place is seen by {@link CapturedStepTest}. */
+class BatchBuffersTest {
     @Test
     void captionsArePaddedToFewLengths() {
-        assertEquals(8, BatchPlace.paddedLength(1, 20));
-        assertEquals(8, BatchPlace.paddedLength(8, 20));
-        assertEquals(16, BatchPlace.paddedLength(9, 20));
-        assertEquals(20, BatchPlace.paddedLength(17, 20));
-        assertEquals(6, BatchPlace.paddedLength(2, 6));
+        assertEquals(8, BatchBuffers.paddedLength(1, 20));
+        assertEquals(8, BatchBuffers.paddedLength(8, 20));
+        assertEquals(16, BatchBuffers.paddedLength(9, 20));
+        assertEquals(20, BatchBuffers.paddedLength(17, 20));
+        assertEquals(6, BatchBuffers.paddedLength(2, 6));
         for (int longest = 1; longest < 600; longest++) {
             Set<Integer> lengths = new HashSet<>();
             for (int tokens = 1; tokens <= longest; tokens++) {
-                int padded = BatchPlace.paddedLength(tokens, longest);
+                int padded = BatchBuffers.paddedLength(tokens, longest);
                 assertTrue(padded >= tokens && padded <= longest, tokens + " of " + longest + " became " + padded);
                 lengths.add(padded);
             }

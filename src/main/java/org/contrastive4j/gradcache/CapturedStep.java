@@ -7,8 +7,8 @@ import java.util.function.Function;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
+import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.Recording;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -38,8 +38,8 @@ import org.slf4j.LoggerFactory;
  * @param <B> the batch
  * @param <R> what the step reports, in some {@link org.contrastive4j.ops.Later}
  */
-public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable {
-    private static final Logger LOG = LoggerFactory.getLogger(RecordedStep.class);
+public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable {
+    private static final Logger LOG = LoggerFactory.getLogger(CapturedStep.class);
     private static final int MOST_SHAPES = 16;
     private static final int SHARE = 16; // of the scratch, for gaps
     private static final long LEAST_GAPS = 64 << 10; // tensors begin at multiples of 256 bytes
@@ -51,7 +51,7 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     /** What is known of a shape; nothing is recorded at first. */
     private static final class Known<R> {
         private final long peak;
-        private Recording recording;
+        private CapturedGraph recording;
         private R result;
         private int direct; // steps before recording is tried again
         private boolean warned;
@@ -77,7 +77,7 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     private Storage scratch;
 
     /** Without a budget: whatever memory there is. */
-    public RecordedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape) {
+    public CapturedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape) {
         this(ops, step, shape, Long.MAX_VALUE);
     }
 
@@ -86,8 +86,8 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
      * @param shape equal for batches that the same operations on the same tensors are right for
      * @param budget most live bytes of the backend, the scratch and everything else
      */
-    public RecordedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape, long budget) {
-        if (!ops.canRecord()) {
+    public CapturedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape, long budget) {
+        if (!ops.canCapture()) {
             throw new UnsupportedOperationException("backend " + ops.name() + " records nothing; use the step itself");
         }
         this.ops = ops;
@@ -164,7 +164,7 @@ public final class RecordedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         boolean there = grow(forAll) || grow(bytes);
         for (int round = 0; round < MOST_ROUNDS && there; round++) {
             try {
-                known.recording = ops.record(() -> known.result = step.step(batch, gradientScale), scratch);
+                known.recording = ops.capture(() -> known.result = step.step(batch, gradientScale), scratch);
                 return true;
             } catch (RuntimeException failed) {
                 there = outOfMemory(failed).limit() == scratch.bytes(); // not the device's own, for the recording
