@@ -8,4 +8,7 @@
  * stay in one place: {@code TrainingSteps} and {@code BatchBuffers}. May import data, nn, optim, gradcache, loss,
  * autograd, ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.train;
+
+import org.jspecify.annotations.NullMarked;
