@@ -19,9 +19,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
 import java.util.zip.ZipEntry;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.internal.parse.Preprocessed;
-import org.contrastive4j.internal.parse.PtxException;
 
 /**
  * The files of {@code kernels/}, which are resources of this library. A file {@code *.ptx} holds one operation and lists

@@ -5,8 +5,8 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.function.UnaryOperator;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.UnsupportedDeviceException;
-import org.contrastive4j.internal.parse.PtxException;
 
 /** The kernels of this library on one device, by the names of their entries; {@code kernels/README.md} lists them. */
 public final class Kernels {
