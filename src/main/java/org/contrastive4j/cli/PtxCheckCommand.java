@@ -99,8 +99,8 @@ final class PtxCheckCommand implements Callable<Integer> {
         if (!table.isEmpty()) {
             System.out.print(table);
         }
-        complaints.forEach((complaint, causes) ->
-                System.out.println("  " + String.format(complaint, String.join(", ", causes))));
+        complaints.forEach(
+                (complaint, causes) -> System.out.println("  " + String.format(complaint, String.join(", ", causes))));
         return good;
     }
 
@@ -121,7 +121,7 @@ final class PtxCheckCommand implements Callable<Integer> {
         boolean good = true;
         for (String target : targets(program)) {
             try {
-                Assembly assembly = Backend.assemble(program.file(), text, target);
+                Assembly assembly = PtxAssembler.assemble(program.file(), text, target);
                 for (Function entry : program.entries()) {
                     good &= row(table, entry, assembly, dynamic);
                 }
@@ -138,8 +138,8 @@ final class PtxCheckCommand implements Callable<Integer> {
     }
 
     private void complain(String kind, String message, String target) {
-        List<String> targets = complaints.computeIfAbsent(
-                kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>());
+        List<String> targets =
+                complaints.computeIfAbsent(kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>());
         if (!targets.contains(target)) {
             targets.add(target);
         }

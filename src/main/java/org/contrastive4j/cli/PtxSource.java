@@ -9,8 +9,8 @@ import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
-import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.device.PtxException;
+import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.internal.parse.Preprocessed;
 import picocli.CommandLine.Option;
 
@@ -74,9 +74,8 @@ final class PtxSource {
     String readOne(Path file) {
         List<Expanded> selected = read(file);
         if (selected.size() > 1) {
-            throw new IllegalArgumentException(
-                    file + " has several instances, expected options for one; " + choice(Instance.listed(
-                            file.toString(), raw(file))));
+            throw new IllegalArgumentException(file + " has several instances, expected options for one; "
+                    + choice(Instance.listed(file.toString(), raw(file))));
         }
         return selected.get(0).text();
     }
@@ -84,7 +83,8 @@ final class PtxSource {
     private static String choice(List<Instance> instances) {
         return instances.stream()
                 .map(Instance::toString)
-                .collect(Collectors.joining(System.lineSeparator() + "  ", "choose from:" + System.lineSeparator() + "  ", ""));
+                .collect(Collectors.joining(
+                        System.lineSeparator() + "  ", "choose from:" + System.lineSeparator() + "  ", ""));
     }
 
     private Expanded expanded(Path file, String raw, String name, String header, Map<String, String> defined) {

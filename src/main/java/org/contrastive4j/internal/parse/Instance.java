@@ -27,7 +27,7 @@ import org.contrastive4j.device.PtxException;
  */
 public record Instance(String entry, Map<String, String> macros) {
     private static final String NAME = "NAME";
-    private static final Pattern SECTION = Pattern.compile("// [A-Z]+ .*");
+    private static final Pattern SECTION = Pattern.compile("(// [A-Z]+ +).*");
     private static final Pattern TABLE = Pattern.compile("(?m)^// INSTANCES +(.*(?:\n// {3,}.*)*)");
     private static final Pattern ENTRY = Pattern.compile("[A-Za-z_][A-Za-z0-9_$]*");
     private static final Pattern MACRO = Pattern.compile("([A-Za-z_][A-Za-z0-9_]*)=(\\S+)");
@@ -72,25 +72,30 @@ public record Instance(String entry, Map<String, String> macros) {
 
     /** Whether each of these macros has this value here. */
     public boolean has(Map<String, String> values) {
-        return values.entrySet().stream()
-                .allMatch(value -> value.getValue().equals(macros.get(value.getKey())));
+        return values.entrySet().stream().allMatch(value -> value.getValue().equals(macros.get(value.getKey())));
     }
 
     /** The comment at the beginning of the file without the paragraphs whose condition this instance does not meet. */
     public String header(String text) {
         StringBuilder header = new StringBuilder();
         boolean applies = true;
-        for (String line :
-                text.lines().takeWhile(next -> next.startsWith("//")).toList()) {
+        String label = ""; // of a section of which nothing was written yet
+        for (String line : text.lines().takeWhile(next -> next.startsWith("//")).toList()) {
+            Matcher section = SECTION.matcher(line);
             Matcher condition = CONDITION.matcher(line);
-            if (condition.matches()) {
+            boolean conditional = condition.matches();
+            if (section.matches()) {
+                label = section.group(1);
+            }
+            if (conditional) {
                 applies = Stream.of(condition.group(2).split("\\|"))
                         .anyMatch(value -> value.equals(macros.get(condition.group(1))));
-            } else if (SECTION.matcher(line).matches()) {
+            } else if (section.matches()) {
                 applies = true;
             }
             if (applies) {
-                header.append(line).append('\n');
+                header.append(label).append(line.substring(label.length())).append('\n');
+                label = "";
             }
         }
         return header.toString();

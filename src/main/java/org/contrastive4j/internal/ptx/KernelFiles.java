@@ -29,8 +29,8 @@ import org.contrastive4j.internal.parse.Preprocessed;
  */
 final class KernelFiles {
     private static final String ROOT = "kernels/";
-    /** A file that is always there: listing starts from where it was loaded. */
-    private static final String ANCHOR = ROOT + "lib/types.ptxh";
+    /** A file that is always there: the others are listed from where it was loaded. */
+    static final String ANCHOR = ROOT + "lib/types.ptxh";
 
     private static final Pattern INCLUDE = Pattern.compile("(?m)^#include \"([a-z0-9_./]+\\.ptxh)\"$");
 
@@ -45,12 +45,15 @@ final class KernelFiles {
 
         private static SortedMap<String, Located> entries() {
             SortedMap<String, Located> entries = new TreeMap<>();
-            for (String path : paths()) {
+            URL anchor = KernelFiles.class.getResource("/" + ANCHOR);
+            if (anchor == null) {
+                throw new PtxException(ANCHOR, 0, 0, "the kernels are not among the resources of this library");
+            }
+            for (String path : paths(anchor)) {
                 for (Instance instance : Instance.listed(path, source(path))) {
                     Located other = entries.put(instance.entry(), new Located(path, instance));
                     if (other != null) {
-                        throw new PtxException(
-                                path, 0, 0, "entry " + instance.entry() + " is also in " + other.path());
+                        throw new PtxException(path, 0, 0, "entry " + instance.entry() + " is also in " + other.path());
                     }
                 }
             }
@@ -106,12 +109,8 @@ final class KernelFiles {
         }
     }
 
-    /** Paths of all files {@code *.ptx} below {@code kernels/}, of a jar, a folder of classes or a run-time image. */
-    static List<String> paths() {
-        URL anchor = KernelFiles.class.getResource("/" + ANCHOR);
-        if (anchor == null) {
-            throw new PtxException(ANCHOR, 0, 0, "the kernels are not among the resources of this library");
-        }
+    /** Paths of all files {@code *.ptx} next to this one, in a jar, a folder of classes or a run-time image. */
+    static List<String> paths(URL anchor) {
         try {
             return "jar".equals(anchor.getProtocol()) ? pathsInJar(anchor) : pathsInFolder(Path.of(anchor.toURI()));
         } catch (IOException e) {

@@ -39,6 +39,7 @@ public final class Kernels {
      * @throws PtxException when there is no such kernel
      */
     public static String text(String name) {
-        return KernelFiles.expanded(name, KernelFiles.whole(KernelFiles.find(name).path()));
+        return KernelFiles.expanded(
+                name, KernelFiles.whole(KernelFiles.find(name).path()));
     }
 }
