@@ -3,6 +3,7 @@ package org.contrastive4j.ops;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -35,8 +36,8 @@ public abstract class Ops implements AutoCloseable {
     }
 
     /** What a training step computes in. */
-    public TrainingPrecision precision() {
-        return TrainingPrecision.valueOf(dtype().name());
+    public Precision precision() {
+        return Precision.of(dtype());
     }
 
     public abstract Memory memory();

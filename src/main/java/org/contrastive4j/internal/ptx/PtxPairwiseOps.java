@@ -6,6 +6,7 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
