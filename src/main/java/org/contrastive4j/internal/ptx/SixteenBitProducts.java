@@ -4,6 +4,7 @@ import java.util.function.LongSupplier;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
