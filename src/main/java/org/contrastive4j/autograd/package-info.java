@@ -7,4 +7,7 @@
  *
  * <p>May import ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.autograd;
+
+import org.jspecify.annotations.NullMarked;

@@ -3,4 +3,7 @@
  * The only package that prints. May import everything below it but {@code internal.cuda}, which it reaches through
  * {@code Backend}.
  */
+@NullMarked
 package org.contrastive4j.cli;
+
+import org.jspecify.annotations.NullMarked;

@@ -6,4 +6,7 @@
  * <p>Everything random depends only on (seed, epoch, sample id). Works on plain Java arrays; may import ops (for
  * Philox) and nothing else of the project.
  */
+@NullMarked
 package org.contrastive4j.data;
+
+import org.jspecify.annotations.NullMarked;

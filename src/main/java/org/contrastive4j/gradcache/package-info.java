@@ -8,4 +8,7 @@
  * one piece. Encoders are known only as functions ({@link org.contrastive4j.gradcache.ChunkEncoder}), losses only
  * through representations. May import loss, autograd, ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.gradcache;
+
+import org.jspecify.annotations.NullMarked;

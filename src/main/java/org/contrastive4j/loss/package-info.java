@@ -12,4 +12,7 @@
  *
  * <p>May import autograd, ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.loss;
+
+import org.jspecify.annotations.NullMarked;

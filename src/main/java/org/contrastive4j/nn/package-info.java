@@ -5,4 +5,7 @@
  * <p>A module owns its parameters; names are paths such as {@code image.block0.attention.qkv.weight}. May import loss,
  * autograd, ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.nn;
+
+import org.jspecify.annotations.NullMarked;

@@ -1,6 +1,5 @@
 /**
- * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report; and comparisons
- * of runs.
+ * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation and report.
  *
  * <p>{@link org.contrastive4j.train.Trainer} is the loop, {@link org.contrastive4j.train.RunFolder} the files, {@link
  * org.contrastive4j.train.Checkpoint} what a resumed run continues from, {@link org.contrastive4j.train.LossConfig}
@@ -8,4 +7,7 @@
  * stay in one place: {@code TrainingSteps} and {@code BatchBuffers}. May import data, nn, optim, gradcache, loss,
  * autograd, ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.train;
+
+import org.jspecify.annotations.NullMarked;

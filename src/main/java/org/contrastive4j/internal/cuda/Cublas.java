@@ -17,7 +17,7 @@ import jcuda.runtime.cudaStream_t;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.internal.device.MatrixLibrary;
 
 /**
  * cuBLAS through JCublas, with one workspace of its own for as long as the device is open.
@@ -102,6 +102,9 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
 
     /** In one line what the loader said in many. */
     private static String missing(LinkageError fault) {
+        if (!JCudaPlatform.supported()) {
+            return JCudaPlatform.problem("no cuBLAS");
+        }
         String said = String.valueOf(fault.getMessage());
         for (String name : new String[] {"libcublas.so.12", "libcublasLt.so.12", "libcudart.so.12"}) {
             if (said.contains(name)) {

@@ -12,9 +12,9 @@ import java.util.regex.Pattern;
 import jcuda.nvptxcompiler.JNvPTXCompiler;
 import jcuda.nvptxcompiler.nvPTXCompileResult;
 import jcuda.nvptxcompiler.nvPTXCompilerHandle;
-import org.contrastive4j.device.Assembly;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.device.PtxException;
+import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.parse.Signatures;
 
 /**
@@ -90,8 +90,10 @@ public final class PtxAssembler {
 
     private static DeviceException missing(LinkageError fault) {
         return new DeviceException(
-                "the PTX assembler in jcuda-natives could not be loaded on this machine; "
-                        + "it is there for 64-bit Linux on x86",
+                JCudaPlatform.supported()
+                        ? "the PTX assembler in jcuda-natives could not be loaded (the cause says why); it is unpacked "
+                                + "to java.io.tmpdir, which must be writable and allow programs"
+                        : JCudaPlatform.problem("no PTX assembler"),
                 fault);
     }
 

@@ -4,4 +4,7 @@
  * without a GPU. May import {@code device}, {@code internal.parse} and {@code memory}; the only package that sees
  * JCuda.
  */
+@NullMarked
 package org.contrastive4j.internal.cuda;
+
+import org.jspecify.annotations.NullMarked;

@@ -3,4 +3,7 @@
  * the fast backends are compared with. Written to be read beside the formulas in {@code ops}; speed comes second. May
  * import ops, tensor, memory.
  */
+@NullMarked
 package org.contrastive4j.internal.f64;
+
+import org.jspecify.annotations.NullMarked;
