@@ -157,9 +157,8 @@ public abstract class Ops implements AutoCloseable {
      * The values of a small tensor of parameters, as they are in the order of work; a backend with a
      * queue does not wait.
      */
-    public Deferred<double[]> valuesLater(Tensor x) {
-        double[] values = x.toDoubles();
-        return () -> values;
+    public Deferred<double[]> values(Tensor x) {
+        return Deferred.of(x.toDoubles());
     }
 
     /** Whether this backend has a queue, gives results {@link Deferred} and can {@link #capture} its operations. */

@@ -65,8 +65,8 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public Deferred<double[]> valuesLater(Tensor x) {
-        return ops.valuesLater(x);
+    public Deferred<double[]> values(Tensor x) {
+        return ops.values(x);
     }
 
     @Override

@@ -232,7 +232,7 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public Deferred<double[]> valuesLater(Tensor x) {
+    public Deferred<double[]> values(Tensor x) {
         if (x.dtype() != DType.F32) {
             throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
         }

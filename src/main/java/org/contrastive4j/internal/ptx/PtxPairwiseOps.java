@@ -37,14 +37,7 @@ final class PtxPairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
-        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative)
-                .get();
-    }
-
-    @Override
-    protected Deferred<Result> infoNceLaterUnchecked(
+    protected Deferred<Result> infoNceUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);

@@ -123,7 +123,8 @@ class PairwisePrecisionTest {
                             new PairwiseOps.InfoNce(xs, ys, null, logScale, null, 0.5, 0.5),
                             new PairwiseOps.Gradients(dx, dy, dLogScale, null),
                             1,
-                            null);
+                            null)
+                    .get();
             assertEquals(wanted.loss, result.loss(), 12 * most);
             assertTrue(distance(wanted.dx, dx.toDoubles()) <= most, "dx off by " + distance(wanted.dx, dx.toDoubles()));
             assertTrue(distance(wanted.dy, dy.toDoubles()) <= most, "dy off by " + distance(wanted.dy, dy.toDoubles()));
