@@ -100,7 +100,7 @@ class CapturedTrainingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         model,
                         LossConfig.named(loss, BATCH))
-                .withAccumulation(accumulation);
+                .toBuilder().accumulation(accumulation).build();
     }
 
     private record Run(List<Map<String, Object>> lines, List<String> end, List<Traffic> traffic, int recordings) {}
@@ -179,7 +179,7 @@ class CapturedTrainingTest {
     void aRunWhoseScaleChangesHasThemToo() {
         PairDataset data = data();
         TrainConfig config =
-                config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).with(null, new LossScale.Config(0x1p14, 1));
+                config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).toBuilder().lossScale(new LossScale.Config(0x1p14, 1)).build();
         Run recorded = run(sim(DType.F16), config, data);
         Run direct = run(new DirectOps(sim(DType.F16)), config, data);
         assertEquals(direct.lines, recorded.lines);

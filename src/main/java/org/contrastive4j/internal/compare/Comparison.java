@@ -145,27 +145,15 @@ public final class Comparison {
     /** The configuration of one run. */
     public TrainConfig config(Cell cell) {
         int steps = Math.toIntExact(pairs() / cell.batch());
-        return new TrainConfig(
-                base.data(),
-                base.strict(),
-                base.heldOutGroup(),
-                base.unseenShare(),
-                cell.seed(),
-                steps,
-                cell.batch(),
-                Math.min(base.chunk(), cell.batch()),
-                base.memoryBudget(),
-                base.learningRate() * Math.sqrt((double) cell.batch() / largest),
-                Math.toIntExact((long) base.warmup() * largest / cell.batch()),
-                base.clip(),
-                base.vocabulary(),
-                base.augmentation(),
-                base.optimizer(),
-                base.model(),
-                LossConfig.named(cell.loss(), cell.batch()),
-                base.accumulation(),
-                base.precision(),
-                base.lossScale());
+        return base.toBuilder()
+                .seed(cell.seed())
+                .steps(steps)
+                .batch(cell.batch())
+                .chunk(Math.min(base.chunk(), cell.batch()))
+                .learningRate(base.learningRate() * Math.sqrt((double) cell.batch() / largest))
+                .warmup(Math.toIntExact((long) base.warmup() * largest / cell.batch()))
+                .loss(LossConfig.named(cell.loss(), cell.batch()))
+                .build();
     }
 
     /**
