@@ -10,9 +10,10 @@ import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
+
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -59,7 +60,7 @@ public record TrainConfig(
         DualEncoder.Config model,
         LossConfig loss,
         Accumulation accumulation,
-        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable TrainingPrecision precision,
+        @JsonInclude(JsonInclude.Include.NON_NULL) @Nullable Precision precision,
         @JsonInclude(JsonInclude.Include.NON_NULL) LossScale.@Nullable Config lossScale) {
     /** How the gradient of a whole batch is computed. */
     public enum Accumulation {
@@ -152,6 +153,28 @@ public record TrainConfig(
                 null);
     }
 
+    /**
+     * Checks that a run can go on with this configuration: it differs from that of the run in no more than the number
+     * of steps, the learning rate, the memory budget and the path of the data.
+     *
+     * @param run configuration that the run had so far
+     * @param step number of steps it has made
+     * @throws IllegalArgumentException when it differs in more, or ends before {@code step}
+     */
+    void requireContinues(TrainConfig run, int step) {
+        require(steps >= step, "the run has made " + step + " steps, expected that many or more, got " + steps);
+        TrainConfig unchanged = toBuilder()
+                .steps(run.steps)
+                .learningRate(run.learningRate)
+                .memoryBudget(run.memoryBudget)
+                .data(run.data)
+                .build();
+        require(
+                unchanged.equals(run),
+                "a resumed run can change its steps, learning rate, memory budget and path of the data, got "
+                        + unchanged + ", the run has " + run);
+    }
+
     /** Returns a builder that starts from this configuration. */
     public Builder toBuilder() {
         return new Builder(this);
@@ -162,12 +185,12 @@ public record TrainConfig(
      *
      * @throws IllegalArgumentException when it is made for another precision
      */
-    TrainConfig on(TrainingPrecision backend) {
+    TrainConfig on(Precision backend) {
         if (precision != null && precision != backend) {
             throw new IllegalArgumentException("the run is in " + precision + " and the backend computes in " + backend
                     + "; open the backend in " + precision);
         }
-        boolean needsScale = lossScale == null && backend == TrainingPrecision.F16;
+        boolean needsScale = lossScale == null && backend == Precision.F16;
         return toBuilder()
                 .precision(backend)
                 .lossScale(needsScale ? LossScale.Config.USUAL : lossScale)
@@ -227,7 +250,7 @@ public record TrainConfig(
         private DualEncoder.Config model;
         private LossConfig loss;
         private Accumulation accumulation;
-        private @Nullable TrainingPrecision precision;
+        private @Nullable Precision precision;
         private LossScale.@Nullable Config lossScale;
 
         private Builder(TrainConfig from) {
@@ -362,7 +385,7 @@ public record TrainConfig(
         }
 
         /** Sets {@link TrainConfig#precision}. */
-        public Builder precision(@Nullable TrainingPrecision value) {
+        public Builder precision(@Nullable Precision value) {
             precision = value;
             return this;
         }
