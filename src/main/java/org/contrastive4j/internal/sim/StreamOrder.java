@@ -60,10 +60,10 @@ final class StreamOrder {
         }
 
         /** Who comes after {@code later} comes after this too. */
-        private boolean isCoveredBy(Touch start) {
-            written.andNot(start.written);
-            read.andNot(start.written);
-            read.andNot(start.read);
+        private boolean isCoveredBy(Touch later) {
+            written.andNot(later.written);
+            read.andNot(later.written);
+            read.andNot(later.read);
             return written.isEmpty() && read.isEmpty();
         }
     }

@@ -129,10 +129,10 @@ final class Shadow {
         return null;
     }
 
-    private static boolean races(Entry earlier, Entry start, HappensBefore order, int lane) {
-        boolean together = !earlier.blockScope() && !start.blockScope()
-                || earlier.warp().cta() == start.warp().cta();
-        return !(earlier.strong() && start.strong() && together)
+    private static boolean races(Entry earlier, Entry later, HappensBefore order, int lane) {
+        boolean together = !earlier.blockScope() && !later.blockScope()
+                || earlier.warp().cta() == later.warp().cta();
+        return !(earlier.strong() && later.strong() && together)
                 && !order.isOrderedBefore(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
     }
 

@@ -86,16 +86,16 @@ public final class Cluster {
      * Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule
      * says.
      */
-    PendingWork start(Runnable work) {
-        PendingWork start = new PendingWork(work);
+    PendingWork start(Runnable action) {
+        PendingWork work = new PendingWork(action);
         if (completion == Schedule.Completion.EARLY) {
-            start.complete();
+            work.complete();
             progress();
         } else {
-            asyncs.add(start);
+            asyncs.add(work);
             due.add(completion == Schedule.Completion.LATE ? Integer.MAX_VALUE : turn + random.nextInt(40));
         }
-        return start;
+        return work;
     }
 
     boolean isDone() {
@@ -133,9 +133,9 @@ public final class Cluster {
 
     /** Work of one thread lands in the order it was started. */
     private void land(int at) {
-        PendingWork start = asyncs.remove(at);
+        PendingWork work = asyncs.remove(at);
         due.remove(at);
-        start.complete();
+        work.complete();
         progress();
     }
 
