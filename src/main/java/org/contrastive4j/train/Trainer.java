@@ -29,11 +29,11 @@ import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -385,7 +385,7 @@ public final class Trainer implements AutoCloseable {
                     ? ""
                     : ", sample " + batch.sampleIds()[e.row()] + " ("
                             + data.sample(batch.sampleIds()[e.row()]).image() + ")";
-            String advice = config.precision() == TrainingPrecision.F16
+            String advice = config.precision() == Precision.F16
                     ? "; activations in f16 end at 65504, in bf16 where f32 does"
                     : "";
             throw new TrainingStoppedException(

@@ -86,7 +86,7 @@ class CapturedStepTest {
         private Report forwardAndBack(TrainBatch of, double scale) {
             parameters.forEach(Parameter::zeroGradient);
             Deferred<PairwiseOps.Result> result = cache.step(of, scale);
-            return new Report(result, GlobalNorm.later(ops, parameters));
+            return new Report(result, GlobalNorm.deferred(ops, parameters));
         }
 
         double[] step(Batch data) {
@@ -182,7 +182,7 @@ class CapturedStepTest {
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                                return ops.update().firstNonFiniteLater(zeros);
+                                return ops.update().firstNonFinite(zeros);
                             }
                         },
                         count -> count)) {
@@ -208,7 +208,7 @@ class CapturedStepTest {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             BatchStep<Integer, Deferred<Long>> step = (count, scale) -> {
                 try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                    return ops.update().firstNonFiniteLater(zeros);
+                    return ops.update().firstNonFinite(zeros);
                 }
             };
             try (CapturedStep<Integer, Deferred<Long>> none = new CapturedStep<>(ops, step, count -> count, 100_000);
@@ -240,7 +240,7 @@ class CapturedStepTest {
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                                return ops.update().firstNonFiniteLater(zeros);
+                                return ops.update().firstNonFinite(zeros);
                             }
                         },
                         count -> count)) {
@@ -271,7 +271,7 @@ class CapturedStepTest {
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                                return ops.update().firstNonFiniteLater(zeros);
+                                return ops.update().firstNonFinite(zeros);
                             }
                         },
                         count -> count)) {
@@ -297,7 +297,7 @@ class CapturedStepTest {
                                 try (Tensor between = ops.zeros(Shape.of(8))) {
                                     first.close();
                                     try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // not where the first was
-                                        return ops.update().firstNonFiniteLater(larger);
+                                        return ops.update().firstNonFinite(larger);
                                     }
                                 }
                             } catch (OutOfBudgetException out) {

@@ -32,7 +32,7 @@ import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
-import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -47,11 +47,11 @@ class CapturedTrainingTest {
     Path folder;
 
     private static Ops sim() {
-        return sim(DType.F32);
+        return sim(Precision.F32);
     }
 
-    private static Ops sim(DType activations) {
-        return new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks()), activations);
+    private static Ops sim(Precision precision) {
+        return new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks()), precision);
     }
 
     /** Every seventh caption is a long one, so that batches are padded to different lengths. */
@@ -180,8 +180,8 @@ class CapturedTrainingTest {
         PairDataset data = data();
         TrainConfig config =
                 config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).with(null, new LossScale.Config(0x1p14, 1));
-        Run recorded = run(sim(DType.F16), config, data);
-        Run direct = run(new DirectOps(sim(DType.F16)), config, data);
+        Run recorded = run(sim(Precision.F16), config, data);
+        Run direct = run(new DirectOps(sim(Precision.F16)), config, data);
         assertEquals(direct.lines, recorded.lines);
         assertEquals(direct.end, recorded.end);
         double skipped = (double) recorded.lines.get(7).get("skippedSteps");
