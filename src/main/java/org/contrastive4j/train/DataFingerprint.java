@@ -17,8 +17,8 @@ final class DataFingerprint {
     static String of(PairDataset data) {
         try {
             MessageDigest digest = MessageDigest.getInstance("SHA-256");
-            data.samples().forEach(sample -> {
-                add(digest, sample.image());
+            data.pairs().forEach(sample -> {
+                add(digest, sample.picture());
                 add(digest, sample.caption());
                 add(digest, sample.concept());
                 add(digest, sample.group());

@@ -42,7 +42,7 @@ final class StepFailures {
             return "";
         }
         int sample = batch.sampleIds()[row];
-        return ", sample " + sample + " (" + data.sample(sample).image() + ")";
+        return ", sample " + sample + " (" + data.pair(sample).picture() + ")";
     }
 
     private static Trainer.TrainingStoppedException stopped(

@@ -6,7 +6,6 @@ import org.jspecify.annotations.Nullable;
 import java.util.stream.Stream;
 import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import java.util.ArrayList;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -118,7 +117,7 @@ public final class Trainer implements AutoCloseable {
                 ? tokenizer
                 : Tokenizer.train(
                         splits.train().stream()
-                                .map(id -> data.sample(id).caption())
+                                .map(id -> data.pair(id).caption())
                                 .toList(),
                         config.vocabulary(),
                         2);
@@ -141,14 +140,11 @@ public final class Trainer implements AutoCloseable {
     }
 
     private Objective objective() {
-        Map<String, Integer> concepts = new HashMap<>();
-        data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
             Guide guide = config.loss().guide().isEmpty()
                     ? null
                     : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
-            return Objective.of(
-                    ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
+            return Objective.of(ops, config, model, data::label, guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
