@@ -26,7 +26,8 @@ final class SharedOptions {
             names = "--loss-scale",
             description = "initial value of dynamic loss scaling, a power of two; "
                     + "default: 32768 in f16, no scaling in other precisions")
-    @Nullable Double lossScale;
+    @Nullable
+    Double lossScale;
 
     @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
     Path data = Path.of(DEFAULT.data());
@@ -38,7 +39,8 @@ final class SharedOptions {
             names = "--held-out-group",
             description = "group to test on and not to train on, \"none\" for none; default: noto for the default "
                     + "data, none for other data")
-    @Nullable String heldOutGroup;
+    @Nullable
+    String heldOutGroup;
 
     @Option(names = "--unseen-share", description = "share of concepts kept out of training")
     double unseenShare = DEFAULT.unseenShare();
@@ -50,7 +52,8 @@ final class SharedOptions {
             names = "--chunk",
             description = "samples encoded at a time, at most the batch; 0 lets the memory budget choose; "
                     + "default: 128, or the batch where that is smaller")
-    @Nullable Integer chunk;
+    @Nullable
+    Integer chunk;
 
     @Option(names = "--memory", description = "budget in MiB: activations of chunks are kept while they fit")
     long memory = DEFAULT.memoryBudget() >> 20;
@@ -130,7 +133,8 @@ final class SharedOptions {
                 .model(model())
                 .loss(loss)
                 .precision(backend.precision)
-                .lossScale(lossScale == null ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()))
+                .lossScale(
+                        lossScale == null ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()))
                 .build();
     }
 

@@ -87,7 +87,9 @@ final class TrainOptions {
     }
 
     TrainConfig config() {
-        String guideRun = guide == null ? null : Path.of(guide).toAbsolutePath().normalize().toString();
+        String guideRun = guide == null
+                ? null
+                : Path.of(guide).toAbsolutePath().normalize().toString();
         return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guideRun, batch)).toBuilder()
                 .accumulation(accumulation())
                 .build();

@@ -28,9 +28,8 @@ final class StepFailures {
         try {
             return work.get();
         } catch (NonFiniteException e) {
-            String advice = config.precision() == Precision.F16
-                    ? "; the largest f16 is 65504, bf16 has the range of f32"
-                    : "";
+            String advice =
+                    config.precision() == Precision.F16 ? "; the largest f16 is 65504, bf16 has the range of f32" : "";
             throw stopped(step, which(batch, e.row()) + ": " + e.getMessage() + advice, batch, e);
         } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
             throw stopped(step, ": " + e.getMessage(), batch, e);

@@ -10,7 +10,6 @@ import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
-
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.tensor.Precision;
@@ -402,7 +401,27 @@ public record TrainConfig(
          * @throws IllegalArgumentException when the settings do not go together
          */
         public TrainConfig build() {
-            return new TrainConfig(data, strict, heldOutGroup, unseenShare, seed, steps, batch, chunk, memoryBudget, learningRate, warmup, clip, vocabulary, augmentation, optimizer, model, loss, accumulation, precision, lossScale);
+            return new TrainConfig(
+                    data,
+                    strict,
+                    heldOutGroup,
+                    unseenShare,
+                    seed,
+                    steps,
+                    batch,
+                    chunk,
+                    memoryBudget,
+                    learningRate,
+                    warmup,
+                    clip,
+                    vocabulary,
+                    augmentation,
+                    optimizer,
+                    model,
+                    loss,
+                    accumulation,
+                    precision,
+                    lossScale);
         }
     }
 }

@@ -1,15 +1,14 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
-import org.jspecify.annotations.Nullable;
-import java.util.stream.Stream;
-import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
@@ -27,6 +26,7 @@ import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Trains a {@link DualEncoder} on pairs with a contrastive loss over whole batches, encoded in chunks.

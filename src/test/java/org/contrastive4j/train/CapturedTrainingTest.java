@@ -178,8 +178,9 @@ class CapturedTrainingTest {
     @Test
     void aRunWhoseScaleChangesHasThemToo() {
         PairDataset data = data();
-        TrainConfig config =
-                config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).toBuilder().lossScale(new LossScale.Config(0x1p14, 1)).build();
+        TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).toBuilder()
+                .lossScale(new LossScale.Config(0x1p14, 1))
+                .build();
         Run recorded = run(sim(Precision.F16), config, data);
         Run direct = run(new DirectOps(sim(Precision.F16)), config, data);
         assertEquals(direct.lines, recorded.lines);

@@ -239,10 +239,13 @@ class LossScalingTest {
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
             assertEquals(Precision.F32, trainer.config().precision());
-            assertEquals(config.toBuilder().precision(Precision.F32).lossScale(null).build(), trainer.config());
+            assertEquals(
+                    config.toBuilder().precision(Precision.F32).lossScale(null).build(), trainer.config());
         }
         assertEquals(LossScale.Config.USUAL, config.on(Precision.F16).lossScale());
-        assertEquals(TOO_HIGH, config.toBuilder().lossScale(TOO_HIGH).build().on(Precision.F16).lossScale());
+        assertEquals(
+                TOO_HIGH,
+                config.toBuilder().lossScale(TOO_HIGH).build().on(Precision.F16).lossScale());
         assertEquals(null, config.on(Precision.BF16).lossScale());
     }
 }

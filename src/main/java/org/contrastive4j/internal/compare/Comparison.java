@@ -185,12 +185,19 @@ public final class Comparison {
             throw new RunFolder.RunFolderException(
                     run.resolve(CONFIG) + " has no usable configuration: " + e.getMessage(), e);
         }
-        if (!other.equals(config(cell))) {
+        if (!absolute(other).equals(absolute(config(cell)))) {
             throw new RunFolder.RunFolderException(
                     run + " holds a run of another configuration (" + CONFIG
                             + "); choose another --out, or the options it was made with",
                     null);
         }
+    }
+
+    /** The same data, whether its path was stored relative to the working folder or not. */
+    private static TrainConfig absolute(TrainConfig config) {
+        return config.toBuilder()
+                .data(Path.of(config.data()).toAbsolutePath().normalize().toString())
+                .build();
     }
 
     private static JsonNode read(Path file) {
