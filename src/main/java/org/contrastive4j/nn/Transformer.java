@@ -16,7 +16,7 @@ final class Transformer implements Module {
         for (int k = 0; k < config.layers(); k++) {
             blocks.add(new TransformerBlock(init, encoder, k, firstRandomLayer, config, causal));
         }
-        norm = new Norm(init, encoder + ".norm", config.width());
+        norm = new Norm(init, encoder + ".norm", config.width(), config.epsilon());
     }
 
     /** @param lengths [b] I32, tokens beyond are not attended to; null for all */
@@ -26,6 +26,10 @@ final class Transformer implements Module {
             tokens = block.forward(tape, tokens, lengths, randomness);
         }
         return norm.forward(tape, tokens);
+    }
+
+    List<AdaptablePart> adaptable() {
+        return blocks.stream().flatMap(block -> block.adaptable().stream()).toList();
     }
 
     @Override
