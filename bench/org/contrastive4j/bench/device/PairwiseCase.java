@@ -9,31 +9,31 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperInfoNce;
-import org.contrastive4j.internal.ptx.HopperPairwise;
-import org.contrastive4j.internal.ptx.Precision;
 import org.contrastive4j.internal.ptx.PtxNormalize;
 import org.contrastive4j.internal.ptx.PtxPairwise;
+import org.contrastive4j.internal.ptx.RowLayout;
+import org.contrastive4j.tensor.Precision;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
 final class PairwiseCase implements AutoCloseable {
     /** Precision of features and gradient matrix, and whose kernels: those of sm_90a, or portable ones. */
     enum Kind {
-        BF16(Precision.BF16, HopperPairwise.Precision.BF16, 1e-2),
-        F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
-        BF16_PORTABLE(Precision.BF16, null, 1e-2),
-        F16_PORTABLE(Precision.F16, null, 2e-3),
-        TF32(Precision.TF32, null, 2e-3),
-        F32(Precision.F32, null, 1e-4);
+        BF16(Precision.BF16, false, 1e-2),
+        F16(Precision.F16, false, 2e-3),
+        BF16_PORTABLE(Precision.BF16, true, 1e-2),
+        F16_PORTABLE(Precision.F16, true, 2e-3),
+        TF32(Precision.TF32, true, 2e-3),
+        F32(Precision.F32, true, 1e-4);
 
         /** Relative error of gradients that counts as agreement. */
         final double tolerance;
 
         private final Precision precision;
-        private final HopperPairwise.Precision hopper;
+        private final boolean portable;
 
-        Kind(Precision precision, HopperPairwise.Precision hopper, double tolerance) {
+        Kind(Precision precision, boolean portable, double tolerance) {
             this.precision = precision;
-            this.hopper = hopper;
+            this.portable = portable;
             this.tolerance = tolerance;
         }
 
@@ -42,12 +42,12 @@ final class PairwiseCase implements AutoCloseable {
         }
 
         boolean isPortable() {
-            return hopper == null;
+            return portable;
         }
 
         /** Type of features, as rates of matrix products are listed. */
         String type() {
-            return precision.name().toLowerCase(Locale.ROOT);
+            return precision.toString();
         }
 
         @Override
@@ -116,14 +116,14 @@ final class PairwiseCase implements AutoCloseable {
                 dLogScale = take(4);
             }
             if (kind.isPortable()) {
-                long rowBytes = kind.precision.rowBytes(d);
+                long rowBytes = RowLayout.rowBytes(kind.precision, d);
                 x = take(n * rowBytes);
                 y = take(n * rowBytes);
                 inverseNorms = take(4L * n);
                 stripeBytes = PORTABLE_STRIPE_BYTES;
                 workspace = take(portable(device).workspaceBytes(n, n, d, gradients));
             } else {
-                long least = new HopperInfoNce(device, kind.hopper, 0).workspaceBytes(n, n, d, gradients);
+                long least = new HopperInfoNce(device, kind.precision, 0).workspaceBytes(n, n, d, gradients);
                 long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes() - least;
                 stripeBytes = Math.max(0, Math.min(mostStripeBytes, left));
                 workspace = take(hopper(device).workspaceBytes(n, n, d, gradients));
@@ -139,7 +139,7 @@ final class PairwiseCase implements AutoCloseable {
     }
 
     private HopperInfoNce hopper(PtxDevice through) {
-        return new HopperInfoNce(through, kind.hopper, stripeBytes);
+        return new HopperInfoNce(through, kind.precision, stripeBytes);
     }
 
     private DeviceStorage take(long bytes) {

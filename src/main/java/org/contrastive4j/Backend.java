@@ -22,8 +22,8 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UnsupportedPrecisionException;
+import org.contrastive4j.tensor.Precision;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -144,19 +144,19 @@ public final class Backend {
      * @param precision one of {@link #precisions}, or null for the first of them
      * @throws UnsupportedPrecisionException when the backend does not compute in it
      */
-    public static Ops open(String name, long memoryLimit, TrainingPrecision precision) {
+    public static Ops open(String name, long memoryLimit, Precision precision) {
         if (name.equals("auto")) {
             Choice choice = auto();
             LOG.info("auto is {}: {}", choice.name(), choice.reason());
             return open(choice.name(), memoryLimit, precision);
         }
-        List<TrainingPrecision> there = precisions(name);
+        List<Precision> there = precisions(name);
         if (precision != null && !there.contains(precision)) {
             String others = Stream.of("cpu", "cpu-f64", "cuda", "sim")
                     .filter(other -> precisions(other).contains(precision))
                     .collect(Collectors.joining(", "));
             throw new UnsupportedPrecisionException("backend " + name + " computes in "
-                    + there.stream().map(TrainingPrecision::toString).collect(Collectors.joining(", ")) + ", not in "
+                    + there.stream().map(Precision::toString).collect(Collectors.joining(", ")) + ", not in "
                     + precision
                     + "; backends that do: " + others);
         }
@@ -167,7 +167,7 @@ public final class Backend {
         };
     }
 
-    private static PtxOps onDevice(String name, PtxDevice device, TrainingPrecision precision) {
+    private static PtxOps onDevice(String name, PtxDevice device, Precision precision) {
         try {
             return new PtxOps(name, device, precision);
         } catch (RuntimeException refused) {
@@ -181,18 +181,17 @@ public final class Backend {
      *
      * @throws IllegalArgumentException when there is no such backend
      */
-    public static List<TrainingPrecision> precisions(String name) {
+    public static List<Precision> precisions(String name) {
         return switch (name) {
             case "auto" -> precisions(auto().name());
-            case "cpu" -> List.of(TrainingPrecision.F32);
-            case "cpu-f64" -> List.of(TrainingPrecision.F64);
+            case "cpu" -> List.of(Precision.F32);
+            case "cpu-f64" -> List.of(Precision.F64);
             default -> {
                 if (!name.equals("sim") && !name.matches(CUDA)) {
                     throw new IllegalArgumentException("no backend \"" + name
                             + "\"; there are auto, cpu, cpu-f64, cuda, cuda:1 and so on, and sim");
                 }
-                yield List.of(
-                        TrainingPrecision.F32, TrainingPrecision.TF32, TrainingPrecision.BF16, TrainingPrecision.F16);
+                yield List.of(Precision.F32, Precision.TF32, Precision.BF16, Precision.F16);
             }
         };
     }

@@ -56,8 +56,22 @@ class ArchitectureTest {
                     "train",
                     List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),
             Map.entry(
+                    "internal.compare",
+                    List.of(
+                            "train",
+                            "data",
+                            "nn",
+                            "optim",
+                            "gradcache",
+                            "loss",
+                            "autograd",
+                            "ops",
+                            "tensor",
+                            "memory")),
+            Map.entry(
                     "cli",
                     List.of(
+                            "internal.compare",
                             "train",
                             "data",
                             "nn",

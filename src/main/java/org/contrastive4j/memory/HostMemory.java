@@ -67,7 +67,12 @@ public class HostMemory implements Memory {
     }
 
     private static Pointer malloc(long bytes) {
-        Pointer block = Pointer.malloc(bytes + ALIGNMENT);
+        Pointer block;
+        try {
+            block = Pointer.malloc(bytes + ALIGNMENT);
+        } catch (LinkageError e) {
+            throw MissingNativeLibraryException.of("JavaCPP", "org.bytedeco:javacpp", e);
+        }
         if (block == null || block.isNull()) {
             throw new OutOfBudgetException(bytes, -1, -1, "the operating system has no such memory");
         }

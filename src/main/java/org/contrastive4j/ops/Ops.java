@@ -3,6 +3,7 @@ package org.contrastive4j.ops;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -35,8 +36,8 @@ public abstract class Ops implements AutoCloseable {
     }
 
     /** What a training step computes in. */
-    public TrainingPrecision precision() {
-        return TrainingPrecision.valueOf(dtype().name());
+    public Precision precision() {
+        return Precision.of(dtype());
     }
 
     public abstract Memory memory();
@@ -156,9 +157,8 @@ public abstract class Ops implements AutoCloseable {
      * The values of a small tensor of parameters, as they are in the order of work; a backend with a
      * queue does not wait.
      */
-    public Deferred<double[]> valuesLater(Tensor x) {
-        double[] values = x.toDoubles();
-        return () -> values;
+    public Deferred<double[]> values(Tensor x) {
+        return Deferred.of(x.toDoubles());
     }
 
     /** Whether this backend has a queue, gives results {@link Deferred} and can {@link #capture} its operations. */

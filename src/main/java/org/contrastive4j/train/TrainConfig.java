@@ -10,9 +10,9 @@ import org.contrastive4j.nn.TextTransformer;
 import org.contrastive4j.nn.TransformerConfig;
 import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Everything that decides a training run: the same configuration on the same data gives the same bits.
@@ -54,7 +54,7 @@ public record TrainConfig(
         DualEncoder.Config model,
         LossConfig loss,
         Accumulation accumulation,
-        @JsonInclude(JsonInclude.Include.NON_NULL) TrainingPrecision precision,
+        @JsonInclude(JsonInclude.Include.NON_NULL) Precision precision,
         @JsonInclude(JsonInclude.Include.NON_NULL) LossScale.Config lossScale) {
     /** How the gradient of a whole batch comes about. */
     public enum Accumulation {
@@ -162,7 +162,7 @@ public record TrainConfig(
     }
 
     /** The same in this precision, with this loss scaling. */
-    public TrainConfig with(TrainingPrecision otherPrecision, LossScale.Config otherLossScale) {
+    public TrainConfig with(Precision otherPrecision, LossScale.Config otherLossScale) {
         return new TrainConfig(
                 data,
                 strict,
@@ -191,13 +191,12 @@ public record TrainConfig(
      *
      * @throws IllegalArgumentException when it is made for another one
      */
-    TrainConfig on(TrainingPrecision backend) {
+    TrainConfig on(Precision backend) {
         if (precision != null && precision != backend) {
             throw new IllegalArgumentException("the run is in " + precision + " and the backend computes in " + backend
                     + "; open the backend in " + precision);
         }
-        return with(
-                backend, lossScale == null && backend == TrainingPrecision.F16 ? LossScale.Config.USUAL : lossScale);
+        return with(backend, lossScale == null && backend == Precision.F16 ? LossScale.Config.USUAL : lossScale);
     }
 
     /**

@@ -9,7 +9,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -29,11 +28,11 @@ import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -111,7 +110,7 @@ public final class Trainer implements AutoCloseable {
                 ? tokenizer
                 : Tokenizer.train(
                         splits.train().stream()
-                                .map(id -> data.sample(id).caption())
+                                .map(id -> data.pair(id).caption())
                                 .toList(),
                         config.vocabulary(),
                         2);
@@ -132,14 +131,11 @@ public final class Trainer implements AutoCloseable {
     }
 
     private Objective objective() {
-        Map<String, Integer> concepts = new HashMap<>();
-        data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
             Guide guide = config.loss().guide().isEmpty()
                     ? null
                     : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
-            return Objective.of(
-                    ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
+            return Objective.of(ops, config, model, data::label, guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
@@ -384,8 +380,8 @@ public final class Trainer implements AutoCloseable {
             String which = e.row() < 0
                     ? ""
                     : ", sample " + batch.sampleIds()[e.row()] + " ("
-                            + data.sample(batch.sampleIds()[e.row()]).image() + ")";
-            String advice = config.precision() == TrainingPrecision.F16
+                            + data.pair(batch.sampleIds()[e.row()]).picture() + ")";
+            String advice = config.precision() == Precision.F16
                     ? "; activations in f16 end at 65504, in bf16 where f32 does"
                     : "";
             throw new TrainingStoppedException(

@@ -12,9 +12,9 @@ import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /** A backend that says it records, and does the work anew each time a recording runs: what recordings have to equal. */
@@ -65,8 +65,8 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public Deferred<double[]> valuesLater(Tensor x) {
-        return ops.valuesLater(x);
+    public Deferred<double[]> values(Tensor x) {
+        return ops.values(x);
     }
 
     @Override
@@ -85,7 +85,7 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public TrainingPrecision precision() {
+    public Precision precision() {
         return ops.precision();
     }
 

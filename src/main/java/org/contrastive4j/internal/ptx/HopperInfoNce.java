@@ -5,10 +5,10 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperPairwise.Factors;
 import org.contrastive4j.internal.ptx.HopperPairwise.Pairs;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.internal.ptx.HopperPairwise.Statistics;
 import org.contrastive4j.internal.ptx.HopperPairwise.Sums;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and

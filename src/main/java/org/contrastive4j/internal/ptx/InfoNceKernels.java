@@ -5,6 +5,7 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Symmetric InfoNCE of f32 rows on addresses of a device: value, gradients and statistics as {@link

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.ptx;
 import java.util.Locale;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.
@@ -43,7 +44,7 @@ record KernelChoice(boolean hopper, String reason) {
      */
     static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
         String problem = problem(facts, precision);
-        if (wish == Wish.HOPPER && problem != null && precision.hasHopper()) {
+        if (wish == Wish.HOPPER && problem != null && hasHopper(precision)) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
         }
         if (problem != null) {
@@ -62,22 +63,39 @@ record KernelChoice(boolean hopper, String reason) {
                         null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
     }
 
+    /** Returns whether there are sm_90a kernels for products in {@code precision}. */
+    private static boolean hasHopper(Precision precision) {
+        return HopperPairwise.PRECISIONS.contains(precision);
+    }
+
+    /**
+     * Returns {@code precision}.
+     *
+     * @throws IllegalArgumentException if there are no sm_90a kernels for it
+     */
+    static Precision requireHopper(Precision precision) {
+        if (!hasHopper(precision)) {
+            throw new IllegalArgumentException("expected bf16 or f16 for sm_90a kernels, got " + precision);
+        }
+        return precision;
+    }
+
     /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
     InfoNceKernels infoNce(Kernels kernels, int multiprocessors, Precision precision, long stripeBytes) {
         if (hopper) {
-            return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), multiprocessors, stripeBytes);
+            return new HopperInfoNce(new HopperPairwise(kernels, precision), multiprocessors, stripeBytes);
         }
-        return precision.onTensorCores()
+        return precision.usesTensorCores()
                 ? new RoundedPairwise(kernels, precision, stripeBytes)
                 : new PtxPairwise(kernels, precision, stripeBytes);
     }
 
     /** Why those of sm_90a cannot be used, or null. */
     private static String problem(DeviceFacts facts, Precision precision) {
-        if (!precision.onTensorCores()) {
+        if (!precision.usesTensorCores()) {
             return "f32 is multiplied exactly, which matrix instructions do not";
         }
-        if (!precision.hasHopper()) {
+        if (!hasHopper(precision)) {
             return "there are none for sm_90a in tf32";
         }
         if (facts.architecture() != ARCHITECTURE) {

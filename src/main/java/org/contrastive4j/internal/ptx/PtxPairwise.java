@@ -5,6 +5,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Symmetric InfoNCE on addresses of a device by portable kernels, from rows that are rounded already: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
@@ -107,7 +108,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
     /** Of a kernel that there is for each precision. */
     private String typed(String kernel) {
-        return "pairwise_" + kernel + "_" + precision.suffix();
+        return "pairwise_" + kernel + "_" + precision;
     }
 
     private static String name(String kernel) {
@@ -144,8 +145,8 @@ public final class PtxPairwise implements InfoNceKernels {
         long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
         InfoNceArguments.check(
                 inputs,
-                precision.rowBytes(inputs.d),
-                precision.onTensorCores() ? 16 : 4,
+                RowLayout.rowBytes(precision, inputs.d),
+                precision.usesTensorCores() ? 16 : 4,
                 gradients,
                 hardest,
                 result,
@@ -202,7 +203,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** Statistics of the tiles of a stripe. */
         private void statistics(int row, int tiles) {
-            if (!precision.onTensorCores()) {
+            if (!precision.usesTensorCores()) {
                 launchNamed(
                         typed("fwd"),
                         plan.columnTiles,
@@ -237,7 +238,7 @@ public final class PtxPairwise implements InfoNceKernels {
                         at + plan.tileColumns,
                         in.n,
                         in.m,
-                        precision.pitch(in.d),
+                        RowLayout.pitch(precision, in.d),
                         row,
                         tiles * PairwisePlan.TILE);
             }
@@ -327,7 +328,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** G of a stripe, and the sums of its tiles. */
         private void logitGradients(int row, int tiles, long g) {
-            if (!precision.onTensorCores()) {
+            if (!precision.usesTensorCores()) {
                 launchNamed(
                         typed("bwd"),
                         plan.columnTiles,
@@ -364,7 +365,7 @@ public final class PtxPairwise implements InfoNceKernels {
                         at + plan.tileSums,
                         in.n,
                         in.m,
-                        precision.pitch(in.d),
+                        RowLayout.pitch(precision, in.d),
                         row,
                         plan.columnTiles,
                         (float) in.rowWeight,
@@ -374,7 +375,7 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** dx = G y for the rows of a stripe. */
         private void rowProduct(long g, long dx, int rows, int tiles) {
-            if (!precision.onTensorCores()) {
+            if (!precision.usesTensorCores()) {
                 launchNamed(
                         typed("dx"),
                         blocks(in.d, 64),
@@ -401,7 +402,7 @@ public final class PtxPairwise implements InfoNceKernels {
                         at + plan.numbers,
                         in.m,
                         in.d,
-                        precision.pitch(in.d),
+                        RowLayout.pitch(precision, in.d),
                         rows,
                         plan.pitch,
                         pairs(dx));
@@ -410,9 +411,9 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** dy += G^T x over the rows of a stripe; the first stripe writes. */
         private void columnProduct(long g, int row, long dy, int rows) {
-            long x = in.x + precision.rowBytes(in.d) * row;
+            long x = in.x + RowLayout.rowBytes(precision, in.d) * row;
             int add = row == 0 ? 0 : 1;
-            if (!precision.onTensorCores()) {
+            if (!precision.usesTensorCores()) {
                 launchNamed(
                         typed("dy"),
                         blocks(in.d, 64),
@@ -440,7 +441,7 @@ public final class PtxPairwise implements InfoNceKernels {
                         at + plan.numbers,
                         rows,
                         in.d,
-                        precision.pitch(in.d),
+                        RowLayout.pitch(precision, in.d),
                         in.m,
                         plan.pitch,
                         pairs(dy),

@@ -6,6 +6,7 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -36,14 +37,7 @@ final class PtxPairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
-        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative)
-                .get();
-    }
-
-    @Override
-    protected Deferred<Result> infoNceLaterUnchecked(
+    protected Deferred<Result> infoNceUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);

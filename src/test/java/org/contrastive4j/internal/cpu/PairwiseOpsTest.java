@@ -126,7 +126,8 @@ class PairwiseOpsTest {
             PairwiseOps.InfoNce inputs =
                     new PairwiseOps.InfoNce(x, y, targets, logScale, bias, p.rowWeight, p.columnWeight);
             PairwiseOps.Result result = subject.pairwise()
-                    .infoNce(inputs, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), gradientScale, hardest);
+                    .infoNce(inputs, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), gradientScale, hardest)
+                    .get();
             return new Answer(
                     result,
                     dx.toDoubles(),
@@ -428,7 +429,7 @@ class PairwiseOpsTest {
                 PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale, bias, 0.5, 0.5);
                 assertEquals(
                         all.result().loss(),
-                        subject.pairwise().infoNce(inputs, null, 1, null).loss(),
+                        subject.pairwise().infoNce(inputs, null, 1, null).get().loss(),
                         1e-12);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(dx, null, null, null), 1, null);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(null, dy, null, null), 1, null);

@@ -11,9 +11,9 @@ import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.tensor.Precision;
 
 /** One InfoNCE problem for the sm_90a kernels: its truth in f64 from rows as 16 bits hold them, and the comparison. */
 final class HopperCase {

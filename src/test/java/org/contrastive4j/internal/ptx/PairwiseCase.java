@@ -10,17 +10,16 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.tensor.Precision;
 
 /** One InfoNCE problem: its truth in f64, what kernels make of it, and the comparison. */
 final class PairwiseCase {
     /** Precisions in which rows and gradient matrix are rounded. */
-    static final List<Precision> ROUNDED =
-            Stream.of(Precision.values()).filter(Precision::onTensorCores).toList();
+    static final List<Precision> ROUNDED = List.of(Precision.TF32, Precision.BF16, Precision.F16);
 
     final int n;
     final int m;
@@ -179,8 +178,8 @@ final class PairwiseCase {
                 DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d));
                 DeviceStorage scalars = Devices.floats(device, 2, 4);
                 DeviceStorage ts = Devices.ints(device, targets);
-                DeviceStorage xUnit = device.allocate(n * precision.rowBytes(d));
-                DeviceStorage yUnit = device.allocate(m * precision.rowBytes(d));
+                DeviceStorage xUnit = device.allocate(n * RowLayout.rowBytes(precision, d));
+                DeviceStorage yUnit = device.allocate(m * RowLayout.rowBytes(precision, d));
                 DeviceStorage r = device.allocate(4L * Math.max(n, m));
                 DeviceStorage scale = Devices.floats(device, logScale);
                 DeviceStorage b = Devices.floats(device, bias);
@@ -328,7 +327,7 @@ final class PairwiseCase {
 
     /** The rows become what that precision holds of them; beyond d are zeros. */
     private void take(float[] rows, int count, DeviceStorage units, Precision precision) {
-        int pitch = precision.pitch(d);
+        int pitch = RowLayout.pitch(precision, d);
         float[] values = values(units, precision);
         for (int i = 0; i < count * pitch; i++) {
             String what = precision + " of row " + i / pitch;
