@@ -8,6 +8,7 @@ import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * y = x w + bias + scale dropout(x) A^T B^T: a linear layer with low-rank adapters on ranges of its columns.
@@ -42,7 +43,7 @@ public final class AdaptedLinear extends Function {
     private final boolean representations;
     private final List<Range> ranges;
     private final double scale;
-    private final InputDropout dropout;
+    private final @Nullable InputDropout dropout;
     private final List<Tensor> hidden = new ArrayList<>();
 
     /**
@@ -55,7 +56,7 @@ public final class AdaptedLinear extends Function {
      * @param dropout null for none
      */
     public AdaptedLinear(
-            boolean biased, boolean representations, List<Range> ranges, double scale, InputDropout dropout) {
+            boolean biased, boolean representations, List<Range> ranges, double scale, @Nullable InputDropout dropout) {
         super("adapted_linear");
         this.biased = biased;
         this.representations = representations;

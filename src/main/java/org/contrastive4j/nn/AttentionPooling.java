@@ -16,6 +16,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Tokens [b, t, w] to [b, w]: p = attention of one learnt query over the tokens, then p + mlp(norm(p)).
@@ -51,7 +52,7 @@ final class AttentionPooling implements Module {
         down = new Dense(init, name + ".mlp.down", config.mlpWidth(), width, 1 / Math.sqrt(config.mlpWidth()));
     }
 
-    Variable forward(Tape tape, Variable tokens, Randomness randomness) {
+    Variable forward(Tape tape, Variable tokens, @Nullable Randomness randomness) {
         int samples = tokens.shape().dim(0);
         int count = tokens.shape().dim(1);
         return tape.scope("head", () -> {
@@ -59,8 +60,8 @@ final class AttentionPooling implements Module {
             Tensor all = lengths(samples, count + 1);
             Variable pooled = tape.scope("attention", () -> {
                 Variable sequence = tape.apply(new AppendToken(all), tokens, probe);
-                Variable attended = tape.apply(
-                        new Attention(heads, false, keys), qkv.forward(tape, sequence, randomness));
+                Variable attended =
+                        tape.apply(new Attention(heads, false, keys), qkv.forward(tape, sequence, randomness));
                 return out.forward(tape, tape.apply(new SelectToken(all), attended), randomness);
             });
             Variable hidden = up.gelu(tape, gelu, norm.forward(tape, pooled), randomness);

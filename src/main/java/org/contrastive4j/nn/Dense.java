@@ -14,12 +14,13 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** y = x w + b with w [in, out] and an optional bias; low-rank adapters may be added to it. */
 final class Dense implements Module {
     private final String name;
     private final Parameter weight;
-    private final Parameter bias; // null for none
+    private final @Nullable Parameter bias;
     private final List<LowRankAdapter> adapters = new ArrayList<>();
 
     Dense(Initializer init, String name, int in, int out, double deviation) {
@@ -56,23 +57,23 @@ final class Dense implements Module {
         return adapters;
     }
 
-    Variable forward(Tape tape, Variable x, Randomness randomness) {
+    Variable forward(Tape tape, Variable x, @Nullable Randomness randomness) {
         return forward(tape, x, randomness, false);
     }
 
     /** y = gelu(x w + b). */
-    Variable gelu(Tape tape, PointwiseOps.Gelu kind, Variable x, Randomness randomness) {
+    Variable gelu(Tape tape, PointwiseOps.Gelu kind, Variable x, @Nullable Randomness randomness) {
         return isPlain() && bias != null
                 ? tape.apply(new LinearGelu(kind), x, weight, bias)
                 : tape.apply(new Gelu(kind), forward(tape, x, randomness));
     }
 
     /** y = x w + b as representations, of the type of parameters. */
-    Variable representations(Tape tape, Variable x, Randomness randomness) {
+    Variable representations(Tape tape, Variable x, @Nullable Randomness randomness) {
         return forward(tape, x, randomness, true);
     }
 
-    private Variable forward(Tape tape, Variable x, Randomness randomness, boolean representations) {
+    private Variable forward(Tape tape, Variable x, @Nullable Randomness randomness, boolean representations) {
         List<Variable> inputs = new ArrayList<>(List.of(x, weight));
         if (bias != null) {
             inputs.add(bias);
@@ -82,7 +83,7 @@ final class Dense implements Module {
         }
         List<AdaptedLinear.Range> ranges = new ArrayList<>();
         double scale = 1;
-        AdaptedLinear.InputDropout dropout = null;
+        AdaptedLinear.@Nullable InputDropout dropout = null;
         for (LowRankAdapter adapter : adapters) {
             ranges.add(adapter.range());
             inputs.addAll(adapter.parameters());
@@ -105,8 +106,7 @@ final class Dense implements Module {
                                 adapter.b().value(),
                                 ups.rows(range.firstColumn(), range.firstColumn() + range.columns()));
                 ops.pointwise().cast(weight.value(), sum);
-                ops.matrix()
-                        .gemm(true, true, adapter.scale(), adapter.a().value(), ups, 1, sum);
+                ops.matrix().gemm(true, true, adapter.scale(), adapter.a().value(), ups, 1, sum);
                 ops.pointwise().cast(sum, weight.value());
             }
             adapter.parameters().forEach(Parameter::close);

@@ -8,6 +8,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes parameters with initial values that depend only on (seed, name, shape): adding a layer does not
@@ -16,14 +17,14 @@ import org.contrastive4j.tensor.Tensor;
 public final class Initializer {
     private final Ops ops;
     private final long seed;
-    private final DType matrices; // null where values are made
+    private final @Nullable DType matrices; // null where values are made
     private final List<Parameter> made = new ArrayList<>();
 
     public Initializer(Ops ops, long seed) {
         this(ops, seed, null);
     }
 
-    private Initializer(Ops ops, long seed, DType matrices) {
+    private Initializer(Ops ops, long seed, @Nullable DType matrices) {
         this.ops = ops;
         this.seed = seed;
         this.matrices = matrices;
@@ -64,8 +65,7 @@ public final class Initializer {
     Parameter matrix(String name, double deviation, int in, int out) {
         return matrices == null
                 ? normal(name, deviation, in, out)
-                : kept(new Parameter(
-                        ops, name, Tensor.allocate(ops.memory(), matrices, Shape.of(in, out)), true));
+                : kept(new Parameter(ops, name, Tensor.allocate(ops.memory(), matrices, Shape.of(in, out)), true));
     }
 
     /** Zeros that decay. */

@@ -3,6 +3,7 @@ package org.contrastive4j.nn;
 import java.util.List;
 import org.contrastive4j.autograd.AdaptedLinear;
 import org.contrastive4j.autograd.Parameter;
+import org.jspecify.annotations.Nullable;
 
 /** The matrices A and B that adapt a range of the output columns of one {@link Dense}. */
 final class LowRankAdapter {
@@ -41,7 +42,7 @@ final class LowRankAdapter {
     }
 
     /** Null where nothing is dropped. */
-    AdaptedLinear.InputDropout dropout(Randomness randomness) {
+    AdaptedLinear.@Nullable InputDropout dropout(@Nullable Randomness randomness) {
         return config.dropout() == 0 || randomness == null
                 ? null
                 : new AdaptedLinear.InputDropout(config.dropout(), randomness.sampleIds(), randomness.key(layer));

@@ -10,6 +10,7 @@ import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Token ids [b, t] with lengths [b] to raw representations [b, d]: embedding, positions, transformer,
@@ -32,7 +33,7 @@ public final class TextTransformer implements Module {
             boolean causal,
             Pooling pooling,
             int embedding,
-            Projection projection) {
+            @Nullable Projection projection) {
         public Config {
             projection = projection == null ? Projection.BIASED : projection;
             if (vocabulary < 1 || maxTokens < 1 || embedding < 1) {
@@ -69,7 +70,7 @@ public final class TextTransformer implements Module {
     private final Parameter table;
     private final Parameter positions;
     private final Transformer transformer;
-    private final Dense project; // null for none
+    private final @Nullable Dense project;
 
     public TextTransformer(Initializer init, String name, int firstRandomLayer, Config config) {
         this.config = config;
@@ -93,7 +94,7 @@ public final class TextTransformer implements Module {
      * @param lengths [b] I32, valid tokens, at least 1; open until backward is done
      * @param randomness null for evaluation
      */
-    public Variable forward(Tape tape, Tensor ids, Tensor lengths, Randomness randomness) {
+    public Variable forward(Tape tape, Tensor ids, Tensor lengths, @Nullable Randomness randomness) {
         Variable embedded = tape.scope(
                 "embed", () -> tape.apply(new AddPositions(), tape.apply(new Embedding(ids), table), positions));
         Variable tokens = transformer.forward(tape, embedded, lengths, randomness);

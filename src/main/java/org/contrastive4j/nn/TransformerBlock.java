@@ -10,6 +10,7 @@ import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches. */
 final class TransformerBlock implements Module {
@@ -60,7 +61,7 @@ final class TransformerBlock implements Module {
                 residual * Math.sqrt((double) width / config.mlpWidth()));
     }
 
-    Variable forward(Tape tape, Variable x, Tensor lengths, Randomness randomness) {
+    Variable forward(Tape tape, Variable x, Tensor lengths, @Nullable Randomness randomness) {
         return tape.scope(scope, () -> {
             Variable attended = tape.scope(
                     "attention",
@@ -101,7 +102,7 @@ final class TransformerBlock implements Module {
                 AdaptablePart.whole(down, random + 5));
     }
 
-    private Variable dropped(Tape tape, Variable x, Randomness randomness, int which) {
+    private Variable dropped(Tape tape, Variable x, @Nullable Randomness randomness, int which) {
         return dropout == 0 || randomness == null
                 ? x
                 : tape.apply(new Dropout(dropout, randomness.sampleIds(), randomness.key(layer + which)), x);

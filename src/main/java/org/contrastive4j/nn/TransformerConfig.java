@@ -33,8 +33,7 @@ public record TransformerConfig(
     }
 
     /** The same with layer norms of {@link #EPSILON}. */
-    public TransformerConfig(
-            int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout) {
+    public TransformerConfig(int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout) {
         this(width, layers, heads, mlpWidth, gelu, dropout, EPSILON);
     }
 }

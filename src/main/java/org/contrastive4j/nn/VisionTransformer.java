@@ -14,6 +14,7 @@ import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Pictures [b, size, size, 3] to raw representations [b, d]: patches, linear embedding, positions, transformer,
@@ -43,7 +44,7 @@ public final class VisionTransformer implements Module {
             TransformerConfig transformer,
             Pooling pooling,
             int embedding,
-            Variant variant) {
+            @Nullable Variant variant) {
         public Config {
             variant = variant == null ? Variant.STANDARD : variant;
             if (imageSize < 1
@@ -99,17 +100,23 @@ public final class VisionTransformer implements Module {
     private final Dense embed;
     private final Parameter classToken;
     private final Parameter positions;
-    private final Norm preNorm; // null for none
+    private final @Nullable Norm preNorm;
     private final Transformer transformer;
-    private final AttentionPooling attention; // null for another pooling
-    private final Dense project; // null for none
+    private final @Nullable AttentionPooling attention;
+    private final @Nullable Dense project;
 
     public VisionTransformer(Initializer init, String name, int firstRandomLayer, Config config) {
         this.config = config;
         int width = config.transformer().width();
         int patch = config.kernel() * config.kernel() * CHANNELS;
         boolean withClass = config.pooling() == Pooling.CLASS;
-        embed = new Dense(init, name + ".embed", patch, width, 1 / Math.sqrt(patch), config.variant().patchBias());
+        embed = new Dense(
+                init,
+                name + ".embed",
+                patch,
+                width,
+                1 / Math.sqrt(patch),
+                config.variant().patchBias());
         classToken = withClass ? init.normal(name + ".class_token", 0.02, width) : null;
         positions = init.normal(name + ".positions", 0.02, config.patches() + (withClass ? 1 : 0), width);
         double epsilon = config.transformer().epsilon();
@@ -139,7 +146,7 @@ public final class VisionTransformer implements Module {
      * @param pictures [b, size, size, 3] of the type of activations or of parameters
      * @param randomness null for evaluation
      */
-    public Variable forward(Tape tape, Variable pictures, Randomness randomness) {
+    public Variable forward(Tape tape, Variable pictures, @Nullable Randomness randomness) {
         int size = config.imageSize();
         if (!pictures.shape().equals(Shape.of(pictures.shape().dim(0), size, size, CHANNELS))) {
             throw new ShapeException(

@@ -8,31 +8,32 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeSet;
 import java.util.stream.Stream;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
+import org.jspecify.annotations.Nullable;
 
 /** The files of a checkpoint folder: weights, in one file or in shards with an index, and the configuration. */
 final class CheckpointFiles implements AutoCloseable {
     private static final String HUGGING_FACE_CONFIG = "config.json";
     private static final String OPEN_CLIP_CONFIG = "open_clip_config.json";
     private static final String INDEX = ".index.json";
-    private static final List<String> HUGGING_FACE_WEIGHTS =
-            List.of("model.safetensors", "model.safetensors" + INDEX);
+    private static final List<String> HUGGING_FACE_WEIGHTS = List.of("model.safetensors", "model.safetensors" + INDEX);
     private static final List<String> OPEN_CLIP_WEIGHTS = List.of(
             "open_clip_model.safetensors",
             "open_clip_model.safetensors" + INDEX,
             "open_clip_pytorch_model.safetensors");
 
     private final Path folder;
-    private final Path index; // null where one file has all
+    private final @Nullable Path index; // null where one file has all
     private final List<SafetensorsFile> shards;
     private final Map<String, SafetensorsFile> shardOf = new LinkedHashMap<>();
     private final Map<String, Entry> entries = new LinkedHashMap<>();
 
-    private CheckpointFiles(Path folder, Path index, List<SafetensorsFile> shards) {
+    private CheckpointFiles(Path folder, @Nullable Path index, List<SafetensorsFile> shards) {
         this.folder = folder;
         this.index = index;
         this.shards = shards;
@@ -115,7 +116,8 @@ final class CheckpointFiles implements AutoCloseable {
             String expected = tensor.getValue().asText();
             if (found == null || !found.path().getFileName().toString().equals(expected)) {
                 throw new PretrainedException(indexFile + " says that tensor " + tensor.getKey() + " is in " + expected
-                        + ", but it is " + (found == null ? "in no shard" : "in " + found.path().getFileName()));
+                        + ", but it is "
+                        + (found == null ? "in no shard" : "in " + found.path().getFileName()));
             }
         }
     }
@@ -155,6 +157,7 @@ final class CheckpointFiles implements AutoCloseable {
     }
 
     /** Null where one file has all weights. */
+    @Nullable
     Path index() {
         return index;
     }
@@ -168,7 +171,7 @@ final class CheckpointFiles implements AutoCloseable {
     }
 
     SafetensorsFile shardOf(String tensor) {
-        return shardOf.get(tensor);
+        return Objects.requireNonNull(shardOf.get(tensor), tensor);
     }
 
     @Override

@@ -3,6 +3,7 @@ package org.contrastive4j.pretrained;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import org.contrastive4j.tensor.DType;
+import org.jspecify.annotations.Nullable;
 
 /** Floats from and to the bytes of the float types that checkpoints have. */
 final class Elements {
@@ -13,7 +14,7 @@ final class Elements {
     private Elements() {}
 
     /** The type of that name, or null when it is none that weights can have. */
-    static DType dtype(String name) {
+    static @Nullable DType dtype(String name) {
         return switch (name) {
             case "F64" -> DType.F64;
             case "F32" -> DType.F32;

@@ -26,8 +26,8 @@ final class HuggingFaceConfig {
     /** What files of before transformers 4.31 name as end of text; the pooled position is then the largest id. */
     private static final int OLD_END = 2;
 
-    private static final Map<String, Gelu> ACTIVATIONS = Map.of(
-            "gelu", Gelu.EXACT, "quick_gelu", Gelu.QUICK, "gelu_pytorch_tanh", Gelu.TANH, "gelu_new", Gelu.TANH);
+    private static final Map<String, Gelu> ACTIVATIONS =
+            Map.of("gelu", Gelu.EXACT, "quick_gelu", Gelu.QUICK, "gelu_pytorch_tanh", Gelu.TANH, "gelu_new", Gelu.TANH);
 
     private HuggingFaceConfig() {}
 
@@ -38,14 +38,16 @@ final class HuggingFaceConfig {
         return switch (type) {
             case "clip" -> clip(json, text, vision);
             case "siglip" -> siglip(text, vision);
-            case "siglip2" -> throw json.wrong(
-                    "model_type",
-                    "siglip2, the variant of pictures with any aspect ratio",
-                    "clip or siglip; SigLIP 2 checkpoints of a fixed picture size have the type siglip");
-            default -> throw json.wrong(
-                    "model_type",
-                    type.isEmpty() ? "absent" : type,
-                    "clip or siglip: this is the configuration of another family of models");
+            case "siglip2" ->
+                throw json.wrong(
+                        "model_type",
+                        "siglip2, the variant of pictures with any aspect ratio",
+                        "clip or siglip; SigLIP 2 checkpoints of a fixed picture size have the type siglip");
+            default ->
+                throw json.wrong(
+                        "model_type",
+                        type.isEmpty() ? "absent" : type,
+                        "clip or siglip: this is the configuration of another family of models");
         };
     }
 
@@ -104,8 +106,8 @@ final class HuggingFaceConfig {
         }
         int projection = text.positive("projection_size", textBlocks.width());
         if (projection != visionBlocks.width()) {
-            throw text.wrong("projection_size", projection, "the hidden_size of the vision tower, "
-                    + visionBlocks.width());
+            throw text.wrong(
+                    "projection_size", projection, "the hidden_size of the vision tower, " + visionBlocks.width());
         }
         return new PretrainedConfig(
                 Family.SIGLIP,
@@ -138,13 +140,15 @@ final class HuggingFaceConfig {
             Json json, int width, int layers, int heads, int hidden, String activation, double epsilon) {
         String name = json.text("hidden_act", activation);
         if (!ACTIVATIONS.containsKey(name)) {
-            throw json.wrong("hidden_act", name, "one of " + ACTIVATIONS.keySet().stream().sorted().toList());
+            throw json.wrong(
+                    "hidden_act",
+                    name,
+                    "one of " + ACTIVATIONS.keySet().stream().sorted().toList());
         }
         int actualWidth = json.positive("hidden_size", width);
         int actualHeads = json.positive("num_attention_heads", heads);
         if (actualWidth % actualHeads != 0) {
-            throw json.wrong(
-                    "num_attention_heads", actualHeads, "a divisor of the hidden_size of " + actualWidth);
+            throw json.wrong("num_attention_heads", actualHeads, "a divisor of the hidden_size of " + actualWidth);
         }
         return new TransformerConfig(
                 actualWidth,

@@ -24,14 +24,50 @@ import org.contrastive4j.pretrained.PretrainedConfig.Family;
  */
 final class OpenClipConfig {
     private static final Set<String> VISION_FIELDS = Set.of(
-            "image_size", "layers", "width", "head_width", "mlp_ratio", "patch_size", "norm_kwargs", "act_kwargs",
-            "patch_dropout", "timm_model_name", "timm_model_pretrained", "timm_pool", "timm_proj", "timm_drop",
-            "timm_drop_path", "output_tokens", "pool_type", "final_ln_after_pool", "no_ln_pre", "attentional_pool",
-            "pos_embed_type", "ls_init_value", "input_patchnorm");
+            "image_size",
+            "layers",
+            "width",
+            "head_width",
+            "mlp_ratio",
+            "patch_size",
+            "norm_kwargs",
+            "act_kwargs",
+            "patch_dropout",
+            "timm_model_name",
+            "timm_model_pretrained",
+            "timm_pool",
+            "timm_proj",
+            "timm_drop",
+            "timm_drop_path",
+            "output_tokens",
+            "pool_type",
+            "final_ln_after_pool",
+            "no_ln_pre",
+            "attentional_pool",
+            "pos_embed_type",
+            "ls_init_value",
+            "input_patchnorm");
     private static final Set<String> TEXT_FIELDS = Set.of(
-            "context_length", "vocab_size", "width", "heads", "layers", "mlp_ratio", "norm_kwargs", "act_kwargs",
-            "no_causal_mask", "pool_type", "proj_bias", "proj_type", "pad_id", "eos_id", "hf_tokenizer_name",
-            "tokenizer_kwargs", "tokenizer_type", "embed_cls", "output_tokens", "final_ln_after_pool",
+            "context_length",
+            "vocab_size",
+            "width",
+            "heads",
+            "layers",
+            "mlp_ratio",
+            "norm_kwargs",
+            "act_kwargs",
+            "no_causal_mask",
+            "pool_type",
+            "proj_bias",
+            "proj_type",
+            "pad_id",
+            "eos_id",
+            "hf_tokenizer_name",
+            "tokenizer_kwargs",
+            "tokenizer_type",
+            "embed_cls",
+            "output_tokens",
+            "final_ln_after_pool",
             "ls_init_value");
     /** Towers of timm whose activation is the tanh GELU; its other SigLIP towers use the exact one. */
     private static final Pattern TANH_TOWERS = Pattern.compile("patch32_siglip|so400m_patch16_siglip|giantopt");
@@ -53,7 +89,9 @@ final class OpenClipConfig {
         Json text = model.at("text_cfg");
         if (text.has("hf_model_name")) {
             throw text.wrong(
-                    "hf_model_name", text.text("hf_model_name", ""), "no such field: only CLIP's own text tower is read");
+                    "hf_model_name",
+                    text.text("hf_model_name", ""),
+                    "no such field: only CLIP's own text tower is read");
         }
         requireKnown(vision, VISION_FIELDS);
         requireKnown(text, TEXT_FIELDS);
@@ -89,11 +127,16 @@ final class OpenClipConfig {
             }
         });
         if (!unknown.isEmpty()) {
-            throw json.wrong(unknown.first(), json.node().path(unknown.first()), "one of the fields "
-                    + new TreeSet<>(known) + ": models with others are not read");
+            throw json.wrong(
+                    unknown.first(),
+                    json.node().path(unknown.first()),
+                    "one of the fields " + new TreeSet<>(known) + ": models with others are not read");
         }
         for (String flag : List.of("attentional_pool", "input_patchnorm", "embed_cls", "no_ln_pre")) {
-            if (json.has(flag) && !json.node().path(flag).equals(Json.MAPPER.getNodeFactory().booleanNode(false))) {
+            if (json.has(flag)
+                    && !json.node()
+                            .path(flag)
+                            .equals(Json.MAPPER.getNodeFactory().booleanNode(false))) {
                 throw json.wrong(flag, json.node().path(flag), "false: models with it are not read");
             }
         }
@@ -136,10 +179,10 @@ final class OpenClipConfig {
     private static VisionTransformer.Config timm(Json json, int embedding, Map<String, Entry> tensors) {
         String name = json.text("timm_model_name", "");
         Matcher sizes = TIMM_SIZE.matcher(name);
-        if (!name.contains("siglip") || !json.text("timm_pool", "map").equals("map")
+        if (!name.contains("siglip")
+                || !json.text("timm_pool", "map").equals("map")
                 || !json.text("timm_proj", "none").equals("none")) {
-            throw json.wrong(
-                    "timm_model_name", name, "a SigLIP tower of timm with timm_pool map and timm_proj none");
+            throw json.wrong("timm_model_name", name, "a SigLIP tower of timm with timm_pool map and timm_proj none");
         }
         Entry patches = tensors.get("visual.trunk.patch_embed.proj.weight");
         Entry hidden = tensors.get("visual.trunk.blocks.0.mlp.fc1.weight");

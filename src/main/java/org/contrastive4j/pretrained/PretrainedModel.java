@@ -67,8 +67,8 @@ public final class PretrainedModel implements AutoCloseable {
     public static PretrainedModel open(Ops ops, Path folder, Options options) {
         try (CheckpointFiles files = CheckpointFiles.open(folder)) {
             PretrainedConfig config = files.config();
-            Map<String, Slot> slots = TensorNames.of(
-                    config, TensorNames.Layout.of(files.entries().keySet()));
+            Map<String, Slot> slots =
+                    TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
             new WeightReader(files, slots, Map.of()).check();
             DualEncoder encoder = DualEncoder.undefined(ops, config.encoder(), options.matrices());
             PretrainedModel model = null;
@@ -164,15 +164,13 @@ public final class PretrainedModel implements AutoCloseable {
             if (Files.isSameFile(folder, files.folder())) {
                 throw new PretrainedException(folder + " is the folder that the model was read from; choose another");
             }
-            Map<String, Slot> slots = TensorNames.of(
-                    config, TensorNames.Layout.of(files.entries().keySet()));
+            Map<String, Slot> slots =
+                    TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
             new WeightWriter(files, slots, tensors()).write(folder);
             try (Stream<Path> others = Files.list(files.folder())) {
                 for (Path other : others.filter(PretrainedModel::isSmall).toList()) {
                     Files.copy(
-                            other,
-                            folder.resolve(other.getFileName().toString()),
-                            StandardCopyOption.REPLACE_EXISTING);
+                            other, folder.resolve(other.getFileName().toString()), StandardCopyOption.REPLACE_EXISTING);
                 }
             }
         } catch (IOException e) {

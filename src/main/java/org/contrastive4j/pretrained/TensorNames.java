@@ -114,7 +114,11 @@ final class TensorNames {
         int width = blocks.width();
         String from = "text_model.embeddings.";
         add(Slot.range(
-                from + "token_embedding.weight", "text.embed", 0, config.encoder().text().vocabulary(), width));
+                from + "token_embedding.weight",
+                "text.embed",
+                0,
+                config.encoder().text().vocabulary(),
+                width));
         add(Slot.range(from + "position_embedding.weight", "text.positions", 0, config.contextLength(), width));
         huggingFaceBlocks("text_model", "text", blocks);
         norm("text_model.final_layer_norm", "text.norm", width);
@@ -122,8 +126,7 @@ final class TensorNames {
         if (config.family() == PretrainedConfig.Family.SIGLIP) {
             linear("text_model.head", "text.project", embedding, width);
         } else {
-            add(Slot.transposed(
-                    "text_projection.weight", "text.project.weight", 0, embedding, embedding, width));
+            add(Slot.transposed("text_projection.weight", "text.project.weight", 0, embedding, embedding, width));
         }
     }
 
@@ -148,8 +151,7 @@ final class TensorNames {
         norm("vision_model.post_layernorm", "image.norm", width);
         int embedding = config.encoder().image().embedding();
         if (clip) {
-            add(Slot.transposed(
-                    "visual_projection.weight", "image.project.weight", 0, embedding, embedding, width));
+            add(Slot.transposed("visual_projection.weight", "image.project.weight", 0, embedding, embedding, width));
             return;
         }
         String head = "vision_model.head";
@@ -215,9 +217,16 @@ final class TensorNames {
         add(Slot.range("visual.class_embedding", "image.class_token", 0, width));
         add(Slot.range("visual.positional_embedding", "image.positions", 0, positions(), width));
         add(Slot.range(
-                "visual.proj", "image.project.weight", 0, width, config.encoder().image().embedding()));
+                "visual.proj",
+                "image.project.weight",
+                0,
+                width,
+                config.encoder().image().embedding()));
         add(Slot.patches(
-                "visual.conv1.weight", "image.embed.weight", width, config.encoder().image().kernel()));
+                "visual.conv1.weight",
+                "image.embed.weight",
+                width,
+                config.encoder().image().kernel()));
         norm("visual.ln_pre", "image.pre_norm", width);
         openClipBlocks("visual.", "image", blocks);
         norm("visual.ln_post", "image.norm", width);

@@ -54,8 +54,8 @@ final class WeightReader {
                 .filter(name -> !slots.containsKey(name) && !TensorNames.isBuffer(name))
                 .toList();
         missing.forEach(name -> problems.add(name + " is missing"));
-        superfluous.forEach(name ->
-                problems.add(name + " " + Arrays.toString(files.entries().get(name).shape()) + " is superfluous"));
+        superfluous.forEach(name -> problems.add(
+                name + " " + Arrays.toString(files.entries().get(name).shape()) + " is superfluous"));
         if (!problems.isEmpty()) {
             throw new PretrainedException("the weights in " + files.folder() + " do not fit their configuration, "
                     + problems.size() + " tensors differ:\n  " + String.join("\n  ", problems));
@@ -65,9 +65,10 @@ final class WeightReader {
     /** Fills every parameter, after {@link #check}. */
     void read() {
         Map<String, List<Slot>> byParameter = new LinkedHashMap<>();
-        slots.values().forEach(slot -> byParameter
-                .computeIfAbsent(slot.parameter(), name -> new ArrayList<>())
-                .add(slot));
+        slots.values()
+                .forEach(slot -> byParameter
+                        .computeIfAbsent(slot.parameter(), name -> new ArrayList<>())
+                        .add(slot));
         List<Map.Entry<String, List<Slot>>> largestFirst = byParameter.entrySet().stream()
                 .sorted(Comparator.comparingLong(
                         entry -> -parameters.get(entry.getKey()).size()))

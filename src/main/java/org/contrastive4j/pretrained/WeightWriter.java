@@ -63,7 +63,8 @@ final class WeightWriter {
         DType dtype = Elements.dtype(entry.dtype());
         Tensor parameter = parameters.get(slot.parameter());
         float[] values = new float[(int) Math.min(BLOCK, slot.size())];
-        ByteBuffer bytes = Elements.buffer(values.length * Math.max(dtype.bytes(), parameter.dtype().bytes()));
+        ByteBuffer bytes = Elements.buffer(
+                values.length * Math.max(dtype.bytes(), parameter.dtype().bytes()));
         int[] offsets = slot.isContiguous()
                 ? null
                 : WeightReader.rowOffsets(slot, Math.toIntExact(slot.size() / slot.shape()[0]));
@@ -82,7 +83,8 @@ final class WeightWriter {
     private void gather(Slot slot, Tensor parameter, int[] offsets, long at, int count, float[] values) {
         if (!cachedName.equals(slot.parameter())) {
             cached = new float[Math.toIntExact(parameter.size())];
-            ByteBuffer bytes = Elements.buffer(Math.min(BLOCK, cached.length) * parameter.dtype().bytes());
+            ByteBuffer bytes = Elements.buffer(
+                    Math.min(BLOCK, cached.length) * parameter.dtype().bytes());
             float[] block = new float[Math.min(BLOCK, cached.length)];
             for (int done = 0; done < cached.length; done += block.length) {
                 int part = Math.min(block.length, cached.length - done);

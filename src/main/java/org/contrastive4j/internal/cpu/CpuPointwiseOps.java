@@ -127,9 +127,7 @@ final class CpuPointwiseOps extends PointwiseOps {
             return;
         }
         for (int i = 0; i < count; i++) {
-            gate[i] = kind == Gelu.QUICK
-                    ? -QUICK_SLOPE * x[i]
-                    : -TANH_SLOPE * (x[i] + TANH_CUBIC * x[i] * x[i] * x[i]);
+            gate[i] = kind == Gelu.QUICK ? -QUICK_SLOPE * x[i] : -TANH_SLOPE * (x[i] + TANH_CUBIC * x[i] * x[i] * x[i]);
         }
         VectorExp.exp(gate, 0, count);
         for (int i = 0; i < count; i++) {

@@ -19,6 +19,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * An open safetensors file: 8 bytes little-endian header length, a JSON header with dtype, shape and data_offsets of
@@ -94,15 +95,17 @@ public final class SafetensorsFile implements AutoCloseable {
         if (!Files.isRegularFile(file)) {
             throw new SafetensorsException("there is no file " + file);
         }
-        FileChannel channel = null;
+        @Nullable FileChannel channel = null;
         try {
             channel = FileChannel.open(file, StandardOpenOption.READ);
             byte[] header = header(file, channel);
             JsonNode json = json(file, header);
             Map<String, Entry> entries = entries(file, json, channel.size() - LENGTH_BYTES - header.length);
             Map<String, String> metadata = new LinkedHashMap<>();
-            json.path(METADATA).properties().forEach(field -> metadata.put(
-                    field.getKey(), field.getValue().asText()));
+            json.path(METADATA)
+                    .properties()
+                    .forEach(field ->
+                            metadata.put(field.getKey(), field.getValue().asText()));
             return new SafetensorsFile(file, channel, header, metadata, entries);
         } catch (IOException e) {
             close(channel, e);
@@ -113,7 +116,7 @@ public final class SafetensorsFile implements AutoCloseable {
         }
     }
 
-    private static void close(FileChannel channel, Exception cause) {
+    private static void close(@Nullable FileChannel channel, Exception cause) {
         try {
             if (channel != null) {
                 channel.close();
