@@ -27,6 +27,21 @@ class ArchitectureTest {
             Map.entry("memory", List.of()),
             Map.entry("internal.config", List.of()),
             Map.entry("internal.memory", List.of("memory", "internal.config")),
+            Map.entry("internal.safetensors", List.of()),
+            Map.entry(
+                    "pretrained",
+                    List.of(
+                            "internal.safetensors",
+                            "train",
+                            "data",
+                            "nn",
+                            "optim",
+                            "gradcache",
+                            "loss",
+                            "autograd",
+                            "ops",
+                            "tensor",
+                            "memory")),
             Map.entry("internal.parse", List.of("device")),
             Map.entry("device", List.of("memory")),
             Map.entry("internal.device", List.of("device", "internal.parse", "memory")),
@@ -80,6 +95,7 @@ class ArchitectureTest {
             Map.entry(
                     "internal.compare",
                     List.of(
+                            "pretrained",
                             "train",
                             "data",
                             "nn",

@@ -20,9 +20,9 @@ import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.internal.ptx.PtxOps;
+import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.internal.sim.Traffic;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -152,8 +152,8 @@ class CapturedStepTest {
             double before = 0;
             for (int step = 0; step < 3; step++) {
                 Batch data = TinyPairs.batch(PAIRS, 5 + step);
-                Traffic ofDirect = direct.device().traffic();
-                Traffic ofRecorded = recorded.device().traffic();
+                HostTraffic ofDirect = direct.device().traffic();
+                HostTraffic ofRecorded = recorded.device().traffic();
                 double[] expected = direct.step(data);
                 assertArrayEquals(expected, recorded.step(data), "step " + step);
                 assertFalse(expected[0] == before, "steps must differ for this to say anything");
@@ -168,7 +168,7 @@ class CapturedStepTest {
         }
     }
 
-    private static void assertAsked(Traffic asked, String what) {
+    private static void assertAsked(HostTraffic asked, String what) {
         assertEquals(1, asked.waits(), what + ": waits");
         assertEquals(4, asked.downloads(), what + ": loss, norm, first that is not finite of either side");
         assertEquals(5 + 2, asked.uploads(), what + ": five parts of a batch, numbers of two kinds of updates");
@@ -372,7 +372,7 @@ class CapturedStepTest {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch data = TinyPairs.batch(PAIRS, 6);
             double[] there = training.batch.pictures(0, PAIRS).toDoubles();
-            Traffic before = training.device().traffic();
+            HostTraffic before = training.device().traffic();
             Ops.Aside aside = training.ops.aside();
             training.forwardAndBack(training.batch, 1);
             training.place.sendAhead(data, 1, aside);

@@ -63,7 +63,7 @@ class OutOfMemoryStepTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         TinyPairs.model(0.1),
                         losses)
-                .withAccumulation(accumulation);
+                .toBuilder().accumulation(accumulation).build();
     }
 
     /** Lets allocation 0, 1 and so on of the coming step fail, until there is none; returns how many there were. */

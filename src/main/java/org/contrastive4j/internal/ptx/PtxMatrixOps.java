@@ -152,6 +152,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     @Override
     protected void linearGeluUnchecked(
             PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+        if (kind == PointwiseOps.Gelu.TANH) { // the products' epilogues have the other two
+            super.linearGeluUnchecked(kind, rows, in, out, x, w, bias, z, y);
+            return;
+        }
         multiply("linearGelu", new Product(false, false, rows, out, in, 1, 0), x, w, new Epilogue(bias, kind, y), z);
     }
 

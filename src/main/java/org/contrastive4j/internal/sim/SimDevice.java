@@ -26,9 +26,9 @@ import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
 import org.contrastive4j.internal.sim.check.UninitializedCheck;
 import org.contrastive4j.internal.sim.check.WgmmaCheck;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
@@ -118,8 +118,8 @@ public final class SimDevice implements PtxDevice {
     }
 
     /** What the host has asked so far. */
-    public Traffic traffic() {
-        return new Traffic(waits.get(), uploads.get(), downloads.get(), launches.get());
+    public HostTraffic traffic() {
+        return new HostTraffic(waits.get(), uploads.get(), downloads.get(), launches.get());
     }
 
     void countWait() {
@@ -206,9 +206,9 @@ public final class SimDevice implements PtxDevice {
         if (bytes > LARGEST_ALLOCATION) {
             throw new OutOfBudgetException(bytes, ledger.current(), LARGEST_ALLOCATION, ADVICE);
         }
-        Block block;
+        Region block;
         try {
-            block = memory.allocate((int) bytes, "allocation", Block.Space.GLOBAL);
+            block = memory.allocate((int) bytes, "allocation", Region.Space.GLOBAL);
         } catch (OutOfMemoryError e) {
             throw new OutOfBudgetException(
                     bytes, ledger.current(), Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");

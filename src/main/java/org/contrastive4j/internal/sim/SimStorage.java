@@ -2,18 +2,18 @@ package org.contrastive4j.internal.sim;
 
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.internal.sim.exec.Block;
+import org.contrastive4j.internal.sim.exec.Region;
 
 /** An allocation of the simulator, or a part of one. */
 final class SimStorage extends DeviceStorage {
     private final SimDevice device;
-    private final Block block;
+    private final Region block;
     private final int start;
     private final SimStorage whole;
     private final Runnable afterClose;
 
     /** @param stream whose work the memory is for */
-    SimStorage(SimDevice device, Block block, SimStream stream) {
+    SimStorage(SimDevice device, Region block, SimStream stream) {
         super(device, block.bytes());
         this.device = device;
         this.block = block;
@@ -23,7 +23,7 @@ final class SimStorage extends DeviceStorage {
     }
 
     /** Memory of recorded work: the block stays when this is closed. */
-    SimStorage(SimDevice device, Block block, Runnable afterClose) {
+    SimStorage(SimDevice device, Region block, Runnable afterClose) {
         super(device, block.bytes());
         this.device = device;
         this.block = block;
@@ -41,7 +41,7 @@ final class SimStorage extends DeviceStorage {
         this.afterClose = () -> {};
     }
 
-    Block block() {
+    Region block() {
         return block;
     }
 

@@ -84,7 +84,7 @@ final class Hopper {
     static List<Schedule> schedules() {
         return Stream.concat(
                         LongStream.range(0, 5).mapToObj(Schedule::ofSeed),
-                        Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Landing.EARLY)))
+                        Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Completion.EARLY)))
                 .toList();
     }
 
