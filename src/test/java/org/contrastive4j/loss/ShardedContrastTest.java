@@ -110,6 +110,7 @@ class ShardedContrastTest {
                             kind, PairFunction.SOFTPLUS, axis, PairTileOps.Of.NEGATIVES, Shift.NONE, null));
                     Reduced whole = ops.pairTiles()
                             .reduce(new Pairs(x, y, 1, pairing), wanted)
+                            .get()
                             .get(0);
                     boolean rows = axis == PairTileOps.Axis.ROWS;
                     for (int first : new int[] {0, 2}) {
@@ -127,6 +128,7 @@ class ShardedContrastTest {
                                                     1,
                                                     pairing.block(from, to, left, right)),
                                             wanted)
+                                    .get()
                                     .get(0);
                             merged.add(part, rows ? from : left, rows ? left : from);
                         }

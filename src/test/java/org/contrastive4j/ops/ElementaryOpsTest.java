@@ -204,14 +204,16 @@ class ElementaryOpsTest {
             f.assertSameBits("copy", x, y);
             f.ops.pointwise().fill(y, 7);
             f.assertClose("fill", combine(a, b, 0, 0, 7), y, 0);
-            assertEquals(-1, f.ops.update().firstNonFinite(x));
+            assertEquals(-1, f.ops.update().firstNonFinite(x).get());
             double squares = Arrays.stream(x.toDoubles()).map(v -> v * v).sum();
-            assertEquals(squares, f.ops.update().sumOfSquares(x), 1e-6 * squares);
+            assertEquals(squares, f.ops.update().sumOfSquares(x).get(), 1e-6 * squares);
             double[] bad = x.toDoubles();
             bad[size - 1] = Double.NaN;
-            assertEquals(size - 1, f.ops.update().firstNonFinite(f.tensor(bad, size)));
+            assertEquals(
+                    size - 1, f.ops.update().firstNonFinite(f.tensor(bad, size)).get());
             bad[size / 2] = Double.NEGATIVE_INFINITY;
-            assertEquals(size / 2, f.ops.update().firstNonFinite(f.tensor(bad, size)));
+            assertEquals(
+                    size / 2, f.ops.update().firstNonFinite(f.tensor(bad, size)).get());
             assertThrows(
                     ShapeException.class, () -> f.ops.pointwise().add(x, f.tensor(new double[2 * size], 2 * size), y));
         }
@@ -276,7 +278,10 @@ class ElementaryOpsTest {
             f.assertClose("axpy", combine(a, b, 1, 1), y, 2);
             f.ops.pointwise().fill(y, 1 + 0x1p-23);
             assertEquals(1 + 0x1p-23, y.toDoubles()[36]);
-            assertEquals(Arrays.stream(a).map(v -> v * v).sum(), f.ops.update().sumOfSquares(x), 1e-5);
+            assertEquals(
+                    Arrays.stream(a).map(v -> v * v).sum(),
+                    f.ops.update().sumOfSquares(x).get(),
+                    1e-5);
             Tensor activations = f.tensor(b, 37);
             assertThrows(ShapeException.class, () -> f.ops.pointwise().add(x, activations, x));
             assertThrows(ShapeException.class, () -> f.ops.update().sumOfSquares(activations));

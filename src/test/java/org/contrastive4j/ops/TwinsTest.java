@@ -360,7 +360,8 @@ public class TwinsTest {
         PairwiseOps.Gradients gradients =
                 new PairwiseOps.Gradients(f.poisoned(n, d), f.poisoned(m, d), random(f, 1), random(f, 1));
         Tensor hardest = f.ints(new int[n], n);
-        PairwiseOps.Result result = f.ops.pairwise().infoNce(inputs, gradients, 4, hardest);
+        PairwiseOps.Result result =
+                f.ops.pairwise().infoNce(inputs, gradients, 4, hardest).get();
         List<Result> results =
                 new ArrayList<>(values(gradients.dx(), gradients.dy(), gradients.dLogScale(), gradients.dBias()));
         results.add(numbers(Arrays.stream(hardest.toInts()).asDoubleStream().toArray()));
@@ -401,13 +402,19 @@ public class TwinsTest {
                 }),
                 new Case("reductions", 100, f -> {
                     double[] numbers = f.normal(10_007);
-                    double squares = f.ops.update().sumOfSquares(f.tensor(numbers, 10_007));
-                    long none = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
+                    double squares = f.ops.update()
+                            .sumOfSquares(f.tensor(numbers, 10_007))
+                            .get();
+                    long none = f.ops.update()
+                            .firstNonFinite(f.tensor(numbers, 10_007))
+                            .get();
                     double[] results = {squares, none, 0, 0, 0, 0, 0};
                     numbers[10_006] = Double.NEGATIVE_INFINITY;
                     for (int k = 2; k < results.length; k++) {
                         numbers[10_001 - k] = Double.NaN;
-                        results[k] = f.ops.update().firstNonFinite(f.tensor(numbers, 10_007));
+                        results[k] = f.ops.update()
+                                .firstNonFinite(f.tensor(numbers, 10_007))
+                                .get();
                     }
                     return List.of(numbers(results));
                 }));

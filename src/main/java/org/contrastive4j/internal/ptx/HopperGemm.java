@@ -6,6 +6,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * C = alpha op(A) op(B) + beta C + bias with operands in 16 bits and sums in f32, by the kernels {@code gemm_*_sm90a},
@@ -66,13 +67,9 @@ public final class HopperGemm {
 
     /** @param multiprocessors blocks that run at the same time */
     HopperGemm(Kernels kernels, Precision precision, int multiprocessors) {
-        if (!precision.hasHopper()) {
-            throw new IllegalArgumentException("HopperGemm: precision is " + precision + ", wanted BF16 or F16;"
-                    + " PtxMatrixOps multiplies f32 and tf32");
-        }
         this.kernels = kernels;
         this.multiprocessors = multiprocessors;
-        type = precision.suffix();
+        type = KernelChoice.requireHopper(precision).toString();
     }
 
     /**

@@ -1,10 +1,11 @@
 package org.contrastive4j.internal.ptx;
 
-import java.util.Locale;
+import java.util.List;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Launches of the sm_90a kernels of the pairwise loss: grids, shared bytes, order of arguments, sizes of what they
@@ -15,11 +16,8 @@ import org.contrastive4j.device.PtxDevice;
  * it together.
  */
 public final class HopperPairwise {
-    /** Type of features and of G. */
-    public enum Precision {
-        BF16,
-        F16
-    }
+    /** The precisions that there are sm_90a kernels for. */
+    static final List<Precision> PRECISIONS = List.of(Precision.BF16, Precision.F16);
 
     static final int TILE_ROWS = 128;
     static final int TILE_COLUMNS = 256;
@@ -58,12 +56,13 @@ public final class HopperPairwise {
     private final Kernel columnProduct;
     private final Kernel scalars;
 
+    /** @param precision of features and of G: BF16 or F16 */
     public HopperPairwise(PtxDevice device, Precision precision) {
         this(new Kernels(device), precision);
     }
 
     HopperPairwise(Kernels kernels, Precision precision) {
-        String type = precision.name().toLowerCase(Locale.ROOT);
+        String type = KernelChoice.requireHopper(precision).toString();
         normalize = kernels.get("normalize_fwd_" + type + "_sm90a");
         begin = kernels.get("pairwise_begin_f32_sm90a");
         forward = kernels.get("pairwise_fwd_" + type + "_sm90a");

@@ -5,6 +5,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.SixteenBitProducts.Products;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -33,8 +34,7 @@ final class HopperProducts {
         this.type = type;
         this.always = always;
         launches = new Launches(device, kernels);
-        gemm = new HopperGemm(
-                kernels, Precision.valueOf(type.name()), device.facts().multiprocessors());
+        gemm = new HopperGemm(kernels, Precision.of(type), device.facts().multiprocessors());
     }
 
     /** By sizes alone. */

@@ -2,7 +2,11 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.
@@ -10,7 +14,7 @@ import org.contrastive4j.internal.device.MatrixLibrary;
  * @param hopper those of sm_90a
  * @param reason half a sentence for people
  */
-record KernelChoice(boolean hopper, String reason) {
+public record KernelChoice(boolean hopper, String reason) {
     /**
      * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
      * The latter two are kernels of our own: no library of the device's maker.
@@ -21,13 +25,13 @@ record KernelChoice(boolean hopper, String reason) {
         HOPPER
     }
 
-    static final String PROPERTY = "contrastive4j.kernels";
+    static final String PROPERTY = SystemProperties.KERNELS;
     private static final int ARCHITECTURE = 90;
     private static final int SHARED_BYTES = 232_448; // of a block
 
     /** @throws IllegalArgumentException when the property is none of the three */
     static Wish wish() {
-        String wish = System.getProperty(PROPERTY, "auto");
+        String wish = SystemProperties.kernels();
         for (Wish value : Wish.values()) {
             if (value.name().equals(wish.toUpperCase(Locale.ROOT))) {
                 return value;
@@ -43,7 +47,7 @@ record KernelChoice(boolean hopper, String reason) {
      */
     static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
         String problem = problem(facts, precision);
-        if (wish == Wish.HOPPER && problem != null && precision.hasHopper()) {
+        if (wish == Wish.HOPPER && problem != null && hasHopper(precision)) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
         }
         if (problem != null) {
@@ -62,22 +66,53 @@ record KernelChoice(boolean hopper, String reason) {
                         null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
     }
 
+    /** Returns whether there are sm_90a kernels for products in {@code precision}. */
+    private static boolean hasHopper(Precision precision) {
+        return HopperPairwise.PRECISIONS.contains(precision);
+    }
+
+    /**
+     * Returns {@code precision}.
+     *
+     * @throws IllegalArgumentException if there are no sm_90a kernels for it
+     */
+    static Precision requireHopper(Precision precision) {
+        if (!hasHopper(precision)) {
+            throw new IllegalArgumentException("expected bf16 or f16 for sm_90a kernels, got " + precision);
+        }
+        return precision;
+    }
+
+    /**
+     * Opens the InfoNCE kernels for a device: exact ones in f32; in bf16 and f16 those of sm_90a where the device and
+     * the preference allow; otherwise portable ones on tensor cores. Loads them, so it cannot be called during capture.
+     *
+     * @throws IllegalArgumentException if the preference names kernels that the device cannot run
+     */
+    public static InfoNceKernels infoNce(PtxDevice device, Precision precision, long stripeBytes) {
+        if (!RowLayout.PRECISIONS.contains(precision)) {
+            throw new IllegalArgumentException("expected precision f32, tf32, bf16 or f16, got " + precision);
+        }
+        KernelChoice choice = of(device.facts(), precision, wish());
+        return choice.infoNce(new Kernels(device), device.facts().multiprocessors(), precision, stripeBytes);
+    }
+
     /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
     InfoNceKernels infoNce(Kernels kernels, int multiprocessors, Precision precision, long stripeBytes) {
         if (hopper) {
-            return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), multiprocessors, stripeBytes);
+            return new HopperInfoNce(new HopperPairwise(kernels, precision), multiprocessors, stripeBytes);
         }
-        return precision.onTensorCores()
+        return precision.usesTensorCores()
                 ? new RoundedPairwise(kernels, precision, stripeBytes)
                 : new PtxPairwise(kernels, precision, stripeBytes);
     }
 
     /** Why those of sm_90a cannot be used, or null. */
     private static String problem(DeviceFacts facts, Precision precision) {
-        if (!precision.onTensorCores()) {
+        if (!precision.usesTensorCores()) {
             return "f32 is multiplied exactly, which matrix instructions do not";
         }
-        if (!precision.hasHopper()) {
+        if (!hasHopper(precision)) {
             return "there are none for sm_90a in tf32";
         }
         if (facts.architecture() != ARCHITECTURE) {

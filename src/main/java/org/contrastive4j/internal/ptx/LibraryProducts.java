@@ -4,6 +4,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.internal.device.MatrixLibrary.Product;
+import org.contrastive4j.tensor.DType;
 
 /**
  * Row-major products by a library whose matrices are column-major.
@@ -19,6 +20,16 @@ final class LibraryProducts {
     LibraryProducts(MatrixLibrary library, DeviceStream stream) {
         this.library = library;
         this.stream = stream;
+    }
+
+    /** Returns the library's name for a storage type. */
+    static Element element(DType dtype) {
+        return switch (dtype) {
+            case F32 -> Element.F32;
+            case F16 -> Element.F16;
+            case BF16 -> Element.BF16;
+            default -> throw new IllegalArgumentException("expected f32, f16 or bf16, got " + dtype);
+        };
     }
 
     /**

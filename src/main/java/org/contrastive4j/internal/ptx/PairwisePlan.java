@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
+import org.contrastive4j.tensor.Precision;
+
 /** Stripes of rows of a pairwise call, and where everything is in its workspace: offsets in bytes. */
 final class PairwisePlan {
     static final int TILE = 64;
@@ -43,9 +45,9 @@ final class PairwisePlan {
         this.m = m;
         rowTiles = tiles(n);
         columnTiles = tiles(m);
-        int step = precision.step; // stripes but the last are whole blocks
+        int step = precision.usesTensorCores() ? 2 : 1; // 64-row tiles of a thread block; only the last stripe has less
         pitch = TILE * ((columnTiles + step - 1) / step * step);
-        long gradientsOfTile = (long) precision.bytes * TILE * pitch;
+        long gradientsOfTile = (long) precision.storage().bytes() * TILE * pitch;
         long rowsOfTile = 8L * TILE * columnTiles;
         long atsOfTile = 4L * TILE * columnTiles;
         long columnsOfTile = 8L * m;

@@ -1,7 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
-import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
@@ -11,6 +10,7 @@ import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -29,14 +29,6 @@ import org.contrastive4j.tensor.Tensor;
  * graph that captures that needs scratch memory for it.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
-    /** How products are formed; sums are f32 in both. */
-    public enum Multiply {
-        /** Exact products of f32: error at most k 2^-24 sum |a b|. */
-        F32,
-        /** Tensor cores on operands rounded to tf32, 10 bits: error at most (2^-10 + k 2^-23) sum |a b|. */
-        TF32
-    }
-
     private static final int TILE = 64;
     private static final int THREADS = 64;
     private static final int MOST_BATCH = 65_535; // blocks along y
@@ -57,51 +49,48 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
 
     /** Exact products. */
     public PtxMatrixOps(PtxDevice device) {
-        this(device, Multiply.F32);
+        this(device, Precision.F32);
     }
 
-    public PtxMatrixOps(PtxDevice device, Multiply multiply) {
-        this(device, new Kernels(device), multiply, DType.F32);
+    /**
+     * @param precision F32: products have an error of at most k 2^-24 sum |a b|; TF32: at most (2^-10 + k 2^-23) sum
+     *     |a b|; BF16 or F16: activations are of that type, products of f32 tensors are as in F32
+     */
+    public PtxMatrixOps(PtxDevice device, Precision precision) {
+        this(device, new Kernels(device), precision);
     }
 
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision) {
         this(
                 device,
                 kernels,
-                multiply,
-                activations,
+                precision,
                 KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish())
                         .library());
     }
 
     /** @param maker the device's library of matrix products; null for kernels of our own */
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker) {
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary maker) {
         this(
                 device,
                 kernels,
-                multiply,
-                activations,
+                precision,
                 maker,
-                new PtxPointwiseOps(new Launches(device, kernels), activations));
+                new PtxPointwiseOps(new Launches(device, kernels), precision.storage()));
     }
 
     private PtxMatrixOps(
-            PtxDevice device,
-            Kernels kernels,
-            Multiply multiply,
-            DType activations,
-            MatrixLibrary maker,
-            PointwiseOps pointwise) {
-        super(activations, pointwise);
+            PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary maker, PointwiseOps pointwise) {
+        super(precision.storage(), pointwise);
         this.device = device;
         this.kernels = kernels;
         this.pointwise = pointwise;
-        kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
-        tensorFloats = multiply == Multiply.TF32;
+        tensorFloats = precision == Precision.TF32;
+        kernel = tensorFloats ? "gemm_tf32_" : "gemm_f32_";
         library = maker == null ? null : new LibraryProducts(maker, device.stream());
-        sixteenBits = activations == DType.F32
+        sixteenBits = precision.storage() == DType.F32
                 ? null
-                : new SixteenBitProducts(device, kernels, activations, library, pointwise, this::workspace);
+                : new SixteenBitProducts(device, kernels, precision.storage(), library, pointwise, this::workspace);
     }
 
     private static boolean isOf16Bits(Tensor... tensors) {
@@ -163,6 +152,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     @Override
     protected void linearGeluUnchecked(
             PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+        if (kind == PointwiseOps.Gelu.TANH) { // the products' epilogues have the other two
+            super.linearGeluUnchecked(kind, rows, in, out, x, w, bias, z, y);
+            return;
+        }
         multiply("linearGelu", new Product(false, false, rows, out, in, 1, 0), x, w, new Epilogue(bias, kind, y), z);
     }
 

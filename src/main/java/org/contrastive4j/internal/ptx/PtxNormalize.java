@@ -4,6 +4,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * y = x / |x| for each row, and back, on addresses of a device; f32. Nothing is allocated, a graph can capture the
@@ -22,8 +23,8 @@ public final class PtxNormalize {
 
     PtxNormalize(Kernels kernels) {
         this.kernels = kernels;
-        for (Precision precision : Precision.values()) {
-            kernels.get("normalize_fwd_" + precision.suffix());
+        for (Precision precision : RowLayout.PRECISIONS) {
+            kernels.get("normalize_fwd_" + precision);
         }
         kernels.get("normalize_bwd_f32");
     }
@@ -54,17 +55,17 @@ public final class PtxNormalize {
      *     above
      */
     public void forward(DeviceStream stream, Precision precision, int n, int d, long x, long y, long inverseNorm) {
-        if (!precision.onTensorCores()) {
+        if (!precision.usesTensorCores()) {
             forward(stream, n, d, x, y, inverseNorm);
             return;
         }
         check("normalize", n, d);
-        int pitch = precision.pitch(d);
+        int pitch = RowLayout.pitch(precision, d);
         new Addresses("normalize")
                 .written("inverseNorm", inverseNorm, 4L * n, 4)
                 .read("x", x, 4L * n * d, 4)
-                .written("y", y, n * precision.rowBytes(d), 16);
-        kernels.get("normalize_fwd_" + precision.suffix())
+                .written("y", y, n * RowLayout.rowBytes(precision, d), 16);
+        kernels.get("normalize_fwd_" + precision)
                 .launch(stream, launch(n), x, y, inverseNorm, n, d, pitch, PtxPairwise.wide(d, x));
     }
 

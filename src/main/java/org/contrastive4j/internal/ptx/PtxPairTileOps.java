@@ -1,12 +1,12 @@
 package org.contrastive4j.internal.ptx;
 
 import java.nio.ByteBuffer;
-import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
@@ -18,7 +18,7 @@ import org.contrastive4j.tensor.Tensor;
  * The general pairwise engine as kernels in f32: all reductions of a pass in one launch for each stripe of rows, all
  * terms of a gradient in another, so that a product is formed once whatever is asked of it.
  *
- * <p>Pairing and numbers go to the device in one copy a pass and results come back in one, which waits for the device.
+ * <p>Pairing and scalars go to the device in one copy a pass, results come back in one.
  * Values of reductions are sums in f32 over the 64 pairs of a row or column of a tile, then in f64.
  */
 final class PtxPairTileOps extends PairTileOps {
@@ -134,17 +134,10 @@ final class PtxPairTileOps extends PairTileOps {
         return storage;
     }
 
-    private static ByteBuffer download(DeviceStorage storage) {
-        ByteBuffer bytes =
-                ByteBuffer.allocateDirect(Math.toIntExact(storage.bytes())).order(ByteOrder.nativeOrder());
-        storage.download(0, bytes);
-        return bytes.rewind();
-    }
-
     @Override
-    protected List<Reduced> reduceUnchecked(Pairs pairs, List<Reduction> reductions) {
+    protected Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions) {
         if (reductions.isEmpty()) {
-            return List.of();
+            return Deferred.of(List.of());
         }
         Pass pass = new Pass("reduce", pairs);
         int n = pass.pairing.n();
@@ -177,10 +170,11 @@ final class PtxPairTileOps extends PairTileOps {
                         pass.columnTiles,
                         tiles);
             });
-            ByteBuffer records = download(results);
-            return reductions.stream()
-                    .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
-                    .toList();
+            return launches.readback.later(
+                    results,
+                    records -> reductions.stream()
+                            .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
+                            .toList());
         }
     }
 
@@ -312,7 +306,7 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     @Override
-    protected Histogram histogramUnchecked(Pairs pairs, int bins) {
+    protected Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins) {
         Pass pass = new Pass("histogram", pairs);
         PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
         try (DeviceStorage in = upload(inputs);
@@ -333,13 +327,14 @@ final class PtxPairTileOps extends PairTileOps {
                                 start,
                                 Math.min(BINS_PER_LAUNCH, bins - start)));
             }
-            ByteBuffer records = download(counts);
-            long[] positives = new long[bins];
-            long[] negatives = new long[bins];
-            records.asLongBuffer().get(positives).get(negatives);
-            long counted =
-                    Arrays.stream(positives).sum() + Arrays.stream(negatives).sum();
-            return new Histogram(positives, negatives, (long) pass.pairing.n() * pass.pairing.m() - counted);
+            return launches.readback.later(counts, records -> {
+                long[] positives = new long[bins];
+                long[] negatives = new long[bins];
+                records.asLongBuffer().get(positives).get(negatives);
+                long counted = Arrays.stream(positives).sum()
+                        + Arrays.stream(negatives).sum();
+                return new Histogram(positives, negatives, (long) pass.pairing.n() * pass.pairing.m() - counted);
+            });
         }
     }
 

@@ -45,11 +45,6 @@ final class PtxUpdateOps extends UpdateOps {
                 (float) settings.epsilon());
     }
 
-    @Override
-    protected double sumOfSquaresUnchecked(Tensor x) {
-        return sumsOfSquaresUnchecked(List.of(x)).get()[0];
-    }
-
     /** All blocks of all tensors side by side, for one copy; the host adds those of a tensor in order. */
     @Override
     protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
@@ -60,7 +55,7 @@ final class PtxUpdateOps extends UpdateOps {
             ends[k] = blocks;
         }
         if (blocks == 0) {
-            return () -> new double[ends.length];
+            return Deferred.of(new double[ends.length]);
         }
         try (DeviceStorage partial = launches.workspace(8L * blocks)) {
             long at = partial.address();
@@ -89,12 +84,7 @@ final class PtxUpdateOps extends UpdateOps {
     }
 
     @Override
-    protected long firstNonFiniteUnchecked(Tensor x) {
-        return firstNonFiniteLaterUnchecked(x).get();
-    }
-
-    @Override
-    protected Deferred<Long> firstNonFiniteLaterUnchecked(Tensor x) {
+    protected Deferred<Long> firstNonFiniteUnchecked(Tensor x) {
         try (DeviceStorage found = launches.workspace(8)) {
             launches.stream.fill(found, (byte) -1);
             launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), launches.wide(x));

@@ -2,7 +2,9 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * {@link PtxPairwise} on tensor cores from f32 rows: they are rounded into the workspace first, once, to tf32 or 16 bits.
@@ -27,17 +29,17 @@ final class RoundedPairwise implements InfoNceKernels {
     }
 
     private String cast() {
-        return "cast_rows_f32_" + precision.suffix();
+        return "cast_rows_f32_" + precision;
     }
 
     private long roundedBytes(int rows, int d) {
-        long bytes = rows * precision.rowBytes(d);
+        long bytes = rows * RowLayout.rowBytes(precision, d);
         return (bytes + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT;
     }
 
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        if ((long) Math.max(n, m) * (precision.pitch(d) / CHUNK) > Integer.MAX_VALUE) {
+        if ((long) Math.max(n, m) * (RowLayout.pitch(precision, d) / CHUNK) > Integer.MAX_VALUE) {
             throw new ShapeException(
                     "infoNce: " + Math.max(n, m) + " rows of width " + d + ", wanted at most 2^34 elements");
         }
@@ -47,8 +49,8 @@ final class RoundedPairwise implements InfoNceKernels {
     @Override
     public void infoNce(
             DeviceStream stream,
-            PtxPairwise.Inputs in,
-            PtxPairwise.Gradients gradients,
+            InfoNceKernels.Inputs in,
+            InfoNceKernels.Gradients gradients,
             long hardest,
             long result,
             long workspace,
@@ -61,7 +63,7 @@ final class RoundedPairwise implements InfoNceKernels {
         round(stream, in.m(), in.d(), in.y(), y);
         pairwise.infoNce(
                 stream,
-                new PtxPairwise.Inputs(
+                new InfoNceKernels.Inputs(
                         in.n(),
                         in.m(),
                         in.d(),
@@ -81,7 +83,7 @@ final class RoundedPairwise implements InfoNceKernels {
 
     /** Rows as the kernels take them. */
     void round(DeviceStream stream, int rows, int d, long from, long to) {
-        long chunks = (long) rows * (precision.pitch(d) / CHUNK);
+        long chunks = (long) rows * (RowLayout.pitch(precision, d) / CHUNK);
         kernels.get(cast())
                 .launch(
                         stream,

@@ -8,6 +8,7 @@ import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -86,8 +87,7 @@ final class SixteenBitProducts {
         this.type = type;
         this.workspace = workspace;
         KernelChoice.Wish wish = KernelChoice.wish();
-        hopper = KernelChoice.of(device.facts(), Precision.valueOf(type.name()), wish)
-                        .hopper()
+        hopper = KernelChoice.of(device.facts(), Precision.of(type), wish).hopper()
                 ? new HopperProducts(device, kernels, type, wish == KernelChoice.Wish.HOPPER)
                 : null;
     }
@@ -144,8 +144,8 @@ final class SixteenBitProducts {
                         right.address,
                         (float) p.beta,
                         to,
-                        Element.valueOf(type.name()),
-                        Element.valueOf(c.dtype().name()),
+                        LibraryProducts.element(type),
+                        LibraryProducts.element(c.dtype()),
                         false);
                 return;
             }

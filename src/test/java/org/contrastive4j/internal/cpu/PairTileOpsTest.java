@@ -10,7 +10,7 @@ import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
@@ -78,7 +78,7 @@ class PairTileOpsTest {
         try (Ops ops = Backend.open("cpu");
                 Problem p = new Problem(ops, c, 3)) {
             PairTileOps tiles = new CpuPairTileOps((HostMemory) ops.memory(), TILINGS[1]);
-            List<double[]> many = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream()
+            List<double[]> many = tiles.reduce(p.pairs, PairTileCase.reductions(p)).get().stream()
                     .map(Reduced::values)
                     .toList();
             List<Term> terms = List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, p.rowNumbers, null));
@@ -86,7 +86,7 @@ class PairTileOpsTest {
             int before = Workers.threads();
             try {
                 Workers.useThreads(1);
-                List<double[]> one = tiles.reduce(p.pairs, PairTileCase.reductions(p)).stream()
+                List<double[]> one = tiles.reduce(p.pairs, PairTileCase.reductions(p)).get().stream()
                         .map(Reduced::values)
                         .toList();
                 for (int k = 0; k < one.size(); k++) {

@@ -13,6 +13,7 @@ import java.util.List;
 import java.util.stream.Stream;
 import org.contrastive4j.internal.ptx.ProductErrors.Kind;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 
 /** The committed tables of errors are what the kernels do, and the kernels are not worse than plain programs. */

@@ -12,12 +12,12 @@ import java.util.stream.LongStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Named;
 
 /** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
@@ -84,7 +84,7 @@ final class Hopper {
     static List<Schedule> schedules() {
         return Stream.concat(
                         LongStream.range(0, 5).mapToObj(Schedule::ofSeed),
-                        Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Landing.EARLY)))
+                        Stream.of(new Schedule(7, Schedule.Order.RANDOM, Schedule.Completion.EARLY)))
                 .toList();
     }
 

@@ -10,6 +10,7 @@ import org.contrastive4j.internal.ptx.HopperGemm.Result;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 
 /** The tables of {@link KernelCounts} for the kernels of sm_90a, all of them. */
 final class HopperCounts {
@@ -85,8 +86,7 @@ final class HopperCounts {
     private static Map<String, KernelWork> ask(PairwiseCase c, Precision precision) {
         return counted((device, kernels) -> c.ask(
                 device,
-                new HopperInfoNce(
-                        new HopperPairwise(kernels, precision.ofHopper()), MULTIPROCESSORS, LossKernels.PLENTY)));
+                new HopperInfoNce(new HopperPairwise(kernels, precision), MULTIPROCESSORS, LossKernels.PLENTY)));
     }
 
     /** Products of m x n x k in all layouts, and images of their operands. */

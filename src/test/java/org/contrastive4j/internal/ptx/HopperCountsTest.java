@@ -15,12 +15,12 @@ import java.util.regex.Pattern;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.internal.ptx.HopperPairwise.Factors;
 import org.contrastive4j.internal.ptx.HopperPairwise.Pairs;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.internal.ptx.HopperPairwise.Statistics;
 import org.contrastive4j.internal.ptx.HopperPairwise.Sums;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
@@ -53,8 +53,7 @@ class HopperCountsTest {
     private final SimDevice device =
             SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
     private final HopperPairwise kernels = new HopperPairwise(device, Precision.BF16);
-    private final HopperGemm gemm =
-            new HopperGemm(new Kernels(device), org.contrastive4j.internal.ptx.Precision.BF16, 1);
+    private final HopperGemm gemm = new HopperGemm(new Kernels(device), Precision.BF16, 1);
 
     @AfterEach
     void close() {

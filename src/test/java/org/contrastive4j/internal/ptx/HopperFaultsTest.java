@@ -16,6 +16,7 @@ import org.contrastive4j.internal.ptx.KernelFault.Change;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -153,7 +154,7 @@ class HopperFaultsTest {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(10_000_000))) {
                 Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
                 if (!name.startsWith("gemm") && !name.startsWith("pack")) {
-                    losses(device, kernels, precision.ofHopper(), name.contains("_stored_"), name.contains("_wide_"));
+                    losses(device, kernels, precision, name.contains("_stored_"), name.contains("_wide_"));
                 }
                 if (name.isEmpty() || name.startsWith("pack")) {
                     HopperGemm gemm = new HopperGemm(kernels, precision, 1);
@@ -172,8 +173,7 @@ class HopperFaultsTest {
         }
     }
 
-    private static void losses(
-            PtxDevice device, Kernels kernels, HopperPairwise.Precision precision, boolean stored, boolean wide) {
+    private static void losses(PtxDevice device, Kernels kernels, Precision precision, boolean stored, boolean wide) {
         if (!stored && !wide) {
             HopperCase plain = new HopperCase(270, 60, 40, shared(270, 60)).withNeighbours();
             for (int k = 0; k < plain.d; k++) {
@@ -197,12 +197,7 @@ class HopperFaultsTest {
     }
 
     private static void ask(
-            HopperCase c,
-            PtxDevice device,
-            Kernels kernels,
-            HopperPairwise.Precision precision,
-            long stripeBytes,
-            double ofG) {
+            HopperCase c, PtxDevice device, Kernels kernels, Precision precision, long stripeBytes, double ofG) {
         c.precision = precision;
         c.check(device, c.ask(device, new HopperInfoNce(new HopperPairwise(kernels, precision), 4, stripeBytes)), ofG);
     }

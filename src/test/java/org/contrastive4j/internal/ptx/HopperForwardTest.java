@@ -9,12 +9,12 @@ import java.util.function.Supplier;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -28,7 +28,7 @@ final class HopperForwardTest {
     @CsvSource({"1, 1", "3, 63", "33, 64", "2, 65", "129, 100", "5, 300", "257, 6"})
     void unitRowsInTheirImage(int rows, int d) {
         Hopper.devices().forEach(opened -> {
-            for (Precision precision : Precision.values()) {
+            for (Precision precision : HopperPairwise.PRECISIONS) {
                 unitRows(opened, precision, rows, d);
             }
         });
@@ -235,7 +235,7 @@ final class HopperForwardTest {
         HopperTiling tiling = new HopperTiling(n, m, d, run, group, blocks);
         int[] targets =
                 m >= n ? null : IntStream.range(0, n).map(i -> i * 7 % m).toArray();
-        Precision precision = Precision.values()[(n + d) % 2];
+        Precision precision = HopperPairwise.PRECISIONS.get((n + d) % 2);
         Hopper.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {
                 check(

@@ -24,6 +24,7 @@ import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;

@@ -9,12 +9,12 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -248,7 +248,7 @@ final class HopperGradientTest {
     })
     void gradientsOfRaggedSizes(int n, int m, int d, int run, int group, int blocks, float before) {
         HopperTiling tiling = new HopperTiling(n, m, d, run, group, blocks);
-        Precision precision = Precision.values()[(n + d) % 2];
+        Precision precision = HopperPairwise.PRECISIONS.get((n + d) % 2);
         int[] targets = targets(n, m);
         Hopper.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {

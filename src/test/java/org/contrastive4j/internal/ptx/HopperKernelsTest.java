@@ -16,6 +16,7 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -127,8 +128,7 @@ final class HopperKernelsTest {
 
     private static void launchAll(PtxDevice device, Precision precision) {
         Kernels kernels = new Kernels(device);
-        HopperInfoNce loss =
-                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2, LossKernels.PLENTY);
+        HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(kernels, precision), 2, LossKernels.PLENTY);
         new HopperCase(3, 4, 20, null).ask(device, loss);
         new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
         HopperGemm gemm = new HopperGemm(kernels, precision, 2);

@@ -10,6 +10,7 @@ import org.contrastive4j.internal.ptx.HopperGemm.Activation;
 import org.contrastive4j.internal.ptx.HopperGemm.Product;
 import org.contrastive4j.internal.ptx.HopperGemm.Result;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 
 /** Products of operand images by {@link HopperGemm}: what goes in, what comes out, and how that is held against f64. */
 final class ImageProducts {
@@ -132,8 +133,7 @@ final class ImageProducts {
     }
 
     private static double decode(Precision precision, short bits) {
-        return OperandImage.decode(
-                precision == Precision.BF16 ? HopperPairwise.Precision.BF16 : HopperPairwise.Precision.F16, bits);
+        return OperandImage.decode(precision == Precision.BF16 ? Precision.BF16 : Precision.F16, bits);
     }
 
     static Outputs run(PtxDevice device, HopperGemm gemm, Precision precision, Inputs in) {

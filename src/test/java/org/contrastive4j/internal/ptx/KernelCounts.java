@@ -22,6 +22,7 @@ import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -63,7 +64,7 @@ public final class KernelCounts {
                     onTensorCores(256, 256, 64, precision),
                     onTensorCores(128, 128, 128, precision),
                     pairwise,
-                    precision.suffix(),
+                    precision.toString(),
                     128);
         }
     }
@@ -164,7 +165,7 @@ public final class KernelCounts {
                             new PtxNormalize(counting),
                             precision);
             try (DeviceStorage x = device.allocate(4L * n * d);
-                    DeviceStorage y = device.allocate(n * precision.rowBytes(d))) {
+                    DeviceStorage y = device.allocate(n * RowLayout.rowBytes(precision, d))) {
                 new RoundedPairwise(new Kernels(counting), precision, 1 << 28)
                         .round(device.stream(), n, d, x.address(), y.address());
             }
@@ -180,7 +181,7 @@ public final class KernelCounts {
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
             Kernels kernels = new Kernels(counting);
-            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
+            for (Precision multiply : List.of(Precision.F32, Precision.TF32)) {
                 for (int turned = 0; turned < 4; turned++) {
                     ProductCases.on(
                             device,
@@ -226,7 +227,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, type);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.of(type));
                 Tensor c = ops.zeros(Shape.of(m, n));
                 Tensor qkv = ops.zeros(Shape.of(1, 128, 192));
                 Tensor out = ops.zeros(Shape.of(1, 128, 64));
@@ -273,7 +274,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         double[] values = new Random(1).doubles((long) n * d, -1, 1).toArray();
-        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32);
+        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), Precision.F32);
                 ContrastiveLoss loss = Losses.named(ops, name);
                 Tensor u = ops.tensor(Shape.of(n, d), values);
                 Tensor v = ops.tensor(Shape.of(n, d), values);
@@ -293,7 +294,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = ofOperations(b, t, w, DType.F32);
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.F32);
                 Tensor x = ops.zeros(Shape.of(b, t, w));
                 Tensor y = ops.zeros(Shape.of(b, t, w))) {
             ops.update().adamW(new UpdateOps.AdamW(1e-3, 0.9, 0.98, 1e-8, 0.1, 1, 1), x, y, x, y);
@@ -309,7 +310,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, type);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.of(type));
                 Tensor x = ops.zeros(Shape.of(b, t, w));
                 Tensor y = ops.zeros(Shape.of(b, t, w));
                 Tensor row = ops.zeroParameter(Shape.of(w));

@@ -23,6 +23,7 @@ import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Occupancy;
 import org.contrastive4j.internal.sim.check.Counts;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -195,7 +196,7 @@ class KernelsTest {
         for (Precision precision : PairwiseCase.ROUNDED) {
             Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
             for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
-                String name = "pairwise_" + kernel + "_" + precision.suffix();
+                String name = "pairwise_" + kernel + "_" + precision;
                 assertEquals(0, counts.get(name).line().extraPasses(), name + ": bank conflicts");
                 assertTrue(counts.get(name).line().passes() > 0, name);
             }

@@ -22,6 +22,7 @@ import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.internal.device.MatrixLibrary.Product;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -35,8 +36,7 @@ class LibraryProductsTest {
     private static final class Both implements AutoCloseable {
         final PtxDevice device = Backend.device("sim");
         final ColumnMajorLibrary library = new ColumnMajorLibrary(device);
-        final PtxMatrixOps withLibrary =
-                new PtxMatrixOps(device, new Kernels(device), PtxMatrixOps.Multiply.F32, DType.F32, library);
+        final PtxMatrixOps withLibrary = new PtxMatrixOps(device, new Kernels(device), Precision.F32, library);
         final PtxMatrixOps own = new PtxMatrixOps(device);
         final ProductCases.Run run = new ProductCases.Run(device, DType.F32, withLibrary, null);
 
@@ -223,16 +223,16 @@ class LibraryProductsTest {
 
     /** The library may round operands to tf32 where that is the precision, and nowhere else. */
     @ParameterizedTest
-    @EnumSource(PtxMatrixOps.Multiply.class)
-    void tensorFloatsWhereTheyAreAskedFor(PtxMatrixOps.Multiply multiply) {
+    @EnumSource(names = {"F32", "TF32"})
+    void tensorFloatsWhereTheyAreAskedFor(Precision multiply) {
         try (PtxDevice device = Backend.device("sim")) {
             ColumnMajorLibrary library = new ColumnMajorLibrary(device);
-            try (PtxMatrixOps matrix = new PtxMatrixOps(device, new Kernels(device), multiply, DType.F32, library);
+            try (PtxMatrixOps matrix = new PtxMatrixOps(device, new Kernels(device), multiply, library);
                     ProductCases.Run run = new ProductCases.Run(device, DType.F32, matrix, null)) {
                 matrix.gemm(false, true, 1, run.random(3, 4), run.random(5, 4), 0, run.poisoned(3, 5));
                 matrix.batchedGemm(false, false, 1, run.random(2, 3, 4), run.random(2, 4, 5), 0, run.poisoned(2, 3, 5));
                 assertEquals(
-                        List.of(multiply == PtxMatrixOps.Multiply.TF32, multiply == PtxMatrixOps.Multiply.TF32),
+                        List.of(multiply == Precision.TF32, multiply == Precision.TF32),
                         library.calls.stream().map(Product::tensorFloats).toList());
             }
         }

@@ -10,7 +10,9 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.provider.Arguments;
 
 /** The sets of kernels that take the same calls of InfoNCE on f32 rows, which one test body runs over. */
@@ -35,7 +37,7 @@ enum LossKernels {
 
     InfoNceKernels open(Kernels kernels, long stripeBytes) {
         if (hopper) { // a few multiprocessors, so that blocks have several tiles
-            return new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 4, stripeBytes);
+            return new HopperInfoNce(new HopperPairwise(kernels, precision), 4, stripeBytes);
         }
         return precision == Precision.F32
                 ? new PtxPairwise(kernels, precision, stripeBytes)
@@ -48,6 +50,7 @@ enum LossKernels {
             case F32 -> 0;
             case BF16 -> 0x1p-8;
             case TF32, F16 -> 0x1p-11;
+            case F64 -> throw new IllegalStateException("no kernels in f64");
         };
     }
 
@@ -70,10 +73,10 @@ enum LossKernels {
         int d = rows.length / count;
         try (DeviceStorage in = Devices.floats(device, rows);
                 DeviceStorage image = device.allocate(HopperPairwise.imageBytes(count, d))) {
-            new HopperPairwise(kernels, precision.ofHopper())
+            new HopperPairwise(kernels, precision)
                     .normalize(device.stream(), in.address(), count, d, image.address(), 0);
             float[] seen = new float[rows.length];
-            double[][] units = OperandImage.of(precision.ofHopper(), image, d).rows(count, d);
+            double[][] units = OperandImage.of(precision, image, d).rows(count, d);
             for (int i = 0; i < seen.length; i++) {
                 seen[i] = (float) units[i / d][i % d];
                 double bound = Math.max(0x1p-25, 1.01 * roundOff() * Math.abs(rows[i])); // rows have norm 1 or 0

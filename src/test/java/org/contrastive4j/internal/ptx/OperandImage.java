@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.internal.ptx.HopperPairwise.Precision;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.tensor.Precision;
 
 /** Numbers of an operand image, by row and column. */
 record OperandImage(Precision precision, int columnBlocks, short[] bits) {

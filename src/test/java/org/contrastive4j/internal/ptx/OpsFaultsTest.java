@@ -9,7 +9,7 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.TwinsTest;
 import org.contrastive4j.support.TensorFixture;
-import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -109,7 +109,7 @@ class OpsFaultsTest {
     private static void run(Change change, boolean aligned, TwinsTest.Case operation) {
         SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(1_000_000));
         Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
-        PtxOps ops = new PtxOps("sim", device, kernels, DType.F32);
+        PtxOps ops = new PtxOps("sim", device, kernels, Precision.F32);
         try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
             TwinsTest.agree(fixture, operation);
         }

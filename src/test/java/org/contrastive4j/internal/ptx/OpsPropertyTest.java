@@ -11,6 +11,7 @@ import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -44,15 +45,15 @@ class OpsPropertyTest {
 
     /** In f32, and in tf32 of numbers that it holds. */
     @ParameterizedTest
-    @EnumSource(PtxMatrixOps.Multiply.class)
-    void products(PtxMatrixOps.Multiply multiply) {
+    @EnumSource(names = {"F32", "TF32"})
+    void products(Precision multiply) {
         each(12, random -> {
             boolean transA = random.nextBoolean();
             boolean transB = random.nextBoolean();
             int m = size(random, 130);
             int n = size(random, 130);
             int k = random.nextInt(6) == 0 ? 300 + random.nextInt(400) : size(random, 70); // or in parts of k
-            ProductCases.Case c = multiply == PtxMatrixOps.Multiply.F32
+            ProductCases.Case c = multiply == Precision.F32
                     ? ProductCases.gemm(transA, transB, m, n, k, beta(random))
                     : ProductCases.whole(transA, transB, m, n, k);
             try (PtxDevice device = device(random)) {
@@ -112,7 +113,7 @@ class OpsPropertyTest {
     /** Of any type of activations, at an aligned place or not. */
     private static void agree(Random random, TwinsTest.Case drawn) {
         DType type = random.nextBoolean() ? DType.F32 : SIXTEEN_BITS[random.nextInt(2)];
-        PtxOps ops = new PtxOps("sim " + type.name().toLowerCase(Locale.ROOT), device(random), type);
+        PtxOps ops = new PtxOps("sim " + type.name().toLowerCase(Locale.ROOT), device(random), Precision.of(type));
         try (TensorFixture fixture = new TensorFixture(ops, random.nextBoolean(), random.nextInt())) {
             TwinsTest.agree(fixture, drawn);
         }
@@ -162,7 +163,7 @@ class OpsPropertyTest {
                     size(random, 40),
                     Classes.values()[random.nextInt(Classes.values().length)],
                     random.nextLong());
-            try (PtxOps ops = new PtxOps("sim", device(random), DType.F32)) {
+            try (PtxOps ops = new PtxOps("sim", device(random))) {
                 c.checkReductions(ops, ops.pairTiles());
                 c.checkGradients(ops, ops.pairTiles());
                 c.checkHistogram(ops, ops.pairTiles(), 1 + random.nextInt(64));

@@ -7,7 +7,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
-import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -61,7 +61,7 @@ class PairFaultsTest {
     private static void run(Change change) {
         SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(100_000_000));
         Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
-        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32)) {
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.F32)) {
             PairTileOps tiles = new PtxPairTileOps(new Launches(device, kernels), 1);
             if (change == null || change.kernel().equals("pair_histogram")) {
                 new PairTileCase(5, 7, 200, Classes.ALL_AT_ONCE).checkHistogram(ops, tiles, 7);

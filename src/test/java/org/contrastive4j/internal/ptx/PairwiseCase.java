@@ -10,17 +10,17 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
-import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.tensor.Precision;
 
 /** One InfoNCE problem: its truth in f64, what kernels make of it, and the comparison. */
 final class PairwiseCase {
     /** Precisions in which rows and gradient matrix are rounded. */
-    static final List<Precision> ROUNDED =
-            Stream.of(Precision.values()).filter(Precision::onTensorCores).toList();
+    static final List<Precision> ROUNDED = List.of(Precision.TF32, Precision.BF16, Precision.F16);
 
     final int n;
     final int m;
@@ -137,11 +137,11 @@ final class PairwiseCase {
                 DeviceStorage dLogScale = Devices.floats(device, 2);
                 DeviceStorage dBias = Devices.floats(device, 4);
                 DeviceStorage hardest = Devices.ints(device, Arrays.copyOf(poison, n));
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
             pairwise.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             n,
                             m,
                             d,
@@ -152,7 +152,7 @@ final class PairwiseCase {
                             b.address(),
                             rowWeight,
                             columnWeight),
-                    new PtxPairwise.Gradients(
+                    new InfoNceKernels.Gradients(
                             dx.address(), dy.address(), dLogScale.address(), dBias.address(), gradientScale),
                     hardest.address(),
                     result.address(),
@@ -179,13 +179,13 @@ final class PairwiseCase {
                 DeviceStorage dy = Devices.ints(device, Arrays.copyOf(poison, m * d));
                 DeviceStorage scalars = Devices.floats(device, 2, 4);
                 DeviceStorage ts = Devices.ints(device, targets);
-                DeviceStorage xUnit = device.allocate(n * precision.rowBytes(d));
-                DeviceStorage yUnit = device.allocate(m * precision.rowBytes(d));
+                DeviceStorage xUnit = device.allocate(n * RowLayout.rowBytes(precision, d));
+                DeviceStorage yUnit = device.allocate(m * RowLayout.rowBytes(precision, d));
                 DeviceStorage r = device.allocate(4L * Math.max(n, m));
                 DeviceStorage scale = Devices.floats(device, logScale);
                 DeviceStorage b = Devices.floats(device, bias);
                 DeviceStorage hardest = device.allocate(4L * n);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
             normalize.forward(device.stream(), precision, n, d, xs.address(), xUnit.address(), r.address());
             normalize.forward(device.stream(), precision, m, d, ys.address(), yUnit.address(), r.address());
@@ -193,7 +193,7 @@ final class PairwiseCase {
             take(y, m, yUnit, precision);
             pairwise.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             n,
                             m,
                             d,
@@ -204,7 +204,7 @@ final class PairwiseCase {
                             b.address(),
                             rowWeight,
                             columnWeight),
-                    new PtxPairwise.Gradients(
+                    new InfoNceKernels.Gradients(
                             dx.address(), dy.address(), scalars.address(), scalars.address() + 4, gradientScale),
                     hardest.address(),
                     result.address(),
@@ -328,7 +328,7 @@ final class PairwiseCase {
 
     /** The rows become what that precision holds of them; beyond d are zeros. */
     private void take(float[] rows, int count, DeviceStorage units, Precision precision) {
-        int pitch = precision.pitch(d);
+        int pitch = RowLayout.pitch(precision, d);
         float[] values = values(units, precision);
         for (int i = 0; i < count * pitch; i++) {
             String what = precision + " of row " + i / pitch;
@@ -385,12 +385,12 @@ final class PairwiseCase {
         try (DeviceStorage xs = Devices.floats(device, x);
                 DeviceStorage ys = Devices.floats(device, y);
                 DeviceStorage scale = Devices.floats(device, logScale);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(before.length)) {
             workspace.upload(0, ByteBuffer.wrap(before));
             pairwise.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1),
+                    new InfoNceKernels.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1),
                     null,
                     0,
                     result.address(),

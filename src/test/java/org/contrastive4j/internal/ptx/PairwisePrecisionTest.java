@@ -13,10 +13,11 @@ import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.AfterEach;
@@ -101,7 +102,7 @@ class PairwisePrecisionTest {
         "90, F16, portable, 1e-3",
         "90, F32, auto, 1e-5"
     })
-    void tensorsInEachPrecision(int architecture, TrainingPrecision precision, String wish, double most) {
+    void tensorsInEachPrecision(int architecture, Precision precision, String wish, double most) {
         System.setProperty(KernelChoice.PROPERTY, wish);
         int n = 70;
         int d = 40;
@@ -123,13 +124,14 @@ class PairwisePrecisionTest {
                             new PairwiseOps.InfoNce(xs, ys, null, logScale, null, 0.5, 0.5),
                             new PairwiseOps.Gradients(dx, dy, dLogScale, null),
                             1,
-                            null);
+                            null)
+                    .get();
             assertEquals(wanted.loss, result.loss(), 12 * most);
             assertTrue(distance(wanted.dx, dx.toDoubles()) <= most, "dx off by " + distance(wanted.dx, dx.toDoubles()));
             assertTrue(distance(wanted.dy, dy.toDoubles()) <= most, "dy off by " + distance(wanted.dy, dy.toDoubles()));
             assertEquals(wanted.dLogScale, dLogScale.toDoubles()[0], 12 * most);
             // rounding shows: no such luck that rounding of 5600 numbers changed nothing
-            assertEquals(precision == TrainingPrecision.F32, distance(wanted.dx, dx.toDoubles()) < 1e-5);
+            assertEquals(precision == Precision.F32, distance(wanted.dx, dx.toDoubles()) < 1e-5);
         }
     }
 

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Symmetric InfoNCE as a straightforward program has it, all in one type: the n x m logits are kept and, like what is multiplied and the gradients,

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Products and attention as straightforward programs have them, in f32 in the order of their formulas: comparisons for the

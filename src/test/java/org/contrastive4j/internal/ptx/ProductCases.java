@@ -15,6 +15,7 @@ import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -75,11 +76,11 @@ final class ProductCases {
     }
 
     static List<double[]> on(PtxDevice device, Kernels kernels, Case c) {
-        return on(device, kernels, PtxMatrixOps.Multiply.F32, c);
+        return on(device, kernels, Precision.F32, c);
     }
 
-    static List<double[]> on(PtxDevice device, Kernels kernels, PtxMatrixOps.Multiply multiply, Case c) {
-        try (PtxMatrixOps matrix = new PtxMatrixOps(device, kernels, multiply, DType.F32);
+    static List<double[]> on(PtxDevice device, Kernels kernels, Precision multiply, Case c) {
+        try (PtxMatrixOps matrix = new PtxMatrixOps(device, kernels, multiply);
                 Run run = new Run(device, DType.F32, matrix, new PtxAttentionOps(device, kernels, DType.F32, false))) {
             return c.run(run);
         }

@@ -7,12 +7,12 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.PtxMatrixOps.Multiply;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -26,22 +26,20 @@ final class ProductErrors {
     /**
      * Kernels of products.
      *
-     * @param precision of operands and results, which 16 bits hold where it has them
+     * @param precision that is multiplied
      */
     enum Kind {
-        F32(Multiply.F32, Precision.F32, ""),
-        TF32(Multiply.TF32, Precision.F32, ""),
-        BF16(Multiply.F32, Precision.BF16, ""),
-        F16(Multiply.F32, Precision.F16, ""),
-        BF16_SM90A(Multiply.F32, Precision.BF16, "_sm90a"),
-        F16_SM90A(Multiply.F32, Precision.F16, "_sm90a");
+        F32(Precision.F32, ""),
+        TF32(Precision.TF32, ""),
+        BF16(Precision.BF16, ""),
+        F16(Precision.F16, ""),
+        BF16_SM90A(Precision.BF16, "_sm90a"),
+        F16_SM90A(Precision.F16, "_sm90a");
 
-        private final Multiply multiply;
         private final Precision precision;
         private final String suffix;
 
-        Kind(Multiply multiply, Precision precision, String suffix) {
-            this.multiply = multiply;
+        Kind(Precision precision, String suffix) {
             this.precision = precision;
             this.suffix = suffix;
         }
@@ -51,18 +49,22 @@ final class ProductErrors {
         }
 
         private DType type() {
-            return DType.valueOf(precision.name());
+            return precision.storage();
+        }
+
+        /** Returns the precision that operands and results are rounded to in memory. */
+        private Precision stored() {
+            return Precision.of(type());
         }
 
         private String kernel(boolean transA, boolean transB) {
-            String type = multiply == Multiply.TF32 ? "tf32" : precision.suffix();
-            return "gemm_" + type + "_" + (transA ? "t" : "n") + (transB ? "t" : "n") + suffix;
+            return "gemm_" + precision + "_" + (transA ? "t" : "n") + (transB ? "t" : "n") + suffix;
         }
 
         private PtxMatrixOps on(PtxDevice device) {
             System.setProperty(KernelChoice.PROPERTY, ofHopper() ? "hopper" : "portable");
             try {
-                return new PtxMatrixOps(device, new Kernels(device), multiply, type());
+                return new PtxMatrixOps(device, new Kernels(device), precision);
             } finally {
                 System.clearProperty(KernelChoice.PROPERTY);
             }
@@ -107,8 +109,8 @@ final class ProductErrors {
         final double[] plain;
 
         Product(Random random, Kind kind, boolean transA, boolean transB, int m, int n, int k) {
-            a = rounded(ErrorTables.gaussian(random, m * k), kind.precision);
-            b = rounded(ErrorTables.gaussian(random, k * n), kind.precision);
+            a = rounded(ErrorTables.gaussian(random, m * k), kind.stored());
+            b = rounded(ErrorTables.gaussian(random, k * n), kind.stored());
             truth = new double[m * n];
             for (int at = 0; at < truth.length; at++) {
                 int i = at / n;
@@ -134,7 +136,7 @@ final class ProductErrors {
                     m + " x " + n + " x " + k,
                     product.truth,
                     c.toDoubles(),
-                    rounded(product.plain, kind.precision));
+                    rounded(product.plain, kind.stored()));
         }
     }
 
@@ -147,8 +149,8 @@ final class ProductErrors {
         double[] plain = product.plain.clone();
         for (int i = 0; i < truth.length; i++) {
             truth[i] = ProductCases.gelu(gelu, truth[i] + bias[i % n]);
-            double z = PlainInfoNce.round((float) plain[i] + bias[i % n], kind.precision);
-            plain[i] = PlainInfoNce.round(ProductCases.gelu(gelu, z), kind.precision);
+            double z = PlainInfoNce.round((float) plain[i] + bias[i % n], kind.stored());
+            plain[i] = PlainInfoNce.round(ProductCases.gelu(gelu, z), kind.stored());
         }
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
                 PtxMatrixOps ops = kind.on(device);
@@ -188,10 +190,10 @@ final class ProductErrors {
         PlainProducts.Attention plain = PlainProducts.Attention.of(precision, qkv, dOut, tokens, heads, size, causal);
         PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
         try (Ops f64 = Backend.open("cpu-f64");
-                Ops ops = new PtxOps("sim", device, DType.valueOf(precision.name()))) {
+                Ops ops = new PtxOps("sim", device, precision)) {
             List<double[]> truth = attention(f64, qkv, dOut, tokens, heads, size, causal);
             List<double[]> got = attention(ops, qkv, dOut, tokens, heads, size, causal);
-            String name = "attention" + (precision == Precision.F32 ? "" : "_" + precision.suffix());
+            String name = "attention" + (precision == Precision.F32 ? "" : "_" + precision);
             String sizes = tokens + " tokens, " + heads + " x " + size + (causal ? ", causal" : "");
             List<String> lines = new ArrayList<>(List.of(
                     line(name + " out", sizes, truth.get(0), got.get(0), plain.out()),

@@ -8,6 +8,7 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
@@ -21,8 +22,8 @@ class ProductFaultsTest {
             return name + ": " + what;
         }
 
-        PtxMatrixOps.Multiply multiply() {
-            return name.contains("tf32") ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32;
+        Precision multiply() {
+            return name.contains("tf32") ? Precision.TF32 : Precision.F32;
         }
 
         @Override

@@ -22,6 +22,7 @@ import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Named;
@@ -98,7 +99,7 @@ class PtxProductsTest {
         try (PtxDevice device = open.get();
                 PtxOps ops = new PtxOps("kernels", device);
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, ops.matrix(), null)) {
-            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
+            for (Precision multiply : List.of(Precision.F32, Precision.TF32)) {
                 try (PtxMatrixOps matrix = new PtxMatrixOps(device, multiply)) {
                     for (int[] size : new int[][] {{65, 68, 20}, {33, 31, 9}, {3, 5, 600}}) {
                         for (Gelu kind : Gelu.values()) {
@@ -140,7 +141,7 @@ class PtxProductsTest {
     void productsOnTensorCores(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 PtxMatrixOps exact = new PtxMatrixOps(device);
-                PtxMatrixOps rounded = new PtxMatrixOps(device, PtxMatrixOps.Multiply.TF32);
+                PtxMatrixOps rounded = new PtxMatrixOps(device, Precision.TF32);
                 ProductCases.Run run = new ProductCases.Run(device, DType.F32, exact, null)) {
             for (int[] size : SIZES) {
                 for (int transposes = 0; transposes < 4; transposes++) {

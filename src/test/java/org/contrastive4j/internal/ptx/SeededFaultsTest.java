@@ -14,6 +14,7 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.KernelFault.Change;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -187,9 +188,7 @@ class SeededFaultsTest {
             String changed = change == null ? "" : change.kernel();
             boolean rounds = changed.matches(".*(16|tf32)");
             for (Precision precision : PairwiseCase.ROUNDED) {
-                if (changed.isEmpty()
-                        || changed.endsWith("_" + precision.suffix())
-                        || changed.equals("pairwise_loss")) {
+                if (changed.isEmpty() || changed.endsWith("_" + precision) || changed.equals("pairwise_loss")) {
                     rounded(device, kernels, precision);
                 }
             }

@@ -16,6 +16,7 @@ import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.ops.TwinsTest;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -178,7 +179,7 @@ class SixteenBitFaultsTest {
         assertFalse(cases.isEmpty(), "no case is of " + operation);
         return kernels -> cases.forEach(one -> {
             SimDevice device = device(); // closed with its operations
-            PtxOps ops = new PtxOps("sim", device, kernels.apply(device), type);
+            PtxOps ops = new PtxOps("sim", device, kernels.apply(device), Precision.of(type));
             try (TensorFixture fixture = new TensorFixture(ops, aligned, TwinsTest.SEED)) {
                 TwinsTest.agree(fixture, one);
             }
@@ -225,7 +226,7 @@ class SixteenBitFaultsTest {
                 "shl.b64 %from, %from, 1",
                 twin("patchify", DType.BF16, false)));
         Check cast = Check.of((device, kernels) -> {
-            try (PtxOps ops = new PtxOps("sim", device, kernels, DType.BF16);
+            try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.BF16);
                     Tensor x = Tensor.of(device, DType.F32, Shape.of(2), 1.0, 1.01171875);
                     Tensor y = ops.tensor(x.shape(), 0, 0)) {
                 ops.pointwise().cast(x.rows(1, 2), y.rows(1, 2));

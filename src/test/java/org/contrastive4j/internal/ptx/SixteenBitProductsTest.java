@@ -24,6 +24,7 @@ import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -101,7 +102,7 @@ class SixteenBitProductsTest {
             this.start = start;
             System.setProperty(KernelChoice.PROPERTY, wish.name());
             try {
-                matrix = new PtxMatrixOps(device, kernels, PtxMatrixOps.Multiply.F32, type, library);
+                matrix = new PtxMatrixOps(device, kernels, Precision.of(type), library);
             } finally {
                 System.clearProperty(KernelChoice.PROPERTY);
             }

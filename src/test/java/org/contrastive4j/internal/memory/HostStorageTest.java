@@ -1,4 +1,4 @@
-package org.contrastive4j.memory;
+package org.contrastive4j.internal.memory;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;

@@ -11,7 +11,7 @@ import java.util.Map;
  * are known up to one time, and those of some lanes up to a later one. Where two such sets of lanes meet, their union
  * is taken with the later time: that can miss a race, never invent one.
  */
-final class Clock {
+final class VectorClock {
     /** Times of the agents of one cluster. */
     private static final class Part {
         private int[] all = new int[8];
@@ -43,7 +43,7 @@ final class Clock {
     }
 
     private final Map<Object, Part> parts = new IdentityHashMap<>(2);
-    private Clock unfenced;
+    private VectorClock unfenced;
     private Object lastKey;
     private Part lastPart;
 
@@ -56,9 +56,9 @@ final class Clock {
     }
 
     /** What was read strongly by those who released, and will be known to whoever executes a fence. */
-    Clock unfenced() {
+    VectorClock unfenced() {
         if (unfenced == null) {
-            unfenced = new Clock();
+            unfenced = new VectorClock();
         }
         return unfenced;
     }
@@ -67,7 +67,7 @@ final class Clock {
         return unfenced != null;
     }
 
-    boolean knows(Object cluster, int agent, int lane, int time) {
+    boolean isOrderedBefore(Object cluster, int agent, int lane, int time) {
         if (cluster != lastKey && !parts.containsKey(cluster)) {
             return false;
         }
@@ -77,16 +77,16 @@ final class Clock {
     }
 
     /** Knows the accesses of all lanes up to a time. */
-    void learn(Object cluster, int agent, int time) {
+    void advance(Object cluster, int agent, int time) {
         part(cluster).join(agent, time, 0, 0);
     }
 
     /** Knows the accesses of some lanes up to a time. */
-    void learn(Object cluster, int agent, int time, int lanes) {
+    void advance(Object cluster, int agent, int time, int lanes) {
         part(cluster).join(agent, 0, time, lanes);
     }
 
-    void join(Clock other) {
+    void join(VectorClock other) {
         other.parts.forEach((cluster, theirs) -> {
             Part mine = part(cluster);
             for (int agent = 0; agent < theirs.all.length; agent++) {

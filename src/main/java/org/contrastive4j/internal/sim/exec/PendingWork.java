@@ -1,11 +1,11 @@
 package org.contrastive4j.internal.sim.exec;
 
 /** Asynchronous work that has been started and not yet done. */
-final class Later {
+final class PendingWork {
     private final Runnable work;
     private boolean done;
 
-    Later(Runnable work) {
+    PendingWork(Runnable work) {
         this.work = work;
     }
 

@@ -8,10 +8,10 @@ package org.contrastive4j.internal.sim;
  * @param downloads copies to the host
  * @param launches kernels, those of graphs included
  */
-public record Traffic(long waits, long uploads, long downloads, long launches) {
+public record HostTraffic(long waits, long uploads, long downloads, long launches) {
     /** What was asked since {@code earlier}. */
-    public Traffic since(Traffic earlier) {
-        return new Traffic(
+    public HostTraffic since(HostTraffic earlier) {
+        return new HostTraffic(
                 waits - earlier.waits,
                 uploads - earlier.uploads,
                 downloads - earlier.downloads,

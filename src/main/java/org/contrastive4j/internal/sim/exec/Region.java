@@ -9,7 +9,7 @@ import java.util.Arrays;
  * Bytes in a row that kernels read and write: an allocation, the shared memory of a thread block, the local memory of a
  * warp.
  */
-public final class Block {
+public final class Region {
     /** Where the bytes are. */
     public enum Space {
         GLOBAL,
@@ -34,7 +34,7 @@ public final class Block {
     private volatile long[] written;
 
     /** @param base address of the first byte in its space */
-    public Block(Space space, String name, long base, int bytes) {
+    public Region(Space space, String name, long base, int bytes) {
         this.space = space;
         this.name = name;
         this.base = base;

@@ -1,4 +1,4 @@
-package org.contrastive4j.memory;
+package org.contrastive4j.internal.memory;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
@@ -7,6 +7,7 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 import org.bytedeco.javacpp.BytePointer;
 import org.bytedeco.javacpp.Pointer;
+import org.contrastive4j.memory.Storage;
 
 /**
  * Off-heap bytes, read and written by Java through arrays and by native code through {@link #address()}.
@@ -20,16 +21,14 @@ public final class HostStorage extends Storage {
 
     private final Pointer block;
     private final long address;
-    private final Throwable origin;
     private final FloatBuffer[] floats;
     private final DoubleBuffer[] doubles;
     private final IntBuffer[] ints;
     private final ByteBuffer[] raw;
 
-    HostStorage(HostMemory memory, long bytes, Pointer block, Throwable origin) {
+    HostStorage(HostMemory memory, long bytes, Pointer block) {
         super(memory, bytes);
         this.block = block;
-        this.origin = origin;
         this.address = (block.address() + HostMemory.ALIGNMENT - 1) & -HostMemory.ALIGNMENT;
         int windows = (int) ((bytes + WINDOW_BYTES - 1) >> WINDOW_SHIFT);
         raw = new ByteBuffer[windows];
@@ -54,10 +53,6 @@ public final class HostStorage extends Storage {
 
     Pointer block() {
         return block;
-    }
-
-    Throwable origin() {
-        return origin;
     }
 
     /** First byte; native code only, and only while this storage is open. */

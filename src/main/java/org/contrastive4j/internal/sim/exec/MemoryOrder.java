@@ -1,24 +1,24 @@
 package org.contrastive4j.internal.sim.exec;
 
 /** What fences and strong accesses tell observers about order: release and acquire through a place in memory. */
-final class Order {
+final class MemoryOrder {
     /**
      * A place in memory that threads synchronise through.
      *
      * @param within the block whose threads alone do; null for all
      */
-    record Place(Block block, int offset, Cta within) {}
+    record Location(Region block, int offset, Cta within) {}
 
-    private Order() {}
+    private MemoryOrder() {}
 
     /** Before a strong write: publishes, by itself or through the last fence, to all or to the threads of the block. */
     static void beforeWrite(Warp warp, int mask, Access access, boolean release, boolean blockScope) {
         for (Observer observer : warp.cta.cluster().observers()) {
             for (int left = mask; left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
-                observer.strongWrite(warp, 1 << lane, place(warp, access, lane, true), release);
+                observer.strongWrite(warp, 1 << lane, location(warp, access, lane, true), release);
                 if (!blockScope) {
-                    observer.strongWrite(warp, 1 << lane, place(warp, access, lane, false), release);
+                    observer.strongWrite(warp, 1 << lane, location(warp, access, lane, false), release);
                 }
             }
         }
@@ -29,27 +29,27 @@ final class Order {
         for (Observer observer : warp.cta.cluster().observers()) {
             for (int left = mask; left != 0; left &= left - 1) {
                 int lane = Integer.numberOfTrailingZeros(left);
-                observer.strongRead(warp, 1 << lane, place(warp, access, lane, true), acquire);
+                observer.strongRead(warp, 1 << lane, location(warp, access, lane, true), acquire);
                 if (!blockScope) {
-                    observer.strongRead(warp, 1 << lane, place(warp, access, lane, false), acquire);
+                    observer.strongRead(warp, 1 << lane, location(warp, access, lane, false), acquire);
                 }
             }
         }
     }
 
-    private static Place place(Warp warp, Access access, int lane, boolean within) {
-        return new Place(access.blocks[lane], access.offsets[lane], within ? warp.cta : null);
+    private static Location location(Warp warp, Access access, int lane, boolean within) {
+        return new Location(access.blocks[lane], access.offsets[lane], within ? warp.cta : null);
     }
 
-    static void release(Warp warp, int mask, Object place) {
+    static void release(Warp warp, int mask, Object location) {
         for (Observer observer : warp.cta.cluster().observers()) {
-            observer.release(warp, mask, place);
+            observer.release(warp, mask, location);
         }
     }
 
-    static void acquire(Warp warp, int mask, Object place) {
+    static void acquire(Warp warp, int mask, Object location) {
         for (Observer observer : warp.cta.cluster().observers()) {
-            observer.acquire(warp, mask, place);
+            observer.acquire(warp, mask, location);
         }
     }
 

@@ -5,22 +5,22 @@ import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Warp;
 
 /** What the lanes of one warp know of the past: together, each for itself, and of each other. */
-final class Knowledge {
+final class HappensBefore {
     private static final int GROUPS = Async.Group.values().length;
 
     private final Agents cluster;
     private final int agent;
-    private final Clock shared = new Clock();
-    private final Clock[] own = new Clock[Warp.LANES];
-    private final Clock[] fenced = new Clock[Warp.LANES];
-    private final Clock[] unfenced = new Clock[Warp.LANES];
+    private final VectorClock shared = new VectorClock();
+    private final VectorClock[] own = new VectorClock[Warp.LANES];
+    private final VectorClock[] fenced = new VectorClock[Warp.LANES];
+    private final VectorClock[] unfenced = new VectorClock[Warp.LANES];
     private final int[][] waited = new int[GROUPS][Warp.LANES];
     private final int[][] waitedTogether = new int[GROUPS][Warp.LANES];
     private int[] pairs;
     private int together;
     private int now = 1;
 
-    Knowledge(Agents cluster, int agent) {
+    HappensBefore(Agents cluster, int agent) {
         this.cluster = cluster;
         this.agent = agent;
     }
@@ -43,7 +43,7 @@ final class Knowledge {
     }
 
     /** Whether an access of an agent of the same or another cluster is ordered before what {@code lane} does now. */
-    boolean knows(Object theirCluster, int theirAgent, int theirLane, int time, int lane) {
+    boolean isOrderedBefore(Object theirCluster, int theirAgent, int theirLane, int time, int lane) {
         if (theirCluster == cluster && theirAgent >= agent && theirAgent <= agent + GROUPS) {
             if (theirAgent == agent
                     ? knowsLane(theirLane, time, lane)
@@ -51,8 +51,8 @@ final class Knowledge {
                 return true;
             }
         }
-        return shared.knows(theirCluster, theirAgent, theirLane, time)
-                || own[lane] != null && own[lane].knows(theirCluster, theirAgent, theirLane, time);
+        return shared.isOrderedBefore(theirCluster, theirAgent, theirLane, time)
+                || own[lane] != null && own[lane].isOrderedBefore(theirCluster, theirAgent, theirLane, time);
     }
 
     private boolean knowsLane(int theirLane, int time, int lane) {
@@ -66,26 +66,26 @@ final class Knowledge {
                 && (time <= waitedTogether[group][theirLane] || theirLane == lane && time <= waited[group][lane]);
     }
 
-    void release(int mask, int live, Clock place) {
-        publish(mask, live, place);
+    void release(int mask, int live, VectorClock location) {
+        publish(mask, live, location);
         now++;
     }
 
-    private void publish(int mask, int live, Clock place) {
-        place.join(shared);
+    private void publish(int mask, int live, VectorClock location) {
+        location.join(shared);
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0 && own[lane] != null) {
-                place.join(own[lane]);
+                location.join(own[lane]);
             }
             if ((mask >>> lane & 1) != 0 && unfenced[lane] != null) {
-                place.unfenced().join(unfenced[lane]);
+                location.unfenced().join(unfenced[lane]);
             }
         }
-        place.learn(cluster, agent, together);
+        location.advance(cluster, agent, together);
         if (mask == live) {
-            place.learn(cluster, agent, now);
+            location.advance(cluster, agent, now);
         } else {
-            place.learn(cluster, agent, now, mask);
+            location.advance(cluster, agent, now, mask);
         }
         for (int group = 0; group < GROUPS; group++) {
             for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -93,39 +93,39 @@ final class Knowledge {
                 int known =
                         mine ? Math.max(waited[group][lane], waitedTogether[group][lane]) : waitedTogether[group][lane];
                 if (known > 0) {
-                    place.learn(cluster, agent + 1 + group, known, 1 << lane);
+                    location.advance(cluster, agent + 1 + group, known, 1 << lane);
                 }
             }
         }
     }
 
-    void acquire(int mask, int live, Clock place) {
-        for (int lane = 0; lane < Warp.LANES && place.hasUnfenced(); lane++) {
+    void acquire(int mask, int live, VectorClock location) {
+        for (int lane = 0; lane < Warp.LANES && location.hasUnfenced(); lane++) {
             if ((mask >>> lane & 1) != 0) {
-                own(unfenced, lane).join(place.unfenced());
+                own(unfenced, lane).join(location.unfenced());
             }
         }
         if (mask == live) {
-            shared.join(place);
+            shared.join(location);
             return;
         }
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0) {
-                own(own, lane).join(place);
+                own(own, lane).join(location);
             }
         }
     }
 
-    private static Clock own(Clock[] clocks, int lane) {
+    private static VectorClock own(VectorClock[] clocks, int lane) {
         if (clocks[lane] == null) {
-            clocks[lane] = new Clock();
+            clocks[lane] = new VectorClock();
         }
         return clocks[lane];
     }
 
     /** Lanes learn what each of them knows, and of each other's accesses. */
     void converge(int mask, int live) {
-        Clock joint = new Clock();
+        VectorClock joint = new VectorClock();
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0 && own[lane] != null) {
                 joint.join(own[lane]);
@@ -146,7 +146,7 @@ final class Knowledge {
         now++;
     }
 
-    private void convergeSome(int mask, Clock joint) {
+    private void convergeSome(int mask, VectorClock joint) {
         pairs = pairs == null ? new int[Warp.LANES * Warp.LANES] : pairs;
         for (int a = 0; a < Warp.LANES; a++) {
             if ((mask >>> a & 1) != 0) {
@@ -168,7 +168,7 @@ final class Knowledge {
                     own(own, lane).join(unfenced[lane]);
                     unfenced[lane] = null;
                 }
-                Clock snapshot = new Clock();
+                VectorClock snapshot = new VectorClock();
                 publish(1 << lane, live, snapshot);
                 fenced[lane] = snapshot;
             }
@@ -176,9 +176,9 @@ final class Knowledge {
         now++;
     }
 
-    void strongWrite(int lane, Clock place) {
+    void strongWrite(int lane, VectorClock location) {
         if (fenced[lane] != null) {
-            place.join(fenced[lane]);
+            location.join(fenced[lane]);
         }
     }
 
@@ -186,8 +186,8 @@ final class Knowledge {
         return fenced[lane] != null;
     }
 
-    void strongRead(int lane, Clock place) {
-        own(unfenced, lane).join(place);
+    void strongRead(int lane, VectorClock location) {
+        own(unfenced, lane).join(location);
     }
 
     void waited(int mask, Async.Group group, int number) {

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.sim.exec;
 
 /** From addresses of lanes to blocks and offsets; finds accesses out of bounds and out of step. */
-final class Reach {
-    private Reach() {}
+final class AddressResolver {
+    private AddressResolver() {}
 
     /** State spaces as instructions name them. */
     enum Space {
@@ -61,7 +61,7 @@ final class Reach {
                     lane,
                     "0x" + Long.toHexString(address) + " is not a shared address");
         }
-        Block block = warp.cta.cluster().ctas().get(rank).shared();
+        Region block = warp.cta.cluster().ctas().get(rank).shared();
         long offset = Windows.within(address) - Cta.SHARED_BASE;
         if (offset < 0 || offset + bytes > block.bytes()) {
             throw warp.fault(
@@ -89,7 +89,7 @@ final class Reach {
     }
 
     private static void parameters(Warp warp, Step step, int lane, long offset, int bytes, Access access) {
-        Block block = warp.cta.cluster().grid().parameters();
+        Region block = warp.cta.cluster().grid().parameters();
         if (offset < 0 || offset + bytes > block.bytes()) {
             throw warp.fault(
                     Fault.Kind.OUT_OF_BOUNDS,
@@ -102,9 +102,9 @@ final class Reach {
     }
 
     private static void global(Warp warp, Step step, int lane, long address, int bytes, Access access) {
-        Block block = lane > 0 ? access.blocks[lane - 1] : warp.lastGlobal;
+        Region block = lane > 0 ? access.blocks[lane - 1] : warp.lastGlobal;
         if (block == null
-                || block.space() != Block.Space.GLOBAL
+                || block.space() != Region.Space.GLOBAL
                 || address < block.base()
                 || address + bytes > block.base() + block.bytes()) {
             block = warp.cta.cluster().grid().memory().find(address);
@@ -128,8 +128,8 @@ final class Reach {
         access.offsets[lane] = (int) (address - block.base());
     }
 
-    private static String nearest(Warp warp, Block below, long address) {
-        Block above = warp.cta.cluster().grid().memory().above(address);
+    private static String nearest(Warp warp, Region below, long address) {
+        Region above = warp.cta.cluster().grid().memory().above(address);
         String text = below == null
                 ? ""
                 : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of " + below;
