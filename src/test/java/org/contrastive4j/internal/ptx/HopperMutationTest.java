@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -227,7 +226,7 @@ class HopperMutationTest {
 
     /** Every body has one, in one of its types at least. */
     @Test
-    void everyKernelHasOne() throws IOException {
+    void everyKernelHasOne() {
         Set<String> bodies = changes().stream()
                 .map(change -> InfoNceMutationTest.body(change.name()))
                 .collect(Collectors.toSet());
