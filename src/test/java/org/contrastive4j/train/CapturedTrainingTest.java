@@ -100,7 +100,7 @@ class CapturedTrainingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         model,
                         LossConfig.named(loss, BATCH))
-                .withAccumulation(accumulation);
+                .toBuilder().accumulation(accumulation).build();
     }
 
     private record Run(List<Map<String, Object>> lines, List<String> end, List<HostTraffic> traffic, int recordings) {}
@@ -178,8 +178,9 @@ class CapturedTrainingTest {
     @Test
     void aRunWhoseScaleChangesHasThemToo() {
         PairDataset data = data();
-        TrainConfig config =
-                config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).with(null, new LossScale.Config(0x1p14, 1));
+        TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).toBuilder()
+                .lossScale(new LossScale.Config(0x1p14, 1))
+                .build();
         Run recorded = run(sim(Precision.F16), config, data);
         Run direct = run(new DirectOps(sim(Precision.F16)), config, data);
         assertEquals(direct.lines, recorded.lines);

@@ -149,7 +149,12 @@ class LossOptionsTest {
             assertNotEquals(usual, lines, "the option changes nothing");
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
-                assertEquals(config.with(ops.precision(), null), trainer.config());
+                assertEquals(
+                        config.toBuilder()
+                                .precision(ops.precision())
+                                .lossScale(null)
+                                .build(),
+                        trainer.config());
                 for (int k = 3; k < 6; k++) {
                     assertEquals(lines.get(k), trainer.next().asMap());
                 }
@@ -238,7 +243,10 @@ class LossOptionsTest {
         assertThrows(LossOptionException.class, () -> new LossConfig("no-such-loss", Map.of(), ""));
         assertEquals(2000, LossConfig.named("queue", 2000).queueSize());
         assertThrows(
-                IllegalArgumentException.class, () -> config(3, 0, infonce).withAccumulation(Accumulation.FEATURES));
+                IllegalArgumentException.class,
+                () -> config(3, 0, infonce).toBuilder()
+                        .accumulation(Accumulation.FEATURES)
+                        .build());
     }
 
     @Test
@@ -251,11 +259,15 @@ class LossOptionsTest {
                 LossConfig.named("siglip", BATCH),
                 json.readValue("{\"name\": \"siglip\", \"queueSize\": 0, \"momentum\": 0.0}", LossConfig.class));
         for (LossConfig loss : changed()) {
-            TrainConfig config = config(6, 5, loss).withAccumulation(Accumulation.FEATURES);
+            TrainConfig config = config(6, 5, loss).toBuilder()
+                    .accumulation(Accumulation.FEATURES)
+                    .build();
             JsonNode written = json.valueToTree(config);
             assertEquals(config, json.readValue(json.writeValueAsBytes(written), TrainConfig.class));
             ((ObjectNode) written).remove("accumulation");
-            assertEquals(config.withAccumulation(Accumulation.GRADCACHE), json.treeToValue(written, TrainConfig.class));
+            assertEquals(
+                    config.toBuilder().accumulation(Accumulation.GRADCACHE).build(),
+                    json.treeToValue(written, TrainConfig.class));
         }
     }
 
@@ -275,7 +287,8 @@ class LossOptionsTest {
             for (Accumulation accumulation : Accumulation.values()) {
                 Checkpoint checkpoints = new Checkpoint(folder.resolve(accumulation.name()), 1);
                 List<Map<String, Object>> steps = new ArrayList<>();
-                try (Trainer trainer = Trainer.start(ops, config.withAccumulation(accumulation), data)) {
+                try (Trainer trainer = Trainer.start(
+                        ops, config.toBuilder().accumulation(accumulation).build(), data)) {
                     steps.add(trainer.next().asMap());
                     steps.add(trainer.next().asMap());
                     trainer.save(checkpoints);
@@ -302,7 +315,9 @@ class LossOptionsTest {
     void accumulatedFeaturesOfOtherBoundsLearnTheSame(String name) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (Accumulation accumulation : Accumulation.values()) {
-            TrainConfig config = config(4, 5, LossConfig.named(name, BATCH)).withAccumulation(accumulation);
+            TrainConfig config = config(4, 5, LossConfig.named(name, BATCH)).toBuilder()
+                    .accumulation(accumulation)
+                    .build();
             try (Ops ops = Backend.open("cpu-f64");
                     Trainer trainer = Trainer.start(ops, config, data(config))) {
                 while (trainer.hasNext()) {

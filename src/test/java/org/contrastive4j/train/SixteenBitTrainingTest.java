@@ -88,7 +88,10 @@ class SixteenBitTrainingTest {
     @ParameterizedTest
     @ValueSource(strings = {"infonce", "bce-warmup", "queue"})
     void resumesInTheSameBytes(String loss) {
-        TrainConfig config = config(14, loss).with(Precision.F16, new LossScale.Config(0x1p20, 2));
+        TrainConfig config = config(14, loss).toBuilder()
+                .precision(Precision.F16)
+                .lossScale(new LossScale.Config(0x1p20, 2))
+                .build();
         PairDataset data = data(config);
         try (Ops ops = open(DType.F16)) {
             Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);

@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.Philox;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;

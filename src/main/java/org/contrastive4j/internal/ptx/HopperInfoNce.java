@@ -7,6 +7,7 @@ import org.contrastive4j.internal.ptx.HopperPairwise.Factors;
 import org.contrastive4j.internal.ptx.HopperPairwise.Pairs;
 import org.contrastive4j.internal.ptx.HopperPairwise.Statistics;
 import org.contrastive4j.internal.ptx.HopperPairwise.Sums;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
@@ -28,9 +29,6 @@ import org.contrastive4j.tensor.Precision;
  * at any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
  */
 public final class HopperInfoNce implements InfoNceKernels {
-    /** Size of a result, as of {@link PtxPairwise#RESULT_BYTES}. */
-    public static final int RESULT_BYTES = PtxPairwise.RESULT_BYTES;
-
     private static final long STRIPE_BYTES = 4L << 30;
     private static final int MOST_ROWS = 1 << 30;
 
@@ -88,8 +86,8 @@ public final class HopperInfoNce implements InfoNceKernels {
     @Override
     public void infoNce(
             DeviceStream stream,
-            PtxPairwise.Inputs inputs,
-            PtxPairwise.Gradients gradients,
+            InfoNceKernels.Inputs inputs,
+            InfoNceKernels.Gradients gradients,
             long hardest,
             long result,
             long workspace,
@@ -107,12 +105,12 @@ public final class HopperInfoNce implements InfoNceKernels {
     /** The launches of one call. */
     private final class Call {
         private final DeviceStream stream;
-        private final PtxPairwise.Inputs in;
+        private final InfoNceKernels.Inputs in;
         private final HopperPlan plan;
         private final long at;
         private final int d;
 
-        Call(DeviceStream stream, PtxPairwise.Inputs in, HopperPlan plan, long workspace) {
+        Call(DeviceStream stream, InfoNceKernels.Inputs in, HopperPlan plan, long workspace) {
             this.stream = stream;
             this.in = in;
             this.plan = plan;
@@ -202,7 +200,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             return at + plan.gradient + 2L * row * plan.all.paddedColumns() + 2L * HopperPairwise.TILE_ROWS * column;
         }
 
-        void backward(PtxPairwise.Gradients gradients) {
+        void backward(InfoNceKernels.Gradients gradients) {
             if (plan.stored) {
                 kernels.storedGradients(stream, plan.all, pairs(0, 0), factors(0, 0), image(0, 0), at + plan.dots);
                 scalars(gradients, plan.all.storedDots(), true);
@@ -214,7 +212,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             }
         }
 
-        private void rectangle(PtxPairwise.Gradients gradients, int row, int column) {
+        private void rectangle(InfoNceKernels.Gradients gradients, int row, int column) {
             HopperTiling tiling =
                     plan.all.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
             Pairs pairs = pairs(row, column);
@@ -235,7 +233,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             }
         }
 
-        private void scalars(PtxPairwise.Gradients gradients, long dots, boolean last) {
+        private void scalars(InfoNceKernels.Gradients gradients, long dots, boolean last) {
             if (gradients.dLogScale() != 0) {
                 kernels.scalars(
                         stream,

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 
 /** What all kernels of InfoNCE want of their arguments; looked at before the first launch of a call. */
@@ -29,10 +30,10 @@ final class InfoNceArguments {
      *     small
      */
     static void check(
-            PtxPairwise.Inputs in,
+            InfoNceKernels.Inputs in,
             long rowBytes,
             int alignment,
-            PtxPairwise.Gradients gradients,
+            InfoNceKernels.Gradients gradients,
             long hardest,
             long result,
             long workspace,
@@ -58,7 +59,7 @@ final class InfoNceArguments {
                 .read("logScale", in.logScale(), 4, 4)
                 .readIfAny("bias", in.bias(), 4, 4)
                 .writtenIfAny("hardest", hardest, 4L * in.n(), 4)
-                .written("result", result, PtxPairwise.RESULT_BYTES, 8)
+                .written("result", result, InfoNceKernels.RESULT_BYTES, 8)
                 .written("workspace", workspace, wanted, 256);
         if (gradients != null) {
             addresses

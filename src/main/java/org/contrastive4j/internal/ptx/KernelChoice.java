@@ -2,7 +2,10 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.DeviceFacts;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 
 /**
@@ -11,7 +14,7 @@ import org.contrastive4j.tensor.Precision;
  * @param hopper those of sm_90a
  * @param reason half a sentence for people
  */
-record KernelChoice(boolean hopper, String reason) {
+public record KernelChoice(boolean hopper, String reason) {
     /**
      * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
      * The latter two are kernels of our own: no library of the device's maker.
@@ -22,13 +25,13 @@ record KernelChoice(boolean hopper, String reason) {
         HOPPER
     }
 
-    static final String PROPERTY = "contrastive4j.kernels";
+    static final String PROPERTY = SystemProperties.KERNELS;
     private static final int ARCHITECTURE = 90;
     private static final int SHARED_BYTES = 232_448; // of a block
 
     /** @throws IllegalArgumentException when the property is none of the three */
     static Wish wish() {
-        String wish = System.getProperty(PROPERTY, "auto");
+        String wish = SystemProperties.kernels();
         for (Wish value : Wish.values()) {
             if (value.name().equals(wish.toUpperCase(Locale.ROOT))) {
                 return value;
@@ -78,6 +81,20 @@ record KernelChoice(boolean hopper, String reason) {
             throw new IllegalArgumentException("expected bf16 or f16 for sm_90a kernels, got " + precision);
         }
         return precision;
+    }
+
+    /**
+     * Opens the InfoNCE kernels for a device: exact ones in f32; in bf16 and f16 those of sm_90a where the device and
+     * the preference allow; otherwise portable ones on tensor cores. Loads them, so it cannot be called during capture.
+     *
+     * @throws IllegalArgumentException if the preference names kernels that the device cannot run
+     */
+    public static InfoNceKernels infoNce(PtxDevice device, Precision precision, long stripeBytes) {
+        if (!RowLayout.PRECISIONS.contains(precision)) {
+            throw new IllegalArgumentException("expected precision f32, tf32, bf16 or f16, got " + precision);
+        }
+        KernelChoice choice = of(device.facts(), precision, wish());
+        return choice.infoNce(new Kernels(device), device.facts().multiprocessors(), precision, stripeBytes);
     }
 
     /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */

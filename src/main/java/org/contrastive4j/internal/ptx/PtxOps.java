@@ -13,17 +13,9 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.Storage;
-import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.MatrixOps;
-import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
@@ -47,14 +39,8 @@ public final class PtxOps extends Ops {
     private final PtxDevice device;
     private final Precision precision;
     private final Launches launches;
-    private final PointwiseOps pointwise;
-    private final NormOps norm;
     private final PtxMatrixOps matrix;
-    private final AttentionOps attention;
-    private final SequenceOps sequence;
-    private final UpdateOps update;
-    private final PairwiseOps pairwise;
-    private final PairTileOps pairTiles;
+    private final Families families;
     private DeviceStream sending;
     private DeviceStream ahead; // null until something is sent ahead
 
@@ -87,10 +73,6 @@ public final class PtxOps extends Ops {
         DType activations = precision.storage();
         launches = new Launches(device, kernels);
         sending = launches.stream;
-        pointwise = new PtxPointwiseOps(launches, activations);
-        norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
-        sequence = new PtxSequenceOps(launches, activations);
-        update = new PtxUpdateOps(launches);
         KernelChoice choice = KernelChoice.of(device.facts(), precision, KernelChoice.wish());
         MatrixLibrary.Choice library = KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish());
         logOnce("matrix products in " + precision + " on " + name + " ("
@@ -100,11 +82,17 @@ public final class PtxOps extends Ops {
                         : library.library().name()) + ": " + library.reason()
                 + (activations == DType.F32 ? "" : "; those with a bias or GELU by " + choice));
         matrix = new PtxMatrixOps(device, kernels, precision, library.library());
-        attention = new PtxAttentionOps(device, kernels, activations, true);
         logOnce("pairwise loss in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by " + choice);
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES);
-        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
+        families = new Families(
+                matrix,
+                new PtxPointwiseOps(launches, activations),
+                new PtxNormOps(launches, new PtxNormalize(kernels), activations),
+                new PtxAttentionOps(device, kernels, activations, true),
+                new PtxSequenceOps(launches, activations),
+                new PtxPairwiseOps(device, launches.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
+                new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES),
+                new PtxUpdateOps(launches));
     }
 
     private static void logOnce(String message) {
@@ -134,43 +122,8 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public MatrixOps matrix() {
-        return matrix;
-    }
-
-    @Override
-    public PointwiseOps pointwise() {
-        return pointwise;
-    }
-
-    @Override
-    public NormOps norm() {
-        return norm;
-    }
-
-    @Override
-    public AttentionOps attention() {
-        return attention;
-    }
-
-    @Override
-    public SequenceOps sequence() {
-        return sequence;
-    }
-
-    @Override
-    public PairwiseOps pairwise() {
-        return pairwise;
-    }
-
-    @Override
-    public PairTileOps pairTiles() {
-        return pairTiles;
-    }
-
-    @Override
-    public UpdateOps update() {
-        return update;
+    public Families families() {
+        return families;
     }
 
     @Override

@@ -4,6 +4,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
@@ -18,9 +19,9 @@ import org.contrastive4j.tensor.Precision;
  * <pre>{@code
  * PtxPairwise pairwise = new PtxPairwise(device);
  * long bytes = pairwise.workspaceBytes(n, m, d, true);
- * try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
- *     PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(n, m, d, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
- *     PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+ * try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES)) {
+ *     InfoNceKernels.Inputs inputs = new InfoNceKernels.Inputs(n, m, d, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
+ *     InfoNceKernels.Gradients gradients = new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
  *     pairwise.infoNce(stream, inputs, gradients, 0, result.address(), workspace.address(), bytes);
  *     result.download(0, values);   // loss, row accuracy, column accuracy, mean positive logit
  * }
@@ -32,9 +33,6 @@ import org.contrastive4j.tensor.Precision;
  * value, 8 n m d with gradients. The same bits every run.
  */
 public final class PtxPairwise implements InfoNceKernels {
-    /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */
-    public static final int RESULT_BYTES = 32;
-
     private static final long STRIPE_BYTES = 256L << 20;
     private static final int MOST_COLUMNS = 65_535 * PairwisePlan.TILE;
     private static final String[] KERNELS = {"begin", "merge_rows", "merge_columns", "columns", "loss", "scalars"};
@@ -43,40 +41,6 @@ public final class PtxPairwise implements InfoNceKernels {
     private final Kernels kernels;
     private final Precision precision;
     private final long stripeBytes;
-
-    /**
-     * Addresses of device memory; 0 for what is optional and not there.
-     *
-     * @param x [n][{@link Precision#pitch}] unit (or zero) rows; f32: 4-byte aligned, faster when 16-byte aligned and d is a multiple
-     *     of 4; others: 16-byte aligned, zeros beyond d, as {@link PtxNormalize} writes them (tf32: f32 of which tensor cores ignore
-     *     the last 13 bits, so rounded before)
-     * @param y [m][pitch] unit (or zero) rows; like x
-     * @param targets i32 [n], the column in [0, m) that row i belongs to, not checked; or 0: row i belongs to column i, then m &gt;= n
-     * @param logScale f32 [1]
-     * @param bias f32 [1] or 0
-     */
-    public record Inputs(
-            int n,
-            int m,
-            int d,
-            long x,
-            long y,
-            long targets,
-            long logScale,
-            long bias,
-            double rowWeight,
-            double columnWeight) {}
-
-    /**
-     * Addresses of gradients; 0 for one that is not wanted.
-     *
-     * @param dx f32 [n, d]; written
-     * @param dy f32 [m, d]; written
-     * @param dLogScale f32 [1]; accumulated
-     * @param dBias f32 [1]; accumulated
-     * @param scale multiplied into all gradients
-     */
-    public record Gradients(long dx, long dy, long dLogScale, long dBias, double scale) {}
 
     /** For f32 rows; assembles the kernels. */
     public PtxPairwise(PtxDevice device) {
@@ -136,16 +100,16 @@ public final class PtxPairwise implements InfoNceKernels {
     @Override
     public void infoNce(
             DeviceStream stream,
-            Inputs inputs,
-            Gradients gradients,
+            InfoNceKernels.Inputs inputs,
+            InfoNceKernels.Gradients gradients,
             long hardest,
             long result,
             long workspace,
             long workspaceBytes) {
-        long wanted = workspaceBytes(inputs.n, inputs.m, inputs.d, gradients != null);
+        long wanted = workspaceBytes(inputs.n(), inputs.m(), inputs.d(), gradients != null);
         InfoNceArguments.check(
                 inputs,
-                RowLayout.rowBytes(precision, inputs.d),
+                RowLayout.rowBytes(precision, inputs.d()),
                 precision.usesTensorCores() ? 16 : 4,
                 gradients,
                 hardest,
@@ -156,9 +120,9 @@ public final class PtxPairwise implements InfoNceKernels {
         Call call = new Call(
                 stream,
                 inputs,
-                new PairwisePlan(inputs.n, inputs.m, gradients != null, stripeBytes, precision),
+                new PairwisePlan(inputs.n(), inputs.m(), gradients != null, stripeBytes, precision),
                 workspace);
-        call.forward(gradients == null ? 1 : gradients.scale, hardest, result);
+        call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
         if (gradients != null) {
             call.backward(gradients);
         }
@@ -176,17 +140,17 @@ public final class PtxPairwise implements InfoNceKernels {
     /** The launches of one call. */
     private final class Call {
         private final DeviceStream stream;
-        private final Inputs in;
+        private final InfoNceKernels.Inputs in;
         private final PairwisePlan plan;
         private final long at;
         private final int wide;
 
-        Call(DeviceStream stream, Inputs in, PairwisePlan plan, long workspace) {
+        Call(DeviceStream stream, InfoNceKernels.Inputs in, PairwisePlan plan, long workspace) {
             this.stream = stream;
             this.in = in;
             this.plan = plan;
             this.at = workspace;
-            this.wide = wide(in.d, in.x, in.y);
+            this.wide = wide(in.d(), in.x(), in.y());
         }
 
         private void launch(String kernel, int gridX, int gridY, int threads, Object... arguments) {
@@ -209,17 +173,17 @@ public final class PtxPairwise implements InfoNceKernels {
                         plan.columnTiles,
                         tiles,
                         64,
-                        in.x,
-                        in.y,
-                        in.targets,
+                        in.x(),
+                        in.y(),
+                        in.targets(),
                         at + plan.numbers,
                         at + plan.positive,
                         at + plan.tileRows,
                         at + plan.tileAts,
                         at + plan.tileColumns,
-                        in.n,
-                        in.m,
-                        in.d,
+                        in.n(),
+                        in.m(),
+                        in.d(),
                         row,
                         wide);
             } else {
@@ -228,17 +192,17 @@ public final class PtxPairwise implements InfoNceKernels {
                         (plan.columnTiles + 1) / 2,
                         (tiles + 1) / 2,
                         128,
-                        in.x,
-                        in.y,
-                        in.targets,
+                        in.x(),
+                        in.y(),
+                        in.targets(),
                         at + plan.numbers,
                         at + plan.positive,
                         at + plan.tileRows,
                         at + plan.tileAts,
                         at + plan.tileColumns,
-                        in.n,
-                        in.m,
-                        RowLayout.pitch(precision, in.d),
+                        in.n(),
+                        in.m(),
+                        RowLayout.pitch(precision, in.d()),
                         row,
                         tiles * PairwisePlan.TILE);
             }
@@ -250,7 +214,15 @@ public final class PtxPairwise implements InfoNceKernels {
         }
 
         void forward(double gradientScale, long hardest, long result) {
-            launchEach("begin", in.m, in.logScale, at + plan.numbers, at + plan.running, in.n, in.m, gradientScale);
+            launchEach(
+                    "begin",
+                    in.m(),
+                    in.logScale(),
+                    at + plan.numbers,
+                    at + plan.running,
+                    in.n(),
+                    in.m(),
+                    gradientScale);
             for (int first = 0; first < plan.rowTiles; first += plan.forwardTiles) {
                 int tiles = Math.min(plan.forwardTiles, plan.rowTiles - first);
                 int row = first * PairwisePlan.TILE;
@@ -266,19 +238,19 @@ public final class PtxPairwise implements InfoNceKernels {
                         plan.columnTiles,
                         rows,
                         row,
-                        in.n);
-                launchEach("merge_columns", in.m, at + plan.tileColumns, at + plan.running, tiles, in.m);
+                        in.n());
+                launchEach("merge_columns", in.m(), at + plan.tileColumns, at + plan.running, tiles, in.m());
             }
             launchEach(
                     "columns",
-                    in.m,
+                    in.m(),
                     at + plan.running,
                     at + plan.positive,
-                    in.targets,
+                    in.targets(),
                     at + plan.column,
                     at + plan.bar,
-                    in.n,
-                    in.m);
+                    in.n(),
+                    in.m());
             launch(
                     "loss",
                     1,
@@ -286,26 +258,26 @@ public final class PtxPairwise implements InfoNceKernels {
                     256,
                     at + plan.rowSums,
                     at + plan.positive,
-                    in.targets,
+                    in.targets(),
                     at + plan.column,
                     at + plan.bar,
-                    in.bias,
+                    in.bias(),
                     at + plan.numbers,
                     at + plan.row,
                     result,
-                    in.n,
-                    (float) in.rowWeight,
-                    (float) in.columnWeight);
+                    in.n(),
+                    (float) in.rowWeight(),
+                    (float) in.columnWeight());
         }
 
-        void backward(Gradients gradients) {
-            long g = gradients.dx == 0 && gradients.dy == 0 ? 0 : at + plan.gradient;
+        void backward(InfoNceKernels.Gradients gradients) {
+            long g = gradients.dx() == 0 && gradients.dy() == 0 ? 0 : at + plan.gradient;
             for (int first = 0; first < plan.rowTiles; first += plan.backwardTiles) {
                 int tiles = Math.min(plan.backwardTiles, plan.rowTiles - first);
                 int row = first * PairwisePlan.TILE;
-                int rows = Math.min(tiles * PairwisePlan.TILE, in.n - row);
+                int rows = Math.min(tiles * PairwisePlan.TILE, in.n() - row);
                 logitGradients(row, tiles, g);
-                if (gradients.dLogScale != 0 || gradients.dBias != 0) {
+                if (gradients.dLogScale() != 0 || gradients.dBias() != 0) {
                     launch(
                             "scalars",
                             1,
@@ -313,15 +285,15 @@ public final class PtxPairwise implements InfoNceKernels {
                             256,
                             at + plan.tileSums,
                             at + plan.numbers,
-                            gradients.dLogScale,
-                            gradients.dBias,
+                            gradients.dLogScale(),
+                            gradients.dBias(),
                             plan.columnTiles * tiles);
                 }
-                if (gradients.dx != 0) {
-                    rowProduct(g, gradients.dx + 4L * row * in.d, rows, tiles);
+                if (gradients.dx() != 0) {
+                    rowProduct(g, gradients.dx() + 4L * row * in.d(), rows, tiles);
                 }
-                if (gradients.dy != 0) {
-                    columnProduct(g, row, gradients.dy, rows);
+                if (gradients.dy() != 0) {
+                    columnProduct(g, row, gradients.dy(), rows);
                 }
             }
         }
@@ -334,42 +306,42 @@ public final class PtxPairwise implements InfoNceKernels {
                         plan.columnTiles,
                         tiles,
                         64,
-                        in.x,
-                        in.y,
-                        in.targets,
+                        in.x(),
+                        in.y(),
+                        in.targets(),
                         at + plan.numbers,
                         at + plan.row,
                         at + plan.column,
                         g,
                         at + plan.tileSums,
-                        in.n,
-                        in.m,
-                        in.d,
+                        in.n(),
+                        in.m(),
+                        in.d(),
                         row,
                         wide,
-                        (float) in.rowWeight,
-                        (float) in.columnWeight);
+                        (float) in.rowWeight(),
+                        (float) in.columnWeight());
             } else {
                 launchNamed(
                         typed("bwd"),
                         (plan.columnTiles + 1) / 2,
                         (tiles + 1) / 2,
                         128,
-                        in.x,
-                        in.y,
-                        in.targets,
+                        in.x(),
+                        in.y(),
+                        in.targets(),
                         at + plan.numbers,
                         at + plan.row,
                         at + plan.column,
                         g,
                         at + plan.tileSums,
-                        in.n,
-                        in.m,
-                        RowLayout.pitch(precision, in.d),
+                        in.n(),
+                        in.m(),
+                        RowLayout.pitch(precision, in.d()),
                         row,
                         plan.columnTiles,
-                        (float) in.rowWeight,
-                        (float) in.columnWeight);
+                        (float) in.rowWeight(),
+                        (float) in.columnWeight());
             }
         }
 
@@ -378,31 +350,31 @@ public final class PtxPairwise implements InfoNceKernels {
             if (!precision.usesTensorCores()) {
                 launchNamed(
                         typed("dx"),
-                        blocks(in.d, 64),
+                        blocks(in.d(), 64),
                         tiles,
                         64,
                         g,
-                        in.y,
+                        in.y(),
                         dx,
                         at + plan.numbers,
-                        in.m,
-                        in.d,
+                        in.m(),
+                        in.d(),
                         rows,
                         plan.pitch,
-                        wide(in.d, in.y, dx));
+                        wide(in.d(), in.y(), dx));
             } else {
                 launchNamed(
                         typed("dx"),
-                        blocks(in.d, 128),
+                        blocks(in.d(), 128),
                         blocks(rows, 128),
                         128,
                         g,
-                        in.y,
+                        in.y(),
                         dx,
                         at + plan.numbers,
-                        in.m,
-                        in.d,
-                        RowLayout.pitch(precision, in.d),
+                        in.m(),
+                        in.d(),
+                        RowLayout.pitch(precision, in.d()),
                         rows,
                         plan.pitch,
                         pairs(dx));
@@ -411,12 +383,12 @@ public final class PtxPairwise implements InfoNceKernels {
 
         /** dy += G^T x over the rows of a stripe; the first stripe writes. */
         private void columnProduct(long g, int row, long dy, int rows) {
-            long x = in.x + RowLayout.rowBytes(precision, in.d) * row;
+            long x = in.x() + RowLayout.rowBytes(precision, in.d()) * row;
             int add = row == 0 ? 0 : 1;
             if (!precision.usesTensorCores()) {
                 launchNamed(
                         typed("dy"),
-                        blocks(in.d, 64),
+                        blocks(in.d(), 64),
                         plan.columnTiles,
                         64,
                         g,
@@ -424,25 +396,25 @@ public final class PtxPairwise implements InfoNceKernels {
                         dy,
                         at + plan.numbers,
                         rows,
-                        in.d,
-                        in.m,
+                        in.d(),
+                        in.m(),
                         plan.pitch,
-                        wide(in.d, x, dy),
+                        wide(in.d(), x, dy),
                         add);
             } else {
                 launchNamed(
                         typed("dy"),
-                        blocks(in.d, 128),
-                        blocks(in.m, 128),
+                        blocks(in.d(), 128),
+                        blocks(in.m(), 128),
                         128,
                         g,
                         x,
                         dy,
                         at + plan.numbers,
                         rows,
-                        in.d,
-                        RowLayout.pitch(precision, in.d),
-                        in.m,
+                        in.d(),
+                        RowLayout.pitch(precision, in.d()),
+                        in.m(),
                         plan.pitch,
                         pairs(dy),
                         add);
@@ -450,7 +422,7 @@ public final class PtxPairwise implements InfoNceKernels {
         }
 
         private int pairs(long address) {
-            return in.d % 2 == 0 && address % 8 == 0 ? 1 : 0;
+            return in.d() % 2 == 0 && address % 8 == 0 ? 1 : 0;
         }
     }
 

@@ -2,6 +2,7 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
@@ -48,8 +49,8 @@ final class RoundedPairwise implements InfoNceKernels {
     @Override
     public void infoNce(
             DeviceStream stream,
-            PtxPairwise.Inputs in,
-            PtxPairwise.Gradients gradients,
+            InfoNceKernels.Inputs in,
+            InfoNceKernels.Gradients gradients,
             long hardest,
             long result,
             long workspace,
@@ -62,7 +63,7 @@ final class RoundedPairwise implements InfoNceKernels {
         round(stream, in.m(), in.d(), in.y(), y);
         pairwise.infoNce(
                 stream,
-                new PtxPairwise.Inputs(
+                new InfoNceKernels.Inputs(
                         in.n(),
                         in.m(),
                         in.d(),

@@ -10,7 +10,7 @@ import java.util.function.BiConsumer;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps;

@@ -13,6 +13,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
@@ -242,8 +243,8 @@ public final class ErrorTables {
     private interface Loss {
         void infoNce(
                 DeviceStream stream,
-                PtxPairwise.Inputs inputs,
-                PtxPairwise.Gradients gradients,
+                InfoNceKernels.Inputs inputs,
+                InfoNceKernels.Gradients gradients,
                 long hardest,
                 long result,
                 long workspace,
@@ -259,13 +260,14 @@ public final class ErrorTables {
                 DeviceStorage scalars = Devices.floats(device, 0, 0);
                 DeviceStorage dx = device.allocate(4L * n * d);
                 DeviceStorage dy = device.allocate(4L * m * d);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
             loss.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             n, m, d, x.address(), y.address(), targets.address(), logScale.address(), 0, 0.5, 0.5),
-                    new PtxPairwise.Gradients(dx.address(), dy.address(), scalars.address(), scalars.address() + 4, 1),
+                    new InfoNceKernels.Gradients(
+                            dx.address(), dy.address(), scalars.address(), scalars.address() + 4, 1),
                     0,
                     result.address(),
                     workspace.address(),

@@ -101,8 +101,8 @@ final class Hopper {
      */
     private static Kernels oneStageTooFew(PtxDevice device, String kernel) {
         return new Kernels(device, name -> {
-            String source = Kernels.whole(Kernels.source(name + ".ptx"));
-            return Kernels.expanded(
+            String source = KernelFiles.whole(KernelFiles.find(name).path());
+            return KernelFiles.expanded(
                     name,
                     name.equals(kernel)
                             ? lastStageFolded(
@@ -136,10 +136,10 @@ final class Hopper {
     /** Kernels with {@code wrong}, or where that is null nothing, wherever their sources have {@code right}. */
     private static Kernels brokenKernels(PtxDevice device, String right, String wrong, int[] changed) {
         return new Kernels(device, name -> {
-            String source = Kernels.whole(Kernels.source(name + ".ptx"));
+            String source = KernelFiles.whole(KernelFiles.find(name).path());
             String broken = source.replace(right, wrong == null ? "" : wrong);
             changed[0] += broken.equals(source) ? 0 : 1;
-            return Kernels.expanded(name, broken);
+            return KernelFiles.expanded(name, broken);
         });
     }
 

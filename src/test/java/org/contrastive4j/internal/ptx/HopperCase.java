@@ -11,6 +11,7 @@ import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
@@ -81,10 +82,10 @@ final class HopperCase {
             DeviceStorage dx = keep(open, poisoned(device, n * d));
             DeviceStorage dy = keep(open, poisoned(device, m * d));
             DeviceStorage hardest = keep(open, poisoned(device, n));
-            DeviceStorage result = keep(open, poisoned(device, HopperInfoNce.RESULT_BYTES / 4));
+            DeviceStorage result = keep(open, poisoned(device, InfoNceKernels.RESULT_BYTES / 4));
             DeviceStorage workspace = keep(open, device.allocate(bytes));
             long at = scalars.address();
-            PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(
+            InfoNceKernels.Inputs inputs = new InfoNceKernels.Inputs(
                     n,
                     m,
                     d,
@@ -98,7 +99,7 @@ final class HopperCase {
             loss.infoNce(
                     stream,
                     inputs,
-                    new PtxPairwise.Gradients(dx.address(), dy.address(), at + 8, at + 12, gradientScale),
+                    new InfoNceKernels.Gradients(dx.address(), dy.address(), at + 8, at + 12, gradientScale),
                     hardest.address(),
                     result.address(),
                     workspace.address(),

@@ -5,7 +5,6 @@ import static org.junit.jupiter.api.Assertions.assertNotEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.util.List;
 import java.util.Set;
 import java.util.stream.Collectors;
@@ -224,7 +223,7 @@ class HopperFaultsTest {
 
     /** Every body has one, in one of its types at least. */
     @Test
-    void everyKernelHasOne() throws IOException {
+    void everyKernelHasOne() {
         Set<String> bodies = changes().stream()
                 .map(change -> SeededFaultsTest.body(change.name()))
                 .collect(Collectors.toSet());

@@ -4,10 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -15,7 +11,6 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
@@ -33,14 +28,10 @@ final class HopperKernelsTest {
     /** Of a block on sm_90. */
     private static final int MOST_SHARED = 227 * 1024;
 
-    static List<String> names() throws IOException {
-        try (Stream<Path> files = Files.list(Path.of("kernels"))) {
-            return files.map(file -> file.getFileName().toString())
-                    .filter(file -> file.endsWith("_sm90a.ptx"))
-                    .map(file -> file.substring(0, file.length() - 4))
-                    .sorted()
-                    .toList();
-        }
+    static List<String> names() {
+        return KernelFiles.entries().keySet().stream()
+                .filter(name -> name.endsWith("_sm90a"))
+                .toList();
     }
 
     private static int number(String text, String before) {
@@ -51,8 +42,8 @@ final class HopperKernelsTest {
 
     @ParameterizedTest
     @MethodSource("names")
-    void doesWhatItsHeaderSays(String name) throws IOException {
-        String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
+    void doesWhatItsHeaderSays(String name) {
+        String source = KernelFiles.header(name);
         String text = Kernels.text(name);
         Assembly report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
         Assembly.Entry entry = report.entries().get(name);
@@ -110,7 +101,7 @@ final class HopperKernelsTest {
 
     /** Whether a header has what a launch asks for: threads of a block, dynamic shared bytes. */
     @Test
-    void launchesAskForWhatHeadersSay() throws IOException {
+    void launchesAskForWhatHeadersSay() {
         Map<String, Set<String>> asked = new TreeMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
@@ -125,7 +116,7 @@ final class HopperKernelsTest {
         asked.keySet().removeIf(name -> !name.endsWith("_sm90a"));
         Map<String, Set<String>> said = new TreeMap<>();
         for (String name : names()) {
-            String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
+            String source = KernelFiles.header(name);
             said.put(name, Set.of(size(number(source, "block"), dynamicShared(source))));
         }
         assertEquals(said, asked);

@@ -15,6 +15,7 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
+import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceGraph;
@@ -24,6 +25,7 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
@@ -40,8 +42,8 @@ class PairwiseCallsTest {
     /** Memory of one call, all of its outputs wanted. */
     private record Call(
             List<DeviceStorage> all,
-            PtxPairwise.Inputs inputs,
-            PtxPairwise.Gradients gradients,
+            InfoNceKernels.Inputs inputs,
+            InfoNceKernels.Gradients gradients,
             long hardest,
             long result,
             long workspace,
@@ -50,7 +52,7 @@ class PairwiseCallsTest {
         static Call of(PtxDevice device, InfoNceKernels pairwise) {
             long bytes = pairwise.workspaceBytes(N, M, D, true);
             long[] sizes = {
-                4 * N * D, 4 * M * D, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, PtxPairwise.RESULT_BYTES, bytes
+                4 * N * D, 4 * M * D, 4 * N, 4, 4, 4 * N * D, 4 * M * D, 4, 4, 4 * N, InfoNceKernels.RESULT_BYTES, bytes
             };
             List<DeviceStorage> all = new ArrayList<>();
             for (long size : sizes) {
@@ -60,8 +62,8 @@ class PairwiseCallsTest {
             long[] at = all.stream().mapToLong(DeviceStorage::address).toArray();
             return new Call(
                     all,
-                    new PtxPairwise.Inputs(N, M, D, at[0], at[1], at[2], at[3], at[4], 0.5, 0.5),
-                    new PtxPairwise.Gradients(at[5], at[6], at[7], at[8], 1),
+                    new InfoNceKernels.Inputs(N, M, D, at[0], at[1], at[2], at[3], at[4], 0.5, 0.5),
+                    new InfoNceKernels.Gradients(at[5], at[6], at[7], at[8], 1),
                     at[9],
                     at[10],
                     at[11],
@@ -181,13 +183,13 @@ class PairwiseCallsTest {
             PtxPairwise pairwise = new PtxPairwise(device);
             long bytes = pairwise.workspaceBytes(20, 20, 8, true);
             ByteBuffer values =
-                    ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
+                    ByteBuffer.allocateDirect(InfoNceKernels.RESULT_BYTES).order(ByteOrder.nativeOrder());
             try (DeviceStorage workspace = device.allocate(bytes);
-                    DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
-                PtxPairwise.Inputs inputs =
-                        new PtxPairwise.Inputs(20, 20, 8, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
-                PtxPairwise.Gradients gradients =
-                        new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+                    DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES)) {
+                InfoNceKernels.Inputs inputs = new InfoNceKernels.Inputs(
+                        20, 20, 8, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
+                InfoNceKernels.Gradients gradients =
+                        new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
                 pairwise.infoNce(device.stream(), inputs, gradients, 0, result.address(), workspace.address(), bytes);
                 result.download(0, values);
                 assertEquals(c.truth().loss, values.getDouble(0), 1e-5);
@@ -214,18 +216,18 @@ class PairwiseCallsTest {
                 DeviceStorage dx = device.allocate(x.bytes());
                 DeviceStorage dy = device.allocate(y.bytes());
                 DeviceStorage dLogScale = Devices.floats(device, 0)) {
-            InfoNceKernels infoNce = InfoNceKernels.on(device, set.precision, 1 << 20);
+            InfoNceKernels infoNce = Backend.infoNceKernels(device, set.precision, 1 << 20);
             assertEquals(set.open(new Kernels(device), 1).getClass(), infoNce.getClass());
             long bytes = infoNce.workspaceBytes(33, 40, 12, true);
             try (DeviceStorage workspace = device.allocate(bytes);
-                    DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
-                PtxPairwise.Inputs inputs = new PtxPairwise.Inputs(
+                    DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES)) {
+                InfoNceKernels.Inputs inputs = new InfoNceKernels.Inputs(
                         33, 40, 12, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
-                PtxPairwise.Gradients gradients =
-                        new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+                InfoNceKernels.Gradients gradients =
+                        new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
                 infoNce.infoNce(device.stream(), inputs, gradients, 0, result.address(), workspace.address(), bytes);
                 ByteBuffer values =
-                        ByteBuffer.allocateDirect(PtxPairwise.RESULT_BYTES).order(ByteOrder.nativeOrder());
+                        ByteBuffer.allocateDirect(InfoNceKernels.RESULT_BYTES).order(ByteOrder.nativeOrder());
                 result.download(0, values);
                 double most = Math.max(1e-5, 8 * set.roundOff());
                 assertEquals(c.truth().loss, values.getDouble(0), most * c.truth().loss);
@@ -244,8 +246,8 @@ class PairwiseCallsTest {
         }
     }
 
-    private static PtxPairwise.Inputs inputs(PtxPairwise.Inputs in, long x, long targets, double rowWeight) {
-        return new PtxPairwise.Inputs(
+    private static InfoNceKernels.Inputs inputs(InfoNceKernels.Inputs in, long x, long targets, double rowWeight) {
+        return new InfoNceKernels.Inputs(
                 in.n(), in.m(), in.d(), x, in.y(), targets, in.logScale(), in.bias(), rowWeight, 0.5);
     }
 
@@ -264,9 +266,9 @@ class PairwiseCallsTest {
             Call call = Call.of(device, pairwise);
             long launches = device.traffic().launches();
             try (call) {
-                PtxPairwise.Inputs in = call.inputs;
-                PtxPairwise.Gradients out = call.gradients;
-                for (PtxPairwise.Inputs wrong : List.of(
+                InfoNceKernels.Inputs in = call.inputs;
+                InfoNceKernels.Gradients out = call.gradients;
+                for (InfoNceKernels.Inputs wrong : List.of(
                         inputs(in, in.x() + 2, 0, 1),
                         inputs(in, in.x(), in.targets() + 2, 1),
                         inputs(in, 0, 0, 1),
@@ -295,17 +297,17 @@ class PairwiseCallsTest {
                             () -> pairwise.infoNce(
                                     stream,
                                     in,
-                                    new PtxPairwise.Gradients(out.dx(), out.dy(), 0, 0, scale),
+                                    new InfoNceKernels.Gradients(out.dx(), out.dy(), 0, 0, scale),
                                     0,
                                     call.result,
                                     call.workspace,
                                     call.bytes));
                 }
                 // the last element of dx is the first of dy; a scalar twice; gradients in the workspace
-                for (PtxPairwise.Gradients wrong : List.of(
-                        new PtxPairwise.Gradients(out.dy() - 4L * N * D + 4, out.dy(), 0, 0, 1),
-                        new PtxPairwise.Gradients(out.dx(), out.dy(), out.dBias(), out.dBias(), 1),
-                        new PtxPairwise.Gradients(call.workspace, 0, 0, 0, 1))) {
+                for (InfoNceKernels.Gradients wrong : List.of(
+                        new InfoNceKernels.Gradients(out.dy() - 4L * N * D + 4, out.dy(), 0, 0, 1),
+                        new InfoNceKernels.Gradients(out.dx(), out.dy(), out.dBias(), out.dBias(), 1),
+                        new InfoNceKernels.Gradients(call.workspace, 0, 0, 0, 1))) {
                     refused(
                             LaunchException.class,
                             "share memory",
@@ -334,7 +336,7 @@ class PairwiseCallsTest {
                         N + " rows but only 9 columns",
                         () -> pairwise.infoNce(
                                 stream,
-                                new PtxPairwise.Inputs(N, 9, D, in.x(), in.y(), 0, in.logScale(), 0, 1, 1),
+                                new InfoNceKernels.Inputs(N, 9, D, in.x(), in.y(), 0, in.logScale(), 0, 1, 1),
                                 out,
                                 0,
                                 call.result,

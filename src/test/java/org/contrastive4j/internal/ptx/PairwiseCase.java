@@ -12,6 +12,7 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
@@ -136,11 +137,11 @@ final class PairwiseCase {
                 DeviceStorage dLogScale = Devices.floats(device, 2);
                 DeviceStorage dBias = Devices.floats(device, 4);
                 DeviceStorage hardest = Devices.ints(device, Arrays.copyOf(poison, n));
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
             pairwise.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             n,
                             m,
                             d,
@@ -151,7 +152,7 @@ final class PairwiseCase {
                             b.address(),
                             rowWeight,
                             columnWeight),
-                    new PtxPairwise.Gradients(
+                    new InfoNceKernels.Gradients(
                             dx.address(), dy.address(), dLogScale.address(), dBias.address(), gradientScale),
                     hardest.address(),
                     result.address(),
@@ -184,7 +185,7 @@ final class PairwiseCase {
                 DeviceStorage scale = Devices.floats(device, logScale);
                 DeviceStorage b = Devices.floats(device, bias);
                 DeviceStorage hardest = device.allocate(4L * n);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
             normalize.forward(device.stream(), precision, n, d, xs.address(), xUnit.address(), r.address());
             normalize.forward(device.stream(), precision, m, d, ys.address(), yUnit.address(), r.address());
@@ -192,7 +193,7 @@ final class PairwiseCase {
             take(y, m, yUnit, precision);
             pairwise.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             n,
                             m,
                             d,
@@ -203,7 +204,7 @@ final class PairwiseCase {
                             b.address(),
                             rowWeight,
                             columnWeight),
-                    new PtxPairwise.Gradients(
+                    new InfoNceKernels.Gradients(
                             dx.address(), dy.address(), scalars.address(), scalars.address() + 4, gradientScale),
                     hardest.address(),
                     result.address(),
@@ -384,12 +385,12 @@ final class PairwiseCase {
         try (DeviceStorage xs = Devices.floats(device, x);
                 DeviceStorage ys = Devices.floats(device, y);
                 DeviceStorage scale = Devices.floats(device, logScale);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(before.length)) {
             workspace.upload(0, ByteBuffer.wrap(before));
             pairwise.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1),
+                    new InfoNceKernels.Inputs(n, m, d, xs.address(), ys.address(), 0, scale.address(), 0, 1, 1),
                     null,
                     0,
                     result.address(),

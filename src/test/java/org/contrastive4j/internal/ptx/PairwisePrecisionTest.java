@@ -13,6 +13,7 @@ import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.DType;

@@ -5,6 +5,7 @@ import java.util.Random;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 

@@ -18,6 +18,7 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
@@ -299,7 +300,7 @@ class PtxPairwiseTest {
     /** What is bound for a call with raw addresses. */
     private record Bound(
             PtxDevice device,
-            PtxPairwise.Inputs inputs,
+            InfoNceKernels.Inputs inputs,
             long result,
             long workspace,
             long bytes,
@@ -310,12 +311,12 @@ class PtxPairwiseTest {
                     Devices.floats(device, c.x),
                     Devices.floats(device, c.y),
                     Devices.floats(device, c.logScale),
-                    device.allocate(PtxPairwise.RESULT_BYTES)));
+                    device.allocate(InfoNceKernels.RESULT_BYTES)));
             long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, true);
             open.add(device.allocate(bytes));
             return new Bound(
                     device,
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             c.n,
                             c.m,
                             c.d,
@@ -357,12 +358,12 @@ class PtxPairwiseTest {
                 DeviceStorage dy = bound.allocate(4L * c.y.length);
                 DeviceStorage dLogScale = Devices.floats(device, 2);
                 bound.open.add(dLogScale);
-                List<PtxPairwise.Gradients> wanted = new ArrayList<>(List.of(
-                        new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1),
-                        new PtxPairwise.Gradients(0, dy.address(), 0, 0, 1),
-                        new PtxPairwise.Gradients(0, 0, dLogScale.address(), 0, 1)));
+                List<InfoNceKernels.Gradients> wanted = new ArrayList<>(List.of(
+                        new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1),
+                        new InfoNceKernels.Gradients(0, dy.address(), 0, 0, 1),
+                        new InfoNceKernels.Gradients(0, 0, dLogScale.address(), 0, 1)));
                 wanted.add(null);
-                for (PtxPairwise.Gradients gradients : wanted) {
+                for (InfoNceKernels.Gradients gradients : wanted) {
                     long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
                     pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
                     assertArrayEquals(
@@ -391,7 +392,7 @@ class PtxPairwiseTest {
                     DeviceStorage dx = device.allocate(4L * first.x.length);
                     DeviceStorage other = Devices.floats(device, second.x)) {
                 long before = device.currentBytes();
-                PtxPairwise.Gradients gradients = new PtxPairwise.Gradients(dx.address(), 0, 0, 0, 1);
+                InfoNceKernels.Gradients gradients = new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1);
                 try (DeviceGraph graph = stream.capture(() -> pairwise.infoNce(
                         stream, bound.inputs, gradients, 0, bound.result, bound.workspace, bound.bytes))) {
                     graph.launch(stream);
@@ -416,7 +417,7 @@ class PtxPairwiseTest {
             InfoNceKernels pairwise = bench.open(LossKernels.PLENTY);
             PairwiseCase c = new PairwiseCase(10, 10, 4, true, 5);
             try (Bound bound = Bound.of(device, pairwise, c)) {
-                PtxPairwise.Inputs in = bound.inputs;
+                InfoNceKernels.Inputs in = bound.inputs;
                 refused(
                         ShapeException.class,
                         "at least 1",
@@ -455,8 +456,8 @@ class PtxPairwiseTest {
         });
     }
 
-    private static PtxPairwise.Inputs with(PtxPairwise.Inputs in, int n, int m, int d, long x) {
-        return new PtxPairwise.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
+    private static InfoNceKernels.Inputs with(InfoNceKernels.Inputs in, int n, int m, int d, long x) {
+        return new InfoNceKernels.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
     }
 
     private static void refused(
@@ -464,7 +465,7 @@ class PtxPairwiseTest {
             String message,
             Bound bound,
             InfoNceKernels pairwise,
-            PtxPairwise.Inputs inputs,
+            InfoNceKernels.Inputs inputs,
             int offset,
             long dx,
             long bytes) {
@@ -473,7 +474,7 @@ class PtxPairwiseTest {
                 () -> pairwise.infoNce(
                         bound.device.stream(),
                         inputs,
-                        new PtxPairwise.Gradients(dx, 0, 0, 0, 1),
+                        new InfoNceKernels.Gradients(dx, 0, 0, 0, 1),
                         0,
                         bound.result,
                         bound.workspace + offset,

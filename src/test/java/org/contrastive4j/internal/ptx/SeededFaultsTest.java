@@ -3,9 +3,10 @@ package org.contrastive4j.internal.ptx;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
 import java.util.List;
+import java.util.Map;
 import java.util.Set;
+import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
@@ -244,18 +245,18 @@ class SeededFaultsTest {
         change.assertNoticedBy(() -> run(change));
     }
 
-    /** What a file says beside its header and types: kernels of one body in several types say the same. */
+    /** The file of a kernel and its macros, bf16 and f16 taken as one type: instances of one body have the same. */
     static String body(String kernel) {
-        return Kernels.source(kernel + ".ptx")
-                .lines()
-                .filter(line -> !line.startsWith("//") && !line.startsWith("#define NAME"))
-                .map(line -> line.replaceAll("\\b(bf16|f16)", "f32"))
-                .collect(Collectors.joining("\n"));
+        KernelFiles.Located located = KernelFiles.find(kernel);
+        Map<String, String> macros = new TreeMap<>(located.instance().macros());
+        macros.remove("NAME");
+        macros.replaceAll((name, value) -> value.replaceAll("^(bf16|f16)$", "f32"));
+        return located.path() + macros;
     }
 
     /** Every body has one, in one of its types at least. */
     @Test
-    void everyKernelHasOne() throws IOException {
+    void everyKernelHasOne() {
         TreeSet<String> changed = Stream.of(changes(), OpsFaultsTest.changes(), PairFaultsTest.changes())
                 .flatMap(List::stream)
                 .map(Change::name)
