@@ -106,7 +106,7 @@ final class HopperKernelsTest {
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 launchAll(
-                        WatchedLaunches.of(
+                        LaunchObserver.of(
                                 device,
                                 (kernel, launch) -> asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
                                         .add(size(launch.block().count(), launch.sharedBytes()))),
@@ -128,14 +128,15 @@ final class HopperKernelsTest {
 
     private static void launchAll(PtxDevice device, Precision precision) {
         Kernels kernels = new Kernels(device);
-        HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(kernels, precision), 2, LossKernels.PLENTY);
-        new HopperCase(3, 4, 20, null).ask(device, loss);
-        new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
+        HopperInfoNce loss =
+                new HopperInfoNce(new HopperInfoNceLaunches(kernels, precision), 2, InfoNceKernelSet.PLENTY);
+        new HopperInfoNceCase(3, 4, 20, null).ask(device, loss);
+        new HopperInfoNceCase(3, 4, 320, null).ask(device, loss); // products kept
         HopperGemm gemm = new HopperGemm(kernels, precision, 2);
         HopperGemmTest.checkPacked(device, gemm, precision, 0);
         for (int layout = 0; layout < 4; layout++) {
             HopperGemm.Product product = new HopperGemm.Product(layout / 2 == 1, layout % 2 == 1, 1, 5, 6, 7);
-            ImageProducts.run(device, gemm, precision, ImageProducts.Inputs.of(1, product, false, 0, true, null));
+            HopperGemmCase.run(device, gemm, precision, HopperGemmCase.Inputs.of(1, product, false, 0, true, null));
         }
     }
 }

@@ -193,7 +193,7 @@ class KernelsTest {
 
     @Test
     void tilesOnTensorCoresHaveNoBankConflicts() {
-        for (Precision precision : PairwiseCase.ROUNDED) {
+        for (Precision precision : InfoNceCase.ROUNDED) {
             Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
             for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
                 String name = "pairwise_" + kernel + "_" + precision;

@@ -72,7 +72,7 @@ class PtxPairTileOpsTest {
         Devices.names().forEach(name -> {
             try (Ops ops = Backend.open(name)) {
                 PtxDevice device = (PtxDevice) ops.memory();
-                check.accept(ops, new PtxPairTileOps(new Launches(device, new Kernels(device)), 1));
+                check.accept(ops, new PtxPairTileOps(new TensorLauncher(device, new Kernels(device)), 1));
             }
         });
     }
