@@ -26,6 +26,7 @@ import picocli.CommandLine.Model.CommandSpec;
             SearchCommand.class,
             VerifyGradCacheCommand.class,
             CompareLossesCommand.class,
+            ReportCommand.class,
             DevicesCommand.class,
             PtxCommand.class
         })
@@ -35,6 +36,7 @@ public final class Main {
 
     private Main() {}
 
+    /** Runs a command and ends the JVM with its exit code. */
     public static void main(String[] arguments) {
         System.exit(run(arguments));
     }
@@ -51,6 +53,12 @@ public final class Main {
                 return REFUSED;
             }
             throw failure;
+        });
+        commandLine.setParameterExceptionHandler((wrong, given) -> {
+            CommandLine command = wrong.getCommandLine();
+            command.getErr().println(command.getColorScheme().errorText("error: " + wrong.getMessage()));
+            command.getErr().println("see " + command.getCommandSpec().qualifiedName() + " --help");
+            return REFUSED;
         });
         for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
             CommandSpec command = commandLine.getSubcommands().get(name).getCommandSpec();

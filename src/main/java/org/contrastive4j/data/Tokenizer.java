@@ -171,6 +171,18 @@ public final class Tokenizer {
         return tokens.length == 0 ? new int[] {UNKNOWN} : tokens;
     }
 
+    /**
+     * Returns whether a word was learnt: it is one token of a vocabulary of whole words, or it is made of known pieces
+     * of which one is longer than a character.
+     */
+    public boolean knows(String word) {
+        List<String> pieces = pieces(word);
+        if (pieces.size() == 1 || vocabulary.wholeWords()) {
+            return pieces.size() == 1 && ids.containsKey(pieces.get(0));
+        }
+        return ids.keySet().containsAll(pieces) && pieces.size() < word.codePointCount(0, word.length());
+    }
+
     private List<String> pieces(String word) {
         List<String> pieces = characters(word);
         while (pieces.size() > 1) {

@@ -420,8 +420,13 @@ public final class Trainer implements AutoCloseable {
         return all;
     }
 
-    /** Both directions. */
-    public record Recall(Retrieval imageToText, Retrieval textToImage) {}
+    /** Recall of one set of samples in both directions. */
+    public record Recall(Retrieval imageToText, Retrieval textToImage) {
+        /** Returns recall at 1, mean of both directions. */
+        public double mean1() {
+            return (imageToText.recall1() + textToImage.recall1()) / 2;
+        }
+    }
 
     private Recall recall(List<Integer> samples) {
         return recall(ops, new Embedder(ops, model, maker), samples);
@@ -435,8 +440,14 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
+    /** Returns the number of steps made. */
     public int step() {
         return step;
+    }
+
+    /** Returns a hash of the pairs, see {@link DataFingerprint}. */
+    String dataFingerprint() {
+        return fingerprint;
     }
 
     /** Recorded kinds of steps there are now. */

@@ -245,10 +245,7 @@ public final class Comparison {
         double seconds = before + (System.nanoTime() - start) / 1e9;
         Map<String, Double> recall = new LinkedHashMap<>();
         if (stopped == null) {
-            trainer.evaluate()
-                    .forEach((split, of) -> recall.put(
-                            split,
-                            (of.imageToText().recall1() + of.textToImage().recall1()) / 2));
+            trainer.evaluate().forEach((split, of) -> recall.put(split, of.mean1()));
         }
         Map<String, Object> summary = new LinkedHashMap<>();
         summary.put("loss", cell.loss());
