@@ -27,9 +27,7 @@ final class ReportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        Path target = out != null
-                ? out
-                : runs.size() == 1 ? runs.get(0).resolve("report.html") : Path.of("runs.html");
+        Path target = out != null ? out : runs.size() == 1 ? runs.get(0).resolve("report.html") : Path.of("runs.html");
         OutputFiles.requireWritable("--out", target);
         OutputFiles.write(target, RunReport.of(runs).getBytes(StandardCharsets.UTF_8));
         System.out.println("report: " + target);

@@ -37,9 +37,12 @@ final class ResumeOptions {
         }
         fixed.put("--guide", run -> run.loss().guide());
         fixed.put("--accumulate", run -> run.accumulation().name().toLowerCase(Locale.ROOT));
-        fixed.put("--loss-scale", run -> run.lossScale() == null ? null : run.lossScale().start());
+        fixed.put(
+                "--loss-scale",
+                run -> run.lossScale() == null ? null : run.lossScale().start());
         fixed.put("--strict", TrainConfig::strict);
-        fixed.put("--held-out-group", run -> run.heldOutGroup().isEmpty() ? SharedOptions.NO_GROUP : run.heldOutGroup());
+        fixed.put(
+                "--held-out-group", run -> run.heldOutGroup().isEmpty() ? SharedOptions.NO_GROUP : run.heldOutGroup());
         fixed.put("--unseen-share", TrainConfig::unseenShare);
         fixed.put("--seed", TrainConfig::seed);
         fixed.put("--batch", TrainConfig::batch);

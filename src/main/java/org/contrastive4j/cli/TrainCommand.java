@@ -93,18 +93,14 @@ final class TrainCommand implements Callable<Integer> {
             TrainingRun.Schedule schedule,
             StatusLine line) {
         PairDataset data = DataProgress.open(line, Path.of(config.data()), config.strict());
-        try (Trainer trainer = latest.isEmpty()
-                ? Trainer.start(ops, config, data)
-                : Trainer.resume(ops, data, latest.get(), config)) {
+        try (Trainer trainer =
+                latest.isEmpty() ? Trainer.start(ops, config, data) : Trainer.resume(ops, data, latest.get(), config)) {
             describe(trainer, ops, latest);
             TrainingRun run = TrainingRun.begin(folder, ops, trainer, schedule, Backend.libraries());
             training = true;
             if (!train(run, trainer, line)) {
                 System.out.printf(
-                        Locale.ROOT,
-                        "saved at step %d; continue with: train --resume --out %s%n",
-                        trainer.step(),
-                        out);
+                        Locale.ROOT, "saved at step %d; continue with: train --resume --out %s%n", trainer.step(), out);
                 return STOPPED;
             }
             line.show("measuring recall");

@@ -84,7 +84,8 @@ public final class ContactSheet {
         int width = MARGIN + Math.max(1, columns) * CELL_WIDTH;
         Graphics2D ruler = new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB).createGraphics();
         List<List<String>> titles = rows.stream()
-                .map(row -> wrapped(ruler, font(Font.BOLD, TITLE_SIZE), row.title(), width - 2 * MARGIN, Integer.MAX_VALUE))
+                .map(row ->
+                        wrapped(ruler, font(Font.BOLD, TITLE_SIZE), row.title(), width - 2 * MARGIN, Integer.MAX_VALUE))
                 .toList();
         ruler.dispose();
         int height = MARGIN;

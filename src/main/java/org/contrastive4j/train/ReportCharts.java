@@ -19,7 +19,11 @@ final class ReportCharts {
      * @param thin whether it only bounds another curve
      * @param colour number of the colour, null for the next one
      */
-    private record Curve(String name, String column, boolean thin, @Nullable Integer colour) {
+    private record Curve(
+            String name,
+            String column,
+            boolean thin,
+            @Nullable Integer colour) {
         Curve(String name, String column) {
             this(name, column, false, null);
         }

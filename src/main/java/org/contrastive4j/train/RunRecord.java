@@ -92,8 +92,6 @@ record RunRecord(
 
     /** Returns the steps made. */
     int steps() {
-        return metrics.isEmpty()
-                ? 0
-                : ((Number) metrics.get(metrics.size() - 1).get("step")).intValue();
+        return metrics.isEmpty() ? 0 : ((Number) metrics.get(metrics.size() - 1).get("step")).intValue();
     }
 }

@@ -71,7 +71,8 @@ public final class RunReport {
                     .append("\">");
         }
         page.append("<title>").append(escape(title)).append("</title><style>");
-        page.append(Objects.requireNonNullElse(resource(PLOT + "uPlot.min.css"), "")).append('\n');
+        page.append(Objects.requireNonNullElse(resource(PLOT + "uPlot.min.css"), ""))
+                .append('\n');
         page.append(Objects.requireNonNull(resource(OWN + "report.css"))).append("</style></head><body>\n");
         page.append("<h1>").append(escape(title)).append("</h1>\n");
         if (runs.size() == 1) {
@@ -92,7 +93,11 @@ public final class RunReport {
     private void one(RunRecord run) {
         page.append("<p class=\"status\">")
                 .append(escape(run.status()))
-                .append(run.running() ? "; step " + run.steps() + " of " + run.config().get("steps") : "")
+                .append(
+                        run.running()
+                                ? "; step " + run.steps() + " of "
+                                        + run.config().get("steps")
+                                : "")
                 .append("; written ")
                 .append(DATE.format(Instant.now().atZone(ZoneId.systemDefault())))
                 .append(run.running() ? ", loads itself again" : "")
@@ -101,30 +106,32 @@ public final class RunReport {
             recalls(run);
         }
         page.append("<h2>Run</h2>\n<table class=\"facts\">\n");
-        facts(run).forEach((name, value) -> page.append("<tr><td>")
-                .append(name)
-                .append("</td><td>")
-                .append(escape(value))
-                .append("</td></tr>\n"));
+        facts(run)
+                .forEach((name, value) -> page.append("<tr><td>")
+                        .append(name)
+                        .append("</td><td>")
+                        .append(escape(value))
+                        .append("</td></tr>\n"));
         page.append("</table>\n");
     }
 
     private void recalls(RunRecord run) {
         page.append("<h2>Held-out retrieval</h2>\n<div class=\"wide\"><table>\n<tr><th>split</th><th>direction</th>")
                 .append("<th>R@1</th><th>R@5</th><th>R@10</th><th>chance R@1</th><th>candidates</th></tr>\n");
-        map(run.summary(), "splits").forEach((split, directions) -> map(directions).forEach((direction, recall) -> {
-            Map<String, Object> numbers = map(recall);
-            page.append(row(
-                    "td",
-                    List.of(
-                            split,
-                            direction,
-                            percent(numbers.get("r1"), 1),
-                            percent(numbers.get("r5"), 1),
-                            percent(numbers.get("r10"), 1),
-                            percent(numbers.get("chance"), 2),
-                            count(numbers.get("candidates")))));
-        }));
+        map(run.summary(), "splits")
+                .forEach((split, directions) -> map(directions).forEach((direction, recall) -> {
+                    Map<String, Object> numbers = map(recall);
+                    page.append(row(
+                            "td",
+                            List.of(
+                                    split,
+                                    direction,
+                                    percent(numbers.get("r1"), 1),
+                                    percent(numbers.get("r5"), 1),
+                                    percent(numbers.get("r10"), 1),
+                                    percent(numbers.get("chance"), 2),
+                                    count(numbers.get("candidates")))));
+                }));
         page.append("</table></div>\n");
     }
 
@@ -152,11 +159,15 @@ public final class RunReport {
                 "batch",
                 count(config.get("batch")) + " pairs, encoded in chunks of "
                         + (Objects.equals(chunk, 0) ? "a size that fits the memory budget" : count(chunk)));
-        all.put("learning rate", text(config.get("learningRate")) + " at most, " + text(config.get("warmup"))
-                + " steps of warm-up, then a cosine to 0");
+        all.put(
+                "learning rate",
+                text(config.get("learningRate")) + " at most, " + text(config.get("warmup"))
+                        + " steps of warm-up, then a cosine to 0");
         all.put("seed", text(config.get("seed")));
         all.put("parameters", count(facts.get("parameters")));
-        all.put("device", text(facts.get("device")) + ", " + text(config.get("precision")).toLowerCase(Locale.ROOT));
+        all.put(
+                "device",
+                text(facts.get("device")) + ", " + text(config.get("precision")).toLowerCase(Locale.ROOT));
         map(facts, "environment").forEach((name, version) -> all.put(name, text(version)));
         all.put("started", date(text(facts.get("started"))));
         all.put("training time", run.metrics().isEmpty() ? "" : duration(last(run, "seconds")));
@@ -187,9 +198,8 @@ public final class RunReport {
         List<Map<String, String>> flat =
                 runs.stream().map(run -> flat("", run.config())).toList();
         flat.stream().flatMap(config -> config.keySet().stream()).distinct().forEach(key -> {
-            List<String> values = flat.stream()
-                    .map(config -> config.getOrDefault(key, ""))
-                    .toList();
+            List<String> values =
+                    flat.stream().map(config -> config.getOrDefault(key, "")).toList();
             if (Set.copyOf(values).size() > 1) {
                 settings.put(key, values);
             }
@@ -217,15 +227,17 @@ public final class RunReport {
     /** Of each split: at the end, or where it was measured last. */
     private static Map<String, Object> recallAtOne(RunRecord run) {
         Map<String, Object> recalls = new LinkedHashMap<>();
-        run.metrics().forEach(line -> line.forEach((key, value) -> {
-            if (key.startsWith("r1.")) {
-                recalls.put(key.substring(3), value);
-            }
-        }));
-        map(run.summary(), "splits").forEach((split, directions) -> map(directions).values().stream()
-                .mapToDouble(recall -> last(map(recall).get("r1")))
-                .average()
-                .ifPresent(mean -> recalls.put(split, mean)));
+        run.metrics()
+                .forEach(line -> line.forEach((key, value) -> {
+                    if (key.startsWith("r1.")) {
+                        recalls.put(key.substring(3), value);
+                    }
+                }));
+        map(run.summary(), "splits")
+                .forEach((split, directions) -> map(directions).values().stream()
+                        .mapToDouble(recall -> last(map(recall).get("r1")))
+                        .average()
+                        .ifPresent(mean -> recalls.put(split, mean)));
         return recalls;
     }
 
@@ -264,7 +276,9 @@ public final class RunReport {
 
     private void examples(RunRecord run) {
         if (run.examples().length > 0) {
-            page.append("<h2>Retrieval examples").append(of(run)).append("</h2>\n<p>Captions, and the pictures found ")
+            page.append("<h2>Retrieval examples")
+                    .append(of(run))
+                    .append("</h2>\n<p>Captions, and the pictures found ")
                     .append("for them with their cosines; the right concept is framed.</p>\n<div class=\"wide\">")
                     .append("<img alt=\"captions and the pictures found for them\" src=\"data:image/png;base64,")
                     .append(Base64.getEncoder().encodeToString(run.examples()))
@@ -342,6 +356,9 @@ public final class RunReport {
     }
 
     private static String escape(String text) {
-        return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;").replace("\"", "&quot;");
+        return text.replace("&", "&amp;")
+                .replace("<", "&lt;")
+                .replace(">", "&gt;")
+                .replace("\"", "&quot;");
     }
 }

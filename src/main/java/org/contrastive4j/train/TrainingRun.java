@@ -35,8 +35,8 @@ public final class TrainingRun {
                 throw new IllegalArgumentException("save every " + saveEvery + " steps: expected 1 or more");
             }
             if (recallEvery < 0) {
-                throw new IllegalArgumentException("recall every " + recallEvery
-                        + " steps: expected 1 or more, or 0 to measure only at the end");
+                throw new IllegalArgumentException(
+                        "recall every " + recallEvery + " steps: expected 1 or more, or 0 to measure only at the end");
             }
         }
     }
