@@ -19,9 +19,9 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceEvent;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.CudaDevice;
+import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.ptx.HopperGemm;
 import org.contrastive4j.internal.ptx.Precision;
 
@@ -116,8 +116,9 @@ public final class GemmTimes {
             line.put("parts", parts);
             line.put("predictedMilliseconds", CostModel.product(p.m(), p.n(), p.k(), parts));
         }
-        MatrixLibrary library = device.matrixLibrary().library();
-        line.put("library", library == null ? "none: " + device.matrixLibrary().reason() : library.name());
+        MatrixLibrary library = MatrixLibrary.of(device).library();
+        line.put(
+                "library", library == null ? "none: " + MatrixLibrary.of(device).reason() : library.name());
         if (library != null) {
             library(line, p, precision, a, b, library);
         }

@@ -13,7 +13,6 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
-import org.contrastive4j.internal.parse.Parameter;
 
 /**
  * Puts an event before and after each launch of kernels that were loaded through it; everything else is the device
@@ -60,7 +59,7 @@ final class TimedDevice implements PtxDevice {
         }
 
         @Override
-        public List<Parameter> parameters() {
+        public List<String> parameters() {
             return kernel.parameters();
         }
 

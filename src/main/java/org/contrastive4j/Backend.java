@@ -7,7 +7,6 @@ import java.util.Map;
 import java.util.function.Supplier;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
-import org.contrastive4j.device.Assembly;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.NoDeviceException;
@@ -18,7 +17,6 @@ import org.contrastive4j.internal.cpu.Workers;
 import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.f64.F64Ops;
-import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -119,19 +117,6 @@ public final class Backend {
             versions.put("PTX assembler", e.getMessage());
         }
         return versions;
-    }
-
-    /**
-     * Assembles PTX without a GPU and reports what became of it.
-     *
-     * @param file for messages
-     * @param ptx expanded text, {@code .version} 8.0 or less
-     * @param architecture such as {@code sm_90a}
-     * @throws PtxException naming the line and what is wrong there
-     * @throws DeviceException when the assembler is not on this machine or fails
-     */
-    public static Assembly assemble(String file, String ptx, String architecture) {
-        return PtxAssembler.assemble(file, ptx, architecture);
     }
 
     /**

@@ -5,7 +5,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.data.DataException;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.train.CheckpointException;

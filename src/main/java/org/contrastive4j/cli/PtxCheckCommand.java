@@ -7,13 +7,13 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
-import org.contrastive4j.Backend;
-import org.contrastive4j.device.Assembly;
-import org.contrastive4j.device.Occupancy;
+import org.contrastive4j.device.PtxException;
+import org.contrastive4j.internal.cuda.PtxAssembler;
+import org.contrastive4j.internal.device.Assembly;
+import org.contrastive4j.internal.device.Occupancy;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Program;
-import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import picocli.CommandLine;
@@ -104,7 +104,7 @@ final class PtxCheckCommand implements Callable<Integer> {
         boolean rows = false;
         for (String target : targets(program)) {
             try {
-                Assembly assembly = Backend.assemble(program.file(), text, target);
+                Assembly assembly = PtxAssembler.assemble(program.file(), text, target);
                 for (Function entry : program.entries()) {
                     good &= row(table, entry, assembly, dynamic);
                     rows = true;

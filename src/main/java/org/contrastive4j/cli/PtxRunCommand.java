@@ -181,7 +181,7 @@ final class PtxRunCommand implements Callable<Integer> {
             for (int k = 0, buffer = 0; k < parsed.size(); k++) {
                 KernelArgument argument = parsed.get(k);
                 if (argument.isOut()) {
-                    System.out.println("  " + kernel.parameters().get(k).name() + " (" + argument.text() + "): "
+                    System.out.println("  " + kernel.parameters().get(k) + " (" + argument.text() + "): "
                             + argument.first(buffers.open.get(buffer), print));
                 }
                 buffer += argument.isBuffer() ? 1 : 0;

@@ -6,8 +6,8 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Preprocessed;
-import org.contrastive4j.internal.parse.PtxException;
 import picocli.CommandLine.Option;
 
 /** Reads PTX files as the commands take them: with their preprocessor lines expanded. */

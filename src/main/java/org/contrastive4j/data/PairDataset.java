@@ -8,6 +8,7 @@ import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -46,11 +47,40 @@ public final class PairDataset {
      * @throws DataException when nothing usable is there, naming what was looked for
      */
     public static PairDataset open(Path path, boolean strict) {
+        return open(path, strict, (decoded, total) -> {});
+    }
+
+    /** Receives how far opening a data set has come; called from several threads. */
+    @FunctionalInterface
+    public interface OpenProgress {
+        /**
+         * One more picture was decoded.
+         *
+         * @param decoded pictures decoded so far
+         * @param total pictures of the data set
+         */
+        void decoded(int decoded, int total);
+    }
+
+    /**
+     * Opens a data set and reports each decoded picture.
+     *
+     * @param strict refuse bad pairs instead of leaving them out
+     * @param progress called once for each pair
+     * @throws DataException when nothing usable is there, naming what was looked for
+     */
+    public static PairDataset open(Path path, boolean strict, OpenProgress progress) {
         Listing listing = list(path);
         Map<String, Integer> skipped = new LinkedHashMap<>();
-        String[] problems = IntStream.range(0, listing.rows().size())
+        int total = listing.rows().size();
+        AtomicInteger decoded = new AtomicInteger();
+        String[] problems = IntStream.range(0, total)
                 .parallel()
-                .mapToObj(i -> problem(listing, i))
+                .mapToObj(i -> {
+                    String problem = problem(listing, i);
+                    progress.decoded(decoded.incrementAndGet(), total);
+                    return problem;
+                })
                 .toArray(String[]::new);
         Map<String, String> conceptOfCaption = new HashMap<>();
         List<Sample> samples = new ArrayList<>();

@@ -1,14 +1,13 @@
 package org.contrastive4j.device;
 
 import java.util.List;
-import org.contrastive4j.internal.parse.Parameter;
 
 /** One entry of a module, ready to launch. */
 public interface Kernel {
     String name();
 
-    /** Declared parameters in order. */
-    List<Parameter> parameters();
+    /** Returns the names of the declared parameters in order. */
+    List<String> parameters();
 
     /** What the assembler made of it. */
     Attributes attributes();

@@ -1,6 +1,5 @@
 package org.contrastive4j.device;
 
-import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.memory.Memory;
 
 /**
@@ -35,11 +34,6 @@ public interface PtxDevice extends Memory {
      * @throws PtxException naming file, line and message of what the assembler refuses
      */
     PtxModule module(String name, String ptx);
-
-    /** The maker's library of matrix products, or why there is none to use; looked for once. */
-    default MatrixLibrary.Choice matrixLibrary() {
-        return new MatrixLibrary.Choice(null, "this device has no library of its maker");
-    }
 
     /** The stream that is used where no other is given. */
     DeviceStream stream();

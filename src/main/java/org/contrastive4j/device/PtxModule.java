@@ -1,7 +1,6 @@
 package org.contrastive4j.device;
 
 import java.util.List;
-import org.contrastive4j.internal.parse.PtxException;
 
 /** Kernels of one PTX text, loaded until its device is closed. */
 public interface PtxModule {

@@ -15,6 +15,7 @@ import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The files of one run: {@code config.json}, {@code metrics.jsonl}, {@code checkpoints/}, {@code summary.json},
@@ -29,7 +30,7 @@ public final class RunFolder implements AutoCloseable {
 
     /** A run folder cannot be used; the message says why and what to do. */
     public static final class RunFolderException extends RuntimeException {
-        RunFolderException(String message, Throwable cause) {
+        public RunFolderException(String message, @Nullable Throwable cause) {
             super(message, cause);
         }
     }

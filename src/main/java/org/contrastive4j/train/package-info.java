@@ -1,6 +1,5 @@
 /**
- * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation, report; and comparisons
- * of runs.
+ * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation and report.
  *
  * <p>{@link org.contrastive4j.train.Trainer} is the loop, {@link org.contrastive4j.train.RunFolder} the files, {@link
  * org.contrastive4j.train.Checkpoint} what a resumed run continues from, {@link org.contrastive4j.train.LossConfig}

@@ -17,7 +17,7 @@ import jcuda.runtime.cudaStream_t;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.internal.device.MatrixLibrary;
 
 /**
  * cuBLAS through JCublas, with one workspace of its own for as long as the device is open.

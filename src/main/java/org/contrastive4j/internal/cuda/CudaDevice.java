@@ -30,11 +30,11 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.MemoryLeakException;
 
 /**
@@ -46,7 +46,7 @@ import org.contrastive4j.memory.MemoryLeakException;
  * first error that the driver does not recover from makes this and every later call throw {@link
  * org.contrastive4j.device.DeviceLostException}.
  */
-public final class CudaDevice implements PtxDevice {
+public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final CUdevice device;
     private final CUcontext context;
     private final DeviceFacts facts;

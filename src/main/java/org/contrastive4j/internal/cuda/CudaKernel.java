@@ -13,11 +13,11 @@ import jcuda.Pointer;
 import jcuda.driver.CUfunction;
 import jcuda.driver.CUfunction_attribute;
 import jcuda.driver.CUstream;
-import org.contrastive4j.device.Arguments;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Parameter;
 
 /** A function of a module, and the place its arguments are laid out in. */
@@ -68,8 +68,8 @@ final class CudaKernel implements Kernel {
     }
 
     @Override
-    public List<Parameter> parameters() {
-        return parameters;
+    public List<String> parameters() {
+        return parameters.stream().map(Parameter::name).toList();
     }
 
     @Override

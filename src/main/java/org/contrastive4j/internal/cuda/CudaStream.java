@@ -18,7 +18,7 @@ import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PinnedBuffer;
-import org.contrastive4j.device.ScratchSpace;
+import org.contrastive4j.internal.device.ScratchSpace;
 
 /** A stream that waits for no other, the driver's default stream included. */
 final class CudaStream extends CudaHandle implements DeviceStream {

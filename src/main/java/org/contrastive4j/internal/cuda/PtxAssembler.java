@@ -12,9 +12,9 @@ import java.util.regex.Pattern;
 import jcuda.nvptxcompiler.JNvPTXCompiler;
 import jcuda.nvptxcompiler.nvPTXCompileResult;
 import jcuda.nvptxcompiler.nvPTXCompilerHandle;
-import org.contrastive4j.device.Assembly;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.device.PtxException;
+import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.parse.Signatures;
 
 /**

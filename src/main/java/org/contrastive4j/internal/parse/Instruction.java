@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.List;
+import org.contrastive4j.device.PtxException;
 
 /**
  * One instruction as written.

@@ -2,6 +2,7 @@ package org.contrastive4j.internal.parse;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.contrastive4j.device.PtxException;
 
 /**
  * PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line}

@@ -17,6 +17,7 @@ import org.anarres.cpp.Source;
 import org.anarres.cpp.Token;
 import org.anarres.cpp.VirtualFile;
 import org.anarres.cpp.VirtualFileSystem;
+import org.contrastive4j.device.PtxException;
 
 /**
  * Expands C-preprocessor lines ({@code #include}, {@code #define}, {@code #if}), which PTX reserves but

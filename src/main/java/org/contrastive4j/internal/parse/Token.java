@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.parse;
 
+import org.contrastive4j.device.PtxException;
+
 /**
  * A piece of PTX text.
  *

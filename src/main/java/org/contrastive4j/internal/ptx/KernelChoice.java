@@ -2,7 +2,7 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.DeviceFacts;
-import org.contrastive4j.device.MatrixLibrary;
+import org.contrastive4j.internal.device.MatrixLibrary;
 
 /**
  * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.

@@ -12,9 +12,9 @@ import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.UnsupportedDeviceException;
 import org.contrastive4j.internal.parse.Preprocessed;
-import org.contrastive4j.internal.parse.PtxException;
 
 /** The kernels of this library on one device; each file of {@code kernels/} has one entry of the same name. */
 public final class Kernels {

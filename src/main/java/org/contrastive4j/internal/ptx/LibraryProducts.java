@@ -1,9 +1,9 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.MatrixLibrary;
-import org.contrastive4j.device.MatrixLibrary.Element;
-import org.contrastive4j.device.MatrixLibrary.Product;
+import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.internal.device.MatrixLibrary.Element;
+import org.contrastive4j.internal.device.MatrixLibrary.Product;
 
 /**
  * Row-major products by a library whose matrices are column-major.

@@ -4,9 +4,9 @@ import java.util.Arrays;
 import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.MatrixLibrary;
-import org.contrastive4j.device.MatrixLibrary.Element;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
@@ -70,7 +70,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 kernels,
                 multiply,
                 activations,
-                KernelChoice.library(device.matrixLibrary(), KernelChoice.wish())
+                KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish())
                         .library());
     }
 

@@ -10,8 +10,8 @@ import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.CapturedGraph;
@@ -110,7 +110,7 @@ public final class PtxOps extends Ops {
         Precision rows =
                 multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
         KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
-        MatrixLibrary.Choice library = KernelChoice.library(device.matrixLibrary(), KernelChoice.wish());
+        MatrixLibrary.Choice library = KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish());
         logOnce("matrix products in " + precision() + " on " + name + " ("
                 + device.facts().name() + ") by "
                 + (library.library() == null

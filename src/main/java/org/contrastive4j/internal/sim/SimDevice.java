@@ -14,14 +14,13 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Preprocessed;
 import org.contrastive4j.internal.parse.Program;
-import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.internal.sim.check.Counts;
 import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
@@ -283,11 +282,6 @@ public final class SimDevice implements PtxDevice {
             modules.put(ptx, module);
         }
         return module;
-    }
-
-    @Override
-    public MatrixLibrary.Choice matrixLibrary() {
-        return new MatrixLibrary.Choice(null, "the simulator runs PTX and nothing else");
     }
 
     @Override

@@ -1,11 +1,11 @@
 package org.contrastive4j.internal.sim;
 
 import java.util.List;
-import org.contrastive4j.device.Arguments;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.sim.exec.Code;
@@ -35,8 +35,8 @@ final class SimKernel implements Kernel {
     }
 
     @Override
-    public List<Parameter> parameters() {
-        return function.parameters();
+    public List<String> parameters() {
+        return function.parameters().stream().map(Parameter::name).toList();
     }
 
     @Override
@@ -59,7 +59,7 @@ final class SimKernel implements Kernel {
         device.checkOpen();
         SimStream on = SimStream.of(device, stream);
         check(launch);
-        byte[] parameters = Arguments.pack(device, name(), parameters(), arguments);
+        byte[] parameters = Arguments.pack(device, name(), function.parameters(), arguments);
         on.give(by -> run(by, launch, parameters));
     }
 

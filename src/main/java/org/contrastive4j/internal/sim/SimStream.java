@@ -13,7 +13,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PinnedBuffer;
-import org.contrastive4j.device.ScratchSpace;
+import org.contrastive4j.internal.device.ScratchSpace;
 import org.contrastive4j.internal.sim.exec.Block;
 
 /** Work that is done as it is given, or noted while a graph is captured; {@link StreamOrder} follows what orders it. */

@@ -28,9 +28,9 @@ import jcuda.jcublas.cublasOperation;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -93,8 +93,8 @@ class CublasTest {
     void theLibraryOfTheDeviceCanBeCaptured() {
         open();
         try (PtxDevice device = Backend.device("cuda")) {
-            MatrixLibrary library = device.matrixLibrary().library();
-            assertNotNull(library, device.matrixLibrary().reason());
+            MatrixLibrary library = MatrixLibrary.of(device).library();
+            assertNotNull(library, MatrixLibrary.of(device).reason());
             Random random = new Random(9);
             float[] a = normal(random, 2 * M * K);
             float[] b = normal(random, 2 * K * N);

@@ -6,9 +6,9 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.List;
 import java.util.Random;
-import org.contrastive4j.device.Assembly;
-import org.contrastive4j.device.Assembly.Entry;
-import org.contrastive4j.internal.parse.PtxException;
+import org.contrastive4j.device.PtxException;
+import org.contrastive4j.internal.device.Assembly;
+import org.contrastive4j.internal.device.Assembly.Entry;
 import org.junit.jupiter.api.Test;
 
 /** The real assembler, offline: what it says of good kernels, and that nothing brings it down. */

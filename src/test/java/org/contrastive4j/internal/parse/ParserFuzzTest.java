@@ -21,6 +21,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.KernelException;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;

@@ -16,10 +16,10 @@ import java.util.Locale;
 import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.device.MatrixLibrary;
-import org.contrastive4j.device.MatrixLibrary.Element;
-import org.contrastive4j.device.MatrixLibrary.Product;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.device.MatrixLibrary;
+import org.contrastive4j.internal.device.MatrixLibrary.Element;
+import org.contrastive4j.internal.device.MatrixLibrary.Product;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -242,7 +242,7 @@ class LibraryProductsTest {
     void aWishForKernelsOfOurOwnIsHeard() {
         try (PtxDevice device = Backend.device("sim")) {
             MatrixLibrary.Choice there = new MatrixLibrary.Choice(new ColumnMajorLibrary(device), "it is there");
-            MatrixLibrary.Choice none = device.matrixLibrary();
+            MatrixLibrary.Choice none = MatrixLibrary.of(device);
             assertEquals(there, KernelChoice.library(there, KernelChoice.Wish.AUTO));
             for (KernelChoice.Wish wish : List.of(KernelChoice.Wish.PORTABLE, KernelChoice.Wish.HOPPER)) {
                 MatrixLibrary.Choice chosen = KernelChoice.library(there, wish);
@@ -327,8 +327,8 @@ class LibraryProductsTest {
     @Test
     void theSimulatorHasNoLibraryAndSaysWhy() {
         try (PtxDevice device = Backend.device("sim")) {
-            assertNull(device.matrixLibrary().library());
-            assertFalse(device.matrixLibrary().reason().isBlank());
+            assertNull(MatrixLibrary.of(device).library());
+            assertFalse(MatrixLibrary.of(device).reason().isBlank());
         }
         assertTrue(
                 Backend.libraries().get("cuBLAS").contains("cu"),

@@ -15,8 +15,8 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
-import org.contrastive4j.device.MatrixLibrary;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.ptx.KernelChoice.Wish;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
@@ -54,7 +54,7 @@ class SixteenBitProductsTest {
         return Devices.names().flatMap(name -> {
             try (PtxDevice device = Backend.device(name)) {
                 boolean ofHopper = device.facts().architecture() == 90;
-                boolean hasLibrary = device.matrixLibrary().library() != null;
+                boolean hasLibrary = MatrixLibrary.of(device).library() != null;
                 return Stream.of(Wish.values())
                         .filter(wish -> wish == Wish.AUTO ? hasLibrary : ofHopper || wish == Wish.PORTABLE)
                         .flatMap(wish -> Stream.of(DType.BF16, DType.F16).map(type -> Arguments.of(name, type, wish)));
@@ -91,7 +91,7 @@ class SixteenBitProductsTest {
                     type,
                     start,
                     wish,
-                    KernelChoice.library(device.matrixLibrary(), wish).library());
+                    KernelChoice.library(MatrixLibrary.of(device), wish).library());
         }
 
         Bench(PtxDevice device, Kernels kernels, DType type, int start, Wish wish, MatrixLibrary library) {

@@ -3,8 +3,8 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Instruction;
-import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.internal.parse.Type;
 
 /** Makes a step of an instruction; each family of instructions is one class of decoders, found by the opcode. */

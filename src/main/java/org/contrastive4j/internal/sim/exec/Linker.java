@@ -8,12 +8,12 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Program;
-import org.contrastive4j.internal.parse.PtxException;
 import org.contrastive4j.internal.parse.Register;
 import org.contrastive4j.internal.parse.Variable;
 

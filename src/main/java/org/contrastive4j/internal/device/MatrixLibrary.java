@@ -1,4 +1,7 @@
-package org.contrastive4j.device;
+package org.contrastive4j.internal.device;
+
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.PtxDevice;
 
 /**
  * Plain matrix products by a library of the device's maker, with matrices as such libraries have them: column after
@@ -58,6 +61,19 @@ public interface MatrixLibrary {
 
     /** The library, or null, and why: half a sentence for people. */
     record Choice(MatrixLibrary library, String reason) {}
+
+    /** A device that may have a vendor library. */
+    interface Provider {
+        /** Returns the library, or why there is none; looks it up once. */
+        Choice matrixLibrary();
+    }
+
+    /** Returns the vendor library of the device, or why it has none. */
+    static Choice of(PtxDevice device) {
+        return device instanceof Provider provider
+                ? provider.matrixLibrary()
+                : new Choice(null, "this device has no vendor library");
+    }
 
     /** Its name and version. */
     String name();

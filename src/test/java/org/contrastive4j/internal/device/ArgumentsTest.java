@@ -1,4 +1,4 @@
-package org.contrastive4j.device;
+package org.contrastive4j.internal.device;
 
 import static org.junit.jupiter.api.Assertions.assertArrayEquals;
 import static org.junit.jupiter.api.Assertions.assertEquals;
@@ -9,6 +9,9 @@ import java.lang.reflect.Proxy;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Signatures;
 import org.junit.jupiter.api.Test;

@@ -1,4 +1,4 @@
-package org.contrastive4j.train;
+package org.contrastive4j.internal.compare;
 
 import java.util.ArrayList;
 import java.util.Comparator;

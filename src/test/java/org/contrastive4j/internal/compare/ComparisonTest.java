@@ -1,4 +1,4 @@
-package org.contrastive4j.train;
+package org.contrastive4j.internal.compare;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;
@@ -16,6 +16,9 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.train.RunFolder;
+import org.contrastive4j.train.TrainConfig;
+import org.contrastive4j.train.Trainer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 

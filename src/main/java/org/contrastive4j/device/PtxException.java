@@ -1,4 +1,4 @@
-package org.contrastive4j.internal.parse;
+package org.contrastive4j.device;
 
 /** PTX text that is refused: says the file, the line where known, and why. */
 public class PtxException extends RuntimeException {

@@ -1,4 +1,4 @@
-package org.contrastive4j.device;
+package org.contrastive4j.internal.device;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertThrows;

@@ -1,4 +1,4 @@
-package org.contrastive4j.train;
+package org.contrastive4j.internal.compare;
 
 import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
@@ -17,6 +17,10 @@ import org.contrastive4j.data.BatchPlan;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.train.LossConfig;
+import org.contrastive4j.train.RunFolder;
+import org.contrastive4j.train.TrainConfig;
+import org.contrastive4j.train.Trainer;
 
 /**
  * One training run for each loss, batch size and seed, all of them seeing the same number of pairs.

@@ -1,4 +1,4 @@
-package org.contrastive4j.device;
+package org.contrastive4j.internal.device;
 
 /**
  * Blocks of a kernel that fit on one multiprocessor together, by arithmetic alone.

@@ -1,4 +1,4 @@
-package org.contrastive4j.device;
+package org.contrastive4j.internal.device;
 
 import java.util.Map;
 import java.util.TreeMap;

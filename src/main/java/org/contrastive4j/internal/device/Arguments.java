@@ -1,8 +1,11 @@
-package org.contrastive4j.device;
+package org.contrastive4j.internal.device;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.List;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.parse.Parameter;
 import org.contrastive4j.internal.parse.Type;
 
