@@ -76,20 +76,23 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private int train(RunFolder folder, Ops ops, TrainConfig wanted, Optional<Path> latest) {
-        PairDataset data = PairDataset.open(Path.of(wanted.data()), wanted.strict());
-        try (Trainer trainer =
-                latest.isEmpty() ? Trainer.start(ops, wanted, data) : Trainer.resume(ops, data, latest.get())) {
-            describe(trainer, ops, latest);
-            folder.forgetAfter(trainer.step());
-            folder.writeJson("config.json", trainer.config());
-            double seconds = steps(trainer, folder);
-            if (stopRequested) {
-                trainer.save(folder.checkpoints());
-                System.out.printf("%nsaved at step %d; continue with: train --resume --out %s%n", trainer.step(), out);
-                return STOPPED;
+        try (StatusLine line = StatusLine.open()) {
+            PairDataset data = DataProgress.open(line, Path.of(wanted.data()), wanted.strict());
+            try (Trainer trainer =
+                    latest.isEmpty() ? Trainer.start(ops, wanted, data) : Trainer.resume(ops, data, latest.get())) {
+                describe(trainer, ops, latest);
+                folder.forgetAfter(trainer.step());
+                folder.writeJson("config.json", trainer.config());
+                double seconds = steps(trainer, folder, line);
+                if (stopRequested) {
+                    trainer.save(folder.checkpoints());
+                    System.out.printf(
+                            "saved at step %d; continue with: train --resume --out %s%n", trainer.step(), out);
+                    return STOPPED;
+                }
+                finish(trainer, folder, ops, seconds);
+                return 0;
             }
-            finish(trainer, folder, ops, seconds);
-            return 0;
         }
     }
 
@@ -114,21 +117,21 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     /** Returns the seconds spent, those of earlier sittings included. */
-    private double steps(Trainer trainer, RunFolder folder) {
+    private double steps(Trainer trainer, RunFolder folder, StatusLine line) {
         Checkpoint checkpoints = folder.checkpoints();
         double before = folder.secondsSpent();
         long start = System.nanoTime();
         int total = trainer.config().steps();
         try (Progress progress =
-                new Progress(trainer.step(), total, trainer.config().batch())) {
+                new Progress(line, trainer.step(), total, trainer.config().batch())) {
             while (trainer.hasNext() && !stopRequested) {
                 Trainer.Step step = trainer.next();
-                Map<String, Object> line = new LinkedHashMap<>(step.asMap());
-                line.put("seconds", before + (System.nanoTime() - start) / 1e9);
+                Map<String, Object> metrics = new LinkedHashMap<>(step.asMap());
+                metrics.put("seconds", before + (System.nanoTime() - start) / 1e9);
                 if (recallEvery > 0 && step.step() % recallEvery == 0) {
-                    measure(trainer, progress, line);
+                    measure(trainer, progress, metrics);
                 }
-                folder.append(line);
+                folder.append(metrics);
                 progress.step(step);
                 if (step.step() % saveEvery == 0 || step.step() == total) {
                     trainer.save(checkpoints);
@@ -139,13 +142,11 @@ final class TrainCommand implements Callable<Integer> {
     }
 
     private static void measure(Trainer trainer, Progress progress, Map<String, Object> line) {
-        StringBuilder text = new StringBuilder();
         trainer.evaluate().forEach((split, recall) -> {
             double r1 = (recall.imageToText().recall1() + recall.textToImage().recall1()) / 2;
             line.put("r1." + split, r1);
-            text.append(String.format(Locale.ROOT, ", %s R@1 %.0f%%", split, 100 * r1));
+            progress.recall(split, r1);
         });
-        progress.recall(text.toString());
     }
 
     private void finish(Trainer trainer, RunFolder folder, Ops ops, double seconds) {

@@ -340,7 +340,9 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
             Pairs pairs = new Pairs(x.unit(), y.unit(), 1, pairing);
             PairTileOps tiles = ops.pairTiles();
             PairStatistics statistics = PairStatistics.of(new WholeField(tiles, pairs), List.of());
-            return PairMetrics.of(statistics.result(0, 0), tiles.histogram(pairs, PairMetrics.BINS));
+            return PairMetrics.of(
+                    statistics.result(0, 0),
+                    tiles.histogram(pairs, PairMetrics.BINS).get());
         }
     }
 
@@ -424,7 +426,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
         @Override
         public List<PairTileOps.Reduced> reduce(List<PairTileOps.Reduction> reductions) {
-            return tiles.reduce(pairs, reductions);
+            return tiles.reduce(pairs, reductions).get();
         }
     }
 

@@ -137,8 +137,8 @@ public final class InfoNce implements AutoCloseable {
      */
     public Deferred<PairwiseOps.Result> valueAndGradientLater(
             Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv, double gradientScale) {
-        Deferred<Long> badU = ops.update().firstNonFiniteLater(u);
-        Deferred<Long> badV = ops.update().firstNonFiniteLater(v);
+        Deferred<Long> badU = ops.update().firstNonFinite(u);
+        Deferred<Long> badV = ops.update().firstNonFinite(v);
         int width = u.dim(1);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
                 Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
@@ -170,8 +170,8 @@ public final class InfoNce implements AutoCloseable {
             PairwiseOps.Gradients gradients,
             double gradientScale,
             Tensor hardestNegative) {
-        requireFinite("u", ops.update().firstNonFinite(u), u.dim(-1));
-        requireFinite("v", ops.update().firstNonFinite(v), v.dim(-1));
+        requireFinite("u", ops.update().firstNonFinite(u).get(), u.dim(-1));
+        requireFinite("v", ops.update().firstNonFinite(v).get(), v.dim(-1));
         return finite(
                 begin(u, v, targets, gradients, gradientScale, hardestNegative).get());
     }
@@ -198,7 +198,7 @@ public final class InfoNce implements AutoCloseable {
                     direction.rowWeight,
                     direction.columnWeight);
             Deferred<PairwiseOps.Result> result =
-                    ops.pairwise().infoNceLater(inputs, gradients, gradientScale, hardestNegative);
+                    ops.pairwise().infoNce(inputs, gradients, gradientScale, hardestNegative);
             if (gradients != null) {
                 throughNormalisation(x, xInverse, gradients.dx());
                 throughNormalisation(y, yInverse, gradients.dy());

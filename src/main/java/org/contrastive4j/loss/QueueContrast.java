@@ -167,7 +167,9 @@ public final class QueueContrast implements AutoCloseable {
             Pairs pairs = new Pairs(x.unit(), all, 1, pairing(n, all.dim(0), side.queue, ids));
             PairTileOps tiles = ops.pairTiles();
             PairStatistics statistics = PairStatistics.of(new ContrastiveLoss.WholeField(tiles, pairs), List.of());
-            return new Met(statistics.result(0, 0).rowAccuracy(), tiles.histogram(pairs, PairMetrics.BINS));
+            return new Met(
+                    statistics.result(0, 0).rowAccuracy(),
+                    tiles.histogram(pairs, PairMetrics.BINS).get());
         }
     }
 

@@ -161,7 +161,7 @@ public final class ShardedContrast {
                 List<Reduction> own = reductions.stream()
                         .map(reduction -> slice(reduction, block))
                         .toList();
-                List<Reduced> parts = ops.pairTiles().reduce(block.pairs, own);
+                List<Reduced> parts = ops.pairTiles().reduce(block.pairs, own).get();
                 for (int k = 0; k < parts.size(); k++) {
                     boolean ofRows = reductions.get(k).axis() == Axis.ROWS;
                     whole.get(k)

@@ -81,6 +81,7 @@ public final class SimilarityTargets implements SoftTargets {
                         axes.stream()
                                 .map(axis -> Reduction.logSumExp(axis, Of.BOTH, Shift.NONE))
                                 .toList())
+                .get()
                 .stream()
                 .map(Reduced::values)
                 .toList();

@@ -91,7 +91,7 @@ final class SoftCrossEntropy {
     /** The loss of one axis alone, its gradients written. */
     double alone(PairwiseOps.Gradients gradients, double weight) {
         double[] logSums =
-                ops.pairTiles().reduce(pairs, List.of(wanted())).get(0).values();
+                ops.pairTiles().reduce(pairs, List.of(wanted())).get().get(0).values();
         if (gradients != null) {
             ops.pairTiles().gradient(pairs, List.of(term(logSums, weight)), gradients, 1);
         }

@@ -73,7 +73,8 @@ public final class SoftmaxLoss extends ContrastiveLoss {
                                     direction.columnWeight()),
                             gradients,
                             gradientScale,
-                            null);
+                            null)
+                    .get();
             requireFinite(result.loss());
             return result;
         }
@@ -89,7 +90,7 @@ public final class SoftmaxLoss extends ContrastiveLoss {
         return smoothing > 0
                 ? super.runLater(x, y, gradients, gradientScale)
                 : ops.pairwise()
-                        .infoNceLater(
+                        .infoNce(
                                 new PairwiseOps.InfoNce(
                                         x,
                                         y,

@@ -20,7 +20,7 @@ final class UnitRows implements AutoCloseable {
     private UnitRows(Ops ops, String side, Tensor raw, boolean checked) {
         this.ops = ops;
         this.side = side;
-        bad = ops.update().firstNonFiniteLater(raw);
+        bad = ops.update().firstNonFinite(raw);
         if (checked) {
             requireFinite(raw.dim(-1));
         }

@@ -145,7 +145,7 @@ public abstract class PairTileOps {
      *     <p>Memory: {@link #workspaceBytes}, and numbers per row and column. Cost: 2 n m d flops, and f of each pair
      *     for each reduction.
      */
-    public final List<Reduced> reduce(Pairs pairs, List<Reduction> reductions) {
+    public final Deferred<List<Reduced>> reduce(Pairs pairs, List<Reduction> reductions) {
         check("reduce", pairs);
         for (Reduction reduction : reductions) {
             checkShift("reduce", pairs.pairing(), reduction.shift());
@@ -160,7 +160,7 @@ public abstract class PairTileOps {
         return reduceUnchecked(pairs, List.copyOf(reductions));
     }
 
-    protected abstract List<Reduced> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
+    protected abstract Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
 
     /**
      * G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;,
@@ -196,13 +196,13 @@ public abstract class PairTileOps {
             Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale);
 
     /** How cosines of pairs are distributed; {@code pairs.scale()} plays no part. Cost: 2 n m d flops. */
-    public final Histogram histogram(Pairs pairs, int bins) {
+    public final Deferred<Histogram> histogram(Pairs pairs, int bins) {
         check("histogram", pairs);
         Checks.that(bins >= 1, "histogram", bins + " bins, wanted at least one");
         return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1, pairs.pairing()), bins);
     }
 
-    protected abstract Histogram histogramUnchecked(Pairs pairs, int bins);
+    protected abstract Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins);
 
     /**
      * Bytes that one pass allocates where tensors are while it runs, at most. Numbers per row and column are on the

@@ -65,12 +65,7 @@ public abstract class PairwiseOps {
      *     accuracy; finite for any scale at which S is finite. Source: Radford et al., Learning transferable
      *     visual models, 2021, figure 3.
      */
-    public final Result infoNce(InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
-        return infoNceLater(inputs, gradients, gradientScale, hardestNegative).get();
-    }
-
-    /** {@link #infoNce} without waiting for its result, where the backend has a queue. */
-    public final Deferred<Result> infoNceLater(
+    public final Deferred<Result> infoNce(
             InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         Checks.rank("infoNce", "x", inputs.x(), dtype, 2);
         int n = inputs.x().dim(0);
@@ -101,20 +96,13 @@ public abstract class PairwiseOps {
         }
         if (hardestNegative != null) {
             Checks.shape("infoNce", "hardestNegative", hardestNegative, DType.I32, n);
-            hardestNegative.forgetValues();
+            hardestNegative.invalidateValues();
         }
-        return infoNceLaterUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
+        return infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
     }
 
-    protected abstract Result infoNceUnchecked(
+    protected abstract Deferred<Result> infoNceUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative);
-
-    /** What a backend with a queue overrides. */
-    protected Deferred<Result> infoNceLaterUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
-        Result result = infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
-        return () -> result;
-    }
 
     /** Bytes that {@link #infoNce} allocates while it runs, beyond its arguments. */
     public abstract long workspaceBytes(int n, int m, int d, boolean withGradients);

@@ -75,49 +75,46 @@ public abstract class UpdateOps {
 
     protected abstract void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v);
 
-    /** Sum of the squares of all elements, accumulated in f64 by fixed blocks; waits for the result. */
-    public final double sumOfSquares(Tensor x) {
-        Checks.require("sumOfSquares", "x", x);
-        Checks.that(x.dtype() == dtype, "sumOfSquares", "x is " + x + ", wanted " + dtype);
-        return sumOfSquaresUnchecked(x);
+    /**
+     * Returns the sum of the squares of all elements, accumulated in f64 by fixed blocks.
+     *
+     * @param x of the type of parameters; read
+     * @return the sum
+     * @throws ShapeException when x is of another type
+     */
+    public final Deferred<Double> sumOfSquares(Tensor x) {
+        return sumsOfSquares(List.of(x)).map(sums -> sums[0]);
     }
 
-    protected abstract double sumOfSquaresUnchecked(Tensor x);
-
-    /** {@link #sumOfSquares} of each tensor; does not wait for the results, where the backend has a queue. */
+    /**
+     * Returns {@link #sumOfSquares} of each tensor.
+     *
+     * @param xs of the type of parameters; read
+     * @return one sum for each
+     * @throws ShapeException when one is of another type
+     */
     public final Deferred<double[]> sumsOfSquares(List<Tensor> xs) {
         for (Tensor x : xs) {
             Checks.require("sumsOfSquares", "x", x);
-            Checks.that(x.dtype() == dtype, "sumsOfSquares", "x is " + x + ", wanted " + dtype);
+            Checks.that(x.dtype() == dtype, "sumsOfSquares", "expected x of " + dtype + ", got " + x);
         }
         return sumsOfSquaresUnchecked(xs);
     }
 
-    /** What a backend with a queue overrides. */
-    protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
-        double[] sums = xs.stream().mapToDouble(this::sumOfSquaresUnchecked).toArray();
-        return () -> sums;
-    }
+    protected abstract Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs);
 
-    /** Index of the first element that is NaN or infinite, -1 when all are finite; waits for the result. */
-    public final long firstNonFinite(Tensor x) {
+    /**
+     * Returns the index of the first element that is NaN or infinite, -1 when all are finite.
+     *
+     * @param x of the type of parameters; read
+     * @return the index
+     * @throws ShapeException when x is of another type
+     */
+    public final Deferred<Long> firstNonFinite(Tensor x) {
         Checks.require("firstNonFinite", "x", x);
-        Checks.that(x.dtype() == dtype, "firstNonFinite", "x is " + x + ", wanted " + dtype);
+        Checks.that(x.dtype() == dtype, "firstNonFinite", "expected x of " + dtype + ", got " + x);
         return firstNonFiniteUnchecked(x);
     }
 
-    protected abstract long firstNonFiniteUnchecked(Tensor x);
-
-    /** {@link #firstNonFinite} without waiting for the result, where the backend has a queue. */
-    public final Deferred<Long> firstNonFiniteLater(Tensor x) {
-        Checks.require("firstNonFinite", "x", x);
-        Checks.that(x.dtype() == dtype, "firstNonFinite", "x is " + x + ", wanted " + dtype);
-        return firstNonFiniteLaterUnchecked(x);
-    }
-
-    /** What a backend with a queue overrides. */
-    protected Deferred<Long> firstNonFiniteLaterUnchecked(Tensor x) {
-        long first = firstNonFiniteUnchecked(x);
-        return () -> first;
-    }
+    protected abstract Deferred<Long> firstNonFiniteUnchecked(Tensor x);
 }

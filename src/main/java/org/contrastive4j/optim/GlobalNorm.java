@@ -22,16 +22,16 @@ public final class GlobalNorm {
      * @throws NonFiniteGradientException naming the first parameter whose gradient is not finite
      */
     public static double of(Ops ops, List<Parameter> parameters) {
-        return later(ops, parameters).get();
+        return deferred(ops, parameters).get();
     }
 
-    /** {@link #of} without waiting for it, where the backend has a queue; get() throws what {@link #of} throws. */
-    public static Deferred<Double> later(Ops ops, List<Parameter> parameters) {
+    /** Returns {@link #of}, deferred; get() throws what {@link #of} throws. */
+    public static Deferred<Double> deferred(Ops ops, List<Parameter> parameters) {
         List<Parameter> trained =
                 parameters.stream().filter(parameter -> !parameter.isFrozen()).toList();
-        return ops.update()
-                .sumsOfSquares(trained.stream().map(Parameter::gradient).toList())
-                .map(squares -> root(trained, squares));
+        Deferred<double[]> squares = ops.update()
+                .sumsOfSquares(trained.stream().map(Parameter::gradient).toList());
+        return () -> root(trained, squares.get()); // not map: what is not finite is reported by get(), on all backends
     }
 
     private static double root(List<Parameter> trained, double[] squares) {

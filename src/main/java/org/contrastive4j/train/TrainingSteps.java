@@ -159,8 +159,8 @@ final class TrainingSteps implements AutoCloseable {
         Deferred<PairwiseOps.Result> result = gradient.step(batch, scale);
         return new Given(
                 result,
-                GlobalNorm.later(ops, parameters),
-                ops.valuesLater(objective.parameters().get(0).value()));
+                GlobalNorm.deferred(ops, parameters),
+                ops.values(objective.parameters().get(0).value()));
     }
 
     private List<Boolean> frozen() {

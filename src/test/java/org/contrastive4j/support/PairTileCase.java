@@ -156,7 +156,10 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
                 Problem truth = new Problem(f64, this, 2);
                 Problem given = new Problem(f32, this, 2)) {
             List<Reduction> wanted = some(reductions(truth), step);
-            agree(wanted, f64.pairTiles().reduce(truth.pairs, wanted), tiles.reduce(given.pairs, wanted));
+            agree(
+                    wanted,
+                    f64.pairTiles().reduce(truth.pairs, wanted).get(),
+                    tiles.reduce(given.pairs, wanted).get());
         }
     }
 
@@ -234,13 +237,14 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, this, 2);
                 Problem given = new Problem(f32, this, 2)) {
-            PairTileOps.Histogram expected = f64.pairTiles().histogram(truth.pairs, bins);
+            PairTileOps.Histogram expected =
+                    f64.pairTiles().histogram(truth.pairs, bins).get();
             assertEquals(
                     (long) n * m,
                     expected.ignored()
                             + Arrays.stream(expected.positives()).sum()
                             + Arrays.stream(expected.negatives()).sum());
-            PairTileOps.Histogram got = tiles.histogram(given.pairs, bins);
+            PairTileOps.Histogram got = tiles.histogram(given.pairs, bins).get();
             assertArrayEquals(expected.positives(), got.positives(), this + " positives");
             assertArrayEquals(expected.negatives(), got.negatives(), this + " negatives");
             assertEquals(expected.ignored(), got.ignored(), this + " ignored");

@@ -1,5 +1,6 @@
 package org.contrastive4j.support;
 
+import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.junit.jupiter.api.extension.ExtensionContext;
 import org.junit.jupiter.api.extension.TestExecutionExceptionHandler;
 import org.opentest4j.TestAbortedException;
@@ -12,8 +13,8 @@ public final class WithoutOpenBlas implements TestExecutionExceptionHandler {
     @Override
     public void handleTestExecutionException(ExtensionContext context, Throwable thrown) throws Throwable {
         for (Throwable cause = thrown; cause != null; cause = cause.getCause()) {
-            if (cause instanceof LinkageError
-                    && String.valueOf(cause.getMessage()).matches(".*(openblas|internal.cpu.Blas).*")) {
+            if (cause instanceof MissingNativeLibraryException
+                    && String.valueOf(cause.getMessage()).contains("OpenBLAS")) {
                 throw new TestAbortedException("OpenBLAS is not here: " + cause);
             }
         }

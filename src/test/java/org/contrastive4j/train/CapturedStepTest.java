@@ -20,9 +20,9 @@ import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.InfoNceOverEncoders;
 import org.contrastive4j.internal.ptx.PtxOps;
+import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.internal.sim.Traffic;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -39,6 +39,7 @@ import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** A step on a device: what it asks of the host, and that recorded it is the same step. */
@@ -86,7 +87,7 @@ class CapturedStepTest {
         private Report forwardAndBack(TrainBatch of, double scale) {
             parameters.forEach(Parameter::zeroGradient);
             Deferred<PairwiseOps.Result> result = cache.step(of, scale);
-            return new Report(result, GlobalNorm.later(ops, parameters));
+            return new Report(result, GlobalNorm.deferred(ops, parameters));
         }
 
         double[] step(Batch data) {
@@ -152,8 +153,8 @@ class CapturedStepTest {
             double before = 0;
             for (int step = 0; step < 3; step++) {
                 Batch data = TinyPairs.batch(PAIRS, 5 + step);
-                Traffic ofDirect = direct.device().traffic();
-                Traffic ofRecorded = recorded.device().traffic();
+                HostTraffic ofDirect = direct.device().traffic();
+                HostTraffic ofRecorded = recorded.device().traffic();
                 double[] expected = direct.step(data);
                 assertArrayEquals(expected, recorded.step(data), "step " + step);
                 assertFalse(expected[0] == before, "steps must differ for this to say anything");
@@ -168,7 +169,7 @@ class CapturedStepTest {
         }
     }
 
-    private static void assertAsked(Traffic asked, String what) {
+    private static void assertAsked(HostTraffic asked, String what) {
         assertEquals(1, asked.waits(), what + ": waits");
         assertEquals(4, asked.downloads(), what + ": loss, norm, first that is not finite of either side");
         assertEquals(5 + 2, asked.uploads(), what + ": five parts of a batch, numbers of two kinds of updates");
@@ -182,7 +183,7 @@ class CapturedStepTest {
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                                return ops.update().firstNonFiniteLater(zeros);
+                                return ops.update().firstNonFinite(zeros);
                             }
                         },
                         count -> count)) {
@@ -208,7 +209,7 @@ class CapturedStepTest {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             BatchStep<Integer, Deferred<Long>> step = (count, scale) -> {
                 try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                    return ops.update().firstNonFiniteLater(zeros);
+                    return ops.update().firstNonFinite(zeros);
                 }
             };
             try (CapturedStep<Integer, Deferred<Long>> none = new CapturedStep<>(ops, step, count -> count, 100_000);
@@ -240,7 +241,7 @@ class CapturedStepTest {
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                                return ops.update().firstNonFiniteLater(zeros);
+                                return ops.update().firstNonFinite(zeros);
                             }
                         },
                         count -> count)) {
@@ -271,7 +272,7 @@ class CapturedStepTest {
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
-                                return ops.update().firstNonFiniteLater(zeros);
+                                return ops.update().firstNonFinite(zeros);
                             }
                         },
                         count -> count)) {
@@ -297,7 +298,7 @@ class CapturedStepTest {
                                 try (Tensor between = ops.zeros(Shape.of(8))) {
                                     first.close();
                                     try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // not where the first was
-                                        return ops.update().firstNonFiniteLater(larger);
+                                        return ops.update().firstNonFinite(larger);
                                     }
                                 }
                             } catch (OutOfBudgetException out) {
@@ -366,13 +367,14 @@ class CapturedStepTest {
     }
 
     /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Tag("exhaustive")
     @Test
     void batchesAreSentAheadAndThePlanHolds() {
         try (Training training = new Training(false, true)) {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch data = TinyPairs.batch(PAIRS, 6);
             double[] there = training.batch.pictures(0, PAIRS).toDoubles();
-            Traffic before = training.device().traffic();
+            HostTraffic before = training.device().traffic();
             Ops.Aside aside = training.ops.aside();
             training.forwardAndBack(training.batch, 1);
             training.place.sendAhead(data, 1, aside);

@@ -3,13 +3,25 @@ package org.contrastive4j.internal.cpu;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.openblas.global.openblas;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
+import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** Single-threaded sgemm of OpenBLAS on off-heap addresses; the split over threads is the caller's. */
 final class Blas {
-    static {
-        openblas.blas_set_num_threads(1);
+    /** Loading happens when this class is first used; a failure is final for this JVM. */
+    private static final class Loaded {
+        static final @Nullable LinkageError FAULT = load();
+
+        private static @Nullable LinkageError load() {
+            try {
+                openblas.blas_set_num_threads(1);
+                return null;
+            } catch (LinkageError e) {
+                return e;
+            }
+        }
     }
 
     /** A float pointer that can be moved, so that a call makes no garbage. */
@@ -52,6 +64,9 @@ final class Blas {
             float beta,
             long c,
             int ldc) {
+        if (Loaded.FAULT != null) {
+            throw MissingNativeLibraryException.of("OpenBLAS", "org.bytedeco:openblas", Loaded.FAULT);
+        }
         Operands operands = OPERANDS.get();
         openblas.cblas_sgemm(
                 openblas.CblasRowMajor,

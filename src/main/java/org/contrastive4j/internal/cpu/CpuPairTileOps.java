@@ -3,7 +3,8 @@ package org.contrastive4j.internal.cpu;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
@@ -54,7 +55,7 @@ final class CpuPairTileOps extends PairTileOps {
     }
 
     @Override
-    protected List<Reduced> reduceUnchecked(Pairs pairs, List<Reduction> reductions) {
+    protected Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions) {
         InfoNceGrid grid = grid(pairs);
         List<PairAccumulator> whole = new ArrayList<>();
         for (Reduction reduction : reductions) {
@@ -73,7 +74,7 @@ final class CpuPairTileOps extends PairTileOps {
                 }
             }
         }
-        return whole.stream().map(PairAccumulator::reduced).toList();
+        return Deferred.of(whole.stream().map(PairAccumulator::reduced).toList());
     }
 
     private static TileReduction[] reduce(
@@ -138,7 +139,7 @@ final class CpuPairTileOps extends PairTileOps {
     }
 
     @Override
-    protected Histogram histogramUnchecked(Pairs pairs, int bins) {
+    protected Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins) {
         InfoNceGrid grid = grid(pairs);
         long[] positives = new long[bins];
         long[] negatives = new long[bins];
@@ -158,7 +159,7 @@ final class CpuPairTileOps extends PairTileOps {
                 });
             }
         }
-        return new Histogram(positives, negatives, ignored[0]);
+        return Deferred.of(new Histogram(positives, negatives, ignored[0]));
     }
 
     /** Counts of one tile. */

@@ -1,7 +1,8 @@
 package org.contrastive4j.internal.cpu;
 
-import org.contrastive4j.memory.HostMemory;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostStorage;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
@@ -50,7 +51,7 @@ final class CpuPairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(
+    protected Deferred<Result> infoNceUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNceGrid grid = grid(n, m, d);
@@ -66,7 +67,7 @@ final class CpuPairwiseOps extends PairwiseOps {
             if (gradients != null) {
                 new InfoNceBackward(tiles, memory).run(statistics, scale, gradientScale, gradients);
             }
-            return result;
+            return Deferred.of(result);
         }
     }
 

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
+import java.util.List;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -50,7 +52,11 @@ final class CpuUpdateOps extends UpdateOps {
     }
 
     @Override
-    protected double sumOfSquaresUnchecked(Tensor x) {
+    protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
+        return Deferred.of(xs.stream().mapToDouble(CpuUpdateOps::squaresOf).toArray());
+    }
+
+    private static double squaresOf(Tensor x) {
         double[] partial = new double[Math.toIntExact((x.size() + REDUCED - 1) / REDUCED)];
         Rows.elements(x.size(), (at, count) -> {
             partial[(int) (at / REDUCED)] = Sums.sumOfSquares(Rows.load(x, at, count, 0), 0, count);
@@ -63,7 +69,11 @@ final class CpuUpdateOps extends UpdateOps {
     }
 
     @Override
-    protected long firstNonFiniteUnchecked(Tensor x) {
+    protected Deferred<Long> firstNonFiniteUnchecked(Tensor x) {
+        return Deferred.of(firstNonFiniteOf(x));
+    }
+
+    private static long firstNonFiniteOf(Tensor x) {
         long[] found = new long[Math.toIntExact((x.size() + REDUCED - 1) / REDUCED)];
         Rows.elements(x.size(), (at, count) -> {
             float[] block = Rows.load(x, at, count, 0);

@@ -102,6 +102,9 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
 
     /** In one line what the loader said in many. */
     private static String missing(LinkageError fault) {
+        if (!JCudaPlatform.supported()) {
+            return JCudaPlatform.problem("no cuBLAS");
+        }
         String said = String.valueOf(fault.getMessage());
         for (String name : new String[] {"libcublas.so.12", "libcublasLt.so.12", "libcudart.so.12"}) {
             if (said.contains(name)) {

@@ -57,12 +57,15 @@ final class CudaDriver {
     }
 
     private static String missing(Throwable fault) {
+        if (!JCudaPlatform.supported()) {
+            return JCudaPlatform.problem("no CUDA");
+        }
         if (String.valueOf(fault.getMessage()).contains("libcuda.so.1")) {
             return "no CUDA device: the NVIDIA driver's library libcuda.so.1 is not on this machine; "
                     + "install a driver for CUDA " + version(OLDEST) + " or newer, or use the simulator";
         }
-        return "no CUDA device: the native library of JCuda could not be loaded (the cause says why); it is there for "
-                + "64-bit Linux on x86 and is unpacked to java.io.tmpdir, which must be writable and allow programs";
+        return "no CUDA device: the native library of JCuda could not be loaded (the cause says why); it is "
+                + "unpacked to java.io.tmpdir, which must be writable and allow programs";
     }
 
     private static String start() {

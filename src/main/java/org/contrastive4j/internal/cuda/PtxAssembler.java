@@ -90,8 +90,10 @@ public final class PtxAssembler {
 
     private static DeviceException missing(LinkageError fault) {
         return new DeviceException(
-                "the PTX assembler in jcuda-natives could not be loaded on this machine; "
-                        + "it is there for 64-bit Linux on x86",
+                JCudaPlatform.supported()
+                        ? "the PTX assembler in jcuda-natives could not be loaded (the cause says why); it is unpacked "
+                                + "to java.io.tmpdir, which must be writable and allow programs"
+                        : JCudaPlatform.problem("no PTX assembler"),
                 fault);
     }
 

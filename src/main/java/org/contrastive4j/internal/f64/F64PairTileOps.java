@@ -3,6 +3,7 @@ package org.contrastive4j.internal.f64;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
@@ -118,7 +119,7 @@ final class F64PairTileOps extends PairTileOps {
     }
 
     @Override
-    protected List<Reduced> reduceUnchecked(Pairs pairs, List<Reduction> reductions) {
+    protected Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions) {
         List<Running> running = new ArrayList<>();
         for (Reduction reduction : reductions) {
             running.add(new Running(
@@ -134,7 +135,7 @@ final class F64PairTileOps extends PairTileOps {
                 }
             }
         });
-        return running.stream().map(Running::reduced).toList();
+        return Deferred.of(running.stream().map(Running::reduced).toList());
     }
 
     @Override
@@ -185,12 +186,12 @@ final class F64PairTileOps extends PairTileOps {
     }
 
     @Override
-    protected Histogram histogramUnchecked(Pairs pairs, int bins) {
+    protected Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins) {
         long[] positives = new long[bins];
         long[] negatives = new long[bins];
         long ignored =
                 visit(pairs, (i, j, positive, cosine) -> (positive ? positives : negatives)[bin(cosine, bins)]++);
-        return new Histogram(positives, negatives, ignored);
+        return Deferred.of(new Histogram(positives, negatives, ignored));
     }
 
     /** Copies of x and y on the heap; no tensors. */

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.f64;
 
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
@@ -13,7 +14,7 @@ final class F64PairwiseOps extends PairwiseOps {
     }
 
     @Override
-    protected Result infoNceUnchecked(
+    protected Deferred<Result> infoNceUnchecked(
             int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNcePass pass = new InfoNcePass(
@@ -34,7 +35,7 @@ final class F64PairwiseOps extends PairwiseOps {
         if (hardestNegative != null) {
             ((HostStorage) hardestNegative.storage()).store(hardestNegative.offset(), pass.hardest(), 0, n);
         }
-        return pass.result();
+        return Deferred.of(pass.result());
     }
 
     private static int[] targets(int n, int m, Tensor given) {

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.f64;
 
+import java.util.List;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -33,13 +35,21 @@ final class F64UpdateOps extends UpdateOps {
     }
 
     @Override
-    protected double sumOfSquaresUnchecked(Tensor x) {
+    protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
+        return Deferred.of(xs.stream().mapToDouble(F64UpdateOps::squaresOf).toArray());
+    }
+
+    private static double squaresOf(Tensor x) {
         double[] values = Doubles.load(x);
         return Doubles.dot(values, 0, values, 0, values.length);
     }
 
     @Override
-    protected long firstNonFiniteUnchecked(Tensor x) {
+    protected Deferred<Long> firstNonFiniteUnchecked(Tensor x) {
+        return Deferred.of(firstNonFiniteOf(x));
+    }
+
+    private static long firstNonFiniteOf(Tensor x) {
         double[] values = Doubles.load(x);
         for (int i = 0; i < values.length; i++) {
             if (!Double.isFinite(values[i])) {

@@ -12,7 +12,7 @@ import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
@@ -126,7 +126,8 @@ class PairwiseOpsTest {
             PairwiseOps.InfoNce inputs =
                     new PairwiseOps.InfoNce(x, y, targets, logScale, bias, p.rowWeight, p.columnWeight);
             PairwiseOps.Result result = subject.pairwise()
-                    .infoNce(inputs, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), gradientScale, hardest);
+                    .infoNce(inputs, new PairwiseOps.Gradients(dx, dy, dLogScale, dBias), gradientScale, hardest)
+                    .get();
             return new Answer(
                     result,
                     dx.toDoubles(),
@@ -428,7 +429,7 @@ class PairwiseOpsTest {
                 PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(x, y, targets, logScale, bias, 0.5, 0.5);
                 assertEquals(
                         all.result().loss(),
-                        subject.pairwise().infoNce(inputs, null, 1, null).loss(),
+                        subject.pairwise().infoNce(inputs, null, 1, null).get().loss(),
                         1e-12);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(dx, null, null, null), 1, null);
                 subject.pairwise().infoNce(inputs, new PairwiseOps.Gradients(null, dy, null, null), 1, null);

@@ -166,7 +166,8 @@ class F64GradientsTest {
             Gradients gradients = new Gradients(
                     f.poisoned(n, d), f.poisoned(m, d), f.tensor(new double[] {10}, 1), f.tensor(new double[] {20}, 1));
             PairwiseOps pairwise = f.ops.pairwise();
-            PairwiseOps.Result result = pairwise.infoNce(inputs.apply(in), gradients, 8, null);
+            PairwiseOps.Result result =
+                    pairwise.infoNce(inputs.apply(in), gradients, 8, null).get();
             assertEquals(loss(in, n, m, d, targets), result.loss(), 1e-13);
             double[][] given = {
                 gradients.dx().toDoubles(),
@@ -183,6 +184,7 @@ class F64GradientsTest {
                             at[moved] = v;
                             return 8
                                     * pairwise.infoNce(inputs.apply(at), null, 1, null)
+                                            .get()
                                             .loss();
                         },
                         in[part],
@@ -233,7 +235,8 @@ class F64GradientsTest {
                                     0.5),
                             gradients,
                             1,
-                            hardest);
+                            hardest)
+                    .get();
             double expected = Math.log1p(Math.exp(-100));
             assertEquals(expected, result.loss(), 1e-12 * expected);
             assertEquals(1, result.rowAccuracy());
@@ -255,10 +258,8 @@ class F64GradientsTest {
             Tensor same = f.tensor(new double[] {1, 1, 1}, 3, 1);
             PairwiseOps.Result result = f.ops.pairwise()
                     .infoNce(
-                            new InfoNce(same, same, null, f.tensor(new double[] {0}, 1), null, 0.5, 0.5),
-                            null,
-                            1,
-                            null);
+                            new InfoNce(same, same, null, f.tensor(new double[] {0}, 1), null, 0.5, 0.5), null, 1, null)
+                    .get();
             assertEquals(0, result.rowAccuracy());
             assertEquals(0, result.columnAccuracy());
             assertTrue(Math.abs(result.loss() - Math.log(3)) < 1e-15);

@@ -24,7 +24,9 @@ class PtxOpsTest {
             for (Tensor wrong : new Tensor[] {foreign, host}) {
                 assertThrows(LaunchException.class, () -> sim.pointwise().add(own, wrong, own));
                 assertThrows(LaunchException.class, () -> sim.pointwise().copy(wrong, own));
-                assertThrows(LaunchException.class, () -> sim.update().sumOfSquares(wrong));
+                assertThrows(
+                        LaunchException.class,
+                        () -> sim.update().sumOfSquares(wrong).get());
             }
         }
     }
@@ -37,8 +39,8 @@ class PtxOpsTest {
                     Tensor sums = sim.zeros(Shape.of(1, 4))) {
                 long before = sim.memory().currentBytes();
                 sim.sequence().addPositionsBackward(dy, sums);
-                assertEquals(0, sim.update().sumOfSquares(sums));
-                assertEquals(-1, sim.update().firstNonFinite(sums));
+                assertEquals(0, sim.update().sumOfSquares(sums).get());
+                assertEquals(-1, sim.update().firstNonFinite(sums).get());
                 sim.synchronize();
                 assertEquals(before, sim.memory().currentBytes());
                 assertThrows(OutOfBudgetException.class, () -> sim.allocate(1 << 20));

@@ -29,12 +29,12 @@ import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.PairTileCase.Problem;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** The general engine as kernels against plain loops in f64, on the simulator with every check on and on a GPU. */
 @Tag("gpu")
@@ -72,13 +72,13 @@ class PtxPairTileOpsTest {
         Devices.names().forEach(name -> {
             try (Ops ops = Backend.open(name)) {
                 PtxDevice device = (PtxDevice) ops.memory();
-                check.accept(ops, new PtxPairTileOps(new Launches(device, new Kernels(device)), 1));
+                check.accept(ops, new PtxPairTileOps(new TensorLauncher(device, new Kernels(device)), 1));
             }
         });
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 3)
     void everythingAgreesWithPlainLoops(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
@@ -90,7 +90,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("largerCases")
+    @SampledSource(value = "largerCases", every = 4)
     void manyTilesAgreeWithPlainLoops(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);
@@ -132,7 +132,10 @@ class PtxPairTileOpsTest {
     private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> wanted) {
         try (Tensor left = ops.tensor(Shape.of(x.length, 1), x);
                 Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
-            return tiles.reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), wanted).stream()
+            return tiles
+                    .reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), wanted)
+                    .get()
+                    .stream()
                     .map(Reduced::values)
                     .toList();
         }
@@ -151,7 +154,8 @@ class PtxPairTileOpsTest {
         onEachDevice((ops, tiles) -> {
             try (Tensor x = ops.tensor(Shape.of(3, 1), 1, 0.5, -1);
                     Tensor y = ops.tensor(Shape.of(2, 1), 0.5, 1)) {
-                List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), wanted);
+                List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), wanted)
+                        .get();
                 assertEquals(Double.NEGATIVE_INFINITY, got.get(0).values()[0]);
                 assertEquals(50, got.get(0).values()[1], 1e-4);
                 assertEquals(0, got.get(1).values()[0]);
@@ -175,8 +179,11 @@ class PtxPairTileOpsTest {
             onEachDevice((ops, tiles) -> {
                 try (Problem given = new Problem(ops, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
                     for (int[] b : new int[][] {{0, 40, 0, 70}, {3, 40, 20, 31}, {39, 40, 69, 70}, {0, 9, 1, 66}}) {
-                        List<Reduced> expected = f64.pairTiles().reduce(block(truth.pairs, b), wanted);
-                        List<Reduced> got = tiles.reduce(block(given.pairs, b), wanted);
+                        List<Reduced> expected = f64.pairTiles()
+                                .reduce(block(truth.pairs, b), wanted)
+                                .get();
+                        List<Reduced> got =
+                                tiles.reduce(block(given.pairs, b), wanted).get();
                         for (int k = 0; k < wanted.size(); k++) {
                             assertArrayEquals(
                                     expected.get(k).values(), got.get(k).values());
@@ -201,8 +208,8 @@ class PtxPairTileOpsTest {
         onEachDevice((ops, tiles) -> {
             try (Problem p = new Problem(ops, c, 3)) {
                 List<Reduction> wanted = PairTileCase.reductions(p).subList(0, 22);
-                List<Reduced> first = tiles.reduce(p.pairs, wanted);
-                List<Reduced> second = tiles.reduce(p.pairs, wanted);
+                List<Reduced> first = tiles.reduce(p.pairs, wanted).get();
+                List<Reduced> second = tiles.reduce(p.pairs, wanted).get();
                 for (int k = 0; k < wanted.size(); k++) {
                     assertArrayEquals(first.get(k).values(), second.get(k).values());
                 }

@@ -34,17 +34,17 @@ final class MatrixSteps {
         int[] rows = load ? o.destinations(0) : o.sources(1, Type.B32);
         Operands.Address at = o.address(load ? 1 : 0);
         boolean transposed = in.has(".trans");
-        Reach.Space space = MemorySteps.space(in, o, at);
+        AddressResolver.Space space = MemorySteps.space(in, o, at);
         if (rows.length != count) {
             throw in.error(rows.length + " registers for " + count + " matrices");
         }
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
+                warp.requireFullWarp(this, mask);
                 Access access = warp.access;
                 for (int lane = 0; lane < 8 * count; lane++) {
-                    Reach.resolve(
+                    AddressResolver.resolve(
                             warp,
                             this,
                             lane,
@@ -55,7 +55,7 @@ final class MatrixSteps {
                             access);
                 }
                 int rowLanes = count == 4 ? -1 : (1 << 8 * count) - 1;
-                MemorySteps.announce(
+                MemorySteps.notifyObservers(
                         warp, this, rowLanes, ROW_BYTES, load ? Access.Kind.READ : Access.Kind.WRITE, false);
                 for (int matrix = 0; matrix < count; matrix++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -69,7 +69,7 @@ final class MatrixSteps {
                 for (int e = 0; e < 2; e++) {
                     int row = transposed ? 2 * (lane % 4) + e : lane / 4;
                     int column = transposed ? lane / 4 : 2 * (lane % 4) + e;
-                    Block block = access.blocks[8 * matrix + row];
+                    Region block = access.blocks[8 * matrix + row];
                     int offset = access.offsets[8 * matrix + row] + 2 * column;
                     if (load) {
                         value |= block.load(offset, 2) << 16 * e;
@@ -90,7 +90,7 @@ final class MatrixSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
+                warp.requireFullWarp(this, mask);
                 long[] result = new long[Warp.LANES];
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int e = 0; e < 2; e++) {
@@ -136,7 +136,7 @@ final class MatrixSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
+                warp.requireFullWarp(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
                 TensorCore.Vector rows = Fragments.rows(core, warp, a, inputs, k);
                 TensorCore.Vector columns = Fragments.columns(core, warp, b, inputs, k);

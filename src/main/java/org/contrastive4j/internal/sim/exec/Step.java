@@ -24,7 +24,7 @@ public abstract class Step {
         return false;
     }
 
-    final void place(Instruction from, int at, int guardRow, boolean negated) {
+    final void bind(Instruction from, int at, int guardRow, boolean negated) {
         source = from;
         copy = from.opcode().equals("mov") || from.opcode().equals("selp");
         index = at;

@@ -16,10 +16,10 @@ public final class Warp {
     final Groups groups = new Groups();
     int warpGroupSteps;
     int carry;
-    Later lastWgmma;
+    PendingWork lastWgmma;
     Cluster.NamedArrivals clusterArrivals;
-    Block lastGlobal;
-    private Block local;
+    Region lastGlobal;
+    private Region local;
     private Object cached;
     private final int[] written;
     private final int[] predicatesWritten;
@@ -122,10 +122,10 @@ public final class Warp {
     }
 
     /** Local memory of all lanes, one after the other. */
-    Block local() {
+    Region local() {
         if (local == null) {
             int bytes = cta.cluster().grid().code().localBytes();
-            local = new Block(Block.Space.LOCAL, "local memory", 0, bytes * LANES);
+            local = new Region(Region.Space.LOCAL, "local memory", 0, bytes * LANES);
         }
         return local;
     }
@@ -274,7 +274,7 @@ public final class Warp {
     }
 
     /** @throws Fault unless every lane of the warp is here */
-    void mustBeWhole(Step step, int lanes) {
+    void requireConverged(Step step, int lanes) {
         if (lanes != live) {
             int absent = live & ~lanes;
             throw fault(
@@ -286,8 +286,8 @@ public final class Warp {
     }
 
     /** @throws Fault unless every lane that the warp began with is here, exited ones included */
-    void mustBeFull(Step step, int lanes) {
-        mustBeWhole(step, lanes);
+    void requireFullWarp(Step step, int lanes) {
+        requireConverged(step, lanes);
         if (lanes != started) {
             throw fault(
                     Fault.Kind.DIVERGENT_ALIGNED,

@@ -70,22 +70,22 @@ public final class WgmmaStep extends Step {
 
     @Override
     void run(Warp warp, int mask) {
-        warp.mustBeFull(this, mask);
+        warp.requireFullWarp(this, mask);
         warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
         Async async = new Async(Async.Group.WGMMA, warp.groups.next(Async.Group.WGMMA), null, null);
         MatrixDescriptor b =
                 new MatrixDescriptor(warp, this, warp.r[descriptorB], shape.n(), shape.k(), shape.b(), transB);
-        b.announce(0, shape.n(), async);
+        b.notifyObservers(0, shape.n(), async);
         MatrixDescriptor a = null;
         int firstRow = ROWS * (warp.index() % 4);
         if (descriptorA >= 0) {
             a = new MatrixDescriptor(warp, this, warp.r[descriptorA], 4 * ROWS, shape.k(), shape.a(), transA);
-            a.announce(firstRow, ROWS, async);
+            a.notifyObservers(firstRow, ROWS, async);
         }
         boolean accumulate = accumulates(warp);
         MatrixDescriptor left = a;
-        Later previous = warp.lastWgmma;
-        warp.lastWgmma = warp.cta.cluster().later(() -> {
+        PendingWork previous = warp.lastWgmma;
+        warp.lastWgmma = warp.cta.cluster().start(() -> {
             if (previous != null) {
                 previous.complete();
             }

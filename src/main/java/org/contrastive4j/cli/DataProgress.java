@@ -1,0 +1,46 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.Locale;
+import org.contrastive4j.data.PairDataset;
+
+/** Opens data sets and shows how many pictures are decoded: thousands take a while in which nothing else happens. */
+final class DataProgress implements PairDataset.OpenProgress {
+    private static final long REDRAW_NANOS = 100_000_000;
+    private static final long LINE_NANOS = 10_000_000_000L; // between plain lines, where the output is no terminal
+
+    private final StatusLine line;
+    private long next = System.nanoTime();
+    private boolean begun;
+
+    private DataProgress(StatusLine line) {
+        this.line = line;
+    }
+
+    /** Opens a data set; see {@link PairDataset#open}. */
+    static PairDataset open(StatusLine line, Path path, boolean strict) {
+        PairDataset data = PairDataset.open(path, strict, new DataProgress(line));
+        line.clear();
+        return data;
+    }
+
+    @Override
+    public synchronized void decoded(int decoded, int total) {
+        long now = System.nanoTime();
+        if (now < next) {
+            return;
+        }
+        if (line.isTerminal()) {
+            line.show(String.format(Locale.ROOT, "decoding %,d pictures: %,d%%", total, 100L * decoded / total));
+            next = now + REDRAW_NANOS;
+            return;
+        }
+        System.out.printf(
+                Locale.ROOT,
+                begun ? "decoding %,d pictures: %d%%%n" : "decoding %,d pictures%n",
+                total,
+                100L * decoded / total);
+        begun = true;
+        next = now + LINE_NANOS;
+    }
+}
