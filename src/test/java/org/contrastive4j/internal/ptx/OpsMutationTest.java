@@ -8,6 +8,7 @@ import org.contrastive4j.internal.ptx.KernelMutation.Change;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.BackendAgreementTest;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -80,7 +81,7 @@ class OpsMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("faults")
+    @SampledSource(value = "faults", every = 4)
     void aFaultIsNoticed(Fault fault) {
         fault.change.assertNoticedBy(() -> run(fault.change, fault.operation));
     }

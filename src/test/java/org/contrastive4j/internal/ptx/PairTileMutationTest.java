@@ -7,10 +7,10 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** The tests of the general pairwise engine would notice a small fault in the text of any of its kernels. */
 class PairTileMutationTest {
@@ -87,7 +87,7 @@ class PairTileMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("changes")
+    @SampledSource(value = "changes", every = 4)
     void aChangeIsNoticed(Change change) {
         change.assertNoticedBy(() -> run(change));
     }

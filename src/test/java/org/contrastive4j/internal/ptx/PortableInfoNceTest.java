@@ -22,6 +22,7 @@ import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -52,7 +53,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void raggedSizes(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             int turn = 0;
@@ -68,7 +69,7 @@ class PortableInfoNceTest {
 
     /** Beyond a tile of each kind of kernel, whose largest is 128 x 256, and beyond a run of tiles. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void sizesAcrossTiles(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             bench.check(new InfoNceCase(257, 257, 33, true, 1));
@@ -79,7 +80,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void everyKindOfTarget(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int i = 0; i < SIZES.length; i++) {
@@ -117,7 +118,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void rowsThatAreNotAlignedForWideCopies(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int d : new int[] {4, 20, 64}) {
@@ -131,7 +132,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void stripesOfOneRowOfTiles(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             bench.check(new InfoNceCase(129, 140, 33, true, 1), 1);
@@ -144,7 +145,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void scalesAndDirections(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double scale : new double[] {1, 100}) {
@@ -227,7 +228,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void nanInAnyPlaceGivesANanLoss(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double rowWeight : new double[] {0, 1}) {
@@ -381,7 +382,7 @@ class PortableInfoNceTest {
 
     /** Captured once, launched twice with other inputs at the same addresses; nothing is allocated on the way. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void aGraphCanCaptureIt(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();

@@ -23,6 +23,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
@@ -31,7 +32,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Products of 16-bit operands against sums in f64 of the same numbers. */
 class SixteenBitGemmTest {
@@ -237,7 +237,7 @@ class SixteenBitGemmTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void everyLayoutAndSize(String device, DType type, Preference preference) {
         for (int start : new int[] {0, 1}) {
             try (PtxDevice memory = open(device, start);
@@ -262,7 +262,7 @@ class SixteenBitGemmTest {
 
     /** Tiles of 128 x 256 and stages of 64: at their edges and a little beyond. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void sizesAcrossTiles(String device, DType type, Preference preference) {
         int[][] sizes = {{127, 257, 65}, {129, 256, 64}, {257, 31, 63}, {128, 300, 130}};
         for (int turn = 0; turn < sizes.length; turn++) {
@@ -283,7 +283,7 @@ class SixteenBitGemmTest {
 
     /** Some at odd places; whole tiles, ragged ones, parts of k. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void biasAndGeluAsTheProductIsStored(String device, DType type, Preference preference) {
         int[][] sizes = {{1, 1, 1}, {31, 33, 7}, {64, 130, 40}, {129, 8, 33}, {9, 6, 600}, {3, 5, 0}};
         for (int start : new int[] {0, 1}) {
@@ -306,7 +306,7 @@ class SixteenBitGemmTest {
 
     /** Integers, whose products and sums have no error. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void wholeNumbersAreExact(String device, DType type, Preference preference) {
         try (PtxDevice memory = open(device, 2);
                 Bench bench = new Bench(memory, new Kernels(memory), type, 0, preference)) {
@@ -390,7 +390,7 @@ class SixteenBitGemmTest {
 
     /** What ran once is captured as it is; the memory of rounded operands is scratch. */
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 4)
     void aGraphCanCaptureThem(String device, DType type, Preference preference) {
         try (PtxDevice memory = open(device, 1);
                 Bench bench = new Bench(memory, new Kernels(memory), type, 0, preference)) {

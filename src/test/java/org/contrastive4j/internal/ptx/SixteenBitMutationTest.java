@@ -14,13 +14,13 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.BackendAgreementTest;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Kernels for activations of 16 bits with one fault each: the tests notice all of them. */
 class SixteenBitMutationTest {
@@ -239,7 +239,7 @@ class SixteenBitMutationTest {
     }
 
     @ParameterizedTest
-    @MethodSource("faults")
+    @SampledSource(value = "faults", every = 6)
     void isNoticed(Fault fault) {
         fault.assertNoticedBy(() -> fault.noticedBy.run(fault::kernels));
     }
@@ -253,7 +253,7 @@ class SixteenBitMutationTest {
 
     /** What a fault has to fail passes without it, within the same limit of instructions. */
     @ParameterizedTest
-    @MethodSource("checks")
+    @SampledSource(value = "checks", every = 6)
     void withoutAFaultAllIsRight(Fault of) {
         of.noticedBy.run(Kernels::new);
     }
