@@ -58,6 +58,10 @@ final class SampledCases implements ArgumentsProvider, AnnotationConsumer<Sample
     }
 
     private List<?> cases(ExtensionContext context) throws ReflectiveOperationException {
+        if (factory.isEmpty()) {
+            return List.of(
+                    context.getRequiredTestMethod().getParameterTypes()[0].getEnumConstants());
+        }
         Method method = find(context.getRequiredTestClass());
         method.setAccessible(true);
         Object cases = method.invoke(null);

@@ -17,8 +17,11 @@ import org.junit.jupiter.params.provider.ArgumentsSource;
 @ArgumentsSource(SampledCases.class)
 @Tag("sampled")
 public @interface SampledSource {
-    /** Name of the factory method, as for {@code @MethodSource}: static, without parameters. */
-    String value();
+    /**
+     * Name of the factory method, as for {@code @MethodSource}: static, without parameters. Empty for the constants of
+     * the enum that is the test's first parameter.
+     */
+    String value() default "";
 
     /** The default run takes one case in so many; they are spread evenly over the order of the cases. */
     int every();

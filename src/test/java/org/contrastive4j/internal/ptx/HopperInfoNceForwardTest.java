@@ -279,6 +279,7 @@ final class HopperInfoNceForwardTest {
         });
     }
 
+    @Tag("exhaustive")
     @Test
     void everyScheduleGivesTheSameBits() {
         HopperTiling tiling = new HopperTiling(300, 257, 128, 2, 1, 2);

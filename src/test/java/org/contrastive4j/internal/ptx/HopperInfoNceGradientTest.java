@@ -274,6 +274,7 @@ final class HopperInfoNceGradientTest {
         });
     }
 
+    @Tag("exhaustive")
     @Test
     void everyScheduleGivesTheSameBits() {
         HopperTiling tiling = new HopperTiling(130, 140, 96, 2, 1, 1);

@@ -187,6 +187,7 @@ final class HopperInfoNceTest {
         assertTrue(plan.forwardRows < 600 && plan.rows < 600, "there is one stripe only");
     }
 
+    @Tag("exhaustive")
     @Test
     void everyScheduleGivesTheSameBits() {
         HopperInfoNceCase c = adversary("far", 130, 100);

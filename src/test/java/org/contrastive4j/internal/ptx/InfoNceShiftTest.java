@@ -11,6 +11,7 @@ import java.util.function.UnaryOperator;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.SampledSource;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
@@ -59,7 +60,7 @@ class InfoNceShiftTest {
     }
 
     @ParameterizedTest
-    @EnumSource
+    @SampledSource(every = 3)
     void bothAreRightAndAgree(InfoNceKernelSet set) {
         on(
                 text -> text,

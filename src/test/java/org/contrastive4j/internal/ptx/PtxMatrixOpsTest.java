@@ -26,6 +26,7 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Named;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -136,6 +137,7 @@ class PtxMatrixOpsTest {
      * Integers of up to 10 bits are tf32, and their sums here f32: no error at all. Others: within what rounding of
      * the operands allows.
      */
+    @Tag("exhaustive")
     @ParameterizedTest
     @MethodSource("devices")
     void productsOnTensorCores(Supplier<PtxDevice> open) {
