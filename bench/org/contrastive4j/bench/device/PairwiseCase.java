@@ -9,9 +9,10 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperInfoNce;
+import org.contrastive4j.internal.ptx.PortableInfoNce;
 import org.contrastive4j.internal.ptx.PtxNormalize;
-import org.contrastive4j.internal.ptx.PtxPairwise;
 import org.contrastive4j.internal.ptx.RowLayout;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
@@ -109,7 +110,7 @@ final class PairwiseCase implements AutoCloseable {
         try {
             logScale = take(4);
             set(logScale, Math.log(scale));
-            result = take(PtxPairwise.RESULT_BYTES);
+            result = take(InfoNceKernels.RESULT_BYTES);
             if (gradients) {
                 dx = take(4L * n * d);
                 dy = take(4L * n * d);
@@ -134,8 +135,8 @@ final class PairwiseCase implements AutoCloseable {
         }
     }
 
-    private PtxPairwise portable(PtxDevice through) {
-        return new PtxPairwise(through, kind.precision, stripeBytes);
+    private PortableInfoNce portable(PtxDevice through) {
+        return new PortableInfoNce(through, kind.precision, stripeBytes);
     }
 
     private HopperInfoNce hopper(PtxDevice through) {
@@ -157,14 +158,14 @@ final class PairwiseCase implements AutoCloseable {
                         .flip());
     }
 
-    private PtxPairwise.Inputs inputs(
+    private InfoNceKernels.Inputs inputs(
             DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
-        return new PtxPairwise.Inputs(
+        return new InfoNceKernels.Inputs(
                 n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
     }
 
-    private PtxPairwise.Gradients gradients() {
-        return dx == null ? null : new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+    private InfoNceKernels.Gradients gradients() {
+        return dx == null ? null : new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
     }
 
     /** The kernels, loaded through that device: this case's own, or one that watches it. */
@@ -181,7 +182,7 @@ final class PairwiseCase implements AutoCloseable {
                     workspace.bytes());
         }
         PtxNormalize normalize = new PtxNormalize(through);
-        PtxPairwise loss = portable(through);
+        PortableInfoNce loss = portable(through);
         return (stream, rowWeight, columnWeight) -> {
             normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
             normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());
@@ -208,7 +209,7 @@ final class PairwiseCase implements AutoCloseable {
 
     /** Mean loss of the last run. */
     double loss() {
-        return bytes(result, 0, PtxPairwise.RESULT_BYTES).getDouble(0);
+        return bytes(result, 0, InfoNceKernels.RESULT_BYTES).getDouble(0);
     }
 
     double[][] dx(int[] samples) {

@@ -12,15 +12,18 @@ import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.UnsupportedDeviceException;
+import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.cpu.CpuOps;
 import org.contrastive4j.internal.cpu.Workers;
 import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.f64.F64Ops;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.ptx.KernelChoice;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UnsupportedPrecisionException;
 import org.contrastive4j.tensor.Precision;
@@ -197,7 +200,25 @@ public final class Backend {
     }
 
     private static HostMemory hostMemory(long limit) {
-        return new HostMemory(limit, Boolean.getBoolean("contrastive4j.traceLeaks"));
+        return new HostMemory(limit, SystemProperties.traceLeaks());
+    }
+
+    /**
+     * Opens the InfoNCE kernels for callers that own device pointers. Loads the kernels: call it once, and not during
+     * capture.
+     *
+     * @param device where the kernels run
+     * @param precision that rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16; inputs are f32
+     *     in each
+     * @param stripeBytes workspace for what depends on pairs, such as 256 MiB; a larger stripe is faster, up to 2
+     *     bytes a pair, and a value below the smallest stripe is raised to it
+     * @return the kernels
+     * @throws UnsupportedDeviceException if the compute capability is below 8.0
+     * @throws IllegalArgumentException if there are no kernels in {@code precision}, or if {@code
+     *     -Dcontrastive4j.kernels} names kernels that the device cannot run
+     */
+    public static InfoNceKernels infoNceKernels(PtxDevice device, Precision precision, long stripeBytes) {
+        return KernelChoice.infoNce(device, precision, stripeBytes);
     }
 
     /**

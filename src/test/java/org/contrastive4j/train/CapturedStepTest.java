@@ -39,6 +39,7 @@ import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** A step on a device: what it asks of the host, and that recorded it is the same step. */
@@ -366,6 +367,7 @@ class CapturedStepTest {
     }
 
     /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Tag("exhaustive")
     @Test
     void batchesAreSentAheadAndThePlanHolds() {
         try (Training training = new Training(false, true)) {

@@ -59,7 +59,7 @@ class LossScalingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         TinyPairs.model(0.1),
                         LossConfig.named(loss, 12))
-                .with(null, scale);
+                .toBuilder().lossScale(scale).build();
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -239,10 +239,13 @@ class LossScalingTest {
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
             assertEquals(Precision.F32, trainer.config().precision());
-            assertEquals(config.with(Precision.F32, null), trainer.config());
+            assertEquals(
+                    config.toBuilder().precision(Precision.F32).lossScale(null).build(), trainer.config());
         }
         assertEquals(LossScale.Config.USUAL, config.on(Precision.F16).lossScale());
-        assertEquals(TOO_HIGH, config.with(null, TOO_HIGH).on(Precision.F16).lossScale());
+        assertEquals(
+                TOO_HIGH,
+                config.toBuilder().lossScale(TOO_HIGH).build().on(Precision.F16).lossScale());
         assertEquals(null, config.on(Precision.BF16).lossScale());
     }
 }

