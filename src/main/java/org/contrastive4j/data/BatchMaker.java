@@ -61,7 +61,7 @@ public final class BatchMaker {
             if (decoded == null) {
                 return null;
             }
-            picture = preprocessing.pixels(decoded);
+            picture = preprocessing.square(decoded);
             if (freeBytes.addAndGet(-picture.length) >= 0) {
                 cache.put(id, picture);
             }

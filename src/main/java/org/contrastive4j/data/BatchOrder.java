@@ -28,14 +28,34 @@ public interface BatchOrder {
      * @throws DataException when no such batch can be formed
      */
     static BatchOrder of(PairDataset data, Splits splits, Identities identities, int batch, long seed) {
-        if (batch < 2) {
-            throw new DataException("batch of " + batch + " pairs: expected at least 2");
-        }
+        checkSize(batch);
+        identities.reportUnknown(splits);
         BatchOrder order = data.isStream()
                 ? new StreamOrder(data, splits, identities, batch, seed)
                 : new IndexedOrder(data, splits.train(), identities, batch, seed);
         order.from(0).next();
         return order;
+    }
+
+    private static void checkSize(int batch) {
+        if (batch < 2) {
+            throw new DataException("batch of " + batch + " pairs: expected at least 2");
+        }
+    }
+
+    /**
+     * Checks before anything is trained that batches of some size can be formed.
+     *
+     * @param data pairs
+     * @param splits which pairs are trained on
+     * @param batch pairs in a batch
+     * @throws DataException when the training data has too few concepts
+     */
+    static void check(PairDataset data, Splits splits, int batch) {
+        checkSize(batch);
+        if (!data.isStream()) {
+            IndexedOrder.units(data, splits.train(), batch);
+        }
     }
 
     /**

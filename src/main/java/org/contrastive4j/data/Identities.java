@@ -17,6 +17,9 @@ import org.slf4j.LoggerFactory;
 public final class Identities {
     private static final Logger LOG = LoggerFactory.getLogger(Identities.class);
 
+    private static final int REPORTED_CAPTIONS = 10_000;
+    private static final double MOST_UNKNOWN = 0.05;
+
     private final PairDataset data;
     private final Tokenizer tokenizer;
     private final int maxTokens;
@@ -33,6 +36,17 @@ public final class Identities {
         this.data = data;
         this.tokenizer = tokenizer;
         this.maxTokens = maxTokens;
+    }
+
+    /** Warns when many tokens are unknown: a caption without known words cannot be learned. */
+    void reportUnknown(Splits splits) {
+        double share = tokenizer.unknownShare(splits.trainingCaptions(REPORTED_CAPTIONS), maxTokens);
+        if (share > MOST_UNKNOWN) {
+            LOG.warn(
+                    "{} % of the tokens of the training captions are unknown to the tokenizer: characters that it has"
+                            + " never seen, or captions without letters and digits",
+                    Math.round(100 * share));
+        }
     }
 
     private long picture(Pair pair) {

@@ -31,6 +31,20 @@ final class IndexedOrder implements BatchOrder {
         this.identities = identities;
         this.batch = batch;
         this.random = new DataRandom(seed);
+        int[] units = units(data, train, batch);
+        ends = new int[Arrays.stream(units).max().orElse(-1) + 1];
+        Arrays.stream(units).forEach(unit -> ends[unit]++);
+        Arrays.parallelPrefix(ends, Integer::sum);
+        samples = new int[units.length];
+        int[] next = new int[ends.length];
+        for (int k = 0; k < units.length; k++) {
+            int unit = units[k];
+            samples[first(unit) + next[unit]++] = train.get(k);
+        }
+    }
+
+    /** Returns the unit of each pair, numbered in order of appearance. */
+    static int[] units(PairDataset data, List<Integer> train, int batch) {
         Map<Long, Integer> unitOf = new HashMap<>();
         int[] units = new int[train.size()];
         for (int k = 0; k < units.length; k++) {
@@ -41,15 +55,7 @@ final class IndexedOrder implements BatchOrder {
             throw new DataException("batch of " + batch + " pairs: the training data has " + unitOf.size()
                     + " concepts and a batch never holds one twice; choose 2 to " + unitOf.size());
         }
-        ends = new int[unitOf.size()];
-        Arrays.stream(units).forEach(unit -> ends[unit]++);
-        Arrays.parallelPrefix(ends, Integer::sum);
-        samples = new int[units.length];
-        int[] next = new int[ends.length];
-        for (int k = 0; k < units.length; k++) {
-            int unit = units[k];
-            samples[first(unit) + next[unit]++] = train.get(k);
-        }
+        return units;
     }
 
     private int first(int unit) {

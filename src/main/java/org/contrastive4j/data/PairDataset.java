@@ -9,6 +9,7 @@ import java.util.List;
 import java.util.PrimitiveIterator;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
+import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
 import org.jspecify.annotations.Nullable;
 
@@ -46,10 +47,35 @@ public final class PairDataset {
      * @throws DataException when nothing usable is there, naming what was looked for
      */
     public static PairDataset open(Path path, boolean strict) {
+        return open(path, strict, (decoded, total) -> {});
+    }
+
+    /** Receives how far the check of a strict data set has come; called from several threads. */
+    @FunctionalInterface
+    public interface OpenProgress {
+        /**
+         * Reports one more decoded picture.
+         *
+         * @param decoded pictures decoded so far
+         * @param total pictures of the data set
+         */
+        void decoded(int decoded, int total);
+    }
+
+    /**
+     * Opens a data set, see {@link #open(Path, boolean)}, and reports each picture that is decoded.
+     *
+     * @param path of the data
+     * @param strict refuse the data set instead of leaving out what cannot be used
+     * @param progress called once for each pair when strict, not at all otherwise
+     * @return the data set
+     * @throws DataException when nothing usable is there, naming what was looked for
+     */
+    public static PairDataset open(Path path, boolean strict, OpenProgress progress) {
         LeftOut leftOut = new LeftOut();
         PairDataset data = new PairDataset(path, strict, store(path, leftOut), leftOut);
         if (strict) {
-            data.checkAll();
+            data.check(progress);
         }
         data.checkTwoConcepts();
         return data;
@@ -81,20 +107,23 @@ public final class PairDataset {
         throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv and *.tar, *.tar.gz");
     }
 
-    private void checkAll() {
+    /**
+     * Decodes every picture once, so that all that cannot be used is known.
+     *
+     * @param progress called once for each pair, from several threads
+     * @return what is left out
+     */
+    public LeftOut check(OpenProgress progress) {
         int[] all = ids();
-        refuseWhatWasLeftOut();
-        IntStream.of(all).parallel().forEach(id -> {
-            if (decoded(id) == null) {
-                throw refusal(leftOut.entries().get(0));
-            }
-        });
-    }
-
-    private void refuseWhatWasLeftOut() {
-        if (leftOut.total() > 0) {
+        if (strict && leftOut.total() > 0) {
             throw refusal(leftOut.entries().get(0));
         }
+        AtomicInteger decoded = new AtomicInteger();
+        IntStream.of(all).parallel().forEach(id -> {
+            decoded(id); // strict throws when it cannot be read
+            progress.decoded(decoded.incrementAndGet(), all.length);
+        });
+        return leftOut;
     }
 
     private static DataException refusal(LeftOut.Entry entry) {
@@ -250,7 +279,7 @@ public final class PairDataset {
             Pair pair = pair(id);
             throw new DataException("cannot read the picture " + pair.picture() + " of " + pair.source());
         }
-        return Preprocessing.symmetric(size).pixels(picture);
+        return Preprocessing.symmetric(size).square(picture);
     }
 
     /**

@@ -36,9 +36,7 @@ public final class RunSummary {
         summary.put("trainingPairs", trainer.splits().train().size());
         summary.put(
                 "skippedPairs",
-                trainer.data().skipped().values().stream()
-                        .mapToInt(Integer::intValue)
-                        .sum());
+                trainer.data().leftOut().total());
         summary.put(
                 "parameters",
                 trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
