@@ -46,8 +46,8 @@ public final class BatchLoader implements AutoCloseable {
             int threadCount,
             int ahead) {
         if (threadCount < 1 || ahead < 1) {
-            throw new IllegalArgumentException("loader with " + threadCount + " threads, " + ahead
-                    + " batches ahead: expected 1 or more of each");
+            throw new IllegalArgumentException(
+                    "loader with " + threadCount + " threads, " + ahead + " batches ahead: expected 1 or more of each");
         }
         this.order = order;
         this.maker = maker;

@@ -57,7 +57,11 @@ final class CaptionFile implements PairStore {
     static CaptionFile open(Path file, LeftOut leftOut) throws IOException {
         boolean tabs = FileNames.name(file).endsWith(".tsv");
         CSVFormat format = tabs
-                ? CSVFormat.TDF.builder().setQuote(null).setIgnoreSurroundingSpaces(false).get()
+                ? CSVFormat.TDF
+                        .builder()
+                        .setQuote(null)
+                        .setIgnoreSurroundingSpaces(false)
+                        .get()
                 : CSVFormat.DEFAULT;
         long mark = markLength(file);
         try (InputStream in = new BufferedInputStream(Files.newInputStream(file), 1 << 16)) {

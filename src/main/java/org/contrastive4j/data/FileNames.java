@@ -49,7 +49,8 @@ final class FileNames {
         String base = folder.toUri().toString();
         StringBuilder uri = new StringBuilder(base.endsWith("/") ? base : base + "/");
         for (byte b : name.getBytes(StandardCharsets.UTF_8)) {
-            boolean plain = b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || "/._-".indexOf(b) >= 0;
+            boolean plain =
+                    b >= 'a' && b <= 'z' || b >= 'A' && b <= 'Z' || b >= '0' && b <= '9' || "/._-".indexOf(b) >= 0;
             uri.append(plain ? Character.toString(b) : String.format("%%%02X", b & 255));
         }
         return Path.of(URI.create(uri.toString()));

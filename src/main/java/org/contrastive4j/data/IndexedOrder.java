@@ -48,8 +48,7 @@ final class IndexedOrder implements BatchOrder {
         Map<Long, Integer> unitOf = new HashMap<>();
         int[] units = new int[train.size()];
         for (int k = 0; k < units.length; k++) {
-            units[k] = unitOf.computeIfAbsent(
-                    Texts.hash(data.pair(train.get(k)).splitKey(), 0), key -> unitOf.size());
+            units[k] = unitOf.computeIfAbsent(Texts.hash(data.pair(train.get(k)).splitKey(), 0), key -> unitOf.size());
         }
         if (batch > unitOf.size()) {
             throw new DataException("batch of " + batch + " pairs: the training data has " + unitOf.size()

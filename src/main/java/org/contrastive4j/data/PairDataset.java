@@ -226,7 +226,8 @@ public final class PairDataset {
     public boolean sameConcept(int id, int other) {
         Pair a = pair(id);
         Pair b = pair(other);
-        return a.picture().equals(b.picture()) || a.concept() != null && a.concept().equals(b.concept());
+        return a.picture().equals(b.picture())
+                || a.concept() != null && a.concept().equals(b.concept());
     }
 
     /**
@@ -293,7 +294,8 @@ public final class PairDataset {
     }
 
     /** Returns the decoded picture of a pair, or null when it cannot be read; then the pair is left out. */
-    @Nullable RgbPicture decoded(int id) {
+    @Nullable
+    RgbPicture decoded(int id) {
         if (unreadable.contains(id)) {
             return null;
         }
@@ -301,12 +303,13 @@ public final class PairDataset {
         try {
             return store.picture(pair);
         } catch (IOException | RuntimeException e) {
+            LeftOut.Entry entry =
+                    new LeftOut.Entry(pair.source(), "unreadable picture", pair.picture() + ": " + e.getMessage());
             if (unreadable.add(id)) {
-                leftOut.add(pair.source(), "unreadable picture", String.valueOf(e.getMessage()));
+                leftOut.add(entry.key(), entry.reason(), entry.cause());
             }
             if (strict) {
-                throw refusal(new LeftOut.Entry(
-                        pair.source(), "unreadable picture", String.valueOf(e.getMessage())));
+                throw refusal(entry);
             }
             return null;
         } catch (OutOfMemoryError e) {

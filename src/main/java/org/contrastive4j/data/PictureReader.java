@@ -62,8 +62,8 @@ final class PictureReader {
     }
 
     private static String hint(byte[] file) {
-        return file.length > 12 && new String(file, 4, 8, java.nio.charset.StandardCharsets.ISO_8859_1)
-                        .startsWith("ftyp")
+        return file.length > 12
+                        && new String(file, 4, 8, java.nio.charset.StandardCharsets.ISO_8859_1).startsWith("ftyp")
                 ? ": AVIF and HEIC cannot be read, convert them"
                 : "";
     }
@@ -75,8 +75,7 @@ final class PictureReader {
             Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
             readers.forEachRemaining(all::add);
         }
-        all.sort(Comparator.comparing(
-                reader -> reader.getClass().getName().startsWith("com.twelvemonkeys") ? 0 : 1));
+        all.sort(Comparator.comparing(reader -> reader.getClass().getName().startsWith("com.twelvemonkeys") ? 0 : 1));
         return all;
     }
 

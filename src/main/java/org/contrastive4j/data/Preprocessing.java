@@ -106,8 +106,8 @@ public record Preprocessing(
     byte[] square(RgbPicture picture) {
         int toWidth = target(picture.width(), picture.height());
         int toHeight = target(picture.height(), picture.width());
-        byte[] resized = Resampler.resize(
-                picture.rgb(), picture.width(), picture.height(), CHANNELS, toWidth, toHeight, filter);
+        byte[] resized =
+                Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, toWidth, toHeight, filter);
         return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
     }
 

@@ -17,7 +17,11 @@ final class ShardIndex {
     private static final long SPARSE = -2;
 
     /** A pair whose members have been found; the caption is in the text member, or else in the JSON member. */
-    record Entry(String key, Extents picture, @Nullable Extents text, @Nullable Extents json) {}
+    record Entry(
+            String key,
+            Extents picture,
+            @Nullable Extents text,
+            @Nullable Extents json) {}
 
     private long[] numbers = new long[64 * NUMBERS];
     private byte[] keys = new byte[1024];

@@ -25,11 +25,20 @@ final class ShardReader implements TarMembers.Visitor {
     private static final ObjectMapper JSON = new ObjectMapper();
 
     private static final class Members {
-        @Nullable Extents picture;
-        @Nullable Extents text;
-        @Nullable Extents json;
+        @Nullable
+        Extents picture;
+
+        @Nullable
+        Extents text;
+
+        @Nullable
+        Extents json;
+
         String pictureField = "";
-        @Nullable String reason;
+
+        @Nullable
+        String reason;
+
         String cause = "";
 
         void refuse(String why, String details) {

@@ -62,8 +62,7 @@ final class Shards implements PairStore {
 
     private static boolean isShard(Path path) {
         String name = FileNames.name(path);
-        return !name.startsWith(".")
-                && (name.endsWith(".tar") || name.endsWith(".tar.gz") || name.endsWith(".tgz"));
+        return !name.startsWith(".") && (name.endsWith(".tar") || name.endsWith(".tar.gz") || name.endsWith(".tgz"));
     }
 
     private ShardIndex index(int shard) {

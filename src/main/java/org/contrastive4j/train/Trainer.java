@@ -428,15 +428,12 @@ public final class Trainer implements AutoCloseable {
     public record Recall(Retrieval imageToText, Retrieval textToImage) {}
 
     private Recall recall(List<Integer> samples) {
-        return recall(ops, new Embedder(ops, model, maker), samples);
+        return recall(ops, new Embedder(ops, model, data, maker), samples);
     }
 
     /** Recall of one set of samples, both ways. */
     public static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
-        try (Tensor pictures = embedder.pictures(samples);
-                Tensor captions = embedder.captions(samples)) {
-            return new Recall(Retrieval.of(ops, pictures, captions), Retrieval.of(ops, captions, pictures));
-        }
+        return Retrieval.both(ops, embedder, samples);
     }
 
     public int step() {
@@ -465,7 +462,7 @@ public final class Trainer implements AutoCloseable {
     }
 
     public Embedder embedder() {
-        return new Embedder(ops, model, maker);
+        return new Embedder(ops, model, data, maker);
     }
 
     @Override

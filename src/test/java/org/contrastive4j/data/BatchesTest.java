@@ -72,8 +72,8 @@ class BatchesTest {
     @Test
     void aBatchLargerThanTheConceptsIsRefusedWithTheLargestPossible() {
         PairDataset data = data(5);
-        String message = assertThrows(DataException.class, () -> order(data, 6, 1))
-                .getMessage();
+        String message =
+                assertThrows(DataException.class, () -> order(data, 6, 1)).getMessage();
         assertTrue(message.contains("choose 2 to 5"), message);
         assertThrows(DataException.class, () -> order(data, 1, 1));
     }

@@ -84,7 +84,9 @@ class PairDatasetTest {
         assertArrayEquals(Arrays.copyOfRange(whole, 5 * 3, 10 * 3), Arrays.copyOfRange(right, 0, 5 * 3));
         assertEquals(Map.of("unreadable picture", 1), leftOut(data));
         assertTrue(
-                refusal(folder, true).contains("line 5: unreadable picture (rectangle outside its sheet of 20 x 10)"));
+                refusal(folder, true)
+                        .contains(
+                                "line 5: unreadable picture (sheet.png#xywh=11,0,10,10: rectangle outside its sheet of 20 x 10)"));
     }
 
     private Path shards(boolean packed) throws IOException {
@@ -149,10 +151,10 @@ class PairDatasetTest {
             }
             member(tar, "p1.json", "{\"concept\":".getBytes(StandardCharsets.UTF_8));
         }
-        assertEquals(
-                Map.of("damaged JSON", 1, "unreadable picture", 1),
-                leftOut(PairDataset.open(file, false)));
-        assertTrue(refusal(file, true).contains("damaged JSON (p1.json"), refusal(file, true));
+        assertEquals(Map.of("damaged JSON", 1, "unreadable picture", 1), leftOut(PairDataset.open(file, false)));
+        assertTrue(
+                refusal(file, true).contains("mixed.tar!p1: damaged JSON (Unexpected end-of-input"),
+                refusal(file, true));
     }
 
     @Test
@@ -223,10 +225,7 @@ class PairDatasetTest {
         assertEquals(6, PairDataset.open(folder, true).pairs().size());
         for (int share = 50; share <= 90; share += 20) {
             Files.write(folder.resolve("a0.png"), Arrays.copyOf(whole, whole.length * share / 100));
-            assertEquals(
-                    Map.of("unreadable picture", 1),
-                    leftOut(PairDataset.open(folder, false)),
-                    share + "%");
+            assertEquals(Map.of("unreadable picture", 1), leftOut(PairDataset.open(folder, false)), share + "%");
             assertTrue(refusal(folder, true).contains("line 2: unreadable picture"));
         }
     }

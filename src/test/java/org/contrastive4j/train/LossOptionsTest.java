@@ -338,7 +338,7 @@ class LossOptionsTest {
                 base.data(),
                 true,
                 "c",
-                0.2,
+                0,
                 seed,
                 1,
                 BATCH,
