@@ -113,7 +113,7 @@ public final class Cluster {
         Warp warp = choose();
         if (warp == null) {
             if (asyncs.isEmpty()) {
-                return timeOut();
+                return timeOut() || release();
             }
             land(completion == Schedule.Completion.LATE ? random.nextInt(asyncs.size()) : 0);
             return true;
@@ -175,6 +175,11 @@ public final class Cluster {
         return false;
     }
 
+    /** Lets lanes go on alone that wait for other lanes of their branch. */
+    private boolean release() {
+        return warps.stream().anyMatch(warp -> !warp.isDone() && warp.releaseConvergence());
+    }
+
     /** Asynchronous work that nobody waited for still lands. */
     void finish() {
         while (!asyncs.isEmpty()) {
@@ -213,6 +218,11 @@ public final class Cluster {
     }
 
     Fault deadlock() {
+        for (Warp warp : warps) {
+            if (!warp.isDone() && warp.hasUnaligned()) {
+                return warp.mismatch();
+            }
+        }
         Warp warp = warps.stream().filter(one -> !one.isDone()).findFirst().orElseThrow();
         return warp.fault(Fault.Kind.DEADLOCK, warp.current(), 0, "nobody can go on: " + describe());
     }

@@ -77,11 +77,14 @@ public final class Linker {
         int next = 0;
         for (Function function : functions) {
             current = function;
+            int first = next;
+            int[] converge = PostDominators.of(function.body());
             for (Instruction instruction : function.body()) {
-                steps[next] = step(instruction, next);
+                int point = converge[next - first];
+                steps[next] = step(instruction, next, point < 0 ? PostDominators.NONE : first + point);
                 next++;
             }
-            steps[next] = step(end(function), next);
+            steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
         long[] template = new long[rows];
@@ -111,7 +114,7 @@ public final class Linker {
         return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret");
     }
 
-    private Step step(Instruction instruction, int index) {
+    private Step step(Instruction instruction, int index, int converge) {
         Operands operands = new Operands(this, instruction);
         Step step = Decoder.of(instruction, operands);
         int guard = -1;
@@ -121,7 +124,7 @@ public final class Linker {
             negated = instruction.guard().negated();
             operands.noteGuard(guard);
         }
-        step.bind(instruction, index, guard, negated);
+        step.bind(instruction, index, guard, negated, converge);
         operands.finish(step);
         usesWgmma |= step instanceof WgmmaStep;
         return step;

@@ -51,6 +51,9 @@ public interface Observer {
     /** Whoever acquires the place knows that the work below this number of these lanes is done. */
     default void arrives(Warp warp, int mask, Object location, Async.Group group, int number) {}
 
+    /** Lanes exit. */
+    default void exited(Warp warp, int mask) {}
+
     /** A cluster ended. */
     default void end(Cluster cluster) {}
 

@@ -63,13 +63,13 @@ final class WarpSteps {
             }
             if (group != mask) { // groups with masks of their own, one after the other
                 int rest = mask & ~group;
-                if (warp.together(this, group, named)) {
+                if (warp.awaitMembers(this, group, named)) {
                     act(warp, group);
                     run(warp, rest);
                 }
                 return;
             }
-            if (warp.together(this, mask, named)) {
+            if (warp.awaitMembers(this, mask, named)) {
                 act(warp, mask);
             }
         }

@@ -79,8 +79,12 @@ final class WmmaSteps {
         int bytes = tile.type() == Type.TF32 ? 4 : tile.type().bytes();
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 for (int e = 0; e < tile.perLane(); e++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
                         int location = lane * tile.perLane() + e;
@@ -162,8 +166,12 @@ final class WmmaSteps {
         checkRegisters(in, tileD, d, false);
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
                 TensorCore.Vector rows = gather(core, warp, a, tileA, true);
                 TensorCore.Vector columns = gather(core, warp, b, tileB, false);
