@@ -347,7 +347,7 @@ class LossOptionsTest {
                 1e-2,
                 2,
                 1,
-                40,
+                200,
                 base.augmentation(),
                 base.optimizer(),
                 TinyPairs.model(0),
