@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.contrastive4j.data.LeftOut;
 
 /** Final measurements of a run: summary.json, a table for the console, examples of retrieval. */
 public final class RunSummary {
@@ -26,6 +27,7 @@ public final class RunSummary {
         recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
         Map<String, Object> summary = new LinkedHashMap<>();
         summary.put("splits", splits);
+        summary.put("retrievalProtocol", Retrieval.PROTOCOL);
         summary.put("loss", config.loss().name());
         summary.put("precision", config.precision().toString());
         summary.put("steps", trainer.step());
@@ -33,11 +35,9 @@ public final class RunSummary {
         summary.put("chunk", config.chunk());
         summary.put("pairs", (long) trainer.step() * config.batch());
         summary.put("trainingPairs", trainer.splits().train().size());
-        summary.put(
-                "skippedPairs",
-                trainer.data().skipped().values().stream()
-                        .mapToInt(Integer::intValue)
-                        .sum());
+        LeftOut leftOut = trainer.data().leftOut();
+        summary.put("skippedPairs", leftOut.total());
+        summary.put("leftOut", leftOut.counts());
         summary.put(
                 "parameters",
                 trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());

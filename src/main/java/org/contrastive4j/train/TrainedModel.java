@@ -73,6 +73,7 @@ public final class TrainedModel implements AutoCloseable {
         return new Embedder(
                 ops,
                 model,
+                data,
                 new BatchMaker(
                         data,
                         tokenizer,

@@ -14,6 +14,7 @@ import org.slf4j.LoggerFactory;
  */
 public final class TrainingRun {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingRun.class);
+    private static final String LEFT_OUT = "left-out.tsv";
     private static final int EXAMPLE_POOL = 2000; // pictures searched for the examples of the report
     private static final long REPORT_NANOS = 10_000_000_000L; // between two reports
     private static final int REPORT_SHARE = 20; // a report takes at most a twentieth of the time
@@ -62,13 +63,18 @@ public final class TrainingRun {
     private final Trainer trainer;
     private final Ops ops;
     private final Schedule schedule;
+    private final Map<String, String> environment;
+    private final Instant started;
     private final EventFile events;
     private final double secondsBefore;
     private final long start = System.nanoTime();
     private long nextReport = start;
     private boolean reportFailed;
 
-    private TrainingRun(RunFolder folder, Ops ops, Trainer trainer, Schedule schedule) {
+    private TrainingRun(
+            RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
+        this.environment = environment;
+        this.started = RunRecord.started(folder.path(), Instant.now());
         this.folder = folder;
         this.ops = ops;
         this.trainer = trainer;
@@ -87,14 +93,12 @@ public final class TrainingRun {
             RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
         folder.forgetAfter(trainer.step());
         folder.writeJson(RunRecord.CONFIG, trainer.config());
-        folder.writeJson(RunRecord.FACTS, facts(folder, ops, trainer, environment));
-        return new TrainingRun(folder, ops, trainer, schedule);
+        return new TrainingRun(folder, ops, trainer, schedule, environment);
     }
 
-    private static Map<String, Object> facts(
-            RunFolder folder, Ops ops, Trainer trainer, Map<String, String> environment) {
+    private Map<String, Object> facts() {
         Map<String, Object> facts = new LinkedHashMap<>();
-        facts.put("started", RunRecord.started(folder.path(), Instant.now()).toString());
+        facts.put("started", started.toString());
         facts.put("device", ops.name());
         facts.put("dataFingerprint", trainer.dataFingerprint());
         facts.put("pairs", trainer.data().pairs().size());
@@ -102,7 +106,7 @@ public final class TrainingRun {
         Map<String, Integer> tests = new LinkedHashMap<>();
         trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
         facts.put("testPairs", tests);
-        facts.put("leftOut", trainer.data().skipped());
+        facts.put("leftOut", trainer.data().leftOut().counts());
         facts.put(
                 "parameters",
                 trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
@@ -179,6 +183,7 @@ public final class TrainingRun {
         long peak = ops.memory().peakBytes();
         Map<String, Trainer.Recall> recalls = trainer.evaluate();
         folder.writeJson(RunRecord.SUMMARY, RunSummary.of(trainer, recalls, seconds, peak));
+        folder.writeText(LEFT_OUT, trainer.data().leftOut().table());
         List<Integer> test = trainer.splits().tests().values().stream()
                 .findFirst()
                 .orElse(trainer.splits().train());
@@ -194,6 +199,7 @@ public final class TrainingRun {
     private void report(String status, boolean running) {
         long before = System.nanoTime();
         try {
+            folder.writeJson(RunRecord.FACTS, facts()); // what is left out grows while pictures are read
             String page = RunReport.html(List.of(RunRecord.read(folder.path()).with(status, running)));
             folder.writeText(RunReport.FILE, page);
         } catch (RunFolder.RunFolderException fullDisk) {

@@ -13,7 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.contrastive4j.data.BatchPlan;
+import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
@@ -104,7 +104,7 @@ public final class Comparison {
         for (Cell cell : cells()) { // reject a run that cannot start before any other starts
             TrainConfig config = config(cell);
             Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
-            new BatchPlan(data, splits.train(), config.batch(), config.seed());
+            BatchOrder.check(data, splits, config.batch());
         }
     }
 
