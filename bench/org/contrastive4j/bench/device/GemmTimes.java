@@ -23,7 +23,7 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.ptx.HopperGemm;
-import org.contrastive4j.internal.ptx.Precision;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Device time of the library's 16-bit matrix products on sm_90a beside those of the device maker's library, and beside
@@ -85,7 +85,7 @@ public final class GemmTimes {
         float[][] b = p.transB() ? matrix(2, p.n(), p.k(), most) : matrix(2, p.k(), p.n(), most);
         Map<String, Object> line = new LinkedHashMap<>();
         line.put("product", name);
-        line.put("precision", precision.name().toLowerCase(Locale.ROOT));
+        line.put("precision", precision.toString());
         HopperGemm gemm = new HopperGemm(device, precision);
         long bytes = HopperGemm.workspaceBytes(p, HopperGemm.Result.of(1));
         try (DeviceStorage left = Features.upload(device, a);
@@ -254,13 +254,7 @@ public final class GemmTimes {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 Map<String, Object> line = System.nanoTime() < end
                         ? measured(name, precision)
-                        : Map.of(
-                                "product",
-                                name,
-                                "precision",
-                                precision.name().toLowerCase(Locale.ROOT),
-                                "skipped",
-                                "no time");
+                        : Map.of("product", name, "precision", precision.toString(), "skipped", "no time");
                 lines.add(line);
                 new ObjectMapper()
                         .enable(SerializationFeature.INDENT_OUTPUT)

@@ -10,7 +10,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperGemm;
-import org.contrastive4j.internal.ptx.Precision;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Operations per second of a large square matrix product, which shares of the floor refer to.
@@ -44,7 +44,7 @@ record MatrixRate(String source, int size, Map<String, Double> flops) {
         Map<String, Double> flops = new LinkedHashMap<>();
         if (device.facts().architecture() == 90) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
-                flops.put(precision.name().toLowerCase(Locale.ROOT), own(device, precision, size, repeats));
+                flops.put(precision.toString(), own(device, precision, size, repeats));
             }
         }
         return new MatrixRate(

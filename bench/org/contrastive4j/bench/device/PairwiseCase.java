@@ -9,31 +9,32 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperInfoNce;
-import org.contrastive4j.internal.ptx.HopperPairwise;
-import org.contrastive4j.internal.ptx.Precision;
+import org.contrastive4j.internal.ptx.PortableInfoNce;
 import org.contrastive4j.internal.ptx.PtxNormalize;
-import org.contrastive4j.internal.ptx.PtxPairwise;
+import org.contrastive4j.internal.ptx.RowLayout;
+import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.tensor.Precision;
 
 /** Symmetric InfoNCE of n pairs of width d from rows on a device, in one precision, with all the memory that takes. */
 final class PairwiseCase implements AutoCloseable {
     /** Precision of features and gradient matrix, and whose kernels: those of sm_90a, or portable ones. */
     enum Kind {
-        BF16(Precision.BF16, HopperPairwise.Precision.BF16, 1e-2),
-        F16(Precision.F16, HopperPairwise.Precision.F16, 2e-3),
-        BF16_PORTABLE(Precision.BF16, null, 1e-2),
-        F16_PORTABLE(Precision.F16, null, 2e-3),
-        TF32(Precision.TF32, null, 2e-3),
-        F32(Precision.F32, null, 1e-4);
+        BF16(Precision.BF16, false, 1e-2),
+        F16(Precision.F16, false, 2e-3),
+        BF16_PORTABLE(Precision.BF16, true, 1e-2),
+        F16_PORTABLE(Precision.F16, true, 2e-3),
+        TF32(Precision.TF32, true, 2e-3),
+        F32(Precision.F32, true, 1e-4);
 
         /** Relative error of gradients that counts as agreement. */
         final double tolerance;
 
         private final Precision precision;
-        private final HopperPairwise.Precision hopper;
+        private final boolean portable;
 
-        Kind(Precision precision, HopperPairwise.Precision hopper, double tolerance) {
+        Kind(Precision precision, boolean portable, double tolerance) {
             this.precision = precision;
-            this.hopper = hopper;
+            this.portable = portable;
             this.tolerance = tolerance;
         }
 
@@ -42,12 +43,12 @@ final class PairwiseCase implements AutoCloseable {
         }
 
         boolean isPortable() {
-            return hopper == null;
+            return portable;
         }
 
         /** Type of features, as rates of matrix products are listed. */
         String type() {
-            return precision.name().toLowerCase(Locale.ROOT);
+            return precision.toString();
         }
 
         @Override
@@ -109,21 +110,21 @@ final class PairwiseCase implements AutoCloseable {
         try {
             logScale = take(4);
             set(logScale, Math.log(scale));
-            result = take(PtxPairwise.RESULT_BYTES);
+            result = take(InfoNceKernels.RESULT_BYTES);
             if (gradients) {
                 dx = take(4L * n * d);
                 dy = take(4L * n * d);
                 dLogScale = take(4);
             }
             if (kind.isPortable()) {
-                long rowBytes = kind.precision.rowBytes(d);
+                long rowBytes = RowLayout.rowBytes(kind.precision, d);
                 x = take(n * rowBytes);
                 y = take(n * rowBytes);
                 inverseNorms = take(4L * n);
                 stripeBytes = PORTABLE_STRIPE_BYTES;
                 workspace = take(portable(device).workspaceBytes(n, n, d, gradients));
             } else {
-                long least = new HopperInfoNce(device, kind.hopper, 0).workspaceBytes(n, n, d, gradients);
+                long least = new HopperInfoNce(device, kind.precision, 0).workspaceBytes(n, n, d, gradients);
                 long left = (long) (USABLE * device.facts().memoryBytes()) - device.currentBytes() - least;
                 stripeBytes = Math.max(0, Math.min(mostStripeBytes, left));
                 workspace = take(hopper(device).workspaceBytes(n, n, d, gradients));
@@ -134,12 +135,12 @@ final class PairwiseCase implements AutoCloseable {
         }
     }
 
-    private PtxPairwise portable(PtxDevice through) {
-        return new PtxPairwise(through, kind.precision, stripeBytes);
+    private PortableInfoNce portable(PtxDevice through) {
+        return new PortableInfoNce(through, kind.precision, stripeBytes);
     }
 
     private HopperInfoNce hopper(PtxDevice through) {
-        return new HopperInfoNce(through, kind.hopper, stripeBytes);
+        return new HopperInfoNce(through, kind.precision, stripeBytes);
     }
 
     private DeviceStorage take(long bytes) {
@@ -157,14 +158,14 @@ final class PairwiseCase implements AutoCloseable {
                         .flip());
     }
 
-    private PtxPairwise.Inputs inputs(
+    private InfoNceKernels.Inputs inputs(
             DeviceStorage rows, DeviceStorage columns, double rowWeight, double columnWeight) {
-        return new PtxPairwise.Inputs(
+        return new InfoNceKernels.Inputs(
                 n, n, d, rows.address(), columns.address(), 0, logScale.address(), 0, rowWeight, columnWeight);
     }
 
-    private PtxPairwise.Gradients gradients() {
-        return dx == null ? null : new PtxPairwise.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
+    private InfoNceKernels.Gradients gradients() {
+        return dx == null ? null : new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
     }
 
     /** The kernels, loaded through that device: this case's own, or one that watches it. */
@@ -181,7 +182,7 @@ final class PairwiseCase implements AutoCloseable {
                     workspace.bytes());
         }
         PtxNormalize normalize = new PtxNormalize(through);
-        PtxPairwise loss = portable(through);
+        PortableInfoNce loss = portable(through);
         return (stream, rowWeight, columnWeight) -> {
             normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
             normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());
@@ -208,7 +209,7 @@ final class PairwiseCase implements AutoCloseable {
 
     /** Mean loss of the last run. */
     double loss() {
-        return bytes(result, 0, PtxPairwise.RESULT_BYTES).getDouble(0);
+        return bytes(result, 0, InfoNceKernels.RESULT_BYTES).getDouble(0);
     }
 
     double[][] dx(int[] samples) {

@@ -12,18 +12,21 @@ import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.UnsupportedDeviceException;
+import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.cpu.CpuOps;
 import org.contrastive4j.internal.cpu.Workers;
 import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.f64.F64Ops;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.ptx.KernelChoice;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.ops.UnsupportedPrecisionException;
+import org.contrastive4j.tensor.Precision;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -144,19 +147,19 @@ public final class Backend {
      * @param precision one of {@link #precisions}, or null for the first of them
      * @throws UnsupportedPrecisionException when the backend does not compute in it
      */
-    public static Ops open(String name, long memoryLimit, TrainingPrecision precision) {
+    public static Ops open(String name, long memoryLimit, Precision precision) {
         if (name.equals("auto")) {
             Choice choice = auto();
             LOG.info("auto is {}: {}", choice.name(), choice.reason());
             return open(choice.name(), memoryLimit, precision);
         }
-        List<TrainingPrecision> there = precisions(name);
+        List<Precision> there = precisions(name);
         if (precision != null && !there.contains(precision)) {
             String others = Stream.of("cpu", "cpu-f64", "cuda", "sim")
                     .filter(other -> precisions(other).contains(precision))
                     .collect(Collectors.joining(", "));
             throw new UnsupportedPrecisionException("backend " + name + " computes in "
-                    + there.stream().map(TrainingPrecision::toString).collect(Collectors.joining(", ")) + ", not in "
+                    + there.stream().map(Precision::toString).collect(Collectors.joining(", ")) + ", not in "
                     + precision
                     + "; backends that do: " + others);
         }
@@ -167,7 +170,7 @@ public final class Backend {
         };
     }
 
-    private static PtxOps onDevice(String name, PtxDevice device, TrainingPrecision precision) {
+    private static PtxOps onDevice(String name, PtxDevice device, Precision precision) {
         try {
             return new PtxOps(name, device, precision);
         } catch (RuntimeException refused) {
@@ -181,24 +184,41 @@ public final class Backend {
      *
      * @throws IllegalArgumentException when there is no such backend
      */
-    public static List<TrainingPrecision> precisions(String name) {
+    public static List<Precision> precisions(String name) {
         return switch (name) {
             case "auto" -> precisions(auto().name());
-            case "cpu" -> List.of(TrainingPrecision.F32);
-            case "cpu-f64" -> List.of(TrainingPrecision.F64);
+            case "cpu" -> List.of(Precision.F32);
+            case "cpu-f64" -> List.of(Precision.F64);
             default -> {
                 if (!name.equals("sim") && !name.matches(CUDA)) {
                     throw new IllegalArgumentException("no backend \"" + name
                             + "\"; there are auto, cpu, cpu-f64, cuda, cuda:1 and so on, and sim");
                 }
-                yield List.of(
-                        TrainingPrecision.F32, TrainingPrecision.TF32, TrainingPrecision.BF16, TrainingPrecision.F16);
+                yield List.of(Precision.F32, Precision.TF32, Precision.BF16, Precision.F16);
             }
         };
     }
 
     private static HostMemory hostMemory(long limit) {
-        return new HostMemory(limit, Boolean.getBoolean("contrastive4j.traceLeaks"));
+        return new HostMemory(limit, SystemProperties.traceLeaks());
+    }
+
+    /**
+     * Opens the InfoNCE kernels for callers that own device pointers. Loads the kernels: call it once, and not during
+     * capture.
+     *
+     * @param device where the kernels run
+     * @param precision that rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16; inputs are f32
+     *     in each
+     * @param stripeBytes workspace for what depends on pairs, such as 256 MiB; a larger stripe is faster, up to 2
+     *     bytes a pair, and a value below the smallest stripe is raised to it
+     * @return the kernels
+     * @throws UnsupportedDeviceException if the compute capability is below 8.0
+     * @throws IllegalArgumentException if there are no kernels in {@code precision}, or if {@code
+     *     -Dcontrastive4j.kernels} names kernels that the device cannot run
+     */
+    public static InfoNceKernels infoNceKernels(PtxDevice device, Precision precision, long stripeBytes) {
+        return KernelChoice.infoNce(device, precision, stripeBytes);
     }
 
     /**

@@ -179,7 +179,7 @@ public abstract class Function {
             return zeros;
         }
 
-        private Tensor allocate(DType dtype, Shape shape) {
+        Tensor allocate(DType dtype, Shape shape) {
             Tensor tensor = Tensor.allocate(ops.memory(), dtype, shape);
             allocated.add(tensor);
             return tensor;

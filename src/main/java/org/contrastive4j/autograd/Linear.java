@@ -31,8 +31,18 @@ public final class Linear extends Function {
         Shape shape = x.shape().withLast(w.dim(-1));
         Tensor y = representations ? f.allocateParameter(shape) : f.allocate(shape);
         f.ops().matrix().linear(x, w, biased ? f.input(2) : null, y);
-        f.save(0, 1);
+        save(f);
         return new Tensor[] {y};
+    }
+
+    /** Saves what {@link #backward(Backward, boolean, Tensor)} reads: x for dw, w for dx. */
+    static void save(Forward f) {
+        if (f.wants(1)) {
+            f.save(0);
+        }
+        if (f.wants(0)) {
+            f.save(1);
+        }
     }
 
     @Override

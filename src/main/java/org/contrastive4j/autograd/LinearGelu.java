@@ -27,7 +27,7 @@ public final class LinearGelu extends Function {
         z = f.keep(f.allocate(shape));
         Tensor y = f.allocate(shape);
         f.ops().matrix().linearGelu(kind, x, w, f.input(2), z, y);
-        f.save(0, 1);
+        Linear.save(f);
         return new Tensor[] {y};
     }
 

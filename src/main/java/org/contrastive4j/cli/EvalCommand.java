@@ -6,8 +6,8 @@ import java.util.List;
 import java.util.Locale;
 import java.util.Map;
 import java.util.concurrent.Callable;
+import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
-import org.contrastive4j.data.Sample;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.Classification;
@@ -55,7 +55,7 @@ final class EvalCommand implements Callable<Integer> {
             Map<String, List<Integer>> splits = new LinkedHashMap<>();
             Splits own = data == null ? model.splits(pairs) : null;
             if (own == null) {
-                splits.put("all", pairs.samples().stream().map(Sample::id).toList());
+                splits.put("all", pairs.pairs().stream().map(Pair::id).toList());
             } else {
                 splits.putAll(own.tests());
             }

@@ -76,19 +76,6 @@ final class PtxCheckCommand implements Callable<Integer> {
     private boolean check(Path file) {
         System.out.println(file + ":");
         System.out.flush();
-        try {
-            String text = source.read(file);
-            int dynamic = shared != null ? shared : source.dynamicSharedBytes(file);
-            // first of all: what is no PTX could bring the assembler down
-            Program program = Parser.parse(file.toString(), text);
-            return assemble(text, program, dynamic) & link(text, program);
-        } catch (PtxException e) {
-            System.out.println("  error: " + e.getMessage());
-            return false;
-        }
-    }
-
-    private boolean assemble(String text, Program program, int dynamic) {
         Table table = new Table(
                 "kernel",
                 "target",
@@ -101,13 +88,42 @@ final class PtxCheckCommand implements Callable<Integer> {
                 "blocks",
                 "warps");
         boolean good = true;
-        boolean rows = false;
+        try {
+            for (PtxSource.Expanded expanded : source.read(file)) {
+                good &= check(file, expanded, table);
+            }
+        } catch (PtxException e) {
+            complain("error", e.getMessage());
+            good = false;
+        }
+        if (!table.isEmpty()) {
+            System.out.print(table);
+        }
+        complaints.forEach(
+                (complaint, causes) -> System.out.println("  " + String.format(complaint, String.join(", ", causes))));
+        return good;
+    }
+
+    /** One instance of a file. */
+    private boolean check(Path file, PtxSource.Expanded expanded, Table table) {
+        int dynamic = shared != null ? shared : expanded.dynamicSharedBytes();
+        try {
+            // first of all: what is no PTX could bring the assembler down
+            Program program = Parser.parse(file.toString(), expanded.text());
+            return assemble(expanded.text(), program, dynamic, table) & link(expanded.text(), program);
+        } catch (PtxException e) {
+            complain("error", e.getMessage());
+            return false;
+        }
+    }
+
+    private boolean assemble(String text, Program program, int dynamic, Table table) {
+        boolean good = true;
         for (String target : targets(program)) {
             try {
                 Assembly assembly = PtxAssembler.assemble(program.file(), text, target);
                 for (Function entry : program.entries()) {
                     good &= row(table, entry, assembly, dynamic);
-                    rows = true;
                 }
                 for (String advisory : assembly.advisories()) {
                     good &= !advisory.contains(SERIALISED);
@@ -118,18 +134,19 @@ final class PtxCheckCommand implements Callable<Integer> {
                 complain("error", e.getMessage(), target);
             }
         }
-        if (rows) {
-            System.out.print(table);
-        }
-        complaints.forEach((complaint, targets) ->
-                System.out.println("  " + String.format(complaint, String.join(", ", targets))));
         return good;
     }
 
     private void complain(String kind, String message, String target) {
-        complaints
-                .computeIfAbsent(kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>())
-                .add(target);
+        List<String> targets =
+                complaints.computeIfAbsent(kind + " (%s): " + message.replace("%", "%%"), key -> new ArrayList<>());
+        if (!targets.contains(target)) {
+            targets.add(target);
+        }
+    }
+
+    private void complain(String kind, String message) {
+        complaints.putIfAbsent(kind + ": " + message.replace("%", "%%"), List.of());
     }
 
     /** A target without a letter runs on itself and everything newer, one with a letter on itself alone. */
@@ -171,13 +188,13 @@ final class PtxCheckCommand implements Callable<Integer> {
         return spilled == 0;
     }
 
-    private static boolean link(String text, Program program) {
+    private boolean link(String text, Program program) {
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             device.module(program.file(), text);
-            System.out.println("  simulator: all instructions are known");
+            complain("simulator", "all instructions are known");
             return true;
         } catch (PtxException e) {
-            System.out.println("  simulator: " + e.getMessage());
+            complain("simulator", e.getMessage());
             return false;
         }
     }

@@ -21,7 +21,7 @@ final class PtxExpandCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        System.out.print(source.read(file));
+        System.out.print(source.readOne(file));
         return 0;
     }
 }

@@ -133,7 +133,7 @@ final class PtxRunCommand implements Callable<Integer> {
         if (print < 0) {
             throw new IllegalArgumentException("--print is " + print + ", wanted 0 or more");
         }
-        text = source.read(file);
+        text = source.readOne(file);
         if (device.equals("sim")) {
             return schedules == null ? simulate() : search();
         }

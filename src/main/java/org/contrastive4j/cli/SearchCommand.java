@@ -6,8 +6,8 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
+import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
-import org.contrastive4j.data.Sample;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.ContactSheet;
 import org.contrastive4j.train.Search;
@@ -59,23 +59,24 @@ final class SearchCommand implements Callable<Integer> {
                     : model.config().heldOutGroup().isEmpty() || data != null
                             ? "all"
                             : model.config().heldOutGroup();
-            List<Integer> samples = pairs.samples().stream()
+            List<Integer> samples = pairs.pairs().stream()
                     .filter(sample -> wanted.equals("all") || sample.group().equals(wanted))
-                    .map(Sample::id)
+                    .map(Pair::id)
                     .toList();
             if (samples.isEmpty()) {
                 throw new IllegalArgumentException("no pictures of group " + wanted + "; there are " + pairs.groups());
             }
             try (Search search = new Search(ops, pairs, model.embedder(pairs), samples)) {
                 for (Search.Match match : search.find(text, top)) {
-                    Sample sample = pairs.sample(match.sample());
-                    System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), sample.caption(), sample.image());
+                    Pair sample = pairs.pair(match.sample());
+                    System.out.printf(
+                            Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), sample.caption(), sample.picture());
                 }
                 Path target = sheet != null ? sheet : run.resolve("search.png");
                 Files.write(
                         target,
                         ContactSheet.png(List.of(search.row(
-                                text, "", top, model.config().model().image().imageSize()))));
+                                text, -1, top, model.config().model().image().imageSize()))));
                 System.out.println("contact sheet: " + target);
             }
             return 0;

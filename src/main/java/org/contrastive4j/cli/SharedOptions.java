@@ -10,20 +10,23 @@ import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Options of every command that trains; what is not given is as in {@link TrainConfig#emoji}. */
+/** Options of every command that trains; the defaults are those of {@link TrainConfig#emoji}. */
 final class SharedOptions {
     private static final TrainConfig DEFAULT = TrainConfig.emoji();
+    static final String NO_GROUP = "none";
 
     @Mixin
     BackendOptions backend;
 
     @Option(
             names = "--loss-scale",
-            description = "where dynamic loss scaling begins, a power of two; "
-                    + "without it 32768 in f16 and no scaling in other precisions")
+            description = "initial value of dynamic loss scaling, a power of two; "
+                    + "default: 32768 in f16, no scaling in other precisions")
+    @Nullable
     Double lossScale;
 
     @Option(names = "--data", description = "folder with captions.tsv or captions.csv, or WebDataset shards")
@@ -34,18 +37,23 @@ final class SharedOptions {
 
     @Option(
             names = "--held-out-group",
-            description = "group to test on and not to train on, \"none\" for none; noto for the default data, "
-                    + "else none")
+            description = "group to test on and not to train on, \"none\" for none; default: noto for the default "
+                    + "data, none for other data")
+    @Nullable
     String heldOutGroup;
 
     @Option(names = "--unseen-share", description = "share of concepts kept out of training")
     double unseenShare = DEFAULT.unseenShare();
 
-    @Option(names = "--steps", description = "optimiser steps")
+    @Option(names = "--steps", description = "optimiser steps of the whole run")
     int steps = DEFAULT.steps();
 
-    @Option(names = "--chunk", description = "samples encoded at a time, 0 lets the memory budget choose")
-    int chunk = DEFAULT.chunk();
+    @Option(
+            names = "--chunk",
+            description = "samples encoded at a time, at most the batch; 0 lets the memory budget choose; "
+                    + "default: 128, or the batch where that is smaller")
+    @Nullable
+    Integer chunk;
 
     @Option(names = "--memory", description = "budget in MiB: activations of chunks are kept while they fit")
     long memory = DEFAULT.memoryBudget() >> 20;
@@ -59,76 +67,116 @@ final class SharedOptions {
     @Option(names = "--clip", description = "largest global gradient norm, 0 for no clipping")
     double clip = DEFAULT.clip();
 
-    @Option(names = "--weight-decay", description = "AdamW's, on weight matrices only")
+    @Option(names = "--weight-decay", description = "AdamW's weight decay, applied to weight matrices only")
     double weightDecay = DEFAULT.optimizer().weightDecay();
 
     @Option(names = "--vocabulary", description = "largest number of token ids")
     int vocabulary = DEFAULT.vocabulary();
 
-    @Option(names = "--dropout", description = "on both branches of every transformer block")
+    @Option(names = "--dropout", description = "probability on both branches of every transformer block")
     double dropout = DEFAULT.model().image().transformer().dropout();
+
+    @Option(names = "--image-size", description = "side in pixels that pictures are scaled to, a multiple of the patch")
+    int imageSize = DEFAULT.model().image().imageSize();
+
+    @Option(names = "--patch", description = "side of a patch of the image encoder in pixels")
+    int patch = DEFAULT.model().image().kernel();
+
+    @Option(names = "--image-width", description = "width of a token of the image encoder, a multiple of its heads")
+    int imageWidth = DEFAULT.model().image().transformer().width();
+
+    @Option(names = "--image-heads", description = "attention heads of the image encoder")
+    int imageHeads = DEFAULT.model().image().transformer().heads();
 
     @Option(names = "--image-layers", description = "transformer blocks of the image encoder")
     int imageLayers = DEFAULT.model().image().transformer().layers();
+
+    @Option(names = "--text-width", description = "width of a token of the text encoder, a multiple of its heads")
+    int textWidth = DEFAULT.model().text().transformer().width();
+
+    @Option(names = "--text-heads", description = "attention heads of the text encoder")
+    int textHeads = DEFAULT.model().text().transformer().heads();
 
     @Option(
             names = "--text-layers",
             description = "transformer blocks of the text encoder; 0 takes captions as bags of words")
     int textLayers = DEFAULT.model().text().transformer().layers();
 
-    @Option(names = "--no-augmentation", description = "train on pictures and captions as they are")
+    @Option(names = "--text-length", description = "tokens of a caption; longer ones are cut")
+    int textLength = DEFAULT.model().text().maxTokens();
+
+    @Option(names = "--embedding", description = "width of the representations that are compared")
+    int embedding = DEFAULT.model().image().embedding();
+
+    @Option(names = "--no-augmentation", description = "train on unchanged pictures and captions")
     boolean noAugmentation;
 
+    /** Returns the configuration of a new run. */
     TrainConfig config(long seed, int batch, LossConfig loss) {
         AdamW.Config adam = DEFAULT.optimizer();
-        String heldOut = heldOutGroup != null
-                ? heldOutGroup
-                : data.toString().equals(DEFAULT.data()) ? DEFAULT.heldOutGroup() : "none";
-        return new TrainConfig(
-                        data.toString(),
-                        strict,
-                        heldOut.equals("none") ? "" : heldOut,
-                        unseenShare,
-                        seed,
-                        steps,
-                        batch,
-                        chunk,
-                        memory << 20,
-                        learningRate,
-                        warmup,
-                        clip,
-                        vocabulary,
-                        noAugmentation ? Augmentation.none() : DEFAULT.augmentation(),
-                        new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay),
-                        model(),
-                        loss)
-                .with(
-                        backend.precision,
-                        lossScale == null ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()));
+        return DEFAULT.toBuilder()
+                .data(data.toAbsolutePath().normalize().toString())
+                .strict(strict)
+                .heldOutGroup(heldOut())
+                .unseenShare(unseenShare)
+                .seed(seed)
+                .steps(steps)
+                .batch(batch)
+                .chunk(chunk(batch))
+                .memoryBudget(memory << 20)
+                .learningRate(learningRate)
+                .warmup(warmup)
+                .clip(clip)
+                .vocabulary(vocabulary)
+                .augmentation(noAugmentation ? Augmentation.none() : DEFAULT.augmentation())
+                .optimizer(new AdamW.Config(adam.beta1(), adam.beta2(), adam.epsilon(), weightDecay))
+                .model(model())
+                .loss(loss)
+                .precision(backend.precision)
+                .lossScale(
+                        lossScale == null ? null : new LossScale.Config(lossScale, LossScale.Config.USUAL.growEvery()))
+                .build();
+    }
+
+    private String heldOut() {
+        boolean isDefaultData = data.equals(Path.of(DEFAULT.data()));
+        String group = heldOutGroup != null ? heldOutGroup : isDefaultData ? DEFAULT.heldOutGroup() : NO_GROUP;
+        return group.equals(NO_GROUP) ? "" : group;
+    }
+
+    /** Samples encoded at a time; where nothing was given, no more than a batch has. */
+    int chunk(int batch) {
+        return chunk != null ? chunk : Math.max(1, Math.min(DEFAULT.chunk(), batch));
     }
 
     private DualEncoder.Config model() {
+        if (patch < 1 || imageSize < 1 || imageSize % patch != 0) {
+            throw new IllegalArgumentException("--image-size " + imageSize + " is not a multiple of --patch " + patch
+                    + "; choose sizes that divide");
+        }
         VisionTransformer.Config image = DEFAULT.model().image();
         TextTransformer.Config text = DEFAULT.model().text();
         return new DualEncoder.Config(
                 new VisionTransformer.Config(
-                        image.imageSize(),
-                        image.kernel(),
-                        image.stride(),
+                        imageSize,
+                        patch,
+                        patch,
                         image.padding(),
-                        sized(image.transformer(), imageLayers),
+                        sized(image.transformer(), imageWidth, imageHeads, imageLayers),
                         image.pooling(),
-                        image.embedding()),
+                        embedding),
                 new TextTransformer.Config(
                         text.vocabulary(),
-                        text.maxTokens(),
-                        sized(text.transformer(), textLayers),
+                        textLength,
+                        sized(text.transformer(), textWidth, textHeads, textLayers),
                         text.causal(),
                         text.pooling(),
-                        text.embedding()));
+                        embedding));
     }
 
-    private TransformerConfig sized(TransformerConfig config, int layers) {
-        return new TransformerConfig(config.width(), layers, config.heads(), config.mlpWidth(), config.gelu(), dropout);
+    /** The hidden layer of a block keeps its ratio to the width. */
+    private TransformerConfig sized(TransformerConfig usual, int width, int heads, int layers) {
+        int hidden = width * (usual.mlpWidth() / usual.width());
+        return new TransformerConfig(width, layers, heads, hidden, usual.gelu(), dropout);
     }
 }

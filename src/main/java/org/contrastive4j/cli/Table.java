@@ -18,6 +18,11 @@ final class Table {
         rows.add(Stream.of(cells).map(String::valueOf).toList());
     }
 
+    /** Whether nothing was added below the titles. */
+    boolean isEmpty() {
+        return rows.size() == 1;
+    }
+
     @Override
     public String toString() {
         int columns = rows.get(0).size();

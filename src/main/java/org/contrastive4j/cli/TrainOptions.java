@@ -1,6 +1,7 @@
 package org.contrastive4j.cli;
 
 import java.math.BigDecimal;
+import java.nio.file.Path;
 import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
@@ -21,13 +22,13 @@ final class TrainOptions {
     @Mixin
     SharedOptions shared;
 
-    @Option(names = "--seed", description = "of everything random")
+    @Option(names = "--seed", description = "seed of everything random")
     long seed = DEFAULT.seed();
 
     @Option(names = "--batch", description = "pairs in a batch")
     int batch = DEFAULT.batch();
 
-    @Option(names = "--loss", description = "what is minimised, one of the names below")
+    @Option(names = "--loss", description = "loss, one of the names below")
     String loss = DEFAULT.loss().name();
 
     @Option(
@@ -86,8 +87,12 @@ final class TrainOptions {
     }
 
     TrainConfig config() {
-        return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guide, batch))
-                .withAccumulation(accumulation());
+        String guideRun = guide == null
+                ? null
+                : Path.of(guide).toAbsolutePath().normalize().toString();
+        return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guideRun, batch)).toBuilder()
+                .accumulation(accumulation())
+                .build();
     }
 
     private TrainConfig.Accumulation accumulation() {

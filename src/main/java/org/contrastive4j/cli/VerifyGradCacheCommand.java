@@ -45,7 +45,10 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
         TrainConfig chunked = options.config();
         options.shared.chunk = batch;
         TrainConfig direct = options.config();
-        PairDataset data = PairDataset.open(Path.of(direct.data()), direct.strict());
+        PairDataset data;
+        try (StatusLine line = StatusLine.open()) {
+            data = DataProgress.open(line, Path.of(direct.data()), direct.strict());
+        }
         try (Ops ops = options.shared.backend.open()) {
             EquivalenceCheck.Report report;
             try (Trainer trainer = Trainer.start(ops, chunked, data)) {

@@ -24,7 +24,7 @@ public final class BatchMaker {
         this.imageSize = imageSize;
         this.maxTokens = maxTokens;
         this.random = new DataRandom(seed);
-        this.decoded = new byte[data.samples().size()][];
+        this.decoded = new byte[data.pairs().size()][];
     }
 
     /** Decoded pictures stay while there is room: of a small data set, all. */
@@ -47,7 +47,7 @@ public final class BatchMaker {
         for (int k = 0; k < sampleIds.length; k++) {
             int id = sampleIds[k];
             augmentation.picture(picture(id), imageSize, random, id, epoch, pictures, k * values);
-            tokens[k] = tokenizer.encode(augmentation.caption(data.sample(id).caption(), random, id, epoch), maxTokens);
+            tokens[k] = tokenizer.encode(augmentation.caption(data.pair(id).caption(), random, id, epoch), maxTokens);
         }
         return padded(sampleIds, imageSize, pictures, tokens);
     }

@@ -26,7 +26,7 @@ public final class BatchPlan {
         Map<String, List<Integer>> byConcept = new LinkedHashMap<>();
         for (int id : train) {
             byConcept
-                    .computeIfAbsent(data.sample(id).concept(), concept -> new ArrayList<>())
+                    .computeIfAbsent(data.pair(id).concept(), concept -> new ArrayList<>())
                     .add(id);
         }
         if (batch < 2 || batch > byConcept.size()) {
@@ -52,7 +52,7 @@ public final class BatchPlan {
         return samplesOfConcept.size();
     }
 
-    /** Sample ids of batch {@code index} of an epoch. */
+    /** Pair ids of batch {@code index} of an epoch. */
     public int[] batch(int epoch, int index) {
         if (epoch < 0 || index < 0 || index >= batchesPerEpoch()) {
             throw new IllegalArgumentException(

@@ -23,15 +23,20 @@ public final class PairDataset {
     private static final Logger LOG = LoggerFactory.getLogger(PairDataset.class);
 
     private final Path path;
-    private final List<Sample> samples;
+    private final List<Pair> samples;
     private final PictureSource pictures;
     private final Map<String, Integer> skipped;
+    private final int[] labels;
 
-    private PairDataset(Path path, List<Sample> samples, PictureSource pictures, Map<String, Integer> skipped) {
+    private PairDataset(Path path, List<Pair> samples, PictureSource pictures, Map<String, Integer> skipped) {
         this.path = path;
         this.samples = List.copyOf(samples);
         this.pictures = pictures;
         this.skipped = skipped;
+        Map<String, Integer> concepts = new HashMap<>();
+        this.labels = this.samples.stream()
+                .mapToInt(pair -> concepts.computeIfAbsent(pair.splitKey(), key -> concepts.size()))
+                .toArray();
     }
 
     /** A pair as written, before it was checked; {@code problem} is what its reader already found wrong, else null. */
@@ -83,7 +88,7 @@ public final class PairDataset {
                 })
                 .toArray(String[]::new);
         Map<String, String> conceptOfCaption = new HashMap<>();
-        List<Sample> samples = new ArrayList<>();
+        List<Pair> samples = new ArrayList<>();
         for (int i = 0; i < problems.length; i++) {
             Row row = listing.rows().get(i);
             if (problems[i] != null) {
@@ -93,10 +98,16 @@ public final class PairDataset {
             String concept = row.concept() == null || row.concept().isBlank()
                     ? conceptOfCaption.computeIfAbsent(row.caption(), caption -> "caption:" + caption)
                     : row.concept();
-            samples.add(new Sample(
-                    samples.size(), row.image(), row.caption(), concept, row.group() == null ? "" : row.group()));
+            samples.add(new Pair(
+                    samples.size(),
+                    row.image(),
+                    row.caption(),
+                    concept,
+                    row.group() == null ? "" : row.group(),
+                    "",
+                    row.where()));
         }
-        long concepts = samples.stream().map(Sample::concept).distinct().count();
+        long concepts = samples.stream().map(Pair::concept).distinct().count();
         if (concepts < 2) {
             throw new DataException(path + " has " + samples.size() + " usable pairs of " + concepts
                     + " concepts; contrastive training needs at least two different ones");
@@ -163,12 +174,22 @@ public final class PairDataset {
         return path;
     }
 
-    public List<Sample> samples() {
+    public List<Pair> pairs() {
         return samples;
     }
 
-    public Sample sample(int id) {
+    public Pair pair(int id) {
         return samples.get(id);
+    }
+
+    /** Returns a number that pairs share if and only if they are never each other's negatives. */
+    public int label(int id) {
+        return labels[id];
+    }
+
+    /** Returns whether two pairs show the same concept. */
+    public boolean sameConcept(int id, int other) {
+        return labels[id] == labels[other];
     }
 
     /** How many pairs were left out, by reason. */
@@ -178,7 +199,7 @@ public final class PairDataset {
 
     /** Groups in order of appearance. */
     public List<String> groups() {
-        return samples.stream().map(Sample::group).distinct().toList();
+        return samples.stream().map(Pair::group).distinct().toList();
     }
 
     /**
@@ -187,11 +208,11 @@ public final class PairDataset {
      * @throws DataException when it cannot be read any more
      */
     public byte[] picture(int id, int size) {
-        Sample sample = samples.get(id);
+        Pair sample = samples.get(id);
         try {
-            return Pictures.square(pictures.read(sample.image()), size);
+            return Pictures.square(pictures.read(sample.picture()), size);
         } catch (IOException e) {
-            throw new DataException("cannot read " + sample.image() + " of " + path + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + sample.picture() + " of " + path + ": " + e.getMessage(), e);
         }
     }
 }

@@ -9,7 +9,7 @@ import java.util.Map;
 import java.util.Set;
 
 /**
- * Sample ids to train on, and held-out test splits by name: each of the first two holds out one thing, the third both.
+ * Pair ids to train on, and held-out test splits by name: each of the first two holds out one thing, the third both.
  *
  * <p>{@code new-design}: the held-out group's pictures of concepts trained on. {@code new-concept}: pictures of
  * concepts never trained on, by the first group that is trained on. {@code new-both}: the held-out group's pictures of
@@ -38,7 +38,7 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
         List<Integer> newDesign = new ArrayList<>();
         List<Integer> newConcept = new ArrayList<>();
         List<Integer> newBoth = new ArrayList<>();
-        for (Sample sample : data.samples()) {
+        for (Pair sample : data.pairs()) {
             boolean heldOut = !heldOutGroup.isEmpty() && sample.group().equals(heldOutGroup);
             boolean isNew = unseen.contains(sample.concept());
             if (heldOut) {
@@ -50,7 +50,7 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
             }
         }
         long concepts =
-                train.stream().map(id -> data.sample(id).concept()).distinct().count();
+                train.stream().map(id -> data.pair(id).concept()).distinct().count();
         if (concepts < 2) {
             throw new DataException("holding out group \"" + heldOutGroup + "\" and " + unseenShare
                     + " of the concepts leaves " + concepts + " concepts to train on, wanted at least 2");
@@ -72,8 +72,8 @@ public record Splits(List<Integer> train, Map<String, List<Integer>> tests) {
      * The concepts whose hashes with the seed are smallest: a choice that does not depend on the order of the samples.
      */
     private static Set<String> unseen(PairDataset data, double share, long seed) {
-        List<String> concepts = data.samples().stream()
-                .map(Sample::concept)
+        List<String> concepts = data.pairs().stream()
+                .map(Pair::concept)
                 .distinct()
                 .sorted(Comparator.comparingLong((String concept) -> hash(concept, seed))
                         .thenComparing(concept -> concept))

@@ -36,11 +36,11 @@ public final class Tokenizer {
      */
     public record Vocabulary(List<String> pieces, List<List<String>> merges, boolean wholeWords) {}
 
-    private record Pair(String left, String right) {}
+    private record Bigram(String left, String right) {}
 
     private final Vocabulary vocabulary;
     private final Map<String, Integer> ids = new HashMap<>();
-    private final Map<Pair, Integer> ranks = new HashMap<>();
+    private final Map<Bigram, Integer> ranks = new HashMap<>();
 
     public Tokenizer(Vocabulary vocabulary) {
         this.vocabulary = vocabulary;
@@ -48,7 +48,7 @@ public final class Tokenizer {
             ids.put(piece, ids.size() + 2);
         }
         for (List<String> merge : vocabulary.merges()) {
-            ranks.put(new Pair(merge.get(0), merge.get(1)), ranks.size());
+            ranks.put(new Bigram(merge.get(0), merge.get(1)), ranks.size());
         }
     }
 
@@ -76,12 +76,12 @@ public final class Tokenizer {
                 .flatMap(c -> Stream.of(c, c + END))
                 .forEach(piece -> pieces.put(piece, pieces.size()));
         List<List<String>> merges = new ArrayList<>();
-        Map<Pair, Integer> pairs = new HashMap<>();
+        Map<Bigram, Integer> pairs = new HashMap<>();
         for (int w = 0; w < words.size(); w++) {
             count(words.get(w), weights.get(w), pairs);
         }
         while (pieces.size() + 2 < size) {
-            Pair best = mostFrequent(pairs, minimum);
+            Bigram best = mostFrequent(pairs, minimum);
             if (best == null) {
                 break;
             }
@@ -101,24 +101,24 @@ public final class Tokenizer {
     }
 
     /** Adds a word's pairs to the counts; a negative weight takes them out again. */
-    private static void count(List<String> word, int weight, Map<Pair, Integer> pairs) {
+    private static void count(List<String> word, int weight, Map<Bigram, Integer> pairs) {
         for (int i = 0; i + 1 < word.size(); i++) {
-            pairs.merge(new Pair(word.get(i), word.get(i + 1)), weight, (a, b) -> a + b == 0 ? null : a + b);
+            pairs.merge(new Bigram(word.get(i), word.get(i + 1)), weight, (a, b) -> a + b == 0 ? null : a + b);
         }
     }
 
-    private static Pair mostFrequent(Map<Pair, Integer> pairs, int minimum) {
+    private static Bigram mostFrequent(Map<Bigram, Integer> pairs, int minimum) {
         return pairs.entrySet().stream()
                 .filter(entry -> entry.getValue() >= minimum)
-                .max(Map.Entry.<Pair, Integer>comparingByValue()
-                        .thenComparing(Map.Entry.comparingByKey(Comparator.comparing(Pair::left)
-                                .thenComparing(Pair::right)
+                .max(Map.Entry.<Bigram, Integer>comparingByValue()
+                        .thenComparing(Map.Entry.comparingByKey(Comparator.comparing(Bigram::left)
+                                .thenComparing(Bigram::right)
                                 .reversed())))
                 .map(Map.Entry::getKey)
                 .orElse(null);
     }
 
-    private static List<String> merge(List<String> word, Pair pair) {
+    private static List<String> merge(List<String> word, Bigram pair) {
         if (word.size() < 2) {
             return word;
         }
@@ -174,9 +174,9 @@ public final class Tokenizer {
     private List<String> pieces(String word) {
         List<String> pieces = characters(word);
         while (pieces.size() > 1) {
-            Pair best = null;
+            Bigram best = null;
             for (int i = 0; i + 1 < pieces.size(); i++) {
-                Pair pair = new Pair(pieces.get(i), pieces.get(i + 1));
+                Bigram pair = new Bigram(pieces.get(i), pieces.get(i + 1));
                 if (ranks.containsKey(pair) && (best == null || ranks.get(pair) < ranks.get(best))) {
                     best = pair;
                 }

@@ -8,7 +8,7 @@ import java.util.Map;
 import java.util.function.BiConsumer;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -42,7 +42,7 @@ public final class EquivalenceCheck<B> {
      * Largest relative difference that is still rounding. Sums in another order differ by units of f32, which can round
      * an activation or an operand the other way: half a unit in the last place of those.
      */
-    public static double tolerance(TrainingPrecision precision) {
+    public static double tolerance(Precision precision) {
         return switch (precision) {
             case F32, F64 -> 1e-5;
             case TF32, F16 -> 0x1p-11;

@@ -162,7 +162,7 @@ public final class InfoNce extends ContrastiveLoss {
     /** Whether every row has a target; looks at the values only where they are not known on the host. */
     private static boolean areColumns(Tensor targets, int m) {
         return targets.dtype() == DType.I32
-                && (targets.isKnownWithin(0, m)
+                && (targets.hasValuesWithin(0, m)
                         || Arrays.stream(targets.toInts()).allMatch(target -> target >= 0 && target < m));
     }
 

@@ -2,8 +2,11 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.function.Predicate;
+import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.DType;
 
 /** A picture encoder and a text encoder into one space; a loss compares them and is no part of it. */
 public final class DualEncoder implements Module {
@@ -26,8 +29,11 @@ public final class DualEncoder implements Module {
 
     /** @param seed of the initial values */
     public DualEncoder(Ops ops, Config config, long seed) {
+        this(config, new Initializer(ops, seed));
+    }
+
+    private DualEncoder(Config config, Initializer init) {
         this.config = config;
-        Initializer init = new Initializer(ops, seed);
         try {
             image = new VisionTransformer(init, "image", 0, config.image());
             text = new TextTransformer(init, "text", TEXT_RANDOM_LAYERS, config.text());
@@ -35,6 +41,72 @@ public final class DualEncoder implements Module {
             init.discard();
             throw noMemory;
         }
+    }
+
+    /**
+     * Allocates the parameters without values, for a caller that writes all of them.
+     *
+     * @param matrices type of the matrices of dense layers: that of parameters, or F16 or BF16 for weights that stay
+     *     frozen
+     */
+    public static DualEncoder undefined(Ops ops, Config config, DType matrices) {
+        return new DualEncoder(config, Initializer.undefined(ops, matrices));
+    }
+
+    /** Returns the names of all layers that {@link #adapt} accepts, e.g. {@code text.block0.attention.q}. */
+    public List<String> adaptable() {
+        return parts().map(AdaptablePart::name).toList();
+    }
+
+    private Stream<AdaptablePart> parts() {
+        return Stream.concat(image.adaptable().stream(), text.adaptable().stream());
+    }
+
+    /**
+     * Adds a low-rank adapter to every selected layer. The output stays what it is until B is trained.
+     *
+     * @param selects by the names of {@link #adaptable}
+     * @param seed of the initial values of A
+     * @return the new parameters, {@code name.lora_A} [rank, in] and {@code name.lora_B} [out, rank] of each layer
+     * @throws IllegalArgumentException when no layer is selected, or the rank exceeds a layer's width
+     */
+    public List<Parameter> adapt(Ops ops, LowRankConfig lowRank, Predicate<String> selects, long seed) {
+        Initializer init = new Initializer(ops, seed);
+        List<Parameter> made = new ArrayList<>();
+        List<AdaptablePart> selected =
+                parts().filter(part -> selects.test(part.name())).toList();
+        if (selected.isEmpty()) {
+            throw new IllegalArgumentException("no layer is selected for LoRA; choose among " + adaptable());
+        }
+        List<LowRankAdapter> adapters = new ArrayList<>();
+        try {
+            for (AdaptablePart part : selected) {
+                adapters.add(new LowRankAdapter(
+                        init,
+                        part.name(),
+                        part.dense().in(),
+                        part.firstColumn(),
+                        part.columns(),
+                        lowRank,
+                        part.layer()));
+            }
+        } catch (RuntimeException refused) {
+            init.discard();
+            throw refused;
+        }
+        for (int k = 0; k < adapters.size(); k++) {
+            selected.get(k).dense().add(adapters.get(k));
+            made.addAll(adapters.get(k).parameters());
+        }
+        return made;
+    }
+
+    /**
+     * Adds scale B A to the weight of every adapted layer and removes the adapters; the output stays what it is, to
+     * rounding.
+     */
+    public void merge(Ops ops) {
+        parts().map(AdaptablePart::dense).distinct().forEach(dense -> dense.merge(ops));
     }
 
     public Config config() {
@@ -47,6 +119,12 @@ public final class DualEncoder implements Module {
 
     public TextTransformer text() {
         return text;
+    }
+
+    @Override
+    public void close() {
+        image.close();
+        text.close();
     }
 
     @Override

@@ -5,7 +5,10 @@ import java.util.List;
 import java.util.SplittableRandom;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Makes parameters with initial values that depend only on (seed, name, shape): adding a layer does not
@@ -14,11 +17,26 @@ import org.contrastive4j.tensor.Shape;
 public final class Initializer {
     private final Ops ops;
     private final long seed;
+    private final @Nullable DType matrices; // null where values are made
     private final List<Parameter> made = new ArrayList<>();
 
     public Initializer(Ops ops, long seed) {
+        this(ops, seed, null);
+    }
+
+    private Initializer(Ops ops, long seed, @Nullable DType matrices) {
         this.ops = ops;
         this.seed = seed;
+        this.matrices = matrices;
+    }
+
+    /**
+     * Makes parameters with undefined values, for a caller that writes all of them.
+     *
+     * @param matrices type of the matrices of dense layers: that of parameters, or F16 or BF16 for frozen weights
+     */
+    static Initializer undefined(Ops ops, DType matrices) {
+        return new Initializer(ops, 0, matrices);
     }
 
     public Ops ops() {
@@ -28,6 +46,9 @@ public final class Initializer {
     /** A weight, normal with this deviation, cut at two deviations; decays. */
     public Parameter normal(String name, double deviation, int... dims) {
         Shape shape = Shape.of(dims);
+        if (matrices != null) {
+            return kept(new Parameter(ops, name, ops.allocateParameter(shape), dims.length > 1));
+        }
         SplittableRandom random = new SplittableRandom(new SplittableRandom(seed).nextLong() ^ hash(name));
         double[] values = new double[Math.toIntExact(shape.size())];
         for (int i = 0; i < values.length; i++) {
@@ -40,10 +61,24 @@ public final class Initializer {
         return kept(new Parameter(ops, name, ops.parameterTensor(shape, values), dims.length > 1));
     }
 
+    /** The matrix of a dense layer, made as by {@link #normal}. */
+    Parameter matrix(String name, double deviation, int in, int out) {
+        return matrices == null
+                ? normal(name, deviation, in, out)
+                : kept(new Parameter(ops, name, Tensor.allocate(ops.memory(), matrices, Shape.of(in, out)), true));
+    }
+
+    /** Zeros that decay. */
+    Parameter zeros(String name, int... dims) {
+        return kept(new Parameter(ops, name, ops.zeroParameter(Shape.of(dims)), true));
+    }
+
     /** A bias, norm gain or the like: one value everywhere; does not decay. */
     public Parameter constant(String name, double value, int... dims) {
         Parameter parameter = kept(new Parameter(ops, name, ops.allocateParameter(dims), false));
-        ops.pointwise().fill(parameter.value(), value);
+        if (matrices == null) {
+            ops.pointwise().fill(parameter.value(), value);
+        }
         return parameter;
     }
 

@@ -8,18 +8,18 @@ import org.contrastive4j.autograd.Variable;
 
 /** Layer norm with gain and shift. */
 final class Norm implements Module {
-    private static final double EPSILON = 1e-5;
-
     private final Parameter gamma;
     private final Parameter beta;
+    private final double epsilon;
 
-    Norm(Initializer init, String name, int width) {
+    Norm(Initializer init, String name, int width, double epsilon) {
+        this.epsilon = epsilon;
         gamma = init.constant(name + ".gamma", 1, width);
         beta = init.constant(name + ".beta", 0, width);
     }
 
     Variable forward(Tape tape, Variable x) {
-        return tape.apply(new LayerNorm(EPSILON), x, gamma, beta);
+        return tape.apply(new LayerNorm(epsilon), x, gamma, beta);
     }
 
     @Override

@@ -9,5 +9,7 @@ public enum Pooling {
     /** The last valid token: end of text under a causal mask. */
     LAST,
     /** All patches side by side (pictures): what is where is not averaged away. */
-    FLATTEN
+    FLATTEN,
+    /** One attention block whose only query is learnt (pictures), then a residual perceptron. */
+    ATTENTION
 }

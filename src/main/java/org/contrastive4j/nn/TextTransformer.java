@@ -10,6 +10,7 @@ import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Token ids [b, t] with lengths [b] to raw representations [b, d]: embedding, positions, transformer,
@@ -23,6 +24,7 @@ public final class TextTransformer implements Module {
      * @param maxTokens longest sequence
      * @param causal whether a token sees only those before it
      * @param embedding d, width of a representation
+     * @param projection of the pooled token; null stands for BIASED
      */
     public record Config(
             int vocabulary,
@@ -30,20 +32,37 @@ public final class TextTransformer implements Module {
             TransformerConfig transformer,
             boolean causal,
             Pooling pooling,
-            int embedding) {
+            int embedding,
+            @Nullable Projection projection) {
         public Config {
+            projection = projection == null ? Projection.BIASED : projection;
             if (vocabulary < 1 || maxTokens < 1 || embedding < 1) {
                 throw new IllegalArgumentException("text of " + vocabulary + " token ids, at most " + maxTokens
                         + " tokens, embedding " + embedding + ": wanted positive sizes");
             }
-            if (pooling == Pooling.FLATTEN) {
+            if (projection == Projection.NONE && embedding != transformer.width()) {
+                throw new IllegalArgumentException("without a projection the embedding is " + transformer.width()
+                        + " wide, as a token is; got " + embedding);
+            }
+            if (pooling == Pooling.FLATTEN || pooling == Pooling.ATTENTION) {
                 throw new IllegalArgumentException("captions differ in length: pooling is MEAN, CLASS or LAST");
             }
         }
 
+        /** The same with a projection that has a bias. */
+        public Config(
+                int vocabulary,
+                int maxTokens,
+                TransformerConfig transformer,
+                boolean causal,
+                Pooling pooling,
+                int embedding) {
+            this(vocabulary, maxTokens, transformer, causal, pooling, embedding, Projection.BIASED);
+        }
+
         /** The same with another vocabulary: the tokenizer decides its size. */
         public Config withVocabulary(int size) {
-            return new Config(size, maxTokens, transformer, causal, pooling, embedding);
+            return new Config(size, maxTokens, transformer, causal, pooling, embedding, projection);
         }
     }
 
@@ -51,7 +70,7 @@ public final class TextTransformer implements Module {
     private final Parameter table;
     private final Parameter positions;
     private final Transformer transformer;
-    private final Dense project;
+    private final @Nullable Dense project;
 
     public TextTransformer(Initializer init, String name, int firstRandomLayer, Config config) {
         this.config = config;
@@ -59,7 +78,15 @@ public final class TextTransformer implements Module {
         table = init.normal(name + ".embed", 1 / Math.sqrt(width), config.vocabulary(), width);
         positions = init.normal(name + ".positions", 0.02, config.maxTokens(), width);
         transformer = new Transformer(init, name, firstRandomLayer, config.transformer(), config.causal());
-        project = new Dense(init, name + ".project", width, config.embedding(), 1 / Math.sqrt(width));
+        project = config.projection() == Projection.NONE
+                ? null
+                : new Dense(
+                        init,
+                        name + ".project",
+                        width,
+                        config.embedding(),
+                        1 / Math.sqrt(width),
+                        config.projection() == Projection.BIASED);
     }
 
     /**
@@ -67,24 +94,30 @@ public final class TextTransformer implements Module {
      * @param lengths [b] I32, valid tokens, at least 1; open until backward is done
      * @param randomness null for evaluation
      */
-    public Variable forward(Tape tape, Tensor ids, Tensor lengths, Randomness randomness) {
+    public Variable forward(Tape tape, Tensor ids, Tensor lengths, @Nullable Randomness randomness) {
         Variable embedded = tape.scope(
                 "embed", () -> tape.apply(new AddPositions(), tape.apply(new Embedding(ids), table), positions));
         Variable tokens = transformer.forward(tape, embedded, lengths, randomness);
         Variable pooled =
                 switch (config.pooling()) {
-                    case MEAN, FLATTEN -> tape.apply(new MeanPool(lengths), tokens);
+                    case MEAN, FLATTEN, ATTENTION -> tape.apply(new MeanPool(lengths), tokens);
                     case CLASS -> tape.apply(new SelectToken(null), tokens);
                     case LAST -> tape.apply(new SelectToken(lengths), tokens);
                 };
-        return project.representations(tape, pooled);
+        return project == null ? pooled : project.representations(tape, pooled, randomness);
+    }
+
+    List<AdaptablePart> adaptable() {
+        return transformer.adaptable();
     }
 
     @Override
     public List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>(List.of(table, positions));
         all.addAll(transformer.parameters());
-        all.addAll(project.parameters());
+        if (project != null) {
+            all.addAll(project.parameters());
+        }
         return all;
     }
 }

@@ -6,6 +6,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** Blocks one after the other, then a norm: tokens [b, t, width] to tokens [b, t, width]. */
 final class Transformer implements Module {
@@ -16,16 +17,20 @@ final class Transformer implements Module {
         for (int k = 0; k < config.layers(); k++) {
             blocks.add(new TransformerBlock(init, encoder, k, firstRandomLayer, config, causal));
         }
-        norm = new Norm(init, encoder + ".norm", config.width());
+        norm = new Norm(init, encoder + ".norm", config.width(), config.epsilon());
     }
 
     /** @param lengths [b] I32, tokens beyond are not attended to; null for all */
-    Variable forward(Tape tape, Variable x, Tensor lengths, Randomness randomness) {
+    Variable forward(Tape tape, Variable x, Tensor lengths, @Nullable Randomness randomness) {
         Variable tokens = x;
         for (TransformerBlock block : blocks) {
             tokens = block.forward(tape, tokens, lengths, randomness);
         }
         return norm.forward(tape, tokens);
+    }
+
+    List<AdaptablePart> adaptable() {
+        return blocks.stream().flatMap(block -> block.adaptable().stream()).toList();
     }
 
     @Override

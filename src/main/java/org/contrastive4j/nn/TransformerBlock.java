@@ -10,9 +10,13 @@ import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches. */
 final class TransformerBlock implements Module {
+    /** Random layers of adapters are numbered apart from those of blocks. */
+    private static final int RANDOM_SHIFT = 8;
+
     private final String scope;
     private final int heads;
     private final boolean causal;
@@ -44,10 +48,10 @@ final class TransformerBlock implements Module {
         this.layer = firstRandomLayer + 2 * index;
         double in = 1 / Math.sqrt(width);
         double residual = in / Math.sqrt(2.0 * config.layers());
-        norm1 = new Norm(init, name + ".norm1", width);
+        norm1 = new Norm(init, name + ".norm1", width, config.epsilon());
         qkv = new Dense(init, name + ".attention.qkv", width, 3 * width, in);
         out = new Dense(init, name + ".attention.out", width, width, residual);
-        norm2 = new Norm(init, name + ".norm2", width);
+        norm2 = new Norm(init, name + ".norm2", width, config.epsilon());
         up = new Dense(init, name + ".mlp.up", width, config.mlpWidth(), in);
         down = new Dense(
                 init,
@@ -57,7 +61,7 @@ final class TransformerBlock implements Module {
                 residual * Math.sqrt((double) width / config.mlpWidth()));
     }
 
-    Variable forward(Tape tape, Variable x, Tensor lengths, Randomness randomness) {
+    Variable forward(Tape tape, Variable x, Tensor lengths, @Nullable Randomness randomness) {
         return tape.scope(scope, () -> {
             Variable attended = tape.scope(
                     "attention",
@@ -67,19 +71,38 @@ final class TransformerBlock implements Module {
                                     tape,
                                     tape.apply(
                                             new Attention(heads, causal, lengths),
-                                            qkv.forward(tape, norm1.forward(tape, x)))),
+                                            qkv.forward(tape, norm1.forward(tape, x), randomness)),
+                                    randomness),
                             randomness,
                             0));
             Variable middle = tape.apply(new Add(), x, attended);
             Variable mlp = tape.scope(
                     "mlp",
                     () -> dropped(
-                            tape, down.forward(tape, up.gelu(tape, gelu, norm2.forward(tape, middle))), randomness, 1));
+                            tape,
+                            down.forward(
+                                    tape, up.gelu(tape, gelu, norm2.forward(tape, middle), randomness), randomness),
+                            randomness,
+                            1));
             return tape.apply(new Add(), middle, mlp);
         });
     }
 
-    private Variable dropped(Tape tape, Variable x, Randomness randomness, int which) {
+    /** The layers that low-rank adapters may be added to; query, key and value by their separate names. */
+    List<AdaptablePart> adaptable() {
+        String attention = qkv.name().substring(0, qkv.name().length() - ".qkv".length());
+        int width = out.out();
+        int random = layer << RANDOM_SHIFT;
+        return List.of(
+                new AdaptablePart(attention + ".q", qkv, 0, width, random + 2),
+                new AdaptablePart(attention + ".k", qkv, width, width, random + 2),
+                new AdaptablePart(attention + ".v", qkv, 2 * width, width, random + 2),
+                AdaptablePart.whole(out, random + 3),
+                AdaptablePart.whole(up, random + 4),
+                AdaptablePart.whole(down, random + 5));
+    }
+
+    private Variable dropped(Tape tape, Variable x, @Nullable Randomness randomness, int which) {
         return dropout == 0 || randomness == null
                 ? x
                 : tape.apply(new Dropout(dropout, randomness.sampleIds(), randomness.key(layer + which)), x);

@@ -11,9 +11,13 @@ import org.contrastive4j.ops.PointwiseOps;
  * @param mlpWidth of the hidden layer of each block
  * @param gelu activation of the hidden layer
  * @param dropout probability on both branches of each block, in [0, 1)
+ * @param epsilon of every layer norm; 0 stands for {@link #EPSILON}
  */
 public record TransformerConfig(
-        int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout) {
+        int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout, double epsilon) {
+    /** The epsilon of layer norms where none is given. */
+    public static final double EPSILON = 1e-5;
+
     public TransformerConfig {
         if (width < 1 || layers < 0 || heads < 1 || width % heads != 0 || mlpWidth < 1) {
             throw new IllegalArgumentException("transformer of width " + width + ", " + layers + " layers, " + heads
@@ -22,5 +26,14 @@ public record TransformerConfig(
         if (!(dropout >= 0 && dropout < 1)) {
             throw new IllegalArgumentException("dropout is " + dropout + ", wanted 0 <= p < 1");
         }
+        if (!(epsilon >= 0 && epsilon < 1)) {
+            throw new IllegalArgumentException("epsilon is " + epsilon + ", expected 0 <= epsilon < 1");
+        }
+        epsilon = epsilon == 0 ? EPSILON : epsilon;
+    }
+
+    /** The same with layer norms of {@link #EPSILON}. */
+    public TransformerConfig(int width, int layers, int heads, int mlpWidth, PointwiseOps.Gelu gelu, double dropout) {
+        this(width, layers, heads, mlpWidth, gelu, dropout, EPSILON);
     }
 }

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.AddPositions;
 import org.contrastive4j.autograd.Flatten;
-import org.contrastive4j.autograd.Function;
 import org.contrastive4j.autograd.MeanPool;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Patchify;
@@ -15,6 +14,7 @@ import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Pictures [b, size, size, 3] to raw representations [b, d]: patches, linear embedding, positions, transformer,
@@ -34,6 +34,7 @@ public final class VisionTransformer implements Module {
      * @param padding of zeros around the picture
      * @param pooling MEAN, CLASS or FLATTEN
      * @param embedding d, width of a representation
+     * @param variant what is left out or added; null stands for {@link Variant#STANDARD}
      */
     public record Config(
             int imageSize,
@@ -42,8 +43,10 @@ public final class VisionTransformer implements Module {
             int padding,
             TransformerConfig transformer,
             Pooling pooling,
-            int embedding) {
+            int embedding,
+            @Nullable Variant variant) {
         public Config {
+            variant = variant == null ? Variant.STANDARD : variant;
             if (imageSize < 1
                     || kernel < 1
                     || stride < 1
@@ -59,37 +62,91 @@ public final class VisionTransformer implements Module {
             }
         }
 
+        /** The same of the standard variant. */
+        public Config(
+                int imageSize,
+                int kernel,
+                int stride,
+                int padding,
+                TransformerConfig transformer,
+                Pooling pooling,
+                int embedding) {
+            this(imageSize, kernel, stride, padding, transformer, pooling, embedding, Variant.STANDARD);
+        }
+
         int patches() {
             int side = SequenceOps.patches(imageSize, kernel, stride, padding);
             return side * side;
         }
     }
 
+    /**
+     * Where published vision transformers differ.
+     *
+     * @param patchBias whether the linear embedding of patches has a bias
+     * @param preNorm whether tokens pass a layer norm before the first block
+     * @param projection of the pooled token; with NONE the embedding is as wide as a token
+     */
+    public record Variant(boolean patchBias, boolean preNorm, Projection projection) {
+        /** Dosovitskiy et al. with a projection. */
+        public static final Variant STANDARD = new Variant(true, false, Projection.BIASED);
+        /** CLIP. */
+        public static final Variant CLIP = new Variant(false, true, Projection.PLAIN);
+        /** SigLIP. */
+        public static final Variant SIGLIP = new Variant(true, false, Projection.NONE);
+    }
+
     private final Config config;
     private final Dense embed;
     private final Parameter classToken;
     private final Parameter positions;
+    private final @Nullable Norm preNorm;
     private final Transformer transformer;
-    private final Dense project;
+    private final @Nullable AttentionPooling attention;
+    private final @Nullable Dense project;
 
     public VisionTransformer(Initializer init, String name, int firstRandomLayer, Config config) {
         this.config = config;
         int width = config.transformer().width();
         int patch = config.kernel() * config.kernel() * CHANNELS;
         boolean withClass = config.pooling() == Pooling.CLASS;
-        embed = new Dense(init, name + ".embed", patch, width, 1 / Math.sqrt(patch));
+        embed = new Dense(
+                init,
+                name + ".embed",
+                patch,
+                width,
+                1 / Math.sqrt(patch),
+                config.variant().patchBias());
         classToken = withClass ? init.normal(name + ".class_token", 0.02, width) : null;
         positions = init.normal(name + ".positions", 0.02, config.patches() + (withClass ? 1 : 0), width);
+        double epsilon = config.transformer().epsilon();
+        preNorm = config.variant().preNorm() ? new Norm(init, name + ".pre_norm", width, epsilon) : null;
         transformer = new Transformer(init, name, firstRandomLayer, config.transformer(), false);
+        attention = config.pooling() == Pooling.ATTENTION
+                ? new AttentionPooling(init, name + ".head", config.transformer())
+                : null;
         int pooled = config.pooling() == Pooling.FLATTEN ? config.patches() * width : width;
-        project = new Dense(init, name + ".project", pooled, config.embedding(), 1 / Math.sqrt(pooled));
+        Projection projection = config.variant().projection();
+        if (projection == Projection.NONE && pooled != config.embedding()) {
+            throw new IllegalArgumentException("without a projection the embedding is " + pooled
+                    + " wide, as the pooled token is; got " + config.embedding());
+        }
+        project = projection == Projection.NONE
+                ? null
+                : new Dense(
+                        init,
+                        name + ".project",
+                        pooled,
+                        config.embedding(),
+                        1 / Math.sqrt(pooled),
+                        projection == Projection.BIASED);
     }
 
     /**
      * @param pictures [b, size, size, 3] of the type of activations or of parameters
      * @param randomness null for evaluation
      */
-    public Variable forward(Tape tape, Variable pictures, Randomness randomness) {
+    public Variable forward(Tape tape, Variable pictures, @Nullable Randomness randomness) {
         int size = config.imageSize();
         if (!pictures.shape().equals(Shape.of(pictures.shape().dim(0), size, size, CHANNELS))) {
             throw new ShapeException(
@@ -97,18 +154,36 @@ public final class VisionTransformer implements Module {
         }
         Variable embedded = tape.scope("embed", () -> {
             Variable patches = tape.apply(new Patchify(config.kernel(), config.stride(), config.padding()), pictures);
-            Variable tokens = embed.forward(tape, patches);
+            Variable tokens = embed.forward(tape, patches, randomness);
             Variable sequence = classToken == null ? tokens : tape.apply(new PrependToken(), tokens, classToken);
-            return tape.apply(new AddPositions(), sequence, positions);
+            Variable placed = tape.apply(new AddPositions(), sequence, positions);
+            return preNorm == null ? placed : preNorm.forward(tape, placed);
         });
         Variable tokens = transformer.forward(tape, embedded, null, randomness);
-        Function pooling =
+        Variable pooled =
                 switch (config.pooling()) {
-                    case MEAN, LAST -> new MeanPool(null);
-                    case CLASS -> new SelectToken(null);
-                    case FLATTEN -> new Flatten();
+                    case MEAN, LAST -> tape.apply(new MeanPool(null), tokens);
+                    case CLASS -> tape.apply(new SelectToken(null), tokens);
+                    case FLATTEN -> tape.apply(new Flatten(), tokens);
+                    case ATTENTION -> attention.forward(tape, tokens, randomness);
                 };
-        return project.representations(tape, tape.apply(pooling, tokens));
+        return project == null ? pooled : project.representations(tape, pooled, randomness);
+    }
+
+    List<AdaptablePart> adaptable() {
+        List<AdaptablePart> all = new ArrayList<>(transformer.adaptable());
+        if (attention != null) {
+            all.addAll(attention.adaptable());
+        }
+        return all;
+    }
+
+    @Override
+    public void close() {
+        if (attention != null) {
+            attention.close();
+        }
+        Module.super.close();
     }
 
     @Override
@@ -118,8 +193,16 @@ public final class VisionTransformer implements Module {
             all.add(classToken);
         }
         all.add(positions);
+        if (preNorm != null) {
+            all.addAll(preNorm.parameters());
+        }
         all.addAll(transformer.parameters());
-        all.addAll(project.parameters());
+        if (attention != null) {
+            all.addAll(attention.parameters());
+        }
+        if (project != null) {
+            all.addAll(project.parameters());
+        }
         return all;
     }
 }

@@ -3,6 +3,7 @@ package org.contrastive4j.ops;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -35,28 +36,65 @@ public abstract class Ops implements AutoCloseable {
     }
 
     /** What a training step computes in. */
-    public TrainingPrecision precision() {
-        return TrainingPrecision.valueOf(dtype().name());
+    public Precision precision() {
+        return Precision.of(dtype());
     }
 
     public abstract Memory memory();
 
-    public abstract MatrixOps matrix();
+    /** The operations of one backend by family. */
+    public record Families(
+            MatrixOps matrix,
+            PointwiseOps pointwise,
+            NormOps norm,
+            AttentionOps attention,
+            SequenceOps sequence,
+            PairwiseOps pairwise,
+            PairTileOps pairTiles,
+            UpdateOps update) {}
 
-    public abstract PointwiseOps pointwise();
+    /** Returns all families of operations. */
+    public abstract Families families();
 
-    public abstract NormOps norm();
+    /** Returns the matrix products. */
+    public MatrixOps matrix() {
+        return families().matrix();
+    }
 
-    public abstract AttentionOps attention();
+    /** Returns the elementwise operations and casts. */
+    public PointwiseOps pointwise() {
+        return families().pointwise();
+    }
 
-    public abstract SequenceOps sequence();
+    /** Returns the normalisations. */
+    public NormOps norm() {
+        return families().norm();
+    }
 
-    public abstract PairwiseOps pairwise();
+    /** Returns the attention. */
+    public AttentionOps attention() {
+        return families().attention();
+    }
 
-    /** The general engine that losses other than plain InfoNCE run on. */
-    public abstract PairTileOps pairTiles();
+    /** Returns the operations on token sequences. */
+    public SequenceOps sequence() {
+        return families().sequence();
+    }
 
-    public abstract UpdateOps update();
+    /** Returns the InfoNCE loss. */
+    public PairwiseOps pairwise() {
+        return families().pairwise();
+    }
+
+    /** Returns the tiled engine that the losses other than plain InfoNCE run on. */
+    public PairTileOps pairTiles() {
+        return families().pairTiles();
+    }
+
+    /** Returns the optimiser steps and reductions of gradients. */
+    public UpdateOps update() {
+        return families().update();
+    }
 
     /** A new tensor of {@link #dtype()} with undefined contents. */
     public final Tensor allocate(Shape shape) {

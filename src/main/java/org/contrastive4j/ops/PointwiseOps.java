@@ -13,7 +13,9 @@ public abstract class PointwiseOps {
         /** x Phi(x), by the error function. */
         EXACT,
         /** x sigmoid(1.702 x). */
-        QUICK
+        QUICK,
+        /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which approximates EXACT. */
+        TANH
     }
 
     private final DType dtype;
@@ -37,7 +39,7 @@ public abstract class PointwiseOps {
     public final void copy(Tensor x, Tensor y) {
         Checks.require("copy", "x", x);
         Checks.like("copy", "y", y, x);
-        y.forgetValues();
+        y.invalidateValues();
         copyUnchecked(x, y);
     }
 

@@ -49,7 +49,7 @@ public final class Classification {
         List<Integer> kept = new ArrayList<>();
         List<Integer> labels = new ArrayList<>();
         for (int sample : samples) {
-            List<String> words = Tokenizer.words(data.sample(sample).caption());
+            List<String> words = Tokenizer.words(data.pair(sample).caption());
             for (int c = 0; c < classes.size(); c++) {
                 if (words.contains(classes.get(c))) {
                     kept.add(sample);

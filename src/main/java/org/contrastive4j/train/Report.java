@@ -54,8 +54,8 @@ final class Report {
         int size = trainer.config().model().image().imageSize();
         for (int k = 0; k < Math.min(EXAMPLES, samples.size()); k++) {
             int sample = samples.get((int) ((k + 0.5) * samples.size() / EXAMPLES) % samples.size());
-            String caption = trainer.data().sample(sample).caption();
-            rows.add(search.row(caption, trainer.data().sample(sample).concept(), MATCHES, size));
+            String caption = trainer.data().pair(sample).caption();
+            rows.add(search.row(caption, sample, MATCHES, size));
         }
         return ContactSheet.png(rows);
     }

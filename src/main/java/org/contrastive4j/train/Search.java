@@ -40,17 +40,17 @@ public final class Search implements AutoCloseable {
         }
     }
 
-    /** The matches as a row of a contact sheet; those of {@code concept} are framed. */
-    public ContactSheet.Row row(String text, String concept, int k, int size) {
+    /** The matches as a row of a contact sheet; those of the same concept as the pair {@code like} are framed, none when it is negative. */
+    public ContactSheet.Row row(String text, int like, int k, int size) {
         return new ContactSheet.Row(
                 text,
                 find(text, k).stream()
                         .map(match -> new ContactSheet.Cell(
                                 data.picture(match.sample(), size),
                                 size,
-                                data.sample(match.sample()).caption(),
+                                data.pair(match.sample()).caption(),
                                 match.score(),
-                                data.sample(match.sample()).concept().equals(concept)))
+                                like >= 0 && data.sameConcept(match.sample(), like)))
                         .toList());
     }
 

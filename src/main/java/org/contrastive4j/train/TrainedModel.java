@@ -1,6 +1,5 @@
 package org.contrastive4j.train;
 
-import com.fasterxml.jackson.databind.JsonNode;
 import java.nio.file.Path;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.PairDataset;
@@ -33,9 +32,9 @@ public final class TrainedModel implements AutoCloseable {
                 .latest()
                 .orElseThrow(() -> new CheckpointException(
                         "no checkpoint in " + run + "; train first, or name the run folder with --run"));
-        JsonNode state = Checkpoint.state(checkpoint);
-        TrainConfig config = Trainer.configOf(state, checkpoint);
-        Tokenizer tokenizer = Trainer.tokenizerOf(state, checkpoint);
+        TrainerState state = TrainerState.read(checkpoint);
+        TrainConfig config = state.config();
+        Tokenizer tokenizer = state.tokenizer();
         DualEncoder.Config sizes = config.model();
         DualEncoder model = new DualEncoder(
                 ops,

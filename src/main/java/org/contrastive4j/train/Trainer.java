@@ -1,20 +1,14 @@
 package org.contrastive4j.train;
 
-import com.fasterxml.jackson.annotation.JsonIgnore;
-import com.fasterxml.jackson.core.JsonProcessingException;
-import com.fasterxml.jackson.core.type.TypeReference;
-import com.fasterxml.jackson.databind.JsonNode;
-import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.JsonNodeFactory;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
 import java.util.ArrayList;
-import java.util.Arrays;
-import java.util.HashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Supplier;
 import java.util.stream.IntStream;
+import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
@@ -24,17 +18,15 @@ import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
-import org.contrastive4j.loss.NonFiniteException;
-import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.optim.WarmupCosine;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Trains a {@link DualEncoder} on pairs with a contrastive loss over whole batches, encoded in chunks.
@@ -43,20 +35,25 @@ import org.contrastive4j.tensor.Tensor;
  * that was stopped and resumed ends in the same bits as one that was not.
  */
 public final class Trainer implements AutoCloseable {
-    private static final ObjectMapper JSON = new ObjectMapper();
     private static final int LOADER_THREADS = 1;
     private static final int BATCHES_AHEAD = 2;
 
     private static final int MEASURE_EVERY = 10; // steps between distributions of cosines
 
     /**
-     * What one step measured.
+     * Measurements of one step.
      *
-     * @param details what the loss says of itself, by name: its bias or margin, its controller, every tenth step mean
-     *     and quantiles of the cosines of positives and negatives; where there is loss scaling the scale of this step
-     *     and the steps skipped so far
-     * @param gradientNorm not finite when the step was skipped: then nothing was updated
-     * @param logitScale that the loss was computed with: of before the update, which nothing waits for
+     * @param step counted from 1
+     * @param loss mean over the pairs
+     * @param rowAccuracy share of pictures whose own caption is the most similar one of the batch
+     * @param columnAccuracy share of captions whose own picture is the most similar one of the batch
+     * @param meanPositive mean logit of the pairs
+     * @param gradientNorm before clipping; not finite when the step was skipped, which updates nothing
+     * @param logitScale scale that the loss was computed with, before the update
+     * @param learningRate of the update
+     * @param details measurements of the loss by name: its bias or margin, its controller, every tenth step mean and
+     *     quantiles of the cosines of positives and negatives; with loss scaling the scale of this step and the number
+     *     of steps skipped so far
      */
     public record Step(
             int step,
@@ -67,19 +64,26 @@ public final class Trainer implements AutoCloseable {
             double gradientNorm,
             double logitScale,
             double learningRate,
-            @JsonIgnore Map<String, Double> details) {
-        /** All numbers by name, details included. */
+            Map<String, Double> details) {
+        /** Returns all measurements by name, details included; the norm of a skipped step is left out. */
         public Map<String, Object> asMap() {
-            Map<String, Object> all = JSON.convertValue(this, new TypeReference<LinkedHashMap<String, Object>>() {});
-            all.putAll(details);
-            if (!Double.isFinite(gradientNorm)) {
-                all.remove("gradientNorm"); // no number of JSON
+            Map<String, Object> all = new LinkedHashMap<>();
+            all.put("step", step);
+            all.put("loss", loss);
+            all.put("rowAccuracy", rowAccuracy);
+            all.put("columnAccuracy", columnAccuracy);
+            all.put("meanPositive", meanPositive);
+            if (Double.isFinite(gradientNorm)) { // JSON has no other numbers
+                all.put("gradientNorm", gradientNorm);
             }
+            all.put("logitScale", logitScale);
+            all.put("learningRate", learningRate);
+            all.putAll(details);
             return all;
         }
     }
 
-    /** Training cannot go on; the message names the step and the samples, checkpoints are untouched. */
+    /** Thrown when training cannot go on; the message names the step and the samples. Checkpoints are untouched. */
     public static final class TrainingStoppedException extends RuntimeException {
         TrainingStoppedException(String message, Throwable cause) {
             super(message, cause);
@@ -99,10 +103,12 @@ public final class Trainer implements AutoCloseable {
     private final BatchPlan plan;
     private final TrainingSteps steps;
     private final LossScale lossScale;
-    private BatchPrefetch feed;
+    private final StepFailures failures;
+    private final String fingerprint;
+    private @Nullable BatchPrefetch feed;
     private int step;
 
-    private Trainer(Ops ops, TrainConfig config, PairDataset data, Tokenizer tokenizer) {
+    private Trainer(Ops ops, TrainConfig config, PairDataset data, @Nullable Tokenizer tokenizer) {
         this.ops = ops;
         this.config = config.on(ops.precision());
         this.data = data;
@@ -111,10 +117,12 @@ public final class Trainer implements AutoCloseable {
                 ? tokenizer
                 : Tokenizer.train(
                         splits.train().stream()
-                                .map(id -> data.sample(id).caption())
+                                .map(id -> data.pair(id).caption())
                                 .toList(),
                         config.vocabulary(),
                         2);
+        this.fingerprint = DataFingerprint.of(data);
+        this.failures = new StepFailures(data, this.config);
         this.plan = new BatchPlan(data, splits.train(), config.batch(), config.seed());
         DualEncoder.Config sizes = config.model();
         this.model = new DualEncoder(
@@ -132,14 +140,11 @@ public final class Trainer implements AutoCloseable {
     }
 
     private Objective objective() {
-        Map<String, Integer> concepts = new HashMap<>();
-        data.samples().forEach(sample -> concepts.putIfAbsent(sample.concept(), concepts.size()));
         try {
             Guide guide = config.loss().guide().isEmpty()
                     ? null
                     : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
-            return Objective.of(
-                    ops, config, model, id -> concepts.get(data.sample(id).concept()), guide);
+            return Objective.of(ops, config, model, data::label, guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
@@ -156,7 +161,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Of the encoders and the loss. */
+    /** Returns the parameters of the encoders and of the loss. */
     public List<Parameter> parameters() {
         return parameters(model, objective);
     }
@@ -167,7 +172,12 @@ public final class Trainer implements AutoCloseable {
         return all;
     }
 
-    /** A new run. */
+    /**
+     * Starts a new run: trains the tokenizer and initialises the weights.
+     *
+     * @param config of the run
+     * @param data at least a batch of different concepts
+     */
     public static Trainer start(Ops ops, TrainConfig config, PairDataset data) {
         return new Trainer(ops, config, data, null);
     }
@@ -175,15 +185,30 @@ public final class Trainer implements AutoCloseable {
     /**
      * Continues from a checkpoint, with the configuration and the tokenizer in it.
      *
-     * @throws CheckpointException when it is damaged or of another model
+     * @throws CheckpointException when it is damaged or of another model, or the data was changed since
      */
     public static Trainer resume(Ops ops, PairDataset data, Path checkpoint) {
-        JsonNode state = Checkpoint.state(checkpoint);
-        Trainer trainer = new Trainer(ops, configOf(state, checkpoint), data, tokenizerOf(state, checkpoint));
+        return resume(ops, data, checkpoint, config(checkpoint));
+    }
+
+    /**
+     * Continues from a checkpoint with a configuration that differs from the one in it in no more than the number of
+     * steps, the learning rate, the memory budget and the path of the data.
+     *
+     * @throws IllegalArgumentException when the configuration differs in more, or ends before the checkpoint
+     * @throws CheckpointException when the checkpoint is damaged or of another model, or the data was changed since
+     */
+    public static Trainer resume(Ops ops, PairDataset data, Path checkpoint, TrainConfig config) {
+        TrainerState state = TrainerState.read(checkpoint);
+        config.requireContinues(state.config(), state.step());
+        Trainer trainer = new Trainer(ops, config, data, state.tokenizer());
         try {
+            state.requireData(trainer.fingerprint, data.path());
             Checkpoint.restore(checkpoint, weights(trainer.model, trainer.objective), trainer.trainingState());
-            trainer.objective.restore(state.path("loss").isObject() ? state.get("loss") : JSON.createObjectNode());
-            trainer.restoreLossScale(state.get("lossScale"));
+            trainer.objective.restore(state.loss());
+            if (trainer.config.lossScale() != null) {
+                state.restore(trainer.lossScale);
+            }
         } catch (IllegalArgumentException foreign) {
             trainer.close();
             throw new CheckpointException(
@@ -194,45 +219,19 @@ public final class Trainer implements AutoCloseable {
             trainer.close();
             throw failure;
         }
-        trainer.step = state.get("step").asInt();
-        trainer.optimizer.restoreSteps(state.path("updates").asInt(trainer.step));
+        trainer.step = state.step();
+        trainer.optimizer.restoreSteps(state.updates());
         return trainer;
     }
 
-    private void restoreLossScale(JsonNode state) {
-        if (config.lossScale() == null) {
-            return;
-        }
-        if (state == null) {
-            throw new IllegalArgumentException("a scaled loss wants its scale, given none");
-        }
-        lossScale.restore(JSON.convertValue(state, LossScale.State.class));
-    }
-
-    /** The configuration in a checkpoint. */
+    /** Returns the configuration in a checkpoint. */
     public static TrainConfig config(Path checkpoint) {
-        return configOf(Checkpoint.state(checkpoint), checkpoint);
-    }
-
-    static TrainConfig configOf(JsonNode state, Path checkpoint) {
-        try {
-            return JSON.treeToValue(state.get("config"), TrainConfig.class);
-        } catch (JsonProcessingException | RuntimeException e) {
-            throw new CheckpointException(checkpoint + " has no usable configuration: " + e.getMessage(), e);
-        }
-    }
-
-    static Tokenizer tokenizerOf(JsonNode state, Path checkpoint) {
-        try {
-            return new Tokenizer(JSON.treeToValue(state.get("tokenizer"), Tokenizer.Vocabulary.class));
-        } catch (JsonProcessingException | RuntimeException e) {
-            throw new CheckpointException(checkpoint + " has no usable tokenizer: " + e.getMessage(), e);
-        }
+        return TrainerState.read(checkpoint).config();
     }
 
     /**
-     * Bytes of each stage of a step by gradient caching on a batch with the longest captions there can be; made once,
-     * so that chunks are the same for all batches and wherever a run is resumed.
+     * Returns the bytes of each stage of a step by gradient caching on a batch with the longest captions. The plan is
+     * made once, so that chunks are the same for all batches and wherever a run is resumed.
      */
     public ChunkPlan plan() {
         try (TrainBatch largest = feed().largest()) {
@@ -240,23 +239,16 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Bytes of everything that steps need, by what they are for. */
+    /** Returns the bytes of everything that steps need, by purpose. */
     public MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
             ChunkPlan stages = steps.plan(largest);
-            long values = parameters().stream()
-                    .mapToLong(parameter -> parameter.value().bytes())
-                    .sum();
-            long gradients = parameters().stream()
-                    .filter(parameter -> !parameter.isFrozen())
-                    .mapToLong(parameter -> parameter.gradient().bytes())
-                    .sum();
-            long state =
-                    optimizer.state().values().stream().mapToLong(Tensor::bytes).sum();
             return new MemoryPlan(
-                    values,
-                    gradients,
-                    state,
+                    sum(parameters().stream().map(Parameter::value)),
+                    sum(parameters().stream()
+                            .filter(parameter -> !parameter.isFrozen())
+                            .map(Parameter::gradient)),
+                    sum(optimizer.state().values().stream()),
                     largest.bytes(),
                     ops.canCapture() ? 2 : 1,
                     ops.memory().keptBytes(),
@@ -264,6 +256,10 @@ public final class Trainer implements AutoCloseable {
                     steps.measurementBytes(),
                     stages);
         }
+    }
+
+    private static long sum(Stream<Tensor> tensors) {
+        return tensors.mapToLong(Tensor::bytes).sum();
     }
 
     private BatchPrefetch feed() {
@@ -324,11 +320,12 @@ public final class Trainer implements AutoCloseable {
         }
         try (TrainBatch batch = feed().next()) {
             double scale = lossScale.value();
-            TrainingSteps.StepResults results = finite(
-                    batch, () -> steps.run(batch, scale, feed::sendFollowing).get());
+            TrainingSteps.StepResults results = failures.explained(
+                    step + 1, batch, () -> steps.run(batch, scale, feed::sendFollowing).get());
             PairwiseOps.Result result = results.loss();
-            Map<String, Double> details = finite(batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
-            double norm = finite(batch, () -> normOf(results)) / scale;
+            Map<String, Double> details = failures.explained(
+                    step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
+            double norm = failures.explained(step + 1, batch, () -> normOf(results)) / scale;
             double rate = schedule.at(step);
             if (Double.isFinite(norm)) {
                 objective.beforeUpdate();
@@ -372,49 +369,26 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    private <T> T finite(TrainBatch batch, Supplier<T> work) {
-        try {
-            return work.get();
-        } catch (NonFiniteException e) {
-            String which = e.row() < 0
-                    ? ""
-                    : ", sample " + batch.sampleIds()[e.row()] + " ("
-                            + data.sample(batch.sampleIds()[e.row()]).image() + ")";
-            String advice = config.precision() == TrainingPrecision.F16
-                    ? "; activations in f16 end at 65504, in bf16 where f32 does"
-                    : "";
-            throw new TrainingStoppedException(
-                    "stopped at step " + (step + 1) + which + ": " + e.getMessage() + advice
-                            + "; the samples of the batch are " + Arrays.toString(batch.sampleIds()),
-                    e);
-        } catch (GlobalNorm.NonFiniteGradientException | NotConvergedException e) {
-            throw new TrainingStoppedException(
-                    "stopped at step " + (step + 1) + ": " + e.getMessage() + "; the samples of the batch are "
-                            + Arrays.toString(batch.sampleIds()),
-                    e);
-        }
-    }
-
-    /** Saves everything that {@link #resume} needs. */
+    /** Saves everything that {@link #resume} needs; returns the folder of the checkpoint. */
     public Path save(Checkpoint checkpoints) {
         return checkpoints.save(step, weights(parameters()), trainingState(), state());
     }
 
-    /** What is no tensor. */
+    /** Returns the part of a checkpoint that is no tensor. */
     ObjectNode state() {
-        ObjectNode state = JSON.createObjectNode();
-        state.put("step", step);
-        state.set("config", JSON.valueToTree(config));
-        state.set("tokenizer", JSON.valueToTree(tokenizer.vocabulary()));
-        objective.save(state.putObject("loss"));
-        state.put("updates", optimizer.steps());
-        if (config.lossScale() != null) {
-            state.set("lossScale", JSON.valueToTree(lossScale.state()));
-        }
-        return state;
+        ObjectNode loss = JsonNodeFactory.instance.objectNode();
+        objective.save(loss);
+        return TrainerState.write(
+                step,
+                optimizer.steps(),
+                config,
+                tokenizer,
+                fingerprint,
+                loss,
+                config.lossScale() == null ? null : lossScale.state());
     }
 
-    /** Moments of the optimiser and tensors of the objective. */
+    /** Returns the moments of the optimiser and the tensors of the objective. */
     Map<String, Tensor> trainingState() {
         Map<String, Tensor> all = new LinkedHashMap<>(optimizer.state());
         all.putAll(objective.tensors());

@@ -15,6 +15,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.contrastive4j.internal.parse.Function;
 import org.contrastive4j.internal.parse.Parser;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -118,10 +119,47 @@ class PtxCommandsTest {
     /** Dynamic shared memory is in the launch alone: the header of a kernel says how much, or the option. */
     @Test
     void checkTakesDynamicSharedMemoryFromTheHeader() {
-        String file = "kernels/gemm_bf16_nn_sm90a.ptx";
-        run("ptx", "check", file).hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +229440 +\\d+ +384 +1 +12/64");
-        run("ptx", "check", "--shared", "0", file)
+        String file = "kernels/sm90a/gemm.ptx";
+        Ran checked = run("ptx", "check", "-D", "NAME=gemm_bf16_nn_sm90a", file);
+        checked.hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +229440 +\\d+ +384 +1 +12/64");
+        assertFalse(checked.out().contains("gemm_f16_nn_sm90a"), checked.out());
+        run("ptx", "check", "--shared", "0", "-D", "NAME=gemm_bf16_nn_sm90a", file)
                 .hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +0 +\\d+ +384 +1 +12/64");
+    }
+
+    @Test
+    void checkOfAFileWithInstances_checksEveryInstance() {
+        Ran checked = run("ptx", "check", "kernels/pointwise/add.ptx");
+        checked.says(0, "simulator: all instructions are known");
+        for (String entry : List.of("add_f32", "add_bf16", "add_f16")) {
+            checked.hasLine(" *" + entry + " +sm_80 +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +.*");
+        }
+    }
+
+    @Test
+    void expandOfAFileWithInstances_printsTheOneThatTheMacrosSelect() {
+        Ran expanded = run("ptx", "expand", "kernels/pointwise/add.ptx", "-D", "ELEMENT=bf16");
+        expanded.says(0, ".visible .entry add_bf16(");
+        assertEquals(List.of("add_bf16"), entries(expanded.out()));
+        run("ptx", "expand", "kernels/pointwise/add.ptx")
+                .says(Main.REFUSED, "several instances", "add_f16: -D ELEMENT=f16");
+        run("ptx", "expand", "kernels/pointwise/add.ptx", "-D", "ELEMENT=f8")
+                .says(Main.REFUSED, "no instance", "ELEMENT=f8", "add_f16: -D ELEMENT=f16");
+        run("ptx", "expand", "kernels/optim/adamw.ptx").says(0, ".entry adamw_f32(");
+    }
+
+    @Test
+    void expandOfAFileWithoutInstances_definesTheMacro() throws IOException {
+        String file = write("macro.ptx", HEAD + ".visible .entry NAME()\n{\nret;\n}\n");
+        assertEquals(
+                List.of("named"),
+                entries(run("ptx", "expand", file, "-D", "NAME=named").out()));
+    }
+
+    private static List<String> entries(String ptx) {
+        return Parser.parse("expanded.ptx", ptx).entries().stream()
+                .map(Function::name)
+                .toList();
     }
 
     @Test

@@ -31,7 +31,7 @@ class BatchesTest {
     }
 
     private static List<Integer> all(PairDataset data) {
-        return data.samples().stream().map(Sample::id).toList();
+        return data.pairs().stream().map(Pair::id).toList();
     }
 
     @Test
@@ -39,12 +39,12 @@ class BatchesTest {
         PairDataset data = data(23);
         BatchPlan plan = new BatchPlan(data, all(data), 7, 5);
         assertEquals(3, plan.batchesPerEpoch());
-        int[] shown = new int[data.samples().size()];
+        int[] shown = new int[data.pairs().size()];
         for (int epoch = 0; epoch < 60; epoch++) {
             Set<String> ofEpoch = new HashSet<>();
             for (int b = 0; b < 3; b++) {
                 for (int id : plan.batch(epoch, b)) {
-                    assertTrue(ofEpoch.add(data.sample(id).concept()), "epoch " + epoch + " shows a concept twice");
+                    assertTrue(ofEpoch.add(data.pair(id).concept()), "epoch " + epoch + " shows a concept twice");
                     shown[id]++;
                 }
             }
@@ -154,11 +154,7 @@ class BatchesTest {
 
     private BatchMaker maker(PairDataset data) {
         return new BatchMaker(
-                data,
-                Tokenizer.train(data.samples().stream().map(Sample::caption).toList(), 60, 2),
-                8,
-                5,
-                4);
+                data, Tokenizer.train(data.pairs().stream().map(Pair::caption).toList(), 60, 2), 8, 5, 4);
     }
 
     private static void assertEqualBatches(Batch a, Batch b) {

@@ -45,10 +45,10 @@ class PairDatasetTest {
     @Test
     void readsAFolderWithTsv() {
         PairDataset data = PairDataset.open(PairFiles.folder(folder, 4), true);
-        assertEquals(12, data.samples().size());
+        assertEquals(12, data.pairs().size());
         assertEquals(List.of("a", "b", "c"), data.groups());
-        Sample sample = data.sample(4);
-        assertEquals(new Sample(4, "b1.png", "thing1: word1 kind1", "c1", "b"), sample);
+        Pair sample = data.pair(4);
+        assertEquals(new Pair(4, "b1.png", "thing1: word1 kind1", "c1", "b", "", sample.source()), sample);
         assertEquals(12 * 12 * 3, data.picture(4, 12).length);
         assertEquals(Map.of(), data.skipped());
     }
@@ -59,9 +59,9 @@ class PairDatasetTest {
         Files.write(folder.resolve("y.png"), PairFiles.png(8, 8, 2));
         write("captions.csv", "image,caption\nx.png,\"one, with a comma\"\ny.png,two\nx.png,two\n");
         PairDataset data = PairDataset.open(folder, true);
-        assertEquals("one, with a comma", data.sample(0).caption());
-        assertEquals(data.sample(1).concept(), data.sample(2).concept(), "equal captions are one concept");
-        assertTrue(!data.sample(0).concept().equals(data.sample(1).concept()));
+        assertEquals("one, with a comma", data.pair(0).caption());
+        assertEquals(data.pair(1).concept(), data.pair(2).concept(), "equal captions are one concept");
+        assertTrue(!data.pair(0).concept().equals(data.pair(1).concept()));
     }
 
     @Test
@@ -72,7 +72,7 @@ class PairDatasetTest {
                 "image\tcaption\nsheet.png#xywh=0,0,10,10\tleft\nsheet.png#xywh=10,0,10,10\tright\n"
                         + "sheet.png\tboth\nsheet.png#xywh=11,0,10,10\toutside\n");
         PairDataset data = PairDataset.open(folder, false);
-        assertEquals(3, data.samples().size());
+        assertEquals(3, data.pairs().size());
         byte[] right = data.picture(1, 10);
         byte[] whole = data.picture(2, 10); // its central square
         assertArrayEquals(Arrays.copyOfRange(whole, 5 * 3, 10 * 3), Arrays.copyOfRange(right, 0, 5 * 3));
@@ -110,11 +110,11 @@ class PairDatasetTest {
     void shardsPlainAndPackedGiveTheSamePairs() throws IOException {
         PairDataset plain = PairDataset.open(shards(false), true);
         PairDataset packed = PairDataset.open(shards(true), true);
-        assertEquals(6, plain.samples().size());
+        assertEquals(6, plain.pairs().size());
         for (int id = 0; id < 6; id++) {
-            assertEquals(plain.sample(id).caption(), packed.sample(id).caption());
-            assertEquals("caption " + id / 3 + id % 3, plain.sample(id).caption());
-            assertEquals("k" + id % 3, plain.sample(id).concept());
+            assertEquals(plain.pair(id).caption(), packed.pair(id).caption());
+            assertEquals("caption " + id / 3 + id % 3, plain.pair(id).caption());
+            assertEquals("k" + id % 3, plain.pair(id).concept());
             assertArrayEquals(plain.picture(id, 9), packed.picture(id, 9));
         }
         PairDataset one = PairDataset.open(folder.resolve("plain/shard-1.tar"), true);
@@ -153,7 +153,7 @@ class PairDatasetTest {
         Files.write(folder.resolve("x.png"), PairFiles.png(8, 8, 1));
         Path marked =
                 write("marked.csv", "\uFEFFimage,caption\nx.png,\"over\ntwo lines\"\nx.png,two\nnone.png,three\n");
-        assertEquals(2, PairDataset.open(marked, false).samples().size(), "byte-order mark, file given by itself");
+        assertEquals(2, PairDataset.open(marked, false).pairs().size(), "byte-order mark, file given by itself");
         assertTrue(refusal(marked, true).contains("line 5: unreadable picture"), refusal(marked, true));
         Path latin = Files.write(
                 folder.resolve("latin.tsv"),
@@ -179,9 +179,9 @@ class PairDatasetTest {
         String captions = Files.readString(folder.resolve("captions.tsv"));
         write("captions.tsv", captions.replace("thing0: word0 kind0\tc0\tb", " \tc0\tb"));
         PairDataset data = PairDataset.open(folder, false);
-        assertEquals(5, data.samples().size());
+        assertEquals(5, data.pairs().size());
         assertEquals(Map.of("unreadable picture", 3, "empty caption", 1), data.skipped());
-        assertEquals(4, data.sample(4).id(), "ids have no gaps");
+        assertEquals(4, data.pair(4).id(), "ids have no gaps");
         assertTrue(refusal(folder, true).contains("line 3: empty caption"));
     }
 
@@ -217,7 +217,7 @@ class PairDatasetTest {
         byte[] whole = bytes.toByteArray();
         PairFiles.folder(folder, 2);
         Files.write(folder.resolve("a0.png"), whole); // the content decides, not the name
-        assertEquals(6, PairDataset.open(folder, true).samples().size());
+        assertEquals(6, PairDataset.open(folder, true).pairs().size());
         for (int share = 50; share <= 90; share += 20) {
             Files.write(folder.resolve("a0.png"), Arrays.copyOf(whole, whole.length * share / 100));
             assertEquals(
@@ -252,10 +252,10 @@ class PairDatasetTest {
             assertEquals(line.substring(0, 64), HexFormat.of().formatHex(hash), line.substring(66));
         }
         PairDataset data = PairDataset.open(emoji, true);
-        assertEquals(5733, data.samples().size());
+        assertEquals(5733, data.pairs().size());
         assertEquals(List.of("noto", "twemoji", "openmoji"), data.groups());
         Map<String, Set<String>> groups = new HashMap<>();
-        data.samples()
+        data.pairs()
                 .forEach(sample -> groups.computeIfAbsent(sample.concept(), k -> new HashSet<>())
                         .add(sample.group()));
         assertEquals(1911, groups.size());
@@ -265,18 +265,17 @@ class PairDatasetTest {
         assertEquals(1720, splits.tests().get("new-design").size());
         assertEquals(191, splits.tests().get("new-concept").size());
         Set<String> trained = new HashSet<>();
-        splits.train().forEach(id -> trained.add(data.sample(id).concept()));
-        assertTrue(
-                splits.train().stream().noneMatch(id -> data.sample(id).group().equals("noto")));
+        splits.train().forEach(id -> trained.add(data.pair(id).concept()));
+        assertTrue(splits.train().stream().noneMatch(id -> data.pair(id).group().equals("noto")));
         assertEquals(191, splits.tests().get("new-both").size());
         for (String split : List.of("new-concept", "new-both")) {
             String group = split.equals("new-both") ? "noto" : "twemoji";
             assertTrue(splits.tests().get(split).stream()
-                    .noneMatch(id -> trained.contains(data.sample(id).concept())));
+                    .noneMatch(id -> trained.contains(data.pair(id).concept())));
             assertTrue(splits.tests().get(split).stream()
-                    .allMatch(id -> data.sample(id).group().equals(group)));
+                    .allMatch(id -> data.pair(id).group().equals(group)));
         }
         assertTrue(splits.tests().get("new-design").stream()
-                .allMatch(id -> trained.contains(data.sample(id).concept())));
+                .allMatch(id -> trained.contains(data.pair(id).concept())));
     }
 }

@@ -24,6 +24,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.AfterAll;
@@ -32,7 +33,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every loss of the family: its definition, slopes, both precisions, degenerate inputs, workspace. */
 class ContrastiveLossTest {
@@ -88,7 +88,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 4)
     void valueIsItsDefinition(Case c) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = c.make().apply(ops)) {
@@ -108,7 +108,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 4)
     void gradientsAgreeWithCentralDifferences(Case c) {
         for (int[] size : new int[][] {{5, 5, 3}, {4, 7, 3}, {1, 1, 2}}) {
             Problem p = new Problem(c, size[0], size[1], size[2], 11);
@@ -162,7 +162,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("casesInSinglePrecision")
+    @SampledSource(value = "casesInSinglePrecision", every = 5)
     @Tag("gpu")
     void singlePrecisionAgreesWithDouble(String backend, Case c) {
         Ops f64 = open("cpu-f64");
@@ -189,7 +189,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesInSinglePrecision")
+    @SampledSource(value = "namesInSinglePrecision", every = 6)
     @Tag("gpu")
     void manyTilesAgreeWithDouble(String backend, String name) {
         Case c = cases().get(0);
@@ -208,7 +208,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesOnAllBackends")
+    @SampledSource(value = "namesOnAllBackends", every = 5)
     @Tag("gpu")
     void finiteAtTheLargestScale(String backend, String name) {
         Ops ops = open(backend);
@@ -301,7 +301,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesInSinglePrecision")
+    @SampledSource(value = "namesInSinglePrecision", every = 4)
     @Tag("gpu")
     void singlePrecisionAgreesAtTheLargestScale(String backend, String name) {
         Ops f64 = open("cpu-f64");
@@ -344,7 +344,7 @@ class ContrastiveLossTest {
 
     /** Pairs of one id are all ignored but the targets: what is left of a loss is by definition. */
     @ParameterizedTest
-    @MethodSource("casesOnAllBackends")
+    @SampledSource(value = "casesOnAllBackends", every = 6)
     @Tag("gpu")
     void allNegativesIgnoredIsDefined(String backend, Case c) {
         Ops ops = open(backend);
@@ -364,7 +364,7 @@ class ContrastiveLossTest {
 
     /** Unit rows of one number are 1 or -1: nothing to learn, and ties everywhere. */
     @ParameterizedTest
-    @MethodSource("casesOnAllBackends")
+    @SampledSource(value = "casesOnAllBackends", every = 6)
     @Tag("gpu")
     void oneDimensionHasAValueAndNoSlope(String backend, Case c) {
         double[] powers = {0.5, -1, 2, 1, -0.25, -4, 0.5, 1, -1};
@@ -389,7 +389,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesInSinglePrecision")
+    @SampledSource(value = "namesInSinglePrecision", every = 4)
     void workspaceIsWhatItSaysAndLinearInTheRows(String backend, String name) {
         Ops ops = open(backend);
         boolean exact = backend.equals("cpu");

@@ -26,6 +26,7 @@ import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -66,7 +67,7 @@ class ShardedContrastTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 3)
     void shardsHaveTheGradientOfOneWorker(Case c) {
         for (String backend : List.of("cpu-f64", "cpu")) {
             try (Ops ops = Backend.open(backend);

@@ -17,6 +17,7 @@ import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
@@ -192,7 +193,7 @@ class SoftTargetsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("problems")
+    @SampledSource(value = "problems", every = 4)
     @Tag("gpu")
     void valuesAndGradientsAreThoseOfTheTable(String backend, int n, int m, int d) {
         boolean exact = backend.equals("cpu-f64");

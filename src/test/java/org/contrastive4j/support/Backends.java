@@ -5,7 +5,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Names of the backends that one test body runs on, for {@link TensorFixture}: kernels on the simulator always, on a
@@ -15,15 +15,14 @@ public final class Backends {
     /** After a name: tensors begin at multiples of 16 bytes. */
     static final String ALIGNED = " aligned";
 
-    private static final List<TrainingPrecision> ROUNDED =
-            List.of(TrainingPrecision.TF32, TrainingPrecision.BF16, TrainingPrecision.F16);
+    private static final List<Precision> ROUNDED = List.of(Precision.TF32, Precision.BF16, Precision.F16);
 
     private Backends() {}
 
     /** A backend by name, without what is said after it of where tensors begin. */
     static Ops open(String name) {
         String plain = name.replace(ALIGNED, "");
-        for (TrainingPrecision precision : ROUNDED) {
+        for (Precision precision : ROUNDED) {
             String suffix = " " + precision;
             if (plain.endsWith(suffix)) {
                 String device = plain.substring(0, plain.length() - suffix.length());

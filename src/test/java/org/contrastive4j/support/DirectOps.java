@@ -2,19 +2,11 @@ package org.contrastive4j.support;
 
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
-import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.MatrixOps;
-import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.TrainingPrecision;
-import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /** A backend that says it records, and does the work anew each time a recording runs: what recordings have to equal. */
@@ -85,7 +77,7 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public TrainingPrecision precision() {
+    public Precision precision() {
         return ops.precision();
     }
 
@@ -95,43 +87,8 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public MatrixOps matrix() {
-        return ops.matrix();
-    }
-
-    @Override
-    public PointwiseOps pointwise() {
-        return ops.pointwise();
-    }
-
-    @Override
-    public NormOps norm() {
-        return ops.norm();
-    }
-
-    @Override
-    public AttentionOps attention() {
-        return ops.attention();
-    }
-
-    @Override
-    public SequenceOps sequence() {
-        return ops.sequence();
-    }
-
-    @Override
-    public PairwiseOps pairwise() {
-        return ops.pairwise();
-    }
-
-    @Override
-    public PairTileOps pairTiles() {
-        return ops.pairTiles();
-    }
-
-    @Override
-    public UpdateOps update() {
-        return ops.update();
+    public Families families() {
+        return ops.families();
     }
 
     @Override

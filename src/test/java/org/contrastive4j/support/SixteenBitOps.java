@@ -10,12 +10,9 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -26,11 +23,8 @@ import org.contrastive4j.tensor.Tensor;
 public final class SixteenBitOps extends Ops {
     private final Ops wide;
     private final DType dtype;
-    private final MatrixOps matrix;
     private final PointwiseOps pointwise;
-    private final NormOps norm;
-    private final AttentionOps attention;
-    private final SequenceOps sequence;
+    private final Families families;
 
     /**
      * @param wide in f32; closed with this
@@ -40,10 +34,15 @@ public final class SixteenBitOps extends Ops {
         this.wide = wide;
         this.dtype = dtype;
         pointwise = new Pointwise();
-        matrix = new Matrix();
-        norm = new Norm();
-        attention = new Attention();
-        sequence = new Sequence();
+        families = new Families(
+                new Matrix(),
+                pointwise,
+                new Norm(),
+                new Attention(),
+                new Sequence(),
+                wide.pairwise(),
+                wide.pairTiles(),
+                wide.update());
     }
 
     /** The tensors of one operation in f32. */
@@ -381,42 +380,7 @@ public final class SixteenBitOps extends Ops {
     }
 
     @Override
-    public MatrixOps matrix() {
-        return matrix;
-    }
-
-    @Override
-    public PointwiseOps pointwise() {
-        return pointwise;
-    }
-
-    @Override
-    public NormOps norm() {
-        return norm;
-    }
-
-    @Override
-    public AttentionOps attention() {
-        return attention;
-    }
-
-    @Override
-    public SequenceOps sequence() {
-        return sequence;
-    }
-
-    @Override
-    public PairwiseOps pairwise() {
-        return wide.pairwise();
-    }
-
-    @Override
-    public PairTileOps pairTiles() {
-        return wide.pairTiles();
-    }
-
-    @Override
-    public UpdateOps update() {
-        return wide.update();
+    public Families families() {
+        return families;
     }
 }

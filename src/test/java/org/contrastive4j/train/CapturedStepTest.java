@@ -20,9 +20,9 @@ import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.internal.ptx.PtxOps;
+import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.internal.sim.Traffic;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -39,6 +39,7 @@ import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** A step on a device: what it asks of the host, and that recorded it is the same step. */
@@ -148,8 +149,8 @@ class CapturedStepTest {
             double before = 0;
             for (int step = 0; step < 3; step++) {
                 Batch data = TinyPairs.batch(PAIRS, 5 + step);
-                Traffic ofDirect = direct.device().traffic();
-                Traffic ofRecorded = recorded.device().traffic();
+                HostTraffic ofDirect = direct.device().traffic();
+                HostTraffic ofRecorded = recorded.device().traffic();
                 double[] expected = direct.step(data);
                 assertArrayEquals(expected, recorded.step(data), "step " + step);
                 assertFalse(expected[0] == before, "steps must differ for this to say anything");
@@ -164,7 +165,7 @@ class CapturedStepTest {
         }
     }
 
-    private static void assertAsked(Traffic asked, String what) {
+    private static void assertAsked(HostTraffic asked, String what) {
         assertEquals(1, asked.waits(), what + ": waits");
         assertEquals(4, asked.downloads(), what + ": loss, norm, first that is not finite of either side");
         assertEquals(5 + 2, asked.uploads(), what + ": five parts of a batch, numbers of two kinds of updates");
@@ -364,13 +365,14 @@ class CapturedStepTest {
     }
 
     /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Tag("exhaustive")
     @Test
     void batchesAreSentAheadAndThePlanHolds() {
         try (Training training = new Training(false, true)) {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch data = TinyPairs.batch(PAIRS, 6);
             double[] there = training.batch.pictures(0, PAIRS).toDoubles();
-            Traffic before = training.device().traffic();
+            HostTraffic before = training.device().traffic();
             Ops.Aside aside = training.ops.aside();
             training.forwardAndBack(training.batch, 1);
             training.place.sendAhead(data, 1, aside);

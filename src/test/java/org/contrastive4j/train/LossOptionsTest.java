@@ -41,12 +41,12 @@ import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.train.TrainConfig.Accumulation;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a loss takes beside its name, in the training loop and in checkpoints; guides; ways to accumulate. */
@@ -119,7 +119,7 @@ class LossOptionsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("changed")
+    @SampledSource(value = "changed", every = 4)
     void anOptionChangesWhatIsLearntAndResumesInTheSameBits(LossConfig loss) {
         TrainConfig config = config(6, 5, loss);
         PairDataset data = data(config);
@@ -149,7 +149,12 @@ class LossOptionsTest {
             assertNotEquals(usual, lines, "the option changes nothing");
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
-                assertEquals(config.with(ops.precision(), null), trainer.config());
+                assertEquals(
+                        config.toBuilder()
+                                .precision(ops.precision())
+                                .lossScale(null)
+                                .build(),
+                        trainer.config());
                 for (int k = 3; k < 6; k++) {
                     assertEquals(lines.get(k), trainer.next().asMap());
                 }
@@ -238,7 +243,10 @@ class LossOptionsTest {
         assertThrows(LossOptionException.class, () -> new LossConfig("no-such-loss", Map.of(), ""));
         assertEquals(2000, LossConfig.named("queue", 2000).queueSize());
         assertThrows(
-                IllegalArgumentException.class, () -> config(3, 0, infonce).withAccumulation(Accumulation.FEATURES));
+                IllegalArgumentException.class,
+                () -> config(3, 0, infonce).toBuilder()
+                        .accumulation(Accumulation.FEATURES)
+                        .build());
     }
 
     @Test
@@ -251,11 +259,15 @@ class LossOptionsTest {
                 LossConfig.named("siglip", BATCH),
                 json.readValue("{\"name\": \"siglip\", \"queueSize\": 0, \"momentum\": 0.0}", LossConfig.class));
         for (LossConfig loss : changed()) {
-            TrainConfig config = config(6, 5, loss).withAccumulation(Accumulation.FEATURES);
+            TrainConfig config = config(6, 5, loss).toBuilder()
+                    .accumulation(Accumulation.FEATURES)
+                    .build();
             JsonNode written = json.valueToTree(config);
             assertEquals(config, json.readValue(json.writeValueAsBytes(written), TrainConfig.class));
             ((ObjectNode) written).remove("accumulation");
-            assertEquals(config.withAccumulation(Accumulation.GRADCACHE), json.treeToValue(written, TrainConfig.class));
+            assertEquals(
+                    config.toBuilder().accumulation(Accumulation.GRADCACHE).build(),
+                    json.treeToValue(written, TrainConfig.class));
         }
     }
 
@@ -265,7 +277,7 @@ class LossOptionsTest {
 
     /** Chunks of the same bounds: not a bit differs, whatever the loss; the log-scale is counted once. */
     @ParameterizedTest
-    @MethodSource("losses")
+    @SampledSource(value = "losses", every = 4)
     void accumulatedFeaturesTrainStepForStepAsGradientCaching(String name) {
         TrainConfig config = config(5, 4, LossConfig.named(name, BATCH));
         PairDataset data = data(config);
@@ -275,7 +287,8 @@ class LossOptionsTest {
             for (Accumulation accumulation : Accumulation.values()) {
                 Checkpoint checkpoints = new Checkpoint(folder.resolve(accumulation.name()), 1);
                 List<Map<String, Object>> steps = new ArrayList<>();
-                try (Trainer trainer = Trainer.start(ops, config.withAccumulation(accumulation), data)) {
+                try (Trainer trainer = Trainer.start(
+                        ops, config.toBuilder().accumulation(accumulation).build(), data)) {
                     steps.add(trainer.next().asMap());
                     steps.add(trainer.next().asMap());
                     trainer.save(checkpoints);
@@ -302,7 +315,9 @@ class LossOptionsTest {
     void accumulatedFeaturesOfOtherBoundsLearnTheSame(String name) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (Accumulation accumulation : Accumulation.values()) {
-            TrainConfig config = config(4, 5, LossConfig.named(name, BATCH)).withAccumulation(accumulation);
+            TrainConfig config = config(4, 5, LossConfig.named(name, BATCH)).toBuilder()
+                    .accumulation(accumulation)
+                    .build();
             try (Ops ops = Backend.open("cpu-f64");
                     Trainer trainer = Trainer.start(ops, config, data(config))) {
                 while (trainer.hasNext()) {

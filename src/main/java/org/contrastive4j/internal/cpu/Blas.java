@@ -3,7 +3,7 @@ package org.contrastive4j.internal.cpu;
 import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.openblas.global.openblas;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;

@@ -1,38 +1,32 @@
 package org.contrastive4j.internal.cpu;
 
 import org.bytedeco.openblas.global.openblas;
-import org.contrastive4j.memory.HostMemory;
-import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.ops.MatrixOps;
-import org.contrastive4j.ops.NormOps;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 
-/** The operations in f32 on this machine: OpenBLAS for matrix products, vectorised Java on all cores for the rest. */
+/** Runs the operations in f32 on the CPU: matrix products by OpenBLAS, the rest by vectorised Java on all cores. */
 public final class CpuOps extends Ops {
     private final HostMemory memory;
-    private final PointwiseOps pointwise = new CpuPointwiseOps();
-    private final MatrixOps matrix = new CpuMatrixOps(pointwise);
-    private final NormOps norm = new CpuNormOps();
-    private final UpdateOps update = new CpuUpdateOps();
-    private final AttentionOps attention = new CpuAttentionOps();
-    private final SequenceOps sequence = new CpuSequenceOps();
+    private final Families families;
 
-    private final PairwiseOps pairwise;
-    private final PairTileOps pairTiles;
-
+    /** Opens the operations; the memory is closed with them. */
     public CpuOps(HostMemory memory) {
         this.memory = memory;
-        this.pairwise = new CpuPairwiseOps(memory);
-        this.pairTiles = new CpuPairTileOps(memory);
+        PointwiseOps pointwise = new CpuPointwiseOps();
+        families = new Families(
+                new CpuMatrixOps(pointwise),
+                pointwise,
+                new CpuNormOps(),
+                new CpuAttentionOps(),
+                new CpuSequenceOps(),
+                new CpuPairwiseOps(memory),
+                new CpuPairTileOps(memory),
+                new CpuUpdateOps());
     }
 
-    /** The library of the matrix products and its version. */
+    /** Returns the name and version of the BLAS library. */
     public static String library() {
         return openblas.OPENBLAS_VERSION.strip();
     }
@@ -53,42 +47,7 @@ public final class CpuOps extends Ops {
     }
 
     @Override
-    public MatrixOps matrix() {
-        return matrix;
-    }
-
-    @Override
-    public PointwiseOps pointwise() {
-        return pointwise;
-    }
-
-    @Override
-    public NormOps norm() {
-        return norm;
-    }
-
-    @Override
-    public AttentionOps attention() {
-        return attention;
-    }
-
-    @Override
-    public SequenceOps sequence() {
-        return sequence;
-    }
-
-    @Override
-    public PairwiseOps pairwise() {
-        return pairwise;
-    }
-
-    @Override
-    public PairTileOps pairTiles() {
-        return pairTiles;
-    }
-
-    @Override
-    public UpdateOps update() {
-        return update;
+    public Families families() {
+        return families;
     }
 }

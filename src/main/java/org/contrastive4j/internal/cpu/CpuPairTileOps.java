@@ -3,7 +3,7 @@ package org.contrastive4j.internal.cpu;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps;

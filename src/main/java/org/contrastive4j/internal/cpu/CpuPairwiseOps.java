@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
-import org.contrastive4j.memory.HostMemory;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;

@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.Philox;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
@@ -11,6 +11,8 @@ import org.contrastive4j.tensor.Tensor;
 /** Elementwise operations, a block of a few KB at a time. */
 final class CpuPointwiseOps extends PointwiseOps {
     private static final float QUICK_SLOPE = 1.702f;
+    private static final float TANH_SLOPE = (float) (2 * Math.sqrt(2 / Math.PI));
+    private static final float TANH_CUBIC = 0.044715f;
     private static final float INVERSE_SQRT2 = 0.70710678f;
     private static final float INVERSE_SQRT_2PI = 0.39894228f;
 
@@ -115,14 +117,17 @@ final class CpuPointwiseOps extends PointwiseOps {
         });
     }
 
-    /** gate = Phi(x) or sigmoid(1.702 x): gelu(x) = x gate(x). */
+    /**
+     * gate = Phi(x), sigmoid(1.702 x) or, as (1 + tanh u) / 2 = sigmoid(2 u), sigmoid(sqrt(8 / pi) (x + 0.044715 x^3)):
+     * gelu(x) = x gate(x).
+     */
     private static void gate(Gelu kind, float[] x, float[] gate, int count) {
         if (kind == Gelu.EXACT) {
             VectorErf.normal(x, gate, count);
             return;
         }
         for (int i = 0; i < count; i++) {
-            gate[i] = -QUICK_SLOPE * x[i];
+            gate[i] = kind == Gelu.QUICK ? -QUICK_SLOPE * x[i] : -TANH_SLOPE * (x[i] + TANH_CUBIC * x[i] * x[i] * x[i]);
         }
         VectorExp.exp(gate, 0, count);
         for (int i = 0; i < count; i++) {
@@ -135,6 +140,14 @@ final class CpuPointwiseOps extends PointwiseOps {
         if (kind == Gelu.QUICK) {
             for (int i = 0; i < count; i++) {
                 slope[i] = QUICK_SLOPE * gate[i] * (1f - gate[i]);
+            }
+            return;
+        }
+        if (kind == Gelu.TANH) {
+            for (int i = 0; i < count; i++) {
+                float inner = TANH_SLOPE * (1f + 3f * TANH_CUBIC * x[i] * x[i]);
+                float product = gate[i] * (1f - gate[i]);
+                slope[i] = product == 0f ? 0f : inner * product; // the factor alone may overflow
             }
             return;
         }

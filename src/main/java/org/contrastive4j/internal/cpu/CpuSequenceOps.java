@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;

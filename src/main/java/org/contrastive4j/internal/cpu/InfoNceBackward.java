@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostMemory;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.PairwiseOps;
 
 /** Gradients of InfoNCE with respect to the logits, tile by tile in the place of the logits. */

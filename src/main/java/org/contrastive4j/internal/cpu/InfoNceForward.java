@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 
 /** Logits cell by cell, and their statistics; the logits of targets are taken out and left as minus infinity. */
 final class InfoNceForward {

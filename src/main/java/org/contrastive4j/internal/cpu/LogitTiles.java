@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.cpu;
 
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.tensor.Tensor;
 
 /** Logits scale &lt;x_i, y_j&gt; of the tiles of a grid, in the slots of one tensor; without bias. */

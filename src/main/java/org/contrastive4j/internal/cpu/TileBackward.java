@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;

@@ -5,6 +5,7 @@ import java.util.concurrent.atomic.AtomicReference;
 import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntConsumer;
+import org.contrastive4j.internal.config.SystemProperties;
 
 /**
  * Runs numbered tasks on all cores. Which thread runs a task is left open, what a task computes must not depend on it:
@@ -16,8 +17,7 @@ import java.util.function.IntConsumer;
 public final class Workers {
     private static final long LOOK_NANOS = 200_000;
 
-    private static final int MAX_THREADS =
-            Integer.getInteger("contrastive4j.threads", Runtime.getRuntime().availableProcessors());
+    private static final int MAX_THREADS = SystemProperties.threads();
     private static final ReentrantLock REGION = new ReentrantLock();
     private static final Helper[] HELPERS = new Helper[Math.max(0, MAX_THREADS - 1)];
     private static volatile Region latest = new Region(0, task -> {});

@@ -34,6 +34,7 @@ import org.contrastive4j.device.NoDeviceException;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.MemoryLeakException;
 
@@ -65,7 +66,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         this.context = context;
         this.facts = facts;
         this.errors = errors;
-        pool = new CudaPool(this, limit, Boolean.getBoolean("contrastive4j.traceLeaks"));
+        pool = new CudaPool(this, limit, SystemProperties.traceLeaks());
         stream = CudaStream.create(this);
     }
 
@@ -300,27 +301,27 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
 
     @Override
     public long currentBytes() {
-        return pool.counted().current();
+        return pool.ledger().current();
     }
 
     @Override
     public long peakBytes() {
-        return pool.counted().peak();
+        return pool.ledger().peak();
     }
 
     @Override
     public void resetPeak() {
-        pool.counted().resetPeak();
+        pool.ledger().resetPeak();
     }
 
     @Override
     public Meter meter() {
-        return pool.counted().meter();
+        return pool.ledger().meter();
     }
 
     @Override
     public long limitBytes() {
-        return pool.limitBytes();
+        return pool.ledger().limit();
     }
 
     /** Bytes of freed blocks kept for reuse. */

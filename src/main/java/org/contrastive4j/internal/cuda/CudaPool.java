@@ -9,13 +9,11 @@ import java.util.ArrayDeque;
 import java.util.ArrayList;
 import java.util.Deque;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.Iterator;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import jcuda.driver.CUresult;
-import org.contrastive4j.memory.LiveBytes;
+import org.contrastive4j.internal.memory.AllocationLedger;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
@@ -43,20 +41,13 @@ final class CudaPool {
     }
 
     private final CudaDevice device;
-    private final long limit;
-    private final boolean traceLeaks;
+    private final AllocationLedger<CudaStorage> ledger;
     private final Map<Long, Deque<Block>> free = new HashMap<>();
-    private final Set<CudaStorage> live = new HashSet<>();
-    private final LiveBytes counted = new LiveBytes();
     private long pooled;
 
     CudaPool(CudaDevice device, long limit, boolean traceLeaks) {
-        if (limit <= 0) {
-            throw new IllegalArgumentException("memory limit must be positive, was " + limit);
-        }
         this.device = device;
-        this.limit = limit;
-        this.traceLeaks = traceLeaks;
+        ledger = new AllocationLedger<>(limit, traceLeaks, "use smaller chunks or raise the memory budget");
     }
 
     private static long blockBytes(long bytes) {
@@ -65,21 +56,13 @@ final class CudaPool {
 
     /** On a thread that has entered the device. */
     synchronized CudaStorage allocate(long bytes, CudaStream stream) {
-        if (bytes < 0) {
-            throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
-        }
-        if (bytes > limit - counted.current()) {
-            throw new OutOfBudgetException(
-                    bytes, counted.current(), limit, "use smaller chunks or raise the memory budget");
-        }
+        ledger.check(bytes);
         long address = take(blockBytes(bytes), stream);
         if (address == 0) {
             address = fresh(bytes);
         }
-        CudaStorage storage =
-                new CudaStorage(device, bytes, stream, address, traceLeaks ? new Throwable("allocated here") : null);
-        live.add(storage);
-        counted.add(bytes);
+        CudaStorage storage = new CudaStorage(device, bytes, stream, address);
+        ledger.add(storage);
         return storage;
     }
 
@@ -110,8 +93,8 @@ final class CudaPool {
             cuMemGetInfo(left, total);
             throw new OutOfBudgetException(
                     bytes,
-                    counted.current(),
-                    limit,
+                    ledger.current(),
+                    ledger.limit(),
                     device.facts().name() + " has " + left[0] + " of " + total[0]
                             + " bytes left; use smaller chunks, or look which other program has the rest");
         }
@@ -120,10 +103,9 @@ final class CudaPool {
     }
 
     synchronized void release(CudaStorage storage) {
-        if (!live.remove(storage)) {
+        if (!ledger.remove(storage)) {
             return; // close() of the device freed it
         }
-        counted.remove(storage.bytes());
         long bytes = blockBytes(storage.bytes());
         pooled += bytes;
         CudaStream stream = storage.stream();
@@ -169,16 +151,12 @@ final class CudaPool {
     }
 
     /** Bytes asked for, not what blocks take. */
-    LiveBytes counted() {
-        return counted;
+    AllocationLedger<CudaStorage> ledger() {
+        return ledger;
     }
 
     synchronized long pooledBytes() {
         return pooled;
-    }
-
-    long limitBytes() {
-        return limit;
     }
 
     /**
@@ -187,25 +165,12 @@ final class CudaPool {
      * @return what to throw when storages were still open, else null
      */
     MemoryLeakException close() {
-        Set<CudaStorage> leaked;
-        synchronized (this) {
-            leaked = new HashSet<>(live);
-        }
-        leaked.forEach(Storage::close); // back to the kept blocks
+        List<CudaStorage> leaked = ledger.open();
+        MemoryLeakException leak = ledger.leak();
+        leaked.forEach(Storage::close); // returns the blocks to the pool
         if (!device.errors().isLost()) {
             trim();
         }
-        if (leaked.isEmpty()) {
-            return null;
-        }
-        long bytes = leaked.stream().mapToLong(Storage::bytes).sum();
-        MemoryLeakException leak = new MemoryLeakException(leaked.size() + " storages with " + bytes
-                + " bytes were open when their memory was closed; -Dcontrastive4j.traceLeaks=true names the lines");
-        for (CudaStorage storage : leaked) {
-            if (storage.origin() != null) {
-                leak.addSuppressed(storage.origin());
-            }
-        }
-        return leak;
+        return leaked.isEmpty() ? null : leak;
     }
 }

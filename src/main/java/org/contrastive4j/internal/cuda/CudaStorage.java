@@ -8,20 +8,17 @@ final class CudaStorage extends DeviceStorage {
     private final CudaDevice device;
     private final CudaStream stream;
     private final long address;
-    private final Throwable origin;
     private final CudaStorage whole;
     private final Runnable afterClose;
 
     /**
      * @param stream whose work is done before the block is given to others
-     * @param origin where it was allocated, null when that is not traced
      */
-    CudaStorage(CudaDevice device, long bytes, CudaStream stream, long address, Throwable origin) {
+    CudaStorage(CudaDevice device, long bytes, CudaStream stream, long address) {
         super(device, bytes);
         this.device = device;
         this.stream = stream;
         this.address = address;
-        this.origin = origin;
         whole = this;
         afterClose = () -> device.pool().release(this);
     }
@@ -30,7 +27,6 @@ final class CudaStorage extends DeviceStorage {
         super(whole.device, bytes);
         device = whole.device;
         stream = whole.stream;
-        origin = null;
         this.address = address;
         this.whole = whole;
         this.afterClose = afterClose;
@@ -43,10 +39,6 @@ final class CudaStorage extends DeviceStorage {
     /** First byte, also after close. */
     long blockAddress() {
         return address;
-    }
-
-    Throwable origin() {
-        return origin;
     }
 
     @Override

@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.f64;
 
-import org.contrastive4j.memory.HostStorage;
+import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.tensor.Tensor;
 
 /** Whole tensors as arrays, and back. */

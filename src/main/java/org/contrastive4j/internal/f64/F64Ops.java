@@ -1,31 +1,30 @@
 package org.contrastive4j.internal.f64;
 
-import org.contrastive4j.memory.HostMemory;
-import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.ops.MatrixOps;
-import org.contrastive4j.ops.NormOps;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 
-/** The operations in f64 on this machine, as plain loops: the twin for gradient checks, and the truth in tests. */
+/**
+ * Runs the operations in f64 on the CPU as plain loops: the reference implementation for gradient checks and tests.
+ */
 public final class F64Ops extends Ops {
     private final HostMemory memory;
-    private final PointwiseOps pointwise = new F64PointwiseOps();
-    private final MatrixOps matrix = new F64MatrixOps(pointwise);
-    private final NormOps norm = new F64NormOps();
-    private final AttentionOps attention = new F64AttentionOps();
-    private final SequenceOps sequence = new F64SequenceOps();
-    private final PairwiseOps pairwise = new F64PairwiseOps();
-    private final PairTileOps pairTiles = new F64PairTileOps();
-    private final UpdateOps update = new F64UpdateOps();
+    private final Families families;
 
+    /** Opens the operations; the memory is closed with them. */
     public F64Ops(HostMemory memory) {
         this.memory = memory;
+        PointwiseOps pointwise = new F64PointwiseOps();
+        families = new Families(
+                new F64MatrixOps(pointwise),
+                pointwise,
+                new F64NormOps(),
+                new F64AttentionOps(),
+                new F64SequenceOps(),
+                new F64PairwiseOps(),
+                new F64PairTileOps(),
+                new F64UpdateOps());
     }
 
     @Override
@@ -44,42 +43,7 @@ public final class F64Ops extends Ops {
     }
 
     @Override
-    public MatrixOps matrix() {
-        return matrix;
-    }
-
-    @Override
-    public PointwiseOps pointwise() {
-        return pointwise;
-    }
-
-    @Override
-    public NormOps norm() {
-        return norm;
-    }
-
-    @Override
-    public AttentionOps attention() {
-        return attention;
-    }
-
-    @Override
-    public SequenceOps sequence() {
-        return sequence;
-    }
-
-    @Override
-    public PairwiseOps pairwise() {
-        return pairwise;
-    }
-
-    @Override
-    public PairTileOps pairTiles() {
-        return pairTiles;
-    }
-
-    @Override
-    public UpdateOps update() {
-        return update;
+    public Families families() {
+        return families;
     }
 }

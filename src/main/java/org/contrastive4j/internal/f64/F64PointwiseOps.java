@@ -14,6 +14,8 @@ import org.contrastive4j.tensor.Tensor;
 /** Operations on one element at a time. */
 final class F64PointwiseOps extends PointwiseOps {
     private static final double QUICK_SLOPE = 1.702;
+    private static final double TANH_FACTOR = Math.sqrt(2 / Math.PI);
+    private static final double TANH_CUBIC = 0.044715;
 
     F64PointwiseOps() {
         super(DType.F64);
@@ -66,6 +68,7 @@ final class F64PointwiseOps extends PointwiseOps {
                 switch (kind) {
                     case EXACT -> value -> value * Erf.normal(value);
                     case QUICK -> value -> value * sigmoid(QUICK_SLOPE * value);
+                    case TANH -> value -> value * 0.5 * (1 + Math.tanh(inner(value)));
                 });
     }
 
@@ -85,9 +88,18 @@ final class F64PointwiseOps extends PointwiseOps {
         Doubles.store(gradient, dx);
     }
 
+    private static double inner(double x) {
+        return TANH_FACTOR * (x + TANH_CUBIC * x * x * x);
+    }
+
     private static double slope(Gelu kind, double x) {
         if (kind == Gelu.EXACT) {
             return Erf.normal(x) + x * Erf.normalDensity(x);
+        }
+        if (kind == Gelu.TANH) {
+            double tanh = Math.tanh(inner(x));
+            double slope = TANH_FACTOR * (1 + 3 * TANH_CUBIC * x * x);
+            return 0.5 * (1 + tanh) + (tanh * tanh == 1 ? 0 : 0.5 * x * (1 - tanh * tanh) * slope);
         }
         double s = sigmoid(QUICK_SLOPE * x);
         return s + QUICK_SLOPE * x * s * (1 - s);

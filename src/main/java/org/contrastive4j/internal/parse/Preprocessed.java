@@ -6,6 +6,7 @@ import java.io.StringReader;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
+import java.util.Map;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import org.anarres.cpp.Feature;
@@ -44,7 +45,17 @@ public final class Preprocessed {
      * @throws PtxException naming file and line of what the preprocessor refuses
      */
     public static String text(String file, String text, Path includes) {
-        if (text.lines().noneMatch(line -> DIRECTIVE.matcher(line).matches())) {
+        return text(file, text, includes, Map.of());
+    }
+
+    /**
+     * The same with macros that are defined before the first line.
+     *
+     * @param macros name and value of each
+     */
+    public static String text(String file, String text, Path includes, Map<String, String> macros) {
+        if (macros.isEmpty()
+                && text.lines().noneMatch(line -> DIRECTIVE.matcher(line).matches())) {
             return text;
         }
         try (Preprocessor preprocessor = new Preprocessor(new NamedSource(file, hidden(text)))) {
@@ -53,6 +64,9 @@ public final class Preprocessed {
             preprocessor.addFeature(Feature.LINEMARKERS);
             if (includes != null) {
                 preprocessor.getQuoteIncludePath().add(includes.toString());
+            }
+            for (Map.Entry<String, String> macro : macros.entrySet()) {
+                preprocessor.addMacro(macro.getKey(), hidden(macro.getValue()));
             }
             StringBuilder expanded = new StringBuilder();
             for (Token token = preprocessor.token(); token.getType() != Token.EOF; token = preprocessor.token()) {

@@ -6,6 +6,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * C = alpha op(A) op(B) + beta C + bias with operands in 16 bits and sums in f32, by the kernels {@code gemm_*_sm90a},
@@ -66,13 +67,9 @@ public final class HopperGemm {
 
     /** @param multiprocessors blocks that run at the same time */
     HopperGemm(Kernels kernels, Precision precision, int multiprocessors) {
-        if (!precision.hasHopper()) {
-            throw new IllegalArgumentException("HopperGemm: precision is " + precision + ", wanted BF16 or F16;"
-                    + " PtxMatrixOps multiplies f32 and tf32");
-        }
         this.kernels = kernels;
         this.multiprocessors = multiprocessors;
-        type = precision.suffix();
+        type = KernelChoice.requireHopper(precision).toString();
     }
 
     /**
@@ -225,7 +222,7 @@ public final class HopperGemm {
                         + ", wanted at least 1 of at least 0 x 0");
         long stride = (long) bytes * rows * columns;
         long imageBytes = imageBytes(rows, columns);
-        new Addresses(NAME)
+        new AddressChecks(NAME)
                 .read("operand", x, Math.max(1, batch * stride), bytes)
                 .written("image", image, batch * imageBytes, 16);
         int wide = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
@@ -297,7 +294,7 @@ public final class HopperGemm {
             throw new LaunchException(NAME + ": the address of c is 0, wanted " + bytesOfC(product, result)
                     + " bytes of the device, or an image and beta 0");
         }
-        new Addresses(NAME)
+        new AddressChecks(NAME)
                 .read("a", a, product.batch * product.imageBytesA(), 16)
                 .read("b", b, product.batch * product.imageBytesB(), 16)
                 .readIfAny("bias", result.bias, 4L * product.n, 4)

@@ -1,7 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
-import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
@@ -11,12 +10,13 @@ import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
  * Matrix products on a device, by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}) and
  * {@link KernelChoice} does not say otherwise, else of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of
- * 16 bits by those of {@link SixteenBitProducts}; all work goes to the device's stream, nothing waits.
+ * 16 bits by those of {@link SixteenBitGemm}; all work goes to the device's stream, nothing waits.
  *
  * <p>Our kernels add the bias and write GELU as they store the result. A library's product of f32 is followed by
  * kernels that do so, as a pass over the result is little beside an f32 product; in 16 bits, where it is not and would
@@ -29,14 +29,6 @@ import org.contrastive4j.tensor.Tensor;
  * graph that captures that needs scratch memory for it.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
-    /** How products are formed; sums are f32 in both. */
-    public enum Multiply {
-        /** Exact products of f32: error at most k 2^-24 sum |a b|. */
-        F32,
-        /** Tensor cores on operands rounded to tf32, 10 bits: error at most (2^-10 + k 2^-23) sum |a b|. */
-        TF32
-    }
-
     private static final int TILE = 64;
     private static final int THREADS = 64;
     private static final int MOST_BATCH = 65_535; // blocks along y
@@ -49,59 +41,56 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private final PtxDevice device;
     private final Kernels kernels;
     private final String kernel;
-    private final LibraryProducts library;
+    private final VendorGemm library;
     private final boolean tensorFloats;
-    private final SixteenBitProducts sixteenBits;
+    private final SixteenBitGemm sixteenBits;
     private final PointwiseOps pointwise;
     private DeviceStorage workspace;
 
     /** Exact products. */
     public PtxMatrixOps(PtxDevice device) {
-        this(device, Multiply.F32);
+        this(device, Precision.F32);
     }
 
-    public PtxMatrixOps(PtxDevice device, Multiply multiply) {
-        this(device, new Kernels(device), multiply, DType.F32);
+    /**
+     * @param precision F32: products have an error of at most k 2^-24 sum |a b|; TF32: at most (2^-10 + k 2^-23) sum
+     *     |a b|; BF16 or F16: activations are of that type, products of f32 tensors are as in F32
+     */
+    public PtxMatrixOps(PtxDevice device, Precision precision) {
+        this(device, new Kernels(device), precision);
     }
 
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations) {
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision) {
         this(
                 device,
                 kernels,
-                multiply,
-                activations,
-                KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish())
+                precision,
+                KernelChoice.library(MatrixLibrary.of(device), KernelChoice.preference())
                         .library());
     }
 
     /** @param maker the device's library of matrix products; null for kernels of our own */
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Multiply multiply, DType activations, MatrixLibrary maker) {
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary maker) {
         this(
                 device,
                 kernels,
-                multiply,
-                activations,
+                precision,
                 maker,
-                new PtxPointwiseOps(new Launches(device, kernels), activations));
+                new PtxPointwiseOps(new TensorLauncher(device, kernels), precision.storage()));
     }
 
     private PtxMatrixOps(
-            PtxDevice device,
-            Kernels kernels,
-            Multiply multiply,
-            DType activations,
-            MatrixLibrary maker,
-            PointwiseOps pointwise) {
-        super(activations, pointwise);
+            PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary maker, PointwiseOps pointwise) {
+        super(precision.storage(), pointwise);
         this.device = device;
         this.kernels = kernels;
         this.pointwise = pointwise;
-        kernel = "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_";
-        tensorFloats = multiply == Multiply.TF32;
-        library = maker == null ? null : new LibraryProducts(maker, device.stream());
-        sixteenBits = activations == DType.F32
+        tensorFloats = precision == Precision.TF32;
+        kernel = tensorFloats ? "gemm_tf32_" : "gemm_f32_";
+        library = maker == null ? null : new VendorGemm(maker, device.stream());
+        sixteenBits = precision.storage() == DType.F32
                 ? null
-                : new SixteenBitProducts(device, kernels, activations, library, pointwise, this::workspace);
+                : new SixteenBitGemm(device, kernels, precision.storage(), library, pointwise, this::workspace);
     }
 
     private static boolean isOf16Bits(Tensor... tensors) {
@@ -130,8 +119,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             return ((long) size + TILE - 1) / TILE;
         }
 
-        SixteenBitProducts.Products sideBySide(int batch) {
-            return new SixteenBitProducts.Products(transA, transB, batch, m, n, k, alpha, beta);
+        SixteenBitGemm.Products sideBySide(int batch) {
+            return new SixteenBitGemm.Products(transA, transB, batch, m, n, k, alpha, beta);
         }
 
         /** Into how many parts k is cut. */
@@ -163,6 +152,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     @Override
     protected void linearGeluUnchecked(
             PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+        if (kind == PointwiseOps.Gelu.TANH) { // the products' epilogues have the other two
+            super.linearGeluUnchecked(kind, rows, in, out, x, w, bias, z, y);
+            return;
+        }
         multiply("linearGelu", new Product(false, false, rows, out, in, 1, 0), x, w, new Epilogue(bias, kind, y), z);
     }
 
@@ -194,7 +187,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long from = DeviceTensors.address(op, "a", device, a);
         long with = DeviceTensors.address(op, "b", device, b);
         long to = DeviceTensors.written(op, "c", device, c, a, b, after.bias());
-        Epilogue.Place at = after.on(op, device, a, b, c);
+        Epilogue.Addresses at = after.on(op, device, a, b, c);
         if (library != null && product.k > 0) {
             library(product, 1, from, with, to);
             addBias(product, at.bias(), to);
@@ -216,7 +209,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 from,
                 with,
                 workspace(),
-                Epilogue.Place.NONE,
+                Epilogue.Addresses.NONE,
                 4L * part * (product.transA ? product.m : 1),
                 4L * part * (product.transB ? 1 : product.n),
                 4L * count,
@@ -255,7 +248,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                             1,
                             p.m,
                             p.n,
-                            PtxPairwise.wide(p.n, c, bias));
+                            PortableInfoNce.wide(p.n, c, bias));
         }
     }
 
@@ -266,7 +259,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             long a,
             long b,
             long c,
-            Epilogue.Place after,
+            Epilogue.Addresses after,
             long strideA,
             long strideB,
             long strideC,
@@ -274,9 +267,9 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         if (p.tiles() > Integer.MAX_VALUE) {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
         }
-        int wide = PtxPairwise.wide(p.lda(), a, strideA)
-                + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
-                + 4 * PtxPairwise.wide(p.n, c, strideC, after.y());
+        int wide = PortableInfoNce.wide(p.lda(), a, strideA)
+                + 2 * PortableInfoNce.wide(p.ldb(), b, strideB)
+                + 4 * PortableInfoNce.wide(p.n, c, strideC, after.y());
         kernels.get(kernel + p.layout())
                 .launch(
                         device.stream(),
@@ -302,7 +295,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                         wide);
     }
 
-    private void merge(int parts, int count, int n, long from, long to, Epilogue.Place after, float alpha, float beta) {
+    private void merge(
+            int parts, int count, int n, long from, long to, Epilogue.Addresses after, float alpha, float beta) {
         kernels.get("gemm_merge_f32")
                 .launch(
                         device.stream(),
@@ -354,7 +348,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                     from + first * strideA,
                     with + first * strideB,
                     to + first * strideC,
-                    Epilogue.Place.NONE,
+                    Epilogue.Addresses.NONE,
                     strideA,
                     strideB,
                     strideC,
@@ -374,7 +368,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         int most = Math.min(MOST_ROW_PARTS, room);
         int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
         int parts = (int) (((long) rows + chunk - 1) / chunk);
-        kernels.get(Launches.of("column_sums", dy))
+        kernels.get(TensorLauncher.of("column_sums", dy))
                 .launch(
                         device.stream(),
                         Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)),
@@ -383,7 +377,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                         rows,
                         width,
                         chunk);
-        merge(parts, width, width, workspace(), to, Epilogue.Place.NONE, 1, 1);
+        merge(parts, width, width, workspace(), to, Epilogue.Addresses.NONE, 1, 1);
     }
 
     private long workspace() {

@@ -13,19 +13,11 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.Storage;
-import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.MatrixOps;
-import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.SequenceOps;
-import org.contrastive4j.ops.TrainingPrecision;
-import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -45,84 +37,62 @@ public final class PtxOps extends Ops {
 
     private final String name;
     private final PtxDevice device;
-    private final DType activations;
-    private final PtxMatrixOps.Multiply multiply;
-    private final Launches launches;
-    private final PointwiseOps pointwise;
-    private final NormOps norm;
+    private final Precision precision;
+    private final TensorLauncher launcher;
     private final PtxMatrixOps matrix;
-    private final AttentionOps attention;
-    private final SequenceOps sequence;
-    private final UpdateOps update;
-    private final PairwiseOps pairwise;
-    private final PairTileOps pairTiles;
+    private final Families families;
     private DeviceStream sending;
     private DeviceStream ahead; // null until something is sent ahead
 
     /**
-     * In f32 throughout.
+     * Opens the operations in f32.
      *
      * @param device closed with this backend
      */
     public PtxOps(String name, PtxDevice device) {
-        this(name, device, DType.F32);
+        this(name, device, Precision.F32);
     }
 
     /**
+     * Opens the operations in a precision.
+     *
      * @param device closed with this backend
-     * @param activations F32, BF16 or F16
+     * @param precision any but F64
      */
-    public PtxOps(String name, PtxDevice device, DType activations) {
-        this(name, device, new Kernels(device), activations);
+    public PtxOps(String name, PtxDevice device, Precision precision) {
+        this(name, device, new Kernels(device), precision);
     }
 
-    /**
-     * @param device closed with this backend
-     * @param precision all but F64
-     */
-    public PtxOps(String name, PtxDevice device, TrainingPrecision precision) {
-        this(
-                name,
-                device,
-                new Kernels(device),
-                precision.activations(),
-                precision == TrainingPrecision.TF32 ? PtxMatrixOps.Multiply.TF32 : PtxMatrixOps.Multiply.F32);
-    }
-
-    PtxOps(String name, PtxDevice device, Kernels kernels, DType activations) {
-        this(name, device, kernels, activations, PtxMatrixOps.Multiply.F32);
-    }
-
-    private PtxOps(String name, PtxDevice device, Kernels kernels, DType activations, PtxMatrixOps.Multiply multiply) {
-        if (activations != DType.F32 && activations != DType.BF16 && activations != DType.F16) {
-            throw new IllegalArgumentException("activations of " + activations + ", wanted F32, BF16 or F16");
+    PtxOps(String name, PtxDevice device, Kernels kernels, Precision precision) {
+        if (precision == Precision.F64) {
+            throw new IllegalArgumentException("expected precision f32, tf32, bf16 or f16, got f64");
         }
         this.name = name;
         this.device = device;
-        this.activations = activations;
-        this.multiply = multiply;
-        launches = new Launches(device, kernels);
-        sending = launches.stream;
-        pointwise = new PtxPointwiseOps(launches, activations);
-        norm = new PtxNormOps(launches, new PtxNormalize(kernels), activations);
-        sequence = new PtxSequenceOps(launches, activations);
-        update = new PtxUpdateOps(launches);
-        Precision rows =
-                multiply == PtxMatrixOps.Multiply.TF32 ? Precision.TF32 : Precision.valueOf(activations.name());
-        KernelChoice choice = KernelChoice.of(device.facts(), rows, KernelChoice.wish());
-        MatrixLibrary.Choice library = KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish());
-        logOnce("matrix products in " + precision() + " on " + name + " ("
+        this.precision = precision;
+        DType activations = precision.storage();
+        launcher = new TensorLauncher(device, kernels);
+        sending = launcher.stream;
+        KernelChoice choice = KernelChoice.of(device.facts(), precision, KernelChoice.preference());
+        MatrixLibrary.Choice library = KernelChoice.library(MatrixLibrary.of(device), KernelChoice.preference());
+        logOnce("matrix products in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by "
                 + (library.library() == null
                         ? "kernels of our own"
                         : library.library().name()) + ": " + library.reason()
                 + (activations == DType.F32 ? "" : "; those with a bias or GELU by " + choice));
-        matrix = new PtxMatrixOps(device, kernels, multiply, activations, library.library());
-        attention = new PtxAttentionOps(device, kernels, activations, true);
-        logOnce("pairwise loss in " + rows + " on " + name + " ("
+        matrix = new PtxMatrixOps(device, kernels, precision, library.library());
+        logOnce("pairwise loss in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by " + choice);
-        pairwise = new PtxPairwiseOps(device, launches.readback, kernels, rows, choice, PAIRWISE_STRIPE_BYTES);
-        pairTiles = new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES);
+        families = new Families(
+                matrix,
+                new PtxPointwiseOps(launcher, activations),
+                new PtxNormOps(launcher, new PtxNormalize(kernels), activations),
+                new PtxAttentionOps(device, kernels, activations, true),
+                new PtxSequenceOps(launcher, activations),
+                new PtxPairwiseOps(device, launcher.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
+                new PtxPairTileOps(launcher, PAIRWISE_STRIPE_BYTES),
+                new PtxUpdateOps(launcher));
     }
 
     private static void logOnce(String message) {
@@ -138,12 +108,12 @@ public final class PtxOps extends Ops {
 
     @Override
     public DType dtype() {
-        return activations;
+        return precision.storage();
     }
 
     @Override
-    public TrainingPrecision precision() {
-        return multiply == PtxMatrixOps.Multiply.TF32 ? TrainingPrecision.TF32 : super.precision();
+    public Precision precision() {
+        return precision;
     }
 
     @Override
@@ -152,58 +122,23 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public MatrixOps matrix() {
-        return matrix;
-    }
-
-    @Override
-    public PointwiseOps pointwise() {
-        return pointwise;
-    }
-
-    @Override
-    public NormOps norm() {
-        return norm;
-    }
-
-    @Override
-    public AttentionOps attention() {
-        return attention;
-    }
-
-    @Override
-    public SequenceOps sequence() {
-        return sequence;
-    }
-
-    @Override
-    public PairwiseOps pairwise() {
-        return pairwise;
-    }
-
-    @Override
-    public PairTileOps pairTiles() {
-        return pairTiles;
-    }
-
-    @Override
-    public UpdateOps update() {
-        return update;
+    public Families families() {
+        return families;
     }
 
     @Override
     public void send(int[] values, Tensor target) {
         ByteBuffer bytes = buffer(values.length, target, DType.I32);
         bytes.asIntBuffer().put(values);
-        sending.upload(bytes, launches.storage(target), 4 * target.offset());
-        target.noteValues(values);
+        sending.upload(bytes, launcher.storage(target), 4 * target.offset());
+        target.recordValues(values);
     }
 
     @Override
     public void send(float[] values, Tensor target) {
         ByteBuffer bytes = buffer(values.length, target, DType.F32);
         bytes.asFloatBuffer().put(values);
-        sending.upload(bytes, launches.storage(target), 4 * target.offset());
+        sending.upload(bytes, launcher.storage(target), 4 * target.offset());
     }
 
     /** {@inheritDoc} A second stream copies, after an event in the first. */
@@ -212,7 +147,7 @@ public final class PtxOps extends Ops {
         if (ahead == null) {
             ahead = device.newStream();
         }
-        DeviceEvent before = launches.stream.record();
+        DeviceEvent before = launcher.stream.record();
         return sends -> {
             try (before) {
                 ahead.await(before);
@@ -224,7 +159,7 @@ public final class PtxOps extends Ops {
                 arriveAfter(failed);
                 throw failed;
             } finally {
-                sending = launches.stream;
+                sending = launcher.stream;
             }
             return arrival();
         };
@@ -235,7 +170,7 @@ public final class PtxOps extends Ops {
         DeviceEvent arrived = ahead.record();
         return () -> {
             try (arrived) {
-                launches.stream.await(arrived);
+                launcher.stream.await(arrived);
             }
         };
     }
@@ -255,7 +190,7 @@ public final class PtxOps extends Ops {
             throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
         }
         int count = Math.toIntExact(x.size());
-        return launches.readback.later(launches.storage(x), 4 * x.offset(), 4 * count, values -> {
+        return launcher.readback.later(launcher.storage(x), 4 * x.offset(), 4 * count, values -> {
             double[] all = new double[count];
             Arrays.setAll(all, i -> values.getFloat(4 * i));
             return all;
@@ -281,13 +216,13 @@ public final class PtxOps extends Ops {
         }
         DeviceGraph[] made = new DeviceGraph[1];
         Runnable giveBack =
-                launches.readback.recording(() -> made[0] = launches.stream.capture(work, (DeviceStorage) scratch));
+                launcher.readback.recording(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) scratch));
         DeviceGraph graph = made[0];
         return new CapturedGraph() {
             @Override
             public void run() {
-                graph.launch(launches.stream);
-                launches.readback.ran();
+                graph.launch(launcher.stream);
+                launcher.readback.ran();
             }
 
             @Override
@@ -312,7 +247,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
-        launches.readback.close();
+        launcher.readback.close();
         if (ahead != null) {
             ahead.close();
         }

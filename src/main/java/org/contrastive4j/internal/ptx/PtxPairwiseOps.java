@@ -2,10 +2,12 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -15,7 +17,7 @@ import org.contrastive4j.tensor.Tensor;
  */
 final class PtxPairwiseOps extends PairwiseOps {
     private final PtxDevice device;
-    private final Readback readback;
+    private final DeferredDownloads readback;
     private final InfoNceKernels pairwise;
 
     /**
@@ -24,7 +26,7 @@ final class PtxPairwiseOps extends PairwiseOps {
      */
     PtxPairwiseOps(
             PtxDevice device,
-            Readback readback,
+            DeferredDownloads readback,
             Kernels kernels,
             Precision precision,
             KernelChoice choice,
@@ -41,7 +43,7 @@ final class PtxPairwiseOps extends PairwiseOps {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);
         }
-        PtxPairwise.Inputs in = new PtxPairwise.Inputs(
+        InfoNceKernels.Inputs in = new InfoNceKernels.Inputs(
                 n,
                 m,
                 d,
@@ -52,9 +54,9 @@ final class PtxPairwiseOps extends PairwiseOps {
                 address("bias", inputs.bias()),
                 inputs.rowWeight(),
                 inputs.columnWeight());
-        PtxPairwise.Gradients out = gradients == null
+        InfoNceKernels.Gradients out = gradients == null
                 ? null
-                : new PtxPairwise.Gradients(
+                : new InfoNceKernels.Gradients(
                         address("dx", gradients.dx()),
                         address("dy", gradients.dy()),
                         address("dLogScale", gradients.dLogScale()),
@@ -62,7 +64,7 @@ final class PtxPairwiseOps extends PairwiseOps {
                         gradientScale);
         long bytes = pairwise.workspaceBytes(n, m, d, gradients != null);
         try (DeviceStorage workspace = device.allocate(bytes);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES)) {
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES)) {
             pairwise.infoNce(
                     device.stream(),
                     in,
@@ -85,6 +87,6 @@ final class PtxPairwiseOps extends PairwiseOps {
 
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
-        return pairwise.workspaceBytes(n, m, d, withGradients) + PtxPairwise.RESULT_BYTES;
+        return pairwise.workspaceBytes(n, m, d, withGradients) + InfoNceKernels.RESULT_BYTES;
     }
 }

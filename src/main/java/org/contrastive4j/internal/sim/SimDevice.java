@@ -4,10 +4,8 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.ArrayList;
 import java.util.HashMap;
-import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
-import java.util.Set;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
 import org.contrastive4j.device.DeviceException;
@@ -18,6 +16,8 @@ import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.device.PtxModule;
+import org.contrastive4j.internal.config.SystemProperties;
+import org.contrastive4j.internal.memory.AllocationLedger;
 import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Preprocessed;
 import org.contrastive4j.internal.parse.Program;
@@ -26,10 +26,9 @@ import org.contrastive4j.internal.sim.check.ProxyCheck;
 import org.contrastive4j.internal.sim.check.RaceCheck;
 import org.contrastive4j.internal.sim.check.UninitializedCheck;
 import org.contrastive4j.internal.sim.check.WgmmaCheck;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.GlobalMemory;
 import org.contrastive4j.internal.sim.exec.Observer;
-import org.contrastive4j.memory.LiveBytes;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
@@ -44,15 +43,15 @@ import org.contrastive4j.memory.Storage;
  */
 public final class SimDevice implements PtxDevice {
     private static final int SHARED_BYTES = 227 * 1024;
+    private static final int LARGEST_ALLOCATION = Integer.MAX_VALUE - 8; // of a Java array
+    private static final String ADVICE = "the simulator is for small sizes; use fewer rows";
 
     private final SimOptions options;
     private final GlobalMemory memory = new GlobalMemory();
     private final List<Observer> observers = new ArrayList<>();
     private final Counts counts;
     private final Map<String, SimModule> modules = new HashMap<>();
-    private final Set<SimStorage> live = new HashSet<>();
-    private final LiveBytes counted = new LiveBytes();
-    private final boolean traceLeaks = Boolean.getBoolean("contrastive4j.traceLeaks");
+    private final AllocationLedger<SimStorage> ledger;
     private final StreamOrder order;
     private final RaceCheck races;
     private final SimStream stream;
@@ -66,6 +65,7 @@ public final class SimDevice implements PtxDevice {
 
     private SimDevice(SimOptions options) {
         this.options = options;
+        ledger = new AllocationLedger<>(options.memoryLimit(), SystemProperties.traceLeaks(), ADVICE);
         order = new StreamOrder(options.checks());
         stream = new SimStream(this);
         races = new RaceCheck();
@@ -118,8 +118,8 @@ public final class SimDevice implements PtxDevice {
     }
 
     /** What the host has asked so far. */
-    public Traffic traffic() {
-        return new Traffic(waits.get(), uploads.get(), downloads.get(), launches.get());
+    public HostTraffic traffic() {
+        return new HostTraffic(waits.get(), uploads.get(), downloads.get(), launches.get());
     }
 
     void countWait() {
@@ -198,40 +198,31 @@ public final class SimDevice implements PtxDevice {
     @Override
     public synchronized DeviceStorage allocate(long bytes, DeviceStream on) {
         checkOpen();
-        if (bytes < 0) {
-            throw new IllegalArgumentException("cannot allocate " + bytes + " bytes");
-        }
         SimStream mine = SimStream.of(this, on);
         if (recording.isHeldByCurrentThread()) {
             return mine.fromScratch(bytes);
         }
-        if (bytes > options.memoryLimit() - counted.current() || bytes > Integer.MAX_VALUE - 8) {
-            throw new OutOfBudgetException(
-                    bytes,
-                    counted.current(),
-                    Math.min(options.memoryLimit(), Integer.MAX_VALUE - 8),
-                    "the simulator is for small sizes; use fewer rows");
+        ledger.check(bytes);
+        if (bytes > LARGEST_ALLOCATION) {
+            throw new OutOfBudgetException(bytes, ledger.current(), LARGEST_ALLOCATION, ADVICE);
         }
-        Block block;
+        Region block;
         try {
-            block = memory.allocate((int) bytes, "allocation", Block.Space.GLOBAL);
+            block = memory.allocate((int) bytes, "allocation", Region.Space.GLOBAL);
         } catch (OutOfMemoryError e) {
             throw new OutOfBudgetException(
-                    bytes, counted.current(), Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
+                    bytes, ledger.current(), Runtime.getRuntime().maxMemory(), "give the JVM a larger heap (-Xmx)");
         }
-        SimStorage storage = new SimStorage(this, block, mine, traceLeaks ? new Throwable("allocated here") : null);
+        SimStorage storage = new SimStorage(this, block, mine);
         order.allocated(block, mine.number());
-        live.add(storage);
-        counted.add(bytes);
+        ledger.add(storage);
         return storage;
     }
 
     /** @throws org.contrastive4j.internal.sim.exec.Fault when work of another stream may still use the memory */
     synchronized void release(SimStorage storage, SimStream on) {
         memory.free(storage.block());
-        if (live.remove(storage)) {
-            counted.remove(storage.bytes());
-        }
+        ledger.remove(storage);
         if (!closed) {
             order.freed(storage.block(), on.number());
         }
@@ -307,22 +298,22 @@ public final class SimDevice implements PtxDevice {
 
     @Override
     public long currentBytes() {
-        return counted.current();
+        return ledger.current();
     }
 
     @Override
     public long peakBytes() {
-        return counted.peak();
+        return ledger.peak();
     }
 
     @Override
     public void resetPeak() {
-        counted.resetPeak();
+        ledger.resetPeak();
     }
 
     @Override
     public Meter meter() {
-        return counted.meter();
+        return ledger.meter();
     }
 
     @Override
@@ -333,25 +324,18 @@ public final class SimDevice implements PtxDevice {
     @Override
     public void close() {
         List<SimStorage> leaked;
+        MemoryLeakException leak;
         synchronized (this) {
             if (closed) {
                 return;
             }
             closed = true;
-            leaked = List.copyOf(live);
+            leaked = ledger.open();
+            leak = ledger.leak();
         }
-        if (leaked.isEmpty()) {
-            return;
+        leaked.forEach(Storage::close);
+        if (!leaked.isEmpty()) {
+            throw leak;
         }
-        MemoryLeakException leak = new MemoryLeakException(leaked.size() + " storages with "
-                + leaked.stream().mapToLong(Storage::bytes).sum()
-                + " bytes were open when their device was closed; -Dcontrastive4j.traceLeaks=true names the lines");
-        for (SimStorage storage : leaked) {
-            storage.close();
-            if (storage.origin() != null) {
-                leak.addSuppressed(storage.origin());
-            }
-        }
-        throw leak;
     }
 }

@@ -3,17 +3,17 @@ package org.contrastive4j.internal.sim;
 import java.util.List;
 import org.contrastive4j.device.DeviceGraph;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.internal.sim.exec.Block;
+import org.contrastive4j.internal.sim.exec.Region;
 
 /** Work that was noted, and is given to a stream again and again. */
 final class SimGraph implements DeviceGraph {
     private final SimDevice device;
     private final List<SimStream.Work> work;
-    private final List<Block> blocks;
+    private final List<Region> blocks;
     private boolean gone;
 
     /** @param blocks its own memory, each made fresh by one piece of the work */
-    SimGraph(SimDevice device, List<SimStream.Work> work, List<Block> blocks) {
+    SimGraph(SimDevice device, List<SimStream.Work> work, List<Region> blocks) {
         this.device = device;
         this.work = work;
         this.blocks = blocks;

@@ -12,14 +12,14 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Program;
 import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Linker;
+import org.contrastive4j.internal.sim.exec.Region;
 
 /** A parsed text: its variables have memory, its entries are linked. */
 final class SimModule implements PtxModule {
     private final String name;
     private final Map<String, SimKernel> kernels = new LinkedHashMap<>();
-    private final Map<String, Block> globals = new LinkedHashMap<>();
+    private final Map<String, Region> globals = new LinkedHashMap<>();
 
     SimModule(SimDevice device, String name, Program program) {
         this.name = name;
@@ -34,8 +34,8 @@ final class SimModule implements PtxModule {
     }
 
     /** Module variables begin with their values, or zero. */
-    private Block initialised(SimDevice device, Variable variable) {
-        Block.Space space = variable.space() == Variable.Space.CONST ? Block.Space.CONST : Block.Space.GLOBAL;
+    private Region initialised(SimDevice device, Variable variable) {
+        Region.Space space = variable.space() == Variable.Space.CONST ? Region.Space.CONST : Region.Space.GLOBAL;
         long most = Math.min(device.limitBytes(), Integer.MAX_VALUE - 8);
         if (variable.bytes() > most) {
             throw new PtxException(
@@ -44,7 +44,7 @@ final class SimModule implements PtxModule {
                     0,
                     "variable " + variable.name() + " has " + variable.bytes() + " bytes, the device " + most);
         }
-        Block block = device.memory().allocate((int) variable.bytes(), "variable " + variable.name(), space);
+        Region block = device.memory().allocate((int) variable.bytes(), "variable " + variable.name(), space);
         Arrays.fill(block.data(), (byte) 0);
         block.markWritten(0, block.bytes());
         int n = variable.type().bytes();
@@ -70,7 +70,7 @@ final class SimModule implements PtxModule {
                     : Float.floatToRawIntBits((float) real.value());
         }
         Operand.Symbol symbol = (Operand.Symbol) value;
-        Block block = globals.get(symbol.name());
+        Region block = globals.get(symbol.name());
         if (block == null) {
             throw new PtxException(name, 0, 0, "initial value " + symbol + " is not the address of a global variable");
         }
@@ -88,10 +88,10 @@ final class SimModule implements PtxModule {
     }
 
     @Override
-    public Kernel kernel(String wanted) {
-        SimKernel kernel = kernels.get(wanted);
+    public Kernel kernel(String expected) {
+        SimKernel kernel = kernels.get(expected);
         if (kernel == null) {
-            throw new PtxException(name, 0, 0, "there is no entry " + wanted + ", there are " + kernels.keySet());
+            throw new PtxException(name, 0, 0, "there is no entry " + expected + ", there are " + kernels.keySet());
         }
         return kernel;
     }

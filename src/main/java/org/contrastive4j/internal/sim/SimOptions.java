@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.sim;
 
+import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.sim.exec.Schedule;
 
 /**
@@ -35,8 +36,8 @@ public record SimOptions(
                 90,
                 true,
                 false,
-                Schedule.ofSeed(Long.getLong("contrastive4j.sim.seed", 0)),
-                Long.getLong("contrastive4j.sim.limit", MANY),
+                Schedule.ofSeed(SystemProperties.simulatorSeed()),
+                SystemProperties.simulatorLimit(MANY),
                 Long.MAX_VALUE);
     }
 

@@ -2,35 +2,32 @@ package org.contrastive4j.internal.sim;
 
 import java.nio.ByteBuffer;
 import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.internal.sim.exec.Block;
+import org.contrastive4j.internal.sim.exec.Region;
 
 /** An allocation of the simulator, or a part of one. */
 final class SimStorage extends DeviceStorage {
     private final SimDevice device;
-    private final Block block;
+    private final Region block;
     private final int start;
-    private final Throwable origin;
     private final SimStorage whole;
     private final Runnable afterClose;
 
     /** @param stream whose work the memory is for */
-    SimStorage(SimDevice device, Block block, SimStream stream, Throwable origin) {
+    SimStorage(SimDevice device, Region block, SimStream stream) {
         super(device, block.bytes());
         this.device = device;
         this.block = block;
         this.start = 0;
-        this.origin = origin;
         this.whole = null;
         this.afterClose = () -> device.release(this, stream);
     }
 
     /** Memory of recorded work: the block stays when this is closed. */
-    SimStorage(SimDevice device, Block block, Runnable afterClose) {
+    SimStorage(SimDevice device, Region block, Runnable afterClose) {
         super(device, block.bytes());
         this.device = device;
         this.block = block;
         this.start = 0;
-        this.origin = null;
         this.whole = null;
         this.afterClose = afterClose;
     }
@@ -40,21 +37,16 @@ final class SimStorage extends DeviceStorage {
         this.device = whole.device;
         this.block = whole.block;
         this.start = whole.start + (int) at;
-        this.origin = null;
         this.whole = whole;
         this.afterClose = () -> {};
     }
 
-    Block block() {
+    Region block() {
         return block;
     }
 
     int start() {
         return start;
-    }
-
-    Throwable origin() {
-        return origin;
     }
 
     private void checkRange(long at, long count) {

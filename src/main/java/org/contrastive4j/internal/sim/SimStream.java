@@ -14,7 +14,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
-import org.contrastive4j.internal.sim.exec.Block;
+import org.contrastive4j.internal.sim.exec.Region;
 
 /** Work that is done as it is given, or noted while a graph is captured; {@link StreamOrder} follows what orders it. */
 final class SimStream implements DeviceStream {
@@ -31,7 +31,7 @@ final class SimStream implements DeviceStream {
     /** Work that is noted instead of done, and the memory it gets. */
     private static final class Recorded {
         final List<Work> work = new ArrayList<>();
-        final List<Block> blocks = new ArrayList<>();
+        final List<Region> blocks = new ArrayList<>();
         final SimStorage scratch;
         final ScratchSpace space;
 
@@ -105,11 +105,11 @@ final class SimStream implements DeviceStream {
         ScratchSpace space = captured.space;
         long at = space.allocate(bytes);
         SimStorage scratch = captured.scratch;
-        int place = scratch.at(at, bytes);
-        Block block = device.memory().allocate((int) bytes, "scratch", Block.Space.GLOBAL);
+        int location = scratch.at(at, bytes);
+        Region block = device.memory().allocate((int) bytes, "scratch", Region.Space.GLOBAL);
         captured.blocks.add(block);
         give(on -> {
-            on.writes("recorded work", scratch, place, bytes);
+            on.writes("recorded work", scratch, location, bytes);
             block.forget(0, block.bytes());
         });
         return new SimStorage(device, block, () -> space.free(at));
@@ -131,12 +131,12 @@ final class SimStream implements DeviceStream {
     @Override
     public void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes) {
         SimStorage to = mine(target);
-        int place = to.at(at, bytes);
+        int location = to.at(at, bytes);
         ByteBuffer host = slice(source, from, bytes);
         give(on -> {
-            on.writes("upload", to, place, bytes);
+            on.writes("upload", to, location, bytes);
             device.order().reads(source);
-            to.put(place, host.duplicate());
+            to.put(location, host.duplicate());
         });
     }
 
@@ -144,22 +144,22 @@ final class SimStream implements DeviceStream {
     public void upload(ByteBuffer source, DeviceStorage target, long at) {
         device.checkNotRecording("bytes of the host cannot be copied");
         SimStorage to = mine(target);
-        int place = to.at(at, source.remaining());
+        int location = to.at(at, source.remaining());
         give(on -> {
-            on.writes("upload", to, place, source.remaining());
-            to.put(place, source);
+            on.writes("upload", to, location, source.remaining());
+            to.put(location, source);
         });
     }
 
     @Override
     public void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes) {
         SimStorage read = mine(source);
-        int place = read.at(from, bytes);
+        int location = read.at(from, bytes);
         ByteBuffer host = slice(target, at, bytes);
         give(on -> {
-            on.reads("download", read, place, bytes);
+            on.reads("download", read, location, bytes);
             ByteBuffer brought = ByteBuffer.allocate((int) bytes);
-            read.get(place, brought);
+            read.get(location, brought);
             poison(host.duplicate());
             device.order().brings(on.number, target, () -> host.duplicate().put(brought.flip()));
         });
@@ -187,18 +187,18 @@ final class SimStream implements DeviceStream {
         SimStorage read = mine(source);
         SimStorage written = mine(target);
         int start = read.at(from, bytes);
-        int place = written.at(at, bytes);
-        if (read.block() == written.block() && Math.abs(start - place) < bytes) {
+        int location = written.at(at, bytes);
+        if (read.block() == written.block() && Math.abs(start - location) < bytes) {
             throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
-                    + (place - start) + " bytes away; copy through a third place");
+                    + (location - start) + " bytes away; copy through a third place");
         }
         give(on -> {
             read.checkThere();
             written.checkThere();
             on.reads("copy", read, start, bytes);
-            on.writes("copy", written, place, bytes);
-            System.arraycopy(read.block().data(), start, written.block().data(), place, (int) bytes);
-            written.block().markWritten(place, (int) bytes);
+            on.writes("copy", written, location, bytes);
+            System.arraycopy(read.block().data(), start, written.block().data(), location, (int) bytes);
+            written.block().markWritten(location, (int) bytes);
         });
     }
 

@@ -6,8 +6,8 @@ import java.util.BitSet;
 import java.util.IdentityHashMap;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Fault;
+import org.contrastive4j.internal.sim.exec.Region;
 
 /**
  * What orders the work of several streams, and which work touches the same memory: finds two pieces of work on one
@@ -30,17 +30,17 @@ final class StreamOrder {
             return time == 0 || stream < done.length && done[stream] >= time;
         }
 
-        private void learn(int stream, int time) {
+        private void advance(int stream, int time) {
             if (stream >= done.length) {
                 done = Arrays.copyOf(done, 2 * stream);
             }
             done[stream] = Math.max(done[stream], time);
         }
 
-        private void learn(Known other) {
+        private void advance(Known other) {
             for (int stream = 0; stream < other.done.length; stream++) {
                 if (other.done[stream] > 0) {
-                    learn(stream, other.done[stream]);
+                    advance(stream, other.done[stream]);
                 }
             }
         }
@@ -77,8 +77,8 @@ final class StreamOrder {
     private final List<Known> streams = new ArrayList<>();
     private final List<Integer> times = new ArrayList<>();
     private final Known host = new Known();
-    private final Map<Block, List<Touch>> touches = new IdentityHashMap<>();
-    private final Map<Block, Birth> births = new IdentityHashMap<>();
+    private final Map<Region, List<Touch>> touches = new IdentityHashMap<>();
+    private final Map<Region, Birth> births = new IdentityHashMap<>();
     private final List<Delivery> deliveries = new ArrayList<>();
 
     StreamOrder(boolean checks) {
@@ -95,29 +95,29 @@ final class StreamOrder {
     /** A piece of work is given: it comes after all that the host has waited for. */
     synchronized void begin(int stream) {
         Known known = streams.get(stream);
-        known.learn(host);
+        known.advance(host);
         times.set(stream, times.get(stream) + 1);
-        known.learn(stream, times.get(stream));
+        known.advance(stream, times.get(stream));
     }
 
     /** What an event of the stream stands for. */
     synchronized Known position(int stream) {
         Known position = new Known();
-        position.learn(streams.get(stream));
+        position.advance(streams.get(stream));
         return position;
     }
 
     synchronized void await(int stream, Known event) {
-        streams.get(stream).learn(event);
+        streams.get(stream).advance(event);
     }
 
     synchronized void hostAwaits(Known event) {
-        host.learn(event);
+        host.advance(event);
         deliver();
     }
 
     synchronized void hostAwaits(int stream) {
-        host.learn(streams.get(stream));
+        host.advance(streams.get(stream));
         deliver();
         forgetIfAllIsDone();
     }
@@ -154,7 +154,7 @@ final class StreamOrder {
 
     /** The host waits for the whole device. */
     synchronized void hostAwaitsAll() {
-        streams.forEach(host::learn);
+        streams.forEach(host::advance);
         deliver();
         forgetIfAllIsDone();
     }
@@ -170,14 +170,14 @@ final class StreamOrder {
     }
 
     /** Memory that is ready for what the stream does from now on. */
-    synchronized void allocated(Block block, int stream) {
+    synchronized void allocated(Region block, int stream) {
         if (checks && !host.has(stream, times.get(stream))) {
             births.put(block, new Birth(stream, times.get(stream)));
         }
     }
 
     /** Memory that others get when the stream has done what it was given so far. */
-    synchronized void freed(Block block, int stream) {
+    synchronized void freed(Region block, int stream) {
         births.remove(block);
         List<Touch> before = touches.remove(block);
         for (Touch touch : before == null ? List.<Touch>of() : before) {
@@ -196,7 +196,7 @@ final class StreamOrder {
     }
 
     /** The work of the stream touches bytes in a row. */
-    void touched(int stream, String work, Block block, int from, int bytes, boolean writes) {
+    void touched(int stream, String work, Region block, int from, int bytes, boolean writes) {
         if (checks && bytes > 0) {
             BitSet words = new BitSet();
             words.set(from / WORD, (from + bytes - 1) / WORD + 1);
@@ -205,7 +205,7 @@ final class StreamOrder {
     }
 
     /** The work of the stream that was given last touches these words of four bytes; the sets are kept. */
-    synchronized void touched(int stream, String work, Block block, BitSet written, BitSet read) {
+    synchronized void touched(int stream, String work, Region block, BitSet written, BitSet read) {
         Known known = streams.get(stream);
         Birth birth = births.get(block);
         if (birth != null && !known.has(birth.stream, birth.time)) {
@@ -232,7 +232,7 @@ final class StreamOrder {
         before.add(now);
     }
 
-    private static Fault unordered(Touch now, Touch earlier, Block block, BitSet words) {
+    private static Fault unordered(Touch now, Touch earlier, Region block, BitSet words) {
         int first = words.nextSetBit(0);
         return new Fault(
                 Fault.Kind.RACE,

@@ -12,7 +12,7 @@ import java.util.Random;
 import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.memory.HostMemory;
+import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;

@@ -13,8 +13,10 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.tensor.Precision;
 
 /**
  * Errors of the kernels of the loss, of products and of attention against f64, on the simulator; prints the tables of
@@ -29,14 +31,14 @@ public final class ErrorTables {
     private ErrorTables() {}
 
     public static void main(String[] arguments) {
-        for (Precision precision : Precision.values()) {
-            System.out.println("\n### " + precision.suffix() + "\n" + HEAD);
+        for (Precision precision : RowLayout.PRECISIONS) {
+            System.out.println("\n### " + precision + "\n" + HEAD);
             for (Setting setting : settings()) {
                 pairwise(precision, setting).forEach(System.out::println);
             }
         }
         System.out.println("\n## Products and attention\n\n| what | sizes | kernels | plain |\n|---|---|---|---|");
-        ProductErrors.lines().forEach(System.out::println);
+        GemmErrors.lines().forEach(System.out::println);
     }
 
     /**
@@ -124,18 +126,17 @@ public final class ErrorTables {
         Map<String, Function<Batch, Values>> implementations = new LinkedHashMap<>();
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             PtxNormalize normalize = new PtxNormalize(device);
-            PtxPairwise pairwise = new PtxPairwise(device, precision, 1 << 20);
+            PortableInfoNce pairwise = new PortableInfoNce(device, precision, 1 << 20);
             implementations.put("portable", batch -> portable(device, normalize, pairwise, precision, batch));
-            if (precision.hasHopper()) {
-                HopperPairwise.Precision hoppers = HopperPairwise.Precision.valueOf(precision.name());
-                HopperInfoNce again = new HopperInfoNce(device, hoppers, 0);
+            if (HopperInfoNceLaunches.PRECISIONS.contains(precision)) {
+                HopperInfoNce again = new HopperInfoNce(device, precision, 0);
                 implementations.put("sm_90a", batch -> hopper(device, again, batch));
                 if (setting.d > 320) { // as wide as that products are kept where there is room
-                    HopperInfoNce kept = new HopperInfoNce(device, hoppers);
+                    HopperInfoNce kept = new HopperInfoNce(device, precision);
                     implementations.put("sm_90a, kept", batch -> hopper(device, kept, batch));
                 }
             }
-            if (precision.onTensorCores()) {
+            if (precision.usesTensorCores()) {
                 implementations.put("rows rounded", batch -> exact(batch, precision));
             }
             implementations.put("plain", batch -> plain(batch, precision));
@@ -195,14 +196,14 @@ public final class ErrorTables {
             }
             for (int k = 0; k < d; k++) {
                 double value = rows[i + k] / Math.sqrt(squares);
-                units[i + k] = precision == null ? value : PlainInfoNce.round(value, precision);
+                units[i + k] = precision == null ? value : NaiveInfoNce.round(value, precision);
             }
         }
         return units;
     }
 
     private static Values plain(Batch batch, Precision precision) {
-        PlainInfoNce plain = new PlainInfoNce(
+        NaiveInfoNce plain = new NaiveInfoNce(
                 precision, batch.of.n, batch.of.m, batch.of.d, batch.u, batch.v, batch.targets, batch.logScale());
         return new Values(
                 new double[] {plain.loss}, plain.dx, plain.dy, new double[] {plain.dLogScale}, new double[] {plain.dBias
@@ -210,9 +211,9 @@ public final class ErrorTables {
     }
 
     private static Values portable(
-            PtxDevice device, PtxNormalize normalize, PtxPairwise pairwise, Precision precision, Batch batch) {
+            PtxDevice device, PtxNormalize normalize, PortableInfoNce pairwise, Precision precision, Batch batch) {
         Setting of = batch.of;
-        long row = precision.rowBytes(of.d);
+        long row = RowLayout.rowBytes(precision, of.d);
         try (DeviceStorage u = Devices.floats(device, batch.u);
                 DeviceStorage v = Devices.floats(device, batch.v);
                 DeviceStorage x = device.allocate(of.n * row);
@@ -242,8 +243,8 @@ public final class ErrorTables {
     private interface Loss {
         void infoNce(
                 DeviceStream stream,
-                PtxPairwise.Inputs inputs,
-                PtxPairwise.Gradients gradients,
+                InfoNceKernels.Inputs inputs,
+                InfoNceKernels.Gradients gradients,
                 long hardest,
                 long result,
                 long workspace,
@@ -259,20 +260,21 @@ public final class ErrorTables {
                 DeviceStorage scalars = Devices.floats(device, 0, 0);
                 DeviceStorage dx = device.allocate(4L * n * d);
                 DeviceStorage dy = device.allocate(4L * m * d);
-                DeviceStorage result = device.allocate(PtxPairwise.RESULT_BYTES);
+                DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES);
                 DeviceStorage workspace = device.allocate(bytes)) {
             loss.infoNce(
                     device.stream(),
-                    new PtxPairwise.Inputs(
+                    new InfoNceKernels.Inputs(
                             n, m, d, x.address(), y.address(), targets.address(), logScale.address(), 0, 0.5, 0.5),
-                    new PtxPairwise.Gradients(dx.address(), dy.address(), scalars.address(), scalars.address() + 4, 1),
+                    new InfoNceKernels.Gradients(
+                            dx.address(), dy.address(), scalars.address(), scalars.address() + 4, 1),
                     0,
                     result.address(),
                     workspace.address(),
                     bytes);
             double[] sums = doubles(scalars);
             return new Values(
-                    new double[] {PairwiseCase.toDoubles(result)[0]},
+                    new double[] {InfoNceCase.toDoubles(result)[0]},
                     doubles(dx),
                     doubles(dy),
                     new double[] {sums[0]},

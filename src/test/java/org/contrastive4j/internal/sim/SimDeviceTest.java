@@ -327,8 +327,8 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
         int[] wanted = mixed(Schedule.ofSeed(0), true);
         assertNotEquals(wanted[0], wanted[128]);
         for (Schedule.Order order : Schedule.Order.values()) {
-            for (Schedule.Landing landing : Schedule.Landing.values()) {
-                assertArrayEquals(wanted, mixed(new Schedule(7, order, landing), true), order + " " + landing);
+            for (Schedule.Completion completion : Schedule.Completion.values()) {
+                assertArrayEquals(wanted, mixed(new Schedule(7, order, completion), true), order + " " + completion);
             }
         }
         for (int threads : new int[] {1, 2, 5}) { // parallel work of a pool's thread stays in that pool

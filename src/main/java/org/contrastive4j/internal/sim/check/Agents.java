@@ -10,20 +10,20 @@ import org.contrastive4j.internal.sim.exec.Warp;
 final class Agents {
     private static final int KINDS = 1 + Async.Group.values().length;
 
-    private final Map<Warp, Knowledge> knowledge = new IdentityHashMap<>();
+    private final Map<Warp, HappensBefore> order = new IdentityHashMap<>();
     private final Map<Object, Integer> barriers = new IdentityHashMap<>();
-    private final Map<Object, Clock> places = new IdentityHashMap<>();
+    private final Map<Object, VectorClock> places = new IdentityHashMap<>();
     private final int warps;
 
     Agents(Cluster cluster) {
         warps = cluster.warps().size();
         for (int w = 0; w < warps; w++) {
-            knowledge.put(cluster.warps().get(w), new Knowledge(this, w * KINDS));
+            order.put(cluster.warps().get(w), new HappensBefore(this, w * KINDS));
         }
     }
 
-    Knowledge of(Warp warp) {
-        return knowledge.get(warp);
+    HappensBefore of(Warp warp) {
+        return order.get(warp);
     }
 
     /** The agent of asynchronous work that an mbarrier learns of. */
@@ -32,11 +32,11 @@ final class Agents {
     }
 
     /** What was released to a place of this cluster. */
-    Clock place(Object place) {
-        return places.computeIfAbsent(place, key -> new Clock());
+    VectorClock location(Object location) {
+        return places.computeIfAbsent(location, key -> new VectorClock());
     }
 
-    Clock placeIfAny(Object place) {
-        return places.get(place);
+    VectorClock locationIfAny(Object location) {
+        return places.get(location);
     }
 }

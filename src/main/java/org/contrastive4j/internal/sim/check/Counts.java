@@ -9,8 +9,8 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Async;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
 
@@ -89,16 +89,16 @@ public final class Counts implements Observer {
         if (mask == 0) {
             return;
         }
-        Block.Space space = access.blocks[Integer.numberOfTrailingZeros(mask)].space();
+        Region.Space space = access.blocks[Integer.numberOfTrailingZeros(mask)].space();
         Line line = line(step);
         long bytes = (long) access.bytes * Integer.bitCount(mask);
         synchronized (line) {
-            if (space == Block.Space.SHARED) {
+            if (space == Region.Space.SHARED) {
                 line.sharedBytes += bytes;
                 if (access.async == null || access.async.group() == Async.Group.CP_ASYNC) {
                     passes(mask, access, line);
                 }
-            } else if (space == Block.Space.GLOBAL) {
+            } else if (space == Region.Space.GLOBAL) {
                 line.globalBytes += bytes;
                 line.sectors += sectors(mask, access);
             }

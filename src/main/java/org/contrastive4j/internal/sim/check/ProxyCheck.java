@@ -5,11 +5,11 @@ import java.util.IdentityHashMap;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import org.contrastive4j.internal.sim.exec.Access;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Cluster;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
 
@@ -67,8 +67,8 @@ public final class ProxyCheck implements Observer {
         int[] counts = proxy ? null : fences.get(warp.cta().cluster()).get(warp);
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
-            Block block = access.blocks[lane];
-            if (block.space() != Block.Space.SHARED && block.space() != Block.Space.GLOBAL) {
+            Region block = access.blocks[lane];
+            if (block.space() != Region.Space.SHARED && block.space() != Region.Space.GLOBAL) {
                 continue;
             }
             Writes writes = writes(block, !proxy);
@@ -87,7 +87,7 @@ public final class ProxyCheck implements Observer {
         }
     }
 
-    private void check(Warp warp, Step step, int lane, Block block, Writes writes, int from, int to) {
+    private void check(Warp warp, Step step, int lane, Region block, Writes writes, int from, int to) {
         for (int grain = from; grain < to; grain++) {
             Write write = writes.last()[grain];
             if (write == null) {
@@ -110,7 +110,7 @@ public final class ProxyCheck implements Observer {
         }
     }
 
-    private Writes writes(Block block, boolean make) {
+    private Writes writes(Region block, boolean make) {
         Object shadow = block.shadow(index);
         if (shadow instanceof Writes mine && mine.grid() == grid) {
             return mine;

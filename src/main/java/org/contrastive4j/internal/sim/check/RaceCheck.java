@@ -7,11 +7,11 @@ import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.ConcurrentLinkedQueue;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Async;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Cluster;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
 
@@ -25,14 +25,14 @@ import org.contrastive4j.internal.sim.exec.Warp;
  */
 public final class RaceCheck implements Observer {
     private final Map<Cluster, Agents> clusters = new ConcurrentHashMap<>();
-    private final Map<Object, Clock> places = new ConcurrentHashMap<>();
-    private final Queue<Block> touched = new ConcurrentLinkedQueue<>();
+    private final Map<Object, VectorClock> places = new ConcurrentHashMap<>();
+    private final Queue<Region> touched = new ConcurrentLinkedQueue<>();
     private Grid grid;
     private int index;
 
     /** Takes what a kernel did with a block of global memory, by words of four bytes; the sets are its own. */
     public interface Touches {
-        void touched(Block block, BitSet written, BitSet read);
+        void touched(Region block, BitSet written, BitSet read);
     }
 
     @Override
@@ -46,7 +46,7 @@ public final class RaceCheck implements Observer {
 
     /** All global memory that the last kernel touched. */
     public void forEachTouched(Touches touches) {
-        for (Block block : touched) {
+        for (Region block : touched) {
             if (block.shadow(index) instanceof Shadow shadow && shadow.belongsTo(grid)) {
                 shadow.giveTo(touches, block);
             }
@@ -63,38 +63,38 @@ public final class RaceCheck implements Observer {
         clusters.remove(cluster);
     }
 
-    private Knowledge of(Warp warp) {
+    private HappensBefore of(Warp warp) {
         Object cached = warp.cached();
         if (cached == null) {
             cached = clusters.get(warp.cta().cluster()).of(warp);
             warp.cache(cached);
         }
-        return (Knowledge) cached;
+        return (HappensBefore) cached;
     }
 
     @Override
     public void access(Warp warp, Step step, int mask, Access access) {
-        Knowledge knowledge = of(warp);
+        HappensBefore order = of(warp);
         Async async = access.async;
-        int agent = knowledge.agent();
-        int time = knowledge.now();
+        int agent = order.agent();
+        int time = order.now();
         if (async != null && async.owner() != null) {
-            agent = knowledge.cluster().barrier(async.owner());
+            agent = order.cluster().barrier(async.owner());
             time = async.number() + 1;
-            knowledge.cluster().place(async.place()).learn(knowledge.cluster(), agent, time);
+            order.cluster().location(async.location()).advance(order.cluster(), agent, time);
         } else if (async != null) {
-            agent = knowledge.agent(async.group());
+            agent = order.agent(async.group());
             time = async.number() + 1;
         }
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
-            Block block = access.blocks[lane];
-            if (block.space() != Block.Space.SHARED && block.space() != Block.Space.GLOBAL) {
+            Region block = access.blocks[lane];
+            if (block.space() != Region.Space.SHARED && block.space() != Region.Space.GLOBAL) {
                 continue;
             }
             boolean wide = async != null && (async.group() == Async.Group.WGMMA || async.owner() != null);
             Shadow.Entry entry = new Shadow.Entry(
-                    knowledge.cluster(),
+                    order.cluster(),
                     agent,
                     wide ? 0 : lane,
                     time,
@@ -108,7 +108,7 @@ public final class RaceCheck implements Observer {
                     access.bytes);
             Shadow shadow = shadow(block);
             synchronized (shadow) {
-                Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, knowledge, lane);
+                Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, order, lane);
                 if (other != null) {
                     throw race(warp, step, lane, access, block, other, entry);
                 }
@@ -116,7 +116,7 @@ public final class RaceCheck implements Observer {
         }
     }
 
-    private Shadow shadow(Block block) {
+    private Shadow shadow(Region block) {
         Object shadow = block.shadow(index);
         if (shadow instanceof Shadow mine && mine.belongsTo(grid)) {
             return mine;
@@ -126,7 +126,7 @@ public final class RaceCheck implements Observer {
             if (!(shadow instanceof Shadow mine && mine.belongsTo(grid))) {
                 shadow = new Shadow(grid, block.bytes());
                 block.setShadow(index, shadow);
-                if (block.space() == Block.Space.GLOBAL) {
+                if (block.space() == Region.Space.GLOBAL) {
                     touched.add(block);
                 }
             }
@@ -135,7 +135,7 @@ public final class RaceCheck implements Observer {
     }
 
     private static Fault race(
-            Warp warp, Step step, int lane, Access access, Block block, Shadow.Entry other, Shadow.Entry mine) {
+            Warp warp, Step step, int lane, Access access, Region block, Shadow.Entry other, Shadow.Entry mine) {
         Fault.Kind kind = other.isAsync() ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
         return warp.fault(
                 kind,
@@ -151,39 +151,39 @@ public final class RaceCheck implements Observer {
     }
 
     @Override
-    public void release(Warp warp, int mask, Object place) {
-        Knowledge knowledge = of(warp);
-        knowledge.release(mask, warp.live(), knowledge.cluster().place(place));
+    public void release(Warp warp, int mask, Object location) {
+        HappensBefore order = of(warp);
+        order.release(mask, warp.live(), order.cluster().location(location));
     }
 
     @Override
-    public void acquire(Warp warp, int mask, Object place) {
-        Knowledge knowledge = of(warp);
-        Clock known = knowledge.cluster().placeIfAny(place);
+    public void acquire(Warp warp, int mask, Object location) {
+        HappensBefore order = of(warp);
+        VectorClock known = order.cluster().locationIfAny(location);
         if (known != null) {
-            knowledge.acquire(mask, warp.live(), known);
+            order.acquire(mask, warp.live(), known);
         }
     }
 
     @Override
-    public void strongWrite(Warp warp, int mask, Object place, boolean release) {
-        Knowledge knowledge = of(warp);
+    public void strongWrite(Warp warp, int mask, Object location, boolean release) {
+        HappensBefore order = of(warp);
         int lane = Integer.numberOfTrailingZeros(mask);
-        if (release || knowledge.hasFenced(lane)) {
-            Clock there = places.computeIfAbsent(place, key -> new Clock());
+        if (release || order.hasFenced(lane)) {
+            VectorClock there = places.computeIfAbsent(location, key -> new VectorClock());
             synchronized (there) {
                 if (release) {
-                    knowledge.release(mask, warp.live(), there);
+                    order.release(mask, warp.live(), there);
                 } else {
-                    knowledge.strongWrite(lane, there);
+                    order.strongWrite(lane, there);
                 }
             }
         }
     }
 
     @Override
-    public void strongRead(Warp warp, int mask, Object place, boolean acquire) {
-        Clock there = places.get(place);
+    public void strongRead(Warp warp, int mask, Object location, boolean acquire) {
+        VectorClock there = places.get(location);
         if (there != null) {
             synchronized (there) {
                 if (acquire) {
@@ -213,8 +213,8 @@ public final class RaceCheck implements Observer {
     }
 
     @Override
-    public void arrives(Warp warp, int mask, Object place, Async.Group group, int number) {
-        Knowledge knowledge = of(warp);
-        knowledge.cluster().place(place).learn(knowledge.cluster(), knowledge.agent(group), number, mask);
+    public void arrives(Warp warp, int mask, Object location, Async.Group group, int number) {
+        HappensBefore order = of(warp);
+        order.cluster().location(location).advance(order.cluster(), order.agent(group), number, mask);
     }
 }

@@ -4,8 +4,8 @@ import java.util.ArrayList;
 import java.util.BitSet;
 import java.util.List;
 import org.contrastive4j.internal.sim.exec.Access;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Grid;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
 
@@ -63,7 +63,7 @@ final class Shadow {
         reads = new Object[grains];
     }
 
-    void giveTo(RaceCheck.Touches touches, Block block) {
+    void giveTo(RaceCheck.Touches touches, Region block) {
         BitSet written = new BitSet(writes.length);
         BitSet read = new BitSet(writes.length);
         for (int grain = 0; grain < writes.length; grain++) {
@@ -82,17 +82,17 @@ final class Shadow {
     }
 
     /** Notes an access of bytes [at, at + bytes); an earlier one that it races with, or null. */
-    Entry record(int at, int bytes, Entry entry, Knowledge knowledge, int lane) {
+    Entry record(int at, int bytes, Entry entry, HappensBefore order, int lane) {
         for (int grain = at / GRAIN; grain * GRAIN < at + bytes; grain++) {
             int from = Math.max(at - grain * GRAIN, 0);
             int to = Math.min(at + bytes - grain * GRAIN, GRAIN);
             int touched = (1 << to) - (1 << from);
-            Entry other = check(grain, touched, entry, knowledge, lane);
+            Entry other = check(grain, touched, entry, order, lane);
             if (other != null) {
                 return other;
             }
             if (entry.kind() == Access.Kind.READ) {
-                addRead(grain, entry, knowledge, lane);
+                addRead(grain, entry, order, lane);
             } else {
                 writtenBytes[grain] = (byte)
                         (writes[grain] != null
@@ -111,17 +111,17 @@ final class Shadow {
         return null;
     }
 
-    private Entry check(int grain, int touched, Entry entry, Knowledge knowledge, int lane) {
+    private Entry check(int grain, int touched, Entry entry, HappensBefore order, int lane) {
         Entry write = writes[grain];
-        if (write != null && (writtenBytes[grain] & touched) != 0 && races(write, entry, knowledge, lane)) {
+        if (write != null && (writtenBytes[grain] & touched) != 0 && races(write, entry, order, lane)) {
             return write;
         }
         if (entry.kind() != Access.Kind.READ && reads[grain] != null) {
             if (reads[grain] instanceof Entry read) {
-                return read.touches(entry) && races(read, entry, knowledge, lane) ? read : null;
+                return read.touches(entry) && races(read, entry, order, lane) ? read : null;
             }
             for (Entry read : list(reads[grain])) {
-                if (read.touches(entry) && races(read, entry, knowledge, lane)) {
+                if (read.touches(entry) && races(read, entry, order, lane)) {
                     return read;
                 }
             }
@@ -129,11 +129,11 @@ final class Shadow {
         return null;
     }
 
-    private static boolean races(Entry earlier, Entry later, Knowledge knowledge, int lane) {
+    private static boolean races(Entry earlier, Entry later, HappensBefore order, int lane) {
         boolean together = !earlier.blockScope() && !later.blockScope()
                 || earlier.warp().cta() == later.warp().cta();
         return !(earlier.strong() && later.strong() && together)
-                && !knowledge.knows(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
+                && !order.isOrderedBefore(earlier.cluster(), earlier.agent(), earlier.lane(), earlier.time(), lane);
     }
 
     @SuppressWarnings("unchecked")
@@ -141,7 +141,7 @@ final class Shadow {
         return (List<Entry>) reads;
     }
 
-    private void addRead(int grain, Entry entry, Knowledge knowledge, int lane) {
+    private void addRead(int grain, Entry entry, HappensBefore order, int lane) {
         Object before = reads[grain];
         if (before == null) {
             reads[grain] = entry;
@@ -150,7 +150,7 @@ final class Shadow {
         if (before instanceof Entry one) {
             if (one.strong() == entry.strong()
                     && entry.covers(one, grain)
-                    && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
+                    && order.isOrderedBefore(one.cluster(), one.agent(), one.lane(), one.time(), lane)) {
                 reads[grain] = entry;
                 return;
             }
@@ -160,7 +160,7 @@ final class Shadow {
             reads[grain] = both;
             return;
         }
-        addRead(list(before), grain, entry, knowledge, lane);
+        addRead(list(before), grain, entry, order, lane);
     }
 
     /**
@@ -168,7 +168,7 @@ final class Shadow {
      * comes after them, but need not: they are looked for as the list doubles, or a word that all lanes of a grid read
      * would cost each of them a walk through what it knows.
      */
-    private static void addRead(List<Entry> all, int grain, Entry entry, Knowledge knowledge, int lane) {
+    private static void addRead(List<Entry> all, int grain, Entry entry, HappensBefore order, int lane) {
         for (int i = 0; i < all.size(); i++) {
             Entry one = all.get(i);
             if (entry.covers(one, grain)
@@ -181,7 +181,7 @@ final class Shadow {
         }
         if (Integer.bitCount(all.size()) == 1) {
             all.removeIf(one -> entry.covers(one, grain)
-                    && knowledge.knows(one.cluster(), one.agent(), one.lane(), one.time(), lane));
+                    && order.isOrderedBefore(one.cluster(), one.agent(), one.lane(), one.time(), lane));
         }
         all.add(entry);
     }

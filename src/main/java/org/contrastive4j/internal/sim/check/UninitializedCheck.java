@@ -1,9 +1,9 @@
 package org.contrastive4j.internal.sim.check;
 
 import org.contrastive4j.internal.sim.exec.Access;
-import org.contrastive4j.internal.sim.exec.Block;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Observer;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Step;
 import org.contrastive4j.internal.sim.exec.Warp;
 import org.contrastive4j.internal.sim.exec.WgmmaStep;
@@ -91,8 +91,10 @@ public final class UninitializedCheck implements Observer {
     public void access(Warp warp, Step step, int mask, Access access) {
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
-            Block block = access.blocks[lane];
-            if (block.space() == Block.Space.PARAM || block.space() == Block.Space.CONST || step.isParameterAccess()) {
+            Region block = access.blocks[lane];
+            if (block.space() == Region.Space.PARAM
+                    || block.space() == Region.Space.CONST
+                    || step.isParameterAccess()) {
                 continue;
             }
             if (access.kind != Access.Kind.WRITE) {

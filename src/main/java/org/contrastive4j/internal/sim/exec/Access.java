@@ -10,7 +10,7 @@ public final class Access {
     }
 
     /** By lane. */
-    public final Block[] blocks = new Block[Warp.LANES];
+    public final Region[] blocks = new Region[Warp.LANES];
 
     public final int[] offsets = new int[Warp.LANES];
     /** Bytes that each lane touches. */

@@ -20,7 +20,7 @@ public final class Async {
 
     private final Group group;
     private final int number;
-    private final Object place;
+    private final Object location;
     private final Object owner;
 
     /**
@@ -28,10 +28,10 @@ public final class Async {
      * @param place phase of the mbarrier that learns of the end; null otherwise
      * @param owner the mbarrier; null otherwise
      */
-    Async(Group group, int number, Object place, Object owner) {
+    Async(Group group, int number, Object location, Object owner) {
         this.group = group;
         this.number = number;
-        this.place = place;
+        this.location = location;
         this.owner = owner;
     }
 
@@ -43,8 +43,8 @@ public final class Async {
         return number;
     }
 
-    public Object place() {
-        return place;
+    public Object location() {
+        return location;
     }
 
     public Object owner() {

@@ -33,9 +33,9 @@ final class AtomicSteps {
         if (f == null || type.bytes() > 8) {
             return null;
         }
-        Reach.Space space = MemorySteps.space(in, o, address);
-        if (space != Reach.Space.SHARED) {
-            o.linker().talksAcrossBlocks();
+        AddressResolver.Space space = MemorySteps.space(in, o, address);
+        if (space != AddressResolver.Space.SHARED) {
+            o.linker().communicatesAcrossBlocks();
         }
         return step(type, to, address, b, c, f, space, in);
     }
@@ -47,7 +47,7 @@ final class AtomicSteps {
             int[] b,
             int c,
             Lanewise.Three f,
-            Reach.Space space,
+            AddressResolver.Space space,
             Instruction in) {
         int n = type.bytes();
         int bytes = n * b.length;
@@ -60,7 +60,7 @@ final class AtomicSteps {
                 Access access = warp.access;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(
+                    AddressResolver.resolve(
                             warp,
                             this,
                             lane,
@@ -70,11 +70,11 @@ final class AtomicSteps {
                             bytes,
                             access);
                 }
-                MemorySteps.announce(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
-                Order.beforeWrite(warp, mask, access, release, block);
+                MemorySteps.notifyObservers(warp, this, mask, bytes, Access.Kind.ATOMIC, true, block);
+                MemoryOrder.beforeWrite(warp, mask, access, release, block);
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Block target = access.blocks[lane];
+                    Region target = access.blocks[lane];
                     for (int k = 0; k < b.length; k++) {
                         int at = access.offsets[lane] + k * n;
                         long old = target.load(at, n);
@@ -84,7 +84,7 @@ final class AtomicSteps {
                         }
                     }
                 }
-                Order.afterRead(warp, mask, access, acquire, block);
+                MemoryOrder.afterRead(warp, mask, access, acquire, block);
             }
         };
     }

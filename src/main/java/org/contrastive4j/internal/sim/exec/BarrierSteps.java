@@ -30,12 +30,12 @@ final class BarrierSteps {
 
     private static Step fence(Observer.Fence fence, Operands o) {
         if (fence == Observer.Fence.MEMORY) {
-            o.linker().talksAcrossBlocks();
+            o.linker().communicatesAcrossBlocks();
         }
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                Order.fence(warp, mask, fence);
+                MemoryOrder.fence(warp, mask, fence);
             }
         };
     }
@@ -60,10 +60,12 @@ final class BarrierSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return aligned ? Participation.CONVERGED : Participation.ANY;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                if (aligned) {
-                    warp.mustBeWhole(this, mask);
-                }
                 int lane = Integer.numberOfTrailingZeros(mask);
                 long number = warp.r[id + lane];
                 if (number >= Cta.MOST_BARRIERS) {
@@ -72,8 +74,8 @@ final class BarrierSteps {
                 }
                 NamedBarrier barrier = warp.cta.barrier((int) number);
                 NamedBarrier.Generation generation = barrier.generation();
-                Order.converge(warp, mask);
-                Order.release(warp, mask, generation);
+                MemoryOrder.converge(warp, mask);
+                MemoryOrder.release(warp, mask, generation);
                 int trues = reduces ? Integer.bitCount(Lanewise.test(warp, truth) & mask) : 0;
                 barrier.arrive(warp, this, mask, count < 0 ? 0 : (int) warp.r[count + lane], count >= 0, trues);
                 if (!arrives) {
@@ -105,7 +107,7 @@ final class BarrierSteps {
 
         @Override
         public void finish(boolean inTime) {
-            Order.acquire(warp, mask, generation);
+            MemoryOrder.acquire(warp, mask, generation);
             if (result != null) {
                 result.run();
             }
@@ -118,10 +120,15 @@ final class BarrierSteps {
     }
 
     private static Step warp(Operands o) {
-        return new WarpSteps.Together(o.source(0, Type.B32)) {
+        return new WarpSteps.ConvergedStep(o.source(0, Type.B32)) {
+            @Override
+            boolean isWarpBarrier() {
+                return true;
+            }
+
             @Override
             void act(Warp warp, int mask) {
-                Order.converge(warp, mask);
+                MemoryOrder.converge(warp, mask);
             }
         };
     }
@@ -132,14 +139,16 @@ final class BarrierSteps {
         if (in.has(".arrive")) {
             return new Step() {
                 @Override
+                Participation participation() {
+                    return aligned ? Participation.CONVERGED : Participation.ANY;
+                }
+
+                @Override
                 void run(Warp warp, int mask) {
-                    if (aligned) {
-                        warp.mustBeWhole(this, mask);
-                    }
                     warp.clusterArrivals = warp.cta.cluster().arrivals();
-                    Order.converge(warp, mask);
+                    MemoryOrder.converge(warp, mask);
                     if (!relaxed) {
-                        Order.release(warp, mask, warp.clusterArrivals);
+                        MemoryOrder.release(warp, mask, warp.clusterArrivals);
                     }
                     warp.cta.cluster().arrive(Integer.bitCount(mask));
                 }
@@ -147,10 +156,12 @@ final class BarrierSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return aligned ? Participation.CONVERGED : Participation.ANY;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                if (aligned) {
-                    warp.mustBeWhole(this, mask);
-                }
                 Cluster.NamedArrivals arrivals = warp.clusterArrivals;
                 if (arrivals == null) {
                     throw warp.fault(
@@ -167,7 +178,7 @@ final class BarrierSteps {
 
                     @Override
                     public void finish(boolean inTime) {
-                        Order.acquire(warp, mask, arrivals);
+                        MemoryOrder.acquire(warp, mask, arrivals);
                     }
 
                     @Override

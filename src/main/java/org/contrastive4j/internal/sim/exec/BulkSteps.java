@@ -43,7 +43,7 @@ final class BulkSteps {
             return null;
         }
         if (reduce && store) {
-            o.linker().talksAcrossBlocks(); // sums of f32 depend on their order
+            o.linker().communicatesAcrossBlocks(); // sums of f32 depend on their order
         }
         Plan plan = new Plan(
                 to,
@@ -51,8 +51,8 @@ final class BulkSteps {
                 size,
                 barrier,
                 blocks,
-                store ? Reach.Space.GLOBAL : Reach.Space.SHARED,
-                load ? Reach.Space.GLOBAL : Reach.Space.SHARED,
+                store ? AddressResolver.Space.GLOBAL : AddressResolver.Space.SHARED,
+                load ? AddressResolver.Space.GLOBAL : AddressResolver.Space.SHARED,
                 f,
                 type.bytes());
         return new Step() {
@@ -103,8 +103,8 @@ final class BulkSteps {
             int size,
             Operands.Address barrier,
             int blocks,
-            Reach.Space toSpace,
-            Reach.Space fromSpace,
+            AddressResolver.Space toSpace,
+            AddressResolver.Space fromSpace,
             Lanewise.Three f,
             int element) {
         void start(Warp warp, Step step, int lane) {
@@ -117,8 +117,9 @@ final class BulkSteps {
                         "size " + bytes + " is not a positive multiple of " + UNIT);
             }
             Access access = warp.access;
-            Reach.resolve(warp, step, lane, fromSpace, warp.r[from.row() + lane] + from.offset(), bytes, UNIT, access);
-            Block source = access.blocks[lane];
+            AddressResolver.resolve(
+                    warp, step, lane, fromSpace, warp.r[from.row() + lane] + from.offset(), bytes, UNIT, access);
+            Region source = access.blocks[lane];
             int sourceAt = access.offsets[lane];
             long target = warp.r[to.row() + lane] + to.offset();
             if (barrier == null) {
@@ -154,52 +155,54 @@ final class BulkSteps {
         }
 
         private void startLoad(
-                Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target, long signal) {
-            Mbarrier barrierThere = MbarrierSteps.find(warp, step, lane, Reach.Space.SHARED, signal);
+                Warp warp, Step step, int lane, int bytes, Region source, int sourceAt, long target, long signal) {
+            Mbarrier barrierThere = MbarrierSteps.find(warp, step, lane, AddressResolver.Space.SHARED, signal);
             Async async = new Async(Async.Group.MBARRIER, barrierThere.phase(), barrierThere.current(), barrierThere);
             Access access = warp.access;
             access.blocks[lane] = source;
             access.offsets[lane] = sourceAt;
-            CopySteps.announce(warp, step, 1 << lane, bytes, Access.Kind.READ, async);
-            Reach.resolve(warp, step, lane, toSpace, target, bytes, UNIT, access);
-            CopySteps.announce(warp, step, 1 << lane, bytes, f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC, async);
-            Block there = access.blocks[lane];
+            CopySteps.notifyObservers(warp, step, 1 << lane, bytes, Access.Kind.READ, async);
+            AddressResolver.resolve(warp, step, lane, toSpace, target, bytes, UNIT, access);
+            CopySteps.notifyObservers(
+                    warp, step, 1 << lane, bytes, f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC, async);
+            Region there = access.blocks[lane];
             int at = access.offsets[lane];
             if (barrierThere.cta().shared() != there) {
                 throw warp.fault(Fault.Kind.ILLEGAL, step, lane, "the mbarrier is not in the block that is written to");
             }
             barrierThere.owe(warp, step, lane);
-            warp.cta.cluster().later(() -> {
+            warp.cta.cluster().start(() -> {
                 move(source, sourceAt, there, at, bytes);
                 barrierThere.complete(bytes);
             });
         }
 
-        private void startStore(Warp warp, Step step, int lane, int bytes, Block source, int sourceAt, long target) {
+        private void startStore(Warp warp, Step step, int lane, int bytes, Region source, int sourceAt, long target) {
             Groups groups = warp.groups;
             Access access = warp.access;
-            CopySteps.announce(
+            CopySteps.notifyObservers(
                     warp,
                     step,
                     1 << lane,
                     bytes,
                     Access.Kind.READ,
                     new Async(Async.Group.BULK_READ, groups.next(Async.Group.BULK_READ), null, null));
-            Reach.resolve(warp, step, lane, toSpace, target, bytes, UNIT, access);
-            CopySteps.announce(
+            AddressResolver.resolve(warp, step, lane, toSpace, target, bytes, UNIT, access);
+            CopySteps.notifyObservers(
                     warp,
                     step,
                     1 << lane,
                     bytes,
                     f == null ? Access.Kind.WRITE : Access.Kind.ATOMIC,
                     new Async(Async.Group.BULK, groups.next(Async.Group.BULK), null, null));
-            Block there = access.blocks[lane];
+            Region there = access.blocks[lane];
             int at = access.offsets[lane];
             byte[] buffer = new byte[bytes];
-            Later read = warp.cta.cluster().later(() -> System.arraycopy(source.data(), sourceAt, buffer, 0, bytes));
-            Later write = warp.cta.cluster().later(() -> {
+            PendingWork read =
+                    warp.cta.cluster().start(() -> System.arraycopy(source.data(), sourceAt, buffer, 0, bytes));
+            PendingWork write = warp.cta.cluster().start(() -> {
                 read.complete();
-                Block staged = new Block(Block.Space.SHARED, "staging", 0, bytes);
+                Region staged = new Region(Region.Space.SHARED, "staging", 0, bytes);
                 System.arraycopy(buffer, 0, staged.data(), 0, bytes);
                 move(staged, 0, there, at, bytes);
             });
@@ -207,7 +210,7 @@ final class BulkSteps {
             groups.add(Async.Group.BULK, step, 1 << lane, write);
         }
 
-        private void move(Block source, int sourceAt, Block target, int at, int bytes) {
+        private void move(Region source, int sourceAt, Region target, int at, int bytes) {
             if (f == null) {
                 System.arraycopy(source.data(), sourceAt, target.data(), at, bytes);
                 return;

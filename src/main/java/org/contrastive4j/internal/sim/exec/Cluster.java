@@ -13,11 +13,11 @@ public final class Cluster {
     private final int index;
     private final List<Cta> ctas = new ArrayList<>();
     private final List<Warp> warps = new ArrayList<>();
-    private final List<Later> asyncs = new ArrayList<>();
+    private final List<PendingWork> asyncs = new ArrayList<>();
     private final List<Integer> due = new ArrayList<>();
     private final SplittableRandom random;
     private final Schedule.Order order;
-    private final Schedule.Landing landing;
+    private final Schedule.Completion completion;
     private final int longestTurn;
     private NamedArrivals arrivals = new NamedArrivals();
     private int turn;
@@ -39,7 +39,7 @@ public final class Cluster {
         this.random = new SplittableRandom(
                 new SplittableRandom(grid.schedule().seed()).nextLong() ^ index * 0x9E3779B97F4A7C15L);
         this.order = grid.schedule().order();
-        this.landing = grid.schedule().landing();
+        this.completion = grid.schedule().completion();
         this.longestTurn = order == Schedule.Order.RANDOM ? 48 : 512;
         for (Launch.Dim block : blocks) {
             Cta cta = new Cta(this, block, ctas.size(), grid.code(), grid.launch());
@@ -86,16 +86,16 @@ public final class Cluster {
      * Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule
      * says.
      */
-    Later later(Runnable work) {
-        Later later = new Later(work);
-        if (landing == Schedule.Landing.EARLY) {
-            later.complete();
+    PendingWork start(Runnable action) {
+        PendingWork work = new PendingWork(action);
+        if (completion == Schedule.Completion.EARLY) {
+            work.complete();
             progress();
         } else {
-            asyncs.add(later);
-            due.add(landing == Schedule.Landing.LATE ? Integer.MAX_VALUE : turn + random.nextInt(40));
+            asyncs.add(work);
+            due.add(completion == Schedule.Completion.LATE ? Integer.MAX_VALUE : turn + random.nextInt(40));
         }
-        return later;
+        return work;
     }
 
     boolean isDone() {
@@ -113,9 +113,9 @@ public final class Cluster {
         Warp warp = choose();
         if (warp == null) {
             if (asyncs.isEmpty()) {
-                return timeOut();
+                return timeOut() || release();
             }
-            land(landing == Schedule.Landing.LATE ? random.nextInt(asyncs.size()) : 0);
+            land(completion == Schedule.Completion.LATE ? random.nextInt(asyncs.size()) : 0);
             return true;
         }
         long before = warp.executed();
@@ -133,9 +133,9 @@ public final class Cluster {
 
     /** Work of one thread lands in the order it was started. */
     private void land(int at) {
-        Later later = asyncs.remove(at);
+        PendingWork work = asyncs.remove(at);
         due.remove(at);
-        later.complete();
+        work.complete();
         progress();
     }
 
@@ -173,6 +173,11 @@ public final class Cluster {
             }
         }
         return false;
+    }
+
+    /** Lets lanes go on alone that wait for other lanes of their branch. */
+    private boolean release() {
+        return warps.stream().anyMatch(warp -> !warp.isDone() && warp.releaseConvergence());
     }
 
     /** Asynchronous work that nobody waited for still lands. */
@@ -213,6 +218,11 @@ public final class Cluster {
     }
 
     Fault deadlock() {
+        for (Warp warp : warps) {
+            if (!warp.isDone() && warp.hasUnaligned()) {
+                return warp.mismatch();
+            }
+        }
         Warp warp = warps.stream().filter(one -> !one.isDone()).findFirst().orElseThrow();
         return warp.fault(Fault.Kind.DEADLOCK, warp.current(), 0, "nobody can go on: " + describe());
     }

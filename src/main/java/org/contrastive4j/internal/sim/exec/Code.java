@@ -24,7 +24,7 @@ public record Code(
         int sharedBytes,
         int localBytes,
         Launch.Dim clusterSize,
-        boolean talksAcrossBlocks,
+        boolean communicatesAcrossBlocks,
         boolean usesWgmma,
         String[] names) {
     public String name() {

@@ -61,8 +61,12 @@ final class ControlSteps {
     private static Step aligned() {
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
             }
         };
@@ -76,7 +80,7 @@ final class ControlSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.jump(to, mask);
+                warp.jump(to, mask, convergence());
             }
         };
     }
@@ -104,7 +108,7 @@ final class ControlSteps {
                         same |= warp.r[index + other] == chosen ? 1 << other : 0;
                     }
                     left &= ~same;
-                    warp.jump(to[(int) chosen], same);
+                    warp.jump(to[(int) chosen], same, convergence());
                 }
             }
         };
@@ -132,7 +136,7 @@ final class ControlSteps {
         long[] to = new long[given.size()];
         int[] bytes = new int[given.size()];
         for (int k = 0; k < from.length; k++) {
-            from[k] = place(in, linker, given.get(k));
+            from[k] = parameterAddress(in, linker, given.get(k));
             to[k] = linker.local(callee, callee.parameters().get(k));
             bytes[k] = callee.parameters().get(k).bytes();
         }
@@ -140,7 +144,7 @@ final class ControlSteps {
                 ? null
                 : new Frame.Result(
                         linker.local(callee, callee.returns().get(0)),
-                        place(in, linker, lists.get(0).elements().get(0)),
+                        parameterAddress(in, linker, lists.get(0).elements().get(0)),
                         callee.returns().get(0).bytes());
         boolean recursive = linker.isRecursive(callee);
         int start = linker.start(callee);
@@ -161,12 +165,12 @@ final class ControlSteps {
                                 local, lane * size + (int) from[k], local, lane * size + (int) to[k], bytes[k]);
                     }
                 }
-                warp.call(start, mask, result, saved);
+                warp.call(start, mask, result, saved, convergence());
             }
         };
     }
 
-    private static long place(Instruction in, Linker linker, Operand operand) {
+    private static long parameterAddress(Instruction in, Linker linker, Operand operand) {
         if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
             return linker.address(symbol.variable(), in) + symbol.offset();
         }

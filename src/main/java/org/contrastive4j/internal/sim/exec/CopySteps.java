@@ -95,38 +95,38 @@ final class CopySteps {
                     }
                     if (reads[lane] > 0) {
                         reading |= 1 << lane;
-                        Reach.resolve(
+                        AddressResolver.resolve(
                                 warp,
                                 this,
                                 lane,
-                                Reach.Space.GLOBAL,
+                                AddressResolver.Space.GLOBAL,
                                 warp.r[from.row() + lane] + from.offset(),
                                 reads[lane],
                                 size,
                                 access);
                     }
                 }
-                Block[] sources = access.blocks.clone();
+                Region[] sources = access.blocks.clone();
                 int[] sourceOffsets = access.offsets.clone();
                 Async async = new Async(Async.Group.CP_ASYNC, warp.groups.next(Async.Group.CP_ASYNC), null, null);
                 announceSources(warp, this, reading, reads, async);
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(
+                    AddressResolver.resolve(
                             warp,
                             this,
                             lane,
-                            Reach.Space.SHARED,
+                            AddressResolver.Space.SHARED,
                             warp.r[to.row() + lane] + to.offset(),
                             size,
                             size,
                             access);
                 }
-                announce(warp, this, mask, size, Access.Kind.WRITE, async);
-                Block[] targets = access.blocks.clone();
+                notifyObservers(warp, this, mask, size, Access.Kind.WRITE, async);
+                Region[] targets = access.blocks.clone();
                 int[] targetOffsets = access.offsets.clone();
                 warp.groups.add(
-                        Async.Group.CP_ASYNC, this, mask, warp.cta.cluster().later(() -> {
+                        Async.Group.CP_ASYNC, this, mask, warp.cta.cluster().start(() -> {
                             for (int left = mask; left != 0; left &= left - 1) {
                                 int lane = Integer.numberOfTrailingZeros(left);
                                 byte[] target = targets[lane].data();
@@ -150,12 +150,12 @@ final class CopySteps {
                 int lane = Integer.numberOfTrailingZeros(others);
                 same |= reads[lane] == bytes ? 1 << lane : 0;
             }
-            announce(warp, step, same, bytes, Access.Kind.READ, async);
+            notifyObservers(warp, step, same, bytes, Access.Kind.READ, async);
             left &= ~same;
         }
     }
 
-    static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, Async async) {
+    static void notifyObservers(Warp warp, Step step, int mask, int bytes, Access.Kind kind, Async async) {
         Access access = warp.access;
         access.bytes = bytes;
         access.kind = kind;
@@ -172,9 +172,9 @@ final class CopySteps {
     private static Step arrive(Instruction in, Operands o) {
         Operands.Address at = o.address(0);
         boolean counted = in.has(".noinc");
-        Reach.Space space = in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared"))
-                ? Reach.Space.SHARED
-                : Reach.Space.GENERIC;
+        AddressResolver.Space space = in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared"))
+                ? AddressResolver.Space.SHARED
+                : AddressResolver.Space.GENERIC;
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -200,7 +200,7 @@ final class CopySteps {
                                 warp.groups.next(Async.Group.CP_ASYNC));
                     }
                 }
-                warp.cta.cluster().later(() -> {
+                warp.cta.cluster().start(() -> {
                     warp.groups.complete(Async.Group.CP_ASYNC, mask);
                     for (Mbarrier barrier : barriers) {
                         barrier.arrive(warp, this, Integer.numberOfTrailingZeros(mask), 1, false);

@@ -17,7 +17,7 @@ public final class Cta {
     private final Cluster cluster;
     private final Launch.Dim index;
     private final int rank;
-    private final Block shared;
+    private final Region shared;
     private final List<Warp> warps = new ArrayList<>();
     private final NamedBarrier[] barriers = new NamedBarrier[MOST_BARRIERS];
     private final Map<Integer, Mbarrier> mbarriers = new HashMap<>();
@@ -31,7 +31,7 @@ public final class Cta {
         this.rank = rank;
         this.threads = (int) launch.block().count();
         int bytes = code.sharedBytes() + launch.sharedBytes();
-        this.shared = new Block(Block.Space.SHARED, "shared memory of block " + index, SHARED_BASE, bytes);
+        this.shared = new Region(Region.Space.SHARED, "shared memory of block " + index, SHARED_BASE, bytes);
         Arrays.fill(shared.data(), GlobalMemory.POISON);
         for (int first = 0; first < threads; first += Warp.LANES) {
             warps.add(new Warp(this, first / Warp.LANES, Math.min(Warp.LANES, threads - first), code));
@@ -51,7 +51,7 @@ public final class Cta {
         return rank;
     }
 
-    public Block shared() {
+    public Region shared() {
         return shared;
     }
 

@@ -10,11 +10,11 @@ public final class GlobalMemory {
     private static final long GAP = 4096;
     private static final int ALIGNMENT = 512;
 
-    private final TreeMap<Long, Block> blocks = new TreeMap<>();
+    private final TreeMap<Long, Region> blocks = new TreeMap<>();
     private long next = FIRST;
 
-    public synchronized Block allocate(int bytes, String name, Block.Space space) {
-        Block block = new Block(space, name, next, bytes);
+    public synchronized Region allocate(int bytes, String name, Region.Space space) {
+        Region block = new Region(space, name, next, bytes);
         Arrays.fill(block.data(), POISON);
         blocks.put(next, block);
         next += (bytes + GAP + ALIGNMENT - 1) & -ALIGNMENT;
@@ -22,18 +22,18 @@ public final class GlobalMemory {
     }
 
     /** Gives the bytes back. Addresses are never used again, so that a use after free is found. */
-    public synchronized void free(Block block) {
+    public synchronized void free(Region block) {
         block.free();
     }
 
     /** The block that contains the address or ends nearest below it; null when there is none. */
-    public synchronized Block find(long address) {
+    public synchronized Region find(long address) {
         var entry = blocks.floorEntry(address);
         return entry == null ? null : entry.getValue();
     }
 
     /** The block nearest above the address, for messages. */
-    synchronized Block above(long address) {
+    synchronized Region above(long address) {
         var entry = blocks.higherEntry(address);
         return entry == null ? null : entry.getValue();
     }

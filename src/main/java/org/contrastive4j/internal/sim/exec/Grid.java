@@ -11,7 +11,7 @@ import org.contrastive4j.device.Launch;
 public final class Grid {
     private final Code code;
     private final Launch launch;
-    private final Block parameters;
+    private final Region parameters;
     private final GlobalMemory memory;
     private final Observer[] observers;
     private final Schedule schedule;
@@ -34,7 +34,7 @@ public final class Grid {
             long limit) {
         this.code = code;
         this.launch = launch;
-        this.parameters = new Block(Block.Space.PARAM, "parameters", 0, parameters.length);
+        this.parameters = new Region(Region.Space.PARAM, "parameters", 0, parameters.length);
         System.arraycopy(parameters, 0, this.parameters.data(), 0, parameters.length);
         this.memory = memory;
         this.observers = observers.toArray(Observer[]::new);
@@ -59,7 +59,7 @@ public final class Grid {
         return schedule;
     }
 
-    Block parameters() {
+    Region parameters() {
         return parameters;
     }
 
@@ -89,7 +89,7 @@ public final class Grid {
         int clusters = Math.toIntExact(launch.grid().count() / size.count());
         if (launch.cooperative()) {
             runTogether(clusters);
-        } else if (code.talksAcrossBlocks() || clusters == 1) {
+        } else if (code.communicatesAcrossBlocks() || clusters == 1) {
             for (int c = 0; c < clusters; c++) {
                 runAlone(cluster(c));
             }

@@ -10,9 +10,9 @@ record GroupWait(Warp warp, int mask, Async.Group group, int limit) implements W
     @Override
     public void finish(boolean inTime) {
         warp.groups.waited(group, mask, limit);
-        Order.waited(warp, mask, group, limit);
+        MemoryOrder.waited(warp, mask, group, limit);
         if (group == Async.Group.BULK) { // what is written was read before
-            Order.waited(warp, mask, Async.Group.BULK_READ, limit);
+            MemoryOrder.waited(warp, mask, Async.Group.BULK_READ, limit);
         }
     }
 

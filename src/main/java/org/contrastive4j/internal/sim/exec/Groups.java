@@ -10,7 +10,7 @@ final class Groups {
     private final Map<Async.Group, Line> lines = new EnumMap<>(Async.Group.class);
 
     /** One piece of work of some lanes. */
-    private record Pending(int number, int lanes, Later later) {}
+    private record Pending(int number, int lanes, PendingWork work) {}
 
     /** Work that these lanes have not waited for. */
     private static final class Owed {
@@ -43,12 +43,12 @@ final class Groups {
     }
 
     /** Starts work of these lanes; what a bulk store writes need not be waited for, what it reads has to be. */
-    void add(Async.Group group, Step step, int lanes, Later later) {
+    void add(Async.Group group, Step step, int lanes, PendingWork work) {
         Line line = line(group);
         if (group != Async.Group.BULK) {
             line.owed.add(new Owed(step, line.next, lanes));
         }
-        line.pending.add(new Pending(line.next++, lanes, later));
+        line.pending.add(new Pending(line.next++, lanes, work));
     }
 
     /** These lanes know that their work below this number is done. */
@@ -102,7 +102,7 @@ final class Groups {
     /** Whether the work below this number of these lanes is done. */
     boolean isDone(Async.Group group, int lanes, int limit) {
         Line line = line(group);
-        line.pending.removeIf(item -> item.later().isDone());
+        line.pending.removeIf(item -> item.work().isDone());
         for (Pending item : line.pending) {
             if (item.number() < limit && (item.lanes() & lanes) != 0) {
                 return false;
@@ -115,7 +115,7 @@ final class Groups {
     void complete(Async.Group group, int lanes) {
         for (Pending item : List.copyOf(line(group).pending)) {
             if ((item.lanes() & lanes) != 0) {
-                item.later().complete();
+                item.work().complete();
             }
         }
     }

@@ -30,7 +30,7 @@ public final class Linker {
 
     private final Program program;
     private final Function entry;
-    private final Map<String, Block> globals;
+    private final Map<String, Region> globals;
     private final Map<String, Integer> rowBases = new HashMap<>();
     private final Map<String, Integer> starts = new HashMap<>();
     private final List<Function> functions = new ArrayList<>();
@@ -42,11 +42,11 @@ public final class Linker {
     private int predicates;
     private int sharedEnd = Cta.SHARED_BASE;
     private int localEnd;
-    private boolean talks;
+    private boolean communicates;
     private boolean usesWgmma;
     private Function current;
 
-    private Linker(Program program, Function entry, Map<String, Block> globals) {
+    private Linker(Program program, Function entry, Map<String, Region> globals) {
         this.program = program;
         this.entry = entry;
         this.globals = globals;
@@ -56,7 +56,7 @@ public final class Linker {
      * @param globals blocks of the module's global and const variables by name
      * @throws PtxException naming the first instruction that is not known
      */
-    public static Code link(Program program, Function entry, Map<String, Block> globals) {
+    public static Code link(Program program, Function entry, Map<String, Region> globals) {
         return new Linker(program, entry, globals).link();
     }
 
@@ -77,11 +77,14 @@ public final class Linker {
         int next = 0;
         for (Function function : functions) {
             current = function;
+            int first = next;
+            int[] converge = PostDominators.of(function.body());
             for (Instruction instruction : function.body()) {
-                steps[next] = step(instruction, next);
+                int point = converge[next - first];
+                steps[next] = step(instruction, next, point < 0 ? PostDominators.NONE : first + point);
                 next++;
             }
-            steps[next] = step(end(function), next);
+            steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
         long[] template = new long[rows];
@@ -95,7 +98,7 @@ public final class Linker {
                 sharedEnd - Cta.SHARED_BASE,
                 localEnd,
                 clusterSize(),
-                talks,
+                communicates,
                 usesWgmma,
                 names());
     }
@@ -111,7 +114,7 @@ public final class Linker {
         return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret");
     }
 
-    private Step step(Instruction instruction, int index) {
+    private Step step(Instruction instruction, int index, int converge) {
         Operands operands = new Operands(this, instruction);
         Step step = Decoder.of(instruction, operands);
         int guard = -1;
@@ -121,7 +124,7 @@ public final class Linker {
             negated = instruction.guard().negated();
             operands.noteGuard(guard);
         }
-        step.place(instruction, index, guard, negated);
+        step.bind(instruction, index, guard, negated, converge);
         operands.finish(step);
         usesWgmma |= step instanceof WgmmaStep;
         return step;
@@ -281,16 +284,16 @@ public final class Linker {
         return reaches(function, function, new ArrayList<>());
     }
 
-    private boolean reaches(Function from, Function wanted, List<Function> seen) {
+    private boolean reaches(Function from, Function expected, List<Function> seen) {
         for (Instruction instruction : from.body()) {
             if (instruction.opcode().equals("call")) {
                 Function next = callee(instruction);
-                if (next == wanted) {
+                if (next == expected) {
                     return true;
                 }
                 if (!seen.contains(next)) {
                     seen.add(next);
-                    if (reaches(next, wanted, seen)) {
+                    if (reaches(next, expected, seen)) {
                         return true;
                     }
                 }
@@ -304,8 +307,8 @@ public final class Linker {
     }
 
     /** Some instruction lets a block learn of another's doings. */
-    void talksAcrossBlocks() {
-        talks = true;
+    void communicatesAcrossBlocks() {
+        communicates = true;
     }
 
     boolean isKernelParameter(Variable variable) {
@@ -322,7 +325,7 @@ public final class Linker {
         }
         switch (variable.space()) {
             case GLOBAL, CONST -> {
-                Block block = globals.get(variable.name());
+                Region block = globals.get(variable.name());
                 if (block == null) {
                     throw instruction.error("variable " + variable.name() + " is external and nothing defines it");
                 }
@@ -351,20 +354,20 @@ public final class Linker {
      * Place in the local memory of a lane; the same for a function's parameter seen from inside and from its callers.
      */
     long local(Function function, Variable variable) {
-        return place(
+        return allocateLocal(
                 function.name() + "/" + variable.name() + "/" + variable.bytes(),
                 variable.bytes(),
                 variable.alignment());
     }
 
     long local(Function function, Parameter parameter) {
-        return place(
+        return allocateLocal(
                 function.name() + "/" + parameter.name() + "/" + parameter.bytes(),
                 parameter.bytes(),
                 parameter.alignment());
     }
 
-    private long place(String key, long bytes, int alignment) {
+    private long allocateLocal(String key, long bytes, int alignment) {
         return local.computeIfAbsent(key, name -> {
             int at = align(localEnd, Math.max(8, alignment));
             if (bytes > MOST_LOCAL - at) {

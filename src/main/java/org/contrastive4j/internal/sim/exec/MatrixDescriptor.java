@@ -81,7 +81,7 @@ final class MatrixDescriptor {
     }
 
     /** Tells observers of the bytes that these rows are read from. */
-    void announce(int first, int rows, Async async) {
+    void notifyObservers(int first, int rows, Async async) {
         Access access = warp.access;
         int per = CHUNK / type.bytes();
         int lane = 0;
@@ -90,23 +90,23 @@ final class MatrixDescriptor {
         for (int i = 0; i < outer; i++) {
             for (int j = 0; j < inner; j++) {
                 long address = alongRows ? address(first + i * per, j) : address(first + i, j * per);
-                Reach.resolve(warp, step, lane, Reach.Space.SHARED, address, CHUNK, CHUNK, access);
+                AddressResolver.resolve(warp, step, lane, AddressResolver.Space.SHARED, address, CHUNK, CHUNK, access);
                 lane++;
                 if (lane == Warp.LANES) {
-                    CopySteps.announce(warp, step, Warp.ALL, CHUNK, Access.Kind.READ, async);
+                    CopySteps.notifyObservers(warp, step, Warp.ALL, CHUNK, Access.Kind.READ, async);
                     lane = 0;
                 }
             }
         }
         if (lane > 0) {
-            CopySteps.announce(warp, step, (1 << lane) - 1, CHUNK, Access.Kind.READ, async);
+            CopySteps.notifyObservers(warp, step, (1 << lane) - 1, CHUNK, Access.Kind.READ, async);
         }
     }
 
     /** The rows, each k numbers. */
     TensorCore.Vector read(TensorCore core, int first, int rows, int sign) {
         TensorCore.Vector vector = core.vector(rows * k);
-        Block shared = warp.cta.shared();
+        Region shared = warp.cta.shared();
         int n = type.bytes();
         for (int row = 0; row < rows; row++) {
             for (int at = 0; at < k; at++) {

@@ -34,17 +34,21 @@ final class MatrixSteps {
         int[] rows = load ? o.destinations(0) : o.sources(1, Type.B32);
         Operands.Address at = o.address(load ? 1 : 0);
         boolean transposed = in.has(".trans");
-        Reach.Space space = MemorySteps.space(in, o, at);
+        AddressResolver.Space space = MemorySteps.space(in, o, at);
         if (rows.length != count) {
             throw in.error(rows.length + " registers for " + count + " matrices");
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 Access access = warp.access;
                 for (int lane = 0; lane < 8 * count; lane++) {
-                    Reach.resolve(
+                    AddressResolver.resolve(
                             warp,
                             this,
                             lane,
@@ -55,7 +59,7 @@ final class MatrixSteps {
                             access);
                 }
                 int rowLanes = count == 4 ? -1 : (1 << 8 * count) - 1;
-                MemorySteps.announce(
+                MemorySteps.notifyObservers(
                         warp, this, rowLanes, ROW_BYTES, load ? Access.Kind.READ : Access.Kind.WRITE, false);
                 for (int matrix = 0; matrix < count; matrix++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -69,7 +73,7 @@ final class MatrixSteps {
                 for (int e = 0; e < 2; e++) {
                     int row = transposed ? 2 * (lane % 4) + e : lane / 4;
                     int column = transposed ? lane / 4 : 2 * (lane % 4) + e;
-                    Block block = access.blocks[8 * matrix + row];
+                    Region block = access.blocks[8 * matrix + row];
                     int offset = access.offsets[8 * matrix + row] + 2 * column;
                     if (load) {
                         value |= block.load(offset, 2) << 16 * e;
@@ -89,8 +93,12 @@ final class MatrixSteps {
         int a = o.source(1, Type.B32);
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 long[] result = new long[Warp.LANES];
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int e = 0; e < 2; e++) {
@@ -135,11 +143,15 @@ final class MatrixSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
-                TensorCore.Vector rows = Fragments.rows(core, warp, a, inputs, k);
-                TensorCore.Vector columns = Fragments.columns(core, warp, b, inputs, k);
+                TensorCore.Vector rows = OperandFragments.rows(core, warp, a, inputs, k);
+                TensorCore.Vector columns = OperandFragments.columns(core, warp, b, inputs, k);
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int h = 0; h < 2; h++) {
                         int row = (8 * h + lane / 4) * k;

@@ -47,16 +47,16 @@ final class MbarrierSteps {
         return in.has(".arrive") || in.has(".arrive_drop") ? arrive(in, o) : null;
     }
 
-    private static Reach.Space space(Instruction in) {
+    private static AddressResolver.Space space(Instruction in) {
         return in.modifiers().stream().anyMatch(modifier -> modifier.startsWith(".shared"))
-                ? Reach.Space.SHARED
-                : Reach.Space.GENERIC;
+                ? AddressResolver.Space.SHARED
+                : AddressResolver.Space.GENERIC;
     }
 
     /** Finds the barrier of each lane, in whichever block of the cluster. */
-    static Mbarrier find(Warp warp, Step step, int lane, Reach.Space space, long address) {
-        Reach.resolve(warp, step, lane, space, address, BYTES, BYTES, warp.access);
-        Block block = warp.access.blocks[lane];
+    static Mbarrier find(Warp warp, Step step, int lane, AddressResolver.Space space, long address) {
+        AddressResolver.resolve(warp, step, lane, space, address, BYTES, BYTES, warp.access);
+        Region block = warp.access.blocks[lane];
         for (Cta cta : warp.cta.cluster().ctas()) {
             if (cta.shared() == block) {
                 return cta.mbarrier(warp, step, lane, warp.access.offsets[lane] + Cta.SHARED_BASE);
@@ -70,7 +70,7 @@ final class MbarrierSteps {
     }
 
     private static Step each(Instruction in, Operands.Address at, Action action) {
-        Reach.Space space = space(in);
+        AddressResolver.Space space = space(in);
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -85,13 +85,13 @@ final class MbarrierSteps {
     private static Step initialise(Instruction in, Operands o) {
         Operands.Address at = o.address(0);
         int count = o.source(1, Type.U32);
-        Reach.Space space = space(in);
+        AddressResolver.Space space = space(in);
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    Reach.resolve(
+                    AddressResolver.resolve(
                             warp, this, lane, space, warp.r[at.row() + lane] + at.offset(), BYTES, BYTES, warp.access);
                     long arrivals = warp.r[count + lane];
                     if (arrivals < 1 || arrivals >= 1 << 20) {
@@ -103,7 +103,7 @@ final class MbarrierSteps {
                     }
                     warp.cta.initialise(warp.access.offsets[lane] + Cta.SHARED_BASE, (int) arrivals);
                 }
-                MemorySteps.announce(warp, this, mask, BYTES, Access.Kind.WRITE, true);
+                MemorySteps.notifyObservers(warp, this, mask, BYTES, Access.Kind.WRITE, true);
             }
         };
     }
@@ -121,7 +121,7 @@ final class MbarrierSteps {
         return each(in, at, (warp, step, lane, barrier) -> {
             warp.r[d + lane] = barrier.state();
             if (!relaxed) {
-                Order.release(warp, 1 << lane, barrier.current());
+                MemoryOrder.release(warp, 1 << lane, barrier.current());
             }
             if (expects) {
                 barrier.expect(warp, step, lane, warp.r[number + lane]);
@@ -143,7 +143,7 @@ final class MbarrierSteps {
         int which = o.source(2, parity ? Type.U32 : Type.B64);
         boolean tries = in.has(".try_wait");
         boolean relaxed = in.has(".relaxed");
-        Reach.Space space = space(in);
+        AddressResolver.Space space = space(in);
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -204,7 +204,7 @@ final class MbarrierSteps {
                 }
                 left &= ~same;
                 if (phase.isDone()) {
-                    Order.acquire(warp, same, phase);
+                    MemoryOrder.acquire(warp, same, phase);
                 }
             }
         }

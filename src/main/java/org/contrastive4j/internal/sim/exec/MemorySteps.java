@@ -27,30 +27,30 @@ final class MemorySteps {
         return all;
     }
 
-    static Reach.Space space(Instruction in, Operands o, Operands.Address address) {
+    static AddressResolver.Space space(Instruction in, Operands o, Operands.Address address) {
         for (String modifier : in.modifiers()) {
             switch (modifier) {
                 case ".global" -> {
-                    return Reach.Space.GLOBAL;
+                    return AddressResolver.Space.GLOBAL;
                 }
                 case ".const" -> {
-                    return Reach.Space.CONST;
+                    return AddressResolver.Space.CONST;
                 }
                 case ".shared", ".shared::cta", ".shared::cluster" -> {
-                    return Reach.Space.SHARED;
+                    return AddressResolver.Space.SHARED;
                 }
                 case ".local" -> {
-                    return Reach.Space.LOCAL;
+                    return AddressResolver.Space.LOCAL;
                 }
                 case ".param", ".param::entry", ".param::func" -> {
                     return o.linker().isKernelParameter(address.variable()) || address.variable() == null
-                            ? Reach.Space.PARAM
-                            : Reach.Space.LOCAL;
+                            ? AddressResolver.Space.PARAM
+                            : AddressResolver.Space.LOCAL;
                 }
                 default -> {}
             }
         }
-        return Reach.Space.GENERIC;
+        return AddressResolver.Space.GENERIC;
     }
 
     static boolean isStrong(Instruction in) {
@@ -59,7 +59,13 @@ final class MemorySteps {
 
     /** What one lane loads or stores: {@code parts} values of {@code bytes} each. */
     private record Shape(
-            Type type, int[] rows, Reach.Space space, int base, long offset, boolean strong, boolean blockScope) {}
+            Type type,
+            int[] rows,
+            AddressResolver.Space space,
+            int base,
+            long offset,
+            boolean strong,
+            boolean blockScope) {}
 
     private static Step load(Instruction in, Operands o) {
         Type type = Decoder.type(in);
@@ -71,7 +77,7 @@ final class MemorySteps {
         }
         Shape shape = new Shape(
                 type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in), in.has(".cta"));
-        noteTalk(in, o, shape);
+        noteCommunication(in, o, shape);
         boolean acquire = in.has(".acquire");
         int[] widths = o.vector(0).stream()
                 .mapToInt(element -> element instanceof Operand.Reg reg
@@ -91,7 +97,7 @@ final class MemorySteps {
                     }
                 }
                 if (shape.strong()) {
-                    Order.afterRead(warp, mask, access, acquire, shape.blockScope());
+                    MemoryOrder.afterRead(warp, mask, access, acquire, shape.blockScope());
                 }
             }
         };
@@ -110,14 +116,14 @@ final class MemorySteps {
         int[] rows = o.sources(1, type);
         Shape shape = new Shape(
                 type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in), in.has(".cta"));
-        noteTalk(in, o, shape);
+        noteCommunication(in, o, shape);
         boolean release = in.has(".release");
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
                 Access access = reach(warp, this, mask, shape, Access.Kind.WRITE);
                 if (shape.strong()) {
-                    Order.beforeWrite(warp, mask, access, release, shape.blockScope());
+                    MemoryOrder.beforeWrite(warp, mask, access, release, shape.blockScope());
                 }
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
@@ -130,9 +136,10 @@ final class MemorySteps {
     }
 
     /** Strong accesses to global memory are how blocks learn of each other. */
-    private static void noteTalk(Instruction in, Operands o, Shape shape) {
-        if (shape.strong() && (shape.space() == Reach.Space.GLOBAL || shape.space() == Reach.Space.GENERIC)) {
-            o.linker().talksAcrossBlocks();
+    private static void noteCommunication(Instruction in, Operands o, Shape shape) {
+        if (shape.strong()
+                && (shape.space() == AddressResolver.Space.GLOBAL || shape.space() == AddressResolver.Space.GENERIC)) {
+            o.linker().communicatesAcrossBlocks();
         }
     }
 
@@ -142,23 +149,23 @@ final class MemorySteps {
         long[] r = warp.r;
         for (int left = mask; left != 0; left &= left - 1) {
             int lane = Integer.numberOfTrailingZeros(left);
-            Reach.resolve(
+            AddressResolver.resolve(
                     warp, step, lane, shape.space(), r[shape.base() + lane] + shape.offset(), bytes, bytes, access);
-            if (kind == Access.Kind.WRITE && access.blocks[lane].space() == Block.Space.CONST) {
+            if (kind == Access.Kind.WRITE && access.blocks[lane].space() == Region.Space.CONST) {
                 throw warp.fault(
                         Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
             }
         }
-        announce(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
+        notifyObservers(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
         return access;
     }
 
     /** Tells observers of an access that {@code warp.access} has the places of. */
-    static void announce(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong) {
-        announce(warp, step, mask, bytes, kind, strong, false);
+    static void notifyObservers(Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong) {
+        notifyObservers(warp, step, mask, bytes, kind, strong, false);
     }
 
-    static void announce(
+    static void notifyObservers(
             Warp warp, Step step, int mask, int bytes, Access.Kind kind, boolean strong, boolean blockScope) {
         Observer[] observers = warp.cta.cluster().observers();
         if (observers.length > 0) {

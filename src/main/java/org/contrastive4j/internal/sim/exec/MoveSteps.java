@@ -160,8 +160,8 @@ final class MoveSteps {
     }
 
     private static boolean isConstant(Warp warp, long address) {
-        Block block = warp.cta.cluster().grid().memory().find(address);
-        return block != null && block.space() == Block.Space.CONST && address < block.base() + block.bytes();
+        Region block = warp.cta.cluster().grid().memory().find(address);
+        return block != null && block.space() == Region.Space.CONST && address < block.base() + block.bytes();
     }
 
     /** The same place in the shared memory of another block of the cluster. */

@@ -51,9 +51,9 @@ final class NamedBarrier {
 
     /** @param count threads that take part, where given; else all of the block */
     void arrive(Warp warp, Step step, int lanes, int count, boolean given, int trues) {
-        int wanted = given ? count : (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES;
+        int participants = given ? count : (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES;
         if (given && (count <= 0 || count % Warp.LANES != 0)
-                || wanted > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
+                || participants > (cta.threads() + Warp.LANES - 1) / Warp.LANES * Warp.LANES) {
             throw warp.fault(
                     Fault.Kind.BARRIER,
                     step,
@@ -61,14 +61,14 @@ final class NamedBarrier {
                     "barrier " + id + " for " + count
                             + " threads, wanted a multiple of 32 that is at most the block of " + cta.threads());
         }
-        if (arrived > 0 && expected != wanted) {
+        if (arrived > 0 && expected != participants) {
             throw warp.fault(
                     Fault.Kind.BARRIER,
                     step,
                     0,
-                    "barrier " + id + " for " + wanted + " threads, but others arrived at it for " + expected);
+                    "barrier " + id + " for " + participants + " threads, but others arrived at it for " + expected);
         }
-        expected = wanted;
+        expected = participants;
         explicit = given;
         arrived += Integer.bitCount(lanes) == Integer.bitCount(warp.live()) ? Warp.LANES : Integer.bitCount(lanes);
         generation.trues += trues;

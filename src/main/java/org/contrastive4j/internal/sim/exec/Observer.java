@@ -28,16 +28,16 @@ public interface Observer {
     default void access(Warp warp, Step step, int mask, Access access) {}
 
     /** Lanes make all they did before visible to those who acquire the place later. */
-    default void release(Warp warp, int mask, Object place) {}
+    default void release(Warp warp, int mask, Object location) {}
 
     /** Lanes see what was released to the place. */
-    default void acquire(Warp warp, int mask, Object place) {}
+    default void acquire(Warp warp, int mask, Object location) {}
 
     /** Lanes write strongly: what they released by a fence, or now, can be seen through the place. */
-    default void strongWrite(Warp warp, int mask, Object place, boolean release) {}
+    default void strongWrite(Warp warp, int mask, Object location, boolean release) {}
 
     /** Lanes read strongly: they see what was released to the place, now or after their next fence. */
-    default void strongRead(Warp warp, int mask, Object place, boolean acquire) {}
+    default void strongRead(Warp warp, int mask, Object location, boolean acquire) {}
 
     /** Lanes of a warp synchronise with each other. */
     default void converge(Warp warp, int mask) {}
@@ -49,7 +49,10 @@ public interface Observer {
     default void waited(Warp warp, int mask, Async.Group group, int number) {}
 
     /** Whoever acquires the place knows that the work below this number of these lanes is done. */
-    default void arrives(Warp warp, int mask, Object place, Async.Group group, int number) {}
+    default void arrives(Warp warp, int mask, Object location, Async.Group group, int number) {}
+
+    /** Lanes exit. */
+    default void exited(Warp warp, int mask) {}
 
     /** A cluster ended. */
     default void end(Cluster cluster) {}

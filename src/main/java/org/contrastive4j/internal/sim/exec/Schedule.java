@@ -7,7 +7,7 @@ package org.contrastive4j.internal.sim.exec;
  * @param order which warp goes on
  * @param landing when asynchronous work is done
  */
-public record Schedule(long seed, Order order, Landing landing) {
+public record Schedule(long seed, Order order, Completion completion) {
     /**
      * Which warp goes on: drawn for short turns, one after the other, or the first or last that can, as far as it can.
      */
@@ -19,7 +19,7 @@ public record Schedule(long seed, Order order, Landing landing) {
     }
 
     /** When asynchronous work lands: at once, at some time, or not before somebody waits for it. */
-    public enum Landing {
+    public enum Completion {
         EARLY,
         RANDOM,
         LATE
@@ -28,11 +28,11 @@ public record Schedule(long seed, Order order, Landing landing) {
     /** Spreads seeds over the kinds of schedules; 0 is the plainest and fastest. */
     public static Schedule ofSeed(long seed) {
         return switch ((int) Math.floorMod(seed, 5L)) {
-            case 0 -> new Schedule(seed, Order.ROUND, Landing.EARLY);
-            case 1 -> new Schedule(seed, Order.RANDOM, Landing.RANDOM);
-            case 2 -> new Schedule(seed, Order.FIRST, Landing.LATE);
-            case 3 -> new Schedule(seed, Order.LAST, Landing.LATE);
-            default -> new Schedule(seed, Order.RANDOM, Landing.LATE);
+            case 0 -> new Schedule(seed, Order.ROUND, Completion.EARLY);
+            case 1 -> new Schedule(seed, Order.RANDOM, Completion.RANDOM);
+            case 2 -> new Schedule(seed, Order.FIRST, Completion.LATE);
+            case 3 -> new Schedule(seed, Order.LAST, Completion.LATE);
+            default -> new Schedule(seed, Order.RANDOM, Completion.LATE);
         };
     }
 }

@@ -15,16 +15,33 @@ public abstract class Step {
     private int[] writes = NONE;
     private int[] predicatesRead = NONE;
     private int[] predicatesWritten = NONE;
+    private int convergence = PostDominators.NONE;
 
     /** Does it for the lanes in the mask, which is not empty. */
     abstract void run(Warp warp, int mask);
 
-    /** Whether it must also see the lanes that its guard excludes. */
-    boolean runsWithoutLanes() {
+    /** Which lanes of a warp must execute a step together. */
+    enum Participation {
+        ANY,
+        /** All that have not exited. */
+        CONVERGED,
+        /** All 32. */
+        FULL
+    }
+
+    /** Whether it is {@code bar.warp.sync}, which lanes may come to at different instructions. */
+    boolean isWarpBarrier() {
         return false;
     }
 
-    final void place(Instruction from, int at, int guardRow, boolean negated) {
+    /** Which lanes must execute it together; those that come first wait for the others. */
+    Participation participation() {
+        return Participation.ANY;
+    }
+
+    /** @param converge where lanes come together again that this step or its guard separates; -1 for nowhere */
+    final void bind(Instruction from, int at, int guardRow, boolean negated, int converge) {
+        convergence = converge;
         source = from;
         copy = from.opcode().equals("mov") || from.opcode().equals("selp");
         index = at;
@@ -56,6 +73,10 @@ public abstract class Step {
     /** Position in the linked code. */
     public final int index() {
         return index;
+    }
+
+    final int convergence() {
+        return convergence;
     }
 
     final int guard() {

@@ -29,23 +29,23 @@ final class StoreAsync {
 
             private void start(Warp warp, int lane) {
                 Mbarrier barrier = MbarrierSteps.find(
-                        warp, this, lane, Reach.Space.SHARED, warp.r[signal.row() + lane] + signal.offset());
-                Reach.resolve(
+                        warp, this, lane, AddressResolver.Space.SHARED, warp.r[signal.row() + lane] + signal.offset());
+                AddressResolver.resolve(
                         warp,
                         this,
                         lane,
-                        Reach.Space.SHARED,
+                        AddressResolver.Space.SHARED,
                         warp.r[to.row() + lane] + to.offset(),
                         bytes,
                         bytes,
                         warp.access);
-                Block block = warp.access.blocks[lane];
+                Region block = warp.access.blocks[lane];
                 int at = warp.access.offsets[lane];
                 if (barrier.cta().shared() != block) {
                     throw warp.fault(
                             Fault.Kind.ILLEGAL, this, lane, "the mbarrier is not in the block that is written to");
                 }
-                CopySteps.announce(
+                CopySteps.notifyObservers(
                         warp,
                         this,
                         1 << lane,
@@ -57,10 +57,10 @@ final class StoreAsync {
                     given[k] = warp.r[values[k] + lane];
                 }
                 barrier.owe(warp, this, lane);
-                warp.cta.cluster().later(() -> {
+                warp.cta.cluster().start(() -> {
                     for (int k = 0; k < given.length; k++) {
-                        int place = at + k * n;
-                        block.store(place, n, f == null ? given[k] : f.of(block.load(place, n), given[k], 0));
+                        int location = at + k * n;
+                        block.store(location, n, f == null ? given[k] : f.of(block.load(location, n), given[k], 0));
                     }
                     barrier.complete(bytes);
                 });

@@ -34,10 +34,10 @@ final class WarpSteps {
     }
 
     /** A step of all lanes that its member mask names; it runs once they are together. */
-    abstract static class Together extends Step {
+    abstract static class ConvergedStep extends Step {
         private final int members;
 
-        Together(int members) {
+        ConvergedStep(int members) {
             this.members = members;
         }
 
@@ -63,13 +63,13 @@ final class WarpSteps {
             }
             if (group != mask) { // groups with masks of their own, one after the other
                 int rest = mask & ~group;
-                if (warp.together(this, group, named)) {
+                if (warp.awaitMembers(this, group, named)) {
                     act(warp, group);
                     run(warp, rest);
                 }
                 return;
             }
-            if (warp.together(this, mask, named)) {
+            if (warp.awaitMembers(this, mask, named)) {
                 act(warp, mask);
             }
         }
@@ -88,7 +88,7 @@ final class WarpSteps {
         int b = o.source(2, Type.B32);
         int c = o.source(3, Type.B32);
         String mode = Decoder.modifier(in, 1);
-        return new Together(o.source(4, Type.B32)) {
+        return new ConvergedStep(o.source(4, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {
                 long[] values = new long[Warp.LANES];
@@ -134,7 +134,7 @@ final class WarpSteps {
         boolean ballot = in.has(".ballot");
         int d = ballot ? o.destination(0) : o.predicateDestination(o.at(0));
         int a = o.predicate(1);
-        return new Together(o.source(2, Type.B32)) {
+        return new ConvergedStep(o.source(2, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {
                 int yes = Lanewise.test(warp, a) & mask;
@@ -156,7 +156,7 @@ final class WarpSteps {
         int p = to instanceof Operand.Pair pair ? o.predicateDestination(pair.second()) : -1;
         int a = o.source(1, Decoder.type(in));
         boolean all = in.has(".all");
-        return new Together(o.source(2, Type.B32)) {
+        return new ConvergedStep(o.source(2, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {
                 for (int left = mask; left != 0; left &= left - 1) {
@@ -183,7 +183,7 @@ final class WarpSteps {
         int d = o.destination(0);
         int a = o.source(1, type);
         String operation = Decoder.modifier(in, 1);
-        return new Together(o.source(2, Type.B32)) {
+        return new ConvergedStep(o.source(2, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {
                 long result = warp.r[a + Integer.numberOfTrailingZeros(mask)];
@@ -214,7 +214,7 @@ final class WarpSteps {
         }
         int d = o.destination(pair.first());
         int p = o.predicateDestination(pair.second());
-        return new Together(o.source(1, Type.B32)) {
+        return new ConvergedStep(o.source(1, Type.B32)) {
             @Override
             void act(Warp warp, int mask) {
                 int leader = Integer.numberOfTrailingZeros(mask);

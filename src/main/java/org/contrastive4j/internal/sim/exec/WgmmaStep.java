@@ -69,23 +69,27 @@ public final class WgmmaStep extends Step {
     }
 
     @Override
+    Participation participation() {
+        return Participation.FULL;
+    }
+
+    @Override
     void run(Warp warp, int mask) {
-        warp.mustBeFull(this, mask);
         warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
         Async async = new Async(Async.Group.WGMMA, warp.groups.next(Async.Group.WGMMA), null, null);
         MatrixDescriptor b =
                 new MatrixDescriptor(warp, this, warp.r[descriptorB], shape.n(), shape.k(), shape.b(), transB);
-        b.announce(0, shape.n(), async);
+        b.notifyObservers(0, shape.n(), async);
         MatrixDescriptor a = null;
         int firstRow = ROWS * (warp.index() % 4);
         if (descriptorA >= 0) {
             a = new MatrixDescriptor(warp, this, warp.r[descriptorA], 4 * ROWS, shape.k(), shape.a(), transA);
-            a.announce(firstRow, ROWS, async);
+            a.notifyObservers(firstRow, ROWS, async);
         }
         boolean accumulate = accumulates(warp);
         MatrixDescriptor left = a;
-        Later previous = warp.lastWgmma;
-        warp.lastWgmma = warp.cta.cluster().later(() -> {
+        PendingWork previous = warp.lastWgmma;
+        warp.lastWgmma = warp.cta.cluster().start(() -> {
             if (previous != null) {
                 previous.complete();
             }
@@ -98,8 +102,9 @@ public final class WgmmaStep extends Step {
         int k = shape.k();
         int n = shape.n();
         TensorCore core = new TensorCore(90, shape.a(), k);
-        TensorCore.Vector rows =
-                a == null ? Fragments.rows(core, warp, fragment, shape.a(), k) : a.read(core, firstRow, ROWS, signA);
+        TensorCore.Vector rows = a == null
+                ? OperandFragments.rows(core, warp, fragment, shape.a(), k)
+                : a.read(core, firstRow, ROWS, signA);
         TensorCore.Vector columns = b.read(core, 0, n, signB);
         if (a == null && signA < 0) {
             for (int i = 0; i < rows.values.length; i++) {

@@ -19,7 +19,7 @@ final class WgmmaSteps {
 
     private static Step decode(Instruction in, Operands o) {
         if (in.has(".fence")) {
-            return groupStep(warp -> Order.fence(warp, warp.live(), Observer.Fence.WGMMA));
+            return groupStep(warp -> MemoryOrder.fence(warp, warp.live(), Observer.Fence.WGMMA));
         }
         if (in.has(".commit_group")) {
             return groupStep(warp -> warp.groups.commit(Async.Group.WGMMA));
@@ -35,8 +35,12 @@ final class WgmmaSteps {
     private static Step groupStep(Consumer<Warp> action) {
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
                 action.accept(warp);
             }

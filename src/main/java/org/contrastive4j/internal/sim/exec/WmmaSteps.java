@@ -58,12 +58,12 @@ final class WmmaSteps {
     }
 
     /** Element e of a lane: its place among all, in memory order for operands, row after row for accumulators. */
-    private static int row(Tile tile, boolean operand, int place) {
-        return operand && !tile.rowMajor() ? place % tile.rows() : place / tile.columns();
+    private static int row(Tile tile, boolean operand, int location) {
+        return operand && !tile.rowMajor() ? location % tile.rows() : location / tile.columns();
     }
 
-    private static int column(Tile tile, boolean operand, int place) {
-        return operand && !tile.rowMajor() ? place / tile.rows() : place % tile.columns();
+    private static int column(Tile tile, boolean operand, int location) {
+        return operand && !tile.rowMajor() ? location / tile.rows() : location % tile.columns();
     }
 
     private static Step transfer(Instruction in, Operands o, Tile tile, boolean operand) {
@@ -74,21 +74,25 @@ final class WmmaSteps {
         int stride = o.count() > other
                 ? o.source(other, Type.U32)
                 : o.linker().constant(tile.rowMajor() ? tile.columns() : tile.rows());
-        Reach.Space space = MemorySteps.space(in, o, at);
+        AddressResolver.Space space = MemorySteps.space(in, o, at);
         checkRegisters(in, tile, registers, operand);
         int bytes = tile.type() == Type.TF32 ? 4 : tile.type().bytes();
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 for (int e = 0; e < tile.perLane(); e++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
-                        int place = lane * tile.perLane() + e;
-                        long row = row(tile, operand, place);
-                        long column = column(tile, operand, place);
+                        int location = lane * tile.perLane() + e;
+                        long row = row(tile, operand, location);
+                        long column = column(tile, operand, location);
                         long step = warp.r[stride + lane];
                         long offset = (tile.rowMajor() ? row * step + column : column * step + row) * bytes;
-                        Reach.resolve(
+                        AddressResolver.resolve(
                                 warp,
                                 this,
                                 lane,
@@ -98,7 +102,7 @@ final class WmmaSteps {
                                 bytes,
                                 warp.access);
                     }
-                    MemorySteps.announce(
+                    MemorySteps.notifyObservers(
                             warp, this, Warp.ALL, bytes, load ? Access.Kind.READ : Access.Kind.WRITE, false);
                     for (int lane = 0; lane < Warp.LANES; lane++) {
                         move(warp, lane, e);
@@ -108,7 +112,7 @@ final class WmmaSteps {
 
             /** A fragment may have more registers than elements: then they repeat. */
             private void move(Warp warp, int lane, int e) {
-                Block block = warp.access.blocks[lane];
+                Region block = warp.access.blocks[lane];
                 int offset = warp.access.offsets[lane];
                 int per = tile.perRegister();
                 int repeats = Math.max(1, registers.length * per / tile.perLane());
@@ -162,8 +166,12 @@ final class WmmaSteps {
         checkRegisters(in, tileD, d, false);
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.mustBeFull(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
                 TensorCore.Vector rows = gather(core, warp, a, tileA, true);
                 TensorCore.Vector columns = gather(core, warp, b, tileB, false);
@@ -187,26 +195,26 @@ final class WmmaSteps {
     private static TensorCore.Vector gather(TensorCore core, Warp warp, int[] registers, Tile tile, boolean isA) {
         int k = isA ? tile.columns() : tile.rows();
         TensorCore.Vector vector = core.vector(tile.rows() * tile.columns());
-        for (int place = 0; place < tile.rows() * tile.columns(); place++) {
-            int row = row(tile, true, place);
-            int column = column(tile, true, place);
-            double value = TensorCore.input(read(warp, registers, tile, place), tile.type());
+        for (int location = 0; location < tile.rows() * tile.columns(); location++) {
+            int row = row(tile, true, location);
+            int column = column(tile, true, location);
+            double value = TensorCore.input(read(warp, registers, tile, location), tile.type());
             core.set(vector, isA ? row * k + column : column * k + row, value);
         }
         return vector;
     }
 
-    private static long read(Warp warp, int[] registers, Tile tile, int place) {
-        int lane = place / tile.perLane();
-        int e = place % tile.perLane();
+    private static long read(Warp warp, int[] registers, Tile tile, int location) {
+        int lane = location / tile.perLane();
+        int e = location % tile.perLane();
         int per = tile.perRegister();
         long register = warp.r[registers[e / per] + lane];
         return per == 1 ? register : register >>> 16 * (e % 2) & 0xFFFF;
     }
 
-    private static void write(Warp warp, int[] registers, Tile tile, int place, long value) {
-        int lane = place / tile.perLane();
-        int e = place % tile.perLane();
+    private static void write(Warp warp, int[] registers, Tile tile, int location, long value) {
+        int lane = location / tile.perLane();
+        int e = location % tile.perLane();
         int per = tile.perRegister();
         int register = registers[e / per] + lane;
         warp.r[register] = per == 1 ? value : e % 2 == 0 ? value : warp.r[register] & 0xFFFF | value << 16;

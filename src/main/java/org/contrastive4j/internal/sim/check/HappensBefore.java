@@ -1,0 +1,200 @@
+package org.contrastive4j.internal.sim.check;
+
+import java.util.Arrays;
+import org.contrastive4j.internal.sim.exec.Async;
+import org.contrastive4j.internal.sim.exec.Warp;
+
+/** What the lanes of one warp know of the past: together, each for itself, and of each other. */
+final class HappensBefore {
+    private static final int GROUPS = Async.Group.values().length;
+
+    private final Agents cluster;
+    private final int agent;
+    private final VectorClock shared = new VectorClock();
+    private final VectorClock[] own = new VectorClock[Warp.LANES];
+    private final VectorClock[] fenced = new VectorClock[Warp.LANES];
+    private final VectorClock[] unfenced = new VectorClock[Warp.LANES];
+    private final int[][] waited = new int[GROUPS][Warp.LANES];
+    private final int[][] waitedTogether = new int[GROUPS][Warp.LANES];
+    private int[] pairs;
+    private int together;
+    private int now = 1;
+
+    HappensBefore(Agents cluster, int agent) {
+        this.cluster = cluster;
+        this.agent = agent;
+    }
+
+    Agents cluster() {
+        return cluster;
+    }
+
+    int agent() {
+        return agent;
+    }
+
+    int agent(Async.Group group) {
+        return agent + 1 + group.ordinal();
+    }
+
+    /** Time of what the warp does now. */
+    int now() {
+        return now;
+    }
+
+    /** Whether an access of an agent of the same or another cluster is ordered before what {@code lane} does now. */
+    boolean isOrderedBefore(Object theirCluster, int theirAgent, int theirLane, int time, int lane) {
+        if (theirCluster == cluster && theirAgent >= agent && theirAgent <= agent + GROUPS) {
+            if (theirAgent == agent
+                    ? knowsLane(theirLane, time, lane)
+                    : knowsWork(theirAgent - agent - 1, theirLane, time, lane)) {
+                return true;
+            }
+        }
+        return shared.isOrderedBefore(theirCluster, theirAgent, theirLane, time)
+                || own[lane] != null && own[lane].isOrderedBefore(theirCluster, theirAgent, theirLane, time);
+    }
+
+    private boolean knowsLane(int theirLane, int time, int lane) {
+        return theirLane == lane
+                || time <= together
+                || pairs != null && theirLane < Warp.LANES && time <= pairs[theirLane * Warp.LANES + lane];
+    }
+
+    private boolean knowsWork(int group, int theirLane, int time, int lane) {
+        return theirLane < Warp.LANES
+                && (time <= waitedTogether[group][theirLane] || theirLane == lane && time <= waited[group][lane]);
+    }
+
+    void release(int mask, int live, VectorClock location) {
+        publish(mask, live, location);
+        now++;
+    }
+
+    private void publish(int mask, int live, VectorClock location) {
+        location.join(shared);
+        for (int lane = 0; lane < Warp.LANES; lane++) {
+            if ((mask >>> lane & 1) != 0 && own[lane] != null) {
+                location.join(own[lane]);
+            }
+            if ((mask >>> lane & 1) != 0 && unfenced[lane] != null) {
+                location.unfenced().join(unfenced[lane]);
+            }
+        }
+        location.advance(cluster, agent, together);
+        if (mask == live) {
+            location.advance(cluster, agent, now);
+        } else {
+            location.advance(cluster, agent, now, mask);
+        }
+        for (int group = 0; group < GROUPS; group++) {
+            for (int lane = 0; lane < Warp.LANES; lane++) {
+                boolean mine = (mask >>> lane & 1) != 0;
+                int known =
+                        mine ? Math.max(waited[group][lane], waitedTogether[group][lane]) : waitedTogether[group][lane];
+                if (known > 0) {
+                    location.advance(cluster, agent + 1 + group, known, 1 << lane);
+                }
+            }
+        }
+    }
+
+    void acquire(int mask, int live, VectorClock location) {
+        for (int lane = 0; lane < Warp.LANES && location.hasUnfenced(); lane++) {
+            if ((mask >>> lane & 1) != 0) {
+                own(unfenced, lane).join(location.unfenced());
+            }
+        }
+        if (mask == live) {
+            shared.join(location);
+            return;
+        }
+        for (int lane = 0; lane < Warp.LANES; lane++) {
+            if ((mask >>> lane & 1) != 0) {
+                own(own, lane).join(location);
+            }
+        }
+    }
+
+    private static VectorClock own(VectorClock[] clocks, int lane) {
+        if (clocks[lane] == null) {
+            clocks[lane] = new VectorClock();
+        }
+        return clocks[lane];
+    }
+
+    /** Lanes learn what each of them knows, and of each other's accesses. */
+    void converge(int mask, int live) {
+        VectorClock joint = new VectorClock();
+        for (int lane = 0; lane < Warp.LANES; lane++) {
+            if ((mask >>> lane & 1) != 0 && own[lane] != null) {
+                joint.join(own[lane]);
+            }
+        }
+        if (mask == live) {
+            shared.join(joint);
+            Arrays.fill(own, null);
+            together = now;
+            for (int group = 0; group < GROUPS; group++) {
+                for (int lane = 0; lane < Warp.LANES; lane++) {
+                    waitedTogether[group][lane] = Math.max(waitedTogether[group][lane], waited[group][lane]);
+                }
+            }
+        } else {
+            convergeSome(mask, joint);
+        }
+        now++;
+    }
+
+    private void convergeSome(int mask, VectorClock joint) {
+        pairs = pairs == null ? new int[Warp.LANES * Warp.LANES] : pairs;
+        for (int a = 0; a < Warp.LANES; a++) {
+            if ((mask >>> a & 1) != 0) {
+                own(own, a).join(joint);
+                for (int b = 0; b < Warp.LANES; b++) {
+                    if ((mask >>> b & 1) != 0) {
+                        pairs[a * Warp.LANES + b] = now;
+                    }
+                }
+            }
+        }
+    }
+
+    /** A fence: what was read strongly before is known, what was known before can be published by a strong write. */
+    void fence(int mask, int live) {
+        for (int lane = 0; lane < Warp.LANES; lane++) {
+            if ((mask >>> lane & 1) != 0) {
+                if (unfenced[lane] != null) {
+                    own(own, lane).join(unfenced[lane]);
+                    unfenced[lane] = null;
+                }
+                VectorClock snapshot = new VectorClock();
+                publish(1 << lane, live, snapshot);
+                fenced[lane] = snapshot;
+            }
+        }
+        now++;
+    }
+
+    void strongWrite(int lane, VectorClock location) {
+        if (fenced[lane] != null) {
+            location.join(fenced[lane]);
+        }
+    }
+
+    boolean hasFenced(int lane) {
+        return fenced[lane] != null;
+    }
+
+    void strongRead(int lane, VectorClock location) {
+        own(unfenced, lane).join(location);
+    }
+
+    void waited(int mask, Async.Group group, int number) {
+        for (int lane = 0; lane < Warp.LANES; lane++) {
+            if ((mask >>> lane & 1) != 0) {
+                waited[group.ordinal()][lane] = Math.max(waited[group.ordinal()][lane], number);
+            }
+        }
+    }
+}

@@ -1,0 +1,99 @@
+package org.contrastive4j.internal.sim.check;
+
+import java.util.Arrays;
+import java.util.IdentityHashMap;
+import java.util.Map;
+
+/**
+ * What is known to have happened: for each agent of each cluster, up to which of its times.
+ *
+ * <p>An agent is a warp, or its asynchronous work of one kind, or an mbarrier. Of an agent, the accesses of all lanes
+ * are known up to one time, and those of some lanes up to a later one. Where two such sets of lanes meet, their union
+ * is taken with the later time: that can miss a race, never invent one.
+ */
+final class VectorClock {
+    /** Times of the agents of one cluster. */
+    private static final class Part {
+        private int[] all = new int[8];
+        private int[] some = new int[8];
+        private int[] lanes = new int[8];
+
+        private void reach(int agent) {
+            if (agent >= all.length) {
+                int size = Math.max(agent + 1, 2 * all.length);
+                all = Arrays.copyOf(all, size);
+                some = Arrays.copyOf(some, size);
+                lanes = Arrays.copyOf(lanes, size);
+            }
+        }
+
+        private void join(int agent, int time, int laterTime, int laterLanes) {
+            reach(agent);
+            all[agent] = Math.max(all[agent], time);
+            if (laterTime > all[agent]) {
+                if (laterTime >= some[agent] && laterLanes == lanes[agent] || some[agent] <= all[agent]) {
+                    some[agent] = laterTime;
+                    lanes[agent] = laterLanes;
+                } else {
+                    some[agent] = Math.max(some[agent], laterTime);
+                    lanes[agent] |= laterLanes;
+                }
+            }
+        }
+    }
+
+    private final Map<Object, Part> parts = new IdentityHashMap<>(2);
+    private VectorClock unfenced;
+    private Object lastKey;
+    private Part lastPart;
+
+    private Part part(Object cluster) {
+        if (cluster != lastKey) {
+            lastKey = cluster;
+            lastPart = parts.computeIfAbsent(cluster, key -> new Part());
+        }
+        return lastPart;
+    }
+
+    /** What was read strongly by those who released, and will be known to whoever executes a fence. */
+    VectorClock unfenced() {
+        if (unfenced == null) {
+            unfenced = new VectorClock();
+        }
+        return unfenced;
+    }
+
+    boolean hasUnfenced() {
+        return unfenced != null;
+    }
+
+    boolean isOrderedBefore(Object cluster, int agent, int lane, int time) {
+        if (cluster != lastKey && !parts.containsKey(cluster)) {
+            return false;
+        }
+        Part part = part(cluster);
+        return agent < part.all.length
+                && (time <= part.all[agent] || time <= part.some[agent] && (part.lanes[agent] >>> lane & 1) != 0);
+    }
+
+    /** Knows the accesses of all lanes up to a time. */
+    void advance(Object cluster, int agent, int time) {
+        part(cluster).join(agent, time, 0, 0);
+    }
+
+    /** Knows the accesses of some lanes up to a time. */
+    void advance(Object cluster, int agent, int time, int lanes) {
+        part(cluster).join(agent, 0, time, lanes);
+    }
+
+    void join(VectorClock other) {
+        other.parts.forEach((cluster, theirs) -> {
+            Part mine = part(cluster);
+            for (int agent = 0; agent < theirs.all.length; agent++) {
+                if (theirs.all[agent] != 0 || theirs.some[agent] != 0) {
+                    mine.join(agent, theirs.all[agent], theirs.some[agent], theirs.lanes[agent]);
+                }
+            }
+        });
+    }
+}

@@ -1,0 +1,140 @@
+package org.contrastive4j.internal.sim.exec;
+
+/** From addresses of lanes to blocks and offsets; finds accesses out of bounds and out of step. */
+final class AddressResolver {
+    private AddressResolver() {}
+
+    /** State spaces as instructions name them. */
+    enum Space {
+        GENERIC,
+        GLOBAL,
+        CONST,
+        SHARED,
+        LOCAL,
+        PARAM
+    }
+
+    /**
+     * Resolves the address of one lane into {@code access}.
+     *
+     * @param alignment that the address must be a multiple of
+     * @throws Fault when it is not, or bytes are outside
+     */
+    static void resolve(
+            Warp warp, Step step, int lane, Space space, long address, int bytes, int alignment, Access access) {
+        Space where = space;
+        long at = address;
+        if (space == Space.GENERIC) {
+            if (Windows.isShared(address)) {
+                where = Space.SHARED;
+                at = address - Windows.SHARED;
+            } else if (Windows.isLocal(address)) {
+                where = Space.LOCAL;
+                at = address - Windows.LOCAL;
+            } else {
+                where = Space.GLOBAL;
+            }
+        }
+        if ((at & alignment - 1) != 0) {
+            throw warp.fault(
+                    Fault.Kind.MISALIGNED,
+                    step,
+                    lane,
+                    "address 0x" + Long.toHexString(address) + " is not a multiple of " + alignment);
+        }
+        switch (where) {
+            case SHARED -> shared(warp, step, lane, at, bytes, access);
+            case LOCAL -> local(warp, step, lane, at, bytes, access);
+            case PARAM -> parameters(warp, step, lane, at, bytes, access);
+            default -> global(warp, step, lane, at, bytes, access);
+        }
+    }
+
+    private static void shared(Warp warp, Step step, int lane, long address, int bytes, Access access) {
+        int rank = Windows.rank(address, warp.cta.rank());
+        if (address < 0
+                || address >>> 32 != 0
+                || rank >= warp.cta.cluster().ctas().size()) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    "0x" + Long.toHexString(address) + " is not a shared address");
+        }
+        Region block = warp.cta.cluster().ctas().get(rank).shared();
+        long offset = Windows.within(address) - Cta.SHARED_BASE;
+        if (offset < 0 || offset + bytes > block.bytes()) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes at offset " + offset + " of " + block.bytes()
+                            + " bytes of shared memory (static and dynamic)");
+        }
+        access.blocks[lane] = block;
+        access.offsets[lane] = (int) offset;
+    }
+
+    private static void local(Warp warp, Step step, int lane, long offset, int bytes, Access access) {
+        int size = warp.cta.cluster().grid().code().localBytes();
+        if (offset < 0 || offset + bytes > size) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes at offset " + offset + " of " + size + " bytes of local memory");
+        }
+        access.blocks[lane] = warp.local();
+        access.offsets[lane] = lane * size + (int) offset;
+    }
+
+    private static void parameters(Warp warp, Step step, int lane, long offset, int bytes, Access access) {
+        Region block = warp.cta.cluster().grid().parameters();
+        if (offset < 0 || offset + bytes > block.bytes()) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes at offset " + offset + " of " + block.bytes() + " bytes of parameters");
+        }
+        access.blocks[lane] = block;
+        access.offsets[lane] = (int) offset;
+    }
+
+    private static void global(Warp warp, Step step, int lane, long address, int bytes, Access access) {
+        Region block = lane > 0 ? access.blocks[lane - 1] : warp.lastGlobal;
+        if (block == null
+                || block.space() != Region.Space.GLOBAL
+                || address < block.base()
+                || address + bytes > block.base() + block.bytes()) {
+            block = warp.cta.cluster().grid().memory().find(address);
+        }
+        if (block == null || address + bytes > block.base() + block.bytes()) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes at 0x" + Long.toHexString(address) + nearest(warp, block, address));
+        }
+        if (block.isFreed()) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes at 0x" + Long.toHexString(address) + " in " + block + ", which was freed");
+        }
+        warp.lastGlobal = block;
+        access.blocks[lane] = block;
+        access.offsets[lane] = (int) (address - block.base());
+    }
+
+    private static String nearest(Warp warp, Region below, long address) {
+        Region above = warp.cta.cluster().grid().memory().above(address);
+        String text = below == null
+                ? ""
+                : ", " + (address - below.base() - below.bytes()) + " bytes behind the end of " + below;
+        return text
+                + (above == null ? "" : ", " + (above.base() - address) + " bytes before " + above)
+                + (below == null && above == null ? ": there is no allocation" : "");
+    }
+}

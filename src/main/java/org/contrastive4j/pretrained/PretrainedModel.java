@@ -1,0 +1,195 @@
+package org.contrastive4j.pretrained;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.nio.file.StandardCopyOption;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import java.util.stream.Stream;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
+import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * A CLIP or SigLIP model from a folder that Hugging Face transformers or open_clip wrote.
+ *
+ * <p>Memory: the weights once, in the type of parameters of the backend, or matrices in 16 bits on request.
+ */
+public final class PretrainedModel implements AutoCloseable {
+    /**
+     * How to open a checkpoint.
+     *
+     * @param matrices type of the matrices of dense layers; F16 and BF16 are for weights that stay frozen
+     */
+    public record Options(DType matrices) {}
+
+    private final Ops ops;
+    private final Path source;
+    private final PretrainedConfig config;
+    private final DualEncoder encoder;
+    private final Tensor logitScale;
+    private final Tensor logitBias;
+
+    private PretrainedModel(
+            Ops ops, Path source, PretrainedConfig config, DualEncoder encoder, Tensor logitScale, Tensor logitBias) {
+        this.ops = ops;
+        this.source = source;
+        this.config = config;
+        this.encoder = encoder;
+        this.logitScale = logitScale;
+        this.logitBias = logitBias;
+    }
+
+    /**
+     * Opens a checkpoint with weights of the type of parameters.
+     *
+     * @param ops backend that the model runs on
+     * @param folder with configuration and weights, or one weights file of such a folder
+     * @throws PretrainedException when something is missing, damaged or of another family
+     */
+    public static PretrainedModel open(Ops ops, Path folder) {
+        return open(ops, folder, new Options(ops.parameterDtype()));
+    }
+
+    /**
+     * Opens a checkpoint.
+     *
+     * @param ops backend that the model runs on
+     * @param folder with configuration and weights, or one weights file of such a folder
+     * @throws PretrainedException when something is missing, damaged or of another family
+     */
+    public static PretrainedModel open(Ops ops, Path folder, Options options) {
+        try (CheckpointFiles files = CheckpointFiles.open(folder)) {
+            PretrainedConfig config = files.config();
+            Map<String, Slot> slots =
+                    TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
+            new WeightReader(files, slots, Map.of()).check();
+            DualEncoder encoder = DualEncoder.undefined(ops, config.encoder(), options.matrices());
+            PretrainedModel model = null;
+            try {
+                model = new PretrainedModel(
+                        ops,
+                        folder,
+                        config,
+                        encoder,
+                        ops.parameterTensor(Shape.of(1), config.initialLogitScale()),
+                        ops.parameterTensor(Shape.of(1), config.initialLogitBias()));
+                new WeightReader(files, slots, model.tensors()).read();
+                return model;
+            } catch (RuntimeException failed) {
+                if (model == null) {
+                    encoder.close();
+                } else {
+                    model.close();
+                }
+                throw failed;
+            }
+        }
+    }
+
+    private Map<String, Tensor> tensors() {
+        Map<String, Tensor> tensors = new LinkedHashMap<>();
+        encoder.parameters().forEach(parameter -> tensors.put(parameter.name(), parameter.value()));
+        tensors.put(TensorNames.LOGIT_SCALE, logitScale);
+        tensors.put(TensorNames.LOGIT_BIAS, logitBias);
+        return tensors;
+    }
+
+    /** Returns what the configuration file says. */
+    public PretrainedConfig config() {
+        return config;
+    }
+
+    /** Returns both towers; their parameters can be trained. */
+    public DualEncoder encoder() {
+        return encoder;
+    }
+
+    /** Returns the folder or file that the model was opened from. */
+    public Path source() {
+        return source;
+    }
+
+    /** Returns the natural logarithm of the factor of cosines. */
+    public double logitScale() {
+        return logitScale.toDoubles()[0];
+    }
+
+    /** Returns what is added to scaled cosines; 0 in CLIP. */
+    public double logitBias() {
+        return logitBias.toDoubles()[0];
+    }
+
+    /**
+     * Makes the loss that the family is trained with, at the scale and bias of this model: InfoNCE for CLIP, the
+     * sigmoid loss for SigLIP. The caller closes it.
+     */
+    public ContrastiveLoss loss() {
+        boolean clip = config.family() == PretrainedConfig.Family.CLIP;
+        ContrastiveLoss loss = Losses.named(ops, clip ? "infonce" : "siglip");
+        ops.pointwise().copy(logitScale, loss.logScale().value());
+        if (!clip) {
+            ops.pointwise().copy(logitBias, loss.bias().value());
+        }
+        return loss;
+    }
+
+    /** Takes over the scale and bias of a loss, for {@link #save}. */
+    public void adoptScale(ContrastiveLoss loss) {
+        ops.pointwise().copy(loss.logScale().value(), logitScale);
+        if (config.family() == PretrainedConfig.Family.SIGLIP) {
+            ops.pointwise().copy(loss.bias().value(), logitBias);
+        }
+    }
+
+    /**
+     * Writes the model in the layout, order and types of its source, with the other files of the source folder. The
+     * bytes of an untouched model are those of its source.
+     *
+     * @param folder created where it does not exist; must not be the source
+     * @throws PretrainedException when a file cannot be written, or the source is gone
+     */
+    public void save(Path folder) {
+        if (encoder.parameters().stream().map(Parameter::name).anyMatch(name -> name.contains(".lora_"))) {
+            throw new PretrainedException("the model has LoRA adapters; merge them before it is saved as a whole");
+        }
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            Files.createDirectories(folder);
+            if (Files.isSameFile(folder, files.folder())) {
+                throw new PretrainedException(folder + " is the folder that the model was read from; choose another");
+            }
+            Map<String, Slot> slots =
+                    TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
+            new WeightWriter(files, slots, tensors()).write(folder);
+            try (Stream<Path> others = Files.list(files.folder())) {
+                for (Path other : others.filter(PretrainedModel::isSmall).toList()) {
+                    Files.copy(
+                            other, folder.resolve(other.getFileName().toString()), StandardCopyOption.REPLACE_EXISTING);
+                }
+            }
+        } catch (IOException e) {
+            throw new PretrainedException("cannot write " + folder + ": " + e.getMessage(), e);
+        }
+    }
+
+    /** Configuration, vocabulary and notes; no weights. */
+    private static boolean isSmall(Path file) {
+        return Files.isRegularFile(file)
+                && List.of(".json", ".txt", ".md", ".model", ".gz").stream()
+                        .anyMatch(end -> file.getFileName().toString().endsWith(end));
+    }
+
+    @Override
+    public void close() {
+        encoder.close();
+        logitScale.close();
+        logitBias.close();
+    }
+}

@@ -1,0 +1,176 @@
+package org.contrastive4j.pretrained;
+
+import java.nio.ByteBuffer;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Comparator;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.internal.safetensors.SafetensorsException;
+import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Tensor;
+
+/**
+ * Reads a checkpoint into the parameters of a model.
+ *
+ * <p>Files are read in blocks by position and converted on the way into the parameter, so the weights exist once.
+ * Memory: for each worker one block, and one parameter whose order differs from the file's.
+ */
+final class WeightReader {
+    private static final int BLOCK = 1 << 18; // elements
+    private static final int ROWS = 64; // of a matrix that are transposed at a time
+
+    private final CheckpointFiles files;
+    private final Map<String, Slot> slots;
+    private final Map<String, Tensor> parameters;
+
+    WeightReader(CheckpointFiles files, Map<String, Slot> slots, Map<String, Tensor> parameters) {
+        this.files = files;
+        this.slots = slots;
+        this.parameters = parameters;
+    }
+
+    /**
+     * Checks names, shapes and types of all tensors.
+     *
+     * @throws PretrainedException naming every missing, superfluous and misshapen tensor, a few of each
+     */
+    void check() {
+        List<String> problems = new ArrayList<>();
+        List<String> missing = new ArrayList<>();
+        for (Slot slot : slots.values()) {
+            Entry entry = files.entries().get(slot.tensor());
+            if (entry == null) {
+                missing.add(slot.tensor() + " " + Arrays.toString(slot.shape()));
+            } else if (!slot.fits(entry.shape())) {
+                problems.add(slot.tensor() + " is " + entry + ", expected shape " + Arrays.toString(slot.shape()));
+            } else if (Elements.dtype(entry.dtype()) == null) {
+                problems.add(slot.tensor() + " is " + entry + ", expected F32, F16, BF16 or F64");
+            }
+        }
+        List<String> superfluous = files.entries().keySet().stream()
+                .filter(name -> !slots.containsKey(name) && !TensorNames.isBuffer(name))
+                .toList();
+        missing.forEach(name -> problems.add(name + " is missing"));
+        superfluous.forEach(name -> problems.add(
+                name + " " + Arrays.toString(files.entries().get(name).shape()) + " is superfluous"));
+        if (!problems.isEmpty()) {
+            throw new PretrainedException("the weights in " + files.folder() + " do not fit their configuration, "
+                    + problems.size() + " tensors differ:\n  " + String.join("\n  ", problems));
+        }
+    }
+
+    /** Fills every parameter, after {@link #check}. */
+    void read() {
+        Map<String, List<Slot>> byParameter = new LinkedHashMap<>();
+        slots.values()
+                .forEach(slot -> byParameter
+                        .computeIfAbsent(slot.parameter(), name -> new ArrayList<>())
+                        .add(slot));
+        List<Map.Entry<String, List<Slot>>> largestFirst = byParameter.entrySet().stream()
+                .sorted(Comparator.comparingLong(
+                        entry -> -parameters.get(entry.getKey()).size()))
+                .toList();
+        try {
+            largestFirst.parallelStream().forEach(entry -> fill(parameters.get(entry.getKey()), entry.getValue()));
+        } catch (SafetensorsException e) {
+            throw new PretrainedException(e.getMessage(), e);
+        }
+    }
+
+    private void fill(Tensor parameter, List<Slot> from) {
+        if (from.stream().allMatch(Slot::isContiguous)) {
+            from.forEach(slot -> stream(slot, parameter));
+            return;
+        }
+        float[] values = new float[Math.toIntExact(parameter.size())];
+        from.forEach(slot -> scatter(slot, values));
+        upload(values, 0, values.length, parameter, 0);
+    }
+
+    private void stream(Slot slot, Tensor parameter) {
+        float[] values = new float[(int) Math.min(BLOCK, slot.size())];
+        Blocks blocks = new Blocks(slot);
+        for (long at = 0; at < slot.size(); at += values.length) {
+            int count = (int) Math.min(values.length, slot.size() - at);
+            blocks.read(at, count, values);
+            upload(values, 0, count, parameter, slot.offset() + at);
+        }
+    }
+
+    private void scatter(Slot slot, float[] target) {
+        int[] shape = slot.shape();
+        int rows = shape[0];
+        int rowSize = Math.toIntExact(slot.size() / rows);
+        float[] values = new float[Math.min(ROWS, rows) * rowSize];
+        int[] offsets = rowOffsets(slot, rowSize);
+        Blocks blocks = new Blocks(slot);
+        for (int row = 0; row < rows; row += ROWS) {
+            int count = Math.min(ROWS, rows - row);
+            blocks.read((long) row * rowSize, count * rowSize, values);
+            long first = slot.offset() + row * slot.strides()[0];
+            int stride = Math.toIntExact(slot.strides()[0]);
+            for (int i = 0; i < rowSize; i++) {
+                int to = (int) first + offsets[i];
+                for (int r = 0; r < count; r++) {
+                    target[to + r * stride] = values[r * rowSize + i];
+                }
+            }
+        }
+    }
+
+    /** Where the elements of one row of a tensor go, counted from where its first one goes. */
+    static int[] rowOffsets(Slot slot, int rowSize) {
+        int[] offsets = new int[rowSize];
+        int[] shape = slot.shape();
+        for (int i = 0; i < rowSize; i++) {
+            int rest = i;
+            long offset = 0;
+            for (int axis = shape.length - 1; axis > 0; axis--) {
+                offset += rest % shape[axis] * slot.strides()[axis];
+                rest /= shape[axis];
+            }
+            offsets[i] = Math.toIntExact(offset);
+        }
+        return offsets;
+    }
+
+    private static void upload(float[] values, int from, int count, Tensor parameter, long at) {
+        DType dtype = parameter.dtype();
+        ByteBuffer bytes = Elements.buffer(Math.min(BLOCK, count) * dtype.bytes());
+        for (int done = 0; done < count; done += BLOCK) {
+            Elements.encode(values, from + done, Math.min(BLOCK, count - done), dtype, bytes);
+            parameter.storage().upload((parameter.offset() + at + done) * dtype.bytes(), bytes);
+        }
+    }
+
+    /** Reads runs of elements of one tensor. */
+    private final class Blocks {
+        private final Slot slot;
+        private final Entry entry;
+        private final DType dtype;
+        private ByteBuffer bytes = Elements.buffer(0);
+
+        Blocks(Slot slot) {
+            this.slot = slot;
+            entry = files.entries().get(slot.tensor());
+            dtype = Elements.dtype(entry.dtype());
+        }
+
+        void read(long at, int count, float[] to) {
+            if (bytes.capacity() < count * dtype.bytes()) {
+                bytes = Elements.buffer(count * dtype.bytes());
+            }
+            bytes.clear().limit(count * dtype.bytes());
+            files.shardOf(slot.tensor()).read(entry, at * dtype.bytes(), bytes);
+            int wrong = Elements.decode(bytes, dtype, to, count);
+            if (wrong >= 0) {
+                throw new PretrainedException("tensor " + slot.tensor() + " of " + files.folder() + " has "
+                        + to[wrong] + " at element " + (at + wrong) + ", expected finite weights;"
+                        + " take a checkpoint from before training diverged");
+            }
+        }
+    }
+}

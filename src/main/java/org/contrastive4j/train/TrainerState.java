@@ -1,0 +1,124 @@
+package org.contrastive4j.train;
+
+import com.fasterxml.jackson.core.JsonProcessingException;
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.nio.file.Path;
+import org.contrastive4j.data.Tokenizer;
+import org.contrastive4j.optim.LossScale;
+import org.jspecify.annotations.Nullable;
+
+/** The part of a checkpoint that is no tensor, {@code state.json}: reads and writes its fields. */
+final class TrainerState {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final String STEP = "step";
+    private static final String UPDATES = "updates";
+    private static final String CONFIG = "config";
+    private static final String TOKENIZER = "tokenizer";
+    private static final String LOSS = "loss";
+    private static final String LOSS_SCALE = "lossScale";
+    private static final String FINGERPRINT = "dataFingerprint";
+
+    private final JsonNode state;
+    private final Path checkpoint;
+
+    private TrainerState(JsonNode state, Path checkpoint) {
+        this.state = state;
+        this.checkpoint = checkpoint;
+    }
+
+    /** Reads the state of a checkpoint after checking every byte of the checkpoint. */
+    static TrainerState read(Path checkpoint) {
+        return new TrainerState(Checkpoint.state(checkpoint), checkpoint);
+    }
+
+    /**
+     * Returns the state as JSON.
+     *
+     * @param updates optimiser steps that were not skipped
+     * @param loss state of the objective
+     * @param lossScale null where losses are not scaled
+     */
+    static ObjectNode write(
+            int step,
+            int updates,
+            TrainConfig config,
+            Tokenizer tokenizer,
+            String fingerprint,
+            ObjectNode loss,
+            LossScale.@Nullable State lossScale) {
+        ObjectNode state = JSON.createObjectNode();
+        state.put(STEP, step);
+        state.set(CONFIG, JSON.valueToTree(config));
+        state.set(TOKENIZER, JSON.valueToTree(tokenizer.vocabulary()));
+        state.put(FINGERPRINT, fingerprint);
+        state.set(LOSS, loss);
+        state.put(UPDATES, updates);
+        if (lossScale != null) {
+            state.set(LOSS_SCALE, JSON.valueToTree(lossScale));
+        }
+        return state;
+    }
+
+    int step() {
+        return state.path(STEP).asInt();
+    }
+
+    /** Optimiser steps that were not skipped. */
+    int updates() {
+        return state.path(UPDATES).asInt(step());
+    }
+
+    /** @throws CheckpointException when there is none that this version can read */
+    TrainConfig config() {
+        try {
+            return JSON.treeToValue(state.get(CONFIG), TrainConfig.class);
+        } catch (JsonProcessingException | RuntimeException e) {
+            throw new CheckpointException(checkpoint + " has no usable configuration: " + e.getMessage(), e);
+        }
+    }
+
+    /** @throws CheckpointException when there is none that this version can read */
+    Tokenizer tokenizer() {
+        try {
+            return new Tokenizer(JSON.treeToValue(state.get(TOKENIZER), Tokenizer.Vocabulary.class));
+        } catch (JsonProcessingException | RuntimeException e) {
+            throw new CheckpointException(checkpoint + " has no usable tokenizer: " + e.getMessage(), e);
+        }
+    }
+
+    /** Returns the state of the objective, empty where there is none. */
+    JsonNode loss() {
+        return state.path(LOSS).isObject() ? state.get(LOSS) : JSON.createObjectNode();
+    }
+
+    /**
+     * Restores a loss scale.
+     *
+     * @throws IllegalArgumentException when the checkpoint has none
+     */
+    void restore(LossScale lossScale) {
+        if (!state.has(LOSS_SCALE)) {
+            throw new IllegalArgumentException("expected the state of a loss scale, got none");
+        }
+        lossScale.restore(JSON.convertValue(state.get(LOSS_SCALE), LossScale.State.class));
+    }
+
+    /**
+     * Checks that a data set is the one that the run was trained on.
+     *
+     * @param fingerprint of the data set
+     * @param path where it was read from
+     * @throws CheckpointException when pairs were changed, added or removed since
+     */
+    void requireData(String fingerprint, Path path) {
+        String trained = state.path(FINGERPRINT).asText(fingerprint); // older checkpoints have none
+        if (!trained.equals(fingerprint)) {
+            throw new CheckpointException("the pairs at " + path
+                    + " are not those that the run was trained on: captions or pictures were changed, added or removed"
+                    + " (fingerprint " + fingerprint + ", in the run " + trained
+                    + "); restore them, name the unchanged data with --data, or start a new run");
+        }
+    }
+}

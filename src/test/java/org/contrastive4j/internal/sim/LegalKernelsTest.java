@@ -1,0 +1,216 @@
+package org.contrastive4j.internal.sim;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.Arrays;
+import java.util.stream.IntStream;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.internal.sim.exec.Fault;
+import org.contrastive4j.support.Devices;
+import org.junit.jupiter.api.Test;
+
+/** Legal kernels as compilers write them: they run to the end, with the right result, under every schedule. */
+final class LegalKernelsTest {
+    private static final int SCHEDULES = 20;
+
+    private static String kernel(String shared, String body) {
+        return """
+                .version 8.0
+                .target sm_90
+                .address_size 64
+                %s
+                .visible .entry k(.param .u64 pout)
+                {
+                .reg .pred %%p, %%q;
+                .reg .b16 %%h<4>;
+                .reg .b32 %%r<16>;
+                .reg .b64 %%rd<8>;
+                .reg .f32 %%f<8>;
+                .reg .f64 %%d<8>;
+                ld.param.u64 %%rd0, [pout];
+                cvta.to.global.u64 %%rd0, %%rd0;
+                mov.u32 %%r0, %%tid.x;
+                mad.wide.u32 %%rd1, %%r0, 4, %%rd0;
+                %s
+                }
+                """.formatted(shared, body);
+    }
+
+    /** Runs a kernel on a buffer of zeros under every schedule; returns the results, which must be the same. */
+    private static int[] run(Launch launch, int words, String text) {
+        int[] first = null;
+        for (int seed = 0; seed < SCHEDULES; seed++) {
+            SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(5_000_000);
+            try (SimDevice device = SimDevice.open(options);
+                    DeviceStorage out = Devices.ints(device, new int[words])) {
+                device.module("k.ptx", text).kernel("k").launch(device.stream(), launch, out);
+                int[] result = Devices.toInts(out);
+                first = first == null ? result : first;
+                assertArrayEquals(first, result, "schedule " + seed);
+            }
+        }
+        return first;
+    }
+
+    /** Runs a kernel under every schedule; returns the fault, of one kind in all of them. */
+    private static Fault fault(Launch launch, int words, String text) {
+        Fault first = null;
+        for (int seed = 0; seed < SCHEDULES; seed++) {
+            SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(5_000_000);
+            try (SimDevice device = SimDevice.open(options);
+                    DeviceStorage out = Devices.ints(device, new int[words])) {
+                Fault fault = assertThrows(
+                        Fault.class,
+                        () -> {
+                            device.module("k.ptx", text).kernel("k").launch(device.stream(), launch, out);
+                            device.synchronize();
+                        },
+                        "schedule " + seed);
+                first = first == null ? fault : first;
+                assertEquals(first.kind(), fault.kind(), "schedule " + seed + ": " + fault.getMessage());
+            }
+        }
+        return first;
+    }
+
+    private static int[] filled(int words, int value) {
+        int[] all = new int[words];
+        Arrays.fill(all, value);
+        return all;
+    }
+
+    @Test
+    void barSync_lanesThatReturnedEarly_areNotWaitedFor() {
+        int[] result = run(Launch.of(1, 64), 64, kernel("", """
+                setp.gt.u32 %p, %r0, 40;
+                @%p bra DONE;
+                bar.sync 0;
+                st.global.u32 [%rd1], 1;
+                DONE:
+                ret;"""));
+        assertArrayEquals(IntStream.range(0, 64).map(i -> i <= 40 ? 1 : 0).toArray(), result);
+    }
+
+    @Test
+    void barSync_coldBranchBehindTheEnd_rejoinsBeforeTheBarrier() {
+        int[] result = run(Launch.of(1, 64), 64, kernel("", """
+                mov.u32 %r1, 1;
+                and.b32 %r2, %r0, 3;
+                setp.eq.u32 %p, %r2, 0;
+                @%p bra COLD;
+                BACK:
+                bar.sync 0;
+                st.global.u32 [%rd1], %r1;
+                ret;
+                COLD:
+                mov.u32 %r1, 2;
+                bra BACK;"""));
+        assertArrayEquals(IntStream.range(0, 64).map(i -> i % 4 == 0 ? 2 : 1).toArray(), result);
+    }
+
+    @Test
+    void barSync_storeBeforeTheEarlyReturn_isLegal() {
+        int[] result = run(Launch.of(1, 64), 64, kernel("", """
+                setp.lt.u32 %p, %r0, 41;
+                @%p bra GO;
+                st.global.u32 [%rd1], 7;
+                ret;
+                GO:
+                bar.sync 0;
+                st.global.u32 [%rd1], 1;
+                ret;"""));
+        assertArrayEquals(IntStream.range(0, 64).map(i -> i < 41 ? 1 : 7).toArray(), result);
+    }
+
+    @Test
+    void shuffle_lanesThatReturnLater_areNotWaitedFor() {
+        int[] result = run(Launch.of(1, 32), 32, kernel("", """
+                setp.lt.u32 %p, %r0, 16;
+                @%p bra GO;
+                st.global.u32 [%rd1], 7;
+                ret;
+                GO:
+                shfl.sync.bfly.b32 %r1, %r0, 1, 31, 0xffffffff;
+                st.global.u32 [%rd1], %r1;
+                ret;"""));
+        assertArrayEquals(IntStream.range(0, 32).map(i -> i < 16 ? i ^ 1 : 7).toArray(), result);
+    }
+
+    @Test
+    void warpSync_atDifferentInstructions_isOneBarrier() {
+        int[] result = run(Launch.of(1, 32), 32, kernel(".shared .b32 s[32];", """
+                mov.u32 %r2, s;
+                mad.lo.u32 %r2, %r0, 4, %r2;
+                st.shared.u32 [%r2], %r0;
+                setp.lt.u32 %p, %r0, 16;
+                @%p bra LOW;
+                bar.warp.sync 0xffffffff;
+                ld.shared.u32 %r1, [%r2+-64];
+                bra END;
+                LOW:
+                bar.warp.sync 0xffffffff;
+                ld.shared.u32 %r1, [%r2+64];
+                END:
+                st.global.u32 [%rd1], %r1;
+                ret;"""));
+        assertArrayEquals(IntStream.range(0, 32).map(i -> i ^ 16).toArray(), result);
+    }
+
+    /** Lanes of one warp take a lock one after the other: the one that has it runs although the others spin. */
+    @Test
+    void spinLock_lanesOfOneWarp_allMakeProgress() {
+        int[] result = run(Launch.of(2, 32), 2, kernel("", """
+                add.u64 %rd2, %rd0, 4;
+                LOCK:
+                atom.acquire.gpu.global.cas.b32 %r1, [%rd2], 0, 1;
+                setp.ne.u32 %p, %r1, 0;
+                @%p bra LOCK;
+                ld.relaxed.gpu.global.u32 %r3, [%rd0];
+                add.u32 %r3, %r3, 1;
+                st.relaxed.gpu.global.u32 [%rd0], %r3;
+                atom.release.gpu.global.exch.b32 %r1, [%rd2], 0;
+                ret;"""));
+        assertEquals(64, result[0]);
+        assertEquals(0, result[1]);
+    }
+
+    /** The lanes that wait for a flag come before the lane that sets it. */
+    @Test
+    void flag_setByAnotherLaneOfTheWarp_isSeen() {
+        int[] result = run(Launch.of(1, 32), 1, kernel(".shared .b32 flag;", """
+                setp.eq.u32 %q, %r0, 0;
+                @%q st.shared.u32 [flag], 0;
+                bar.sync 0;
+                setp.eq.u32 %p, %r0, 31;
+                @%p bra SET;
+                SPIN:
+                ld.relaxed.cta.shared.u32 %r1, [flag];
+                setp.eq.u32 %p, %r1, 0;
+                @%p bra SPIN;
+                bra END;
+                SET:
+                st.relaxed.cta.shared.u32 [flag], 1;
+                END:
+                bar.sync 0;
+                @%q st.global.u32 [%rd0], 1;
+                ret;"""));
+        assertEquals(1, result[0]);
+    }
+
+    @Test
+    void barSync_lanesThatSkipItAndGoOn_isAFault() {
+        Fault fault = fault(Launch.of(1, 32), 32, kernel("", """
+                setp.gt.u32 %p, %r0, 15;
+                @%p bra SKIP;
+                bar.sync 0;
+                SKIP:
+                st.global.u32 [%rd1], 1;
+                ret;"""));
+        assertEquals(Fault.Kind.DIVERGENT_ALIGNED, fault.kind());
+        assertTrue(fault.getMessage().contains("0xffff0000"), fault.getMessage());
+    }
+}
