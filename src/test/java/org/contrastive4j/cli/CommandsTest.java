@@ -88,7 +88,7 @@ class CommandsTest {
         for (String field : List.of("r1", "r5", "r10", "chance")) {
             assertTrue(recall.get(field).isNumber(), summary.toString());
         }
-        assertEquals(20, recall.get("candidates").asInt());
+        assertEquals(21, recall.get("candidates").asInt());
         assertEquals(96, summary.get("pairs").asInt());
         assertTrue(
                 summary.get("peakBytes").asLong() > 0 && summary.get("seconds").asDouble() > 0);
@@ -196,8 +196,8 @@ class CommandsTest {
             {"--data", folder.resolve("nowhere").toString(), "does not exist"},
             {"--chunk", "0", "--memory", "1", "out of memory budget"},
             {"--chunk", "17", "chunk is 17, larger than the batch of 16"},
-            {"--batch", "21", "--chunk", "3", "choose 2 to 20"},
-            {"--batch", "1", "--chunk", "1", "choose 2 to 20"},
+            {"--batch", "22", "--chunk", "3", "choose 2 to 21"},
+            {"--batch", "1", "--chunk", "1", "choose 2 to 21"},
             {"--held-out-group", "x", "no group x"},
             {"--device", "tpu", "no backend"},
             {"--dropout", "1", "dropout is 1.0"},
@@ -335,7 +335,7 @@ class CommandsTest {
             {"infonce,softmax", "8,16", "no loss \"softmax\"; there are"},
             {"infonce,infonce", "8,16", "losses are [infonce, infonce], expected one or more, each once"},
             {"infonce", "5,16", "batches of 5 cannot see the 32 pairs"},
-            {"infonce", "16,32", "choose 2 to 20"},
+            {"infonce", "16,32", "choose 2 to 21"},
             {"infonce", "1", "batches of 1 "},
             {"infonce", "8", "--steps", "0", "steps is 0"},
             {"infonce", "8", "--save-every", "0", "save every 0 steps: expected 1 or more"}
