@@ -42,6 +42,12 @@ public final class Main {
     /** Runs a command; returns the exit code. */
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
+        CommandLine commandLine = commandLine();
+        return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
+    }
+
+    /** The commands with their options, and how their errors are reported. */
+    static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main())
                 .setOverwrittenOptionsAllowed(true)
                 .setCaseInsensitiveEnumValuesAllowed(true);
@@ -60,7 +66,7 @@ public final class Main {
                     .filter(TrainOptions.class::isInstance)
                     .forEach(options -> ((TrainOptions) options).declare(command));
         }
-        return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
+        return commandLine;
     }
 
     /** What --loss and --losses take, a line each. */
