@@ -60,8 +60,8 @@ public final class ClipTokenizer implements TextTokenizer {
         end = special(ENDS, file);
         for (String name : BYTE_NAMES) {
             if (!ids.containsKey(name) || !ids.containsKey(name + END_OF_WORD)) {
-                throw new PretrainedException(file + " lacks a token for the byte " + name
-                        + ", alone or with " + END_OF_WORD + ": expected the vocabulary of a CLIP tokenizer");
+                throw new PretrainedException(file + " lacks a token for the byte " + name + ", alone or with "
+                        + END_OF_WORD + ": expected the vocabulary of a CLIP tokenizer");
             }
         }
     }
@@ -90,8 +90,7 @@ public final class ClipTokenizer implements TextTokenizer {
             if (Files.exists(path.resolve("vocab.json")) && Files.exists(path.resolve("merges.txt"))) {
                 return ofVocabulary(path.resolve("vocab.json"), path.resolve("merges.txt"));
             }
-            for (String name :
-                    List.of("tokenizer.json", "bpe_simple_vocab_16e6.txt", "bpe_simple_vocab_16e6.txt.gz")) {
+            for (String name : List.of("tokenizer.json", "bpe_simple_vocab_16e6.txt", "bpe_simple_vocab_16e6.txt.gz")) {
                 if (Files.exists(path.resolve(name))) {
                     return ofFile(path.resolve(name));
                 }
@@ -125,19 +124,25 @@ public final class ClipTokenizer implements TextTokenizer {
         JsonNode model = json.node().path("model");
         if (!model.path("type").asText("BPE").equals("BPE")
                 || !model.path("end_of_word_suffix").asText("").equals(END_OF_WORD)) {
-            throw new PretrainedException(file + ": the model is " + model.path("type").asText("absent")
-                    + " with end_of_word_suffix " + model.path("end_of_word_suffix") + ", expected BPE with "
-                    + END_OF_WORD + ": this is the tokenizer of another family of models");
+            throw new PretrainedException(
+                    file + ": the model is " + model.path("type").asText("absent")
+                            + " with end_of_word_suffix " + model.path("end_of_word_suffix") + ", expected BPE with "
+                            + END_OF_WORD + ": this is the tokenizer of another family of models");
         }
         Map<String, Integer> ids = new HashMap<>();
         model.path("vocab")
                 .properties()
                 .forEach(field -> ids.put(field.getKey(), field.getValue().intValue()));
-        json.node().path("added_tokens").forEach(token -> ids.put(
-                token.path("content").asText(), token.path("id").intValue()));
+        json.node()
+                .path("added_tokens")
+                .forEach(token ->
+                        ids.put(token.path("content").asText(), token.path("id").intValue()));
         List<String> merges = new ArrayList<>();
-        model.path("merges").forEach(merge -> merges.add(
-                merge.isArray() ? merge.path(0).asText() + " " + merge.path(1).asText() : merge.asText()));
+        model.path("merges")
+                .forEach(merge -> merges.add(
+                        merge.isArray()
+                                ? merge.path(0).asText() + " " + merge.path(1).asText()
+                                : merge.asText()));
         return new ClipTokenizer(ids, merges, file);
     }
 
