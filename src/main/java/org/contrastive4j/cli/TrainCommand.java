@@ -107,7 +107,10 @@ final class TrainCommand implements Callable<Integer> {
                 ops.precision(),
                 config.batch(),
                 config.chunk() == 0 ? "whatever fits" : Integer.toString(config.chunk()));
-        trainer.data().skipped().forEach((reason, count) -> System.out.println("left out " + count + ": " + reason));
+        trainer.data()
+                .leftOut()
+                .counts()
+                .forEach((reason, count) -> System.out.println("left out " + count + ": " + reason));
         latest.ifPresent(path -> System.out.println("continuing from " + path));
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             System.out.println("features accumulated: one loss for each chunk, no plan of the memory");

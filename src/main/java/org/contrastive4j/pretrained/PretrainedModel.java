@@ -11,6 +11,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
@@ -133,7 +134,7 @@ public final class PretrainedModel implements AutoCloseable {
      */
     public ContrastiveLoss loss() {
         boolean clip = config.family() == PretrainedConfig.Family.CLIP;
-        ContrastiveLoss loss = clip ? ContrastiveLoss.infoNce(ops) : ContrastiveLoss.sigLip(ops);
+        ContrastiveLoss loss = Losses.named(ops, clip ? "infonce" : "siglip");
         ops.pointwise().copy(logitScale, loss.logScale().value());
         if (!clip) {
             ops.pointwise().copy(logitBias, loss.bias().value());

@@ -1,9 +1,12 @@
 package org.contrastive4j.train;
 
+import java.io.IOException;
+import java.io.UncheckedIOException;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.contrastive4j.data.LeftOut;
 
 /** What a finished run is judged by: written as summary.json, report.html and a table. */
 public final class RunSummary {
@@ -27,6 +30,7 @@ public final class RunSummary {
         Map<String, Object> splits = new LinkedHashMap<>();
         recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
         summary.put("splits", splits);
+        summary.put("retrievalProtocol", Retrieval.PROTOCOL);
         summary.put("loss", trainer.config().loss().name());
         summary.put("precision", trainer.config().precision().toString());
         summary.put("steps", trainer.step());
@@ -34,11 +38,14 @@ public final class RunSummary {
         summary.put("chunk", trainer.config().chunk());
         summary.put("pairs", (long) trainer.step() * trainer.config().batch());
         summary.put("trainingPairs", trainer.splits().train().size());
-        summary.put(
-                "skippedPairs",
-                trainer.data().skipped().values().stream()
-                        .mapToInt(Integer::intValue)
-                        .sum());
+        LeftOut leftOut = trainer.data().leftOut();
+        summary.put("skippedPairs", leftOut.total());
+        summary.put("leftOut", leftOut.counts());
+        try {
+            leftOut.write(folder.path().resolve("left-out.tsv"));
+        } catch (IOException e) {
+            throw new UncheckedIOException("cannot write left-out.tsv into " + folder.path(), e);
+        }
         summary.put(
                 "parameters",
                 trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());

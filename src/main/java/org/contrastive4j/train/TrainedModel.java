@@ -67,6 +67,7 @@ public final class TrainedModel implements AutoCloseable {
         return new Embedder(
                 ops,
                 model,
+                data,
                 new BatchMaker(
                         data,
                         tokenizer,

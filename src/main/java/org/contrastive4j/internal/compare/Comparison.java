@@ -13,7 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.contrastive4j.data.BatchPlan;
+import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
@@ -99,7 +99,7 @@ public final class Comparison {
         for (Cell cell : cells()) { // what cannot be run is refused before anything is
             TrainConfig config = config(cell);
             Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
-            new BatchPlan(data, splits.train(), config.batch(), config.seed());
+            BatchOrder.check(data, splits, config.batch());
         }
     }
 
