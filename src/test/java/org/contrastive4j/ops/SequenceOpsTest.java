@@ -89,7 +89,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 6)
+    @SampledSource(value = "sizes", every = 12)
     void embeddingGathersAndItsGradientScatters(String backend, int b, int t, int w) {
         int vocabulary = 3 * t;
         try (TensorFixture fixture = new TensorFixture(backend, 1)) {
@@ -117,7 +117,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
+    @SampledSource(value = "org.contrastive4j.support.Backends#inAllPrecisions", every = 4)
     void embeddingsOfManyRowsAndOneCommonRow(String backend) {
         boolean many = backend.startsWith("cpu"); // on the simulator it would take a minute
         int vocabulary = many ? 1000 : 200;
@@ -137,7 +137,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void positionsAreAddedToEverySample(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -172,7 +172,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void aTokenIsPutInFront(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -222,7 +222,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "patches", every = 5)
+    @SampledSource(value = "patches", every = 12)
     void patchesAreTheWindows(String backend, Patches p) {
         try (TensorFixture fixture = new TensorFixture(backend, 5)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -250,7 +250,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void meansAreOverTheLength(String backend, int b, int t, int w) {
         int[] ragged = new int[b];
         Arrays.setAll(ragged, i -> new int[] {t, 0, 1, (t + 1) / 2}[i % 4]);
@@ -280,7 +280,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void oneTokenIsSelected(String backend, int b, int t, int w) {
         int[] places = indices(b, t, 9);
         try (TensorFixture fixture = new TensorFixture(backend, 9)) {

@@ -28,6 +28,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -126,7 +127,7 @@ class InfoNceCallsTest {
 
     /** Batches for which one power of two is enough, and is not, from the same graph. */
     @ParameterizedTest
-    @EnumSource
+    @SampledSource(every = 3)
     void capturedOnceAndStartedWithOtherInputs(InfoNceKernelSet set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
                 DeviceStream stream = device.newStream()) {

@@ -239,7 +239,7 @@ class InfoNceMutationTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "changes", every = 6)
+    @SampledSource(value = "changes", every = 14)
     void aChangeIsNoticed(Change change) {
         change.assertNoticedBy(() -> run(change));
     }

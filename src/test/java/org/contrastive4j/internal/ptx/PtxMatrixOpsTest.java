@@ -213,6 +213,7 @@ class PtxMatrixOpsTest {
     }
 
     /** Another order of warps and of asynchronous copies: the same bits. */
+    @Tag("exhaustive")
     @Test
     void sameBitsUnderEverySchedule() {
         List<GemmCases.Case> cases = List.of(

@@ -78,7 +78,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 3)
+    @SampledSource(value = "cases", every = 6)
     void everythingAgreesWithPlainLoops(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
@@ -90,7 +90,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "largerCases", every = 4)
+    @SampledSource(value = "largerCases", every = 10)
     void manyTilesAgreeWithPlainLoops(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);
