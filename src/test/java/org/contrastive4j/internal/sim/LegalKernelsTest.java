@@ -213,4 +213,89 @@ final class LegalKernelsTest {
         assertEquals(Fault.Kind.DIVERGENT_ALIGNED, fault.kind());
         assertTrue(fault.getMessage().contains("0xffff0000"), fault.getMessage());
     }
+
+    @Test
+    void undefinedRegister_maskedByAPredicate_isLegal() {
+        int[] result = run(Launch.of(1, 32), 32, kernel("", """
+                setp.lt.u32 %p, %r0, 8;
+                @!%p bra SKIP;
+                mov.u32 %r5, 3;
+                SKIP:
+                setp.eq.u32 %q, %r5, 3;
+                and.pred %q, %q, %p;
+                add.u32 %r6, %r5, 1;
+                selp.u32 %r7, %r6, 0, %p;
+                selp.u32 %r7, %r7, 9, %q;
+                st.global.u32 [%rd1], %r7;
+                ret;"""));
+        assertArrayEquals(IntStream.range(0, 32).map(i -> i < 8 ? 4 : 9).toArray(), result);
+    }
+
+    @Test
+    void undefinedRegister_decidesABranch_isAFault() {
+        Fault fault = fault(Launch.of(1, 32), 32, kernel("", """
+                add.u32 %r6, %r5, 1;
+                setp.eq.u32 %q, %r6, 3;
+                @%q bra END;
+                st.global.u32 [%rd1], 1;
+                END:
+                ret;"""));
+        assertEquals(Fault.Kind.UNINITIALIZED, fault.kind());
+        assertTrue(fault.getMessage().contains("%r5"), fault.getMessage());
+        assertTrue(fault.getMessage().contains("@%q bra END"), fault.getMessage());
+    }
+
+    /** PTX leaves the value undefined; reading it is no error as long as nobody uses it. */
+    @Test
+    void shuffle_fromALaneOutsideTheMask_isUndefinedAndNoFault() {
+        String text = kernel("", """
+                setp.lt.u32 %p, %r0, 16;
+                @!%p bra END;
+                shfl.sync.down.b32 %r1, %r0, 8, 31, 0xffff;
+                setp.lt.u32 %q, %r0, 8;
+                selp.u32 %r1, %r1, 5, %q;
+                st.global.u32 [%rd1], %r1;
+                END:
+                ret;""");
+        int[] result = run(Launch.of(1, 32), 32, text);
+        assertArrayEquals(
+                IntStream.range(0, 32).map(i -> i < 8 ? i + 8 : i < 16 ? 5 : 0).toArray(), result);
+        Fault fault = fault(Launch.of(1, 32), 32, text.replace("selp.u32 %r1, %r1, 5, %q;", ""));
+        assertEquals(Fault.Kind.UNINITIALIZED, fault.kind());
+        assertTrue(fault.getMessage().contains("does not take part"), fault.getMessage());
+    }
+
+    /** A structure of three words in four: its padding is copied with it. */
+    @Test
+    void vectorCopy_ofAStructureWithPadding_isLegal() {
+        int[] result = run(Launch.of(1, 1), 4, kernel(".shared .align 16 .b8 s[32];", """
+                mov.u32 %r2, s;
+                st.shared.v2.u32 [%r2], {1, 2};
+                st.shared.u32 [%r2+8], 3;
+                ld.shared.v4.u32 {%r3, %r4, %r5, %r6}, [%r2];
+                st.shared.v4.u32 [%r2+16], {%r3, %r4, %r5, %r6};
+                ld.shared.v4.u32 {%r3, %r4, %r5, %r6}, [%r2+16];
+                st.global.u32 [%rd0], %r3;
+                st.global.u32 [%rd0+4], %r4;
+                st.global.u32 [%rd0+8], %r5;
+                ret;"""));
+        assertArrayEquals(new int[] {1, 2, 3, 0}, result);
+    }
+
+    /** Half of the schedules read before the write, the others after it: the cause is the same. */
+    @Test
+    void missingBarrier_isARaceInEverySchedule() {
+        Fault fault = fault(Launch.of(1, 64), 64, kernel(".shared .b32 s[64];", """
+                mov.u32 %r2, s;
+                mad.lo.u32 %r3, %r0, 4, %r2;
+                st.shared.u32 [%r3], %r0;
+                xor.b32 %r4, %r0, 32;
+                mad.lo.u32 %r3, %r4, 4, %r2;
+                ld.shared.u32 %r5, [%r3];
+                st.global.u32 [%rd1], %r5;
+                ret;"""));
+        assertEquals(Fault.Kind.RACE, fault.kind());
+        assertTrue(fault.getMessage().contains("st.shared.u32 [%r3], %r0"), fault.getMessage());
+        assertTrue(fault.getMessage().contains("ld.shared.u32 %r5, [%r3]"), fault.getMessage());
+    }
 }

@@ -98,7 +98,7 @@ public final class RaceCheck implements Observer {
                     agent,
                     wide ? 0 : lane,
                     time,
-                    access.strong,
+                    isStrong(access, order, lane),
                     access.blockScope,
                     async != null,
                     access.kind,
@@ -108,12 +108,28 @@ public final class RaceCheck implements Observer {
                     access.bytes);
             Shadow shadow = shadow(block);
             synchronized (shadow) {
-                Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, order, lane);
+                Shadow.Entry other = shadow.record(
+                        access.offsets[lane],
+                        access.bytes,
+                        entry,
+                        order,
+                        lane,
+                        earlier -> earlier.warp() == warp && earlier.step() == step && earlier.time() == entry.time()
+                                ? access.isSameValue(warp, lane, earlier.lane())
+                                : access.isSameValue(warp, lane));
                 if (other != null) {
                     throw race(warp, step, lane, access, block, other, entry);
                 }
             }
         }
+    }
+
+    /**
+     * A volatile store is as strong as a relaxed one, but programs use it in place of a barrier: it counts as strong
+     * only where the thread has executed a fence, as one that sets a flag does.
+     */
+    private static boolean isStrong(Access access, HappensBefore order, int lane) {
+        return access.strong && !(access.isVolatile && access.kind == Access.Kind.WRITE && !order.hasFenced(lane));
     }
 
     private Shadow shadow(Region block) {
