@@ -97,7 +97,7 @@ final class CheckersTest {
                 return launch;
             }
             assertEquals("cooperative", words[3], toString());
-            return launch.together();
+            return launch.asCooperative();
         }
 
         @Override

@@ -8,6 +8,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Cta;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
@@ -58,9 +59,35 @@ public final class RaceCheck implements Observer {
         clusters.put(cluster, new Agents(cluster));
     }
 
+    /** A block's shared memory is there until the last of its threads has exited: that must be after all accesses. */
     @Override
     public void end(Cluster cluster) {
-        clusters.remove(cluster);
+        Agents agents = clusters.remove(cluster);
+        agents.remote().forEach((remote, entry) -> {
+            Cta owner = cluster.ctas().stream()
+                    .filter(cta -> cta.shared() == remote.shared())
+                    .findFirst()
+                    .orElseThrow();
+            if (!agents.exits(owner).isOrderedBefore(agents, entry.agent(), entry.lane(), entry.time())) {
+                throw entry.warp()
+                        .fault(
+                                Fault.Kind.RACE,
+                                entry.step(),
+                                entry.lane(),
+                                entry.describe() + " of " + entry.bytes() + " bytes at offset " + entry.at() + " of "
+                                        + remote.shared() + " is not ordered before the exit of thread (0, 0, 0) of"
+                                        + " block " + owner.index()
+                                        + ", which ends the lifetime of its shared memory; put"
+                                        + " barrier.cluster.arrive and barrier.cluster.wait before the end");
+            }
+        });
+    }
+
+    @Override
+    public void exited(Warp warp, int mask) {
+        if (warp.cta().cluster().ctas().size() > 1) {
+            of(warp).publish(mask, warp.live(), of(warp).cluster().exits(warp.cta()));
+        }
     }
 
     private HappensBefore of(Warp warp) {
@@ -106,6 +133,11 @@ public final class RaceCheck implements Observer {
                     step,
                     access.offsets[lane],
                     access.bytes);
+            if (block.space() == Region.Space.SHARED
+                    && async == null
+                    && block != warp.cta().shared()) {
+                order.cluster().remote(block, entry);
+            }
             Shadow shadow = shadow(block);
             synchronized (shadow) {
                 Shadow.Entry other = shadow.record(
