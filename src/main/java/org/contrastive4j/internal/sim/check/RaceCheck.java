@@ -182,9 +182,12 @@ public final class RaceCheck implements Observer {
         }
     }
 
-    private static Fault race(
+    private Fault race(
             Warp warp, Step step, int lane, Access access, Region block, Shadow.Entry other, Shadow.Entry mine) {
-        Fault.Kind kind = other.isAsync() ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
+        // a thread waits for its own cp.async; between threads there must also be a barrier, waited for or not
+        boolean betweenThreads = other.agent() == of(other.warp()).agent(Async.Group.CP_ASYNC)
+                && (other.warp() != warp || other.lane() != lane);
+        Fault.Kind kind = other.isAsync() && !betweenThreads ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
         return warp.fault(
                 kind,
                 step,
