@@ -32,6 +32,9 @@ import org.contrastive4j.tensor.Tensor;
  * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.internal.ptx.KernelCounts}.
  */
 public final class KernelCounts {
+    /** Those that products compute as they store their result. */
+    private static final List<PointwiseOps.Gelu> FUSED = List.of(PointwiseOps.Gelu.EXACT, PointwiseOps.Gelu.QUICK);
+
     private static final List<DType> SIXTEEN_BITS = List.of(DType.BF16, DType.F16);
 
     private KernelCounts() {}
@@ -189,7 +192,7 @@ public final class KernelCounts {
                             multiply,
                             GemmCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
                 }
-                for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
+                for (PointwiseOps.Gelu gelu : FUSED) {
                     withGelu(
                             totals,
                             "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_nn",
@@ -245,7 +248,7 @@ public final class KernelCounts {
                     Tensor w = ops.zeros(Shape.of(k, n));
                     Tensor bias = ops.zeroParameter(Shape.of(n));
                     Tensor y = ops.zeros(Shape.of(m, n))) {
-                for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
+                for (PointwiseOps.Gelu gelu : FUSED) {
                     withGelu(
                             totals,
                             "gemm_" + TensorLauncher.suffix(type) + "_nn",
