@@ -49,7 +49,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
             int microBatches) {
         if (encoders.isEmpty() || microBatches < 1) {
             throw new IllegalArgumentException(
-                    encoders.size() + " encoders and " + microBatches + " micro-batches, wanted at least one of each");
+                    encoders.size() + " encoders and " + microBatches + " micro-batches, expected at least one of each");
         }
         this.ops = ops;
         this.encoders = List.copyOf(encoders);

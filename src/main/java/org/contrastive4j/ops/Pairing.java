@@ -81,12 +81,12 @@ public final class Pairing {
         Checks.that(
                 targets.length >= 1 && m >= 1,
                 "pairing",
-                targets.length + " rows and " + m + " columns, wanted at least one of each");
+                targets.length + " rows and " + m + " columns, expected at least one of each");
         for (int i = 0; i < targets.length; i++) {
             Checks.that(
                     targets[i] >= NONE && targets[i] < m,
                     "pairing",
-                    "target of row " + i + " is " + targets[i] + ", wanted 0 to " + (m - 1) + ", or -1 for none");
+                    "target of row " + i + " is " + targets[i] + ", expected 0 to " + (m - 1) + ", or -1 for none");
         }
         return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null);
     }
@@ -119,7 +119,7 @@ public final class Pairing {
      * @param negatives at least 1; 0 for all
      */
     public Pairing withWindow(int negatives) {
-        Checks.that(negatives >= 0, "pairing", negatives + " negatives per row, wanted 1 or more, or 0 for all");
+        Checks.that(negatives >= 0, "pairing", negatives + " negatives per row, expected 1 or more, or 0 for all");
         for (int i = 0; i < n && negatives > 0; i++) {
             Checks.that(targets[i] != NONE, "pairing", "row " + i + " has no target to count its negatives from");
         }
@@ -175,7 +175,7 @@ public final class Pairing {
                 Checks.that(
                         partners[n + targets[i]] == NONE,
                         "pairing",
-                        "row " + i + " has target " + targets[i] + " like a row before it, wanted one of its own");
+                        "row " + i + " has target " + targets[i] + " like a row before it, expected one of its own");
                 partners[i] = n + targets[i];
                 partners[n + targets[i]] = i;
             }

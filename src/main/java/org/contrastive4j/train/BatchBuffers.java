@@ -155,7 +155,7 @@ final class BatchBuffers implements AutoCloseable {
     private static void requireWithin(String what, int[] values, int from, int end) {
         for (int value : values) {
             if (value < from || value >= end) {
-                throw new ShapeException(what + " " + value + " of the batch, wanted " + from + " to " + (end - 1));
+                throw new ShapeException(what + " " + value + " of the batch, expected " + from + " to " + (end - 1));
             }
         }
     }
