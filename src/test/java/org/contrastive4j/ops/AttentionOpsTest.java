@@ -262,7 +262,7 @@ class AttentionOpsTest {
             for (int bad : new int[] {-1, 5, Integer.MAX_VALUE, new Random(1).nextInt() | Integer.MIN_VALUE}) {
                 Tensor lengths = fixture.ints(new int[] {4, bad}, 2);
                 refused(
-                        "lengths[1] is " + bad + ", wanted 0 to 4",
+                        "lengths[1] is " + bad + ", expected 0 to 4",
                         () -> attention.attention(qkv, 3, false, lengths, out, lse));
                 refused(
                         "lengths[1] is " + bad,

@@ -335,18 +335,18 @@ class SequenceOpsTest {
             Tensor y = fixture.poisoned(2, 4);
             for (int id : new int[] {-1, 5, Integer.MIN_VALUE, Integer.MAX_VALUE}) {
                 Tensor ids = fixture.ints(new int[] {4, id}, 2);
-                refused("embedding: ids[1] is " + id + ", wanted 0 to 4", () -> sequence.embedding(ids, table, y));
+                refused("embedding: ids[1] is " + id + ", expected 0 to 4", () -> sequence.embedding(ids, table, y));
                 refused("embeddingBackward: ids[1] is " + id, () -> sequence.embeddingBackward(ids, y, table));
             }
             for (int bad : new int[] {-1, 4}) {
                 Tensor lengths = fixture.ints(new int[] {bad, 1}, 2);
-                refused("meanPool: lengths[0] is " + bad + ", wanted 0 to 3", () -> sequence.meanPool(x, lengths, y));
+                refused("meanPool: lengths[0] is " + bad + ", expected 0 to 3", () -> sequence.meanPool(x, lengths, y));
                 refused("meanPoolBackward: lengths[0] is " + bad, () -> sequence.meanPoolBackward(y, lengths, x));
             }
             for (int bad : new int[] {-1, 0, 4}) {
                 Tensor ends = fixture.ints(new int[] {bad, 1}, 2);
                 refused(
-                        "selectToken: lengths[0] is " + bad + ", wanted 1 to 3",
+                        "selectToken: lengths[0] is " + bad + ", expected 1 to 3",
                         () -> sequence.selectToken(x, ends, y));
                 refused("selectTokenBackward: lengths[0] is " + bad, () -> sequence.selectTokenBackward(y, ends, x));
             }

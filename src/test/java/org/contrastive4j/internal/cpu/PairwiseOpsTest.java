@@ -175,7 +175,7 @@ class PairwiseOpsTest {
             double error = Math.abs(got[i] - factor * want[i]);
             assertTrue(
                     error <= factor * tolerance * (largest + term),
-                    what + "[" + i + "]: " + got[i] + ", wanted " + factor * want[i]);
+                    what + "[" + i + "]: " + got[i] + ", expected " + factor * want[i]);
         }
     }
 
@@ -524,9 +524,9 @@ class PairwiseOpsTest {
                 }
             }
             PairwiseOps.InfoNce right = new PairwiseOps.InfoNce(x, x, null, one, null, 1, 0);
-            PairwiseOps.Gradients wanted = new PairwiseOps.Gradients(x, null, null, null);
+            PairwiseOps.Gradients expected = new PairwiseOps.Gradients(x, null, null, null);
             for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
-                assertThrows(ShapeException.class, () -> pairwise.infoNce(right, wanted, scale, null));
+                assertThrows(ShapeException.class, () -> pairwise.infoNce(right, expected, scale, null));
             }
         }
     }

@@ -52,21 +52,21 @@ class DeferredDownloadsTest {
         for (boolean forgets : new boolean[] {false, true}) {
             List<String> calls = new ArrayList<>();
             try (SimDevice device = SimDevice.open(SimOptions.defaults());
-                    DeferredDownloads readback = new DeferredDownloads(watched(device, calls, forgets));
+                    DeferredDownloads downloads = new DeferredDownloads(watched(device, calls, forgets));
                     DeviceStorage numbers = Devices.ints(device, 3, -1, 7)) {
                 for (int round = 0; round < 2; round++) {
                     List<Deferred<Integer>> results = new ArrayList<>();
                     for (int i = 0; i < 3; i++) {
-                        results.add(readback.later(numbers, 4L * i, 4, ByteBuffer::getInt));
+                        results.add(downloads.download(numbers, 4L * i, 4, ByteBuffer::getInt));
                     }
                     calls.clear();
                     for (int i = 0; i < 3; i++) {
-                        int wanted = new int[] {3, -1, 7}[i];
+                        int expected = new int[] {3, -1, 7}[i];
                         int seen = results.get(i).get();
                         if (forgets) {
-                            assertNotEquals(wanted, seen, "result " + i);
+                            assertNotEquals(expected, seen, "result " + i);
                         } else {
-                            assertEquals(wanted, seen, "result " + i);
+                            assertEquals(expected, seen, "result " + i);
                         }
                     }
                     assertEquals(1, calls.stream().filter("synchronize"::equals).count(), "waits");
@@ -80,14 +80,14 @@ class DeferredDownloadsTest {
     void theyMayBeDropped() {
         List<String> calls = new ArrayList<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
-                DeferredDownloads readback = new DeferredDownloads(watched(device, calls, false));
+                DeferredDownloads downloads = new DeferredDownloads(watched(device, calls, false));
                 DeviceStorage numbers = Devices.ints(device, 3, -1, 7)) {
-            Deferred<Integer> asked = readback.later(numbers, 4, 4, ByteBuffer::getInt);
+            Deferred<Integer> asked = downloads.download(numbers, 4, 4, ByteBuffer::getInt);
             boolean reused = false;
             for (int round = 0; round < 20 && !reused; round++) {
                 calls.clear();
                 for (int i = 0; i < 2 * PLACES; i++) {
-                    readback.later(numbers, 8, 4, ByteBuffer::getInt);
+                    downloads.download(numbers, 8, 4, ByteBuffer::getInt);
                     if (i % 256 == 255) {
                         System.gc();
                     }

@@ -37,18 +37,18 @@ class ErrorTablesTest {
 
     /** Names are equal, numbers nearly: f64 has another last bit elsewhere. */
     private static void assertSame(String want, String got) {
-        String[] wanted = cells(want);
+        String[] expected = cells(want);
         String[] given = cells(got);
-        assertEquals(wanted.length, given.length, got);
-        for (int i = 0; i < wanted.length; i++) {
-            if (wanted[i].matches(".*e[-+]\\d\\d / .*")) {
-                double[] one = numbers(wanted[i]);
+        assertEquals(expected.length, given.length, got);
+        for (int i = 0; i < expected.length; i++) {
+            if (expected[i].matches(".*e[-+]\\d\\d / .*")) {
+                double[] one = numbers(expected[i]);
                 double[] other = numbers(given[i]);
                 for (int k = 0; k < 2; k++) {
-                    assertEquals(one[k], other[k], 0.06 * one[k] + 1e-15, "wanted " + want + ", got " + got);
+                    assertEquals(one[k], other[k], 0.06 * one[k] + 1e-15, "expected " + want + ", got " + got);
                 }
             } else {
-                assertEquals(wanted[i], given[i], "wanted " + want + ", got " + got);
+                assertEquals(expected[i], given[i], "expected " + want + ", got " + got);
             }
         }
     }

@@ -97,11 +97,11 @@ final class GemmCases {
     static void assertClose(List<double[]> want, List<double[]> got, double units) {
         for (int t = 0; t < want.size(); t++) {
             for (int i = 0; i < want.get(t).length; i++) {
-                double wanted = want.get(t)[i];
+                double expected = want.get(t)[i];
                 double given = got.get(t)[i];
                 assertTrue(
-                        given == wanted || Math.abs(given - wanted) <= units * 0x1p-24 * (1 + Math.abs(wanted)),
-                        "result " + t + ", element " + i + ": " + given + ", wanted " + wanted + ", seed 5");
+                        given == expected || Math.abs(given - expected) <= units * 0x1p-24 * (1 + Math.abs(expected)),
+                        "result " + t + ", element " + i + ": " + given + ", expected " + expected + ", seed 5");
             }
         }
     }

@@ -224,16 +224,16 @@ final class HopperGemmCase {
                     }
                     double old = in.beta == 0 ? 0 : in.beta * in.c[at];
                     double added = in.bias == null ? 0 : in.bias[j];
-                    double wanted = in.alpha * sum + old + added;
+                    double expected = in.alpha * sum + old + added;
                     double bound =
                             0x1p-23 * (in.alpha * size * (4 + p.k() / 16.0) + 2 * (Math.abs(old) + Math.abs(added)));
                     String what = p + ", matrix " + z + ", row " + i + ", column " + j;
                     if (got.c != null) {
                         assertEquals(
-                                wanted, got.c[at], bound + (in.sixteen ? half * Math.abs(wanted) + 0x1p-25 : 0), what);
+                                expected, got.c[at], bound + (in.sixteen ? half * Math.abs(expected) + 0x1p-25 : 0), what);
                     }
                     if (got.image != null) {
-                        double active = activated(in.activation, wanted);
+                        double active = activated(in.activation, expected);
                         assertEquals(
                                 active,
                                 got.image(p, z, i, j),
@@ -253,11 +253,11 @@ final class HopperGemmCase {
         for (int i = 0; x != null && i < got.length; i++) {
             for (int k = 0; k < got[i].length; k++) {
                 int first = matrix * got.length * got[i].length;
-                double wanted = x[first + (transposed ? k * got.length + i : i * got[i].length + k)];
+                double expected = x[first + (transposed ? k * got.length + i : i * got[i].length + k)];
                 assertEquals(
-                        wanted,
+                        expected,
                         got[i][k],
-                        Math.max(half * Math.abs(wanted), 0x1p-25),
+                        Math.max(half * Math.abs(expected), 0x1p-25),
                         "packed element " + i + ", " + k);
             }
         }

@@ -168,11 +168,11 @@ final class HopperGemmTest {
                 double[][] b = first.columns(up, 0);
                 for (int i = 0; i < rows; i++) {
                     for (int j = 0; j < hidden; j++) {
-                        double wanted = HopperGemmCase.activated(Activation.GELU, HopperFixture.dot(a[i], b[j]));
+                        double expected = HopperGemmCase.activated(Activation.GELU, HopperFixture.dot(a[i], b[j]));
                         assertEquals(
-                                wanted,
+                                expected,
                                 first.image(up, 0, i, j),
-                                0x1.1p-11 * Math.abs(wanted) + 1e-5,
+                                0x1.1p-11 * Math.abs(expected) + 1e-5,
                                 "hidden " + i + ", " + j);
                     }
                 }
@@ -250,10 +250,10 @@ final class HopperGemmTest {
         }
         float[] poison = new float[m * n];
         Arrays.fill(poison, Float.NaN);
-        float[] wanted = new float[m * n];
-        for (int i = 0; i < wanted.length; i++) {
+        float[] expected = new float[m * n];
+        for (int i = 0; i < expected.length; i++) {
             for (int l = 0; l < k; l++) {
-                wanted[i] += (float) HopperGemmCase.ALPHA * a[i / n * k + l] * b[l * n + i % n];
+                expected[i] += (float) HopperGemmCase.ALPHA * a[i / n * k + l] * b[l * n + i % n];
             }
         }
         for (int layout = 0; layout < 4; layout++) {
@@ -272,7 +272,7 @@ final class HopperGemmTest {
             for (int blocks : layout == 0 ? new int[] {1, 3, 132} : new int[] {2}) {
                 try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
                     assertArrayEquals(
-                            wanted,
+                            expected,
                             HopperGemmCase.run(
                                             device,
                                             new HopperGemm(new Kernels(device), Precision.BF16, blocks),
@@ -358,7 +358,7 @@ final class HopperGemmTest {
             }
             assertTrue(
                     found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
-                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+                    what + ", seed " + seed + ": found " + found + ", expected " + kind);
         }
     }
 
@@ -401,8 +401,8 @@ final class HopperGemmTest {
                     LaunchException.class,
                     "address of c is 0",
                     () -> gemm.multiply(stream, small, a, b, Result.of(0), 0, 0));
-            refused(ShapeException.class, "wanted at least 1", () -> product(0, 1, 0, 30, 100));
-            refused(IllegalArgumentException.class, "wanted BF16 or F16", () -> gemm(device, Precision.F32));
+            refused(ShapeException.class, "expected at least 1", () -> product(0, 1, 0, 30, 100));
+            refused(IllegalArgumentException.class, "expected bf16 or f16", () -> gemm(device, Precision.F32));
         }
     }
 

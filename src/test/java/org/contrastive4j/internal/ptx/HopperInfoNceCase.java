@@ -174,12 +174,12 @@ final class HopperInfoNceCase {
         assertEquals(0, truth.dBias, 1e-12, this + ": the true dBias");
     }
 
-    private void close(String name, double[] wanted, float[] got, double[] sizes, double relative) {
+    private void close(String name, double[] expected, float[] got, double[] sizes, double relative) {
         int off = 0;
         double worst = 0;
-        for (int i = 0; i < wanted.length; i++) {
+        for (int i = 0; i < expected.length; i++) {
             double bound = gradientScale * (relative * sizes[i] + scale * 0x1p-24);
-            double error = Math.abs(gradientScale * wanted[i] - got[i]);
+            double error = Math.abs(gradientScale * expected[i] - got[i]);
             if (!(error <= bound)) {
                 off++;
                 worst = Math.max(worst, Double.isNaN(error) ? Double.POSITIVE_INFINITY : error / bound);
@@ -189,7 +189,7 @@ final class HopperInfoNceCase {
         double most = worst;
         assertTrue(
                 off == 0,
-                () -> this + ": " + count + " of " + wanted.length + " elements of " + name + " are off by up to "
+                () -> this + ": " + count + " of " + expected.length + " elements of " + name + " are off by up to "
                         + most + " times the bound");
     }
 

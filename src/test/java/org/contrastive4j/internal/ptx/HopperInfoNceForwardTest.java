@@ -58,12 +58,12 @@ final class HopperInfoNceForwardTest {
             for (int k = 0; i < rows && k < d; k++) {
                 sum += (double) u[i * d + k] * u[i * d + k];
             }
-            double wanted = sum == 0 ? 0 : 1 / Math.sqrt(sum);
+            double expected = sum == 0 ? 0 : 1 / Math.sqrt(sum);
             if (i < rows) {
-                assertEquals(wanted, inverse[i], wanted * 0x1p-23, "1 / norm of row " + i);
+                assertEquals(expected, inverse[i], expected * 0x1p-23, "1 / norm of row " + i);
             }
             for (int k = 0; k < (d + 63) / 64 * 64; k++) {
-                double x = i < rows && k < d ? u[i * d + k] * wanted : 0;
+                double x = i < rows && k < d ? u[i * d + k] * expected : 0;
                 assertEquals(
                         x,
                         image.at(i, k),
@@ -179,7 +179,7 @@ final class HopperInfoNceForwardTest {
             }
         }
         double most = Math.max(worst(row, rowLargest, got.rows), worst(column, columnLargest, got.columns));
-        assertTrue(most <= bound, () -> "relative error " + most + ", wanted at most " + bound);
+        assertTrue(most <= bound, () -> "relative error " + most + ", expected at most " + bound);
         checkColumns(tiling, rowLargest, x, y, got);
     }
 
@@ -350,7 +350,7 @@ final class HopperInfoNceForwardTest {
             }
             assertTrue(
                     found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
-                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+                    what + ", seed " + seed + ": found " + found + ", expected " + kind);
         }
     }
 

@@ -179,13 +179,13 @@ final class HopperInfoNceGradientTest {
         for (int i = 0; i < tiling.paddedRows(); i++) {
             for (int j = 0; j < tiling.paddedColumns(); j++) {
                 double product = i < tiling.n() && j < tiling.m() ? HopperFixture.dot(x[i], y[j]) : 0;
-                double wanted = i >= tiling.n() || j >= tiling.m()
+                double expected = i >= tiling.n() || j >= tiling.m()
                         ? 0
                         : j == targets[i] ? factors.g[i] : factors.g(product, i, j);
-                dot += i < tiling.n() && j != targets[i] ? wanted * product : 0;
-                size += Math.abs(wanted * product);
+                dot += i < tiling.n() && j != targets[i] ? expected * product : 0;
+                size += Math.abs(expected * product);
                 assertEquals(
-                        wanted, g.at(i, j), absolute + Math.abs(wanted) * relative, "G of row " + i + ", column " + j);
+                        expected, g.at(i, j), absolute + Math.abs(expected) * relative, "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -368,11 +368,11 @@ final class HopperInfoNceGradientTest {
                 boolean inside = i < tiling.n() && j < tiling.m();
                 double product = products.number(i, j) / 32_000.0;
                 boolean own = inside && targets[i] == j;
-                double wanted = !inside ? 0 : own ? factors.g[i] : factors.g(product, i, j);
-                dot += own ? 0 : wanted * product;
-                size += Math.abs(wanted * product);
+                double expected = !inside ? 0 : own ? factors.g[i] : factors.g(product, i, j);
+                dot += own ? 0 : expected * product;
+                size += Math.abs(expected * product);
                 assertEquals(
-                        wanted, got.at(i, j), Math.abs(wanted) * relative + 0x1p-24, "G of row " + i + ", column " + j);
+                        expected, got.at(i, j), Math.abs(expected) * relative + 0x1p-24, "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -427,7 +427,7 @@ final class HopperInfoNceGradientTest {
             }
             assertTrue(
                     found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
-                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+                    what + ", seed " + seed + ": found " + found + ", expected " + kind);
         }
     }
 

@@ -168,7 +168,7 @@ class HopperKernelCountsTest {
         assertEquals(new TreeMap<>(counted), constants);
         assertEquals(dx.tile, dy.tile, "both products of G");
         String readme = Files.readString(Path.of("kernels/README.md")).replaceAll("\\s+", " ");
-        String wanted = String.format(
+        String expected = String.format(
                 Locale.ROOT,
                 "warp instructions beside %d for each 64 of d: forward %,d (+ %,d"
                         + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two"
@@ -182,7 +182,7 @@ class HopperKernelCountsTest {
                 gradients.tile,
                 gradients.run,
                 count(Work.WIDE_GRADIENTS).tile);
-        assertTrue(readme.contains(wanted), "kernels/README.md lacks: " + wanted);
+        assertTrue(readme.contains(expected), "kernels/README.md lacks: " + expected);
         String products = String.format(
                 Locale.ROOT,
                 "gradients %,d beside %d or %d, of images %,d beside %d",

@@ -51,7 +51,7 @@ class HopperPropertyTest {
                 }
             }
         }
-        assertTrue(stored > 0 && stored < LOSSES, stored + " of " + LOSSES + " kept products, wanted some, not all");
+        assertTrue(stored > 0 && stored < LOSSES, stored + " of " + LOSSES + " kept products, expected some, not all");
     }
 
     /**

@@ -323,12 +323,12 @@ class InfoNceCallsTest {
                         () -> pairwise.infoNce(stream, in, out, 0, call.result + 4, call.workspace, call.bytes));
                 refused(
                         LaunchException.class,
-                        "wanted " + call.bytes,
+                        "expected " + call.bytes,
                         () -> pairwise.infoNce(stream, in, out, 0, call.result, call.workspace, call.bytes - 1));
                 for (int[] sizes : new int[][] {{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1, (1 << 30) + 1, 1}}) {
                     refused(
                             ShapeException.class,
-                            "wanted at least 1 of each, at most",
+                            "expected at least 1 of each, at most",
                             () -> pairwise.workspaceBytes(sizes[0], sizes[1], sizes[2], false));
                 }
                 refused(

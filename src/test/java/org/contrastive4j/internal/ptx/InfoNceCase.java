@@ -244,16 +244,16 @@ final class InfoNceCase {
                 gradientScale * truth.dLogScale, answer.dLogScale, gradientScale * scale * most, this + ": dLogScale");
     }
 
-    private void near(double[] wanted, float[] got, double most, String name) {
+    private void near(double[] expected, float[] got, double most, String name) {
         double error = 0;
         double size = 0;
-        for (int i = 0; i < wanted.length; i++) {
-            error += Math.pow(got[i] - gradientScale * wanted[i], 2);
-            size += Math.pow(gradientScale * wanted[i], 2);
+        for (int i = 0; i < expected.length; i++) {
+            error += Math.pow(got[i] - gradientScale * expected[i], 2);
+            size += Math.pow(gradientScale * expected[i], 2);
         }
         double relative = Math.sqrt(error / size);
         assertTrue(
-                relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
+                relative <= most, this + ": relative error of " + name + " " + relative + ", expected at most " + most);
     }
 
     /**
@@ -466,9 +466,9 @@ final class InfoNceCase {
     private void close(String what, double[] want, float[] got, double unit, double term) {
         double largest = Arrays.stream(want).map(Math::abs).max().orElse(0);
         for (int i = 0; i < want.length; i++) {
-            double wanted = gradientScale * want[i];
-            String where = what + "[" + i / d + ", " + i % d + "]: " + got[i] + ", wanted " + wanted;
-            assertTrue(Math.abs(got[i] - wanted) <= gradientScale * unit * (largest + term), where);
+            double expected = gradientScale * want[i];
+            String where = what + "[" + i / d + ", " + i % d + "]: " + got[i] + ", expected " + expected;
+            assertTrue(Math.abs(got[i] - expected) <= gradientScale * unit * (largest + term), where);
         }
     }
 

@@ -113,7 +113,7 @@ class KernelChoiceTest {
         Random random = new Random(9);
         double[] x = unit(random, n, d);
         double[] y = unit(random, n, d);
-        PairwiseReference wanted = new PairwiseReference(
+        PairwiseReference expected = new PairwiseReference(
                 n, n, d, x, y, IntStream.range(0, n).toArray(), (float) Math.log(12), 0, 0.5, 0.5);
         SimDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(architecture));
         try (PtxOps ops = new PtxOps("sim", device, precision);
@@ -130,12 +130,14 @@ class KernelChoiceTest {
                             1,
                             null)
                     .get();
-            assertEquals(wanted.loss, result.loss(), 12 * most);
-            assertTrue(distance(wanted.dx, dx.toDoubles()) <= most, "dx off by " + distance(wanted.dx, dx.toDoubles()));
-            assertTrue(distance(wanted.dy, dy.toDoubles()) <= most, "dy off by " + distance(wanted.dy, dy.toDoubles()));
-            assertEquals(wanted.dLogScale, dLogScale.toDoubles()[0], 12 * most);
+            assertEquals(expected.loss, result.loss(), 12 * most);
+            assertTrue(
+                    distance(expected.dx, dx.toDoubles()) <= most, "dx off by " + distance(expected.dx, dx.toDoubles()));
+            assertTrue(
+                    distance(expected.dy, dy.toDoubles()) <= most, "dy off by " + distance(expected.dy, dy.toDoubles()));
+            assertEquals(expected.dLogScale, dLogScale.toDoubles()[0], 12 * most);
             // rounding shows: no such luck that rounding of 5600 numbers changed nothing
-            assertEquals(precision == Precision.F32, distance(wanted.dx, dx.toDoubles()) < 1e-5);
+            assertEquals(precision == Precision.F32, distance(expected.dx, dx.toDoubles()) < 1e-5);
         }
     }
 
@@ -151,12 +153,12 @@ class KernelChoiceTest {
         return values;
     }
 
-    private static double distance(double[] wanted, double[] got) {
+    private static double distance(double[] expected, double[] got) {
         double error = 0;
         double size = 0;
-        for (int i = 0; i < wanted.length; i++) {
-            error += (got[i] - wanted[i]) * (got[i] - wanted[i]);
-            size += wanted[i] * wanted[i];
+        for (int i = 0; i < expected.length; i++) {
+            error += (got[i] - expected[i]) * (got[i] - expected[i]);
+            size += expected[i] * expected[i];
         }
         return Math.sqrt(error / size);
     }

@@ -34,7 +34,7 @@ interface KernelMutation {
         Throwable noticed = assertThrows(Throwable.class, test, toString());
         assertTrue(
                 isFinding(noticed),
-                () -> "wanted a wrong number or a fault of the simulator by " + this + ", not " + noticed);
+                () -> "expected a wrong number or a fault of the simulator by " + this + ", not " + noticed);
     }
 
     /**

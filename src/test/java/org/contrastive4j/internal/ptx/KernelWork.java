@@ -50,7 +50,7 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
         private static long columns(String name) {
             Matcher shape = SHAPE.matcher(name);
             if (!shape.find()) {
-                throw new IllegalArgumentException(name + ": wanted a product of m64, k16");
+                throw new IllegalArgumentException(name + ": expected a product of m64, k16");
             }
             return Long.parseLong(shape.group(1));
         }

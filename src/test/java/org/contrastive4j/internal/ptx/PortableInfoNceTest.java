@@ -213,14 +213,14 @@ class PortableInfoNceTest {
                 assertTrue(truth.loss < 3e-3 && truth.loss > 0);
                 assertEquals(1, answer.loss() / truth.loss, 1e-5, "loss " + truth.loss);
                 for (int i = 0; i < 20; i++) {
-                    double wanted = truth.dx[i * 40 + i];
+                    double expected = truth.dx[i * 40 + i];
                     double least = set.precision == Precision.F16
                             ? 0x1p-39 * scale / 20
                             : 0; // half the distance of small ones
                     assertEquals(
-                            wanted,
+                            expected,
                             answer.dx()[i * 40 + i],
-                            (1e-5 + 1.01 * set.roundOff()) * Math.abs(wanted) + least,
+                            (1e-5 + 1.01 * set.roundOff()) * Math.abs(expected) + least,
                             "loss " + truth.loss);
                 }
             }
@@ -362,12 +362,12 @@ class PortableInfoNceTest {
                 DeviceStorage dy = bound.allocate(4L * c.y.length);
                 DeviceStorage dLogScale = Devices.floats(device, 2);
                 bound.open.add(dLogScale);
-                List<InfoNceKernels.Gradients> wanted = new ArrayList<>(List.of(
+                List<InfoNceKernels.Gradients> expected = new ArrayList<>(List.of(
                         new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1),
                         new InfoNceKernels.Gradients(0, dy.address(), 0, 0, 1),
                         new InfoNceKernels.Gradients(0, 0, dLogScale.address(), 0, 1)));
-                wanted.add(null);
-                for (InfoNceKernels.Gradients gradients : wanted) {
+                expected.add(null);
+                for (InfoNceKernels.Gradients gradients : expected) {
                     long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
                     pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
                     assertArrayEquals(
@@ -451,7 +451,7 @@ class PortableInfoNceTest {
                         0,
                         bound.bytes);
                 refused(LaunchException.class, "multiple of 256", bound, pairwise, in, 16, 0, bound.bytes + 16);
-                refused(LaunchException.class, "wanted " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
+                refused(LaunchException.class, "expected " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
                 refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
             }
             PtxDevice closed = Backend.device(name);

@@ -178,7 +178,7 @@ class PtxAttentionOpsTest {
             double allowed = epsilon * (size + (what.equals("lse") ? 0 : Math.abs(want))) + ATOL * (1 + size);
             assertTrue(
                     got == want || Math.abs(got - want) <= allowed,
-                    () -> what + " of " + c + " in " + type + ": " + got + ", wanted " + want + ", seed 9");
+                    () -> what + " of " + c + " in " + type + ": " + got + ", expected " + want + ", seed 9");
         }
     }
 

@@ -281,7 +281,7 @@ class PtxMatrixOpsTest {
             Tensor a = run.random(4, 4);
             Tensor c = run.random(8, 4);
             refused(
-                    "memory other than that of the device",
+                    "in the memory of another device",
                     () -> matrix.gemm(false, false, 1, elsewhere, a, 0, c.rows(0, 4)));
             refused("shares memory", () -> matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(3, 7)));
             refused("shares memory", () -> matrix.linear(a, a, null, a));

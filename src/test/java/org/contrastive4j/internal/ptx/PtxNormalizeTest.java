@@ -54,7 +54,7 @@ class PtxNormalizeTest {
         return values;
     }
 
-    /** Forward at an address that is {@code shift} floats from a multiple of 16; y in the place of x where wanted. */
+    /** Forward at an address that is {@code shift} floats from a multiple of 16; y in the place of x where expected. */
     static void checkForward(PtxDevice device, PtxNormalize normalize, int n, int d, int shift, boolean inPlace) {
         float[] x = rows(n, d, 31L * n + d);
         float[] shifted = new float[shift + x.length];
@@ -80,7 +80,7 @@ class PtxNormalizeTest {
         }
     }
 
-    /** Backward of unit rows and random gradients; dx in the place of dy where wanted. */
+    /** Backward of unit rows and random gradients; dx in the place of dy where expected. */
     static void checkBackward(
             PtxDevice device, PtxNormalize normalize, int n, int d, boolean inPlace, boolean withDots) {
         Random random = new Random(n + 57L * d);

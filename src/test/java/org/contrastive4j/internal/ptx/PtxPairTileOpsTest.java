@@ -113,14 +113,14 @@ class PtxPairTileOpsTest {
         Shift columns = Shift.columns(new Random(2).doubles(m, 90, 100).toArray());
         double[] x = {-1, -1, -1, -1, -1};
         double[] y = IntStream.range(0, m).mapToDouble(j -> 0.75 - j / 4096.0).toArray();
-        List<Reduction> wanted = Stream.of(Axis.values())
+        List<Reduction> reductions = Stream.of(Axis.values())
                 .flatMap(axis -> Stream.of(rows, columns)
                         .map(shift -> Reduction.sum(PairFunction.EXP, axis, Of.BOTH, shift, null)))
                 .toList();
         try (Ops f64 = Backend.open("cpu-f64")) {
-            List<double[]> expected = reduce(f64, f64.pairTiles(), x, y, wanted);
-            List<double[]> given = reduce(ops, tiles, x, y, wanted);
-            for (int k = 0; k < wanted.size(); k++) {
+            List<double[]> expected = reduce(f64, f64.pairTiles(), x, y, reductions);
+            List<double[]> given = reduce(ops, tiles, x, y, reductions);
+            for (int k = 0; k < reductions.size(); k++) {
                 for (int i = 0; i < expected.get(k).length; i++) {
                     double e = expected.get(k)[i];
                     assertEquals(e, given.get(k)[i], 1e-6 * e, "sum " + k + ", element " + i);
@@ -129,11 +129,11 @@ class PtxPairTileOpsTest {
         }
     }
 
-    private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> wanted) {
+    private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> reductions) {
         try (Tensor left = ops.tensor(Shape.of(x.length, 1), x);
                 Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
             return tiles
-                    .reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), wanted)
+                    .reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), reductions)
                     .get()
                     .stream()
                     .map(Reduced::values)
@@ -145,7 +145,7 @@ class PtxPairTileOpsTest {
     @Test
     void infiniteShiftsAndEmptyRowsAreDefined() {
         double[] rows = {Double.NEGATIVE_INFINITY, 0, 3};
-        List<Reduction> wanted = List.of(
+        List<Reduction> reductions = List.of(
                 Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.rows(rows)),
                 Reduction.sum(PairFunction.EXP, Axis.ROWS, Of.BOTH, Shift.rows(rows), null),
                 Reduction.sum(PairFunction.HINGE, Axis.COLUMNS, Of.BOTH, Shift.rows(rows), null),
@@ -154,7 +154,7 @@ class PtxPairTileOpsTest {
         onEachDevice((ops, tiles) -> {
             try (Tensor x = ops.tensor(Shape.of(3, 1), 1, 0.5, -1);
                     Tensor y = ops.tensor(Shape.of(2, 1), 0.5, 1)) {
-                List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), wanted)
+                List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), reductions)
                         .get();
                 assertEquals(Double.NEGATIVE_INFINITY, got.get(0).values()[0]);
                 assertEquals(50, got.get(0).values()[1], 1e-4);
@@ -173,18 +173,18 @@ class PtxPairTileOpsTest {
     void blocksOfAWindowAgree() {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
-            List<Reduction> wanted = List.of(
+            List<Reduction> reductions = List.of(
                     Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.NEGATIVES, Shift.NONE, null),
                     Reduction.sum(PairFunction.ONE, Axis.COLUMNS, Of.POSITIVES, Shift.NONE, null));
             onEachDevice((ops, tiles) -> {
                 try (Problem given = new Problem(ops, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
                     for (int[] b : new int[][] {{0, 40, 0, 70}, {3, 40, 20, 31}, {39, 40, 69, 70}, {0, 9, 1, 66}}) {
                         List<Reduced> expected = f64.pairTiles()
-                                .reduce(block(truth.pairs, b), wanted)
+                                .reduce(block(truth.pairs, b), reductions)
                                 .get();
                         List<Reduced> got =
-                                tiles.reduce(block(given.pairs, b), wanted).get();
-                        for (int k = 0; k < wanted.size(); k++) {
+                                tiles.reduce(block(given.pairs, b), reductions).get();
+                        for (int k = 0; k < reductions.size(); k++) {
                             assertArrayEquals(
                                     expected.get(k).values(), got.get(k).values());
                         }
@@ -207,10 +207,10 @@ class PtxPairTileOpsTest {
         PairTileCase c = new PairTileCase(70, 66, 9, Classes.ALL_AT_ONCE);
         onEachDevice((ops, tiles) -> {
             try (Problem p = new Problem(ops, c, 3)) {
-                List<Reduction> wanted = PairTileCase.reductions(p).subList(0, 22);
-                List<Reduced> first = tiles.reduce(p.pairs, wanted).get();
-                List<Reduced> second = tiles.reduce(p.pairs, wanted).get();
-                for (int k = 0; k < wanted.size(); k++) {
+                List<Reduction> reductions = PairTileCase.reductions(p).subList(0, 22);
+                List<Reduced> first = tiles.reduce(p.pairs, reductions).get();
+                List<Reduced> second = tiles.reduce(p.pairs, reductions).get();
+                for (int k = 0; k < reductions.size(); k++) {
                     assertArrayEquals(first.get(k).values(), second.get(k).values());
                 }
                 List<Term> terms = PairTileCase.terms(p).subList(0, 9);

@@ -226,7 +226,7 @@ class SixteenBitGemmTest {
                 double allowed = 1.5 * (k + 2) * 0x1p-22 * (sizes[i] + 1) + roundoff(dtype) * Math.abs(values[i]);
                 assertTrue(
                         Math.abs(got[i] - values[i]) <= allowed,
-                        "element " + i + " of " + what + ": " + got[i] + ", wanted " + values[i] + ", seed 9");
+                        "element " + i + " of " + what + ": " + got[i] + ", expected " + values[i] + ", seed 9");
             }
         }
     }

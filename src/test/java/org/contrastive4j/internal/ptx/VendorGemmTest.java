@@ -133,7 +133,7 @@ class VendorGemmTest {
         for (int start : new int[] {0, 1}) {
             try (PtxDevice device = Backend.device("sim")) {
                 ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
-                List<Product> wanted = new ArrayList<>();
+                List<Product> expected = new ArrayList<>();
                 try (SixteenBitGemmTest.Bench bench = new SixteenBitGemmTest.Bench(
                         device, new Kernels(device), type, start, KernelChoice.Preference.AUTO, library)) {
                     int turn = start;
@@ -149,11 +149,11 @@ class VendorGemmTest {
                             assertEquals(
                                     List.of(type.name(), types[2].name(), false),
                                     List.of(last.inputs().name(), last.output().name(), last.tensorFloats()));
-                            wanted.add(last);
+                            expected.add(last);
                         }
                     }
                 }
-                assertEquals(wanted, library.calls, "one call for each product");
+                assertEquals(expected, library.calls, "one call for each product");
             }
         }
     }
