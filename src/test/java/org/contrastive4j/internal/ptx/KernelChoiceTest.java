@@ -25,10 +25,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
-/** InfoNCE of f32 tensors in each precision, by the kernels that the device has for it. */
+/** The choice of InfoNCE kernels by device, precision and preference, and the accuracy of the chosen kernels. */
 class KernelChoiceTest {
     @AfterEach
-    void noWish() {
+    void preference_isAutoAfterwards() {
         System.clearProperty(KernelChoice.PROPERTY);
     }
 
@@ -37,7 +37,7 @@ class KernelChoiceTest {
     }
 
     @Test
-    void kernelsForHopperRunOnHopperAlone() {
+    void hopperKernels_chosenOnSm90Only() {
         for (KernelChoice.Preference preference :
                 List.of(KernelChoice.Preference.AUTO, KernelChoice.Preference.HOPPER)) {
             KernelChoice choice = KernelChoice.of(facts(90, 232_448), Precision.BF16, preference);
@@ -69,7 +69,7 @@ class KernelChoiceTest {
     }
 
     @Test
-    void wishes() {
+    void preference_isParsedAndApplied() {
         assertEquals(KernelChoice.Preference.AUTO, KernelChoice.preference());
         System.setProperty(KernelChoice.PROPERTY, "portable");
         assertEquals(KernelChoice.Preference.PORTABLE, KernelChoice.preference());
@@ -79,10 +79,10 @@ class KernelChoiceTest {
                 .contains("fast"));
     }
 
-    /** Norms of gradients against f64 of the rows before rounding. */
+    /** Norms of gradients against f64 on the unrounded rows. */
     @ParameterizedTest
     @CsvSource({"TF32, 8e-4", "BF16, 6e-3", "F16, 8e-4", "HOPPER_BF16, 6e-3", "HOPPER_F16, 1e-3"})
-    void gradientsAreAsNearAsThePrecisionAllows(InfoNceKernelSet set, double most) {
+    void gradients_errorWithinPrecision(InfoNceKernelSet set, double most) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             InfoNceKernels pairwise = set.open(new Kernels(device), 1 << 16);
             new InfoNceCase(100, 140, 64, true, 7).checkNear(device, pairwise, most);
@@ -106,7 +106,8 @@ class KernelChoiceTest {
         "90, F16, portable, 1e-3",
         "90, F32, auto, 1e-5"
     })
-    void tensorsInEachPrecision(int architecture, Precision precision, String preference, double most) {
+    /** From tensors: backends in tf32 and 16 bits round rows, those in f32 do not. */
+    void infoNceOps_eachPrecision_errorWithinPrecision(int architecture, Precision precision, String preference, double most) {
         System.setProperty(KernelChoice.PROPERTY, preference);
         int n = 70;
         int d = 40;

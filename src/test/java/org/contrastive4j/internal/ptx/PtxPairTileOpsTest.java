@@ -36,7 +36,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** The general engine as kernels against plain loops in f64, on the simulator with every check on and on a GPU. */
+/** The tiled pairwise engine as kernels against f64, on the simulator with all checkers and on a GPU. */
 @Tag("gpu")
 class PtxPairTileOpsTest {
     private static final long PROPERTY_SEED = 8;
@@ -45,7 +45,7 @@ class PtxPairTileOpsTest {
         return PairTileCase.of(new int[][] {{1, 1, 1}, {3, 2, 33}, {33, 41, 16}});
     }
 
-    /** Several tiles, and random shapes with random classes. */
+    /** Returns problems of several tiles, and random shapes with random classes. */
     static Stream<PairTileCase> largerCases() {
         Random random = new Random(PROPERTY_SEED);
         return Stream.concat(
@@ -67,7 +67,7 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** The same in stripes of 64 rows. */
+    /** Runs the same in stripes of 64 rows. */
     private static void inStripes(BiConsumer<Ops, PairTileOps> check) {
         Devices.names().forEach(name -> {
             try (Ops ops = Backend.open(name)) {
@@ -79,7 +79,7 @@ class PtxPairTileOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 3)
-    void everythingAgreesWithPlainLoops(PairTileCase c) {
+    void allReductions_agreeWithF64(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
             c.checkGradients(ops, tiles);
@@ -91,7 +91,7 @@ class PtxPairTileOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "largerCases", every = 4)
-    void manyTilesAgreeWithPlainLoops(PairTileCase c) {
+    void manyTiles_agreeWithF64(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);
             c.checkGradients(ops, tiles, 5);
@@ -102,11 +102,11 @@ class PtxPairTileOpsTest {
     }
 
     @Test
-    void largeShiftsThatCancelLoseNothing() {
+    void reduce_cancellingShifts_keepsPrecision() {
         onEachDevice(PtxPairTileOpsTest::checkLargeShifts);
     }
 
-    /** Logits near -96 and shifts near 96, not of f32: what is left of them keeps the accuracy of small numbers. */
+    /** Logits near -96 and shifts near 96 that f32 does not represent: the difference is accurate. */
     static void checkLargeShifts(Ops ops, PairTileOps tiles) {
         int m = 70;
         Shift rows = Shift.rows(new Random(1).doubles(5, 90, 100).toArray());
@@ -141,9 +141,9 @@ class PtxPairTileOpsTest {
         }
     }
 
-    /** Shifts of minus infinity take a row out; a sum over no pair is what it is said to be. */
+    /** A shift of minus infinity excludes a row; a sum over no pair is defined. */
     @Test
-    void infiniteShiftsAndEmptyRowsAreDefined() {
+    void reduce_infiniteShiftsAndEmptyRows_areDefined() {
         double[] rows = {Double.NEGATIVE_INFINITY, 0, 3};
         List<Reduction> reductions = List.of(
                 Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.rows(rows)),
@@ -168,9 +168,9 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** A block of a larger whole has windows that begin outside of it. */
+    /** A block of a larger pairing has windows that begin outside of it. */
     @Test
-    void blocksOfAWindowAgree() {
+    void reduce_blockOfWindow_agreesWithF64() {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
             List<Reduction> reductions = List.of(
@@ -203,7 +203,7 @@ class PtxPairTileOpsTest {
     }
 
     @Test
-    void theSameBitsEveryTime() {
+    void reduce_repeated_sameBits() {
         PairTileCase c = new PairTileCase(70, 66, 9, Classes.ALL_AT_ONCE);
         onEachDevice((ops, tiles) -> {
             try (Problem p = new Problem(ops, c, 3)) {
@@ -219,9 +219,12 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** Passes with as much as the bound is for stay within it and leave nothing, and it grows linearly. */
+    /**
+     * Passes of the largest documented size stay within the workspace, leak nothing, and the workspace is linear in n
+     * + m.
+     */
     @Test
-    void memoryIsWithinTheWorkspace() {
+    void workspaceBytes_boundsMemory() {
         PairTileCase c = new PairTileCase(20, 300, 9, Classes.ALL_AT_ONCE);
         try (Ops ops = Backend.open("sim");
                 Problem p = new Problem(ops, c, 1);
@@ -258,7 +261,7 @@ class PtxPairTileOpsTest {
     }
 
     @Test
-    void gradientsWhereRowsAreReadAreRefused() {
+    void gradient_overlappingInputs_isRefused() {
         try (Ops ops = Backend.open("sim");
                 Tensor x = ops.zeros(Shape.of(3, 2))) {
             Pairs pairs = new Pairs(x, x, 1, Pairing.diagonal(3, 3));
