@@ -293,7 +293,7 @@ class InfoNceCallsTest {
                 for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY}) {
                     refused(
                             ShapeException.class,
-                            "multiplied by " + scale,
+                            "the gradient scale is " + scale,
                             () -> pairwise.infoNce(
                                     stream,
                                     in,
