@@ -58,6 +58,16 @@ public record Preprocessing(
                 size, Fit.CROP, Resampler.Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
     }
 
+    /**
+     * Returns the preprocessing of models trained here: the shorter side becomes the size, values are in [-1, 1].
+     *
+     * @param size side of the result in pixels
+     * @return mean and deviation are 0.5
+     */
+    public static Preprocessing symmetric(int size) {
+        return new Preprocessing(size, Fit.CROP, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+    }
+
     /** Returns the preprocessing that SigLIP was trained with. */
     public static Preprocessing sigLip(int size) {
         return new Preprocessing(size, Fit.SQUASH, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
@@ -86,13 +96,34 @@ public record Preprocessing(
 
     /** Returns [size, size, 3], unsigned bytes: what {@link #apply(BufferedImage)} normalises. */
     public byte[] square(BufferedImage picture) {
-        int width = picture.getWidth();
-        int height = picture.getHeight();
-        int shorter = Math.min(width, height);
-        int toWidth = fit == Fit.SQUASH || width == shorter ? size : (int) ((long) size * width / shorter);
-        int toHeight = fit == Fit.SQUASH || height == shorter ? size : (int) ((long) size * height / shorter);
+        int toWidth = target(picture.getWidth(), picture.getHeight());
+        int toHeight = target(picture.getHeight(), picture.getWidth());
         byte[] resized = resize(picture, toWidth, toHeight);
         return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
+    }
+
+    /** Returns the same of a picture that is on white already. */
+    byte[] square(RgbPicture picture) {
+        int toWidth = target(picture.width(), picture.height());
+        int toHeight = target(picture.height(), picture.width());
+        byte[] resized =
+                Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, toWidth, toHeight, filter);
+        return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
+    }
+
+    private int target(int length, int otherLength) {
+        return fit == Fit.SQUASH || length <= otherLength ? size : (int) ((long) size * length / otherLength);
+    }
+
+    /** Turns values with mean and deviation 0.5 into values with those of this preprocessing. */
+    void renormalise(float[] values, int from, int to) {
+        if (Arrays.equals(mean, HALF) && Arrays.equals(deviation, HALF)) {
+            return;
+        }
+        for (int i = from; i < to; i++) {
+            int c = (i - from) % CHANNELS;
+            values[i] = (0.5f * values[i] + 0.5f - (float) mean[c]) / (float) deviation[c];
+        }
     }
 
     private int cropStart(int length) {

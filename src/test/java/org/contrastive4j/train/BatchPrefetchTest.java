@@ -143,7 +143,7 @@ class BatchPrefetchTest {
                 undisturbed.add(trainer.next().asMap());
             }
             end = Snapshots.of(trainer);
-            assertEquals(1, trainer.recordings());
+            assertEquals(1, trainer.graphs());
         }
         Failing ops = new Failing(
                 new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks())));
