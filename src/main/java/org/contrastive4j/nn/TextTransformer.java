@@ -2,11 +2,8 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.autograd.AddPositions;
-import org.contrastive4j.autograd.Embedding;
-import org.contrastive4j.autograd.MeanPool;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.tensor.Tensor;
@@ -98,13 +95,13 @@ public final class TextTransformer implements Module {
      */
     public Variable forward(Tape tape, Tensor ids, Tensor lengths, @Nullable Randomness randomness) {
         Variable embedded = tape.scope(
-                "embed", () -> tape.apply(new AddPositions(), tape.apply(new Embedding(ids), table), positions));
+                "embed", () -> Functions.addPositions(tape, Functions.embedding(tape, table, ids), positions));
         Variable tokens = transformer.forward(tape, embedded, lengths, randomness);
         Variable pooled =
                 switch (config.pooling()) {
-                    case MEAN, FLATTEN, ATTENTION -> tape.apply(new MeanPool(lengths), tokens);
-                    case CLASS -> tape.apply(new SelectToken(null), tokens);
-                    case LAST -> tape.apply(new SelectToken(lengths), tokens);
+                    case MEAN, FLATTEN, ATTENTION -> Functions.meanPool(tape, tokens, lengths);
+                    case CLASS -> Functions.selectToken(tape, tokens, null);
+                    case LAST -> Functions.selectToken(tape, tokens, lengths);
                 };
         return project == null ? pooled : project.representations(tape, pooled, randomness);
     }

@@ -2,13 +2,8 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.autograd.AddPositions;
-import org.contrastive4j.autograd.Flatten;
-import org.contrastive4j.autograd.MeanPool;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.Patchify;
-import org.contrastive4j.autograd.PrependToken;
-import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.SequenceOps;
@@ -177,18 +172,18 @@ public final class VisionTransformer implements Module {
                     "pictures are " + pictures.shape() + ", expected [b, " + size + ", " + size + ", 3]");
         }
         Variable embedded = tape.scope("embed", () -> {
-            Variable patches = tape.apply(new Patchify(config.kernel(), config.stride(), config.padding()), pictures);
+            Variable patches = Functions.patchify(tape, pictures, config.kernel(), config.stride(), config.padding());
             Variable tokens = embed.forward(tape, patches, randomness);
-            Variable sequence = classToken == null ? tokens : tape.apply(new PrependToken(), tokens, classToken);
-            Variable placed = tape.apply(new AddPositions(), sequence, positions);
+            Variable sequence = classToken == null ? tokens : Functions.prependToken(tape, tokens, classToken);
+            Variable placed = Functions.addPositions(tape, sequence, positions);
             return preNorm == null ? placed : preNorm.forward(tape, placed);
         });
         Variable tokens = transformer.forward(tape, embedded, null, randomness);
         Variable pooled =
                 switch (config.pooling()) {
-                    case MEAN, LAST -> tape.apply(new MeanPool(null), tokens);
-                    case CLASS -> tape.apply(new SelectToken(null), tokens);
-                    case FLATTEN -> tape.apply(new Flatten(), tokens);
+                    case MEAN, LAST -> Functions.meanPool(tape, tokens, null);
+                    case CLASS -> Functions.selectToken(tape, tokens, null);
+                    case FLATTEN -> Functions.flatten(tape, tokens);
                     case ATTENTION -> attention.forward(tape, tokens, randomness);
                 };
         return project == null ? pooled : project.representations(tape, pooled, randomness);
