@@ -13,7 +13,7 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** y = x w + b with w [in, out] and an optional bias; low-rank adapters may be added to it. */
+/** Computes y = x w + b with w [in, out] and an optional bias. Low-rank adapters may be added to it. */
 final class Dense implements Module {
     private final String name;
     private final Parameter weight;

@@ -6,7 +6,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 
-/** Layer norm with gain and shift. */
+/** A layer norm with gain and shift. */
 final class Norm implements Module {
     private final Parameter gamma;
     private final Parameter beta;

@@ -10,16 +10,18 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Token ids [b, t] with lengths [b] to raw representations [b, d]: embedding, positions, transformer,
- * pooling, projection.
+ * Encodes token ids [b, t] with lengths [b] into representations [b, d]: embedding, positions, transformer, pooling,
+ * projection. Representations are not normalised.
  */
 public final class TextTransformer implements Module {
     /**
-     * Sizes of the encoder.
+     * The sizes of the encoder.
      *
      * @param vocabulary number of token ids
      * @param maxTokens longest sequence
-     * @param causal whether a token sees only those before it
+     * @param transformer blocks
+     * @param causal whether a token attends only to earlier ones
+     * @param pooling MEAN, CLASS or LAST
      * @param embedding d, width of a representation
      * @param projection of the pooled token; null stands for BIASED
      */
@@ -35,7 +37,7 @@ public final class TextTransformer implements Module {
             projection = projection == null ? Projection.BIASED : projection;
             if (vocabulary < 1 || maxTokens < 1 || embedding < 1) {
                 throw new IllegalArgumentException("text of " + vocabulary + " token ids, at most " + maxTokens
-                        + " tokens, embedding " + embedding + ": wanted positive sizes");
+                        + " tokens, embedding " + embedding + ": expected positive sizes");
             }
             if (projection == Projection.NONE && embedding != transformer.width()) {
                 throw new IllegalArgumentException("without a projection the embedding is " + transformer.width()
