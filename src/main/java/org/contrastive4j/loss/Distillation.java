@@ -14,7 +14,8 @@ public record Distillation(double alpha, long steps) {
     public static final Distillation NONE = new Distillation(0, 0);
 
     public Distillation {
-        LossOptionException.require(alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
+        LossOptionException.require(
+                alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
         LossOptionException.require(steps >= 0, "a ramp of " + steps + " steps, expected 0 or more");
     }
 

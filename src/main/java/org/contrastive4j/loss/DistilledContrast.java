@@ -71,7 +71,8 @@ public final class DistilledContrast implements AutoCloseable {
             Tensor du,
             Tensor dv,
             double gradientScale) {
-        LossOptionException.require(alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
+        LossOptionException.require(
+                alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
         for (Tensor[] pair : new Tensor[][] {{u, v}, {teacherOfU, teacherOfV}}) {
             if (pair[0].shape().rank() != 2 || !pair[1].shape().equals(pair[0].shape()) || pair[0].dim(0) != u.dim(0)) {
                 throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher "

@@ -17,7 +17,8 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
         LossOptionException.require(
                 target > 0 && target < 1, "expected a target accuracy between 0 and 1, got " + target);
         LossOptionException.require(rate > 0 && Double.isFinite(rate), "expected a rate above 0, got " + rate);
-        LossOptionException.require(smoothing >= 0 && smoothing < 1, "expected a smoothing in [0, 1), got " + smoothing);
+        LossOptionException.require(
+                smoothing >= 0 && smoothing < 1, "expected a smoothing in [0, 1), got " + smoothing);
     }
 
     /** The same with another accuracy to stay near. */

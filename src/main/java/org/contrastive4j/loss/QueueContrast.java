@@ -121,7 +121,8 @@ public final class QueueContrast implements AutoCloseable {
             Tensor du,
             Tensor dv,
             double gradientScale) {
-        LossOptionException.require(alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
+        LossOptionException.require(
+                alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
         requireOneShape(u, v, keysOfU, keysOfV);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Result rows =
