@@ -4,11 +4,15 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.BatchMaker;
+import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
@@ -17,6 +21,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Embedder;
 
 /**
  * A CLIP or SigLIP model from a folder that Hugging Face transformers or open_clip wrote.
@@ -154,6 +159,38 @@ public final class PretrainedModel implements AutoCloseable {
      */
     public TextTokenizer tokenizer() {
         return Tokenizers.open(folder(), config);
+    }
+
+    /**
+     * Returns a tokenizer's ids as the text tower takes them: padded to the context where the pooled token is the last
+     * one, padding included.
+     *
+     * @param tokenizer of this model; stays the caller's
+     */
+    public CaptionEncoder captions(TextTokenizer tokenizer) {
+        if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
+            return tokenizer;
+        }
+        return (caption, maxTokens) -> {
+            int[] ids = tokenizer.encode(caption, maxTokens);
+            int[] padded = Arrays.copyOf(ids, maxTokens);
+            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
+            return padded;
+        };
+    }
+
+    /**
+     * Returns an embedder of the pairs of a data set, prepared as this model's files say.
+     *
+     * @param data pairs
+     * @param tokenizer of this model; stays the caller's
+     */
+    public Embedder embedder(PairDataset data, TextTokenizer tokenizer) {
+        return new Embedder(
+                ops,
+                encoder,
+                data,
+                new BatchMaker(data, captions(tokenizer), preprocessing(), config.contextLength(), 0));
     }
 
     private Path folder() {
