@@ -45,7 +45,8 @@ public final class BatchMaker {
      * @param maxTokens that captions are cut at
      * @param seed of the augmentation
      */
-    public BatchMaker(PairDataset data, CaptionEncoder tokenizer, Preprocessing preprocessing, int maxTokens, long seed) {
+    public BatchMaker(
+            PairDataset data, CaptionEncoder tokenizer, Preprocessing preprocessing, int maxTokens, long seed) {
         this.data = data;
         this.tokenizer = tokenizer;
         this.preprocessing = preprocessing;
