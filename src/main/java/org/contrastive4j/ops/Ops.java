@@ -208,7 +208,7 @@ public abstract class Ops implements AutoCloseable {
      *
      * <p>The work may neither wait for results nor send values, and whatever it does on the host is done once, now.
      * Numbers of operations stay as they are; those that must not are read from tensors ({@link RandomKey#clock},
-     * {@link UpdateOps.AdamW#numbers}). It must have been done directly once before, so that everything is loaded.
+     * {@link UpdateOps.AdamW#scalars}). It must have been run eagerly once before, so that everything is loaded.
      *
      * @param scratch memory of this backend that tensors made by the work are in, and that is used by nothing else
      *     while the recording runs; null when the work makes none

@@ -12,8 +12,7 @@ import java.util.Set;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.Dropout;
-import org.contrastive4j.autograd.Linear;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -67,9 +66,9 @@ class LossOverEncodersTest {
         }
 
         private Variable encode(Tape tape, int e, int from, int to) {
-            Variable y = tape.apply(new Linear(false), tape.constant("x", x.rows(from, to)), weights.get(e));
+            Variable y = Functions.linear(tape, tape.constant("x", x.rows(from, to)), weights.get(e), null);
             return tape.scope(
-                    "encoder" + e, () -> tape.apply(new Dropout(0.3, ids.rows(from, to), new RandomKey(7, e, 0)), y));
+                    "encoder" + e, () -> Functions.dropout(tape, y, 0.3, ids.rows(from, to), new RandomKey(7, e, 0)));
         }
 
         List<ChunkEncoder<Model>> encoders() {

@@ -23,13 +23,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
- * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are. InfoNCE rounds its f32 rows to the precision
- * of those products.
+ * Runs the operations as kernels on a device, a GPU or the simulator. Tensors are in the memory of the device, and
+ * work is executed in the order of its stream. Activations are f32, or bf16 or f16 with parameters in f32. Arithmetic
+ * is f32 except for products on tensor cores, whose sums are f32. InfoNCE rounds its f32 rows to the precision of
+ * those products.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of rows of a pairwise loss may take. */
+    /** Workspace of a stripe of rows of a pairwise loss. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
 
     private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
@@ -78,9 +78,9 @@ public final class PtxOps extends Ops {
         logOnce("matrix products in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by "
                 + (library.library() == null
-                        ? "kernels of our own"
+                        ? "kernels of this library"
                         : library.library().name()) + ": " + library.reason()
-                + (activations == DType.F32 ? "" : "; those with a bias or GELU by " + choice));
+                + (activations == DType.F32 ? "" : "; products with a bias or GELU by " + choice));
         matrix = new PtxMatrixOps(device, kernels, precision, library.library());
         logOnce("pairwise loss in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by " + choice);
@@ -90,7 +90,7 @@ public final class PtxOps extends Ops {
                 new PtxNormOps(launcher, new PtxNormalize(kernels), activations),
                 new PtxAttentionOps(device, kernels, activations, true),
                 new PtxSequenceOps(launcher, activations),
-                new PtxPairwiseOps(device, launcher.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
+                new PtxPairwiseOps(device, launcher.downloads, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
                 new PtxPairTileOps(launcher, PAIRWISE_STRIPE_BYTES),
                 new PtxUpdateOps(launcher));
     }
@@ -190,16 +190,17 @@ public final class PtxOps extends Ops {
             throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
         }
         int count = Math.toIntExact(x.size());
-        return launcher.readback.later(launcher.storage(x), 4 * x.offset(), 4 * count, values -> {
+        return launcher.downloads.download(launcher.storage(x), 4 * x.offset(), 4 * count, values -> {
             double[] all = new double[count];
             Arrays.setAll(all, i -> values.getFloat(4 * i));
             return all;
         });
     }
 
-    private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
-        if (target.dtype() != wanted || target.size() != count) {
-            throw new IllegalArgumentException(count + " values of " + wanted + " given for " + target);
+    private static ByteBuffer buffer(int count, Tensor target, DType expected) {
+        if (target.dtype() != expected || target.size() != count) {
+            throw new IllegalArgumentException(
+                    "expected a tensor of " + count + " values of " + expected.label() + ", got " + target);
         }
         return ByteBuffer.allocate(4 * count).order(ByteOrder.nativeOrder());
     }
@@ -216,13 +217,13 @@ public final class PtxOps extends Ops {
         }
         DeviceGraph[] made = new DeviceGraph[1];
         Runnable giveBack =
-                launcher.readback.recording(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) scratch));
+                launcher.downloads.capture(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) scratch));
         DeviceGraph graph = made[0];
         return new CapturedGraph() {
             @Override
             public void run() {
                 graph.launch(launcher.stream);
-                launcher.readback.ran();
+                launcher.downloads.replayed();
             }
 
             @Override
@@ -230,6 +231,7 @@ public final class PtxOps extends Ops {
                 return graph.nodes();
             }
 
+            /** Frees the workspaces of operations, then all memory. */
             @Override
             public void close() {
                 graph.close();
@@ -247,7 +249,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
-        launcher.readback.close();
+        launcher.downloads.close();
         if (ahead != null) {
             ahead.close();
         }
