@@ -77,7 +77,9 @@ class CaptionFileTest {
             assertEquals(id % 2 == 0 ? "train" : "val", pair.split());
         }
         int before = (39_999 + 6) / 7; // rows over two lines before the last
-        assertTrue(data.pair(39_999).source().endsWith("line " + (2 + 39_999 + before)), data.pair(39_999).source());
+        assertTrue(
+                data.pair(39_999).source().endsWith("line " + (2 + 39_999 + before)),
+                data.pair(39_999).source());
     }
 
     @Test
@@ -103,7 +105,11 @@ class CaptionFileTest {
 
     private Map<String, Boolean> sides(StringBuilder rows, int from, int to) {
         for (int k = from; k < to; k++) {
-            rows.append("a.png,caption ").append(k).append(",concept ").append(k).append('\n');
+            rows.append("a.png,caption ")
+                    .append(k)
+                    .append(",concept ")
+                    .append(k)
+                    .append('\n');
         }
         PairDataset data = PairDataset.open(write("x.csv", rows.toString()), false);
         Splits splits = Splits.of(data, "", 0.3, 1);
@@ -144,11 +150,13 @@ class CaptionFileTest {
     @Test
     @Tag("exhaustive")
     void randomText_manyCases() {
-        fuzz(Integer.getInteger("fuzz.cases", 20_000), Long.getLong("fuzz.seed", 2));
+        fuzz(Integer.getInteger("fuzz.cases", 2_000), Long.getLong("fuzz.seed", 2));
     }
 
     private void fuzz(int cases, long seed) {
-        String[] parts = {"a.png", "b.png", ",", "\t", "\"", "\n", "\r\n", "one", "two", " ", "ä", "\u0000", "\uD83D\uDE00"};
+        String[] parts = {
+            "a.png", "b.png", ",", "\t", "\"", "\n", "\r\n", "one", "two", " ", "ä", "\u0000", "\uD83D\uDE00"
+        };
         Random random = new Random(seed);
         for (int k = 0; k < cases; k++) {
             boolean tabs = random.nextBoolean();
