@@ -8,6 +8,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.pretrained.PretrainedException;
 import org.contrastive4j.train.CheckpointException;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.Trainer;
@@ -24,8 +25,12 @@ import picocli.CommandLine.Model.CommandSpec;
             TrainCommand.class,
             EvalCommand.class,
             SearchCommand.class,
+            EmbedCommand.class,
+            ZeroShotCommand.class,
+            MergeCommand.class,
             VerifyGradCacheCommand.class,
             CompareLossesCommand.class,
+            ReportCommand.class,
             DevicesCommand.class,
             PtxCommand.class
         })
@@ -35,6 +40,7 @@ public final class Main {
 
     private Main() {}
 
+    /** Runs a command and ends the JVM with its exit code. */
     public static void main(String[] arguments) {
         System.exit(run(arguments));
     }
@@ -57,6 +63,12 @@ public final class Main {
                 return REFUSED;
             }
             throw failure;
+        });
+        commandLine.setParameterExceptionHandler((wrong, given) -> {
+            CommandLine command = wrong.getCommandLine();
+            command.getErr().println(command.getColorScheme().errorText("error: " + wrong.getMessage()));
+            command.getErr().println("see " + command.getCommandSpec().qualifiedName() + " --help");
+            return REFUSED;
         });
         for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
             CommandSpec command = commandLine.getSubcommands().get(name).getCommandSpec();
@@ -85,6 +97,7 @@ public final class Main {
     private static boolean isExplained(Throwable failure) {
         return failure instanceof DataException
                 || failure instanceof CheckpointException
+                || failure instanceof PretrainedException
                 || failure instanceof RunFolder.RunFolderException
                 || failure instanceof Trainer.TrainingStoppedException
                 || failure instanceof OutOfBudgetException

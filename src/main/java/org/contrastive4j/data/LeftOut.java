@@ -1,10 +1,5 @@
 package org.contrastive4j.data;
 
-import java.io.BufferedWriter;
-import java.io.IOException;
-import java.nio.charset.StandardCharsets;
-import java.nio.file.Files;
-import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -75,18 +70,20 @@ public final class LeftOut {
     }
 
     /**
-     * Writes all entries as tab-separated values with the columns key, reason and cause.
+     * Returns all entries as tab-separated values with the columns key, reason and cause.
      *
-     * @param file is replaced
-     * @throws IOException when it cannot be written
+     * @return one line for each entry, after one with the names of the columns
      */
-    public void write(Path file) throws IOException {
-        try (BufferedWriter out = Files.newBufferedWriter(file, StandardCharsets.UTF_8)) {
-            out.write("key\treason\tcause\n");
-            for (Entry entry : entries()) {
-                out.write(field(entry.key()) + "\t" + field(entry.reason()) + "\t" + field(entry.cause()) + "\n");
-            }
+    public String table() {
+        StringBuilder table = new StringBuilder("key\treason\tcause\n");
+        for (Entry entry : entries()) {
+            table.append(field(entry.key()))
+                    .append('\t')
+                    .append(field(entry.reason()))
+                    .append('\t');
+            table.append(field(entry.cause())).append('\n');
         }
+        return table.toString();
     }
 
     private static String field(String text) {

@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
  * first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of rare
  * words with subword units, ACL 2016.
  */
-public final class Tokenizer {
+public final class Tokenizer implements CaptionEncoder {
     /** Id that fills up short captions. */
     public static final int PADDING = 0;
 
@@ -123,6 +123,7 @@ public final class Tokenizer {
      * @param maxTokens largest number of ids
      * @return 1 to maxTokens ids
      */
+    @Override
     public int[] encode(String caption, int maxTokens) {
         List<int[]> words = new ArrayList<>();
         boolean anyWhole = false;
@@ -138,6 +139,22 @@ public final class Tokenizer {
                 .limit(maxTokens)
                 .toArray();
         return all.length == 0 ? new int[] {UNKNOWN} : all;
+    }
+
+    /**
+     * Returns whether a word was learnt: it is one token of a vocabulary of whole words, or it is made of known pieces
+     * of which one is longer than a character.
+     *
+     * @param word one of {@link #words}
+     * @return false for a word that says nothing to a model trained with this vocabulary
+     */
+    public boolean knows(String word) {
+        int[] tokens = tokens(word);
+        if (tokens.length == 1 || vocabulary.wholeWords()) {
+            return tokens.length == 1 && tokens[0] != UNKNOWN;
+        }
+        return Arrays.stream(tokens).noneMatch(token -> token == UNKNOWN)
+                && tokens.length < word.codePointCount(0, word.length());
     }
 
     private int[] tokens(String word) {
@@ -195,6 +212,7 @@ public final class Tokenizer {
      * @param maxTokens that captions are cut at
      * @return in [0, 1], 0 for no captions
      */
+    @Override
     public double unknownShare(Iterable<String> captions, int maxTokens) {
         long unknown = 0;
         long all = 0;

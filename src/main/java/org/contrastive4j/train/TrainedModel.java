@@ -49,6 +49,12 @@ public final class TrainedModel implements AutoCloseable {
         return new TrainedModel(ops, config, tokenizer, model);
     }
 
+    /** Returns the tokenizer of the text encoder. */
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    /** Returns the configuration that the model was trained with. */
     public TrainConfig config() {
         return config;
     }

@@ -251,8 +251,8 @@ public final class Trainer implements AutoCloseable {
                     largest.bytes(),
                     ops.canCapture() ? 2 : 1,
                     ops.memory().keptBytes(),
-                    steps.gapBytes(),
-                    objective.bytesAfter(largest.pairs()),
+                    steps.fragmentationBytes(),
+                    steps.measurementBytes(),
                     stages);
         }
     }
@@ -323,17 +323,13 @@ public final class Trainer implements AutoCloseable {
             plan();
         }
         try (TrainBatch batch = feed().next()) {
-            objective.measure(step % MEASURE_EVERY == 0);
             double scale = lossScale.value();
-            if (steps.waits()) {
-                feed.sendFollowing();
-            }
-            TrainingSteps.Given given = failures.explained(step + 1, batch, () -> steps.give(batch, scale));
-            feed.sendFollowing();
-            PairwiseOps.Result result = failures.explained(step + 1, batch, given.result()::get);
-            Map<String, Double> details = new LinkedHashMap<>(objective.details());
-            double norm = failures.explained(step + 1, batch, () -> normOf(given)) / scale;
-            double logScale = given.logScale().get()[0];
+            TrainingSteps.StepResults results = failures.explained(
+                    step + 1, batch, () -> steps.run(batch, scale, feed::sendFollowing).get());
+            PairwiseOps.Result result = results.loss();
+            Map<String, Double> details = failures.explained(
+                    step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
+            double norm = failures.explained(step + 1, batch, () -> normOf(results)) / scale;
             double rate = schedule.at(step);
             if (Double.isFinite(norm)) {
                 objective.beforeUpdate();
@@ -359,16 +355,16 @@ public final class Trainer implements AutoCloseable {
                     result.columnAccuracy(),
                     result.meanPositive(),
                     norm,
-                    Math.exp(logScale),
+                    Math.exp(results.logScale()),
                     rate,
                     details);
         }
     }
 
     /** Of the gradients as they are, scaled; NaN when one is not finite and the step is to be skipped for it. */
-    private double normOf(TrainingSteps.Given given) {
+    private double normOf(TrainingSteps.StepResults results) {
         try {
-            return given.norm().get();
+            return results.norm().get();
         } catch (GlobalNorm.NonFiniteGradientException overflow) {
             if (lossScale.overflowed()) {
                 return Double.NaN;
@@ -414,8 +410,8 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Recall of every test split, pictures to captions and captions to pictures. Has the memory of recorded steps to
-     * itself: they are recorded again after it.
+     * Recall of every test split, pictures to captions and captions to pictures. It frees the memory of captured steps:
+     * the next step captures again.
      */
     public Map<String, Recall> evaluate() {
         steps.close();
@@ -424,8 +420,13 @@ public final class Trainer implements AutoCloseable {
         return all;
     }
 
-    /** Both directions. */
-    public record Recall(Retrieval imageToText, Retrieval textToImage) {}
+    /** Recall of one set of samples in both directions. */
+    public record Recall(Retrieval imageToText, Retrieval textToImage) {
+        /** Returns recall at 1, mean of both directions. */
+        public double mean1() {
+            return (imageToText.recall1() + textToImage.recall1()) / 2;
+        }
+    }
 
     private Recall recall(List<Integer> samples) {
         return recall(ops, new Embedder(ops, model, data, maker), samples);
@@ -436,13 +437,19 @@ public final class Trainer implements AutoCloseable {
         return Retrieval.both(ops, embedder, samples);
     }
 
+    /** Returns the number of steps made. */
     public int step() {
         return step;
     }
 
-    /** Recorded kinds of steps there are now. */
-    int recordings() {
-        return steps.recordings();
+    /** Returns {@link PairDataset#fingerprint}. */
+    String dataFingerprint() {
+        return fingerprint;
+    }
+
+    /** Graphs of steps that exist now. */
+    int graphs() {
+        return steps.graphs();
     }
 
     public TrainConfig config() {

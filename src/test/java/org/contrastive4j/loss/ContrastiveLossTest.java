@@ -99,7 +99,7 @@ class ContrastiveLossTest {
                     double expected = c.definition().value(s, p.classes(c), p);
                     assertEquals(
                             expected,
-                            loss.value(t.u, t.v, t.labels).loss(),
+                            loss.value(t.u, t.v, t.labels).get().loss(),
                             1e-12 * (1 + expected),
                             c + " n " + p.n + " m " + p.m);
                 }
@@ -121,10 +121,7 @@ class ContrastiveLossTest {
                 List<Parameter> all = new ArrayList<>(List.of(u, v));
                 all.addAll(loss.parameters());
                 new GradientCheck(ops, 1)
-                        .run(
-                                tape -> tape.apply(
-                                        new ContrastiveLossFunction(loss, t.labels), all.toArray(new Parameter[0])),
-                                all)
+                        .run(tape -> tape.apply(new LossFunction(loss, t.labels), all.toArray(new Parameter[0])), all)
                         .require(1e-7);
             }
         }
@@ -137,7 +134,8 @@ class ContrastiveLossTest {
         try (Tensors t = new Tensors(ops, p);
                 Tensor du = poisoned(ops, p.n, p.d);
                 Tensor dv = poisoned(ops, p.m, p.d)) {
-            PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale);
+            PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale)
+                    .get();
             return new Answer(
                     result,
                     du.toDoubles(),
@@ -259,7 +257,7 @@ class ContrastiveLossTest {
         }
         for (String backend : backends().toList()) {
             Ops ops = open(backend);
-            try (ContrastiveLoss loss = ContrastiveLoss.triplet(ops, name, 1)) {
+            try (ContrastiveLoss loss = new TripletLoss(ops, name, 1, PairPolicy.DEFAULT)) {
                 Problem p = new Problem(cases().get(0), n, n, 2, 1);
                 Problem q = new Problem(cases().get(0), n, n, 2, 1);
                 System.arraycopy(u, 0, p.u, 0, u.length);
@@ -288,7 +286,7 @@ class ContrastiveLossTest {
     @EnumSource(TripletLoss.Negatives.class)
     void tiedNegativesShareOneGradient(TripletLoss.Negatives negatives) {
         try (Ops ops = Backend.open("cpu-f64");
-                ContrastiveLoss loss = ContrastiveLoss.triplet(ops, negatives, 1.5);
+                ContrastiveLoss loss = new TripletLoss(ops, negatives, 1.5, PairPolicy.DEFAULT);
                 Parameter u =
                         new Parameter(ops, "u", ops.tensor(Shape.of(4, 2), 1, 0.1, 0.2, 1, -1, 0.3, 0.4, -1), true);
                 Tensor columns = ops.tensor(Shape.of(4, 2), 0.5, 1, 0.8, 0.9, 0.8, 0.9, 1, -0.4);
@@ -296,8 +294,7 @@ class ContrastiveLossTest {
             v.freeze(true);
             new GradientCheck(ops, 1)
                     .run(
-                            tape -> tape.apply(
-                                    new ContrastiveLossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale()),
+                            tape -> tape.apply(new LossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale()),
                             List.of(u))
                     .require(1e-7);
         }
@@ -336,6 +333,7 @@ class ContrastiveLossTest {
                     assertEquals(
                             0,
                             loss.valueAndGradient(u, u, PairLabels.ids(ids, ids), du, null, 1)
+                                    .get()
                                     .loss(),
                             1e-6);
                     assertArrayEquals(new double[6], du.toDoubles(), 1e-6);
@@ -407,10 +405,10 @@ class ContrastiveLossTest {
             loss.valueAndGradient(u, u, PairLabels.DIAGONAL, du, dv, 1);
             ops.synchronize();
             long used = ops.memory().peakBytes() - before;
-            long said = loss.workspaceBytes(n, n, 24);
+            long said = loss.workspaceBytes(n, n, 24, PairLabels.DIAGONAL);
             assertTrue(exact ? used == said : used <= said, name + " took " + used + " bytes, said " + said);
-            long once = loss.workspaceBytes(1 << 16, 1 << 16, 512);
-            assertTrue(loss.workspaceBytes(1 << 18, 1 << 18, 512) <= 4 * once, name);
+            long once = loss.workspaceBytes(1 << 16, 1 << 16, 512, PairLabels.DIAGONAL);
+            assertTrue(loss.workspaceBytes(1 << 18, 1 << 18, 512, PairLabels.DIAGONAL) <= 4 * once, name);
         }
     }
 
@@ -437,7 +435,8 @@ class ContrastiveLossTest {
                         1e-3);
                 assertEquals(positives[n / 2 - 1], metrics.positives().p50(), 1e-3);
                 assertEquals(positives[1], metrics.positives().p05(), 1e-3);
-                assertEquals(loss.value(t.u, t.v, PairLabels.ids(tags, tags)).rowAccuracy(), metrics.rowAccuracy());
+                assertEquals(
+                        loss.value(t.u, t.v, PairLabels.ids(tags, tags)).get().rowAccuracy(), metrics.rowAccuracy());
             }
         }
     }

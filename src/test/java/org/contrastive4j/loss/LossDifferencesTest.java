@@ -112,7 +112,7 @@ class LossDifferencesTest {
         String what = check + ", n " + p.n + " m " + p.m + ": ";
         try (Tensors t = new Tensors(open("cpu-f64"), p)) {
             ToDoubleFunction<double[]> value =
-                    any -> truth.value(t.u, t.v, t.labels).loss();
+                    any -> truth.value(t.u, t.v, t.labels).get().loss();
             compare(what + "du", value, t.u, answer.du(), p.d);
             compare(what + "dv", value, t.v, answer.dv(), p.d);
             for (int k = 0; k < truth.parameters().size(); k++) {

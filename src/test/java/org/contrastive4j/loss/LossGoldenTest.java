@@ -80,7 +80,7 @@ class LossGoldenTest {
                 loss.bias().value().set(golden.get("bias").asDouble());
             }
             PairLabels labels = name.contains("multipositive") ? PairLabels.ids(tags, tags) : PairLabels.DIAGONAL;
-            double value = loss.valueAndGradient(u, v, labels, du, dv, 1).loss();
+            double value = loss.valueAndGradient(u, v, labels, du, dv, 1).get().loss();
             double expected = golden.get("loss").asDouble();
             assertEquals(expected, value, tolerance * (1 + Math.abs(expected)), name);
             close(name + " du", doubles(golden.get("du")), du.toDoubles(), tolerance);

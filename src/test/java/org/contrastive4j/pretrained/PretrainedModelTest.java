@@ -104,6 +104,7 @@ class PretrainedModelTest {
                     ops.pointwise().cast(u.value(), x);
                     ops.pointwise().cast(v.value(), y);
                     double value = loss.valueAndGradient(x, y, PairLabels.DIAGONAL, du, dv, 1)
+                            .get()
                             .loss();
                     ops.pointwise().cast(du, seedU);
                     ops.pointwise().cast(dv, seedV);

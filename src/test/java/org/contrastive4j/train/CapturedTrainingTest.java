@@ -116,7 +116,7 @@ class CapturedTrainingTest {
             HostTraffic before = ((SimDevice) ops.memory()).traffic();
             lines.add(trainer.next().asMap());
             traffic.add(((SimDevice) ops.memory()).traffic().since(before));
-            recordings = Math.max(recordings, trainer.recordings());
+            recordings = Math.max(recordings, trainer.graphs());
         }
         return new Run(lines, Snapshots.of(trainer), traffic, recordings);
     }
@@ -244,7 +244,7 @@ class CapturedTrainingTest {
         TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
         try (Ops ops = sim();
                 Trainer trainer = Trainer.start(ops, config, data)) {
-            while (trainer.recordings() < 2) {
+            while (trainer.graphs() < 2) {
                 trainer.next();
             }
             Parameter bias = trainer.model().image().parameters().stream()
@@ -305,7 +305,7 @@ class CapturedTrainingTest {
             ops.memory().resetPeak();
             while (trainer.hasNext()) {
                 trainer.next();
-                most = Math.max(most, trainer.recordings());
+                most = Math.max(most, trainer.graphs());
             }
             long peak = ops.memory().peakBytes();
             assertEquals(2, most, "both lengths were recorded within the budget");

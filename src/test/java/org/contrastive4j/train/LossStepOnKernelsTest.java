@@ -113,7 +113,8 @@ class LossStepOnKernelsTest {
                             objective.encoders(),
                             objective,
                             Collections.nCopies(objective.encoders().size(), 3))
-                    .step(batch, 1);
+                    .step(batch, 1)
+                    .get();
             objective.beforeUpdate();
             optimizer.step(0.01, GlobalNorm.clip(GlobalNorm.of(ops, parameters), 1));
             objective.afterStep(result, step);

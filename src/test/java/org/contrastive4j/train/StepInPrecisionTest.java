@@ -17,7 +17,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
@@ -102,7 +102,7 @@ class StepInPrecisionTest {
                     parameter -> updates.put(parameter.name(), parameter.value().toDoubles()));
             try (AdamW optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1))) {
                 double value =
-                        cache(ops, model, loss, budget).step(batch, scale).loss();
+                        cache(ops, model, loss, budget).step(batch, scale).get().loss();
                 optimizer.step(RATE, GlobalNorm.clip(GlobalNorm.of(ops, parameters) / scale, 1) / scale);
                 for (Parameter parameter : parameters) {
                     assertEquals(DType.F32, parameter.gradient().dtype(), parameter.name());
@@ -124,8 +124,8 @@ class StepInPrecisionTest {
             Ops ops, DualEncoder model, InfoNce loss, long budget) {
         List<ChunkEncoder<TrainBatch>> encoders = Encoders.of(ops, model);
         return budget == KEEP_NOTHING
-                ? GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(4, 5))
-                : GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(4, 5), budget);
+                ? GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(4, 5))
+                : GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(4, 5), budget);
     }
 
     /** |a - b| / |b| over all parameters. */
@@ -180,7 +180,7 @@ class StepInPrecisionTest {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
             EquivalenceCheck.Report report = new EquivalenceCheck<>(
-                            ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss), parameters)
+                            ops, Encoders.of(ops, model), LossOverEncoders.of(loss), parameters)
                     .run(batch, List.of(2, 3));
             assertTrue(report.agrees(EquivalenceCheck.tolerance(place.precision())), report.toString());
             assertEquals(Map.of(), report.culprits());
@@ -216,7 +216,7 @@ class StepInPrecisionTest {
                         name,
                         value.dtype(),
                         (one, other) -> one == other ? one : fail(name + " is " + one + " and " + other))));
-                GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(2, 3))
+                GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(2, 3))
                         .step(batch, 1);
                 assertTrue(types.size() > 20, types.toString());
                 types.forEach((name, type) ->

@@ -21,6 +21,25 @@ public final class Access {
     public boolean strong;
     /** Strong only among the threads of one block. */
     public boolean blockScope;
+    /** {@code .volatile}: strong by the memory model, but often meant to replace a barrier. */
+    public boolean isVolatile;
+    /** Register rows of the elements of a load or store; null of other instructions. */
+    public int[] rows;
+
+    /** Bytes of each element of a load or store. */
+    public int partBytes;
+
     /** Asynchronous work that makes the access; null for the instruction itself. */
     public Async async;
+
+    /** Returns what a store writes, for comparison: a hash where it has more than one element. */
+    public long value(Warp warp, int lane) {
+        long value = 0;
+        if (rows != null && kind == Kind.WRITE) {
+            for (int row : rows) {
+                value = value * 0x9E3779B97F4A7C15L + Numbers.mask(warp.r[row + lane], partBytes);
+            }
+        }
+        return value;
+    }
 }

@@ -31,6 +31,9 @@ final class AddressResolver {
             } else if (Windows.isLocal(address)) {
                 where = Space.LOCAL;
                 at = address - Windows.LOCAL;
+            } else if (Windows.isParameter(address)) {
+                where = Space.PARAM;
+                at = address - Windows.PARAM;
             } else {
                 where = Space.GLOBAL;
             }
@@ -71,6 +74,14 @@ final class AddressResolver {
                     bytes + " bytes at offset " + offset + " of " + block.bytes()
                             + " bytes of shared memory (static and dynamic)");
         }
+        Layout layout = warp.cta.cluster().grid().code().sharedLayout();
+        if (!layout.contains(offset, bytes)) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes of shared memory at " + layout.describe(offset));
+        }
         access.blocks[lane] = block;
         access.offsets[lane] = (int) offset;
     }
@@ -83,6 +94,14 @@ final class AddressResolver {
                     step,
                     lane,
                     bytes + " bytes at offset " + offset + " of " + size + " bytes of local memory");
+        }
+        Layout layout = warp.cta.cluster().grid().code().localLayout();
+        if (!layout.contains(offset, bytes)) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes of local memory at " + layout.describe(offset));
         }
         access.blocks[lane] = warp.local();
         access.offsets[lane] = lane * size + (int) offset;

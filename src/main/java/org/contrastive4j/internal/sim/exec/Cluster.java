@@ -26,6 +26,7 @@ public final class Cluster {
     private long progress;
     private long progressAtTimeOut = -1;
     private int timeOuts;
+    private Fault suspended;
 
     /** Arrivals at the barrier of the cluster. */
     static final class NamedArrivals {
@@ -122,6 +123,9 @@ public final class Cluster {
         warp.run(order == Schedule.Order.RANDOM ? 1 + random.nextInt(longestTurn) : longestTurn);
         executed += warp.executed() - before;
         if (executed > grid.limit()) {
+            if (suspended != null) {
+                throw suspended;
+            }
             throw warp.fault(
                     Fault.Kind.LIMIT,
                     warp.current(),
@@ -217,7 +221,20 @@ public final class Cluster {
         return text.toString();
     }
 
+    /** A thread has used undefined memory; another may yet turn out to write it. */
+    void suspend(Fault fault) {
+        suspended = suspended == null ? fault : suspended;
+    }
+
+    /** The first use of undefined memory; null when there was none. */
+    Fault suspended() {
+        return suspended;
+    }
+
     Fault deadlock() {
+        if (suspended != null) {
+            return suspended;
+        }
         for (Warp warp : warps) {
             if (!warp.isDone() && warp.hasUnaligned()) {
                 return warp.mismatch();

@@ -13,6 +13,24 @@ final class Fragments {
         this.warp = warp;
     }
 
+    /** Lanes that have used an undefined value and stay where they are. */
+    record Suspended() implements Wait {
+        @Override
+        public boolean isReady() {
+            return false;
+        }
+
+        @Override
+        public boolean isBefore() {
+            return true;
+        }
+
+        @Override
+        public String describe() {
+            return "nothing: they used an undefined value";
+        }
+    }
+
     /** Lanes that wait for the other lanes of a branch. */
     record Reconverging(Convergence at) implements Wait {
         @Override

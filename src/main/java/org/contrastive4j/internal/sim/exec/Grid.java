@@ -2,8 +2,10 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.Launch;
 
@@ -17,6 +19,8 @@ public final class Grid {
     private final Schedule schedule;
     private final long limit;
     private final int architecture;
+    private Consumer<String> printed = System.out::print;
+    private final ConcurrentSkipListMap<Integer, Fault> suspended = new ConcurrentSkipListMap<>();
 
     /**
      * @param parameters bytes of the parameter space
@@ -41,6 +45,18 @@ public final class Grid {
         this.schedule = schedule;
         this.limit = limit;
         this.architecture = architecture;
+    }
+
+    /** Takes what kernels print; standard output unless another is set. */
+    public Grid printsTo(Consumer<String> sink) {
+        printed = sink;
+        return this;
+    }
+
+    void print(String text) {
+        synchronized (memory) {
+            printed.accept(text);
+        }
     }
 
     public Code code() {
@@ -96,6 +112,9 @@ public final class Grid {
         } else {
             runParallel(clusters);
         }
+        if (!suspended.isEmpty()) {
+            throw suspended.firstEntry().getValue();
+        }
         for (Observer observer : observers) {
             observer.end(this);
         }
@@ -142,7 +161,11 @@ public final class Grid {
         begin(cluster);
         while (!cluster.isDone()) {
             if (!cluster.turn()) {
-                throw cluster.deadlock();
+                if (cluster.suspended() == null) {
+                    throw cluster.deadlock();
+                }
+                suspended.put(cluster.index(), cluster.suspended()); // other clusters may show the cause
+                return;
             }
         }
         end(cluster);

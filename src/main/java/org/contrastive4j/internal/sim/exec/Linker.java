@@ -2,11 +2,14 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Function;
@@ -27,6 +30,12 @@ public final class Linker {
     private static final int MOST_SHARED = 48 << 10;
 
     private static final int MOST_LOCAL = 512 << 10;
+    /** Gaps between shared variables, multiples of the 128 bytes of all memory banks. */
+    private static final int LARGE_GAP = 1024;
+
+    private static final int SMALL_GAP = 128;
+    private static final int MANY_VARIABLES = 8;
+    private static final int LOCAL_GAP = 16;
 
     private final Program program;
     private final Function entry;
@@ -40,7 +49,10 @@ public final class Linker {
     private final Map<String, Integer> local = new HashMap<>();
     private int rows;
     private int predicates;
-    private int sharedEnd = Cta.SHARED_BASE;
+    private final Layout sharedLayout = new Layout();
+    private final Layout localLayout = new Layout();
+    private int sharedBytes;
+    private int sharedEnd;
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
@@ -62,7 +74,7 @@ public final class Linker {
 
     private Code link() {
         collect(entry);
-        layShared();
+        layOutShared();
         rows = 2 * ROW; // scratch, then registers
         predicates = 2; // always true, scratch
         int at = 0;
@@ -95,8 +107,11 @@ public final class Linker {
                 template,
                 Map.copyOf(specials),
                 predicates,
-                sharedEnd - Cta.SHARED_BASE,
+                sharedBytes,
+                sharedLayout,
+                sharedEnd,
                 localEnd,
+                localLayout,
                 clusterSize(),
                 communicates,
                 usesWgmma,
@@ -136,10 +151,81 @@ public final class Linker {
         }
         functions.add(function);
         for (Instruction instruction : function.body()) {
-            if (instruction.opcode().equals("call")) {
+            if (!instruction.opcode().equals("call") || isIntrinsic(instruction)) {
+                continue;
+            }
+            if (isIndirect(instruction)) {
+                functionsWithAddress().forEach(this::collect);
+            } else {
                 collect(callee(instruction));
             }
         }
+    }
+
+    /** Whether a call is to a function of the CUDA runtime that the simulator has itself. */
+    private boolean isIntrinsic(Instruction call) {
+        Function named = named(call);
+        return named != null && !named.defined() && Intrinsics.contains(named.name());
+    }
+
+    /** The first declaration of the function that a call names; null where there is none. */
+    Function named(Instruction call) {
+        for (Operand operand : call.operands()) {
+            if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+                List<Function> found = program.functions().stream()
+                        .filter(function -> function.name().equals(symbol.name()))
+                        .toList();
+                return found.stream()
+                        .filter(Function::defined)
+                        .findFirst()
+                        .orElse(found.isEmpty() ? null : found.get(0));
+            }
+        }
+        return null;
+    }
+
+    /** Whether a call takes the address of the function from a register. */
+    static boolean isIndirect(Instruction call) {
+        return call.operands().stream().anyMatch(Operand.Reg.class::isInstance);
+    }
+
+    /** Defined functions whose address is in a register or a table: those that a register can be called through. */
+    List<Function> functionsWithAddress() {
+        Set<String> names = new HashSet<>();
+        for (Function function : program.functions()) {
+            for (Instruction instruction : function.body()) {
+                if (instruction.opcode().equals("mov")) {
+                    collectFunctions(instruction.operands(), names);
+                }
+            }
+        }
+        for (Variable variable : program.variables()) {
+            collectFunctions(variable.initial() == null ? List.of() : variable.initial(), names);
+        }
+        return program.functions().stream()
+                .filter(function -> function.defined() && names.contains(function.name()))
+                .toList();
+    }
+
+    private static void collectFunctions(List<Operand> operands, Set<String> names) {
+        for (Operand operand : operands) {
+            if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+                names.add(symbol.name());
+            }
+        }
+    }
+
+    long functionAddress(String name, Instruction instruction) {
+        if (program.functions().stream().noneMatch(function -> function.name().equals(name))) {
+            throw instruction.error("there is no function " + name);
+        }
+        return functionAddress(program, name);
+    }
+
+    /** Address of a function, the same for its declaration and its definition. */
+    public static long functionAddress(Program program, String name) {
+        List<String> names = program.functions().stream().map(Function::name).toList();
+        return Windows.FUNCTIONS + 16L * names.indexOf(name);
     }
 
     /** The function that a call names. */
@@ -152,43 +238,81 @@ public final class Linker {
                         .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
             }
         }
-        throw call.error("calls through a register are not supported");
+        throw call.error("the call names no function");
     }
 
-    private void layShared() {
-        List<Variable> all = new ArrayList<>();
-        program.variables().stream()
-                .filter(variable -> variable.space() == Variable.Space.SHARED)
-                .forEach(all::add);
-        functions.forEach(function -> function.variables().stream()
-                .filter(variable -> variable.space() == Variable.Space.SHARED)
-                .forEach(all::add));
-        for (Variable variable : all) {
-            if (!variable.external()) {
-                sharedEnd = align(sharedEnd, variable.alignment());
-                shared.put(variable, sharedEnd);
-                if (variable.bytes() > MOST_SHARED - (sharedEnd - Cta.SHARED_BASE)) {
-                    throw new PtxException(
-                            program.file(),
-                            entry.line(),
-                            0,
-                            "static shared memory of " + entry.name()
-                                    + " is above " + MOST_SHARED + " bytes with " + variable.name()
-                                    + "; more can only be dynamic");
-                }
-                sharedEnd += (int) variable.bytes();
+    /** Shared variables of the functions that are called, and those of the module that they name. */
+    private List<Variable> sharedVariables() {
+        Set<Variable> named = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (Function function : functions) {
+            for (Instruction instruction : function.body()) {
+                instruction.operands().forEach(operand -> collectVariables(operand, named));
             }
         }
+        List<Variable> all = new ArrayList<>();
+        program.variables().stream().filter(named::contains).forEach(all::add);
+        functions.forEach(function -> all.addAll(function.variables()));
+        all.removeIf(variable -> variable.space() != Variable.Space.SHARED);
+        return all;
+    }
+
+    private static void collectVariables(Operand operand, Set<Variable> named) {
+        if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
+            named.add(symbol.variable());
+        } else if (operand instanceof Operand.Mem memory) {
+            collectVariables(memory.base(), named);
+            memory.rest().forEach(part -> collectVariables(part, named));
+        } else if (operand instanceof Operand.Vec vector) {
+            vector.elements().forEach(part -> collectVariables(part, named));
+        } else if (operand instanceof Operand.Args arguments) {
+            arguments.elements().forEach(part -> collectVariables(part, named));
+        }
+    }
+
+    private void layOutShared() {
+        List<Variable> all = sharedVariables();
+        int gap = all.size() > MANY_VARIABLES ? SMALL_GAP : LARGE_GAP;
+        int packed = 0;
+        int end = 0;
+        for (Variable variable : all) {
+            if (variable.external()) {
+                continue;
+            }
+            if (variable.bytes() > MOST_SHARED - packed) {
+                throw new PtxException(
+                        program.file(),
+                        entry.line(),
+                        0,
+                        "static shared memory of " + entry.name()
+                                + " is above " + MOST_SHARED + " bytes with " + variable.name()
+                                + "; more can only be dynamic");
+            }
+            int before = packed;
+            packed = align(packed, variable.alignment());
+            // the gap keeps the memory bank that a compiler would choose
+            end = align(end + (end == 0 ? 0 : gap) + packed - before, variable.alignment());
+            shared.put(variable, Cta.SHARED_BASE + end);
+            sharedLayout.add(variable.name(), end, (int) variable.bytes());
+            packed += (int) variable.bytes();
+            end += (int) variable.bytes();
+        }
+        int dynamicPacked = packed;
+        end += end == 0 ? 0 : gap;
         for (Variable variable : all) {
             if (variable.external()) { // all external arrays begin where the static ones end
-                sharedEnd = align(sharedEnd, variable.alignment());
+                int aligned = align(dynamicPacked, variable.alignment());
+                end = align(end + aligned - dynamicPacked, variable.alignment());
+                dynamicPacked = aligned;
             }
         }
         for (Variable variable : all) {
             if (variable.external()) {
-                shared.put(variable, sharedEnd);
+                shared.put(variable, Cta.SHARED_BASE + end);
             }
         }
+        sharedBytes = dynamicPacked;
+        sharedEnd = end;
+        sharedLayout.openAt(end);
     }
 
     private String[] names() {
@@ -284,16 +408,19 @@ public final class Linker {
         return reaches(function, function, new ArrayList<>());
     }
 
-    private boolean reaches(Function from, Function expected, List<Function> seen) {
+    private boolean reaches(Function from, Function target, List<Function> seen) {
         for (Instruction instruction : from.body()) {
-            if (instruction.opcode().equals("call")) {
-                Function next = callee(instruction);
-                if (next == expected) {
+            if (!instruction.opcode().equals("call") || isIntrinsic(instruction)) {
+                continue;
+            }
+            List<Function> callees = isIndirect(instruction) ? functionsWithAddress() : List.of(callee(instruction));
+            for (Function next : callees) {
+                if (next == target) {
                     return true;
                 }
                 if (!seen.contains(next)) {
                     seen.add(next);
-                    if (reaches(next, expected, seen)) {
+                    if (reaches(next, target, seen)) {
                         return true;
                     }
                 }
@@ -309,6 +436,11 @@ public final class Linker {
     /** Some instruction lets a block learn of another's doings. */
     void communicatesAcrossBlocks() {
         communicates = true;
+    }
+
+    /** Whether the instruction that is linked belongs to the kernel itself, not to a function that it calls. */
+    boolean isInEntry() {
+        return current == entry;
     }
 
     boolean isKernelParameter(Variable variable) {
@@ -369,7 +501,7 @@ public final class Linker {
 
     private long allocateLocal(String key, long bytes, int alignment) {
         return local.computeIfAbsent(key, name -> {
-            int at = align(localEnd, Math.max(8, alignment));
+            int at = align(localEnd + (localEnd == 0 ? 0 : LOCAL_GAP), Math.max(8, alignment));
             if (bytes > MOST_LOCAL - at) {
                 throw new PtxException(
                         program.file(),
@@ -378,6 +510,7 @@ public final class Linker {
                         "local memory of " + current.name() + " is above " + MOST_LOCAL + " bytes");
             }
             localEnd = at + (int) bytes;
+            localLayout.add(name.substring(name.indexOf('/') + 1, name.lastIndexOf('/')), at, (int) bytes);
             return at;
         });
     }

@@ -118,6 +118,12 @@ final class MatrixSteps {
                 .filter(modifier -> modifier.startsWith(".m"))
                 .findFirst()
                 .orElse("");
+        if (types.size() == 4
+                && types.stream().allMatch(type -> type == Type.F64)
+                && in.has(".row")
+                && in.has(".col")) {
+            return DoubleMatrixStep.decode(in, o, shape);
+        }
         if (types.size() != 4 || !shape.matches("\\.m16n8k\\d{1,2}") || !in.has(".row") || in.has(".sp")) {
             return null;
         }

@@ -71,6 +71,9 @@ final class Operands {
         if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
             return linker.address(symbol.variable(), instruction) + symbol.offset();
         }
+        if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+            return linker.functionAddress(symbol.name(), instruction);
+        }
         throw instruction.error("operand " + operand + " is not a value");
     }
 
@@ -93,6 +96,11 @@ final class Operands {
     /** Type that the register of an operand was declared with; null for others. */
     Type declared(int index) {
         return at(index) instanceof Operand.Reg reg ? reg.register().type() : null;
+    }
+
+    /** Number of the register of an operand; -1 of a constant. */
+    int register(int index) {
+        return at(index) instanceof Operand.Reg reg ? linker.row(reg.register()) / Warp.LANES : -1;
     }
 
     boolean isPredicate(int index) {

@@ -7,7 +7,9 @@ public abstract class Step {
     static final int[] NONE = new int[0];
 
     private Instruction source;
-    private boolean copy;
+    private boolean pure;
+    private boolean vectorStore;
+    private Definedness definedness;
     private int index;
     private int guard = -1;
     private boolean guardNegated;
@@ -43,7 +45,8 @@ public abstract class Step {
     final void bind(Instruction from, int at, int guardRow, boolean negated, int converge) {
         convergence = converge;
         source = from;
-        copy = from.opcode().equals("mov") || from.opcode().equals("selp");
+        pure = Decoder.isPure(from.opcode());
+        vectorStore = from.opcode().equals("st") && (from.has(".v2") || from.has(".v4") || from.has(".v8"));
         index = at;
         guard = guardRow;
         guardNegated = negated;
@@ -56,9 +59,43 @@ public abstract class Step {
         predicatesWritten = predicateWrites;
     }
 
-    /** Whether it only moves or selects values, as they are. */
-    public final boolean isCopy() {
-        return copy;
+    /** For which lanes a result is defined although an operand may not be. */
+    interface Definedness {
+        int of(Warp warp, int mask, int operands);
+    }
+
+    final Step definedWhere(Definedness rule) {
+        definedness = rule;
+        return this;
+    }
+
+    /**
+     * Returns for which lanes the results are defined.
+     *
+     * @param operands lanes for which all operands are
+     */
+    public final int defined(Warp warp, int mask, int operands) {
+        return definedness == null ? operands : definedness.of(warp, mask, operands);
+    }
+
+    /** Whether it does nothing but compute registers from registers. */
+    public final boolean isPure() {
+        return pure;
+    }
+
+    /** Whether it stores registers to memory. */
+    public final boolean isStore() {
+        return source.opcode().equals("st");
+    }
+
+    /** Whether it stores several elements at once. */
+    public final boolean isVectorStore() {
+        return vectorStore;
+    }
+
+    /** Whether its result may come from a lane that does not execute it. */
+    public boolean mayReadInactiveLanes() {
+        return false;
     }
 
     /** Whether it passes an argument or result of a call. */
@@ -79,7 +116,8 @@ public abstract class Step {
         return convergence;
     }
 
-    final int guard() {
+    /** Number of the predicate that guards it; -1 for none. */
+    public final int guard() {
         return guard;
     }
 

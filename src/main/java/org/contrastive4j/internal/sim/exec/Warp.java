@@ -26,6 +26,7 @@ public final class Warp {
     private Object cached;
     private final int[] written;
     private final int[] predicatesWritten;
+    private Undefined[] undefined;
     private final int index;
     private final Step[] code;
     private final Fragments fragments = new Fragments(this);
@@ -86,6 +87,14 @@ public final class Warp {
     /** By predicate: lanes that were written. */
     public int[] predicatesWritten() {
         return predicatesWritten;
+    }
+
+    /** By register: where the value comes from that is undefined for some lane. */
+    public Undefined[] undefined() {
+        if (undefined == null) {
+            undefined = new Undefined[written.length];
+        }
+        return undefined;
     }
 
     /** Name of a register row, for messages. */
@@ -152,18 +161,57 @@ public final class Warp {
             int lanes = mask;
             if (step.guard() >= 0) {
                 lanes &= step.isGuardNegated() ? ~p[step.guard()] : p[step.guard()];
+                int undecided = mask & ~predicatesWritten[step.guard()];
+                if (undecided != 0 && !checkGuard(step, undecided, observers)) {
+                    return;
+                }
             }
             executed++;
             if (lanes != 0) {
                 if (step.participation() != Step.Participation.ANY && !participates(step, lanes)) {
                     continue;
                 }
-                for (Observer observer : observers) {
-                    observer.step(this, step, lanes);
+                if (!execute(step, lanes, observers)) {
+                    return;
                 }
-                step.run(this, lanes);
             }
         }
+    }
+
+    /** Runs a step; false when a check suspends its lanes. */
+    private boolean execute(Step step, int lanes, Observer[] observers) {
+        try {
+            for (Observer observer : observers) {
+                observer.step(this, step, lanes);
+            }
+            step.run(this, lanes);
+            return true;
+        } catch (Suspension suspended) {
+            suspend(suspended, lanes);
+            return false;
+        }
+    }
+
+    /** The guard of a step may never have been written for some lanes. */
+    private boolean checkGuard(Step step, int undecided, Observer[] observers) {
+        try {
+            for (Observer observer : observers) {
+                observer.undecidedGuard(this, step, undecided);
+            }
+            return true;
+        } catch (Suspension suspended) {
+            suspend(suspended, undecided);
+            return false;
+        }
+    }
+
+    private void suspend(Suspension suspended, int lanes) {
+        cta.cluster().suspend(suspended.fault());
+        if (lanes != mask) {
+            separate(pc, mask & ~lanes, -1);
+        }
+        pc--;
+        block(new Fragments.Suspended());
     }
 
     /** Chooses the lanes that are least far, after joining those that are at the same instruction. */
@@ -384,6 +432,11 @@ public final class Warp {
         calls = deeper;
         pc = target;
         updateStop();
+    }
+
+    /** Some of the running lanes execute the current step again, later. */
+    void repeat(int lanes) {
+        separate(pc - 1, lanes, pc);
     }
 
     /** Back to the caller; out of the kernel where there is none. */

@@ -12,23 +12,20 @@ import java.util.Set;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.Dropout;
-import org.contrastive4j.autograd.Linear;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.loss.ContrastiveLoss;
-import org.contrastive4j.loss.ContrastiveLossFunction;
 import org.contrastive4j.loss.InfoNce;
+import org.contrastive4j.loss.LossFunction;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.loss.LowRankTargets;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.loss.SoftTargetContrast;
 import org.contrastive4j.loss.SoftTargets;
-import org.contrastive4j.loss.SparseTargets;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.RandomKey;
@@ -40,7 +37,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /** Chunked is unchunked for every loss; the truth is one tape over everything. */
-class ContrastOverEncodersTest {
+class LossOverEncodersTest {
     private static final int PAIRS = 13;
 
     static Set<String> names() {
@@ -67,9 +64,9 @@ class ContrastOverEncodersTest {
         }
 
         private Variable encode(Tape tape, int e, int from, int to) {
-            Variable y = tape.apply(new Linear(false), tape.constant("x", x.rows(from, to)), weights.get(e));
+            Variable y = Functions.linear(tape, tape.constant("x", x.rows(from, to)), weights.get(e), null);
             return tape.scope(
-                    "encoder" + e, () -> tape.apply(new Dropout(0.3, ids.rows(from, to), new RandomKey(7, e, 0)), y));
+                    "encoder" + e, () -> Functions.dropout(tape, y, 0.3, ids.rows(from, to), new RandomKey(7, e, 0)));
         }
 
         List<ChunkEncoder<Model>> encoders() {
@@ -132,8 +129,7 @@ class ContrastOverEncodersTest {
                 List<Variable> inputs =
                         new ArrayList<>(List.of(model.encode(tape, 0, 0, PAIRS), model.encode(tape, 1, 0, PAIRS)));
                 inputs.addAll(loss.parameters());
-                tape.backward(
-                        tape.apply(new ContrastiveLossFunction(loss, labels), inputs.toArray(new Variable[0])), one);
+                tape.backward(tape.apply(new LossFunction(loss, labels), inputs.toArray(new Variable[0])), one);
                 whole = gradients(all);
             }
             assertTrue(whole.get(0)[0] != 0, "nothing to compare");
@@ -142,7 +138,7 @@ class ContrastOverEncodersTest {
                 GradCache.ofChunks(
                                 ops,
                                 model.encoders(),
-                                new ContrastOverEncoders<Model>(loss, batch -> labels),
+                                LossOverEncoders.<Model>of(loss, batch -> labels),
                                 List.of(chunk, Math.max(1, chunk - 2)))
                         .step(model, 1);
                 same(name + " chunk " + chunk, whole, all);
@@ -167,7 +163,7 @@ class ContrastOverEncodersTest {
                             Shape.of(PAIRS),
                             IntStream.range(0, PAIRS).map(i -> i / 3).toArray())) {
                 PairLabels labels = PairLabels.ids(groups, groups);
-                RepresentationLoss<Model, ?> over = new ContrastOverEncoders<>(loss, batch -> labels);
+                RepresentationLoss<Model, ?> over = LossOverEncoders.of(loss, batch -> labels);
                 List<Parameter> own = loss.parameters();
                 List<Parameter> all = new ArrayList<>(model.weights);
                 all.addAll(own);
@@ -212,7 +208,7 @@ class ContrastOverEncodersTest {
                 Model model = new Model(ops, 2)) {
             List<Parameter> all = new ArrayList<>(model.weights);
             all.addAll(loss.parameters());
-            RepresentationLoss<Model, ?> over = ContrastOverEncoders.pairs(loss);
+            RepresentationLoss<Model, ?> over = LossOverEncoders.of(loss);
             List<double[]> exact = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(1, 1)), model, all);
             List<double[]> accumulated =
                     after(new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), PAIRS), model, all);
@@ -228,7 +224,7 @@ class ContrastOverEncodersTest {
                 ContrastiveLoss loss = Losses.named(ops, "siglip");
                 Model model = new Model(ops, 2)) {
             long before = ops.memory().currentBytes();
-            RepresentationLoss<Model, ?> over = ContrastOverEncoders.pairs(loss);
+            RepresentationLoss<Model, ?> over = LossOverEncoders.of(loss);
             assertThrows(
                     IllegalArgumentException.class,
                     () -> new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 0));
@@ -262,8 +258,8 @@ class ContrastOverEncodersTest {
                         Shape.of(PAIRS, 1),
                         DoubleStream.generate(() -> 1.0 / PAIRS).limit(PAIRS).toArray())) {
             SoftTargets targets = SoftTargets.mixed(
-                    0.3, new LowRankTargets(half, even), SparseTargets.diagonal(PAIRS, PAIRS)); // label smoothing
-            RepresentationLoss<Model, ?> over = new SoftTargetsOverEncoders<>(loss, batch -> targets, batch -> targets);
+                    0.3, SoftTargets.lowRank(half, even), SoftTargets.diagonal(PAIRS, PAIRS)); // label smoothing
+            RepresentationLoss<Model, ?> over = LossOverEncoders.of(loss, batch -> targets, batch -> targets);
             List<Parameter> all = new ArrayList<>(model.weights);
             all.addAll(loss.parameters());
             List<double[]> whole = after(GradCache.ofChunks(ops, model.encoders(), over, List.of(13, 13)), model, all);
@@ -272,11 +268,11 @@ class ContrastOverEncodersTest {
             after(new AccumulatedFeatures<>(ops, model.encoders(), over, loss.parameters(), 4), model, all);
             same("accumulated", whole, all);
             try (ContrastiveLoss smoothed =
-                    ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)) {
+                    InfoNce.withPolicy(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)) {
                 List<Parameter> others = new ArrayList<>(model.weights);
                 others.addAll(smoothed.parameters());
                 after(
-                        GradCache.ofChunks(ops, model.encoders(), ContrastOverEncoders.pairs(smoothed), List.of(5, 5)),
+                        GradCache.ofChunks(ops, model.encoders(), LossOverEncoders.of(smoothed), List.of(5, 5)),
                         model,
                         others);
                 same("label smoothing", whole, others);
@@ -303,9 +299,10 @@ class ContrastOverEncodersTest {
                     GradCache.ofChunks(
                                     ops,
                                     model.encoders(),
-                                    new QueueOverEncoders<Model>(loss, batch -> batch.ids, () -> alpha),
+                                    LossOverEncoders.<Model>of(loss, batch -> batch.ids, batch -> alpha),
                                     List.of(chunk, chunk, chunk, chunk))
-                            .step(model, 1);
+                            .step(model, 1)
+                            .get();
                     whole = whole == null ? gradients(all) : whole;
                     same("queue chunk " + chunk, whole, all);
                 }
@@ -318,9 +315,10 @@ class ContrastOverEncodersTest {
                     () -> GradCache.ofChunks(
                                     ops,
                                     two.encoders(),
-                                    new QueueOverEncoders<Model>(loss, batch -> null),
+                                    LossOverEncoders.<Model>of(loss, batch -> null, batch -> 0),
                                     List.of(5, 5))
-                            .step(two, 1));
+                            .step(two, 1)
+                            .get());
         }
     }
 }
