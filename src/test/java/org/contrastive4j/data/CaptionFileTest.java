@@ -134,7 +134,7 @@ class CaptionFileTest {
                 write("x.csv", "image,caption\na.png,one\nb.png,two\nmissing.png,three\nc.png, \n"), false);
         data.check((done, total) -> {});
         Path file = folder.resolve("left-out.tsv");
-        data.leftOut().write(file);
+        Files.writeString(file, data.leftOut().table());
         List<String> lines = Files.readAllLines(file);
         assertEquals("key\treason\tcause", lines.get(0));
         assertTrue(lines.get(1).endsWith("x.csv line 5\tempty caption\t"), lines.get(1));
