@@ -12,7 +12,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
 
-/** The tables of {@link KernelCounts} for the kernels of sm_90a, all of them. */
+/** The tables of {@link KernelCounts} for all sm_90a kernels. */
 final class HopperKernelCounts {
     private static final int MULTIPROCESSORS = 4;
     private static final List<Precision> PRECISIONS = List.of(Precision.BF16, Precision.F16);
@@ -26,9 +26,14 @@ final class HopperKernelCounts {
 
     static void print() {
         Map<String, KernelWork> loss = new LinkedHashMap<>();
+        /**
+         * Counts the loss of n x n pairs with its gradients: with width 5 d for stored products, with equal rows for
+         * two shifts.
+         */
         PRECISIONS.forEach(precision -> loss.putAll(ofLoss(256, 128, precision)));
         print(loss);
         Map<String, KernelWork> products = new LinkedHashMap<>();
+        /** Counts products of m x n x k in all layouts, and packing of their operands. */
         PRECISIONS.forEach(precision -> products.putAll(ofProducts(256, 256, 128, precision)));
         print(products);
     }
@@ -53,7 +58,10 @@ final class HopperKernelCounts {
                         work.line().extraPasses()));
     }
 
-    /** Of the launch of each kernel with the most instructions: those for a second shift leave where one is enough. */
+    /**
+     * Counts, for each kernel, the launch with the most instructions: those of a second shift return at once if one
+     * is sufficient.
+     */
     private static Map<String, KernelWork> counted(Work work) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device =

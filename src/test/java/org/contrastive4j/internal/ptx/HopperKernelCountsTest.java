@@ -25,8 +25,8 @@ import org.junit.jupiter.api.AfterEach;
 import org.junit.jupiter.api.Test;
 
 /**
- * Warp instructions of a tile, counted by the simulator, against the constants of the cost model (which the library's
- * tests are compiled without, so its text is read) and what {@code kernels/README.md} says.
+ * The warp instructions of a tile, counted by the simulator, equal the constants of the cost model and the table in
+ * {@code kernels}. The cost model is not compiled with the tests; its text is parsed.
  */
 class HopperKernelCountsTest {
     private static final int ROWS = HopperInfoNceLaunches.TILE_ROWS;
@@ -47,7 +47,7 @@ class HopperKernelCountsTest {
         GEMM
     }
 
-    /** Counts of a tile beside those of its blocks of 64 of k, of such a block, of a run beside its tiles. */
+    /** Instructions of a tile without its blocks of 64 k, of such a block, and of a run without its tiles. */
     private record Counted(long tile, long block, long run) {}
 
     private final SimDevice device =
@@ -60,14 +60,17 @@ class HopperKernelCountsTest {
         device.close();
     }
 
-    /** All is a sum of these: two tiles less one, at one block and at two; two runs of one tile less one of two. */
+    /**
+     * Solves for these from launches of two tiles and one, of one block and two, of two runs of one tile and one run
+     * of two.
+     */
     private Counted count(Work work) {
         long one = executions(work, 2, 2, 1) - executions(work, 1, 1, 1);
         long two = executions(work, 2, 2, 2) - executions(work, 1, 1, 2);
         return new Counted(2 * one - two, two - one, executions(work, 2, 1, 1) - executions(work, 2, 2, 1));
     }
 
-    /** Of one launch, one block, over so many tiles below each other, without targets or edges in them. */
+    /** Counts one launch of one thread block over a column of tiles without targets or edges. */
     private long executions(Work work, int tiles, int run, int kBlocks) {
         boolean wide = work == Work.WIDE || work == Work.WIDE_GRADIENTS;
         int one = Float.floatToIntBits(1);
@@ -142,7 +145,7 @@ class HopperKernelCountsTest {
     }
 
     @Test
-    void costModelAndReadmeSayWhatIsCounted() throws IOException {
+    void costModelAndReadme_equalCounts() throws IOException {
         Counted forward = count(Work.FORWARD);
         Counted storing = count(Work.STORING);
         Counted gradients = count(Work.GRADIENTS);
@@ -168,7 +171,7 @@ class HopperKernelCountsTest {
         assertEquals(new TreeMap<>(counted), constants);
         assertEquals(dx.tile, dy.tile, "both products of G");
         String readme = Files.readString(Path.of("kernels/README.md")).replaceAll("\\s+", " ");
-        String wanted = String.format(
+        String expected = String.format(
                 Locale.ROOT,
                 "warp instructions beside %d for each 64 of d: forward %,d (+ %,d"
                         + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two"
@@ -182,7 +185,7 @@ class HopperKernelCountsTest {
                 gradients.tile,
                 gradients.run,
                 count(Work.WIDE_GRADIENTS).tile);
-        assertTrue(readme.contains(wanted), "kernels/README.md lacks: " + wanted);
+        assertTrue(readme.contains(expected), "kernels/README.md lacks: " + expected);
         String products = String.format(
                 Locale.ROOT,
                 "gradients %,d beside %d or %d, of images %,d beside %d",

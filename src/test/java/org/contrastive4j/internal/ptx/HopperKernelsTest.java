@@ -82,16 +82,16 @@ final class HopperKernelsTest {
     private static void checkRegistersOfRoles(String source, String text) {
         Matcher roles = Pattern.compile("then (\\d+) for the producer and (\\d+) for consumers")
                 .matcher(source);
-        List<String> wanted = roles.find() ? List.of("dec " + roles.group(1), "inc " + roles.group(2)) : List.of();
+        List<String> expected = roles.find() ? List.of("dec " + roles.group(1), "inc " + roles.group(2)) : List.of();
         Pattern setting = Pattern.compile("setmaxnreg\\.(dec|inc)\\.sync\\.aligned\\.u32 (\\d+);");
         assertEquals(
-                wanted,
+                expected,
                 setting.matcher(text)
                         .results()
                         .map(found -> found.group(1) + " " + found.group(2))
                         .toList(),
                 "setmaxnreg");
-        if (!wanted.isEmpty()) {
+        if (!expected.isEmpty()) {
             int producer = Integer.parseInt(roles.group(1));
             int consumers = Integer.parseInt(roles.group(2));
             assertEquals(0, producer % 8 + consumers % 8, "setmaxnreg takes multiples of 8");

@@ -27,9 +27,9 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * What each kernel of one value and gradient, and of the rest of a step, does, counted by the simulator; prints the tables
- * of {@code kernels/README.md}:
- * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.internal.ptx.KernelCounts}.
+ * Prints the work of each kernel of one value and gradient, and of the rest of a step, counted by the simulator, as
+ * the tables of {@code kernels/README.md}: run {@code mvn -q test-compile exec:java -Dexec.classpathScope=test
+ * -Dexec.mainClass=org.contrastive4j.internal.ptx.KernelCounts}.
  */
 public final class KernelCounts {
     /** Those that products compute as they store their result. */
@@ -42,11 +42,13 @@ public final class KernelCounts {
     public static void main(String[] arguments) {
         Map<String, KernelWork> pairwise = of(256, 256, 128);
         for (Precision precision : InfoNceCase.ROUNDED) {
+            /** Returns the same for kernels on tensor cores. */
             pairwise.putAll(onTensorCores(256, 256, 128, precision));
         }
         print(pairwise);
         Map<String, KernelWork> pairs = new LinkedHashMap<>();
         for (String loss : List.of("siglip", "triplet-hardest", "infonce-smoothed")) {
+            /** Returns the work of the pair kernels in value, gradient and metrics of a loss of n x n pairs. */
             ofLoss(loss, 256, 128)
                     .forEach((kernel, line) ->
                             pairs.put(kernel.startsWith("pair_histogram") ? kernel : kernel + " of " + loss, line));
@@ -55,8 +57,16 @@ public final class KernelCounts {
         Map<String, KernelWork> operations = ofOperations(4, 64, 256);
         SIXTEEN_BITS.forEach(type -> ofOperations(4, 64, 256, type).forEach(operations::putIfAbsent));
         print(operations);
+        /**
+         * Returns the work of products of size x size x size, of one with a long k, and of attention over 4 samples
+         * of 64 tokens with 4 heads.
+         */
         print(ofProducts(256, 64));
         Map<String, KernelWork> sixteen = new LinkedHashMap<>();
+        /**
+         * Returns the same for 16-bit activations: products, parts, bias gradients, and a head of 128 tokens and 64
+         * columns.
+         */
         SIXTEEN_BITS.forEach(type -> sixteen.putAll(ofSixteenBits(256, 256, 128, type)));
         print(sixteen);
         HopperKernelCounts.print();
@@ -72,6 +82,7 @@ public final class KernelCounts {
         }
     }
 
+    /** Prints one line for each kernel, and one for bf16 and f16 kernels with equal counts. */
     private static void print(Map<String, KernelWork> counts) {
         System.out.println("\n| kernel | warp instructions | bytes of global memory | sectors used | shared passes |"
                 + " bank conflicts | predicted, us | bound by |\n|---|---|---|---|---|---|---|---|");
@@ -109,7 +120,7 @@ public final class KernelCounts {
         });
     }
 
-    /** A tile of logits costs what does not depend on d and as much for each k; a tile of a gradient the same with n or m for d. */
+    /** A tile of logits costs a constant and as much for each k; a tile of a gradient the same with n or m for d. */
     private static void predict(
             Map<String, KernelWork> narrow,
             Map<String, KernelWork> small,
@@ -136,7 +147,7 @@ public final class KernelCounts {
         System.out.printf(Locale.ROOT, "| all four, %s | %.2f | |%n", dtype, 1e3 * all);
     }
 
-    /** Totals of the launch of each kernel, by name; where a kernel is launched several times, of the last one. */
+    /** Returns the work of the last launch of each kernel, by name. */
     static Map<String, KernelWork> of(int n, int m, int d) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device =
@@ -217,7 +228,7 @@ public final class KernelCounts {
         return totals;
     }
 
-    /** Totals of a kernel that writes GELU too, under a name of their own. */
+    /** Adds the work of a kernel that fuses GELU, under a separate name. */
     private static void withGelu(Map<String, KernelWork> totals, String kernel, PointwiseOps.Gelu gelu, Runnable work) {
         KernelWork plain = totals.get(kernel);
         work.run();
@@ -292,7 +303,7 @@ public final class KernelCounts {
         }
     }
 
-    /** The same of the other operations of a step, on b samples of t tokens of width w. */
+    /** Returns the work of the other operations of a step, on b samples of t tokens of width w. */
     static Map<String, KernelWork> ofOperations(int b, int t, int w) {
         Map<String, KernelWork> totals = ofOperations(b, t, w, DType.F32);
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
@@ -308,7 +319,7 @@ public final class KernelCounts {
         return totals;
     }
 
-    /** Those that there are for each type of activations; beside them casts. */
+    /** Returns the work of the operations of one type of activations, and of casts. */
     private static Map<String, KernelWork> ofOperations(int b, int t, int w, DType type) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
@@ -367,12 +378,12 @@ public final class KernelCounts {
         pointwise.dropout(x, samples, 0.1, new RandomKey(1, 2, 3), y);
     }
 
-    /** The device, but each launch counts on its own. */
+    /** Returns a device that counts each launch separately. */
     private static PtxDevice counting(SimDevice device, Map<String, KernelWork> totals) {
         return counting(device, totals::put);
     }
 
-    /** The same, to whoever takes name and counts of a launch. */
+    /** Returns a device that passes the name and counts of each launch on. */
     static PtxDevice counting(SimDevice device, BiConsumer<String, KernelWork> taken) {
         return LaunchObserver.of(device, (kernel, launch) -> {
             taken.accept(kernel.name(), KernelWork.of(device.counts()));

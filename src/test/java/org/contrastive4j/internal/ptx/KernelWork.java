@@ -9,13 +9,13 @@ import org.contrastive4j.internal.sim.check.Counts;
 import org.contrastive4j.internal.sim.exec.Step;
 
 /**
- * What the simulator counted of one launch, and the time that it implies.
+ * The counts of one launch by the simulator, and the time that they imply.
  *
  * @param line all instructions
- * @param special those of them that the special-function unit does, a division among them
- * @param products those that tensor cores do, in products of 16 x 8 x 16 in 16 bits or 16 x 8 x 8 in tf32
- * @param warpGroup what warp groups and bulk copies do
- * @param tiled whether its blocks copy tiles, which others copy too: those bytes come from the second-level cache
+ * @param special those that the special-function unit executes; a division is one of them
+ * @param products products of 16 x 8 x 16 in 16 bits or 16 x 8 x 8 in tf32 on tensor cores
+ * @param warpGroup work of warp groups and bulk copies
+ * @param tiled whether thread blocks copy tiles that others copy too, so that the bytes come from the L2 cache
  */
 record KernelWork(Counts.Line line, long special, long products, WarpGroup warpGroup, boolean tiled) {
     private static final Set<String> SPECIAL =
@@ -23,12 +23,12 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
     private static final Pattern SHAPE = Pattern.compile("\\.m64n(\\d+)k16\\.");
 
     /**
-     * Of kernels of sm_90a.
+     * Work of sm_90a kernels.
      *
      * @param products {@code wgmma.mma_async} of a warp group
-     * @param bulkBytes of global memory that bulk copies read or write
-     * @param sharedBytes that products and bulk copies read and write beside the passes of other instructions
-     * @param waits of warps for mbarriers; polls that find the phase not yet over are not counted again
+     * @param bulkBytes global memory that bulk copies read or write
+     * @param sharedBytes shared memory that products and bulk copies access, beside the passes of other instructions
+     * @param waits waits of warps for mbarriers; repeated polls are counted once
      */
     record WarpGroup(long products, long bulkBytes, long sharedBytes, long waits) {
         private static final int WARPS = 4;
@@ -50,7 +50,7 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
         private static long columns(String name) {
             Matcher shape = SHAPE.matcher(name);
             if (!shape.find()) {
-                throw new IllegalArgumentException(name + ": wanted a product of m64, k16");
+                throw new IllegalArgumentException(name + ": expected a product of m64, k16");
             }
             return Long.parseLong(shape.group(1));
         }
@@ -76,10 +76,10 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
     }
 
     /**
-     * Clocks of one multiprocessor of an H100, by data sheet: 4 instructions, 16 lanes of special functions, one
-     * product of 16 x 8 x 16 in 16 bits or 16 x 8 x 8 in tf32, and one pass through shared memory, or 128 bytes of it,
-     * each clock; its share of 6154 bytes of the second-level cache, as others measured, where blocks copy tiles; else
-     * of the memory's 3.35 x 10^12 bytes a second.
+     * Returns the clock cycles of one multiprocessor of an H100 by its data sheet: per clock 4 instructions, 16 lanes
+     * of special functions, one product, and one pass of 128 bytes through shared memory; its share of 6154 bytes of
+     * L2 cache per clock, as measured by others, if thread blocks copy tiles, else of 3.35 x 10^12 bytes of memory a
+     * second.
      */
     Clocks clocks() {
         double bytes = 32.0 * line.sectors() * Clocks.MULTIPROCESSORS;
@@ -92,23 +92,26 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
                 tiled ? 0 : bytes / 3.35e12 * Clocks.HERTZ);
     }
 
-    /** Bytes asked for over those of the sectors touched. */
+    /** Returns the requested bytes divided by those of the sectors touched. */
     double sectorsUsed() {
         return line.sectors() == 0 ? 1 : line.globalBytes() / (32.0 * line.sectors());
     }
 
-    /** Work that can be scaled and, as it is linear in the length of its sums, extended to others; in clocks of one multiprocessor. */
+    /**
+     * Work in clock cycles of one multiprocessor. It can be scaled, and extrapolated because it is linear in the
+     * length of sums.
+     */
     record Clocks(double issue, double special, double products, double passes, double cache, double memory) {
         private static final double MULTIPROCESSORS = 132;
         private static final double HERTZ = 1.755e9;
 
-        /** All of this many times. */
+        /** Returns a multiple of this. */
         Clocks of(double times) {
             return new Clocks(
                     times * issue, times * special, times * products, times * passes, times * cache, times * memory);
         }
 
-        /** From this at {@code at} and another at {@code next}, that at {@code to}. */
+        /** Extrapolates from this at {@code at} and another at {@code next} to {@code to}. */
         Clocks extended(Clocks other, double at, double next, double to) {
             double share = (to - at) / (next - at);
             return plus(other.of(share)).plus(of(-share));
@@ -130,7 +133,10 @@ record KernelWork(Counts.Line line, long special, long products, WarpGroup warpG
                     .orElseThrow();
         }
 
-        /** The longest of them, spread over all multiprocessors, all at the same time: less than any launch can take. */
+        /**
+         * Returns the largest component, spread evenly over all multiprocessors: a lower bound of the time of a
+         * launch.
+         */
         double seconds() {
             return most() / MULTIPROCESSORS / HERTZ;
         }
