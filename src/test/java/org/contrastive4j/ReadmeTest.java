@@ -74,8 +74,7 @@ class ReadmeTest {
     }
 
     private Variable encodeTexts(Tape tape, MyBatch batch, int from, int to) {
-        return Functions.linear(
-                tape, tape.constant("texts", batch.texts.rows(from, to)), textParameters.get(0), null);
+        return Functions.linear(tape, tape.constant("texts", batch.texts.rows(from, to)), textParameters.get(0), null);
     }
 
     private static Parameter weight(Ops ops, String name, int inputs) {
