@@ -207,7 +207,7 @@ final class HopperInfoNceTest {
     @CsvSource(
             delimiter = '|',
             value = {
-                "underflow not seen | @%lost red.global.or.b32 [%numbers+WIDE_AT], 1; |",
+                "underflow not seen | @%lost red.global.or.b32 [%scalars+SHIFTED_AT], 1; |",
                 "sums not made again | setp.eq.u32 %hit, %t, 0; | setp.ge.u32 %hit, %t, 0;",
                 "shift of rows left out | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
                 "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
