@@ -71,7 +71,10 @@ class HopperFaultsTest {
                 new Change("pairwise_finish_f32_sm90a", barrier, 0, ""),
                 new Change("pairwise_finish_f32_sm90a", "neg.f64 %rows, %rows;", 0, ""),
                 new Change(
-                        "pairwise_finish_f32_sm90a", "selp.f32 %y, %y, %z, %shifted;", 1, "selp.f32 %y, %z, %y, %shifted;"),
+                        "pairwise_finish_f32_sm90a",
+                        "selp.f32 %y, %y, %z, %shifted;",
+                        1,
+                        "selp.f32 %y, %z, %y, %shifted;"),
                 new Change(
                         "pairwise_finish_f32_sm90a",
                         "setp.ge.u32 %outside, %row, %n;",
@@ -84,7 +87,11 @@ class HopperFaultsTest {
                 new Change("pairwise_result_f32_sm90a", "@%last add.rn.f64 %sum, %sum, %value;", 0, ""),
                 new Change(
                         "pairwise_bwd_bf16_g_sm90a", "@%hit mov.f32 %d1b, %upperG;", 0, "@%hit mov.f32 %d1b, %lowerG;"),
-                new Change("pairwise_bwd_f16_g_sm90a", "xor.b32 %slot, %position, 64;", 2, "add.u32 %slot, %position, 64;"),
+                new Change(
+                        "pairwise_bwd_f16_g_sm90a",
+                        "xor.b32 %slot, %position, 64;",
+                        2,
+                        "add.u32 %slot, %position, 64;"),
                 new Change("pairwise_bwd_bf16_g_sm90a", "add.ftz.f32 %dot, %dot, %part;", 8, ""),
                 new Change("pairwise_bwd_bf16_stored_sm90a", barrier, 0, ""),
                 new Change(
@@ -99,9 +106,9 @@ class HopperFaultsTest {
                         "setp.eq.s32 %hit, %target, 7;"),
                 new Change(
                         "pairwise_bwd_f16_stored_sm90a",
-                        "add.u64 %image, %image, 4096;",
+                        "add.u64 %packed, %packed, 4096;",
                         0,
-                        "add.u64 %image, %image, 2048;"),
+                        "add.u64 %packed, %packed, 2048;"),
                 new Change("pairwise_bwd_bf16_dx_sm90a", "min.u32 %t, %t, %lastBlock;", 1, ""),
                 new Change(
                         "pairwise_bwd_bf16_dx_sm90a",

@@ -212,7 +212,7 @@ final class HopperInfoNceTest {
                 "shift of rows left out | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
                 "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
                 "columns of stripes not added | @%goesOn ld.global.f64 %total, [%atAddress]; |",
-                "rows of a column not counted | red.global.add.u32 [%atAddress+OWN_ROWS_AT], 1; |",
+                "rows of a column not counted | red.global.add.u32 [%atAddress+POSITIVES_ROWS_AT], 1; |",
                 "products of wide sums not waited for | wgmma.wait_group.sync.aligned 0; |",
             })
     void brokenTwinsAreCaught(String what, String right, String wrong) {

@@ -45,7 +45,7 @@ class KernelsTest {
             "CHECK");
     private static final Pattern REGISTERS = Pattern.compile("(?m)^// REGISTERS +at most (\\d+), no spills");
     private static final Pattern OCCUPANCY =
-            Pattern.compile("(?m)^//(?: OCCUPANCY)? +(?:\\[.+\\] )?blocks on a multiprocessor: (.+)$");
+            Pattern.compile("(?m)^// OCCUPANCY +(?:\\[.+\\] )?blocks per multiprocessor: (.+)$");
     private static final Pattern THREADS = Pattern.compile("\\.(?:reqntid|maxntid)\\s+(\\d+)");
     private static final Pattern DYNAMIC = Pattern.compile("dynamic shared (\\d+) bytes");
     private static final Pattern SHARED = Pattern.compile("(?ms)^// SHARED +(.*?)^// REGISTERS");
@@ -81,7 +81,7 @@ class KernelsTest {
     /** What the header says. */
     static String occupancy(String name) {
         Matcher said = OCCUPANCY.matcher(KernelFiles.header(name));
-        assertTrue(said.find(), "no blocks on a multiprocessor in the header of " + name);
+        assertTrue(said.find(), "no blocks per multiprocessor in the header of " + name);
         return said.group(1);
     }
 
