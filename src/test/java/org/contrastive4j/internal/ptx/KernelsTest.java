@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -144,37 +143,12 @@ class KernelsTest {
     }
 
     @Test
-    void readmeNamesEveryEntry() throws IOException {
-        String readme = Files.readString(FOLDER.resolve("README.md"));
-        for (String name : names()) {
+    void tableInTheReadmeIsThatOfTheHeaders() throws IOException {
+        String readme = Files.readString(KernelTable.README);
+        assertEquals(KernelTable.withTable(readme), readme, "run KernelTable to write the table");
+        for (String name : KernelFiles.entries().keySet()) {
             assertTrue(readme.contains("`" + name + "`"), "kernels/README.md does not mention " + name);
         }
-    }
-
-    /** Portable and not: a row of a table of counts, whose first cell names it. */
-    @Test
-    void everyKernelIsCounted() throws IOException {
-        Set<String> counted = counted(Files.readString(FOLDER.resolve("README.md")));
-        assertEquals(
-                KernelFiles.entries().keySet(),
-                counted,
-                "entries, and those with counts in kernels/README.md; KernelCounts prints them");
-        assertEquals(
-                Set.of("a", "b"),
-                counted("| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
-    }
-
-    private static Set<String> counted(String readme) {
-        Set<String> names = new TreeSet<>();
-        boolean counts = false;
-        for (String line : readme.split("\n")) {
-            counts = line.startsWith("|") && (counts || line.startsWith("| kernel | warp instructions |"));
-            if (counts && line.startsWith("| `")) {
-                Matcher name = Pattern.compile("`([a-z0-9_]+)`").matcher(line.substring(0, line.indexOf(" | ")));
-                name.results().map(found -> found.group(1)).forEach(names::add);
-            }
-        }
-        return names;
     }
 
     /** 8 lanes that read or write 16 bytes each never meet in a bank; products are most of what the f32 tile kernels do. */
@@ -216,6 +190,13 @@ class KernelsTest {
     }
 
     /** On whole tiles, in every layout; attention forward and backward. */
+    @Test
+    void productsInF32HaveNoBankConflicts() {
+        Map<String, KernelWork> counts = KernelCounts.ofProducts(64, 64);
+        assertTrue(counts.keySet().containsAll(List.of("gemm_f32_nn", "gemm_tf32_tt", "attention_bwd_f32_dk")));
+        counts.forEach((name, work) -> assertEquals(0, work.line().extraPasses(), name + ": bank conflicts"));
+    }
+
     @Test
     void productsOfSixteenBitsHaveNoBankConflicts() {
         Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64, DType.BF16);
