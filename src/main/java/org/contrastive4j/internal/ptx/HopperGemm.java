@@ -12,7 +12,7 @@ import org.contrastive4j.tensor.Precision;
  * C = alpha op(A) op(B) + beta C + bias with operands in 16 bits and sums in f32, by the kernels {@code gemm_*_sm90a},
  * on addresses of a device.
  *
- * <p>Operands are images (see {@code kernels/hopper_sm90a.ptxh}) that {@link #pack} writes once, whichever way they are
+ * <p>Operands are images (see {@code kernels/sm90a/packed_layout.ptxh}) that {@link #pack} writes once, whichever way they are
  * multiplied later; a product can write the image of its result, or of GELU of it, for the product after it:
  *
  * <pre>{@code

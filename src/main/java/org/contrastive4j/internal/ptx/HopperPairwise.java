@@ -11,7 +11,7 @@ import org.contrastive4j.tensor.Precision;
  * Launches of the sm_90a kernels of the pairwise loss: grids, shared bytes, order of arguments, sizes of what they
  * write. All that is called an address is one of device memory, 0 for what is optional and not there.
  *
- * <p>Features are operand images (see {@code kernels/hopper_sm90a.ptxh}): 16 bits, blocks of 128 rows and 64 columns.
+ * <p>Features are operand images (see {@code kernels/sm90a/packed_layout.ptxh}): 16 bits, blocks of 128 rows and 64 columns.
  * Nothing is allocated here and nothing waits, so that all of it can be captured in a graph. {@link HopperInfoNce} puts
  * it together.
  */
