@@ -9,9 +9,10 @@ import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.loss.InfoNce;
-import org.contrastive4j.loss.InfoNceFunction;
+import org.contrastive4j.loss.LossFunction;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -88,7 +89,7 @@ public class GradCacheBenchmark {
 
     private GradCache<TrainBatch, PairwiseOps.Result> budget(long bytes) {
         return GradCache.ofChunks(
-                ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss), List.of(CHUNK, CHUNK), bytes);
+                ops, Encoders.of(ops, model), LossOverEncoders.of(loss), List.of(CHUNK, CHUNK), bytes);
     }
 
     private static Batch random(DualEncoder.Config config) {
@@ -113,7 +114,7 @@ public class GradCacheBenchmark {
             return cache.step(batch, 1).loss();
         }
         try (Tape tape = Tape.recording(ops)) {
-            InfoNceFunction last = new InfoNceFunction(loss, null);
+            LossFunction last = new LossFunction(loss, PairLabels.DIAGONAL);
             Variable u = Encoders.picturesOn(tape, model, batch, 0, PAIRS);
             Variable v = Encoders.captionsOn(tape, model, batch, 0, PAIRS);
             tape.backward(tape.apply(last, u, v, loss.logScale()), one);

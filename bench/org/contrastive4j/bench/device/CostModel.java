@@ -32,7 +32,7 @@ public final class CostModel {
     private static final int SMALL_LAUNCHES = 7;
 
     // Warp instructions of a tile beside those for each 64 of d, and of a run of tiles, as the simulator counts them:
-    // HopperCountsTest reads these lines and counts again
+    // HopperKernelCountsTest reads these lines and counts again
     private static final int FORWARD = 8107;
     private static final int FORWARD_STORING = 11_083;
     private static final int FORWARD_RUN = 2992;

@@ -9,8 +9,8 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperInfoNce;
+import org.contrastive4j.internal.ptx.PortableInfoNce;
 import org.contrastive4j.internal.ptx.PtxNormalize;
-import org.contrastive4j.internal.ptx.PtxPairwise;
 import org.contrastive4j.internal.ptx.RowLayout;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
@@ -135,8 +135,8 @@ final class PairwiseCase implements AutoCloseable {
         }
     }
 
-    private PtxPairwise portable(PtxDevice through) {
-        return new PtxPairwise(through, kind.precision, stripeBytes);
+    private PortableInfoNce portable(PtxDevice through) {
+        return new PortableInfoNce(through, kind.precision, stripeBytes);
     }
 
     private HopperInfoNce hopper(PtxDevice through) {
@@ -182,7 +182,7 @@ final class PairwiseCase implements AutoCloseable {
                     workspace.bytes());
         }
         PtxNormalize normalize = new PtxNormalize(through);
-        PtxPairwise loss = portable(through);
+        PortableInfoNce loss = portable(through);
         return (stream, rowWeight, columnWeight) -> {
             normalize.forward(stream, kind.precision, n, d, u.address(), x.address(), inverseNorms.address());
             normalize.forward(stream, kind.precision, n, d, v.address(), y.address(), inverseNorms.address());

@@ -4,7 +4,7 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * y[b, t] = x[b, t] and y[b, last] = token; inputs x [b, t, w], token [w]. Backward splits dy accordingly.
+ * y[b, t] = x[b, t] and y[b, last] = token; inputs x [b, t, w], token [w] or [1, w]. Backward splits dy accordingly.
  *
  * <p>Composed of one copy per sample, so it runs on every backend without a kernel of its own.
  */
@@ -44,7 +44,7 @@ public final class AppendToken extends Function {
             Tensor last = b.allocate(Shape.of(samples, width));
             b.ops().sequence().selectToken(dy, lengths, last);
             Tensor dToken = b.accumulator(1);
-            b.ops().matrix().biasGradient(last, dToken);
+            b.ops().matrix().biasGradient(last, dToken.reshape(width));
             b.deliver(1, dToken);
         }
         if (b.wants(0)) {

@@ -8,7 +8,7 @@ import picocli.CommandLine.Option;
 /** Which backend a command runs on, and what it computes in. */
 final class BackendOptions {
     @Option(names = "--device", description = "backend: auto, cpu, cpu-f64, cuda, cuda:1 and so on, sim")
-    String device = "cpu";
+    String device = "auto";
 
     @Option(
             names = "--precision",

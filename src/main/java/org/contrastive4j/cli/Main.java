@@ -26,6 +26,7 @@ import picocli.CommandLine.Model.CommandSpec;
             SearchCommand.class,
             VerifyGradCacheCommand.class,
             CompareLossesCommand.class,
+            ReportCommand.class,
             DevicesCommand.class,
             PtxCommand.class
         })
@@ -35,6 +36,7 @@ public final class Main {
 
     private Main() {}
 
+    /** Runs a command and ends the JVM with its exit code. */
     public static void main(String[] arguments) {
         System.exit(run(arguments));
     }
@@ -42,6 +44,12 @@ public final class Main {
     /** Runs a command; returns the exit code. */
     static int run(String... arguments) {
         System.setProperty("java.awt.headless", "true");
+        CommandLine commandLine = commandLine();
+        return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
+    }
+
+    /** The commands with their options, and how their errors are reported. */
+    static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main())
                 .setOverwrittenOptionsAllowed(true)
                 .setCaseInsensitiveEnumValuesAllowed(true);
@@ -52,6 +60,12 @@ public final class Main {
             }
             throw failure;
         });
+        commandLine.setParameterExceptionHandler((wrong, given) -> {
+            CommandLine command = wrong.getCommandLine();
+            command.getErr().println(command.getColorScheme().errorText("error: " + wrong.getMessage()));
+            command.getErr().println("see " + command.getCommandSpec().qualifiedName() + " --help");
+            return REFUSED;
+        });
         for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
             CommandSpec command = commandLine.getSubcommands().get(name).getCommandSpec();
             command.usageMessage().footer(losses());
@@ -60,7 +74,7 @@ public final class Main {
                     .filter(TrainOptions.class::isInstance)
                     .forEach(options -> ((TrainOptions) options).declare(command));
         }
-        return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
+        return commandLine;
     }
 
     /** What --loss and --losses take, a line each. */

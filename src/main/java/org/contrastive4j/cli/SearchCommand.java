@@ -1,17 +1,18 @@
 package org.contrastive4j.cli;
 
-import java.io.IOException;
-import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Locale;
 import java.util.concurrent.Callable;
 import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.ContactSheet;
 import org.contrastive4j.train.Search;
+import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.TrainedModel;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -24,6 +25,8 @@ import picocli.CommandLine.Parameters;
         showDefaultValues = true,
         description = "Finds the pictures that fit a text best, and draws them on a contact sheet.")
 final class SearchCommand implements Callable<Integer> {
+    private static final String ALL_GROUPS = "all";
+
     @Parameters(index = "0", description = "what to look for, e.g. \"umbrella in the rain\"")
     private String text;
 
@@ -31,55 +34,93 @@ final class SearchCommand implements Callable<Integer> {
     private Path run = Path.of("runs/emoji");
 
     @Option(names = "--data", description = "search these pairs instead of those of the run")
-    private Path data;
+    private @Nullable Path data;
 
     @Option(
             names = "--group",
             description = "search only this group; \"all\" for all; by default the held-out group of the run")
-    private String group;
+    private @Nullable String group;
 
     @Option(names = "--top", description = "number of matches")
     private int top = 10;
 
     @Option(
             names = "--sheet",
-            description = "where to write the contact sheet; by default search.png in the run folder")
-    private Path sheet;
+            description = "contact sheet to write, PNG or JPEG by its name; default: search.png in the run folder")
+    private @Nullable Path sheet;
 
     @Mixin
     private BackendOptions backend;
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() {
+        List<String> words = Tokenizer.words(text);
+        if (words.isEmpty()) {
+            throw new IllegalArgumentException("\"" + text + "\" has no word to search for");
+        }
+        if (top < 1) {
+            throw new IllegalArgumentException("--top is " + top + ", expected 1 or more");
+        }
+        Path target = sheet != null ? sheet : run.resolve("search.png");
+        String format = format(target);
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
-            PairDataset pairs = model.data(data);
-            String wanted = group != null
-                    ? group
-                    : model.config().heldOutGroup().isEmpty() || data != null
-                            ? "all"
-                            : model.config().heldOutGroup();
-            List<Integer> samples = pairs.pairs().stream()
-                    .filter(sample -> wanted.equals("all") || sample.group().equals(wanted))
-                    .map(Pair::id)
-                    .toList();
-            if (samples.isEmpty()) {
-                throw new IllegalArgumentException("no pictures of group " + wanted + "; there are " + pairs.groups());
-            }
+            OutputFiles.requireWritable("--sheet", target);
+            requireKnown(model.tokenizer(), words);
+            PairDataset pairs = open(model.config());
+            List<Integer> samples = samples(pairs, model.config());
             try (Search search = new Search(ops, pairs, model.embedder(pairs), samples)) {
                 for (Search.Match match : search.find(text, top)) {
-                    Pair sample = pairs.pair(match.sample());
-                    System.out.printf(
-                            Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), sample.caption(), sample.picture());
+                    Pair pair = pairs.pair(match.sample());
+                    System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), pair.caption(), pair.picture());
                 }
-                Path target = sheet != null ? sheet : run.resolve("search.png");
-                Files.write(
-                        target,
-                        ContactSheet.png(List.of(search.row(
-                                text, -1, top, model.config().model().image().imageSize()))));
+                ContactSheet.Row row = search.row(text, -1, top, ContactSheet.PICTURE);
+                OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
                 System.out.println("contact sheet: " + target);
             }
             return 0;
         }
+    }
+
+    private static String format(Path target) {
+        String name = target.toString().toLowerCase(Locale.ROOT);
+        if (name.endsWith(".png")) {
+            return "png";
+        }
+        if (name.endsWith(".jpg") || name.endsWith(".jpeg")) {
+            return "jpg";
+        }
+        throw new IllegalArgumentException("--sheet " + target + ": expected a name that ends in .png, .jpg or .jpeg");
+    }
+
+    private void requireKnown(Tokenizer tokenizer, List<String> words) {
+        List<String> unknown =
+                words.stream().filter(word -> !tokenizer.knows(word)).distinct().toList();
+        if (unknown.size() == words.stream().distinct().count()) {
+            throw new IllegalArgumentException("no word of \"" + text
+                    + "\" occurs in the captions that the model was trained on; it cannot find pictures for it");
+        }
+        if (!unknown.isEmpty()) {
+            System.out.println("not in the captions that the model was trained on: " + String.join(", ", unknown));
+        }
+    }
+
+    private PairDataset open(TrainConfig config) {
+        try (StatusLine line = StatusLine.open()) {
+            return DataProgress.open(line, data == null ? Path.of(config.data()) : data, config.strict());
+        }
+    }
+
+    private List<Integer> samples(PairDataset pairs, TrainConfig config) {
+        String heldOut = config.heldOutGroup().isEmpty() || data != null ? ALL_GROUPS : config.heldOutGroup();
+        String searched = group != null ? group : heldOut;
+        List<Integer> samples = pairs.pairs().stream()
+                .filter(pair -> searched.equals(ALL_GROUPS) || searched.equals(pair.group()))
+                .map(Pair::id)
+                .toList();
+        if (samples.isEmpty()) {
+            throw new IllegalArgumentException("no pictures of group " + searched + "; there are " + pairs.groups());
+        }
+        return samples;
     }
 }

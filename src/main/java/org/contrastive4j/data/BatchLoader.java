@@ -2,34 +2,43 @@ package org.contrastive4j.data;
 
 import java.util.ArrayDeque;
 import java.util.Deque;
+import java.util.Iterator;
 import java.util.concurrent.ExecutionException;
 import java.util.concurrent.ExecutorService;
 import java.util.concurrent.Executors;
+import java.util.concurrent.ForkJoinPool;
 import java.util.concurrent.Future;
 
 /**
- * Gives training batches in order while the next ones are made in the background; the batches are the same for any
+ * Returns training batches in order while the next ones are made on other threads. The batches are the same for any
  * number of threads and wherever the run was resumed.
  */
 public final class BatchLoader implements AutoCloseable {
-    private final BatchPlan plan;
+    private final BatchOrder order;
     private final BatchMaker maker;
     private final Augmentation augmentation;
     private final int last;
     private final int ahead;
-    private final ExecutorService threads;
+    private final ExecutorService planner;
+    private final ForkJoinPool workers;
     private final Deque<Future<Batch>> pending = new ArrayDeque<>();
+    private final Iterator<BatchOrder.Planned> planned;
     private int next;
     private boolean closed;
 
     /**
-     * @param firstStep number of the first batch to give, counted over all epochs
+     * Starts to make batches.
+     *
+     * @param order which pairs form each batch
+     * @param maker decodes and tokenises
+     * @param augmentation of pictures and captions
+     * @param firstStep number of the first batch, counted over all epochs
      * @param steps number of the last batch, exclusive
-     * @param threadCount background threads
+     * @param threadCount threads that decode the pictures of a batch
      * @param ahead batches made in advance
      */
     public BatchLoader(
-            BatchPlan plan,
+            BatchOrder order,
             BatchMaker maker,
             Augmentation augmentation,
             int firstStep,
@@ -38,39 +47,56 @@ public final class BatchLoader implements AutoCloseable {
             int ahead) {
         if (threadCount < 1 || ahead < 1) {
             throw new IllegalArgumentException(
-                    "loader with " + threadCount + " threads, " + ahead + " batches ahead: wanted 1 or more");
+                    "loader with " + threadCount + " threads, " + ahead + " batches ahead: expected 1 or more of each");
         }
-        this.plan = plan;
+        this.order = order;
         this.maker = maker;
         this.augmentation = augmentation;
         this.next = firstStep;
         this.last = steps;
         this.ahead = ahead;
-        this.threads = Executors.newFixedThreadPool(threadCount, task -> {
+        this.workers = new ForkJoinPool(threadCount);
+        this.planner = Executors.newSingleThreadExecutor(task -> {
             Thread thread = new Thread(task, "contrastive4j-loader");
             thread.setDaemon(true);
             return thread;
         });
+        this.planned = this.order.from(firstStep);
         fill();
+    }
+
+    /**
+     * Returns how many threads decode pictures by default.
+     *
+     * @return one fewer than there are cores, at least 1
+     */
+    public static int defaultThreads() {
+        return Math.max(1, Runtime.getRuntime().availableProcessors() - 1);
     }
 
     private void fill() {
         while (pending.size() < ahead && next < last) {
-            int step = next++;
-            pending.add(threads.submit(() -> {
-                int epoch = step / plan.batchesPerEpoch();
-                return maker.make(plan.batch(epoch, step % plan.batchesPerEpoch()), augmentation, epoch);
+            next++;
+            pending.add(planner.submit(() -> {
+                BatchOrder.Planned samples = planned.next();
+                return workers.submit(() -> maker.make(samples, augmentation)).get();
             }));
         }
     }
 
+    /**
+     * Returns whether a batch is left.
+     *
+     * @return false after the last one
+     */
     public boolean hasNext() {
         return !pending.isEmpty();
     }
 
     /**
-     * The next batch; waits for it when it is not ready.
+     * Returns the next batch; waits for it when it is not ready.
      *
+     * @return the batch
      * @throws DataException when making it failed
      * @throws IllegalStateException after {@link #close}, or when there is none
      */
@@ -78,26 +104,34 @@ public final class BatchLoader implements AutoCloseable {
         if (closed || pending.isEmpty()) {
             throw new IllegalStateException(closed ? "loader was used after close" : "no batch is left");
         }
-        Future<Batch> batch = pending.poll();
+        Future<Batch> batch = pending.remove();
         fill();
         try {
             return batch.get();
         } catch (ExecutionException e) {
-            if (e.getCause() instanceof DataException data) {
-                throw data;
-            }
-            throw new DataException("making a batch failed: " + e.getCause(), e.getCause());
+            throw failure(e);
         } catch (InterruptedException e) {
             Thread.currentThread().interrupt();
             throw new DataException("interrupted while waiting for a batch", e);
         }
     }
 
-    /** Stops the background threads; idempotent. */
+    private static DataException failure(ExecutionException e) {
+        Throwable cause = e;
+        while (cause.getCause() != null && !(cause instanceof DataException)) {
+            cause = cause.getCause();
+        }
+        return cause instanceof DataException data
+                ? data
+                : new DataException("making a batch failed: " + cause, e.getCause() == null ? e : e.getCause());
+    }
+
+    /** Stops the other threads; further calls have no effect. */
     @Override
     public void close() {
         closed = true;
-        threads.shutdownNow();
+        planner.shutdownNow();
+        workers.shutdownNow();
         pending.clear();
     }
 }

@@ -1,58 +1,155 @@
 package org.contrastive4j.data;
 
 import java.util.List;
+import java.util.Map;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicLong;
+import java.util.stream.IntStream;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Makes batches of given samples: decoded, augmented, tokenized. Any thread may ask; the answer depends
- * only on the arguments.
+ * Makes batches of given samples: decoded, augmented, tokenised. Pictures are decoded on the threads of the pool that
+ * the caller runs in, or of the common pool; the result depends only on the arguments and the data.
  */
 public final class BatchMaker {
-    private static final long CACHED_BYTES = 256L << 20;
+    private static final long MOST_CACHED_BYTES = 256L << 20;
 
     private final PairDataset data;
     private final Tokenizer tokenizer;
-    private final int imageSize;
+    private final Preprocessing preprocessing;
     private final int maxTokens;
     private final DataRandom random;
-    private final byte[][] decoded;
-    private final AtomicLong room = new AtomicLong(CACHED_BYTES);
+    private final Map<Integer, byte[]> cache = new ConcurrentHashMap<>();
+    private final AtomicLong freeBytes =
+            new AtomicLong(Math.min(MOST_CACHED_BYTES, Runtime.getRuntime().maxMemory() / 16));
 
+    /**
+     * Makes batches with {@link Preprocessing#symmetric}.
+     *
+     * @param data pairs
+     * @param tokenizer of the captions
+     * @param imageSize side of a picture
+     * @param maxTokens that captions are cut at
+     * @param seed of the augmentation
+     */
     public BatchMaker(PairDataset data, Tokenizer tokenizer, int imageSize, int maxTokens, long seed) {
-        this.data = data;
-        this.tokenizer = tokenizer;
-        this.imageSize = imageSize;
-        this.maxTokens = maxTokens;
-        this.random = new DataRandom(seed);
-        this.decoded = new byte[data.pairs().size()][];
+        this(data, tokenizer, Preprocessing.symmetric(imageSize), maxTokens, seed);
     }
 
-    /** Decoded pictures stay while there is room: of a small data set, all. */
-    private byte[] picture(int id) {
-        byte[] picture = decoded[id];
+    /**
+     * Makes batches.
+     *
+     * @param data pairs
+     * @param tokenizer of the captions
+     * @param preprocessing of the pictures
+     * @param maxTokens that captions are cut at
+     * @param seed of the augmentation
+     */
+    public BatchMaker(PairDataset data, Tokenizer tokenizer, Preprocessing preprocessing, int maxTokens, long seed) {
+        this.data = data;
+        this.tokenizer = tokenizer;
+        this.preprocessing = preprocessing;
+        this.maxTokens = maxTokens;
+        this.random = new DataRandom(seed);
+    }
+
+    /** Preprocessed pictures are kept until the cache is full: all of a small data set. */
+    private byte @Nullable [] picture(int id) {
+        byte[] picture = cache.get(id);
         if (picture == null) {
-            picture = data.picture(id, imageSize);
-            if (room.addAndGet(-picture.length) >= 0) {
-                decoded[id] = picture;
+            RgbPicture decoded = data.decoded(id);
+            if (decoded == null) {
+                return null;
+            }
+            picture = preprocessing.square(decoded);
+            if (freeBytes.addAndGet(-picture.length) >= 0) {
+                cache.put(id, picture);
             }
         }
         return picture;
     }
 
-    /** @param epoch chooses the augmentation, with the seed and each sample id */
-    public Batch make(int[] sampleIds, Augmentation augmentation, int epoch) {
-        int values = imageSize * imageSize * 3;
-        float[] pictures = new float[sampleIds.length * values];
-        int[][] tokens = new int[sampleIds.length][];
-        for (int k = 0; k < sampleIds.length; k++) {
-            int id = sampleIds[k];
-            augmentation.picture(picture(id), imageSize, random, id, epoch, pictures, k * values);
-            tokens[k] = tokenizer.encode(augmentation.caption(data.pair(id).caption(), random, id, epoch), maxTokens);
+    /**
+     * Makes a planned batch. A pair whose picture cannot be read is replaced by the next spare one.
+     *
+     * @param planned samples and epoch
+     * @param augmentation of pictures and captions
+     * @return the batch; its ids are those of the pairs in it
+     * @throws DataException when there are too few spares
+     */
+    public Batch make(BatchOrder.Planned planned, Augmentation augmentation) {
+        int[] ids = planned.samples().clone();
+        float[] pictures = new float[ids.length * values()];
+        boolean[] failed = draw(ids, augmentation, planned.epoch(), pictures);
+        int spare = 0;
+        for (int k = 0; k < ids.length; k++) {
+            while (failed[k]) {
+                if (spare == planned.spares().length) {
+                    Pair pair = data.pair(planned.samples()[k]);
+                    throw new DataException("cannot read the picture " + pair.picture() + " of " + pair.source()
+                            + ", and no other pair can take its place in a batch of " + ids.length
+                            + "; correct it, remove it, or choose a smaller batch");
+                }
+                ids[k] = planned.spares()[spare++];
+                failed[k] = !draw(ids[k], augmentation, planned.epoch(), pictures, k);
+            }
         }
-        return padded(sampleIds, imageSize, pictures, tokens);
+        return batch(ids, augmentation, planned.epoch(), pictures);
     }
 
-    /** Texts without pictures (side 0), as they are. */
+    /**
+     * Makes a batch of given samples. A picture that cannot be read is grey, see {@link PairDataset#isUnreadable}.
+     *
+     * @param sampleIds of the pairs
+     * @param augmentation of pictures and captions
+     * @param epoch chooses the augmentation, with the seed and each sample id
+     * @return the batch
+     */
+    public Batch make(int[] sampleIds, Augmentation augmentation, int epoch) {
+        float[] pictures = new float[sampleIds.length * values()];
+        draw(sampleIds, augmentation, epoch, pictures);
+        return batch(sampleIds, augmentation, epoch, pictures);
+    }
+
+    private int values() {
+        return preprocessing.size() * preprocessing.size() * 3;
+    }
+
+    /** Returns which pictures could not be read. */
+    private boolean[] draw(int[] ids, Augmentation augmentation, int epoch, float[] pictures) {
+        boolean[] failed = new boolean[ids.length];
+        IntStream.range(0, ids.length)
+                .parallel()
+                .forEach(k -> failed[k] = !draw(ids[k], augmentation, epoch, pictures, k));
+        return failed;
+    }
+
+    private boolean draw(int id, Augmentation augmentation, int epoch, float[] pictures, int k) {
+        byte[] picture = picture(id);
+        if (picture == null) {
+            return false;
+        }
+        int values = values();
+        augmentation.picture(picture, preprocessing.size(), random, id, epoch, pictures, k * values);
+        preprocessing.renormalise(pictures, k * values, (k + 1) * values);
+        return true;
+    }
+
+    private Batch batch(int[] ids, Augmentation augmentation, int epoch, float[] pictures) {
+        int[][] tokens = new int[ids.length][];
+        for (int k = 0; k < ids.length; k++) {
+            String caption = data.pair(ids[k]).caption();
+            tokens[k] = tokenizer.encode(augmentation.caption(caption, random, ids[k], epoch), maxTokens);
+        }
+        return padded(ids, preprocessing.size(), pictures, tokens);
+    }
+
+    /**
+     * Makes a batch of texts without pictures (side 0), as they are.
+     *
+     * @param texts not empty
+     * @return the batch; all ids are 0
+     */
     public Batch texts(List<String> texts) {
         int[][] tokens = new int[texts.size()][];
         for (int k = 0; k < tokens.length; k++) {

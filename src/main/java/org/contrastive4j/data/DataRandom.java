@@ -11,6 +11,7 @@ final class DataRandom {
     static final int ORDER = 2;
     static final int PICTURE = 3;
     static final int TEXT = 4;
+    static final int BUFFER = 5;
 
     private final long seed;
 

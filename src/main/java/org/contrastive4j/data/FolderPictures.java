@@ -1,6 +1,5 @@
 package org.contrastive4j.data;
 
-import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.lang.ref.SoftReference;
 import java.nio.file.Files;
@@ -9,44 +8,48 @@ import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import javax.imageio.stream.FileImageInputStream;
-import javax.imageio.stream.ImageInputStream;
+import org.jspecify.annotations.Nullable;
 
-/** Picture files of a folder, and rectangles of sheets: a sheet stays decoded while memory allows. */
-final class FolderPictures implements PictureSource {
-    private static final Pattern FRAGMENT = Pattern.compile("(.*)#xywh=(\\d+),(\\d+),(\\d+),(\\d+)");
+/**
+ * Picture files of a folder, and rectangles of sheets ({@code sheet.png#xywh=64,32,32,32}). A sheet stays decoded while
+ * memory allows.
+ */
+final class FolderPictures {
+    private static final Pattern FRAGMENT = Pattern.compile("(.*)#xywh=(\\d{1,9}),(\\d{1,9}),(\\d{1,9}),(\\d{1,9})");
 
     private final Path folder;
-    private final Map<String, SoftReference<BufferedImage>> sheets = new ConcurrentHashMap<>();
+    private final Map<String, SoftReference<RgbPicture>> sheets = new ConcurrentHashMap<>();
 
     FolderPictures(Path folder) {
         this.folder = folder;
     }
 
-    @Override
-    public BufferedImage read(String image) throws IOException {
-        Matcher fragment = FRAGMENT.matcher(image);
+    RgbPicture read(String picture) throws IOException {
+        Matcher fragment = FRAGMENT.matcher(picture);
         if (!fragment.matches()) {
-            return decode(image);
+            return decode(picture);
         }
-        BufferedImage sheet = sheet(fragment.group(1));
+        RgbPicture sheet = sheet(fragment.group(1));
         int[] box = new int[4];
         for (int k = 0; k < 4; k++) {
             box[k] = Integer.parseInt(fragment.group(k + 2));
         }
-        if (box[2] < 1 || box[3] < 1 || box[0] + box[2] > sheet.getWidth() || box[1] + box[3] > sheet.getHeight()) {
-            throw new IOException("rectangle outside its sheet of " + sheet.getWidth() + " x " + sheet.getHeight());
+        if (box[2] < 1 || box[3] < 1 || box[0] + box[2] > sheet.width() || box[1] + box[3] > sheet.height()) {
+            throw new IOException("rectangle outside its sheet of " + sheet.width() + " x " + sheet.height());
         }
-        return sheet.getSubimage(box[0], box[1], box[2], box[3]);
+        return sheet.region(box[0], box[1], box[2], box[3]);
     }
 
-    private BufferedImage sheet(String name) throws IOException {
-        SoftReference<BufferedImage> held = sheets.get(name);
-        BufferedImage sheet = held == null ? null : held.get();
+    private @Nullable RgbPicture kept(String name) {
+        SoftReference<RgbPicture> held = sheets.get(name);
+        return held == null ? null : held.get();
+    }
+
+    private RgbPicture sheet(String name) throws IOException {
+        RgbPicture sheet = kept(name);
         if (sheet == null) {
             synchronized (this) { // one thread decodes, the others wait for it
-                held = sheets.get(name);
-                sheet = held == null ? null : held.get();
+                sheet = kept(name);
                 if (sheet == null) {
                     sheet = decode(name);
                     sheets.put(name, new SoftReference<>(sheet));
@@ -56,13 +59,14 @@ final class FolderPictures implements PictureSource {
         return sheet;
     }
 
-    private BufferedImage decode(String name) throws IOException {
-        Path file = folder.resolve(name).normalize();
-        if (!Files.isReadable(file)) {
+    private RgbPicture decode(String name) throws IOException {
+        Path file = FileNames.resolve(folder, name).normalize();
+        if (!Files.isRegularFile(file) || !Files.isReadable(file)) {
             throw new IOException("no such file");
         }
-        try (ImageInputStream in = new FileImageInputStream(file.toFile())) {
-            return Pictures.decode(in);
+        if (Files.size(file) > Extents.LARGEST) {
+            throw new IOException(Files.size(file) + " bytes are more than " + Extents.LARGEST);
         }
+        return PictureReader.read(Files.readAllBytes(file));
     }
 }

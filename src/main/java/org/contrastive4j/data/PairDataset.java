@@ -3,63 +3,58 @@ package org.contrastive4j.data;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.util.ArrayList;
-import java.util.HashMap;
-import java.util.LinkedHashMap;
+import java.util.AbstractList;
+import java.util.LinkedHashSet;
 import java.util.List;
-import java.util.Map;
+import java.util.PrimitiveIterator;
+import java.util.Set;
+import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
-import org.slf4j.Logger;
-import org.slf4j.LoggerFactory;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Image-text pairs from a folder with {@code captions.tsv} or {@code captions.csv}, or from WebDataset shards.
  *
- * <p>Opening decodes every picture once: a corrupt one is found now, not in the middle of a run. Strict refuses the
- * data set at the first bad pair; otherwise bad pairs are left out and counted by reason.
+ * <p>Opening reads the caption file, or lists the shards; a shard is indexed when its first pair is needed, and a
+ * picture is decoded when it is needed. What cannot be used is left out and reported by name in {@link #leftOut}; strict
+ * decodes every picture at the start, and refuses the data set at the first thing that cannot be used.
+ *
+ * <p>Memory: 16 bytes a row of a caption file, about 60 bytes a pair of the shards in use. Any thread may call any method.
  */
 public final class PairDataset {
-    private static final Logger LOG = LoggerFactory.getLogger(PairDataset.class);
-
     private final Path path;
-    private final List<Pair> samples;
-    private final PictureSource pictures;
-    private final Map<String, Integer> skipped;
-    private final int[] labels;
+    private final boolean strict;
+    private final PairStore store;
+    private final LeftOut leftOut;
+    private final Set<Integer> unreadable = ConcurrentHashMap.newKeySet();
+    private int @Nullable [] ids;
 
-    private PairDataset(Path path, List<Pair> samples, PictureSource pictures, Map<String, Integer> skipped) {
+    private PairDataset(Path path, boolean strict, PairStore store, LeftOut leftOut) {
         this.path = path;
-        this.samples = List.copyOf(samples);
-        this.pictures = pictures;
-        this.skipped = skipped;
-        Map<String, Integer> concepts = new HashMap<>();
-        this.labels = this.samples.stream()
-                .mapToInt(pair -> concepts.computeIfAbsent(pair.splitKey(), key -> concepts.size()))
-                .toArray();
+        this.strict = strict;
+        this.store = store;
+        this.leftOut = leftOut;
     }
 
-    /** A pair as written, before it was checked; {@code problem} is what its reader already found wrong, else null. */
-    record Row(String where, String image, String caption, String concept, String group, String problem) {}
-
-    /** What a reader found: the rows, and how to get at the pictures. */
-    record Listing(List<Row> rows, PictureSource pictures) {}
-
     /**
-     * Opens a folder with captions.tsv or captions.csv, a folder of .tar or .tar.gz shards, or one such file.
+     * Opens a folder with captions.tsv or captions.csv, a folder of .tar or .tar.gz shards, one such file, or the shards
+     * of a pattern such as {@code {00000..00041}.tar}.
      *
-     * @param strict refuse bad pairs instead of leaving them out
+     * @param path of the data
+     * @param strict refuse the data set instead of leaving out what cannot be used
+     * @return the data set
      * @throws DataException when nothing usable is there, naming what was looked for
      */
     public static PairDataset open(Path path, boolean strict) {
         return open(path, strict, (decoded, total) -> {});
     }
 
-    /** Receives how far opening a data set has come; called from several threads. */
+    /** Receives how far the check of a strict data set has come; called from several threads. */
     @FunctionalInterface
     public interface OpenProgress {
         /**
-         * One more picture was decoded.
+         * Reports one more decoded picture.
          *
          * @param decoded pictures decoded so far
          * @param total pictures of the data set
@@ -68,71 +63,43 @@ public final class PairDataset {
     }
 
     /**
-     * Opens a data set and reports each decoded picture.
+     * Opens a data set, see {@link #open(Path, boolean)}, and reports each picture that is decoded.
      *
-     * @param strict refuse bad pairs instead of leaving them out
-     * @param progress called once for each pair
+     * @param path of the data
+     * @param strict refuse the data set instead of leaving out what cannot be used
+     * @param progress called once for each pair when strict, not at all otherwise
+     * @return the data set
      * @throws DataException when nothing usable is there, naming what was looked for
      */
     public static PairDataset open(Path path, boolean strict, OpenProgress progress) {
-        Listing listing = list(path);
-        Map<String, Integer> skipped = new LinkedHashMap<>();
-        int total = listing.rows().size();
-        AtomicInteger decoded = new AtomicInteger();
-        String[] problems = IntStream.range(0, total)
-                .parallel()
-                .mapToObj(i -> {
-                    String problem = problem(listing, i);
-                    progress.decoded(decoded.incrementAndGet(), total);
-                    return problem;
-                })
-                .toArray(String[]::new);
-        Map<String, String> conceptOfCaption = new HashMap<>();
-        List<Pair> samples = new ArrayList<>();
-        for (int i = 0; i < problems.length; i++) {
-            Row row = listing.rows().get(i);
-            if (problems[i] != null) {
-                reject(row, problems[i], strict, skipped);
-                continue;
-            }
-            String concept = row.concept() == null || row.concept().isBlank()
-                    ? conceptOfCaption.computeIfAbsent(row.caption(), caption -> "caption:" + caption)
-                    : row.concept();
-            samples.add(new Pair(
-                    samples.size(),
-                    row.image(),
-                    row.caption(),
-                    concept,
-                    row.group() == null ? "" : row.group(),
-                    "",
-                    row.where()));
+        LeftOut leftOut = new LeftOut();
+        PairDataset data = new PairDataset(path, strict, store(path, leftOut), leftOut);
+        if (strict) {
+            data.check(progress);
         }
-        long concepts = samples.stream().map(Pair::concept).distinct().count();
-        if (concepts < 2) {
-            throw new DataException(path + " has " + samples.size() + " usable pairs of " + concepts
-                    + " concepts; contrastive training needs at least two different ones");
-        }
-        return new PairDataset(path, samples, listing.pictures(), skipped);
+        data.checkTwoConcepts();
+        return data;
     }
 
-    private static Listing list(Path path) {
-        if (!Files.isReadable(path)) {
+    private static PairStore store(Path path, LeftOut leftOut) {
+        boolean pattern = FileNames.name(path).contains("{");
+        if (!pattern && !Files.isReadable(path)) {
             throw new DataException("no data at " + path + ": it does not exist or cannot be read");
         }
         try {
             if (Files.isDirectory(path)) {
                 for (String name : List.of("captions.tsv", "captions.csv")) {
                     if (Files.exists(path.resolve(name))) {
-                        return CaptionFile.read(path.resolve(name));
+                        return CaptionFile.open(path.resolve(name), leftOut);
                     }
                 }
             }
-            if (Files.isRegularFile(path) && path.toString().matches(".*\\.(tsv|csv)")) {
-                return CaptionFile.read(path);
+            if (Files.isRegularFile(path) && FileNames.name(path).matches(".*\\.(tsv|csv)")) {
+                return CaptionFile.open(path, leftOut);
             }
-            List<Path> shards = TarShards.find(path);
+            List<Path> shards = Shards.find(path);
             if (!shards.isEmpty()) {
-                return TarShards.read(shards);
+                return new Shards(shards, leftOut);
             }
         } catch (IOException e) {
             throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
@@ -140,79 +107,220 @@ public final class PairDataset {
         throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv and *.tar, *.tar.gz");
     }
 
-    private static String problem(Listing listing, int i) {
-        Row row = listing.rows().get(i);
-        if (row.problem() != null) {
-            return row.problem();
+    /**
+     * Decodes every picture once, so that all that cannot be used is known.
+     *
+     * @param progress called once for each pair, from several threads
+     * @return what is left out
+     */
+    public LeftOut check(OpenProgress progress) {
+        int[] all = ids();
+        if (strict && leftOut.total() > 0) {
+            throw refusal(leftOut.entries().get(0));
         }
-        if (row.caption() == null || row.caption().isBlank()) {
-            return "empty caption";
-        }
-        if (row.image() == null || row.image().isBlank()) {
-            return "no picture named";
-        }
-        try {
-            listing.pictures().read(row.image());
-            return null;
-        } catch (IOException | RuntimeException e) {
-            return "unreadable picture (" + e.getMessage() + ")";
-        }
+        AtomicInteger decoded = new AtomicInteger();
+        IntStream.of(all).parallel().forEach(id -> {
+            decoded(id); // strict throws when it cannot be read
+            progress.decoded(decoded.incrementAndGet(), all.length);
+        });
+        return leftOut;
     }
 
-    private static void reject(Row row, String problem, boolean strict, Map<String, Integer> skipped) {
-        if (strict) {
-            throw new DataException(
-                    row.where() + ": " + problem + "; mend it, or leave out bad pairs by not being strict");
-        }
-        String reason = problem.replaceFirst(" \\(.*", "");
-        if (skipped.merge(reason, 1, Integer::sum) <= 3) {
-            LOG.warn("left out {}: {}", row.where(), problem);
-        }
+    private static DataException refusal(LeftOut.Entry entry) {
+        return new DataException(entry.key() + ": " + entry.reason()
+                + (entry.cause().isEmpty() ? "" : " (" + entry.cause() + ")")
+                + "; correct it, or leave out bad pairs by not being strict");
     }
 
+    private void checkTwoConcepts() {
+        PrimitiveIterator.OfInt all = store.ids();
+        int count = 0;
+        String first = "";
+        while (all.hasNext()) {
+            Pair pair = pair(all.nextInt());
+            count++;
+            String key = pair.concept() != null ? "concept " + pair.concept() : "caption " + pair.caption();
+            first = first.isEmpty() ? key : first;
+            if (!key.equals(first)) {
+                return;
+            }
+        }
+        throw new DataException(path + " has " + count + " usable pairs of " + Math.min(count, 1)
+                + " concepts; contrastive training needs at least two different ones" + counted());
+    }
+
+    private String counted() {
+        return leftOut.total() == 0 ? "" : "; left out: " + leftOut.counts();
+    }
+
+    /**
+     * Returns where the data are.
+     *
+     * @return as given to {@link #open}
+     */
     public Path path() {
         return path;
     }
 
-    public List<Pair> pairs() {
-        return samples;
-    }
-
-    public Pair pair(int id) {
-        return samples.get(id);
-    }
-
-    /** Returns a number that pairs share if and only if they are never each other's negatives. */
-    public int label(int id) {
-        return labels[id];
-    }
-
-    /** Returns whether two pairs show the same concept. */
-    public boolean sameConcept(int id, int other) {
-        return labels[id] == labels[other];
-    }
-
-    /** How many pairs were left out, by reason. */
-    public Map<String, Integer> skipped() {
-        return Map.copyOf(skipped);
-    }
-
-    /** Groups in order of appearance. */
-    public List<String> groups() {
-        return samples.stream().map(Pair::group).distinct().toList();
+    /**
+     * Returns whether the data are shards that are read in order; otherwise every pair can be read at once.
+     *
+     * @return true for shards
+     */
+    public boolean isStream() {
+        return store.isStream();
     }
 
     /**
-     * The picture of a sample, size x size x 3 (RGB, unsigned bytes), its central square on white.
+     * Returns the ids of all usable pairs in the order of the data. Shards are indexed for it.
      *
-     * @throws DataException when it cannot be read any more
+     * @return a new array
+     */
+    public synchronized int[] ids() {
+        if (ids == null) {
+            IntStream.range(0, store.parts()).parallel().forEach(store::idsOf);
+            ids = IntStream.range(0, store.parts())
+                    .flatMap(part -> IntStream.of(store.idsOf(part)))
+                    .toArray();
+        }
+        return ids.clone();
+    }
+
+    /**
+     * Returns all usable pairs in the order of the data; each is read when it is asked for.
+     *
+     * @return a view
+     */
+    public List<Pair> pairs() {
+        int[] all = ids();
+        return new AbstractList<>() {
+            @Override
+            public Pair get(int index) {
+                return pair(all[index]);
+            }
+
+            @Override
+            public int size() {
+                return all.length;
+            }
+        };
+    }
+
+    /**
+     * Returns a pair.
+     *
+     * @param id of the pair
+     * @return the pair
+     */
+    public Pair pair(int id) {
+        return store.pair(id);
+    }
+
+    /**
+     * Returns whether two pairs show the same: one concept, or one picture.
+     *
+     * @param id of a pair
+     * @param other id of another one
+     * @return true for equal ids
+     */
+    public boolean sameConcept(int id, int other) {
+        Pair a = pair(id);
+        Pair b = pair(other);
+        return a.picture().equals(b.picture())
+                || a.concept() != null && a.concept().equals(b.concept());
+    }
+
+    /**
+     * Returns what has been left out so far.
+     *
+     * @return live: entries are added while data are read
+     */
+    public LeftOut leftOut() {
+        return leftOut;
+    }
+
+    /**
+     * Returns the groups in order of appearance. Shards are indexed for it.
+     *
+     * @return distinct names
+     */
+    public List<String> groups() {
+        Set<String> groups = new LinkedHashSet<>();
+        for (int id : ids()) {
+            groups.add(pair(id).group());
+        }
+        return List.copyOf(groups);
+    }
+
+    /**
+     * Returns a digest of the data: SHA-256 of the caption file, or of names, sizes, and both ends of the shards. A run
+     * stores it, and refuses to go on with other data. It does not depend on where the data are.
+     *
+     * @return 64 hexadecimal digits
+     */
+    public String fingerprint() {
+        try {
+            return store.fingerprint();
+        } catch (IOException e) {
+            throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
+        }
+    }
+
+    /**
+     * Returns the picture of a pair as {@link Preprocessing#symmetric} crops it.
+     *
+     * @param id of the pair
+     * @param size side of the result
+     * @return size x size x 3 (RGB, unsigned bytes)
+     * @throws DataException when it cannot be read
      */
     public byte[] picture(int id, int size) {
-        Pair sample = samples.get(id);
-        try {
-            return Pictures.square(pictures.read(sample.picture()), size);
-        } catch (IOException e) {
-            throw new DataException("cannot read " + sample.picture() + " of " + path + ": " + e.getMessage(), e);
+        RgbPicture picture = decoded(id);
+        if (picture == null) {
+            Pair pair = pair(id);
+            throw new DataException("cannot read the picture " + pair.picture() + " of " + pair.source());
         }
+        return Preprocessing.symmetric(size).square(picture);
+    }
+
+    /**
+     * Returns whether the picture of a pair could not be read when it was needed.
+     *
+     * @param id of the pair
+     * @return false also for a picture that was not needed yet
+     */
+    public boolean isUnreadable(int id) {
+        return unreadable.contains(id);
+    }
+
+    /** Returns the decoded picture of a pair, or null when it cannot be read; then the pair is left out. */
+    @Nullable
+    RgbPicture decoded(int id) {
+        if (unreadable.contains(id)) {
+            return null;
+        }
+        Pair pair = pair(id);
+        try {
+            return store.picture(pair);
+        } catch (IOException | RuntimeException e) {
+            LeftOut.Entry entry =
+                    new LeftOut.Entry(pair.source(), "unreadable picture", pair.picture() + ": " + e.getMessage());
+            if (unreadable.add(id)) {
+                leftOut.add(entry.key(), entry.reason(), entry.cause());
+            }
+            if (strict) {
+                throw refusal(entry);
+            }
+            return null;
+        } catch (OutOfMemoryError e) {
+            throw new DataException(
+                    "out of memory while decoding the picture " + pair.picture() + " of " + pair.source()
+                            + "; raise -Xmx, or scale the picture down",
+                    e);
+        }
+    }
+
+    PairStore store() {
+        return store;
     }
 }

@@ -1,33 +1,38 @@
 package org.contrastive4j.data;
 
+import java.text.Normalizer;
 import java.util.ArrayList;
-import java.util.Comparator;
+import java.util.Arrays;
 import java.util.HashMap;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
-import java.util.TreeMap;
+import java.util.concurrent.ConcurrentHashMap;
+import java.util.function.DoubleConsumer;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
-import java.util.stream.Stream;
 
 /**
- * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones fall into known pieces.
+ * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones are split into known pieces.
  *
- * <p>Words are runs of letters or digits, lower-cased; punctuation separates. Ids: {@link #PADDING}, {@link #UNKNOWN}
- * (a character never seen in training), then pieces, the single characters first. A piece that ends a word carries a
- * final {@code _}. Source: Sennrich et al., Neural machine translation of rare words with subword units, ACL 2016.
+ * <p>Words are runs of letters or digits, lower-cased, in Unicode's composed form (NFC); punctuation separates them.
+ * Ids: {@link #PADDING}, {@link #UNKNOWN} (a character never seen in training), then pieces, the single characters
+ * first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of rare
+ * words with subword units, ACL 2016.
  */
 public final class Tokenizer {
+    /** Id that fills up short captions. */
     public static final int PADDING = 0;
+
+    /** Id of a character never seen in training, and of a caption without words. */
     public static final int UNKNOWN = 1;
 
-    private static final String END = "_";
+    static final String END = "_";
     private static final Pattern WORD = Pattern.compile("[\\p{L}\\p{M}\\p{N}]+");
+    private static final int CACHED_WORDS = 1 << 17;
 
     /**
-     * What travels in a checkpoint.
+     * What a checkpoint keeps of a tokenizer.
      *
      * @param pieces in order of id
      * @param merges in order of priority
@@ -41,7 +46,13 @@ public final class Tokenizer {
     private final Vocabulary vocabulary;
     private final Map<String, Integer> ids = new HashMap<>();
     private final Map<Bigram, Integer> ranks = new HashMap<>();
+    private final Map<String, int[]> encoded = new ConcurrentHashMap<>();
 
+    /**
+     * Creates a tokenizer from what a checkpoint kept.
+     *
+     * @param vocabulary pieces and merges
+     */
     public Tokenizer(Vocabulary vocabulary) {
         this.vocabulary = vocabulary;
         for (String piece : vocabulary.pieces()) {
@@ -55,79 +66,136 @@ public final class Tokenizer {
     /**
      * Learns pieces from captions, most frequent pair first, ties by text, until there are {@code size} ids or every
      * pair left is rarer than {@code minimum}.
+     *
+     * @param captions to learn from
+     * @param size largest number of ids
+     * @param minimum smallest count of a pair that is merged
+     * @return the tokenizer
      */
     public static Tokenizer train(Iterable<String> captions, int size, int minimum) {
-        Map<String, Integer> counts = new TreeMap<>();
-        for (String caption : captions) {
-            words(caption).forEach(word -> counts.merge(word, 1, Integer::sum));
+        return train(captions, size, minimum, progress -> {});
+    }
+
+    /**
+     * Learns pieces as {@link #train(Iterable, int, int)} does, and reports progress.
+     *
+     * @param captions to learn from
+     * @param size largest number of ids
+     * @param minimum smallest count of a pair that is merged
+     * @param progress receives the share of the ids that exist, in [0, 1], now and then
+     * @return the tokenizer
+     */
+    public static Tokenizer train(Iterable<String> captions, int size, int minimum, DoubleConsumer progress) {
+        return new Tokenizer(new VocabularyTraining(captions).run(size, minimum, progress));
+    }
+
+    static List<String> characters(String word) {
+        List<String> characters = new ArrayList<>();
+        word.codePoints().forEach(c -> characters.add(Character.toString(c)));
+        characters.set(characters.size() - 1, characters.get(characters.size() - 1) + END);
+        return characters;
+    }
+
+    /**
+     * Returns the words of a caption, lower-cased and composed.
+     *
+     * @param caption any text
+     * @return in order, empty for a text without letters and digits
+     */
+    public static List<String> words(String caption) {
+        List<String> words = new ArrayList<>();
+        Matcher matcher =
+                WORD.matcher(Normalizer.normalize(caption, Normalizer.Form.NFC).toLowerCase(Locale.ROOT));
+        while (matcher.find()) {
+            words.add(matcher.group());
         }
-        List<List<String>> words = new ArrayList<>();
-        List<Integer> weights = new ArrayList<>();
-        Map<String, Integer> pieces = new LinkedHashMap<>();
-        counts.forEach((word, count) -> {
-            words.add(characters(word));
-            weights.add(count);
-        });
-        counts.keySet().stream()
-                .flatMapToInt(String::codePoints)
-                .sorted()
-                .distinct()
-                .mapToObj(Character::toString)
-                .flatMap(c -> Stream.of(c, c + END))
-                .forEach(piece -> pieces.put(piece, pieces.size()));
-        List<List<String>> merges = new ArrayList<>();
-        Map<Bigram, Integer> pairs = new HashMap<>();
-        for (int w = 0; w < words.size(); w++) {
-            count(words.get(w), weights.get(w), pairs);
+        return words;
+    }
+
+    /**
+     * Returns the token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without
+     * words.
+     *
+     * <p>Where every training word is one token, an unseen word is left out if the caption has other words: its pieces
+     * were never trained on their own. When the caption has no other word, its pieces are used.
+     *
+     * @param caption any text
+     * @param maxTokens largest number of ids
+     * @return 1 to maxTokens ids
+     */
+    public int[] encode(String caption, int maxTokens) {
+        List<int[]> words = new ArrayList<>();
+        boolean anyWhole = false;
+        for (String word : words(caption)) {
+            int[] tokens = tokens(word);
+            anyWhole |= tokens.length == 1;
+            words.add(tokens);
         }
-        while (pieces.size() + 2 < size) {
-            Bigram best = mostFrequent(pairs, minimum);
-            if (best == null) {
-                break;
+        boolean skipUnseen = vocabulary.wholeWords() && anyWhole;
+        int[] all = words.stream()
+                .filter(word -> !skipUnseen || word.length == 1)
+                .flatMapToInt(Arrays::stream)
+                .limit(maxTokens)
+                .toArray();
+        return all.length == 0 ? new int[] {UNKNOWN} : all;
+    }
+
+    /**
+     * Returns whether a word was learnt: it is one token of a vocabulary of whole words, or it is made of known pieces
+     * of which one is longer than a character.
+     *
+     * @param word one of {@link #words}
+     * @return false for a word that says nothing to a model trained with this vocabulary
+     */
+    public boolean knows(String word) {
+        int[] tokens = tokens(word);
+        if (tokens.length == 1 || vocabulary.wholeWords()) {
+            return tokens.length == 1 && tokens[0] != UNKNOWN;
+        }
+        return Arrays.stream(tokens).noneMatch(token -> token == UNKNOWN)
+                && tokens.length < word.codePointCount(0, word.length());
+    }
+
+    private int[] tokens(String word) {
+        int[] tokens = encoded.get(word);
+        if (tokens == null) {
+            tokens = pieces(word).stream()
+                    .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN))
+                    .toArray();
+            if (encoded.size() < CACHED_WORDS) {
+                encoded.put(word, tokens);
             }
-            merges.add(List.of(best.left(), best.right()));
-            pieces.putIfAbsent(best.left() + best.right(), pieces.size());
-            for (int w = 0; w < words.size(); w++) {
-                List<String> merged = merge(words.get(w), best);
-                if (merged.size() < words.get(w).size()) {
-                    count(words.get(w), -weights.get(w), pairs);
-                    count(merged, weights.get(w), pairs);
-                    words.set(w, merged);
+        }
+        return tokens;
+    }
+
+    private List<String> pieces(String word) {
+        List<String> pieces = characters(word);
+        while (pieces.size() > 1) {
+            int best = -1;
+            int bestRank = Integer.MAX_VALUE;
+            for (int i = 0; i + 1 < pieces.size(); i++) {
+                int rank = ranks.getOrDefault(new Bigram(pieces.get(i), pieces.get(i + 1)), Integer.MAX_VALUE);
+                if (rank < bestRank) {
+                    best = i;
+                    bestRank = rank;
                 }
             }
+            if (best < 0) {
+                break;
+            }
+            pieces = merged(pieces, pieces.get(best), pieces.get(best + 1));
         }
-        boolean wholeWords = words.stream().allMatch(word -> word.size() == 1);
-        return new Tokenizer(new Vocabulary(List.copyOf(pieces.keySet()), List.copyOf(merges), wholeWords));
+        return pieces;
     }
 
-    /** Adds a word's pairs to the counts; a negative weight takes them out again. */
-    private static void count(List<String> word, int weight, Map<Bigram, Integer> pairs) {
-        for (int i = 0; i + 1 < word.size(); i++) {
-            pairs.merge(new Bigram(word.get(i), word.get(i + 1)), weight, (a, b) -> a + b == 0 ? null : a + b);
-        }
-    }
-
-    private static Bigram mostFrequent(Map<Bigram, Integer> pairs, int minimum) {
-        return pairs.entrySet().stream()
-                .filter(entry -> entry.getValue() >= minimum)
-                .max(Map.Entry.<Bigram, Integer>comparingByValue()
-                        .thenComparing(Map.Entry.comparingByKey(Comparator.comparing(Bigram::left)
-                                .thenComparing(Bigram::right)
-                                .reversed())))
-                .map(Map.Entry::getKey)
-                .orElse(null);
-    }
-
-    private static List<String> merge(List<String> word, Bigram pair) {
-        if (word.size() < 2) {
-            return word;
-        }
+    private static List<String> merged(List<String> word, String left, String right) {
         List<String> merged = new ArrayList<>(word.size());
         for (int i = 0; i < word.size(); i++) {
             if (i + 1 < word.size()
-                    && word.get(i).equals(pair.left())
-                    && word.get(i + 1).equals(pair.right())) {
-                merged.add(pair.left() + pair.right());
+                    && word.get(i).equals(left)
+                    && word.get(i + 1).equals(right)) {
+                merged.add(left + right);
                 i++;
             } else {
                 merged.add(word.get(i));
@@ -136,60 +204,31 @@ public final class Tokenizer {
         return merged;
     }
 
-    private static List<String> characters(String word) {
-        List<String> characters = new ArrayList<>();
-        word.codePoints().forEach(c -> characters.add(Character.toString(c)));
-        characters.set(characters.size() - 1, characters.get(characters.size() - 1) + END);
-        return characters;
-    }
-
-    /** The words of a caption, lower-cased. */
-    public static List<String> words(String caption) {
-        List<String> words = new ArrayList<>();
-        Matcher matcher = WORD.matcher(caption.toLowerCase(Locale.ROOT));
-        while (matcher.find()) {
-            words.add(matcher.group());
+    /**
+     * Returns the share of unknown tokens: characters never seen in training, and captions without words.
+     *
+     * @param captions to tokenise
+     * @param maxTokens that captions are cut at
+     * @return in [0, 1], 0 for no captions
+     */
+    public double unknownShare(Iterable<String> captions, int maxTokens) {
+        long unknown = 0;
+        long all = 0;
+        for (String caption : captions) {
+            for (int token : encode(caption, maxTokens)) {
+                unknown += token == UNKNOWN ? 1 : 0;
+                all++;
+            }
         }
-        return words;
+        return all == 0 ? 0 : (double) unknown / all;
     }
 
     /**
-     * Token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without words.
+     * Returns the words of tokens, separated by blanks.
      *
-     * <p>Where every training word is one token, an unseen word is left out if the caption has other words: its pieces
-     * were never trained on their own, and only disturb. Alone it is better than nothing.
+     * @param tokens ids; padding is left out
+     * @return lower-cased words
      */
-    public int[] encode(String caption, int maxTokens) {
-        List<List<String>> words = words(caption).stream().map(this::pieces).toList();
-        boolean skipUnseen = vocabulary.wholeWords() && words.stream().anyMatch(word -> word.size() == 1);
-        int[] tokens = words.stream()
-                .filter(word -> !skipUnseen || word.size() == 1)
-                .flatMap(List::stream)
-                .limit(maxTokens)
-                .mapToInt(piece -> ids.getOrDefault(piece, UNKNOWN))
-                .toArray();
-        return tokens.length == 0 ? new int[] {UNKNOWN} : tokens;
-    }
-
-    private List<String> pieces(String word) {
-        List<String> pieces = characters(word);
-        while (pieces.size() > 1) {
-            Bigram best = null;
-            for (int i = 0; i + 1 < pieces.size(); i++) {
-                Bigram pair = new Bigram(pieces.get(i), pieces.get(i + 1));
-                if (ranks.containsKey(pair) && (best == null || ranks.get(pair) < ranks.get(best))) {
-                    best = pair;
-                }
-            }
-            if (best == null) {
-                break;
-            }
-            pieces = merge(pieces, best);
-        }
-        return pieces;
-    }
-
-    /** Words again, separated by blanks. */
     public String decode(int[] tokens) {
         StringBuilder text = new StringBuilder();
         for (int token : tokens) {
@@ -200,11 +239,20 @@ public final class Tokenizer {
         return text.toString().replace(END, " ").strip();
     }
 
-    /** Number of ids. */
+    /**
+     * Returns the number of ids.
+     *
+     * @return including padding and unknown
+     */
     public int size() {
         return vocabulary.pieces().size() + 2;
     }
 
+    /**
+     * Returns what a checkpoint keeps.
+     *
+     * @return pieces and merges
+     */
     public Vocabulary vocabulary() {
         return vocabulary;
     }

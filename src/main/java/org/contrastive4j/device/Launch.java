@@ -59,7 +59,7 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
     }
 
     /** The same with all blocks resident at once. */
-    public Launch together() {
+    public Launch asCooperative() {
         return new Launch(grid, block, sharedBytes, true);
     }
 

@@ -3,6 +3,7 @@ package org.contrastive4j.gradcache;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -63,7 +64,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
      * @throws ShapeException when there are more micro-batches than samples, before anything is encoded
      */
     @Override
-    public R step(B batch, double gradientScale) {
+    public Deferred<R> step(B batch, double gradientScale) {
         for (ChunkEncoder<B> encoder : encoders) {
             if (encoder.samples(batch) < microBatches) {
                 throw new ShapeException(microBatches + " micro-batches of the " + encoder.samples(batch)
@@ -74,7 +75,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
                 countedOnce.stream().filter(parameter -> !parameter.isFrozen()).toList();
         try (Step step = new Step(batch)) {
             step.encode();
-            R result = step.live(0, gradientScale);
+            Deferred<R> result = step.live(0, gradientScale);
             heldBack.forEach(parameter -> parameter.freeze(true));
             for (int c = 1; c < microBatches; c++) {
                 step.live(c, gradientScale);
@@ -112,7 +113,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
         }
 
         /** One loss with micro-batch c live, and its rows' gradient pushed back. */
-        R live(int c, double gradientScale) {
+        Deferred<R> live(int c, double gradientScale) {
             List<ChunkEncoder.Pass> passes = new ArrayList<>();
             try {
                 for (int e = 0; e < encoders.size(); e++) {
@@ -126,7 +127,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
                                                     bound(e, c + 1),
                                                     representations.get(e).rows(bound(e, c), bound(e, c + 1))));
                 }
-                R result = loss.valueAndGradient(batch, representations, gradients, gradientScale);
+                Deferred<R> result = loss.valueAndGradient(batch, representations, gradients, gradientScale);
                 for (int e = 0; e < encoders.size(); e++) {
                     if (passes.get(e) != null) {
                         passes.get(e).backward(gradients.get(e).rows(bound(e, c), bound(e, c + 1)));

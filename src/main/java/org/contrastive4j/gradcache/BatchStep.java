@@ -1,5 +1,7 @@
 package org.contrastive4j.gradcache;
 
+import org.contrastive4j.ops.Deferred;
+
 /**
  * A way to accumulate the gradient of one loss over a whole batch.
  *
@@ -9,9 +11,11 @@ package org.contrastive4j.gradcache;
 @FunctionalInterface
 public interface BatchStep<B, R> {
     /**
-     * Value of the loss over the whole batch; gradients are accumulated into the parameters.
+     * Computes the loss over the whole batch and accumulates gradients into the parameters.
      *
+     * @param batch to encode
      * @param gradientScale multiplied into every gradient
+     * @return what the loss reports
      */
-    R step(B batch, double gradientScale);
+    Deferred<R> step(B batch, double gradientScale);
 }

@@ -26,17 +26,17 @@ final class ChunkPlanner<B> {
     private final Ops ops;
     private final List<Integer> chunks;
     private final long budget;
-    private final boolean recorded;
+    private final boolean forCapture;
 
-    private ChunkPlanner(Ops ops, List<Integer> chunks, long budget, boolean recorded) {
+    private ChunkPlanner(Ops ops, List<Integer> chunks, long budget, boolean forCapture) {
         this.ops = ops;
         this.chunks = List.copyOf(chunks);
         this.budget = budget;
-        this.recorded = recorded;
+        this.forCapture = forCapture;
     }
 
-    /** The same within what the budget leaves beside the gaps in the scratch of a {@link CapturedStep}. */
-    ChunkPlanner<B> recorded() {
+    /** The same within what the budget leaves beside the fragmentation of the arena of a {@link CapturedStep}. */
+    ChunkPlanner<B> forCapture() {
         return new ChunkPlanner<>(ops, chunks, budget, true);
     }
 
@@ -50,7 +50,7 @@ final class ChunkPlanner<B> {
         return new ChunkPlanner<>(ops, chunks, budget, false);
     }
 
-    /** Sizes chosen, recorded as 0. */
+    /** Sizes chosen, written as 0. */
     static <B> ChunkPlanner<B> choosing(Ops ops, int encoders, long budget) {
         return new ChunkPlanner<>(ops, Collections.nCopies(encoders, 0), budget, false);
     }
@@ -81,7 +81,7 @@ final class ChunkPlanner<B> {
                 shapes.add(all);
                 representations += (encoder.isTrainable() ? 2 : 1) * all.bytes();
             }
-            workspace = loss.workspaceBytes(shapes);
+            workspace = loss.workspaceBytes(batch, shapes);
         } finally {
             shapes.forEach(Tensor::close);
         }
@@ -158,7 +158,7 @@ final class ChunkPlanner<B> {
             long representations,
             long workspace,
             List<Cost> costs) {
-        long most = recorded && budget != KEEP_NOTHING ? base + CapturedStep.largestStep(budget - base) : budget;
+        long most = forCapture && budget != KEEP_NOTHING ? base + CapturedStep.largestStep(budget - base) : budget;
         long fixed = base + representations;
         List<Integer> sizes = new ArrayList<>();
         long transientBytes = workspace;

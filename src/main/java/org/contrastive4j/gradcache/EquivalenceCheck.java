@@ -113,7 +113,7 @@ public final class EquivalenceCheck<B> {
 
     private Map<String, double[]> gradients(B batch, List<Integer> chunks) {
         parameters.forEach(Parameter::zeroGradient);
-        GradCache.ofChunks(ops, encoders, loss, chunks).step(batch, 1);
+        GradCache.ofChunks(ops, encoders, loss, chunks).step(batch, 1).get();
         Map<String, double[]> all = new LinkedHashMap<>();
         for (Parameter parameter : parameters) {
             if (!parameter.isFrozen()) {

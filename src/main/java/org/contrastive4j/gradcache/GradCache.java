@@ -2,6 +2,7 @@ package org.contrastive4j.gradcache;
 
 import java.util.ArrayList;
 import java.util.List;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
@@ -65,10 +66,13 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /**
-     * The same within a budget that also holds the gaps in the scratch of the {@link CapturedStep} it is to be used in.
+     * Returns the same step planned for use in a {@link CapturedStep}: its budget includes the fragmentation of the
+     * arena.
+     *
+     * @return a step with a plan of its own
      */
-    public GradCache<B, R> recorded() {
-        return new GradCache<>(ops, encoders, loss, planner.recorded());
+    public GradCache<B, R> forCapture() {
+        return new GradCache<>(ops, encoders, loss, planner.forCapture());
     }
 
     /**
@@ -96,11 +100,11 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
      * @throws ShapeException when a chunk size does not fit the batch, before anything is encoded
      */
     @Override
-    public R step(B batch, double gradientScale) {
+    public Deferred<R> step(B batch, double gradientScale) {
         ChunkPlan current = plan(batch);
         try (Step step = new Step(batch, current)) {
             step.encode();
-            R result = step.loss(gradientScale);
+            Deferred<R> result = step.loss(gradientScale);
             step.backward();
             return result;
         }
@@ -152,7 +156,7 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
             }
         }
 
-        R loss(double gradientScale) {
+        Deferred<R> loss(double gradientScale) {
             for (int e = 0; e < encoders.size(); e++) {
                 boolean trainable = encoders.get(e).isTrainable();
                 gradients.add(

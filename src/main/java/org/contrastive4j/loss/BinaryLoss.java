@@ -7,9 +7,9 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.loss.PairStatistics.Outcome;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
@@ -28,7 +28,7 @@ import org.contrastive4j.ops.PairwiseOps;
  * <p>Source: Zhai et al., Sigmoid loss for language image pre-training, 2023, algorithm 1 (t = ln 10, b = -10 at
  * first).
  */
-public final class BinaryLoss extends ContrastiveLoss {
+final class BinaryLoss extends ContrastiveLoss {
     /** ln 10. */
     public static final double INITIAL_LOG_SCALE = Math.log(10);
 
@@ -83,30 +83,27 @@ public final class BinaryLoss extends ContrastiveLoss {
     }
 
     @Override
-    Outcome evaluate(PairField field, double bias, boolean wantTerms) {
+    protected Evaluation evaluate(PairField field, boolean withTerms) {
         int n = field.pairing().n();
         int m = field.pairing().m();
-        double[] plus = filled(n, bias);
-        double[] minus = filled(n, -bias);
+        double[] plus = filled(n, field.bias());
+        double[] minus = filled(n, -field.bias());
         Shift ofNegatives = new Shift(1, plus, null);
         Shift ofPositives = new Shift(-1, minus, null);
-        PairStatistics statistics = PairStatistics.of(
-                field,
-                List.of(
-                        Reduction.sum(PairFunction.SOFTPLUS, ROWS, NEGATIVES, ofNegatives, null),
-                        Reduction.sum(PairFunction.SOFTPLUS, ROWS, POSITIVES, ofPositives, null),
-                        Reduction.sum(PairFunction.ONE, ROWS, NEGATIVES, Shift.NONE, null)));
+        List<Reduced> reduced = field.reduce(List.of(
+                Reduction.sum(PairFunction.SOFTPLUS, ROWS, NEGATIVES, ofNegatives, null),
+                Reduction.sum(PairFunction.SOFTPLUS, ROWS, POSITIVES, ofPositives, null),
+                Reduction.sum(PairFunction.ONE, ROWS, NEGATIVES, Shift.NONE, null)));
         double all = weighting == Weighting.MEAN
-                ? total(statistics.positives) + total(statistics.own.get(2).values())
+                ? total(field.statistics().positives) + total(reduced.get(2).values())
                 : n;
         double ofEach = weighting == Weighting.BALANCED ? 1.0 / Math.max(1, m - 1) : weight;
-        double loss = (total(statistics.own.get(1).values())
-                        + ofEach * total(statistics.own.get(0).values()))
-                / all;
+        double loss =
+                (total(reduced.get(1).values()) + ofEach * total(reduced.get(0).values())) / all;
         List<Term> terms = List.of(
                 new Term(PairFunction.SIGMOID, NEGATIVES, ofNegatives, filled(n, ofEach / all), null),
                 new Term(PairFunction.SIGMOID, POSITIVES, ofPositives, filled(n, -1 / all), null));
-        return new Outcome(loss, terms, statistics);
+        return new Evaluation(loss, terms);
     }
 
     private static double[] filled(int size, double value) {

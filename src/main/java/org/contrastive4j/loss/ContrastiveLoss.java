@@ -4,164 +4,137 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.loss.PairStatistics.Outcome;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A loss over all pairs of raw representations: u and v are L2-normalised to x and y, logits are S_ij = e^t &lt;x_i,
- * y_j&gt; + b with log-scale t and, where the loss has one, bias b. Never n x m memory.
+ * y_j&gt; + b with log-scale t and, where the loss has one, bias b. The n x m matrix is never stored.
  *
- * <p>Gradients are exact for u, v, t and b, whatever the chunking above. A row of norm 0 has no direction: its logits
- * are b and it gets no gradient. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and numbers per
- * row and column. Every method refuses a representation that is not finite with {@link NonFiniteException}, and shapes
- * that do not fit with {@link ShapeException}.
+ * <p>Gradients are exact for u, v, t and b, whatever the chunking of the encoders. A row of norm 0 has no direction: its
+ * logits are b and its gradient is 0. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and scalars
+ * per row and column. A representation or a loss that is not finite is reported by {@link NonFiniteException}: by the
+ * call itself where its result is complete at once, otherwise by {@link Deferred#get}. Shapes that do not fit are
+ * refused with {@link ShapeException}.
+ *
+ * <p><b>A loss of your own</b> extends this class and implements {@link #evaluate}, nothing else: the loss as a function
+ * of reductions over the logits, and its derivative by the logits as a sum of terms. Normalisation, gradients of
+ * representations, log-scale and bias, statistics, workers, tapes and gradient caching then work for it as they do for
+ * the losses of {@link Losses}.
  */
-public abstract sealed class ContrastiveLoss implements AutoCloseable
-        permits SoftmaxLoss, FourWayLoss, BinaryLoss, TripletLoss, SinkhornLoss {
+public abstract class ContrastiveLoss implements AutoCloseable {
     /** ln 100: log-scales are kept in [0, ln 100]. */
     public static final double MAX_LOG_SCALE = Math.log(100);
+
+    private static final double ROUNDING = 1e-12;
 
     final Ops ops;
     private final PairPolicy policy;
     private final Parameter logScale;
-    private final Parameter second; // the bias, or another number of which the engine knows nothing
+    private final @Nullable Parameter second; // the bias, or a parameter that the pair engine does not read
     private final boolean hasBias;
 
-    ContrastiveLoss(Ops ops, PairPolicy policy, double initialLogScale, Double initialBias, boolean learnable) {
+    /**
+     * What a loss computes from a {@link PairField}.
+     *
+     * @param loss its value
+     * @param terms G_ij, its derivative by the logits, is their sum
+     * @param slope its derivative by its second parameter, unless that is the bias; 0 for a loss without one
+     */
+    public record Evaluation(double loss, List<Term> terms, double slope) {
+        /**
+         * The evaluation of a loss whose only parameters are log-scale and bias.
+         *
+         * @param loss its value
+         * @param terms of its derivative by the logits
+         */
+        public Evaluation(double loss, List<Term> terms) {
+            this(loss, terms, 0);
+        }
+    }
+
+    /** Where a pass writes beside its result. */
+    record Outputs(
+            PairwiseOps.@Nullable Gradients gradients,
+            double scale,
+            @Nullable Tensor hardestNegative) {}
+
+    /**
+     * Makes the parameters of a loss.
+     *
+     * @param ops backend that everything is computed on
+     * @param policy of ids and guides
+     * @param initialLogScale in [0, ln 100]
+     * @param initialBias null for a loss without bias
+     * @param learnable whether the log-scale gets a gradient
+     * @throws LossOptionException when the log-scale is out of range or the bias is not finite
+     */
+    protected ContrastiveLoss(
+            Ops ops, PairPolicy policy, double initialLogScale, @Nullable Double initialBias, boolean learnable) {
         this(ops, policy, initialLogScale, initialBias == null ? null : "bias", initialBias, learnable);
     }
 
-    /** @param second name of the second parameter: the bias of the logits, or another; null for none */
+    /** @param second name of the second parameter: "bias" is added to the logits; null for none */
     ContrastiveLoss(
-            Ops ops, PairPolicy policy, double initialLogScale, String second, Double initial, boolean learnable) {
+            Ops ops,
+            PairPolicy policy,
+            double initialLogScale,
+            @Nullable String second,
+            @Nullable Double initial,
+            boolean learnable) {
         LossOptionException.require(
-                initialLogScale >= 0 && initialLogScale <= MAX_LOG_SCALE + 1e-12,
-                "log-scale is " + initialLogScale + ", wanted 0 to ln 100: a temperature of 1 to 0.01");
-        LossOptionException.require(second == null || Double.isFinite(initial), second + " is " + initial);
+                initialLogScale >= 0 && initialLogScale <= MAX_LOG_SCALE + ROUNDING,
+                "expected a log-scale from 0 to ln 100, a temperature of 1 to 0.01, got " + initialLogScale);
+        LossOptionException.require(
+                second == null || initial != null && Double.isFinite(initial),
+                "expected a finite " + second + ", got " + initial);
         this.ops = ops;
         this.policy = policy;
         this.logScale = new Parameter(ops, "loss.log_scale", ops.parameterTensor(Shape.of(1), initialLogScale), false);
-        this.second = second == null
+        this.second = second == null || initial == null
                 ? null
                 : new Parameter(ops, "loss." + second, ops.parameterTensor(Shape.of(1), initial), false);
         this.hasBias = "bias".equals(second);
         logScale.freeze(!learnable);
     }
 
-    /** Symmetric InfoNCE as CLIP has it. */
-    public static ContrastiveLoss infoNce(Ops ops) {
-        return Losses.named(ops, "infonce");
-    }
-
-    /** InfoNCE with label smoothing in [0, 1), several positives and ignored negatives; see {@link SoftmaxLoss}. */
-    public static ContrastiveLoss infoNce(
-            Ops ops, InfoNce.Direction direction, double labelSmoothing, PairPolicy policy) {
-        return new SoftmaxLoss(ops, direction, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
-    }
-
-    /** InfoNCE of each row over all columns. */
-    public static ContrastiveLoss infoNceRows(Ops ops) {
-        return Losses.named(ops, "infonce-rows");
-    }
-
-    /** Symmetric InfoNCE with a label smoothing of 0.1. */
-    public static ContrastiveLoss infoNceSmoothed(Ops ops) {
-        return Losses.named(ops, "infonce-smoothed");
-    }
-
-    /** Symmetric InfoNCE in which pairs of equal ids are positives. */
-    public static ContrastiveLoss infoNceMultiPositive(Ops ops) {
-        return Losses.named(ops, "infonce-multipositive");
-    }
-
-    /** InfoNCE in all four directions: x-y, y-x, x-x and y-y; see {@link FourWayLoss}. */
-    public static ContrastiveLoss infoNceFourWay(Ops ops) {
-        return Losses.named(ops, "infonce-fourway");
-    }
-
-    /** The same with label smoothing in [0, 1) and ignored negatives. */
-    public static ContrastiveLoss infoNceFourWay(Ops ops, double labelSmoothing, PairPolicy policy) {
-        return new FourWayLoss(ops, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
-    }
-
-    /** The sigmoid loss of SigLIP, from t = ln 10 and b = -10. */
-    public static ContrastiveLoss sigLip(Ops ops) {
-        return Losses.named(ops, "siglip");
-    }
-
-    /** Mean of the binary cross-entropy over all pairs; from t = ln 10 and b = 0. */
-    public static ContrastiveLoss bce(Ops ops) {
-        return Losses.named(ops, "bce");
-    }
-
-    /** Binary cross-entropy whose m - 1 negatives of a row weigh as much as its positive. */
-    public static ContrastiveLoss bceBalanced(Ops ops) {
-        return Losses.named(ops, "bce-balanced");
-    }
-
-    /** Binary cross-entropy whose negatives weigh {@code weight} each, more than 0. */
-    public static ContrastiveLoss bceWeighted(Ops ops, double weight) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, weight, null, PairPolicy.DEFAULT, 0);
-    }
-
-    /** Binary cross-entropy over few negatives at first and more as they get easy, as {@link NegativesWarmup} says. */
-    public static ContrastiveLoss bceWarmup(Ops ops) {
-        return Losses.named(ops, "bce-warmup");
-    }
-
-    /** The same with a controller of one's own. */
-    public static ContrastiveLoss bceWarmup(Ops ops, NegativesWarmup warmup) {
-        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
-    }
-
-    /** Hinges of the cosines of all negatives, both ways, margin 0.2. */
-    public static ContrastiveLoss triplet(Ops ops) {
-        return Losses.named(ops, "triplet");
-    }
-
-    /** The same of the hardest negative alone. */
-    public static ContrastiveLoss tripletHardest(Ops ops) {
-        return Losses.named(ops, "triplet-hardest");
-    }
-
-    /** The same of the hardest negative that is below the positive. */
-    public static ContrastiveLoss tripletSemiHard(Ops ops) {
-        return Losses.named(ops, "triplet-semihard");
-    }
-
-    /** Hinges with a fixed margin in (0, 2]; {@link TripletLoss#learnableMargin} learns one. */
-    public static ContrastiveLoss triplet(Ops ops, TripletLoss.Negatives negatives, double margin) {
-        return new TripletLoss(ops, negatives, margin, PairPolicy.DEFAULT);
-    }
-
-    /** Matching under a doubly stochastic plan of 5 Sinkhorn iterations. */
-    public static ContrastiveLoss sinkhorn(Ops ops) {
-        return Losses.named(ops, "sinkhorn");
-    }
-
-    /** Matching under a doubly stochastic plan; {@link SinkhornLoss#converged} iterates to the fixed point. */
-    public static ContrastiveLoss sinkhorn(Ops ops, int iterations) {
-        return new SinkhornLoss(ops, iterations, PairPolicy.DEFAULT, true);
-    }
-
-    /** The mean of both orders of rows and columns, of 5 iterations each. */
-    public static ContrastiveLoss sinkhornSymmetric(Ops ops) {
-        return Losses.named(ops, "sinkhorn-symmetric");
-    }
+    /**
+     * Computes the value of the loss and its derivative by the logits: the one method that a loss must implement.
+     *
+     * <p>An implementation asks the field for reductions, in as many passes as it needs, combines the n + m scalars they
+     * return on the host in f64, and describes G_ij as a sum of terms. The mean over rows of softplus(S_ij) over all
+     * pairs, for example, whose derivative is sigmoid(S_ij) / n:
+     *
+     * <pre>{@code
+     * double[] sums = field.reduce(List.of(Reduction.sum(PairFunction.SOFTPLUS, Axis.ROWS, Of.BOTH, Shift.NONE, null)))
+     *         .get(0).values();
+     * double[] weights = new double[sums.length];
+     * Arrays.fill(weights, 1.0 / sums.length);
+     * return new Evaluation(
+     *         Arrays.stream(sums).sum() / sums.length,
+     *         List.of(new Term(PairFunction.SIGMOID, Of.BOTH, Shift.NONE, weights, null)));
+     * }</pre>
+     *
+     * @param field the pairs of the batch
+     * @param withTerms whether the terms are read; an implementation may leave them out otherwise
+     * @return value and terms
+     */
+    protected abstract Evaluation evaluate(PairField field, boolean withTerms);
 
     /**
-     * Sets the temperature e^-t, for Sinkhorn the entropic strength, to start from or to stay at.
+     * Sets the temperature e^-t, for Sinkhorn the entropic strength.
      *
      * @param temperature 0.01 to 1
-     * @param learnable whether the log-scale gets a gradient
+     * @param learnable whether the log-scale gets a gradient from now on
      * @throws LossOptionException out of this range, and for a triplet loss: its logits are cosines
      */
     public void startAt(double temperature, boolean learnable) {
@@ -172,13 +145,10 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
 
     static void requireTemperature(double temperature) {
         LossOptionException.require(
-                temperature >= 0.01 && temperature <= 1, "temperature is " + temperature + ", wanted 0.01 to 1");
+                temperature >= 0.01 && temperature <= 1, "expected a temperature of 0.01 to 1, got " + temperature);
     }
 
-    /** Value and terms from passes over the field; {@code bias} is 0 where there is none. */
-    abstract Outcome evaluate(PairField field, double bias, boolean wantTerms);
-
-    /** Narrows the pairing by what the loss itself knows, or refuses it. */
+    /** Restricts the pairing as the loss defines it, or refuses it. */
     Pairing admit(Pairing pairing) {
         return pairing;
     }
@@ -197,7 +167,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         return admit(policy.pairing(n, m, labels, hasRows(), hasColumns()));
     }
 
-    /** Log-scale, and the bias or a learnable margin where there is one. */
+    /**
+     * Returns the parameters of the loss.
+     *
+     * @return log-scale, then the bias or a learnable margin where there is one
+     */
     public final List<Parameter> parameters() {
         List<Parameter> all = new ArrayList<>(List.of(logScale));
         if (second != null) {
@@ -206,12 +180,21 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         return all;
     }
 
+    /**
+     * Returns the logarithm of the logit scale.
+     *
+     * @return t, one element
+     */
     public final Parameter logScale() {
         return logScale;
     }
 
-    /** The bias, or null. */
-    public final Parameter bias() {
+    /**
+     * Returns the bias of the logits.
+     *
+     * @return b, one element; null for a loss without one
+     */
+    public final @Nullable Parameter bias() {
         return hasBias ? second : null;
     }
 
@@ -224,11 +207,11 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
     }
 
     final double biasValue() {
-        return hasBias ? second.value().toDoubles()[0] : 0;
+        return hasBias && second != null ? second.value().toDoubles()[0] : 0;
     }
 
     /**
-     * After each optimiser step: puts the log-scale back into [0, ln 100] and moves controllers on.
+     * Clamps the log-scale to [0, ln 100] and updates controllers; to be called after each optimiser step.
      *
      * @param result of the step
      */
@@ -236,177 +219,221 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         ops.pointwise().clamp(0, MAX_LOG_SCALE, logScale.value());
     }
 
-    /** Numbers beside the parameters that a checkpoint must keep, by name; empty for a loss without controllers. */
+    /**
+     * Returns scalars beside the parameters that a checkpoint must store.
+     *
+     * @return values by name; empty for a loss without controllers
+     */
     public Map<String, Double> state() {
         return Map.of();
     }
 
-    /** Takes back what {@link #state()} gave. */
+    /**
+     * Restores what {@link #state()} returned.
+     *
+     * @param state of a loss of the same kind
+     * @throws LossOptionException when it has other names
+     */
     public void restore(Map<String, Double> state) {
-        LossOptionException.require(state.isEmpty(), "this loss has no state, given " + state.keySet());
-    }
-
-    /** Value and statistics alone. */
-    public final PairwiseOps.Result value(Tensor u, Tensor v, PairLabels labels) {
-        return compute(u, v, labels, null, 1);
+        LossOptionException.require(state.isEmpty(), "expected no state for this loss, got " + state.keySet());
     }
 
     /**
-     * Value, statistics, and gradients times {@code gradientScale}.
+     * Computes value and statistics alone.
      *
      * @param u [n, d] raw representations; read
      * @param v [m, d] raw representations; read
+     * @param labels which pairs are positive
+     * @return value and statistics
+     */
+    public final Deferred<PairwiseOps.Result> value(Tensor u, Tensor v, PairLabels labels) {
+        return compute(u, v, labels, new Outputs(null, 1, null));
+    }
+
+    /**
+     * Computes value, statistics, and gradients times {@code gradientScale}.
+     *
+     * @param u [n, d] raw representations; read
+     * @param v [m, d] raw representations; read
+     * @param labels which pairs are positive
      * @param du [n, d], null when not wanted; written, may be u
      * @param dv [m, d], null when not wanted; written, may be v
      * @param gradientScale multiplied into every gradient, those of log-scale and bias too, which are accumulated
+     * @return value and statistics
      */
-    public final PairwiseOps.Result valueAndGradient(
-            Tensor u, Tensor v, PairLabels labels, Tensor du, Tensor dv, double gradientScale) {
+    public final Deferred<PairwiseOps.Result> valueAndGradient(
+            Tensor u, Tensor v, PairLabels labels, @Nullable Tensor du, @Nullable Tensor dv, double gradientScale) {
+        return valueAndGradient(u, v, labels, du, dv, gradientScale, null);
+    }
+
+    final Deferred<PairwiseOps.Result> valueAndGradient(
+            Tensor u,
+            Tensor v,
+            PairLabels labels,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
                 Tensor dSecond = second == null ? null : ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dSecond);
-            PairwiseOps.Result result = compute(u, v, labels, gradients, gradientScale);
+            Deferred<PairwiseOps.Result> result =
+                    compute(u, v, labels, new Outputs(gradients, gradientScale, hardestNegative));
             accumulate(dLogScale, dSecond);
             return result;
         }
     }
 
     /**
-     * Whether this loss can give its result {@link #valueAndGradientLater later} where row i belongs to column i:
-     * {@link SoftmaxLoss} without label smoothing. All others, and any loss with other labels, form numbers on the host
-     * from those of a first pass, which they wait for.
+     * Whether {@link #valueAndGradient} of diagonal labels runs without host synchronisation, so that a step with this
+     * loss can be captured as a CUDA graph.
+     *
+     * <p>Only {@link InfoNce} without label smoothing is, because its kernels form every scalar of a row and column on
+     * the device. A loss that implements {@link #evaluate} combines n + m scalars on the host between two passes: the
+     * device is idle for that time, about as long as it takes to read and write 16 (n + m) bytes a reduction, and every
+     * kernel of the step is launched one by one. Forming those scalars on the device would take a kernel for each way to
+     * combine them (a smoothed softmax, hinges with ties, 2 k potentials of Sinkhorn, a conjugate gradient that stops
+     * when it has converged) and would save launches that take microseconds of a step that encodes two chunked batches.
+     *
+     * @return false unless a loss overrides it
      */
-    public boolean canBeLater() {
+    public boolean isCapturable() {
         return false;
     }
 
-    /**
-     * {@link #valueAndGradient} where row i belongs to column i, without waiting for its result where the backend has a
-     * queue: nothing is looked at on the way, so that the operations can be recorded. What is not finite is found when
-     * the result is asked for: get() throws {@link NonFiniteException}.
-     *
-     * @throws UnsupportedOperationException unless {@link #canBeLater}
-     */
-    public final Deferred<PairwiseOps.Result> valueAndGradientLater(
-            Tensor u, Tensor v, Tensor du, Tensor dv, double gradientScale) {
-        requireMatrices(u, v);
-        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
-                UnitRows x = UnitRows.unchecked(ops, "u", u);
-                UnitRows y = UnitRows.unchecked(ops, "v", v)) {
-            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
-            Deferred<PairwiseOps.Result> result = runLater(x.unit(), y.unit(), gradients, gradientScale);
-            x.back(du);
-            y.back(dv);
-            accumulate(dLogScale, null);
-            return () -> {
-                x.requireFinite();
-                y.requireFinite();
-                PairwiseOps.Result now = result.get();
-                requireFinite(now.loss());
-                return now;
-            };
-        }
+    /** Whether these labels need no evaluation on the host: {@link #isCapturable} for any labels. */
+    boolean runsOnDevice(PairLabels labels, int m) {
+        return false;
     }
 
-    /** Bytes of tensors allocated by {@link #valueAndGradientLater} while it runs. */
-    public final long laterBytes(int n, int m, int d) {
-        long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element + element + ops.pairwise().workspaceBytes(n, m, d, true);
-    }
-
-    /** Of unit rows; what {@link #canBeLater} promises. */
-    Deferred<PairwiseOps.Result> runLater(Tensor x, Tensor y, PairwiseOps.Gradients gradients, double gradientScale) {
-        throw new UnsupportedOperationException("this loss waits for numbers on the way; ask for its result at once");
-    }
-
-    final void accumulate(Tensor dLogScale, Tensor dSecond) {
+    final void accumulate(Tensor dLogScale, @Nullable Tensor dSecond) {
         if (!logScale.isFrozen()) {
             ops.pointwise().axpy(1, dLogScale, logScale.gradient());
         }
-        if (second != null && !second.isFrozen()) {
+        if (second != null && dSecond != null && !second.isFrozen()) {
             ops.pointwise().axpy(1, dSecond, second.gradient());
         }
     }
 
     /**
-     * How the pairs of a batch lie: accuracy, the distributions of cosines of positives and of negatives, the share of
-     * ignored pairs; one more pass over them, with no gradient.
+     * Measures the pairs of a batch: accuracies, distributions of the cosines of positives and of negatives, the share
+     * of ignored pairs. Cost: two passes over the pairs, no gradient.
+     *
+     * @param u [n, d] raw representations; read
+     * @param v [m, d] raw representations; read
+     * @param labels which pairs are positive
+     * @return the measurements
      */
     public final PairMetrics metrics(Tensor u, Tensor v, PairLabels labels) {
         requireMatrices(u, v);
         try (UnitRows x = new UnitRows(ops, "u", u);
                 UnitRows y = new UnitRows(ops, "v", v)) {
-            Pairing pairing = pairing(u.dim(0), v.dim(0), labels);
-            Pairs pairs = new Pairs(x.unit(), y.unit(), 1, pairing);
+            x.requireFinite();
+            y.requireFinite();
+            Pairs pairs = new Pairs(x.unit(), y.unit(), 1, pairing(u.dim(0), v.dim(0), labels));
             PairTileOps tiles = ops.pairTiles();
-            PairStatistics statistics = PairStatistics.of(new WholeField(tiles, pairs), List.of());
+            PairStatistics statistics = new WholeField(tiles, pairs, 0).statistics();
             return PairMetrics.of(
                     statistics.result(0, 0),
                     tiles.histogram(pairs, PairMetrics.BINS).get());
         }
     }
 
-    /** Bytes of tensors allocated by {@link #metrics} while it runs. */
+    /**
+     * Returns the bytes of tensors that {@link #metrics} allocates while it runs.
+     *
+     * @param n rows of u
+     * @param m rows of v
+     * @param d width of both
+     * @return bytes
+     */
     public final long metricsBytes(int n, int m, int d) {
         return (n + m) * (d + 1L) * ops.parameterDtype().bytes()
                 + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
-    /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs. */
-    public long workspaceBytes(int n, int m, int d) {
-        long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element
-                + parameters().size() * element
-                + ops.pairTiles().workspaceBytes(n, m, d);
+    /**
+     * Returns the bytes of tensors that {@link #valueAndGradient} allocates while it runs.
+     *
+     * @param n rows of u
+     * @param m rows of v
+     * @param d width of both
+     * @param labels those it is called with, or others in which the same fields are null
+     * @return bytes
+     */
+    public long workspaceBytes(int n, int m, int d, PairLabels labels) {
+        return rowBytes(n, m, d) + ops.pairTiles().workspaceBytes(n, m, d);
     }
 
-    /**
-     * Gradients go where the caller says, none when null, dBias being that of the second parameter; du and dv are
-     * with respect to the raw representations.
-     */
-    final PairwiseOps.Result compute(
-            Tensor u, Tensor v, PairLabels labels, PairwiseOps.Gradients gradients, double gradientScale) {
+    /** Bytes of unit rows, their norms, and gradients of the parameters. */
+    final long rowBytes(int n, int m, int d) {
+        long element = ops.parameterDtype().bytes();
+        return (n + m) * (d + 1L) * element + parameters().size() * element;
+    }
+
+    /** Gradients by the raw representations and, as dBias, by the second parameter. */
+    final Deferred<PairwiseOps.Result> compute(Tensor u, Tensor v, PairLabels labels, Outputs outputs) {
         requireMatrices(u, v);
         try (UnitRows x = new UnitRows(ops, "u", u);
                 UnitRows y = new UnitRows(ops, "v", v)) {
-            Pairing pairing = pairing(u.dim(0), v.dim(0), labels);
-            PairwiseOps.Result result = run(x.unit(), y.unit(), pairing, gradients, gradientScale);
-            if (gradients != null) {
-                x.back(gradients.dx());
-                y.back(gradients.dy());
+            if (!runsOnDevice(labels, v.dim(0))) { // an evaluation on the host is of finite rows only
+                x.requireFinite();
+                y.requireFinite();
             }
-            return result;
+            Deferred<PairwiseOps.Result> result = run(x.unit(), y.unit(), labels, outputs);
+            if (outputs.gradients != null) {
+                x.backward(outputs.gradients.dx());
+                y.backward(outputs.gradients.dy());
+            }
+            return result.map(finished -> {
+                x.requireFinite();
+                y.requireFinite();
+                requireFinite(finished.loss());
+                return finished;
+            });
         }
     }
 
     static void requireMatrices(Tensor u, Tensor v) {
         if (u.shape().rank() != 2 || v.shape().rank() != 2 || u.dim(1) != v.dim(1)) {
-            throw new ShapeException("representations are " + u + " and " + v + ", wanted [n, d] and [m, d]");
+            throw new ShapeException("expected representations [n, d] and [m, d], got " + u + " and " + v);
         }
     }
 
     /** The same from unit rows. */
-    PairwiseOps.Result run(Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+    Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, PairLabels labels, Outputs outputs) {
+        return run(x, y, pairing(x.dim(0), y.dim(0), labels), outputs);
+    }
+
+    /** The same for a pairing. */
+    Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
         Pairs pairs = new Pairs(x, y, scale(), pairing);
-        Outcome outcome = evaluate(new WholeField(ops.pairTiles(), pairs), biasValue(), gradients != null);
-        requireFinite(outcome.loss());
+        double bias = biasValue();
+        PairField field = new WholeField(ops.pairTiles(), pairs, bias);
+        PairwiseOps.Gradients gradients = outputs.gradients;
+        Evaluation evaluation = evaluate(field, gradients != null);
+        PairStatistics statistics = field.statistics();
+        requireFinite(evaluation.loss());
         if (gradients != null) {
             Tensor dBias = hasBias ? gradients.dBias() : null;
             ops.pairTiles()
                     .gradient(
                             pairs,
-                            outcome.terms(),
+                            evaluation.terms(),
                             new PairwiseOps.Gradients(gradients.dx(), gradients.dy(), gradients.dLogScale(), dBias),
-                            gradientScale);
-            addSlope(outcome, gradients.dBias(), gradientScale);
+                            outputs.scale);
+            addSlope(evaluation, gradients.dBias(), outputs.scale);
         }
-        return outcome.statistics().result(outcome.loss(), biasValue());
+        if (outputs.hardestNegative != null) {
+            outputs.hardestNegative.set(statistics.rowNegative.at());
+        }
+        return Deferred.of(statistics.result(evaluation.loss(), bias));
     }
 
-    /** Where the second parameter is no bias, its gradient is known without the engine; null when not wanted. */
-    final void addSlope(Outcome outcome, Tensor dSecond, double gradientScale) {
+    /** Adds the gradient of a second parameter that is not the bias. */
+    final void addSlope(Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
         if (!hasBias && second != null && dSecond != null) {
-            dSecond.set(dSecond.toDoubles()[0] + gradientScale * outcome.slope());
+            dSecond.set(dSecond.toDoubles()[0] + gradientScale * evaluation.slope());
         }
     }
 
@@ -417,19 +444,7 @@ public abstract sealed class ContrastiveLoss implements AutoCloseable
         }
     }
 
-    /** All pairs of one matrix of rows and one of columns. */
-    record WholeField(PairTileOps tiles, Pairs pairs) implements PairField {
-        @Override
-        public Pairing pairing() {
-            return pairs.pairing();
-        }
-
-        @Override
-        public List<PairTileOps.Reduced> reduce(List<PairTileOps.Reduction> reductions) {
-            return tiles.reduce(pairs, reductions).get();
-        }
-    }
-
+    /** Frees the parameters. */
     @Override
     public void close() {
         parameters().forEach(Parameter::close);

@@ -6,7 +6,6 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.loss.PairStatistics.Outcome;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
@@ -16,7 +15,7 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 
 /**
- * The cross-entropies of a field of pairs as {@link SoftmaxLoss} defines them, rows and columns each with a weight.
+ * The cross-entropies of a field of pairs as {@link InfoNce} defines them, rows and columns each with a weight.
  *
  * @param smoothing of labels, in [0, 1)
  */
@@ -32,7 +31,7 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
     }
 
     /** Value and terms of the directions that have a weight. */
-    Outcome evaluate(PairField field) {
+    ContrastiveLoss.Evaluation evaluate(PairField field) {
         List<Reduction> own = new ArrayList<>();
         int each = smoothing > 0 ? 6 : 4; // sums over the negatives are for smoothing alone
         for (Axis axis : Axis.values()) {
@@ -40,18 +39,18 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
                 own.addAll(wanted(axis).subList(0, each));
             }
         }
-        PairStatistics statistics = PairStatistics.of(field, own);
+        List<Reduced> reduced = field.reduce(own);
         List<Term> terms = new ArrayList<>();
         double loss = 0;
         int at = 0;
         for (Axis axis : Axis.values()) {
             if (weight(axis) > 0) {
                 boolean once = field.pairing().sameIsPositive() || axis == Axis.ROWS;
-                loss += direction(axis, statistics.own.subList(at, at + each), once, terms);
+                loss += direction(axis, reduced.subList(at, at + each), once, terms);
                 at += each;
             }
         }
-        return new Outcome(loss, terms, statistics);
+        return new ContrastiveLoss.Evaluation(loss, terms);
     }
 
     private double weight(Axis axis) {

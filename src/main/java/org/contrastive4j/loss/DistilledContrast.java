@@ -2,6 +2,7 @@ package org.contrastive4j.loss;
 
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
@@ -24,7 +25,7 @@ import org.contrastive4j.tensor.Tensor;
  */
 public final class DistilledContrast implements AutoCloseable {
     private final Ops ops;
-    private final SoftmaxLoss loss;
+    private final InfoNce loss;
 
     /** From a temperature of 0.07, learnable. */
     public DistilledContrast(Ops ops) {
@@ -33,7 +34,7 @@ public final class DistilledContrast implements AutoCloseable {
 
     public DistilledContrast(Ops ops, double initialLogScale, boolean learnable) {
         this.ops = ops;
-        loss = new SoftmaxLoss(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, learnable);
+        loss = new InfoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, null, learnable);
     }
 
     /** The log-scale. */
@@ -61,7 +62,7 @@ public final class DistilledContrast implements AutoCloseable {
      * @param du [n, d], null when not wanted; written
      * @param dv [n, d], null when not wanted; written
      */
-    public PairwiseOps.Result valueAndGradient(
+    public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u,
             Tensor v,
             Tensor teacherOfU,
@@ -80,17 +81,25 @@ public final class DistilledContrast implements AutoCloseable {
         try (UnitRows x = new UnitRows(ops, "u", u);
                 UnitRows y = new UnitRows(ops, "v", v);
                 Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
+            x.requireFinite();
+            y.requireFinite();
             int n = u.dim(0);
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, null);
-            PairwiseOps.Result hard = loss.run(x.unit(), y.unit(), Pairing.diagonal(n, n), gradients, gradientScale);
+            PairwiseOps.Result hard = loss.run(
+                            x.unit(),
+                            y.unit(),
+                            Pairing.diagonal(n, n),
+                            new ContrastiveLoss.Outputs(gradients, gradientScale, null))
+                    .get();
+            loss.requireFinite(hard.loss());
             double softening = alpha == 0
                     ? 0
                     : soften(x.unit(), y.unit(), teacherOfU, teacherOfV, gradients, alpha * gradientScale);
-            x.back(du);
-            y.back(dv);
+            x.backward(du);
+            y.backward(dv);
             loss.accumulate(dLogScale, null);
-            return new PairwiseOps.Result(
-                    hard.loss() + alpha * softening, hard.rowAccuracy(), hard.columnAccuracy(), hard.meanPositive());
+            return Deferred.of(new PairwiseOps.Result(
+                    hard.loss() + alpha * softening, hard.rowAccuracy(), hard.columnAccuracy(), hard.meanPositive()));
         }
     }
 
@@ -101,6 +110,8 @@ public final class DistilledContrast implements AutoCloseable {
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
                 UnitRows b = new UnitRows(ops, "momentum v", teacherOfV);
                 Tensor expected = ops.allocateParameter(x.shape())) {
+            a.requireFinite();
+            b.requireFinite();
             SoftTargets targets = SimilarityTargets.bothWays(ops, a.unit(), b.unit(), loss.scale());
             targets.apply(ops, y, expected);
             double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));
@@ -127,9 +138,20 @@ public final class DistilledContrast implements AutoCloseable {
         return loss.metrics(u, v, PairLabels.DIAGONAL);
     }
 
+    /**
+     * Returns the bytes of tensors that {@link #metrics} allocates while it runs.
+     *
+     * @param n rows of u
+     * @param d width
+     * @return bytes
+     */
+    public long metricsBytes(int n, int d) {
+        return loss.metricsBytes(n, n, d);
+    }
+
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with a teacher as wide. */
     public long workspaceBytes(int n, int d) {
-        return loss.workspaceBytes(n, n, d)
+        return loss.workspaceBytes(n, n, d, PairLabels.DIAGONAL)
                 + n * (3L * d + 2) * ops.parameterDtype().bytes()
                 + SimilarityTargets.workspaceBytes(ops, n, n, d, d);
     }

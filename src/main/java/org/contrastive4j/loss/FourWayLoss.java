@@ -1,6 +1,6 @@
 package org.contrastive4j.loss;
 
-import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
@@ -14,15 +14,15 @@ import org.contrastive4j.tensor.Tensor;
  * z_partner&gt;. A row's negatives are thus the other columns and the other rows.
  *
  * <p>Label smoothing, equal ids and a guide (whose rows and columns then are compared with each other too) as for
- * {@link SoftmaxLoss}; a member without negatives costs nothing. {@link #metrics} is of rows with columns alone. Each
+ * {@link InfoNce}; a member without negatives costs nothing. {@link #metrics} is of rows with columns alone. Each
  * column may be the target of one row; equal ids can only be ignored, as a row would be its own positive. It cannot be
  * sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of others, linear as for all.
- * Cost: 8 (n + m)^2 d flops, 4 times that of {@link SoftmaxLoss} for n = m.
+ * Cost: 8 (n + m)^2 d flops, 4 times that of {@link InfoNce} for n = m.
  *
  * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
  * (NT-Xent); Solatorio, GISTEmbed, 2024 (with ignored negatives).
  */
-public final class FourWayLoss extends ContrastiveLoss {
+final class FourWayLoss extends ContrastiveLoss {
     private final double smoothing;
 
     FourWayLoss(Ops ops, double smoothing, PairPolicy policy, double initialLogScale, boolean learnable) {
@@ -55,34 +55,36 @@ public final class FourWayLoss extends ContrastiveLoss {
     }
 
     @Override
-    Outcome evaluate(PairField field, double bias, boolean wantTerms) {
+    protected Evaluation evaluate(PairField field, boolean withTerms) {
         throw new LossOptionException(
                 "four directions cannot be sharded: pairs of rows with rows lie in no shard; use a one-worker loss");
     }
 
     @Override
-    PairwiseOps.Result run(Tensor x, Tensor y, Pairing pairing, PairwiseOps.Gradients gradients, double gradientScale) {
+    Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
         Pairing.Guide guide = pairing.guide();
         try (Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
             Pairs pairs = new Pairs(z, z, scale(), pairing.joined(guide == null ? null : joined(guide, ofGuide)));
-            Outcome outcome = new CrossEntropy(1, 0, smoothing).evaluate(new WholeField(ops.pairTiles(), pairs));
-            requireFinite(outcome.loss());
-            if (gradients != null) {
-                gradient(pairing.n(), pairs, outcome, gradients, gradientScale);
+            PairField field = new WholeField(ops.pairTiles(), pairs, 0);
+            Evaluation evaluation = new CrossEntropy(1, 0, smoothing).evaluate(field);
+            requireFinite(evaluation.loss());
+            if (outputs.gradients() != null) {
+                gradient(pairing.n(), pairs, evaluation, outputs.gradients(), outputs.scale());
             }
-            return outcome.statistics().joinedResult(outcome.loss(), pairing.n());
+            return Deferred.of(field.statistics().joinedResult(evaluation.loss(), pairing.n()));
         }
     }
 
     /** z_k is met as a row and as a column: its gradient is the sum of both. */
-    private void gradient(int n, Pairs pairs, Outcome outcome, PairwiseOps.Gradients gradients, double gradientScale) {
+    private void gradient(
+            int n, Pairs pairs, Evaluation evaluation, PairwiseOps.Gradients gradients, double gradientScale) {
         try (Tensor asRows = ops.allocateParameter(pairs.x().shape());
                 Tensor asColumns = ops.allocateParameter(pairs.x().shape())) {
             ops.pairTiles()
                     .gradient(
                             pairs,
-                            outcome.terms(),
+                            evaluation.terms(),
                             new PairwiseOps.Gradients(asRows, asColumns, gradients.dLogScale(), null),
                             gradientScale);
             ops.pointwise().axpy(1, asColumns, asRows);
@@ -116,11 +118,9 @@ public final class FourWayLoss extends ContrastiveLoss {
     }
 
     @Override
-    public long workspaceBytes(int n, int m, int d) {
-        long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element
-                + parameters().size() * element
-                + 3L * (n + m) * d * element
+    public long workspaceBytes(int n, int m, int d, PairLabels labels) {
+        return rowBytes(n, m, d)
+                + 3L * (n + m) * d * ops.parameterDtype().bytes()
                 + ops.pairTiles().workspaceBytes(n + m, n + m, d);
     }
 }

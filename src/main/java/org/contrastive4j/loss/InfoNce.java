@@ -1,32 +1,37 @@
 package org.contrastive4j.loss;
 
-import java.util.ArrayList;
-import java.util.List;
-import org.contrastive4j.autograd.Parameter;
+import java.util.Arrays;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * InfoNCE over all pairs of raw representations: u and v are L2-normalised, logits are S_ij = exp(t) &lt;x_i, y_j&gt; +
- * b with a learnable log-scale t and an optional bias b, and the loss is the mean over rows of the cross-entropy of S,
- * both ways for the symmetric form.
+ * InfoNCE, with several positives, ignored negatives and label smoothing where they are asked for: the cross-entropy of
+ * a row with positives P and pairs A that are not ignored is lse_{j in A} S_ij - sum_j q_ij S_ij, q = (1 - epsilon) [j
+ * in P] / |P| + epsilon [j in A] / |A|. The loss is rowWeight times the mean over rows that have a positive plus
+ * columnWeight times the same of columns.
  *
- * <p>Reduction: mean over the n rows of u. Gradients are exact for u, v, t and b, whatever the chunking above.
- * Memory: unit copies of u and v plus the workspace of {@link PairwiseOps#infoNce}; never n x m. Cost: 8 n m d flops
- * for value and gradient.
+ * <p>n and m may differ: row i belongs to column i, or to a given target. Where positives come from targets alone, a
+ * column counts once for each row whose target it is. A row whose negatives are all ignored has a cross-entropy of 0
+ * with one positive. A bias cancels in the loss; it is added to the logits for systems that have one.
  *
- * <p>Source: Radford et al., Learning transferable visual models from natural language supervision, 2021, section 2.3;
- * van den Oord et al., Representation learning with contrastive predictive coding, 2018.
+ * <p>Labels with one positive for each row, nothing ignored and no smoothing run on {@link PairwiseOps#infoNce}: one
+ * forward and one backward pass on the device, no host synchronisation. All others run on {@link
+ * org.contrastive4j.ops.PairTileOps}. Cost of either: 8 n m d flops with gradients, never n x m memory.
+ *
+ * <p>Sources: van den Oord et al., Representation learning with contrastive predictive coding, 2018; Radford et al.,
+ * Learning transferable visual models from natural language supervision, 2021, section 2.3; Khosla et al., Supervised
+ * contrastive learning, 2020, equation 2 (several positives); Szegedy et al., Rethinking the Inception architecture,
+ * 2016, section 7 (smoothing).
  */
-public final class InfoNce implements AutoCloseable {
-    /** ln(1 / 0.07), where CLIP starts. */
+public final class InfoNce extends ContrastiveLoss {
+    /** ln(1 / 0.07), the initial log-scale of CLIP. */
     public static final double INITIAL_LOG_SCALE = Math.log(1 / 0.07);
-
-    /** ln 100, where CLIP clamps. */
-    public static final double MAX_LOG_SCALE = Math.log(100);
 
     /** Which cross-entropies are averaged. */
     public enum Direction {
@@ -54,191 +59,170 @@ public final class InfoNce implements AutoCloseable {
         }
     }
 
-    private final Ops ops;
     private final Direction direction;
-    private final Parameter logScale;
-    private final Parameter bias;
+    private final double smoothing;
 
-    private InfoNce(Ops ops, Direction direction, double initialLogScale, Double initialBias) {
-        this.ops = ops;
+    InfoNce(
+            Ops ops,
+            Direction direction,
+            double smoothing,
+            PairPolicy policy,
+            double initialLogScale,
+            @Nullable Double initialBias,
+            boolean learnable) {
+        super(
+                ops,
+                LossOptionException.checked(
+                        policy,
+                        smoothing >= 0 && smoothing < 1,
+                        "expected a label smoothing in [0, 1), got " + smoothing),
+                initialLogScale,
+                initialBias,
+                learnable);
         this.direction = direction;
-        this.logScale = new Parameter(ops, "loss.log_scale", ops.parameterTensor(Shape.of(1), initialLogScale), false);
-        this.bias = initialBias == null
-                ? null
-                : new Parameter(ops, "loss.bias", ops.parameterTensor(Shape.of(1), initialBias), false);
-        clamp();
-    }
-
-    /** The symmetric loss with CLIP's initial scale and no bias. */
-    public static InfoNce symmetric(Ops ops) {
-        return new InfoNce(ops, Direction.SYMMETRIC, INITIAL_LOG_SCALE, null);
-    }
-
-    /** @param initialBias null for a loss without bias */
-    public static InfoNce of(Ops ops, Direction direction, double initialLogScale, Double initialBias) {
-        return new InfoNce(ops, direction, initialLogScale, initialBias);
-    }
-
-    /** Log-scale, and bias where there is one. */
-    public List<Parameter> parameters() {
-        List<Parameter> all = new ArrayList<>(List.of(logScale));
-        if (bias != null) {
-            all.add(bias);
-        }
-        return all;
-    }
-
-    public Parameter logScale() {
-        return logScale;
-    }
-
-    /** Puts the log-scale back into [0, ln 100]; to be called after each optimiser step. */
-    public void clamp() {
-        ops.pointwise().clamp(0, MAX_LOG_SCALE, logScale.value());
-    }
-
-    /** Value and statistics alone; arguments as for {@link #valueAndGradient}. */
-    public PairwiseOps.Result value(Tensor u, Tensor v, Tensor targets, Tensor hardestNegative) {
-        return compute(u, v, targets, null, 1, hardestNegative);
+        this.smoothing = smoothing;
     }
 
     /**
-     * Value, statistics, and gradients times {@code gradientScale}.
+     * Creates the symmetric loss with CLIP's initial scale.
+     *
+     * @param ops backend
+     * @return the loss; the caller closes it
+     */
+    public static InfoNce symmetric(Ops ops) {
+        return of(ops, Direction.SYMMETRIC, INITIAL_LOG_SCALE, null);
+    }
+
+    /**
+     * Creates a loss with a given initial scale and, where wanted, a bias.
+     *
+     * @param ops backend
+     * @param direction which cross-entropies are averaged
+     * @param initialLogScale in [0, ln 100]
+     * @param initialBias null for a loss without bias
+     * @return the loss; the caller closes it
+     * @throws LossOptionException when the log-scale is out of range
+     */
+    public static InfoNce of(Ops ops, Direction direction, double initialLogScale, @Nullable Double initialBias) {
+        return new InfoNce(ops, direction, 0, PairPolicy.DEFAULT, initialLogScale, initialBias, true);
+    }
+
+    /**
+     * Creates a loss with label smoothing, several positives or ignored negatives, from CLIP's initial scale.
+     *
+     * @param ops backend
+     * @param direction which cross-entropies are averaged
+     * @param labelSmoothing epsilon, in [0, 1)
+     * @param policy of ids and guides
+     * @return the loss; the caller closes it
+     * @throws LossOptionException when the smoothing is out of range
+     */
+    public static InfoNce withPolicy(Ops ops, Direction direction, double labelSmoothing, PairPolicy policy) {
+        return new InfoNce(ops, direction, labelSmoothing, policy, INITIAL_LOG_SCALE, null, true);
+    }
+
+    /**
+     * Computes {@link #valueAndGradient(Tensor, Tensor, PairLabels, Tensor, Tensor, double)} and the hardest negative
+     * of each row.
      *
      * @param u [n, d] raw representations; read
      * @param v [m, d] raw representations; read
-     * @param targets [n] I32, the row of v that each row of u belongs to, or null when row i belongs to row
-     *     i (m &gt;= n); read
+     * @param labels which pairs are positive
      * @param du [n, d], null when not wanted; written, may be u
      * @param dv [m, d], null when not wanted; written, may be v
-     * @param gradientScale multiplied into every gradient, those of log-scale and bias too, which are accumulated
-     * @param hardestNegative [n] I32, see {@link PairwiseOps#infoNce}, or null; written
-     * @throws NonFiniteException when a representation or the loss is not finite; log-scale and bias
-     *     keep their gradients
+     * @param gradientScale multiplied into every gradient
+     * @param hardestNegative [n] I32; the negative column with the largest logit, the first such, -1 for none; written
+     * @return value and statistics
      */
-    public PairwiseOps.Result valueAndGradient(
-            Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv, double gradientScale, Tensor hardestNegative) {
-        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
-                Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
-            PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(du, dv, dLogScale, dBias);
-            PairwiseOps.Result result = compute(u, v, targets, gradients, gradientScale, hardestNegative);
-            accumulate(logScale, dLogScale);
-            accumulate(bias, dBias);
-            return result;
-        }
-    }
-
-    /**
-     * {@link #valueAndGradient} without waiting for its result, where the backend has a queue: nothing is looked at on
-     * the way, so that the operations can be recorded.
-     *
-     * <p>What is not finite is found when the result is asked for: get() throws {@link NonFiniteException}, and by then
-     * the gradients of log-scale and bias have been accumulated.
-     */
-    public Deferred<PairwiseOps.Result> valueAndGradientLater(
-            Tensor u, Tensor v, Tensor targets, Tensor du, Tensor dv, double gradientScale) {
-        Deferred<Long> badU = ops.update().firstNonFinite(u);
-        Deferred<Long> badV = ops.update().firstNonFinite(v);
-        int width = u.dim(1);
-        try (Tensor dLogScale = ops.zeroParameter(Shape.of(1));
-                Tensor dBias = bias == null ? null : ops.zeroParameter(Shape.of(1))) {
-            Deferred<PairwiseOps.Result> result =
-                    begin(u, v, targets, new PairwiseOps.Gradients(du, dv, dLogScale, dBias), gradientScale, null);
-            accumulate(logScale, dLogScale);
-            accumulate(bias, dBias);
-            return () -> {
-                requireFinite("u", badU.get(), width);
-                requireFinite("v", badV.get(), width);
-                return finite(result.get());
-            };
-        }
-    }
-
-    /** Bytes allocated by {@link #valueAndGradient} while it runs. */
-    public long workspaceBytes(int n, int m, int d) {
-        long element = ops.parameterDtype().bytes();
-        return (n + m) * (d + 1L) * element
-                + parameters().size() * element
-                + ops.pairwise().workspaceBytes(n, m, d, true);
-    }
-
-    /** Gradients go where the caller says, none when null; du and dv with respect to the raw representations. */
-    PairwiseOps.Result compute(
+    public Deferred<PairwiseOps.Result> valueGradientAndHardestNegatives(
             Tensor u,
             Tensor v,
-            Tensor targets,
-            PairwiseOps.Gradients gradients,
+            PairLabels labels,
+            @Nullable Tensor du,
+            @Nullable Tensor dv,
             double gradientScale,
             Tensor hardestNegative) {
-        requireFinite("u", ops.update().firstNonFinite(u).get(), u.dim(-1));
-        requireFinite("v", ops.update().firstNonFinite(v).get(), v.dim(-1));
-        return finite(
-                begin(u, v, targets, gradients, gradientScale, hardestNegative).get());
+        return valueAndGradient(u, v, labels, du, dv, gradientScale, hardestNegative);
     }
 
-    private Deferred<PairwiseOps.Result> begin(
-            Tensor u,
-            Tensor v,
-            Tensor targets,
-            PairwiseOps.Gradients gradients,
-            double gradientScale,
-            Tensor hardestNegative) {
-        try (Tensor x = ops.allocateParameter(u.shape());
-                Tensor y = ops.allocateParameter(v.shape());
-                Tensor xInverse = ops.allocateParameter(u.dim(0));
-                Tensor yInverse = ops.allocateParameter(v.dim(0))) {
-            ops.norm().l2Normalize(u, x, xInverse);
-            ops.norm().l2Normalize(v, y, yInverse);
-            PairwiseOps.InfoNce inputs = new PairwiseOps.InfoNce(
-                    x,
-                    y,
-                    targets,
-                    logScale.value(),
-                    bias == null ? null : bias.value(),
-                    direction.rowWeight,
-                    direction.columnWeight);
-            Deferred<PairwiseOps.Result> result =
-                    ops.pairwise().infoNce(inputs, gradients, gradientScale, hardestNegative);
-            if (gradients != null) {
-                throughNormalisation(x, xInverse, gradients.dx());
-                throughNormalisation(y, yInverse, gradients.dy());
-            }
-            return result;
-        }
-    }
-
-    private PairwiseOps.Result finite(PairwiseOps.Result result) {
-        if (!Double.isFinite(result.loss())) {
-            throw new NonFiniteException(
-                    "the loss is " + result.loss() + " at log-scale "
-                            + logScale.value().toDoubles()[0],
-                    -1);
-        }
-        return result;
-    }
-
-    private void accumulate(Parameter parameter, Tensor gradient) {
-        if (parameter != null && !parameter.isFrozen()) {
-            ops.pointwise().axpy(1, gradient, parameter.gradient());
-        }
-    }
-
-    private void throughNormalisation(Tensor unit, Tensor inverseNorm, Tensor gradient) {
-        if (gradient != null) {
-            ops.norm().l2NormalizeBackward(unit, inverseNorm, gradient, gradient);
-        }
-    }
-
-    private static void requireFinite(String side, long bad, int width) {
-        if (bad >= 0) {
-            int row = (int) (bad / width);
-            throw new NonFiniteException(
-                    "representation " + row + " of " + side + " is not finite (element " + bad % width + ")", row);
-        }
+    /** Label smoothing needs the sums of all logits of a row, which the kernels of plain InfoNCE do not form. */
+    @Override
+    public boolean isCapturable() {
+        return smoothing == 0;
     }
 
     @Override
-    public void close() {
-        parameters().forEach(Parameter::close);
+    boolean runsOnDevice(PairLabels labels, int m) {
+        return smoothing == 0
+                && labels.rowIds() == null
+                && labels.guideRows() == null
+                && (labels.targets() == null || areColumns(labels.targets(), m));
+    }
+
+    /** Whether every row has a target; looks at the values only where they are not known on the host. */
+    private static boolean areColumns(Tensor targets, int m) {
+        return targets.dtype() == DType.I32
+                && (targets.hasValuesWithin(0, m)
+                        || Arrays.stream(targets.toInts()).allMatch(target -> target >= 0 && target < m));
+    }
+
+    @Override
+    boolean hasRows() {
+        return direction.rowWeight() > 0;
+    }
+
+    @Override
+    boolean hasColumns() {
+        return direction.columnWeight() > 0;
+    }
+
+    @Override
+    Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, PairLabels labels, Outputs outputs) {
+        return runsOnDevice(labels, y.dim(0))
+                ? onDevice(x, y, labels.targets(), outputs)
+                : super.run(x, y, labels, outputs);
+    }
+
+    @Override
+    Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
+        if (smoothing > 0 || !pairing.isPlain()) {
+            return super.run(x, y, pairing, outputs);
+        }
+        try (Tensor targets = ops.ints(Shape.of(pairing.n()), pairing.targets())) {
+            return onDevice(x, y, targets, outputs);
+        }
+    }
+
+    private Deferred<PairwiseOps.Result> onDevice(Tensor x, Tensor y, @Nullable Tensor targets, Outputs outputs) {
+        return ops.pairwise()
+                .infoNce(
+                        new PairwiseOps.InfoNce(
+                                x,
+                                y,
+                                targets,
+                                logScale().value(),
+                                bias() == null ? null : bias().value(),
+                                direction.rowWeight(),
+                                direction.columnWeight()),
+                        outputs.gradients(),
+                        outputs.scale(),
+                        outputs.hardestNegative());
+    }
+
+    @Override
+    public long workspaceBytes(int n, int m, int d, PairLabels labels) {
+        boolean plain = smoothing == 0 && labels.rowIds() == null && labels.guideRows() == null;
+        if (!plain) {
+            return super.workspaceBytes(n, m, d, labels);
+        }
+        long onDevice = rowBytes(n, m, d) + ops.pairwise().workspaceBytes(n, m, d, true);
+        return labels.targets() == null // else a row may have none, which the pair engine evaluates
+                ? onDevice
+                : Math.max(onDevice, super.workspaceBytes(n, m, d, labels));
+    }
+
+    @Override
+    protected Evaluation evaluate(PairField field, boolean withTerms) {
+        return new CrossEntropy(direction.rowWeight(), direction.columnWeight(), smoothing).evaluate(field);
     }
 }

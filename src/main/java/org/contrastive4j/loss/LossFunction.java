@@ -1,39 +1,66 @@
 package org.contrastive4j.loss;
 
+import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.Function;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.autograd.Tape;
+import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A loss of pairs as one node of a tape; inputs u [n, d], v [m, d] and the loss's own parameters, output [1].
- *
- * <p>Forward computes the gradients as well when it is recorded; backward only scales them.
+ * A {@link ContrastiveLoss} as one node of a tape. Forward computes the gradients as well when it is recorded; backward
+ * scales them.
  */
-abstract class LossFunction extends Function {
-    private final List<Parameter> parameters;
-    private PairwiseOps.Result result;
-    private Tensor[] gradients;
+public final class LossFunction extends Function {
+    private final ContrastiveLoss loss;
+    private final PairLabels labels;
+    private PairwiseOps.@Nullable Result result;
+    private @Nullable Tensor @Nullable [] gradients;
 
-    LossFunction(String name, List<Parameter> parameters) {
-        super(name);
-        this.parameters = parameters;
+    /**
+     * Creates the node's function; its inputs are u [n, d], v [m, d] and the loss's own parameters, its output is [1].
+     *
+     * @param loss to compute
+     * @param labels which pairs are positive
+     */
+    public LossFunction(ContrastiveLoss loss, PairLabels labels) {
+        super("contrastive_loss");
+        this.loss = loss;
+        this.labels = labels;
     }
 
-    /** The value, and gradients added to {@code wanted} unless that is null. */
-    abstract PairwiseOps.Result compute(Tensor u, Tensor v, PairwiseOps.Gradients wanted);
+    /**
+     * Applies the function to representations and the loss's own parameters.
+     *
+     * @param tape that records it
+     * @param u [n, d] raw representations
+     * @param v [m, d] raw representations
+     * @return the loss, [1]
+     */
+    public Variable apply(Tape tape, Variable u, Variable v) {
+        List<Variable> inputs = new ArrayList<>(List.of(u, v));
+        inputs.addAll(loss.parameters());
+        return tape.apply(this, inputs.toArray(new Variable[0]));
+    }
 
-    /** Statistics of the forward pass. */
-    public final PairwiseOps.Result result() {
+    /**
+     * Returns the statistics of the forward pass.
+     *
+     * @return null before it
+     */
+    public PairwiseOps.@Nullable Result result() {
         return result;
     }
 
     @Override
-    protected final Tensor[] forward(Forward f) {
+    protected Tensor[] forward(Forward f) {
         PairwiseOps.Gradients wanted = null;
         if (f.isRecorded()) {
+            List<Parameter> parameters = loss.parameters();
             gradients = new Tensor[2 + parameters.size()];
             for (int k = 0; k < gradients.length; k++) {
                 gradients[k] = f.wants(k) ? f.keep(f.allocateLike(k)) : null;
@@ -44,14 +71,15 @@ abstract class LossFunction extends Function {
             wanted = new PairwiseOps.Gradients(
                     gradients[0], gradients[1], gradients[2], gradients.length > 3 ? gradients[3] : null);
         }
-        result = compute(f.input(0), f.input(1), wanted);
+        result = loss.compute(f.input(0), f.input(1), labels, new ContrastiveLoss.Outputs(wanted, 1, null))
+                .get();
         Tensor value = f.allocateParameter(Shape.of(1));
         value.set(result.loss());
         return new Tensor[] {value};
     }
 
     @Override
-    protected final void backward(Backward b) {
+    protected void backward(Backward b) {
         double seed = b.outputGradient(0).toDoubles()[0];
         for (int k = 0; k < gradients.length; k++) {
             if (gradients[k] != null) {

@@ -91,8 +91,7 @@ public final class Losses {
                 "infonce-fourway",
                 "infonce that also tells samples of one side apart",
                 options(TEMPERATURE, CLIP, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
-                (ops, chosen) ->
-                        ContrastiveLoss.infoNceFourWay(ops, chosen.number(LABEL_SMOOTHING), chosen.policy(IGNORED)));
+                (ops, chosen) -> fourWay(ops, chosen.number(LABEL_SMOOTHING), chosen.policy(IGNORED)));
         add(
                 DISTILLED,
                 "infonce, targets softened by momentum encoders (ALBEF)",
@@ -182,7 +181,7 @@ public final class Losses {
                 description,
                 options(TEMPERATURE, CLIP, LABEL_SMOOTHING, smoothing, GUIDE_MARGIN, 0.0),
                 (ops, chosen) ->
-                        ContrastiveLoss.infoNce(ops, direction, chosen.number(LABEL_SMOOTHING), chosen.policy(sameId)));
+                        InfoNce.withPolicy(ops, direction, chosen.number(LABEL_SMOOTHING), chosen.policy(sameId)));
     }
 
     private static ContrastiveLoss balanced(Ops ops, Chosen chosen) {
@@ -311,6 +310,42 @@ public final class Losses {
             loss.startAt(temperature(options), options.containsKey(TEMPERATURE));
         }
         return loss;
+    }
+
+    /**
+     * Creates {@code infonce-fourway} with label smoothing and a policy of its own.
+     *
+     * @param ops backend
+     * @param labelSmoothing in [0, 1)
+     * @param policy of ids, which can only be ignored, and guides
+     * @return the loss; the caller closes it
+     * @throws LossOptionException when the smoothing is out of range or equal ids are positives
+     */
+    public static ContrastiveLoss fourWay(Ops ops, double labelSmoothing, PairPolicy policy) {
+        return new FourWayLoss(ops, labelSmoothing, policy, InfoNce.INITIAL_LOG_SCALE, true);
+    }
+
+    /**
+     * Creates {@code bce-balanced} with a fixed weight.
+     *
+     * @param ops backend
+     * @param weight of each negative, above 0
+     * @return the loss; the caller closes it
+     * @throws LossOptionException when the weight is out of range
+     */
+    public static ContrastiveLoss bceWeighted(Ops ops, double weight) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, weight, null, PairPolicy.DEFAULT, 0);
+    }
+
+    /**
+     * Creates {@code bce-warmup} with a controller of its own.
+     *
+     * @param ops backend
+     * @param warmup of the number of negatives
+     * @return the loss; the caller closes it
+     */
+    public static ContrastiveLoss bceWarmup(Ops ops, NegativesWarmup warmup) {
+        return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
     }
 
     /** The temperature among a loss's options, learnt or not; 1 for one that has none. */

@@ -1,13 +1,70 @@
 package org.contrastive4j.loss;
 
+import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.ops.PairTileOps;
+import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.Pairing;
 
-/** All pairs of a batch, wherever their rows lie: one tensor, or shards of several workers. */
-interface PairField {
-    Pairing pairing();
+/**
+ * All pairs of one batch as a {@link ContrastiveLoss} evaluates them: which are positive, negative or ignored, and
+ * reductions over the rows and columns of their logits. The rows may lie in one tensor or in shards of several workers.
+ */
+public abstract class PairField {
+    private final double bias;
+    private PairStatistics statistics;
 
-    /** One pass over all pairs; results are of the whole batch. */
-    List<PairTileOps.Reduced> reduce(List<PairTileOps.Reduction> reductions);
+    /** @param bias added to every logit by the loss, not by the reductions */
+    PairField(double bias) {
+        this.bias = bias;
+    }
+
+    /**
+     * Returns what the pairs are.
+     *
+     * @return n rows, m columns, and the class of each pair
+     */
+    public abstract Pairing pairing();
+
+    /**
+     * Returns the bias of the loss, 0 for a loss without one. Reductions and terms are of scale &lt;x_i, y_j&gt; alone: a
+     * loss with a bias adds it through {@link org.contrastive4j.ops.PairTileOps.Shift}.
+     *
+     * @return the bias
+     */
+    public final double bias() {
+        return bias;
+    }
+
+    /**
+     * Runs one pass over all pairs and waits for its results. Cost: 2 n m d flops.
+     *
+     * <p>The first pass also forms the accuracies and the mean positive logit of the result, so a loss asks for as much
+     * as it can in its first call.
+     *
+     * @param reductions wanted of this pass
+     * @return their results over the whole batch, in the same order
+     */
+    public final List<Reduced> reduce(List<Reduction> reductions) {
+        if (statistics != null) {
+            return run(reductions);
+        }
+        List<Reduction> all = new ArrayList<>(PairStatistics.REDUCTIONS);
+        all.addAll(reductions);
+        List<Reduced> reduced = run(all);
+        int own = PairStatistics.REDUCTIONS.size();
+        statistics = new PairStatistics(reduced.subList(0, own));
+        return reduced.subList(own, reduced.size());
+    }
+
+    /** Statistics of the first pass, which runs now if there was none. */
+    final PairStatistics statistics() {
+        if (statistics == null) {
+            reduce(List.of());
+        }
+        return statistics;
+    }
+
+    /** Runs one pass. */
+    abstract List<Reduced> run(List<Reduction> reductions);
 }

@@ -5,21 +5,17 @@ import static org.contrastive4j.ops.PairTileOps.Axis.ROWS;
 import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
 import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
-import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.PairFunction;
-import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairwiseOps;
 
-/**
- * What every loss takes from its first pass beside its own reductions: the logits of positives and the hardest
- * negatives.
- */
+/** What the first pass of every loss measures in addition: logits of positives and the hardest negatives. */
 final class PairStatistics {
-    private static final List<Reduction> WANTED = List.of(
+    /** What it is made of, in this order. */
+    static final List<Reduction> REDUCTIONS = List.of(
             Reduction.sum(PairFunction.ONE, ROWS, POSITIVES, Shift.NONE, null),
             Reduction.sum(PairFunction.IDENTITY, ROWS, POSITIVES, Shift.NONE, null),
             Reduction.max(ROWS, POSITIVES, Shift.NONE),
@@ -34,35 +30,17 @@ final class PairStatistics {
 
     final Reduced rowNegative;
     final Reduced columnNegative;
-    /** What the loss's own reductions came to. */
-    final List<Reduced> own;
-
     private final Reduced rowPositive;
     private final Reduced columnPositive;
 
-    private PairStatistics(List<Reduced> all) {
-        positives = all.get(0).values();
-        positiveSum = all.get(1).values();
-        rowPositive = all.get(2);
-        rowNegative = all.get(3);
-        columnPositive = all.get(4);
-        columnNegative = all.get(5);
-        own = all.subList(WANTED.size(), all.size());
-    }
-
-    static PairStatistics of(PairField field, List<Reduction> own) {
-        List<Reduction> all = new ArrayList<>(WANTED);
-        all.addAll(own);
-        return new PairStatistics(field.reduce(all));
-    }
-
-    /** Number of rows that have a positive. */
-    int rowsWithPositive() {
-        int count = 0;
-        for (double of : positives) {
-            count += of > 0 ? 1 : 0;
-        }
-        return count;
+    /** @param reduced results of {@link #REDUCTIONS} */
+    PairStatistics(List<Reduced> reduced) {
+        positives = reduced.get(0).values();
+        positiveSum = reduced.get(1).values();
+        rowPositive = reduced.get(2);
+        rowNegative = reduced.get(3);
+        columnPositive = reduced.get(4);
+        columnNegative = reduced.get(5);
     }
 
     /**
@@ -107,16 +85,5 @@ final class PairStatistics {
             }
         }
         return all == 0 ? 0 : (double) hits / all;
-    }
-
-    /**
-     * A loss's value and the terms of its gradient.
-     *
-     * @param slope derivative by the loss's second parameter, unless that is the bias
-     */
-    record Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics, double slope) {
-        Outcome(double loss, List<PairTileOps.Term> terms, PairStatistics statistics) {
-            this(loss, terms, statistics, 0);
-        }
     }
 }

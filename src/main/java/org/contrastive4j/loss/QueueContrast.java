@@ -3,6 +3,7 @@ package org.contrastive4j.loss;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
@@ -30,7 +31,7 @@ import org.contrastive4j.tensor.Tensor;
  */
 public final class QueueContrast implements AutoCloseable {
     private final Ops ops;
-    private final SoftmaxLoss loss;
+    private final InfoNce loss;
     private final PairPolicy policy;
     private final KeyQueue ofU;
     private final KeyQueue ofV;
@@ -45,7 +46,7 @@ public final class QueueContrast implements AutoCloseable {
             Ops ops, int capacity, int width, PairPolicy policy, double initialLogScale, boolean learnable) {
         this.ops = ops;
         this.policy = policy;
-        loss = new SoftmaxLoss(ops, InfoNce.Direction.ROWS, 0, policy, initialLogScale, learnable);
+        loss = new InfoNce(ops, InfoNce.Direction.ROWS, 0, policy, initialLogScale, null, learnable);
         KeyQueue first = null;
         try {
             first = new KeyQueue(ops, capacity, width);
@@ -92,7 +93,7 @@ public final class QueueContrast implements AutoCloseable {
      * @return loss and mean positive are the means of both ways; row accuracy is that of u, column accuracy that of v,
      *     over all keys
      */
-    public PairwiseOps.Result valueAndGradient(
+    public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u,
             Tensor v,
             Tensor keysOfU,
@@ -110,7 +111,7 @@ public final class QueueContrast implements AutoCloseable {
      *
      * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
      */
-    public PairwiseOps.Result valueAndGradient(
+    public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u,
             Tensor v,
             Tensor keysOfU,
@@ -128,11 +129,11 @@ public final class QueueContrast implements AutoCloseable {
             PairwiseOps.Result columns =
                     side(new Side("v", v, keysOfV, keysOfU, ofU), ids, alpha, dv, dLogScale, gradientScale / 2);
             loss.accumulate(dLogScale, null);
-            return new PairwiseOps.Result(
+            return Deferred.of(new PairwiseOps.Result(
                     (rows.loss() + columns.loss()) / 2,
                     rows.rowAccuracy(),
                     columns.rowAccuracy(),
-                    (rows.meanPositive() + columns.meanPositive()) / 2);
+                    (rows.meanPositive() + columns.meanPositive()) / 2));
         }
     }
 
@@ -164,9 +165,10 @@ public final class QueueContrast implements AutoCloseable {
         int n = side.queries.dim(0);
         try (UnitRows x = new UnitRows(ops, side.name, side.queries);
                 Tensor all = keys(side)) {
+            x.requireFinite();
             Pairs pairs = new Pairs(x.unit(), all, 1, pairing(n, all.dim(0), side.queue, ids));
             PairTileOps tiles = ops.pairTiles();
-            PairStatistics statistics = PairStatistics.of(new ContrastiveLoss.WholeField(tiles, pairs), List.of());
+            PairStatistics statistics = new WholeField(tiles, pairs, 0).statistics();
             return new Met(
                     statistics.result(0, 0).rowAccuracy(),
                     tiles.histogram(pairs, PairMetrics.BINS).get());
@@ -178,6 +180,7 @@ public final class QueueContrast implements AutoCloseable {
         int n = side.queries.dim(0);
         int m = n + side.queue.size();
         try (UnitRows k = new UnitRows(ops, "keys of " + side.name, side.newKeys)) {
+            k.requireFinite();
             Tensor all = ops.allocateParameter(m, side.queries.dim(1));
             ops.pointwise().copy(k.unit(), all.rows(0, n));
             if (side.queue.size() > 0) {
@@ -200,17 +203,22 @@ public final class QueueContrast implements AutoCloseable {
         int n = side.queries.dim(0);
         try (UnitRows x = new UnitRows(ops, side.name, side.queries);
                 Tensor all = keys(side)) {
+            x.requireFinite();
             Pairing pairing = pairing(n, all.dim(0), side.queue, ids);
             PairwiseOps.Result result = loss.run(
-                    x.unit(),
-                    all,
-                    pairing,
-                    new PairwiseOps.Gradients(gradient, null, dLogScale, null),
-                    gradientScale * (1 - alpha));
+                            x.unit(),
+                            all,
+                            pairing,
+                            new ContrastiveLoss.Outputs(
+                                    new PairwiseOps.Gradients(gradient, null, dLogScale, null),
+                                    gradientScale * (1 - alpha),
+                                    null))
+                    .get();
+            loss.requireFinite(result.loss());
             if (alpha > 0) {
                 result = distilled(side, x.unit(), all, pairing, alpha, result, gradient, dLogScale, gradientScale);
             }
-            x.back(gradient);
+            x.backward(gradient);
             return result;
         }
     }
@@ -241,6 +249,7 @@ public final class QueueContrast implements AutoCloseable {
             double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
                 Tensor part = gradient == null ? null : ops.allocateParameter(x.shape())) {
+            teacher.requireFinite();
             SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
             double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
                     .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
@@ -259,15 +268,33 @@ public final class QueueContrast implements AutoCloseable {
     public void enqueue(Tensor keysOfU, Tensor keysOfV, Tensor ids) {
         try (UnitRows u = new UnitRows(ops, "keys of u", keysOfU);
                 UnitRows v = new UnitRows(ops, "keys of v", keysOfV)) {
+            u.requireFinite();
+            v.requireFinite();
             ofU.put(u.unit(), ids);
             ofV.put(v.unit(), ids);
         }
     }
 
+    /**
+     * Returns the bytes of tensors that {@link #metrics} allocates while it runs, with full queues.
+     *
+     * @param n rows of u
+     * @param d width
+     * @return bytes
+     */
+    public long metricsBytes(int n, int d) {
+        int m = n + ofU.capacity();
+        return (2L * n * (d + 1) + m * (long) d) * ops.parameterDtype().bytes()
+                + ops.pairTiles().workspaceBytes(n, m, d);
+    }
+
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, with full queues and a teacher. */
     public long workspaceBytes(int n, int d) {
         int m = n + ofU.capacity();
-        return loss.workspaceBytes(n, m, d)
+        return loss.rowBytes(n, m, d)
+                + Math.max(
+                        ops.pairwise().workspaceBytes(n, m, d, true) + (long) n * Integer.BYTES,
+                        ops.pairTiles().workspaceBytes(n, m, d))
                 + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
     }
 

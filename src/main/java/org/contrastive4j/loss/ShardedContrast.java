@@ -3,7 +3,7 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.loss.PairStatistics.Outcome;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Pairs;
@@ -56,7 +56,7 @@ public final class ShardedContrast {
      * @param dv like v; written
      * @throws ShapeException when numbers of shards or widths differ
      */
-    public PairwiseOps.Result valueAndGradient(
+    public Deferred<PairwiseOps.Result> valueAndGradient(
             List<Tensor> u, List<Tensor> v, PairLabels labels, List<Tensor> du, List<Tensor> dv, double gradientScale) {
         int workers = u.size();
         if (workers < 1 || v.size() != workers || du.size() != workers || dv.size() != workers) {
@@ -78,17 +78,21 @@ public final class ShardedContrast {
             int[] rows = starts(u);
             int[] columns = starts(v);
             Pairing pairing = loss.pairing(rows[workers], columns[workers], labels);
-            try (Field field = new Field(x, y, rows, columns, pairing)) {
-                Outcome outcome = loss.evaluate(field, loss.biasValue(), true);
-                loss.requireFinite(outcome.loss());
-                field.gradient(outcome.terms(), du, dv, dLogScale, loss.hasBias() ? dBias : null, gradientScale);
-                loss.addSlope(outcome, dBias, gradientScale);
+            double bias = loss.biasValue();
+            x.forEach(UnitRows::requireFinite);
+            y.forEach(UnitRows::requireFinite);
+            try (Field field = new Field(x, y, rows, columns, pairing, bias)) {
+                ContrastiveLoss.Evaluation evaluation = loss.evaluate(field, true);
+                PairwiseOps.Result result = field.statistics().result(evaluation.loss(), bias);
+                loss.requireFinite(evaluation.loss());
+                field.gradient(evaluation.terms(), du, dv, dLogScale, loss.hasBias() ? dBias : null, gradientScale);
+                loss.addSlope(evaluation, dBias, gradientScale);
                 for (int w = 0; w < workers; w++) {
-                    x.get(w).back(du.get(w));
-                    y.get(w).back(dv.get(w));
+                    x.get(w).backward(du.get(w));
+                    y.get(w).backward(dv.get(w));
                 }
                 loss.accumulate(dLogScale, dBias);
-                return outcome.statistics().result(outcome.loss(), loss.biasValue());
+                return Deferred.of(result);
             }
         } finally {
             x.forEach(UnitRows::close);
@@ -110,13 +114,14 @@ public final class ShardedContrast {
     private record Block(int worker, int rowFrom, int rowTo, int columnFrom, int columnTo, Pairs pairs) {}
 
     /** The shards as one field of pairs. */
-    private final class Field implements PairField, AutoCloseable {
+    private final class Field extends PairField implements AutoCloseable {
         private final Pairing pairing;
         private final int[] columns;
         private final Tensor gathered;
         private final List<Block> blocks = new ArrayList<>();
 
-        Field(List<UnitRows> x, List<UnitRows> y, int[] rows, int[] columns, Pairing pairing) {
+        Field(List<UnitRows> x, List<UnitRows> y, int[] rows, int[] columns, Pairing pairing, double bias) {
+            super(bias);
             this.pairing = pairing;
             this.columns = columns;
             int workers = x.size();
@@ -152,7 +157,7 @@ public final class ShardedContrast {
         }
 
         @Override
-        public List<Reduced> reduce(List<Reduction> reductions) {
+        List<Reduced> run(List<Reduction> reductions) {
             List<ShardMerge> whole = new ArrayList<>();
             for (Reduction reduction : reductions) {
                 whole.add(new ShardMerge(reduction.kind(), reduction.axis() == Axis.ROWS ? pairing.n() : pairing.m()));

@@ -5,7 +5,6 @@ import static org.contrastive4j.ops.PairTileOps.Of.BOTH;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.loss.PairStatistics.Outcome;
 import org.contrastive4j.loss.SinkhornSide.Solution;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Reduction;
@@ -37,7 +36,7 @@ import org.contrastive4j.ops.PairTileOps.Term;
  * the inverse optimal transport perspective, 2023 (InfoNCE as its first half step); Luise et al., Differential
  * properties of Sinkhorn approximation, 2018 (the gradient of the fixed point).
  */
-public final class SinkhornLoss extends ContrastiveLoss {
+final class SinkhornLoss extends ContrastiveLoss {
     private static final int MOST = 100_000;
 
     private final int iterations;
@@ -87,27 +86,25 @@ public final class SinkhornLoss extends ContrastiveLoss {
     }
 
     @Override
-    Outcome evaluate(PairField field, double bias, boolean wantTerms) {
-        PairStatistics statistics = PairStatistics.of(field, List.of(Reduction.logSumExp(ROWS, BOTH, Shift.NONE)));
+    protected Evaluation evaluate(PairField field, boolean withTerms) {
+        double[] logSums = field.reduce(List.of(Reduction.logSumExp(ROWS, BOTH, Shift.NONE)))
+                .get(0)
+                .values();
+        PairStatistics statistics = field.statistics();
         Solution rows = solve(
-                new SinkhornSide(
-                        field,
-                        new SinkhornSide.Start(
-                                statistics.positives,
-                                statistics.positiveSum,
-                                statistics.own.get(0).values())),
-                wantTerms);
+                new SinkhornSide(field, new SinkhornSide.Start(statistics.positives, statistics.positiveSum, logSums)),
+                withTerms);
         if (!symmetric) {
-            return new Outcome(rows.loss(), rows.terms(), statistics);
+            return new Evaluation(rows.loss(), rows.terms());
         }
-        Solution columns = solve(SinkhornSide.transposed(field), wantTerms);
+        Solution columns = solve(SinkhornSide.transposed(field), withTerms);
         List<Term> terms = new ArrayList<>();
         List.of(rows, columns).forEach(side -> side.terms().forEach(term -> terms.add(halved(term))));
-        return new Outcome((rows.loss() + columns.loss()) / 2, terms, statistics);
+        return new Evaluation((rows.loss() + columns.loss()) / 2, terms);
     }
 
-    private Solution solve(SinkhornSide side, boolean wantTerms) {
-        return tolerance == 0 ? side.unrolled(iterations, wantTerms) : side.converged(tolerance, iterations, wantTerms);
+    private Solution solve(SinkhornSide side, boolean withTerms) {
+        return tolerance == 0 ? side.unrolled(iterations, withTerms) : side.converged(tolerance, iterations, withTerms);
     }
 
     /** Every term has a weight of rows or of columns. */

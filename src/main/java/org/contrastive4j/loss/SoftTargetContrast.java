@@ -3,9 +3,11 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Pairs;
+import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
@@ -18,7 +20,7 @@ import org.contrastive4j.tensor.Tensor;
  * InfoNCE against soft targets, of raw representations: with S_ij = e^t &lt;x_i, y_j&gt;, the mean over rows of lse_j
  * S_ij - sum_j q_ij S_ij; both ways, half each, when columns have targets p over rows too.
  *
- * <p>Targets are constants. With all weight on the diagonal it is {@link SoftmaxLoss}. Exact for u, v and t; memory
+ * <p>Targets are constants. With all weight on the diagonal it is {@link InfoNce}. Exact for u, v and t; memory
  * linear in n + m, as a table of targets never exists; cost 8 n m d flops and the targets' products.
  *
  * <p>Sources: Hinton et al., Distilling the knowledge in a neural network, 2015; Li et al., Align before fuse, 2021,
@@ -26,7 +28,7 @@ import org.contrastive4j.tensor.Tensor;
  */
 public final class SoftTargetContrast implements AutoCloseable {
     private final Ops ops;
-    private final SoftmaxLoss own;
+    private final InfoNce own;
 
     /** From a temperature of 0.07, learnable. */
     public SoftTargetContrast(Ops ops) {
@@ -35,7 +37,7 @@ public final class SoftTargetContrast implements AutoCloseable {
 
     public SoftTargetContrast(Ops ops, double initialLogScale, boolean learnable) {
         this.ops = ops;
-        own = new SoftmaxLoss(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, learnable);
+        own = new InfoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, null, learnable);
     }
 
     /** The log-scale. */
@@ -53,7 +55,7 @@ public final class SoftTargetContrast implements AutoCloseable {
     }
 
     /** Value and statistics alone. */
-    public PairwiseOps.Result value(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns) {
+    public Deferred<PairwiseOps.Result> value(Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns) {
         return compute(u, v, ofRows, ofColumns, null, 1);
     }
 
@@ -69,17 +71,17 @@ public final class SoftTargetContrast implements AutoCloseable {
      * @return accuracies and mean positive are those of row i belonging to column i; 0 for m &lt; n
      * @throws ShapeException when sizes do not fit
      */
-    public PairwiseOps.Result valueAndGradient(
+    public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u, Tensor v, SoftTargets ofRows, SoftTargets ofColumns, Tensor du, Tensor dv, double gradientScale) {
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
-            PairwiseOps.Result result =
+            Deferred<PairwiseOps.Result> result =
                     compute(u, v, ofRows, ofColumns, new PairwiseOps.Gradients(du, dv, dLogScale, null), gradientScale);
             own.accumulate(dLogScale, null);
             return result;
         }
     }
 
-    private PairwiseOps.Result compute(
+    private Deferred<PairwiseOps.Result> compute(
             Tensor u,
             Tensor v,
             SoftTargets ofRows,
@@ -91,6 +93,8 @@ public final class SoftTargetContrast implements AutoCloseable {
         int m = v.dim(0);
         try (UnitRows x = new UnitRows(ops, "u", u);
                 UnitRows y = new UnitRows(ops, "v", v)) {
+            x.requireFinite();
+            y.requireFinite();
             Pairing pairing = m >= n ? Pairing.diagonal(n, m) : Pairing.of(m, SimilarityTargets.withoutTargets(n));
             Pairs pairs = new Pairs(x.unit(), y.unit(), own.scale(), pairing);
             List<SoftCrossEntropy> ways = new ArrayList<>();
@@ -99,26 +103,26 @@ public final class SoftTargetContrast implements AutoCloseable {
                 ways.add(new SoftCrossEntropy(ops, pairs, Axis.COLUMNS, ofColumns));
             }
             List<Reduction> wanted = ways.stream().map(SoftCrossEntropy::wanted).toList();
-            PairStatistics statistics =
-                    PairStatistics.of(new ContrastiveLoss.WholeField(ops.pairTiles(), pairs), wanted);
+            PairField field = new WholeField(ops.pairTiles(), pairs, 0);
+            List<Reduced> reduced = field.reduce(wanted);
             double weight = gradientScale / ways.size();
             if (gradients != null) {
                 List<Term> terms = new ArrayList<>();
                 for (int k = 0; k < ways.size(); k++) {
-                    terms.add(ways.get(k).term(statistics.own.get(k).values(), weight));
+                    terms.add(ways.get(k).term(reduced.get(k).values(), weight));
                 }
                 ops.pairTiles().gradient(pairs, terms, gradients, 1);
             }
             double loss = 0;
             for (int k = 0; k < ways.size(); k++) {
-                loss += ways.get(k).finish(statistics.own.get(k).values(), gradients, weight) / ways.size();
+                loss += ways.get(k).finish(reduced.get(k).values(), gradients, weight) / ways.size();
             }
             own.requireFinite(loss);
             if (gradients != null) {
-                x.back(gradients.dx());
-                y.back(gradients.dy());
+                x.backward(gradients.dx());
+                y.backward(gradients.dy());
             }
-            return statistics.result(loss, 0);
+            return Deferred.of(field.statistics().result(loss, 0));
         }
     }
 
@@ -129,7 +133,8 @@ public final class SoftTargetContrast implements AutoCloseable {
 
     /** Bytes of tensors allocated by {@link #valueAndGradient} while it runs, less those of the targets. */
     public long workspaceBytes(int n, int m, int d) {
-        return own.workspaceBytes(n, m, d)
+        return own.rowBytes(n, m, d)
+                + ops.pairTiles().workspaceBytes(n, m, d)
                 + 2L * Math.max(n, m) * d * ops.parameterDtype().bytes();
     }
 

@@ -7,7 +7,6 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.function.IntToDoubleFunction;
-import org.contrastive4j.loss.PairStatistics.Outcome;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
@@ -39,7 +38,7 @@ import org.contrastive4j.ops.PairwiseOps;
  * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2; Wu et al.,
  * Sampling matters in deep embedding learning, 2017, section 4 (a learned boundary with a reward).
  */
-public final class TripletLoss extends ContrastiveLoss {
+final class TripletLoss extends ContrastiveLoss {
     /** As in VSE++. */
     public static final double DEFAULT_MARGIN = 0.2;
 
@@ -143,10 +142,10 @@ public final class TripletLoss extends ContrastiveLoss {
     }
 
     @Override
-    Outcome evaluate(PairField field, double bias, boolean wantTerms) {
+    protected Evaluation evaluate(PairField field, boolean withTerms) {
         Pairing pairing = field.pairing();
         int n = pairing.n();
-        PairStatistics statistics = PairStatistics.of(field, List.of());
+        PairStatistics statistics = field.statistics();
         double[] ofColumns = new double[pairing.m()];
         double[] columnWeights = new double[pairing.m()];
         double[] rowWeights = new double[n];
@@ -167,7 +166,7 @@ public final class TripletLoss extends ContrastiveLoss {
             }
             case SEMI_HARD -> hinges.semiHard(field, List.of(rows, columns));
         }
-        return new Outcome(hinges.loss - reward * hinges.margin, terms, statistics, hinges.active - reward);
+        return new Evaluation(hinges.loss - reward * hinges.margin, terms, hinges.active - reward);
     }
 
     /** The hinges of one batch as they are added up. */

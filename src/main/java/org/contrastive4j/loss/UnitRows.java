@@ -4,26 +4,22 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
-/** Raw representations divided by their norms, and the way back through that. */
+/** L2-normalised copies of raw representations, and the gradient through that normalisation. */
 final class UnitRows implements AutoCloseable {
     private final Ops ops;
-    private final String side;
-    private final Deferred<Long> bad;
+    private final Deferred<Long> finite;
     private final Tensor unit;
     private final Tensor inverseNorm;
 
-    /** @throws NonFiniteException naming the side and the row; waits for that */
+    /**
+     * @param side named in errors
+     * @throws NonFiniteException naming the side and the row, on a backend whose results are complete at once; others
+     *     report it in {@link #requireFinite}
+     */
     UnitRows(Ops ops, String side, Tensor raw) {
-        this(ops, side, raw, true);
-    }
-
-    private UnitRows(Ops ops, String side, Tensor raw, boolean checked) {
         this.ops = ops;
-        this.side = side;
-        bad = ops.update().firstNonFinite(raw);
-        if (checked) {
-            requireFinite(raw.dim(-1));
-        }
+        int width = raw.dim(-1);
+        finite = ops.update().firstNonFinite(raw).map(first -> requireFinite(side, first, width));
         unit = ops.allocateParameter(raw.shape());
         try {
             inverseNorm = ops.allocateParameter(raw.dim(0));
@@ -34,31 +30,26 @@ final class UnitRows implements AutoCloseable {
         ops.norm().l2Normalize(raw, unit, inverseNorm);
     }
 
-    /** Without waiting; what is not finite is found by {@link #requireFinite()}. */
-    static UnitRows unchecked(Ops ops, String side, Tensor raw) {
-        return new UnitRows(ops, side, raw, false);
-    }
-
-    /** @throws NonFiniteException naming the side and the row; also after {@link #close} */
-    void requireFinite() {
-        requireFinite(unit.dim(-1));
-    }
-
-    private void requireFinite(int width) {
-        long first = bad.get();
+    private static long requireFinite(String side, long first, int width) {
         if (first >= 0) {
             int row = (int) (first / width);
             throw new NonFiniteException(
                     "representation " + row + " of " + side + " is not finite (element " + first % width + ")", row);
         }
+        return first;
+    }
+
+    /** Waits until it is known that all rows are finite, else throws {@link NonFiniteException}; also after close. */
+    void requireFinite() {
+        finite.get();
     }
 
     Tensor unit() {
         return unit;
     }
 
-    /** gradient of the unit rows becomes that of the raw ones; nothing when null. */
-    void back(Tensor gradient) {
+    /** Turns a gradient by the unit rows into one by the raw rows, in place; does nothing for null. */
+    void backward(Tensor gradient) {
         if (gradient != null) {
             ops.norm().l2NormalizeBackward(unit, inverseNorm, gradient, gradient);
         }

@@ -44,7 +44,7 @@ final class AttentionPooling implements Module {
         gelu = config.gelu();
         int width = config.width();
         double in = 1 / Math.sqrt(width);
-        probe = init.normal(name + ".probe", 0.02, width);
+        probe = init.normal(name + ".probe", 0.02, 1, width);
         qkv = new Dense(init, name + ".attention.qkv", width, 3 * width, in);
         out = new Dense(init, name + ".attention.out", width, width, in);
         norm = new Norm(init, name + ".norm", width, config.epsilon());

@@ -58,6 +58,18 @@ public final class DualEncoder implements Module {
         return parts().map(AdaptablePart::name).toList();
     }
 
+    /**
+     * Returns the widths of the input and the output of an adaptable layer.
+     *
+     * @throws IllegalArgumentException when there is no layer of that name
+     */
+    public int[] widths(String layer) {
+        return parts().filter(part -> part.name().equals(layer))
+                .map(part -> new int[] {part.dense().in(), part.columns()})
+                .findFirst()
+                .orElseThrow(() -> new IllegalArgumentException("no layer " + layer + "; choose among " + adaptable()));
+    }
+
     private Stream<AdaptablePart> parts() {
         return Stream.concat(image.adaptable().stream(), text.adaptable().stream());
     }

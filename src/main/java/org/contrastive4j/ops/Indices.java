@@ -37,7 +37,7 @@ public final class Indices {
 
     /** The same that all are in [{@code from}, {@code end}). */
     public static void check(String op, String argument, Tensor indices, int from, int end) {
-        if (!indices.isKnownWithin(from, end)) {
+        if (!indices.hasValuesWithin(from, end)) {
             read(op, argument, indices, from, end);
         }
     }

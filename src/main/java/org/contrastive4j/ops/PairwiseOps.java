@@ -96,7 +96,7 @@ public abstract class PairwiseOps {
         }
         if (hardestNegative != null) {
             Checks.shape("infoNce", "hardestNegative", hardestNegative, DType.I32, n);
-            hardestNegative.forgetValues();
+            hardestNegative.invalidateValues();
         }
         return infoNceUnchecked(n, m, d, inputs, gradients, gradientScale, hardestNegative);
     }

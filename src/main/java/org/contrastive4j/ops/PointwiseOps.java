@@ -39,7 +39,7 @@ public abstract class PointwiseOps {
     public final void copy(Tensor x, Tensor y) {
         Checks.require("copy", "x", x);
         Checks.like("copy", "y", y, x);
-        y.forgetValues();
+        y.invalidateValues();
         copyUnchecked(x, y);
     }
 

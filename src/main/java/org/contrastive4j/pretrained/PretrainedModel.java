@@ -9,7 +9,9 @@ import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
+import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
@@ -132,12 +134,56 @@ public final class PretrainedModel implements AutoCloseable {
      */
     public ContrastiveLoss loss() {
         boolean clip = config.family() == PretrainedConfig.Family.CLIP;
-        ContrastiveLoss loss = clip ? ContrastiveLoss.infoNce(ops) : ContrastiveLoss.sigLip(ops);
+        ContrastiveLoss loss = Losses.named(ops, clip ? "infonce" : "siglip");
         ops.pointwise().copy(logitScale, loss.logScale().value());
         if (!clip) {
             ops.pointwise().copy(logitBias, loss.bias().value());
         }
         return loss;
+    }
+
+    /** Returns how pictures are prepared, as the files of the folder say. */
+    public Preprocessing preprocessing() {
+        return PreprocessingFile.read(folder(), config);
+    }
+
+    /**
+     * Opens the tokenizer of the folder. The caller closes it.
+     *
+     * @throws PretrainedException when there is none, or one with other ids than the model has
+     */
+    public TextTokenizer tokenizer() {
+        return Tokenizers.open(folder(), config);
+    }
+
+    private Path folder() {
+        return Files.isDirectory(source) ? source : source.toAbsolutePath().getParent();
+    }
+
+    /** Widths of the input and the output of an adaptable layer. */
+    int[] layerWidths(String layer) {
+        return encoder.widths(layer);
+    }
+
+    /**
+     * Moves the weights towards those of another model of the same configuration: (1 - alpha) own + alpha other, as
+     * WiSE-FT does between a fine-tuned model and its start.
+     *
+     * @param alpha 0 keeps the own weights, 1 takes the others
+     */
+    public void interpolate(PretrainedModel other, double alpha) {
+        if (!config.equals(other.config)) {
+            throw new PretrainedException("the models in " + source + " and " + other.source
+                    + " have different configurations; weights are interpolated between equal ones");
+        }
+        if (!(alpha >= 0 && alpha <= 1)) {
+            throw new IllegalArgumentException("alpha is " + alpha + ", expected 0 to 1");
+        }
+        Map<String, Tensor> from = other.tensors();
+        tensors().forEach((name, tensor) -> {
+            ops.pointwise().scale(1 - alpha, tensor, tensor);
+            ops.pointwise().axpy(alpha, from.get(name), tensor);
+        });
     }
 
     /** Takes over the scale and bias of a loss, for {@link #save}. */

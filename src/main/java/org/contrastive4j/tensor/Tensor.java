@@ -18,9 +18,9 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final Shape shape;
     private final boolean owner;
-    private final KnownValues integers;
+    private final ValueRange integers;
 
-    private Tensor(Storage storage, long offset, DType dtype, Shape shape, boolean owner, KnownValues integers) {
+    private Tensor(Storage storage, long offset, DType dtype, Shape shape, boolean owner, ValueRange integers) {
         this.integers = integers;
         this.storage = storage;
         this.offset = offset;
@@ -37,7 +37,7 @@ public final class Tensor implements AutoCloseable {
                 dtype,
                 shape,
                 true,
-                dtype == DType.I32 ? new KnownValues() : null);
+                dtype == DType.I32 ? new ValueRange() : null);
     }
 
     /** A new tensor of any float type with these values, rounded to nearest. */
@@ -137,14 +137,14 @@ public final class Tensor implements AutoCloseable {
         ByteBuffer bytes = staging();
         bytes.asIntBuffer().put(values);
         storage.upload(offset * dtype.bytes(), bytes);
-        noteValues(values);
+        recordValues(values);
     }
 
     /**
      * Says that {@link #size} values of this I32 tensor are these now, written by other means than {@link #set(int[])}:
      * who checks them then need not read them back.
      */
-    public void noteValues(int[] values) {
+    public void recordValues(int[] values) {
         if (owner) {
             integers.become(values);
         } else {
@@ -153,7 +153,7 @@ public final class Tensor implements AutoCloseable {
     }
 
     /** Says that something that the host does not know was written into this I32 tensor or a part of it. */
-    public void forgetValues() {
+    public void invalidateValues() {
         if (integers != null) {
             integers.forget();
         }
@@ -162,12 +162,12 @@ public final class Tensor implements AutoCloseable {
     /**
      * Whether all values of this I32 tensor, and what it is a view of, are known to be in [from, end) without looking.
      */
-    public boolean isKnownWithin(int from, int end) {
+    public boolean hasValuesWithin(int from, int end) {
         return integers.areWithin(from, end);
     }
 
-    /** The smallest end for which {@link #isKnownWithin} was true: other values must be below it to be as good. */
-    public int reliedEnd() {
+    /** The smallest end for which {@link #hasValuesWithin} was true: other values must be below it to be as good. */
+    public int requiredEnd() {
         return integers.relied();
     }
 

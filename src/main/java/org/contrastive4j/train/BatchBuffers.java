@@ -123,9 +123,9 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     private TrainBatch there(Batch batch, int step) {
-        place.sampleIds().noteValues(batch.sampleIds());
-        place.tokens().noteValues(batch.tokens());
-        place.lengths().noteValues(batch.lengths());
+        place.sampleIds().recordValues(batch.sampleIds());
+        place.tokens().recordValues(batch.tokens());
+        place.lengths().recordValues(batch.lengths());
         Tensor tokens = place.tokens().rows(0, batch.tokens().length).reshape(batch.pairs(), batch.maxTokens());
         int pairs = batch.pairs();
         return new TrainBatch(
@@ -148,7 +148,7 @@ final class BatchBuffers implements AutoCloseable {
             throw new ShapeException(
                     "a batch of " + TrainBatch.Layout.of(batch) + " does not fit the place of " + most);
         }
-        requireWithin("token", batch.tokens(), 0, place.tokens().reliedEnd());
+        requireWithin("token", batch.tokens(), 0, place.tokens().requiredEnd());
         requireWithin("length", batch.lengths(), 1, batch.maxTokens() + 1);
     }
 

@@ -2,165 +2,117 @@ package org.contrastive4j.train;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.gradcache.ChunkEncoder;
-import org.contrastive4j.gradcache.ContrastOverEncoders;
-import org.contrastive4j.gradcache.RepresentationLoss;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairLabels;
+import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice, so its
  * labels are the diagonal.
  */
-final class BatchObjective implements Objective {
+final class BatchObjective extends Objective {
     private static final String GUIDE = "guide";
 
-    private final Ops ops;
     private final ContrastiveLoss loss;
-    private final Guide guide;
-    private final List<ChunkEncoder<TrainBatch>> encoders;
-    private final List<Tensor> last = new ArrayList<>(); // representations of a step that was not waited for
-    private final Map<String, Double> details = new LinkedHashMap<>();
-    private boolean measured;
-    private boolean measuresLast;
+    private final LossOverEncoders<TrainBatch> diagonal;
+    private final @Nullable Guide guide;
+
+    private BatchObjective(
+            Ops ops, TrainConfig config, DualEncoder model, ContrastiveLoss loss, @Nullable Guide guide) {
+        super(ops, config.batch(), Encoders.of(ops, model), 2);
+        this.loss = loss;
+        this.guide = guide;
+        diagonal = LossOverEncoders.of(loss);
+    }
 
     /** @param guide null for none */
-    BatchObjective(Ops ops, TrainConfig config, DualEncoder model, Guide guide) {
-        this.ops = ops;
-        this.guide = guide;
-        loss = Losses.named(ops, config.loss().name(), config.loss().options());
-        encoders = Encoders.of(ops, model);
-        if (ops.canCapture() && canBeLater()) {
-            try {
-                for (ChunkEncoder<TrainBatch> encoder : encoders) {
-                    last.add(ops.allocateParameter(config.batch(), encoder.width()));
-                }
-            } catch (RuntimeException noMemory) {
-                close();
-                throw noMemory;
-            }
+    static BatchObjective of(Ops ops, TrainConfig config, DualEncoder model, @Nullable Guide guide) {
+        ContrastiveLoss loss =
+                Losses.named(ops, config.loss().name(), config.loss().options());
+        try {
+            return new BatchObjective(ops, config, model, loss, guide);
+        } catch (RuntimeException noMemory) {
+            loss.close();
+            throw noMemory;
         }
     }
 
-    private boolean canBeLater() {
-        return guide == null && loss.canBeLater();
-    }
-
     @Override
-    public List<Parameter> parameters() {
+    List<Parameter> parameters() {
         return loss.parameters();
     }
 
+    /** A guide's representations come from the host, and so do the limits that follow from them. */
     @Override
-    public List<ChunkEncoder<TrainBatch>> encoders() {
-        return encoders;
+    public boolean isCapturable() {
+        return guide == null && diagonal.isCapturable();
     }
 
     @Override
-    public void measure(boolean wanted) {
-        measured = wanted;
+    Deferred<PairwiseOps.Result> compute(
+            TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
+        return guide == null
+                ? diagonal.valueAndGradient(batch, representations, gradients, gradientScale)
+                : guided(
+                        batch,
+                        labels -> LossOverEncoders.<TrainBatch>of(loss, same -> labels)
+                                .valueAndGradient(batch, representations, gradients, gradientScale));
     }
 
-    @Override
-    public Map<String, Double> details() {
-        if (measuresLast) {
-            Objective.describe(loss.metrics(last.get(0), last.get(1), PairLabels.DIAGONAL), details);
-            measuresLast = false;
-        }
-        return details;
-    }
-
-    /** {@inheritDoc} Keeps a copy of all representations: their cosines are measured when the step is done. */
-    @Override
-    public RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> later() {
-        return last.isEmpty() ? null : new WithoutWaiting();
-    }
-
-    private final class WithoutWaiting implements RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> {
-        @Override
-        public Deferred<PairwiseOps.Result> valueAndGradient(
-                TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
-            for (int side = 0; side < 2; side++) {
-                ops.pointwise().copy(representations.get(side), last.get(side));
-            }
-            return loss.valueAndGradientLater(
-                            representations.get(0),
-                            representations.get(1),
-                            gradients.get(0),
-                            gradients.get(1),
-                            gradientScale)
-                    .map(result -> {
-                        details.clear();
-                        measuresLast = measured;
-                        return result;
-                    });
-        }
-
-        @Override
-        public long workspaceBytes(List<Tensor> representations) {
-            return loss.laterBytes(
-                    representations.get(0).dim(0),
-                    representations.get(1).dim(0),
-                    representations.get(0).dim(1));
-        }
-    }
-
-    @Override
-    public long bytesAfter(int pairs) {
-        return last.isEmpty() ? 0 : loss.metricsBytes(pairs, pairs, last.get(0).dim(1));
-    }
-
-    @Override
-    public PairwiseOps.Result valueAndGradient(
-            TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
-        details.clear();
+    private <T> T guided(TrainBatch batch, Function<PairLabels, T> work) {
         int[] samples = batch.sampleIds();
-        try (Tensor rows = guide == null ? null : guide.pictures(samples);
-                Tensor columns = guide == null ? null : guide.captions(samples)) {
-            PairLabels labels = guide == null ? PairLabels.DIAGONAL : PairLabels.guide(rows, columns);
-            if (measured) {
-                Objective.describe(loss.metrics(representations.get(0), representations.get(1), labels), details);
-            }
-            details.putAll(loss.state());
-            return new ContrastOverEncoders<TrainBatch>(loss, same -> labels)
-                    .valueAndGradient(batch, representations, gradients, gradientScale);
+        try (Tensor rows = guide.pictures(samples);
+                Tensor columns = guide.captions(samples)) {
+            return work.apply(PairLabels.guide(rows, columns));
         }
     }
 
     @Override
-    public long workspaceBytes(List<Tensor> representations) {
-        return ContrastOverEncoders.<TrainBatch>pairs(loss).workspaceBytes(representations)
-                + (guide == null
-                        ? 0
-                        : guide.workspaceBytes(representations.get(0).dim(0)));
+    PairMetrics metrics(TrainBatch batch) {
+        Function<PairLabels, PairMetrics> measure = labels -> loss.metrics(last(0), last(1), labels);
+        return guide == null ? measure.apply(PairLabels.DIAGONAL) : guided(batch, measure);
     }
 
     @Override
-    public void beforeUpdate() {}
+    long metricsBytes(int pairs) {
+        return loss.metricsBytes(pairs, pairs, last(0).dim(1)) + (guide == null ? 0 : guide.workspaceBytes(pairs));
+    }
 
     @Override
-    public void afterStep(PairwiseOps.Result result, int step) {
+    public long workspaceBytes(TrainBatch batch, List<Tensor> representations) {
+        if (guide == null) {
+            return diagonal.workspaceBytes(batch, representations);
+        }
+        PairLabels likeGuided = PairLabels.guide(representations.get(0), representations.get(1));
+        return LossOverEncoders.<TrainBatch>of(loss, same -> likeGuided).workspaceBytes(batch, representations)
+                + guide.workspaceBytes(representations.get(0).dim(0));
+    }
+
+    @Override
+    void describe(TrainBatch batch, Map<String, Double> details) {
+        details.putAll(loss.state());
+    }
+
+    @Override
+    void afterStep(PairwiseOps.Result result, int step) {
         loss.afterStep(result);
     }
 
     @Override
-    public Map<String, Tensor> tensors() {
-        return Map.of();
-    }
-
-    @Override
-    public void save(ObjectNode state) {
+    void save(ObjectNode state) {
         loss.state().forEach(state::put);
         if (guide != null) {
             state.put(GUIDE, guide.checksum());
@@ -168,20 +120,20 @@ final class BatchObjective implements Objective {
     }
 
     @Override
-    public void restore(JsonNode state) {
-        Map<String, Double> numbers = new LinkedHashMap<>();
+    void restore(JsonNode state) {
+        Map<String, Double> scalars = new LinkedHashMap<>();
         state.properties()
-                .forEach(field -> numbers.put(field.getKey(), field.getValue().doubleValue()));
-        Double checksum = numbers.remove(GUIDE);
+                .forEach(field -> scalars.put(field.getKey(), field.getValue().doubleValue()));
+        Double checksum = scalars.remove(GUIDE);
         if (guide != null && (checksum == null || checksum != guide.checksum())) {
-            throw new IllegalArgumentException("its guide is not the model it was; put that back");
+            throw new IllegalArgumentException("its guide has changed since; restore that model");
         }
-        loss.restore(numbers);
+        loss.restore(scalars);
     }
 
     @Override
     public void close() {
-        last.forEach(Tensor::close);
+        super.close();
         loss.close();
     }
 }

@@ -63,7 +63,7 @@ public final class Checkpoint {
      * @param keep how many of the newest stay
      */
     public Checkpoint(Path folder, int keep) {
-        this(folder, keep, file -> Files.newOutputStream(file));
+        this(folder, keep, Disk.REAL);
     }
 
     Checkpoint(Path folder, int keep, Disk disk) {

@@ -2,34 +2,53 @@ package org.contrastive4j.train;
 
 import java.awt.Color;
 import java.awt.Font;
+import java.awt.FontMetrics;
 import java.awt.Graphics2D;
 import java.awt.RenderingHints;
 import java.awt.image.BufferedImage;
 import java.io.ByteArrayOutputStream;
 import java.io.IOException;
 import java.io.UncheckedIOException;
+import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import javax.imageio.ImageIO;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Pictures in a row per query, each with its score and caption. */
+/** Draws queries and the pictures found for them, each with its score and caption, in a grid of at most eight columns. */
 public final class ContactSheet {
-    private static final int CELL = 112;
-    private static final int PICTURE = 80;
-    private static final int LINE = 14;
-    private static final int HEAD = 24;
+    /** Side of a picture on a sheet, in pixels. */
+    public static final int PICTURE = 128;
+
+    private static final int COLUMNS = 8;
+    private static final int MARGIN = 12;
+    private static final int CELL_WIDTH = PICTURE + MARGIN;
+    private static final int LINE = 15;
+    private static final int CAPTION_LINES = 3;
+    private static final int CELL_HEIGHT = PICTURE + (1 + CAPTION_LINES) * LINE + MARGIN;
+    private static final int TITLE_LINE = 20;
+    private static final int TITLE_SIZE = 15;
+    private static final int TEXT_SIZE = 12;
+    private static final Color FRAME = new Color(0, 140, 0);
 
     /**
      * One picture.
      *
      * @param rgb size x size x 3 unsigned bytes
-     * @param right drawn with a green frame
+     * @param size side in pixels
+     * @param caption below the picture
+     * @param score cosine with the query
+     * @param right whether it is drawn with a green frame
      */
     public record Cell(byte[] rgb, int size, String caption, double score, boolean right) {}
 
-    /** One query and what was found for it. */
+    /**
+     * One query and what was found for it.
+     *
+     * @param title the query
+     * @param cells best first
+     */
     public record Row(String title, List<Cell> cells) {}
 
     private static final Logger LOG = LoggerFactory.getLogger(ContactSheet.class);
@@ -49,57 +68,131 @@ public final class ContactSheet {
         }
     }
 
-    /** The sheet as PNG bytes. */
+    /** Returns the sheet as PNG bytes. */
     public static byte[] png(List<Row> rows) {
-        int columns = rows.stream().mapToInt(row -> row.cells().size()).max().orElse(1);
-        int height = HEAD + PICTURE + 3 * LINE;
-        BufferedImage sheet =
-                new BufferedImage(columns * CELL + 16, rows.size() * height + 8, BufferedImage.TYPE_INT_RGB);
+        return encoded(rows, "png");
+    }
+
+    /**
+     * Returns the sheet as the bytes of a picture file.
+     *
+     * @param format png or jpg
+     */
+    public static byte[] encoded(List<Row> rows, String format) {
+        int columns = Math.min(
+                COLUMNS, rows.stream().mapToInt(row -> row.cells().size()).max().orElse(1));
+        int width = MARGIN + Math.max(1, columns) * CELL_WIDTH;
+        Graphics2D ruler = new BufferedImage(1, 1, BufferedImage.TYPE_INT_RGB).createGraphics();
+        List<List<String>> titles = rows.stream()
+                .map(row ->
+                        wrapped(ruler, font(Font.BOLD, TITLE_SIZE), row.title(), width - 2 * MARGIN, Integer.MAX_VALUE))
+                .toList();
+        ruler.dispose();
+        int height = MARGIN;
+        for (int r = 0; r < rows.size(); r++) {
+            height += titles.get(r).size() * TITLE_LINE + MARGIN / 2 + lines(rows.get(r)) * CELL_HEIGHT;
+        }
+        BufferedImage sheet = new BufferedImage(width, height, BufferedImage.TYPE_INT_RGB);
         Graphics2D g = sheet.createGraphics();
         g.setRenderingHint(RenderingHints.KEY_TEXT_ANTIALIASING, RenderingHints.VALUE_TEXT_ANTIALIAS_ON);
         g.setRenderingHint(RenderingHints.KEY_INTERPOLATION, RenderingHints.VALUE_INTERPOLATION_BICUBIC);
         g.setColor(Color.WHITE);
-        g.fillRect(0, 0, sheet.getWidth(), sheet.getHeight());
+        g.fillRect(0, 0, width, height);
+        int top = MARGIN;
         for (int r = 0; r < rows.size(); r++) {
-            draw(g, rows.get(r), 8, r * height);
+            for (String line : titles.get(r)) {
+                text(g, font(Font.BOLD, TITLE_SIZE), line, MARGIN, top + TITLE_SIZE);
+                top += TITLE_LINE;
+            }
+            top += MARGIN / 2;
+            draw(g, rows.get(r).cells(), top);
+            top += lines(rows.get(r)) * CELL_HEIGHT;
         }
         g.dispose();
         try {
             ByteArrayOutputStream bytes = new ByteArrayOutputStream();
-            ImageIO.write(sheet, "png", bytes);
+            ImageIO.write(sheet, format, bytes);
             return bytes.toByteArray();
         } catch (IOException e) {
             throw new UncheckedIOException(e);
         }
     }
 
-    private static void draw(Graphics2D g, Row row, int left, int top) {
-        text(g, Font.BOLD, 13, row.title(), left, top + HEAD - 7);
-        for (int c = 0; c < row.cells().size(); c++) {
-            Cell cell = row.cells().get(c);
-            int x = left + c * CELL;
-            int y = top + HEAD;
+    /** Lines of the grid that a row takes. */
+    private static int lines(Row row) {
+        return (row.cells().size() + COLUMNS - 1) / COLUMNS;
+    }
+
+    private static void draw(Graphics2D g, List<Cell> cells, int top) {
+        for (int c = 0; c < cells.size(); c++) {
+            Cell cell = cells.get(c);
+            int x = MARGIN + c % COLUMNS * CELL_WIDTH;
+            int y = top + c / COLUMNS * CELL_HEIGHT;
             g.drawImage(image(cell), x, y, PICTURE, PICTURE, null);
             if (cell.right()) {
-                g.setColor(new Color(0, 140, 0));
-                g.drawRect(x - 1, y - 1, PICTURE + 1, PICTURE + 1);
+                g.setColor(FRAME);
+                g.fillRect(x - 3, y - 3, PICTURE + 6, 3);
+                g.fillRect(x - 3, y + PICTURE, PICTURE + 6, 3);
+                g.fillRect(x - 3, y, 3, PICTURE);
+                g.fillRect(x + PICTURE, y, 3, PICTURE);
             }
-            text(g, Font.PLAIN, 10, String.format(Locale.ROOT, "%.3f", cell.score()), x, y + PICTURE + LINE - 2);
-            text(g, Font.PLAIN, 10, shortened(cell.caption()), x, y + PICTURE + 2 * LINE - 2);
+            int baseline = y + PICTURE + LINE;
+            text(g, font(Font.BOLD, TEXT_SIZE), String.format(Locale.ROOT, "%.3f", cell.score()), x, baseline);
+            for (String line : wrapped(g, font(Font.PLAIN, TEXT_SIZE), cell.caption(), PICTURE, CAPTION_LINES)) {
+                baseline += LINE;
+                text(g, font(Font.PLAIN, TEXT_SIZE), line, x, baseline);
+            }
         }
     }
 
-    private static void text(Graphics2D g, int style, int size, String text, int x, int y) {
+    private static Font font(int style, int size) {
+        return new Font(Font.SANS_SERIF, style, size);
+    }
+
+    private static void text(Graphics2D g, Font font, String text, int x, int y) {
         if (FONTS) {
             g.setColor(Color.DARK_GRAY);
-            g.setFont(new Font(Font.SANS_SERIF, style, size));
+            g.setFont(font);
             g.drawString(text, x, y);
         }
     }
 
-    private static String shortened(String caption) {
-        String label = caption.replaceFirst(": .*", "");
-        return label.length() <= 19 ? label : label.substring(0, 18) + "...";
+    /** Breaks a text at blanks into lines of a width; what is left after the last line is cut with an ellipsis. */
+    private static List<String> wrapped(Graphics2D g, Font font, String text, int width, int most) {
+        if (!FONTS) {
+            return List.of();
+        }
+        FontMetrics metrics = g.getFontMetrics(font);
+        List<String> lines = new ArrayList<>();
+        String line = "";
+        for (String word : text.strip().split("\\s+")) {
+            String longer = line.isEmpty() ? word : line + " " + word;
+            if (line.isEmpty() || metrics.stringWidth(longer) <= width) {
+                line = longer;
+            } else {
+                lines.add(fitted(metrics, line, width));
+                line = word;
+            }
+        }
+        lines.add(fitted(metrics, line, width));
+        if (lines.size() <= most) {
+            return lines;
+        }
+        List<String> shown = new ArrayList<>(lines.subList(0, most));
+        shown.set(most - 1, fitted(metrics, shown.get(most - 1) + " " + lines.get(most), width));
+        return shown;
+    }
+
+    /** Cuts a line that is too wide, such as one long word. */
+    private static String fitted(FontMetrics metrics, String line, int width) {
+        if (metrics.stringWidth(line) <= width) {
+            return line;
+        }
+        int end = line.length();
+        while (end > 0 && metrics.stringWidth(line.substring(0, end) + "...") > width) {
+            end--;
+        }
+        return line.substring(0, end) + "...";
     }
 
     private static BufferedImage image(Cell cell) {

@@ -2,115 +2,111 @@ package org.contrastive4j.train;
 
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.loss.Distillation;
 import org.contrastive4j.loss.DistilledContrast;
+import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
-/** {@link DistilledContrast} within the batch, its teacher the momentum encoders. */
-final class DistilledObjective implements Objective {
+/**
+ * {@link DistilledContrast} within the batch, its teacher the momentum encoders. It is not captured: the share of
+ * distillation follows the step on the host.
+ */
+final class DistilledObjective extends Objective {
     private final MomentumEncoders momentum;
     private final DistilledContrast loss;
     private final Distillation distillation;
-    private final List<ChunkEncoder<TrainBatch>> encoders;
-    private final Map<String, Double> details = new LinkedHashMap<>();
-    private boolean measured;
+    private final LossOverEncoders<TrainBatch> overEncoders;
 
-    DistilledObjective(Ops ops, TrainConfig config, DualEncoder model) {
+    private DistilledObjective(Ops ops, TrainConfig config, MomentumEncoders momentum, DistilledContrast loss) {
+        super(ops, config.batch(), momentum.encoders(), 2);
+        this.momentum = momentum;
+        this.loss = loss;
+        distillation = config.loss().distillation();
+        overEncoders = LossOverEncoders.of(loss, batch -> distillation.at(batch.step()));
+    }
+
+    static DistilledObjective of(Ops ops, TrainConfig config, DualEncoder model) {
         LossConfig settings = config.loss();
-        distillation = settings.distillation();
-        loss = new DistilledContrast(ops, settings.logScale(), settings.learnsTemperature());
+        DistilledContrast loss = new DistilledContrast(ops, settings.logScale(), settings.learnsTemperature());
+        MomentumEncoders momentum = null;
         try {
             momentum = new MomentumEncoders(ops, config, model);
+            return new DistilledObjective(ops, config, momentum, loss);
         } catch (RuntimeException noMemory) {
             loss.close();
+            if (momentum != null) {
+                momentum.close();
+            }
             throw noMemory;
         }
-        encoders = momentum.encoders();
     }
 
     @Override
-    public List<Parameter> parameters() {
+    List<Parameter> parameters() {
         return loss.parameters();
     }
 
     @Override
-    public List<ChunkEncoder<TrainBatch>> encoders() {
-        return encoders;
+    Deferred<PairwiseOps.Result> compute(
+            TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
+        return overEncoders.valueAndGradient(batch, representations, gradients, gradientScale);
     }
 
     @Override
-    public void measure(boolean wanted) {
-        measured = wanted;
+    public long workspaceBytes(TrainBatch batch, List<Tensor> representations) {
+        return overEncoders.workspaceBytes(batch, representations);
     }
 
     @Override
-    public Map<String, Double> details() {
-        return details;
+    PairMetrics metrics(TrainBatch batch) {
+        return loss.metrics(last(0), last(1));
     }
 
     @Override
-    public PairwiseOps.Result valueAndGradient(
-            TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
-        details.clear();
-        if (measured) {
-            Objective.describe(loss.metrics(representations.get(0), representations.get(1)), details);
-        }
-        double alpha = distillation.at(batch.step());
-        details.put("distillation", alpha);
-        return loss.valueAndGradient(
-                representations.get(0),
-                representations.get(1),
-                representations.get(2),
-                representations.get(3),
-                alpha,
-                gradients.get(0),
-                gradients.get(1),
-                gradientScale);
+    long metricsBytes(int pairs) {
+        return loss.metricsBytes(pairs, last(0).dim(1));
     }
 
     @Override
-    public long workspaceBytes(List<Tensor> representations) {
-        return loss.workspaceBytes(
-                representations.get(0).dim(0), representations.get(0).dim(1));
+    void describe(TrainBatch batch, Map<String, Double> details) {
+        details.put("distillation", distillation.at(batch.step()));
     }
 
-    /** A batch leaves nothing behind. */
     @Override
-    public void beforeUpdate() {}
-
-    @Override
-    public void afterStep(PairwiseOps.Result result, int step) {
+    void afterStep(PairwiseOps.Result result, int step) {
         loss.afterStep(result);
         momentum.update(step);
     }
 
     @Override
-    public Map<String, Tensor> tensors() {
+    Map<String, Tensor> tensors() {
         return momentum.tensors();
     }
 
-    /** The averages are all there is. */
+    /** The averaged weights are its only state. */
     @Override
-    public void save(ObjectNode state) {}
+    void save(ObjectNode state) {}
 
     @Override
-    public void restore(JsonNode state) {
+    void restore(JsonNode state) {
         if (!state.isEmpty()) {
             throw new IllegalArgumentException(
-                    "it has none, given " + state.properties().size() + " fields");
+                    "expected no state, got " + state.properties().size() + " fields");
         }
     }
 
     @Override
     public void close() {
+        super.close();
         momentum.close();
         loss.close();
     }

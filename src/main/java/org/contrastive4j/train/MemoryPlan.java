@@ -12,8 +12,8 @@ import org.contrastive4j.gradcache.ChunkPlan;
  * @param batch pictures, captions and ids of one batch
  * @param batches how many of them are live at a time: two where the next one is sent while a step runs
  * @param kept by the memory for later allocations, beside what is live, when the plan was made
- * @param gaps between tensors of different lives in the scratch of recorded steps, 0 where none are recorded
- * @param after what measures the cosines of a recorded step when it is done, beside its scratch
+ * @param fragmentation of the arena of captured steps, 0 when steps run eagerly
+ * @param measurement of cosines after a captured step, in addition to its arena
  * @param step stages of the step itself; its base holds all of the above that is live when the step begins
  */
 public record MemoryPlan(
@@ -23,12 +23,12 @@ public record MemoryPlan(
         long batch,
         int batches,
         long kept,
-        long gaps,
-        long after,
+        long fragmentation,
+        long measurement,
         ChunkPlan step) {
     /** Most bytes live at once. */
     public long peak() {
-        return step.peak() + gaps + after;
+        return step.peak() + fragmentation + measurement;
     }
 
     /** A table, one line a stage. */
@@ -40,10 +40,10 @@ public record MemoryPlan(
         line(text, "optimiser state", optimizer);
         line(text, batches == 1 ? "batch" : "batches, one of them on its way", batches * batch);
         text.append(step);
-        if (gaps > 0) {
-            line(text, "gaps in the scratch of recorded steps", gaps);
-            line(text, "cosines of a recorded step", after);
-            line(text, "peak of recorded steps", peak());
+        if (fragmentation > 0) {
+            line(text, "fragmentation of the arena of captured steps", fragmentation);
+            line(text, "cosines of a captured step", measurement);
+            line(text, "peak of captured steps", peak());
         }
         line(text, "kept by the pool beside that, now", kept);
         return text.toString();

@@ -3,163 +3,161 @@ package org.contrastive4j.train;
 import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.node.ArrayNode;
 import com.fasterxml.jackson.databind.node.ObjectNode;
-import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.function.Function;
 import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.gradcache.ChunkEncoder;
-import org.contrastive4j.gradcache.QueueOverEncoders;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.loss.Distillation;
 import org.contrastive4j.loss.KeyQueue;
+import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
-/** {@link QueueContrast} against keys of momentum encoders. Past keys of a query's concept are ignored. */
-final class QueueObjective implements Objective {
-    private final Ops ops;
+/**
+ * {@link QueueContrast} against keys of momentum encoders. Past keys of a query's concept are ignored. It is not
+ * captured: concepts of past keys are on the host, and the share of distillation follows the step there.
+ */
+final class QueueObjective extends Objective {
     private final QueueContrast loss;
     private final MomentumEncoders momentum;
     private final Distillation distillation;
     private final IntUnaryOperator conceptOf;
-    private final List<ChunkEncoder<TrainBatch>> encoders;
-    private final List<Tensor> keys = new ArrayList<>(); // of the last batch, pictures' and captions'
-    private final Map<String, Double> details = new LinkedHashMap<>();
-    private int[] ids;
-    private boolean measured;
+    private int[] concepts = {};
 
-    QueueObjective(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
-        this.ops = ops;
+    private QueueObjective(
+            Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, IntUnaryOperator conceptOf) {
+        super(ops, config.batch(), momentum.encoders(), 4);
+        this.momentum = momentum;
+        this.loss = loss;
         this.conceptOf = conceptOf;
+        distillation = config.loss().distillation();
+    }
+
+    static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
         LossConfig settings = config.loss();
-        distillation = settings.distillation();
-        momentum = new MomentumEncoders(ops, config, model);
+        MomentumEncoders momentum = new MomentumEncoders(ops, config, model);
+        QueueContrast loss = null;
         try {
-            int width = model.config().text().embedding();
-            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
-            keys.add(ops.zeroParameter(Shape.of(config.batch(), width)));
             loss = new QueueContrast(
                     ops,
                     settings.queueSize(),
-                    width,
+                    model.config().text().embedding(),
                     PairPolicy.DEFAULT,
                     settings.logScale(),
                     settings.learnsTemperature());
+            return new QueueObjective(ops, config, momentum, loss, conceptOf);
         } catch (RuntimeException noMemory) {
             momentum.close();
-            keys.forEach(Tensor::close);
+            if (loss != null) {
+                loss.close();
+            }
             throw noMemory;
         }
-        encoders = momentum.encoders();
     }
 
     @Override
-    public List<Parameter> parameters() {
+    List<Parameter> parameters() {
         return loss.parameters();
     }
 
     @Override
-    public List<ChunkEncoder<TrainBatch>> encoders() {
-        return encoders;
+    Deferred<PairwiseOps.Result> compute(
+            TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
+        concepts = Arrays.stream(batch.sampleIds()).map(conceptOf).toArray();
+        return withConcepts(
+                ids -> overEncoders(ids).valueAndGradient(batch, representations, gradients, gradientScale));
     }
 
-    @Override
-    public void measure(boolean wanted) {
-        measured = wanted;
+    private LossOverEncoders<TrainBatch> overEncoders(@Nullable Tensor ids) {
+        return LossOverEncoders.of(loss, same -> ids, batch -> distillation.at(batch.step()));
     }
 
-    @Override
-    public Map<String, Double> details() {
-        return details;
-    }
-
-    @Override
-    public PairwiseOps.Result valueAndGradient(
-            TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
-        ids = Arrays.stream(batch.sampleIds()).map(conceptOf).toArray();
-        for (int side = 0; side < 2; side++) {
-            ops.pointwise().copy(representations.get(2 + side), keys.get(side));
+    /** Work with the concepts of the last batch as a tensor. */
+    private <T> T withConcepts(Function<Tensor, T> work) {
+        try (Tensor ids = ops.ints(Shape.of(concepts.length), concepts)) {
+            return work.apply(ids);
         }
-        details.clear();
-        double alpha = distillation.at(batch.step());
+    }
+
+    @Override
+    public long workspaceBytes(TrainBatch batch, List<Tensor> representations) {
+        return overEncoders(null).workspaceBytes(batch, representations) + (long) batch.pairs() * Integer.BYTES;
+    }
+
+    @Override
+    PairMetrics metrics(TrainBatch batch) {
+        return withConcepts(ids -> loss.metrics(last(0), last(1), last(2), last(3), ids));
+    }
+
+    @Override
+    long metricsBytes(int pairs) {
+        return loss.metricsBytes(pairs, last(0).dim(1)) + (long) pairs * Integer.BYTES;
+    }
+
+    @Override
+    void describe(TrainBatch batch, Map<String, Double> details) {
         if (distillation.alpha() > 0) {
-            details.put("distillation", alpha);
+            details.put("distillation", distillation.at(batch.step()));
         }
         details.put("queue.keys", (double) loss.queueOfU().size());
-        try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
-            if (measured) {
-                Objective.describe(
-                        loss.metrics(
-                                representations.get(0),
-                                representations.get(1),
-                                representations.get(2),
-                                representations.get(3),
-                                concepts),
-                        details);
-            }
-            return new QueueOverEncoders<TrainBatch>(loss, same -> concepts, () -> alpha)
-                    .valueAndGradient(batch, representations, gradients, gradientScale);
-        }
     }
 
     @Override
-    public long workspaceBytes(List<Tensor> representations) {
-        return new QueueOverEncoders<TrainBatch>(loss, same -> null).workspaceBytes(representations)
-                + (long) representations.get(0).dim(0) * Integer.BYTES;
+    void beforeUpdate() {
+        withConcepts(ids -> {
+            loss.enqueue(last(2), last(3), ids);
+            return ids;
+        });
     }
 
     @Override
-    public void beforeUpdate() {
-        try (Tensor concepts = ops.ints(Shape.of(ids.length), ids)) {
-            loss.enqueue(keys.get(0), keys.get(1), concepts);
-        }
-    }
-
-    @Override
-    public void afterStep(PairwiseOps.Result result, int step) {
+    void afterStep(PairwiseOps.Result result, int step) {
         loss.afterStep(result);
         momentum.update(step);
     }
 
     @Override
-    public Map<String, Tensor> tensors() {
+    Map<String, Tensor> tensors() {
         Map<String, Tensor> all = momentum.tensors();
         all.put("queue.image", loss.queueOfU().places());
         all.put("queue.text", loss.queueOfV().places());
         return all;
     }
 
-    /** Both queues take the same samples at the same time: one list of ids stands for both. */
+    /** Both queues take the same samples at the same time: one list of ids describes both. */
     @Override
-    public void save(ObjectNode state) {
+    void save(ObjectNode state) {
         KeyQueue.State queue = loss.queueOfU().state();
         state.put("next", queue.next());
         state.put("size", queue.size());
-        ArrayNode concepts = state.putArray("ids");
-        Arrays.stream(queue.ids()).forEach(concepts::add);
+        ArrayNode ids = state.putArray("ids");
+        Arrays.stream(queue.ids()).forEach(ids::add);
     }
 
     @Override
-    public void restore(JsonNode state) {
+    void restore(JsonNode state) {
         if (!state.path("next").isInt()
                 || !state.path("size").isInt()
                 || !state.path("ids").isArray()) {
-            throw new IllegalArgumentException("a queue wants next, size and ids, given "
+            throw new IllegalArgumentException("expected next, size and ids of a queue, got "
                     + state.properties().size() + " other fields");
         }
-        int[] concepts = new int[state.get("ids").size()];
-        Arrays.setAll(concepts, k -> state.get("ids").get(k).intValue());
+        int[] ids = new int[state.get("ids").size()];
+        Arrays.setAll(ids, k -> state.get("ids").get(k).intValue());
         for (KeyQueue queue : List.of(loss.queueOfU(), loss.queueOfV())) {
             queue.restore(new KeyQueue.State(
                     queue.places().toDoubles(),
-                    concepts,
+                    ids,
                     state.get("next").intValue(),
                     state.get("size").intValue()));
         }
@@ -167,8 +165,8 @@ final class QueueObjective implements Objective {
 
     @Override
     public void close() {
+        super.close();
         momentum.close();
-        keys.forEach(Tensor::close);
         loss.close();
     }
 }

@@ -1,46 +1,64 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.type.TypeReference;
+import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.SerializationFeature;
+import com.fasterxml.jackson.databind.json.JsonMapper;
 import java.io.IOException;
+import java.io.OutputStream;
 import java.nio.channels.FileChannel;
 import java.nio.channels.FileLock;
 import java.nio.channels.OverlappingFileLockException;
 import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
-import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.jspecify.annotations.Nullable;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
 
 /**
- * The files of one run: {@code config.json}, {@code metrics.jsonl}, {@code checkpoints/}, {@code summary.json},
- * {@code report.html}.
+ * The files of one run: {@code run.json} and {@code config.json}, {@code metrics.jsonl}, {@code checkpoints/}, {@code
+ * summary.json}, {@code report.html}, {@code examples.png} and an event file for TensorBoard.
  *
- * <p>Locked while open: two runs in one folder would overwrite each other.
+ * <p>Locked while open: two runs in one folder would overwrite each other. A file that cannot be written whole, such
+ * as on a full disk, keeps its old content; a line that cannot be appended whole is removed again.
  */
 public final class RunFolder implements AutoCloseable {
     static final ObjectMapper JSON = new ObjectMapper().enable(SerializationFeature.INDENT_OUTPUT);
-    private static final ObjectMapper LINES = new ObjectMapper();
+    private static final Logger LOG = LoggerFactory.getLogger(RunFolder.class);
+    private static final ObjectMapper LINES = JsonMapper.builder()
+            .enable(DeserializationFeature.FAIL_ON_TRAILING_TOKENS)
+            .build();
     private static final String METRICS = "metrics.jsonl";
+    private static final int KEPT_CHECKPOINTS = 2;
 
-    /** A run folder cannot be used; the message says why and what to do. */
+    /** Thrown when a run folder cannot be used; the message says why and what to do. */
     public static final class RunFolderException extends RuntimeException {
+        /**
+         * Creates an exception.
+         *
+         * @param message names the file, what is wrong and what to do
+         * @param cause null where there is none
+         */
         public RunFolderException(String message, @Nullable Throwable cause) {
             super(message, cause);
         }
     }
 
     private final Path path;
+    private final Disk disk;
     private final FileChannel channel;
     private final FileLock lock;
 
-    private RunFolder(Path path, FileChannel channel, FileLock lock) {
+    private RunFolder(Path path, Disk disk, FileChannel channel, FileLock lock) {
         this.path = path;
+        this.disk = disk;
         this.channel = channel;
         this.lock = lock;
     }
@@ -48,9 +66,15 @@ public final class RunFolder implements AutoCloseable {
     /**
      * Creates the folder where needed and locks it.
      *
+     * @param path of the folder
+     * @return the folder, to be closed
      * @throws RunFolderException when another run has it, or it cannot be written
      */
     public static RunFolder open(Path path) {
+        return open(path, Disk.REAL);
+    }
+
+    static RunFolder open(Path path, Disk disk) {
         FileChannel channel = null;
         try {
             Files.createDirectories(path);
@@ -61,13 +85,13 @@ public final class RunFolder implements AutoCloseable {
                 throw new RunFolderException(
                         "another run is using " + path + "; wait for it or choose another --out", null);
             }
-            return new RunFolder(path, channel, lock);
+            return new RunFolder(path, disk, channel, lock);
         } catch (IOException e) {
-            throw new RunFolderException("cannot use " + path + " as run folder: " + e.getMessage(), e);
+            throw new RunFolderException("cannot use " + path + " as run folder: " + reason(e), e);
         }
     }
 
-    private static FileLock tryLock(FileChannel channel) throws IOException {
+    private static @Nullable FileLock tryLock(FileChannel channel) throws IOException {
         try {
             return channel.tryLock();
         } catch (OverlappingFileLockException e) { // held by this very process
@@ -75,44 +99,95 @@ public final class RunFolder implements AutoCloseable {
         }
     }
 
+    /** The kind of failure is often in the name of the exception only: AccessDeniedException. */
+    private static String reason(IOException e) {
+        return e.getClass().getSimpleName() + ": " + e.getMessage();
+    }
+
+    /** Returns the path of the folder. */
     public Path path() {
         return path;
     }
 
+    /** Returns the checkpoints of the run, of which the newest two are kept. */
     public Checkpoint checkpoints() {
-        return new Checkpoint(path.resolve("checkpoints"), 2);
+        return new Checkpoint(path.resolve("checkpoints"), KEPT_CHECKPOINTS, disk);
     }
 
-    /** Appends one line of metrics; later lines of the same step replace earlier ones, see {@link #metrics}. */
+    /**
+     * Appends one line of metrics.
+     *
+     * @throws RunFolderException when the disk is full; the line is removed again
+     */
     public void append(Map<String, Object> metrics) {
         try {
-            Files.writeString(
-                    path.resolve(METRICS),
-                    LINES.writeValueAsString(metrics) + "\n",
-                    StandardCharsets.UTF_8,
-                    StandardOpenOption.CREATE,
-                    StandardOpenOption.APPEND);
-        } catch (IOException e) {
-            throw new RunFolderException("cannot write metrics to " + path + ": " + e.getMessage(), e);
+            append(METRICS, (LINES.writeValueAsString(metrics) + "\n").getBytes(StandardCharsets.UTF_8));
+        } catch (JsonProcessingException e) {
+            throw new IllegalArgumentException("metrics cannot be written as JSON: " + e.getMessage(), e);
         }
     }
 
-    /** All lines of metrics.jsonl. */
-    public List<Map<String, Object>> metrics() {
-        List<Map<String, Object>> lines = new ArrayList<>();
+    /** Appends to a file, all of the bytes or none. */
+    void append(String name, byte[] bytes) {
+        Path file = path.resolve(name);
+        long before = 0;
         try {
-            if (Files.exists(path.resolve(METRICS))) {
-                for (String line : Files.readAllLines(path.resolve(METRICS), StandardCharsets.UTF_8)) {
-                    lines.add(LINES.readValue(line, new TypeReference<>() {}));
-                }
+            before = Files.exists(file) ? Files.size(file) : 0;
+            try (OutputStream out = disk.append(file)) {
+                out.write(bytes);
             }
-            return lines;
         } catch (IOException e) {
-            throw new RunFolderException("cannot read metrics of " + path + ": " + e.getMessage(), e);
+            try {
+                if (Files.exists(file)) {
+                    disk.truncate(file, before);
+                }
+            } catch (IOException left) { // the reader drops the broken end
+                e.addSuppressed(left);
+            }
+            throw cannotWrite(file, e);
         }
     }
 
-    /** Seconds of training in the lines of metrics, over all sittings. */
+    private static RunFolderException cannotWrite(Path file, IOException e) {
+        return new RunFolderException(
+                "cannot write " + file + ": " + reason(e) + "; make room and continue with --resume", e);
+    }
+
+    /**
+     * Returns all lines of metrics.jsonl up to the first that is not whole: a process that was killed may leave half
+     * a line.
+     *
+     * @throws RunFolderException when the file cannot be read
+     */
+    public List<Map<String, Object>> metrics() {
+        return metrics(path);
+    }
+
+    /** Reads the metrics of a run folder that need not be open. */
+    static List<Map<String, Object>> metrics(Path run) {
+        Path file = run.resolve(METRICS);
+        List<Map<String, Object>> lines = new ArrayList<>();
+        if (!Files.exists(file)) {
+            return lines;
+        }
+        String text;
+        try {
+            text = new String(Files.readAllBytes(file), StandardCharsets.UTF_8);
+        } catch (IOException e) {
+            throw new RunFolderException("cannot read " + file + ": " + reason(e), e);
+        }
+        for (String line : (Iterable<String>) text.lines()::iterator) {
+            try {
+                lines.add(LINES.readValue(line, new TypeReference<>() {}));
+            } catch (JsonProcessingException cutOff) {
+                LOG.warn("{}: line {} is not whole; it and what follows is left out", file, lines.size() + 1);
+                break;
+            }
+        }
+        return lines;
+    }
+
+    /** Returns the seconds of training in the lines of metrics, over all sittings. */
     public double secondsSpent() {
         return metrics().stream()
                 .mapToDouble(line -> ((Number) line.getOrDefault("seconds", 0)).doubleValue())
@@ -120,7 +195,12 @@ public final class RunFolder implements AutoCloseable {
                 .orElse(0);
     }
 
-    /** Drops the lines of steps after {@code step}: a resumed run writes them again. */
+    /**
+     * Drops the lines of metrics of steps after a checkpoint, which a resumed run writes again, and a line that is not
+     * whole.
+     *
+     * @param step of the checkpoint
+     */
     public void forgetAfter(int step) {
         StringBuilder kept = new StringBuilder();
         try {
@@ -129,37 +209,57 @@ public final class RunFolder implements AutoCloseable {
                     kept.append(LINES.writeValueAsString(line)).append('\n');
                 }
             }
-            write(METRICS, kept.toString().getBytes(StandardCharsets.UTF_8));
-        } catch (IOException e) {
-            throw new RunFolderException("cannot rewrite metrics of " + path + ": " + e.getMessage(), e);
+        } catch (JsonProcessingException e) {
+            throw new IllegalStateException("metrics that were read as JSON cannot be written as JSON", e);
         }
+        write(METRICS, kept.toString().getBytes(StandardCharsets.UTF_8));
     }
 
     /** Writes a JSON file, all of it or nothing. */
     public void writeJson(String name, Object content) {
         try {
             write(name, JSON.writeValueAsBytes(content));
-        } catch (IOException e) {
-            throw new RunFolderException("cannot write " + path.resolve(name) + ": " + e.getMessage(), e);
+        } catch (JsonProcessingException e) {
+            throw new IllegalArgumentException(name + " cannot be written as JSON: " + e.getMessage(), e);
         }
     }
 
     /** Writes a text file, all of it or nothing. */
     public void writeText(String name, String content) {
+        write(name, content.getBytes(StandardCharsets.UTF_8));
+    }
+
+    /** Writes a file, all of it or nothing. */
+    void write(String name, byte[] bytes) {
+        Path file = path.resolve(name);
+        Path unfinished = path.resolve("." + name + ".unfinished");
         try {
-            write(name, content.getBytes(StandardCharsets.UTF_8));
+            try (OutputStream out = disk.create(unfinished)) {
+                out.write(bytes);
+            }
+            disk.rename(unfinished, file);
         } catch (IOException e) {
-            throw new RunFolderException("cannot write " + path.resolve(name) + ": " + e.getMessage(), e);
+            try {
+                Files.deleteIfExists(unfinished);
+            } catch (IOException left) { // overwritten by the next attempt
+                e.addSuppressed(left);
+            }
+            throw cannotWrite(file, e);
         }
     }
 
-    private void write(String name, byte[] bytes) throws IOException {
-        Path unfinished = path.resolve("." + name + ".unfinished");
-        Files.write(unfinished, bytes);
-        Files.move(unfinished, path.resolve(name), StandardCopyOption.ATOMIC_MOVE);
+    /** Removes files whose names begin with a prefix. */
+    void removeAll(String prefix) {
+        try (var files = Files.newDirectoryStream(path, prefix + "*")) {
+            for (Path file : files) {
+                disk.remove(file);
+            }
+        } catch (IOException e) {
+            throw new RunFolderException("cannot remove old files of " + path + ": " + reason(e), e);
+        }
     }
 
-    /** Unlocks; idempotent. */
+    /** Unlocks the folder; idempotent. */
     @Override
     public void close() {
         try {
@@ -168,7 +268,7 @@ public final class RunFolder implements AutoCloseable {
             }
             channel.close();
         } catch (IOException e) {
-            throw new RunFolderException("cannot unlock " + path + ": " + e.getMessage(), e);
+            throw new RunFolderException("cannot unlock " + path + ": " + reason(e), e);
         }
     }
 }

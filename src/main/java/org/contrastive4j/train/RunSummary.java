@@ -1,57 +1,63 @@
 package org.contrastive4j.train;
 
+import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import org.contrastive4j.data.LeftOut;
 
-/** What a finished run is judged by: written as summary.json, report.html and a table. */
+/** Final measurements of a run: summary.json, a table for the console, examples of retrieval. */
 public final class RunSummary {
+    private static final int EXAMPLES = 8;
+    private static final int MATCHES = 8;
+
     private RunSummary() {}
 
     /**
-     * Writes summary.json and report.html.
+     * Returns the content of summary.json.
      *
      * @param seconds of training, over all sittings
-     * @param peakBytes most live bytes of the backend
+     * @param peakBytes largest number of live bytes of the backend
      */
-    public static Map<String, Object> write(
-            Trainer trainer,
-            RunFolder folder,
-            Map<String, Trainer.Recall> recalls,
-            Search search,
-            List<Integer> searched,
-            double seconds,
-            long peakBytes) {
-        Map<String, Object> summary = new LinkedHashMap<>();
+    static Map<String, Object> of(
+            Trainer trainer, Map<String, Trainer.Recall> recalls, double seconds, long peakBytes) {
+        TrainConfig config = trainer.config();
         Map<String, Object> splits = new LinkedHashMap<>();
         recalls.forEach((name, recall) -> splits.put(name, directions(recall)));
+        Map<String, Object> summary = new LinkedHashMap<>();
         summary.put("splits", splits);
-        summary.put("loss", trainer.config().loss().name());
-        summary.put("precision", trainer.config().precision().toString());
+        summary.put("retrievalProtocol", Retrieval.PROTOCOL);
+        summary.put("loss", config.loss().name());
+        summary.put("precision", config.precision().toString());
         summary.put("steps", trainer.step());
-        summary.put("batch", trainer.config().batch());
-        summary.put("chunk", trainer.config().chunk());
-        summary.put("pairs", (long) trainer.step() * trainer.config().batch());
+        summary.put("batch", config.batch());
+        summary.put("chunk", config.chunk());
+        summary.put("pairs", (long) trainer.step() * config.batch());
         summary.put("trainingPairs", trainer.splits().train().size());
-        summary.put(
-                "skippedPairs",
-                trainer.data().skipped().values().stream()
-                        .mapToInt(Integer::intValue)
-                        .sum());
+        LeftOut leftOut = trainer.data().leftOut();
+        summary.put("skippedPairs", leftOut.total());
+        summary.put("leftOut", leftOut.counts());
         summary.put(
                 "parameters",
                 trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
         summary.put("seconds", Math.round(seconds * 10) / 10.0);
         summary.put("peakBytes", peakBytes);
-        folder.writeJson("summary.json", summary);
-        byte[] examples = Report.examples(trainer, search, searched);
-        folder.writeText("report.html", Report.html(summary, folder.metrics(), examples));
         return summary;
     }
 
-    /** r1, r5, r10 and chance, as shares, both ways. */
-    public static Map<String, Object> directions(Trainer.Recall recall) {
+    /** Returns eight captions of held-out pictures, spread over the split, and what is found for them, as PNG. */
+    static byte[] examples(Trainer trainer, Search search, List<Integer> samples) {
+        List<ContactSheet.Row> rows = new ArrayList<>();
+        for (int k = 0; k < Math.min(EXAMPLES, samples.size()); k++) {
+            int sample = samples.get((int) ((k + 0.5) * samples.size() / EXAMPLES) % samples.size());
+            rows.add(search.row(trainer.data().pair(sample).caption(), sample, MATCHES, ContactSheet.PICTURE));
+        }
+        return ContactSheet.png(rows);
+    }
+
+    /** Returns r1, r5, r10 and chance, as shares, in both directions. */
+    static Map<String, Object> directions(Trainer.Recall recall) {
         Map<String, Object> directions = new LinkedHashMap<>();
         directions.put("image to text", asMap(recall.imageToText()));
         directions.put("text to image", asMap(recall.textToImage()));
@@ -68,7 +74,7 @@ public final class RunSummary {
         return map;
     }
 
-    /** The recalls as lines of text. */
+    /** Returns the recalls as lines of text. */
     public static String table(Map<String, Trainer.Recall> recalls) {
         StringBuilder text = new StringBuilder(String.format(
                 Locale.ROOT, "%-14s %-14s %7s %7s %7s %9s%n", "split", "direction", "R@1", "R@5", "R@10", "chance"));

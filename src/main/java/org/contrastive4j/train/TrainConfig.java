@@ -211,7 +211,7 @@ public record TrainConfig(
                 "test-data/emoji",
                 false,
                 "noto",
-                0.1,
+                0.109, // 191 of the 1,911 concepts
                 1,
                 600,
                 1024,

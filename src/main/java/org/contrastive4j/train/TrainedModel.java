@@ -49,6 +49,12 @@ public final class TrainedModel implements AutoCloseable {
         return new TrainedModel(ops, config, tokenizer, model);
     }
 
+    /** Returns the tokenizer of the text encoder. */
+    public Tokenizer tokenizer() {
+        return tokenizer;
+    }
+
+    /** Returns the configuration that the model was trained with. */
     public TrainConfig config() {
         return config;
     }
@@ -67,6 +73,7 @@ public final class TrainedModel implements AutoCloseable {
         return new Embedder(
                 ops,
                 model,
+                data,
                 new BatchMaker(
                         data,
                         tokenizer,

@@ -12,7 +12,8 @@ import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
-import org.contrastive4j.data.BatchPlan;
+import org.contrastive4j.data.BatchOrder;
+import org.contrastive4j.data.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
@@ -35,7 +36,7 @@ import org.jspecify.annotations.Nullable;
  * that was stopped and resumed ends in the same bits as one that was not.
  */
 public final class Trainer implements AutoCloseable {
-    private static final int LOADER_THREADS = 1;
+    private static final int TOKENIZER_CAPTIONS = 1_000_000;
     private static final int BATCHES_AHEAD = 2;
 
     private static final int MEASURE_EVERY = 10; // steps between distributions of cosines
@@ -100,7 +101,8 @@ public final class Trainer implements AutoCloseable {
     private final AdamW optimizer;
     private final WarmupCosine schedule;
     private final BatchMaker maker;
-    private final BatchPlan plan;
+    private final BatchOrder order;
+    private final Identities identities;
     private final TrainingSteps steps;
     private final LossScale lossScale;
     private final StepFailures failures;
@@ -115,15 +117,12 @@ public final class Trainer implements AutoCloseable {
         this.splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
         this.tokenizer = tokenizer != null
                 ? tokenizer
-                : Tokenizer.train(
-                        splits.train().stream()
-                                .map(id -> data.pair(id).caption())
-                                .toList(),
-                        config.vocabulary(),
-                        2);
-        this.fingerprint = DataFingerprint.of(data);
+                : Tokenizer.train(splits.trainingCaptions(TOKENIZER_CAPTIONS), config.vocabulary(), 2);
+        this.fingerprint = data.fingerprint();
         this.failures = new StepFailures(data, this.config);
-        this.plan = new BatchPlan(data, splits.train(), config.batch(), config.seed());
+        this.identities =
+                new Identities(data, this.tokenizer, config.model().text().maxTokens());
+        this.order = BatchOrder.of(data, splits, identities, config.batch(), config.seed());
         DualEncoder.Config sizes = config.model();
         this.model = new DualEncoder(
                 ops,
@@ -144,7 +143,7 @@ public final class Trainer implements AutoCloseable {
             Guide guide = config.loss().guide().isEmpty()
                     ? null
                     : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
-            return Objective.of(ops, config, model, data::label, guide);
+            return Objective.of(ops, config, model, identities::label, guide);
         } catch (RuntimeException noMemory) {
             model.close();
             throw noMemory;
@@ -252,8 +251,8 @@ public final class Trainer implements AutoCloseable {
                     largest.bytes(),
                     ops.canCapture() ? 2 : 1,
                     ops.memory().keptBytes(),
-                    steps.gapBytes(),
-                    objective.bytesAfter(largest.pairs()),
+                    steps.fragmentationBytes(),
+                    steps.measurementBytes(),
                     stages);
         }
     }
@@ -267,7 +266,13 @@ public final class Trainer implements AutoCloseable {
             feed = new BatchPrefetch(
                     ops,
                     new BatchLoader(
-                            plan, maker, config.augmentation(), step, config.steps(), LOADER_THREADS, BATCHES_AHEAD),
+                            order,
+                            maker,
+                            config.augmentation(),
+                            step,
+                            config.steps(),
+                            BatchLoader.defaultThreads(),
+                            BATCHES_AHEAD),
                     config.seed(),
                     step,
                     new TrainBatch.Layout(
@@ -279,9 +284,8 @@ public final class Trainer implements AutoCloseable {
     }
 
     private TrainBatch nextBatch() {
-        int epoch = step / plan.batchesPerEpoch();
-        int[] samples = plan.batch(epoch, step % plan.batchesPerEpoch());
-        return new TrainBatch(ops, maker.make(samples, config.augmentation(), epoch), config.seed(), step);
+        BatchOrder.Planned planned = order.from(step).next();
+        return new TrainBatch(ops, maker.make(planned, config.augmentation()), config.seed(), step);
     }
 
     /**
@@ -319,17 +323,13 @@ public final class Trainer implements AutoCloseable {
             plan();
         }
         try (TrainBatch batch = feed().next()) {
-            objective.measure(step % MEASURE_EVERY == 0);
             double scale = lossScale.value();
-            if (steps.waits()) {
-                feed.sendFollowing();
-            }
-            TrainingSteps.Given given = failures.explained(step + 1, batch, () -> steps.give(batch, scale));
-            feed.sendFollowing();
-            PairwiseOps.Result result = failures.explained(step + 1, batch, given.result()::get);
-            Map<String, Double> details = new LinkedHashMap<>(objective.details());
-            double norm = failures.explained(step + 1, batch, () -> normOf(given)) / scale;
-            double logScale = given.logScale().get()[0];
+            TrainingSteps.StepResults results = failures.explained(
+                    step + 1, batch, () -> steps.run(batch, scale, feed::sendFollowing).get());
+            PairwiseOps.Result result = results.loss();
+            Map<String, Double> details = failures.explained(
+                    step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
+            double norm = failures.explained(step + 1, batch, () -> normOf(results)) / scale;
             double rate = schedule.at(step);
             if (Double.isFinite(norm)) {
                 objective.beforeUpdate();
@@ -355,16 +355,16 @@ public final class Trainer implements AutoCloseable {
                     result.columnAccuracy(),
                     result.meanPositive(),
                     norm,
-                    Math.exp(logScale),
+                    Math.exp(results.logScale()),
                     rate,
                     details);
         }
     }
 
     /** Of the gradients as they are, scaled; NaN when one is not finite and the step is to be skipped for it. */
-    private double normOf(TrainingSteps.Given given) {
+    private double normOf(TrainingSteps.StepResults results) {
         try {
-            return given.norm().get();
+            return results.norm().get();
         } catch (GlobalNorm.NonFiniteGradientException overflow) {
             if (lossScale.overflowed()) {
                 return Double.NaN;
@@ -410,8 +410,8 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Recall of every test split, pictures to captions and captions to pictures. Has the memory of recorded steps to
-     * itself: they are recorded again after it.
+     * Recall of every test split, pictures to captions and captions to pictures. It frees the memory of captured steps:
+     * the next step captures again.
      */
     public Map<String, Recall> evaluate() {
         steps.close();
@@ -420,28 +420,36 @@ public final class Trainer implements AutoCloseable {
         return all;
     }
 
-    /** Both directions. */
-    public record Recall(Retrieval imageToText, Retrieval textToImage) {}
+    /** Recall of one set of samples in both directions. */
+    public record Recall(Retrieval imageToText, Retrieval textToImage) {
+        /** Returns recall at 1, mean of both directions. */
+        public double mean1() {
+            return (imageToText.recall1() + textToImage.recall1()) / 2;
+        }
+    }
 
     private Recall recall(List<Integer> samples) {
-        return recall(ops, new Embedder(ops, model, maker), samples);
+        return recall(ops, new Embedder(ops, model, data, maker), samples);
     }
 
     /** Recall of one set of samples, both ways. */
     public static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
-        try (Tensor pictures = embedder.pictures(samples);
-                Tensor captions = embedder.captions(samples)) {
-            return new Recall(Retrieval.of(ops, pictures, captions), Retrieval.of(ops, captions, pictures));
-        }
+        return Retrieval.both(ops, embedder, samples);
     }
 
+    /** Returns the number of steps made. */
     public int step() {
         return step;
     }
 
-    /** Recorded kinds of steps there are now. */
-    int recordings() {
-        return steps.recordings();
+    /** Returns {@link PairDataset#fingerprint}. */
+    String dataFingerprint() {
+        return fingerprint;
+    }
+
+    /** Graphs of steps that exist now. */
+    int graphs() {
+        return steps.graphs();
     }
 
     public TrainConfig config() {
@@ -461,7 +469,7 @@ public final class Trainer implements AutoCloseable {
     }
 
     public Embedder embedder() {
-        return new Embedder(ops, model, maker);
+        return new Embedder(ops, model, data, maker);
     }
 
     @Override

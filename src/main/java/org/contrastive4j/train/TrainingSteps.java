@@ -8,33 +8,37 @@ import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.RepresentationLoss;
 import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
-import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Gradients and updates of a run, step after step.
+ * Gradients and updates of a run, step after step: zero the gradients, GradCache with the objective as its loss, the
+ * norm of all gradients.
  *
- * <p>Where the backend records, the update is recorded, and with an objective that waits for nothing ({@link
- * Objective#later}) all that comes before it: zeroed gradients, both passes of every chunk, the loss and the norm are one
- * {@link CapturedStep} for each length that captions are padded to, each loss scale and each set of frozen parameters.
- * The host then waits once in a step, for the loss, the norm and the logit scale together, before the update that
- * depends on them. Recorded or not, a step has the same bits.
+ * <p>Where device and objective allow it, that is one {@link CapturedStep} for each length that captions are padded to,
+ * each loss scale and each set of frozen parameters, and the update is a graph of its own. The host then synchronises
+ * once a step, for loss, norm and logit scale together, before the update that depends on them. Captured or not, a step
+ * has the same bits.
  */
 final class TrainingSteps implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingSteps.class);
 
-    /** What a step leaves for the host; to be asked for in this order. */
-    record Given(Deferred<PairwiseOps.Result> result, Deferred<Double> norm, Deferred<double[]> logScale) {}
+    /**
+     * What a step returns to the host.
+     *
+     * @param norm of all gradients as they are, scaled; its get() throws when one is not finite
+     * @param logScale that the loss was computed with
+     */
+    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {}
 
-    /** What a recording is good for. */
+    /** What a graph is valid for. */
     private record Shape(TrainBatch.Layout layout, List<Boolean> frozen) {}
 
     private final Ops ops;
@@ -42,13 +46,11 @@ final class TrainingSteps implements AutoCloseable {
     private final Objective objective;
     private final List<Parameter> parameters;
     private final AdamW optimizer;
-    private final boolean waits;
-    private final RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> loss;
-    private BatchStep<TrainBatch, Deferred<PairwiseOps.Result>> gradient; // by caching: null before there is a plan
-    private ChunkPlan plan;
-    private CapturedStep<TrainBatch, Given> recorded;
-    private List<Boolean> updated; // the frozen parameters of the last update
-    private CapturedGraph update;
+    private final @Nullable CapturedStep<TrainBatch, StepResults> captured; // null: steps run eagerly
+    private @Nullable BatchStep<TrainBatch, PairwiseOps.Result> gradient; // null before there is a plan
+    private @Nullable ChunkPlan plan;
+    private @Nullable List<Boolean> updated; // the frozen parameters of the last update
+    private @Nullable CapturedGraph update;
 
     /** @param parameters of the encoders and the objective */
     TrainingSteps(Ops ops, TrainConfig config, Objective objective, List<Parameter> parameters, AdamW optimizer) {
@@ -57,58 +59,43 @@ final class TrainingSteps implements AutoCloseable {
         this.objective = objective;
         this.parameters = parameters;
         this.optimizer = optimizer;
-        RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> later =
-                ops.canCapture() ? objective.later() : null;
-        waits = later == null;
-        loss = waits ? atOnce(objective) : later;
+        captured = ops.canCapture() && objective.isCapturable()
+                ? new CapturedStep<>(ops, this::runEagerly, this::shape, budget(objective.metricsBytes(config.batch())))
+                : null;
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             gradient = new AccumulatedFeatures<>(
                     ops,
                     objective.encoders(),
-                    loss,
+                    objective,
                     objective.parameters(),
                     (config.batch() + config.chunk() - 1) / config.chunk());
         }
         if (ops.canCapture()) {
             LOG.info(
-                    waits
-                            ? "steps on {} are given operation by operation: loss {} waits for numbers on the way"
-                            : "steps on {} with loss {} are recorded and run again as one piece",
+                    captured == null
+                            ? "steps on {} with loss {} run eagerly: the loss forms scalars on the host"
+                            : "steps on {} with loss {} are captured as CUDA graphs",
                     ops.name(),
                     config.loss().name());
         }
     }
 
-    private static RepresentationLoss<TrainBatch, Deferred<PairwiseOps.Result>> atOnce(Objective objective) {
-        return new RepresentationLoss<>() {
-            @Override
-            public Deferred<PairwiseOps.Result> valueAndGradient(
-                    TrainBatch batch, List<Tensor> representations, List<Tensor> gradients, double gradientScale) {
-                PairwiseOps.Result result =
-                        objective.valueAndGradient(batch, representations, gradients, gradientScale);
-                return () -> result;
-            }
-
-            @Override
-            public long workspaceBytes(List<Tensor> representations) {
-                return objective.workspaceBytes(representations);
-            }
-        };
+    private Shape shape(TrainBatch batch) {
+        return new Shape(batch.layout(), frozen());
     }
 
-    /** Whether {@link #give} can be called; otherwise it wants a plan first. */
+    private long budget(long reserved) {
+        return config.memoryBudget() - reserved;
+    }
+
+    /** Whether {@link #run} can be called; otherwise {@link #plan} comes first. */
     boolean isReady() {
         return gradient != null;
     }
 
-    /** Whether {@link #give} comes back when its work is done, not when it is given. */
-    boolean waits() {
-        return waits;
-    }
-
     /**
-     * Bytes of each stage, made once: all that a step keeps must be there. The budget is for a recorded step with the
-     * gaps in its scratch and with what measures its cosines after it.
+     * Returns bytes of each stage, computed once: everything that a step keeps must be allocated by then. The budget of
+     * a captured step includes the fragmentation of its arena, and the measurement of cosines beside that arena.
      *
      * @param largest a batch as large as they get
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing was changed
@@ -116,51 +103,46 @@ final class TrainingSteps implements AutoCloseable {
     ChunkPlan plan(TrainBatch largest) {
         if (plan == null) {
             parameters.stream().filter(parameter -> !parameter.isFrozen()).forEach(Parameter::gradient);
-            GradCache<TrainBatch, Deferred<PairwiseOps.Result>> cache =
-                    cache(config.memoryBudget() - objective.bytesAfter(largest.pairs()));
-            cache = waits ? cache : cache.recorded();
+            GradCache<TrainBatch, PairwiseOps.Result> cache = cache(budget(measurementBytes()));
+            cache = captured == null ? cache : cache.forCapture();
             plan = cache.plan(largest);
             gradient = gradient == null ? cache : gradient;
         }
         return plan;
     }
 
-    private GradCache<TrainBatch, Deferred<PairwiseOps.Result>> cache(long budget) {
+    private GradCache<TrainBatch, PairwiseOps.Result> cache(long budget) {
         return config.chunk() == 0
-                ? GradCache.ofBudget(ops, objective.encoders(), loss, budget)
+                ? GradCache.ofBudget(ops, objective.encoders(), objective, budget)
                 : GradCache.ofChunks(
                         ops,
                         objective.encoders(),
-                        loss,
+                        objective,
                         Collections.nCopies(objective.encoders().size(), config.chunk()),
                         budget);
     }
 
     /**
-     * Gradients of a batch in the place of those before; where nothing {@link #waits}, the work is given and not waited
-     * for.
+     * Computes the gradients of a batch, which replace those of the batch before.
+     *
+     * @param prefetch called once: when a captured step was launched, or before an eager one, which blocks the host
      */
-    Given give(TrainBatch batch, double scale) {
-        if (waits) {
-            return directly(batch, scale);
+    Deferred<StepResults> run(TrainBatch batch, double scale, Runnable prefetch) {
+        if (captured == null) {
+            prefetch.run();
+            return runEagerly(batch, scale);
         }
-        if (recorded == null) {
-            recorded = new CapturedStep<>(
-                    ops,
-                    this::directly,
-                    of -> new Shape(of.layout(), frozen()),
-                    config.memoryBudget() - objective.bytesAfter(batch.pairs()));
-        }
-        return recorded.step(batch, scale);
+        Deferred<StepResults> results = captured.step(batch, scale);
+        prefetch.run();
+        return results;
     }
 
-    private Given directly(TrainBatch batch, double scale) {
+    private Deferred<StepResults> runEagerly(TrainBatch batch, double scale) {
         parameters.forEach(Parameter::zeroGradient);
-        Deferred<PairwiseOps.Result> result = gradient.step(batch, scale);
-        return new Given(
-                result,
-                GlobalNorm.deferred(ops, parameters),
-                ops.values(objective.parameters().get(0).value()));
+        Deferred<PairwiseOps.Result> loss = gradient.step(batch, scale);
+        Deferred<Double> norm = GlobalNorm.deferred(ops, parameters);
+        Deferred<double[]> logScale = ops.values(objective.parameters().get(0).value());
+        return loss.map(result -> new StepResults(result, norm, logScale.get()[0]));
     }
 
     private List<Boolean> frozen() {
@@ -168,8 +150,8 @@ final class TrainingSteps implements AutoCloseable {
     }
 
     /**
-     * One update from the gradients; see {@link AdamW#step}. Waits for nothing where the backend records. When it fails,
-     * such as for want of memory for a recording, it was not counted.
+     * Makes one update from the gradients; see {@link AdamW#step}. It does not synchronise on a device that captures.
+     * When it fails, such as for want of memory for a graph, it was not counted.
      */
     void update(double rate, double gradientScale) {
         int before = optimizer.steps();
@@ -184,7 +166,7 @@ final class TrainingSteps implements AutoCloseable {
 
     private void applyUpdate() {
         List<Boolean> now = frozen();
-        if (!ops.canCapture() || !now.equals(updated)) { // done directly once, that all is loaded
+        if (!ops.canCapture() || !now.equals(updated)) { // eagerly once, which loads its kernels
             optimizer.apply();
             closeUpdate();
             updated = now;
@@ -196,15 +178,23 @@ final class TrainingSteps implements AutoCloseable {
         update.run();
     }
 
-    /** Recorded kinds of steps there are now. */
-    int recordings() {
-        return recorded == null ? 0 : recorded.recordings();
+    /** Graphs of steps that exist now. */
+    int graphs() {
+        return captured == null ? 0 : captured.graphs();
     }
 
-    /** Of the scratch of recorded steps for this plan; 0 where none are recorded. */
-    long gapBytes() {
+    /** Bytes of fragmentation that the plan allows the arena of captured steps; 0 when steps run eagerly. */
+    long fragmentationBytes() {
         long step = plan.peak() - plan.base();
-        return waits ? 0 : CapturedStep.scratchFor(step) - step;
+        return captured == null ? 0 : CapturedStep.arenaFor(step) - step;
+    }
+
+    /**
+     * Bytes that measuring the cosines of a step takes in addition to the step's own. An eager step's own are free by
+     * then, and are no fewer.
+     */
+    long measurementBytes() {
+        return captured == null ? 0 : objective.metricsBytes(config.batch());
     }
 
     private void closeUpdate() {
@@ -214,12 +204,12 @@ final class TrainingSteps implements AutoCloseable {
         }
     }
 
-    /** Drops what was recorded and its memory; a later step records again. */
+    /** Frees all graphs and their memory; a later step captures again. */
     @Override
     public void close() {
         closeUpdate();
-        if (recorded != null) {
-            recorded.close();
+        if (captured != null) {
+            captured.close();
         }
     }
 }

@@ -123,7 +123,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
         }
         device.module("saxpy.ptx", PTX)
                 .kernel("nothing")
-                .launch(device.stream(), Launch.of(3, 32).together());
+                .launch(device.stream(), Launch.of(3, 32).asCooperative());
         device.synchronize();
     }
 
@@ -138,7 +138,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
                 () -> saxpy.launch(device.stream(), launch, y, null, 1f, 3),
                 () -> saxpy.launch(
                         device.stream(), launch.shared(device.facts().sharedBytesPerBlock() + 1), y, y, 1f, 3),
-                () -> saxpy.launch(device.stream(), Launch.of(1 << 30, 1024).together(), y, y, 1f, 3))) {
+                () -> saxpy.launch(device.stream(), Launch.of(1 << 30, 1024).asCooperative(), y, y, 1f, 3))) {
             assertThrows(LaunchException.class, wrong::run);
         }
         try (D second = open();

@@ -17,7 +17,8 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.loss.InfoNce;
-import org.contrastive4j.loss.InfoNceFunction;
+import org.contrastive4j.loss.LossFunction;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Initializer;
@@ -72,7 +73,7 @@ class GradCacheTest {
             List<Parameter> own = model.loss.parameters();
             Variable[] inputs =
                     own.size() == 1 ? new Variable[] {u, v, own.get(0)} : new Variable[] {u, v, own.get(0), own.get(1)};
-            tape.backward(tape.apply(new InfoNceFunction(model.loss, null), inputs), one);
+            tape.backward(tape.apply(new LossFunction(model.loss, PairLabels.DIAGONAL), inputs), one);
         }
         return gradients(model);
     }
@@ -85,7 +86,7 @@ class GradCacheTest {
 
     private static List<double[]> cached(Ops ops, Trained model, TrainBatch batch, List<Integer> chunks, double scale) {
         model.parameters().forEach(Parameter::zeroGradient);
-        GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), chunks)
+        GradCache.ofChunks(ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), chunks)
                 .step(batch, scale);
         return gradients(model);
     }
@@ -188,7 +189,7 @@ class GradCacheTest {
         }
 
         GradCache<Linears, PairwiseOps.Result> cache(InfoNce loss, List<Integer> chunks) {
-            return GradCache.ofChunks(ops, encoders(), InfoNceOverEncoders.pairs(loss), chunks);
+            return GradCache.ofChunks(ops, encoders(), LossOverEncoders.of(loss), chunks);
         }
 
         List<ChunkEncoder<Linears>> encoders() {
@@ -253,7 +254,7 @@ class GradCacheTest {
     private static EquivalenceCheck.Report check(Ops ops, Linears linears, InfoNce loss) {
         List<Parameter> all = new ArrayList<>(linears.weights);
         all.addAll(loss.parameters());
-        return new EquivalenceCheck<>(ops, linears.encoders(), InfoNceOverEncoders.<Linears>pairs(loss), all)
+        return new EquivalenceCheck<>(ops, linears.encoders(), LossOverEncoders.<Linears>of(loss), all)
                 .run(linears, List.of(5, 5));
     }
 
@@ -305,7 +306,7 @@ class GradCacheTest {
                 GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
                         ops,
                         Encoders.of(ops, model.encoders),
-                        InfoNceOverEncoders.pairs(model.loss),
+                        LossOverEncoders.of(model.loss),
                         List.of(8, 8),
                         base + room);
                 model.parameters().forEach(Parameter::zeroGradient);
@@ -334,7 +335,7 @@ class GradCacheTest {
             List<double[]> whole = wholeTape(ops, model, batch);
             long base = ops.memory().currentBytes();
             GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofBudget(
-                    ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), base + 1_200_000);
+                    ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), base + 1_200_000);
             model.parameters().forEach(Parameter::zeroGradient);
             ops.memory().resetPeak();
             cache.step(batch, 1);
@@ -347,7 +348,7 @@ class GradCacheTest {
                     () -> GradCache.ofBudget(
                                     ops,
                                     Encoders.of(ops, model.encoders),
-                                    InfoNceOverEncoders.pairs(model.loss),
+                                    LossOverEncoders.of(model.loss),
                                     base + 20_000)
                             .step(batch, 1));
             assertEquals(base, ops.memory().currentBytes(), "a refused plan leaves nothing behind");
@@ -368,7 +369,7 @@ class GradCacheTest {
                     GradCache.ofChunks(
                                     ops,
                                     Encoders.of(ops, model.encoders),
-                                    InfoNceOverEncoders.pairs(model.loss),
+                                    LossOverEncoders.of(model.loss),
                                     List.of(128, 128))
                             .step(batch, 1);
                     long bytes = ops.memory().peakBytes() - before;
@@ -394,7 +395,7 @@ class GradCacheTest {
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(20, 9), 42, 3)) {
             List<double[]> once = cached(ops, model, batch, List.of(6, 6), 1);
             GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                    ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(6, 6));
+                    ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), List.of(6, 6));
             model.parameters().forEach(Parameter::zeroGradient);
             cache.step(batch, 0.5);
             cache.step(batch, 0.5);
@@ -411,7 +412,7 @@ class GradCacheTest {
             model.encoders.image().parameters().forEach(parameter -> parameter.freeze(true));
             List<double[]> locked = cached(ops, model, batch, List.of(6, 6), 1);
             GradCache<TrainBatch, PairwiseOps.Result> cache = GradCache.ofChunks(
-                    ops, Encoders.of(ops, model.encoders), InfoNceOverEncoders.pairs(model.loss), List.of(6, 6));
+                    ops, Encoders.of(ops, model.encoders), LossOverEncoders.of(model.loss), List.of(6, 6));
             assertEquals(4 + 8, cache.encodings(batch));
             for (int k = 0; k < free.size(); k++) {
                 if (model.parameters().get(k).isFrozen()) {
@@ -432,8 +433,7 @@ class GradCacheTest {
             List<double[]> results = new ArrayList<>();
             for (int chunk : new int[] {12, 5}) {
                 linears.weights.forEach(Parameter::zeroGradient);
-                GradCache.ofChunks(
-                                ops, List.of(left, left), InfoNceOverEncoders.<Linears>pairs(loss), List.of(chunk, 3))
+                GradCache.ofChunks(ops, List.of(left, left), LossOverEncoders.<Linears>of(loss), List.of(chunk, 3))
                         .step(linears, 1);
                 results.add(linears.weights.get(0).gradient().toDoubles());
             }
@@ -495,14 +495,15 @@ class GradCacheTest {
         try (Ops ops = Backend.open("cpu-f64");
                 InfoNce loss = InfoNce.symmetric(ops)) {
             Foreign foreign = new Foreign();
-            GradCache.ofChunks(ops, List.of(foreign, foreign), InfoNceOverEncoders.<double[]>pairs(loss), List.of(2, 3))
-                    .step(batch, 1);
+            GradCache.ofChunks(ops, List.of(foreign, foreign), LossOverEncoders.<double[]>of(loss), List.of(2, 3))
+                    .step(batch, 1)
+                    .get();
             double[] values = new double[2];
             for (int side = 0; side < 2; side++) {
                 foreign.weight = 0.7 + (side == 0 ? 1e-6 : -1e-6);
                 try (Tensor u = ops.allocate(5, 2)) {
                     foreign.encode(batch, 0, 5, u);
-                    values[side] = loss.value(u, u, null, null).loss();
+                    values[side] = loss.value(u, u, PairLabels.DIAGONAL).get().loss();
                 }
             }
             assertEquals((values[0] - values[1]) / 2e-6, foreign.gradient, 1e-7);

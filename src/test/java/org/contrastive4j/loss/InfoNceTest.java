@@ -71,7 +71,8 @@ class InfoNceTest {
                 Tensor du = ops.allocate(n, d);
                 Tensor dv = ops.allocate(m, d)) {
             double tolerance = ops.dtype() == DType.F64 ? 1e-12 : 3e-6;
-            PairwiseOps.Result result = loss.valueAndGradient(u, v, targets, du, dv, 1, null);
+            PairwiseOps.Result result = loss.valueAndGradient(u, v, PairLabels.targets(targets), du, dv, 1)
+                    .get();
             assertEquals(
                     golden.get("loss").asDouble(),
                     result.loss(),
@@ -107,7 +108,7 @@ class InfoNceTest {
             Parameter bias = loss.parameters().get(1);
             new GradientCheck(ops, 1)
                     .run(
-                            tape -> tape.apply(new InfoNceFunction(loss, targets), u, v, scale, bias),
+                            tape -> tape.apply(new LossFunction(loss, PairLabels.targets(targets)), u, v, scale, bias),
                             List.of(u, v, scale, bias))
                     .require(1e-8);
         }
@@ -134,7 +135,8 @@ class InfoNceTest {
             new GradientCheck(ops, 1)
                     .run(
                             tape -> {
-                                Variable value = tape.apply(new InfoNceFunction(loss, null), u, v, loss.logScale());
+                                Variable value =
+                                        tape.apply(new LossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale());
                                 return tape.apply(new Scale(-3), value);
                             },
                             List.of(u, v))
@@ -149,10 +151,10 @@ class InfoNceTest {
                 InfoNce loss = InfoNce.symmetric(ops)) {
             assertEquals(Math.log(1 / 0.07), loss.logScale().value().toDoubles()[0]);
             loss.logScale().value().set(9.0);
-            loss.clamp();
+            loss.afterStep(null);
             assertEquals(Math.log(100), loss.logScale().value().toDoubles()[0]);
             loss.logScale().value().set(-1.0);
-            loss.clamp();
+            loss.afterStep(null);
             assertEquals(0, loss.logScale().value().toDoubles()[0]);
         }
     }
@@ -161,15 +163,16 @@ class InfoNceTest {
     @ValueSource(strings = {"cpu", "cpu-f64"})
     void degenerateInputs(String backend) {
         try (Ops ops = Backend.open(backend);
-                InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, 9, null);
+                InfoNce loss = InfoNce.of(ops, InfoNce.Direction.SYMMETRIC, ContrastiveLoss.MAX_LOG_SCALE, null);
                 Tensor one = ops.tensor(Shape.of(1, 1), -3);
                 Tensor zeros = ops.zeros(Shape.of(3, 2));
                 Tensor gradient = ops.allocate(3, 2);
                 Tensor other = ops.allocate(3, 2)) {
-            assertEquals(0, loss.value(one, one, null, null).loss());
+            assertEquals(0, loss.value(one, one, PairLabels.DIAGONAL).get().loss());
             assertEquals(
                     Math.log(3),
-                    loss.valueAndGradient(zeros, zeros, null, gradient, other, 1, null)
+                    loss.valueAndGradient(zeros, zeros, PairLabels.DIAGONAL, gradient, other, 1)
+                            .get()
                             .loss(),
                     1e-6);
             for (double value : gradient.toDoubles()) {
@@ -188,13 +191,13 @@ class InfoNceTest {
                         ops.tensor(Shape.of(5, 3), 1, 2, 3, 4, 5, 6, 7, 8, 9, 1, Double.POSITIVE_INFINITY, 1, 1, 1, 1);
                 Tensor du = ops.zeros(Shape.of(5, 3))) {
             long before = ops.memory().currentBytes();
-            NonFiniteException refused =
-                    assertThrows(NonFiniteException.class, () -> loss.valueAndGradient(u, v, null, du, du, 1, null));
+            NonFiniteException refused = assertThrows(
+                    NonFiniteException.class, () -> loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, du, 1));
             assertEquals(3, refused.row());
             assertTrue(refused.getMessage().contains("representation 3 of v"), refused.getMessage());
             assertEquals(before, ops.memory().currentBytes(), "nothing leaks");
             try (Tensor narrow = ops.zeros(Shape.of(5, 2))) {
-                assertThrows(ShapeException.class, () -> loss.value(u, narrow, null, null));
+                assertThrows(ShapeException.class, () -> loss.value(u, narrow, PairLabels.DIAGONAL));
             }
             assertEquals(before, ops.memory().currentBytes(), "nothing leaks");
         }
@@ -211,8 +214,8 @@ class InfoNceTest {
             loss.logScale().gradient();
             long before = ops.memory().currentBytes();
             ops.memory().resetPeak();
-            loss.valueAndGradient(u, v, null, du, dv, 1, null);
-            assertEquals(ops.memory().peakBytes() - before, loss.workspaceBytes(700, 900, 24));
+            loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1);
+            assertEquals(ops.memory().peakBytes() - before, loss.workspaceBytes(700, 900, 24, PairLabels.DIAGONAL));
         }
     }
 }

@@ -119,7 +119,7 @@ final class LossCases {
     private static Case softmax(InfoNce.Direction direction, double smoothing, PairPolicy policy, Labels labels) {
         return new Case(
                 "softmax " + direction + " " + smoothing,
-                ops -> new SoftmaxLoss(ops, direction, smoothing, policy, Math.log(6), true),
+                ops -> new InfoNce(ops, direction, smoothing, policy, Math.log(6), null, true),
                 labels,
                 policy,
                 direction.rowWeight() > 0,

@@ -113,7 +113,8 @@ class LossOptionGoldenTest {
         return new Asked(
                 loss,
                 loss.parameters(),
-                (u, v, du, dv) -> loss.valueAndGradient(u, v, labels, du, dv, 1).loss());
+                (u, v, du, dv) ->
+                        loss.valueAndGradient(u, v, labels, du, dv, 1).get().loss());
     }
 
     private static Asked contrast(ContrastiveLoss loss) {
@@ -126,6 +127,7 @@ class LossOptionGoldenTest {
                 loss,
                 loss.parameters(),
                 (u, v, du, dv) -> loss.valueAndGradient(u, v, ofRows, ofColumns, du, dv, 1)
+                        .get()
                         .loss());
     }
 
@@ -136,8 +138,9 @@ class LossOptionGoldenTest {
         return new Asked(
                 loss,
                 loss.parameters(),
-                (u, v, du, dv) ->
-                        loss.valueAndGradient(u, v, a, b, ALPHA, du, dv, 1).loss());
+                (u, v, du, dv) -> loss.valueAndGradient(u, v, a, b, ALPHA, du, dv, 1)
+                        .get()
+                        .loss());
     }
 
     private Asked queue(Ops ops, double alpha, boolean withIds) {
@@ -150,6 +153,7 @@ class LossOptionGoldenTest {
                 loss,
                 loss.parameters(),
                 (u, v, du, dv) -> loss.valueAndGradient(u, v, a, b, withIds ? ids : null, alpha, du, dv, 1)
+                        .get()
                         .loss());
     }
 
@@ -158,7 +162,7 @@ class LossOptionGoldenTest {
     }
 
     private static Asked warmedUp(Ops ops, int negatives) {
-        ContrastiveLoss loss = ContrastiveLoss.bceWarmup(ops);
+        ContrastiveLoss loss = Losses.named(ops, "bce-warmup");
         loss.restore(Map.of("warmup.negatives", (double) negatives, "warmup.accuracy", 0.5));
         return contrast(loss);
     }
@@ -176,17 +180,17 @@ class LossOptionGoldenTest {
         for (PairPolicy policy : List.of(ABSOLUTE, RELATIVE)) {
             String kind = "guide-" + (policy.relative() ? "relative" : "absolute");
             PairLabels labels = guide(ops);
-            all.put(kind, contrast(ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0, policy), labels));
+            all.put(kind, contrast(InfoNce.withPolicy(ops, InfoNce.Direction.SYMMETRIC, 0, policy), labels));
             all.put(
                     kind + "-siglip",
                     contrast(new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, policy, -2), labels));
-            all.put(kind + "-fourway", contrast(ContrastiveLoss.infoNceFourWay(ops, 0, policy), labels));
+            all.put(kind + "-fourway", contrast(Losses.fourWay(ops, 0, policy), labels));
         }
         all.put("margin-all", margin(ops, TripletLoss.Negatives.ALL));
         all.put("margin-hardest", margin(ops, TripletLoss.Negatives.HARDEST));
         all.put("margin-semihard", margin(ops, TripletLoss.Negatives.SEMI_HARD));
         for (int iterations : new int[] {1, 3}) {
-            all.put("sinkhorn-" + iterations, contrast(ContrastiveLoss.sinkhorn(ops, iterations)));
+            all.put("sinkhorn-" + iterations, contrast(new SinkhornLoss(ops, iterations, PairPolicy.DEFAULT, true)));
             all.put(
                     "sinkhorn-symmetric-" + iterations,
                     contrast(SinkhornLoss.symmetric(ops, iterations, PairPolicy.DEFAULT)));
@@ -198,7 +202,7 @@ class LossOptionGoldenTest {
                     contrast(SinkhornLoss.converged(ops, tolerance, 5000, symmetric, PairPolicy.DEFAULT)));
         }
         all.put("bce-warmup-3", warmedUp(ops, 3));
-        all.put("bce-weighted", contrast(ContrastiveLoss.bceWeighted(ops, 0.3)));
+        all.put("bce-weighted", contrast(Losses.bceWeighted(ops, 0.3)));
         return all;
     }
 

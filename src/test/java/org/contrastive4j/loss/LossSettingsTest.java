@@ -26,19 +26,23 @@ class LossSettingsTest {
     @Test
     void settingsOutOfRangeAreRefused() {
         try (Ops ops = Backend.open("cpu")) {
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 0));
             assertThrows(
                     LossOptionException.class,
-                    () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, Double.NaN));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.ALL, 2.5));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.sinkhorn(ops, 0));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.bceWeighted(ops, -1));
+                    () -> new TripletLoss(ops, TripletLoss.Negatives.ALL, 0, PairPolicy.DEFAULT));
             assertThrows(
                     LossOptionException.class,
-                    () -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
+                    () -> new TripletLoss(ops, TripletLoss.Negatives.ALL, Double.NaN, PairPolicy.DEFAULT));
             assertThrows(
                     LossOptionException.class,
-                    () -> new SoftmaxLoss(ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT, 5, true));
+                    () -> new TripletLoss(ops, TripletLoss.Negatives.ALL, 2.5, PairPolicy.DEFAULT));
+            assertThrows(LossOptionException.class, () -> new SinkhornLoss(ops, 0, PairPolicy.DEFAULT, true));
+            assertThrows(LossOptionException.class, () -> Losses.bceWeighted(ops, -1));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> InfoNce.withPolicy(ops, InfoNce.Direction.ROWS, 1, PairPolicy.DEFAULT));
+            assertThrows(
+                    LossOptionException.class,
+                    () -> new InfoNce(ops, InfoNce.Direction.ROWS, 0, PairPolicy.DEFAULT, 5, null, true));
             assertThrows(LossOptionException.class, () -> new PairPolicy(PairPolicy.DEFAULT.sameId(), -0.1, false));
             assertThrows(LossOptionException.class, () -> new PairPolicy(PairPolicy.DEFAULT.sameId(), 1.1, true));
             assertThrows(LossOptionException.class, () -> new NegativesWarmup(1, 0.1, 0.9));
@@ -124,13 +128,13 @@ class LossSettingsTest {
                 Tensor one = ops.ints(Shape.of(2), -1, 0);
                 Tensor dv = ops.allocate(1, 2)) {
             assertThrows(LossOptionException.class, () -> loss.value(u, v, PairLabels.targets(same)));
-            assertThrows(
-                    LossOptionException.class, () -> ContrastiveLoss.infoNceFourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
-            assertThrows(LossOptionException.class, () -> ContrastiveLoss.infoNceFourWay(ops, 1, PairPolicy.DEFAULT));
+            assertThrows(LossOptionException.class, () -> Losses.fourWay(ops, 0, PairPolicy.MULTI_POSITIVE));
+            assertThrows(LossOptionException.class, () -> Losses.fourWay(ops, 1, PairPolicy.DEFAULT));
             double[][] z = LossReference.logits(
                     new double[] {1, 2, 4, -3, 2, 1}, new double[] {1, 2, 4, -3, 2, 1}, 3, 3, 2, loss.scale(), 0);
             int[][] classes = {{-1, 0, 0}, {0, -1, 1}, {0, 1, -1}}; // row 0 has no partner: a negative of the others
-            PairwiseOps.Result result = loss.valueAndGradient(u, v, PairLabels.targets(one), null, dv, 1);
+            PairwiseOps.Result result = loss.valueAndGradient(u, v, PairLabels.targets(one), null, dv, 1)
+                    .get();
             assertEquals(LossReference.crossEntropy(z, classes, 0, true), result.loss(), 1e-12);
             assertEquals(1, result.rowAccuracy(), "of the one row that has a partner");
             assertEquals(0, result.columnAccuracy(), "the row without a partner is closer");
@@ -167,6 +171,7 @@ class LossSettingsTest {
             assertEquals(
                     expected,
                     loss.value(u, v, new PairLabels(none, rowIds, columnIds, null, null))
+                            .get()
                             .loss(),
                     1e-12);
         }
@@ -175,7 +180,7 @@ class LossSettingsTest {
     @Test
     void sigLipStartsWherePublished() {
         try (Ops ops = Backend.open("cpu-f64");
-                ContrastiveLoss loss = ContrastiveLoss.sigLip(ops)) {
+                ContrastiveLoss loss = Losses.named(ops, "siglip")) {
             assertEquals(Math.log(10), loss.logScale().value().toDoubles()[0]);
             assertEquals(-10, loss.bias().value().toDoubles()[0]);
             loss.logScale().value().set(9.0);

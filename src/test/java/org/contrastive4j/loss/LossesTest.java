@@ -16,8 +16,6 @@ import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
-import java.lang.reflect.Method;
-import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -33,14 +31,9 @@ import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Names, factories and options of losses. */
 class LossesTest {
-    static Set<String> names() {
-        return Losses.names();
-    }
-
     private static double value(Ops ops, ContrastiveLoss loss, PairLabels labels) {
         int n = 13;
         Random random = new Random(5);
@@ -49,25 +42,7 @@ class LossesTest {
                         ops.tensor(Shape.of(n, 4), random.doubles(n * 4, -1, 1).toArray());
                 Tensor v =
                         ops.tensor(Shape.of(n, 4), random.doubles(n * 4, -1, 1).toArray())) {
-            return loss.value(u, v, labels).loss();
-        }
-    }
-
-    /** {@code --loss some-name} and {@code ContrastiveLoss.someName(ops)} are one loss. */
-    @ParameterizedTest
-    @MethodSource("names")
-    void everyNameHasAFactory(String name) throws ReflectiveOperationException {
-        Method factory = Arrays.stream(ContrastiveLoss.class.getMethods())
-                .filter(method -> method.getName().equalsIgnoreCase(name.replace("-", ""))
-                        && Arrays.equals(method.getParameterTypes(), new Class<?>[] {Ops.class}))
-                .findFirst()
-                .orElseThrow(() -> new AssertionError("no factory for " + name));
-        try (Ops ops = Backend.open("cpu-f64");
-                Tensor ids = ops.ints(Shape.of(13), 1, 1, 2, 3, 4, 5, 6, 7, 8, 9, 2, 3, 4)) {
-            PairLabels labels = PairLabels.ids(ids, ids);
-            assertEquals(
-                    value(ops, Losses.named(ops, name), labels),
-                    value(ops, (ContrastiveLoss) factory.invoke(null, ops), labels));
+            return loss.value(u, v, labels).get().loss();
         }
     }
 
@@ -94,18 +69,22 @@ class LossesTest {
                 Map.of(LABEL_SMOOTHING, 0.3),
                 Map.entry(
                         "infonce",
-                        ops -> ContrastiveLoss.infoNce(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)));
-        all.put(Map.of(NEGATIVE_WEIGHT, 0.3), Map.entry("bce-balanced", ops -> ContrastiveLoss.bceWeighted(ops, 0.3)));
+                        ops -> InfoNce.withPolicy(ops, InfoNce.Direction.SYMMETRIC, 0.3, PairPolicy.DEFAULT)));
+        all.put(Map.of(NEGATIVE_WEIGHT, 0.3), Map.entry("bce-balanced", ops -> Losses.bceWeighted(ops, 0.3)));
         all.put(
                 Map.of(MARGIN, 0.5),
-                Map.entry("triplet-hardest", ops -> ContrastiveLoss.triplet(ops, TripletLoss.Negatives.HARDEST, 0.5)));
+                Map.entry(
+                        "triplet-hardest",
+                        ops -> new TripletLoss(ops, TripletLoss.Negatives.HARDEST, 0.5, PairPolicy.DEFAULT)));
         all.put(
                 Map.of(MARGIN, 0.5, MARGIN_REWARD, 0.6),
                 Map.entry(
                         "triplet",
                         ops -> TripletLoss.learnableMargin(
                                 ops, TripletLoss.Negatives.ALL, 0.5, 0.6, PairPolicy.DEFAULT)));
-        all.put(Map.of(SINKHORN_ITERATIONS, 2.0), Map.entry("sinkhorn", ops -> ContrastiveLoss.sinkhorn(ops, 2)));
+        all.put(
+                Map.of(SINKHORN_ITERATIONS, 2.0),
+                Map.entry("sinkhorn", ops -> new SinkhornLoss(ops, 2, PairPolicy.DEFAULT, true)));
         all.put(
                 Map.of(SINKHORN_TOLERANCE, 1e-9),
                 Map.entry("sinkhorn", ops -> SinkhornLoss.converged(ops, 1e-9, 2000, PairPolicy.DEFAULT)));
@@ -113,7 +92,7 @@ class LossesTest {
                 Map.of(RELATIVE_GUIDE_MARGIN, 0.1),
                 Map.entry("siglip", ops -> new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, null, policy, -10)));
         all.put(Map.of(TEMPERATURE, 0.25), Map.entry("infonce-fourway", ops -> {
-            ContrastiveLoss loss = ContrastiveLoss.infoNceFourWay(ops);
+            ContrastiveLoss loss = Losses.named(ops, "infonce-fourway");
             loss.startAt(0.25, true);
             return loss;
         }));

@@ -45,14 +45,15 @@ class NegativesWarmupTest {
                 double[][] s = LossReference.logits(rows, columns, n, n, 3, 10, 0);
                 assertEquals(
                         LossReference.binary(s, classes, 1) / n,
-                        loss.value(u.value(), v.value(), PairLabels.DIAGONAL).loss(),
+                        loss.value(u.value(), v.value(), PairLabels.DIAGONAL)
+                                .get()
+                                .loss(),
                         1e-12);
                 List<Parameter> all = List.of(u, v, loss.logScale(), loss.bias());
                 new GradientCheck(ops, 1)
                         .run(
                                 tape -> tape.apply(
-                                        new ContrastiveLossFunction(loss, PairLabels.DIAGONAL),
-                                        all.toArray(new Parameter[0])),
+                                        new LossFunction(loss, PairLabels.DIAGONAL), all.toArray(new Parameter[0])),
                                 all)
                         .require(1e-7);
             }
@@ -105,7 +106,7 @@ class NegativesWarmupTest {
             assertThrows(
                     LossOptionException.class,
                     () -> other.restore(Map.of("warmup.negatives", 0.0, "warmup.accuracy", 0.5)));
-            try (ContrastiveLoss plain = ContrastiveLoss.sigLip(ops)) {
+            try (ContrastiveLoss plain = Losses.named(ops, "siglip")) {
                 assertEquals(Map.of(), plain.state());
                 plain.restore(Map.of());
                 assertThrows(LossOptionException.class, () -> plain.restore(one.state()));

@@ -38,7 +38,7 @@ class SinkhornLossTest {
                 Tensor du = ops.allocate(n, d);
                 Tensor dv = ops.allocate(m, d)) {
             loss.logScale().value().set(logScale);
-            double value = loss.valueAndGradient(u, v, labels, du, dv, 3).loss();
+            double value = loss.valueAndGradient(u, v, labels, du, dv, 3).get().loss();
             return new Answer(
                     value,
                     du.toDoubles(),
@@ -59,7 +59,8 @@ class SinkhornLossTest {
         double logScale = Math.log(4);
         Answer unrolled;
         try (Ops ops = Backend.open("cpu-f64")) {
-            unrolled = ask(ops, ContrastiveLoss.sinkhorn(ops, 300), logScale, n, m, d, PairLabels.DIAGONAL);
+            unrolled = ask(
+                    ops, new SinkhornLoss(ops, 300, PairPolicy.DEFAULT, true), logScale, n, m, d, PairLabels.DIAGONAL);
             Answer implicit = ask(
                     ops,
                     SinkhornLoss.converged(ops, 1e-13, 5000, PairPolicy.DEFAULT),
@@ -111,7 +112,7 @@ class SinkhornLossTest {
                 new GradientCheck(ops, 1)
                         .run(
                                 tape -> tape.apply(
-                                        new ContrastiveLossFunction(loss, PairLabels.ids(tags, tags)),
+                                        new LossFunction(loss, PairLabels.ids(tags, tags)),
                                         all.toArray(new Parameter[0])),
                                 all)
                         .require(1e-7);
@@ -123,7 +124,8 @@ class SinkhornLossTest {
     @Test
     void fewIterationsAreNotTheFixedPoint() {
         try (Ops ops = Backend.open("cpu-f64")) {
-            Answer few = ask(ops, ContrastiveLoss.sinkhorn(ops, 1), Math.log(8), 7, 7, 4, PairLabels.DIAGONAL);
+            Answer few = ask(
+                    ops, new SinkhornLoss(ops, 1, PairPolicy.DEFAULT, true), Math.log(8), 7, 7, 4, PairLabels.DIAGONAL);
             Answer fixed = ask(
                     ops,
                     SinkhornLoss.converged(ops, 1e-12, 5000, PairPolicy.DEFAULT),
@@ -169,17 +171,17 @@ class SinkhornLossTest {
         int n = 12;
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss symmetric = SinkhornLoss.symmetric(ops, 2, PairPolicy.DEFAULT);
-                ContrastiveLoss plain = ContrastiveLoss.sinkhorn(ops, 2);
+                ContrastiveLoss plain = new SinkhornLoss(ops, 2, PairPolicy.DEFAULT, true);
                 Tensor u = ops.tensor(Shape.of(n, 3), random(n, 3, 1));
                 Tensor v = ops.tensor(Shape.of(n, 3), random(n, 3, 2));
                 Tensor ids = ops.ints(Shape.of(n), IntStream.range(0, n).toArray())) {
             PairLabels labels = PairLabels.ids(ids, ids);
             assertEquals(
-                    symmetric.value(u, v, labels).loss(),
-                    symmetric.value(v, u, labels).loss(),
+                    symmetric.value(u, v, labels).get().loss(),
+                    symmetric.value(v, u, labels).get().loss(),
                     1e-13);
-            assertTrue(Math.abs(plain.value(u, v, labels).loss()
-                            - plain.value(v, u, labels).loss())
+            assertTrue(Math.abs(plain.value(u, v, labels).get().loss()
+                            - plain.value(v, u, labels).get().loss())
                     > 1e-6);
         }
     }

@@ -15,7 +15,8 @@ import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.loss.InfoNce;
-import org.contrastive4j.loss.InfoNceFunction;
+import org.contrastive4j.loss.LossFunction;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
@@ -54,7 +55,7 @@ class DualEncoderTest {
             new GradientCheck(ops, 1, 1e-6)
                     .run(
                             tape -> tape.apply(
-                                    new InfoNceFunction(loss, null),
+                                    new LossFunction(loss, PairLabels.DIAGONAL),
                                     Encoders.picturesOn(tape, model, batch, 0, 5),
                                     Encoders.captionsOn(tape, model, batch, 0, 5),
                                     loss.logScale()),

@@ -10,6 +10,7 @@ import java.util.Random;
 import java.util.stream.Stream;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SequenceReference.Attention;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Tensor;
@@ -114,7 +115,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 8)
     void forwardIsTheFormula(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, shape.hashCode())) {
             Run run = Run.random(fixture, shape).forward();
@@ -124,7 +125,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 8)
     void backwardIsTheSlopeOfForward(String backend, Attention shape) {
         long seed = shape.hashCode();
         try (TensorFixture fixture = new TensorFixture(backend, seed);
@@ -146,7 +147,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 10)
     void whatIsMaskedHasNoPartInAnything(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             Run run = Run.random(fixture, shape).forward();
@@ -173,7 +174,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 10)
     void repetitionGivesEqualBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             Run first = Run.random(fixture, shape).forward();
@@ -204,7 +205,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 10)
     void aSampleDoesNotDependOnItsChunk(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 6)) {
             Run all = Run.random(fixture, shape).forward();

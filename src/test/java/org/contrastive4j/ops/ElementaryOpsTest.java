@@ -8,6 +8,7 @@ import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.support.Backends;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -110,7 +111,7 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("rows")
+    @SampledSource(value = "rows", every = 3)
     void layerNormAndL2Norm(String backend, int rows, int width) {
         try (TensorFixture f = new TensorFixture(backend, 5)) {
             double[] x = f.normal(rows * width);
@@ -245,7 +246,7 @@ class ElementaryOpsTest {
 
     /** Kept and dropped elements of 16 bits are those of the cpu. */
     @ParameterizedTest
-    @MethodSource("org.contrastive4j.support.Backends#sixteenBits")
+    @SampledSource(value = "org.contrastive4j.support.Backends#sixteenBits", every = 4)
     void masksOfSixteenBitsAreThoseOfTheCpu(String backend) {
         RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
         for (int width : new int[] {1, 31, 128, 1027, 1028}) {
@@ -300,7 +301,7 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("org.contrastive4j.support.Backends#kernels")
+    @SampledSource(value = "org.contrastive4j.support.Backends#kernels", every = 2)
     void masksAreThoseOfTheCpuBitForBit(String backend) {
         RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
         for (int width : new int[] {1, 3, 4, 31, 128, 1025, 2052}) {

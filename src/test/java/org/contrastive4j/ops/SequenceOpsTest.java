@@ -9,6 +9,7 @@ import java.util.function.Function;
 import java.util.stream.Stream;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.CentralDifferences;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SequenceReference;
 import org.contrastive4j.support.SequenceReference.Patches;
 import org.contrastive4j.support.TensorFixture;
@@ -88,7 +89,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("sizes")
+    @SampledSource(value = "sizes", every = 6)
     void embeddingGathersAndItsGradientScatters(String backend, int b, int t, int w) {
         int vocabulary = 3 * t;
         try (TensorFixture fixture = new TensorFixture(backend, 1)) {
@@ -136,7 +137,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("sizes")
+    @SampledSource(value = "sizes", every = 5)
     void positionsAreAddedToEverySample(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -171,7 +172,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("sizes")
+    @SampledSource(value = "sizes", every = 5)
     void aTokenIsPutInFront(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -221,7 +222,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("patches")
+    @SampledSource(value = "patches", every = 5)
     void patchesAreTheWindows(String backend, Patches p) {
         try (TensorFixture fixture = new TensorFixture(backend, 5)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -249,7 +250,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("sizes")
+    @SampledSource(value = "sizes", every = 5)
     void meansAreOverTheLength(String backend, int b, int t, int w) {
         int[] ragged = new int[b];
         Arrays.setAll(ragged, i -> new int[] {t, 0, 1, (t + 1) / 2}[i % 4]);
@@ -279,7 +280,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("sizes")
+    @SampledSource(value = "sizes", every = 5)
     void oneTokenIsSelected(String backend, int b, int t, int w) {
         int[] places = indices(b, t, 9);
         try (TensorFixture fixture = new TensorFixture(backend, 9)) {

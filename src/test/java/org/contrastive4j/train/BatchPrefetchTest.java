@@ -27,6 +27,7 @@ import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
@@ -142,7 +143,7 @@ class BatchPrefetchTest {
                 undisturbed.add(trainer.next().asMap());
             }
             end = Snapshots.of(trainer);
-            assertEquals(1, trainer.recordings());
+            assertEquals(1, trainer.graphs());
         }
         Failing ops = new Failing(
                 new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks())));
@@ -174,6 +175,7 @@ class BatchPrefetchTest {
     }
 
     /** A run that is closed while a batch is on its way, or after that failed, leaves nothing behind. */
+    @Tag("exhaustive")
     @Test
     void aRunMayEndWhereverItIs() {
         TrainConfig config = config(4);

@@ -18,7 +18,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
@@ -39,6 +39,7 @@ import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
 /** A step on a device: what it asks of the host, and that recorded it is the same step. */
@@ -55,7 +56,7 @@ class CapturedStepTest {
         final InfoNce loss;
         final List<Parameter> parameters = new ArrayList<>();
         final AdamW optimizer;
-        final GradCache<TrainBatch, Deferred<PairwiseOps.Result>> cache;
+        final GradCache<TrainBatch, PairwiseOps.Result> cache;
         final CapturedStep<TrainBatch, Report> recorded;
         final BatchBuffers place;
         final boolean records;
@@ -75,25 +76,21 @@ class CapturedStepTest {
             parameters.addAll(model.parameters());
             parameters.addAll(loss.parameters());
             optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1));
-            cache = GradCache.ofChunks(
-                    ops,
-                    Encoders.of(ops, model),
-                    InfoNceOverEncoders.<TrainBatch>pairs(loss).later(),
-                    List.of(3, 4));
+            cache = GradCache.ofChunks(ops, Encoders.of(ops, model), LossOverEncoders.of(loss), List.of(3, 4));
             recorded = new CapturedStep<>(ops, this::forwardAndBack, TrainBatch::layout);
         }
 
-        private Report forwardAndBack(TrainBatch of, double scale) {
+        private Deferred<Report> forwardAndBack(TrainBatch of, double scale) {
             parameters.forEach(Parameter::zeroGradient);
             Deferred<PairwiseOps.Result> result = cache.step(of, scale);
-            return new Report(result, GlobalNorm.deferred(ops, parameters));
+            return Deferred.of(new Report(result, GlobalNorm.deferred(ops, parameters)));
         }
 
         double[] step(Batch data) {
             if (step > 0) {
                 batch = place.send(data, step);
             }
-            Report report = records ? recorded.step(batch, 1) : forwardAndBack(batch, 1);
+            Report report = (records ? recorded.step(batch, 1) : forwardAndBack(batch, 1)).get();
             double norm = report.norm.get();
             PairwiseOps.Result result = report.result.get();
             optimizer.advance(0.01 / (1 + step), GlobalNorm.clip(norm, 1));
@@ -105,7 +102,7 @@ class CapturedStepTest {
         private void update() {
             Runnable work = () -> {
                 optimizer.apply();
-                loss.clamp();
+                loss.afterStep(null);
             };
             if (!records || step == 0) {
                 work.run();
@@ -164,7 +161,7 @@ class CapturedStepTest {
                 }
             }
             assertArrayEquals(direct.weights(), recorded.weights());
-            assertTrue(recorded.recorded.operations(recorded.batch, 1) > 100, "the whole step is one recording");
+            assertTrue(recorded.recorded.nodes(recorded.batch, 1) > 100, "the whole step is one recording");
         }
     }
 
@@ -178,7 +175,7 @@ class CapturedStepTest {
     @Test
     void anotherShapeIsRecordedAnewAndTheScratchIsShared() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -189,16 +186,16 @@ class CapturedStepTest {
             for (int count : new int[] {100, 100, 50, 50, 100}) {
                 assertEquals(-1, recorded.step(count, 1).get());
             }
-            assertTrue(recorded.scratchBytes() > 400);
-            assertTrue(recorded.operations(100, 1) == 4 && recorded.operations(50, 1) == 4, "fill, reduce, copy");
+            assertTrue(recorded.arenaBytes() > 400);
+            assertTrue(recorded.nodes(100, 1) == 4 && recorded.nodes(50, 1) == 4, "fill, reduce, copy");
             recorded.step(10_000, 1).get();
-            assertEquals(0, recorded.scratchBytes(), "a first step is direct, and has the memory to itself");
+            assertEquals(0, recorded.arenaBytes(), "a first step is direct, and has the memory to itself");
             assertEquals(-1, recorded.step(10_000, 1).get());
-            assertTrue(recorded.scratchBytes() >= 40_000, "it is as large as the largest step needs");
-            assertEquals(0, recorded.operations(100, 1), "what was in the old one is dropped");
+            assertTrue(recorded.arenaBytes() >= 40_000, "it is as large as the largest step needs");
+            assertEquals(0, recorded.nodes(100, 1), "what was in the old one is dropped");
             assertEquals(-1, recorded.step(100, 1).get());
-            assertEquals(4, recorded.operations(100, 1));
-            assertEquals(0, recorded.operations(100, 2), "another gradient scale is another shape");
+            assertEquals(4, recorded.nodes(100, 1));
+            assertEquals(0, recorded.nodes(100, 2), "another gradient scale is another shape");
         }
     }
 
@@ -206,28 +203,27 @@ class CapturedStepTest {
     @Test
     void aScratchThatTheBudgetHasNoRoomForIsNotMade() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
-            BatchStep<Integer, Deferred<Long>> step = (count, scale) -> {
+            BatchStep<Integer, Long> step = (count, scale) -> {
                 try (Tensor zeros = ops.zeros(Shape.of(count))) {
                     return ops.update().firstNonFinite(zeros);
                 }
             };
-            try (CapturedStep<Integer, Deferred<Long>> none = new CapturedStep<>(ops, step, count -> count, 100_000);
-                    CapturedStep<Integer, Deferred<Long>> all =
-                            new CapturedStep<>(ops, step, count -> count, 1 << 20)) {
+            try (CapturedStep<Integer, Long> none = new CapturedStep<>(ops, step, count -> count, 100_000);
+                    CapturedStep<Integer, Long> all = new CapturedStep<>(ops, step, count -> count, 1 << 20)) {
                 for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
                     assertEquals(-1, none.step(count, 1).get());
                     assertEquals(-1, all.step(count, 1).get());
                 }
-                assertEquals(0, none.operations(30_000, 1));
-                assertEquals(4, all.operations(30_000, 1) + all.operations(100, 1), "one is dropped for the other");
-                assertEquals(1, none.recordings());
+                assertEquals(0, none.nodes(30_000, 1));
+                assertEquals(4, all.nodes(30_000, 1) + all.nodes(100, 1), "one is dropped for the other");
+                assertEquals(1, none.graphs());
                 for (int count = 1; count <= 16; count++) {
                     all.step(count, 1).get();
                 }
                 all.step(100, 1).get();
-                assertEquals(0, all.recordings(), "it was forgotten");
+                assertEquals(0, all.graphs(), "it was forgotten");
                 all.step(16, 1).get();
-                assertEquals(1, all.recordings());
+                assertEquals(1, all.graphs());
             }
         }
     }
@@ -236,7 +232,7 @@ class CapturedStepTest {
     @Test
     void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
-                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -247,11 +243,11 @@ class CapturedStepTest {
             for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
                 assertEquals(-1, recorded.step(count, 1).get());
             }
-            assertEquals(4, recorded.operations(100, 1));
+            assertEquals(4, recorded.nodes(100, 1));
             for (int turn = 0; turn < 2; turn++) {
                 assertEquals(-1, recorded.step(30_000, 1).get());
-                assertEquals(0, recorded.operations(30_000, 1), "it needs a scratch of 193,000 bytes");
-                assertEquals(4, recorded.operations(100, 1), "there is room for a direct step beside its scratch");
+                assertEquals(0, recorded.nodes(30_000, 1), "it needs a scratch of 193,000 bytes");
+                assertEquals(4, recorded.nodes(100, 1), "there is room for a direct step beside its scratch");
             }
         }
     }
@@ -267,7 +263,7 @@ class CapturedStepTest {
             }
         };
         try (ops;
-                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -278,7 +274,7 @@ class CapturedStepTest {
             for (int step = 0; step < 3; step++) {
                 assertEquals(-1, recorded.step(100, 1).get());
             }
-            assertEquals(0, recorded.recordings());
+            assertEquals(0, recorded.graphs());
             refusal[0] = new IllegalStateException("another");
             recorded.step(50, 1).get();
             assertSame(refusal[0], assertThrows(IllegalStateException.class, () -> recorded.step(50, 1)));
@@ -289,7 +285,7 @@ class CapturedStepTest {
     @Test
     void aScratchGrowsForTheGapsOfAStepOnATape() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                CapturedStep<Integer, Deferred<Long>> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try {
@@ -308,8 +304,8 @@ class CapturedStepTest {
             for (int step = 0; step < 3; step++) {
                 assertEquals(-1, recorded.step(50_000, 1).get());
             }
-            assertTrue(recorded.scratchBytes() >= 400_000, recorded.scratchBytes() + " bytes of scratch");
-            assertEquals(1, recorded.recordings());
+            assertTrue(recorded.arenaBytes() >= 400_000, recorded.arenaBytes() + " bytes of scratch");
+            assertEquals(1, recorded.graphs());
         }
     }
 
@@ -322,7 +318,7 @@ class CapturedStepTest {
             Arrays.fill(bad.pictures(), 4 * 8 * 8 * 3, 5 * 8 * 8 * 3, Float.NaN);
             training.batch = training.place.send(bad, 2);
             double[] weights = training.weights();
-            Report report = training.recorded.step(training.batch, 1);
+            Report report = training.recorded.step(training.batch, 1).get();
             NonFiniteException found = assertThrows(NonFiniteException.class, report.result::get);
             assertEquals(4, found.row());
             assertThrows(GlobalNorm.NonFiniteGradientException.class, report.norm::get);
@@ -352,20 +348,24 @@ class CapturedStepTest {
         try (Training training = new Training(false, false);
                 CapturedStep<TrainBatch, Double> waiting = new CapturedStep<>(
                         training.ops,
-                        (batch, scale) ->
-                                training.forwardAndBack(batch, scale).norm().get(),
+                        (batch, scale) -> Deferred.of(training.forwardAndBack(batch, scale)
+                                .get()
+                                .norm()
+                                .get()),
                         TrainBatch::layout)) {
-            assertTrue(Double.isFinite(waiting.step(training.batch, 1)));
+            assertTrue(Double.isFinite(waiting.step(training.batch, 1).get()));
             assertThrows(DeviceException.class, () -> waiting.step(training.batch, 1));
             assertThrows(UnsupportedOperationException.class, () -> {
                 try (Ops cpu = Backend.open("cpu")) {
-                    new CapturedStep<TrainBatch, Double>(cpu, (batch, scale) -> 0.0, TrainBatch::layout).close();
+                    new CapturedStep<TrainBatch, Double>(cpu, (batch, scale) -> Deferred.of(0.0), TrainBatch::layout)
+                            .close();
                 }
             });
         }
     }
 
     /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    @Tag("exhaustive")
     @Test
     void batchesAreSentAheadAndThePlanHolds() {
         try (Training training = new Training(false, true)) {
@@ -385,10 +385,10 @@ class CapturedStepTest {
                 assertEquals(data.pictures()[i], pictures[i], "picture element " + i);
             }
             assertArrayEquals(data.tokens(), arrived.tokens(0, PAIRS).toInts());
-            GradCache<TrainBatch, Deferred<PairwiseOps.Result>> planned = GradCache.ofBudget(
+            GradCache<TrainBatch, PairwiseOps.Result> planned = GradCache.ofBudget(
                     training.ops,
                     Encoders.of(training.ops, training.model),
-                    InfoNceOverEncoders.<TrainBatch>pairs(training.loss).later(),
+                    LossOverEncoders.of(training.loss),
                     1 << 26);
             long peak = planned.plan(training.batch).peak();
             long base = training.ops.memory().currentBytes();

@@ -11,6 +11,7 @@ import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.Stream;
 import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
@@ -32,11 +33,13 @@ import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.DirectOps;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.CsvSource;
+import org.junit.jupiter.params.provider.Arguments;
 
 /** The training loop where steps are recorded, on the simulator. */
 class CapturedTrainingTest {
@@ -113,7 +116,7 @@ class CapturedTrainingTest {
             HostTraffic before = ((SimDevice) ops.memory()).traffic();
             lines.add(trainer.next().asMap());
             traffic.add(((SimDevice) ops.memory()).traffic().since(before));
-            recordings = Math.max(recordings, trainer.recordings());
+            recordings = Math.max(recordings, trainer.graphs());
         }
         return new Run(lines, Snapshots.of(trainer), traffic, recordings);
     }
@@ -125,12 +128,19 @@ class CapturedTrainingTest {
         }
     }
 
+    private static Stream<Arguments> runs() {
+        return Stream.of(
+                Arguments.of("infonce", 4, TrainConfig.Accumulation.GRADCACHE, 5),
+                Arguments.of("infonce-rows", 4, TrainConfig.Accumulation.FEATURES, 8),
+                Arguments.of("siglip", 4, TrainConfig.Accumulation.GRADCACHE, 0));
+    }
+
     /**
      * Captions of two lengths, ragged chunks, dropout; a run that was stopped in the middle as well. Siglip waits on the
      * way, and its steps are not recorded.
      */
     @ParameterizedTest
-    @CsvSource({"infonce,4,GRADCACHE,5", "infonce-rows,4,FEATURES,8", "siglip,4,GRADCACHE,0"})
+    @SampledSource(value = "runs", every = 3)
     void aRunHasTheBitsOfOneThatRecordsNothing(
             String loss, int chunk, TrainConfig.Accumulation accumulation, int downloads) {
         int steps = 6;
@@ -175,6 +185,7 @@ class CapturedTrainingTest {
     }
 
     /** In f16, where each loss scale has steps of its own; where gradients overflow nothing is updated. */
+    @Tag("exhaustive")
     @Test
     void aRunWhoseScaleChangesHasThemToo() {
         PairDataset data = data();
@@ -233,7 +244,7 @@ class CapturedTrainingTest {
         TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
         try (Ops ops = sim();
                 Trainer trainer = Trainer.start(ops, config, data)) {
-            while (trainer.recordings() < 2) {
+            while (trainer.graphs() < 2) {
                 trainer.next();
             }
             Parameter bias = trainer.model().image().parameters().stream()
@@ -294,7 +305,7 @@ class CapturedTrainingTest {
             ops.memory().resetPeak();
             while (trainer.hasNext()) {
                 trainer.next();
-                most = Math.max(most, trainer.recordings());
+                most = Math.max(most, trainer.graphs());
             }
             long peak = ops.memory().peakBytes();
             assertEquals(2, most, "both lengths were recorded within the budget");

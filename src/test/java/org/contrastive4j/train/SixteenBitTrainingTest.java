@@ -21,6 +21,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.LossScale;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SixteenBitOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.DType;
@@ -29,7 +30,6 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The training loop on activations of 16 bits. */
@@ -71,7 +71,7 @@ class SixteenBitTrainingTest {
     }
 
     @ParameterizedTest
-    @MethodSource("losses")
+    @SampledSource(value = "losses", every = 4)
     void everyLossTrains(String loss) {
         TrainConfig config = config(3, loss);
         try (Ops ops = open(DType.BF16);

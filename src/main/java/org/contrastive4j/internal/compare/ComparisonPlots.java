@@ -5,7 +5,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 
-/** The tables of a {@link ComparisonReport} as SVG files that stand alone. */
+/** Draws the tables of a {@link ComparisonReport} as SVG files for Markdown pages. */
 final class ComparisonPlots {
     private static final List<String> COLOURS =
             List.of("#0060b0", "#c04000", "#208040", "#8040a0", "#a08000", "#008090", "#d03080", "#606060");
@@ -18,7 +18,7 @@ final class ComparisonPlots {
 
     private ComparisonPlots() {}
 
-    /** A row for each loss; a dot for each seed, a bar at their mean, a colour for each batch size. */
+    /** Draws a row for each loss with a dot for each seed, a bar at the mean, and a colour for each batch size. */
     static String byLoss(ComparisonReport report, String split) {
         List<String> losses = report.comparison().losses();
         List<Integer> batches = report.comparison().batches();
@@ -57,7 +57,7 @@ final class ComparisonPlots {
         return svg.append("</svg>\n").toString();
     }
 
-    /** A curve for each loss over the batch size, with a bar of one standard deviation both ways. */
+    /** Draws recall over batch size, one curve for each loss, with bars of one standard deviation. */
     static String byBatch(ComparisonReport report, String split) {
         List<String> losses = report.comparison().losses();
         List<Integer> batches = report.comparison().batches().stream().sorted().toList();
@@ -97,7 +97,7 @@ final class ComparisonPlots {
         }
         ends.sort(Comparator.comparingDouble(End::y));
         double free = TOP;
-        for (End end : ends) { // names beside the curves' ends, none over another
+        for (End end : ends) { // labels at the ends of the curves, without overlap
             double y = Math.max(end.y(), free);
             svg.append(label(775, y + 4, "start", colour(end.loss()), losses.get(end.loss())));
             free = y + 14;
@@ -105,7 +105,7 @@ final class ComparisonPlots {
         return svg.append("</svg>\n").toString();
     }
 
-    /** Upper end of the axis: the next multiple of 4 above every number. */
+    /** Returns the upper end of the axis: the next multiple of 4 above every value. */
     private static double scale(ComparisonReport report, String split) {
         double most = 0;
         for (String loss : report.comparison().losses()) {

@@ -8,12 +8,12 @@ import java.util.Locale;
 import java.util.Map;
 import java.util.stream.Collectors;
 
-/** What the runs of a {@link Comparison} came to, as tables. */
+/** Tables of the results of a {@link Comparison}. */
 final class ComparisonReport {
     /**
-     * Mean and spread of some numbers.
+     * Mean and spread of a sample.
      *
-     * @param deviation with count - 1 below, NaN for a single one
+     * @param deviation standard deviation with count - 1 in the denominator; NaN for a single value
      */
     record Spread(List<Double> values, double mean, double deviation) {
         static Spread of(List<Double> values) {
@@ -28,7 +28,7 @@ final class ComparisonReport {
         }
     }
 
-    /** Two-sided 95% quantiles of Student's t with 1, 2, ... degrees of freedom; the last for more: it hardly falls. */
+    /** Two-sided 95% quantiles of Student's t for 1, 2, ... degrees of freedom; the last serves for more. */
     private static final List<Double> STUDENT_95 = List.of(12.7, 4.3, 3.2, 2.8, 2.6, 2.4, 2.4, 2.3, 2.3, 2.2);
 
     private final Comparison comparison;
@@ -54,7 +54,7 @@ final class ComparisonReport {
         return splits;
     }
 
-    /** Recalls of the seeds that are finished, in percent. */
+    /** Returns the recalls of the finished seeds, in percent. */
     Spread recall(String loss, int batch, String split) {
         return Spread.of(perSeed(loss, batch, split).values().stream().toList());
     }
@@ -70,7 +70,7 @@ final class ComparisonReport {
         return values;
     }
 
-    /** By how much a loss is better than the first one, seed by seed: what is common to a seed cancels. */
+    /** Returns the differences to the first loss, seed by seed: effects of the seed cancel. */
     private Spread difference(String loss, int batch, String split) {
         Map<Long, Double> first = perSeed(comparison.losses().get(0), batch, split);
         List<Double> differences = new ArrayList<>();
@@ -90,7 +90,7 @@ final class ComparisonReport {
                 .toList());
     }
 
-    /** One line a run. */
+    /** Returns one CSV line for each run. */
     String cells() {
         StringBuilder csv = new StringBuilder("loss,batch,seed,steps,");
         splits.forEach(split -> csv.append("r1 ").append(split).append(','));
@@ -114,7 +114,7 @@ final class ComparisonReport {
         return csv.toString();
     }
 
-    /** One line for each loss, batch size and split. */
+    /** Returns one CSV line for each loss, batch size and split. */
     String csv() {
         StringBuilder csv = new StringBuilder(
                 "loss,batch,split,seeds,r1 mean,r1 deviation,difference mean,difference standard error,seconds\n");
@@ -141,16 +141,15 @@ final class ComparisonReport {
         return csv.toString();
     }
 
-    /** Tables for people: recall and differences of each split, and time. */
+    /** Returns Markdown tables: recall and differences of each split, and time. */
     String markdown() {
         List<Integer> batches = comparison.batches();
         String first = comparison.losses().get(0);
         StringBuilder page = new StringBuilder("# Losses compared\n\n");
         page.append(String.format(
                 Locale.ROOT,
-                "Each run saw %,d pairs; seeds %s; %d of %d runs are "
-                        + "finished. Numbers are recall at 1 in percent, mean of both ways: mean and standard deviation over "
-                        + "seeds.%n",
+                "Each run saw %,d pairs; seeds %s; %d of %d runs are finished. Numbers are recall at 1 in percent, mean "
+                        + "of both directions: mean and standard deviation over seeds.%n",
                 comparison.pairs(),
                 comparison.seeds().stream().map(String::valueOf).collect(Collectors.joining(", ")),
                 results.size(),
@@ -188,7 +187,7 @@ final class ComparisonReport {
         return page.toString();
     }
 
-    /** How large a difference has to be, by Student's t with a degree of freedom less than there are seeds. */
+    /** States which difference is significant, by Student's t with one degree of freedom less than seeds. */
     private String chance() {
         int freedom = comparison.seeds().size() - 1;
         return freedom < 1
@@ -223,7 +222,7 @@ final class ComparisonReport {
                 : number(format, mean) + " ± " + String.format(Locale.ROOT, "%.1f", spread);
     }
 
-    /** Empty for NaN: nothing was measured. */
+    /** Formats a number; NaN, nothing measured, is an empty text. */
     private static String number(String format, double value) {
         return Double.isNaN(value) ? "" : String.format(Locale.ROOT, format, value);
     }

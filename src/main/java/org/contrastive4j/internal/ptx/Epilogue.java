@@ -23,13 +23,13 @@ record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
     }
 
     /** Addresses on a device, 0 for null, and what kernels call the activation. */
-    record Place(long bias, long y, int quick) {
-        static final Place NONE = new Place(0, 0, 0);
+    record Addresses(long bias, long y, int quick) {
+        static final Addresses NONE = new Addresses(0, 0, 0);
     }
 
     /** @throws org.contrastive4j.device.LaunchException where y shares memory with what is read or with c */
-    Place on(String op, PtxDevice device, Tensor a, Tensor b, Tensor c) {
-        return new Place(
+    Addresses on(String op, PtxDevice device, Tensor a, Tensor b, Tensor c) {
+        return new Addresses(
                 bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias),
                 y == null ? 0 : DeviceTensors.written(op, "y", device, y, a, b, bias, c),
                 gelu == PointwiseOps.Gelu.QUICK ? 1 : 0);

@@ -222,7 +222,7 @@ public final class HopperGemm {
                         + ", wanted at least 1 of at least 0 x 0");
         long stride = (long) bytes * rows * columns;
         long imageBytes = imageBytes(rows, columns);
-        new Addresses(NAME)
+        new AddressChecks(NAME)
                 .read("operand", x, Math.max(1, batch * stride), bytes)
                 .written("image", image, batch * imageBytes, 16);
         int wide = x % 16 == 0 && (long) bytes * columns % 16 == 0 ? 1 : 0;
@@ -294,7 +294,7 @@ public final class HopperGemm {
             throw new LaunchException(NAME + ": the address of c is 0, wanted " + bytesOfC(product, result)
                     + " bytes of the device, or an image and beta 0");
         }
-        new Addresses(NAME)
+        new AddressChecks(NAME)
                 .read("a", a, product.batch * product.imageBytesA(), 16)
                 .read("b", b, product.batch * product.imageBytesB(), 16)
                 .readIfAny("bias", result.bias, 4L * product.n, 4)

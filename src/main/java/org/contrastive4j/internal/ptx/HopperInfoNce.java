@@ -3,17 +3,17 @@ package org.contrastive4j.internal.ptx;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.HopperPairwise.Factors;
-import org.contrastive4j.internal.ptx.HopperPairwise.Pairs;
-import org.contrastive4j.internal.ptx.HopperPairwise.Statistics;
-import org.contrastive4j.internal.ptx.HopperPairwise.Sums;
+import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Factors;
+import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Pairs;
+import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Statistics;
+import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Sums;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**
  * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
- * statistics as {@link PtxPairwise} gives them, from f32 rows that are rounded to 16 bits on the way.
+ * statistics as {@link PortableInfoNce} gives them, from f32 rows that are rounded to 16 bits on the way.
  *
  * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
  * whether one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns
@@ -32,7 +32,7 @@ public final class HopperInfoNce implements InfoNceKernels {
     private static final long STRIPE_BYTES = 4L << 30;
     private static final int MOST_ROWS = 1 << 30;
 
-    private final HopperPairwise kernels;
+    private final HopperInfoNceLaunches kernels;
     private final int multiprocessors;
     private final long stripeBytes;
 
@@ -48,10 +48,10 @@ public final class HopperInfoNce implements InfoNceKernels {
      *     or 16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
      */
     public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
-        this(new HopperPairwise(device, precision), device.facts().multiprocessors(), stripeBytes);
+        this(new HopperInfoNceLaunches(device, precision), device.facts().multiprocessors(), stripeBytes);
     }
 
-    HopperInfoNce(HopperPairwise kernels, int multiprocessors, long stripeBytes) {
+    HopperInfoNce(HopperInfoNceLaunches kernels, int multiprocessors, long stripeBytes) {
         this.kernels = kernels;
         this.multiprocessors = multiprocessors;
         this.stripeBytes = stripeBytes;
@@ -63,13 +63,13 @@ public final class HopperInfoNce implements InfoNceKernels {
         return plan(n, m, d, withGradients).bytes;
     }
 
-    private HopperPlan plan(int n, int m, int d, boolean withGradients) {
-        InfoNceArguments.checkSizes(n, m, d, MOST_ROWS, MOST_ROWS);
-        return new HopperPlan(n, m, d, multiprocessors, withGradients, stripeBytes);
+    private HopperInfoNcePlan plan(int n, int m, int d, boolean withGradients) {
+        InfoNceChecks.checkSizes(n, m, d, MOST_ROWS, MOST_ROWS);
+        return new HopperInfoNcePlan(n, m, d, multiprocessors, withGradients, stripeBytes);
     }
 
     /**
-     * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PtxPairwise#infoNce}.
+     * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PortableInfoNce#infoNce}.
      *
      * @param inputs x f32 [n, d] and y f32 [m, d], 4-byte aligned: rows of any length, divided by their norms on the
      *     way
@@ -92,8 +92,8 @@ public final class HopperInfoNce implements InfoNceKernels {
             long result,
             long workspace,
             long workspaceBytes) {
-        HopperPlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
-        InfoNceArguments.check(
+        HopperInfoNcePlan plan = plan(inputs.n(), inputs.m(), inputs.d(), gradients != null);
+        InfoNceChecks.check(
                 inputs, 4L * inputs.d(), 4, gradients, hardest, result, workspace, workspaceBytes, plan.bytes);
         Call call = new Call(stream, inputs, plan, workspace);
         call.forward(gradients == null ? 1 : gradients.scale(), hardest, result);
@@ -106,11 +106,11 @@ public final class HopperInfoNce implements InfoNceKernels {
     private final class Call {
         private final DeviceStream stream;
         private final InfoNceKernels.Inputs in;
-        private final HopperPlan plan;
+        private final HopperInfoNcePlan plan;
         private final long at;
         private final int d;
 
-        Call(DeviceStream stream, InfoNceKernels.Inputs in, HopperPlan plan, long workspace) {
+        Call(DeviceStream stream, InfoNceKernels.Inputs in, HopperInfoNcePlan plan, long workspace) {
             this.stream = stream;
             this.in = in;
             this.plan = plan;
@@ -120,7 +120,7 @@ public final class HopperInfoNce implements InfoNceKernels {
 
         /** The pairs of a rectangle, from multiples of 128 rows and 256 columns on. */
         private Pairs pairs(int row, int column) {
-            long ofBlock = HopperPairwise.blockRowBytes(d) / HopperPairwise.TILE_ROWS;
+            long ofBlock = HopperInfoNceLaunches.blockRowBytes(d) / HopperInfoNceLaunches.TILE_ROWS;
             return new Pairs(
                     at + plan.x + row * ofBlock,
                     at + plan.y + column * ofBlock,
@@ -197,7 +197,10 @@ public final class HopperInfoNce implements InfoNceKernels {
 
         /** Where in the image of all pairs a rectangle begins. */
         private long image(int row, int column) {
-            return at + plan.gradient + 2L * row * plan.all.paddedColumns() + 2L * HopperPairwise.TILE_ROWS * column;
+            return at
+                    + plan.gradient
+                    + 2L * row * plan.all.paddedColumns()
+                    + 2L * HopperInfoNceLaunches.TILE_ROWS * column;
         }
 
         void backward(InfoNceKernels.Gradients gradients) {
@@ -222,7 +225,7 @@ public final class HopperInfoNce implements InfoNceKernels {
                 kernels.gradients(stream, tiling, pairs, factors(row, column), g, at + plan.dots);
                 scalars(gradients, tiling.dots(), row + tiling.n() == in.n() && column + tiling.m() == in.m());
             }
-            long factor = HopperPairwise.factor(pairs.numbers());
+            long factor = HopperInfoNceLaunches.factor(pairs.numbers());
             if (gradients.dx() != 0) {
                 kernels.rowGradients(
                         stream, tiling, g, gBlocks, pairs.y(), factor, 1, gradients.dx() + 4L * row * d, column > 0);

@@ -3,7 +3,7 @@ package org.contrastive4j.internal.ptx;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.SixteenBitProducts.Products;
+import org.contrastive4j.internal.ptx.SixteenBitGemm.Products;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
@@ -23,7 +23,7 @@ final class HopperProducts {
     private static final int SHORTEST = 64;
 
     private final PtxDevice device;
-    private final Launches launches;
+    private final TensorLauncher launcher;
     private final HopperGemm gemm;
     private final DType type;
     private final boolean always;
@@ -33,7 +33,7 @@ final class HopperProducts {
         this.device = device;
         this.type = type;
         this.always = always;
-        launches = new Launches(device, kernels);
+        launcher = new TensorLauncher(device, kernels);
         gemm = new HopperGemm(kernels, Precision.of(type), device.facts().multiprocessors());
     }
 
@@ -55,15 +55,15 @@ final class HopperProducts {
         long bAddress = DeviceTensors.address(op, "b", device, b);
         HopperGemm.Product product = new HopperGemm.Product(p.transA(), p.transB(), p.batch(), p.m(), p.n(), p.k());
         long bytes = HopperGemm.workspaceBytes(product, result);
-        try (DeviceStorage left = launches.workspace(p.batch() * product.imageBytesA());
-                DeviceStorage right = launches.workspace(p.batch() * product.imageBytesB())) {
+        try (DeviceStorage left = launcher.workspace(p.batch() * product.imageBytesA());
+                DeviceStorage right = launcher.workspace(p.batch() * product.imageBytesB())) {
             pack(a.dtype(), aAddress, p.batch(), p.transA() ? p.k() : p.m(), p.transA() ? p.m() : p.k(), left);
             pack(b.dtype(), bAddress, p.batch(), p.transB() ? p.n() : p.k(), p.transB() ? p.k() : p.n(), right);
             if (bytes == 0) {
                 gemm.multiply(device.stream(), product, left.address(), right.address(), result, 0, 0);
                 return;
             }
-            try (DeviceStorage workspace = launches.workspace(bytes)) {
+            try (DeviceStorage workspace = launcher.workspace(bytes)) {
                 gemm.multiply(
                         device.stream(), product, left.address(), right.address(), result, workspace.address(), bytes);
             }

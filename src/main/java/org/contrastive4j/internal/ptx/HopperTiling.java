@@ -25,7 +25,9 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
      * MB cache.
      */
     public static HopperTiling of(int n, int m, int d, int multiprocessors) {
-        long ofTile = HopperPairwise.TILE_COLUMNS / HopperPairwise.TILE_ROWS * HopperPairwise.blockRowBytes(d);
+        long ofTile = HopperInfoNceLaunches.TILE_COLUMNS
+                / HopperInfoNceLaunches.TILE_ROWS
+                * HopperInfoNceLaunches.blockRowBytes(d);
         int group = (int) Math.max(1, GROUP_BYTES / ofTile);
         HopperTiling best = null;
         long least = Long.MAX_VALUE;
@@ -46,26 +48,26 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
     }
 
     public int rowTiles() {
-        return HopperPairwise.ceil(n, HopperPairwise.TILE_ROWS);
+        return HopperInfoNceLaunches.ceil(n, HopperInfoNceLaunches.TILE_ROWS);
     }
 
     public int columnTiles() {
-        return HopperPairwise.ceil(m, HopperPairwise.TILE_COLUMNS);
+        return HopperInfoNceLaunches.ceil(m, HopperInfoNceLaunches.TILE_COLUMNS);
     }
 
     /** Column sums there are for each column. */
     public int rowItems() {
-        return HopperPairwise.ceil(rowTiles(), run);
+        return HopperInfoNceLaunches.ceil(rowTiles(), run);
     }
 
     /** Columns of column sums and rows of the image of Y: m in whole tiles. */
     public int paddedColumns() {
-        return columnTiles() * HopperPairwise.TILE_COLUMNS;
+        return columnTiles() * HopperInfoNceLaunches.TILE_COLUMNS;
     }
 
     /** Rows of row sums. */
     public int paddedRows() {
-        return rowTiles() * HopperPairwise.TILE_ROWS;
+        return rowTiles() * HopperInfoNceLaunches.TILE_ROWS;
     }
 
     /** Bytes of row statistics: for each column tile sum and largest of each padded row. */
@@ -88,19 +90,19 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
         return 2L * paddedRows() * paddedColumns();
     }
 
-    /** Partial sums of G times products that {@link HopperPairwise#gradients} leaves. */
+    /** Partial sums of G times products that {@link HopperInfoNceLaunches#gradients} leaves. */
     public long dots() {
         return 8 * items();
     }
 
-    /** Partial sums of G times products that {@link HopperPairwise#storedGradients} leaves. */
+    /** Partial sums of G times products that {@link HopperInfoNceLaunches#storedGradients} leaves. */
     public long storedDots() {
-        return (long) columnBlocks() * HopperPairwise.ceil(n, HopperPairwise.STORED_ROWS);
+        return (long) columnBlocks() * HopperInfoNceLaunches.ceil(n, HopperInfoNceLaunches.STORED_ROWS);
     }
 
     /** Blocks of 64 columns of an image of G. */
     public int columnBlocks() {
-        return paddedColumns() / HopperPairwise.BLOCK_COLUMNS;
+        return paddedColumns() / HopperInfoNceLaunches.BLOCK_COLUMNS;
     }
 
     /** Pieces of work: a column tile and a run of row tiles each. */
@@ -109,7 +111,7 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
     }
 
     Launch launch(int sharedBytes) {
-        return Launch.of((int) Math.min(items(), blocks), HopperPairwise.THREADS)
+        return Launch.of((int) Math.min(items(), blocks), HopperInfoNceLaunches.THREADS)
                 .shared(sharedBytes);
     }
 }

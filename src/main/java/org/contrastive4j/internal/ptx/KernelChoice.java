@@ -19,7 +19,7 @@ public record KernelChoice(boolean hopper, String reason) {
      * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
      * The latter two are kernels of our own: no library of the device's maker.
      */
-    enum Wish {
+    enum Preference {
         AUTO,
         PORTABLE,
         HOPPER
@@ -30,45 +30,45 @@ public record KernelChoice(boolean hopper, String reason) {
     private static final int SHARED_BYTES = 232_448; // of a block
 
     /** @throws IllegalArgumentException when the property is none of the three */
-    static Wish wish() {
-        String wish = SystemProperties.kernels();
-        for (Wish value : Wish.values()) {
-            if (value.name().equals(wish.toUpperCase(Locale.ROOT))) {
+    static Preference preference() {
+        String preference = SystemProperties.kernels();
+        for (Preference value : Preference.values()) {
+            if (value.name().equals(preference.toUpperCase(Locale.ROOT))) {
                 return value;
             }
         }
-        throw new IllegalArgumentException("-D" + PROPERTY + "=" + wish + ", wanted auto, portable or hopper");
+        throw new IllegalArgumentException("-D" + PROPERTY + "=" + preference + ", wanted auto, portable or hopper");
     }
 
     /**
      * For products in that precision; only in 16 bits there is a choice.
      *
-     * @throws IllegalArgumentException when the wish cannot be met
+     * @throws IllegalArgumentException when the preference cannot be met
      */
-    static KernelChoice of(DeviceFacts facts, Precision precision, Wish wish) {
+    static KernelChoice of(DeviceFacts facts, Precision precision, Preference preference) {
         String problem = problem(facts, precision);
-        if (wish == Wish.HOPPER && problem != null && hasHopper(precision)) {
+        if (preference == Preference.HOPPER && problem != null && hasHopper(precision)) {
             throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
         }
         if (problem != null) {
             return new KernelChoice(false, problem);
         }
-        return wish == Wish.PORTABLE
+        return preference == Preference.PORTABLE
                 ? new KernelChoice(false, "-D" + PROPERTY + "=portable")
                 : new KernelChoice(true, "the device is sm_90 and the precision " + precision);
     }
 
-    /** The library of the device's maker, for products that are nothing else; by any other wish there is none. */
-    static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Wish wish) {
-        return there.library() == null || wish == Wish.AUTO
+    /** The library of the device's maker, for products that are nothing else; by any other preference there is none. */
+    static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Preference preference) {
+        return there.library() == null || preference == Preference.AUTO
                 ? there
                 : new MatrixLibrary.Choice(
-                        null, "-D" + PROPERTY + "=" + wish.name().toLowerCase(Locale.ROOT));
+                        null, "-D" + PROPERTY + "=" + preference.name().toLowerCase(Locale.ROOT));
     }
 
     /** Returns whether there are sm_90a kernels for products in {@code precision}. */
     private static boolean hasHopper(Precision precision) {
-        return HopperPairwise.PRECISIONS.contains(precision);
+        return HopperInfoNceLaunches.PRECISIONS.contains(precision);
     }
 
     /**
@@ -93,18 +93,18 @@ public record KernelChoice(boolean hopper, String reason) {
         if (!RowLayout.PRECISIONS.contains(precision)) {
             throw new IllegalArgumentException("expected precision f32, tf32, bf16 or f16, got " + precision);
         }
-        KernelChoice choice = of(device.facts(), precision, wish());
+        KernelChoice choice = of(device.facts(), precision, preference());
         return choice.infoNce(new Kernels(device), device.facts().multiprocessors(), precision, stripeBytes);
     }
 
     /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
     InfoNceKernels infoNce(Kernels kernels, int multiprocessors, Precision precision, long stripeBytes) {
         if (hopper) {
-            return new HopperInfoNce(new HopperPairwise(kernels, precision), multiprocessors, stripeBytes);
+            return new HopperInfoNce(new HopperInfoNceLaunches(kernels, precision), multiprocessors, stripeBytes);
         }
         return precision.usesTensorCores()
-                ? new RoundedPairwise(kernels, precision, stripeBytes)
-                : new PtxPairwise(kernels, precision, stripeBytes);
+                ? new RoundingInfoNce(kernels, precision, stripeBytes)
+                : new PortableInfoNce(kernels, precision, stripeBytes);
     }
 
     /** Why those of sm_90a cannot be used, or null. */

@@ -92,7 +92,7 @@ public final class PtxAttentionOps extends AttentionOps {
         long from = DeviceTensors.address("attention", "qkv", device, qkv);
         long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
         long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
-        kernels.get(Launches.of("attention_fwd", qkv))
+        kernels.get(TensorLauncher.of("attention_fwd", qkv))
                 .launch(
                         device.stream(),
                         launch(qkv, heads, size),
@@ -131,7 +131,7 @@ public final class PtxAttentionOps extends AttentionOps {
         long dResult = DeviceTensors.address(op, "dOut", device, dOut);
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
-            kernels.get(Launches.of("attention_bwd", qkv) + "_" + gradient)
+            kernels.get(TensorLauncher.of("attention_bwd", qkv) + "_" + gradient)
                     .launch(
                             device.stream(),
                             launch(qkv, heads, size),

@@ -16,7 +16,7 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Matrix products on a device, by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}) and
  * {@link KernelChoice} does not say otherwise, else of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of
- * 16 bits by those of {@link SixteenBitProducts}; all work goes to the device's stream, nothing waits.
+ * 16 bits by those of {@link SixteenBitGemm}; all work goes to the device's stream, nothing waits.
  *
  * <p>Our kernels add the bias and write GELU as they store the result. A library's product of f32 is followed by
  * kernels that do so, as a pass over the result is little beside an f32 product; in 16 bits, where it is not and would
@@ -41,9 +41,9 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private final PtxDevice device;
     private final Kernels kernels;
     private final String kernel;
-    private final LibraryProducts library;
+    private final VendorGemm library;
     private final boolean tensorFloats;
-    private final SixteenBitProducts sixteenBits;
+    private final SixteenBitGemm sixteenBits;
     private final PointwiseOps pointwise;
     private DeviceStorage workspace;
 
@@ -65,7 +65,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 device,
                 kernels,
                 precision,
-                KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish())
+                KernelChoice.library(MatrixLibrary.of(device), KernelChoice.preference())
                         .library());
     }
 
@@ -76,7 +76,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 kernels,
                 precision,
                 maker,
-                new PtxPointwiseOps(new Launches(device, kernels), precision.storage()));
+                new PtxPointwiseOps(new TensorLauncher(device, kernels), precision.storage()));
     }
 
     private PtxMatrixOps(
@@ -87,10 +87,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         this.pointwise = pointwise;
         tensorFloats = precision == Precision.TF32;
         kernel = tensorFloats ? "gemm_tf32_" : "gemm_f32_";
-        library = maker == null ? null : new LibraryProducts(maker, device.stream());
+        library = maker == null ? null : new VendorGemm(maker, device.stream());
         sixteenBits = precision.storage() == DType.F32
                 ? null
-                : new SixteenBitProducts(device, kernels, precision.storage(), library, pointwise, this::workspace);
+                : new SixteenBitGemm(device, kernels, precision.storage(), library, pointwise, this::workspace);
     }
 
     private static boolean isOf16Bits(Tensor... tensors) {
@@ -119,8 +119,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             return ((long) size + TILE - 1) / TILE;
         }
 
-        SixteenBitProducts.Products sideBySide(int batch) {
-            return new SixteenBitProducts.Products(transA, transB, batch, m, n, k, alpha, beta);
+        SixteenBitGemm.Products sideBySide(int batch) {
+            return new SixteenBitGemm.Products(transA, transB, batch, m, n, k, alpha, beta);
         }
 
         /** Into how many parts k is cut. */
@@ -187,7 +187,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         long from = DeviceTensors.address(op, "a", device, a);
         long with = DeviceTensors.address(op, "b", device, b);
         long to = DeviceTensors.written(op, "c", device, c, a, b, after.bias());
-        Epilogue.Place at = after.on(op, device, a, b, c);
+        Epilogue.Addresses at = after.on(op, device, a, b, c);
         if (library != null && product.k > 0) {
             library(product, 1, from, with, to);
             addBias(product, at.bias(), to);
@@ -209,7 +209,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 from,
                 with,
                 workspace(),
-                Epilogue.Place.NONE,
+                Epilogue.Addresses.NONE,
                 4L * part * (product.transA ? product.m : 1),
                 4L * part * (product.transB ? 1 : product.n),
                 4L * count,
@@ -248,7 +248,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                             1,
                             p.m,
                             p.n,
-                            PtxPairwise.wide(p.n, c, bias));
+                            PortableInfoNce.wide(p.n, c, bias));
         }
     }
 
@@ -259,7 +259,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             long a,
             long b,
             long c,
-            Epilogue.Place after,
+            Epilogue.Addresses after,
             long strideA,
             long strideB,
             long strideC,
@@ -267,9 +267,9 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         if (p.tiles() > Integer.MAX_VALUE) {
             throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
         }
-        int wide = PtxPairwise.wide(p.lda(), a, strideA)
-                + 2 * PtxPairwise.wide(p.ldb(), b, strideB)
-                + 4 * PtxPairwise.wide(p.n, c, strideC, after.y());
+        int wide = PortableInfoNce.wide(p.lda(), a, strideA)
+                + 2 * PortableInfoNce.wide(p.ldb(), b, strideB)
+                + 4 * PortableInfoNce.wide(p.n, c, strideC, after.y());
         kernels.get(kernel + p.layout())
                 .launch(
                         device.stream(),
@@ -295,7 +295,8 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                         wide);
     }
 
-    private void merge(int parts, int count, int n, long from, long to, Epilogue.Place after, float alpha, float beta) {
+    private void merge(
+            int parts, int count, int n, long from, long to, Epilogue.Addresses after, float alpha, float beta) {
         kernels.get("gemm_merge_f32")
                 .launch(
                         device.stream(),
@@ -347,7 +348,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                     from + first * strideA,
                     with + first * strideB,
                     to + first * strideC,
-                    Epilogue.Place.NONE,
+                    Epilogue.Addresses.NONE,
                     strideA,
                     strideB,
                     strideC,
@@ -367,7 +368,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         int most = Math.min(MOST_ROW_PARTS, room);
         int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
         int parts = (int) (((long) rows + chunk - 1) / chunk);
-        kernels.get(Launches.of("column_sums", dy))
+        kernels.get(TensorLauncher.of("column_sums", dy))
                 .launch(
                         device.stream(),
                         Launch.of(new Launch.Dim((width + 31) / 32, parts, 1), new Launch.Dim(256, 1, 1)),
@@ -376,7 +377,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                         rows,
                         width,
                         chunk);
-        merge(parts, width, width, workspace(), to, Epilogue.Place.NONE, 1, 1);
+        merge(parts, width, width, workspace(), to, Epilogue.Addresses.NONE, 1, 1);
     }
 
     private long workspace() {

@@ -7,12 +7,12 @@ import org.contrastive4j.tensor.Tensor;
 
 /** Normalisations, a warp a row; gradients of parameters without atomics, by sums of groups of rows. */
 final class PtxNormOps extends NormOps {
-    private final Launches launches;
+    private final TensorLauncher launcher;
     private final PtxNormalize normalize;
 
-    PtxNormOps(Launches launches, PtxNormalize normalize, DType activations) {
+    PtxNormOps(TensorLauncher launcher, PtxNormalize normalize, DType activations) {
         super(activations);
-        this.launches = launches;
+        this.launcher = launcher;
         this.normalize = normalize;
     }
 
@@ -27,8 +27,8 @@ final class PtxNormOps extends NormOps {
             Tensor y,
             Tensor mean,
             Tensor rstd) {
-        launches.rows(
-                Launches.of("layer_norm_fwd", x),
+        launcher.rows(
+                TensorLauncher.of("layer_norm_fwd", x),
                 rows,
                 width,
                 x,
@@ -40,7 +40,7 @@ final class PtxNormOps extends NormOps {
                 rows,
                 width,
                 (float) epsilon,
-                launches.wide(width, x, y, gamma, beta));
+                launcher.wide(width, x, y, gamma, beta));
     }
 
     /** Parameters first: dx may be dy. */
@@ -59,8 +59,8 @@ final class PtxNormOps extends NormOps {
         if (dGamma != null || dBeta != null) {
             parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
         }
-        launches.rows(
-                Launches.of("layer_norm_bwd", x),
+        launcher.rows(
+                TensorLauncher.of("layer_norm_bwd", x),
                 rows,
                 width,
                 x,
@@ -71,18 +71,18 @@ final class PtxNormOps extends NormOps {
                 dx,
                 rows,
                 width,
-                launches.wide(width, x, dy, dx, gamma));
+                launcher.wide(width, x, dy, dx, gamma));
     }
 
     private void parameters(
             int rows, int width, Tensor x, Tensor mean, Tensor rstd, Tensor dy, Tensor dGamma, Tensor dBeta) {
-        int groups = Launches.blocks(rows, Launches.ROWS_PER_SUM);
-        int wide = launches.wide(width, x, dy);
-        try (DeviceStorage sums = launches.workspace(8L * groups * width)) {
+        int groups = TensorLauncher.blocks(rows, TensorLauncher.ROWS_PER_SUM);
+        int wide = launcher.wide(width, x, dy);
+        try (DeviceStorage sums = launcher.workspace(8L * groups * width)) {
             long gammas = sums.address();
             long betas = gammas + 4L * groups * width;
-            launches.columns(
-                    Launches.of("layer_norm_bwd", x) + "_affine",
+            launcher.columns(
+                    TensorLauncher.of("layer_norm_bwd", x) + "_affine",
                     groups,
                     width,
                     wide,
@@ -94,13 +94,13 @@ final class PtxNormOps extends NormOps {
                     betas,
                     rows,
                     width,
-                    Launches.ROWS_PER_SUM,
+                    TensorLauncher.ROWS_PER_SUM,
                     wide);
             if (dGamma != null) {
-                launches.sumRows(DType.F32, gammas, groups, width, width, launches.address(dGamma));
+                launcher.sumRows(DType.F32, gammas, groups, width, width, launcher.address(dGamma));
             }
             if (dBeta != null) {
-                launches.sumRows(DType.F32, betas, groups, width, width, launches.address(dBeta));
+                launcher.sumRows(DType.F32, betas, groups, width, width, launcher.address(dBeta));
             }
         }
     }
@@ -108,20 +108,20 @@ final class PtxNormOps extends NormOps {
     @Override
     protected void l2NormalizeUnchecked(int rows, int width, Tensor x, Tensor y, Tensor inverseNorm) {
         normalize.forward(
-                launches.stream, rows, width, launches.address(x), launches.address(y), launches.address(inverseNorm));
+                launcher.stream, rows, width, launcher.address(x), launcher.address(y), launcher.address(inverseNorm));
     }
 
     @Override
     protected void l2NormalizeBackwardUnchecked(
             int rows, int width, Tensor y, Tensor inverseNorm, Tensor dy, Tensor dx) {
         normalize.backward(
-                launches.stream,
+                launcher.stream,
                 rows,
                 width,
-                launches.address(y),
-                launches.address(inverseNorm),
-                launches.address(dy),
-                launches.address(dx),
+                launcher.address(y),
+                launcher.address(inverseNorm),
+                launcher.address(dy),
+                launcher.address(dx),
                 0);
     }
 }

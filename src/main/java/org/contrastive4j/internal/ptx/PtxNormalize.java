@@ -40,16 +40,17 @@ public final class PtxNormalize {
      */
     public void forward(DeviceStream stream, int n, int d, long x, long y, long inverseNorm) {
         check("normalize", n, d);
-        Addresses addresses = new Addresses("normalize").written("inverseNorm", inverseNorm, 4L * n, 4);
+        AddressChecks addresses = new AddressChecks("normalize").written("inverseNorm", inverseNorm, 4L * n, 4);
         if (x != y) {
             addresses.read("x", x, 4L * n * d, 4);
         }
         addresses.written("y", y, 4L * n * d, 4);
-        kernels.get("normalize_fwd_f32").launch(stream, launch(n), x, y, inverseNorm, n, d, PtxPairwise.wide(d, x, y));
+        kernels.get("normalize_fwd_f32")
+                .launch(stream, launch(n), x, y, inverseNorm, n, d, PortableInfoNce.wide(d, x, y));
     }
 
     /**
-     * The same rounded to that precision, in the layout that {@link PtxPairwise} reads.
+     * The same rounded to that precision, in the layout that {@link PortableInfoNce} reads.
      *
      * @param y [n][{@link Precision#pitch}] of that precision, 16-byte aligned; written, zeros beyond d; in f32 as
      *     above
@@ -61,12 +62,12 @@ public final class PtxNormalize {
         }
         check("normalize", n, d);
         int pitch = RowLayout.pitch(precision, d);
-        new Addresses("normalize")
+        new AddressChecks("normalize")
                 .written("inverseNorm", inverseNorm, 4L * n, 4)
                 .read("x", x, 4L * n * d, 4)
                 .written("y", y, n * RowLayout.rowBytes(precision, d), 16);
         kernels.get("normalize_fwd_" + precision)
-                .launch(stream, launch(n), x, y, inverseNorm, n, d, pitch, PtxPairwise.wide(d, x));
+                .launch(stream, launch(n), x, y, inverseNorm, n, d, pitch, PortableInfoNce.wide(d, x));
     }
 
     /**
@@ -82,14 +83,15 @@ public final class PtxNormalize {
     public void backward(DeviceStream stream, int n, int d, long y, long inverseNorm, long dy, long dx, long dot) {
         check("normalizeBackward", n, d);
         long bytes = 4L * n * d;
-        Addresses addresses =
-                new Addresses("normalizeBackward").read("y", y, bytes, 4).read("inverseNorm", inverseNorm, 4L * n, 4);
+        AddressChecks addresses = new AddressChecks("normalizeBackward")
+                .read("y", y, bytes, 4)
+                .read("inverseNorm", inverseNorm, 4L * n, 4);
         if (dx != dy) {
             addresses.read("dy", dy, bytes, 4);
         }
         addresses.written("dx", dx, bytes, 4).writtenIfAny("dot", dot, 4L * n, 4);
         kernels.get("normalize_bwd_f32")
-                .launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d, PtxPairwise.wide(d, y, dy, dx));
+                .launch(stream, launch(n), y, inverseNorm, dy, dx, dot, n, d, PortableInfoNce.wide(d, y, dy, dx));
     }
 
     private static void check(String name, int n, int d) {

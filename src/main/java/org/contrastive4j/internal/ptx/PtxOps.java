@@ -38,7 +38,7 @@ public final class PtxOps extends Ops {
     private final String name;
     private final PtxDevice device;
     private final Precision precision;
-    private final Launches launches;
+    private final TensorLauncher launcher;
     private final PtxMatrixOps matrix;
     private final Families families;
     private DeviceStream sending;
@@ -71,10 +71,10 @@ public final class PtxOps extends Ops {
         this.device = device;
         this.precision = precision;
         DType activations = precision.storage();
-        launches = new Launches(device, kernels);
-        sending = launches.stream;
-        KernelChoice choice = KernelChoice.of(device.facts(), precision, KernelChoice.wish());
-        MatrixLibrary.Choice library = KernelChoice.library(MatrixLibrary.of(device), KernelChoice.wish());
+        launcher = new TensorLauncher(device, kernels);
+        sending = launcher.stream;
+        KernelChoice choice = KernelChoice.of(device.facts(), precision, KernelChoice.preference());
+        MatrixLibrary.Choice library = KernelChoice.library(MatrixLibrary.of(device), KernelChoice.preference());
         logOnce("matrix products in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by "
                 + (library.library() == null
@@ -86,13 +86,13 @@ public final class PtxOps extends Ops {
                 + device.facts().name() + ") by " + choice);
         families = new Families(
                 matrix,
-                new PtxPointwiseOps(launches, activations),
-                new PtxNormOps(launches, new PtxNormalize(kernels), activations),
+                new PtxPointwiseOps(launcher, activations),
+                new PtxNormOps(launcher, new PtxNormalize(kernels), activations),
                 new PtxAttentionOps(device, kernels, activations, true),
-                new PtxSequenceOps(launches, activations),
-                new PtxPairwiseOps(device, launches.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
-                new PtxPairTileOps(launches, PAIRWISE_STRIPE_BYTES),
-                new PtxUpdateOps(launches));
+                new PtxSequenceOps(launcher, activations),
+                new PtxPairwiseOps(device, launcher.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
+                new PtxPairTileOps(launcher, PAIRWISE_STRIPE_BYTES),
+                new PtxUpdateOps(launcher));
     }
 
     private static void logOnce(String message) {
@@ -130,15 +130,15 @@ public final class PtxOps extends Ops {
     public void send(int[] values, Tensor target) {
         ByteBuffer bytes = buffer(values.length, target, DType.I32);
         bytes.asIntBuffer().put(values);
-        sending.upload(bytes, launches.storage(target), 4 * target.offset());
-        target.noteValues(values);
+        sending.upload(bytes, launcher.storage(target), 4 * target.offset());
+        target.recordValues(values);
     }
 
     @Override
     public void send(float[] values, Tensor target) {
         ByteBuffer bytes = buffer(values.length, target, DType.F32);
         bytes.asFloatBuffer().put(values);
-        sending.upload(bytes, launches.storage(target), 4 * target.offset());
+        sending.upload(bytes, launcher.storage(target), 4 * target.offset());
     }
 
     /** {@inheritDoc} A second stream copies, after an event in the first. */
@@ -147,7 +147,7 @@ public final class PtxOps extends Ops {
         if (ahead == null) {
             ahead = device.newStream();
         }
-        DeviceEvent before = launches.stream.record();
+        DeviceEvent before = launcher.stream.record();
         return sends -> {
             try (before) {
                 ahead.await(before);
@@ -159,7 +159,7 @@ public final class PtxOps extends Ops {
                 arriveAfter(failed);
                 throw failed;
             } finally {
-                sending = launches.stream;
+                sending = launcher.stream;
             }
             return arrival();
         };
@@ -170,7 +170,7 @@ public final class PtxOps extends Ops {
         DeviceEvent arrived = ahead.record();
         return () -> {
             try (arrived) {
-                launches.stream.await(arrived);
+                launcher.stream.await(arrived);
             }
         };
     }
@@ -190,7 +190,7 @@ public final class PtxOps extends Ops {
             throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
         }
         int count = Math.toIntExact(x.size());
-        return launches.readback.later(launches.storage(x), 4 * x.offset(), 4 * count, values -> {
+        return launcher.readback.later(launcher.storage(x), 4 * x.offset(), 4 * count, values -> {
             double[] all = new double[count];
             Arrays.setAll(all, i -> values.getFloat(4 * i));
             return all;
@@ -216,13 +216,13 @@ public final class PtxOps extends Ops {
         }
         DeviceGraph[] made = new DeviceGraph[1];
         Runnable giveBack =
-                launches.readback.recording(() -> made[0] = launches.stream.capture(work, (DeviceStorage) scratch));
+                launcher.readback.recording(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) scratch));
         DeviceGraph graph = made[0];
         return new CapturedGraph() {
             @Override
             public void run() {
-                graph.launch(launches.stream);
-                launches.readback.ran();
+                graph.launch(launcher.stream);
+                launcher.readback.ran();
             }
 
             @Override
@@ -247,7 +247,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
-        launches.readback.close();
+        launcher.readback.close();
         if (ahead != null) {
             ahead.close();
         }

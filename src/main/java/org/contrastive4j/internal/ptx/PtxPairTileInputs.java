@@ -44,7 +44,7 @@ final class PtxPairTileInputs {
 
     /** A count up to the next multiple of 64. */
     static int padded(int count) {
-        return Math.multiplyExact(Launches.blocks(count, PairwisePlan.TILE), PairwisePlan.TILE);
+        return Math.multiplyExact(TensorLauncher.blocks(count, PortableInfoNcePlan.TILE), PortableInfoNcePlan.TILE);
     }
 
     /** Bytes of {@code records} records, a pairing with all it can have, and {@code arrays} arrays of either side. */

@@ -22,7 +22,7 @@ import org.contrastive4j.tensor.Tensor;
  * Values of reductions are sums in f32 over the 64 pairs of a row or column of a tile, then in f64.
  */
 final class PtxPairTileOps extends PairTileOps {
-    private static final int TILE = PairwisePlan.TILE;
+    private static final int TILE = PortableInfoNcePlan.TILE;
     private static final int RESULT_BYTES = 16;
     private static final int PARTIAL_BYTES = 8;
     private static final int MOST_TILES = 65_535; // blocks along y
@@ -32,18 +32,18 @@ final class PtxPairTileOps extends PairTileOps {
 
     private static final int ARRAYS = 32;
 
-    private final Launches launches;
+    private final TensorLauncher launcher;
     private final long stripeBytes;
 
     /** @param stripeBytes what a stripe's partial results or gradients may take, if that is enough for 64 rows */
-    PtxPairTileOps(Launches launches, long stripeBytes) {
+    PtxPairTileOps(TensorLauncher launcher, long stripeBytes) {
         super(DType.F32);
-        this.launches = launches;
+        this.launcher = launcher;
         this.stripeBytes = stripeBytes;
     }
 
     private static int tiles(int count) {
-        return Launches.blocks(count, TILE);
+        return TensorLauncher.blocks(count, TILE);
     }
 
     /** Row tiles that a stripe has. */
@@ -113,14 +113,14 @@ final class PtxPairTileOps extends PairTileOps {
                     d,
                     guideD,
                     row,
-                    launches.wide(d, pairs.x(), pairs.y()),
-                    guide == null ? 0 : launches.wide(guideD, guideX, guideY),
+                    launcher.wide(d, pairs.x(), pairs.y()),
+                    guide == null ? 0 : launcher.wide(guideD, guideX, guideY),
                     pairing.window(),
                     pairing.cycle(),
                     pairing.sameIsPositive() ? 1 : 0,
                     (float) pairs.scale()));
             arguments.addAll(Arrays.asList(more));
-            launches.launch(
+            launcher.launch(
                     kernel,
                     Launch.of(new Launch.Dim(columnTiles, tiles, 1), new Launch.Dim(TILE, 1, 1)),
                     arguments.toArray());
@@ -129,7 +129,7 @@ final class PtxPairTileOps extends PairTileOps {
 
     private DeviceStorage upload(PtxPairTileInputs inputs) {
         ByteBuffer bytes = inputs.bytes();
-        DeviceStorage storage = launches.workspace(bytes.capacity());
+        DeviceStorage storage = launcher.workspace(bytes.capacity());
         storage.upload(0, bytes);
         return storage;
     }
@@ -147,17 +147,17 @@ final class PtxPairTileOps extends PairTileOps {
         long partialsOfTile = partialsOfTile(inputs.count(), pass.columnTiles);
         int stripe = stripe(pass.rowTiles, partialsOfTile);
         try (DeviceStorage in = upload(inputs);
-                DeviceStorage results = launches.workspace((long) RESULT_BYTES * inputs.results());
-                DeviceStorage partials = launches.workspace(partialsOfTile * stripe)) {
+                DeviceStorage results = launcher.workspace((long) RESULT_BYTES * inputs.results());
+                DeviceStorage partials = launcher.workspace(partialsOfTile * stripe)) {
             long at = in.address();
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         "pair_reduce_f32", row, tiles, inputs, at, at + inputs.numbers(), at, partials, inputs.count());
-                launches.launch(
+                launcher.launch(
                         "pair_merge_f32",
                         Launch.of(
                                 new Launch.Dim(
-                                        Launches.blocks(Math.max(m, Math.min(n - row, tiles * TILE)), 128),
+                                        TensorLauncher.blocks(Math.max(m, Math.min(n - row, tiles * TILE)), 128),
                                         inputs.count(),
                                         1),
                                 new Launch.Dim(128, 1, 1)),
@@ -170,7 +170,7 @@ final class PtxPairTileOps extends PairTileOps {
                         pass.columnTiles,
                         tiles);
             });
-            return launches.readback.later(
+            return launcher.readback.later(
                     results,
                     records -> reductions.stream()
                             .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
@@ -216,8 +216,8 @@ final class PtxPairTileOps extends PairTileOps {
         int stripe = stripe(pass.rowTiles, gradientsOfTile(pass.columnTiles));
         long sumBytes = 2L * Float.BYTES * pass.columnTiles * stripe;
         try (DeviceStorage in = upload(inputs);
-                DeviceStorage sums = launches.workspace(sumBytes);
-                DeviceStorage g = products ? launches.workspace(gradientsOfTile(pass.columnTiles) * stripe) : null) {
+                DeviceStorage sums = launcher.workspace(sumBytes);
+                DeviceStorage g = products ? launcher.workspace(gradientsOfTile(pass.columnTiles) * stripe) : null) {
             long at = in.address();
             long gAt = products ? g.address() : 0;
             pass.stripes(stripe, (row, tiles) -> {
@@ -234,7 +234,7 @@ final class PtxPairTileOps extends PairTileOps {
                         inputs.count(),
                         (float) gradientScale);
                 if (scalars) {
-                    launches.launch(
+                    launcher.launch(
                             "pairwise_scalars_f32",
                             Launch.of(1, 256),
                             sums,
@@ -256,7 +256,7 @@ final class PtxPairTileOps extends PairTileOps {
                 : DeviceTensors.written(
                         "gradient",
                         argument,
-                        launches.device,
+                        launcher.device,
                         gradient,
                         pairs.x(),
                         pairs.y(),
@@ -272,9 +272,9 @@ final class PtxPairTileOps extends PairTileOps {
         int pitch = pass.columnTiles * TILE;
         Launch.Dim block = new Launch.Dim(TILE, 1, 1);
         if (dx != 0) {
-            long y = launches.address(pass.pairs.y());
+            long y = launcher.address(pass.pairs.y());
             long out = dx + (long) Float.BYTES * row * d;
-            launches.launch(
+            launcher.launch(
                     "pairwise_dx_f32",
                     Launch.of(new Launch.Dim(tiles(d), tiles, 1), block),
                     g,
@@ -285,11 +285,11 @@ final class PtxPairTileOps extends PairTileOps {
                     d,
                     rows,
                     pitch,
-                    PtxPairwise.wide(d, y, out));
+                    PortableInfoNce.wide(d, y, out));
         }
         if (dy != 0) {
-            long x = launches.address(pass.pairs.x()) + (long) Float.BYTES * row * d;
-            launches.launch(
+            long x = launcher.address(pass.pairs.x()) + (long) Float.BYTES * row * d;
+            launcher.launch(
                     "pairwise_dy_f32",
                     Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block),
                     g,
@@ -300,7 +300,7 @@ final class PtxPairTileOps extends PairTileOps {
                     d,
                     m,
                     pitch,
-                    PtxPairwise.wide(d, x, dy),
+                    PortableInfoNce.wide(d, x, dy),
                     row == 0 ? 0 : 1);
         }
     }
@@ -310,8 +310,8 @@ final class PtxPairTileOps extends PairTileOps {
         Pass pass = new Pass("histogram", pairs);
         PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
         try (DeviceStorage in = upload(inputs);
-                DeviceStorage counts = launches.workspace(2L * Long.BYTES * bins)) {
-            launches.stream.fill(counts, (byte) 0);
+                DeviceStorage counts = launcher.workspace(2L * Long.BYTES * bins)) {
+            launcher.stream.fill(counts, (byte) 0);
             for (int from = 0; from < bins; from += BINS_PER_LAUNCH) {
                 int start = from;
                 pass.stripes(
@@ -327,7 +327,7 @@ final class PtxPairTileOps extends PairTileOps {
                                 start,
                                 Math.min(BINS_PER_LAUNCH, bins - start)));
             }
-            return launches.readback.later(counts, records -> {
+            return launcher.readback.later(counts, records -> {
                 long[] positives = new long[bins];
                 long[] negatives = new long[bins];
                 records.asLongBuffer().get(positives).get(negatives);

@@ -17,7 +17,7 @@ import org.contrastive4j.tensor.Tensor;
  */
 final class PtxPairwiseOps extends PairwiseOps {
     private final PtxDevice device;
-    private final Readback readback;
+    private final DeferredDownloads readback;
     private final InfoNceKernels pairwise;
 
     /**
@@ -26,7 +26,7 @@ final class PtxPairwiseOps extends PairwiseOps {
      */
     PtxPairwiseOps(
             PtxDevice device,
-            Readback readback,
+            DeferredDownloads readback,
             Kernels kernels,
             Precision precision,
             KernelChoice choice,

@@ -12,45 +12,46 @@ import org.contrastive4j.tensor.Tensor;
 final class PtxPointwiseOps extends PointwiseOps {
     private static final int DROPOUT_ELEMENTS = 1024; // of a block
 
-    private final Launches launches;
+    private final TensorLauncher launcher;
 
-    PtxPointwiseOps(Launches launches, DType activations) {
+    PtxPointwiseOps(TensorLauncher launcher, DType activations) {
         super(activations);
-        this.launches = launches;
+        this.launcher = launcher;
     }
 
     @Override
     protected void fillUnchecked(Tensor y, double value) {
-        launches.elements(Launches.of("fill", y), y.size(), y, y.size(), launches.wide(y), (float) value);
+        launcher.elements(TensorLauncher.of("fill", y), y.size(), y, y.size(), launcher.wide(y), (float) value);
     }
 
     @Override
     protected void copyUnchecked(Tensor x, Tensor y) {
-        if (x.size() > 0 && launches.address(x) != launches.address(y)) {
+        if (x.size() > 0 && launcher.address(x) != launcher.address(y)) {
             int bytes = x.dtype().bytes();
-            launches.stream.copy(
-                    launches.storage(x), x.offset() * bytes, launches.storage(y), y.offset() * bytes, x.bytes());
+            launcher.stream.copy(
+                    launcher.storage(x), x.offset() * bytes, launcher.storage(y), y.offset() * bytes, x.bytes());
         }
     }
 
     @Override
     protected void castUnchecked(Tensor x, Tensor y) {
-        launches.elements(Launches.of(Launches.of("cast", x), y), y.size(), x, y, y.size(), launches.wide(x, y));
+        launcher.elements(
+                TensorLauncher.of(TensorLauncher.of("cast", x), y), y.size(), x, y, y.size(), launcher.wide(x, y));
     }
 
     @Override
     protected void addUnchecked(Tensor a, Tensor b, Tensor y) {
-        launches.elements(Launches.of("add", y), y.size(), a, b, y, y.size(), launches.wide(a, b, y));
+        launcher.elements(TensorLauncher.of("add", y), y.size(), a, b, y, y.size(), launcher.wide(a, b, y));
     }
 
     @Override
     protected void axpyUnchecked(double alpha, Tensor x, Tensor y) {
-        launches.elements(Launches.of("axpy", y), y.size(), x, y, y.size(), launches.wide(x, y), (float) alpha);
+        launcher.elements(TensorLauncher.of("axpy", y), y.size(), x, y, y.size(), launcher.wide(x, y), (float) alpha);
     }
 
     @Override
     protected void scaleUnchecked(double alpha, Tensor x, Tensor y) {
-        launches.elements(Launches.of("scale", y), y.size(), x, y, y.size(), launches.wide(x, y), (float) alpha);
+        launcher.elements(TensorLauncher.of("scale", y), y.size(), x, y, y.size(), launcher.wide(x, y), (float) alpha);
     }
 
     @Override
@@ -59,18 +60,25 @@ final class PtxPointwiseOps extends PointwiseOps {
             super.clampUnchecked(least, most, x);
             return;
         }
-        launches.elements("clamp_f32", x.size(), x, x.size(), launches.wide(x), (float) least, (float) most);
+        launcher.elements("clamp_f32", x.size(), x, x.size(), launcher.wide(x), (float) least, (float) most);
     }
 
     @Override
     protected void geluUnchecked(Gelu kind, Tensor x, Tensor y) {
-        launches.elements(Launches.of("gelu_fwd", y) + variant(kind), y.size(), x, y, y.size(), launches.wide(x, y));
+        launcher.elements(
+                TensorLauncher.of("gelu_fwd", y) + variant(kind), y.size(), x, y, y.size(), launcher.wide(x, y));
     }
 
     @Override
     protected void geluBackwardUnchecked(Gelu kind, Tensor x, Tensor dy, Tensor dx) {
-        launches.elements(
-                Launches.of("gelu_bwd", dx) + variant(kind), dx.size(), x, dy, dx, dx.size(), launches.wide(x, dy, dx));
+        launcher.elements(
+                TensorLauncher.of("gelu_bwd", dx) + variant(kind),
+                dx.size(),
+                x,
+                dy,
+                dx,
+                dx.size(),
+                launcher.wide(x, dy, dx));
     }
 
     private static String variant(Gelu kind) {
@@ -81,9 +89,9 @@ final class PtxPointwiseOps extends PointwiseOps {
     protected void dropoutUnchecked(Tensor x, Tensor sampleIds, double p, RandomKey key, Tensor y) {
         int samples = x.dim(0);
         int width = Math.toIntExact(x.size() / samples);
-        int blocks = Launches.blocks(width, DROPOUT_ELEMENTS);
-        launches.launch(
-                Launches.of("dropout", y),
+        int blocks = TensorLauncher.blocks(width, DROPOUT_ELEMENTS);
+        launcher.launch(
+                TensorLauncher.of("dropout", y),
                 Launch.of(Math.multiplyExact(samples, blocks), 256),
                 x,
                 sampleIds,
@@ -97,6 +105,6 @@ final class PtxPointwiseOps extends PointwiseOps {
                 key.clock(),
                 (int) key.seed(),
                 (int) (key.seed() >>> 32),
-                launches.wide(width, x, y));
+                launcher.wide(width, x, y));
     }
 }

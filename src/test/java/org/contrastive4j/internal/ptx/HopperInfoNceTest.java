@@ -24,7 +24,7 @@ import org.junit.jupiter.params.provider.CsvSource;
 
 /**
  * The whole loss on the device, where it has ways of its own: kept products, shifts at any scale, plans by what the
- * workspace holds. What all kernels of the loss share is in {@link PtxPairwiseTest}.
+ * workspace holds. What all kernels of the loss share is in {@link PortableInfoNceTest}.
  */
 @Tag("gpu")
 final class HopperInfoNceTest {
@@ -35,7 +35,7 @@ final class HopperInfoNceTest {
 
     private record Opened(PtxDevice device, Kernels kernels) {
         HopperInfoNce loss(Precision precision, long stripeBytes) {
-            return new HopperInfoNce(new HopperPairwise(kernels, precision), 4, stripeBytes);
+            return new HopperInfoNce(new HopperInfoNceLaunches(kernels, precision), 4, stripeBytes);
         }
     }
 
@@ -43,7 +43,7 @@ final class HopperInfoNceTest {
 
     @BeforeAll
     static void open() {
-        devices = Hopper.devices().stream()
+        devices = HopperFixture.devices().stream()
                 .map(Supplier::get)
                 .map(device -> new Opened(device, new Kernels(device)))
                 .toList();
@@ -63,12 +63,12 @@ final class HopperInfoNceTest {
     }
 
     /** Relative error of G where products are kept in 16 bits. */
-    private static double ofStored(HopperCase c) {
+    private static double ofStored(HopperInfoNceCase c) {
         return c.scale / 62_000;
     }
 
-    private static HopperCase.Answer check(HopperCase c, long stripeBytes) {
-        HopperCase.Answer last = null;
+    private static HopperInfoNceCase.Answer check(HopperInfoNceCase c, long stripeBytes) {
+        HopperInfoNceCase.Answer last = null;
         for (Opened opened : devices) {
             last = c.ask(opened.device, opened.loss(c.precision, stripeBytes));
             c.check(opened.device, last, c.d >= 320 && stripeBytes == PLENTY ? ofStored(c) : 0);
@@ -80,11 +80,11 @@ final class HopperInfoNceTest {
     @ParameterizedTest
     @CsvSource({"BF16, 12", "F16, 100"})
     void keptProducts(Precision precision, double scale) {
-        HopperCase c = new HopperCase(130, 140, 320, targets("shared", 130, 140)).withNeighbours();
+        HopperInfoNceCase c = new HopperInfoNceCase(130, 140, 320, targets("shared", 130, 140)).withNeighbours();
         c.precision = precision;
         c.scale = scale;
-        HopperCase.Answer kept = check(c, PLENTY);
-        HopperCase.Answer recomputed = check(c, LEAST);
+        HopperInfoNceCase.Answer kept = check(c, PLENTY);
+        HopperInfoNceCase.Answer recomputed = check(c, LEAST);
         assertArrayEquals(recomputed.result(), kept.result());
         assertArrayEquals(recomputed.hardest(), kept.hardest());
         assertTrue(!Arrays.equals(recomputed.dx(), kept.dx()), "both gradients came from the same products");
@@ -93,7 +93,7 @@ final class HopperInfoNceTest {
     /**
      * Rows all alike or opposite, one of them aligned, every pair exact, clusters: where one constant shift underflows.
      */
-    static HopperCase adversary(String what, int n, double scale) {
+    static HopperInfoNceCase adversary(String what, int n, double scale) {
         int d = 64;
         Random random = new Random(7);
         float[] u = new float[n * d];
@@ -115,7 +115,7 @@ final class HopperInfoNceTest {
                 };
             }
         }
-        HopperCase c = new HopperCase(n, n, d, null, u, v);
+        HopperInfoNceCase c = new HopperInfoNceCase(n, n, d, null, u, v);
         c.scale = scale;
         return c;
     }
@@ -133,7 +133,7 @@ final class HopperInfoNceTest {
         "opposite, 33, 1e-3"
     })
     void anyScale(String what, int n, double scale) {
-        HopperCase c = adversary(what, n, scale);
+        HopperInfoNceCase c = adversary(what, n, scale);
         check(c, LEAST);
     }
 
@@ -148,7 +148,7 @@ final class HopperInfoNceTest {
         for (int i = 0; i < v.length; i++) {
             v[i] = (i % 320 == 0 ? -1 : 0) + (float) random.nextGaussian() * 0.02f;
         }
-        HopperCase c = new HopperCase(130, 90, 320, targets("shared", 130, 90), u, v);
+        HopperInfoNceCase c = new HopperInfoNceCase(130, 90, 320, targets("shared", 130, 90), u, v);
         c.scale = 100;
         c.precision = Precision.F16;
         check(c, PLENTY);
@@ -159,11 +159,11 @@ final class HopperInfoNceTest {
     @ParameterizedTest
     @CsvSource({"12", "100"})
     void notFinite(double scale) {
-        HopperCase c = new HopperCase(40, 50, 20, null);
+        HopperInfoNceCase c = new HopperInfoNceCase(40, 50, 20, null);
         c.scale = scale;
         c.u[7 * 20 + 3] = Float.NaN;
         for (Opened opened : devices) {
-            HopperCase.Answer got = c.ask(opened.device, opened.loss(c.precision, PLENTY));
+            HopperInfoNceCase.Answer got = c.ask(opened.device, opened.loss(c.precision, PLENTY));
             assertTrue(Double.isNaN(got.result()[0]), "loss is " + got.result()[0]);
             assertTrue(
                     Float.isNaN(got.dx()[7 * 20]) && Float.isNaN(got.dy()[0]) && Float.isNaN(got.dLogScale()),
@@ -174,28 +174,29 @@ final class HopperInfoNceTest {
     /** Statistics do not know of stripes, nor does a gradient whose sums are not cut. */
     @Test
     void stripesGiveTheSameBits() {
-        HopperCase c = new HopperCase(600, 250, 24, targets("shared", 600, 250)).withNeighbours();
+        HopperInfoNceCase c = new HopperInfoNceCase(600, 250, 24, targets("shared", 600, 250)).withNeighbours();
         for (Opened opened : devices) {
-            HopperCase.Answer whole = c.ask(opened.device, opened.loss(c.precision, PLENTY));
-            HopperCase.Answer striped = c.ask(opened.device, opened.loss(c.precision, LEAST));
+            HopperInfoNceCase.Answer whole = c.ask(opened.device, opened.loss(c.precision, PLENTY));
+            HopperInfoNceCase.Answer striped = c.ask(opened.device, opened.loss(c.precision, LEAST));
             assertArrayEquals(whole.result(), striped.result());
             assertArrayEquals(whole.hardest(), striped.hardest());
             assertArrayEquals(whole.dx(), striped.dx());
             c.check(opened.device, striped, 0);
         }
-        HopperPlan plan = new HopperPlan(600, 250, 24, 4, true, LEAST);
+        HopperInfoNcePlan plan = new HopperInfoNcePlan(600, 250, 24, 4, true, LEAST);
         assertTrue(plan.forwardRows < 600 && plan.rows < 600, "there is one stripe only");
     }
 
+    @Tag("exhaustive")
     @Test
     void everyScheduleGivesTheSameBits() {
-        HopperCase c = adversary("far", 130, 100);
-        HopperCase shared = new HopperCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
+        HopperInfoNceCase c = adversary("far", 130, 100);
+        HopperInfoNceCase shared = new HopperInfoNceCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
         shared.scale = 100;
-        HopperCase.Answer first = null;
+        HopperInfoNceCase.Answer first = null;
         for (Schedule schedule : List.of(Schedule.ofSeed(0), Schedule.ofSeed(4), Schedule.ofSeed(5))) {
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSchedule(schedule))) {
-                HopperCase.Answer got = shared.ask(device, new HopperInfoNce(device, Precision.BF16, LEAST));
+                HopperInfoNceCase.Answer got = shared.ask(device, new HopperInfoNce(device, Precision.BF16, LEAST));
                 first = first == null ? got : first;
                 first.same(got);
             }
@@ -215,15 +216,15 @@ final class HopperInfoNceTest {
                 "rows of a column not counted | red.global.add.u32 [%atAddress+POSITIVES_ROWS_AT], 1; |",
                 "products of wide sums not waited for | wgmma.wait_group.sync.aligned 0; |",
             })
-    void brokenTwinsAreCaught(String what, String right, String wrong) {
-        HopperCase c = adversary("far", 130, 100);
-        HopperCase shared = new HopperCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
+    void mutation_isDetected(String what, String right, String wrong) {
+        HopperInfoNceCase c = adversary("far", 130, 100);
+        HopperInfoNceCase shared = new HopperInfoNceCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
         shared.scale = 100;
         for (long seed : new long[] {0, 4}) {
             boolean caught = false;
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
-                HopperCase.Answer got = shared.ask(
-                        device, new HopperInfoNce(Hopper.twin(device, Precision.BF16, right, wrong), 4, LEAST));
+                HopperInfoNceCase.Answer got = shared.ask(
+                        device, new HopperInfoNce(HopperFixture.twin(device, Precision.BF16, right, wrong), 4, LEAST));
                 try {
                     shared.check(device, got, 0);
                 } catch (AssertionError e) {
@@ -245,7 +246,7 @@ final class HopperInfoNceTest {
         long workspace = loss.workspaceBytes(n, n, d, true);
         long rows = 4L * 4 * n * d;
         assertTrue(workspace + rows < 141_000_000_000L * 97 / 100, workspace + " + " + rows + " bytes");
-        HopperPlan plan = new HopperPlan(n, n, d, 132, true, 8L << 30);
+        HopperInfoNcePlan plan = new HopperInfoNcePlan(n, n, d, 132, true, 8L << 30);
         assertTrue(plan.rows >= 32_768 && plan.columns >= 65_536, "rectangles of " + plan.rows + " x " + plan.columns);
         assertTrue(plan.forwardRows >= 8192, "stripes of " + plan.forwardRows + " rows");
     }
@@ -253,10 +254,10 @@ final class HopperInfoNceTest {
     @Test
     void budgetChoosesThePlan() {
         for (int n : new int[] {1000, 40_000, 300_000}) {
-            long pairs = 2L * HopperPairwise.imageRows(n) * HopperPairwise.imageRows(n);
-            long fixed = new HopperPlan(n, n, 512, 132, true, 1).gradient;
+            long pairs = 2L * HopperInfoNceLaunches.imageRows(n) * HopperInfoNceLaunches.imageRows(n);
+            long fixed = new HopperInfoNcePlan(n, n, 512, 132, true, 1).gradient;
             for (long budget = 1L << 16; budget < 1L << 39; budget *= 2) {
-                HopperPlan plan = new HopperPlan(n, n, 512, 132, true, budget);
+                HopperInfoNcePlan plan = new HopperInfoNcePlan(n, n, 512, 132, true, budget);
                 String what = n + " pairs, " + budget + " bytes";
                 long gradients = plan.dots - plan.gradient;
                 assertTrue(gradients <= budget, what + ": gradients take " + gradients);
@@ -269,8 +270,8 @@ final class HopperInfoNceTest {
                         plan.bytes <= fixed + Math.max(1.05 * budget, leastStatistics) + 4096,
                         what + ": " + (plan.bytes - fixed));
             }
-            assertEquals(fixed, new HopperPlan(n, n, 512, 132, false, 1).gradient);
+            assertEquals(fixed, new HopperInfoNcePlan(n, n, 512, 132, false, 1).gradient);
         }
-        assertTrue(!new HopperPlan(1000, 1000, 256, 132, true, PLENTY).stored, "kept products of narrow rows");
+        assertTrue(!new HopperInfoNcePlan(1000, 1000, 256, 132, true, PLENTY).stored, "kept products of narrow rows");
     }
 }

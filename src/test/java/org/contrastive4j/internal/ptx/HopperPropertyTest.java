@@ -9,7 +9,7 @@ import java.util.stream.IntStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperGemm.Activation;
 import org.contrastive4j.internal.ptx.HopperGemm.Product;
-import org.contrastive4j.internal.ptx.ImageProducts.Inputs;
+import org.contrastive4j.internal.ptx.HopperGemmCase.Inputs;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.tensor.Precision;
@@ -18,7 +18,7 @@ import org.junit.jupiter.params.provider.EnumSource;
 
 /**
  * Drawn problems that fill the ring of stages more than once, on the simulator with all of its checks and two
- * schedules: losses of wide rows, which {@link PairwisePropertyTest} leaves out, and products in all layouts.
+ * schedules: losses of wide rows, which {@link InfoNcePropertyTest} leaves out, and products in all layouts.
  */
 class HopperPropertyTest {
     private static final int LOSSES = 6;
@@ -33,11 +33,14 @@ class HopperPropertyTest {
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
                 HopperInfoNce loss = new HopperInfoNce(
-                        new HopperPairwise(new Kernels(device), precision), MULTIPROCESSORS, LossKernels.PLENTY);
+                        new HopperInfoNceLaunches(new Kernels(device), precision),
+                        MULTIPROCESSORS,
+                        InfoNceKernelSet.PLENTY);
                 for (int seed = schedule; seed < LOSSES; seed += 2) {
-                    HopperCase c = drawn(100 * precision.ordinal() + seed);
+                    HopperInfoNceCase c = drawn(100 * precision.ordinal() + seed);
                     c.precision = precision;
-                    boolean keeps = new HopperPlan(c.n, c.m, c.d, MULTIPROCESSORS, true, LossKernels.PLENTY).stored;
+                    boolean keeps =
+                            new HopperInfoNcePlan(c.n, c.m, c.d, MULTIPROCESSORS, true, InfoNceKernelSet.PLENTY).stored;
                     assertEquals(c.d >= LEAST_STORED_WIDTH, keeps, c + ": products kept");
                     stored += keeps ? 1 : 0;
                     try {
@@ -55,7 +58,7 @@ class HopperPropertyTest {
      * Five to seven blocks of 64 columns, few rows; the diagonal or any targets; scales from 0.1 to 100; weights that
      * may be 0; zero and equal rows.
      */
-    private static HopperCase drawn(long seed) {
+    private static HopperInfoNceCase drawn(long seed) {
         Random random = new Random(seed);
         int n = 1 + random.nextInt(random.nextInt(4) == 0 ? 150 : 40);
         boolean diagonal = random.nextBoolean();
@@ -64,8 +67,13 @@ class HopperPropertyTest {
         int[] targets = diagonal
                 ? null
                 : IntStream.range(0, n).map(i -> random.nextInt(m)).toArray();
-        HopperCase c = new HopperCase(
-                        n, m, d, targets, Hopper.random(seed + 1000, n * d), Hopper.random(seed + 2000, m * d))
+        HopperInfoNceCase c = new HopperInfoNceCase(
+                        n,
+                        m,
+                        d,
+                        targets,
+                        HopperFixture.random(seed + 1000, n * d),
+                        HopperFixture.random(seed + 2000, m * d))
                 .withNeighbours();
         c.scale = 0.1 * Math.pow(1000, random.nextDouble());
         c.rowWeight = random.nextInt(4) == 0 ? 0 : random.nextDouble();
@@ -90,7 +98,7 @@ class HopperPropertyTest {
                 for (int seed = schedule; seed < PRODUCTS; seed += 2) {
                     Inputs in = product(seed / 2 % 4, 100 * precision.ordinal() + seed);
                     try {
-                        ImageProducts.check(in, ImageProducts.run(device, gemm, precision, in));
+                        HopperGemmCase.check(in, HopperGemmCase.run(device, gemm, precision, in));
                     } catch (RuntimeException | AssertionError e) {
                         throw new AssertionError("seed " + seed + ", " + in.product(), e);
                     }

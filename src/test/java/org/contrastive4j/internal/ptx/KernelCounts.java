@@ -17,6 +17,9 @@ import org.contrastive4j.tensor.Tensor;
 
 /** Counts of the simulator for each kernel of some operations, which {@link KernelsTest} checks. */
 final class KernelCounts {
+    /** Kinds that products compute in their epilogue. */
+    private static final List<PointwiseOps.Gelu> FUSED = List.of(PointwiseOps.Gelu.EXACT, PointwiseOps.Gelu.QUICK);
+
     private KernelCounts() {}
 
     /** Totals of the launch of each kernel, by name; where a kernel is launched several times, of the last one. */
@@ -25,7 +28,7 @@ final class KernelCounts {
         try (SimDevice device =
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
-            PairwiseCase c = new PairwiseCase(n, m, d, true, 1);
+            InfoNceCase c = new InfoNceCase(n, m, d, true, 1);
             PtxNormalize normalize = new PtxNormalize(counting);
             try (DeviceStorage x = Devices.floats(device, c.x);
                     DeviceStorage y = device.allocate(x.bytes());
@@ -33,7 +36,7 @@ final class KernelCounts {
                 normalize.forward(device.stream(), n, d, x.address(), y.address(), r.address());
                 normalize.backward(device.stream(), n, d, y.address(), r.address(), x.address(), x.address(), 0);
             }
-            c.ask(device, new PtxPairwise(counting));
+            c.ask(device, new PortableInfoNce(counting));
         }
         return totals;
     }
@@ -44,15 +47,15 @@ final class KernelCounts {
         try (SimDevice device =
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PtxDevice counting = counting(device, totals);
-            new PairwiseCase(n, m, d, true, 1)
+            new InfoNceCase(n, m, d, true, 1)
                     .checkValue(
                             device,
-                            new PtxPairwise(counting, precision, 1 << 28),
+                            new PortableInfoNce(counting, precision, 1 << 28),
                             new PtxNormalize(counting),
                             precision);
             try (DeviceStorage x = device.allocate(4L * n * d);
                     DeviceStorage y = device.allocate(n * RowLayout.rowBytes(precision, d))) {
-                new RoundedPairwise(new Kernels(counting), precision, 1 << 28)
+                new RoundingInfoNce(new Kernels(counting), precision, 1 << 28)
                         .round(device.stream(), n, d, x.address(), y.address());
             }
         }
@@ -69,33 +72,33 @@ final class KernelCounts {
             Kernels kernels = new Kernels(counting);
             for (Precision multiply : List.of(Precision.F32, Precision.TF32)) {
                 for (int turned = 0; turned < 4; turned++) {
-                    ProductCases.on(
+                    GemmCases.on(
                             device,
                             kernels,
                             multiply,
-                            ProductCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
+                            GemmCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
                 }
-                for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
+                for (PointwiseOps.Gelu gelu : FUSED) {
                     withGelu(
                             totals,
                             "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_nn",
                             gelu,
-                            () -> ProductCases.on(
-                                    device, kernels, multiply, ProductCases.linearGelu(gelu, size, size, size)));
+                            () -> GemmCases.on(
+                                    device, kernels, multiply, GemmCases.linearGelu(gelu, size, size, size)));
                 }
             }
-            ProductCases.on(device, kernels, ProductCases.biasGradient(size, size));
+            GemmCases.on(device, kernels, GemmCases.biasGradient(size, size));
             totals.remove("gemm_merge_f32"); // of the bias gradient
             Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
-            ProductCases.on(device, kernels, ProductCases.gemm(false, false, 64, 64, 16 * size, 0));
+            GemmCases.on(device, kernels, GemmCases.gemm(false, false, 64, 64, 16 * size, 0));
             withGelu(
                     totals,
                     "gemm_merge_f32",
                     PointwiseOps.Gelu.EXACT,
-                    () -> ProductCases.on(
-                            device, kernels, ProductCases.linearGelu(PointwiseOps.Gelu.EXACT, 64, 16 * size, 64)));
+                    () -> GemmCases.on(
+                            device, kernels, GemmCases.linearGelu(PointwiseOps.Gelu.EXACT, 64, 16 * size, 64)));
             totals.putAll(whole);
-            ProductCases.on(device, kernels, ProductCases.attention(64, 4, width, false));
+            GemmCases.on(device, kernels, GemmCases.attention(64, 4, width, false));
         }
         return totals;
     }
@@ -131,10 +134,10 @@ final class KernelCounts {
                     Tensor w = ops.zeros(Shape.of(k, n));
                     Tensor bias = ops.zeroParameter(Shape.of(n));
                     Tensor y = ops.zeros(Shape.of(m, n))) {
-                for (PointwiseOps.Gelu gelu : PointwiseOps.Gelu.values()) {
+                for (PointwiseOps.Gelu gelu : FUSED) {
                     withGelu(
                             totals,
-                            "gemm_" + Launches.suffix(type) + "_nn",
+                            "gemm_" + TensorLauncher.suffix(type) + "_nn",
                             gelu,
                             () -> ops.matrix().linearGelu(gelu, x, w, bias, c, y));
                 }
@@ -157,7 +160,7 @@ final class KernelCounts {
 
     /** The device, with the counts of each launch, by the name of its kernel. */
     private static PtxDevice counting(SimDevice device, Map<String, KernelWork> totals) {
-        return WatchedLaunches.of(device, (kernel, launch) -> {
+        return LaunchObserver.of(device, (kernel, launch) -> {
             totals.put(kernel.name(), KernelWork.of(device.counts()));
             device.counts().reset();
         });

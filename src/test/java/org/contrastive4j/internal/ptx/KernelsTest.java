@@ -21,6 +21,7 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Occupancy;
 import org.contrastive4j.internal.sim.check.Counts;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
@@ -57,7 +58,7 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("names")
+    @SampledSource(value = "names", every = 6)
     void assembly_matchesTheHeader_onEveryArchitecture(String name) {
         String header = KernelFiles.header(name);
         String text = Kernels.text(name);
@@ -159,7 +160,8 @@ class KernelsTest {
         for (String name : List.of("pairwise_fwd_f32", "pairwise_bwd_f32", "pairwise_dx_f32", "pairwise_dy_f32")) {
             Counts.Line line = counts.get(name).line();
             assertEquals(0, line.extraPasses(), name + ": bank conflicts");
-            assertTrue(line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors not fully used");
+            assertTrue(
+                    line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors not fully used");
             long width = name.matches(".*_d[xy]_.*") ? 128 : 96; // d, in whole tiles where it is the columns
             assertTrue(
                     line.executions() < 1.5 * 64 * 128 * width / 32, name + ": " + line.executions() + " instructions");
@@ -168,7 +170,7 @@ class KernelsTest {
 
     @Test
     void pairwiseTensorCoreKernels_haveNoBankConflicts() {
-        for (Precision precision : PairwiseCase.ROUNDED) {
+        for (Precision precision : InfoNceCase.ROUNDED) {
             Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
             for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
                 String name = "pairwise_" + kernel + "_" + precision;

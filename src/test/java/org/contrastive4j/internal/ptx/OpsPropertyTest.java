@@ -6,7 +6,7 @@ import java.util.function.Consumer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.ops.TwinsTest;
+import org.contrastive4j.ops.BackendAgreementTest;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.TensorFixture;
@@ -36,7 +36,7 @@ class OpsPropertyTest {
     }
 
     private static int size(Random random, int most) {
-        return PairwisePropertyTest.size(random, most);
+        return InfoNcePropertyTest.size(random, most);
     }
 
     private static double beta(Random random) {
@@ -53,12 +53,11 @@ class OpsPropertyTest {
             int m = size(random, 130);
             int n = size(random, 130);
             int k = random.nextInt(6) == 0 ? 300 + random.nextInt(400) : size(random, 70); // or in parts of k
-            ProductCases.Case c = multiply == Precision.F32
-                    ? ProductCases.gemm(transA, transB, m, n, k, beta(random))
-                    : ProductCases.whole(transA, transB, m, n, k);
+            GemmCases.Case c = multiply == Precision.F32
+                    ? GemmCases.gemm(transA, transB, m, n, k, beta(random))
+                    : GemmCases.whole(transA, transB, m, n, k);
             try (PtxDevice device = device(random)) {
-                ProductCases.assertClose(
-                        ProductCases.truth(c), ProductCases.on(device, new Kernels(device), multiply, c), 1000);
+                GemmCases.assertClose(GemmCases.truth(c), GemmCases.on(device, new Kernels(device), multiply, c), 1000);
             }
         });
     }
@@ -73,10 +72,11 @@ class OpsPropertyTest {
                 types[i] = i > 0 && random.nextBoolean() ? DType.F32 : type;
             }
             int[] size = {size(random, 130), size(random, 130), size(random, 70)};
-            KernelChoice.Wish wish = random.nextBoolean() ? KernelChoice.Wish.PORTABLE : KernelChoice.Wish.HOPPER;
+            KernelChoice.Preference preference =
+                    random.nextBoolean() ? KernelChoice.Preference.PORTABLE : KernelChoice.Preference.HOPPER;
             try (PtxDevice device = device(random);
-                    SixteenBitProductsTest.Bench bench = new SixteenBitProductsTest.Bench(
-                            device, new Kernels(device), type, random.nextInt(2), wish)) {
+                    SixteenBitGemmTest.Bench bench = new SixteenBitGemmTest.Bench(
+                            device, new Kernels(device), type, random.nextInt(2), preference)) {
                 bench.check(random.nextBoolean(), random.nextBoolean(), size, types, beta(random));
             }
         });
@@ -85,10 +85,10 @@ class OpsPropertyTest {
     @Test
     void attention() {
         each(6, random -> {
-            ProductCases.Case c = ProductCases.attention(
+            GemmCases.Case c = GemmCases.attention(
                     size(random, 70), 1 + random.nextInt(3), size(random, 70), random.nextBoolean());
             try (PtxDevice device = device(random)) {
-                ProductCases.assertClose(ProductCases.truth(c), ProductCases.on(device, new Kernels(device), c), 1000);
+                GemmCases.assertClose(GemmCases.truth(c), GemmCases.on(device, new Kernels(device), c), 1000);
             }
         });
     }
@@ -97,7 +97,7 @@ class OpsPropertyTest {
     @EnumSource(names = {"BF16", "F16"})
     void attentionOfSixteenBits(DType type) {
         each(6, random -> {
-            SixteenBitAttentionTest.Case c = new SixteenBitAttentionTest.Case(
+            PtxAttentionOpsTest.Case c = new PtxAttentionOpsTest.Case(
                     size(random, 70),
                     1 + random.nextInt(3),
                     size(random, 70),
@@ -105,17 +105,17 @@ class OpsPropertyTest {
                     random.nextBoolean(),
                     random.nextInt(4));
             try (PtxDevice device = device(random)) {
-                SixteenBitAttentionTest.check(device, new Kernels(device), type, c);
+                PtxAttentionOpsTest.check(device, new Kernels(device), type, c);
             }
         });
     }
 
     /** Of any type of activations, at an aligned place or not. */
-    private static void agree(Random random, TwinsTest.Case drawn) {
+    private static void agree(Random random, BackendAgreementTest.Case drawn) {
         DType type = random.nextBoolean() ? DType.F32 : SIXTEEN_BITS[random.nextInt(2)];
         PtxOps ops = new PtxOps("sim " + type.name().toLowerCase(Locale.ROOT), device(random), Precision.of(type));
         try (TensorFixture fixture = new TensorFixture(ops, random.nextBoolean(), random.nextInt())) {
-            TwinsTest.agree(fixture, drawn);
+            BackendAgreementTest.agree(fixture, drawn);
         }
     }
 
@@ -125,7 +125,7 @@ class OpsPropertyTest {
                 12,
                 random -> agree(
                         random,
-                        TwinsTest.batchedGemm(
+                        BackendAgreementTest.batchedGemm(
                                 random.nextBoolean(),
                                 random.nextBoolean(),
                                 beta(random),
@@ -141,7 +141,9 @@ class OpsPropertyTest {
         each(
                 12,
                 random -> agree(
-                        random, TwinsTest.layerNorm(1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
+                        random,
+                        BackendAgreementTest.layerNorm(
+                                1 + random.nextInt(3), size(random, 70), 7 + size(random, 300))));
     }
 
     @Test
@@ -150,7 +152,7 @@ class OpsPropertyTest {
                 12,
                 random -> agree(
                         random,
-                        TwinsTest.embedding(
+                        BackendAgreementTest.embedding(
                                 size(random, 90), 1 + random.nextInt(4), size(random, 70), size(random, 130))));
     }
 

@@ -29,12 +29,12 @@ import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.PairTileCase.Problem;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** The general engine as kernels against plain loops in f64, on the simulator with every check on and on a GPU. */
 @Tag("gpu")
@@ -72,13 +72,13 @@ class PtxPairTileOpsTest {
         Devices.names().forEach(name -> {
             try (Ops ops = Backend.open(name)) {
                 PtxDevice device = (PtxDevice) ops.memory();
-                check.accept(ops, new PtxPairTileOps(new Launches(device, new Kernels(device)), 1));
+                check.accept(ops, new PtxPairTileOps(new TensorLauncher(device, new Kernels(device)), 1));
             }
         });
     }
 
     @ParameterizedTest
-    @MethodSource("cases")
+    @SampledSource(value = "cases", every = 3)
     void everythingAgreesWithPlainLoops(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
@@ -90,7 +90,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("largerCases")
+    @SampledSource(value = "largerCases", every = 4)
     void manyTilesAgreeWithPlainLoops(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);

@@ -157,7 +157,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
                 message(
                         LaunchException.class,
                         () -> nothing.launch(
-                                device.stream(), Launch.of(100_000, 32).together(), 0L)));
+                                device.stream(), Launch.of(100_000, 32).asCooperative(), 0L)));
         assertEquals(32, nothing.blocksPerMultiprocessor(32, 0));
         assertEquals(2, nothing.blocksPerMultiprocessor(1024, 0));
         assertEquals(1, nothing.blocksPerMultiprocessor(128, 200_000));

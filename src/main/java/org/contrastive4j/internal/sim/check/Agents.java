@@ -1,9 +1,12 @@
 package org.contrastive4j.internal.sim.check;
 
 import java.util.IdentityHashMap;
+import java.util.LinkedHashMap;
 import java.util.Map;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Cta;
+import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Warp;
 
 /** The agents of one cluster: numbers for warps, their asynchronous work and mbarriers, and what each warp knows. */
@@ -13,7 +16,12 @@ final class Agents {
     private final Map<Warp, HappensBefore> order = new IdentityHashMap<>();
     private final Map<Object, Integer> barriers = new IdentityHashMap<>();
     private final Map<Object, VectorClock> places = new IdentityHashMap<>();
+    private final Map<Cta, VectorClock> exits = new IdentityHashMap<>();
+    private final Map<Remote, Shadow.Entry> remote = new LinkedHashMap<>();
     private final int warps;
+
+    /** A thread that accesses the shared memory of another block of its cluster. */
+    record Remote(Region shared, int agent, int lane) {}
 
     Agents(Cluster cluster) {
         warps = cluster.warps().size();
@@ -34,6 +42,21 @@ final class Agents {
     /** What was released to a place of this cluster. */
     VectorClock location(Object location) {
         return places.computeIfAbsent(location, key -> new VectorClock());
+    }
+
+    /** What is ordered before the exit of some thread of a block. */
+    VectorClock exits(Cta cta) {
+        return exits.computeIfAbsent(cta, key -> new VectorClock());
+    }
+
+    /** Notes that a thread accesses the shared memory of another block. */
+    void remote(Region shared, Shadow.Entry entry) {
+        remote.put(new Remote(shared, entry.agent(), entry.lane()), entry);
+    }
+
+    /** Last access of every thread to the shared memory of every other block. */
+    Map<Remote, Shadow.Entry> remote() {
+        return remote;
     }
 
     VectorClock locationIfAny(Object location) {

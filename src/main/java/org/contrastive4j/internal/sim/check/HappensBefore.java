@@ -71,7 +71,7 @@ final class HappensBefore {
         now++;
     }
 
-    private void publish(int mask, int live, VectorClock location) {
+    void publish(int mask, int live, VectorClock location) {
         location.join(shared);
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0 && own[lane] != null) {

@@ -8,6 +8,7 @@ import java.util.concurrent.ConcurrentLinkedQueue;
 import org.contrastive4j.internal.sim.exec.Access;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Cluster;
+import org.contrastive4j.internal.sim.exec.Cta;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Grid;
 import org.contrastive4j.internal.sim.exec.Observer;
@@ -58,9 +59,35 @@ public final class RaceCheck implements Observer {
         clusters.put(cluster, new Agents(cluster));
     }
 
+    /** A block's shared memory is there until the last of its threads has exited: that must be after all accesses. */
     @Override
     public void end(Cluster cluster) {
-        clusters.remove(cluster);
+        Agents agents = clusters.remove(cluster);
+        agents.remote().forEach((remote, entry) -> {
+            Cta owner = cluster.ctas().stream()
+                    .filter(cta -> cta.shared() == remote.shared())
+                    .findFirst()
+                    .orElseThrow();
+            if (!agents.exits(owner).isOrderedBefore(agents, entry.agent(), entry.lane(), entry.time())) {
+                throw entry.warp()
+                        .fault(
+                                Fault.Kind.RACE,
+                                entry.step(),
+                                entry.lane(),
+                                entry.describe() + " of " + entry.bytes() + " bytes at offset " + entry.at() + " of "
+                                        + remote.shared() + " is not ordered before the exit of thread (0, 0, 0) of"
+                                        + " block " + owner.index()
+                                        + ", which ends the lifetime of its shared memory; put"
+                                        + " barrier.cluster.arrive and barrier.cluster.wait before the end");
+            }
+        });
+    }
+
+    @Override
+    public void exited(Warp warp, int mask) {
+        if (warp.cta().cluster().ctas().size() > 1) {
+            of(warp).publish(mask, warp.live(), of(warp).cluster().exits(warp.cta()));
+        }
     }
 
     private HappensBefore of(Warp warp) {
@@ -98,7 +125,7 @@ public final class RaceCheck implements Observer {
                     agent,
                     wide ? 0 : lane,
                     time,
-                    access.strong,
+                    isStrong(access, order, lane),
                     access.blockScope,
                     async != null,
                     access.kind,
@@ -106,14 +133,35 @@ public final class RaceCheck implements Observer {
                     step,
                     access.offsets[lane],
                     access.bytes);
+            if (block.space() == Region.Space.SHARED
+                    && async == null
+                    && block != warp.cta().shared()) {
+                order.cluster().remote(block, entry);
+            }
             Shadow shadow = shadow(block);
             synchronized (shadow) {
-                Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, order, lane);
+                Shadow.Entry other = shadow.record(
+                        access.offsets[lane],
+                        access.bytes,
+                        entry,
+                        order,
+                        lane,
+                        earlier -> earlier.warp() == warp && earlier.step() == step && earlier.time() == entry.time()
+                                ? access.isSameValue(warp, lane, earlier.lane())
+                                : access.isSameValue(warp, lane));
                 if (other != null) {
                     throw race(warp, step, lane, access, block, other, entry);
                 }
             }
         }
+    }
+
+    /**
+     * A volatile store is as strong as a relaxed one, but programs use it in place of a barrier: it counts as strong
+     * only where the thread has executed a fence, as one that sets a flag does.
+     */
+    private static boolean isStrong(Access access, HappensBefore order, int lane) {
+        return access.strong && !(access.isVolatile && access.kind == Access.Kind.WRITE && !order.hasFenced(lane));
     }
 
     private Shadow shadow(Region block) {
@@ -134,9 +182,12 @@ public final class RaceCheck implements Observer {
         }
     }
 
-    private static Fault race(
+    private Fault race(
             Warp warp, Step step, int lane, Access access, Region block, Shadow.Entry other, Shadow.Entry mine) {
-        Fault.Kind kind = other.isAsync() ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
+        // a thread waits for its own cp.async; between threads there must also be a barrier, waited for or not
+        boolean betweenThreads = other.agent() == of(other.warp()).agent(Async.Group.CP_ASYNC)
+                && (other.warp() != warp || other.lane() != lane);
+        Fault.Kind kind = other.isAsync() && !betweenThreads ? Fault.Kind.ASYNC_PENDING : Fault.Kind.RACE;
         return warp.fault(
                 kind,
                 step,

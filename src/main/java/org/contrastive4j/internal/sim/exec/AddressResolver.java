@@ -71,6 +71,14 @@ final class AddressResolver {
                     bytes + " bytes at offset " + offset + " of " + block.bytes()
                             + " bytes of shared memory (static and dynamic)");
         }
+        Layout layout = warp.cta.cluster().grid().code().sharedLayout();
+        if (!layout.contains(offset, bytes)) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes of shared memory at " + layout.describe(offset));
+        }
         access.blocks[lane] = block;
         access.offsets[lane] = (int) offset;
     }
@@ -83,6 +91,14 @@ final class AddressResolver {
                     step,
                     lane,
                     bytes + " bytes at offset " + offset + " of " + size + " bytes of local memory");
+        }
+        Layout layout = warp.cta.cluster().grid().code().localLayout();
+        if (!layout.contains(offset, bytes)) {
+            throw warp.fault(
+                    Fault.Kind.OUT_OF_BOUNDS,
+                    step,
+                    lane,
+                    bytes + " bytes of local memory at " + layout.describe(offset));
         }
         access.blocks[lane] = warp.local();
         access.offsets[lane] = lane * size + (int) offset;

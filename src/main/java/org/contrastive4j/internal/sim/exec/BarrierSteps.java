@@ -60,10 +60,12 @@ final class BarrierSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return aligned ? Participation.CONVERGED : Participation.ANY;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                if (aligned) {
-                    warp.requireConverged(this, mask);
-                }
                 int lane = Integer.numberOfTrailingZeros(mask);
                 long number = warp.r[id + lane];
                 if (number >= Cta.MOST_BARRIERS) {
@@ -120,6 +122,11 @@ final class BarrierSteps {
     private static Step warp(Operands o) {
         return new WarpSteps.ConvergedStep(o.source(0, Type.B32)) {
             @Override
+            boolean isWarpBarrier() {
+                return true;
+            }
+
+            @Override
             void act(Warp warp, int mask) {
                 MemoryOrder.converge(warp, mask);
             }
@@ -132,10 +139,12 @@ final class BarrierSteps {
         if (in.has(".arrive")) {
             return new Step() {
                 @Override
+                Participation participation() {
+                    return aligned ? Participation.CONVERGED : Participation.ANY;
+                }
+
+                @Override
                 void run(Warp warp, int mask) {
-                    if (aligned) {
-                        warp.requireConverged(this, mask);
-                    }
                     warp.clusterArrivals = warp.cta.cluster().arrivals();
                     MemoryOrder.converge(warp, mask);
                     if (!relaxed) {
@@ -147,10 +156,12 @@ final class BarrierSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return aligned ? Participation.CONVERGED : Participation.ANY;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                if (aligned) {
-                    warp.requireConverged(this, mask);
-                }
                 Cluster.NamedArrivals arrivals = warp.clusterArrivals;
                 if (arrivals == null) {
                     throw warp.fault(

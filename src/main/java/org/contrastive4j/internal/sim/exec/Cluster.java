@@ -26,6 +26,7 @@ public final class Cluster {
     private long progress;
     private long progressAtTimeOut = -1;
     private int timeOuts;
+    private Fault suspended;
 
     /** Arrivals at the barrier of the cluster. */
     static final class NamedArrivals {
@@ -113,7 +114,7 @@ public final class Cluster {
         Warp warp = choose();
         if (warp == null) {
             if (asyncs.isEmpty()) {
-                return timeOut();
+                return timeOut() || release();
             }
             land(completion == Schedule.Completion.LATE ? random.nextInt(asyncs.size()) : 0);
             return true;
@@ -122,6 +123,9 @@ public final class Cluster {
         warp.run(order == Schedule.Order.RANDOM ? 1 + random.nextInt(longestTurn) : longestTurn);
         executed += warp.executed() - before;
         if (executed > grid.limit()) {
+            if (suspended != null) {
+                throw suspended;
+            }
             throw warp.fault(
                     Fault.Kind.LIMIT,
                     warp.current(),
@@ -175,6 +179,11 @@ public final class Cluster {
         return false;
     }
 
+    /** Lets lanes go on alone that wait for other lanes of their branch. */
+    private boolean release() {
+        return warps.stream().anyMatch(warp -> !warp.isDone() && warp.releaseConvergence());
+    }
+
     /** Asynchronous work that nobody waited for still lands. */
     void finish() {
         while (!asyncs.isEmpty()) {
@@ -212,7 +221,25 @@ public final class Cluster {
         return text.toString();
     }
 
+    /** A thread has used undefined memory; another may yet turn out to write it. */
+    void suspend(Fault fault) {
+        suspended = suspended == null ? fault : suspended;
+    }
+
+    /** The first use of undefined memory; null when there was none. */
+    Fault suspended() {
+        return suspended;
+    }
+
     Fault deadlock() {
+        if (suspended != null) {
+            return suspended;
+        }
+        for (Warp warp : warps) {
+            if (!warp.isDone() && warp.hasUnaligned()) {
+                return warp.mismatch();
+            }
+        }
         Warp warp = warps.stream().filter(one -> !one.isDone()).findFirst().orElseThrow();
         return warp.fault(Fault.Kind.DEADLOCK, warp.current(), 0, "nobody can go on: " + describe());
     }

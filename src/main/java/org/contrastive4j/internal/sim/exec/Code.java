@@ -9,8 +9,11 @@ import org.contrastive4j.internal.parse.Function;
  *
  * @param template initial rows of a warp: constants in their rows, zeros elsewhere
  * @param specials rows of special registers by name
- * @param sharedBytes static shared memory
+ * @param sharedBytes static shared memory, as a compiler packs it
+ * @param sharedLayout where its variables lie here, with gaps
+ * @param sharedEnd offset at which dynamic shared memory begins here
  * @param localBytes per lane
+ * @param localLayout where the variables of a lane lie
  * @param names of registers by row, for messages
  * @param talksAcrossBlocks whether a block can learn what another does: atomics, fences or strong accesses on global
  *     memory
@@ -22,7 +25,10 @@ public record Code(
         Map<String, Integer> specials,
         int predicates,
         int sharedBytes,
+        Layout sharedLayout,
+        int sharedEnd,
         int localBytes,
+        Layout localLayout,
         Launch.Dim clusterSize,
         boolean communicatesAcrossBlocks,
         boolean usesWgmma,

@@ -120,7 +120,13 @@ final class CompareSteps {
                     Lanewise.set(warp, q, mask, combine(in, ~bits, with));
                 }
             }
-        };
+        }.definedWhere((warp, mask, operands) -> combines ? operands | deciding(in, warp, c) : operands);
+    }
+
+    /** Lanes where the predicate that a comparison is combined with decides alone. */
+    private static int deciding(Instruction in, Warp warp, int c) {
+        int with = Lanewise.test(warp, c);
+        return Lanewise.known(warp, c) & (in.has(".and") ? ~with : in.has(".or") ? with : 0);
     }
 
     /** Two halves, two predicates. */
@@ -204,6 +210,8 @@ final class CompareSteps {
         int a = o.source(1, type);
         int b = o.source(2, type);
         int p = o.predicate(3);
+        int first = o.register(1);
+        int second = o.register(2);
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
@@ -213,7 +221,11 @@ final class CompareSteps {
                     warp.r[d + lane] = warp.r[((yes >>> lane & 1) != 0 ? a : b) + lane];
                 }
             }
-        };
+        }.definedWhere((warp, mask, operands) -> {
+            int yes = Lanewise.test(warp, p);
+            return Lanewise.known(warp, p)
+                    & (yes & Lanewise.knownRegister(warp, first) | ~yes & Lanewise.knownRegister(warp, second));
+        });
     }
 
     private static Step slct(Instruction in, Operands o) {

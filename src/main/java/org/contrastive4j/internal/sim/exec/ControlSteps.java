@@ -61,8 +61,12 @@ final class ControlSteps {
     private static Step aligned() {
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
             }
         };
@@ -76,7 +80,7 @@ final class ControlSteps {
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                warp.jump(to, mask);
+                warp.jump(to, mask, convergence());
             }
         };
     }
@@ -104,7 +108,7 @@ final class ControlSteps {
                         same |= warp.r[index + other] == chosen ? 1 << other : 0;
                     }
                     left &= ~same;
-                    warp.jump(to[(int) chosen], same);
+                    warp.jump(to[(int) chosen], same, convergence());
                 }
             }
         };
@@ -161,7 +165,7 @@ final class ControlSteps {
                                 local, lane * size + (int) from[k], local, lane * size + (int) to[k], bytes[k]);
                     }
                 }
-                warp.call(start, mask, result, saved);
+                warp.call(start, mask, result, saved, convergence());
             }
         };
     }

@@ -30,7 +30,7 @@ public final class Cta {
         this.index = index;
         this.rank = rank;
         this.threads = (int) launch.block().count();
-        int bytes = code.sharedBytes() + launch.sharedBytes();
+        int bytes = code.sharedEnd() + launch.sharedBytes();
         this.shared = new Region(Region.Space.SHARED, "shared memory of block " + index, SHARED_BASE, bytes);
         Arrays.fill(shared.data(), GlobalMemory.POISON);
         for (int first = 0; first < threads; first += Warp.LANES) {

@@ -1,8 +1,10 @@
 package org.contrastive4j.internal.sim.exec;
 
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
@@ -54,6 +56,28 @@ interface Decoder {
 
     static PtxException unknown(Instruction instruction) {
         return instruction.error("the simulator does not know " + instruction.name());
+    }
+
+    /** Opcodes that only compute registers from registers, the lanes of a shuffle included. */
+    Set<String> PURE = pure();
+
+    private static Set<String> pure() {
+        Set<String> pure = new HashSet<>(Set.of("shfl"));
+        for (Map<String, Decoder> family : List.of(
+                IntegerSteps.FAMILY,
+                LogicSteps.FAMILY,
+                FloatSteps.FAMILY,
+                HalfSteps.FAMILY,
+                CompareSteps.FAMILY,
+                ConvertSteps.FAMILY,
+                MoveSteps.FAMILY)) {
+            pure.addAll(family.keySet());
+        }
+        return Set.copyOf(pure);
+    }
+
+    static boolean isPure(String opcode) {
+        return PURE.contains(opcode);
     }
 
     /** The last type among the modifiers. */

@@ -2,6 +2,7 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
 import java.util.stream.IntStream;
@@ -17,6 +18,7 @@ public final class Grid {
     private final Schedule schedule;
     private final long limit;
     private final int architecture;
+    private final ConcurrentSkipListMap<Integer, Fault> suspended = new ConcurrentSkipListMap<>();
 
     /**
      * @param parameters bytes of the parameter space
@@ -96,6 +98,9 @@ public final class Grid {
         } else {
             runParallel(clusters);
         }
+        if (!suspended.isEmpty()) {
+            throw suspended.firstEntry().getValue();
+        }
         for (Observer observer : observers) {
             observer.end(this);
         }
@@ -142,7 +147,11 @@ public final class Grid {
         begin(cluster);
         while (!cluster.isDone()) {
             if (!cluster.turn()) {
-                throw cluster.deadlock();
+                if (cluster.suspended() == null) {
+                    throw cluster.deadlock();
+                }
+                suspended.put(cluster.index(), cluster.suspended()); // other clusters may show the cause
+                return;
             }
         }
         end(cluster);

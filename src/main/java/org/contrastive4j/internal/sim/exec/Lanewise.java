@@ -81,6 +81,22 @@ final class Lanewise {
         return predicate >= 0 ? warp.p[predicate] : ~warp.p[~predicate];
     }
 
+    /** Mask of the lanes for which a predicate number was written. */
+    static int known(Warp warp, int predicate) {
+        return warp.predicatesWritten()[predicate >= 0 ? predicate : ~predicate];
+    }
+
+    /** Mask of the lanes for which a register, or a constant (-1), was written. */
+    static int knownRegister(Warp warp, int register) {
+        return register < 0 ? -1 : warp.written()[register];
+    }
+
+    /** Where {@code x and y} (or {@code x or y}) is defined: one operand may decide alone. */
+    static int knownLogic(boolean and, int x, int knownX, int y, int knownY) {
+        int deciding = and ? knownX & ~x | knownY & ~y : knownX & x | knownY & y;
+        return knownX & knownY | deciding;
+    }
+
     /** Sets the bits of a predicate for the lanes in the mask. */
     static void set(Warp warp, int predicate, int mask, int bits) {
         warp.p[predicate] = warp.p[predicate] & ~mask | bits & mask;

@@ -2,11 +2,13 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.Arrays;
+import java.util.Collections;
 import java.util.HashMap;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Set;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Function;
@@ -27,6 +29,12 @@ public final class Linker {
     private static final int MOST_SHARED = 48 << 10;
 
     private static final int MOST_LOCAL = 512 << 10;
+    /** Gaps between shared variables, multiples of the 128 bytes of all memory banks. */
+    private static final int LARGE_GAP = 1024;
+
+    private static final int SMALL_GAP = 128;
+    private static final int MANY_VARIABLES = 8;
+    private static final int LOCAL_GAP = 16;
 
     private final Program program;
     private final Function entry;
@@ -40,7 +48,10 @@ public final class Linker {
     private final Map<String, Integer> local = new HashMap<>();
     private int rows;
     private int predicates;
-    private int sharedEnd = Cta.SHARED_BASE;
+    private final Layout sharedLayout = new Layout();
+    private final Layout localLayout = new Layout();
+    private int sharedBytes;
+    private int sharedEnd;
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
@@ -62,7 +73,7 @@ public final class Linker {
 
     private Code link() {
         collect(entry);
-        layShared();
+        layOutShared();
         rows = 2 * ROW; // scratch, then registers
         predicates = 2; // always true, scratch
         int at = 0;
@@ -77,11 +88,14 @@ public final class Linker {
         int next = 0;
         for (Function function : functions) {
             current = function;
+            int first = next;
+            int[] converge = PostDominators.of(function.body());
             for (Instruction instruction : function.body()) {
-                steps[next] = step(instruction, next);
+                int point = converge[next - first];
+                steps[next] = step(instruction, next, point < 0 ? PostDominators.NONE : first + point);
                 next++;
             }
-            steps[next] = step(end(function), next);
+            steps[next] = step(end(function), next, PostDominators.NONE);
             next++;
         }
         long[] template = new long[rows];
@@ -92,8 +106,11 @@ public final class Linker {
                 template,
                 Map.copyOf(specials),
                 predicates,
-                sharedEnd - Cta.SHARED_BASE,
+                sharedBytes,
+                sharedLayout,
+                sharedEnd,
                 localEnd,
+                localLayout,
                 clusterSize(),
                 communicates,
                 usesWgmma,
@@ -111,7 +128,7 @@ public final class Linker {
         return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret");
     }
 
-    private Step step(Instruction instruction, int index) {
+    private Step step(Instruction instruction, int index, int converge) {
         Operands operands = new Operands(this, instruction);
         Step step = Decoder.of(instruction, operands);
         int guard = -1;
@@ -121,7 +138,7 @@ public final class Linker {
             negated = instruction.guard().negated();
             operands.noteGuard(guard);
         }
-        step.bind(instruction, index, guard, negated);
+        step.bind(instruction, index, guard, negated, converge);
         operands.finish(step);
         usesWgmma |= step instanceof WgmmaStep;
         return step;
@@ -152,40 +169,78 @@ public final class Linker {
         throw call.error("calls through a register are not supported");
     }
 
-    private void layShared() {
-        List<Variable> all = new ArrayList<>();
-        program.variables().stream()
-                .filter(variable -> variable.space() == Variable.Space.SHARED)
-                .forEach(all::add);
-        functions.forEach(function -> function.variables().stream()
-                .filter(variable -> variable.space() == Variable.Space.SHARED)
-                .forEach(all::add));
-        for (Variable variable : all) {
-            if (!variable.external()) {
-                sharedEnd = align(sharedEnd, variable.alignment());
-                shared.put(variable, sharedEnd);
-                if (variable.bytes() > MOST_SHARED - (sharedEnd - Cta.SHARED_BASE)) {
-                    throw new PtxException(
-                            program.file(),
-                            entry.line(),
-                            0,
-                            "static shared memory of " + entry.name()
-                                    + " is above " + MOST_SHARED + " bytes with " + variable.name()
-                                    + "; more can only be dynamic");
-                }
-                sharedEnd += (int) variable.bytes();
+    /** Shared variables of the functions that are called, and those of the module that they name. */
+    private List<Variable> sharedVariables() {
+        Set<Variable> named = Collections.newSetFromMap(new IdentityHashMap<>());
+        for (Function function : functions) {
+            for (Instruction instruction : function.body()) {
+                instruction.operands().forEach(operand -> collectVariables(operand, named));
             }
         }
+        List<Variable> all = new ArrayList<>();
+        program.variables().stream().filter(named::contains).forEach(all::add);
+        functions.forEach(function -> all.addAll(function.variables()));
+        all.removeIf(variable -> variable.space() != Variable.Space.SHARED);
+        return all;
+    }
+
+    private static void collectVariables(Operand operand, Set<Variable> named) {
+        if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
+            named.add(symbol.variable());
+        } else if (operand instanceof Operand.Mem memory) {
+            collectVariables(memory.base(), named);
+            memory.rest().forEach(part -> collectVariables(part, named));
+        } else if (operand instanceof Operand.Vec vector) {
+            vector.elements().forEach(part -> collectVariables(part, named));
+        } else if (operand instanceof Operand.Args arguments) {
+            arguments.elements().forEach(part -> collectVariables(part, named));
+        }
+    }
+
+    private void layOutShared() {
+        List<Variable> all = sharedVariables();
+        int gap = all.size() > MANY_VARIABLES ? SMALL_GAP : LARGE_GAP;
+        int packed = 0;
+        int end = 0;
+        for (Variable variable : all) {
+            if (variable.external()) {
+                continue;
+            }
+            if (variable.bytes() > MOST_SHARED - packed) {
+                throw new PtxException(
+                        program.file(),
+                        entry.line(),
+                        0,
+                        "static shared memory of " + entry.name()
+                                + " is above " + MOST_SHARED + " bytes with " + variable.name()
+                                + "; more can only be dynamic");
+            }
+            int before = packed;
+            packed = align(packed, variable.alignment());
+            // the gap keeps the memory bank that a compiler would choose
+            end = align(end + (end == 0 ? 0 : gap) + packed - before, variable.alignment());
+            shared.put(variable, Cta.SHARED_BASE + end);
+            sharedLayout.add(variable.name(), end, (int) variable.bytes());
+            packed += (int) variable.bytes();
+            end += (int) variable.bytes();
+        }
+        int dynamicPacked = packed;
+        end += end == 0 ? 0 : gap;
         for (Variable variable : all) {
             if (variable.external()) { // all external arrays begin where the static ones end
-                sharedEnd = align(sharedEnd, variable.alignment());
+                int aligned = align(dynamicPacked, variable.alignment());
+                end = align(end + aligned - dynamicPacked, variable.alignment());
+                dynamicPacked = aligned;
             }
         }
         for (Variable variable : all) {
             if (variable.external()) {
-                shared.put(variable, sharedEnd);
+                shared.put(variable, Cta.SHARED_BASE + end);
             }
         }
+        sharedBytes = dynamicPacked;
+        sharedEnd = end;
+        sharedLayout.openAt(end);
     }
 
     private String[] names() {
@@ -366,7 +421,7 @@ public final class Linker {
 
     private long allocateLocal(String key, long bytes, int alignment) {
         return local.computeIfAbsent(key, name -> {
-            int at = align(localEnd, Math.max(8, alignment));
+            int at = align(localEnd + (localEnd == 0 ? 0 : LOCAL_GAP), Math.max(8, alignment));
             if (bytes > MOST_LOCAL - at) {
                 throw new PtxException(
                         program.file(),
@@ -375,6 +430,7 @@ public final class Linker {
                         "local memory of " + current.name() + " is above " + MOST_LOCAL + " bytes");
             }
             localEnd = at + (int) bytes;
+            localLayout.add(name.substring(name.indexOf('/') + 1, name.lastIndexOf('/')), at, (int) bytes);
             return at;
         });
     }

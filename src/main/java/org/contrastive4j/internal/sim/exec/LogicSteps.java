@@ -44,16 +44,40 @@ final class LogicSteps {
                     int y = Lanewise.test(warp, b);
                     Lanewise.set(warp, d, mask, opcode.equals("and") ? x & y : opcode.equals("or") ? x | y : x ^ y);
                 }
-            };
+            }.definedWhere((warp, mask, operands) -> opcode.equals("xor")
+                    ? operands
+                    : Lanewise.knownLogic(
+                            opcode.equals("and"),
+                            Lanewise.test(warp, a),
+                            Lanewise.known(warp, a),
+                            Lanewise.test(warp, b),
+                            Lanewise.known(warp, b)));
         }
         int d = o.destination(0);
         int a = o.source(1, type);
         int b = o.source(2, type);
         return switch (in.opcode()) {
-            case "and" -> Lanewise.two(d, a, b, (x, y) -> x & y);
+            case "and" -> {
+                int first = o.register(1);
+                int second = o.register(2);
+                yield Lanewise.two(d, a, b, (x, y) -> x & y)
+                        .definedWhere((warp, mask, operands) -> operands
+                                | zeros(warp, mask, a) & Lanewise.knownRegister(warp, first)
+                                | zeros(warp, mask, b) & Lanewise.knownRegister(warp, second));
+            }
             case "or" -> Lanewise.two(d, a, b, (x, y) -> x | y);
             default -> Lanewise.two(d, a, b, (x, y) -> x ^ y);
         };
+    }
+
+    /** Lanes whose value is zero. */
+    private static int zeros(Warp warp, int mask, int row) {
+        int zeros = 0;
+        for (int left = mask; left != 0; left &= left - 1) {
+            int lane = Integer.numberOfTrailingZeros(left);
+            zeros |= warp.r[row + lane] == 0 ? 1 << lane : 0;
+        }
+        return zeros;
     }
 
     private static Step not(Instruction in, Operands o) {

@@ -40,8 +40,12 @@ final class MatrixSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 Access access = warp.access;
                 for (int lane = 0; lane < 8 * count; lane++) {
                     AddressResolver.resolve(
@@ -89,8 +93,12 @@ final class MatrixSteps {
         int a = o.source(1, Type.B32);
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 long[] result = new long[Warp.LANES];
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int e = 0; e < 2; e++) {
@@ -110,6 +118,12 @@ final class MatrixSteps {
                 .filter(modifier -> modifier.startsWith(".m"))
                 .findFirst()
                 .orElse("");
+        if (types.size() == 4
+                && types.stream().allMatch(type -> type == Type.F64)
+                && in.has(".row")
+                && in.has(".col")) {
+            return DoubleMatrixStep.decode(in, o, shape);
+        }
         if (types.size() != 4 || !shape.matches("\\.m16n8k\\d{1,2}") || !in.has(".row") || in.has(".sp")) {
             return null;
         }
@@ -135,11 +149,15 @@ final class MatrixSteps {
         }
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
-                TensorCore.Vector rows = Fragments.rows(core, warp, a, inputs, k);
-                TensorCore.Vector columns = Fragments.columns(core, warp, b, inputs, k);
+                TensorCore.Vector rows = OperandFragments.rows(core, warp, a, inputs, k);
+                TensorCore.Vector columns = OperandFragments.columns(core, warp, b, inputs, k);
                 for (int lane = 0; lane < Warp.LANES; lane++) {
                     for (int h = 0; h < 2; h++) {
                         int row = (8 * h + lane / 4) * k;

@@ -65,7 +65,8 @@ final class MemorySteps {
             int base,
             long offset,
             boolean strong,
-            boolean blockScope) {}
+            boolean blockScope,
+            boolean isVolatile) {}
 
     private static Step load(Instruction in, Operands o) {
         Type type = Decoder.type(in);
@@ -76,7 +77,14 @@ final class MemorySteps {
             return null;
         }
         Shape shape = new Shape(
-                type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in), in.has(".cta"));
+                type,
+                rows,
+                space(in, o, address),
+                address.row(),
+                address.offset(),
+                isStrong(in),
+                in.has(".cta"),
+                in.has(".volatile"));
         noteCommunication(in, o, shape);
         boolean acquire = in.has(".acquire");
         int[] widths = o.vector(0).stream()
@@ -115,7 +123,14 @@ final class MemorySteps {
         }
         int[] rows = o.sources(1, type);
         Shape shape = new Shape(
-                type, rows, space(in, o, address), address.row(), address.offset(), isStrong(in), in.has(".cta"));
+                type,
+                rows,
+                space(in, o, address),
+                address.row(),
+                address.offset(),
+                isStrong(in),
+                in.has(".cta"),
+                in.has(".volatile"));
         noteCommunication(in, o, shape);
         boolean release = in.has(".release");
         return new Step() {
@@ -156,7 +171,14 @@ final class MemorySteps {
                         Fault.Kind.OUT_OF_BOUNDS, step, lane, "write to constant memory " + access.blocks[lane]);
             }
         }
-        notifyObservers(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
+        if (warp.cta.cluster().observers().length > 0) {
+            access.rows = shape.rows();
+            access.partBytes = shape.type().bytes();
+            access.isVolatile = shape.isVolatile();
+            notifyObservers(warp, step, mask, bytes, kind, shape.strong(), shape.blockScope());
+            access.rows = null;
+            access.isVolatile = false;
+        }
         return access;
     }
 

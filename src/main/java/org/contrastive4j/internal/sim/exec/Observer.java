@@ -24,6 +24,9 @@ public interface Observer {
     /** An instruction is about to run for the lanes in the mask, which is after its guard. */
     default void step(Warp warp, Step step, int mask) {}
 
+    /** The guard of an instruction that is about to run was never written for these lanes, as far as is known. */
+    default void undecidedGuard(Warp warp, Step step, int lanes) {}
+
     /** Lanes touch memory; of asynchronous work this comes when it is started. */
     default void access(Warp warp, Step step, int mask, Access access) {}
 
@@ -50,6 +53,9 @@ public interface Observer {
 
     /** Whoever acquires the place knows that the work below this number of these lanes is done. */
     default void arrives(Warp warp, int mask, Object location, Async.Group group, int number) {}
+
+    /** Lanes exit. */
+    default void exited(Warp warp, int mask) {}
 
     /** A cluster ended. */
     default void end(Cluster cluster) {}

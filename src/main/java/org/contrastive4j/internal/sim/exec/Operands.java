@@ -95,6 +95,11 @@ final class Operands {
         return at(index) instanceof Operand.Reg reg ? reg.register().type() : null;
     }
 
+    /** Number of the register of an operand; -1 of a constant. */
+    int register(int index) {
+        return at(index) instanceof Operand.Reg reg ? linker.row(reg.register()) / Warp.LANES : -1;
+    }
+
     boolean isPredicate(int index) {
         return index < count()
                 && at(index) instanceof Operand.Reg reg

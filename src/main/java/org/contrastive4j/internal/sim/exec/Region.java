@@ -99,6 +99,18 @@ public final class Region {
         }
     }
 
+    /** Makes bytes as if nothing had written them; their values stay. */
+    public void markUnwritten(int from, int count) {
+        long[] bits = written();
+        for (int at = from; at < from + count; ) {
+            int word = at >>> 6;
+            int n = Math.min(64 - (at & 63), from + count - at);
+            long mask = (n == 64 ? -1L : (1L << n) - 1) << at;
+            WORDS.getAndBitwiseAnd(bits, word, ~mask);
+            at += n;
+        }
+    }
+
     /** The first byte of a range that nothing has written; -1 when all were. */
     public int firstUnwritten(int from, int count) {
         long[] bits = written();

@@ -78,7 +78,8 @@ final class Specials {
             case "%lanemask_le" -> one * 2 - 1;
             case "%lanemask_gt" -> all & -(one * 2);
             case "%lanemask_ge" -> all & -one;
-            case "%total_smem_size", "%aggr_smem_size" -> cta.shared().bytes();
+            case "%total_smem_size", "%aggr_smem_size" ->
+                grid.code().sharedBytes() + grid.launch().sharedBytes();
             case "%dynamic_smem_size" -> grid.launch().sharedBytes();
             default -> Warp.LANES; // WARP_SZ
         };

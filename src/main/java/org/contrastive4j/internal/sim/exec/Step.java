@@ -7,7 +7,9 @@ public abstract class Step {
     static final int[] NONE = new int[0];
 
     private Instruction source;
-    private boolean copy;
+    private boolean pure;
+    private boolean vectorStore;
+    private Definedness definedness;
     private int index;
     private int guard = -1;
     private boolean guardNegated;
@@ -15,18 +17,36 @@ public abstract class Step {
     private int[] writes = NONE;
     private int[] predicatesRead = NONE;
     private int[] predicatesWritten = NONE;
+    private int convergence = PostDominators.NONE;
 
     /** Does it for the lanes in the mask, which is not empty. */
     abstract void run(Warp warp, int mask);
 
-    /** Whether it must also see the lanes that its guard excludes. */
-    boolean runsWithoutLanes() {
+    /** Which lanes of a warp must execute a step together. */
+    enum Participation {
+        ANY,
+        /** All that have not exited. */
+        CONVERGED,
+        /** All 32. */
+        FULL
+    }
+
+    /** Whether it is {@code bar.warp.sync}, which lanes may come to at different instructions. */
+    boolean isWarpBarrier() {
         return false;
     }
 
-    final void bind(Instruction from, int at, int guardRow, boolean negated) {
+    /** Which lanes must execute it together; those that come first wait for the others. */
+    Participation participation() {
+        return Participation.ANY;
+    }
+
+    /** @param converge where lanes come together again that this step or its guard separates; -1 for nowhere */
+    final void bind(Instruction from, int at, int guardRow, boolean negated, int converge) {
+        convergence = converge;
         source = from;
-        copy = from.opcode().equals("mov") || from.opcode().equals("selp");
+        pure = Decoder.isPure(from.opcode());
+        vectorStore = from.opcode().equals("st") && (from.has(".v2") || from.has(".v4") || from.has(".v8"));
         index = at;
         guard = guardRow;
         guardNegated = negated;
@@ -39,9 +59,38 @@ public abstract class Step {
         predicatesWritten = predicateWrites;
     }
 
-    /** Whether it only moves or selects values, as they are. */
-    public final boolean isCopy() {
-        return copy;
+    /** For which lanes a result is defined although an operand may not be. */
+    interface Definedness {
+        int of(Warp warp, int mask, int operands);
+    }
+
+    final Step definedWhere(Definedness rule) {
+        definedness = rule;
+        return this;
+    }
+
+    /**
+     * Returns for which lanes the results are defined.
+     *
+     * @param operands lanes for which all operands are
+     */
+    public final int defined(Warp warp, int mask, int operands) {
+        return definedness == null ? operands : definedness.of(warp, mask, operands);
+    }
+
+    /** Whether it does nothing but compute registers from registers. */
+    public final boolean isPure() {
+        return pure;
+    }
+
+    /** Whether it stores several elements at once. */
+    public final boolean isVectorStore() {
+        return vectorStore;
+    }
+
+    /** Whether its result may come from a lane that does not execute it. */
+    public boolean mayReadInactiveLanes() {
+        return false;
     }
 
     /** Whether it passes an argument or result of a call. */
@@ -58,7 +107,12 @@ public abstract class Step {
         return index;
     }
 
-    final int guard() {
+    final int convergence() {
+        return convergence;
+    }
+
+    /** Number of the predicate that guards it; -1 for none. */
+    public final int guard() {
         return guard;
     }
 

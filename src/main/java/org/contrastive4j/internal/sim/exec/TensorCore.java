@@ -96,6 +96,9 @@ final class TensorCore {
             sum += (long) (product * unit);
         }
         double exact = Math.scalb((double) sum, top - bits);
+        if (to == Type.F32 && Math.abs(exact) >= 0x1p128) { // cutting off does not make an overflow finite
+            return Numbers.bits(exact > 0 ? Float.POSITIVE_INFINITY : Float.NEGATIVE_INFINITY);
+        }
         return Numbers.encode(exact, to, to == Type.F16 ? Numbers.Rounding.NEAREST : Numbers.Rounding.ZERO);
     }
 

@@ -12,6 +12,11 @@ interface Wait {
         return false;
     }
 
+    /** Whether the instruction has not run yet, so that it is the next one. */
+    default boolean isBefore() {
+        return false;
+    }
+
     /** For the report of a deadlock. */
     String describe();
 }

@@ -1,13 +1,16 @@
 package org.contrastive4j.internal.sim.exec;
 
-import java.util.ArrayList;
-import java.util.List;
-import java.util.Objects;
-
-/** 32 lanes: their registers, and which of them are where in the code. */
+/**
+ * 32 lanes: their registers, and which of them are where in the code.
+ *
+ * <p>Lanes that a branch separates run one group after the other and come together at the post-dominator of the
+ * branch. Every group makes progress: one that loops for long lets the others run.
+ */
 public final class Warp {
     public static final int LANES = 32;
     public static final int ALL = -1;
+    /** Backward jumps in a row after which other lanes of the warp run. */
+    private static final int PATIENCE = 1000;
 
     final Cta cta;
     final long[] r;
@@ -23,32 +26,24 @@ public final class Warp {
     private Object cached;
     private final int[] written;
     private final int[] predicatesWritten;
+    private Undefined[] undefined;
     private final int index;
     private final Step[] code;
-    private final List<Fragment> others = new ArrayList<>();
+    private final Fragments fragments = new Fragments(this);
     private final int started;
     private int live;
     private int pc;
     private int mask;
     private Frame calls;
     private Wait wait;
+    private Convergence convergence;
+    /** Where the running lanes wait for the others of their convergence; -1 when they belong to none here. */
+    private int stop = -1;
+    /** Lowest position of other lanes that could run: those that are behind go first. */
     private int nearestOther = Integer.MAX_VALUE;
+
+    private int backwardJumps;
     private long executed;
-
-    /** Lanes at one place of the code. */
-    private static final class Fragment {
-        final int pc;
-        final Frame calls;
-        final Wait wait;
-        int mask;
-
-        Fragment(int pc, int mask, Frame calls, Wait wait) {
-            this.pc = pc;
-            this.mask = mask;
-            this.calls = calls;
-            this.wait = wait;
-        }
-    }
 
     Warp(Cta cta, int index, int lanes, Code linked) {
         this.cta = cta;
@@ -92,6 +87,14 @@ public final class Warp {
     /** By predicate: lanes that were written. */
     public int[] predicatesWritten() {
         return predicatesWritten;
+    }
+
+    /** By register: where the value comes from that is undefined for some lane. */
+    public Undefined[] undefined() {
+        if (undefined == null) {
+            undefined = new Undefined[written.length];
+        }
+        return undefined;
     }
 
     /** Name of a register row, for messages. */
@@ -138,20 +141,12 @@ public final class Warp {
         return index * LANES;
     }
 
-    /** Whether some lanes could go on. */
+    /** Whether some lanes could go on, or are found to wait for each other. */
     boolean isRunnable() {
-        if (mask != 0 && isFree(wait)) {
-            return true;
-        }
-        for (Fragment other : others) {
-            if (isFree(other.wait)) {
-                return true;
-            }
-        }
-        return false;
+        return mask != 0 && isFree(wait) || fragments.isRunnable() || isMismatched();
     }
 
-    private static boolean isFree(Wait wait) {
+    static boolean isFree(Wait wait) {
         return wait == null || wait.isReady();
     }
 
@@ -159,100 +154,202 @@ public final class Warp {
     void run(int quantum) {
         Observer[] observers = cta.cluster().observers();
         for (int left = quantum; left > 0 && live != 0; left--) {
-            if ((mask == 0 || wait != null || pc >= nearestOther) && !reselect()) {
+            if ((mask == 0 || wait != null || pc == stop || pc >= nearestOther) && !reselect()) {
                 return;
             }
             Step step = code[pc++];
             int lanes = mask;
             if (step.guard() >= 0) {
                 lanes &= step.isGuardNegated() ? ~p[step.guard()] : p[step.guard()];
+                int undecided = mask & ~predicatesWritten[step.guard()];
+                if (undecided != 0 && !checkGuard(step, undecided, observers)) {
+                    return;
+                }
             }
             executed++;
-            if (lanes != 0 || step.runsWithoutLanes()) {
-                for (Observer observer : observers) {
-                    observer.step(this, step, lanes);
+            if (lanes != 0) {
+                if (step.participation() != Step.Participation.ANY && !participates(step, lanes)) {
+                    continue;
                 }
-                step.run(this, lanes);
+                if (!execute(step, lanes, observers)) {
+                    return;
+                }
             }
         }
     }
 
-    /** Chooses the lanes that are least far, after joining those at the same place; false when all wait. */
+    /** Runs a step; false when a check suspends its lanes. */
+    private boolean execute(Step step, int lanes, Observer[] observers) {
+        try {
+            for (Observer observer : observers) {
+                observer.step(this, step, lanes);
+            }
+            step.run(this, lanes);
+            return true;
+        } catch (Suspension suspended) {
+            suspend(suspended, lanes);
+            return false;
+        }
+    }
+
+    /** The guard of a step may never have been written for some lanes. */
+    private boolean checkGuard(Step step, int undecided, Observer[] observers) {
+        try {
+            for (Observer observer : observers) {
+                observer.undecidedGuard(this, step, undecided);
+            }
+            return true;
+        } catch (Suspension suspended) {
+            suspend(suspended, undecided);
+            return false;
+        }
+    }
+
+    private void suspend(Suspension suspended, int lanes) {
+        cta.cluster().suspend(suspended.fault());
+        if (lanes != mask) {
+            separate(pc, mask & ~lanes, -1);
+        }
+        pc--;
+        block(new Fragments.Suspended());
+    }
+
+    /** Chooses the lanes that are least far, after joining those that are at the same instruction. */
     private boolean reselect() {
+        backwardJumps = 0;
+        park();
+        Fragment best = fragments.lowest();
+        if (best != null) {
+            take(best, true);
+        }
+        if (mask == 0) {
+            nearestOther = Integer.MAX_VALUE;
+            if (isMismatched()) {
+                throw mismatch();
+            }
+            return false;
+        }
+        nearestOther = fragments.lowestRunnable();
+        return true;
+    }
+
+    /** Puts the running lanes with the others; those at their point of convergence wait there. */
+    private void park() {
         if (mask != 0) {
-            others.add(new Fragment(pc, mask, calls, wait));
+            if (wait == null && pc == stop) {
+                convergence.arrive(mask);
+                wait = new Fragments.Reconverging(convergence);
+            }
+            fragments.add(new Fragment(pc, mask, calls, wait, convergence));
             mask = 0;
             wait = null;
         }
-        join();
-        Fragment best = null;
-        for (Fragment other : others) {
-            if (isFree(other.wait) && (best == null || other.pc < best.pc)) {
-                best = other;
+        fragments.join();
+    }
+
+    private void take(Fragment fragment, boolean inTime) {
+        fragments.remove(fragment);
+        pc = fragment.pc;
+        mask = fragment.mask;
+        calls = fragment.calls;
+        convergence = fragment.convergence;
+        wait = null;
+        if (fragment.wait != null) {
+            fragment.wait.finish(inTime);
+            if (fragment.wait instanceof Fragments.Reconverging) {
+                convergence = convergence.outer;
             }
         }
-        if (best == null) {
-            nearestOther = Integer.MAX_VALUE;
+        updateStop();
+        if (pc == stop) { // several branches converge here
+            park();
+            Fragment next = fragments.lowest();
+            if (next != null) {
+                take(next, true);
+            }
+        }
+    }
+
+    private void updateStop() {
+        stop = convergence != null && convergence.calls == calls ? convergence.pc : -1;
+    }
+
+    /** Other lanes go on when the running ones have jumped backwards often: every lane makes progress. */
+    private void giveWay() {
+        backwardJumps = 0;
+        Fragment next = pc == stop ? null : fragments.nextInTurn();
+        if (next == null) {
+            return;
+        }
+        fragments.add(new Fragment(pc, mask, calls, null, convergence));
+        take(next, true);
+        nearestOther = Integer.MAX_VALUE;
+    }
+
+    /** Lets lanes go on alone that wait for others of their branch; false when there are none, or none would help. */
+    boolean releaseConvergence() {
+        park();
+        return fragments.isWaitingOutside() && fragments.releaseOne();
+    }
+
+    /** Whether all live lanes wait for each other at {@code .aligned} instructions that are not the same. */
+    private boolean isMismatched() {
+        if (mask == 0) {
+            return fragments.isMismatched();
+        }
+        return (wait instanceof Fragments.Unaligned || wait instanceof Fragments.Missing) && fragments.isMismatched();
+    }
+
+    /** Whether lanes wait at an {@code .aligned} instruction for the rest of their warp. */
+    boolean hasUnaligned() {
+        park();
+        return fragments.unaligned() != null;
+    }
+
+    Fault mismatch() {
+        park();
+        Fragment at = fragments.unaligned();
+        return fault(
+                Fault.Kind.DIVERGENT_ALIGNED,
+                code[at.pc],
+                Integer.numberOfTrailingZeros(at.mask),
+                "lanes 0x" + Integer.toHexString(live & ~at.mask) + " of the warp do not take part: " + describe());
+    }
+
+    /**
+     * Whether all live lanes of the warp execute an {@code .aligned} step; if not, these wait for the others.
+     *
+     * @throws Fault when the step needs 32 lanes and some have exited
+     */
+    private boolean participates(Step step, int lanes) {
+        if (lanes != live) {
+            await(step, lanes, new Fragments.Unaligned(this, lanes));
             return false;
         }
-        others.remove(best);
-        take(best, true);
-        nearestOther = Integer.MAX_VALUE;
-        for (Fragment other : others) {
-            if (other.wait == null || other.wait instanceof Missing) {
-                nearestOther = Math.min(nearestOther, other.pc);
-            }
+        if (step.participation() == Step.Participation.FULL && lanes != started) {
+            throw fault(
+                    Fault.Kind.DIVERGENT_ALIGNED,
+                    step,
+                    Integer.numberOfTrailingZeros(lanes),
+                    "lanes 0x" + Integer.toHexString(started & ~lanes) + " of the warp have exited");
         }
         return true;
     }
 
-    private void take(Fragment fragment, boolean inTime) {
-        pc = fragment.pc;
-        mask = fragment.mask;
-        calls = fragment.calls;
-        wait = null;
-        if (fragment.wait != null) {
-            fragment.wait.finish(inTime);
+    /** Lanes wait before a step, which runs again for them; lanes that its guard excludes go on. */
+    private void await(Step step, int lanes, Wait on) {
+        if (lanes != mask) {
+            separate(pc, mask & ~lanes, step.convergence());
         }
-    }
-
-    private void join() {
-        for (int i = 0; i < others.size(); i++) {
-            Fragment first = others.get(i);
-            for (int k = others.size() - 1; k > i; k--) {
-                Fragment second = others.get(k);
-                boolean joinable = isJoinable(first) && isJoinable(second);
-                if (joinable && first.pc == second.pc && Objects.equals(first.calls, second.calls)) {
-                    others.remove(k);
-                    first = new Fragment(first.pc, first.mask | second.mask, first.calls, null);
-                    others.set(i, first);
-                }
-            }
-        }
-    }
-
-    private static boolean isJoinable(Fragment fragment) {
-        return fragment.wait == null || fragment.wait instanceof Missing;
-    }
-
-    /** Lanes that a {@code .sync} instruction names and that are elsewhere. */
-    private record Missing(int lanes, String text) implements Wait {
-        @Override
-        public boolean isReady() {
-            return false;
-        }
-
-        @Override
-        public String describe() {
-            return "lanes 0x" + Integer.toHexString(lanes) + " at " + text;
-        }
+        pc--;
+        block(on);
     }
 
     /**
-     * Whether all lanes that a {@code .sync} instruction names are here; if not, these wait and the instruction is run
-     * again when more have come.
+     * Whether all lanes that a {@code .sync} step names are here; if not, these wait and the step is run again when
+     * more have come.
      */
-    boolean together(Step step, int lanes, int members) {
+    boolean awaitMembers(Step step, int lanes, int members) {
         int missing = members & live & ~lanes;
         if ((lanes & ~members) != 0) {
             throw fault(
@@ -264,37 +361,8 @@ public final class Warp {
         if (missing == 0) {
             return true;
         }
-        if (lanes != mask) { // under a guard: those without it can only come by another way
-            others.add(new Fragment(pc, mask & ~lanes, calls, null));
-            mask = lanes;
-        }
-        pc--;
-        block(new Missing(missing, step.source().text()));
+        await(step, lanes, new Fragments.Missing(this, step, members, lanes));
         return false;
-    }
-
-    /** @throws Fault unless every lane of the warp is here */
-    void requireConverged(Step step, int lanes) {
-        if (lanes != live) {
-            int absent = live & ~lanes;
-            throw fault(
-                    Fault.Kind.DIVERGENT_ALIGNED,
-                    step,
-                    Integer.numberOfTrailingZeros(lanes == 0 ? live : lanes),
-                    "lanes 0x" + Integer.toHexString(absent) + " of the warp do not take part");
-        }
-    }
-
-    /** @throws Fault unless every lane that the warp began with is here, exited ones included */
-    void requireFullWarp(Step step, int lanes) {
-        requireConverged(step, lanes);
-        if (lanes != started) {
-            throw fault(
-                    Fault.Kind.DIVERGENT_ALIGNED,
-                    step,
-                    Integer.numberOfTrailingZeros(lanes),
-                    "lanes 0x" + Integer.toHexString(started & ~lanes) + " of the warp have exited");
-        }
     }
 
     void block(Wait on) {
@@ -303,53 +371,67 @@ public final class Warp {
 
     /** Lets those go on that may give up waiting; false when there are none. */
     boolean timeOut() {
-        if (mask != 0) {
-            others.add(new Fragment(pc, mask, calls, wait));
-            mask = 0;
-            wait = null;
+        park();
+        Fragment impatient = fragments.impatient();
+        if (impatient == null) {
+            return false;
         }
-        for (Fragment other : others) {
-            if (other.wait != null && other.wait.mayTimeOut()) {
-                others.remove(other);
-                take(other, false);
-                nearestOther = 0;
-                return true;
-            }
-        }
-        return false;
+        take(impatient, false);
+        nearestOther = 0;
+        return true;
     }
 
-    void jump(int target, int lanes) {
+    /** Some of the running lanes go elsewhere; they come together at {@code converge} unless that is -1. */
+    private void separate(int target, int lanes, int converge) {
+        if (converge >= 0 && stop != converge) {
+            convergence = new Convergence(converge, calls, convergence, mask);
+            updateStop();
+        }
+        fragments.add(new Fragment(target, lanes, calls, null, convergence));
+        mask &= ~lanes;
+        nearestOther = Math.min(nearestOther, target);
+    }
+
+    void jump(int target, int lanes, int converge) {
         if (lanes == mask) {
+            if (target < pc && !fragments.isEmpty() && ++backwardJumps > PATIENCE) {
+                pc = target;
+                giveWay();
+                return;
+            }
             pc = target;
             return;
         }
         if (lanes != 0) {
-            others.add(new Fragment(target, lanes, calls, null));
-            mask &= ~lanes;
-            nearestOther = Math.min(nearestOther, target);
+            separate(target, lanes, converge);
         }
     }
 
     void exit(int lanes) {
         groups.checkEnd(this, lanes);
+        for (Observer observer : cta.cluster().observers()) {
+            observer.exited(this, lanes);
+        }
         live &= ~lanes;
         mask &= ~lanes;
+        Convergence.leave(convergence, null, lanes);
         if (live == 0) {
             cta.exited(this);
         }
     }
 
-    void call(int target, int lanes, Frame.Result result, Frame.Saved saved) {
-        Frame deeper = new Frame(pc, calls, result, saved);
+    /** @param converge where lanes that do not call wait for those that do; -1 when they need not */
+    void call(int target, int lanes, Frame.Result result, Frame.Saved saved, int converge) {
         if (lanes != mask) {
-            others.add(new Fragment(target, lanes, deeper, null));
-            mask &= ~lanes;
-            nearestOther = 0;
-            return;
+            separate(pc, mask & ~lanes, converge);
+        }
+        Frame deeper = new Frame(pc, calls, result, saved);
+        if (stop != pc) { // lanes that return early wait for the others
+            convergence = new Convergence(pc, calls, convergence, lanes);
         }
         calls = deeper;
         pc = target;
+        updateStop();
     }
 
     /** Back to the caller; out of the kernel where there is none. */
@@ -359,16 +441,22 @@ public final class Warp {
             return;
         }
         calls.leave(this, lanes);
-        int back = calls.back();
+        Convergence after = convergence;
+        while (after != null && after.calls == calls) {
+            after = after.outer;
+        }
+        Convergence.leave(convergence, after, lanes);
         if (lanes != mask) {
-            others.add(new Fragment(back, lanes, calls.outer(), null));
+            fragments.add(new Fragment(calls.back(), lanes, calls.outer(), null, after));
             mask &= ~lanes;
             nearestOther = 0;
             return;
         }
+        pc = calls.back();
         calls = calls.outer();
-        pc = back;
-        nearestOther = others.isEmpty() ? Integer.MAX_VALUE : 0;
+        convergence = after;
+        updateStop();
+        nearestOther = fragments.isEmpty() ? Integer.MAX_VALUE : 0;
     }
 
     int mask() {
@@ -381,14 +469,12 @@ public final class Warp {
         if (mask != 0) {
             describe(text, pc, mask, wait);
         }
-        for (Fragment other : others) {
-            describe(text, other.pc, other.mask, other.wait);
-        }
+        fragments.all().forEach(other -> describe(text, other.pc, other.mask, other.wait));
         return text.toString();
     }
 
     private void describe(StringBuilder text, int at, int lanes, Wait on) {
-        Step step = code[Math.max(0, Math.min(code.length - 1, on == null || on instanceof Missing ? at : at - 1))];
+        Step step = code[Math.max(0, Math.min(code.length - 1, on == null || on.isBefore() ? at : at - 1))];
         text.append(" lanes 0x")
                 .append(Integer.toHexString(lanes))
                 .append(" at line ")
@@ -405,12 +491,12 @@ public final class Warp {
     /** The step that is about to run, or the one somebody waits at. */
     Step current() {
         int at = pc;
-        if (mask == 0 && !others.isEmpty()) {
-            at = others.get(0).pc - (others.get(0).wait == null || others.get(0).wait instanceof Missing ? 0 : 1);
-        } else if (wait != null && !(wait instanceof Missing)) {
-            at--;
+        Wait on = wait;
+        if (mask == 0 && !fragments.isEmpty()) {
+            at = fragments.all().get(0).pc;
+            on = fragments.all().get(0).wait;
         }
-        return code[Math.max(0, Math.min(code.length - 1, at))];
+        return code[Math.max(0, Math.min(code.length - 1, on == null || on.isBefore() ? at : at - 1))];
     }
 
     /** A fault of this warp: names kernel, line, instruction, block, thread. */

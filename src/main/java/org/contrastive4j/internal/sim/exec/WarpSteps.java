@@ -10,6 +10,9 @@ import org.contrastive4j.internal.parse.Type;
 final class WarpSteps {
     static final Map<String, Decoder> FAMILY = family();
 
+    /** What a shuffle gives a lane that reads one that does not take part: a NaN, in place of any value. */
+    private static final long UNDEFINED_VALUE = 0xFFFFFFFFL;
+
     private WarpSteps() {}
 
     private static Map<String, Decoder> family() {
@@ -63,13 +66,13 @@ final class WarpSteps {
             }
             if (group != mask) { // groups with masks of their own, one after the other
                 int rest = mask & ~group;
-                if (warp.together(this, group, named)) {
+                if (warp.awaitMembers(this, group, named)) {
                     act(warp, group);
                     run(warp, rest);
                 }
                 return;
             }
-            if (warp.together(this, mask, named)) {
+            if (warp.awaitMembers(this, mask, named)) {
                 act(warp, mask);
             }
         }
@@ -88,33 +91,23 @@ final class WarpSteps {
         int b = o.source(2, Type.B32);
         int c = o.source(3, Type.B32);
         String mode = Decoder.modifier(in, 1);
+        int value = o.register(1);
         return new ConvergedStep(o.source(4, Type.B32)) {
+            @Override
+            public boolean mayReadInactiveLanes() {
+                return true;
+            }
+
             @Override
             void act(Warp warp, int mask) {
                 long[] values = new long[Warp.LANES];
                 int valid = 0;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    int by = (int) warp.r[b + lane] & 31;
-                    int clamp = (int) warp.r[c + lane] & 31;
-                    int segment = (int) warp.r[c + lane] >>> 8 & 31;
-                    int most = lane & segment | clamp & ~segment;
-                    int least = lane & segment;
-                    int from =
-                            switch (mode) {
-                                case ".up" -> lane - by;
-                                case ".down" -> lane + by;
-                                case ".bfly" -> lane ^ by;
-                                default -> least | by & ~segment;
-                            };
-                    boolean inside = mode.equals(".up") ? from >= most : from <= most;
-                    from = inside ? from : lane;
-                    if ((mask >>> from & 1) == 0) {
-                        throw warp.fault(
-                                Fault.Kind.ILLEGAL, this, lane, "reads lane " + from + ", which does not take part");
-                    }
-                    values[lane] = warp.r[a + from];
-                    valid |= inside ? 1 << lane : 0;
+                    int from = shuffleSource(mode, lane, (int) warp.r[b + lane], (int) warp.r[c + lane]);
+                    int source = from < 0 ? lane : from;
+                    values[lane] = (mask >>> source & 1) != 0 ? warp.r[a + source] : UNDEFINED_VALUE;
+                    valid |= from >= 0 ? 1 << lane : 0;
                 }
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
@@ -124,7 +117,34 @@ final class WarpSteps {
                     Lanewise.set(warp, p, mask, valid);
                 }
             }
-        };
+        }.definedWhere((warp, mask, operands) -> {
+            int defined = 0;
+            int known = Lanewise.knownRegister(warp, value) & mask;
+            for (int left = mask; left != 0; left &= left - 1) {
+                int lane = Integer.numberOfTrailingZeros(left);
+                int from = shuffleSource(mode, lane, (int) warp.r[b + lane], (int) warp.r[c + lane]);
+                defined |= (known >>> (from < 0 ? lane : from) & 1) << lane;
+            }
+            return defined;
+        });
+    }
+
+    /** Returns the lane whose value a lane of a shuffle gets; -1 when that is outside its segment. */
+    private static int shuffleSource(String mode, int lane, int by, int control) {
+        int clamp = control & 31;
+        int segment = control >>> 8 & 31;
+        int least = lane & segment;
+        int most = least | clamp & ~segment;
+        int distance = by & 31;
+        int from =
+                switch (mode) {
+                    case ".up" -> lane - distance;
+                    case ".down" -> lane + distance;
+                    case ".bfly" -> lane ^ distance;
+                    default -> least | distance & ~segment;
+                };
+        boolean inside = mode.equals(".up") ? from >= most : from <= most;
+        return inside ? from : -1;
     }
 
     private static Step vote(Instruction in, Operands o) {

@@ -69,8 +69,12 @@ public final class WgmmaStep extends Step {
     }
 
     @Override
+    Participation participation() {
+        return Participation.FULL;
+    }
+
+    @Override
     void run(Warp warp, int mask) {
-        warp.requireFullWarp(this, mask);
         warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
         Async async = new Async(Async.Group.WGMMA, warp.groups.next(Async.Group.WGMMA), null, null);
         MatrixDescriptor b =
@@ -98,8 +102,9 @@ public final class WgmmaStep extends Step {
         int k = shape.k();
         int n = shape.n();
         TensorCore core = new TensorCore(90, shape.a(), k);
-        TensorCore.Vector rows =
-                a == null ? Fragments.rows(core, warp, fragment, shape.a(), k) : a.read(core, firstRow, ROWS, signA);
+        TensorCore.Vector rows = a == null
+                ? OperandFragments.rows(core, warp, fragment, shape.a(), k)
+                : a.read(core, firstRow, ROWS, signA);
         TensorCore.Vector columns = b.read(core, 0, n, signB);
         if (a == null && signA < 0) {
             for (int i = 0; i < rows.values.length; i++) {

@@ -35,8 +35,12 @@ final class WgmmaSteps {
     private static Step groupStep(Consumer<Warp> action) {
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 warp.cta.checkWarpGroup(warp, this, warp.warpGroupSteps++);
                 action.accept(warp);
             }

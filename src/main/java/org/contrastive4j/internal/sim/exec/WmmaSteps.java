@@ -79,8 +79,12 @@ final class WmmaSteps {
         int bytes = tile.type() == Type.TF32 ? 4 : tile.type().bytes();
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
                 for (int e = 0; e < tile.perLane(); e++) {
                     for (int lane = 0; lane < Warp.LANES; lane++) {
                         int location = lane * tile.perLane() + e;
@@ -145,7 +149,11 @@ final class WmmaSteps {
         List<String> layouts = in.modifiers().stream()
                 .filter(modifier -> modifier.equals(".row") || modifier.equals(".col"))
                 .toList();
-        if (layouts.size() != 2 || !inputs.isFloat()) {
+        boolean wide = types.stream().allMatch(type -> type == Type.F64);
+        if (layouts.size() != 2
+                || !inputs.isFloat()
+                || !wide && types.contains(Type.F64)
+                || wide && !DoubleMatrixStep.isNearest(in)) {
             return null;
         }
         Tile tileA = new Tile(m, k, inputs, layouts.get(0).equals(".row"));
@@ -162,8 +170,16 @@ final class WmmaSteps {
         checkRegisters(in, tileD, d, false);
         return new Step() {
             @Override
+            Participation participation() {
+                return Participation.FULL;
+            }
+
+            @Override
             void run(Warp warp, int mask) {
-                warp.requireFullWarp(this, mask);
+                if (wide) {
+                    multiplyDoubles(warp);
+                    return;
+                }
                 TensorCore core = new TensorCore(warp.cta.cluster().grid().architecture(), inputs, k);
                 TensorCore.Vector rows = gather(core, warp, a, tileA, true);
                 TensorCore.Vector columns = gather(core, warp, b, tileB, false);
@@ -181,7 +197,31 @@ final class WmmaSteps {
                     write(warp, d, tileD, i, sums[i]);
                 }
             }
+
+            private void multiplyDoubles(Warp warp) {
+                double[] left = gatherDoubles(warp, a, tileA, true);
+                double[] right = gatherDoubles(warp, b, tileB, false);
+                long[] sums = new long[m * n];
+                for (int i = 0; i < m * n; i++) {
+                    double sum = Numbers.f64(read(warp, c, tileC, i));
+                    sums[i] = Numbers.bits(DoubleMatrixStep.chain(sum, left, i / n * k, right, i % n * k, k));
+                }
+                for (int i = 0; i < m * n; i++) {
+                    write(warp, d, tileD, i, sums[i]);
+                }
+            }
         };
+    }
+
+    private static double[] gatherDoubles(Warp warp, int[] registers, Tile tile, boolean isA) {
+        int k = isA ? tile.columns() : tile.rows();
+        double[] values = new double[tile.rows() * tile.columns()];
+        for (int place = 0; place < values.length; place++) {
+            int row = row(tile, true, place);
+            int column = column(tile, true, place);
+            values[isA ? row * k + column : column * k + row] = Numbers.f64(read(warp, registers, tile, place));
+        }
+        return values;
     }
 
     private static TensorCore.Vector gather(TensorCore core, Warp warp, int[] registers, Tile tile, boolean isA) {

@@ -1,0 +1,39 @@
+package org.contrastive4j.cli;
+
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+
+/** Writes the files that a command makes beside a run. */
+final class OutputFiles {
+    private OutputFiles() {}
+
+    /**
+     * Checks that the folder of a file is there, before work is done whose result could not be written.
+     *
+     * @param option that names the file
+     * @throws IllegalArgumentException when it is not
+     */
+    static void requireWritable(String option, Path file) {
+        Path folder = file.toAbsolutePath().getParent();
+        if (folder == null || !Files.isDirectory(folder)) {
+            throw new IllegalArgumentException(option + " " + file + ": the folder " + folder + " does not exist");
+        }
+        if (Files.isDirectory(file)) {
+            throw new IllegalArgumentException(option + " " + file + " is a folder, expected a file");
+        }
+        if (!Files.isWritable(folder)) {
+            throw new IllegalArgumentException(option + " " + file + ": the folder " + folder + " cannot be written");
+        }
+    }
+
+    /** @throws IllegalArgumentException when the file cannot be written, such as on a full disk */
+    static void write(Path file, byte[] bytes) {
+        try {
+            Files.write(file, bytes);
+        } catch (IOException e) {
+            throw new IllegalArgumentException(
+                    "cannot write " + file + ": " + e.getClass().getSimpleName() + ": " + e.getMessage(), e);
+        }
+    }
+}

@@ -1,0 +1,247 @@
+package org.contrastive4j.data;
+
+import java.awt.image.BufferedImage;
+import java.awt.image.IndexColorModel;
+import java.awt.image.Raster;
+import java.util.Arrays;
+
+/**
+ * From a decoded picture to the input of an encoder: resize, crop the centre, RGB, (x / 255 - mean) / deviation.
+ *
+ * <p>The steps and their rounding are those of torchvision on Pillow pictures, so results differ from open_clip's only
+ * where decoders do. Pictures with a palette are resized to the nearest pixel, as Pillow does; pictures with an alpha
+ * channel are weighted by it while they are resized, and then it is dropped.
+ *
+ * @param size side of the result in pixels
+ * @param fit how a picture that is not square becomes one
+ * @param filter that resizes
+ * @param mean of red, green and blue
+ * @param deviation of red, green and blue
+ * @param cropRounding which pixel a centre between two is rounded to
+ */
+public record Preprocessing(
+        int size, Fit fit, Resampler.Filter filter, double[] mean, double[] deviation, CropRounding cropRounding) {
+    private static final int CHANNELS = 3;
+    private static final double[] CLIP_MEAN = {0.48145466, 0.4578275, 0.40821073};
+    private static final double[] CLIP_DEVIATION = {0.26862954, 0.26130258, 0.27577711};
+    private static final double[] HALF = {0.5, 0.5, 0.5};
+
+    /** Ways to a square. */
+    public enum Fit {
+        /** The shorter side becomes the size; the centre is cut out. */
+        CROP,
+        /** Both sides become the size. */
+        SQUASH
+    }
+
+    /** Conventions of the programs that wrote the configurations. */
+    public enum CropRounding {
+        /** Half to even: torchvision, open_clip. */
+        HALF_EVEN,
+        /** Down: Hugging Face transformers. */
+        DOWN
+    }
+
+    /** Checks the settings. */
+    public Preprocessing {
+        if (size < 1 || mean.length != CHANNELS || deviation.length != CHANNELS) {
+            throw new IllegalArgumentException("preprocessing to size " + size + " with " + mean.length + " means and "
+                    + deviation.length + " deviations, expected a positive size and three of each");
+        }
+        mean = mean.clone();
+        deviation = deviation.clone();
+    }
+
+    /** Returns the preprocessing that CLIP was trained with. */
+    public static Preprocessing clip(int size) {
+        return new Preprocessing(
+                size, Fit.CROP, Resampler.Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
+    }
+
+    /**
+     * Returns the preprocessing of models trained here: the shorter side becomes the size, values are in [-1, 1].
+     *
+     * @param size side of the result in pixels
+     * @return mean and deviation are 0.5
+     */
+    public static Preprocessing symmetric(int size) {
+        return new Preprocessing(size, Fit.CROP, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+    }
+
+    /** Returns the preprocessing that SigLIP was trained with. */
+    public static Preprocessing sigLip(int size) {
+        return new Preprocessing(size, Fit.SQUASH, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
+    }
+
+    /** Returns the same for another size. */
+    public Preprocessing withSize(int other) {
+        return new Preprocessing(other, fit, filter, mean, deviation, cropRounding);
+    }
+
+    /** Returns [size, size, 3], normalised. */
+    public float[] apply(BufferedImage picture) {
+        float[] values = new float[size * size * CHANNELS];
+        apply(picture, values, 0);
+        return values;
+    }
+
+    /** Writes [size, size, 3], normalised, to {@code target} from {@code at} on. */
+    public void apply(BufferedImage picture, float[] target, int at) {
+        byte[] rgb = square(picture);
+        for (int i = 0; i < rgb.length; i++) {
+            int c = i % CHANNELS;
+            target[at + i] = ((rgb[i] & 255) / 255f - (float) mean[c]) / (float) deviation[c];
+        }
+    }
+
+    /** Returns [size, size, 3], unsigned bytes: what {@link #apply(BufferedImage)} normalises. */
+    public byte[] square(BufferedImage picture) {
+        int toWidth = target(picture.getWidth(), picture.getHeight());
+        int toHeight = target(picture.getHeight(), picture.getWidth());
+        byte[] resized = resize(picture, toWidth, toHeight);
+        return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
+    }
+
+    /** Returns the same of a picture that is on white already. */
+    byte[] square(RgbPicture picture) {
+        int toWidth = target(picture.width(), picture.height());
+        int toHeight = target(picture.height(), picture.width());
+        byte[] resized =
+                Resampler.resize(picture.rgb(), picture.width(), picture.height(), CHANNELS, toWidth, toHeight, filter);
+        return crop(resized, toWidth, cropStart(toWidth), cropStart(toHeight));
+    }
+
+    private int target(int length, int otherLength) {
+        return fit == Fit.SQUASH || length <= otherLength ? size : (int) ((long) size * length / otherLength);
+    }
+
+    /** Turns values with mean and deviation 0.5 into values with those of this preprocessing. */
+    void renormalise(float[] values, int from, int to) {
+        if (Arrays.equals(mean, HALF) && Arrays.equals(deviation, HALF)) {
+            return;
+        }
+        for (int i = from; i < to; i++) {
+            int c = (i - from) % CHANNELS;
+            values[i] = (0.5f * values[i] + 0.5f - (float) mean[c]) / (float) deviation[c];
+        }
+    }
+
+    private int cropStart(int length) {
+        return cropRounding == CropRounding.DOWN ? (length - size) / 2 : (int) Math.rint((length - size) / 2.0);
+    }
+
+    private byte[] resize(BufferedImage picture, int toWidth, int toHeight) {
+        int width = picture.getWidth();
+        int height = picture.getHeight();
+        if (picture.getColorModel() instanceof IndexColorModel) {
+            return nearest(picture, toWidth, toHeight);
+        }
+        if (width == toWidth && height == toHeight) {
+            return rgb(picture);
+        }
+        if (!picture.getColorModel().hasAlpha()) {
+            return Resampler.resize(rgb(picture), width, height, CHANNELS, toWidth, toHeight, filter);
+        }
+        byte[] premultiplied = premultiplied(rgb(picture), alpha(picture));
+        byte[] resized = Resampler.resize(premultiplied, width, height, CHANNELS + 1, toWidth, toHeight, filter);
+        byte[] straight = new byte[toWidth * toHeight * CHANNELS];
+        for (int p = 0; p < toWidth * toHeight; p++) {
+            int a = resized[p * 4 + CHANNELS] & 255;
+            for (int c = 0; c < CHANNELS; c++) {
+                int value = resized[p * 4 + c] & 255;
+                straight[p * CHANNELS + c] = (byte) (a == 0 || a == 255 ? value : Math.min(255, 255 * value / a));
+            }
+        }
+        return straight;
+    }
+
+    private static byte[] nearest(BufferedImage picture, int toWidth, int toHeight) {
+        byte[] rgb = new byte[toWidth * toHeight * CHANNELS];
+        int[] columns = nearest(picture.getWidth(), toWidth);
+        int[] rows = nearest(picture.getHeight(), toHeight);
+        for (int y = 0; y < toHeight; y++) {
+            for (int x = 0; x < toWidth; x++) {
+                put(picture.getRGB(columns[x], rows[y]), rgb, (y * toWidth + x) * CHANNELS);
+            }
+        }
+        return rgb;
+    }
+
+    /** The source position of each target position, summed up step by step as Pillow does, with its rounding. */
+    private static int[] nearest(int from, int to) {
+        int[] positions = new int[to];
+        double step = (double) from / to;
+        double at = step * 0.5;
+        for (int k = 0; k < to; k++) {
+            positions[k] = Math.min(from - 1, (int) at);
+            at += step;
+        }
+        return positions;
+    }
+
+    private static void put(int argb, byte[] rgb, int at) {
+        rgb[at] = (byte) (argb >> 16);
+        rgb[at + 1] = (byte) (argb >> 8);
+        rgb[at + 2] = (byte) argb;
+    }
+
+    /** Grey samples as they are: getRGB would take them for linear light. */
+    private static byte[] rgb(BufferedImage picture) {
+        int width = picture.getWidth();
+        int height = picture.getHeight();
+        byte[] rgb = new byte[width * height * CHANNELS];
+        if (picture.getColorModel().getNumColorComponents() == 1) {
+            Raster raster = picture.getRaster();
+            int shift = raster.getSampleModel().getSampleSize(0) - 8;
+            for (int p = 0; p < width * height; p++) {
+                byte value = (byte) (raster.getSample(p % width, p / width, 0) >> Math.max(shift, 0));
+                Arrays.fill(rgb, p * CHANNELS, (p + 1) * CHANNELS, value);
+            }
+            return rgb;
+        }
+        int[] row = new int[width];
+        for (int y = 0; y < height; y++) {
+            picture.getRGB(0, y, width, 1, row, 0, width);
+            for (int x = 0; x < width; x++) {
+                put(row[x], rgb, (y * width + x) * CHANNELS);
+            }
+        }
+        return rgb;
+    }
+
+    private static byte[] alpha(BufferedImage picture) {
+        Raster raster = picture.getAlphaRaster();
+        int width = picture.getWidth();
+        byte[] alpha = new byte[width * picture.getHeight()];
+        if (raster == null) {
+            Arrays.fill(alpha, (byte) 255);
+            return alpha;
+        }
+        int shift = Math.max(0, raster.getSampleModel().getSampleSize(0) - 8);
+        for (int p = 0; p < alpha.length; p++) {
+            alpha[p] = (byte) (raster.getSample(p % width, p / width, 0) >> shift);
+        }
+        return alpha;
+    }
+
+    private static byte[] premultiplied(byte[] rgb, byte[] alpha) {
+        byte[] rgba = new byte[alpha.length * 4];
+        for (int p = 0; p < alpha.length; p++) {
+            int a = alpha[p] & 255;
+            for (int c = 0; c < CHANNELS; c++) {
+                int product = (rgb[p * CHANNELS + c] & 255) * a + 128;
+                rgba[p * 4 + c] = (byte) ((product >> 8) + product >> 8);
+            }
+            rgba[p * 4 + CHANNELS] = alpha[p];
+        }
+        return rgba;
+    }
+
+    private byte[] crop(byte[] rgb, int width, int left, int top) {
+        byte[] cropped = new byte[size * size * CHANNELS];
+        for (int y = 0; y < size; y++) {
+            System.arraycopy(rgb, ((top + y) * width + left) * CHANNELS, cropped, y * size * CHANNELS, size * CHANNELS);
+        }
+        return cropped;
+    }
+}

@@ -1,0 +1,82 @@
+package org.contrastive4j.internal.ptx;
+
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.ops.ShapeException;
+
+/** What all kernels of InfoNCE want of their arguments; looked at before the first launch of a call. */
+final class InfoNceChecks {
+    private static final String NAME = "infoNce";
+
+    private InfoNceChecks() {}
+
+    /** Sizes of a call, and how many rows and columns there may be. */
+    static void checkSizes(int n, int m, int d, int mostRows, int mostColumns) {
+        check(
+                n >= 1 && m >= 1 && d >= 1 && n <= mostRows && m <= mostColumns,
+                "n " + n + ", m " + m + ", d " + d + ", wanted at least 1 of each, at most " + mostRows + " rows and "
+                        + mostColumns + " columns");
+    }
+
+    /**
+     * Everything but the sizes.
+     *
+     * @param rowBytes of a row of x and of y
+     * @param alignment of x and y
+     * @param given bytes of workspace, of which {@code wanted} are used
+     * @throws ShapeException when rows have no columns of their own, or for a weight below 0 or a number that is
+     *     not finite
+     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too
+     *     small
+     */
+    static void check(
+            InfoNceKernels.Inputs in,
+            long rowBytes,
+            int alignment,
+            InfoNceKernels.Gradients gradients,
+            long hardest,
+            long result,
+            long workspace,
+            long given,
+            long wanted) {
+        check(
+                in.targets() != 0 || in.m() >= in.n(),
+                in.n() + " rows but only " + in.m() + " columns; give targets, or at least as many columns as rows");
+        check(
+                isWeight(in.rowWeight()) && isWeight(in.columnWeight()),
+                "weights are " + in.rowWeight() + " and " + in.columnWeight() + ", wanted finite numbers, 0 or more");
+        check(
+                gradients == null || Double.isFinite(gradients.scale()),
+                "gradients are to be multiplied by " + (gradients == null ? 1 : gradients.scale())
+                        + ", wanted a finite number");
+        if (given < wanted) {
+            throw new LaunchException(NAME + ": the workspace has " + given + " bytes, wanted " + wanted);
+        }
+        AddressChecks addresses = new AddressChecks(NAME)
+                .read("x", in.x(), in.n() * rowBytes, alignment)
+                .read("y", in.y(), in.m() * rowBytes, alignment)
+                .readIfAny("targets", in.targets(), 4L * in.n(), 4)
+                .read("logScale", in.logScale(), 4, 4)
+                .readIfAny("bias", in.bias(), 4, 4)
+                .writtenIfAny("hardest", hardest, 4L * in.n(), 4)
+                .written("result", result, InfoNceKernels.RESULT_BYTES, 8)
+                .written("workspace", workspace, wanted, 256);
+        if (gradients != null) {
+            addresses
+                    .writtenIfAny("dx", gradients.dx(), 4L * in.n() * in.d(), 4)
+                    .writtenIfAny("dy", gradients.dy(), 4L * in.m() * in.d(), 4)
+                    .writtenIfAny("dLogScale", gradients.dLogScale(), 4, 4)
+                    .writtenIfAny("dBias", gradients.dBias(), 4, 4);
+        }
+    }
+
+    private static boolean isWeight(double weight) {
+        return weight >= 0 && weight <= Float.MAX_VALUE; // kernels take it in f32
+    }
+
+    private static void check(boolean condition, String message) {
+        if (!condition) {
+            throw new ShapeException(NAME + ": " + message);
+        }
+    }
+}

@@ -1,0 +1,71 @@
+package org.contrastive4j.internal.sim.exec;
+
+import java.util.ArrayList;
+import java.util.List;
+
+/**
+ * Where the variables of a state space lie. There are gaps between them, so that an access that runs from one into the
+ * next is found.
+ */
+public final class Layout {
+    private final List<Extent> extents = new ArrayList<>();
+    private int openEnd = Integer.MAX_VALUE;
+    /** The variable that was found last: the next access often is to the same. Any value is right. */
+    private int last;
+
+    /**
+     * Bytes of one variable.
+     *
+     * @param from offset of the first byte
+     * @param to offset behind the last byte
+     */
+    record Extent(String name, int from, int to) {
+        boolean contains(long offset, int bytes) {
+            return offset >= from && offset + bytes <= to;
+        }
+    }
+
+    void add(String name, int from, int bytes) {
+        extents.add(new Extent(name, from, from + bytes));
+    }
+
+    /** All bytes from an offset on are one array, sized by the launch. */
+    void openAt(int from) {
+        openEnd = from;
+    }
+
+    /** Whether all bytes of an access belong to one variable. */
+    boolean contains(long offset, int bytes) {
+        if (offset >= openEnd) {
+            return true;
+        }
+        int guess = last;
+        if (guess < extents.size() && extents.get(guess).contains(offset, bytes)) {
+            return true;
+        }
+        for (int i = 0; i < extents.size(); i++) {
+            if (extents.get(i).contains(offset, bytes)) {
+                last = i;
+                return true;
+            }
+        }
+        return false;
+    }
+
+    /** Returns where an offset is, for messages: in, behind or before a variable. */
+    String describe(long offset) {
+        Extent before = null;
+        for (Extent extent : extents) {
+            if (extent.from <= offset && (before == null || extent.from > before.from)) {
+                before = extent;
+            }
+        }
+        if (before == null) {
+            return "before all variables";
+        }
+        String size = before.name + " of " + (before.to - before.from) + " bytes";
+        return offset < before.to
+                ? "offset " + (offset - before.from) + " of " + size
+                : offset - before.to + " bytes behind the end of " + size;
+    }
+}

@@ -1,0 +1,19 @@
+package org.contrastive4j.pretrained;
+
+/** Turns a caption into token ids as a model's text tower expects them. */
+public interface TextTokenizer extends AutoCloseable {
+    /**
+     * Returns the ids of a caption with its start and end tokens, without padding.
+     *
+     * @param text any caption
+     * @param contextLength largest number of ids; longer captions are cut and keep their end token
+     */
+    int[] encode(String text, int contextLength);
+
+    /** Returns the number of ids that the tokenizer knows. */
+    int size();
+
+    /** Frees native memory where there is some. */
+    @Override
+    default void close() {}
+}

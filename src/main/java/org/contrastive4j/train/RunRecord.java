@@ -1,0 +1,97 @@
+package org.contrastive4j.train;
+
+import com.fasterxml.jackson.core.type.TypeReference;
+import java.io.IOException;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.time.DateTimeException;
+import java.time.Instant;
+import java.util.List;
+import java.util.Map;
+
+/**
+ * What the files of a run say about it.
+ *
+ * @param name of the folder
+ * @param status what the run is doing, or how it ended
+ * @param running whether more is to come
+ * @param config as in config.json
+ * @param facts as in run.json
+ * @param metrics lines of metrics.jsonl
+ * @param summary as in summary.json; empty before the end
+ * @param examples PNG of retrievals; empty before the end
+ */
+record RunRecord(
+        String name,
+        String status,
+        boolean running,
+        Map<String, Object> config,
+        Map<String, Object> facts,
+        List<Map<String, Object>> metrics,
+        Map<String, Object> summary,
+        byte[] examples) {
+    static final String CONFIG = "config.json";
+    static final String FACTS = "run.json";
+    static final String SUMMARY = "summary.json";
+    static final String EXAMPLES = "examples.png";
+
+    /**
+     * Reads a run folder.
+     *
+     * @throws RunFolder.RunFolderException when it holds no run, or a file cannot be read
+     */
+    static RunRecord read(Path folder) {
+        if (!Files.exists(folder.resolve(CONFIG))) {
+            throw new RunFolder.RunFolderException(
+                    folder + " holds no run: it has no " + CONFIG + "; name a folder that train was given as --out",
+                    null);
+        }
+        Map<String, Object> summary = json(folder.resolve(SUMMARY));
+        return new RunRecord(
+                folder.toAbsolutePath().normalize().getFileName().toString(),
+                summary.isEmpty() ? "not finished" : "finished",
+                false,
+                json(folder.resolve(CONFIG)),
+                json(folder.resolve(FACTS)),
+                RunFolder.metrics(folder),
+                summary,
+                bytes(folder.resolve(EXAMPLES)));
+    }
+
+    RunRecord with(String otherStatus, boolean isRunning) {
+        return new RunRecord(name, otherStatus, isRunning, config, facts, metrics, summary, examples);
+    }
+
+    /** Returns when a run was first started: now where it has not been. */
+    static Instant started(Path folder, Instant now) {
+        Object started = json(folder.resolve(FACTS)).get("started");
+        try {
+            return started == null ? now : Instant.parse(started.toString());
+        } catch (DateTimeException notOurs) {
+            return now;
+        }
+    }
+
+    private static Map<String, Object> json(Path file) {
+        byte[] bytes = bytes(file);
+        try {
+            return bytes.length == 0 ? Map.of() : RunFolder.JSON.readValue(bytes, new TypeReference<>() {});
+        } catch (IOException e) {
+            throw new RunFolder.RunFolderException(file + " is not JSON: " + e.getMessage(), e);
+        }
+    }
+
+    /** The bytes of a file, none where it does not exist. */
+    private static byte[] bytes(Path file) {
+        try {
+            return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
+        } catch (IOException e) {
+            throw new RunFolder.RunFolderException("cannot read " + file + ": " + e, e);
+        }
+    }
+
+    /** Returns the steps made. */
+    int steps() {
+        return metrics.isEmpty() ? 0 : ((Number) metrics.get(metrics.size() - 1).get("step")).intValue();
+    }
+}

@@ -1,0 +1,216 @@
+package org.contrastive4j.train;
+
+import java.time.Instant;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.ops.Ops;
+import org.slf4j.Logger;
+import org.slf4j.LoggerFactory;
+
+/**
+ * One sitting of a training run in its folder: makes steps, writes metrics, an event file for TensorBoard,
+ * checkpoints and a report that is written again while training goes on.
+ */
+public final class TrainingRun {
+    private static final Logger LOG = LoggerFactory.getLogger(TrainingRun.class);
+    private static final String LEFT_OUT = "left-out.tsv";
+    private static final int EXAMPLE_POOL = 2000; // pictures searched for the examples of the report
+    private static final long REPORT_NANOS = 10_000_000_000L; // between two reports
+    private static final int REPORT_SHARE = 20; // a report takes at most a twentieth of the time
+
+    /**
+     * How often a run saves and measures.
+     *
+     * @param saveEvery steps between checkpoints, 1 or more
+     * @param recallEvery steps between measurements of recall on the test splits, 0 for none before the end
+     */
+    public record Schedule(int saveEvery, int recallEvery) {
+        /**
+         * Checks both numbers.
+         *
+         * @throws IllegalArgumentException when one is too small
+         */
+        public Schedule {
+            if (saveEvery < 1) {
+                throw new IllegalArgumentException("save every " + saveEvery + " steps: expected 1 or more");
+            }
+            if (recallEvery < 0) {
+                throw new IllegalArgumentException(
+                        "recall every " + recallEvery + " steps: expected 1 or more, or 0 to measure only at the end");
+            }
+        }
+    }
+
+    /** Follows a run and can stop it. */
+    public interface Listener {
+        /** Called after each step. */
+        void step(Trainer.Step step);
+
+        /**
+         * Called when recall was measured, before {@link #step}.
+         *
+         * @param split name of the test split
+         * @param recall share of queries whose partner is found first, mean of both directions
+         */
+        void recall(String split, double recall);
+
+        /** Returns whether to stop after the current step. */
+        boolean stopRequested();
+    }
+
+    private final RunFolder folder;
+    private final Trainer trainer;
+    private final Ops ops;
+    private final Schedule schedule;
+    private final Map<String, String> environment;
+    private final Instant started;
+    private final EventFile events;
+    private final double secondsBefore;
+    private final long start = System.nanoTime();
+    private long nextReport = start;
+    private boolean reportFailed;
+
+    private TrainingRun(
+            RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
+        this.environment = environment;
+        this.started = RunRecord.started(folder.path(), Instant.now());
+        this.folder = folder;
+        this.ops = ops;
+        this.trainer = trainer;
+        this.schedule = schedule;
+        this.secondsBefore = folder.secondsSpent();
+        this.events = EventFile.begin(folder, folder.metrics(), Instant.now().getEpochSecond());
+    }
+
+    /**
+     * Prepares the folder for a trainer that is new or was resumed: metrics of steps it makes again are dropped.
+     *
+     * @param environment versions and devices for the report, by name
+     * @throws RunFolder.RunFolderException when the folder cannot be written
+     */
+    public static TrainingRun begin(
+            RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
+        folder.forgetAfter(trainer.step());
+        folder.writeJson(RunRecord.CONFIG, trainer.config());
+        return new TrainingRun(folder, ops, trainer, schedule, environment);
+    }
+
+    private Map<String, Object> facts() {
+        Map<String, Object> facts = new LinkedHashMap<>();
+        facts.put("started", started.toString());
+        facts.put("device", ops.name());
+        facts.put("dataFingerprint", trainer.dataFingerprint());
+        facts.put("pairs", trainer.data().pairs().size());
+        facts.put("trainingPairs", trainer.splits().train().size());
+        Map<String, Integer> tests = new LinkedHashMap<>();
+        trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
+        facts.put("testPairs", tests);
+        facts.put("leftOut", trainer.data().leftOut().counts());
+        facts.put(
+                "parameters",
+                trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
+        facts.put("environment", environment);
+        return facts;
+    }
+
+    /**
+     * Trains to the last step, or until the listener stops it; in both cases everything is saved.
+     *
+     * @return whether the last step was reached
+     * @throws Trainer.TrainingStoppedException when training cannot go on; the report says why
+     * @throws RunFolder.RunFolderException when the folder cannot be written
+     * @throws CheckpointException when a checkpoint cannot be written
+     */
+    public boolean train(Listener listener) {
+        report("running", true);
+        boolean saved = true;
+        try {
+            while (trainer.hasNext() && !listener.stopRequested()) {
+                Map<String, Object> line = step(listener);
+                folder.append(line);
+                events.append(line);
+                saved = trainer.step() % schedule.saveEvery() == 0;
+                if (saved) {
+                    trainer.save(folder.checkpoints());
+                }
+                if (System.nanoTime() > nextReport) {
+                    report("running", true);
+                }
+            }
+        } catch (Trainer.TrainingStoppedException stopped) {
+            report(stopped.getMessage(), false);
+            throw stopped;
+        }
+        boolean finished = !trainer.hasNext();
+        if (!saved || !finished) {
+            trainer.save(folder.checkpoints());
+        }
+        report(finished ? "finished" : "stopped at step " + trainer.step() + ", can be resumed", false);
+        return finished;
+    }
+
+    private Map<String, Object> step(Listener listener) {
+        long before = System.nanoTime();
+        Trainer.Step step = trainer.next();
+        long after = System.nanoTime();
+        Map<String, Object> line = new LinkedHashMap<>(step.asMap());
+        line.put("pairsPerSecond", trainer.config().batch() * 1e9 / (after - before));
+        line.put("seconds", seconds());
+        line.put("time", System.currentTimeMillis() / 1e3);
+        if (schedule.recallEvery() > 0 && step.step() % schedule.recallEvery() == 0) {
+            trainer.evaluate().forEach((split, recall) -> {
+                line.put("r1." + split, recall.mean1());
+                listener.recall(split, recall.mean1());
+            });
+        }
+        listener.step(step);
+        return line;
+    }
+
+    /** Returns the seconds of training, those of earlier sittings included. */
+    public double seconds() {
+        return secondsBefore + (System.nanoTime() - start) / 1e9;
+    }
+
+    /**
+     * Measures a finished run: writes summary.json, examples of retrieval and the report.
+     *
+     * @return recall of each test split
+     */
+    public Map<String, Trainer.Recall> finish() {
+        double seconds = seconds();
+        long peak = ops.memory().peakBytes();
+        Map<String, Trainer.Recall> recalls = trainer.evaluate();
+        folder.writeJson(RunRecord.SUMMARY, RunSummary.of(trainer, recalls, seconds, peak));
+        folder.writeText(LEFT_OUT, trainer.data().leftOut().table());
+        List<Integer> test = trainer.splits().tests().values().stream()
+                .findFirst()
+                .orElse(trainer.splits().train());
+        List<Integer> pool = test.subList(0, Math.min(test.size(), EXAMPLE_POOL));
+        try (Search search = new Search(ops, trainer.data(), trainer.embedder(), pool)) {
+            folder.write(RunRecord.EXAMPLES, RunSummary.examples(trainer, search, pool));
+        }
+        report("finished", false);
+        return recalls;
+    }
+
+    /** A report that cannot be made is no reason to stop training; a disk that is full is, and is thrown. */
+    private void report(String status, boolean running) {
+        long before = System.nanoTime();
+        try {
+            folder.writeJson(RunRecord.FACTS, facts()); // what is left out grows while pictures are read
+            String page = RunReport.html(List.of(RunRecord.read(folder.path()).with(status, running)));
+            folder.writeText(RunReport.FILE, page);
+        } catch (RunFolder.RunFolderException fullDisk) {
+            throw fullDisk;
+        } catch (RuntimeException e) {
+            if (!reportFailed) {
+                LOG.warn("cannot make {}: {}", RunReport.FILE, e.toString());
+            }
+            reportFailed = true;
+        }
+        long now = System.nanoTime();
+        nextReport = now + Math.max(REPORT_NANOS, REPORT_SHARE * (now - before));
+    }
+}

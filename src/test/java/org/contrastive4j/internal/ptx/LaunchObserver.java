@@ -1,0 +1,46 @@
+package org.contrastive4j.internal.ptx;
+
+import java.lang.reflect.InvocationTargetException;
+import java.lang.reflect.Proxy;
+import java.util.function.BiConsumer;
+import org.contrastive4j.device.Kernel;
+import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxModule;
+
+/** A device that tells of each launch, once it is over. */
+final class LaunchObserver {
+    private LaunchObserver() {}
+
+    static PtxDevice of(PtxDevice device, BiConsumer<Kernel, Launch> launched) {
+        return proxy(
+                PtxDevice.class,
+                device,
+                (module, loading) -> proxy(
+                        PtxModule.class,
+                        module,
+                        (kernel, finding) -> proxy(Kernel.class, kernel, (nothing, arguments) -> {
+                            launched.accept((Kernel) kernel, (Launch) arguments[1]);
+                            return nothing;
+                        })));
+    }
+
+    private interface After {
+        Object apply(Object result, Object[] arguments);
+    }
+
+    /** Passes all calls on; what module, kernel and launch answer goes through {@code after}. */
+    private static <T> T proxy(Class<T> type, Object target, After after) {
+        Class<?>[] types = {type};
+        return type.cast(Proxy.newProxyInstance(type.getClassLoader(), types, (self, method, arguments) -> {
+            try {
+                Object result = method.invoke(target, arguments);
+                String name = method.getName();
+                boolean wrapped = name.equals("module") || name.equals("kernel") || name.equals("launch");
+                return wrapped ? after.apply(result, arguments) : result;
+            } catch (InvocationTargetException e) {
+                throw e.getCause();
+            }
+        }));
+    }
+}

@@ -1,0 +1,94 @@
+package org.contrastive4j.internal.ptx;
+
+import java.util.List;
+import org.contrastive4j.internal.ptx.KernelMutation.Change;
+import org.contrastive4j.internal.sim.SimDevice;
+import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.ops.PairTileOps;
+import org.contrastive4j.support.PairTileCase;
+import org.contrastive4j.support.PairTileCase.Classes;
+import org.contrastive4j.support.SampledSource;
+import org.contrastive4j.tensor.Precision;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+
+/** The tests of the general pairwise engine would notice a small fault in the text of any of its kernels. */
+class PairTileMutationTest {
+    static List<Change> changes() {
+        String barrier = "bar.sync 0;";
+        return List.of(
+                new Change("pair_reduce", barrier, 0, ""),
+                new Change("pair_reduce", barrier, 1, ""),
+                new Change("pair_reduce", barrier, 2, ""),
+                new Change("pair_reduce", barrier, 3, ""),
+                new Change("pair_reduce", barrier, 4, ""),
+                new Change("pair_reduce", "cp.async.wait_group 0", 0, "cp.async.wait_group 1"),
+                new Change(
+                        "pair_reduce",
+                        "setp.gt.or.f32 %is, %logit, %columnLimit",
+                        0,
+                        "setp.lt.or.f32 %is, %logit, %columnLimit"),
+                new Change("pair_reduce", "@%is add.s32 %distance, %distance, %cycle;", 0, ""),
+                new Change("pair_reduce", "or.pred %isIgnored, %isSame, %is;", 0, "mov.pred %isIgnored, %is;"),
+                new Change("pair_reduce", "selp.b32 %ties, 0, %ties, %is;", 0, ""),
+                new Change("pair_reduce", "mul.f32 %f, %f, %weight;", 2, ""),
+                new Change(
+                        "pair_reduce", "selp.b32 %stride, 292, 4, %byColumn", 0, "selp.b32 %stride, 288, 4, %byColumn"),
+                new Change("pair_reduce", "add.f32 %small, %ownSmall, %otherSmall;", 6, "mov.f32 %small, %otherSmall;"),
+                new Change("pair_merge", "add.f64 %sum, %sum, %widened;", 0, "mov.f64 %sum, %widened;"),
+                new Change("pair_merge", "mul.f64 %sum, %sum, %power;", 0, ""),
+                new Change("pair_merge", "selp.b32 %base, %first, 0, %byColumn", 0, "mov.b32 %base, 0"),
+                new Change("pair_merge", "add.s32 %base, %base, 64", 0, "add.s32 %base, %base, 63"),
+                new Change(
+                        "pair_merge",
+                        "setp.gt.and.s32 %continues, %first, 0",
+                        0,
+                        "setp.ge.and.s32 %continues, %first, 0"),
+                new Change("pair_bwd", barrier, 4, ""),
+                new Change("pair_bwd", "and.b32 %some, %bits, 16;", 2, "and.b32 %some, %bits, 32;"),
+                new Change("pair_bwd", "shr.u64 %taking, %taking, %row8;", 0, ""),
+                new Change("pair_bwd", "mul.f32 %w, %weight, %columnWeight;", 11, "mov.f32 %w, %weight;"),
+                new Change("pair_bwd", "add.u32 %get, %get, 2336;", 0, "add.u32 %get, %get, 2340;"),
+                new Change("pair_bwd", "fma.rn.f32 %sumOfLogits, %g3, %s3", 0, "fma.rn.f32 %sumOfLogits, %g3, %s2"),
+                new Change("pair_histogram", barrier, 4, ""),
+                new Change("pair_histogram", barrier, 5, ""),
+                new Change("pair_histogram", "cvt.rmi.s32.f64", 0, "cvt.rni.s32.f64"),
+                new Change("pair_histogram", "[%offset + 8192], %one", 0, "[%offset], %one"),
+                new Change("pair_histogram", "min.s32 %bin, %bin, %most;", 0, ""));
+    }
+
+    /** In stripes of 64 rows, so that results are carried from one to the next. */
+    private static void run(Change change) {
+        SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(100_000_000));
+        Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
+        try (PtxOps ops = new PtxOps("sim", device, kernels, Precision.F32)) {
+            PairTileOps tiles = new PtxPairTileOps(new TensorLauncher(device, kernels), 1);
+            if (change == null || change.kernel().equals("pair_histogram")) {
+                new PairTileCase(5, 7, 200, Classes.ALL_AT_ONCE).checkHistogram(ops, tiles, 7);
+                new PairTileCase(33, 35, 3, Classes.PLAIN).checkHistogram(ops, tiles, 5);
+                new PairTileCase(33, 35, 17, Classes.PLAIN).checkHistogram(ops, tiles, 5); // some beyond 1 and -1
+            }
+            if (change == null || change.kernel().equals("pair_bwd")) {
+                new PairTileCase(5, 7, 3, Classes.PLAIN).checkGradients(ops, tiles);
+                new PairTileCase(66, 33, 3, Classes.PLAIN).checkGradients(ops, tiles, 5);
+            }
+            if (change == null || change.kernel().matches("pair_(reduce|merge)")) {
+                new PairTileCase(5, 7, 17, Classes.IDS_IGNORED).checkReductions(ops, tiles);
+                new PairTileCase(33, 35, 17, Classes.GUIDE).checkReductions(ops, tiles, 7);
+                new PairTileCase(66, 67, 3, Classes.WINDOW).checkReductions(ops, tiles, 3);
+                PtxPairTileOpsTest.checkLargeShifts(ops, tiles);
+            }
+        }
+    }
+
+    @Test
+    void withoutAChangeAllIsRight() {
+        run(null);
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "changes", every = 4)
+    void aChangeIsNoticed(Change change) {
+        change.assertNoticedBy(() -> run(change));
+    }
+}

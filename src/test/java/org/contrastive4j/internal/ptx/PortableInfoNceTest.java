@@ -1,0 +1,540 @@
+package org.contrastive4j.internal.ptx;
+
+import static org.junit.jupiter.api.Assertions.assertArrayEquals;
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.function.Consumer;
+import java.util.stream.Stream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
+import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.internal.sim.SimDevice;
+import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.PairwiseReference;
+import org.contrastive4j.support.SampledSource;
+import org.contrastive4j.tensor.Precision;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.params.ParameterizedTest;
+import org.junit.jupiter.params.provider.Arguments;
+import org.junit.jupiter.params.provider.EnumSource;
+import org.junit.jupiter.params.provider.MethodSource;
+
+/**
+ * InfoNCE in kernels against its definition: each body on every device and by every set of kernels, those of sm_90a too;
+ * on the simulator with all of its checks, cases in turns under three schedules.
+ */
+class PortableInfoNceTest {
+    private static final int[] SIZES = {1, 31, 32, 33, 103, 127, 128, 129};
+    private static final int[] WIDTHS = {1, 3, 33, 64, 100};
+
+    static Stream<Arguments> everywhere() {
+        return InfoNceKernelSet.everywhere();
+    }
+
+    static Stream<String> devices() {
+        return Devices.names();
+    }
+
+    private static void on(String device, InfoNceKernelSet set, Consumer<InfoNceKernelSet.Bench> test) {
+        try (InfoNceKernelSet.Bench bench = new InfoNceKernelSet.Bench(device, set)) {
+            test.accept(bench);
+        }
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void raggedSizes(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            int turn = 0;
+            for (int n : SIZES) {
+                for (int d : WIDTHS) {
+                    if (set.takes(turn++)) {
+                        bench.check(new InfoNceCase(n, n, d, true, 10 + n));
+                    }
+                }
+            }
+        });
+    }
+
+    /** Beyond a tile of each kind of kernel, whose largest is 128 x 256, and beyond a run of tiles. */
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void sizesAcrossTiles(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            bench.check(new InfoNceCase(257, 257, 33, true, 1));
+            bench.check(new InfoNceCase(140, 260, 72, false, 2));
+            bench.check(new InfoNceCase(300, 130, 40, false, 3), 1);
+            bench.check(new InfoNceCase(600, 250, 24, false, 4), 1);
+        });
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void everyKindOfTarget(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            for (int i = 0; i < SIZES.length; i++) {
+                int n = SIZES[i];
+                bench.check(new InfoNceCase(n, n + 9, WIDTHS[i % 5], true, 20 + n));
+                bench.check(new InfoNceCase(n, Math.max(1, n / 2), WIDTHS[(i + 1) % 5], false, 30 + n));
+                InfoNceCase scaled = new InfoNceCase(n, n + 40, WIDTHS[(i + 2) % 5], false, 40 + n);
+                scaled.gradientScale = 0.25;
+                bench.check(scaled);
+            }
+        });
+    }
+
+    /** Rows that were rounded by a kernel before. */
+    @ParameterizedTest
+    @MethodSource("devices")
+    void roundedRows(String name) {
+        try (PtxDevice device = Backend.device(name)) {
+            PtxNormalize normalize = new PtxNormalize(device);
+            for (Precision precision : InfoNceCase.ROUNDED) {
+                PortableInfoNce pairwise = new PortableInfoNce(device, precision, 1 << 20);
+                for (int i = 0; i < SIZES.length; i++) {
+                    int n = SIZES[i];
+                    new InfoNceCase(n, n, WIDTHS[i % 5], true, n).checkValue(device, pairwise, normalize, precision);
+                    new InfoNceCase(n, Math.max(1, 130 - n), WIDTHS[(i + 2) % 5], false, n)
+                            .checkValue(device, pairwise, normalize, precision);
+                }
+                PortableInfoNce striped = new PortableInfoNce(device, precision, 1);
+                new InfoNceCase(193, 65, 40, false, 1).checkValue(device, striped, normalize, precision);
+                InfoNceCase hot = new InfoNceCase(70, 200, 100, true, 2);
+                hot.logScale = (float) Math.log(100);
+                hot.checkValue(device, striped, normalize, precision);
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void rowsThatAreNotAlignedForWideCopies(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            for (int d : new int[] {4, 20, 64}) {
+                InfoNceCase shifted = new InfoNceCase(70, 67, d, false, 3);
+                InfoNceCase straight = new InfoNceCase(70, 67, d, false, 3);
+                shifted.shift = 1;
+                InfoNceCase.Answer answer = bench.check(shifted);
+                assertSame(straight.ask(bench.device(), bench.open(InfoNceKernelSet.PLENTY)), answer);
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void stripesOfOneRowOfTiles(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            bench.check(new InfoNceCase(129, 140, 33, true, 1), 1);
+            bench.check(new InfoNceCase(200, 70, 8, false, 2), 1);
+            long two = 4L * 64 * 128 * 2; // gradients of two rows of tiles of f32
+            bench.check(new InfoNceCase(200, 70, 8, false, 2), two);
+            assertTrue(bench.open(1).workspaceBytes(200, 70, 8, true)
+                    < bench.open(InfoNceKernelSet.PLENTY).workspaceBytes(200, 70, 8, true));
+        });
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void scalesAndDirections(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            for (double scale : new double[] {1, 100}) {
+                for (double rowWeight : new double[] {0, 0.5, 1}) {
+                    for (int m : new int[] {20, 75}) { // 20: most columns belong to several rows
+                        InfoNceCase c = new InfoNceCase(61, m, 16, m == 75 && rowWeight != 0.5, 7);
+                        c.logScale = (float) Math.log(scale);
+                        c.rowWeight = rowWeight;
+                        c.columnWeight = 1 - rowWeight;
+                        c.gradientScale = 3;
+                        bench.check(c);
+                    }
+                }
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void alignedAndOppositeVectorsAtScaleHundred(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            for (int sign : new int[] {1, -1}) {
+                InfoNceCase c = new InfoNceCase(40, 40, 8, true, 5);
+                for (int i = 0; i < c.x.length; i++) {
+                    c.y[i] = sign * c.x[i];
+                }
+                c.logScale = (float) Math.log(100);
+                bench.check(c);
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void equalRowsAndZeroRows(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            InfoNceCase equal = new InfoNceCase(33, 33, 4, true, 5);
+            Arrays.fill(equal.x, 0.5f);
+            Arrays.fill(equal.y, 0.5f);
+            InfoNceCase.Answer answer = bench.check(equal);
+            assertEquals(Math.log(33), answer.loss(), 1e-5);
+            assertEquals(0, answer.result()[1] + answer.result()[2], "a tie is no hit");
+            InfoNceCase zero = new InfoNceCase(35, 35, 6, true, 5);
+            Arrays.fill(zero.x, 6, 18, 0);
+            Arrays.fill(zero.y, 0, 12, 0);
+            bench.check(zero);
+        });
+    }
+
+    /** Losses of 1e-3 and 1e-8 keep their digits: the positive is not added to the sum of the negatives. */
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void easyBatchesKeepRelativeAccuracy(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            for (double scale : new double[] {9, 24}) {
+                InfoNceCase c = new InfoNceCase(20, 20, 40, true, 5);
+                Arrays.fill(c.x, 0);
+                for (int i = 0; i < 20; i++) {
+                    c.x[i * 40 + i] = 1;
+                }
+                System.arraycopy(c.x, 0, c.y, 0, c.x.length);
+                c.logScale = (float) Math.log(scale);
+                PairwiseReference truth = c.truth();
+                InfoNceCase.Answer answer = bench.check(c);
+                assertTrue(truth.loss < 3e-3 && truth.loss > 0);
+                assertEquals(1, answer.loss() / truth.loss, 1e-5, "loss " + truth.loss);
+                for (int i = 0; i < 20; i++) {
+                    double wanted = truth.dx[i * 40 + i];
+                    double least = set.precision == Precision.F16
+                            ? 0x1p-39 * scale / 20
+                            : 0; // half the distance of small ones
+                    assertEquals(
+                            wanted,
+                            answer.dx()[i * 40 + i],
+                            (1e-5 + 1.01 * set.roundOff()) * Math.abs(wanted) + least,
+                            "loss " + truth.loss);
+                }
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void nanInAnyPlaceGivesANanLoss(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            for (double rowWeight : new double[] {0, 1}) {
+                for (int at : new int[] {0, 17, 70 * 5 - 1}) {
+                    for (boolean left : new boolean[] {true, false}) {
+                        InfoNceCase c = new InfoNceCase(70, 70, 5, true, 5);
+                        c.rowWeight = rowWeight;
+                        c.columnWeight = 1 - rowWeight;
+                        (left ? c.x : c.y)[at] = Float.NaN;
+                        double loss = c.ask(bench.device(), bench.open(InfoNceKernelSet.PLENTY))
+                                .loss();
+                        assertTrue(
+                                Double.isNaN(loss),
+                                (left ? "x[" : "y[") + at + "], row weight " + rowWeight + ": " + loss);
+                    }
+                }
+            }
+        });
+    }
+
+    /** Another order of warps and of asynchronous copies, another run: the same bits. */
+    @ParameterizedTest
+    @EnumSource
+    void sameBitsUnderEverySchedule(InfoNceKernelSet set) {
+        InfoNceCase c = new InfoNceCase(150, 140, 33, false, 9);
+        List<InfoNceCase.Answer> answers = new ArrayList<>();
+        for (long seed = 0; seed < 5; seed++) {
+            try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
+                Kernels kernels = new Kernels(device);
+                answers.add(c.ask(device, set.open(kernels, 1)));
+                c.compare(device, kernels, set, answers.get(0));
+                assertSame(answers.get(0), answers.get(answers.size() - 1));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource(names = {"TF32", "BF16", "F16"})
+    void sameBitsOfRoundedRowsUnderEverySchedule(Precision precision) {
+        List<InfoNceCase.Answer> answers = new ArrayList<>();
+        for (long seed = 0; seed < 5; seed++) {
+            try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
+                answers.add(new InfoNceCase(150, 103, 33, false, 9)
+                        .checkValue(
+                                device,
+                                new PortableInfoNce(device, precision, 1),
+                                new PtxNormalize(device),
+                                precision));
+                assertSame(answers.get(0), answers.get(answers.size() - 1));
+            }
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void sameBitsFromRunToRun(String device, InfoNceKernelSet set) {
+        on(device, set, bench -> {
+            InfoNceCase c = new InfoNceCase(129, 103, 20, false, 9);
+            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
+            assertSame(c.ask(bench.device(), pairwise), c.ask(bench.device(), pairwise));
+        });
+    }
+
+    private static void assertSame(InfoNceCase.Answer want, InfoNceCase.Answer got) {
+        assertArrayEquals(want.result(), got.result());
+        assertArrayEquals(want.dx(), got.dx());
+        assertArrayEquals(want.dy(), got.dy());
+        assertArrayEquals(want.hardest(), got.hardest());
+        assertEquals(want.dLogScale(), got.dLogScale());
+        assertEquals(want.dBias(), got.dBias());
+    }
+
+    /** What is bound for a call with raw addresses. */
+    private record Bound(
+            PtxDevice device,
+            InfoNceKernels.Inputs inputs,
+            long result,
+            long workspace,
+            long bytes,
+            List<DeviceStorage> open)
+            implements AutoCloseable {
+        static Bound of(PtxDevice device, InfoNceKernels pairwise, InfoNceCase c) {
+            List<DeviceStorage> open = new ArrayList<>(List.of(
+                    Devices.floats(device, c.x),
+                    Devices.floats(device, c.y),
+                    Devices.floats(device, c.logScale),
+                    device.allocate(InfoNceKernels.RESULT_BYTES)));
+            long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, true);
+            open.add(device.allocate(bytes));
+            return new Bound(
+                    device,
+                    new InfoNceKernels.Inputs(
+                            c.n,
+                            c.m,
+                            c.d,
+                            open.get(0).address(),
+                            open.get(1).address(),
+                            0,
+                            open.get(2).address(),
+                            0,
+                            0.5,
+                            0.5),
+                    open.get(3).address(),
+                    open.get(4).address(),
+                    bytes,
+                    open);
+        }
+
+        DeviceStorage allocate(long count) {
+            open.add(device.allocate(count));
+            return open.get(open.size() - 1);
+        }
+
+        @Override
+        public void close() {
+            open.forEach(DeviceStorage::close);
+        }
+    }
+
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void unwantedGradientsChangeNothing(String name, InfoNceKernelSet set) {
+        on(name, set, bench -> {
+            PtxDevice device = bench.device();
+            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
+            InfoNceCase c = new InfoNceCase(66, 70, 9, true, 5);
+            c.bias = 0;
+            InfoNceCase.Answer all = c.ask(device, pairwise);
+            try (Bound bound = Bound.of(device, pairwise, c)) {
+                DeviceStorage dx = bound.allocate(4L * c.x.length);
+                DeviceStorage dy = bound.allocate(4L * c.y.length);
+                DeviceStorage dLogScale = Devices.floats(device, 2);
+                bound.open.add(dLogScale);
+                List<InfoNceKernels.Gradients> wanted = new ArrayList<>(List.of(
+                        new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1),
+                        new InfoNceKernels.Gradients(0, dy.address(), 0, 0, 1),
+                        new InfoNceKernels.Gradients(0, 0, dLogScale.address(), 0, 1)));
+                wanted.add(null);
+                for (InfoNceKernels.Gradients gradients : wanted) {
+                    long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
+                    pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
+                    assertArrayEquals(
+                            all.result(), InfoNceCase.toDoubles(bound.open.get(3)), "without hardest negatives");
+                }
+                assertArrayEquals(all.dx(), Devices.toFloats(dx));
+                assertArrayEquals(all.dy(), Devices.toFloats(dy));
+                assertEquals(all.dLogScale(), Devices.toFloats(dLogScale)[0] - 2);
+            }
+        });
+    }
+
+    /** Captured once, launched twice with other inputs at the same addresses; nothing is allocated on the way. */
+    @ParameterizedTest
+    @SampledSource(value = "everywhere", every = 4)
+    void aGraphCanCaptureIt(String name, InfoNceKernelSet set) {
+        on(name, set, bench -> {
+            PtxDevice device = bench.device();
+            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
+            InfoNceCase first = new InfoNceCase(70, 70, 8, true, 5);
+            InfoNceCase second = new InfoNceCase(70, 70, 8, true, 6);
+            first.bias = 0;
+            second.bias = 0;
+            try (Bound bound = Bound.of(device, pairwise, first);
+                    DeviceStream stream = device.newStream();
+                    DeviceStorage dx = device.allocate(4L * first.x.length);
+                    DeviceStorage other = Devices.floats(device, second.x)) {
+                long before = device.currentBytes();
+                InfoNceKernels.Gradients gradients = new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1);
+                try (DeviceGraph graph = stream.capture(() -> pairwise.infoNce(
+                        stream, bound.inputs, gradients, 0, bound.result, bound.workspace, bound.bytes))) {
+                    graph.launch(stream);
+                    stream.synchronize();
+                    assertArrayEquals(first.ask(device, pairwise).dx(), Devices.toFloats(dx));
+                    stream.copy(other, 0, bound.open.get(0), 0, other.bytes());
+                    System.arraycopy(first.y, 0, second.y, 0, first.y.length);
+                    graph.launch(stream);
+                    stream.synchronize();
+                    assertArrayEquals(second.ask(device, pairwise).dx(), Devices.toFloats(dx));
+                }
+                assertEquals(before, device.currentBytes());
+            }
+        });
+    }
+
+    @ParameterizedTest
+    @MethodSource("everywhere")
+    void refusals(String name, InfoNceKernelSet set) {
+        on(name, set, bench -> {
+            PtxDevice device = bench.device();
+            InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
+            InfoNceCase c = new InfoNceCase(10, 10, 4, true, 5);
+            try (Bound bound = Bound.of(device, pairwise, c)) {
+                InfoNceKernels.Inputs in = bound.inputs;
+                refused(
+                        ShapeException.class,
+                        "at least 1",
+                        bound,
+                        pairwise,
+                        with(in, 0, 10, 4, in.x()),
+                        0,
+                        0,
+                        bound.bytes);
+                refused(
+                        ShapeException.class,
+                        "10 rows but only 9",
+                        bound,
+                        pairwise,
+                        with(in, 10, 9, 4, in.x()),
+                        0,
+                        0,
+                        bound.bytes);
+                refused(LaunchException.class, "x is 0", bound, pairwise, with(in, 10, 10, 4, 0), 0, 0, bound.bytes);
+                refused(
+                        LaunchException.class,
+                        "multiple of 4",
+                        bound,
+                        pairwise,
+                        with(in, 10, 10, 4, in.x() + 2),
+                        0,
+                        0,
+                        bound.bytes);
+                refused(LaunchException.class, "multiple of 256", bound, pairwise, in, 16, 0, bound.bytes + 16);
+                refused(LaunchException.class, "wanted " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
+                refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
+            }
+            PtxDevice closed = Backend.device(name);
+            closed.close();
+            assertThrows(IllegalStateException.class, () -> set.open(new Kernels(closed), 1));
+        });
+    }
+
+    private static InfoNceKernels.Inputs with(InfoNceKernels.Inputs in, int n, int m, int d, long x) {
+        return new InfoNceKernels.Inputs(n, m, d, x, in.y(), 0, in.logScale(), 0, 0.5, 0.5);
+    }
+
+    private static void refused(
+            Class<? extends RuntimeException> type,
+            String message,
+            Bound bound,
+            InfoNceKernels pairwise,
+            InfoNceKernels.Inputs inputs,
+            int offset,
+            long dx,
+            long bytes) {
+        RuntimeException refusal = assertThrows(
+                type,
+                () -> pairwise.infoNce(
+                        bound.device.stream(),
+                        inputs,
+                        new InfoNceKernels.Gradients(dx, 0, 0, 0, 1),
+                        0,
+                        bound.result,
+                        bound.workspace + offset,
+                        bytes));
+        assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
+    }
+
+    @Test
+    void theWorkspaceGrowsWithTheSizesAndNotWithTheirProduct() {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            PortableInfoNce pairwise = new PortableInfoNce(device);
+            assertTrue(pairwise.workspaceBytes(8192, 8192, 512, true) < (260L << 20));
+            assertTrue(pairwise.workspaceBytes(262_144, 262_144, 512, true) < (280L << 20));
+        }
+    }
+
+    @ParameterizedTest
+    @EnumSource
+    void theComparisonRefusesWrongAnswers(InfoNceKernelSet set) {
+        try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
+            Kernels kernels = new Kernels(device);
+            InfoNceCase c = new InfoNceCase(33, 40, 7, false, 5);
+            InfoNceCase.Answer right = c.ask(device, set.open(kernels, 1));
+            c.compare(device, kernels, set, right);
+            float[] wrong = right.dy().clone();
+            float largest = 0;
+            for (float value : wrong) {
+                largest = Math.max(largest, Math.abs(value));
+            }
+            wrong[100] += (1e-4 + 10 * set.roundOff()) * largest;
+            refused(
+                    c,
+                    device,
+                    kernels,
+                    set,
+                    new InfoNceCase.Answer(
+                            right.result(), right.dx(), wrong, right.dLogScale(), right.dBias(), right.hardest()));
+            refused(
+                    c,
+                    device,
+                    kernels,
+                    set,
+                    new InfoNceCase.Answer(
+                            right.result(),
+                            right.dx(),
+                            right.dy(),
+                            1.001f * right.dLogScale(),
+                            right.dBias(),
+                            right.hardest()));
+            c.rowWeight = 0.501;
+            refused(c, device, kernels, set, right);
+        }
+    }
+
+    private static void refused(
+            InfoNceCase c, PtxDevice device, Kernels kernels, InfoNceKernelSet set, InfoNceCase.Answer wrong) {
+        assertThrows(AssertionError.class, () -> c.compare(device, kernels, set, wrong));
+    }
+}
