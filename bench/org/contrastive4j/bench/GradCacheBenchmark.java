@@ -111,7 +111,7 @@ public class GradCacheBenchmark {
         model.parameters().forEach(Parameter::zeroGradient);
         loss.parameters().forEach(Parameter::zeroGradient);
         if (cache != null) {
-            return cache.step(batch, 1).loss();
+            return cache.step(batch, 1).get().loss();
         }
         try (Tape tape = Tape.recording(ops)) {
             LossFunction last = new LossFunction(loss, PairLabels.DIAGONAL);

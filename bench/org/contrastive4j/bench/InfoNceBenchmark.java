@@ -11,6 +11,7 @@ import org.bytedeco.pytorch.global.torch.ScalarType;
 import org.contrastive4j.Backend;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.loss.InfoNce;
+import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -79,7 +80,9 @@ public class InfoNceBenchmark {
         v = tensor(right);
         du = ops.allocate(n, D);
         dv = ops.allocate(n, D);
-        double value = loss.valueAndGradient(u, v, null, du, dv, 1, null).loss();
+        double value = loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1)
+                .get()
+                .loss();
         TorchInfoNce.Answer ours = new TorchInfoNce.Answer(
                 value,
                 du.toDoubles(),
@@ -139,7 +142,9 @@ public class InfoNceBenchmark {
     public double valueAndGradient() {
         return switch (peer) {
             case "contrastive4j" ->
-                loss.valueAndGradient(u, v, null, du, dv, 1, null).loss();
+                loss.valueAndGradient(u, v, PairLabels.DIAGONAL, du, dv, 1)
+                        .get()
+                        .loss();
             case "pytorch-javacpp" -> torch.run();
             default -> djl.run();
         };

@@ -153,6 +153,7 @@ public class LossBenchmark {
                 QueueContrast queue = new QueueContrast(ops, n, d);
                 queue.enqueue(momentum.get(2), momentum.get(3), null);
                 call = () -> queue.valueAndGradient(u, v, momentum.get(0), momentum.get(1), null, du, dv, 1)
+                        .get()
                         .loss();
                 parameters = queue.parameters();
                 ours = queue;
@@ -161,6 +162,7 @@ public class LossBenchmark {
                 DistilledContrast distilled = new DistilledContrast(ops);
                 call = () -> distilled
                         .valueAndGradient(u, v, momentum.get(0), momentum.get(1), TorchContrast.ALPHA, du, dv, 1)
+                        .get()
                         .loss();
                 parameters = distilled.parameters();
                 ours = distilled;
@@ -169,7 +171,8 @@ public class LossBenchmark {
                 ContrastiveLoss contrast = Losses.named(ops, loss);
                 PairLabels labels =
                         loss.equals("infonce-multipositive") ? PairLabels.ids(ids, ids) : PairLabels.DIAGONAL;
-                call = () -> contrast.valueAndGradient(u, v, labels, du, dv, 1).loss();
+                call = () ->
+                        contrast.valueAndGradient(u, v, labels, du, dv, 1).get().loss();
                 parameters = contrast.parameters();
                 ours = contrast;
             }

@@ -4,7 +4,6 @@ import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -20,30 +19,12 @@ import org.jspecify.annotations.Nullable;
  * <p>Backward with h = dropout(x) A^T: dh = scale dy B, dB += scale dy^T h, dA += dh^T dropout(x), and dx = dy w^T +
  * dropout(dh A). Source: Hu et al., LoRA: low-rank adaptation of large language models, ICLR 2022.
  */
-public final class AdaptedLinear extends Function {
-    /**
-     * One adapter.
-     *
-     * @param firstColumn of the range of output columns it adds to
-     * @param columns of that range
-     * @param rank of A and B
-     */
-    public record Range(int firstColumn, int columns, int rank) {}
-
-    /**
-     * Dropout of the input of the adapters.
-     *
-     * @param p probability, in (0, 1)
-     * @param sampleIds [samples] I32; open until backward is done
-     * @param key of the layer
-     */
-    public record InputDropout(double p, Tensor sampleIds, RandomKey key) {}
-
+final class AdaptedLinear extends Function {
     private final boolean biased;
     private final boolean representations;
-    private final List<Range> ranges;
+    private final List<Functions.AdapterRange> ranges;
     private final double scale;
-    private final @Nullable InputDropout dropout;
+    private final Functions.@Nullable AdapterDropout dropout;
     private final List<Tensor> hidden = new ArrayList<>();
 
     /**
@@ -55,8 +36,12 @@ public final class AdaptedLinear extends Function {
      * @param scale of every adapter
      * @param dropout null for none
      */
-    public AdaptedLinear(
-            boolean biased, boolean representations, List<Range> ranges, double scale, @Nullable InputDropout dropout) {
+    AdaptedLinear(
+            boolean biased,
+            boolean representations,
+            List<Functions.AdapterRange> ranges,
+            double scale,
+            Functions.@Nullable AdapterDropout dropout) {
         super("adapted_linear");
         this.biased = biased;
         this.representations = representations;
@@ -109,7 +94,7 @@ public final class AdaptedLinear extends Function {
     }
 
     /** [out, rank] with B in the rows of its columns and zeros elsewhere. */
-    private static void embed(Ops ops, Range range, Tensor b, Tensor ups) {
+    private static void embed(Ops ops, Functions.AdapterRange range, Tensor b, Tensor ups) {
         if (range.columns() < ups.dim(0)) {
             ops.pointwise().fill(ups, 0);
         }
@@ -132,12 +117,12 @@ public final class AdaptedLinear extends Function {
         if (b.wants(1)) {
             Tensor dw = b.accumulator(1);
             matrix.gemm(true, false, 1, rows(b.input(0)), dy, 1, dw);
-            b.deliver(1, dw);
+            b.accumulate(1, dw);
         }
         if (biased && b.wants(2)) {
             Tensor dBias = b.accumulator(2);
             matrix.biasGradient(dy, dBias);
-            b.deliver(2, dBias);
+            b.accumulate(2, dBias);
         }
         Tensor dx = null;
         if (b.wants(0)) {
@@ -148,7 +133,7 @@ public final class AdaptedLinear extends Function {
             adapters(b, dy, dx);
         }
         if (dx != null) {
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 
@@ -168,7 +153,7 @@ public final class AdaptedLinear extends Function {
             b.ops().pointwise().fill(through, 0);
         }
         for (int k = 0; k < ranges.size(); k++) {
-            Range range = ranges.get(k);
+            Functions.AdapterRange range = ranges.get(k);
             Tensor ups = b.allocate(b.ops().parameterDtype(), Shape.of(dy.dim(1), range.rank()));
             embed(b.ops(), range, b.input(b(k)), ups);
             Tensor dLow = b.allocate(Shape.of(dy.dim(0), range.rank()));
@@ -176,11 +161,11 @@ public final class AdaptedLinear extends Function {
             if (b.wants(a(k))) {
                 Tensor dA = b.accumulator(a(k));
                 matrix.gemm(true, false, 1, dLow, rows(dropped), 1, dA);
-                b.deliver(a(k), dA);
+                b.accumulate(a(k), dA);
             }
             if (b.wants(b(k))) {
                 matrix.gemm(true, false, scale, dy, hidden.get(k), 0, ups);
-                b.add(b(k), ups.rows(range.firstColumn(), range.firstColumn() + range.columns()));
+                b.accumulate(b(k), ups.rows(range.firstColumn(), range.firstColumn() + range.columns()));
             }
             if (through != null) {
                 matrix.gemm(false, false, 1, dLow, b.input(a(k)), 1, rows(through));

@@ -3,8 +3,8 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = a + b, the residual connection. Backward: dy for both. */
-public final class Add extends Function {
-    public Add() {
+final class Add extends Function {
+    Add() {
         super("add");
     }
 
@@ -18,10 +18,10 @@ public final class Add extends Function {
     @Override
     protected void backward(Backward b) {
         if (b.wants(1)) {
-            b.add(1, b.outputGradient(0));
+            b.accumulate(1, b.outputGradient(0));
         }
         if (b.wants(0)) {
-            b.pass(0, 0);
+            b.accumulate(0, b.outputGradient(0));
         }
     }
 }

@@ -6,8 +6,8 @@ import org.contrastive4j.tensor.Tensor;
  * y[b, t] = x[b, t] + positions[t]; inputs x [b, t, w], positions [at least t, w]. Backward sums dy
  * over b for positions.
  */
-public final class AddPositions extends Function {
-    public AddPositions() {
+final class AddPositions extends Function {
+    AddPositions() {
         super("add_positions");
     }
 
@@ -23,10 +23,10 @@ public final class AddPositions extends Function {
         if (b.wants(1)) {
             Tensor dPositions = b.accumulator(1);
             b.ops().sequence().addPositionsBackward(b.outputGradient(0), dPositions);
-            b.deliver(1, dPositions);
+            b.accumulate(1, dPositions);
         }
         if (b.wants(0)) {
-            b.pass(0, 0);
+            b.accumulate(0, b.outputGradient(0));
         }
     }
 }

@@ -8,11 +8,11 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Composed of one copy per sample, so it runs on every backend without a kernel of its own.
  */
-public final class AppendToken extends Function {
+final class AppendToken extends Function {
     private final Tensor lengths;
 
     /** @param lengths [b] I32, t + 1 everywhere; stays the caller's, must be open until backward is done */
-    public AppendToken(Tensor lengths) {
+    AppendToken(Tensor lengths) {
         super("append_token");
         this.lengths = lengths;
     }
@@ -45,7 +45,7 @@ public final class AppendToken extends Function {
             b.ops().sequence().selectToken(dy, lengths, last);
             Tensor dToken = b.accumulator(1);
             b.ops().matrix().biasGradient(last, dToken.reshape(width));
-            b.deliver(1, dToken);
+            b.accumulate(1, dToken);
         }
         if (b.wants(0)) {
             Tensor dx = b.allocateLike(0);
@@ -55,7 +55,7 @@ public final class AppendToken extends Function {
                 int first = k * (tokens + 1);
                 b.ops().pointwise().copy(from.rows(first, first + tokens), rows.rows(k * tokens, (k + 1) * tokens));
             }
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 }

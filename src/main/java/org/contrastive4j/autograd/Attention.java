@@ -4,7 +4,7 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** out = softmax(q k^T / sqrt(head width)) v over the admitted keys; input qkv [b, t, 3 w], output [b, t, w]. */
-public final class Attention extends Function {
+final class Attention extends Function {
     private final int heads;
     private final boolean causal;
     private final Tensor lengths;
@@ -14,7 +14,7 @@ public final class Attention extends Function {
      * @param lengths [b] I32 valid keys of each sample, null for all; stays the caller's, must be open
      *     until backward is done
      */
-    public Attention(int heads, boolean causal, Tensor lengths) {
+    Attention(int heads, boolean causal, Tensor lengths) {
         super("attention");
         this.heads = heads;
         this.causal = causal;
@@ -39,6 +39,6 @@ public final class Attention extends Function {
                 .attention()
                 .attentionBackward(
                         b.input(0), heads, causal, lengths, b.output(0), logSumExp, b.outputGradient(0), dQkv);
-        b.give(0, dQkv);
+        b.accumulate(0, dQkv);
     }
 }

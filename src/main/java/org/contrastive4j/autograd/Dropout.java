@@ -8,13 +8,13 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>The mask is computed again and never stored, and does not depend on the chunk a sample is in.
  */
-public final class Dropout extends Function {
+final class Dropout extends Function {
     private final double p;
     private final Tensor sampleIds;
     private final RandomKey key;
 
     /** @param sampleIds [samples] I32; stays the caller's, must be open until backward is done */
-    public Dropout(double p, Tensor sampleIds, RandomKey key) {
+    Dropout(double p, Tensor sampleIds, RandomKey key) {
         super("dropout");
         this.p = p;
         this.sampleIds = sampleIds;
@@ -32,6 +32,6 @@ public final class Dropout extends Function {
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
         b.ops().pointwise().dropout(b.outputGradient(0), sampleIds, p, key, dx);
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

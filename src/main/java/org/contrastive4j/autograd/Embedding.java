@@ -8,11 +8,11 @@ import org.contrastive4j.tensor.Tensor;
  * y[i] = table[ids[i]]; input table [vocabulary, w], output [ids..., w]. Backward: dTable[ids[i]] +=
  * dy[i] in order of i.
  */
-public final class Embedding extends Function {
+final class Embedding extends Function {
     private final Tensor ids;
 
     /** @param ids I32; stays the caller's, must be open until backward is done */
-    public Embedding(Tensor ids) {
+    Embedding(Tensor ids) {
         super("embedding");
         this.ids = ids;
     }
@@ -30,6 +30,6 @@ public final class Embedding extends Function {
     protected void backward(Backward b) {
         Tensor dTable = b.accumulator(0);
         b.ops().sequence().embeddingBackward(ids, b.outputGradient(0), dTable);
-        b.deliver(0, dTable);
+        b.accumulate(0, dTable);
     }
 }

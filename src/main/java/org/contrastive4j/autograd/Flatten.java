@@ -4,8 +4,8 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** y[b] = all tokens of x[b] side by side: [b, t, w] to [b, t w]. Backward takes them apart again. */
-public final class Flatten extends Function {
-    public Flatten() {
+final class Flatten extends Function {
+    Flatten() {
         super("flatten");
     }
 
@@ -22,6 +22,6 @@ public final class Flatten extends Function {
         Tensor dx = b.allocateLike(0);
         Tensor dy = b.outputGradient(0);
         b.ops().pointwise().copy(dy, dx.reshape(dy.shape().dims()));
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

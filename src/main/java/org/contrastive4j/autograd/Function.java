@@ -28,7 +28,11 @@ public abstract class Function {
     /** Computes the outputs, allocated through {@code f}. */
     protected abstract Tensor[] forward(Forward f);
 
-    /** Gives a gradient to every input that {@link Backward#wants} one. */
+    /**
+     * Accumulates a gradient into every input that {@link Backward#wants} one.
+     *
+     * @param b what it may read and write
+     */
     protected abstract void backward(Backward b);
 
     /** What a forward pass may touch. */
@@ -114,7 +118,11 @@ public abstract class Function {
     public static final class Backward {
         private final Ops ops;
         private final Node node;
+        private final List<HandOver> handOvers = new ArrayList<>();
         final List<Tensor> allocated = new ArrayList<>();
+
+        /** The gradient of an output that becomes, or is added to, that of an input. */
+        private record HandOver(int output, int input) {}
 
         Backward(Ops ops, Node node) {
             this.ops = ops;
@@ -162,7 +170,7 @@ public abstract class Function {
             return node.inputs().get(i).requiresGradient();
         }
 
-        /** A new tensor of the type of activations: given to an input, or freed when backward returns. */
+        /** Returns a new tensor of the type of activations: accumulated into an input, or freed when backward returns. */
         public Tensor allocate(Shape shape) {
             return allocate(ops.dtype(), shape);
         }
@@ -186,37 +194,78 @@ public abstract class Function {
         }
 
         /**
-         * Adds a tensor allocated here, of the shape and type of input i, to its gradient; the tape
-         * owns it from now on.
+         * Returns a tensor for kernels that add to a gradient: a parameter's own gradient, else zeros. It is handed over
+         * by {@link #accumulate} like any other.
+         *
+         * @param i input
+         * @return of the shape and type of input i
          */
-        public void give(int i, Tensor gradient) {
-            if (!allocated.removeIf(mine -> mine == gradient)) {
-                throw new IllegalStateException("give() takes a tensor that this backward allocated");
-            }
+        public Tensor accumulator(int i) {
+            return node.inputs().get(i) instanceof Parameter parameter ? parameter.gradient() : zerosLike(i);
+        }
+
+        /**
+         * Adds a tensor to the gradient of an input, without a copy where possible: a tensor that was allocated here
+         * belongs to the tape from now on, an {@link #outputGradient} may become the input's gradient once backward has
+         * returned, and an {@link #accumulator} of a parameter is that gradient already. Any other tensor is read.
+         *
+         * @param i input; nothing happens when it needs no gradient
+         * @param gradient of the shape and type of input i; not written by this backward any more
+         */
+        public void accumulate(int i, Tensor gradient) {
             Variable input = node.inputs().get(i);
-            if (!input.requiresGradient()) {
-                gradient.close();
-            } else if (input instanceof Parameter parameter) {
-                ops.pointwise().axpy(1, gradient, parameter.gradient());
-                gradient.close();
-            } else if (input.gradient == null) {
+            boolean own = allocated.removeIf(mine -> mine == gradient);
+            int output = own ? -1 : outputOf(gradient);
+            if (output >= 0) {
+                handOvers.add(new HandOver(output, i));
+            } else if (own && input.requiresGradient() && !(input instanceof Parameter) && input.gradient == null) {
                 input.gradient = gradient;
                 input.gradientBorrowed = false;
             } else {
-                makeOwned(input);
-                ops.pointwise().axpy(1, gradient, input.gradient);
-                gradient.close();
+                add(input, gradient);
+                if (own) {
+                    gradient.close();
+                }
             }
         }
 
-        /** Adds a tensor of the shape and type of input i, which stays the caller's, to its gradient. */
-        public void add(int i, Tensor gradient) {
-            Variable input = node.inputs().get(i);
+        /** The output whose gradient a tensor is, -1 for none or one that is the caller's of backward. */
+        private int outputOf(Tensor gradient) {
+            for (int o = 0; o < node.outputs().size(); o++) {
+                Variable output = node.outputs().get(o);
+                if (output.gradient == gradient && !output.gradientBorrowed) {
+                    return o;
+                }
+            }
+            return -1;
+        }
+
+        /** Hands the gradients of outputs to inputs, once nothing reads them any more. */
+        void finish() {
+            for (int k = 0; k < handOvers.size(); k++) {
+                HandOver now = handOvers.get(k);
+                boolean last = handOvers.subList(k + 1, handOvers.size()).stream()
+                        .noneMatch(later -> later.output == now.output);
+                Variable output = node.outputs().get(now.output);
+                Variable input = node.inputs().get(now.input);
+                if (last && input.requiresGradient() && !(input instanceof Parameter) && input.gradient == null) {
+                    input.gradient = output.gradient;
+                    input.gradientBorrowed = false;
+                    output.gradient = null;
+                } else {
+                    add(input, output.gradient);
+                }
+            }
+        }
+
+        private void add(Variable input, Tensor gradient) {
             if (!input.requiresGradient()) {
                 return;
             }
             if (input instanceof Parameter parameter) {
-                ops.pointwise().axpy(1, gradient, parameter.gradient());
+                if (gradient != parameter.gradient()) {
+                    ops.pointwise().axpy(1, gradient, parameter.gradient());
+                }
             } else if (input.gradient == null) {
                 input.gradient = Tensor.allocate(ops.memory(), gradient.dtype(), gradient.shape());
                 input.gradientBorrowed = false;
@@ -224,40 +273,6 @@ public abstract class Function {
             } else {
                 makeOwned(input);
                 ops.pointwise().axpy(1, gradient, input.gradient);
-            }
-        }
-
-        /** Hands the gradient of output o on to input i without a copy where possible; call it last for that output. */
-        public void pass(int o, int i) {
-            Variable output = node.outputs().get(o);
-            Variable input = node.inputs().get(i);
-            if (input instanceof Parameter
-                    || !input.requiresGradient()
-                    || input.gradient != null
-                    || output.gradientBorrowed) {
-                add(i, output.gradient);
-            } else {
-                input.gradient = output.gradient;
-                input.gradientBorrowed = false;
-                output.gradient = null;
-            }
-        }
-
-        /**
-         * A tensor for operations that accumulate: a parameter's own gradient, else zeros that
-         * {@link #deliver} hands over.
-         */
-        public Tensor accumulator(int i) {
-            if (node.inputs().get(i) instanceof Parameter parameter) {
-                return parameter.gradient();
-            }
-            return zerosLike(i);
-        }
-
-        /** Ends the use of an {@link #accumulator} of input i. */
-        public void deliver(int i, Tensor accumulator) {
-            if (!(node.inputs().get(i) instanceof Parameter)) {
-                give(i, accumulator);
             }
         }
 

@@ -4,10 +4,10 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = gelu(x), exact or quick. Backward: dx = dy gelu'(x). */
-public final class Gelu extends Function {
+final class Gelu extends Function {
     private final PointwiseOps.Gelu kind;
 
-    public Gelu(PointwiseOps.Gelu kind) {
+    Gelu(PointwiseOps.Gelu kind) {
         super("gelu");
         this.kind = kind;
     }
@@ -24,6 +24,6 @@ public final class Gelu extends Function {
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
         b.ops().pointwise().geluBackward(kind, b.input(0), b.outputGradient(0), dx);
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

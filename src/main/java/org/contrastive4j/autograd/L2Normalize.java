@@ -4,10 +4,10 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = x / |x| per row, zeros for a row of norm 0. Backward: dx = (dy - y &lt;y, dy&gt;) / |x|. */
-public final class L2Normalize extends Function {
+final class L2Normalize extends Function {
     private Tensor inverseNorm;
 
-    public L2Normalize() {
+    L2Normalize() {
         super("l2_normalize");
     }
 
@@ -24,6 +24,6 @@ public final class L2Normalize extends Function {
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
         b.ops().norm().l2NormalizeBackward(b.output(0), inverseNorm, b.outputGradient(0), dx);
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

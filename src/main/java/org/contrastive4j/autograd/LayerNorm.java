@@ -4,12 +4,12 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = gamma (x - mean) rstd + beta per row; inputs x [..., w], gamma [w], beta [w]. Backward as in NormOps. */
-public final class LayerNorm extends Function {
+final class LayerNorm extends Function {
     private final double epsilon;
     private Tensor mean;
     private Tensor rstd;
 
-    public LayerNorm(double epsilon) {
+    LayerNorm(double epsilon) {
         super("layer_norm");
         this.epsilon = epsilon;
     }
@@ -32,13 +32,13 @@ public final class LayerNorm extends Function {
         Tensor dx = b.allocateLike(0);
         b.ops().norm().layerNormBackward(b.input(0), b.input(1), mean, rstd, b.outputGradient(0), dx, dGamma, dBeta);
         if (dGamma != null) {
-            b.deliver(1, dGamma);
+            b.accumulate(1, dGamma);
         }
         if (dBeta != null) {
-            b.deliver(2, dBeta);
+            b.accumulate(2, dBeta);
         }
         if (b.wants(0)) {
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 }

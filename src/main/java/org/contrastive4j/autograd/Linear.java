@@ -9,16 +9,16 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Backward: dx = dy w^T, dw += x^T dy, dBias += sum of the rows of dy.
  */
-public final class Linear extends Function {
+final class Linear extends Function {
     private final boolean biased;
     private final boolean representations;
 
-    public Linear(boolean biased) {
+    Linear(boolean biased) {
         this(biased, false);
     }
 
     /** @param representations whether y is of the type of parameters */
-    public Linear(boolean biased, boolean representations) {
+    Linear(boolean biased, boolean representations) {
         super("linear");
         this.biased = biased;
         this.representations = representations;
@@ -56,17 +56,17 @@ public final class Linear extends Function {
         if (b.wants(1)) {
             Tensor dw = b.accumulator(1);
             b.ops().matrix().gemm(true, false, 1, rows(b.input(0)), dy, 1, dw);
-            b.deliver(1, dw);
+            b.accumulate(1, dw);
         }
         if (biased && b.wants(2)) {
             Tensor dBias = b.accumulator(2);
             b.ops().matrix().biasGradient(dy, dBias);
-            b.deliver(2, dBias);
+            b.accumulate(2, dBias);
         }
         if (b.wants(0)) {
             Tensor dx = b.allocateLike(0);
             b.ops().matrix().gemm(false, true, 1, dy, b.input(1), 0, rows(dx));
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 

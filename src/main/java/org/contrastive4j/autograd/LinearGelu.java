@@ -10,11 +10,11 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Backward: dz = dy gelu'(z), then as {@link Linear}.
  */
-public final class LinearGelu extends Function {
+final class LinearGelu extends Function {
     private final PointwiseOps.Gelu kind;
     private Tensor z;
 
-    public LinearGelu(PointwiseOps.Gelu kind) {
+    LinearGelu(PointwiseOps.Gelu kind) {
         super("linear_gelu");
         this.kind = kind;
     }

@@ -10,12 +10,12 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Backward: dA = alpha dC op(b)^T and dB = alpha op(a)^T dC, transposed where the input was.
  */
-public final class MatMul extends Function {
+final class MatMul extends Function {
     private final boolean transA;
     private final boolean transB;
     private final double alpha;
 
-    public MatMul(boolean transA, boolean transB, double alpha) {
+    MatMul(boolean transA, boolean transB, double alpha) {
         super("matmul");
         this.transA = transA;
         this.transB = transB;
@@ -45,7 +45,7 @@ public final class MatMul extends Function {
             } else {
                 multiply(b.ops().matrix(), false, !transB, dc, b.input(1), da);
             }
-            b.give(0, da);
+            b.accumulate(0, da);
         }
         if (b.wants(1)) {
             Tensor db = b.allocateLike(1);
@@ -54,7 +54,7 @@ public final class MatMul extends Function {
             } else {
                 multiply(b.ops().matrix(), !transA, false, b.input(0), dc, db);
             }
-            b.give(1, db);
+            b.accumulate(1, db);
         }
     }
 

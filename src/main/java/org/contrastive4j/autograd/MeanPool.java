@@ -3,11 +3,11 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.tensor.Tensor;
 
 /** y[b] = mean of the first lengths[b] tokens of x [b, t, w]. Backward spreads dy / length over them. */
-public final class MeanPool extends Function {
+final class MeanPool extends Function {
     private final Tensor lengths;
 
     /** @param lengths [b] I32, null for all tokens; stays the caller's, must be open until backward is done */
-    public MeanPool(Tensor lengths) {
+    MeanPool(Tensor lengths) {
         super("mean_pool");
         this.lengths = lengths;
     }
@@ -24,6 +24,6 @@ public final class MeanPool extends Function {
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
         b.ops().sequence().meanPoolBackward(b.outputGradient(0), lengths, dx);
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

@@ -7,12 +7,12 @@ import org.contrastive4j.tensor.Tensor;
  * The windows of pictures [b, h, w, c] as rows [b, windows, kernel kernel c]. Backward sums the windows at each
  * element.
  */
-public final class Patchify extends Function {
+final class Patchify extends Function {
     private final int kernel;
     private final int stride;
     private final int padding;
 
-    public Patchify(int kernel, int stride, int padding) {
+    Patchify(int kernel, int stride, int padding) {
         super("patchify");
         this.kernel = kernel;
         this.stride = stride;
@@ -37,6 +37,6 @@ public final class Patchify extends Function {
         if (sums != dx) {
             b.ops().pointwise().cast(sums, dx);
         }
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

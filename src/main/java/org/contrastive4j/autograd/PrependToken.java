@@ -3,8 +3,8 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.tensor.Tensor;
 
 /** y[b, 0] = token, y[b, t + 1] = x[b, t]; inputs x [b, t, w], token [w]. Backward splits dy accordingly. */
-public final class PrependToken extends Function {
-    public PrependToken() {
+final class PrependToken extends Function {
+    PrependToken() {
         super("prepend_token");
     }
 
@@ -22,10 +22,10 @@ public final class PrependToken extends Function {
         Tensor dToken = b.wants(1) ? b.accumulator(1) : null;
         b.ops().sequence().prependTokenBackward(b.outputGradient(0), dx, dToken);
         if (dx != null) {
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
         if (dToken != null) {
-            b.deliver(1, dToken);
+            b.accumulate(1, dToken);
         }
     }
 }

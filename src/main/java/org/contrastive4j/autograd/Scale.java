@@ -3,10 +3,10 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.tensor.Tensor;
 
 /** y = alpha x for a constant alpha. Backward: dx = alpha dy. */
-public final class Scale extends Function {
+final class Scale extends Function {
     private final double alpha;
 
-    public Scale(double alpha) {
+    Scale(double alpha) {
         super("scale");
         this.alpha = alpha;
     }
@@ -22,6 +22,6 @@ public final class Scale extends Function {
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
         b.ops().pointwise().scale(alpha, b.outputGradient(0), dx);
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

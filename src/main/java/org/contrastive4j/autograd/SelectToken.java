@@ -3,11 +3,11 @@ package org.contrastive4j.autograd;
 import org.contrastive4j.tensor.Tensor;
 
 /** y[b] = x[b, lengths[b] - 1], the first token where lengths is null. Backward puts dy there and zeros elsewhere. */
-public final class SelectToken extends Function {
+final class SelectToken extends Function {
     private final Tensor lengths;
 
     /** @param lengths [b] I32, at least 1, or null; stays the caller's, must be open until backward is done */
-    public SelectToken(Tensor lengths) {
+    SelectToken(Tensor lengths) {
         super("select_token");
         this.lengths = lengths;
     }
@@ -24,6 +24,6 @@ public final class SelectToken extends Function {
     protected void backward(Backward b) {
         Tensor dx = b.allocateLike(0);
         b.ops().sequence().selectTokenBackward(b.outputGradient(0), lengths, dx);
-        b.give(0, dx);
+        b.accumulate(0, dx);
     }
 }

@@ -213,6 +213,7 @@ public final class Tape implements AutoCloseable {
         Function.Backward frame = new Function.Backward(ops, node);
         try {
             node.function().backward(frame);
+            frame.finish();
         } catch (RuntimeException failure) {
             throw new AutogradException(node.path(), "backward", failure);
         } finally {

@@ -84,7 +84,7 @@ public final class LossFunction extends Function {
         for (int k = 0; k < gradients.length; k++) {
             if (gradients[k] != null) {
                 b.ops().pointwise().scale(seed, gradients[k], gradients[k]);
-                b.add(k, gradients[k]);
+                b.accumulate(k, gradients[k]);
             }
         }
     }

@@ -1,54 +1,57 @@
 package org.contrastive4j.memory;
 
 /**
- * Hands out and takes back raw bytes of one place (this machine's memory, a GPU's), and counts them.
+ * Allocates and frees raw bytes of one kind of memory (host memory, a GPU's memory) and counts them.
  *
- * <p>Contents of a fresh {@link Storage} are undefined. Every method may be called from any thread. Counted bytes are
- * the bytes asked for, not what the pool below rounds them to, so that counts are equal from run to run.
+ * <p>Contents of a new {@link Storage} are undefined. Every method may be called from any thread. Counted bytes are the
+ * bytes that were requested, not the sizes that a pool rounds them to, so that the counts are equal from run to run.
  */
 public interface Memory extends AutoCloseable {
 
     /**
-     * Allocates {@code bytes >= 0} bytes, aligned to 64.
+     * Allocates bytes.
      *
-     * @throws OutOfBudgetException when this memory has a limit and the live bytes would exceed it
+     * @param bytes the size, at least 0
+     * @return the storage, aligned to 64 bytes
+     * @throws OutOfBudgetException if this memory has a limit and the open bytes would exceed it
      * @throws IllegalStateException after {@link #close()}
      */
     Storage allocate(long bytes);
 
-    /** Bytes allocated and not yet closed. */
+    /** Returns the bytes that are allocated and not yet freed. */
     long currentBytes();
 
-    /** Largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}. */
+    /** Returns the largest value of {@link #currentBytes()} since the start or the last {@link #resetPeak()}. */
     long peakBytes();
 
     /** Sets the peak to the current bytes. */
     void resetPeak();
 
-    /** Starts a meter of its own: peaks seen by others, and {@link #resetPeak}, do not disturb it. */
+    /** Starts a meter. Its peak is independent of {@link #resetPeak} and of other meters. */
     Meter meter();
 
-    /** Largest value of {@link #currentBytes()} since the meter was started. */
+    /** Measures the largest value of {@link #currentBytes()} since the meter was started. */
     interface Meter extends AutoCloseable {
+        /** Returns the largest value so far. */
         long peakBytes();
 
-        /** Stops it; idempotent. */
+        /** Stops the meter; idempotent. */
         @Override
         void close();
     }
 
-    /** Bytes that are kept for later allocations beside the live ones. */
+    /** Returns the bytes of freed blocks that are kept for later allocations, in addition to the current ones. */
     default long keptBytes() {
         return 0;
     }
 
-    /** Most live bytes this memory will hand out; {@link Long#MAX_VALUE} when it has no limit. */
+    /** Returns the largest number of bytes this memory allocates; {@link Long#MAX_VALUE} if it has no limit. */
     long limitBytes();
 
     /**
-     * Frees everything, also what is still live.
+     * Frees everything, including storages that are still open; idempotent.
      *
-     * @throws MemoryLeakException after freeing, when storages were still open; idempotent otherwise
+     * @throws MemoryLeakException after freeing, if storages were still open
      */
     @Override
     void close();

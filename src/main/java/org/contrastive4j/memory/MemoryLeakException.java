@@ -1,7 +1,15 @@
 package org.contrastive4j.memory;
 
-/** Storages were still open when their memory was closed (they are freed all the same). */
+/**
+ * Signals that storages were open when their memory was closed. They are freed; suppressed exceptions name the lines
+ * that allocated them, if leaks are traced.
+ */
 public final class MemoryLeakException extends RuntimeException {
+    /**
+     * Creates the exception.
+     *
+     * @param message what was open
+     */
     public MemoryLeakException(String message) {
         super(message);
     }

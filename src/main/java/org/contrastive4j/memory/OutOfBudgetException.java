@@ -1,26 +1,38 @@
 package org.contrastive4j.memory;
 
-/** An allocation would take the live bytes over the limit the user set. Nothing was allocated. */
+/** Signals that an allocation would exceed the limit of a memory. Nothing was allocated. */
 public final class OutOfBudgetException extends RuntimeException {
-    private final long wanted;
+    private final long requested;
     private final long live;
     private final long limit;
 
-    public OutOfBudgetException(long wanted, long live, long limit, String advice) {
-        super("out of memory budget: " + wanted + " bytes wanted, " + live + " live, limit " + limit + "; " + advice);
-        this.wanted = wanted;
+    /**
+     * Creates the exception.
+     *
+     * @param requested bytes of the allocation
+     * @param live bytes that are allocated and not freed, -1 if unknown
+     * @param limit largest sum of both, -1 if unknown
+     * @param advice what the user can do; ends the message
+     */
+    public OutOfBudgetException(long requested, long live, long limit, String advice) {
+        super("out of memory budget: requested " + requested + " bytes, " + live + " in use, limit " + limit + "; "
+                + advice);
+        this.requested = requested;
         this.live = live;
         this.limit = limit;
     }
 
-    public long wanted() {
-        return wanted;
+    /** Returns the bytes of the allocation that was refused. */
+    public long requested() {
+        return requested;
     }
 
+    /** Returns the bytes that were in use. */
     public long live() {
         return live;
     }
 
+    /** Returns the limit in bytes. */
     public long limit() {
         return limit;
     }

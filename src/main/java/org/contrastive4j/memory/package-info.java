@@ -1,6 +1,7 @@
 /**
- * Bytes and who owns them: {@link org.contrastive4j.memory.Memory} hands out {@link org.contrastive4j.memory.Storage},
- * counts it, and keeps to a limit. No shapes here. Imports nothing of the project.
+ * Raw bytes and their ownership: a {@link org.contrastive4j.memory.Memory} allocates
+ * {@link org.contrastive4j.memory.Storage}, counts it and enforces a limit. Shapes are in
+ * {@link org.contrastive4j.tensor}.
  */
 @NullMarked
 package org.contrastive4j.memory;

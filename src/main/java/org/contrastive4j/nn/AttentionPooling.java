@@ -5,11 +5,8 @@ import java.util.Arrays;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
-import org.contrastive4j.autograd.Add;
-import org.contrastive4j.autograd.AppendToken;
-import org.contrastive4j.autograd.Attention;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.Ops;
@@ -59,13 +56,13 @@ final class AttentionPooling implements Module {
             Tensor keys = lengths(samples, count);
             Tensor all = lengths(samples, count + 1);
             Variable pooled = tape.scope("attention", () -> {
-                Variable sequence = tape.apply(new AppendToken(all), tokens, probe);
+                Variable sequence = Functions.appendToken(tape, tokens, probe, all);
                 Variable attended =
-                        tape.apply(new Attention(heads, false, keys), qkv.forward(tape, sequence, randomness));
-                return out.forward(tape, tape.apply(new SelectToken(all), attended), randomness);
+                        Functions.attention(tape, qkv.forward(tape, sequence, randomness), heads, false, keys);
+                return out.forward(tape, Functions.selectToken(tape, attended, all), randomness);
             });
             Variable hidden = up.gelu(tape, gelu, norm.forward(tape, pooled), randomness);
-            return tape.apply(new Add(), pooled, down.forward(tape, hidden, randomness));
+            return Functions.add(tape, pooled, down.forward(tape, hidden, randomness));
         });
     }
 

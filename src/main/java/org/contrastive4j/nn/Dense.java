@@ -2,10 +2,7 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.autograd.AdaptedLinear;
-import org.contrastive4j.autograd.Gelu;
-import org.contrastive4j.autograd.Linear;
-import org.contrastive4j.autograd.LinearGelu;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -16,7 +13,7 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** y = x w + b with w [in, out] and an optional bias; low-rank adapters may be added to it. */
+/** Computes y = x w + b with w [in, out] and an optional bias. Low-rank adapters may be added to it. */
 final class Dense implements Module {
     private final String name;
     private final Parameter weight;
@@ -64,8 +61,8 @@ final class Dense implements Module {
     /** y = gelu(x w + b). */
     Variable gelu(Tape tape, PointwiseOps.Gelu kind, Variable x, @Nullable Randomness randomness) {
         return isPlain() && bias != null
-                ? tape.apply(new LinearGelu(kind), x, weight, bias)
-                : tape.apply(new Gelu(kind), forward(tape, x, randomness));
+                ? Functions.linearGelu(tape, x, weight, bias, kind)
+                : Functions.gelu(tape, forward(tape, x, randomness), kind);
     }
 
     /** y = x w + b as representations, of the type of parameters. */
@@ -74,31 +71,28 @@ final class Dense implements Module {
     }
 
     private Variable forward(Tape tape, Variable x, @Nullable Randomness randomness, boolean representations) {
-        List<Variable> inputs = new ArrayList<>(List.of(x, weight));
-        if (bias != null) {
-            inputs.add(bias);
-        }
         if (isPlain()) {
-            return tape.apply(new Linear(bias != null, representations), inputs.toArray(new Variable[0]));
+            return representations
+                    ? Functions.linearRepresentations(tape, x, weight, bias)
+                    : Functions.linear(tape, x, weight, bias);
         }
-        List<AdaptedLinear.Range> ranges = new ArrayList<>();
+        List<Variable> factors = new ArrayList<>();
+        List<Functions.AdapterRange> ranges = new ArrayList<>();
         double scale = 1;
-        AdaptedLinear.@Nullable InputDropout dropout = null;
+        Functions.@Nullable AdapterDropout dropout = null;
         for (LowRankAdapter adapter : adapters) {
             ranges.add(adapter.range());
-            inputs.addAll(adapter.parameters());
+            factors.addAll(adapter.parameters());
             scale = adapter.scale();
             dropout = adapter.dropout(randomness);
         }
-        return tape.apply(
-                new AdaptedLinear(bias != null, representations, ranges, scale, dropout),
-                inputs.toArray(new Variable[0]));
+        return Functions.adaptedLinear(tape, x, weight, bias, factors, ranges, scale, dropout, representations);
     }
 
     /** Adds scale A^T B^T of every adapter to the weight and closes them. */
     void merge(Ops ops) {
         for (LowRankAdapter adapter : adapters) {
-            AdaptedLinear.Range range = adapter.range();
+            Functions.AdapterRange range = adapter.range();
             try (Tensor ups = ops.zeroParameter(Shape.of(out(), range.rank()));
                     Tensor sum = ops.allocateParameter(weight.shape())) {
                 ops.pointwise()

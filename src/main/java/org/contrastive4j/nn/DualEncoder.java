@@ -8,13 +8,19 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 
-/** A picture encoder and a text encoder into one space; a loss compares them and is no part of it. */
+/** A picture encoder and a text encoder that embed into one space. The loss that compares their outputs is separate. */
 public final class DualEncoder implements Module {
     /** Random layers of the text encoder are numbered from here. */
     private static final int TEXT_RANDOM_LAYERS = 1 << 16;
 
-    /** Both encoders; their embeddings are equally wide. */
+    /**
+     * The configuration of both encoders, whose embeddings have equal width.
+     *
+     * @param image picture encoder
+     * @param text text encoder
+     */
     public record Config(VisionTransformer.Config image, TextTransformer.Config text) {
+        /** Checks that the widths are equal. */
         public Config {
             if (image.embedding() != text.embedding()) {
                 throw new IllegalArgumentException(
@@ -27,7 +33,13 @@ public final class DualEncoder implements Module {
     private final VisionTransformer image;
     private final TextTransformer text;
 
-    /** @param seed of the initial values */
+    /**
+     * Allocates the parameters and fills them with random initial values.
+     *
+     * @param ops backend of the parameters
+     * @param config configuration
+     * @param seed of the initial values
+     */
     public DualEncoder(Ops ops, Config config, long seed) {
         this(config, new Initializer(ops, seed));
     }
@@ -46,8 +58,11 @@ public final class DualEncoder implements Module {
     /**
      * Allocates the parameters without values, for a caller that writes all of them.
      *
+     * @param ops backend of the parameters
+     * @param config configuration
      * @param matrices type of the matrices of dense layers: that of parameters, or F16 or BF16 for weights that stay
      *     frozen
+     * @return the encoders
      */
     public static DualEncoder undefined(Ops ops, Config config, DType matrices) {
         return new DualEncoder(config, Initializer.undefined(ops, matrices));
@@ -75,12 +90,14 @@ public final class DualEncoder implements Module {
     }
 
     /**
-     * Adds a low-rank adapter to every selected layer. The output stays what it is until B is trained.
+     * Adds a low-rank adapter to every selected layer. The output does not change until B is trained.
      *
-     * @param selects by the names of {@link #adaptable}
+     * @param ops backend of the parameters
+     * @param lowRank settings
+     * @param selects which of the names of {@link #adaptable} are adapted
      * @param seed of the initial values of A
      * @return the new parameters, {@code name.lora_A} [rank, in] and {@code name.lora_B} [out, rank] of each layer
-     * @throws IllegalArgumentException when no layer is selected, or the rank exceeds a layer's width
+     * @throws IllegalArgumentException if no layer is selected, or the rank exceeds the width of a layer
      */
     public List<Parameter> adapt(Ops ops, LowRankConfig lowRank, Predicate<String> selects, long seed) {
         Initializer init = new Initializer(ops, seed);
@@ -114,21 +131,26 @@ public final class DualEncoder implements Module {
     }
 
     /**
-     * Adds scale B A to the weight of every adapted layer and removes the adapters; the output stays what it is, to
+     * Adds scale B A to the weight of every adapted layer and removes the adapters. The output stays equal up to
      * rounding.
+     *
+     * @param ops backend of the parameters
      */
     public void merge(Ops ops) {
         parts().map(AdaptablePart::dense).distinct().forEach(dense -> dense.merge(ops));
     }
 
+    /** Returns the configuration. */
     public Config config() {
         return config;
     }
 
+    /** Returns the picture encoder. */
     public VisionTransformer image() {
         return image;
     }
 
+    /** Returns the text encoder. */
     public TextTransformer text() {
         return text;
     }

@@ -11,8 +11,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Makes parameters with initial values that depend only on (seed, name, shape): adding a layer does not
- * change the others.
+ * Creates parameters whose initial values depend only on (seed, name, shape), so that adding a layer does not change
+ * the values of the others.
  */
 public final class Initializer {
     private final Ops ops;
@@ -20,6 +20,12 @@ public final class Initializer {
     private final @Nullable DType matrices; // null where values are made
     private final List<Parameter> made = new ArrayList<>();
 
+    /**
+     * Creates an initialiser.
+     *
+     * @param ops backend of the parameters
+     * @param seed of the initial values
+     */
     public Initializer(Ops ops, long seed) {
         this(ops, seed, null);
     }
@@ -39,11 +45,20 @@ public final class Initializer {
         return new Initializer(ops, 0, matrices);
     }
 
+    /** Returns the backend of the parameters. */
     public Ops ops() {
         return ops;
     }
 
-    /** A weight, normal with this deviation, cut at two deviations; decays. */
+    /**
+     * Creates a weight with normally distributed values, truncated at two standard deviations; weight decay applies
+     * to it.
+     *
+     * @param name unique within the model
+     * @param deviation standard deviation before truncation
+     * @param dims shape
+     * @return the parameter
+     */
     public Parameter normal(String name, double deviation, int... dims) {
         Shape shape = Shape.of(dims);
         if (matrices != null) {
@@ -73,7 +88,14 @@ public final class Initializer {
         return kept(new Parameter(ops, name, ops.zeroParameter(Shape.of(dims)), true));
     }
 
-    /** A bias, norm gain or the like: one value everywhere; does not decay. */
+    /**
+     * Creates a parameter of equal values, such as a bias or a gain; weight decay does not apply to it.
+     *
+     * @param name unique within the model
+     * @param value the value
+     * @param dims shape
+     * @return the parameter
+     */
     public Parameter constant(String name, double value, int... dims) {
         Parameter parameter = kept(new Parameter(ops, name, ops.allocateParameter(dims), false));
         if (matrices == null) {

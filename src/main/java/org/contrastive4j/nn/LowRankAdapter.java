@@ -1,7 +1,7 @@
 package org.contrastive4j.nn;
 
 import java.util.List;
-import org.contrastive4j.autograd.AdaptedLinear;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.jspecify.annotations.Nullable;
 
@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
 final class LowRankAdapter {
     private final Parameter a;
     private final Parameter b;
-    private final AdaptedLinear.Range range;
+    private final Functions.AdapterRange range;
     private final LowRankConfig config;
     private final int layer;
 
@@ -28,12 +28,12 @@ final class LowRankAdapter {
         }
         this.config = config;
         this.layer = layer;
-        range = new AdaptedLinear.Range(firstColumn, columns, config.rank());
+        range = new Functions.AdapterRange(firstColumn, columns, config.rank());
         a = init.normal(name + ".lora_A", 1 / Math.sqrt(3.0 * in), config.rank(), in);
         b = init.zeros(name + ".lora_B", columns, config.rank());
     }
 
-    AdaptedLinear.Range range() {
+    Functions.AdapterRange range() {
         return range;
     }
 
@@ -42,10 +42,10 @@ final class LowRankAdapter {
     }
 
     /** Null where nothing is dropped. */
-    AdaptedLinear.@Nullable InputDropout dropout(@Nullable Randomness randomness) {
+    Functions.@Nullable AdapterDropout dropout(@Nullable Randomness randomness) {
         return config.dropout() == 0 || randomness == null
                 ? null
-                : new AdaptedLinear.InputDropout(config.dropout(), randomness.sampleIds(), randomness.key(layer));
+                : new Functions.AdapterDropout(config.dropout(), randomness.sampleIds(), randomness.key(layer));
     }
 
     Parameter a() {

@@ -3,9 +3,9 @@ package org.contrastive4j.nn;
 import java.util.List;
 import org.contrastive4j.autograd.Parameter;
 
-/** Something with parameters, which it owns. */
+/** A part of a model that owns parameters. */
 public interface Module extends AutoCloseable {
-    /** All parameters, in a fixed order. */
+    /** Returns all parameters in a fixed order. */
     List<Parameter> parameters();
 
     @Override

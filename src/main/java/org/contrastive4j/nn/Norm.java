@@ -1,12 +1,12 @@
 package org.contrastive4j.nn;
 
 import java.util.List;
-import org.contrastive4j.autograd.LayerNorm;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 
-/** Layer norm with gain and shift. */
+/** A layer norm with gain and shift. */
 final class Norm implements Module {
     private final Parameter gamma;
     private final Parameter beta;
@@ -19,7 +19,7 @@ final class Norm implements Module {
     }
 
     Variable forward(Tape tape, Variable x) {
-        return tape.apply(new LayerNorm(epsilon), x, gamma, beta);
+        return Functions.layerNorm(tape, x, gamma, beta, epsilon);
     }
 
     @Override

@@ -1,15 +1,15 @@
 package org.contrastive4j.nn;
 
-/** How tokens become one vector. */
+/** The ways to reduce the tokens of a sequence to one vector. */
 public enum Pooling {
-    /** Mean of the valid tokens. */
+    /** The mean of the valid tokens. */
     MEAN,
-    /** The class token in front (pictures), the first token (text). */
+    /** The first token: the class token of a picture, the first token of a text. */
     CLASS,
     /** The last valid token: end of text under a causal mask. */
     LAST,
-    /** All patches side by side (pictures): what is where is not averaged away. */
+    /** All patches of a picture concatenated, which keeps their positions. */
     FLATTEN,
-    /** One attention block whose only query is learnt (pictures), then a residual perceptron. */
+    /** One attention block of a picture whose only query is learnt, followed by a residual perceptron. */
     ATTENTION
 }

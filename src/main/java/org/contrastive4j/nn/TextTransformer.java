@@ -2,27 +2,26 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.autograd.AddPositions;
-import org.contrastive4j.autograd.Embedding;
-import org.contrastive4j.autograd.MeanPool;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Token ids [b, t] with lengths [b] to raw representations [b, d]: embedding, positions, transformer,
- * pooling, projection.
+ * Encodes token ids [b, t] with lengths [b] into representations [b, d]: embedding, positions, transformer, pooling,
+ * projection. Representations are not normalised.
  */
 public final class TextTransformer implements Module {
     /**
-     * Sizes of the encoder.
+     * The sizes of the encoder.
      *
      * @param vocabulary number of token ids
      * @param maxTokens longest sequence
-     * @param causal whether a token sees only those before it
+     * @param transformer blocks
+     * @param causal whether a token attends only to earlier ones
+     * @param pooling MEAN, CLASS or LAST
      * @param embedding d, width of a representation
      * @param projection of the pooled token; null stands for BIASED
      */
@@ -38,7 +37,7 @@ public final class TextTransformer implements Module {
             projection = projection == null ? Projection.BIASED : projection;
             if (vocabulary < 1 || maxTokens < 1 || embedding < 1) {
                 throw new IllegalArgumentException("text of " + vocabulary + " token ids, at most " + maxTokens
-                        + " tokens, embedding " + embedding + ": wanted positive sizes");
+                        + " tokens, embedding " + embedding + ": expected positive sizes");
             }
             if (projection == Projection.NONE && embedding != transformer.width()) {
                 throw new IllegalArgumentException("without a projection the embedding is " + transformer.width()
@@ -96,13 +95,13 @@ public final class TextTransformer implements Module {
      */
     public Variable forward(Tape tape, Tensor ids, Tensor lengths, @Nullable Randomness randomness) {
         Variable embedded = tape.scope(
-                "embed", () -> tape.apply(new AddPositions(), tape.apply(new Embedding(ids), table), positions));
+                "embed", () -> Functions.addPositions(tape, Functions.embedding(tape, table, ids), positions));
         Variable tokens = transformer.forward(tape, embedded, lengths, randomness);
         Variable pooled =
                 switch (config.pooling()) {
-                    case MEAN, FLATTEN, ATTENTION -> tape.apply(new MeanPool(lengths), tokens);
-                    case CLASS -> tape.apply(new SelectToken(null), tokens);
-                    case LAST -> tape.apply(new SelectToken(lengths), tokens);
+                    case MEAN, FLATTEN, ATTENTION -> Functions.meanPool(tape, tokens, lengths);
+                    case CLASS -> Functions.selectToken(tape, tokens, null);
+                    case LAST -> Functions.selectToken(tape, tokens, lengths);
                 };
         return project == null ? pooled : project.representations(tape, pooled, randomness);
     }

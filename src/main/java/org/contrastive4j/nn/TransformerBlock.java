@@ -2,9 +2,7 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.autograd.Add;
-import org.contrastive4j.autograd.Attention;
-import org.contrastive4j.autograd.Dropout;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -69,13 +67,16 @@ final class TransformerBlock implements Module {
                             tape,
                             out.forward(
                                     tape,
-                                    tape.apply(
-                                            new Attention(heads, causal, lengths),
-                                            qkv.forward(tape, norm1.forward(tape, x), randomness)),
+                                    Functions.attention(
+                                            tape,
+                                            qkv.forward(tape, norm1.forward(tape, x), randomness),
+                                            heads,
+                                            causal,
+                                            lengths),
                                     randomness),
                             randomness,
                             0));
-            Variable middle = tape.apply(new Add(), x, attended);
+            Variable middle = Functions.add(tape, x, attended);
             Variable mlp = tape.scope(
                     "mlp",
                     () -> dropped(
@@ -84,7 +85,7 @@ final class TransformerBlock implements Module {
                                     tape, up.gelu(tape, gelu, norm2.forward(tape, middle), randomness), randomness),
                             randomness,
                             1));
-            return tape.apply(new Add(), middle, mlp);
+            return Functions.add(tape, middle, mlp);
         });
     }
 
@@ -105,7 +106,7 @@ final class TransformerBlock implements Module {
     private Variable dropped(Tape tape, Variable x, @Nullable Randomness randomness, int which) {
         return dropout == 0 || randomness == null
                 ? x
-                : tape.apply(new Dropout(dropout, randomness.sampleIds(), randomness.key(layer + which)), x);
+                : Functions.dropout(tape, x, dropout, randomness.sampleIds(), randomness.key(layer + which));
     }
 
     @Override

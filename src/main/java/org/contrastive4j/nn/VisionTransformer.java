@@ -2,13 +2,8 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.autograd.AddPositions;
-import org.contrastive4j.autograd.Flatten;
-import org.contrastive4j.autograd.MeanPool;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.Patchify;
-import org.contrastive4j.autograd.PrependToken;
-import org.contrastive4j.autograd.SelectToken;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.SequenceOps;
@@ -17,8 +12,8 @@ import org.contrastive4j.tensor.Shape;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Pictures [b, size, size, 3] to raw representations [b, d]: patches, linear embedding, positions, transformer,
- * pooling, projection.
+ * Encodes pictures [b, size, size, 3] into representations [b, d]: patches, linear embedding, positions, transformer,
+ * pooling, projection. Representations are not normalised.
  *
  * <p>Source: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; patches may overlap.
  */
@@ -26,15 +21,16 @@ public final class VisionTransformer implements Module {
     private static final int CHANNELS = 3;
 
     /**
-     * Sizes of the encoder.
+     * The sizes of the encoder.
      *
      * @param imageSize height and width of a picture
      * @param kernel height and width of a patch
-     * @param stride from patch to patch; kernel larger than stride makes patches overlap
-     * @param padding of zeros around the picture
-     * @param pooling MEAN, CLASS or FLATTEN
+     * @param stride distance of patches; a kernel larger than the stride makes patches overlap
+     * @param padding zeros around the picture
+     * @param transformer blocks
+     * @param pooling any but LAST
      * @param embedding d, width of a representation
-     * @param variant what is left out or added; null stands for {@link Variant#STANDARD}
+     * @param variant differences from the standard encoder; null stands for {@link Variant#STANDARD}
      */
     public record Config(
             int imageSize,
@@ -44,6 +40,7 @@ public final class VisionTransformer implements Module {
             TransformerConfig transformer,
             Pooling pooling,
             int embedding,
+            /** Checks the sizes. */
             @Nullable Variant variant) {
         public Config {
             variant = variant == null ? Variant.STANDARD : variant;
@@ -55,14 +52,24 @@ public final class VisionTransformer implements Module {
                     || embedding < 1) {
                 throw new IllegalArgumentException("pictures of " + imageSize + " with patches of " + kernel
                         + ", stride " + stride + ", padding " + padding + ", embedding " + embedding
-                        + ": wanted positive sizes and at least one patch");
+                        + ": expected positive sizes and at least one patch");
             }
             if (pooling == Pooling.LAST) {
                 throw new IllegalArgumentException("a picture has no last token: pooling is MEAN, CLASS or FLATTEN");
             }
         }
 
-        /** The same of the standard variant. */
+        /**
+         * Creates the sizes of the standard variant.
+         *
+         * @param imageSize height and width of a picture
+         * @param kernel height and width of a patch
+         * @param stride distance of patches
+         * @param padding zeros around the picture
+         * @param transformer blocks
+         * @param pooling any but LAST
+         * @param embedding d, width of a representation
+         */
         public Config(
                 int imageSize,
                 int kernel,
@@ -105,6 +112,14 @@ public final class VisionTransformer implements Module {
     private final @Nullable AttentionPooling attention;
     private final @Nullable Dense project;
 
+    /**
+     * Creates the encoder.
+     *
+     * @param init creates the parameters
+     * @param name prefix of their names
+     * @param firstRandomLayer number of its first random layer
+     * @param config sizes
+     */
     public VisionTransformer(Initializer init, String name, int firstRandomLayer, Config config) {
         this.config = config;
         int width = config.transformer().width();
@@ -143,28 +158,32 @@ public final class VisionTransformer implements Module {
     }
 
     /**
+     * Encodes a batch of pictures.
+     *
+     * @param tape records the operations
      * @param pictures [b, size, size, 3] of the type of activations or of parameters
      * @param randomness null for evaluation
+     * @return representations [b, d] of the type of parameters
      */
     public Variable forward(Tape tape, Variable pictures, @Nullable Randomness randomness) {
         int size = config.imageSize();
         if (!pictures.shape().equals(Shape.of(pictures.shape().dim(0), size, size, CHANNELS))) {
             throw new ShapeException(
-                    "pictures are " + pictures.shape() + ", wanted [b, " + size + ", " + size + ", 3]");
+                    "pictures are " + pictures.shape() + ", expected [b, " + size + ", " + size + ", 3]");
         }
         Variable embedded = tape.scope("embed", () -> {
-            Variable patches = tape.apply(new Patchify(config.kernel(), config.stride(), config.padding()), pictures);
+            Variable patches = Functions.patchify(tape, pictures, config.kernel(), config.stride(), config.padding());
             Variable tokens = embed.forward(tape, patches, randomness);
-            Variable sequence = classToken == null ? tokens : tape.apply(new PrependToken(), tokens, classToken);
-            Variable placed = tape.apply(new AddPositions(), sequence, positions);
+            Variable sequence = classToken == null ? tokens : Functions.prependToken(tape, tokens, classToken);
+            Variable placed = Functions.addPositions(tape, sequence, positions);
             return preNorm == null ? placed : preNorm.forward(tape, placed);
         });
         Variable tokens = transformer.forward(tape, embedded, null, randomness);
         Variable pooled =
                 switch (config.pooling()) {
-                    case MEAN, LAST -> tape.apply(new MeanPool(null), tokens);
-                    case CLASS -> tape.apply(new SelectToken(null), tokens);
-                    case FLATTEN -> tape.apply(new Flatten(), tokens);
+                    case MEAN, LAST -> Functions.meanPool(tape, tokens, null);
+                    case CLASS -> Functions.selectToken(tape, tokens, null);
+                    case FLATTEN -> Functions.flatten(tape, tokens);
                     case ATTENTION -> attention.forward(tape, tokens, randomness);
                 };
         return project == null ? pooled : project.representations(tape, pooled, randomness);

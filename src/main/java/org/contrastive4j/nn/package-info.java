@@ -1,9 +1,6 @@
 /**
- * Encoders on the tape: a vision transformer and a text transformer out of a few layers, and the pair of
- * them with its loss.
- *
- * <p>A module owns its parameters; names are paths such as {@code image.block0.attention.qkv.weight}. May import loss,
- * autograd, ops, tensor, memory.
+ * Encoders on the tape: a vision transformer, a text transformer, and the pair of both. A module owns its parameters;
+ * names are paths such as {@code image.block0.attention.qkv.weight}.
  */
 @NullMarked
 package org.contrastive4j.nn;

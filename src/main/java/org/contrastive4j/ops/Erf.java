@@ -1,6 +1,6 @@
 package org.contrastive4j.ops;
 
-/** The error function in f64, to a few units in the last place. */
+/** The error function and the normal distribution in f64, accurate to a few units in the last place. */
 public final class Erf {
     private static final double INVERSE_SQRT_PI = 0.56418958354775628695;
 
@@ -57,17 +57,26 @@ public final class Erf {
     private Erf() {}
 
     /**
-     * 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x; NaN for NaN.
+     * Returns 2 / sqrt(pi) times the integral of exp(-t^2) from 0 to x; NaN for NaN.
      *
      * <p>Source: W. J. Cody, Rational Chebyshev approximations for the error function, Mathematics of Computation 23,
      * 1969.
+     *
+     * @param x any number
+     * @return erf(x)
      */
     public static double erf(double x) {
         double y = Math.abs(x);
         return y <= 0.46875 ? central(x) : Math.copySign(1 - tail(y), x);
     }
 
-    /** 1 - erf(x), without the cancellation for large x; relative error below 1e-14 while the result is normal. */
+    /**
+     * Returns 1 - erf(x) without cancellation for large x. The relative error is below 1e-14 while the result is
+     * normal.
+     *
+     * @param x any number
+     * @return erfc(x)
+     */
     public static double erfc(double x) {
         double y = Math.abs(x);
         if (y <= 0.46875) {
@@ -76,12 +85,22 @@ public final class Erf {
         return x < 0 ? 2 - tail(y) : tail(y);
     }
 
-    /** Distribution function of the standard normal: erfc(-x / sqrt(2)) / 2. */
+    /**
+     * Returns the distribution function of the standard normal: erfc(-x / sqrt(2)) / 2.
+     *
+     * @param x any number
+     * @return the probability of at most x
+     */
     public static double normal(double x) {
         return 0.5 * erfc(-x * Math.sqrt(0.5));
     }
 
-    /** Density of the standard normal: exp(-x^2 / 2) / sqrt(2 pi). */
+    /**
+     * Returns the density of the standard normal: exp(-x^2 / 2) / sqrt(2 pi).
+     *
+     * @param x any number
+     * @return the density at x
+     */
     public static double normalDensity(double x) {
         return Math.exp(-0.5 * x * x) * INVERSE_SQRT_PI * Math.sqrt(0.5);
     }

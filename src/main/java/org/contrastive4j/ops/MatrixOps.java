@@ -2,13 +2,14 @@ package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products, and the bias and activation that follow them.
  *
- * <p>Each operand and result is of the type of activations or of that of parameters. Where all are of the type of
- * parameters, the product is formed in it; else operands are rounded to the type of activations first (into a workspace
- * of the operand's size) and sums are f32, rounded once when the result is of 16 bits.
+ * <p>Each operand and result has the type of activations or that of parameters. If all have the type of parameters,
+ * the product is computed in it. Otherwise operands are first rounded to the type of activations, into a workspace of
+ * the size of the operand; sums are f32 and are rounded once if the result is a 16-bit type.
  */
 public abstract class MatrixOps {
     private final DType dtype;
@@ -16,7 +17,7 @@ public abstract class MatrixOps {
     private final PointwiseOps pointwise;
 
     /**
-     * @param dtype of activations
+     * @param dtype type of activations
      * @param pointwise of the same backend
      */
     protected MatrixOps(DType dtype, PointwiseOps pointwise) {
@@ -26,14 +27,18 @@ public abstract class MatrixOps {
     }
 
     /**
-     * c = alpha op(a) op(b) + beta c, where op transposes when asked.
+     * Computes c = alpha op(a) op(b) + beta c, where op optionally transposes.
      *
-     * @param a [m, k], or [k, m] when transA; read
-     * @param b [k, n], or [n, k] when transB; read
-     * @param beta 0 means that c is written without being read
+     * <p>Cost: 2 m n k flops.
+     *
+     * @param transA whether a is stored transposed
+     * @param transB whether b is stored transposed
+     * @param alpha factor of the product
+     * @param a [m, k], or [k, m] if transA; read
+     * @param b [k, n], or [n, k] if transB; read
+     * @param beta factor of c; 0 writes c without reading it
      * @param c [m, n]; written or accumulated; must not overlap a or b
-     * @throws ShapeException when the sizes do not fit
-     *     <p>Cost: 2 m n k flops.
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void gemm(boolean transA, boolean transB, double alpha, Tensor a, Tensor b, double beta, Tensor c) {
         operand("gemm", "a", a, 2);
@@ -53,6 +58,7 @@ public abstract class MatrixOps {
         }
     }
 
+    /** Computes {@link #gemm} on arguments that were checked; there is at least one element. */
     protected abstract void gemmUnchecked(
             boolean transA,
             boolean transB,
@@ -66,13 +72,18 @@ public abstract class MatrixOps {
             Tensor c);
 
     /**
-     * c[i] = alpha op(a[i]) op(b[i]) + beta c[i] for every matrix i of the batch.
+     * Computes c[i] = alpha op(a[i]) op(b[i]) + beta c[i] for every matrix i of a batch.
      *
-     * @param a [batch, m, k], or [batch, k, m] when transA; read
-     * @param b [batch, k, n], or [batch, n, k] when transB; read
-     * @param c [batch, m, n]; written or accumulated
-     * @throws ShapeException when the sizes do not fit
-     *     <p>Cost: 2 batch m n k flops.
+     * <p>Cost: 2 batch m n k flops.
+     *
+     * @param transA whether each a[i] is stored transposed
+     * @param transB whether each b[i] is stored transposed
+     * @param alpha factor of the products
+     * @param a [batch, m, k], or [batch, k, m] if transA; read
+     * @param b [batch, k, n], or [batch, n, k] if transB; read
+     * @param beta factor of c; 0 writes c without reading it
+     * @param c [batch, m, n]; written or accumulated; must not overlap a or b
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void batchedGemm(
             boolean transA, boolean transB, double alpha, Tensor a, Tensor b, double beta, Tensor c) {
@@ -93,6 +104,7 @@ public abstract class MatrixOps {
         }
     }
 
+    /** Computes {@link #batchedGemm} on arguments that were checked; there is at least one element. */
     protected abstract void batchedGemmUnchecked(
             boolean transA,
             boolean transB,
@@ -107,15 +119,17 @@ public abstract class MatrixOps {
             Tensor c);
 
     /**
-     * y = x w + bias, for every row of x.
+     * Computes y = x w + bias for every row of x.
+     *
+     * <p>Cost: 2 rows in out flops.
      *
      * @param x [..., in]; read as rows
      * @param w [in, out]; read
      * @param bias [out] of the type of parameters, or null; read
      * @param y [..., out] with as many rows as x; written
-     *     <p>Cost: 2 rows in out flops.
+     * @throws ShapeException if types or sizes do not fit
      */
-    public final void linear(Tensor x, Tensor w, Tensor bias, Tensor y) {
+    public final void linear(Tensor x, Tensor w, @Nullable Tensor bias, Tensor y) {
         int out = linear("linear", x, w, bias);
         result("linear", "y", y, x.shape().withLast(out).dims());
         if (y.size() > 0) {
@@ -123,39 +137,56 @@ public abstract class MatrixOps {
         }
     }
 
-    protected abstract void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y);
+    /** Computes {@link #linear} on arguments that were checked; there is at least one element. */
+    protected abstract void linearUnchecked(
+            int rows, int in, int out, Tensor x, Tensor w, @Nullable Tensor bias, Tensor y);
 
     /**
-     * z = x w + bias and y = gelu(z), for every row of x; the same bits as {@link #linear} and
-     * {@link PointwiseOps#gelu} after it, which backends do in one pass over the results where that is faster.
+     * Computes z = x w + bias and y = gelu(z) for every row of x. The result has the same bits as {@link #linear}
+     * followed by {@link PointwiseOps#gelu}; backends fuse the two where that is faster.
      *
+     * <p>Cost: 2 rows in out flops.
+     *
+     * @param kind activation function
      * @param x [..., in]; read as rows
      * @param w [in, out]; read
      * @param bias [out] of the type of parameters, or null; read
-     * @param z [..., out] of the type of activations with as many rows as x; written: the gradient of GELU reads it
-     * @param y like z, and not z; written
-     *     <p>Cost: 2 rows in out flops.
+     * @param z [..., out] of the type of activations with as many rows as x; written, for the gradient of GELU
+     * @param y like z, another tensor; written
+     * @throws ShapeException if types or sizes do not fit
      */
-    public final void linearGelu(PointwiseOps.Gelu kind, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+    public final void linearGelu(
+            PointwiseOps.Gelu kind, Tensor x, Tensor w, @Nullable Tensor bias, Tensor z, Tensor y) {
         int out = linear("linearGelu", x, w, bias);
-        int[] wanted = x.shape().withLast(out).dims();
-        Checks.shape("linearGelu", "z", z, dtype, wanted);
-        Checks.shape("linearGelu", "y", y, dtype, wanted);
-        Checks.that(y != z, "linearGelu", "y is z, wanted a tensor of its own");
+        int[] expected = x.shape().withLast(out).dims();
+        Checks.shape("linearGelu", "z", z, dtype, expected);
+        Checks.shape("linearGelu", "y", y, dtype, expected);
+        Checks.that(y != z, "linearGelu", "y and z are the same tensor, expected two");
         if (y.size() > 0) {
             linearGeluUnchecked(kind, x.shape().rows(), w.dim(0), out, x, w, bias, z, y);
         }
     }
 
-    /** One after the other; a backend that can do both at once overrides it. */
+    /**
+     * Computes {@link #linearGelu} on arguments that were checked, as two operations; a backend that can fuse them
+     * overrides this.
+     */
     protected void linearGeluUnchecked(
-            PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+            PointwiseOps.Gelu kind,
+            int rows,
+            int in,
+            int out,
+            Tensor x,
+            Tensor w,
+            @Nullable Tensor bias,
+            Tensor z,
+            Tensor y) {
         linearUnchecked(rows, in, out, x, w, bias, z);
         pointwise.gelu(kind, z, y);
     }
 
-    /** Checks the operands of a layer; its width. */
-    private int linear(String op, Tensor x, Tensor w, Tensor bias) {
+    /** Checks the operands of a linear layer and returns its output width. */
+    private int linear(String op, Tensor x, Tensor w, @Nullable Tensor bias) {
         operand(op, "w", w, 2);
         Checks.type(op, "x", x, dtype, parameterDtype);
         Checks.that(x.shape().rank() >= 1 && x.dim(-1) == w.dim(0), op, "x is " + x + " but w is " + w);
@@ -166,10 +197,11 @@ public abstract class MatrixOps {
     }
 
     /**
-     * dBias[j] += sum over rows of dy[row, j], in row order by fixed blocks.
+     * Computes dBias[j] += sum over rows of dy[row, j], in row order within fixed blocks.
      *
      * @param dy [..., out]; read as rows
-     * @param dBias [out] of the type of parameters, in which the sums are; accumulated
+     * @param dBias [out] of the type of parameters, in which the sums are computed; accumulated
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void biasGradient(Tensor dy, Tensor dBias) {
         Checks.type("biasGradient", "dy", dy, dtype, parameterDtype);
@@ -179,6 +211,7 @@ public abstract class MatrixOps {
         }
     }
 
+    /** Computes {@link #biasGradient} on arguments that were checked; there is at least one element. */
     protected abstract void biasGradientUnchecked(int rows, int width, Tensor dy, Tensor dBias);
 
     private void operand(String op, String argument, Tensor given, int rank) {
@@ -186,8 +219,8 @@ public abstract class MatrixOps {
         Checks.rank(op, argument, given, given.dtype(), rank);
     }
 
-    private void result(String op, String argument, Tensor given, int... wanted) {
+    private void result(String op, String argument, Tensor given, int... expected) {
         Checks.type(op, argument, given, dtype, parameterDtype);
-        Checks.shape(op, argument, given, given.dtype(), wanted);
+        Checks.shape(op, argument, given, given.dtype(), expected);
     }
 }

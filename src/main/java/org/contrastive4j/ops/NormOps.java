@@ -2,31 +2,37 @@ package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Normalisations of rows. Rows of a layer norm and their gradients are of the type of activations, everything else,
- * unit rows included, of that of parameters, in which sums are formed too.
+ * Normalisations of rows. The rows of a layer norm and their gradients have the type of activations. Everything else,
+ * including the rows that {@link #l2Normalize} makes, has the type of parameters, in which sums are computed too.
  */
 public abstract class NormOps {
     private final DType dtype;
     private final DType parameterDtype;
 
-    /** @param dtype of activations */
+    /** @param dtype type of activations */
     protected NormOps(DType dtype) {
         this.dtype = dtype;
         parameterDtype = Ops.parameterDtype(dtype);
     }
 
     /**
-     * y = gamma (x - mean) rstd + beta per row, with rstd = 1 / sqrt(variance + epsilon).
+     * Computes y = gamma (x - mean) rstd + beta per row, with rstd = 1 / sqrt(variance + epsilon).
+     *
+     * <p>Numerics: two passes over a row, the mean first.
+     *
+     * <p>Source: Ba et al., Layer Normalization, 2016.
      *
      * @param x [..., width]; read as rows
      * @param gamma [width]; read
      * @param beta [width]; read
+     * @param epsilon added to the variance
      * @param y like x; written
      * @param mean [rows]; written
      * @param rstd [rows]; written
-     *     <p>Numerics: two passes over a row, mean first. Source: Ba et al., Layer Normalization, 2016.
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void layerNorm(
             Tensor x, Tensor gamma, Tensor beta, double epsilon, Tensor y, Tensor mean, Tensor rstd) {
@@ -41,6 +47,7 @@ public abstract class NormOps {
         }
     }
 
+    /** Computes {@link #layerNorm} on arguments that were checked; there is at least one element. */
     protected abstract void layerNormUnchecked(
             int rows,
             int width,
@@ -53,15 +60,28 @@ public abstract class NormOps {
             Tensor rstd);
 
     /**
-     * With h = (x - mean) rstd and g = gamma dy: dx = rstd (g - avg(g) - h avg(g h)); dGamma += sum dy
-     * h; dBeta += sum dy.
+     * Computes the gradients of {@link #layerNorm}: with h = (x - mean) rstd and g = gamma dy, dx = rstd (g - avg(g)
+     * - h avg(g h)), dGamma += sum of dy h, and dBeta += sum of dy.
      *
+     * @param x [..., width], input of the forward pass; read
+     * @param gamma [width]; read
+     * @param mean [rows], result of the forward pass; read
+     * @param rstd [rows], result of the forward pass; read
+     * @param dy like x; read
      * @param dx like x; written, may be dy
-     * @param dGamma [width] accumulated, or null when not wanted
-     * @param dBeta [width] accumulated, or null when not wanted
+     * @param dGamma [width], accumulated; null skips it
+     * @param dBeta [width], accumulated; null skips it
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void layerNormBackward(
-            Tensor x, Tensor gamma, Tensor mean, Tensor rstd, Tensor dy, Tensor dx, Tensor dGamma, Tensor dBeta) {
+            Tensor x,
+            Tensor gamma,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dy,
+            Tensor dx,
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta) {
         Checks.type("layerNormBackward", "x", x, dtype, dtype);
         int rows = x.shape().rows();
         int width = x.dim(-1);
@@ -81,6 +101,7 @@ public abstract class NormOps {
         }
     }
 
+    /** Computes {@link #layerNormBackward} on arguments that were checked; there is at least one element. */
     protected abstract void layerNormBackwardUnchecked(
             int rows,
             int width,
@@ -90,16 +111,18 @@ public abstract class NormOps {
             Tensor rstd,
             Tensor dy,
             Tensor dx,
-            Tensor dGamma,
-            Tensor dBeta);
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta);
 
     /**
-     * y = x / |x| per row; a row of norm 0 gives a row of zeros.
+     * Computes y = x / |x| per row; a row of norm 0 becomes a row of zeros.
+     *
+     * <p>Numerics: the sum of squares neither overflows nor underflows while |x| is representable.
      *
      * @param x [n, d]; read
      * @param y [n, d]; written
      * @param inverseNorm [n], 1 / |x|, 0 for a row of norm 0; written
-     *     <p>Numerics: the sum of squares neither overflows nor underflows while |x| is representable.
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void l2Normalize(Tensor x, Tensor y, Tensor inverseNorm) {
         Checks.rank("l2Normalize", "x", x, parameterDtype, 2);
@@ -110,15 +133,17 @@ public abstract class NormOps {
         }
     }
 
+    /** Computes {@link #l2Normalize} on arguments that were checked; there is at least one element. */
     protected abstract void l2NormalizeUnchecked(int rows, int width, Tensor x, Tensor y, Tensor inverseNorm);
 
     /**
-     * dx = inverseNorm (dy - y &lt;y, dy&gt;) per row; 0 for a row of norm 0.
+     * Computes dx = inverseNorm (dy - y &lt;y, dy&gt;) per row; 0 for a row of norm 0.
      *
-     * @param y [n, d] unit rows; read
-     * @param inverseNorm [n]; read
+     * @param y [n, d], result of the forward pass; read
+     * @param inverseNorm [n], result of the forward pass; read
      * @param dy [n, d]; read
      * @param dx [n, d]; written, may be dy
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void l2NormalizeBackward(Tensor y, Tensor inverseNorm, Tensor dy, Tensor dx) {
         Checks.rank("l2NormalizeBackward", "y", y, parameterDtype, 2);
@@ -130,6 +155,7 @@ public abstract class NormOps {
         }
     }
 
+    /** Computes {@link #l2NormalizeBackward} on arguments that were checked; there is at least one element. */
     protected abstract void l2NormalizeBackwardUnchecked(
             int rows, int width, Tensor y, Tensor inverseNorm, Tensor dy, Tensor dx);
 }

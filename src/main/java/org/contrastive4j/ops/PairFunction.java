@@ -1,6 +1,6 @@
 package org.contrastive4j.ops;
 
-/** What is taken of a shifted logit z, in sums over pairs and in gradients of pairs. */
+/** The functions of a shifted logit z that are summed over pairs or weight the gradients of pairs. */
 public enum PairFunction {
     /** 1. */
     ONE,
@@ -19,7 +19,12 @@ public enum PairFunction {
     /** 1 when z = 0, else 0. */
     EQUAL;
 
-    /** f(z) in f64. */
+    /**
+     * Returns f(z) in f64.
+     *
+     * @param z the shifted logit
+     * @return the value
+     */
     public double of(double z) {
         return switch (this) {
             case ONE -> 1;

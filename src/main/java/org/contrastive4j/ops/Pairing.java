@@ -7,58 +7,61 @@ import java.util.List;
 import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Which pairs of a block of rows and columns are positive, negative or ignored, without a table of all pairs.
+ * Classifies the pairs of n rows and m columns as positive, negative or ignored, without a table of all pairs.
  *
- * <p>In this order: the target of a row is positive; columns with the row's id are positive or ignored, as {@link
- * SameId} says; columns outside the row's window are ignored; pairs that the guide finds too similar are ignored; all
- * others are negative. Memory: O(n + m).
+ * <p>The first rule that applies decides: the target of a row is positive; columns with the id of the row are
+ * positive or ignored, see {@link SameId}; columns outside the window of the row are ignored; pairs that the guide
+ * finds too similar are ignored; all others are negative. Memory: O(n + m).
  */
 public final class Pairing {
-    /** A row without a target. */
+    /** The target of a row that has none. */
     public static final int NONE = -1;
 
-    private static final int[] NOTHING = {};
+    private static final int[] EMPTY = {};
 
-    /** What columns with the id of a row, other than its target, are. */
+    /** The class of columns that have the id of a row and are not its target. */
     public enum SameId {
+        /** They are further positives. */
         POSITIVE,
+        /** They are neither positives nor negatives. */
         IGNORED
     }
 
     /**
-     * A guide model's view: pair (i, j) is ignored when &lt;rows_i, columns_j&gt; is larger than rowLimit_i or than
+     * Similarities by a guide model: pair (i, j) is ignored if &lt;rows_i, columns_j&gt; exceeds rowLimit_i or
      * columnLimit_j.
      *
-     * @param rows [n, e], the dtype of the backend; read
-     * @param columns [m, e]; read
-     * @param rowLimits n numbers
-     * @param columnLimits m numbers
+     * @param rows [n, e] of the type of parameters; read
+     * @param columns [m, e] of the type of parameters; read
+     * @param rowLimits one number for each row
+     * @param columnLimits one number for each column
      */
     public record Guide(Tensor rows, Tensor columns, double[] rowLimits, double[] columnLimits) {}
 
     private final int n;
     private final int m;
     private final int[] targets;
-    private final int[] rowIds;
-    private final int[] columnIds;
+    private final int @Nullable [] rowIds;
+    private final int @Nullable [] columnIds;
     private final SameId sameId;
     private final int window;
     private final int cycle;
-    private final Guide guide;
-    private final int[][] same;
+    private final @Nullable Guide guide;
+    private final int @Nullable [][] same;
 
     private Pairing(
             int n,
             int m,
             int[] targets,
-            int[] rowIds,
-            int[] columnIds,
+            int @Nullable [] rowIds,
+            int @Nullable [] columnIds,
             SameId sameId,
             int window,
             int cycle,
-            Guide guide) {
+            @Nullable Guide guide) {
         this.n = n;
         this.m = m;
         this.targets = targets;
@@ -72,26 +75,35 @@ public final class Pairing {
     }
 
     /**
-     * Row i belongs to column targets[i].
+     * Returns a pairing in which row i has the positive targets[i] and all other pairs are negative.
      *
-     * @param targets column of each row, {@link #NONE} for none
-     * @throws ShapeException when there is no row or column, or a target is not a column
+     * @param m number of columns
+     * @param targets column of each row, {@link #NONE} if it has none
+     * @return the pairing
+     * @throws ShapeException if there is no row or column, or a target is not a column
      */
     public static Pairing of(int m, int[] targets) {
         Checks.that(
                 targets.length >= 1 && m >= 1,
                 "pairing",
-                targets.length + " rows and " + m + " columns, wanted at least one of each");
+                targets.length + " rows and " + m + " columns, expected at least one of each");
         for (int i = 0; i < targets.length; i++) {
             Checks.that(
                     targets[i] >= NONE && targets[i] < m,
                     "pairing",
-                    "target of row " + i + " is " + targets[i] + ", wanted 0 to " + (m - 1) + ", or -1 for none");
+                    "target of row " + i + " is " + targets[i] + ", expected 0 to " + (m - 1) + ", or -1 for none");
         }
         return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null);
     }
 
-    /** Row i belongs to column i; m &gt;= n. */
+    /**
+     * Returns a pairing in which row i has the positive i and all other pairs are negative.
+     *
+     * @param n number of rows
+     * @param m number of columns, at least n
+     * @return the pairing
+     * @throws ShapeException if m is less than n, or there is no row
+     */
     public static Pairing diagonal(int n, int m) {
         Checks.that(
                 m >= n,
@@ -102,7 +114,15 @@ public final class Pairing {
         return of(m, targets);
     }
 
-    /** The same with ids: equal ids of a row and a column make the pair positive or ignored. */
+    /**
+     * Returns this pairing with ids: equal ids of a row and a column make the pair positive or ignored.
+     *
+     * @param rows id of each row
+     * @param columns id of each column
+     * @param equal what pairs of equal ids are
+     * @return the new pairing
+     * @throws ShapeException if a count differs
+     */
     public Pairing withIds(int[] rows, int[] columns, SameId equal) {
         Checks.that(
                 rows.length == n && columns.length == m,
@@ -113,27 +133,40 @@ public final class Pairing {
     }
 
     /**
-     * The same with at most {@code negatives} negatives per row: the columns next after its target, cyclically. In a
-     * shuffled batch that is a random choice, and each column is a negative as often as each row has some.
+     * Returns this pairing with at most {@code negatives} negatives per row: the next columns after its target,
+     * cyclically. In a shuffled batch this is a random choice, and every column is a negative equally often.
      *
      * @param negatives at least 1; 0 for all
+     * @return the new pairing
+     * @throws ShapeException if the number is negative, or a row has no target
      */
     public Pairing withWindow(int negatives) {
-        Checks.that(negatives >= 0, "pairing", negatives + " negatives per row, wanted 1 or more, or 0 for all");
+        Checks.that(negatives >= 0, "pairing", negatives + " negatives per row, expected 1 or more, or 0 for all");
         for (int i = 0; i < n && negatives > 0; i++) {
             Checks.that(targets[i] != NONE, "pairing", "row " + i + " has no target to count its negatives from");
         }
         return new Pairing(n, m, targets, rowIds, columnIds, sameId, negatives, cycle, guide);
     }
 
-    /** The same with a guide; shapes are checked where it is used. */
-    public Pairing withGuide(Guide newGuide) {
+    /**
+     * Returns this pairing with another guide, whose shapes are checked by the operation that uses it.
+     *
+     * @param newGuide the guide, or null for none
+     * @return the new pairing
+     */
+    public Pairing withGuide(@Nullable Guide newGuide) {
         return new Pairing(n, m, targets, rowIds, columnIds, sameId, window, cycle, newGuide);
     }
 
     /**
-     * Rows [rowFrom, rowTo) and columns [columnFrom, columnTo) by themselves: a target outside is no target here, its
-     * window stays.
+     * Returns the pairing of a block of rows and columns. A target outside the block is no target in it; windows
+     * stay.
+     *
+     * @param rowFrom first row
+     * @param rowTo row after the last
+     * @param columnFrom first column
+     * @param columnTo column after the last
+     * @return the pairing of the block
      */
     public Pairing block(int rowFrom, int rowTo, int columnFrom, int columnTo) {
         int[] own = Arrays.copyOfRange(targets, rowFrom, rowTo);
@@ -160,13 +193,14 @@ public final class Pairing {
     }
 
     /**
-     * Rows and columns as n + m members of one set, each against all of them: row i belongs to member n + target(i) and
-     * the other way round; a member is ignored by itself, and by all with its id.
+     * Returns the pairing of rows and columns as n + m members of one set, each paired with all: row i and member n +
+     * target(i) are each other's targets. A member ignores itself and all members with its id.
      *
-     * @param joined the guide of the set, null exactly when there is none here; its limits count as they are
-     * @throws ShapeException when two rows have one target, or there is a window
+     * @param joined guide of the set with its own limits; null if and only if this pairing has no guide
+     * @return the pairing of the set
+     * @throws ShapeException if two rows have one target, or there is a window
      */
-    public Pairing joined(Guide joined) {
+    public Pairing joined(@Nullable Guide joined) {
         Checks.that(window == 0, "pairing", "a window of " + window + " negatives cannot be joined");
         int[] partners = new int[n + m];
         Arrays.fill(partners, NONE);
@@ -175,7 +209,7 @@ public final class Pairing {
                 Checks.that(
                         partners[n + targets[i]] == NONE,
                         "pairing",
-                        "row " + i + " has target " + targets[i] + " like a row before it, wanted one of its own");
+                        "row " + i + " has target " + targets[i] + " like an earlier row, expected distinct targets");
                 partners[i] = n + targets[i];
                 partners[n + targets[i]] = i;
             }
@@ -195,20 +229,27 @@ public final class Pairing {
                 arrays.put(id, columns.stream().mapToInt(Integer::intValue).toArray()));
         int[][] same = new int[rowIds.length][];
         for (int i = 0; i < same.length; i++) {
-            same[i] = arrays.getOrDefault(rowIds[i], NOTHING);
+            same[i] = arrays.getOrDefault(rowIds[i], EMPTY);
         }
         return same;
     }
 
+    /** Returns the number of rows. */
     public int n() {
         return n;
     }
 
+    /** Returns the number of columns. */
     public int m() {
         return m;
     }
 
-    /** The column that row i belongs to, {@link #NONE} when there is none among these columns. */
+    /**
+     * Returns the column that row i belongs to, {@link #NONE} if it has no target among these columns.
+     *
+     * @param i index of the row
+     * @return the column
+     */
     public int target(int i) {
         return hasTarget(i) ? targets[i] : NONE;
     }
@@ -217,62 +258,103 @@ public final class Pairing {
         return targets[i] >= 0 && targets[i] < m;
     }
 
-    /** Columns with the id of row i, ascending. */
+    /**
+     * Returns the columns with the id of row i, ascending.
+     *
+     * @param i index of the row
+     * @return their indices
+     */
     public int[] same(int i) {
-        return same == null ? NOTHING : same[i];
+        return same == null ? EMPTY : same[i];
     }
 
-    /** Whether columns with the row's id are positives, not only its target. */
+    /** Returns whether columns with the id of a row are positives, in addition to its target. */
     public boolean sameIsPositive() {
         return same != null && sameId == SameId.POSITIVE;
     }
 
+    /** Returns whether rows and columns have ids. */
     public boolean hasIds() {
         return same != null;
     }
 
-    /** Negatives per row, 0 for all. */
+    /** Returns the largest number of negatives per row, 0 for all. */
     public int window() {
         return window;
     }
 
-    /** Columns that a window goes round: those of the whole that this may be a block of. */
+    /**
+     * Returns the number of columns after which a window wraps around: those of the whole that this may be a block
+     * of.
+     */
     public int cycle() {
         return cycle;
     }
 
-    /** The column that the window of row i counts from, its target: here it may be none of these columns. */
+    /**
+     * Returns the column that the window of row i counts from, its target. In a block it may lie outside.
+     *
+     * @param i index of the row
+     * @return the column
+     */
     public int origin(int i) {
         return targets[i];
     }
 
-    /** The id of row i; only where there are ids. */
+    /**
+     * Returns the id of row i; requires {@link #hasIds}.
+     *
+     * @param i index of the row
+     * @return the id
+     */
     public int rowId(int i) {
         return rowIds[i];
     }
 
-    /** The id of column j; only where there are ids. */
+    /**
+     * Returns the id of column j; requires {@link #hasIds}.
+     *
+     * @param j index of the column
+     * @return the id
+     */
     public int columnId(int j) {
         return columnIds[j];
     }
 
-    /** Whether column j is outside the window of row i: neither its target nor one of the columns next after it. */
+    /**
+     * Returns whether column j is outside the window of row i: neither its target nor one of the next columns.
+     *
+     * @param i index of the row
+     * @param j index of the column
+     * @return whether it is outside
+     */
     public boolean isOutside(int i, int j) {
         return window > 0 && Math.floorMod(j - targets[i], cycle) > window;
     }
 
-    /** The guide, or null. */
-    public Guide guide() {
+    /** Returns the guide, or null if there is none. */
+    public @Nullable Guide guide() {
         return guide;
     }
 
+    /**
+     * Returns whether pair (i, j) is positive.
+     *
+     * @param i index of the row
+     * @param j index of the column
+     * @return whether it is positive
+     */
     public boolean isPositive(int i, int j) {
         return j == targets[i] || sameIsPositive() && rowIds[i] == columnIds[j];
     }
 
     /**
-     * Whether pair (i, j) is neither positive nor negative, for a similarity of {@code guided} (any number without a
-     * guide).
+     * Returns whether pair (i, j) is neither positive nor negative.
+     *
+     * @param i index of the row
+     * @param j index of the column
+     * @param guided its similarity by the guide; any number without one
+     * @return whether it is ignored
      */
     public boolean isIgnored(int i, int j, double guided) {
         if (isPositive(i, j)) {
@@ -284,8 +366,8 @@ public final class Pairing {
     }
 
     /**
-     * Whether each row has one positive, its target, and every other pair is negative: what {@link PairwiseOps#infoNce}
-     * computes.
+     * Returns whether each row has one positive, its target, and all other pairs are negative, as {@link
+     * PairwiseOps#infoNce} assumes.
      */
     public boolean isPlain() {
         return same == null
@@ -294,7 +376,7 @@ public final class Pairing {
                 && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
     }
 
-    /** The target of each row, {@link #NONE} for none. */
+    /** Returns the target of each row, {@link #NONE} where it has none. */
     public int[] targets() {
         int[] own = new int[n];
         Arrays.setAll(own, this::target);

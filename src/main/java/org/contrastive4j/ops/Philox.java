@@ -3,9 +3,10 @@ package org.contrastive4j.ops;
 import java.util.Arrays;
 
 /**
- * Philox4x32-10: 128 random bits from a 128-bit counter and a 64-bit key, with no state.
+ * The counter-based random number generator Philox4x32-10: 128 random bits from a 128-bit counter and a 64-bit key,
+ * without state.
  *
- * <p>Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011; the words agree with Random123.
+ * <p>Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011; the words equal those of Random123.
  */
 public final class Philox {
     private static final long M0 = 0xD2511F53L;
@@ -15,7 +16,17 @@ public final class Philox {
 
     private Philox() {}
 
-    /** out[0..4) = the four words of counter (c0, c1, c2, c3) under key (k0, k1). */
+    /**
+     * Computes the four words of one counter.
+     *
+     * @param c0 first word of the counter
+     * @param c1 second word
+     * @param c2 third word
+     * @param c3 fourth word
+     * @param k0 first word of the key
+     * @param k1 second word of the key
+     * @param out at least four elements; the first four are written
+     */
     public static void block(int c0, int c1, int c2, int c3, int k0, int k1, int[] out) {
         for (int round = 0; round < 10; round++) {
             long p0 = M0 * (c0 & 0xFFFFFFFFL);
@@ -36,10 +47,17 @@ public final class Philox {
     }
 
     /**
-     * words[k][b] = word k, unsigned, of counter (first + b, c1, c2, c3) for b in [0, count): the same as
-     * {@link #block}, many at a time in loops that vectorise.
+     * Computes the words of consecutive counters in loops that vectorise: words[k][b] is word k, unsigned, of the
+     * counter (first + b, c1, c2, c3). The words equal those of {@link #block}.
      *
-     * @param words four arrays of at least count; written
+     * @param first first word of the first counter
+     * @param count number of counters
+     * @param c1 second word of each counter
+     * @param c2 third word
+     * @param c3 fourth word
+     * @param k0 first word of the key
+     * @param k1 second word of the key
+     * @param words four arrays of at least {@code count} elements; written
      */
     public static void blocks(int first, int count, int c1, int c2, int c3, int k0, int k1, long[][] words) {
         long[] w0 = words[0];
@@ -70,12 +88,22 @@ public final class Philox {
         }
     }
 
-    /** A word as a number in [0, 1) with 24 random bits. */
+    /**
+     * Returns a word as a number in [0, 1) with 24 random bits.
+     *
+     * @param word 32 random bits
+     * @return the number
+     */
     public static float uniform(int word) {
         return (word >>> 8) * 0x1p-24f;
     }
 
-    /** The smallest word, taken as unsigned, that dropout with probability p keeps. */
+    /**
+     * Returns the smallest unsigned word that dropout with probability p keeps.
+     *
+     * @param p probability of dropping an element
+     * @return the threshold
+     */
     public static long keepThreshold(double p) {
         return (long) Math.ceil(p * 0x1p32);
     }

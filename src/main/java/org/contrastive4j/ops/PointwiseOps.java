@@ -4,38 +4,49 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Operations on one element at a time; outputs may be the same tensor as an input. All tensors of an operation are of
- * one type, that of activations or that of parameters; 16 bits are computed on as f32 and rounded once, at the end.
+ * Elementwise operations; an output may be the same tensor as an input. All tensors of an operation have one type,
+ * that of activations or that of parameters. 16-bit types are computed in f32 and rounded once at the end.
  */
 public abstract class PointwiseOps {
-    /** The activation functions. */
+    /** The variants of GELU. */
     public enum Gelu {
-        /** x Phi(x), by the error function. */
+        /** x Phi(x), with the error function. */
         EXACT,
         /** x sigmoid(1.702 x). */
         QUICK,
-        /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, which approximates EXACT. */
+        /** x (1 + tanh(sqrt(2 / pi) (x + 0.044715 x^3))) / 2, an approximation of EXACT. */
         TANH
     }
 
     private final DType dtype;
     private final DType parameterDtype;
 
-    /** @param dtype of activations */
+    /** @param dtype type of activations */
     protected PointwiseOps(DType dtype) {
         this.dtype = dtype;
         parameterDtype = Ops.parameterDtype(dtype);
     }
 
-    /** y = value everywhere. y any float shape; written. */
+    /**
+     * Computes y = value everywhere.
+     *
+     * @param y any floating-point shape; written
+     * @param value the value, rounded to the type of y
+     */
     public final void fill(Tensor y, double value) {
         checkFloat("fill", "y", y);
         fillUnchecked(y, value);
     }
 
+    /** Computes {@link #fill} on arguments that were checked. */
     protected abstract void fillUnchecked(Tensor y, double value);
 
-    /** y = x. Same shape and any dtype, I32 too; y written. */
+    /**
+     * Computes y = x.
+     *
+     * @param x any type, including I32; read
+     * @param y like x; written
+     */
     public final void copy(Tensor x, Tensor y) {
         Checks.require("copy", "x", x);
         Checks.like("copy", "y", y, x);
@@ -43,11 +54,16 @@ public abstract class PointwiseOps {
         copyUnchecked(x, y);
     }
 
+    /** Computes {@link #copy} on arguments that were checked. */
     protected abstract void copyUnchecked(Tensor x, Tensor y);
 
     /**
-     * y = x in the type of y: any two of F32, BF16 and F16, or one type twice. Rounded to nearest, ties to even; what
-     * is beyond the largest number becomes infinity, NaN stays NaN. Same shapes; y written.
+     * Computes y = x in the type of y, rounded to nearest, ties to even. Magnitudes beyond the largest number become
+     * infinity, and NaN stays NaN.
+     *
+     * @param x F32, BF16 or F16, or the type of y; read
+     * @param y same shape, F32, BF16 or F16, or the type of x; written
+     * @throws ShapeException if types or shapes do not fit
      */
     public final void cast(Tensor x, Tensor y) {
         Checks.require("cast", "x", x);
@@ -61,14 +77,21 @@ public abstract class PointwiseOps {
             Checks.that(
                     tensor.dtype().isFloat() && tensor.dtype() != DType.F64,
                     "cast",
-                    "from " + x + " to " + y + ", wanted two of f32, bf16 and f16, or one type twice");
+                    "from " + x + " to " + y + ", expected two of f32, bf16 and f16, or one type twice");
         }
         castUnchecked(x, y);
     }
 
+    /** Computes {@link #cast} on arguments that were checked. */
     protected abstract void castUnchecked(Tensor x, Tensor y);
 
-    /** y = a + b, same shapes; y written and may be a or b. */
+    /**
+     * Computes y = a + b.
+     *
+     * @param a any shape; read
+     * @param b like a; read
+     * @param y like a; written, may be a or b
+     */
     public final void add(Tensor a, Tensor b, Tensor y) {
         checkFloat("add", "a", a);
         Checks.like("add", "b", b, a);
@@ -76,25 +99,39 @@ public abstract class PointwiseOps {
         addUnchecked(a, b, y);
     }
 
+    /** Computes {@link #add} on arguments that were checked. */
     protected abstract void addUnchecked(Tensor a, Tensor b, Tensor y);
 
-    /** y += alpha x, same shapes; y accumulated. */
+    /**
+     * Computes y += alpha x.
+     *
+     * @param alpha factor of x
+     * @param x any shape; read
+     * @param y like x; accumulated
+     */
     public final void axpy(double alpha, Tensor x, Tensor y) {
         checkFloat("axpy", "x", x);
         Checks.like("axpy", "y", y, x);
         axpyUnchecked(alpha, x, y);
     }
 
+    /** Computes {@link #axpy} on arguments that were checked. */
     protected abstract void axpyUnchecked(double alpha, Tensor x, Tensor y);
 
-    /** x = min(max(x, least), most); NaN stays. x of the type of parameters; accumulated. */
+    /**
+     * Computes x = min(max(x, least), most); NaN stays NaN.
+     *
+     * @param least lower bound
+     * @param most upper bound
+     * @param x of the type of parameters; read and written
+     */
     public final void clamp(double least, double most, Tensor x) {
         Checks.type("clamp", "x", x, parameterDtype, parameterDtype);
-        Checks.that(least <= most, "clamp", "bounds are " + least + " and " + most + ", wanted the lower one first");
+        Checks.that(least <= most, "clamp", "bounds are " + least + " and " + most + ", expected the lower one first");
         clampUnchecked(least, most, x);
     }
 
-    /** By way of the host, for a few elements; a backend with a queue overrides it. */
+    /** Computes {@link #clamp} on the host, for a few elements; a backend with a queue overrides it. */
     protected void clampUnchecked(double least, double most, Tensor x) {
         double[] values = x.toDoubles();
         for (int i = 0; i < values.length; i++) {
@@ -105,25 +142,46 @@ public abstract class PointwiseOps {
         x.set(values);
     }
 
-    /** y = alpha x, same shapes; y written and may be x. */
+    /**
+     * Computes y = alpha x.
+     *
+     * @param alpha factor
+     * @param x any shape; read
+     * @param y like x; written, may be x
+     */
     public final void scale(double alpha, Tensor x, Tensor y) {
         checkFloat("scale", "x", x);
         Checks.like("scale", "y", y, x);
         scaleUnchecked(alpha, x, y);
     }
 
+    /** Computes {@link #scale} on arguments that were checked. */
     protected abstract void scaleUnchecked(double alpha, Tensor x, Tensor y);
 
-    /** y = gelu(x), same shapes; y written and may be x. Worst error in f32: 2e-6 (1 + |x|). */
+    /**
+     * Computes y = gelu(x). The error in f32 is at most 2e-6 (1 + |x|).
+     *
+     * @param kind variant
+     * @param x any shape; read
+     * @param y like x; written, may be x
+     */
     public final void gelu(Gelu kind, Tensor x, Tensor y) {
         checkFloat("gelu", "x", x);
         Checks.like("gelu", "y", y, x);
         geluUnchecked(kind, x, y);
     }
 
+    /** Computes {@link #gelu} on arguments that were checked. */
     protected abstract void geluUnchecked(Gelu kind, Tensor x, Tensor y);
 
-    /** dx = dy gelu'(x), same shapes; dx written and may be dy. */
+    /**
+     * Computes dx = dy gelu'(x).
+     *
+     * @param kind variant
+     * @param x input of the forward pass; read
+     * @param dy like x; read
+     * @param dx like x; written, may be dy
+     */
     public final void geluBackward(Gelu kind, Tensor x, Tensor dy, Tensor dx) {
         checkFloat("geluBackward", "x", x);
         Checks.like("geluBackward", "dy", dy, x);
@@ -131,24 +189,29 @@ public abstract class PointwiseOps {
         geluBackwardUnchecked(kind, x, dy, dx);
     }
 
+    /** Computes {@link #geluBackward} on arguments that were checked. */
     protected abstract void geluBackwardUnchecked(Gelu kind, Tensor x, Tensor dy, Tensor dx);
 
     /**
-     * y = x / (1 - p) where kept, else 0; an element is kept when its Philox4x32-10 word is at least p 2^32.
+     * Computes y = x / (1 - p) where an element is kept, else 0. An element is kept if its Philox4x32-10 word is at
+     * least p 2^32.
      *
-     * <p>The word of element e of sample s: key = (low, high) half of {@code key.seed}, counter = (e / 4, sampleIds[s],
-     * key.layer, key.step), word e mod 4. A mask depends on nothing else, so it does not depend on the chunk size, and
-     * the backward pass is this same operation on dy.
+     * <p>The word of element e of sample s has the key (low, high) half of {@code key.seed} and the counter (e / 4,
+     * sampleIds[s], key.layer, key.step); it is word e mod 4. A mask depends on nothing else, so it is independent of
+     * the chunk size, and the backward pass is this operation on dy.
+     *
+     * <p>Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
      *
      * @param x [samples, ...]; read
      * @param sampleIds [samples] I32; read
-     * @param p in [0, 1)
+     * @param p probability of dropping an element, in [0, 1)
+     * @param key stream of random numbers
      * @param y like x; written, may be x
-     *     <p>Source: Salmon et al., Parallel random numbers: as easy as 1, 2, 3, SC 2011.
+     * @throws ShapeException if types or sizes do not fit
      */
     public final void dropout(Tensor x, Tensor sampleIds, double p, RandomKey key, Tensor y) {
         checkFloat("dropout", "x", x);
-        Checks.that(p >= 0 && p < 1, "dropout", "p is " + p + ", wanted 0 <= p < 1");
+        Checks.that(p >= 0 && p < 1, "dropout", "p is " + p + ", expected 0 <= p < 1");
         Checks.shape("dropout", "sampleIds", sampleIds, DType.I32, x.dim(0));
         Checks.like("dropout", "y", y, x);
         if (x.size() > 0) {
@@ -156,6 +219,7 @@ public abstract class PointwiseOps {
         }
     }
 
+    /** Computes {@link #dropout} on arguments that were checked. */
     protected abstract void dropoutUnchecked(Tensor x, Tensor sampleIds, double p, RandomKey key, Tensor y);
 
     private void checkFloat(String op, String argument, Tensor given) {

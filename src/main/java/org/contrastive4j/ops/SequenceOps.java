@@ -2,47 +2,58 @@ package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Making sequences out of pictures and ids, and single vectors out of sequences. Tables, positions, class tokens and
- * their gradients are of the type of parameters, pictures of either type, everything else of that of activations.
+ * Operations that make token sequences from pictures and ids, and single vectors from sequences. Embedding tables,
+ * positions, class tokens and their gradients have the type of parameters, pictures either type, and everything else
+ * the type of activations.
  */
 public abstract class SequenceOps {
     private final DType dtype;
     private final DType parameterDtype;
 
-    /** @param dtype of activations */
+    /** @param dtype type of activations */
     protected SequenceOps(DType dtype) {
         this.dtype = dtype;
         parameterDtype = Ops.parameterDtype(dtype);
     }
 
     /**
-     * y[i] = table[ids[i]].
+     * Computes y[i] = table[ids[i]].
      *
      * @param ids any shape, I32, in [0, rows of table); read
      * @param table [vocabulary, width]; read
      * @param y [ids..., width]; written
-     * @throws ShapeException also when an id is outside the table
+     * @throws ShapeException if types or sizes do not fit, or an id is out of range
      */
     public final void embedding(Tensor ids, Tensor table, Tensor y) {
         checkEmbedding("embedding", ids, table, y);
         embeddingUnchecked(ids, table, y);
     }
 
+    /** Computes {@link #embedding} on arguments that were checked. */
     protected abstract void embeddingUnchecked(Tensor ids, Tensor table, Tensor y);
 
-    /** dTable[ids[i]] += dy[i], in order of i; dTable [vocabulary, width] accumulated. */
+    /**
+     * Computes dTable[ids[i]] += dy[i], in the order of i.
+     *
+     * @param ids as in the forward pass; read
+     * @param dy [ids..., width]; read
+     * @param dTable [vocabulary, width]; accumulated
+     * @throws ShapeException if types or sizes do not fit, or an id is out of range
+     */
     public final void embeddingBackward(Tensor ids, Tensor dy, Tensor dTable) {
         checkEmbedding("embeddingBackward", ids, dTable, dy);
         embeddingBackwardUnchecked(ids, dy, dTable);
     }
 
+    /** Computes {@link #embeddingBackward} on arguments that were checked. */
     protected abstract void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable);
 
     private void checkEmbedding(String op, Tensor ids, Tensor table, Tensor y) {
         Checks.require(op, "ids", ids);
-        Checks.that(ids.dtype() == DType.I32, op, "ids are " + ids + ", wanted i32");
+        Checks.that(ids.dtype() == DType.I32, op, "ids are " + ids + ", expected i32");
         Checks.rank(op, "table", table, parameterDtype, 2);
         Checks.require(op, "y", y);
         Checks.that(
@@ -55,7 +66,7 @@ public abstract class SequenceOps {
     }
 
     /**
-     * y[b, t] = x[b, t] + positions[t].
+     * Computes y[b, t] = x[b, t] + positions[t].
      *
      * @param x [b, t, w]; read
      * @param positions [at least t, w]; read
@@ -67,14 +78,21 @@ public abstract class SequenceOps {
         addPositionsUnchecked(x, positions, y);
     }
 
+    /** Computes {@link #addPositions} on arguments that were checked. */
     protected abstract void addPositionsUnchecked(Tensor x, Tensor positions, Tensor y);
 
-    /** dPositions[t] += sum over b of dy[b, t], in order of b; dPositions accumulated. */
+    /**
+     * Computes dPositions[t] += sum over b of dy[b, t], in the order of b.
+     *
+     * @param dy [b, t, w]; read
+     * @param dPositions [at least t, w]; accumulated
+     */
     public final void addPositionsBackward(Tensor dy, Tensor dPositions) {
         checkPositions("addPositionsBackward", dy, dPositions);
         addPositionsBackwardUnchecked(dy, dPositions);
     }
 
+    /** Computes {@link #addPositionsBackward} on arguments that were checked. */
     protected abstract void addPositionsBackwardUnchecked(Tensor dy, Tensor dPositions);
 
     private void checkPositions(String op, Tensor x, Tensor positions) {
@@ -87,7 +105,7 @@ public abstract class SequenceOps {
     }
 
     /**
-     * y[b, 0] = token and y[b, t + 1] = x[b, t]: a class token in front.
+     * Prepends a class token: y[b, 0] = token and y[b, t + 1] = x[b, t].
      *
      * @param x [b, t, w]; read
      * @param token [w]; read
@@ -100,17 +118,19 @@ public abstract class SequenceOps {
         prependTokenUnchecked(x, token, y);
     }
 
+    /** Computes {@link #prependToken} on arguments that were checked. */
     protected abstract void prependTokenUnchecked(Tensor x, Tensor token, Tensor y);
 
     /**
-     * dx[b, t] = dy[b, t + 1] and dToken += sum over b of dy[b, 0].
+     * Computes dx[b, t] = dy[b, t + 1] and dToken += sum over b of dy[b, 0].
      *
-     * @param dx [b, t, w] written, or null when not wanted
-     * @param dToken [w] accumulated, or null when not wanted
+     * @param dy [b, t + 1, w]; read
+     * @param dx [b, t, w], written; null skips it
+     * @param dToken [w], accumulated; null skips it
      */
-    public final void prependTokenBackward(Tensor dy, Tensor dx, Tensor dToken) {
+    public final void prependTokenBackward(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken) {
         Checks.rank("prependTokenBackward", "dy", dy, dtype, 3);
-        Checks.that(dy.dim(1) > 0, "prependTokenBackward", "dy is " + dy + ", wanted at least the class token");
+        Checks.that(dy.dim(1) > 0, "prependTokenBackward", "dy is " + dy + ", expected at least the class token");
         if (dx != null) {
             Checks.shape("prependTokenBackward", "dx", dx, dtype, dy.dim(0), dy.dim(1) - 1, dy.dim(2));
         }
@@ -120,14 +140,18 @@ public abstract class SequenceOps {
         prependTokenBackwardUnchecked(dy, dx, dToken);
     }
 
-    protected abstract void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken);
+    /** Computes {@link #prependTokenBackward} on arguments that were checked. */
+    protected abstract void prependTokenBackwardUnchecked(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken);
 
     /**
-     * y[b, (r, c)] = the kernel x kernel x channels window of x[b] at row r stride - padding, column c stride -
-     * padding, zeros outside the picture. kernel = stride, padding = 0 are the patches of a vision transformer; kernel
-     * &gt; stride makes them overlap.
+     * Extracts windows: y[b, (r, c)] is the kernel x kernel x channels window of x[b] that begins at row r stride -
+     * padding and column c stride - padding, with zeros outside the picture. With kernel = stride and padding = 0 the
+     * windows are the patches of a vision transformer; with kernel &gt; stride they overlap.
      *
-     * @param x [b, h, w, channels] of the type of activations or of that of parameters; read
+     * @param x [b, h, w, channels] of the type of activations or of parameters; read
+     * @param kernel height and width of a window
+     * @param stride distance of windows
+     * @param padding rows and columns of zeros around the picture, less than kernel
      * @param y [b, rows x columns, kernel x kernel x channels] with rows = {@link #patches}(h); written
      */
     public final void patchify(Tensor x, int kernel, int stride, int padding, Tensor y) {
@@ -136,18 +160,36 @@ public abstract class SequenceOps {
         patchifyUnchecked(x, kernel, stride, padding, y);
     }
 
+    /** Computes {@link #patchify} on arguments that were checked. */
     protected abstract void patchifyUnchecked(Tensor x, int kernel, int stride, int padding, Tensor y);
 
-    /** dx = the sum of all windows of dy at each picture element, in window order; dx [b, h, w, channels] written. */
+    /**
+     * Computes dx as the sum of all windows of dy at each picture element, in window order.
+     *
+     * @param dy as y of the forward pass; read
+     * @param kernel as in the forward pass
+     * @param stride as in the forward pass
+     * @param padding as in the forward pass
+     * @param dx [b, h, w, channels]; written
+     */
     public final void patchifyBackward(Tensor dy, int kernel, int stride, int padding, Tensor dx) {
         Checks.type("patchifyBackward", "dx", dx, dtype, dtype);
         checkPatches("patchifyBackward", dx, kernel, stride, padding, dy);
         patchifyBackwardUnchecked(dy, kernel, stride, padding, dx);
     }
 
+    /** Computes {@link #patchifyBackward} on arguments that were checked. */
     protected abstract void patchifyBackwardUnchecked(Tensor dy, int kernel, int stride, int padding, Tensor dx);
 
-    /** Number of windows along an axis of the given size: (size + 2 padding - kernel) / stride + 1. */
+    /**
+     * Returns the number of windows along an axis: (size + 2 padding - kernel) / stride + 1.
+     *
+     * @param size of the axis
+     * @param kernel size of a window
+     * @param stride distance of windows
+     * @param padding zeros on either side
+     * @return the number of windows
+     */
     public static int patches(int size, int kernel, int stride, int padding) {
         return (size + 2 * padding - kernel) / stride + 1;
     }
@@ -168,55 +210,71 @@ public abstract class SequenceOps {
     }
 
     /**
-     * y[b] = mean over t &lt; lengths[b] of x[b, t]; zeros when the length is 0.
+     * Computes y[b] = mean over t &lt; lengths[b] of x[b, t]; zeros if the length is 0.
      *
      * @param x [b, t, w]; read
      * @param lengths [b] I32 in [0, t], or null for all t; read
      * @param y [b, w]; written
-     * @throws ShapeException also when a length is outside
+     * @throws ShapeException if types or sizes do not fit, or a length is out of range
      */
-    public final void meanPool(Tensor x, Tensor lengths, Tensor y) {
+    public final void meanPool(Tensor x, @Nullable Tensor lengths, Tensor y) {
         checkPool("meanPool", x, lengths, y);
         meanPoolUnchecked(x, lengths, y);
     }
 
-    protected abstract void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y);
+    /** Computes {@link #meanPool} on arguments that were checked. */
+    protected abstract void meanPoolUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y);
 
-    /** dx[b, t] = dy[b] / lengths[b] for t &lt; lengths[b], else 0; dx [b, t, w] written. */
-    public final void meanPoolBackward(Tensor dy, Tensor lengths, Tensor dx) {
+    /**
+     * Computes dx[b, t] = dy[b] / lengths[b] for t &lt; lengths[b], else 0.
+     *
+     * @param dy [b, w]; read
+     * @param lengths as in the forward pass; read
+     * @param dx [b, t, w]; written
+     */
+    public final void meanPoolBackward(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         checkPool("meanPoolBackward", dx, lengths, dy);
         meanPoolBackwardUnchecked(dy, lengths, dx);
     }
 
-    protected abstract void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx);
+    /** Computes {@link #meanPoolBackward} on arguments that were checked. */
+    protected abstract void meanPoolBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx);
 
     /**
-     * y[b] = x[b, lengths[b] - 1], the last valid token, or the first of all where lengths is null: the end-of-text
-     * token, or class-token pooling.
+     * Selects one token: y[b] = x[b, lengths[b] - 1], the last valid one, or x[b, 0] if lengths is null. This is
+     * pooling by the end-of-text token or by the class token.
      *
      * @param x [b, t, w]; read
      * @param lengths [b] I32 in [1, t], or null; read
      * @param y [b, w]; written
-     * @throws ShapeException also when a length is outside
+     * @throws ShapeException if types or sizes do not fit, or a length is out of range
      */
-    public final void selectToken(Tensor x, Tensor lengths, Tensor y) {
+    public final void selectToken(Tensor x, @Nullable Tensor lengths, Tensor y) {
         checkPool("selectToken", x, lengths, y);
-        Checks.that(x.dim(1) > 0, "selectToken", "x is " + x + ", wanted at least one token");
+        Checks.that(x.dim(1) > 0, "selectToken", "x is " + x + ", expected at least one token");
         selectTokenUnchecked(x, lengths, y);
     }
 
-    protected abstract void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y);
+    /** Computes {@link #selectToken} on arguments that were checked. */
+    protected abstract void selectTokenUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y);
 
-    /** dx[b, lengths[b] - 1] = dy[b], 0 elsewhere; dx [b, t, w] written. */
-    public final void selectTokenBackward(Tensor dy, Tensor lengths, Tensor dx) {
+    /**
+     * Computes the gradient of {@link #selectToken}: dy[b] at the selected token, 0 elsewhere.
+     *
+     * @param dy [b, w]; read
+     * @param lengths as in the forward pass; read
+     * @param dx [b, t, w]; written
+     */
+    public final void selectTokenBackward(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         checkPool("selectTokenBackward", dx, lengths, dy);
-        Checks.that(dx.dim(1) > 0, "selectTokenBackward", "dx is " + dx + ", wanted at least one token");
+        Checks.that(dx.dim(1) > 0, "selectTokenBackward", "dx is " + dx + ", expected at least one token");
         selectTokenBackwardUnchecked(dy, lengths, dx);
     }
 
-    protected abstract void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx);
+    /** Computes {@link #selectTokenBackward} on arguments that were checked. */
+    protected abstract void selectTokenBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx);
 
-    private void checkPool(String op, Tensor x, Tensor lengths, Tensor y) {
+    private void checkPool(String op, Tensor x, @Nullable Tensor lengths, Tensor y) {
         Checks.rank(op, "x", x, dtype, 3);
         Checks.shape(op, "y", y, dtype, x.dim(0), x.dim(2));
         if (lengths != null) {

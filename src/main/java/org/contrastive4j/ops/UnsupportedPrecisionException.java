@@ -1,7 +1,12 @@
 package org.contrastive4j.ops;
 
-/** A backend does not compute in the precision that was asked for; the message says in which it does. */
+/** Signals that a backend does not compute in the requested precision; the message lists those it supports. */
 public final class UnsupportedPrecisionException extends IllegalArgumentException {
+    /**
+     * Creates the exception.
+     *
+     * @param message names the backend and the supported precisions
+     */
     public UnsupportedPrecisionException(String message) {
         super(message);
     }

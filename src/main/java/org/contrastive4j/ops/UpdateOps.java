@@ -3,16 +3,22 @@ package org.contrastive4j.ops;
 import java.util.List;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
-/** What an optimiser needs: the update itself and reductions over gradients; all of the type of parameters. */
+/** Optimiser updates and reductions over gradients; all tensors have the type of parameters. */
 public abstract class UpdateOps {
     /**
-     * Settings of one AdamW update.
+     * The settings of one AdamW update.
      *
-     * @param gradientScale multiplied into the gradient first (clipping, 1 / loss scale)
-     * @param step 1 for the first update
-     * @param numbers [4] f32 with {@link #changing} in it, or null: recorded updates look there, whatever the settings
-     *     were when they were recorded
+     * @param learningRate learning rate
+     * @param beta1 decay of the mean of gradients
+     * @param beta2 decay of the mean of squared gradients
+     * @param epsilon added to the denominator
+     * @param weightDecay decoupled weight decay
+     * @param gradientScale factor of the gradient (clipping, 1 / loss scale)
+     * @param step number of this update, 1 for the first
+     * @param scalars [4] f32 holding {@link #scalarValues}, or null. A captured update reads the tensor and ignores
+     *     the other settings
      */
     public record AdamW(
             double learningRate,
@@ -22,8 +28,18 @@ public abstract class UpdateOps {
             double weightDecay,
             double gradientScale,
             int step,
-            Tensor numbers) {
-        /** Without numbers in a tensor. */
+            /**
+             * Creates settings whose scalars are passed by value.
+             *
+             * @param learningRate learning rate
+             * @param beta1 decay of the mean of gradients
+             * @param beta2 decay of the mean of squared gradients
+             * @param epsilon added to the denominator
+             * @param weightDecay decoupled weight decay
+             * @param gradientScale factor of the gradient
+             * @param step number of this update, 1 for the first
+             */
+            @Nullable Tensor scalars) {
         public AdamW(
                 double learningRate,
                 double beta1,
@@ -36,9 +52,10 @@ public abstract class UpdateOps {
         }
 
         /**
-         * What changes from step to step: gradientScale, what decay leaves, the rate, and the correction of sqrt(v).
+         * Returns the scalars that change from step to step: the gradient scale, the factor of the parameter that
+         * remains after weight decay, the bias-corrected learning rate, and the bias correction of sqrt(v).
          */
-        public float[] changing() {
+        public float[] scalarValues() {
             return new float[] {
                 (float) gradientScale,
                 (float) (1 - learningRate * weightDecay),
@@ -50,29 +67,36 @@ public abstract class UpdateOps {
 
     private final DType dtype;
 
-    /** @param dtype of activations */
+    /** @param dtype type of activations */
     protected UpdateOps(DType dtype) {
         this.dtype = Ops.parameterDtype(dtype);
     }
 
     /**
-     * With g = gradientScale gradient: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2; parameter = (1 -
-     * learningRate weightDecay) parameter - learningRate (m / (1 - beta1^step)) / (sqrt(v / (1 -
+     * Applies AdamW. With g = gradientScale gradient: m = beta1 m + (1 - beta1) g; v = beta2 v + (1 - beta2) g^2;
+     * parameter = (1 - learningRate weightDecay) parameter - learningRate (m / (1 - beta1^step)) / (sqrt(v / (1 -
      * beta2^step)) + epsilon).
      *
-     * <p>All four tensors of one shape; gradient read, the others updated. Source: Loshchilov and Hutter, Decoupled
-     * weight decay regularization, ICLR 2019, algorithm 2.
+     * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019, algorithm 2.
+     *
+     * @param settings of this update
+     * @param parameter any shape; updated
+     * @param gradient like parameter; read
+     * @param m like parameter, running mean of gradients; updated
+     * @param v like parameter, running mean of squared gradients; updated
+     * @throws ShapeException if types or shapes do not fit, or the step is less than 1
      */
     public final void adamW(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
         Checks.require("adamW", "parameter", parameter);
-        Checks.that(parameter.dtype() == dtype, "adamW", "parameter is " + parameter + ", wanted " + dtype);
+        Checks.that(parameter.dtype() == dtype, "adamW", "parameter is " + parameter + ", expected " + dtype);
         Checks.like("adamW", "gradient", gradient, parameter);
         Checks.like("adamW", "m", m, parameter);
         Checks.like("adamW", "v", v, parameter);
-        Checks.that(settings.step() >= 1, "adamW", "step is " + settings.step() + ", wanted 1 or more");
+        Checks.that(settings.step() >= 1, "adamW", "step is " + settings.step() + ", expected at least 1");
         adamWUnchecked(settings, parameter, gradient, m, v);
     }
 
+    /** Computes {@link #adamW} on arguments that were checked. */
     protected abstract void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v);
 
     /**
@@ -98,6 +122,7 @@ public abstract class UpdateOps {
             Checks.require("sumsOfSquares", "x", x);
             Checks.that(x.dtype() == dtype, "sumsOfSquares", "expected x of " + dtype + ", got " + x);
         }
+        /** Computes {@link #sumsOfSquares} on arguments that were checked. */
         return sumsOfSquaresUnchecked(xs);
     }
 
@@ -113,6 +138,7 @@ public abstract class UpdateOps {
     public final Deferred<Long> firstNonFinite(Tensor x) {
         Checks.require("firstNonFinite", "x", x);
         Checks.that(x.dtype() == dtype, "firstNonFinite", "expected x of " + dtype + ", got " + x);
+        /** Computes {@link #firstNonFinite} on arguments that were checked. */
         return firstNonFiniteUnchecked(x);
     }
 

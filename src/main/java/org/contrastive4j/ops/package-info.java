@@ -1,6 +1,7 @@
 /**
- * The operations every backend has, one abstract class per family: public methods check their arguments, unchecked
- * twins below compute. {@link org.contrastive4j.ops.Ops} holds one backend's families. May import tensor, memory.
+ * The operations that every backend implements, one abstract class per family. Public methods check their arguments and
+ * call unchecked methods, which a backend implements. {@link org.contrastive4j.ops.Ops} holds the families of one
+ * backend.
  */
 @NullMarked
 package org.contrastive4j.ops;

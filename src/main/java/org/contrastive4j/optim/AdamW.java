@@ -10,38 +10,55 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * AdamW over named parameters: decoupled weight decay on those that decay, nothing on those that are frozen.
+ * AdamW over named parameters. It applies decoupled weight decay to the parameters that ask for it, and skips frozen
+ * ones.
  *
  * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
  */
 public final class AdamW implements AutoCloseable {
-    /** Settings that stay for a run. */
+    /**
+     * The settings of a run.
+     *
+     * @param beta1 decay of the mean of gradients, in [0, 1)
+     * @param beta2 decay of the mean of squared gradients, in [0, 1)
+     * @param epsilon added to the denominator, positive
+     * @param weightDecay decoupled weight decay, at least 0
+     */
     public record Config(double beta1, double beta2, double epsilon, double weightDecay) {
+        /** Checks the settings. */
         public Config {
             if (!(beta1 >= 0 && beta1 < 1 && beta2 >= 0 && beta2 < 1 && epsilon > 0 && weightDecay >= 0)) {
                 throw new IllegalArgumentException("AdamW with beta1 " + beta1 + ", beta2 " + beta2 + ", epsilon "
                         + epsilon + ", weight decay " + weightDecay
-                        + ": wanted 0 <= beta < 1, a positive epsilon and no negative decay");
+                        + ": expected 0 <= beta < 1, a positive epsilon and no negative decay");
             }
         }
     }
 
-    private static final int CHANGING = 4; // numbers
+    private static final int SCALARS = 4;
 
     private final Ops ops;
     private final Config config;
     private final List<Parameter> parameters;
     private final Map<String, Tensor> first = new LinkedHashMap<>();
     private final Map<String, Tensor> second = new LinkedHashMap<>();
-    private final List<Tensor> numbers = new ArrayList<>();
-    private final Tensor decaying; // what changes from step to step, where updates can be recorded
-    private final Tensor others;
+    private final List<Tensor> scalars = new ArrayList<>();
+    private final @Nullable Tensor decayingScalars; // of parameters with weight decay; null if steps are not captured
+    private final @Nullable Tensor otherScalars;
     private double learningRate;
     private double gradientScale;
     private int step;
 
+    /**
+     * Allocates the state, zeros of the shape of each parameter, twice.
+     *
+     * @param ops backend of the parameters
+     * @param parameters what is updated, with distinct names
+     * @param config settings
+     */
     public AdamW(Ops ops, List<Parameter> parameters, Config config) {
         this.ops = ops;
         this.config = config;
@@ -57,8 +74,8 @@ public final class AdamW implements AutoCloseable {
                 first.put(parameter.name(), ops.zeroParameter(parameter.shape()));
                 second.put(parameter.name(), ops.zeroParameter(parameter.shape()));
             }
-            decaying = ops.canCapture() ? keep(ops.allocateParameter(CHANGING)) : null;
-            others = ops.canCapture() ? keep(ops.allocateParameter(CHANGING)) : null;
+            decayingScalars = ops.canCapture() ? keep(ops.allocateParameter(SCALARS)) : null;
+            otherScalars = ops.canCapture() ? keep(ops.allocateParameter(SCALARS)) : null;
         } catch (RuntimeException noMemory) {
             close();
             throw noMemory;
@@ -66,10 +83,10 @@ public final class AdamW implements AutoCloseable {
     }
 
     /**
-     * One update of every parameter that is not frozen, from its accumulated gradient times {@code gradientScale}.
+     * Updates every parameter that is not frozen from its accumulated gradient.
      *
      * @param learningRate of this step
-     * @param gradientScale from {@link GlobalNorm#clip}, over the loss scale where there is one
+     * @param gradientScale factor of the gradients: {@link GlobalNorm#clip} divided by the loss scale
      */
     public void step(double learningRate, double gradientScale) {
         int before = step;
@@ -83,21 +100,24 @@ public final class AdamW implements AutoCloseable {
     }
 
     /**
-     * The first half of {@link #step}: the numbers of the coming update, sent to where updates read them. Counts
-     * it; who then fails to {@link #apply} it takes that back by {@link #restoreSteps}.
+     * Performs the first half of {@link #step}: counts the update and sends its scalars to the device. A caller that
+     * fails to {@link #apply} the update reverts the count by {@link #restoreSteps}.
+     *
+     * @param newRate learning rate of the update, at least 0
+     * @param newScale factor of the gradients
      */
     public void advance(double newRate, double newScale) {
         if (!(newRate >= 0 && Double.isFinite(newRate) && Double.isFinite(newScale))) {
             throw new IllegalArgumentException("learning rate " + newRate + ", gradient scale " + newScale
-                    + ": wanted finite numbers, and a rate of 0 or more");
+                    + ": expected finite numbers and a rate of at least 0");
         }
         learningRate = newRate;
         gradientScale = newScale;
         step++;
-        if (decaying != null) {
+        if (decayingScalars != null && otherScalars != null) {
             try {
-                ops.send(settings(true).changing(), decaying);
-                ops.send(settings(false).changing(), others);
+                ops.send(settings(true).scalarValues(), decayingScalars);
+                ops.send(settings(false).scalarValues(), otherScalars);
             } catch (RuntimeException | Error failed) {
                 step--;
                 throw failed;
@@ -105,7 +125,10 @@ public final class AdamW implements AutoCloseable {
         }
     }
 
-    /** The second half: the same operations each time, so that they can be recorded. */
+    /**
+     * Performs the second half of {@link #step}. The operations are the same in every step, so that a graph can
+     * capture them.
+     */
     public void apply() {
         for (Parameter parameter : parameters) {
             if (!parameter.isFrozen()) {
@@ -129,25 +152,29 @@ public final class AdamW implements AutoCloseable {
                 decays ? config.weightDecay() : 0,
                 gradientScale,
                 step,
-                decays ? decaying : others);
+                decays ? decayingScalars : otherScalars);
     }
 
     private Tensor keep(Tensor tensor) {
-        numbers.add(tensor);
+        scalars.add(tensor);
         return tensor;
     }
 
-    /** Updates made so far. */
+    /** Returns the number of updates so far. */
     public int steps() {
         return step;
     }
 
-    /** Continues after this many updates; the state tensors are set by the caller. */
+    /**
+     * Sets the number of updates so far, for a resumed run; the caller sets the tensors of {@link #state}.
+     *
+     * @param steps number of updates
+     */
     public void restoreSteps(int steps) {
         step = steps;
     }
 
-    /** The state to save and restore: first and second moments by {@code m.name} and {@code v.name}. */
+    /** Returns the tensors to save and restore: first and second moments by {@code m.name} and {@code v.name}. */
     public Map<String, Tensor> state() {
         Map<String, Tensor> state = new LinkedHashMap<>();
         first.forEach((name, tensor) -> state.put("m." + name, tensor));
@@ -159,6 +186,6 @@ public final class AdamW implements AutoCloseable {
     public void close() {
         first.values().forEach(Tensor::close);
         second.values().forEach(Tensor::close);
-        numbers.forEach(Tensor::close);
+        scalars.forEach(Tensor::close);
     }
 }

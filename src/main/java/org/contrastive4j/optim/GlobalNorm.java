@@ -5,9 +5,9 @@ import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 
-/** The norm of all gradients together, and clipping by it. */
+/** Computes the norm of all gradients together, for clipping. */
 public final class GlobalNorm {
-    /** A gradient is NaN or infinite. */
+    /** Signals that a gradient is NaN or infinite. */
     public static final class NonFiniteGradientException extends ArithmeticException {
         NonFiniteGradientException(String message) {
             super(message);
@@ -17,8 +17,12 @@ public final class GlobalNorm {
     private GlobalNorm() {}
 
     /**
-     * sqrt of the sum of squares of all gradients that are not frozen, in f64 in the order of the parameters.
+     * Returns the square root of the sum of squares of the gradients of all parameters that are not frozen, in f64 in
+     * the order of the parameters.
      *
+     * @param ops backend of the parameters
+     * @param parameters whose gradients are read
+     * @return the norm
      * @throws NonFiniteGradientException naming the first parameter whose gradient is not finite
      */
     public static double of(Ops ops, List<Parameter> parameters) {
@@ -47,7 +51,11 @@ public final class GlobalNorm {
     }
 
     /**
-     * min(1, largest / norm): what to multiply gradients with; 1 when {@code largest} is 0, which turns clipping off.
+     * Returns the factor of the gradients that limits their norm: min(1, largest / norm).
+     *
+     * @param norm from {@link #of}
+     * @param largest the limit; 0 turns clipping off
+     * @return the factor
      */
     public static double clip(double norm, double largest) {
         return largest == 0 || norm <= largest ? 1 : largest / norm;

@@ -1,47 +1,54 @@
 package org.contrastive4j.optim;
 
+import org.jspecify.annotations.Nullable;
+
 /**
- * A power of two that gradients are multiplied with on their way back, so that those of 16 bits neither vanish nor
- * overflow, and divided by before the update. Being a power of two it changes no bit of a gradient that f32 holds.
+ * Dynamic loss scaling: a power of two that gradients are multiplied by in the backward pass, so that 16-bit
+ * gradients neither underflow nor overflow, and divided by before the update. A power of two changes no bit of a
+ * gradient that f32 can hold.
  *
- * <p>Schedule: it begins at {@link Config#start()}; after {@link Config#growEvery()} good steps in a row it doubles, up
- * to 2^127; a step with a gradient that is not finite is skipped and halves it, down to 1, where a gradient that is not
- * finite is no fault of the scale. Source: Micikevicius et al., Mixed precision training, ICLR 2018, section 3.2, and
- * the dynamic schedule that followed from it.
+ * <p>The scale starts at {@link Config#start()} and doubles after {@link Config#growEvery()} consecutive good steps,
+ * up to 2^127. A step with a non-finite gradient is skipped and halves the scale, down to 1; at 1 a non-finite
+ * gradient is not the fault of the scale.
+ *
+ * <p>Source: Micikevicius et al., Mixed precision training, ICLR 2018, section 3.2, and the dynamic schedule that
+ * followed from it.
  */
 public final class LossScale {
     private static final double LARGEST = 0x1p127; // of the powers of two in f32
 
     /**
-     * Settings of a run.
+     * The settings of a run.
      *
-     * @param start a power of two, 1 to 2^127
-     * @param growEvery good steps in a row after which the scale doubles
+     * @param start first scale, a power of two from 1 to 2^127
+     * @param growEvery consecutive good steps after which the scale doubles
      */
     public record Config(double start, int growEvery) {
-        /** 2^15 at first, doubled every 500 steps: at the edge one step of 501 is lost. */
+        /** Starts at 2^15 and doubles every 500 steps, so that at most 1 of 501 steps is lost. */
         public static final Config USUAL = new Config(0x1p15, 500);
 
+        /** Checks the settings. */
         public Config {
             if (!isScale(start) || growEvery < 1) {
                 throw new IllegalArgumentException("loss scale starts at " + start + " and grows every " + growEvery
-                        + " steps: wanted a power of two from 1 to 2^127 and 1 step or more");
+                        + " steps: expected a power of two from 1 to 2^127 and at least 1 step");
             }
         }
     }
 
     /**
-     * Where the schedule is, for a checkpoint.
+     * The state of the schedule, for a checkpoint.
      *
-     * @param value of the coming step
-     * @param good steps since the last doubling or halving
-     * @param skipped steps of the whole run
+     * @param value scale of the next step
+     * @param good steps since the scale last changed
+     * @param skipped steps that were skipped in the whole run
      */
     public record State(double value, int good, int skipped) {
+        /** Checks the state. */
         public State {
             if (!isScale(value) || good < 0 || skipped < 0) {
                 throw new IllegalArgumentException("loss scale " + value + " after " + good + " good steps, " + skipped
-                        + " skipped: wanted a power of two from 1 to 2^127 and steps of 0 or more");
+                        + " skipped: expected a power of two from 1 to 2^127 and no negative counts");
             }
         }
     }
@@ -58,17 +65,22 @@ public final class LossScale {
         state = new State(start, 0, 0);
     }
 
-    /** @param config null for a scale that stays 1: what f32 and bf16 need */
-    public static LossScale of(Config config) {
+    /**
+     * Returns a scale in its initial state.
+     *
+     * @param config settings; null for a scale that stays 1, which f32 and bf16 need
+     * @return the scale
+     */
+    public static LossScale of(@Nullable Config config) {
         return config == null ? new LossScale(1, Integer.MAX_VALUE) : new LossScale(config.start(), config.growEvery());
     }
 
-    /** What the gradients of the coming step are to be multiplied with. */
+    /** Returns the factor of the gradients of the next step. */
     public double value() {
         return state.value;
     }
 
-    /** All gradients of the step were finite. */
+    /** Records a step whose gradients were all finite. */
     public void good() {
         int good = state.good + 1;
         state = good >= growEvery && state.value < LARGEST
@@ -77,9 +89,9 @@ public final class LossScale {
     }
 
     /**
-     * A gradient of the step was not finite: halves the scale.
+     * Records a step with a non-finite gradient and halves the scale.
      *
-     * @return whether the step may be skipped; false, and nothing changed, when the scale is 1 already
+     * @return whether the step may be skipped; false if the scale is 1 already, then nothing changes
      */
     public boolean overflowed() {
         if (state.value == 1) {
@@ -89,11 +101,16 @@ public final class LossScale {
         return true;
     }
 
+    /** Returns the state to save. */
     public State state() {
         return state;
     }
 
-    /** Continues from here. */
+    /**
+     * Continues from a saved state.
+     *
+     * @param saved from {@link #state}
+     */
     public void restore(State saved) {
         state = saved;
     }

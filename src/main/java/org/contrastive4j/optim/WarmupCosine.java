@@ -1,8 +1,7 @@
 package org.contrastive4j.optim;
 
 /**
- * Linear from 0 to {@code peak} over the first {@code warmup} steps, then half a cosine down to
- * {@code floor} at {@code total}.
+ * A learning-rate schedule: linear warm-up from 0 to {@code peak}, then half a cosine down to {@code floor}.
  *
  * @param peak largest learning rate
  * @param warmup steps of warm-up
@@ -10,14 +9,20 @@ package org.contrastive4j.optim;
  * @param floor learning rate at the end
  */
 public record WarmupCosine(double peak, int warmup, int total, double floor) {
+    /** Checks the schedule. */
     public WarmupCosine {
         if (!(peak > 0) || warmup < 0 || total < warmup || floor < 0 || floor > peak) {
             throw new IllegalArgumentException("schedule with peak " + peak + ", " + warmup + " of " + total
-                    + " steps of warm-up, floor " + floor + ": wanted 0 <= floor <= peak and warmup <= total");
+                    + " steps of warm-up, floor " + floor + ": expected 0 <= floor <= peak and warmup <= total");
         }
     }
 
-    /** Learning rate of a step, counted from 0. */
+    /**
+     * Returns the learning rate of a step.
+     *
+     * @param step counted from 0
+     * @return the learning rate
+     */
     public double at(int step) {
         if (step < warmup) {
             return peak * (step + 1) / warmup;

@@ -1,5 +1,5 @@
 /**
- * AdamW, learning-rate schedules, gradient clipping and loss scaling. May import autograd, ops, tensor, memory.
+ * AdamW, a learning-rate schedule, gradient clipping and loss scaling.
  */
 @NullMarked
 package org.contrastive4j.optim;

@@ -2,7 +2,7 @@ package org.contrastive4j.tensor;
 
 import java.util.Arrays;
 
-/** Sizes of a dense row-major array, slowest axis first; the empty shape is one element. */
+/** The sizes of a dense row-major array, slowest axis first. The empty shape has one element. */
 public final class Shape {
     private final int[] dims;
     private final long size;
@@ -19,41 +19,66 @@ public final class Shape {
         this.size = product;
     }
 
+    /**
+     * Returns a shape.
+     *
+     * @param dims the size of each axis, at least 0
+     * @return the shape
+     * @throws IllegalArgumentException if a size is negative
+     * @throws ArithmeticException if the number of elements exceeds a long
+     */
     public static Shape of(int... dims) {
         return new Shape(dims.clone());
     }
 
+    /** Returns the number of axes. */
     public int rank() {
         return dims.length;
     }
 
-    /** Size of an axis; negative axes count from the last. */
+    /**
+     * Returns the size of an axis.
+     *
+     * @param axis its index; negative indices count from the last axis
+     * @return the size
+     */
     public int dim(int axis) {
         return dims[axis < 0 ? dims.length + axis : axis];
     }
 
-    /** Number of elements. */
+    /** Returns the number of elements. */
     public long size() {
         return size;
     }
 
-    /** Number of rows when the last axis is a row: {@code size / dim(-1)}. */
+    /** Returns the number of rows if the last axis is a row: {@code size / dim(-1)}. */
     public int rows() {
         return dims.length == 0 ? 1 : dim(-1) == 0 ? 0 : Math.toIntExact(size / dim(-1));
     }
 
+    /** Returns a copy of the sizes. */
     public int[] dims() {
         return dims.clone();
     }
 
-    /** This shape with another first axis. */
+    /**
+     * Returns this shape with another size of the first axis.
+     *
+     * @param first the size, at least 0
+     * @return the new shape
+     */
     public Shape withFirst(int first) {
         int[] copy = dims.clone();
         copy[0] = first;
         return new Shape(copy);
     }
 
-    /** This shape with another last axis. */
+    /**
+     * Returns this shape with another size of the last axis.
+     *
+     * @param last the size, at least 0
+     * @return the new shape
+     */
     public Shape withLast(int last) {
         int[] copy = dims.clone();
         copy[copy.length - 1] = last;

@@ -1,6 +1,6 @@
 package org.contrastive4j.tensor;
 
-/** Numbers as the bits of {@link DType#F16} and {@link DType#BF16}, and back. */
+/** Converts numbers to the bits of {@link DType#F16} and {@link DType#BF16}, and back. */
 final class SixteenBits {
     private static final short NAN = 0x7FFF;
 
@@ -10,7 +10,10 @@ final class SixteenBits {
         return dtype == DType.F16 ? 10 : 7;
     }
 
-    /** The nearest number of that type, ties to even, rounded once; beyond the largest it is infinity. */
+    /**
+     * Returns the nearest number of the type, ties to even, rounded once. Magnitudes beyond the largest become
+     * infinity.
+     */
     static short encode(double value, DType dtype) {
         if (value != value) {
             return NAN;
@@ -30,7 +33,7 @@ final class SixteenBits {
         return (short) (Double.doubleToRawLongBits(value) < 0 ? bits | 0x8000 : bits);
     }
 
-    /** Exact. */
+    /** Returns the number that the bits stand for; exact. */
     static float decode(short bits, DType dtype) {
         if (dtype == DType.BF16) {
             return Float.intBitsToFloat(bits << 16);

@@ -5,12 +5,14 @@ import java.nio.ByteOrder;
 import java.util.Objects;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Storage;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A dense row-major array over a {@link Storage}: no mathematics, only layout.
+ * A dense row-major array in a {@link Storage}. A tensor has a layout and no operations; {@link
+ * org.contrastive4j.ops.Ops} computes on it.
  *
- * <p>A tensor made by {@link #allocate} owns its storage and {@link #close} frees it. Views ({@link #reshape},
- * {@link #rows}) share it: closing a view does nothing, using one after the owner was closed is an error.
+ * <p>A tensor made by {@link #allocate} owns its storage, and {@link #close} frees it. Views ({@link #reshape},
+ * {@link #rows}) share it: closing a view does nothing, and using a view after its owner was closed is an error.
  */
 public final class Tensor implements AutoCloseable {
     private final Storage storage;
@@ -18,9 +20,10 @@ public final class Tensor implements AutoCloseable {
     private final DType dtype;
     private final Shape shape;
     private final boolean owner;
-    private final ValueRange integers;
+    private final @Nullable ValueRange integers; // of I32 only
 
-    private Tensor(Storage storage, long offset, DType dtype, Shape shape, boolean owner, ValueRange integers) {
+    private Tensor(
+            Storage storage, long offset, DType dtype, Shape shape, boolean owner, @Nullable ValueRange integers) {
         this.integers = integers;
         this.storage = storage;
         this.offset = offset;
@@ -29,7 +32,15 @@ public final class Tensor implements AutoCloseable {
         this.owner = owner;
     }
 
-    /** A new tensor with undefined contents. */
+    /**
+     * Allocates a tensor with undefined contents.
+     *
+     * @param memory where the storage is allocated
+     * @param dtype type of the elements
+     * @param shape sizes
+     * @return the tensor, which owns its storage
+     * @throws org.contrastive4j.memory.OutOfBudgetException if the memory has no room for it
+     */
     public static Tensor allocate(Memory memory, DType dtype, Shape shape) {
         return new Tensor(
                 memory.allocate(shape.size() * dtype.bytes()),
@@ -40,50 +51,82 @@ public final class Tensor implements AutoCloseable {
                 dtype == DType.I32 ? new ValueRange() : null);
     }
 
-    /** A new tensor of any float type with these values, rounded to nearest. */
+    /**
+     * Allocates a tensor of a floating-point type and fills it.
+     *
+     * @param memory where the storage is allocated
+     * @param dtype any floating-point type
+     * @param shape sizes
+     * @param values one for each element, rounded to nearest
+     * @return the tensor, which owns its storage
+     */
     public static Tensor of(Memory memory, DType dtype, Shape shape, double... values) {
         Tensor tensor = allocate(memory, dtype, shape);
         tensor.set(values);
         return tensor;
     }
 
-    /** A new I32 tensor with these values. */
+    /**
+     * Allocates a tensor of type I32 and fills it.
+     *
+     * @param memory where the storage is allocated
+     * @param shape sizes
+     * @param values one for each element
+     * @return the tensor, which owns its storage
+     */
     public static Tensor ofInts(Memory memory, Shape shape, int... values) {
         Tensor tensor = allocate(memory, DType.I32, shape);
         tensor.set(values);
         return tensor;
     }
 
+    /** Returns the storage that holds the elements. */
     public Storage storage() {
         return storage;
     }
 
-    /** Index of the first element within the storage, in elements. */
+    /** Returns the index of the first element within the storage, counted in elements. */
     public long offset() {
         return offset;
     }
 
+    /** Returns the type of the elements. */
     public DType dtype() {
         return dtype;
     }
 
+    /** Returns the shape. */
     public Shape shape() {
         return shape;
     }
 
+    /**
+     * Returns the size of an axis.
+     *
+     * @param axis its index; negative indices count from the last axis
+     * @return the size
+     */
     public int dim(int axis) {
         return shape.dim(axis);
     }
 
+    /** Returns the number of elements. */
     public long size() {
         return shape.size();
     }
 
+    /** Returns the size of all elements in bytes. */
     public long bytes() {
         return shape.size() * dtype.bytes();
     }
 
-    /** The same elements in another shape of equal size; a view. */
+    /**
+     * Returns a view of the same elements in another shape.
+     *
+     * @param dims sizes with the same number of elements
+     * @return the view
+     * @throws IllegalArgumentException if the numbers of elements differ
+     */
     public Tensor reshape(int... dims) {
         Shape target = Shape.of(dims);
         if (target.size() != shape.size()) {
@@ -92,14 +135,26 @@ public final class Tensor implements AutoCloseable {
         return new Tensor(storage, offset, dtype, target, false, integers);
     }
 
-    /** Rows {@code [from, to)} along the first axis; a view. */
+    /**
+     * Returns a view of rows {@code [from, to)} along the first axis.
+     *
+     * @param from first row
+     * @param to row after the last
+     * @return the view
+     * @throws IndexOutOfBoundsException if the range does not fit the first axis
+     */
     public Tensor rows(int from, int to) {
         Objects.checkFromToIndex(from, to, shape.dim(0));
         long row = shape.dim(0) == 0 ? 0 : shape.size() / shape.dim(0);
         return new Tensor(storage, offset + from * row, dtype, shape.withFirst(to - from), false, integers);
     }
 
-    /** Copies {@code size()} values in, rounded to nearest, ties to even; not I32. */
+    /**
+     * Copies values into this tensor, rounded to nearest, ties to even.
+     *
+     * @param values one for each element
+     * @throws IllegalArgumentException if this tensor is of type I32, or the count differs
+     */
     public void set(double... values) {
         checkCount(values.length);
         ByteBuffer bytes = staging();
@@ -109,7 +164,12 @@ public final class Tensor implements AutoCloseable {
         storage.upload(offset * dtype.bytes(), bytes.flip());
     }
 
-    /** Copies {@code size()} values in, rounded to nearest, ties to even; not I32. */
+    /**
+     * Copies values into this tensor, rounded to nearest, ties to even.
+     *
+     * @param values one for each element
+     * @throws IllegalArgumentException if this tensor is of type I32, or the count differs
+     */
     public void set(float[] values) {
         checkCount(values.length);
         ByteBuffer bytes = staging();
@@ -124,15 +184,20 @@ public final class Tensor implements AutoCloseable {
             case F32 -> bytes.putFloat((float) value);
             case F64 -> bytes.putDouble(value);
             case F16, BF16 -> bytes.putShort(SixteenBits.encode(value, dtype));
-            default -> throw new IllegalArgumentException("cannot set numbers with a fraction into " + this);
+            default -> throw new IllegalArgumentException("expected a tensor of a floating-point type, got " + this);
         }
     }
 
-    /** Copies {@code size()} values in; I32 only. */
+    /**
+     * Copies values into this tensor.
+     *
+     * @param values one for each element
+     * @throws IllegalArgumentException if this tensor is not of type I32, or the count differs
+     */
     public void set(int[] values) {
         checkCount(values.length);
         if (dtype != DType.I32) {
-            throw new IllegalArgumentException("cannot set ints into " + this);
+            throw new IllegalArgumentException("expected a tensor of i32, got " + this);
         }
         ByteBuffer bytes = staging();
         bytes.asIntBuffer().put(values);
@@ -141,37 +206,52 @@ public final class Tensor implements AutoCloseable {
     }
 
     /**
-     * Says that {@link #size} values of this I32 tensor are these now, written by other means than {@link #set(int[])}:
-     * who checks them then need not read them back.
+     * Records the values of this I32 tensor after they were written by other means than {@link #set(int[])}, so that
+     * a later range check need not read them back.
+     *
+     * @param values one for each element
      */
     public void recordValues(int[] values) {
         if (owner) {
-            integers.become(values);
+            integers().replace(values);
         } else {
-            integers.include(values);
+            integers().extend(values);
         }
     }
 
-    /** Says that something that the host does not know was written into this I32 tensor or a part of it. */
+    /** Marks the values of this I32 tensor as unknown to the host, because a kernel wrote to it or to a part of it. */
     public void invalidateValues() {
         if (integers != null) {
-            integers.forget();
+            integers.invalidate();
         }
     }
 
     /**
-     * Whether all values of this I32 tensor, and what it is a view of, are known to be in [from, end) without looking.
+     * Returns whether the host knows, without reading them back, that all values of this I32 tensor and of the tensor
+     * that it is a view of are in [from, end).
+     *
+     * @param from smallest admitted value
+     * @param end largest admitted value plus 1
+     * @return false also if the values are unknown
      */
     public boolean hasValuesWithin(int from, int end) {
-        return integers.areWithin(from, end);
+        return integers().isWithin(from, end);
     }
 
-    /** The smallest end for which {@link #hasValuesWithin} was true: other values must be below it to be as good. */
+    /**
+     * Returns the smallest end that {@link #hasValuesWithin} confirmed. A captured graph relies on it: values that
+     * replace these must be below it.
+     */
     public int requiredEnd() {
-        return integers.relied();
+        return integers().requiredEnd();
     }
 
-    /** A copy of all values, exact; not I32. */
+    /**
+     * Returns a copy of all values; exact.
+     *
+     * @return one value for each element
+     * @throws IllegalArgumentException if this tensor is of type I32
+     */
     public double[] toDoubles() {
         ByteBuffer bytes = fetch();
         double[] values = new double[Math.toIntExact(size())];
@@ -180,30 +260,48 @@ public final class Tensor implements AutoCloseable {
                 case F32 -> bytes.getFloat();
                 case F64 -> bytes.getDouble();
                 case F16, BF16 -> SixteenBits.decode(bytes.getShort(), dtype);
-                default -> throw new IllegalArgumentException("cannot read doubles from " + this);
+                default ->
+                    throw new IllegalArgumentException("expected a tensor of a floating-point type, got " + this);
             };
         }
         return values;
     }
 
-    /** A copy of all values; F32 only. */
+    /**
+     * Returns a copy of all values.
+     *
+     * @return one value for each element
+     * @throws IllegalArgumentException if this tensor is not of type F32
+     */
     public float[] toFloats() {
         if (dtype != DType.F32) {
-            throw new IllegalArgumentException("cannot read floats from " + this);
+            throw new IllegalArgumentException("expected a tensor of f32, got " + this);
         }
         float[] values = new float[Math.toIntExact(size())];
         fetch().asFloatBuffer().get(values);
         return values;
     }
 
-    /** A copy of all values; I32 only. */
+    /**
+     * Returns a copy of all values.
+     *
+     * @return one value for each element
+     * @throws IllegalArgumentException if this tensor is not of type I32
+     */
     public int[] toInts() {
         if (dtype != DType.I32) {
-            throw new IllegalArgumentException("cannot read ints from " + this);
+            throw new IllegalArgumentException("expected a tensor of i32, got " + this);
         }
         int[] values = new int[Math.toIntExact(size())];
         fetch().asIntBuffer().get(values);
         return values;
+    }
+
+    private ValueRange integers() {
+        if (integers == null) {
+            throw new IllegalArgumentException("expected a tensor of i32, got " + this);
+        }
+        return integers;
     }
 
     private ByteBuffer staging() {
@@ -218,18 +316,22 @@ public final class Tensor implements AutoCloseable {
 
     private void checkCount(int count) {
         if (count != size()) {
-            throw new IllegalArgumentException(count + " values given for " + this);
+            throw new IllegalArgumentException("expected " + size() + " values for " + this + ", got " + count);
         }
     }
 
-    /** @throws IllegalStateException when the storage was closed */
+    /**
+     * Checks that the storage is open.
+     *
+     * @throws IllegalStateException if it was closed
+     */
     public void checkOpen() {
         if (storage.isClosed()) {
             throw new IllegalStateException(this + " was used after close");
         }
     }
 
-    /** Frees the storage when this tensor owns it; idempotent. */
+    /** Frees the storage if this tensor owns it; idempotent. */
     @Override
     public void close() {
         if (owner) {
@@ -239,6 +341,6 @@ public final class Tensor implements AutoCloseable {
 
     @Override
     public String toString() {
-        return dtype.name().toLowerCase(java.util.Locale.ROOT) + shape;
+        return dtype.label() + shape;
     }
 }

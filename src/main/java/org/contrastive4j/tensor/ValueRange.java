@@ -1,45 +1,47 @@
 package org.contrastive4j.tensor;
 
 /**
- * What the host knows of the integers in a tensor and its views: the least and the largest, since it wrote them itself.
+ * The range of the integers in a tensor and its views, as far as the host knows it: the host knows what it wrote, and
+ * nothing about what a kernel wrote. A range check that the host can answer needs no synchronisation.
  */
 final class ValueRange {
     private boolean known;
     private int least;
     private int most;
-    private int relied = Integer.MAX_VALUE;
+    private int requiredEnd = Integer.MAX_VALUE;
 
-    /** These are all of them, or none are known from now on. */
-    synchronized void become(int[] values) {
+    /** Replaces the range by that of all values. */
+    synchronized void replace(int[] values) {
         known = true;
         least = Integer.MAX_VALUE;
         most = Integer.MIN_VALUE;
-        include(values);
+        extend(values);
     }
 
-    /** Some of them are these now. */
-    synchronized void include(int[] values) {
+    /** Extends the range by values that were written to a part of the tensor. */
+    synchronized void extend(int[] values) {
         for (int value : values) {
             least = Math.min(least, value);
             most = Math.max(most, value);
         }
     }
 
-    synchronized void forget() {
+    /** Marks the range as unknown. */
+    synchronized void invalidate() {
         known = false;
     }
 
-    /** Whether all are known to be in [from, end); when so, somebody relies on it from now on. */
-    synchronized boolean areWithin(int from, int end) {
+    /** Returns whether all values are known to be in [from, end), and if so records that a caller requires it. */
+    synchronized boolean isWithin(int from, int end) {
         boolean within = known && (least > most || least >= from && most < end);
         if (within) {
-            relied = Math.min(relied, end);
+            requiredEnd = Math.min(requiredEnd, end);
         }
         return within;
     }
 
-    /** The smallest end that somebody relies on. */
-    synchronized int relied() {
-        return relied;
+    /** Returns the smallest end that {@link #isWithin} confirmed. */
+    synchronized int requiredEnd() {
+        return requiredEnd;
     }
 }

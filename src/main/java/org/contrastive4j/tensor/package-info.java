@@ -1,7 +1,4 @@
-/**
- * Shape and dtype over bytes: {@link org.contrastive4j.tensor.Tensor} is layout only, no mathematics.
- * May import memory.
- */
+/** Shapes and element types over raw bytes. A {@link org.contrastive4j.tensor.Tensor} is layout only. */
 @NullMarked
 package org.contrastive4j.tensor;
 

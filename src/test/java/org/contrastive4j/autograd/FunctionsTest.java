@@ -155,7 +155,7 @@ class FunctionsTest {
                 x[i] *= dy[i];
             }
             dx.set(x);
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 

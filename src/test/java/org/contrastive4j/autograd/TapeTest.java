@@ -33,11 +33,11 @@ class TapeTest {
     }
 
     private static Variable gelu(Tape tape, Variable x) {
-        return tape.apply(new Gelu(PointwiseOps.Gelu.EXACT), x);
+        return Functions.gelu(tape, x, PointwiseOps.Gelu.EXACT);
     }
 
     private static Variable doubled(Tape tape, Variable x) {
-        return tape.apply(new Scale(2), x);
+        return Functions.scale(tape, x, 2);
     }
 
     @Test
@@ -76,8 +76,8 @@ class TapeTest {
         try (Tensor seed = ops.tensor(Shape.of(4), 1, 10, 100, 1000)) {
             for (int pass = 0; pass < 2; pass++) {
                 try (Tape tape = Tape.recording(ops)) {
-                    Variable y = tape.apply(new Add(), doubled(tape, p), p);
-                    tape.backward(tape.apply(new Add(), y, y), seed);
+                    Variable y = Functions.add(tape, doubled(tape, p), p);
+                    tape.backward(Functions.add(tape, y, y), seed);
                 }
             }
         }
@@ -121,7 +121,7 @@ class TapeTest {
                     b.ops().pointwise().copy(b.outputGradient(k), dx.rows(2 * k, 2 * k + 2));
                 }
             }
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 
@@ -160,7 +160,7 @@ class TapeTest {
                             "text",
                             () -> tape.scope(
                                     "block1",
-                                    () -> tape.apply(new Add(), doubled(tape, p), tape.constant("other", other)))));
+                                    () -> Functions.add(tape, doubled(tape, p), tape.constant("other", other)))));
             assertEquals("text/block1/add", failed.node());
             assertTrue(failed.getCause() instanceof ShapeException);
             assertTrue(failed.getMessage().contains("text/block1/add"), failed.getMessage());

@@ -209,7 +209,7 @@ class CommandsTest {
                 "cpu-f64",
                 "computes in f64, not in f32; backends that do: cpu, cuda, sim"
             },
-            {"--loss-scale", "3", "wanted a power of two"},
+            {"--loss-scale", "3", "expected a power of two"},
             {"--loss", "softmax", "no loss \"softmax\"; there are infonce, "},
             {"--loss", "queue", "--queue-size", "15", "choose one of at least 16"},
             {"--loss", "queue", "--momentum", "1", "momentum is 1.0"},

@@ -10,9 +10,8 @@ import java.util.List;
 import java.util.Random;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.Dropout;
 import org.contrastive4j.autograd.Function;
-import org.contrastive4j.autograd.Linear;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -198,13 +197,13 @@ class GradCacheTest {
 
         private TapeEncoder<Linears> encoder(String name, Parameter weight) {
             return new TapeEncoder<>(ops, name, 3, batch -> 12, List.of(weight), (tape, batch, from, to) -> {
-                Variable y = tape.apply(new Linear(false), tape.constant("x", x.rows(from, to)), weight);
+                Variable y = Functions.linear(tape, tape.constant("x", x.rows(from, to)), weight, null);
                 if (broken == CHUNK_STATISTICS && name.equals("right")) {
                     return tape.apply(new MinusChunkMean(), y);
                 }
                 int step = broken == NOT_KEYED ? calls++ : 0;
                 return tape.scope(
-                        "noise", () -> tape.apply(new Dropout(0.4, ids.rows(from, to), new RandomKey(7, step, 0)), y));
+                        "noise", () -> Functions.dropout(tape, y, 0.4, ids.rows(from, to), new RandomKey(7, step, 0)));
             });
         }
 
@@ -247,7 +246,7 @@ class GradCacheTest {
         protected void backward(Backward b) {
             Tensor dx = b.allocate(b.inputShape(0));
             dx.set(centred(b.outputGradient(0).toDoubles(), dx.dim(1)));
-            b.give(0, dx);
+            b.accumulate(0, dx);
         }
     }
 

@@ -12,8 +12,7 @@ import java.util.Set;
 import java.util.stream.DoubleStream;
 import java.util.stream.IntStream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.Dropout;
-import org.contrastive4j.autograd.Linear;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -21,14 +20,12 @@ import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.LossFunction;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.loss.LowRankTargets;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.loss.SoftTargetContrast;
 import org.contrastive4j.loss.SoftTargets;
-import org.contrastive4j.loss.SparseTargets;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.RandomKey;
@@ -67,9 +64,9 @@ class LossOverEncodersTest {
         }
 
         private Variable encode(Tape tape, int e, int from, int to) {
-            Variable y = tape.apply(new Linear(false), tape.constant("x", x.rows(from, to)), weights.get(e));
+            Variable y = Functions.linear(tape, tape.constant("x", x.rows(from, to)), weights.get(e), null);
             return tape.scope(
-                    "encoder" + e, () -> tape.apply(new Dropout(0.3, ids.rows(from, to), new RandomKey(7, e, 0)), y));
+                    "encoder" + e, () -> Functions.dropout(tape, y, 0.3, ids.rows(from, to), new RandomKey(7, e, 0)));
         }
 
         List<ChunkEncoder<Model>> encoders() {
@@ -261,7 +258,7 @@ class LossOverEncodersTest {
                         Shape.of(PAIRS, 1),
                         DoubleStream.generate(() -> 1.0 / PAIRS).limit(PAIRS).toArray())) {
             SoftTargets targets = SoftTargets.mixed(
-                    0.3, new LowRankTargets(half, even), SparseTargets.diagonal(PAIRS, PAIRS)); // label smoothing
+                    0.3, SoftTargets.lowRank(half, even), SoftTargets.diagonal(PAIRS, PAIRS)); // label smoothing
             RepresentationLoss<Model, ?> over = LossOverEncoders.of(loss, batch -> targets, batch -> targets);
             List<Parameter> all = new ArrayList<>(model.weights);
             all.addAll(loss.parameters());

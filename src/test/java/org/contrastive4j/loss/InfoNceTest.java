@@ -11,9 +11,9 @@ import java.nio.file.Path;
 import java.util.List;
 import java.util.Random;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.autograd.Scale;
 import org.contrastive4j.autograd.Variable;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -137,7 +137,7 @@ class InfoNceTest {
                             tape -> {
                                 Variable value =
                                         tape.apply(new LossFunction(loss, PairLabels.DIAGONAL), u, v, loss.logScale());
-                                return tape.apply(new Scale(-3), value);
+                                return Functions.scale(tape, value, -3);
                             },
                             List.of(u, v))
                     .require(1e-8);

@@ -44,7 +44,7 @@ class DualEncoderTest {
 
     @ParameterizedTest
     @CsvSource({"MEAN,MEAN,false,4,0", "CLASS,LAST,true,4,0", "FLATTEN,CLASS,false,6,1"})
-    void everyParameterAgreesWithCentralDifferences(
+    void gradients_everyParameter_agreeWithDifferences(
             Pooling image, Pooling text, boolean causal, int kernel, int padding) {
         try (Ops ops = Backend.open("cpu-f64");
                 DualEncoder model = new DualEncoder(ops, config(image, text, causal, kernel, padding), 1);
@@ -66,7 +66,7 @@ class DualEncoderTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
-    void aRepresentationDoesNotDependOnItsChunk(String backend) {
+    void forward_anyChunk_sameBits(String backend) {
         try (Ops ops = Backend.open(backend);
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
                 TrainBatch batch = new TrainBatch(ops, TinyPairs.batch(9, 2), 7, 3)) {
@@ -96,7 +96,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void dropoutFollowsSeedStepAndSample() {
+    void dropout_dependsOnSeedStepAndSampleOnly() {
         try (Ops ops = Backend.open("cpu-f64");
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.3), 1);
                 TrainBatch once = new TrainBatch(ops, TinyPairs.batch(4, 2), 7, 3);
@@ -110,7 +110,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void initialValuesDependOnSeedAndNameAlone() {
+    void initialValues_dependOnSeedAndNameOnly() {
         try (Ops ops = Backend.open("cpu-f64");
                 DualEncoder one = new DualEncoder(ops, TinyPairs.model(0), 1);
                 DualEncoder other = new DualEncoder(ops, TinyPairs.model(0), 1);
@@ -134,7 +134,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void impossibleConfigurationsAreRefused() {
+    void config_impossible_isRefused() {
         assertThrows(
                 IllegalArgumentException.class, () -> new TransformerConfig(6, 1, 4, 8, PointwiseOps.Gelu.EXACT, 0));
         assertThrows(
@@ -154,7 +154,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void picturesOfAnotherSizeAreRefused() {
+    void forward_picturesOfOtherSize_isRefused() {
         try (Ops ops = Backend.open("cpu");
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
                 Tensor small = ops.zeros(Shape.of(2, 4, 4, 3));
@@ -164,7 +164,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void closingFreesEverything() {
+    void close_freesEverything() {
         Ops ops = Backend.open("cpu");
         DualEncoder model = new DualEncoder(ops, TinyPairs.model(0), 1);
         model.parameters().forEach(Parameter::gradient);
@@ -176,7 +176,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void aModelThatDoesNotFitLeavesNothingBehind() {
+    void constructor_outOfMemory_freesEverything() {
         for (long limit = 64; limit < 4096; limit += 64) {
             try (Ops ops = Backend.open("cpu", limit)) { // closing it finds what leaked
                 assertThrows(OutOfBudgetException.class, () -> new DualEncoder(ops, TinyPairs.model(0.1), 1));
@@ -186,7 +186,7 @@ class DualEncoderTest {
     }
 
     @Test
-    void seedsGiveUnrelatedWeights() {
+    void initialValues_differentSeeds_unrelated() {
         try (Ops ops = Backend.open("cpu")) {
             double[][] values = new double[2][];
             for (int seed = 0; seed < 2; seed++) {

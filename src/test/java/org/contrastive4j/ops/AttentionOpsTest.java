@@ -116,7 +116,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 8)
-    void forwardIsTheFormula(String backend, Attention shape) {
+    void attention_agreesWithFormula(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, shape.hashCode())) {
             Run run = Run.random(fixture, shape).forward();
             fixture.assertClose("out", shape.out(run.qkv), run.out, units(fixture, 40, 3));
@@ -126,7 +126,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 8)
-    void backwardIsTheSlopeOfForward(String backend, Attention shape) {
+    void attentionBackward_agreesWithDifferences(String backend, Attention shape) {
         long seed = shape.hashCode();
         try (TensorFixture fixture = new TensorFixture(backend, seed);
                 TensorFixture precise = new TensorFixture("cpu-f64", seed)) {
@@ -148,7 +148,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 10)
-    void whatIsMaskedHasNoPartInAnything(String backend, Attention shape) {
+    void attention_maskedKeys_haveNoInfluence(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             Run run = Run.random(fixture, shape).forward();
             double[] dIn =
@@ -175,7 +175,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 10)
-    void repetitionGivesEqualBits(String backend, Attention shape) {
+    void attention_repeated_sameBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             Run first = Run.random(fixture, shape).forward();
             double[] dOut = fixture.normal(first.out.toDoubles().length);
@@ -191,7 +191,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void scoresOfThousandsStayFinite(String backend) {
+    void attention_largeScores_stayFinite(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 5)) {
             Attention shape = new Attention(2, 9, 2, 8, true, new int[] {9, 4});
             double[] qkv = fixture.normal(2 * 9 * 3 * 16);
@@ -206,7 +206,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 10)
-    void aSampleDoesNotDependOnItsChunk(String backend, Attention shape) {
+    void attention_anyChunk_sameBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 6)) {
             Run all = Run.random(fixture, shape).forward();
             double[] dOut = fixture.normal(all.out.toDoubles().length);
@@ -233,7 +233,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void anEmptyBatchIsNothing(String backend) {
+    void attention_emptyBatch_writesNothing(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 7)) {
             Run run =
                     Run.random(fixture, new Attention(0, 4, 2, 3, false, null)).forward();
@@ -243,7 +243,7 @@ class AttentionOpsTest {
 
     @ParameterizedTest
     @MethodSource("backends")
-    void refusesWhatDoesNotFit(String backend) {
+    void invalidArguments_areRefused(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 8)) {
             AttentionOps attention = fixture.ops.attention();
             Tensor qkv = fixture.tensor(fixture.normal(2 * 4 * 18), 2, 4, 18);
@@ -262,7 +262,7 @@ class AttentionOpsTest {
             for (int bad : new int[] {-1, 5, Integer.MAX_VALUE, new Random(1).nextInt() | Integer.MIN_VALUE}) {
                 Tensor lengths = fixture.ints(new int[] {4, bad}, 2);
                 refused(
-                        "lengths[1] is " + bad + ", wanted 0 to 4",
+                        "lengths[1] is " + bad + ", expected 0 to 4",
                         () -> attention.attention(qkv, 3, false, lengths, out, lse));
                 refused(
                         "lengths[1] is " + bad,

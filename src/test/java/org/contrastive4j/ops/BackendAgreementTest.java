@@ -16,11 +16,14 @@ import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 
-/** The backends in f32 and 16 bits against the one in f64, every operation on the same random inputs. */
+/** The backends in f32 and 16 bits against the f64 reference: every operation on the same random inputs. */
 public class BackendAgreementTest {
     public static final long SEED = 20;
 
-    /** One operation; its results on the backend of the fixture, whose random numbers are the same for both. */
+    /**
+     * One operation; returns its results on the backend of the fixture, whose random numbers are equal for both
+     * backends.
+     */
     public record Case(String name, double units, Function<TensorFixture, List<Result>> run) {
         @Override
         public String toString() {
@@ -28,7 +31,7 @@ public class BackendAgreementTest {
         }
     }
 
-    /** Numbers that an operation gave, and the type they were in. */
+    /** Results of an operation, and their type. */
     public record Result(double[] values, DType dtype) {}
 
     static Stream<Arguments> cases() {
@@ -42,14 +45,17 @@ public class BackendAgreementTest {
                 .flatMap(Function.identity());
     }
 
-    /** Those that kernels compute on activations of 16 bits, but attention, which rounds more than results. */
+    /**
+     * Returns the operations that kernels compute on 16-bit activations, except attention, which rounds more than
+     * results.
+     */
     public static Stream<Case> ofSixteenBits() {
         return Stream.concat(
                 Stream.of(pointwise(), norms(), sequences()).flatMap(List::stream),
                 matrix().stream().filter(one -> !one.name.matches("(gemm|batchedGemm) .* (0.0|1.0)")));
     }
 
-    /** Those that kernels compute. */
+    /** Returns the operations that kernels compute. */
     public static Stream<Case> ofKernels() {
         return Stream.of(pointwise(), norms(), sequences(), updates()).flatMap(List::stream);
     }
@@ -63,7 +69,7 @@ public class BackendAgreementTest {
     }
 
     /**
-     * Throws where the backend of the fixture, which is fresh and of seed {@link #SEED}, differs from the one in f64.
+     * Throws if the backend of the fixture, which is fresh and of seed {@link #SEED}, differs from the f64 reference.
      */
     public static void agree(TensorFixture f32, Case operation) {
         try (TensorFixture f64 = TensorFixture.twin(f32)) {
@@ -206,7 +212,7 @@ public class BackendAgreementTest {
         return cases;
     }
 
-    /** Of three dimensions. */
+    /** Rows of a tensor of three dimensions. */
     public static Case layerNorm(int... shape) {
         int rows = shape[0] * shape[1];
         int width = shape[2];
@@ -267,7 +273,7 @@ public class BackendAgreementTest {
         return cases;
     }
 
-    /** b samples of t tokens of width w, and the gradient of their table: the scatter. */
+    /** b samples of t tokens of width w, and the gradient of the table. */
     public static Case embedding(int vocabulary, int b, int t, int w) {
         return new Case("embedding", 100, f -> {
             Tensor ids = f.ints(new Random(SEED).ints(b * t, 0, vocabulary).toArray(), b, t);

@@ -59,7 +59,7 @@ class CastTest {
     /** Between any two types, aligned or not: bit for bit what a tensor makes of the numbers, rounded once. */
     @ParameterizedTest
     @MethodSource("backends")
-    void eachTypeToEachOther(String backend) {
+    void cast_anyTypes_roundsOnce(String backend) {
         try (Ops ops = Backend.open(backend)) {
             for (DType from : TYPES) {
                 for (DType to : TYPES) {
@@ -90,7 +90,7 @@ class CastTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu-f64", "cpu", "sim"})
-    void refusals(String backend) {
+    void invalidArguments_areRefused(String backend) {
         try (Ops ops = Backend.open(backend);
                 Tensor x = ops.zeros(Shape.of(3));
                 Tensor same = ops.zeros(Shape.of(3));

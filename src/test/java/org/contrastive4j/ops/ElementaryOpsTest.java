@@ -16,7 +16,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Products, pointwise functions and norms of all backends against their formulas, written out as loops. */
+/** Matrix products, elementwise operations and norms of all backends against their formulas. */
 class ElementaryOpsTest {
     @ParameterizedTest
     @CsvSource({
@@ -35,7 +35,7 @@ class ElementaryOpsTest {
         "sim,4,4,0",
         "sim,3,5,1100"
     })
-    void gemmInAllTransposes(String backend, int m, int n, int k) {
+    void gemm_allTransposes_agreesWithFormula(String backend, int m, int n, int k) {
         for (boolean ta : new boolean[] {false, true}) {
             for (boolean tb : new boolean[] {false, true}) {
                 try (TensorFixture f = new TensorFixture(backend, 3)) {
@@ -73,7 +73,7 @@ class ElementaryOpsTest {
         "sim,600,5,33",
         "sim,3,600,4"
     })
-    void linearAndItsBiasGradient(String backend, int rows, int in, int out) {
+    void linear_andBiasGradient_agreeWithFormula(String backend, int rows, int in, int out) {
         try (TensorFixture f = new TensorFixture(backend, 4)) {
             double[] x = f.normal(rows * in);
             double[] w = f.normal(in * out);
@@ -112,7 +112,7 @@ class ElementaryOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "rows", every = 3)
-    void layerNormAndL2Norm(String backend, int rows, int width) {
+    void norms_agreeWithFormula(String backend, int rows, int width) {
         try (TensorFixture f = new TensorFixture(backend, 5)) {
             double[] x = f.normal(rows * width);
             if (rows > 2) {
@@ -163,13 +163,13 @@ class ElementaryOpsTest {
     /** Squares of these overflow or vanish in f32. */
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#f32")
-    void l2NormOfExtremeRows(String backend) {
+    void l2Normalize_extremeNorms_stayFinite(String backend) {
         for (double size : new double[] {1e-30, 1e30}) {
-            l2NormOfExtremeRows(backend, size);
+            checkExtremeNorms(backend, size);
         }
     }
 
-    private static void l2NormOfExtremeRows(String backend, double size) {
+    private static void checkExtremeNorms(String backend, double size) {
         try (TensorFixture f = new TensorFixture(backend, 5)) {
             Tensor y = f.poisoned(1, 2);
             f.ops.norm()
@@ -188,7 +188,7 @@ class ElementaryOpsTest {
 
     @ParameterizedTest
     @MethodSource("sizes")
-    void pointwiseInPlaceAndNot(String backend, int size) {
+    void pointwise_inPlaceAndNot_agrees(String backend, int size) {
         try (TensorFixture f = new TensorFixture(backend, 6)) {
             double[] a = f.normal(size);
             double[] b = f.normal(size);
@@ -228,7 +228,7 @@ class ElementaryOpsTest {
 
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#all")
-    void geluByItsDefinition(String backend) {
+    void gelu_agreesWithDefinition(String backend) {
         try (TensorFixture f = new TensorFixture(backend, 7)) {
             double[] x = new double[2001];
             Arrays.setAll(x, i -> (float) (-10 + 20.0 * i / 2000));
@@ -247,7 +247,7 @@ class ElementaryOpsTest {
     /** Kept and dropped elements of 16 bits are those of the cpu. */
     @ParameterizedTest
     @SampledSource(value = "org.contrastive4j.support.Backends#sixteenBits", every = 4)
-    void masksOfSixteenBitsAreThoseOfTheCpu(String backend) {
+    void dropout_sixteenBits_sameMaskAsCpu(String backend) {
         RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
         for (int width : new int[] {1, 31, 128, 1027, 1028}) {
             double[] ones = new double[2 * width];
@@ -268,7 +268,7 @@ class ElementaryOpsTest {
     /** Tensors of parameters stay f32 beside activations of 16 bits. */
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#sixteenBits")
-    void parametersBesideSixteenBits(String backend) {
+    void parameters_sixteenBitActivations_stayF32(String backend) {
         try (TensorFixture f = new TensorFixture(backend, 9)) {
             double[] a = f.normal(37);
             double[] b = f.normal(37);
@@ -302,7 +302,7 @@ class ElementaryOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "org.contrastive4j.support.Backends#kernels", every = 2)
-    void masksAreThoseOfTheCpuBitForBit(String backend) {
+    void dropout_everyBackend_sameMaskAsCpu(String backend) {
         RandomKey key = new RandomKey(0xFEDCBA9876543210L, -3, 1 << 20);
         for (int width : new int[] {1, 3, 4, 31, 128, 1025, 2052}) {
             for (double p : new double[] {0, 0.1, 0.5, 0.999, Math.nextDown(1.0)}) {

@@ -7,7 +7,7 @@ import org.junit.jupiter.api.Test;
 
 class ErfTest {
     @Test
-    void erfAgreesWithItsSeriesEverywhere() {
+    void erf_agreesWithSeries() {
         for (double x = -5.5; x <= 5.5; x += 1.0 / 512) {
             double truth = Math.abs(x) < 2.5 ? series(x) : Math.copySign(1 - continuedFraction(Math.abs(x)), x);
             assertEquals(truth, Erf.erf(x), 4e-16 + 1e-15 * Math.abs(truth), "erf(" + x + ")");
@@ -15,7 +15,7 @@ class ErfTest {
     }
 
     @Test
-    void erfcKeepsItsRelativeAccuracyInTheTail() {
+    void erfc_tail_keepsRelativeAccuracy() {
         for (double x = 2.5; x <= 26; x += 1.0 / 64) {
             double truth = continuedFraction(x);
             assertEquals(truth, Erf.erfc(x), 1e-14 * truth, "erfc(" + x + ")");
@@ -27,7 +27,7 @@ class ErfTest {
     }
 
     @Test
-    void endsAreDefined() {
+    void erf_extremes_areDefined() {
         assertEquals(0.0, Erf.erf(0));
         assertEquals(-0.0, Erf.erf(-0.0));
         assertEquals(1.0, Erf.erf(Double.POSITIVE_INFINITY));
@@ -39,7 +39,7 @@ class ErfTest {
     }
 
     @Test
-    void normalIsTheIntegralOfItsDensity() {
+    void normal_isIntegralOfDensity() {
         assertEquals(0.5, Erf.normal(0));
         assertEquals(0.8413447460685429, Erf.normal(1), 1e-15);
         assertEquals(6.220960574271785e-16, Erf.normal(-8), 1e-29);

@@ -5,7 +5,7 @@ import static org.junit.jupiter.api.Assertions.assertEquals;
 
 import org.junit.jupiter.api.Test;
 
-/** Philox4x32-10 against the known answers that Random123 publishes. */
+/** Philox4x32-10 against the known answers of Random123. */
 class PhiloxTest {
     private static void check(int[] counter, int[] key, int... expected) {
         int[] words = new int[4];
@@ -14,7 +14,7 @@ class PhiloxTest {
     }
 
     @Test
-    void knownAnswers() {
+    void block_knownAnswers() {
         check(new int[4], new int[2], 0x6627e8d5, 0xe169c58d, 0xbc57ac4c, 0x9b00dbd8);
         check(new int[] {-1, -1, -1, -1}, new int[] {-1, -1}, 0x408f276d, 0x41c83b0e, 0xa20bc7c6, 0x6d5451fd);
         check(
@@ -27,7 +27,7 @@ class PhiloxTest {
     }
 
     @Test
-    void manyCountersAtATimeAreTheSameWords() {
+    void blocks_equalsBlock() {
         long[][] many = new long[4][100];
         Philox.blocks(-3, 100, 5, -6, 7, 0x12345678, -9, many);
         int[] one = new int[4];

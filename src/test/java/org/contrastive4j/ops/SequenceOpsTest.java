@@ -52,10 +52,7 @@ class SequenceOpsTest {
                                 .map(shape -> Arguments.of(backend, shape))));
     }
 
-    /**
-     * Checks a backward pass: {@code gradient} against the slope of &lt;dy, forward(x)&gt; in f64, where the forward
-     * pass reads x of the given shape.
-     */
+    /** Checks a backward pass: {@code gradient} against central differences of &lt;dy, forward(x)&gt; in f64. */
     private static void checkGradient(
             String what,
             Function<TensorFixture, Function<Tensor, Tensor>> forward,
@@ -90,7 +87,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "sizes", every = 6)
-    void embeddingGathersAndItsGradientScatters(String backend, int b, int t, int w) {
+    void embedding_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         int vocabulary = 3 * t;
         try (TensorFixture fixture = new TensorFixture(backend, 1)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -118,7 +115,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
-    void embeddingsOfManyRowsAndOneCommonRow(String backend) {
+    void embeddingBackward_manyRowsAndOneCommonRow_agrees(String backend) {
         boolean many = backend.startsWith("cpu"); // on the simulator it would take a minute
         int vocabulary = many ? 1000 : 200;
         int count = many ? 3000 : 600;
@@ -138,7 +135,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "sizes", every = 5)
-    void positionsAreAddedToEverySample(String backend, int b, int t, int w) {
+    void addPositions_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             SequenceOps sequence = fixture.ops.sequence();
             double[] x = fixture.normal(b * t * w);
@@ -173,7 +170,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "sizes", every = 5)
-    void aTokenIsPutInFront(String backend, int b, int t, int w) {
+    void prependToken_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             SequenceOps sequence = fixture.ops.sequence();
             double[] x = fixture.normal(b * t * w);
@@ -223,7 +220,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "patches", every = 5)
-    void patchesAreTheWindows(String backend, Patches p) {
+    void patchify_andGradient_agreeWithFormula(String backend, Patches p) {
         try (TensorFixture fixture = new TensorFixture(backend, 5)) {
             SequenceOps sequence = fixture.ops.sequence();
             int[] picture = {p.batch(), p.height(), p.width(), p.channels()};
@@ -251,7 +248,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "sizes", every = 5)
-    void meansAreOverTheLength(String backend, int b, int t, int w) {
+    void meanPool_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         int[] ragged = new int[b];
         Arrays.setAll(ragged, i -> new int[] {t, 0, 1, (t + 1) / 2}[i % 4]);
         int[] all = new int[b];
@@ -281,7 +278,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "sizes", every = 5)
-    void oneTokenIsSelected(String backend, int b, int t, int w) {
+    void selectToken_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         int[] places = indices(b, t, 9);
         try (TensorFixture fixture = new TensorFixture(backend, 9)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -308,7 +305,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
-    void emptyBatchesAreNothing(String backend) {
+    void emptyBatch_writesNothing(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 10)) {
             SequenceOps sequence = fixture.ops.sequence();
             Tensor none = fixture.poisoned(0, 3, 4);
@@ -327,7 +324,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
-    void refusesWhatLiesOutside(String backend) {
+    void idOrLengthOutOfRange_isRefused(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 11)) {
             SequenceOps sequence = fixture.ops.sequence();
             Tensor table = fixture.parameter(fixture.normal(20), 5, 4);
@@ -335,18 +332,18 @@ class SequenceOpsTest {
             Tensor y = fixture.poisoned(2, 4);
             for (int id : new int[] {-1, 5, Integer.MIN_VALUE, Integer.MAX_VALUE}) {
                 Tensor ids = fixture.ints(new int[] {4, id}, 2);
-                refused("embedding: ids[1] is " + id + ", wanted 0 to 4", () -> sequence.embedding(ids, table, y));
+                refused("embedding: ids[1] is " + id + ", expected 0 to 4", () -> sequence.embedding(ids, table, y));
                 refused("embeddingBackward: ids[1] is " + id, () -> sequence.embeddingBackward(ids, y, table));
             }
             for (int bad : new int[] {-1, 4}) {
                 Tensor lengths = fixture.ints(new int[] {bad, 1}, 2);
-                refused("meanPool: lengths[0] is " + bad + ", wanted 0 to 3", () -> sequence.meanPool(x, lengths, y));
+                refused("meanPool: lengths[0] is " + bad + ", expected 0 to 3", () -> sequence.meanPool(x, lengths, y));
                 refused("meanPoolBackward: lengths[0] is " + bad, () -> sequence.meanPoolBackward(y, lengths, x));
             }
             for (int bad : new int[] {-1, 0, 4}) {
                 Tensor ends = fixture.ints(new int[] {bad, 1}, 2);
                 refused(
-                        "selectToken: lengths[0] is " + bad + ", wanted 1 to 3",
+                        "selectToken: lengths[0] is " + bad + ", expected 1 to 3",
                         () -> sequence.selectToken(x, ends, y));
                 refused("selectTokenBackward: lengths[0] is " + bad, () -> sequence.selectTokenBackward(y, ends, x));
             }
@@ -356,7 +353,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
-    void refusesWhatDoesNotFit(String backend) {
+    void invalidArguments_areRefused(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 12)) {
             SequenceOps sequence = fixture.ops.sequence();
             Tensor table = fixture.poisonedParameter(5, 4);
@@ -390,7 +387,7 @@ class SequenceOpsTest {
 
     @ParameterizedTest
     @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
-    void refusesWindowsThatDoNotFit(String backend) {
+    void patchify_windowsThatDoNotFit_areRefused(String backend) {
         try (TensorFixture fixture = new TensorFixture(backend, 13)) {
             SequenceOps sequence = fixture.ops.sequence();
             Tensor x = fixture.poisoned(1, 4, 6, 1);

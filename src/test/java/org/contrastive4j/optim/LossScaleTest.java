@@ -8,7 +8,7 @@ import static org.junit.jupiter.api.Assertions.assertTrue;
 import java.util.Random;
 import org.junit.jupiter.api.Test;
 
-/** The schedule of the loss scale. */
+/** The schedule of dynamic loss scaling. */
 class LossScaleTest {
     private static void good(LossScale scale, int steps) {
         for (int k = 0; k < steps; k++) {
@@ -17,7 +17,7 @@ class LossScaleTest {
     }
 
     @Test
-    void doublesAfterGoodStepsInARowAndHalvesAtOnce() {
+    void good_consecutiveSteps_doublesScale() {
         LossScale scale = LossScale.of(new LossScale.Config(0x1p4, 3));
         good(scale, 2);
         assertEquals(new LossScale.State(0x1p4, 2, 0), scale.state());
@@ -34,7 +34,7 @@ class LossScaleTest {
     }
 
     @Test
-    void atOneAnOverflowIsNotItsFault() {
+    void overflowed_scaleOne_isNotSkipped() {
         LossScale scale = LossScale.of(new LossScale.Config(2, 1));
         assertTrue(scale.overflowed());
         assertFalse(scale.overflowed());
@@ -44,7 +44,7 @@ class LossScaleTest {
     }
 
     @Test
-    void withoutConfigurationItStaysOneAndSkipsNothing() {
+    void of_null_staysOne() {
         LossScale scale = LossScale.of(null);
         good(scale, 5000);
         assertEquals(1, scale.value());
@@ -53,7 +53,7 @@ class LossScaleTest {
     }
 
     @Test
-    void growsToTheLargestPowerOfTwoOfF32AndNoFurther() {
+    void good_largestScale_staysThere() {
         LossScale scale = LossScale.of(new LossScale.Config(0x1p120, 1));
         good(scale, 10);
         assertEquals(0x1p127, scale.value());
@@ -61,7 +61,7 @@ class LossScaleTest {
     }
 
     @Test
-    void continuesFromItsState() {
+    void restore_continuesSchedule() {
         Random random = new Random(7);
         LossScale straight = LossScale.of(LossScale.Config.USUAL);
         LossScale resumed = LossScale.of(LossScale.Config.USUAL);
@@ -81,7 +81,7 @@ class LossScaleTest {
     }
 
     @Test
-    void whatIsNoScaleIsRefused() {
+    void config_invalidScale_isRefused() {
         for (double start : new double[] {0, 0.5, 3, -2, 0x1p127 * 2, Double.NaN, Double.POSITIVE_INFINITY}) {
             assertThrows(IllegalArgumentException.class, () -> new LossScale.Config(start, 10), () -> "start " + start);
             assertThrows(

@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** AdamW against its recurrence, the norm of all gradients, the schedule. */
+/** AdamW against its recurrence, the norm of all gradients, and the learning-rate schedule. */
 class OptimTest {
     private static final AdamW.Config SETTINGS = new AdamW.Config(0.9, 0.98, 1e-8, 0.1);
 
@@ -24,7 +24,7 @@ class OptimTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
-    void followsTheRecurrenceWithAndWithoutDecay(String backend) {
+    void adamW_followsRecurrence(String backend) {
         try (Ops ops = Backend.open(backend);
                 Parameter decaying = parameter(ops, "weight", true, 1, -2, 3);
                 Parameter plain = parameter(ops, "bias", false, 1, -2, 3);
@@ -62,7 +62,7 @@ class OptimTest {
     }
 
     @Test
-    void twoParametersOfOneNameAreRefused() {
+    void adamW_duplicateNames_isRefused() {
         try (Ops ops = Backend.open("cpu-f64");
                 Parameter a = parameter(ops, "w", true, 1);
                 Parameter b = parameter(ops, "w", true, 1)) {
@@ -74,7 +74,7 @@ class OptimTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"cpu", "cpu-f64"})
-    void normOfAllGradientsAndItsClipping(String backend) {
+    void globalNorm_andClip_agreeWithFormula(String backend) {
         try (Ops ops = Backend.open(backend);
                 Parameter a = parameter(ops, "a", true, 0, 0);
                 Parameter b = parameter(ops, "b", true, 0);
@@ -96,7 +96,7 @@ class OptimTest {
     }
 
     @Test
-    void scheduleWarmsUpAndFallsToItsFloor() {
+    void warmupCosine_warmsUpAndFalls() {
         WarmupCosine schedule = new WarmupCosine(2, 4, 104, 0.5);
         assertEquals(0.5, schedule.at(0));
         assertEquals(2, schedule.at(3));

@@ -15,8 +15,7 @@ import java.util.Map;
 import java.util.Set;
 import java.util.SplittableRandom;
 import org.contrastive4j.Backend;
-import org.contrastive4j.autograd.AdaptedLinear;
-import org.contrastive4j.autograd.AppendToken;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
@@ -140,21 +139,23 @@ class LoraAdapterTest {
                     parameter(ops, "b1", 3, 2),
                     parameter(ops, "a2", 3, 6),
                     parameter(ops, "b2", 4, 3)));
-            AdaptedLinear.InputDropout dropout =
-                    new AdaptedLinear.InputDropout(0.4, samples, new RandomKey(7, 3, 11, null));
-            for (AdaptedLinear.InputDropout each : Arrays.asList(null, dropout)) {
+            Functions.AdapterDropout dropout =
+                    new Functions.AdapterDropout(0.4, samples, new RandomKey(7, 3, 11, null));
+            for (Functions.AdapterDropout each : Arrays.asList(null, dropout)) {
                 new GradientCheck(ops, 1)
                         .run(
-                                tape -> tape.apply(
-                                        new AdaptedLinear(
-                                                true,
-                                                false,
-                                                List.of(
-                                                        new AdaptedLinear.Range(0, 3, 2),
-                                                        new AdaptedLinear.Range(5, 4, 3)),
-                                                1.5,
-                                                each),
-                                        inputs.toArray(new Variable[0])),
+                                tape -> Functions.adaptedLinear(
+                                        tape,
+                                        inputs.get(0),
+                                        inputs.get(1),
+                                        inputs.get(2),
+                                        inputs.subList(3, 7),
+                                        List.of(
+                                                new Functions.AdapterRange(0, 3, 2),
+                                                new Functions.AdapterRange(5, 4, 3)),
+                                        1.5,
+                                        each,
+                                        false),
                                 inputs)
                         .require(1e-7);
             }
@@ -169,7 +170,7 @@ class LoraAdapterTest {
                 Parameter x = parameter(ops, "x", 2, 3, 5);
                 Parameter token = parameter(ops, "token", 5)) {
             new GradientCheck(ops, 1)
-                    .run(tape -> tape.apply(new AppendToken(lengths), x, token), List.of(x, token))
+                    .run(tape -> Functions.appendToken(tape, x, token, lengths), List.of(x, token))
                     .require(1e-8);
         }
     }

@@ -155,24 +155,24 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, this, 2);
                 Problem given = new Problem(f32, this, 2)) {
-            List<Reduction> wanted = some(reductions(truth), step);
+            List<Reduction> selected = some(reductions(truth), step);
             agree(
-                    wanted,
-                    f64.pairTiles().reduce(truth.pairs, wanted).get(),
-                    tiles.reduce(given.pairs, wanted).get());
+                    selected,
+                    f64.pairTiles().reduce(truth.pairs, selected).get(),
+                    tiles.reduce(given.pairs, selected).get());
         }
     }
 
-    private void agree(List<Reduction> wanted, List<Reduced> expected, List<Reduced> got) {
-        for (int k = 0; k < wanted.size(); k++) {
-            String what = this + " " + wanted.get(k).kind() + " " + wanted.get(k);
+    private void agree(List<Reduction> reductions, List<Reduced> expected, List<Reduced> got) {
+        for (int k = 0; k < reductions.size(); k++) {
+            String what = this + " " + reductions.get(k).kind() + " " + reductions.get(k);
             double[] e = expected.get(k).values();
             double[] g = got.get(k).values();
             assertEquals(e.length, g.length, what);
             for (int i = 0; i < e.length; i++) {
                 assertTrue(
                         e[i] == g[i] || Math.abs(e[i] - g[i]) <= 3e-6 * m * (1 + Math.abs(e[i])),
-                        what + "[" + i + "] is " + g[i] + ", wanted " + e[i]);
+                        what + "[" + i + "] is " + g[i] + ", expected " + e[i]);
             }
             assertArrayEquals(expected.get(k).counts(), got.get(k).counts(), what + " counts");
             assertArrayEquals(expected.get(k).at(), got.get(k).at(), what + " places");

@@ -153,7 +153,7 @@ public final class TensorFixture implements AutoCloseable {
             assertTrue(
                     close,
                     () -> what + " on " + ops.name() + " in " + dtype + ", seed " + seed + ", element " + place + " of "
-                            + given.length + ": " + given[place] + ", wanted " + expected[place]);
+                            + given.length + ": " + given[place] + ", expected " + expected[place]);
         }
     }
 

@@ -7,10 +7,10 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
 class SixteenBitsTest {
-    /** Each of the 65,536 patterns is a number, and that number's bits are the pattern again. */
+    /** Each of the 65,536 patterns decodes to a number whose bits are the pattern again. */
     @ParameterizedTest
     @EnumSource(names = {"F16", "BF16"})
-    void everyPatternComesBack(DType dtype) {
+    void encode_ofDecoded_returnsPattern(DType dtype) {
         for (int bits = 0; bits < 1 << 16; bits++) {
             float value = SixteenBits.decode((short) bits, dtype);
             int wanted = value != value ? 0x7FFF : bits;
@@ -18,10 +18,10 @@ class SixteenBitsTest {
         }
     }
 
-    /** What lies between two neighbours goes to the nearer one, what lies in the middle to the even one. */
+    /** A number between two neighbours is rounded to the nearer one, a tie to the even one. */
     @ParameterizedTest
     @EnumSource(names = {"F16", "BF16"})
-    void betweenNeighboursTheNearer(DType dtype) {
+    void encode_betweenNeighbours_roundsToNearestEven(DType dtype) {
         int infinity = dtype == DType.F16 ? 0x7C00 : 0x7F80;
         for (int bits = 0; bits < infinity - 1; bits++) {
             double low = SixteenBits.decode((short) bits, dtype);
@@ -54,7 +54,7 @@ class SixteenBitsTest {
         "BF16,1e-300,0",
         "BF16,NaN,7FFF"
     })
-    void knownNumbers(DType dtype, double value, String bits) {
+    void encode_knownNumbers_haveKnownBits(DType dtype, double value, String bits) {
         assertEquals(Integer.parseInt(bits, 16), SixteenBits.encode(value, dtype) & 0xFFFF);
     }
 }

@@ -416,7 +416,7 @@ class LossOptionsTest {
                             CheckpointException.class,
                             () -> Trainer.resume(ops, data, checkpoints.latest().orElseThrow()))
                     .getMessage();
-            assertTrue(message.contains("its guide is not the model it was"), message);
+            assertTrue(message.contains("its guide has changed since"), message);
             LossConfig missing = new LossConfig(
                     "infonce", Map.of(), folder.resolve("nowhere").toString());
             assertThrows(CheckpointException.class, () -> Trainer.start(ops, config(4, 5, missing), data));

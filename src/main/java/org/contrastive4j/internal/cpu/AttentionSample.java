@@ -4,9 +4,9 @@ import java.nio.FloatBuffer;
 import java.util.Arrays;
 
 /**
- * Attention of one sample. Scores of all heads lie side by side as [keys, heads x tokens], a column for each head and
- * query: maxima and sums over keys are then taken row by row, in long loops that vectorise, and OpenBLAS reads queries,
- * keys and values where they are.
+ * Attention of one sample. The scores of all heads are stored side by side as [keys, heads x tokens], one column for
+ * each head and query. Maxima and sums over keys are then taken row by row, in long loops that vectorise, and
+ * OpenBLAS reads queries, keys and values in place.
  *
  * @param keys admitted by the length of the sample, at least 1
  * @param width of all heads together
@@ -28,7 +28,7 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         return (float) (1 / Math.sqrt(size()));
     }
 
-    /** Writes out [tokens, width], at its address, and logSumExp [heads, tokens] from qkv [tokens, 3 width]. */
+    /** Computes out [tokens, width] and logSumExp [heads, tokens] from qkv [tokens, 3 width]. */
     void forward(long qkv, long out, float[] logSumExp) {
         Scratch.OffHeap p = Scratch.offHeap(0, scoreCount());
         scores(qkv, p.address());
@@ -51,7 +51,7 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         }
     }
 
-    /** Writes dQkv [tokens, 3 width], of keys and values only the first {@code keys} rows. */
+    /** Computes dQkv [tokens, 3 width]; of keys and values only the first {@code keys} rows are written. */
     void backward(long qkv, float[] logSumExp, long dOut, long dQkv) {
         Scratch.OffHeap p = Scratch.offHeap(0, scoreCount());
         Scratch.OffHeap ds = Scratch.offHeap(1, scoreCount());
@@ -120,7 +120,10 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         }
     }
 
-    /** Address of this head's queries (0), keys (1) or values (2); of its columns in out for part 0. */
+    /**
+     * Returns the address of the queries (0), keys (1) or values (2) of a head; part 0 of out gives its columns
+     * there.
+     */
     private long part(long rows, int part, int head) {
         return rows + Float.BYTES * (long) (part * width + head * size());
     }
@@ -129,7 +132,7 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         return scores.address() + Float.BYTES * (long) (head * tokens);
     }
 
-    /** scores[j][h, i] = scale &lt;q_i, k_j&gt;. */
+    /** Computes scores[j][h, i] = scale &lt;q_i, k_j&gt;. */
     private void scores(long qkv, long scores) {
         for (int h = 0; h < heads; h++) {
             Blas.sgemm(
@@ -149,7 +152,7 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         }
     }
 
-    /** Scores become probabilities, in place. */
+    /** Turns scores into probabilities in place. */
     private void softmax(FloatBuffer scores, float[] logSumExp) {
         int columns = columns();
         float[] row = Scratch.floats(0, columns);
@@ -185,7 +188,7 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         }
     }
 
-    /** row = exp(row - shift) where key j is admitted, else 0. */
+    /** Computes row = exp(row - shift) where key j is admitted, else 0. */
     private void exponentials(float[] row, float[] shift, int j) {
         int columns = columns();
         for (int i = 0; i < columns; i++) {
@@ -195,7 +198,7 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
         mask(row, j, 0);
     }
 
-    /** Sets what a causal mask forbids: key j is not seen by the queries before it. */
+    /** Writes a value to the queries before key j, which a causal mask excludes. */
     private void mask(float[] row, int j, float value) {
         for (int h = 0; h < heads && causal; h++) {
             Arrays.fill(row, h * tokens, h * tokens + j, value);
@@ -203,8 +206,8 @@ record AttentionSample(int heads, int tokens, int keys, int width, boolean causa
     }
 
     /**
-     * In place, scores become probabilities p, and their gradients dp those of the unscaled scores, scale p (dp - sum
-     * over keys of p dp): this sum is &lt;out, dOut&gt;, taken here because it is at hand in rows.
+     * Turns scores into probabilities p, and their gradients dp into those of the unscaled scores, scale p (dp - sum
+     * over keys of p dp), both in place. The sum is &lt;out, dOut&gt;.
      */
     private void softmaxBackward(FloatBuffer scores, float[] logSumExp, FloatBuffer gradients) {
         int columns = columns();

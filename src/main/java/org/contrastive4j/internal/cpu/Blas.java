@@ -8,9 +8,9 @@ import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** Single-threaded sgemm of OpenBLAS on off-heap addresses; the split over threads is the caller's. */
+/** Calls the single-threaded sgemm of OpenBLAS on off-heap addresses; the caller splits the work over threads. */
 final class Blas {
-    /** Loading happens when this class is first used; a failure is final for this JVM. */
+    /** Loads the library at the first use of this class; a failure is final for this JVM. */
     private static final class Loaded {
         static final @Nullable LinkageError FAULT = load();
 
@@ -24,7 +24,7 @@ final class Blas {
         }
     }
 
-    /** A float pointer that can be moved, so that a call makes no garbage. */
+    /** A float pointer whose address can be changed, so that a call allocates nothing. */
     private static final class Movable extends FloatPointer {
         Movable() {
             super((Pointer) null);
@@ -43,13 +43,13 @@ final class Blas {
 
     private Blas() {}
 
-    /** Address of the first element. */
+    /** Returns the address of the first element. */
     static long address(Tensor tensor) {
         return ((HostStorage) tensor.storage()).address()
                 + tensor.offset() * tensor.dtype().bytes();
     }
 
-    /** C = alpha op(A) op(B) + beta C, row-major, sizes m x k, k x n, m x n. */
+    /** Computes C = alpha op(A) op(B) + beta C, row-major, with sizes m x k, k x n and m x n. */
     static void sgemm(
             boolean transA,
             boolean transB,

@@ -6,7 +6,7 @@ import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Softmax attention in f32, a task per sample. */
+/** Softmax attention in f32, one task per sample. */
 final class CpuAttentionOps extends AttentionOps {
     private static final int LSE = 3; // scratch array
 
@@ -65,7 +65,7 @@ final class CpuAttentionOps extends AttentionOps {
         });
     }
 
-    /** Zeros in the rows of a sample from {@code row} on. */
+    /** Writes zeros to the rows of a sample from {@code row} on. */
     private static void clear(Tensor tensor, int sample, int row) {
         int count = (tensor.dim(1) - row) * tensor.dim(2);
         float[] zeros = Scratch.floats(0, count);

@@ -5,9 +5,9 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Matrix products by OpenBLAS, the result cut into fixed tiles that threads take in any order. */
+/** Matrix products by OpenBLAS. The result is divided into fixed tiles that threads compute in any order. */
 final class CpuMatrixOps extends MatrixOps {
-    /** Multiply-adds below which a product is not worth a second thread. */
+    /** Multiply-adds below which one thread is faster than two. */
     private static final long SMALL = 1 << 19;
 
     private static final int TILES = 4;
@@ -42,7 +42,7 @@ final class CpuMatrixOps extends MatrixOps {
                 Blas.address(c));
     }
 
-    /** Splits the longer side of the result; each tile is one sgemm. */
+    /** Splits the longer side of the result into tiles, one sgemm each. */
     private static void multiply(
             boolean transA, boolean transB, int m, int n, int k, float alpha, long a, long b, float beta, long c) {
         int lda = transA ? m : k;

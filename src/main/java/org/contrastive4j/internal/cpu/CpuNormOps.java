@@ -4,7 +4,7 @@ import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Normalisations, a block of rows at a time. */
+/** Normalisations, one block of rows at a time. */
 final class CpuNormOps extends NormOps {
     CpuNormOps() {
         super(DType.F32);

@@ -12,10 +12,10 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The general pairwise engine on the cpu, in the tiles of InfoNCE: negatives a row of a tile at a time in vectorised
- * f32, the few positives one by one in f64.
+ * The tiled pairwise engine on the CPU, with the tiling of InfoNCE. Negatives are computed in vectorised f32, one row
+ * of a tile at a time; the few positives in f64, one by one.
  *
- * <p>The same cells and tiles in the same order whatever the number of threads, as in {@link CpuPairwiseOps}. A logit
+ * <p>Cells and tiles are computed in the same order for any number of threads, as in {@link CpuPairwiseOps}. A logit
  * has the same bits in every pass, so that gradients find the pair that a maximum was taken from.
  */
 final class CpuPairTileOps extends PairTileOps {
@@ -26,7 +26,7 @@ final class CpuPairTileOps extends PairTileOps {
         this(memory, CpuPairwiseOps.DEFAULT);
     }
 
-    /** Other sizes, for tests that cross many edges cheaply. */
+    /** Creates the engine with another tiling, for tests that cross many tile edges. */
     CpuPairTileOps(HostMemory memory, CpuPairwiseOps.Tiling tiling) {
         super(DType.F32);
         this.memory = memory;
@@ -38,7 +38,7 @@ final class CpuPairTileOps extends PairTileOps {
                 pairs.pairing().n(), pairs.pairing().m(), pairs.x().dim(1), tiling);
     }
 
-    /** Work on a row of a tile. */
+    /** Processes one row of a tile. */
     @FunctionalInterface
     private interface RowBody {
         void row(int r, float[] row);
@@ -153,7 +153,7 @@ final class CpuPairTileOps extends PairTileOps {
                     TileHistogram part = new TileHistogram(bins, grid.tileColumns(current, t));
                     TileClasses classes = new TileClasses(pairs.pairing(), tiles, current, t);
                     rows(tiles, current, t, classes, (r, row) -> part.row(row, classes));
-                    synchronized (ignored) { // integers: any order of adding is the same
+                    synchronized (ignored) { // integers: the order of additions does not matter
                         part.addTo(positives, negatives, ignored);
                     }
                 });
@@ -162,7 +162,7 @@ final class CpuPairTileOps extends PairTileOps {
         return Deferred.of(new Histogram(positives, negatives, ignored[0]));
     }
 
-    /** Counts of one tile. */
+    /** The counts of one tile. */
     private static final class TileHistogram {
         private final long[] positives;
         private final long[] negatives;
@@ -199,7 +199,7 @@ final class CpuPairTileOps extends PairTileOps {
         }
     }
 
-    /** G of one tile, a row at a time. */
+    /** The gradient matrix G of one tile, one row at a time. */
     private static final class TileGradient {
         private final List<Term> terms;
         private final double factor;
@@ -275,7 +275,7 @@ final class CpuPairTileOps extends PairTileOps {
         }
     }
 
-    /** The logits in memory; m d floats more when gradients are wanted but neither dx nor dy. */
+    /** Returns the bytes of the logits, plus m d floats if gradients are requested but neither dx nor dy. */
     @Override
     public long workspaceBytes(int n, int m, int d) {
         return new InfoNceGrid(n, m, d, tiling).slotShape().size() * Float.BYTES;

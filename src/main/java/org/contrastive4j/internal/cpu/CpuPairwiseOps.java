@@ -9,11 +9,12 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE on the cpu: logits live in a few stripes of rows at a time, matrix products run in OpenBLAS.
+ * InfoNCE on the CPU. Only the logits of a few stripes of rows exist at a time; OpenBLAS computes the matrix
+ * products.
  *
- * <p>Order of work, the same for any number of threads: rows in stripes, columns in panels, and within a (stripe,
- * panel) column tiles that threads take. A tile owns its columns' statistics and rows of dy; rows' statistics are kept
- * per tile and merged in order.
+ * <p>The order of work is the same for any number of threads: stripes of rows, panels of columns, and within a
+ * (stripe, panel) cell column tiles that threads take. A tile owns the statistics of its columns and its rows of dy;
+ * statistics of rows are kept per tile and merged in order.
  */
 final class CpuPairwiseOps extends PairwiseOps {
     /**
@@ -21,18 +22,18 @@ final class CpuPairwiseOps extends PairwiseOps {
      *
      * @param stripe rows whose logits exist at once
      * @param panel columns whose logits exist at once
-     * @param tile columns one task works on
-     * @param leastBytes logits may take this much however small x and y are
-     * @param mostBytes logits never take more; stripes that fit stay from forward to backward and are not computed
-     *     again, and are made low enough for two to fit
+     * @param tile columns of one task
+     * @param leastBytes memory that logits may always use, however small x and y are
+     * @param mostBytes largest memory of logits; stripes that fit are kept from forward to backward instead of being
+     *     recomputed, and stripes are made small enough for two to fit
      */
     record Tiling(int stripe, int panel, int tile, long leastBytes, long mostBytes) {}
 
     static final Tiling DEFAULT = new Tiling(512, 8192, 512, 64L << 10, 24L << 20);
 
     /**
-     * Largest scale whose exponentials are taken without a shift: e^40 for a million pairs and e^-40
-     * are far inside f32.
+     * Largest logit scale at which exponentials are computed without a shift: e^40 times a million pairs and e^-40
+     * are well inside the range of f32.
      */
     private static final float DIRECT = 40;
 
@@ -43,7 +44,7 @@ final class CpuPairwiseOps extends PairwiseOps {
         this(memory, DEFAULT);
     }
 
-    /** Other sizes, for tests that cross many edges cheaply. */
+    /** Creates the operation with another tiling, for tests that cross many tile edges. */
     CpuPairwiseOps(HostMemory memory, Tiling tiling) {
         super(DType.F32);
         this.memory = memory;
@@ -72,8 +73,8 @@ final class CpuPairwiseOps extends PairwiseOps {
     }
 
     /**
-     * Statistics of all logits; without a shift where exponentials of unit rows cannot leave the range of f32. Rows
-     * that are no unit rows are noticed by their logits and done again with one.
+     * Computes the statistics of all logits, without a shift if exponentials of unit rows stay within the range of
+     * f32. If logits reveal rows that are not unit rows, it computes them again with a shift.
      */
     private static InfoNceStatistics statistics(
             int n, int m, int[] targets, InfoNce inputs, LogitTiles tiles, boolean direct) {
@@ -98,7 +99,7 @@ final class CpuPairwiseOps extends PairwiseOps {
         return new InfoNceGrid(n, m, d, tiling);
     }
 
-    /** The logits in memory; m d floats more when gradients are wanted but neither dx nor dy. */
+    /** Returns the bytes of the logits, plus m d floats if gradients are requested but neither dx nor dy. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         return grid(n, m, d).slotShape().size() * Float.BYTES;

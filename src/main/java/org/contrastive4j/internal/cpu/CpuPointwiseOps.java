@@ -8,7 +8,7 @@ import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Elementwise operations, a block of a few KB at a time. */
+/** Elementwise operations, one block of a few KiB at a time. */
 final class CpuPointwiseOps extends PointwiseOps {
     private static final float QUICK_SLOPE = 1.702f;
     private static final float TANH_SLOPE = (float) (2 * Math.sqrt(2 / Math.PI));
@@ -118,8 +118,8 @@ final class CpuPointwiseOps extends PointwiseOps {
     }
 
     /**
-     * gate = Phi(x), sigmoid(1.702 x) or, as (1 + tanh u) / 2 = sigmoid(2 u), sigmoid(sqrt(8 / pi) (x + 0.044715 x^3)):
-     * gelu(x) = x gate(x).
+     * Computes gate with gelu(x) = x gate(x): Phi(x), sigmoid(1.702 x), or, as (1 + tanh u) / 2 = sigmoid(2 u),
+     * sigmoid(sqrt(8 / pi) (x + 0.044715 x^3)).
      */
     private static void gate(Gelu kind, float[] x, float[] gate, int count) {
         if (kind == Gelu.EXACT) {
@@ -135,7 +135,7 @@ final class CpuPointwiseOps extends PointwiseOps {
         }
     }
 
-    /** slope = gate'(x). */
+    /** Computes slope = gate'(x). */
     private static void slope(Gelu kind, float[] x, float[] gate, float[] slope, int count) {
         if (kind == Gelu.QUICK) {
             for (int i = 0; i < count; i++) {
@@ -195,7 +195,7 @@ final class CpuPointwiseOps extends PointwiseOps {
         }
     }
 
-    /** values[at + 4 b] times scale where words[b] reaches the threshold, times 0 elsewhere. */
+    /** Multiplies values[at + 4 b] by scale where words[b] reaches the threshold, by 0 elsewhere. */
     private static void apply(float[] values, int at, int count, long[] words, long threshold, float scale) {
         for (int b = 0; b < count; b++) {
             int dropped = (int) (words[b] - threshold >>> 63);

@@ -7,7 +7,7 @@ import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Sequences in f32: a task per sample, or per block of elements where samples are summed. */
+/** Sequence operations in f32: one task per sample, or per block of elements where samples are summed. */
 final class CpuSequenceOps extends SequenceOps {
     private static final int ROWS = 64; // table rows or ids of one task
     private static final int ELEMENTS = 2048; // of one task that sums over samples
@@ -16,7 +16,7 @@ final class CpuSequenceOps extends SequenceOps {
         super(DType.F32);
     }
 
-    /** Into the middle of an array. */
+    /** Loads elements into the middle of an array. */
     private static void load(Tensor tensor, long at, float[] target, int start, int count) {
         ((HostStorage) tensor.storage()).load(tensor.offset() + at, target, start, count);
     }
@@ -25,7 +25,7 @@ final class CpuSequenceOps extends SequenceOps {
         return (count + size - 1) / size;
     }
 
-    /** y[atY ...] += x[atX ...]. */
+    /** Computes y[atY ...] += x[atX ...]. */
     private static void add(float[] x, int atX, float[] y, int atY, int count) {
         for (int i = 0; i < count; i++) {
             y[atY + i] += x[atX + i];
@@ -47,7 +47,7 @@ final class CpuSequenceOps extends SequenceOps {
         });
     }
 
-    /** Occurrences are grouped by table row, in order within a row, so that each row is one task's own. */
+    /** Groups the occurrences by table row, in order within a row, so that each row belongs to one task. */
     @Override
     protected void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable) {
         int vocabulary = dTable.dim(0);
@@ -96,7 +96,7 @@ final class CpuSequenceOps extends SequenceOps {
         sumOverSamples(dy, sample, sample, dPositions);
     }
 
-    /** target += sum over b of the first {@code count} elements of sample b, in order of b. */
+    /** Computes target += sum over b of the first {@code count} elements of sample b, in the order of b. */
     private static void sumOverSamples(Tensor samples, int sample, int count, Tensor target) {
         Workers.run(blocks(count, ELEMENTS), block -> {
             int from = block * ELEMENTS;
@@ -164,7 +164,7 @@ final class CpuSequenceOps extends SequenceOps {
         });
     }
 
-    /** The windows of one picture: what part of each of their rows lies inside it, and where. */
+    /** The windows of one picture: which part of each of their rows lies inside the picture, and where. */
     private record Windows(int height, int width, int channels, int kernel, int stride, int padding) {
         interface Row {
             void visit(int inPicture, int inWindows, int count);
@@ -225,7 +225,7 @@ final class CpuSequenceOps extends SequenceOps {
         });
     }
 
-    /** Leaves zeros when the count is 0. */
+    /** Divides by the count; leaves zeros if the count is 0. */
     private static void divide(float[] values, int width, int count) {
         float share = count == 0 ? 0 : 1f / count;
         for (int i = 0; i < width; i++) {
@@ -252,10 +252,10 @@ final class CpuSequenceOps extends SequenceOps {
 
     @Override
     protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
-        int[] places = Indices.lastPlaces(x.dim(0), "selectToken", lengths, x.dim(1));
+        int[] last = Indices.lastTokens(x.dim(0), "selectToken", lengths, x.dim(1));
         int width = x.dim(2);
-        for (int b = 0; b < places.length; b++) {
-            float[] token = Rows.load(x, ((long) b * x.dim(1) + places[b]) * width, width, 0);
+        for (int b = 0; b < last.length; b++) {
+            float[] token = Rows.load(x, ((long) b * x.dim(1) + last[b]) * width, width, 0);
             Rows.store(y, (long) b * width, width, token);
         }
     }
@@ -264,11 +264,11 @@ final class CpuSequenceOps extends SequenceOps {
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
         int tokens = dx.dim(1);
         int width = dx.dim(2);
-        int[] places = Indices.lastPlaces(dx.dim(0), "selectTokenBackward", lengths, tokens);
-        Workers.run(places.length, b -> {
+        int[] last = Indices.lastTokens(dx.dim(0), "selectTokenBackward", lengths, tokens);
+        Workers.run(last.length, b -> {
             float[] all = Scratch.floats(0, tokens * width);
             Arrays.fill(all, 0, tokens * width, 0);
-            load(dy, (long) b * width, all, places[b] * width, width);
+            load(dy, (long) b * width, all, last[b] * width, width);
             Rows.store(dx, (long) b * tokens * width, tokens * width, all);
         });
     }

@@ -6,7 +6,7 @@ import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Optimiser updates and reductions, a block at a time. */
+/** Optimiser updates and reductions, one block at a time. */
 final class CpuUpdateOps extends UpdateOps {
     private static final int REDUCED = Rows.BLOCK_ELEMENTS;
 
@@ -87,7 +87,7 @@ final class CpuUpdateOps extends UpdateOps {
         return -1;
     }
 
-    /** x - x is 0 for finite x and NaN otherwise; NaN survives the sum. */
+    /** Uses that x - x is 0 for finite x and NaN otherwise, and that a sum keeps NaN. */
     private static boolean allFinite(float[] x, int count) {
         float s0 = 0, s1 = 0, s2 = 0, s3 = 0;
         int i = 0;

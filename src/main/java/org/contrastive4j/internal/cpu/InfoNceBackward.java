@@ -5,7 +5,7 @@ import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.PairwiseOps;
 
-/** Gradients of InfoNCE with respect to the logits, tile by tile in the place of the logits. */
+/** Gradients of InfoNCE with respect to the logits, which replace the logits tile by tile. */
 final class InfoNceBackward {
     private final LogitTiles tiles;
     private final InfoNceGrid grid;
@@ -33,8 +33,8 @@ final class InfoNceBackward {
     }
 
     /**
-     * exp(logit - row) * ofRow + exp(logit - column) * ofColumn is the gradient of a negative; when direct it is
-     * exp(logit) * (ofRow * exp(-row) + ofColumn), and exp(-column) is in ofColumn.
+     * Weights of one row: exp(logit - row) * ofRow + exp(logit - column) * ofColumn is the gradient of a negative.
+     * Without a shift it is exp(logit) * (ofRow * exp(-row) + ofColumn), where ofColumn includes exp(-column).
      */
     private static final class Weights {
         final double factor;
@@ -57,7 +57,7 @@ final class InfoNceBackward {
         }
     }
 
-    /** Turns the logits of a tile into gradients; returns their sum when wanted. */
+    /** Replaces the logits of a tile by gradients; returns their sum if {@code wantSum}. */
     private double toGradient(int cell, int t, InfoNceStatistics statistics, Weights weights, boolean wantSum) {
         int columns = grid.tileColumns(cell, t);
         int firstColumn = grid.firstColumn(cell) + t * grid.tile;
@@ -88,7 +88,7 @@ final class InfoNceBackward {
         return sum;
     }
 
-    /** The same from exp(logit), which resident cells hold already. */
+    /** Does the same from exp(logit), which resident cells already hold. */
     private double toGradientDirectly(int cell, int t, InfoNceStatistics statistics, Weights weights, boolean wantSum) {
         int columns = grid.tileColumns(cell, t);
         int firstColumn = grid.firstColumn(cell) + t * grid.tile;
@@ -127,7 +127,7 @@ final class InfoNceBackward {
         }
     }
 
-    /** gradient = weight exp(row - lse). */
+    /** Computes gradient = weight exp(row - lse). */
     private static void exponentials(float[] row, float[] gradient, float lse, float weight, int count) {
         for (int j = 0; j < count; j++) {
             gradient[j] = row[j] - lse;
@@ -138,7 +138,7 @@ final class InfoNceBackward {
         }
     }
 
-    /** gradient += weight exp(row - lse), column by column; row is used up. */
+    /** Computes gradient += weight exp(row - lse), column by column; overwrites row. */
     private static void addExponentials(float[] row, float[] lse, float[] weight, float[] gradient, int count) {
         for (int j = 0; j < count; j++) {
             row[j] -= lse[j];

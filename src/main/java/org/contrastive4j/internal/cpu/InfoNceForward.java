@@ -3,7 +3,10 @@ package org.contrastive4j.internal.cpu;
 import java.util.Arrays;
 import org.contrastive4j.internal.memory.HostStorage;
 
-/** Logits cell by cell, and their statistics; the logits of targets are taken out and left as minus infinity. */
+/**
+ * Computes logits cell by cell, and their statistics. Logits of targets are stored separately and replaced by minus
+ * infinity.
+ */
 final class InfoNceForward {
     private final InfoNceGrid grid;
     private final LogitTiles tiles;
@@ -33,7 +36,7 @@ final class InfoNceForward {
         }
     }
 
-    /** Largest logit, sum of exp(logit - largest) and column of the largest, for each row of a tile. */
+    /** For each row of a tile: the largest logit, the sum of exp(logit - largest), and the column of the largest. */
     private static final class RowPartials {
         final float[] largest;
         final float[] sum;
@@ -80,7 +83,8 @@ final class InfoNceForward {
     }
 
     /**
-     * The same by exp(logit) without a shift, one exponential for row and column; it is left where backward wants it.
+     * Does the same by exp(logit) without a shift, one exponential for row and column, which is kept for the backward
+     * pass.
      */
     private RowPartials reduceDirectly(int cell, int t, InfoNceStatistics statistics) {
         int rows = grid.rows(cell);
@@ -115,8 +119,8 @@ final class InfoNceForward {
     }
 
     /**
-     * Keeps the logit of row i and its target and puts minus infinity in its place; returns where that is, -1 when it
-     * is in another tile.
+     * Stores the logit of row i and its target and replaces it by minus infinity; returns its index, or -1 if it is
+     * in another tile.
      */
     private static int takePositive(int i, int firstColumn, int columns, float[] row, InfoNceStatistics statistics) {
         int target = statistics.targets[i] - firstColumn;
@@ -128,7 +132,7 @@ final class InfoNceForward {
         return target;
     }
 
-    /** The tile's sums of exp(logit - largest so far), merged into the columns' own: stripes come in order. */
+    /** Merges the sums of exp(logit - largest so far) of a tile into those of its columns; stripes come in order. */
     private void columnSums(int cell, int t, int firstColumn, float[] tileLargest, InfoNceStatistics statistics) {
         int columns = grid.tileColumns(cell, t);
         float[] largest = Scratch.floats(2, columns);

@@ -3,9 +3,9 @@ package org.contrastive4j.internal.cpu;
 import org.contrastive4j.tensor.Shape;
 
 /**
- * How n x m logits are cut: cells of (stripe of rows, panel of columns), numbered stripe by stripe, each in one of a
- * few slots of memory; cell k is in slot k mod slots, so the last cells of the forward pass are still there when
- * backward begins with them.
+ * The division of n x m logits into cells (stripe of rows, panel of columns), numbered stripe by stripe, each in one
+ * of a few slots of memory. Cell k is in slot k mod slots, so that the last cells of the forward pass are still in
+ * memory when the backward pass begins with them.
  */
 final class InfoNceGrid {
     final int n;
@@ -17,7 +17,10 @@ final class InfoNceGrid {
     final int panels;
     final int slots;
 
-    /** Logits take no more room than x and y do, within the limits of the tiling: memory stays linear in n + m. */
+    /**
+     * Chooses the slots so that logits use no more memory than x and y, within the limits of the tiling: memory stays
+     * linear in n + m.
+     */
     InfoNceGrid(int n, int m, int d, CpuPairwiseOps.Tiling tiling) {
         this.n = n;
         this.m = m;
@@ -67,12 +70,12 @@ final class InfoNceGrid {
         return Math.min(tile, columns(cell) - t * tile);
     }
 
-    /** Index of the first logit of tile t of a cell in the slots; rows are {@code panel} apart. */
+    /** Returns the index in the slots of the first logit of tile t of a cell; rows are {@code panel} apart. */
     long at(int cell, int t) {
         return (long) (cell % slots) * stripe * panel + (long) t * tile;
     }
 
-    /** Whether the cell's logits are still in memory when the forward pass has ended. */
+    /** Returns whether the logits of the cell are still in memory when the forward pass has ended. */
     boolean isResident(int cell) {
         return cell >= cells() - slots;
     }

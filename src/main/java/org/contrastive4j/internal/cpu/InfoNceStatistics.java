@@ -4,8 +4,8 @@ import java.util.Arrays;
 import org.contrastive4j.ops.PairwiseOps;
 
 /**
- * What the forward pass leaves per row and per column. Negatives are kept apart from positives: log(1 + e) of a small e
- * is what a small loss consists of, and adding the positive first would leave only its rounding.
+ * The statistics of each row and column that the forward pass computes. Negatives are kept apart from positives: a
+ * small loss is log(1 + e) of a small e, and adding the positive first would leave only its rounding error.
  */
 final class InfoNceStatistics {
     /** Stands for minus infinity where differences are taken: finite, and below every logit. */
@@ -27,7 +27,7 @@ final class InfoNceStatistics {
     private double[] columnPositive; // log-sum-exp of the logits of column j in rows that do, -infinity for none
     private int[] belonging; // number of such rows
 
-    /** @param direct sums are of exp(logit) itself */
+    /** @param direct whether sums are of exp(logit) without a shift */
     InfoNceStatistics(int n, int m, int[] targets, double rowWeight, double columnWeight, boolean direct) {
         this.direct = direct;
         this.n = n;
@@ -46,7 +46,7 @@ final class InfoNceStatistics {
         Arrays.fill(columnLargest, LOWEST);
     }
 
-    /** Merges what one tile found in row i; tiles of a row come in order of their columns. */
+    /** Merges the statistics of one tile into row i; tiles of a row come in the order of their columns. */
     void addToRow(int i, float largest, float sum, int at) {
         if (largest > rowLargest[i]) {
             rowSum[i] = rowSum[i] * (direct ? 1 : Math.exp((double) rowLargest[i] - largest)) + sum;
@@ -60,7 +60,10 @@ final class InfoNceStatistics {
         }
     }
 
-    /** Whether no row's and no column's largest logit lies outside [-limit, limit], so that sums of exp(logit) hold. */
+    /**
+     * Returns whether the largest logit of every row and column is in [-limit, limit], so that sums of exp(logit) are
+     * valid.
+     */
     boolean within(float limit) {
         return within(rowLargest, limit) && within(columnLargest, limit) && within(positive, limit);
     }
@@ -90,7 +93,7 @@ final class InfoNceStatistics {
         return columnSum[j] == 0 ? Double.NEGATIVE_INFINITY : (direct ? 0 : columnLargest[j]) + Math.log(columnSum[j]);
     }
 
-    /** Log-sum-exps of the positives of each column; called once, when all positives are known. */
+    /** Computes the log-sum-exp of the positives of each column; called once, when all positives are known. */
     private void mergePositives() {
         columnPositive = new double[m];
         belonging = new int[m];

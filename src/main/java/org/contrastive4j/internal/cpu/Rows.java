@@ -4,9 +4,9 @@ import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Work on blocks of rows that fit in the cache: load into arrays, loop, store.
+ * Processes blocks of rows that fit in the cache: load into arrays, loop, store.
  *
- * <p>Block edges depend on the sizes of the problem alone, so results do not depend on the number of threads.
+ * <p>Block edges depend only on the sizes of the problem, so that results do not depend on the number of threads.
  */
 final class Rows {
     static final int BLOCK_ELEMENTS = 1 << 13;
@@ -30,7 +30,7 @@ final class Rows {
         return Math.max(1, BLOCK_ELEMENTS / Math.max(1, width));
     }
 
-    /** Calls body for all blocks of rows. */
+    /** Calls the body for all blocks of rows. */
     static void run(int rows, int width, Body body) {
         int step = rowsPerBlock(width);
         int blocks = (rows + step - 1) / step;
@@ -44,7 +44,7 @@ final class Rows {
     }
 
     /**
-     * Calls body for all blocks of rows, each with {@code count} rows of sums from zero; returns their
+     * Calls the body for all blocks of rows, each with {@code count} rows of sums that start at zero; returns their
      * total in block order.
      */
     static float[][] sum(int rows, int width, int count, Summing body) {
@@ -70,7 +70,7 @@ final class Rows {
         }
     }
 
-    /** Calls body for all blocks of at most BLOCK_ELEMENTS elements. */
+    /** Calls the body for all blocks of at most BLOCK_ELEMENTS elements. */
     static void elements(long size, Elements body) {
         int blocks = Math.toIntExact((size + BLOCK_ELEMENTS - 1) / BLOCK_ELEMENTS);
         run(blocks, BLOCK_ELEMENTS, (from, to) -> {
@@ -87,7 +87,7 @@ final class Rows {
         void accept(long at, int count);
     }
 
-    /** Scratch array {@code slot} with elements [at, at + count) of a tensor. */
+    /** Returns scratch array {@code slot} filled with elements [at, at + count) of a tensor. */
     static float[] load(Tensor tensor, long at, int count, int slot) {
         float[] block = Scratch.floats(slot, count);
         ((HostStorage) tensor.storage()).load(tensor.offset() + at, block, 0, count);
@@ -98,14 +98,14 @@ final class Rows {
         ((HostStorage) tensor.storage()).store(tensor.offset() + at, block, 0, count);
     }
 
-    /** A copy of a whole small tensor. */
+    /** Returns a copy of a whole small tensor. */
     static float[] all(Tensor tensor) {
         float[] values = new float[Math.toIntExact(tensor.size())];
         ((HostStorage) tensor.storage()).load(tensor.offset(), values, 0, values.length);
         return values;
     }
 
-    /** tensor += sums, for a whole small tensor. */
+    /** Computes tensor += sums, for a whole small tensor. */
     static void accumulate(Tensor tensor, float[] sums) {
         float[] values = all(tensor);
         for (int j = 0; j < values.length; j++) {

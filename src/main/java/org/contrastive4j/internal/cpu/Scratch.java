@@ -5,7 +5,7 @@ import java.nio.ByteOrder;
 import java.nio.FloatBuffer;
 import org.bytedeco.javacpp.BytePointer;
 
-/** Arrays that a thread keeps from task to task, numbered by {@code slot}; contents are whatever was left there. */
+/** Arrays that a thread keeps from task to task, numbered by {@code slot}. Their contents are undefined. */
 final class Scratch {
     private static final int SLOTS = 8;
     private static final int ALIGNMENT = 64;
@@ -15,7 +15,7 @@ final class Scratch {
 
     private Scratch() {}
 
-    /** An array of at least this size, the same one for the same slot until a larger one is asked for. */
+    /** Returns an array of at least this size, the same one for a slot until a larger one is requested. */
     static float[] floats(int slot, int size) {
         float[][] arrays = ARRAYS.get();
         if (arrays[slot].length < size) {
@@ -24,7 +24,7 @@ final class Scratch {
         return arrays[slot];
     }
 
-    /** Memory outside the heap, for OpenBLAS by its address and for Java by its buffer; freed with its thread. */
+    /** Off-heap memory, for OpenBLAS by its address and for Java by its buffer; freed with its thread. */
     record OffHeap(FloatBuffer floats, long address) {
         static OffHeap allocate(int size) {
             int lost = 2 * ALIGNMENT; // alignedSlice rounds both ends inwards
@@ -35,7 +35,7 @@ final class Scratch {
         }
     }
 
-    /** Like {@link #floats}, outside the heap and aligned for vectors. */
+    /** Returns off-heap memory of at least this size, aligned for vector instructions; see {@link #floats}. */
     static OffHeap offHeap(int slot, int size) {
         OffHeap[] blocks = BLOCKS.get();
         if (blocks[slot] == null || blocks[slot].floats.capacity() < size) {

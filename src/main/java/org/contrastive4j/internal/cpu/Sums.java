@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.cpu;
 
-/** Sums along a row: eight running sums that the JIT compiler keeps apart, added in a fixed order. */
+/** Sums along a row: eight running sums, which the JIT compiler keeps in separate registers, added in a fixed order. */
 final class Sums {
     private Sums() {}
 
@@ -42,7 +42,7 @@ final class Sums {
         return ((s0 + s1) + (s2 + s3)) + ((s4 + s5) + (s6 + s7));
     }
 
-    /** Index of the largest element, the first such; a NaN loses against everything. */
+    /** Returns the index of the first largest element; NaN is never the largest. */
     static int largestAt(float[] x, int count) {
         int best = 0;
         float largest = x[0];
@@ -55,7 +55,9 @@ final class Sums {
         return best;
     }
 
-    /** 1 / |x| with squares summed in f64, so that they neither overflow nor vanish; 0 for a row of zeros. */
+    /**
+     * Returns 1 / |x| with squares summed in f64, so that they neither overflow nor underflow; 0 for a row of zeros.
+     */
     static double inverseNorm(float[] x, int from, int count) {
         double sum = sumOfSquares(x, from, count);
         return sum == 0 ? 0 : 1 / Math.sqrt(sum);

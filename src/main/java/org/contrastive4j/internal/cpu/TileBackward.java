@@ -7,13 +7,13 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * dx = s G y and dy = s G^T x, cell by cell from the last to the first, G in the place of the logits.
+ * Computes dx = s G y and dy = s G^T x, cell by cell from the last to the first, where G replaces the logits.
  *
- * <p>d log-scale = s sum G_ij &lt;x_i, y_j&gt; = sum_i &lt;x_i, dx_i&gt; = sum_j &lt;y_j, dy_j&gt; needs no pass of its
- * own.
+ * <p>d log-scale = s sum G_ij &lt;x_i, y_j&gt; = sum_i &lt;x_i, dx_i&gt; = sum_j &lt;y_j, dy_j&gt; needs no extra
+ * pass.
  */
 final class TileBackward {
-    /** A task's block of dx: products of nearly square blocks copy least, smaller ones keep more threads busy. */
+    /** Rows of dx per task: larger blocks are nearly square and copy less, smaller ones keep more threads busy. */
     private static final int ROWS_PER_TASK = 256;
 
     private static final int WIDTH_PER_TASK = 256;
@@ -23,10 +23,10 @@ final class TileBackward {
     private final int d;
     private final HostMemory memory;
 
-    /** Turns the logits of a tile, where they lie, into scale times their gradients. */
+    /** Replaces the logits of a tile by scale times their gradients. */
     @FunctionalInterface
     interface ToGradient {
-        /** Returns the sum of what it stored; any number when no sum is wanted. */
+        /** Returns the sum of what it stored; any number if no sum is requested. */
         double tile(int cell, int t);
     }
 
@@ -38,8 +38,8 @@ final class TileBackward {
     }
 
     /**
-     * @param resident whether a forward pass over the same tiles has just ended, so that the last cells' logits are
-     *     there
+     * @param resident whether a forward pass over the same tiles has just ended, so that the logits of the last cells
+     *     are in memory
      */
     void run(ToGradient toGradient, boolean resident, double scale, PairwiseOps.Gradients gradients) {
         Tensor dx = gradients.dx();
@@ -84,7 +84,7 @@ final class TileBackward {
         }
     }
 
-    /** Rows of dy that are this tile's columns: += G^T x; the last stripe comes first and overwrites. */
+    /** Adds G^T x to the rows of dy that are columns of this tile; the last stripe comes first and overwrites. */
     private void addToColumns(int cell, int t, Tensor dy) {
         boolean first = cell / grid.panels == grid.stripes - 1;
         Blas.sgemm(
@@ -103,7 +103,7 @@ final class TileBackward {
                 d);
     }
 
-    /** A block of the stripe's dx: += G y; the last panel comes first and overwrites. */
+    /** Adds G y to a block of dx; the last panel comes first and overwrites. */
     private void addToRows(int cell, int block, int column, Tensor dx) {
         int from = block * ROWS_PER_TASK;
         int rows = Math.min(ROWS_PER_TASK, grid.rows(cell) - from);
@@ -125,7 +125,7 @@ final class TileBackward {
                 d);
     }
 
-    /** Sum of products of all elements, in f64 by fixed blocks. */
+    /** Returns the sum of products of all elements, in f64 by fixed blocks. */
     private static double along(Tensor a, Tensor b) {
         double[] partial = new double[Math.toIntExact((a.size() + Rows.BLOCK_ELEMENTS - 1) / Rows.BLOCK_ELEMENTS)];
         Rows.elements(a.size(), (at, count) -> {

@@ -3,7 +3,7 @@ package org.contrastive4j.internal.cpu;
 import java.util.Arrays;
 import org.contrastive4j.ops.Pairing;
 
-/** Which pairs of one tile are positive and which are not negative, a row at a time, by their places in the tile. */
+/** Finds the positive and the ignored pairs of one tile, one row at a time, as column indices within the tile. */
 final class TileClasses {
     private final Pairing pairing;
     private final LogitTiles tiles;
@@ -17,7 +17,7 @@ final class TileClasses {
     private int positiveCount;
     private int otherCount;
 
-    /** Takes the guide's similarities of the tile with it, in scratch memory of the thread. */
+    /** Computes the similarities by the guide, if there is one, in scratch memory of the thread. */
     TileClasses(Pairing pairing, LogitTiles tiles, int cell, int t) {
         this.pairing = pairing;
         this.tiles = tiles;
@@ -25,7 +25,7 @@ final class TileClasses {
         this.first = tiles.firstColumn(cell, t);
         this.columns = tiles.grid.tileColumns(cell, t);
         this.positives = new int[1 + columns];
-        this.others = new int[1 + 3 * columns]; // a place may be there once for each reason
+        this.others = new int[1 + 3 * columns]; // a column may occur once for each reason
         Pairing.Guide guide = pairing.guide();
         this.guidedRow = guide == null ? null : new float[columns];
         this.guided = guide == null ? null : multiply(guide);
@@ -110,12 +110,12 @@ final class TileClasses {
         return positiveCount;
     }
 
-    /** Place in the tile of a positive of the row. */
+    /** Returns the column, within the tile, of the k-th positive of the row. */
     int positive(int k) {
         return positives[k];
     }
 
-    /** x[place] = value wherever the row has no negative. */
+    /** Writes a value to every column where the row has no negative. */
     void setOthers(float[] x, float value) {
         for (int k = 0; k < otherCount; k++) {
             x[others[k]] = value;

@@ -6,7 +6,8 @@ import org.contrastive4j.ops.PairTileOps.Kind;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 
 /**
- * One reduction over one tile, row by row; column log-sum-exps need a second sweep, with the columns' largest known.
+ * One reduction over one tile, row by row. Log-sum-exps of columns need a second sweep, when the largest logit of
+ * each column is known.
  */
 final class TileReduction {
     private final Reduction reduction;
@@ -41,7 +42,7 @@ final class TileReduction {
         }
     }
 
-    /** A slice as floats; null stays null. */
+    /** Returns a slice as floats; null stays null. */
     static float[] floats(double[] values, int from, int count) {
         if (values == null) {
             return null;
@@ -57,7 +58,7 @@ final class TileReduction {
         return !rows && reduction.kind() == Kind.LOG_SUM_EXP;
     }
 
-    /** z = sign row + shift of row + shift of column. */
+    /** Computes z = sign row + shift of row + shift of column. */
     static void shift(int sign, float[] row, double ofRow, float[] ofColumn, float[] z, int columns) {
         float s = sign;
         float r = (float) ofRow;
@@ -77,7 +78,7 @@ final class TileReduction {
         shift(reduction.shift().sign(), row, ofRows == null ? 0 : ofRows[i], columnShift, z, columns);
     }
 
-    /** Takes in the logits of row r of the tile. */
+    /** Adds the logits of row r of the tile. */
     void accept(int r, float[] row, TileClasses classes) {
         int i = firstRow + r;
         if (reduction.of().negatives()) {
@@ -157,7 +158,7 @@ final class TileReduction {
         part.addExponentials(r, largest, Sums.sum(z, columns));
     }
 
-    /** The second sweep's row r. */
+    /** Adds the logits of row r in the second sweep. */
     void acceptAgain(int r, float[] row, TileClasses classes) {
         if (!reduction.of().negatives()) {
             return;
@@ -201,7 +202,7 @@ final class TileReduction {
         }
     }
 
-    /** Merges the tile's columns into the whole's; the tile's task owns them. */
+    /** Merges the columns of the tile into the whole; only the task of the tile writes to them. */
     void mergeColumns(PairAccumulator whole) {
         if (rows) {
             return;
@@ -216,7 +217,7 @@ final class TileReduction {
         }
     }
 
-    /** Merges the tile's rows into the whole's; to be called in order of tiles. */
+    /** Merges the rows of the tile into the whole; called in the order of tiles. */
     void mergeRows(PairAccumulator whole, int rowCount) {
         for (int r = 0; rows && r < rowCount; r++) {
             whole.merge(firstRow + r, part, r);

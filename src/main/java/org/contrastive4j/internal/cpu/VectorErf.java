@@ -8,7 +8,7 @@ final class VectorErf {
     private VectorErf() {}
 
     /**
-     * y = Phi(x) = erfc(-x / sqrt 2) / 2, absolute error below 3e-7.
+     * Computes y = Phi(x) = erfc(-x / sqrt 2) / 2 with an absolute error below 3e-7.
      *
      * <p>With z = |x| / sqrt 2 and t = 1 / (1 + p z): erfc(z) = t (a1 + t (a2 + t (a3 + t (a4 + t a5)))) exp(-z^2).
      * Source: Abramowitz and Stegun, Handbook of mathematical functions, 7.1.26.

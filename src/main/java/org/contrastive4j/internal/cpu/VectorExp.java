@@ -6,12 +6,14 @@ import java.nio.FloatBuffer;
 import java.nio.IntBuffer;
 
 /**
- * x = exp(x) for arrays, in loops that the JIT compiler vectorises.
+ * Computes x = exp(x) for arrays, in loops that the JIT compiler vectorises.
  *
  * <p>exp(x) = 2^k e^r with k = round(x log2 e), |r| &lt;= ln 2 / 2. Adding 1.5 2^23 leaves k in the low bits of a
- * float; float bits become ints by a copy through a small direct buffer, since no loop over both types vectorises on
- * JDK 17. Worst error about 1 ulp from -70 up, fading to exactly 0 at -87 and below (no denormals); constant from 88.3
- * up; NaN stays NaN.
+ * float. Float bits become ints by a copy through a small direct buffer, because JDK 17 vectorises no loop over both
+ * types.
+ *
+ * <p>Numerics: the error is about 1 ulp from -70 up, and the result decreases to exactly 0 at -87 and below (no
+ * denormals). It is constant from 88.3 up; NaN stays NaN.
  */
 final class VectorExp {
     private static final int BLOCK = 1024;
@@ -42,7 +44,7 @@ final class VectorExp {
         }
     }
 
-    /** x[from, from + count) = exp of itself. */
+    /** Computes x[from, from + count) = exp of itself. */
     static void exp(float[] x, int from, int count) {
         Block block = BLOCKS.get();
         for (int done = 0; done < count; done += BLOCK) {
@@ -51,8 +53,8 @@ final class VectorExp {
     }
 
     /**
-     * Short loops over arrays with one common index, on purpose: C2 gives up on long bodies, and on different indices
-     * because the arrays might be one.
+     * Uses short loops over arrays with one common index: C2 does not vectorise long bodies, nor loops with different
+     * indices, whose arrays might overlap.
      */
     private static void block(float[] x, int from, int n, Block block) {
         float[] v = block.values;

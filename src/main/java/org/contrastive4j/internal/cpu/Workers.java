@@ -8,14 +8,14 @@ import java.util.function.IntConsumer;
 import org.contrastive4j.internal.config.SystemProperties;
 
 /**
- * Runs numbered tasks on all cores. Which thread runs a task is left open, what a task computes must not depend on it:
- * the split into tasks is fixed by the sizes of the problem, never by the number of threads.
+ * Runs numbered tasks on all cores. The thread that runs a task is unspecified, and the result of a task must not
+ * depend on it: the division into tasks depends on the sizes of the problem, never on the number of threads.
  *
- * <p>Regions are often shorter than the time it takes to wake a sleeping thread, and come in quick succession: threads
- * look for the next one for a while before they sleep.
+ * <p>Regions are often shorter than the time to wake a sleeping thread, and follow one another quickly. Therefore
+ * threads spin for a short time before they sleep.
  */
 public final class Workers {
-    private static final long LOOK_NANOS = 200_000;
+    private static final long SPIN_NANOS = 200_000;
 
     private static final int MAX_THREADS = SystemProperties.threads();
     private static final ReentrantLock REGION = new ReentrantLock();
@@ -32,12 +32,17 @@ public final class Workers {
 
     private Workers() {}
 
-    /** Threads in use, the caller's included: -Dcontrastive4j.threads, else all processors. */
+    /**
+     * Returns the number of threads in use, including the caller: -Dcontrastive4j.threads, by default all processors.
+     */
     public static int threads() {
         return threads;
     }
 
-    /** For tests that show that results do not depend on it; between 1 and the number started. */
+    /**
+     * Sets the number of threads, for tests that show that results do not depend on it; between 1 and the number
+     * started.
+     */
     static void useThreads(int count) {
         threads = Math.max(1, Math.min(count, MAX_THREADS));
     }
@@ -49,7 +54,7 @@ public final class Workers {
             return;
         }
         try {
-            if (REGION.getHoldCount() > 1) { // a task that itself asks for a region
+            if (REGION.getHoldCount() > 1) { // nested in a task
                 inline(tasks, body);
                 return;
             }
@@ -151,8 +156,8 @@ public final class Workers {
             long from = System.nanoTime();
             for (int looks = 0; latest == seen; looks++) {
                 Thread.onSpinWait();
-                if ((looks & 63) == 63 && System.nanoTime() - from > LOOK_NANOS) {
-                    asleep = true; // latest is read once more after this is visible: a region is never missed
+                if ((looks & 63) == 63 && System.nanoTime() - from > SPIN_NANOS) {
+                    asleep = true; // latest is read again after this is visible, so that no region is missed
                     if (latest == seen) {
                         LockSupport.park(this);
                     }

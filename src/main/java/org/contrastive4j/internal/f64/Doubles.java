@@ -3,7 +3,7 @@ package org.contrastive4j.internal.f64;
 import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.tensor.Tensor;
 
-/** Whole tensors as arrays, and back. */
+/** Copies whole tensors to arrays and back. */
 final class Doubles {
     private Doubles() {}
 
@@ -13,7 +13,7 @@ final class Doubles {
         return values;
     }
 
-    /** An array of the tensor's size, to be filled and stored. */
+    /** Returns an array of zeros of the size of a tensor. */
     static double[] zerosLike(Tensor tensor) {
         return new double[Math.toIntExact(tensor.size())];
     }
@@ -30,7 +30,7 @@ final class Doubles {
         return sum;
     }
 
-    /** y[atY ...] += alpha x[atX ...]. */
+    /** Computes y[atY ...] += alpha x[atX ...]. */
     static void axpy(double alpha, double[] x, int atX, double[] y, int atY, int count) {
         for (int i = 0; i < count; i++) {
             y[atY + i] += alpha * x[atX + i];

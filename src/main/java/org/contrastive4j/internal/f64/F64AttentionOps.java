@@ -5,13 +5,13 @@ import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Softmax attention, query by query. Both masks together always admit the first so many keys of a query. */
+/** Softmax attention, query by query. Both masks together always admit a prefix of the keys of a query. */
 final class F64AttentionOps extends AttentionOps {
     F64AttentionOps() {
         super(DType.F64);
     }
 
-    /** Where the parts of one sample and head lie: rows of {@code 3 width} in qkv, of {@code width} in out. */
+    /** The location of one sample and head: rows of {@code 3 width} in qkv, of {@code width} in out. */
     private record Head(int sample, int head, int heads, int tokens, int width) {
         int size() {
             return width / heads;
@@ -68,7 +68,7 @@ final class F64AttentionOps extends AttentionOps {
         Doubles.store(lse, logSumExp);
     }
 
-    /** Fills one row of the result; returns its log-sum-exp. */
+    /** Computes one row of the result; returns its log-sum-exp. */
     private static double attend(Head head, int i, int admitted, double[] in, double[] result) {
         double[] scores = new double[admitted];
         double largest = Double.NEGATIVE_INFINITY;

@@ -5,7 +5,7 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Matrix products as three loops, every sum in order of the inner index. */
+/** Matrix products as three loops, each sum in the order of the inner index. */
 final class F64MatrixOps extends MatrixOps {
     F64MatrixOps(PointwiseOps pointwise) {
         super(DType.F64, pointwise);
@@ -79,7 +79,7 @@ final class F64MatrixOps extends MatrixOps {
         Doubles.store(result, dBias);
     }
 
-    /** a b for a [m, k] and b [k, n]. */
+    /** Returns a b for a [m, k] and b [k, n]. */
     private static double[] product(double[] a, double[] b, int m, int n, int k) {
         double[] c = new double[m * n];
         for (int i = 0; i < m; i++) {

@@ -4,7 +4,7 @@ import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Normalisations row by row. */
+/** Normalisations, row by row. */
 final class F64NormOps extends NormOps {
     F64NormOps() {
         super(DType.F64);
@@ -110,7 +110,7 @@ final class F64NormOps extends NormOps {
                 largest = Math.max(largest, Math.abs(values[at + c]));
             }
             if (largest == 0) {
-                continue; // the row of zeros is its own result
+                continue; // a row of zeros stays as it is
             }
             double squares = 0;
             for (int c = 0; c < width; c++) {

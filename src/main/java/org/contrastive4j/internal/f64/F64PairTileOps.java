@@ -10,7 +10,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** The general pairwise engine as loops over i and j, one pair at a time. */
+/** The tiled pairwise engine as loops over i and j, one pair at a time. */
 final class F64PairTileOps extends PairTileOps {
     F64PairTileOps() {
         super(DType.F64);
@@ -22,7 +22,7 @@ final class F64PairTileOps extends PairTileOps {
         void pair(int i, int j, boolean positive, double cosine);
     }
 
-    /** One visit of every pair that is not ignored; returns how many are. */
+    /** Visits every pair that is not ignored once; returns the number of ignored pairs. */
     private static long visit(Pairs pairs, Visitor visitor) {
         Pairing pairing = pairs.pairing();
         Pairing.Guide guide = pairing.guide();
@@ -50,7 +50,7 @@ final class F64PairTileOps extends PairTileOps {
         return positive ? of.positives() : of.negatives();
     }
 
-    /** A reduction that grows pair by pair. */
+    /** A reduction that is extended pair by pair. */
     private static final class Running {
         final Reduction reduction;
         final double[] largest;
@@ -194,7 +194,7 @@ final class F64PairTileOps extends PairTileOps {
         return Deferred.of(new Histogram(positives, negatives, ignored));
     }
 
-    /** Copies of x and y on the heap; no tensors. */
+    /** Returns the bytes of copies of x and y on the heap; no tensors. */
     @Override
     public long workspaceBytes(int n, int m, int d) {
         return 0;

@@ -7,7 +7,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** InfoNCE row by row in two passes: one over all logits for the sums, one more for the gradients. */
+/** InfoNCE row by row in two passes: one over all logits for the sums, one for the gradients. */
 final class F64PairwiseOps extends PairwiseOps {
     F64PairwiseOps() {
         super(DType.F64);
@@ -49,7 +49,10 @@ final class F64PairwiseOps extends PairwiseOps {
         return diagonal;
     }
 
-    /** Copies of x and y, as many gradients when wanted, and the numbers kept per row and per column. */
+    /**
+     * Returns the bytes of copies of x and y, of as many gradients if requested, and of the statistics of each row
+     * and column.
+     */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         return Double.BYTES * ((long) (n + m) * d * (withGradients ? 2 : 1) + 4L * n + 6L * m)

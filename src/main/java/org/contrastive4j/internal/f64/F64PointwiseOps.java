@@ -11,7 +11,7 @@ import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Operations on one element at a time. */
+/** Elementwise operations. */
 final class F64PointwiseOps extends PointwiseOps {
     private static final double QUICK_SLOPE = 1.702;
     private static final double TANH_FACTOR = Math.sqrt(2 / Math.PI);

@@ -5,7 +5,7 @@ import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Sequences out of pictures and ids, and vectors out of sequences, as plain loops. */
+/** Sequence operations as plain loops. */
 final class F64SequenceOps extends SequenceOps {
     F64SequenceOps() {
         super(DType.F64);
@@ -174,24 +174,24 @@ final class F64SequenceOps extends SequenceOps {
 
     @Override
     protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
-        int[] places = Indices.lastPlaces(x.dim(0), "selectToken", lengths, x.dim(1));
+        int[] last = Indices.lastTokens(x.dim(0), "selectToken", lengths, x.dim(1));
         int width = x.dim(2);
         double[] from = Doubles.load(x);
         double[] to = Doubles.zerosLike(y);
-        for (int b = 0; b < places.length; b++) {
-            System.arraycopy(from, (b * x.dim(1) + places[b]) * width, to, b * width, width);
+        for (int b = 0; b < last.length; b++) {
+            System.arraycopy(from, (b * x.dim(1) + last[b]) * width, to, b * width, width);
         }
         Doubles.store(to, y);
     }
 
     @Override
     protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
-        int[] places = Indices.lastPlaces(dx.dim(0), "selectTokenBackward", lengths, dx.dim(1));
+        int[] last = Indices.lastTokens(dx.dim(0), "selectTokenBackward", lengths, dx.dim(1));
         int width = dx.dim(2);
         double[] from = Doubles.load(dy);
         double[] to = Doubles.zerosLike(dx);
-        for (int b = 0; b < places.length; b++) {
-            System.arraycopy(from, b * width, to, (b * dx.dim(1) + places[b]) * width, width);
+        for (int b = 0; b < last.length; b++) {
+            System.arraycopy(from, b * width, to, (b * dx.dim(1) + last[b]) * width, width);
         }
         Doubles.store(to, dx);
     }

@@ -6,7 +6,7 @@ import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Optimiser updates and reductions, one element after the other. */
+/** Optimiser updates and reductions, one element at a time. */
 final class F64UpdateOps extends UpdateOps {
     F64UpdateOps() {
         super(DType.F64);

@@ -5,8 +5,8 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * One evaluation of InfoNCE. Sums over the negatives are kept apart from the positives, because log(1 + e) of a small e
- * is what a small loss consists of: adding the positive first would leave only its rounding.
+ * One evaluation of InfoNCE. Sums over negatives are kept apart from positives: a small loss is log(1 + e) of a small
+ * e, and adding the positive first would leave only its rounding error.
  */
 final class InfoNcePass {
     private final int n;
@@ -30,7 +30,7 @@ final class InfoNcePass {
     private final int[] columnTargets; // rows that belong to column j
     private int rowHits;
 
-    /** log(sum of exp), one for each column, growing by one logit at a time. */
+    /** The log-sum-exp of each column, extended by one logit at a time. */
     private static final class LogSumExps {
         private final double[] largest;
         private final double[] sum;
@@ -174,7 +174,10 @@ final class InfoNcePass {
         accumulate(dBias, gradients.dBias());
     }
 
-    /** Of the loss with respect to one logit; {@code column} is the log-sum-exp of the whole column. */
+    /**
+     * Returns the gradient of the loss with respect to one logit; {@code column} is the log-sum-exp of the whole
+     * column.
+     */
     private double gradient(int i, int j, double logit, double column) {
         int belonging = columnTargets[j];
         if (j != targets[i]) {
@@ -200,7 +203,7 @@ final class InfoNcePass {
         }
     }
 
-    /** log(1 + exp(z)). */
+    /** Returns log(1 + exp(z)). */
     private static double softplus(double z) {
         return Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
     }

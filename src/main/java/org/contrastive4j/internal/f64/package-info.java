@@ -1,7 +1,6 @@
 /**
- * The operations in double precision as plain loops over whole tensors: what gradient checks differentiate and what
- * the fast backends are compared with. Written to be read beside the formulas in {@code ops}; speed comes second. May
- * import ops, tensor, memory.
+ * Implements the operations in f64 as plain loops over whole tensors: the reference that gradient checks differentiate
+ * and that the fast backends are compared with. The code follows the formulas in {@code ops}; speed comes second.
  */
 @NullMarked
 package org.contrastive4j.internal.f64;

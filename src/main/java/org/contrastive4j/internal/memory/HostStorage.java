@@ -10,10 +10,11 @@ import org.bytedeco.javacpp.Pointer;
 import org.contrastive4j.memory.Storage;
 
 /**
- * Off-heap bytes, read and written by Java through arrays and by native code through {@link #address()}.
+ * Off-heap bytes, accessed by Java through arrays and by native code through {@link #address()}.
  *
- * <p>Loops over off-heap buffers do not vectorise on the JVMs we support, loops over arrays do: kernels therefore load
- * blocks of a few KB into an array, work on it, and store it back. A NIO buffer spans at most 2 GiB, hence the windows.
+ * <p>Loops over off-heap buffers do not vectorise on the supported JVMs, loops over arrays do: Java operations
+ * therefore load blocks of a few KiB into an array, compute on it, and store it back. An NIO buffer spans at most 2
+ * GiB, hence the windows.
  */
 public final class HostStorage extends Storage {
     private static final int WINDOW_SHIFT = 30;
@@ -44,7 +45,7 @@ public final class HostStorage extends Storage {
         }
     }
 
-    /** The bytes [start, start + bytes) of this storage. */
+    /** Returns a view of the bytes [start, start + bytes). */
     private ByteBuffer view(long start, long bytes) {
         long at = address + start - block.address();
         ByteBuffer whole = new BytePointer(block).position(at).limit(at + bytes).asByteBuffer();
@@ -55,12 +56,12 @@ public final class HostStorage extends Storage {
         return block;
     }
 
-    /** First byte; native code only, and only while this storage is open. */
+    /** Returns the address of the first byte, for native code while this storage is open. */
     public long address() {
         return address;
     }
 
-    /** target[start, start + count) = floats at index {@code at} and on. */
+    /** Copies floats from index {@code at} on into {@code target[start, start + count)}. */
     public void load(long at, float[] target, int start, int count) {
         checkOpen();
         while (count > 0) {
@@ -74,7 +75,7 @@ public final class HostStorage extends Storage {
         }
     }
 
-    /** Floats at index {@code at} and on = source[start, start + count). */
+    /** Copies {@code source[start, start + count)} to the floats from index {@code at} on. */
     public void store(long at, float[] source, int start, int count) {
         checkOpen();
         while (count > 0) {
@@ -88,7 +89,7 @@ public final class HostStorage extends Storage {
         }
     }
 
-    /** target[start, start + count) = doubles at index {@code at} and on. */
+    /** Copies doubles from index {@code at} on into {@code target[start, start + count)}. */
     public void load(long at, double[] target, int start, int count) {
         checkOpen();
         while (count > 0) {
@@ -102,7 +103,7 @@ public final class HostStorage extends Storage {
         }
     }
 
-    /** Doubles at index {@code at} and on = source[start, start + count). */
+    /** Copies {@code source[start, start + count)} to the doubles from index {@code at} on. */
     public void store(long at, double[] source, int start, int count) {
         checkOpen();
         while (count > 0) {
@@ -116,7 +117,7 @@ public final class HostStorage extends Storage {
         }
     }
 
-    /** target[start, start + count) = ints at index {@code at} and on. */
+    /** Copies ints from index {@code at} on into {@code target[start, start + count)}. */
     public void load(long at, int[] target, int start, int count) {
         checkOpen();
         while (count > 0) {
@@ -130,7 +131,7 @@ public final class HostStorage extends Storage {
         }
     }
 
-    /** Ints at index {@code at} and on = source[start, start + count). */
+    /** Copies {@code source[start, start + count)} to the ints from index {@code at} on. */
     public void store(long at, int[] source, int start, int count) {
         checkOpen();
         while (count > 0) {

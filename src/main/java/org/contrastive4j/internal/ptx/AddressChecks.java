@@ -4,7 +4,10 @@ import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.device.LaunchException;
 
-/** Ranges of device memory of one call: each is there and aligned, and what is written overlaps nothing else. */
+/**
+ * Checks the address ranges of one call: every range is present and aligned, and a range that is written overlaps no
+ * other.
+ */
 final class AddressChecks {
     private record Range(String name, long address, long bytes, boolean written) {
         boolean overlaps(Range other) {
@@ -27,24 +30,24 @@ final class AddressChecks {
         return add(new Range(name, address, bytes, true), alignment);
     }
 
-    /** Like {@link #read} where there is an address; 0 is none. */
+    /** Checks an input like {@link #read} unless its address is 0. */
     AddressChecks readIfAny(String name, long address, long bytes, int alignment) {
         return address == 0 ? this : read(name, address, bytes, alignment);
     }
 
-    /** Like {@link #written} where there is an address; 0 is none. */
+    /** Checks an output like {@link #written} unless its address is 0. */
     AddressChecks writtenIfAny(String name, long address, long bytes, int alignment) {
         return address == 0 ? this : written(name, address, bytes, alignment);
     }
 
     private AddressChecks add(Range range, int alignment) {
         if (range.address == 0) {
-            throw new LaunchException(operation + ": the address of " + range.name + " is 0, wanted " + range.bytes
-                    + " bytes of the device");
+            throw new LaunchException(operation + ": the address of " + range.name + " is 0, expected " + range.bytes
+                    + " bytes of device memory");
         }
         if (range.address % alignment != 0) {
             throw new LaunchException(operation + ": the address of " + range.name + " is 0x"
-                    + Long.toHexString(range.address) + ", wanted a multiple of " + alignment);
+                    + Long.toHexString(range.address) + ", expected a multiple of " + alignment);
         }
         for (Range other : ranges) {
             if ((range.written || other.written) && range.overlaps(other)) {

@@ -21,132 +21,131 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.Deferred;
 
 /**
- * Brings small results to the host in the order of the stream. The host waits when it asks for the first of them, and
- * once for all that were on their way by then.
+ * Downloads small results asynchronously into pinned memory. Reading the first result synchronises with the stream,
+ * once for all results that were issued by then.
  *
- * <p>A result has a place in pinned memory of its own; it is free for others when the result was taken, but for a
- * recorded one, which is written anew each time the recording runs and is free when that is closed. That of a result
- * that nobody asked for, since an earlier one of the same step was bad, is free when nobody can ask any more. Pinned memory cannot
- * be allocated while work is recorded: a page is put aside for that before, and what is larger has the place of the same
- * work done directly.
+ * <p>Each result has a slot of pinned memory. It is released when the result was read, or when the result became
+ * unreachable. The slot of a captured download is written by every replay, and is released when the graph is closed.
+ * Pinned memory cannot be allocated during a capture: one page is reserved before it, and a larger result reuses the
+ * slot of the eager run of the same work.
  */
 final class DeferredDownloads implements AutoCloseable {
     private static final int PAGE_BYTES = 64 << 10;
-    private static final int UNIT = 64;
+    private static final int SLOT_BYTES = 64;
 
-    private record Place(PinnedBuffer page, int at, int bytes) {}
+    private record Slot(PinnedBuffer page, int at, int bytes) {}
 
-    /** The place of a result that may yet be asked for. */
-    private static final class Unasked extends PhantomReference<Deferred<?>> {
-        private final Place place;
+    /** The slot of a result that may still be read. */
+    private static final class Pending extends PhantomReference<Deferred<?>> {
+        private final Slot slot;
 
-        Unasked(Deferred<?> result, Place place, ReferenceQueue<Deferred<?>> dropped) {
+        Pending(Deferred<?> result, Slot slot, ReferenceQueue<Deferred<?>> dropped) {
             super(result, dropped);
-            this.place = place;
+            this.slot = slot;
         }
     }
 
     private final PtxDevice device;
     private final DeviceStream stream;
     private final List<PinnedBuffer> pages = new ArrayList<>();
-    private final Map<Integer, Deque<Place>> free = new HashMap<>();
+    private final Map<Integer, Deque<Slot>> free = new HashMap<>();
     private final ReferenceQueue<Deferred<?>> dropped = new ReferenceQueue<>();
-    private final Set<Unasked> unasked = new HashSet<>();
+    private final Set<Pending> pending = new HashSet<>();
     private PinnedBuffer page;
-    private PinnedBuffer spare; // the next page
-    private int used = PAGE_BYTES; // of the page
-    private List<Place> recorded; // while work is recorded
-    private long given; // copies and recordings given to the stream
-    private long done; // of these, known to be done
+    private PinnedBuffer reserved; // the next page, allocated before a capture
+    private int used = PAGE_BYTES; // bytes of the page
+    private List<Slot> captured; // slots of the current capture
+    private long issued; // number of the last download or replay on the stream
+    private long completed; // number of the last one that is known to be complete
 
     DeferredDownloads(PtxDevice device) {
         this.device = device;
         this.stream = device.stream();
     }
 
-    /** The bytes of a storage, decoded when they are there; the storage may be closed at once. */
-    <T> Deferred<T> later(DeviceStorage from, Function<ByteBuffer, T> decode) {
-        return later(from, 0, Math.toIntExact(from.bytes()), decode);
+    /** Downloads a storage, which may be closed at once, and decodes it when it is read. */
+    <T> Deferred<T> download(DeviceStorage from, Function<ByteBuffer, T> decode) {
+        return download(from, 0, Math.toIntExact(from.bytes()), decode);
     }
 
-    /** The same of a part of it. */
-    synchronized <T> Deferred<T> later(DeviceStorage from, long at, int bytes, Function<ByteBuffer, T> decode) {
-        takeBackDropped();
-        Place place = place(bytes);
-        stream.download(from, at, place.page, place.at, bytes);
+    /** Downloads a part of a storage. */
+    synchronized <T> Deferred<T> download(DeviceStorage from, long at, int bytes, Function<ByteBuffer, T> decode) {
+        releaseDropped();
+        Slot slot = slot(bytes);
+        stream.download(from, at, slot.page, slot.at, bytes);
         if (!stream.isCapturing()) {
-            return new Once<>(place, bytes, ++given, decode);
+            return new SingleResult<>(slot, bytes, ++issued, decode);
         }
-        recorded.add(place);
-        return new Recorded<>(place, bytes, decode);
+        captured.add(slot);
+        return new ReplayedResult<>(slot, bytes, decode);
     }
 
     /**
-     * Does {@code record}, which records work of this thread.
+     * Runs {@code record}, which captures work of this thread.
      *
-     * @return to be called when the recording runs no more: the places of its results are free then
+     * @return releases the slots of the captured downloads; to be called when the graph is closed
      */
-    Runnable recording(Runnable record) {
-        List<Place> places = beginRecording();
+    Runnable capture(Runnable record) {
+        List<Slot> slots = beginCapture();
         try {
             record.run();
         } catch (RuntimeException | Error refused) {
-            giveBack(places);
+            release(slots);
             throw refused;
         }
-        return () -> giveBack(places);
+        return () -> release(slots);
     }
 
-    private synchronized List<Place> beginRecording() {
-        if (spare == null) {
-            spare = device.pinned(PAGE_BYTES);
-            pages.add(spare);
+    private synchronized List<Slot> beginCapture() {
+        if (reserved == null) {
+            reserved = device.pinned(PAGE_BYTES);
+            pages.add(reserved);
         }
-        recorded = new ArrayList<>();
-        return recorded;
+        captured = new ArrayList<>();
+        return captured;
     }
 
-    private synchronized void giveBack(List<Place> places) {
-        places.forEach(this::giveBack);
-        places.clear();
+    private synchronized void release(List<Slot> slots) {
+        slots.forEach(this::release);
+        slots.clear();
     }
 
-    /** Recorded copies were given to the stream once more. */
-    synchronized void ran() {
-        given++;
+    /** Counts a replay of captured downloads. */
+    synchronized void replayed() {
+        issued++;
     }
 
-    private void takeBackDropped() {
+    private void releaseDropped() {
         for (Reference<?> gone = dropped.poll(); gone != null; gone = dropped.poll()) {
-            Unasked result = (Unasked) gone;
-            if (unasked.remove(result)) {
-                giveBack(result.place); // what is copied there next comes after this in the stream
+            Pending result = (Pending) gone;
+            if (pending.remove(result)) {
+                release(result.slot); // the stream orders the next copy after this one
             }
         }
     }
 
-    private Place place(int bytes) {
-        int size = Math.max(UNIT, (bytes + UNIT - 1) / UNIT * UNIT);
-        Deque<Place> kept = free.get(size);
+    private Slot slot(int bytes) {
+        int size = Math.max(SLOT_BYTES, (bytes + SLOT_BYTES - 1) / SLOT_BYTES * SLOT_BYTES);
+        Deque<Slot> kept = free.get(size);
         if (kept != null && !kept.isEmpty()) {
             return kept.pop();
         }
         if (size > PAGE_BYTES) {
             PinnedBuffer own = device.pinned(size);
             pages.add(own);
-            return new Place(own, 0, size);
+            return new Slot(own, 0, size);
         }
         if (used + size > PAGE_BYTES) {
             nextPage();
         }
-        Place place = new Place(page, used, size);
+        Slot slot = new Slot(page, used, size);
         used += size;
-        return place;
+        return slot;
     }
 
     private void nextPage() {
-        page = spare;
-        spare = null;
+        page = reserved;
+        reserved = null;
         if (page == null) {
             page = device.pinned(PAGE_BYTES);
             pages.add(page);
@@ -154,39 +153,39 @@ final class DeferredDownloads implements AutoCloseable {
         used = 0;
     }
 
-    private synchronized <T> T read(Place place, int bytes, long number, Function<ByteBuffer, T> decode) {
-        if (number > done || stream.isCapturing()) { // which refuses to be waited for
+    private synchronized <T> T read(Slot slot, int bytes, long number, Function<ByteBuffer, T> decode) {
+        if (number > completed || stream.isCapturing()) { // then synchronize() throws
             stream.synchronize();
-            done = given;
+            completed = issued;
         }
-        return decode.apply(place.page.bytes().slice(place.at, bytes).order(ByteOrder.nativeOrder()));
+        return decode.apply(slot.page.bytes().slice(slot.at, bytes).order(ByteOrder.nativeOrder()));
     }
 
-    private synchronized <T> T readLast(Place place, int bytes, Function<ByteBuffer, T> decode) {
-        return read(place, bytes, given, decode);
+    private synchronized <T> T readLast(Slot slot, int bytes, Function<ByteBuffer, T> decode) {
+        return read(slot, bytes, issued, decode);
     }
 
-    private synchronized void giveBack(Unasked taken) {
-        unasked.remove(taken);
+    private synchronized void release(Pending taken) {
+        pending.remove(taken);
         taken.clear();
-        giveBack(taken.place);
+        release(taken.slot);
     }
 
-    private synchronized void giveBack(Place place) {
-        free.computeIfAbsent(place.bytes, size -> new ArrayDeque<>()).push(place);
+    private synchronized void release(Slot slot) {
+        free.computeIfAbsent(slot.bytes, size -> new ArrayDeque<>()).push(slot);
     }
 
-    /** Of work that was done once: taken out of its place when first asked for. */
-    private final class Once<T> implements Deferred<T> {
+    /** The result of an eager download: decoded and released when it is first read. */
+    private final class SingleResult<T> implements Deferred<T> {
         private final int bytes;
         private final long number;
         private final Function<ByteBuffer, T> decode;
-        private Unasked unread; // null when it was read
+        private Pending unread; // null when it was read
         private T value;
 
-        Once(Place place, int bytes, long number, Function<ByteBuffer, T> decode) {
-            unread = new Unasked(this, place, dropped);
-            unasked.add(unread);
+        SingleResult(Slot slot, int bytes, long number, Function<ByteBuffer, T> decode) {
+            unread = new Pending(this, slot, dropped);
+            pending.add(unread);
             this.bytes = bytes;
             this.number = number;
             this.decode = decode;
@@ -195,29 +194,29 @@ final class DeferredDownloads implements AutoCloseable {
         @Override
         public synchronized T get() {
             if (unread != null) {
-                value = read(unread.place, bytes, number, decode);
-                giveBack(unread);
+                value = read(unread.slot, bytes, number, decode);
+                release(unread);
                 unread = null;
             }
             return value;
         }
     }
 
-    /** Of work that runs again: that of its last run. */
-    private final class Recorded<T> implements Deferred<T> {
-        private final Place place;
+    /** The result of a captured download: that of the last replay. */
+    private final class ReplayedResult<T> implements Deferred<T> {
+        private final Slot slot;
         private final int bytes;
         private final Function<ByteBuffer, T> decode;
 
-        Recorded(Place place, int bytes, Function<ByteBuffer, T> decode) {
-            this.place = place;
+        ReplayedResult(Slot slot, int bytes, Function<ByteBuffer, T> decode) {
+            this.slot = slot;
             this.bytes = bytes;
             this.decode = decode;
         }
 
         @Override
         public T get() {
-            return readLast(place, bytes, decode);
+            return readLast(slot, bytes, decode);
         }
     }
 

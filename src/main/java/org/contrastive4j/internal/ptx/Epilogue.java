@@ -5,10 +5,10 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * What follows a product c = alpha a b + beta c: the bias is added to each of its rows, and y = gelu(c).
+ * The operations fused to a product c = alpha a b + beta c: the bias is added to each row, and y = gelu(c).
  *
- * @param bias or null
- * @param gelu which, null where y is
+ * @param bias [n], or null
+ * @param gelu activation, null if y is
  * @param y like c, or null
  */
 record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
@@ -22,12 +22,16 @@ record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
         return bias == null && y == null;
     }
 
-    /** Addresses on a device, 0 for null, and what kernels call the activation. */
+    /** Device addresses, 0 for null, and the activation as kernels number it. */
     record Addresses(long bias, long y, int quick) {
         static final Addresses NONE = new Addresses(0, 0, 0);
     }
 
-    /** @throws org.contrastive4j.device.LaunchException where y shares memory with what is read or with c */
+    /**
+     * Returns the addresses.
+     *
+     * @throws org.contrastive4j.device.LaunchException if y overlaps an input or c
+     */
     Addresses on(String op, PtxDevice device, Tensor a, Tensor b, Tensor c) {
         return new Addresses(
                 bias == null ? 0 : DeviceTensors.address(op, "bias", device, bias),
@@ -35,7 +39,7 @@ record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
                 gelu == PointwiseOps.Gelu.QUICK ? 1 : 0);
     }
 
-    /** y = gelu(c) by itself, where it is wanted. */
+    /** Computes y = gelu(c) in a separate launch, if y is requested. */
     void activate(PointwiseOps pointwise, Tensor c) {
         if (y != null) {
             pointwise.gelu(gelu, c, y);

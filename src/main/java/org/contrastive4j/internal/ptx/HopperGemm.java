@@ -9,27 +9,28 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * C = alpha op(A) op(B) + beta C + bias with operands in 16 bits and sums in f32, by the kernels {@code gemm_*_sm90a},
- * on addresses of a device.
+ * Computes C = alpha op(A) op(B) + beta C + bias on device addresses by the kernels {@code gemm_*_sm90a}, with 16-bit
+ * operands and f32 sums.
  *
- * <p>Operands are images (see {@code kernels/sm90a/packed_layout.ptxh}) that {@link #pack} writes once, whichever way they are
- * multiplied later; a product can write the image of its result, or of GELU of it, for the product after it:
+ * <p>Operands are in the packed tile layout of {@code kernels/sm90a/packed_layout.ptxh}. {@link #pack} writes it once
+ * for all layouts of later products, and a product can write its result, or GELU of it, in the packed layout for the
+ * next product:
  *
  * <pre>{@code
  * HopperGemm gemm = new HopperGemm(device, Precision.BF16);
- * gemm.pack(stream, x, 1, rows, in, xImage);
- * gemm.pack(stream, w, 1, in, hidden, wImage);
+ * gemm.pack(stream, x, 1, rows, in, xPacked);
+ * gemm.pack(stream, w, 1, in, hidden, wPacked);
  * Product up = new Product(false, false, 1, rows, hidden, in);
- * gemm.multiply(stream, up, xImage, wImage, Result.of(z).bias(b).image(Activation.GELU, zImage), 0, 0);
+ * gemm.multiply(stream, up, xPacked, wPacked, Result.of(z).bias(b).image(Activation.GELU, zPacked), 0, 0);
  * Product down = new Product(false, false, 1, rows, in, hidden);
- * gemm.multiply(stream, down, zImage, downImage, Result.of(y), workspace, bytes);
+ * gemm.multiply(stream, down, zPacked, downPacked, Result.of(y), workspace, bytes);
  * }</pre>
  *
- * <p>Nothing is allocated and nothing waits: a graph can capture whatever ran once before. The same bits every run, on
- * any number of multiprocessors.
+ * <p>The class allocates nothing and never synchronises, so that a CUDA graph can capture a call after the kernels
+ * are loaded. The same inputs give the same bits in every run, on any number of multiprocessors.
  */
 public final class HopperGemm {
-    /** What an image is of; C never is. */
+    /** What is applied to a result before it is packed; C itself is never activated. */
     public enum Activation {
         NONE,
         GELU,
@@ -44,12 +45,12 @@ public final class HopperGemm {
     private static final int TILE_COLUMNS = 256;
     private static final int THREADS = 384;
     private static final int SHARED_BYTES = 229_440;
-    private static final int GROUP = 16; // rows of tiles: with as many columns about one tile for each multiprocessor
+    private static final int GROUP = 16; // rows of tiles that share columns: about one tile for each multiprocessor
     private static final int MOST_BATCH = 65_535;
     private static final int MOST_PARTS = 64;
-    private static final int FEWEST_BLOCKS = 4; // of k in a part: what the ring holds
+    private static final int FEWEST_BLOCKS = 4; // of k in a part: the pipeline depth
     private static final long MOST_PART_BYTES = 256L << 20;
-    // How parts of k are chosen: for one GPU, so that the bits do not depend on which it is
+    // Cost model of the choice of parts: constants of one GPU, so that the bits do not depend on the GPU
     private static final int MULTIPROCESSORS = 132;
     private static final int STEP_CLOCKS = 1024;
     private static final int EPILOGUE_CLOCKS = 1200;
@@ -60,12 +61,12 @@ public final class HopperGemm {
     private final String type;
     private final int multiprocessors;
 
-    /** Kernels are assembled at their first use. */
+    /** Creates the products; kernels are loaded at their first use. */
     public HopperGemm(PtxDevice device, Precision precision) {
         this(new Kernels(device), precision, device.facts().multiprocessors());
     }
 
-    /** @param multiprocessors blocks that run at the same time */
+    /** @param multiprocessors thread blocks that run at the same time */
     HopperGemm(Kernels kernels, Precision precision, int multiprocessors) {
         this.kernels = kernels;
         this.multiprocessors = multiprocessors;
@@ -73,22 +74,26 @@ public final class HopperGemm {
     }
 
     /**
-     * Matrix products of equal sizes side by side.
+     * Matrix products of equal sizes.
      *
-     * @param transA A lies in memory as [k, m], else as [m, k]
-     * @param transB B lies in memory as [n, k], else as [k, n]
+     * @param transA whether A is stored as [k, m] instead of [m, k]
+     * @param transB whether B is stored as [n, k] instead of [k, n]
+     * @param batch number of products
+     * @param m rows of C
+     * @param n columns of C
+     * @param k columns of op(A)
      */
     public record Product(boolean transA, boolean transB, int batch, int m, int n, int k) {
         public Product {
             check(
                     batch >= 1 && m >= 1 && n >= 1 && k >= 0,
                     "batch " + batch + ", m " + m + ", n " + n + ", k " + k
-                            + ", wanted at least 1 of each, k at least 0");
+                            + ", expected at least 1 of each, k at least 0");
             long items = (long) batch * ceil(m, TILE_ROWS) * ceil(n, TILE_COLUMNS);
             check(
                     items * MOST_PARTS <= Integer.MAX_VALUE,
                     "batch " + batch + ", m " + m + ", n " + n + " are " + items
-                            + " tiles of 128 x 256, wanted at most " + Integer.MAX_VALUE / MOST_PARTS);
+                            + " tiles of 128 x 256, expected at most " + Integer.MAX_VALUE / MOST_PARTS);
         }
 
         String layout() {
@@ -115,7 +120,7 @@ public final class HopperGemm {
             return (long) m * n;
         }
 
-        /** Of 64 k, in one part; all of them when k is not cut. */
+        /** Returns the blocks of 64 k that one part sums; all of them if k is not split. */
         int blocksOfPart(boolean whole) {
             int best = kBlocks();
             if (whole || batch > 1 || elements() > Integer.MAX_VALUE) {
@@ -134,7 +139,7 @@ public final class HopperGemm {
             return best;
         }
 
-        /** That all rounds of tiles take, and adding the sums of parts. */
+        /** Returns the predicted clock cycles of all waves of tiles and of adding the sums of parts. */
         private long clocks(int blocks) {
             long parts = ceil(kBlocks(), blocks);
             long rounds = (tiles() * parts + MULTIPROCESSORS - 1) / MULTIPROCESSORS;
@@ -144,16 +149,19 @@ public final class HopperGemm {
     }
 
     /**
-     * Where a result goes; addresses, 0 for what is not wanted.
+     * The outputs of a product; address 0 skips an output.
      *
-     * @param c [batch, m, n]; written, read when beta is not 0
-     * @param sixteenBits c is of the type of the operands, else f32
-     * @param bias f32 [n]; added to each row
-     * @param image of [m, n], {@link #imageBytes} for each matrix; written: the activation of what C is given
+     * @param alpha factor of the product
+     * @param beta factor of C; 0 writes C without reading it
+     * @param c [batch, m, n]; written or accumulated
+     * @param sixteenBits whether C has the type of the operands instead of f32
+     * @param bias f32 [n], added to each row; read
+     * @param activation applied before packing
+     * @param image [m, n] in the packed layout, {@link #imageBytes} for each matrix; written
      */
     public record Result(
             float alpha, float beta, long c, boolean sixteenBits, long bias, Activation activation, long image) {
-        /** C = op(A) op(B) in f32. */
+        /** Returns the outputs for C = op(A) op(B) in f32. */
         public static Result of(long c) {
             return new Result(1, 0, c, false, 0, Activation.NONE, 0);
         }
@@ -178,7 +186,7 @@ public final class HopperGemm {
             return sixteenBits ? Short.BYTES : Float.BYTES;
         }
 
-        /** That k is not to be cut: the sums of parts are added in f32, without images. */
+        /** Returns whether k must not be split: sums of parts are added in f32, without a packed result. */
         private boolean whole() {
             return sixteenBits || image != 0;
         }
@@ -194,22 +202,26 @@ public final class HopperGemm {
         }
     }
 
-    /** Bytes of the image of one matrix: whole blocks of 128 rows and 64 columns, one at least. */
+    /** Returns the bytes of one packed matrix: whole blocks of 128 rows and 64 columns, at least one. */
     public static long imageBytes(int rows, int columns) {
         return (long) BLOCK_BYTES * Math.max(1, ceil(rows, BLOCK_ROWS)) * Math.max(1, ceil(columns, BLOCK_COLUMNS));
     }
 
     /**
-     * image = x rounded to 16 bits, zeros beyond its rows and columns.
+     * Packs matrices, rounded to 16 bits, with zeros beyond their rows and columns.
      *
+     * @param stream where the kernel is launched
      * @param x f32 [batch, rows, columns]; read
+     * @param batch number of matrices
+     * @param rows rows of each
+     * @param columns columns of each
      * @param image {@link #imageBytes} for each matrix, 16-byte aligned; written
      */
     public void pack(DeviceStream stream, long x, int batch, int rows, int columns, long image) {
         pack("pack_" + type + "_sm90a", Float.BYTES, stream, x, batch, rows, columns, image);
     }
 
-    /** The same of x in 16 bits of this precision, [batch, rows, columns]; bits are copied. */
+    /** Packs matrices that are of this precision already; bits are copied. See {@link #pack}. */
     public void packSixteenBits(DeviceStream stream, long x, int batch, int rows, int columns, long image) {
         pack("pack_16_sm90a", Short.BYTES, stream, x, batch, rows, columns, image);
     }
@@ -219,7 +231,7 @@ public final class HopperGemm {
         check(
                 batch >= 1 && rows >= 0 && columns >= 0,
                 "an operand has " + batch + " matrices of " + rows + " x " + columns
-                        + ", wanted at least 1 of at least 0 x 0");
+                        + ", expected at least 1 of at least 0 x 0");
         long stride = (long) bytes * rows * columns;
         long imageBytes = imageBytes(rows, columns);
         new AddressChecks(NAME)
@@ -242,57 +254,63 @@ public final class HopperGemm {
         }
     }
 
-    /** Bytes of workspace that {@link #multiply} wants, which may be 0: few tiles with a long k are summed in parts. */
+    /**
+     * Returns the bytes of workspace that {@link #multiply} needs. It is 0 unless few tiles with a long k are summed
+     * in parts.
+     */
     public static long workspaceBytes(Product product, Result result) {
         int parts = ceil(product.kBlocks(), product.blocksOfPart(result.whole()));
         return parts == 1 ? 0 : Float.BYTES * parts * product.elements();
     }
 
     /**
-     * The product.
+     * Launches a product.
      *
-     * <p>Error of an element, against the exact product of the rounded operands: at most (k / 16 + 4) 2^-23 sum |a b|.
+     * <p>Numerics: against the exact product of the rounded operands, the error of an element is at most (k / 16 + 4)
+     * 2^-23 sum |a b|.
      *
-     * @param a images of A, each of its own size as it lies in memory; read
-     * @param b images of B; read
-     * @param workspace 16-byte aligned, at least {@link #workspaceBytes}; 0 where that is 0
-     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace too small
+     * @param stream where the kernels are launched
+     * @param product sizes
+     * @param a packed A, in its stored shape; read
+     * @param b packed B; read
+     * @param result outputs
+     * @param workspace 16-byte aligned; 0 if none is needed
+     * @param workspaceBytes its size, at least {@link #workspaceBytes}
+     * @throws LaunchException if an address is 0, misaligned or overlaps another, or the workspace is too small
      */
     public void multiply(
             DeviceStream stream, Product product, long a, long b, Result result, long workspace, long workspaceBytes) {
-        long wanted = workspaceBytes(product, result);
-        if (workspaceBytes < wanted) {
-            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, wanted " + wanted);
+        long needed = workspaceBytes(product, result);
+        if (workspaceBytes < needed) {
+            throw new LaunchException(NAME + ": the workspace has " + workspaceBytes + " bytes, expected " + needed);
         }
-        checkAddresses(product, a, b, result, workspace, wanted);
+        checkAddresses(product, a, b, result, workspace, needed);
         int blocks = product.blocksOfPart(result.whole());
-        if (wanted == 0) {
+        if (needed == 0) {
             launch(stream, product, a, b, result, 0, product.batch);
             return;
         }
         int parts = ceil(product.kBlocks(), blocks);
         launch(stream, product, a, b, Result.of(workspace), blocks, parts);
         int count = (int) product.elements();
-        kernels.get("gemm_merge_f32")
-                .launch(
-                        stream,
-                        Launch.of(ceil(count, 128), 128),
-                        workspace,
-                        result.c,
-                        result.bias,
-                        0L,
-                        parts,
-                        count,
-                        product.n,
-                        result.alpha,
-                        result.beta,
-                        0);
+        KernelCall.of(kernels.get("gemm_merge_f32"))
+                .pointer("p", workspace)
+                .pointer("c", result.c)
+                .pointer("bias", result.bias)
+                .pointer("y", 0)
+                .int32("parts", parts)
+                .int32("count", count)
+                .int32("n", product.n)
+                .float32("alpha", result.alpha)
+                .float32("beta", result.beta)
+                .int32("quick", 0)
+                .launch(stream, Launch.of(ceil(count, 128), 128));
     }
 
     private static void checkAddresses(Product product, long a, long b, Result result, long workspace, long bytes) {
         if (result.c == 0 && (result.image == 0 || result.beta != 0)) {
-            throw new LaunchException(NAME + ": the address of c is 0, wanted " + bytesOfC(product, result)
-                    + " bytes of the device, or an image and beta 0");
+            throw new LaunchException(NAME + ": the address of c is 0, expected " + bytesOfC(product, result)
+                    + " bytes of device memory, or an image and beta 0");
         }
         new AddressChecks(NAME)
                 .read("a", a, product.batch * product.imageBytesA(), 16)
@@ -303,7 +321,7 @@ public final class HopperGemm {
                 .writtenIfAny("workspace", bytes == 0 ? 0 : workspace, bytes, 16);
         if (bytes != 0 && workspace == 0) {
             throw new LaunchException(
-                    NAME + ": the address of the workspace is 0, wanted " + bytes + " bytes of the device");
+                    NAME + ": the address of the workspace is 0, expected " + bytes + " bytes of device memory");
         }
     }
 
@@ -311,33 +329,37 @@ public final class HopperGemm {
         return result.elementBytes() * product.batch * product.elements();
     }
 
-    /** @param part 0 for a batch of products; or of one product, each of count takes so many blocks of k */
+    /**
+     * @param part blocks of k that each of {@code count} parts of one product sums; 0 for a batch of {@code count}
+     *     products
+     */
     private void launch(DeviceStream stream, Product p, long a, long b, Result result, int part, int count) {
         int items = Math.toIntExact(count * p.tiles());
         int pairs = p.n % 2 == 0 && result.c % (2 * result.elementBytes()) == 0 ? 1 : 0;
         Kernel kernel = kernels.get("gemm_" + type + "_" + p.layout() + "_sm90a");
-        kernel.launch(
-                stream,
-                Launch.of(Math.min(items, multiprocessors), THREADS).shared(SHARED_BYTES),
-                a,
-                b,
-                result.c,
-                result.bias,
-                result.image,
-                part == 0 ? p.imageBytesA() : 0L,
-                part == 0 ? p.imageBytesB() : 0L,
-                result.elementBytes() * p.elements(),
-                imageBytes(p.m, p.n),
-                p.m,
-                p.n,
-                p.kBlocks(),
-                part,
-                items,
-                GROUP,
-                result.alpha,
-                result.beta,
-                result.activation.ordinal(),
-                result.elementBytes(),
-                pairs);
+        KernelCall.of(kernel)
+                .pointer("a", a)
+                .pointer("b", b)
+                .pointer("c", result.c)
+                .pointer("bias", result.bias)
+                .pointer("image", result.image)
+                .int64("strideA", part == 0 ? p.imageBytesA() : 0L)
+                .int64("strideB", part == 0 ? p.imageBytesB() : 0L)
+                .int64("strideC", result.elementBytes() * p.elements())
+                .int64("strideImage", imageBytes(p.m, p.n))
+                .int32("m", p.m)
+                .int32("n", p.n)
+                .int32("kBlocks", p.kBlocks())
+                .int32("kPart", part)
+                .int32("items", items)
+                .int32("group", GROUP)
+                .float32("alpha", result.alpha)
+                .float32("beta", result.beta)
+                .int32("activation", result.activation.ordinal())
+                .int32("elementBytes", result.elementBytes())
+                .int32("pairs", pairs)
+                .launch(
+                        stream,
+                        Launch.of(Math.min(items, multiprocessors), THREADS).shared(SHARED_BYTES));
     }
 }

@@ -1,32 +1,33 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Factors;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Pairs;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Statistics;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Sums;
 import org.contrastive4j.kernels.InfoNceKernels;
-import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Symmetric InfoNCE on addresses of a device of sm_90a, on warp-group matrix instructions: value, gradients and
- * statistics as {@link PortableInfoNce} gives them, from f32 rows that are rounded to 16 bits on the way.
+ * Symmetric InfoNCE on device addresses by warp-group matrix instructions of sm_90a: value, gradients and statistics
+ * as {@link PortableInfoNce}, from f32 rows that are rounded to 16 bits.
  *
- * <p>Steps: both sides to operand images; for one stripe of rows after the other statistics of all pairs, merged;
- * whether one constant shift of exponents was enough, and where not the same once more with shifts of rows and columns
- * (all of it is launched always and does nothing where it is not needed: nothing waits for the device); loss and
- * factors of G; then for one rectangle of pairs after the other G, dX and dY. Where the workspace has room for 16 bits
- * of each pair the products of the first pass are kept and G is made of them.
+ * <p>Steps:
  *
- * <p>Nothing is allocated and nothing waits while it runs, so that it can be captured as one graph; the same bits come
- * out every time. Cost: 2 n m d flops for the value (twice that where shifts are needed), 8 n m d with gradients,
- * 6 n m d with kept products.
+ * <p>1. Pack both sides. 2. For each stripe of rows, compute the statistics of all pairs with one constant shift of
+ * the exponents, and merge them. 3. Check whether the constant shift was sufficient; if not, repeat step 2 with a
+ * shift for each row and column. All launches of this repetition are always issued and return at once if it is not
+ * needed, because the host does not wait. 4. Compute the loss and the factors of the gradient matrix G. 5. For each
+ * rectangle of pairs, compute G, dX and dY. If the workspace has room for 16 bits for each pair, step 2 stores the
+ * products and step 5 computes G from them.
  *
- * <p>Numerics: features and G are 16 bits, sums are f32 and f64, losses and positives as exact as their logits; finite
- * at any scale. Kept products are off by at most 1/64000, which is a relative error of G of scale / 64000.
+ * <p>The class allocates nothing and never synchronises, so that a CUDA graph can capture a call. The same inputs
+ * give the same bits in every run. Cost: 2 n m d flops for the value (twice that if shifts are needed), 8 n m d with
+ * gradients, 6 n m d with stored products.
+ *
+ * <p>Numerics: features and G have 16 bits, sums are f32 and f64, losses and positives are as exact as their logits;
+ * finite at any scale. The error of stored products is at most 1/64000, a relative error of G of scale / 64000.
  */
 public final class HopperInfoNce implements InfoNceKernels {
     private static final long STRIPE_BYTES = 4L << 30;
@@ -36,16 +37,23 @@ public final class HopperInfoNce implements InfoNceKernels {
     private final int multiprocessors;
     private final long stripeBytes;
 
-    /** Assembles the kernels; at most 4 GiB for what depends on pairs. */
+    /**
+     * Loads the kernels; what depends on pairs uses at most 4 GiB of the workspace.
+     *
+     * @param device of sm_90
+     * @param precision BF16 or F16
+     */
     public HopperInfoNce(PtxDevice device, Precision precision) {
         this(device, precision, STRIPE_BYTES);
     }
 
     /**
-     * Assembles the kernels.
+     * Loads the kernels.
      *
-     * @param stripeBytes what statistics of a stripe of pairs and a rectangle of gradients may take of the workspace,
-     *     or 16 bits of each pair; the least stripe and rectangle take a few rows of the former and 64 KiB
+     * @param device of sm_90
+     * @param precision BF16 or F16
+     * @param stripeBytes workspace for the statistics of a stripe of pairs and a rectangle of gradients, or for 16
+     *     bits of each pair; the smallest stripe and rectangle need a few rows of the former and 64 KiB
      */
     public HopperInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
         this(new HopperInfoNceLaunches(device, precision), device.facts().multiprocessors(), stripeBytes);
@@ -57,7 +65,6 @@ public final class HopperInfoNce implements InfoNceKernels {
         this.stripeBytes = stripeBytes;
     }
 
-    /** Bytes of workspace that {@link #infoNce} wants. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         return plan(n, m, d, withGradients).bytes;
@@ -69,19 +76,10 @@ public final class HopperInfoNce implements InfoNceKernels {
     }
 
     /**
-     * Value, and where wanted gradients, of InfoNCE over all pairs, as {@link PortableInfoNce#infoNce}.
+     * {@inheritDoc}
      *
-     * @param inputs x f32 [n, d] and y f32 [m, d], 4-byte aligned: rows of any length, divided by their norms on the
-     *     way
-     * @param gradients by the unit rows; null for the value alone. dBias gets nothing: softmax does not see the bias
-     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not
-     *     wanted
-     * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
-     * @param workspace 256-byte aligned, its contents before do not matter
-     * @param workspaceBytes at least {@link #workspaceBytes}
-     * @throws ShapeException when sizes do not fit
-     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is
-     * too small
+     * <p>Rows of any length are divided by their norms; gradients are with respect to the unit rows. dBias stays as
+     * it is, because a softmax does not depend on the bias.
      */
     @Override
     public void infoNce(
@@ -118,7 +116,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             this.d = in.d();
         }
 
-        /** The pairs of a rectangle, from multiples of 128 rows and 256 columns on. */
+        /** Returns the pairs of a rectangle that begins at multiples of 128 rows and 256 columns. */
         private Pairs pairs(int row, int column) {
             long ofBlock = HopperInfoNceLaunches.blockRowBytes(d) / HopperInfoNceLaunches.TILE_ROWS;
             return new Pairs(
@@ -195,7 +193,7 @@ public final class HopperInfoNce implements InfoNceKernels {
             kernels.result(stream, n, at + plan.blockSums, at + plan.numbers, in.bias(), result, at + plan.dot);
         }
 
-        /** Where in the image of all pairs a rectangle begins. */
+        /** Returns the address of the first element of a rectangle in the matrix of all pairs. */
         private long image(int row, int column) {
             return at
                     + plan.gradient

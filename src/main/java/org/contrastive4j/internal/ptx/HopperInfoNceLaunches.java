@@ -8,12 +8,11 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Launches of the sm_90a kernels of the pairwise loss: grids, shared bytes, order of arguments, sizes of what they
- * write. All that is called an address is one of device memory, 0 for what is optional and not there.
+ * Launches the sm_90a kernels of InfoNCE: grids, shared memory, arguments, and the sizes of their outputs. An address
+ * is one of device memory; 0 skips an optional buffer.
  *
- * <p>Features are operand images (see {@code kernels/sm90a/packed_layout.ptxh}): 16 bits, blocks of 128 rows and 64 columns.
- * Nothing is allocated here and nothing waits, so that all of it can be captured in a graph. {@link HopperInfoNce} puts
- * it together.
+ * <p>Features are in the packed tile layout of {@code kernels/sm90a/packed_layout.ptxh}: 16 bits, blocks of 128 rows
+ * and 64 columns. The class allocates nothing and never synchronises. {@link HopperInfoNce} composes the launches.
  */
 public final class HopperInfoNceLaunches {
     /** The precisions that there are sm_90a kernels for. */
@@ -30,13 +29,13 @@ public final class HopperInfoNceLaunches {
     private static final int STAGING_BYTES = 2 * BLOCK_BYTES;
     private static final int DOT_BYTES = 64;
     static final int STORED_ROWS = 1024;
-    /** Bytes of the numbers that the kernels of one loss share; 16-byte aligned. */
+    /** Bytes of the scalars that the kernels of one loss share; 16-byte aligned. */
     static final int NUMBERS_BYTES = 32;
 
     private static final int FACTOR_AT = 12;
-    /** Bytes that are kept of the rows that belong to one column. */
+    /** Bytes of the statistics, for each column, of the rows whose target it is. */
     static final int OWN_BYTES = 24;
-    /** Bytes of the sums of a block of {@link #SUMMED_ROWS} rows. */
+    /** Bytes of the sums of one block of {@link #SUMMED_ROWS} rows. */
     static final int BLOCK_SUM_BYTES = 40;
 
     static final int SUMMED_ROWS = 256;
@@ -56,7 +55,11 @@ public final class HopperInfoNceLaunches {
     private final Kernel columnProduct;
     private final Kernel scalars;
 
-    /** @param precision of features and of G: BF16 or F16 */
+    /**
+     * Loads the kernels.
+     *
+     * @param precision of features and of G: BF16 or F16
+     */
     public HopperInfoNceLaunches(PtxDevice device, Precision precision) {
         this(new Kernels(device), precision);
     }
@@ -83,70 +86,82 @@ public final class HopperInfoNceLaunches {
         return (int) (((long) a + b - 1) / b);
     }
 
-    /** Rows of an image: whole tiles, whichever operand it becomes. */
+    /** Returns the rows of packed features, padded to whole tiles of either operand. */
     public static int imageRows(int rows) {
         return ceil(rows, TILE_COLUMNS) * TILE_COLUMNS;
     }
 
-    /** Bytes of the image of rows x d features. */
+    /** Returns the bytes of packed features [rows, d]. */
     public static long imageBytes(int rows, int d) {
         return imageRows(rows) / TILE_ROWS * blockRowBytes(d);
     }
 
-    /** Bytes of 128 rows of an image of d columns. */
+    /** Returns the bytes of 128 rows of packed features of width d. */
     static long blockRowBytes(int d) {
         return (long) ceil(d, BLOCK_COLUMNS) * BLOCK_BYTES;
     }
 
     /**
-     * image = rows of u over their norms, inverseNorm = 1 / norms: f32 [rows, d] to an image of {@link #imageBytes} and
-     * f32 [rows], which may be 0.
+     * Normalises rows and packs them: image = u / |u|, inverseNorm = 1 / |u|.
+     *
+     * @param u f32 [rows, d]; read
+     * @param image {@link #imageBytes}; written
+     * @param inverseNorm f32 [rows], written; or 0
      */
     public void normalize(DeviceStream stream, long u, int rows, int d, long image, long inverseNorm) {
         normalize.launch(stream, Launch.of(imageRows(rows) / 8, 256), u, image, inverseNorm, rows, d);
     }
 
     /**
-     * A rectangle of the pairs.
+     * A rectangle of pairs.
      *
-     * @param x image of its rows, y of its columns, from whole tiles on
-     * @param targets I32 of its rows, or 0: row i belongs to column firstRow + i; columns counted from the first of all
-     * @param numbers of {@link #NUMBERS_BYTES}, from {@link #begin}
+     * @param x packed rows, from a whole tile on
+     * @param y packed columns, from a whole tile on
+     * @param targets I32 for each row, or 0: row i has the target firstRow + i; columns are counted from the first of
+     *     all
+     * @param firstRow first row of the rectangle
+     * @param firstColumn first column of the rectangle
+     * @param numbers {@link #NUMBERS_BYTES} written by {@link #begin}
      */
     record Pairs(long x, long y, long targets, int firstRow, int firstColumn, long numbers) {}
 
     /**
-     * What a forward pass leaves.
+     * The outputs of a forward pass.
      *
      * @param positive f32 [n], &lt;x_i, y_t&gt; of each row and its target
-     * @param rows of {@link HopperTiling#rowStatisticBytes}
-     * @param rowAts of {@link HopperTiling#rowAtBytes}, or 0 when not wanted
-     * @param columns of {@link HopperTiling#columnStatisticBytes}
+     * @param rows {@link HopperTiling#rowStatisticBytes}
+     * @param rowAts {@link HopperTiling#rowAtBytes}, or 0
+     * @param columns {@link HopperTiling#columnStatisticBytes}
      */
     record Statistics(long positive, long rows, long rowAts, long columns) {}
 
     /**
-     * What merging makes of them: logarithms of sums need both.
+     * The merged statistics: sums of exponentials relative to the largest logit.
      *
-     * @param rows f64 [n], rowLargest f32 [n]
-     * @param columns f64 [padded m], columnLargest f32 [padded m]
-     * @param own {@link #OWN_BYTES} for each column, where targets are given
+     * @param rows f64 [n]
+     * @param rowLargest f32 [n]
+     * @param columns f64 [padded m]
+     * @param columnLargest f32 [padded m]
+     * @param own {@link #OWN_BYTES} for each column, if targets are given
      */
     record Sums(long rows, long rowLargest, long columns, long columnLargest, long own) {}
 
-    /** What {@link #gradients} makes G of: f32 [n], f32 [m], f32 [n]. */
+    /** The factors that {@link #gradients} computes G from: f32 [n], f32 [m], f32 [n]. */
     record Factors(long rows, long columns, long targets) {}
 
-    /** Numbers from the logarithm of the scale; where there are targets, statistics of no rows. */
+    /**
+     * Computes the scalars from the logarithm of the scale and, if there are targets, clears the statistics of the
+     * rows of each column.
+     */
     void begin(DeviceStream stream, long logScale, long numbers, long own, int m) {
         begin.launch(stream, Launch.of(own == 0 ? 1 : ceil(m, 256), 256), logScale, numbers, own, m);
     }
 
     /**
-     * Positives; sums of exponentials with one constant shift and the largest products, over the columns of a tile and
-     * over the rows of a run of tiles, all but targets.
+     * Computes positives, and, over the columns of a tile and the rows of a run of tiles except targets, sums of
+     * exponentials with one constant shift and the largest products.
      *
-     * @param products of {@link HopperTiling#gradientBytes}, for {@link #storedGradients}; or 0
+     * @param products {@link HopperTiling#gradientBytes} to store products in for {@link #storedGradients}; or 0
      */
     void forward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, long products) {
         if (products == 0) {
@@ -174,7 +189,10 @@ public final class HopperInfoNceLaunches {
         }
     }
 
-    /** Sums again, relative to the largest of each row and column; nothing where they were good enough before. */
+    /**
+     * Computes the sums again relative to the largest of each row and column; returns at once if the constant shift
+     * was sufficient.
+     */
     void wideForward(DeviceStream stream, HopperTiling tiling, Pairs pairs, Statistics statistics, Sums sums) {
         forward(
                 wideForward,
@@ -198,36 +216,35 @@ public final class HopperInfoNceLaunches {
             long rowLargest,
             long columnLargest,
             long products) {
-        kernel.launch(
-                stream,
-                launch,
-                pairs.x,
-                pairs.y,
-                pairs.targets,
-                pairs.numbers,
-                statistics.positive,
-                statistics.rows,
-                statistics.rowAts,
-                statistics.columns,
-                rowLargest,
-                columnLargest,
-                products,
-                tiling.n(),
-                tiling.m(),
-                ceil(tiling.d(), BLOCK_COLUMNS),
-                pairs.firstRow,
-                pairs.firstColumn,
-                tiling.run(),
-                tiling.group());
+        KernelCall.of(kernel)
+                .pointer("x", pairs.x)
+                .pointer("y", pairs.y)
+                .pointer("targets", pairs.targets)
+                .pointer("numbers", pairs.numbers)
+                .pointer("positive", statistics.positive)
+                .pointer("rowStatistics", statistics.rows)
+                .pointer("rowAts", statistics.rowAts)
+                .pointer("columnStatistics", statistics.columns)
+                .pointer("rowLargest", rowLargest)
+                .pointer("columnLargest", columnLargest)
+                .pointer("products", products)
+                .int32("n", tiling.n())
+                .int32("m", tiling.m())
+                .int32("kBlocks", ceil(tiling.d(), BLOCK_COLUMNS))
+                .int32("firstRow", pairs.firstRow)
+                .int32("firstColumn", pairs.firstColumn)
+                .int32("run", tiling.run())
+                .int32("group", tiling.group())
+                .launch(stream, launch);
     }
 
     /**
-     * Statistics of a stripe of rows added up.
+     * Merges the statistics of a stripe of rows.
      *
      * @param sums of the rows of the stripe, and of all columns
      * @param hardest I32 of the rows of the stripe, or 0
-     * @param starts whether columns begin with this stripe
-     * @param wide of {@link #wideForward}: nothing where that did nothing
+     * @param starts whether this is the first stripe
+     * @param wide whether the statistics are of {@link #wideForward}
      */
     void merge(
             DeviceStream stream,
@@ -238,54 +255,52 @@ public final class HopperInfoNceLaunches {
             long hardest,
             boolean starts,
             boolean wide) {
-        merge.launch(
-                stream,
-                Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256),
-                statistics.rows,
-                statistics.rowAts,
-                statistics.columns,
-                pairs.targets,
-                statistics.positive,
-                sums.rows,
-                sums.rowLargest,
-                hardest,
-                sums.columns,
-                sums.columnLargest,
-                sums.own,
-                pairs.numbers,
-                tiling.n(),
-                tiling.columnTiles(),
-                tiling.paddedRows(),
-                tiling.paddedColumns(),
-                tiling.rowItems(),
-                starts ? 1 : 0,
-                wide ? 1 : 0);
+        KernelCall.of(merge)
+                .pointer("rowStatistics", statistics.rows)
+                .pointer("rowAts", statistics.rowAts)
+                .pointer("columnStatistics", statistics.columns)
+                .pointer("targets", pairs.targets)
+                .pointer("positive", statistics.positive)
+                .pointer("rowSums", sums.rows)
+                .pointer("rowLargest", sums.rowLargest)
+                .pointer("hardest", hardest)
+                .pointer("columnSums", sums.columns)
+                .pointer("columnLargest", sums.columnLargest)
+                .pointer("own", sums.own)
+                .pointer("numbers", pairs.numbers)
+                .int32("n", tiling.n())
+                .int32("rowPartials", tiling.columnTiles())
+                .int32("rowStride", tiling.paddedRows())
+                .int32("columns", tiling.paddedColumns())
+                .int32("columnPartials", tiling.rowItems())
+                .flag("starts", starts)
+                .flag("wide", wide)
+                .launch(stream, Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256));
     }
 
-    /** Whether one constant shift was enough; sums of the rows that belong to a column. */
+    /** Decides whether one constant shift was sufficient, and sums the rows of each column. */
     void own(DeviceStream stream, int n, Pairs pairs, long positive, Sums sums) {
-        own.launch(
-                stream,
-                Launch.of(ceil(n, SUMMED_ROWS), SUMMED_ROWS),
-                pairs.targets,
-                positive,
-                sums.rowLargest,
-                sums.columnLargest,
-                sums.own,
-                pairs.numbers,
-                n,
-                fraction(n));
+        KernelCall.of(own)
+                .pointer("targets", pairs.targets)
+                .pointer("positive", positive)
+                .pointer("rowLargest", sums.rowLargest)
+                .pointer("columnLargest", sums.columnLargest)
+                .pointer("own", sums.own)
+                .pointer("numbers", pairs.numbers)
+                .int32("n", n)
+                .int32("fraction", fraction(n))
+                .launch(stream, Launch.of(ceil(n, SUMMED_ROWS), SUMMED_ROWS));
     }
 
-    /** Bits of the fraction of sums of n numbers of at most 1. */
+    /** Returns the fraction bits of a fixed-point sum of n numbers of at most 1. */
     private static int fraction(int n) {
         return 62 - (32 - Integer.numberOfLeadingZeros(n - 1));
     }
 
     /**
-     * Factors of G and sums over blocks of {@link #SUMMED_ROWS} rows.
+     * Computes the factors of G and sums over blocks of {@link #SUMMED_ROWS} rows.
      *
-     * @param gradientScale multiplied into all gradients
+     * @param gradientScale factor of all gradients
      * @param blockSums {@link #BLOCK_SUM_BYTES} for each block of rows
      */
     void finish(
@@ -300,96 +315,109 @@ public final class HopperInfoNceLaunches {
             float rowWeight,
             float columnWeight,
             double gradientScale) {
-        finish.launch(
-                stream,
-                Launch.of(ceil(n, SUMMED_ROWS) + ceil(m, 256), 256),
-                pairs.targets,
-                positive,
-                sums.rows,
-                sums.rowLargest,
-                sums.columns,
-                sums.columnLargest,
-                sums.own,
-                pairs.numbers,
-                factors.rows,
-                factors.columns,
-                factors.targets,
-                blockSums,
-                n,
-                m,
-                fraction(n),
-                rowWeight,
-                columnWeight,
-                gradientScale);
-    }
-
-    /** result = loss, row accuracy, column accuracy, mean positive logit; dot = sum of G times products of targets. */
-    void result(DeviceStream stream, int n, long blockSums, long numbers, long bias, long result, long dot) {
-        this.result.launch(stream, Launch.of(1, 32), blockSums, numbers, bias, result, dot, n, ceil(n, SUMMED_ROWS));
+        KernelCall.of(finish)
+                .pointer("targets", pairs.targets)
+                .pointer("positive", positive)
+                .pointer("rowSums", sums.rows)
+                .pointer("rowLargest", sums.rowLargest)
+                .pointer("columnSums", sums.columns)
+                .pointer("columnLargest", sums.columnLargest)
+                .pointer("own", sums.own)
+                .pointer("numbers", pairs.numbers)
+                .pointer("rowFactors", factors.rows)
+                .pointer("columnFactors", factors.columns)
+                .pointer("targetGradients", factors.targets)
+                .pointer("blockSums", blockSums)
+                .int32("n", n)
+                .int32("m", m)
+                .int32("fraction", fraction(n))
+                .float32("rowWeight", rowWeight)
+                .float32("columnWeight", columnWeight)
+                .float64("gradientScale", gradientScale)
+                .launch(stream, Launch.of(ceil(n, SUMMED_ROWS) + ceil(m, 256), 256));
     }
 
     /**
-     * g = a power of two times n G in 16 bits, and {@link HopperTiling#dots} partial sums of G times products.
-     *
-     * @param factors of the rows and columns of the rectangle
-     * @param g of {@link HopperTiling#gradientBytes}; written
+     * Computes result = (loss, row accuracy, column accuracy, mean positive logit) and dot = the sum of G times the
+     * products of targets.
      */
-    void gradients(DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long g, long dots) {
-        gradients.launch(
-                stream,
-                tiling.launch(RING_BYTES + STAGING_BYTES + DOT_BYTES + BARRIER_BYTES),
-                pairs.x,
-                pairs.y,
-                pairs.targets,
-                pairs.numbers,
-                factors.rows,
-                factors.columns,
-                factors.targets,
-                g,
-                dots,
-                tiling.n(),
-                tiling.m(),
-                ceil(tiling.d(), BLOCK_COLUMNS),
-                pairs.firstRow,
-                pairs.firstColumn,
-                tiling.run(),
-                tiling.group());
+    void result(DeviceStream stream, int n, long blockSums, long numbers, long bias, long result, long dot) {
+        KernelCall.of(this.result)
+                .pointer("blockSums", blockSums)
+                .pointer("numbers", numbers)
+                .pointer("bias", bias)
+                .pointer("result", result)
+                .pointer("dot", dot)
+                .int32("n", n)
+                .int32("blocks", ceil(n, SUMMED_ROWS))
+                .launch(stream, Launch.of(1, 32));
     }
 
-    /** The same of all pairs, in the place of the products that {@link #forward} left. */
+    /**
+     * Computes g = n G times a power of two, in 16 bits, and {@link HopperTiling#dots} partial sums of G times
+     * products.
+     *
+     * @param factors of the rows and columns of the rectangle
+     * @param g {@link HopperTiling#gradientBytes}; written
+     */
+    void gradients(DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long g, long dots) {
+        KernelCall.of(gradients)
+                .pointer("x", pairs.x)
+                .pointer("y", pairs.y)
+                .pointer("targets", pairs.targets)
+                .pointer("numbers", pairs.numbers)
+                .pointer("rowFactors", factors.rows)
+                .pointer("columnFactors", factors.columns)
+                .pointer("targetGradients", factors.targets)
+                .pointer("g", g)
+                .pointer("dots", dots)
+                .int32("n", tiling.n())
+                .int32("m", tiling.m())
+                .int32("kBlocks", ceil(tiling.d(), BLOCK_COLUMNS))
+                .int32("firstRow", pairs.firstRow)
+                .int32("firstColumn", pairs.firstColumn)
+                .int32("run", tiling.run())
+                .int32("group", tiling.group())
+                .launch(stream, tiling.launch(RING_BYTES + STAGING_BYTES + DOT_BYTES + BARRIER_BYTES));
+    }
+
+    /** Computes the same for all pairs from the products that {@link #forward} stored, in place. */
     void storedGradients(
             DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long image, long dots) {
         Launch.Dim grid = new Launch.Dim(tiling.columnBlocks(), ceil(tiling.n(), STORED_ROWS), 1);
-        storedGradients.launch(
-                stream,
-                Launch.of(grid, new Launch.Dim(256, 1, 1)),
-                image,
-                pairs.targets,
-                pairs.numbers,
-                factors.rows,
-                factors.columns,
-                factors.targets,
-                dots,
-                tiling.n(),
-                tiling.m());
+        KernelCall.of(storedGradients)
+                .pointer("image", image)
+                .pointer("targets", pairs.targets)
+                .pointer("numbers", pairs.numbers)
+                .pointer("rowFactors", factors.rows)
+                .pointer("columnFactors", factors.columns)
+                .pointer("targetGradients", factors.targets)
+                .pointer("dots", dots)
+                .int32("n", tiling.n())
+                .int32("m", tiling.m())
+                .launch(stream, Launch.of(grid, new Launch.Dim(256, 1, 1)));
     }
 
-    /** dot += the partial sums; dLogScale, unless 0, += dot times the factor of the gradients. */
+    /**
+     * Computes dot += the partial sums, and dLogScale += dot times the factor of the gradients unless dLogScale is 0.
+     */
     void scalars(DeviceStream stream, long dots, long count, long dot, long numbers, long dLogScale) {
         scalars.launch(stream, Launch.of(1, 1024), dots, dot, numbers, dLogScale, Math.toIntExact(count));
     }
 
-    /** Address of what G has to be multiplied with. */
+    /** Returns the address of the factor of G. */
     static long factor(long numbers) {
         return numbers + FACTOR_AT;
     }
 
     /**
-     * dx = factor unit G Y, added to what is there when {@code adds}.
+     * Computes dx = factor unit G Y, or adds it to dx.
      *
-     * @param g image of G from the first row and column of the rectangle on, gBlocks blocks of 64 columns wide
+     * @param g packed G from the first row and column of the rectangle on
+     * @param gBlocks blocks of 64 columns of G
      * @param factor f32 [1]
      * @param dx f32 [n, d]; written or accumulated
+     * @param adds whether to accumulate
      */
     public void rowGradients(
             DeviceStream stream,
@@ -405,9 +433,10 @@ public final class HopperInfoNceLaunches {
     }
 
     /**
-     * dy = factor unit G^T X, added to what is there when {@code adds}: G of one stripe of rows after the other.
+     * Computes dy = factor unit G^T X, or adds it to dy.
      *
      * @param dy f32 [m, d]; written or accumulated
+     * @param adds whether to accumulate, from the second stripe of rows on
      */
     public void columnGradients(
             DeviceStream stream,
@@ -438,6 +467,17 @@ public final class HopperInfoNceLaunches {
         long tiles = (long) ceil(rows, TILE_ROWS) * ceil(tiling.d(), TILE_COLUMNS);
         Launch launch =
                 Launch.of((int) Math.min(tiles, tiling.blocks()), THREADS).shared(RING_BYTES + BARRIER_BYTES);
-        kernel.launch(stream, launch, g, features, factor, out, rows, tiling.d(), summed, gBlocks, unit, adds ? 1 : 0);
+        KernelCall.of(kernel)
+                .pointer("g", g)
+                .pointer("features", features)
+                .pointer("scale", factor)
+                .pointer("out", out)
+                .int32("rows", rows)
+                .int32("d", tiling.d())
+                .int32("summed", summed)
+                .int32("gBlocks", gBlocks)
+                .float32("unit", unit)
+                .flag("adds", adds)
+                .launch(stream, launch);
     }
 }

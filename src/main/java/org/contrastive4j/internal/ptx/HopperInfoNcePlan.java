@@ -1,21 +1,27 @@
 package org.contrastive4j.internal.ptx;
 
-/** Stripes and rectangles of a pairwise call on sm_90a, and where everything is in its workspace: offsets in bytes. */
+/**
+ * Divides a call of {@link HopperInfoNce} into stripes and rectangles, and its workspace into buffers: offsets in
+ * bytes.
+ */
 final class HopperInfoNcePlan {
-    /** Terms of one sum of a product, whose f32 accumulation cuts off: 2^-12 of the sum of magnitudes at most. */
+    /**
+     * Terms of one sum of a product. Beyond that, truncation in f32 accumulation exceeds 2^-12 of the sum of
+     * magnitudes.
+     */
     private static final int MOST_SUMMED = 65_536;
     /**
-     * Width from which storing products is predicted to pay: 4 bytes of memory for each pair at 4.3 TB/s against 2 d
-     * flops at 690 TFLOP/s.
+     * Width from which storing products is predicted to be faster: 4 bytes of memory traffic for each pair at 4.3
+     * TB/s against 2 d flops at 690 TFLOP/s.
      */
     private static final int LEAST_STORED_WIDTH = 320;
 
     private static final long ALIGNMENT = 256;
-    /** Partial sums of a tile of G. */
+    /** Bytes of the partial sums of one tile of G. */
     private static final long DOT_BYTES = 32;
 
     final HopperTiling all;
-    /** Whether products are kept from the forward pass, 16 bits for each pair. */
+    /** Whether products are stored in the forward pass, 16 bits for each pair. */
     final boolean stored;
     /** Rows of a stripe of the forward pass. */
     final int forwardRows;
@@ -47,10 +53,8 @@ final class HopperInfoNcePlan {
     private long end;
 
     /**
-     * Plans a call.
-     *
-     * @param stripeBytes what statistics of a stripe and gradients of a rectangle may take, or products of all pairs
-     *     together with the former, if that is enough for the least of them
+     * @param stripeBytes budget of the statistics of a stripe and the gradients of a rectangle, or of the former and
+     *     the products of all pairs; the smallest stripe and rectangle are used if it is less
      */
     HopperInfoNcePlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
         all = HopperTiling.of(n, m, d, multiprocessors);
@@ -83,7 +87,7 @@ final class HopperInfoNcePlan {
         targetGradients = take(4L * n);
         blockSums = take((long) HopperInfoNceLaunches.BLOCK_SUM_BYTES
                 * HopperInfoNceLaunches.ceil(n, HopperInfoNceLaunches.SUMMED_ROWS));
-        long stripe = end; // statistics of a stripe are merged before gradients take their place
+        long stripe = end; // gradients reuse the buffers of the statistics, which are merged before
         gradient =
                 take(stored ? all.gradientBytes() : withGradients ? rectangle().gradientBytes() : 0);
         dots = take(
@@ -107,12 +111,12 @@ final class HopperInfoNcePlan {
         return stripe.rowStatisticBytes() + stripe.rowAtBytes() + stripe.columnStatisticBytes() + 3 * ALIGNMENT;
     }
 
-    /** As many runs of rows as fit, at least one. */
+    /** Returns as many runs of rows as fit, at least one. */
     private int forwardRows(long ofRun, long budget) {
         return (int) Math.min(all.n(), Math.max(1, budget / ofRun) * runRows());
     }
 
-    /** The largest rectangle of G. */
+    /** Returns the largest rectangle of G that fits. */
     private HopperTiling rectangle() {
         return all.part(rows, columns);
     }

@@ -9,14 +9,14 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products of tensors in 16 bits by {@link HopperGemm}: both operands are packed for each product, into memory
- * of the stream's pool that is given back at once.
+ * Computes 16-bit matrix products of tensors by {@link HopperGemm}. Both operands are packed for each product, into
+ * temporary memory of the stream.
  */
 final class HopperProducts {
     /**
-     * m n / (m + n) from which packing pays. A product of m x n x k is predicted to be 1.4e-6 m n k clocks of an H200
-     * shorter than on portable kernels, if those reach half of the peak and these 80 percent; packing costs 1.9e-3
-     * k (m + n).
+     * Value of m n / (m + n) from which packing is faster. A product of m x n x k is predicted to take 1.4e-6 m n k
+     * fewer clock cycles of an H200 than portable kernels, if those reach half of the peak and these 80 percent;
+     * packing costs 1.9e-3 k (m + n).
      */
     private static final double ENOUGH = 660;
 
@@ -28,7 +28,7 @@ final class HopperProducts {
     private final DType type;
     private final boolean always;
 
-    /** @param always whether products are formed so that are too small for it to pay */
+    /** @param always whether to compute products that are too small for packing to be faster */
     HopperProducts(PtxDevice device, Kernels kernels, DType type, boolean always) {
         this.device = device;
         this.type = type;
@@ -37,12 +37,12 @@ final class HopperProducts {
         gemm = new HopperGemm(kernels, Precision.of(type), device.facts().multiprocessors());
     }
 
-    /** By sizes alone. */
+    /** Decides by the sizes only. */
     boolean suits(Products p) {
         return p.k() > 0 && (always || p.k() >= SHORTEST && (double) p.m() * p.n() / (p.m() + p.n()) >= ENOUGH);
     }
 
-    /** c = alpha op(a) op(b) + beta c + bias, of each product. */
+    /** Computes c = alpha op(a) op(b) + beta c + bias for each product. */
     void multiply(String op, Products p, Tensor a, Tensor b, Tensor bias, Tensor c) {
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
         HopperGemm.Result result = HopperGemm.Result.of(to)

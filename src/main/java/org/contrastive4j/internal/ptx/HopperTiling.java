@@ -3,11 +3,14 @@ package org.contrastive4j.internal.ptx;
 import org.contrastive4j.device.Launch;
 
 /**
- * How the tiles of n x m pairs are shared out.
+ * Distributes the tiles of n x m pairs over thread blocks.
  *
- * @param run row tiles that a block does one after the other before it writes column sums
- * @param group column tiles that blocks running at the same time share; their features should fit the L2 cache
- * @param blocks of the persistent grid
+ * @param n rows
+ * @param m columns
+ * @param d width of the features
+ * @param run row tiles that a thread block processes before it writes column sums
+ * @param group column tiles that concurrent thread blocks share; their features should fit the L2 cache
+ * @param blocks thread blocks of the persistent grid
  */
 public record HopperTiling(int n, int m, int d, int run, int group, int blocks) {
     private static final int MOST_RUN = 8;
@@ -16,13 +19,13 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
     public HopperTiling {
         if (n < 1 || m < 1 || d < 1 || run < 1 || group < 1 || blocks < 1) {
             throw new IllegalArgumentException("n " + n + ", m " + m + ", d " + d + ", run " + run + ", group " + group
-                    + ", blocks " + blocks + ": wanted positive numbers");
+                    + ", blocks " + blocks + ": expected positive numbers");
         }
     }
 
     /**
-     * Runs of up to 8 tiles that leave the fewest blocks idle at the end; groups whose features take half of a 50
-     * MB cache.
+     * Chooses runs of up to 8 tiles that leave the fewest thread blocks idle at the end, and groups whose features
+     * fill half of a 50 MB cache.
      */
     public static HopperTiling of(int n, int m, int d, int multiprocessors) {
         long ofTile = HopperInfoNceLaunches.TILE_COLUMNS
@@ -42,7 +45,7 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
         return best;
     }
 
-    /** The same for a part of the pairs, cut at runs of rows and at tiles of columns. */
+    /** Returns the tiling of a part of the pairs that is cut at runs of rows and at tiles of columns. */
     HopperTiling part(int rows, int columns) {
         return new HopperTiling(rows, columns, d, run, group, blocks);
     }
@@ -55,57 +58,57 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
         return HopperInfoNceLaunches.ceil(m, HopperInfoNceLaunches.TILE_COLUMNS);
     }
 
-    /** Column sums there are for each column. */
+    /** Returns the number of partial sums for each column. */
     public int rowItems() {
         return HopperInfoNceLaunches.ceil(rowTiles(), run);
     }
 
-    /** Columns of column sums and rows of the image of Y: m in whole tiles. */
+    /** Returns m padded to whole tiles: the columns of column sums and the rows of packed Y. */
     public int paddedColumns() {
         return columnTiles() * HopperInfoNceLaunches.TILE_COLUMNS;
     }
 
-    /** Rows of row sums. */
+    /** Returns the rows of row sums. */
     public int paddedRows() {
         return rowTiles() * HopperInfoNceLaunches.TILE_ROWS;
     }
 
-    /** Bytes of row statistics: for each column tile sum and largest of each padded row. */
+    /** Returns the bytes of row statistics: sum and largest of each padded row for each column tile. */
     public long rowStatisticBytes() {
         return 2L * Float.BYTES * columnTiles() * paddedRows();
     }
 
-    /** Bytes of columns of the largest: for each column tile one of each padded row. */
+    /** Returns the bytes of the columns of the largest: one for each padded row and column tile. */
     public long rowAtBytes() {
         return (long) Integer.BYTES * columnTiles() * paddedRows();
     }
 
-    /** Bytes of column statistics: for each run of row tiles sum and largest of each padded column. */
+    /** Returns the bytes of column statistics: sum and largest of each padded column for each run of row tiles. */
     public long columnStatisticBytes() {
         return 2L * Float.BYTES * rowItems() * paddedColumns();
     }
 
-    /** Bytes of the image of G: 16 bits for each padded row and column. */
+    /** Returns the bytes of packed G: 16 bits for each padded row and column. */
     public long gradientBytes() {
         return 2L * paddedRows() * paddedColumns();
     }
 
-    /** Partial sums of G times products that {@link HopperInfoNceLaunches#gradients} leaves. */
+    /** Returns the number of partial sums that {@link HopperInfoNceLaunches#gradients} writes. */
     public long dots() {
         return 8 * items();
     }
 
-    /** Partial sums of G times products that {@link HopperInfoNceLaunches#storedGradients} leaves. */
+    /** Returns the number of partial sums that {@link HopperInfoNceLaunches#storedGradients} writes. */
     public long storedDots() {
         return (long) columnBlocks() * HopperInfoNceLaunches.ceil(n, HopperInfoNceLaunches.STORED_ROWS);
     }
 
-    /** Blocks of 64 columns of an image of G. */
+    /** Returns the blocks of 64 columns of packed G. */
     public int columnBlocks() {
         return paddedColumns() / HopperInfoNceLaunches.BLOCK_COLUMNS;
     }
 
-    /** Pieces of work: a column tile and a run of row tiles each. */
+    /** Returns the number of work items: a column tile and a run of row tiles each. */
     public long items() {
         return (long) rowItems() * columnTiles();
     }

@@ -4,30 +4,29 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 
-/** What all kernels of InfoNCE want of their arguments; looked at before the first launch of a call. */
+/** Checks the arguments of all InfoNCE kernels before the first launch of a call. */
 final class InfoNceChecks {
     private static final String NAME = "infoNce";
 
     private InfoNceChecks() {}
 
-    /** Sizes of a call, and how many rows and columns there may be. */
+    /** Checks the sizes of a call against the largest numbers of rows and columns. */
     static void checkSizes(int n, int m, int d, int mostRows, int mostColumns) {
         check(
                 n >= 1 && m >= 1 && d >= 1 && n <= mostRows && m <= mostColumns,
-                "n " + n + ", m " + m + ", d " + d + ", wanted at least 1 of each, at most " + mostRows + " rows and "
+                "n " + n + ", m " + m + ", d " + d + ", expected at least 1 of each, at most " + mostRows + " rows and "
                         + mostColumns + " columns");
     }
 
     /**
-     * Everything but the sizes.
+     * Checks everything except the sizes.
      *
      * @param rowBytes of a row of x and of y
      * @param alignment of x and y
-     * @param given bytes of workspace, of which {@code wanted} are used
-     * @throws ShapeException when rows have no columns of their own, or for a weight below 0 or a number that is
-     *     not finite
-     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too
-     *     small
+     * @param given bytes of workspace
+     * @param needed bytes of workspace
+     * @throws ShapeException if rows have no columns of their own, a weight is negative, or a number is not finite
+     * @throws LaunchException if an address is 0, misaligned or overlaps another, or the workspace is too small
      */
     static void check(
             InfoNceKernels.Inputs in,
@@ -38,19 +37,19 @@ final class InfoNceChecks {
             long result,
             long workspace,
             long given,
-            long wanted) {
+            long needed) {
         check(
                 in.targets() != 0 || in.m() >= in.n(),
                 in.n() + " rows but only " + in.m() + " columns; give targets, or at least as many columns as rows");
         check(
                 isWeight(in.rowWeight()) && isWeight(in.columnWeight()),
-                "weights are " + in.rowWeight() + " and " + in.columnWeight() + ", wanted finite numbers, 0 or more");
+                "weights are " + in.rowWeight() + " and " + in.columnWeight()
+                        + ", expected finite numbers of at least 0");
         check(
                 gradients == null || Double.isFinite(gradients.scale()),
-                "gradients are to be multiplied by " + (gradients == null ? 1 : gradients.scale())
-                        + ", wanted a finite number");
-        if (given < wanted) {
-            throw new LaunchException(NAME + ": the workspace has " + given + " bytes, wanted " + wanted);
+                "the gradient scale is " + (gradients == null ? 1 : gradients.scale()) + ", expected a finite number");
+        if (given < needed) {
+            throw new LaunchException(NAME + ": the workspace has " + given + " bytes, expected " + needed);
         }
         AddressChecks addresses = new AddressChecks(NAME)
                 .read("x", in.x(), in.n() * rowBytes, alignment)
@@ -60,7 +59,7 @@ final class InfoNceChecks {
                 .readIfAny("bias", in.bias(), 4, 4)
                 .writtenIfAny("hardest", hardest, 4L * in.n(), 4)
                 .written("result", result, InfoNceKernels.RESULT_BYTES, 8)
-                .written("workspace", workspace, wanted, 256);
+                .written("workspace", workspace, needed, 256);
         if (gradients != null) {
             addresses
                     .writtenIfAny("dx", gradients.dx(), 4L * in.n() * in.d(), 4)
@@ -71,7 +70,7 @@ final class InfoNceChecks {
     }
 
     private static boolean isWeight(double weight) {
-        return weight >= 0 && weight <= Float.MAX_VALUE; // kernels take it in f32
+        return weight >= 0 && weight <= Float.MAX_VALUE; // the type of the kernel parameter
     }
 
     private static void check(boolean condition, String message) {

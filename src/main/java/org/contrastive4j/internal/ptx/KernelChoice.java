@@ -9,15 +9,15 @@ import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Which kernels do what both can do: those of sm_90a, on warp-group matrix instructions, or the portable ones.
+ * Chooses between sm_90a kernels, which use warp-group matrix instructions, and portable kernels.
  *
- * @param hopper those of sm_90a
- * @param reason half a sentence for people
+ * @param hopper whether the sm_90a kernels are chosen
+ * @param reason for log messages
  */
 public record KernelChoice(boolean hopper, String reason) {
     /**
-     * What to use where there is a choice; {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}.
-     * The latter two are kernels of our own: no library of the device's maker.
+     * The user's preference, {@code -Dcontrastive4j.kernels=auto}, {@code portable} or {@code hopper}. The latter two
+     * also exclude the vendor library (cuBLAS).
      */
     enum Preference {
         AUTO,
@@ -29,7 +29,11 @@ public record KernelChoice(boolean hopper, String reason) {
     private static final int ARCHITECTURE = 90;
     private static final int SHARED_BYTES = 232_448; // of a block
 
-    /** @throws IllegalArgumentException when the property is none of the three */
+    /**
+     * Returns the preference.
+     *
+     * @throws IllegalArgumentException if the property has another value
+     */
     static Preference preference() {
         String preference = SystemProperties.kernels();
         for (Preference value : Preference.values()) {
@@ -37,18 +41,18 @@ public record KernelChoice(boolean hopper, String reason) {
                 return value;
             }
         }
-        throw new IllegalArgumentException("-D" + PROPERTY + "=" + preference + ", wanted auto, portable or hopper");
+        throw new IllegalArgumentException("-D" + PROPERTY + "=" + preference + ", expected auto, portable or hopper");
     }
 
     /**
-     * For products in that precision; only in 16 bits there is a choice.
+     * Chooses for products in a precision; only in bf16 and f16 there is a choice.
      *
-     * @throws IllegalArgumentException when the preference cannot be met
+     * @throws IllegalArgumentException if the preference cannot be satisfied
      */
     static KernelChoice of(DeviceFacts facts, Precision precision, Preference preference) {
         String problem = problem(facts, precision);
         if (preference == Preference.HOPPER && problem != null && hasHopper(precision)) {
-            throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; say auto or portable");
+            throw new IllegalArgumentException("-D" + PROPERTY + "=hopper, but " + problem + "; use auto or portable");
         }
         if (problem != null) {
             return new KernelChoice(false, problem);
@@ -58,7 +62,7 @@ public record KernelChoice(boolean hopper, String reason) {
                 : new KernelChoice(true, "the device is sm_90 and the precision " + precision);
     }
 
-    /** The library of the device's maker, for products that are nothing else; by any other preference there is none. */
+    /** Returns the vendor library for plain products, or none if the preference excludes it. */
     static MatrixLibrary.Choice library(MatrixLibrary.Choice there, Preference preference) {
         return there.library() == null || preference == Preference.AUTO
                 ? there
@@ -97,7 +101,7 @@ public record KernelChoice(boolean hopper, String reason) {
         return choice.infoNce(new Kernels(device), device.facts().multiprocessors(), precision, stripeBytes);
     }
 
-    /** Those of InfoNCE of f32 rows, assembled; the choice was made for the precision. */
+    /** Loads the chosen InfoNCE kernels of f32 rows. */
     InfoNceKernels infoNce(Kernels kernels, int multiprocessors, Precision precision, long stripeBytes) {
         if (hopper) {
             return new HopperInfoNce(new HopperInfoNceLaunches(kernels, precision), multiprocessors, stripeBytes);
@@ -107,19 +111,19 @@ public record KernelChoice(boolean hopper, String reason) {
                 : new PortableInfoNce(kernels, precision, stripeBytes);
     }
 
-    /** Why those of sm_90a cannot be used, or null. */
+    /** Returns why the sm_90a kernels cannot be used, or null. */
     private static String problem(DeviceFacts facts, Precision precision) {
         if (!precision.usesTensorCores()) {
-            return "f32 is multiplied exactly, which matrix instructions do not";
+            return "tensor cores do not multiply f32 exactly";
         }
         if (!hasHopper(precision)) {
-            return "there are none for sm_90a in tf32";
+            return "there are no sm_90a kernels in tf32";
         }
         if (facts.architecture() != ARCHITECTURE) {
-            return "the device is sm_" + facts.architecture() + ", kernels of sm_90a run on sm_90 alone";
+            return "the device is sm_" + facts.architecture() + "; sm_90a kernels run only on sm_90";
         }
         if (facts.sharedBytesPerBlock() < SHARED_BYTES) {
-            return "a block has " + facts.sharedBytesPerBlock() + " bytes of shared memory, wanted " + SHARED_BYTES;
+            return "a block has " + facts.sharedBytesPerBlock() + " bytes of shared memory, expected " + SHARED_BYTES;
         }
         return null;
     }

@@ -2,35 +2,18 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.kernels.InfoNceKernels;
-import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Symmetric InfoNCE on addresses of a device by portable kernels, from rows that are rounded already: value, gradients and statistics as {@link org.contrastive4j.ops.PairwiseOps#infoNce} defines them,
- * without the n x m matrix. Rows are f32, tf32 or 16 bits; sums and gradients are f32. With f32 rows it is what {@link InfoNceKernels} says; who
- * has f32 rows and wants another precision, or the best kernels of a device, opens {@link InfoNceKernels#on}.
+ * Symmetric InfoNCE on device addresses by portable kernels, from rows that have been normalised and rounded by
+ * {@link PtxNormalize}. Rows are f32, tf32 or 16-bit; sums and gradients are f32. With f32 rows this is {@link
+ * InfoNceKernels}; {@link RoundingInfoNce} rounds f32 rows first.
  *
- * <p>Nothing is allocated and nothing waits: all launches go to one stream, and a graph can capture them. The caller asks for the size of the
- * workspace first:
- *
- * <pre>{@code
- * PortableInfoNce pairwise = new PortableInfoNce(device);
- * long bytes = pairwise.workspaceBytes(n, m, d, true);
- * try (DeviceStorage workspace = device.allocate(bytes); DeviceStorage result = device.allocate(InfoNceKernels.RESULT_BYTES)) {
- *     InfoNceKernels.Inputs inputs = new InfoNceKernels.Inputs(n, m, d, x.address(), y.address(), 0, logScale.address(), 0, 0.5, 0.5);
- *     InfoNceKernels.Gradients gradients = new InfoNceKernels.Gradients(dx.address(), dy.address(), dLogScale.address(), 0, 1);
- *     pairwise.infoNce(stream, inputs, gradients, 0, result.address(), workspace.address(), bytes);
- *     result.download(0, values);   // loss, row accuracy, column accuracy, mean positive logit
- * }
- * }</pre>
- *
- * <p>Without gradients, {@code null} in their place and {@code false} for the size of the workspace, it is the value alone.
- *
- * <p>Workspace: O(n + m) and a stripe of rows of the gradient matrix, as many as {@code stripeBytes} hold and at least 64. Cost: 2 n m d flops for the
- * value, 8 n m d with gradients. The same bits every run.
+ * <p>The class allocates nothing and never synchronises, so that a CUDA graph can capture a call. The same inputs
+ * give the same bits in every run. Cost: 2 n m d flops for the value, 8 n m d with gradients. Workspace: O(n + m) and
+ * a stripe of rows of the gradient matrix, as many as {@code stripeBytes} hold and at least 64.
  */
 public final class PortableInfoNce implements InfoNceKernels {
     private static final long STRIPE_BYTES = 256L << 20;
@@ -42,16 +25,17 @@ public final class PortableInfoNce implements InfoNceKernels {
     private final Precision precision;
     private final long stripeBytes;
 
-    /** For f32 rows; assembles the kernels. */
+    /** Loads the kernels for f32 rows. */
     public PortableInfoNce(PtxDevice device) {
         this(device, Precision.F32, STRIPE_BYTES);
     }
 
     /**
-     * Assembles the kernels.
+     * Loads the kernels.
      *
+     * @param device where they run
      * @param precision of x, y and the stripe of gradients
-     * @param stripeBytes what a stripe of gradients may take of the workspace; a stripe of one row of blocks is the least
+     * @param stripeBytes workspace for a stripe of gradients; the smallest is one row of tiles
      */
     public PortableInfoNce(PtxDevice device, Precision precision, long stripeBytes) {
         this(new Kernels(device), precision, stripeBytes);
@@ -61,7 +45,7 @@ public final class PortableInfoNce implements InfoNceKernels {
         this.kernels = kernels;
         this.precision = precision;
         this.stripeBytes = stripeBytes;
-        for (String name : KERNELS) { // not while a graph is captured
+        for (String name : KERNELS) { // loaded here, since capture cannot load
             kernels.get(name(name));
         }
         kernels.get(typed("fwd"));
@@ -70,7 +54,7 @@ public final class PortableInfoNce implements InfoNceKernels {
         }
     }
 
-    /** Of a kernel that there is for each precision. */
+    /** Returns the name of a kernel that exists in each precision. */
     private String typed(String kernel) {
         return "pairwise_" + kernel + "_" + precision;
     }
@@ -79,7 +63,6 @@ public final class PortableInfoNce implements InfoNceKernels {
         return "pairwise_" + kernel + "_f32";
     }
 
-    /** Bytes of workspace that {@link #infoNce} wants. */
     @Override
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         InfoNceChecks.checkSizes(n, m, d, Integer.MAX_VALUE, MOST_COLUMNS);
@@ -87,15 +70,11 @@ public final class PortableInfoNce implements InfoNceKernels {
     }
 
     /**
-     * Value, and where wanted gradients, of InfoNCE over all pairs.
+     * {@inheritDoc}
      *
-     * @param gradients null for the value alone
-     * @param hardest i32 [n], the column other than the target with the largest logit, -1 when m = 1; or 0 when not wanted
-     * @param result f64 [4]; written: loss, row accuracy, column accuracy, mean positive logit
-     * @param workspace 256-byte aligned
-     * @param workspaceBytes at least {@link #workspaceBytes}
-     * @throws ShapeException when sizes do not fit
-     * @throws LaunchException for an address that is missing, misaligned or overlaps another, or a workspace that is too small
+     * <p>Rows x [n][{@link RowLayout#pitch}] and y [m][pitch] are of this precision: f32 4-byte aligned, others
+     * 16-byte aligned with zeros beyond d. Tensor cores ignore the last 13 bits of a tf32 row, so it must have been
+     * rounded before.
      */
     @Override
     public void infoNce(
@@ -106,7 +85,7 @@ public final class PortableInfoNce implements InfoNceKernels {
             long result,
             long workspace,
             long workspaceBytes) {
-        long wanted = workspaceBytes(inputs.n(), inputs.m(), inputs.d(), gradients != null);
+        long needed = workspaceBytes(inputs.n(), inputs.m(), inputs.d(), gradients != null);
         InfoNceChecks.check(
                 inputs,
                 RowLayout.rowBytes(precision, inputs.d()),
@@ -116,7 +95,7 @@ public final class PortableInfoNce implements InfoNceKernels {
                 result,
                 workspace,
                 workspaceBytes,
-                wanted);
+                needed);
         Call call = new Call(
                 stream,
                 inputs,
@@ -128,7 +107,7 @@ public final class PortableInfoNce implements InfoNceKernels {
         }
     }
 
-    /** 1 when all rows of d floats from these addresses on can be copied 16 bytes at a time. */
+    /** Returns 1 if all rows of d floats from these addresses on can be copied 16 bytes at a time, else 0. */
     static int wide(int d, long... addresses) {
         boolean wide = d % 4 == 0;
         for (long address : addresses) {
@@ -153,121 +132,101 @@ public final class PortableInfoNce implements InfoNceKernels {
             this.wide = wide(in.d(), in.x(), in.y());
         }
 
-        private void launch(String kernel, int gridX, int gridY, int threads, Object... arguments) {
-            launchNamed(name(kernel), gridX, gridY, threads, arguments);
+        private KernelCall call(String kernel) {
+            return KernelCall.of(kernels.get(kernel));
         }
 
-        private void launchNamed(String kernel, int gridX, int gridY, int threads, Object... arguments) {
-            kernels.get(kernel)
-                    .launch(
-                            stream,
-                            Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1)),
-                            arguments);
-        }
-
-        /** Statistics of the tiles of a stripe. */
+        /** Computes the statistics of the tiles of a stripe. */
         private void statistics(int row, int tiles) {
             if (!precision.usesTensorCores()) {
-                launchNamed(
-                        typed("fwd"),
-                        plan.columnTiles,
-                        tiles,
-                        64,
-                        in.x(),
-                        in.y(),
-                        in.targets(),
-                        at + plan.numbers,
-                        at + plan.positive,
-                        at + plan.tileRows,
-                        at + plan.tileAts,
-                        at + plan.tileColumns,
-                        in.n(),
-                        in.m(),
-                        in.d(),
-                        row,
-                        wide);
+                call(typed("fwd"))
+                        .pointer("x", in.x())
+                        .pointer("y", in.y())
+                        .pointer("targets", in.targets())
+                        .pointer("numbers", at + plan.numbers)
+                        .pointer("positive", at + plan.positive)
+                        .pointer("rows", at + plan.tileRows)
+                        .pointer("at", at + plan.tileAts)
+                        .pointer("columns", at + plan.tileColumns)
+                        .int32("n", in.n())
+                        .int32("m", in.m())
+                        .int32("d", in.d())
+                        .int32("first", row)
+                        .int32("wide", wide)
+                        .launch(stream, grid(plan.columnTiles, tiles, 64));
             } else {
-                launchNamed(
-                        typed("fwd"),
-                        (plan.columnTiles + 1) / 2,
-                        (tiles + 1) / 2,
-                        128,
-                        in.x(),
-                        in.y(),
-                        in.targets(),
-                        at + plan.numbers,
-                        at + plan.positive,
-                        at + plan.tileRows,
-                        at + plan.tileAts,
-                        at + plan.tileColumns,
-                        in.n(),
-                        in.m(),
-                        RowLayout.pitch(precision, in.d()),
-                        row,
-                        tiles * PortableInfoNcePlan.TILE);
+                call(typed("fwd"))
+                        .pointer("x", in.x())
+                        .pointer("y", in.y())
+                        .pointer("targets", in.targets())
+                        .pointer("numbers", at + plan.numbers)
+                        .pointer("positive", at + plan.positive)
+                        .pointer("rows", at + plan.tileRows)
+                        .pointer("at", at + plan.tileAts)
+                        .pointer("columnsOut", at + plan.tileColumns)
+                        .int32("n", in.n())
+                        .int32("m", in.m())
+                        .int32("pitch", RowLayout.pitch(precision, in.d()))
+                        .int32("first", row)
+                        .int32("stripe", tiles * PortableInfoNcePlan.TILE)
+                        .launch(stream, grid((plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128));
             }
         }
 
-        /** A thread for each of count elements. */
-        private void launchEach(String kernel, int count, Object... arguments) {
-            launch(kernel, (int) (((long) count + 127) / 128), 1, 128, arguments);
-        }
-
         void forward(double gradientScale, long hardest, long result) {
-            launchEach(
-                    "begin",
-                    in.m(),
-                    in.logScale(),
-                    at + plan.numbers,
-                    at + plan.running,
-                    in.n(),
-                    in.m(),
-                    gradientScale);
+            call(name("begin"))
+                    .pointer("logScale", in.logScale())
+                    .pointer("numbers", at + plan.numbers)
+                    .pointer("running", at + plan.running)
+                    .int32("n", in.n())
+                    .int32("m", in.m())
+                    .float64("gradientScale", gradientScale)
+                    .launch(stream, threads(in.m()));
             for (int first = 0; first < plan.rowTiles; first += plan.forwardTiles) {
                 int tiles = Math.min(plan.forwardTiles, plan.rowTiles - first);
                 int row = first * PortableInfoNcePlan.TILE;
                 int rows = tiles * PortableInfoNcePlan.TILE;
                 statistics(row, tiles);
-                launchEach(
-                        "merge_rows",
-                        rows,
-                        at + plan.tileRows,
-                        at + plan.tileAts,
-                        at + plan.rowSums,
-                        hardest,
-                        plan.columnTiles,
-                        rows,
-                        row,
-                        in.n());
-                launchEach("merge_columns", in.m(), at + plan.tileColumns, at + plan.running, tiles, in.m());
+                call(name("merge_rows"))
+                        .pointer("rows", at + plan.tileRows)
+                        .pointer("at", at + plan.tileAts)
+                        .pointer("rowSums", at + plan.rowSums)
+                        .pointer("hardest", hardest)
+                        .int32("tiles", plan.columnTiles)
+                        .int32("stripe", rows)
+                        .int32("first", row)
+                        .int32("n", in.n())
+                        .launch(stream, threads(rows));
+                call(name("merge_columns"))
+                        .pointer("columns", at + plan.tileColumns)
+                        .pointer("running", at + plan.running)
+                        .int32("tiles", tiles)
+                        .int32("m", in.m())
+                        .launch(stream, threads(in.m()));
             }
-            launchEach(
-                    "columns",
-                    in.m(),
-                    at + plan.running,
-                    at + plan.positive,
-                    in.targets(),
-                    at + plan.column,
-                    at + plan.bar,
-                    in.n(),
-                    in.m());
-            launch(
-                    "loss",
-                    1,
-                    1,
-                    256,
-                    at + plan.rowSums,
-                    at + plan.positive,
-                    in.targets(),
-                    at + plan.column,
-                    at + plan.bar,
-                    in.bias(),
-                    at + plan.numbers,
-                    at + plan.row,
-                    result,
-                    in.n(),
-                    (float) in.rowWeight(),
-                    (float) in.columnWeight());
+            call(name("columns"))
+                    .pointer("running", at + plan.running)
+                    .pointer("positive", at + plan.positive)
+                    .pointer("targets", in.targets())
+                    .pointer("column", at + plan.column)
+                    .pointer("bar", at + plan.bar)
+                    .int32("n", in.n())
+                    .int32("m", in.m())
+                    .launch(stream, threads(in.m()));
+            call(name("loss"))
+                    .pointer("rowSums", at + plan.rowSums)
+                    .pointer("positive", at + plan.positive)
+                    .pointer("targets", in.targets())
+                    .pointer("column", at + plan.column)
+                    .pointer("bar", at + plan.bar)
+                    .pointer("bias", in.bias())
+                    .pointer("numbers", at + plan.numbers)
+                    .pointer("row", at + plan.row)
+                    .pointer("result", result)
+                    .int32("n", in.n())
+                    .float32("rowWeight", (float) in.rowWeight())
+                    .float32("columnWeight", (float) in.columnWeight())
+                    .launch(stream, grid(1, 1, 256));
         }
 
         void backward(InfoNceKernels.Gradients gradients) {
@@ -278,16 +237,13 @@ public final class PortableInfoNce implements InfoNceKernels {
                 int rows = Math.min(tiles * PortableInfoNcePlan.TILE, in.n() - row);
                 logitGradients(row, tiles, g);
                 if (gradients.dLogScale() != 0 || gradients.dBias() != 0) {
-                    launch(
-                            "scalars",
-                            1,
-                            1,
-                            256,
-                            at + plan.tileSums,
-                            at + plan.numbers,
-                            gradients.dLogScale(),
-                            gradients.dBias(),
-                            plan.columnTiles * tiles);
+                    call(name("scalars"))
+                            .pointer("sums", at + plan.tileSums)
+                            .pointer("numbers", at + plan.numbers)
+                            .pointer("dLogScale", gradients.dLogScale())
+                            .pointer("dBias", gradients.dBias())
+                            .int32("count", plan.columnTiles * tiles)
+                            .launch(stream, grid(1, 1, 256));
                 }
                 if (gradients.dx() != 0) {
                     rowProduct(g, gradients.dx() + 4L * row * in.d(), rows, tiles);
@@ -298,132 +254,123 @@ public final class PortableInfoNce implements InfoNceKernels {
             }
         }
 
-        /** G of a stripe, and the sums of its tiles. */
+        /** Computes G of a stripe, and the sums of its tiles. */
         private void logitGradients(int row, int tiles, long g) {
             if (!precision.usesTensorCores()) {
-                launchNamed(
-                        typed("bwd"),
-                        plan.columnTiles,
-                        tiles,
-                        64,
-                        in.x(),
-                        in.y(),
-                        in.targets(),
-                        at + plan.numbers,
-                        at + plan.row,
-                        at + plan.column,
-                        g,
-                        at + plan.tileSums,
-                        in.n(),
-                        in.m(),
-                        in.d(),
-                        row,
-                        wide,
-                        (float) in.rowWeight(),
-                        (float) in.columnWeight());
+                call(typed("bwd"))
+                        .pointer("x", in.x())
+                        .pointer("y", in.y())
+                        .pointer("targets", in.targets())
+                        .pointer("numbers", at + plan.numbers)
+                        .pointer("row", at + plan.row)
+                        .pointer("column", at + plan.column)
+                        .pointer("g", g)
+                        .pointer("sums", at + plan.tileSums)
+                        .int32("n", in.n())
+                        .int32("m", in.m())
+                        .int32("d", in.d())
+                        .int32("first", row)
+                        .int32("wide", wide)
+                        .float32("rowWeight", (float) in.rowWeight())
+                        .float32("columnWeight", (float) in.columnWeight())
+                        .launch(stream, grid(plan.columnTiles, tiles, 64));
             } else {
-                launchNamed(
-                        typed("bwd"),
-                        (plan.columnTiles + 1) / 2,
-                        (tiles + 1) / 2,
-                        128,
-                        in.x(),
-                        in.y(),
-                        in.targets(),
-                        at + plan.numbers,
-                        at + plan.row,
-                        at + plan.column,
-                        g,
-                        at + plan.tileSums,
-                        in.n(),
-                        in.m(),
-                        RowLayout.pitch(precision, in.d()),
-                        row,
-                        plan.columnTiles,
-                        (float) in.rowWeight(),
-                        (float) in.columnWeight());
+                call(typed("bwd"))
+                        .pointer("x", in.x())
+                        .pointer("y", in.y())
+                        .pointer("targets", in.targets())
+                        .pointer("numbers", at + plan.numbers)
+                        .pointer("row", at + plan.row)
+                        .pointer("column", at + plan.column)
+                        .pointer("g", g)
+                        .pointer("sums", at + plan.tileSums)
+                        .int32("n", in.n())
+                        .int32("m", in.m())
+                        .int32("pitch", RowLayout.pitch(precision, in.d()))
+                        .int32("first", row)
+                        .int32("tiles", plan.columnTiles)
+                        .float32("rowWeight", (float) in.rowWeight())
+                        .float32("columnWeight", (float) in.columnWeight())
+                        .launch(stream, grid((plan.columnTiles + 1) / 2, (tiles + 1) / 2, 128));
             }
         }
 
-        /** dx = G y for the rows of a stripe. */
+        /** Computes dx = G y for the rows of a stripe. */
         private void rowProduct(long g, long dx, int rows, int tiles) {
             if (!precision.usesTensorCores()) {
-                launchNamed(
-                        typed("dx"),
-                        blocks(in.d(), 64),
-                        tiles,
-                        64,
-                        g,
-                        in.y(),
-                        dx,
-                        at + plan.numbers,
-                        in.m(),
-                        in.d(),
-                        rows,
-                        plan.pitch,
-                        wide(in.d(), in.y(), dx));
+                call(typed("dx"))
+                        .pointer("g", g)
+                        .pointer("b", in.y())
+                        .pointer("c", dx)
+                        .pointer("numbers", at + plan.numbers)
+                        .int32("k", in.m())
+                        .int32("d", in.d())
+                        .int32("rows", rows)
+                        .int32("pitch", plan.pitch)
+                        .int32("wide", wide(in.d(), in.y(), dx))
+                        .launch(stream, grid(blocks(in.d(), 64), tiles, 64));
             } else {
-                launchNamed(
-                        typed("dx"),
-                        blocks(in.d(), 128),
-                        blocks(rows, 128),
-                        128,
-                        g,
-                        in.y(),
-                        dx,
-                        at + plan.numbers,
-                        in.m(),
-                        in.d(),
-                        RowLayout.pitch(precision, in.d()),
-                        rows,
-                        plan.pitch,
-                        pairs(dx));
+                call(typed("dx"))
+                        .pointer("g", g)
+                        .pointer("b", in.y())
+                        .pointer("c", dx)
+                        .pointer("numbers", at + plan.numbers)
+                        .int32("k", in.m())
+                        .int32("d", in.d())
+                        .int32("pitch", RowLayout.pitch(precision, in.d()))
+                        .int32("rows", rows)
+                        .int32("gPitch", plan.pitch)
+                        .int32("wide", pairs(dx))
+                        .launch(stream, grid(blocks(in.d(), 128), blocks(rows, 128), 128));
             }
         }
 
-        /** dy += G^T x over the rows of a stripe; the first stripe writes. */
+        /** Computes dy += G^T x over the rows of a stripe; the first stripe writes. */
         private void columnProduct(long g, int row, long dy, int rows) {
             long x = in.x() + RowLayout.rowBytes(precision, in.d()) * row;
             int add = row == 0 ? 0 : 1;
             if (!precision.usesTensorCores()) {
-                launchNamed(
-                        typed("dy"),
-                        blocks(in.d(), 64),
-                        plan.columnTiles,
-                        64,
-                        g,
-                        x,
-                        dy,
-                        at + plan.numbers,
-                        rows,
-                        in.d(),
-                        in.m(),
-                        plan.pitch,
-                        wide(in.d(), x, dy),
-                        add);
+                call(typed("dy"))
+                        .pointer("g", g)
+                        .pointer("b", x)
+                        .pointer("c", dy)
+                        .pointer("numbers", at + plan.numbers)
+                        .int32("k", rows)
+                        .int32("d", in.d())
+                        .int32("columns", in.m())
+                        .int32("pitch", plan.pitch)
+                        .int32("wide", wide(in.d(), x, dy))
+                        .int32("add", add)
+                        .launch(stream, grid(blocks(in.d(), 64), plan.columnTiles, 64));
             } else {
-                launchNamed(
-                        typed("dy"),
-                        blocks(in.d(), 128),
-                        blocks(in.m(), 128),
-                        128,
-                        g,
-                        x,
-                        dy,
-                        at + plan.numbers,
-                        rows,
-                        in.d(),
-                        RowLayout.pitch(precision, in.d()),
-                        in.m(),
-                        plan.pitch,
-                        pairs(dy),
-                        add);
+                call(typed("dy"))
+                        .pointer("g", g)
+                        .pointer("b", x)
+                        .pointer("c", dy)
+                        .pointer("numbers", at + plan.numbers)
+                        .int32("k", rows)
+                        .int32("d", in.d())
+                        .int32("pitch", RowLayout.pitch(precision, in.d()))
+                        .int32("rows", in.m())
+                        .int32("gPitch", plan.pitch)
+                        .int32("wide", pairs(dy))
+                        .int32("add", add)
+                        .launch(stream, grid(blocks(in.d(), 128), blocks(in.m(), 128), 128));
             }
         }
 
         private int pairs(long address) {
             return in.d() % 2 == 0 && address % 8 == 0 ? 1 : 0;
         }
+    }
+
+    private static Launch grid(int gridX, int gridY, int threads) {
+        return Launch.of(new Launch.Dim(gridX, gridY, 1), new Launch.Dim(threads, 1, 1));
+    }
+
+    /** Returns a launch of one thread for each of {@code count} elements. */
+    private static Launch threads(int count) {
+        return Launch.of(blocks(count, 128), 128);
     }
 
     private static int blocks(int count, int size) {

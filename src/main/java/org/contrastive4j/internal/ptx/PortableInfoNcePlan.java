@@ -2,7 +2,7 @@ package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.tensor.Precision;
 
-/** Stripes of rows of a pairwise call, and where everything is in its workspace: offsets in bytes. */
+/** Divides a call of {@link PortableInfoNce} into stripes of rows, and its workspace into buffers: offsets in bytes. */
 final class PortableInfoNcePlan {
     static final int TILE = 64;
     private static final int MOST_TILES = 65_535; // blocks along y
@@ -13,11 +13,11 @@ final class PortableInfoNcePlan {
     final int m;
     final int rowTiles;
     final int columnTiles;
-    /** Elements from row to row of the gradients of a stripe. */
+    /** Elements from one row of the gradients of a stripe to the next. */
     final int pitch;
-    /** Row tiles that one launch of the forward kernel takes. */
+    /** Row tiles of one launch of the forward kernel. */
     final int forwardTiles;
-    /** And of the backward kernel. */
+    /** Row tiles of one launch of the backward kernel. */
     final int backwardTiles;
 
     final long numbers;
@@ -36,9 +36,8 @@ final class PortableInfoNcePlan {
     private long end;
 
     /**
-     * Plans a call.
-     *
-     * @param stripeBytes what a stripe's tile statistics or gradients may take, if that is enough for the least stripe
+     * @param stripeBytes budget of the tile statistics or gradients of a stripe; the smallest stripe is used if it is
+     *     less
      */
     PortableInfoNcePlan(int n, int m, boolean withGradients, long stripeBytes, Precision precision) {
         this.n = n;
@@ -60,7 +59,7 @@ final class PortableInfoNcePlan {
         column = take(16L * m);
         bar = take(4L * m);
         row = take(8L * n);
-        long stripe = end; // statistics of a stripe are merged before gradients take their place
+        long stripe = end; // gradients reuse the buffers of the statistics, which are merged before
         tileRows = take(forwardTiles * rowsOfTile);
         tileAts = take(forwardTiles * atsOfTile);
         tileColumns = take(forwardTiles * columnsOfTile);

@@ -9,13 +9,12 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Softmax attention on a device, by the kernels {@code attention_*}, without a matrix of scores in memory and without
- * a workspace. Activations of 16 bits are multiplied on tensor cores, and so are weights, rounded to 16 bits;
- * everything else is f32.
+ * Softmax attention on a device by the kernels {@code attention_*}, without a matrix of scores in memory and without
+ * a workspace. 16-bit activations, and weights rounded to 16 bits, are multiplied on tensor cores; everything else is
+ * f32.
  *
- * <p>All work goes to the device's stream. Lengths that the host wrote itself are known to be right without looking;
- * for others it looks, which waits for the device. Whoever has checked them says so and nothing waits: kernels then
- * take a length that is outside as the nearest that is not.
+ * <p>Checking lengths synchronises with the device, unless the host wrote them itself. A caller that has checked them
+ * turns this off; kernels then clamp a length that is out of range.
  */
 public final class PtxAttentionOps extends AttentionOps {
     private static final int TILE = 64;
@@ -27,12 +26,12 @@ public final class PtxAttentionOps extends AttentionOps {
     private final Kernels kernels;
     private final boolean checksLengths;
 
-    /** Checks lengths. */
+    /** Creates operations that check lengths. */
     public PtxAttentionOps(PtxDevice device) {
         this(device, true);
     }
 
-    /** @param checksLengths false trusts them and never waits for the device */
+    /** @param checksLengths false trusts lengths and never synchronises */
     public PtxAttentionOps(PtxDevice device, boolean checksLengths) {
         this(device, new Kernels(device), DType.F32, checksLengths);
     }
@@ -54,7 +53,7 @@ public final class PtxAttentionOps extends AttentionOps {
         return lengths == null ? 0 : DeviceTensors.address(op, "lengths", device, lengths);
     }
 
-    /** A block for each head of each sample, 64 tokens and 64 columns of the head. */
+    /** Returns a launch of one thread block for each head of each sample, 64 tokens and 64 columns of the head. */
     private static Launch launch(Tensor qkv, int heads, int size) {
         int batch = qkv.dim(0);
         int tokens = qkv.dim(1);
@@ -62,12 +61,12 @@ public final class PtxAttentionOps extends AttentionOps {
         if (blocks > Integer.MAX_VALUE) {
             throw new ShapeException("attention: " + batch + " samples of " + tokens + " tokens with " + heads
                     + " heads are " + blocks
-                    + " tiles, wanted at most 2^31 - 1; use smaller chunks");
+                    + " tiles, expected at most 2^31 - 1; use smaller chunks");
         }
         return Launch.of((int) blocks, qkv.dtype() == DType.F32 ? THREADS : THREADS_16);
     }
 
-    /** 1 when heads begin at multiples of 16 bytes. */
+    /** Returns 1 if heads begin at multiples of 16 bytes, else 0. */
     private static int wide(int size, Tensor like, long... addresses) {
         boolean wide = size * like.dtype().bytes() % 16 == 0;
         for (long address : addresses) {
@@ -92,21 +91,19 @@ public final class PtxAttentionOps extends AttentionOps {
         long from = DeviceTensors.address("attention", "qkv", device, qkv);
         long to = DeviceTensors.written("attention", "out", device, out, qkv, lengths);
         long lse = DeviceTensors.written("attention", "logSumExp", device, logSumExp, qkv, lengths, out);
-        kernels.get(TensorLauncher.of("attention_fwd", qkv))
-                .launch(
-                        device.stream(),
-                        launch(qkv, heads, size),
-                        from,
-                        lengthsOrNone("attention", lengths),
-                        to,
-                        lse,
-                        tokens,
-                        width,
-                        heads,
-                        size,
-                        causal ? 1 : 0,
-                        wide(size, qkv, from, to),
-                        (float) (LOG2_E / Math.sqrt(size)));
+        KernelCall.of(kernels.get(TensorLauncher.of("attention_fwd", qkv)))
+                .pointer("qkv", from)
+                .pointer("lengths", lengthsOrNone("attention", lengths))
+                .pointer("out", to)
+                .pointer("lse", lse)
+                .int32("t", tokens)
+                .int32("w", width)
+                .int32("heads", heads)
+                .int32("d", size)
+                .flag("causal", causal)
+                .int32("wide", wide(size, qkv, from, to))
+                .float32("scale", (float) (LOG2_E / Math.sqrt(size)))
+                .launch(device.stream(), launch(qkv, heads, size));
     }
 
     @Override
@@ -131,24 +128,22 @@ public final class PtxAttentionOps extends AttentionOps {
         long dResult = DeviceTensors.address(op, "dOut", device, dOut);
         long to = DeviceTensors.written(op, "dQkv", device, dQkv, qkv, lengths, out, logSumExp, dOut);
         for (String gradient : new String[] {"dq", "dk", "dv"}) {
-            kernels.get(TensorLauncher.of("attention_bwd", qkv) + "_" + gradient)
-                    .launch(
-                            device.stream(),
-                            launch(qkv, heads, size),
-                            from,
-                            lengthsOrNone(op, lengths),
-                            result,
-                            lse,
-                            dResult,
-                            to,
-                            tokens,
-                            width,
-                            heads,
-                            size,
-                            causal ? 1 : 0,
-                            wide(size, qkv, from, result, dResult, to),
-                            (float) (LOG2_E / Math.sqrt(size)),
-                            (float) (1 / Math.sqrt(size)));
+            KernelCall.of(kernels.get(TensorLauncher.of("attention_bwd", qkv) + "_" + gradient))
+                    .pointer("qkv", from)
+                    .pointer("lengths", lengthsOrNone(op, lengths))
+                    .pointer("out", result)
+                    .pointer("lse", lse)
+                    .pointer("dout", dResult)
+                    .pointer("dqkv", to)
+                    .int32("t", tokens)
+                    .int32("w", width)
+                    .int32("heads", heads)
+                    .int32("d", size)
+                    .flag("causal", causal)
+                    .int32("wide", wide(size, qkv, from, result, dResult, to))
+                    .float32("scale", (float) (LOG2_E / Math.sqrt(size)))
+                    .float32("slope", (float) (1 / Math.sqrt(size)))
+                    .launch(device.stream(), launch(qkv, heads, size));
         }
     }
 }

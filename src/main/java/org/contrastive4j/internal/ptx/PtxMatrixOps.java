@@ -14,25 +14,26 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products on a device, by the library of its maker where there is one ({@link PtxDevice#matrixLibrary}) and
- * {@link KernelChoice} does not say otherwise, else of f32 by the kernels {@code gemm_f32_*} or {@code gemm_tf32_*}, of
- * 16 bits by those of {@link SixteenBitGemm}; all work goes to the device's stream, nothing waits.
+ * Matrix products on a device. The vendor library (cuBLAS) computes them where it is available ({@link
+ * MatrixLibrary}) and {@link KernelChoice} allows it; otherwise f32 is multiplied by the kernels {@code gemm_f32_*}
+ * or {@code gemm_tf32_*} and 16-bit types by {@link SixteenBitGemm}. All work is launched on the stream of the
+ * device; nothing synchronises.
  *
- * <p>Our kernels add the bias and write GELU as they store the result. A library's product of f32 is followed by
- * kernels that do so, as a pass over the result is little beside an f32 product; in 16 bits, where it is not and would
- * round twice, products with a bias or GELU stay ours.
+ * <p>Our kernels add the bias and apply GELU as they store the result. After a product by the vendor library in f32,
+ * separate kernels do so, because their cost is small against the product. In 16 bits it is not, and the result would
+ * be rounded twice; therefore our kernels compute products with a bias or GELU.
  *
- * <p>By the kernels, a product with few tiles and a long k is cut into parts of k, whose sums a second kernel adds in
- * order; how, sizes alone decide. The parts need a workspace, {@value #WORKSPACE_BYTES} bytes, allocated at the first
- * product of that kind and freed by {@link #close}: a graph can capture everything that ran once before. Where a
- * product is of 16 bits, an operand in f32 is rounded first, into memory of the stream's pool, 2 bytes an element; a
- * graph that captures that needs scratch memory for it.
+ * <p>Our kernels split a product with few tiles and a long k into parts of k, whose sums a second kernel adds in
+ * order; the sizes alone decide. The parts need a workspace of {@value #WORKSPACE_BYTES} bytes, allocated at the
+ * first such product and freed by {@link #close}, so that a graph can capture every product that was run before. For
+ * a 16-bit product an f32 operand is rounded first, into temporary memory of 2 bytes an element; a graph that
+ * captures this needs scratch memory for it.
  */
 public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private static final int TILE = 64;
     private static final int THREADS = 64;
     private static final int MOST_BATCH = 65_535; // blocks along y
-    private static final int ENOUGH_TILES = 512; // for a GPU; fixed, so that the bits do not depend on which
+    private static final int ENOUGH_TILES = 512; // fills a GPU; a constant, so that the bits do not depend on the GPU
     private static final int SHORTEST_PART = 256;
     private static final int PART_STEP = 16;
     private static final int MOST_ROW_PARTS = 256;
@@ -47,7 +48,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private final PointwiseOps pointwise;
     private DeviceStorage workspace;
 
-    /** Exact products. */
+    /** Creates f32 products. */
     public PtxMatrixOps(PtxDevice device) {
         this(device, Precision.F32);
     }
@@ -69,25 +70,25 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                         .library());
     }
 
-    /** @param maker the device's library of matrix products; null for kernels of our own */
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary maker) {
+    /** @param vendor library of plain matrix products; null for our kernels */
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary vendor) {
         this(
                 device,
                 kernels,
                 precision,
-                maker,
+                vendor,
                 new PtxPointwiseOps(new TensorLauncher(device, kernels), precision.storage()));
     }
 
     private PtxMatrixOps(
-            PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary maker, PointwiseOps pointwise) {
+            PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary vendor, PointwiseOps pointwise) {
         super(precision.storage(), pointwise);
         this.device = device;
         this.kernels = kernels;
         this.pointwise = pointwise;
         tensorFloats = precision == Precision.TF32;
         kernel = tensorFloats ? "gemm_tf32_" : "gemm_f32_";
-        library = maker == null ? null : new VendorGemm(maker, device.stream());
+        library = vendor == null ? null : new VendorGemm(vendor, device.stream());
         sixteenBits = precision.storage() == DType.F32
                 ? null
                 : new SixteenBitGemm(device, kernels, precision.storage(), library, pointwise, this::workspace);
@@ -97,7 +98,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         return Arrays.stream(tensors).anyMatch(tensor -> tensor.dtype() != DType.F32);
     }
 
-    /** One matrix product, or one of equal ones side by side. */
+    /** One matrix product, or one of a batch of equal size. */
     private record Product(boolean transA, boolean transB, int m, int n, int k, float alpha, float beta) {
         String layout() {
             return (transA ? "t" : "n") + (transB ? "t" : "n");
@@ -123,7 +124,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             return new SixteenBitGemm.Products(transA, transB, batch, m, n, k, alpha, beta);
         }
 
-        /** Into how many parts k is cut. */
+        /** Returns the number of parts that k is split into. */
         int parts() {
             return (int) Math.max(1, Math.min(ENOUGH_TILES / tiles(), k / SHORTEST_PART));
         }
@@ -159,7 +160,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         multiply("linearGelu", new Product(false, false, rows, out, in, 1, 0), x, w, new Epilogue(bias, kind, y), z);
     }
 
-    /** c [m, n] = alpha op(a) op(b) + beta c + bias, y = gelu(c), in any layout. */
+    /** Computes c [m, n] = alpha op(a) op(b) + beta c + bias and y = gelu(c), in any layout. */
     void multiply(
             boolean transA,
             boolean transB,
@@ -235,7 +236,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 tensorFloats);
     }
 
-    /** What the kernels of products do on the way: c[row] += bias; nothing for address 0. */
+    /** Computes c[row] += bias, which our product kernels fuse; does nothing for address 0. */
     private void addBias(Product p, long bias, long c) {
         if (bias != 0) {
             kernels.get("add_positions_fwd_f32")
@@ -252,7 +253,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         }
     }
 
-    /** @param part 0 for a batch of products; or one product, of which each takes this many of k */
+    /** @param part size of the parts of k of one product; 0 for a batch of products */
     private void launch(
             Product p,
             int batch,
@@ -265,52 +266,50 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             long strideC,
             int part) {
         if (p.tiles() > Integer.MAX_VALUE) {
-            throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 64 x 64");
+            throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", expected at most 2^31 tiles of 64 x 64");
         }
         int wide = PortableInfoNce.wide(p.lda(), a, strideA)
                 + 2 * PortableInfoNce.wide(p.ldb(), b, strideB)
                 + 4 * PortableInfoNce.wide(p.n, c, strideC, after.y());
-        kernels.get(kernel + p.layout())
+        KernelCall.of(kernels.get(kernel + p.layout()))
+                .pointer("a", a)
+                .pointer("b", b)
+                .pointer("c", c)
+                .pointer("bias", after.bias())
+                .pointer("y", after.y())
+                .int64("strideA", strideA)
+                .int64("strideB", strideB)
+                .int64("strideC", strideC)
+                .int32("m", p.m)
+                .int32("n", p.n)
+                .int32("k", p.k)
+                .int32("lda", p.lda())
+                .int32("ldb", p.ldb())
+                .int32("ldc", p.n)
+                .int32("kPart", part)
+                .float32("alpha", p.alpha)
+                .float32("beta", p.beta)
+                .int32("quick", after.quick())
+                .int32("wide", wide)
                 .launch(
                         device.stream(),
-                        Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
-                        a,
-                        b,
-                        c,
-                        after.bias(),
-                        after.y(),
-                        strideA,
-                        strideB,
-                        strideC,
-                        p.m,
-                        p.n,
-                        p.k,
-                        p.lda(),
-                        p.ldb(),
-                        p.n,
-                        part,
-                        p.alpha,
-                        p.beta,
-                        after.quick(),
-                        wide);
+                        Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)));
     }
 
     private void merge(
             int parts, int count, int n, long from, long to, Epilogue.Addresses after, float alpha, float beta) {
-        kernels.get("gemm_merge_f32")
-                .launch(
-                        device.stream(),
-                        Launch.of((count + 127) / 128, 128),
-                        from,
-                        to,
-                        after.bias(),
-                        after.y(),
-                        parts,
-                        count,
-                        n,
-                        alpha,
-                        beta,
-                        after.quick());
+        KernelCall.of(kernels.get("gemm_merge_f32"))
+                .pointer("p", from)
+                .pointer("c", to)
+                .pointer("bias", after.bias())
+                .pointer("y", after.y())
+                .int32("parts", parts)
+                .int32("count", count)
+                .int32("n", n)
+                .float32("alpha", alpha)
+                .float32("beta", beta)
+                .int32("quick", after.quick())
+                .launch(device.stream(), Launch.of((count + 127) / 128, 128));
     }
 
     @Override
@@ -360,12 +359,12 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     protected void biasGradientUnchecked(int rows, int width, Tensor dy, Tensor dBias) {
         long from = DeviceTensors.address("biasGradient", "dy", device, dy);
         long to = DeviceTensors.written("biasGradient", "dBias", device, dBias, dy);
-        int room = WORKSPACE_BYTES / Float.BYTES / width;
-        if (room == 0) {
+        int rowsThatFit = WORKSPACE_BYTES / Float.BYTES / width;
+        if (rowsThatFit == 0) {
             throw new ShapeException(
-                    "biasGradient: dy has " + width + " columns, wanted at most " + WORKSPACE_BYTES / Float.BYTES);
+                    "biasGradient: dy has " + width + " columns, expected at most " + WORKSPACE_BYTES / Float.BYTES);
         }
-        int most = Math.min(MOST_ROW_PARTS, room);
+        int most = Math.min(MOST_ROW_PARTS, rowsThatFit);
         int chunk = Math.max(SHORTEST_PART, (int) (((long) rows + most - 1) / most));
         int parts = (int) (((long) rows + chunk - 1) / chunk);
         kernels.get(TensorLauncher.of("column_sums", dy))
@@ -387,7 +386,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         return workspace.address();
     }
 
-    /** Frees the workspace, if there is one. */
+    /** Frees the workspace. */
     @Override
     public void close() {
         if (workspace != null) {

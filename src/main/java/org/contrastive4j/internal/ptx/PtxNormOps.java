@@ -5,7 +5,9 @@ import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Normalisations, a warp a row; gradients of parameters without atomics, by sums of groups of rows. */
+/**
+ * Normalisations with one warp for each row. Gradients of parameters are summed over groups of rows, without atomics.
+ */
 final class PtxNormOps extends NormOps {
     private final TensorLauncher launcher;
     private final PtxNormalize normalize;
@@ -27,23 +29,23 @@ final class PtxNormOps extends NormOps {
             Tensor y,
             Tensor mean,
             Tensor rstd) {
-        launcher.rows(
-                TensorLauncher.of("layer_norm_fwd", x),
-                rows,
-                width,
-                x,
-                gamma,
-                beta,
-                y,
-                mean,
-                rstd,
-                rows,
-                width,
-                (float) epsilon,
-                launcher.wide(width, x, y, gamma, beta));
+        if (rows > 0 && width > 0) {
+            launcher.call(TensorLauncher.of("layer_norm_fwd", x))
+                    .pointer("x", launcher.address(x))
+                    .pointer("gamma", launcher.address(gamma))
+                    .pointer("beta", launcher.address(beta))
+                    .pointer("y", launcher.address(y))
+                    .pointer("mean", launcher.address(mean))
+                    .pointer("rstd", launcher.address(rstd))
+                    .int32("n", rows)
+                    .int32("d", width)
+                    .float32("epsilon", (float) epsilon)
+                    .int32("wide", launcher.wide(width, x, y, gamma, beta))
+                    .launch(launcher.stream, TensorLauncher.ofRows(rows));
+        }
     }
 
-    /** Parameters first: dx may be dy. */
+    /** Computes the gradients of parameters first, because dx may be dy. */
     @Override
     protected void layerNormBackwardUnchecked(
             int rows,
@@ -59,19 +61,19 @@ final class PtxNormOps extends NormOps {
         if (dGamma != null || dBeta != null) {
             parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
         }
-        launcher.rows(
-                TensorLauncher.of("layer_norm_bwd", x),
-                rows,
-                width,
-                x,
-                gamma,
-                mean,
-                rstd,
-                dy,
-                dx,
-                rows,
-                width,
-                launcher.wide(width, x, dy, dx, gamma));
+        if (rows > 0 && width > 0) {
+            launcher.call(TensorLauncher.of("layer_norm_bwd", x))
+                    .pointer("x", launcher.address(x))
+                    .pointer("gamma", launcher.address(gamma))
+                    .pointer("mean", launcher.address(mean))
+                    .pointer("rstd", launcher.address(rstd))
+                    .pointer("dy", launcher.address(dy))
+                    .pointer("dx", launcher.address(dx))
+                    .int32("n", rows)
+                    .int32("d", width)
+                    .int32("wide", launcher.wide(width, x, dy, dx, gamma))
+                    .launch(launcher.stream, TensorLauncher.ofRows(rows));
+        }
     }
 
     private void parameters(

@@ -7,8 +7,8 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * y = x / |x| for each row, and back, on addresses of a device; f32. Nothing is allocated, a graph can capture the
- * launches.
+ * Normalises f32 rows on device addresses, y = x / |x|, and computes the gradient. The class allocates nothing, so
+ * that a graph can capture the launches.
  */
 public final class PtxNormalize {
     private static final int ROWS_PER_BLOCK = 4;
@@ -16,7 +16,7 @@ public final class PtxNormalize {
 
     private final Kernels kernels;
 
-    /** Assembles the kernels. */
+    /** Loads the kernels. */
     public PtxNormalize(PtxDevice device) {
         this(new Kernels(device));
     }
@@ -30,13 +30,14 @@ public final class PtxNormalize {
     }
 
     /**
-     * y = x / |x| and inverseNorm = 1 / |x| per row; both 0 for a row of norm 0.
+     * Computes y = x / |x| and inverseNorm = 1 / |x| per row; both are 0 for a row of norm 0.
+     *
+     * <p>Numerics: neither overflows nor underflows while |x| is representable. Cost: reads x twice, the second time
+     * from the cache.
      *
      * @param x f32 [n, d]; read
      * @param y f32 [n, d]; written, may be x
      * @param inverseNorm f32 [n]; written
-     *     <p>Numerics: neither overflows nor underflows while |x| is representable. Cost: reads x twice, the second
-     *     time from the cache.
      */
     public void forward(DeviceStream stream, int n, int d, long x, long y, long inverseNorm) {
         check("normalize", n, d);
@@ -50,10 +51,9 @@ public final class PtxNormalize {
     }
 
     /**
-     * The same rounded to that precision, in the layout that {@link PortableInfoNce} reads.
+     * Computes the same with y rounded to a precision, in the layout that {@link PortableInfoNce} reads.
      *
-     * @param y [n][{@link Precision#pitch}] of that precision, 16-byte aligned; written, zeros beyond d; in f32 as
-     *     above
+     * @param y [n][{@link RowLayout#pitch}] of that precision, 16-byte aligned, zeros beyond d; written
      */
     public void forward(DeviceStream stream, Precision precision, int n, int d, long x, long y, long inverseNorm) {
         if (!precision.usesTensorCores()) {
@@ -71,14 +71,14 @@ public final class PtxNormalize {
     }
 
     /**
-     * dx = inverseNorm (dy - y &lt;y, dy&gt;) and dot = &lt;y, dy&gt; per row; dx is 0 for a row of norm 0. The sum of
-     * the dots is the gradient of the logarithm of a scale that the unit rows were multiplied with.
+     * Computes dx = inverseNorm (dy - y &lt;y, dy&gt;) and dot = &lt;y, dy&gt; per row; dx is 0 for a row of norm 0.
+     * The sum of the dots is the gradient of the logarithm of a scale that multiplies the unit rows.
      *
      * @param y f32 [n, d] unit rows; read
      * @param inverseNorm f32 [n]; read
      * @param dy f32 [n, d]; read
      * @param dx f32 [n, d]; written, may be dy
-     * @param dot f32 [n]; written, or 0 when not wanted
+     * @param dot f32 [n], written; 0 skips it
      */
     public void backward(DeviceStream stream, int n, int d, long y, long inverseNorm, long dy, long dx, long dot) {
         check("normalizeBackward", n, d);
@@ -96,7 +96,7 @@ public final class PtxNormalize {
 
     private static void check(String name, int n, int d) {
         if (n < 1 || d < 1) {
-            throw new ShapeException(name + ": n " + n + ", d " + d + ", wanted at least 1 of each");
+            throw new ShapeException(name + ": n " + n + ", d " + d + ", expected at least 1 of each");
         }
     }
 

@@ -19,17 +19,18 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * The operations as kernels on a device, a GPU or the simulator; tensors are in its memory, work is done in the order of
- * its stream. Activations are f32, or bf16 or f16 with parameters in f32; arithmetic is f32 but for the products of
- * tensor cores, whose sums are. InfoNCE rounds its f32 rows to the precision
- * of those products.
+ * Runs the operations as kernels on a device, a GPU or the simulator. Tensors are in the memory of the device, and
+ * work is executed in the order of its stream. Activations are f32, or bf16 or f16 with parameters in f32. Arithmetic
+ * is f32 except for products on tensor cores, whose sums are f32. InfoNCE rounds its f32 rows to the precision of
+ * those products.
  */
 public final class PtxOps extends Ops {
-    /** What a stripe of rows of a pairwise loss may take. */
+    /** Workspace of a stripe of rows of a pairwise loss. */
     private static final long PAIRWISE_STRIPE_BYTES = 64L << 20;
 
     private static final Logger LOG = LoggerFactory.getLogger(PtxOps.class);
@@ -78,9 +79,9 @@ public final class PtxOps extends Ops {
         logOnce("matrix products in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by "
                 + (library.library() == null
-                        ? "kernels of our own"
+                        ? "kernels of this library"
                         : library.library().name()) + ": " + library.reason()
-                + (activations == DType.F32 ? "" : "; those with a bias or GELU by " + choice));
+                + (activations == DType.F32 ? "" : "; products with a bias or GELU by " + choice));
         matrix = new PtxMatrixOps(device, kernels, precision, library.library());
         logOnce("pairwise loss in " + precision + " on " + name + " ("
                 + device.facts().name() + ") by " + choice);
@@ -90,7 +91,7 @@ public final class PtxOps extends Ops {
                 new PtxNormOps(launcher, new PtxNormalize(kernels), activations),
                 new PtxAttentionOps(device, kernels, activations, true),
                 new PtxSequenceOps(launcher, activations),
-                new PtxPairwiseOps(device, launcher.readback, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
+                new PtxPairwiseOps(device, launcher.downloads, kernels, precision, choice, PAIRWISE_STRIPE_BYTES),
                 new PtxPairTileOps(launcher, PAIRWISE_STRIPE_BYTES),
                 new PtxUpdateOps(launcher));
     }
@@ -143,7 +144,7 @@ public final class PtxOps extends Ops {
 
     /** {@inheritDoc} A second stream copies, after an event in the first. */
     @Override
-    public Aside aside() {
+    public PrefetchStream prefetchStream() {
         if (ahead == null) {
             ahead = device.newStream();
         }
@@ -190,16 +191,17 @@ public final class PtxOps extends Ops {
             throw new IllegalArgumentException("parameters are f32 on this backend, given " + x);
         }
         int count = Math.toIntExact(x.size());
-        return launcher.readback.later(launcher.storage(x), 4 * x.offset(), 4 * count, values -> {
+        return launcher.downloads.download(launcher.storage(x), 4 * x.offset(), 4 * count, values -> {
             double[] all = new double[count];
             Arrays.setAll(all, i -> values.getFloat(4 * i));
             return all;
         });
     }
 
-    private static ByteBuffer buffer(int count, Tensor target, DType wanted) {
-        if (target.dtype() != wanted || target.size() != count) {
-            throw new IllegalArgumentException(count + " values of " + wanted + " given for " + target);
+    private static ByteBuffer buffer(int count, Tensor target, DType expected) {
+        if (target.dtype() != expected || target.size() != count) {
+            throw new IllegalArgumentException(
+                    "expected a tensor of " + count + " values of " + expected.label() + ", got " + target);
         }
         return ByteBuffer.allocate(4 * count).order(ByteOrder.nativeOrder());
     }
@@ -210,19 +212,19 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public CapturedGraph capture(Runnable work, Storage scratch) {
-        if (scratch != null && !(scratch instanceof DeviceStorage)) {
-            throw new LaunchException("record: the scratch is no memory of this backend");
+    public CapturedGraph capture(Runnable work, @Nullable Storage arena) {
+        if (arena != null && !(arena instanceof DeviceStorage)) {
+            throw new LaunchException("capture: expected an arena in the memory of this backend");
         }
         DeviceGraph[] made = new DeviceGraph[1];
         Runnable giveBack =
-                launcher.readback.recording(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) scratch));
+                launcher.downloads.capture(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) arena));
         DeviceGraph graph = made[0];
         return new CapturedGraph() {
             @Override
             public void run() {
                 graph.launch(launcher.stream);
-                launcher.readback.ran();
+                launcher.downloads.replayed();
             }
 
             @Override
@@ -230,6 +232,7 @@ public final class PtxOps extends Ops {
                 return graph.nodes();
             }
 
+            /** Frees the workspaces of operations, then all memory. */
             @Override
             public void close() {
                 graph.close();
@@ -247,7 +250,7 @@ public final class PtxOps extends Ops {
     @Override
     public void close() {
         matrix.close();
-        launcher.readback.close();
+        launcher.downloads.close();
         if (ahead != null) {
             ahead.close();
         }

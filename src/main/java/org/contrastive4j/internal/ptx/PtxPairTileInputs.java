@@ -17,23 +17,23 @@ import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 
 /**
- * What a pass of the pair kernels reads beside the rows, as one block of bytes that one copy brings to the device:
- * records of reductions or terms, a few scalars, then the pairing, then the numbers of rows and columns.
+ * The inputs of a pass of the pair kernels beside the rows, as one buffer that one copy brings to the device: records
+ * of reductions or terms, a few scalars, the pairing, and the statistics of rows and columns.
  *
- * <p>A number is a pair of floats, {@code (float) v} and what that leaves of v, so that a shift that nearly cancels a
- * logit loses nothing. An array that is given several times is there once. Whatever there is for each row or
- * column is followed by zeros up to a multiple of 64.
+ * <p>A statistic v is stored as two floats, {@code (float) v} and the remainder, so that a shift that nearly cancels
+ * a logit loses no precision. An array that occurs several times is stored once. Arrays of rows or columns are padded
+ * with zeros to a multiple of 64.
  */
 final class PtxPairTileInputs {
     static final int RECORD_BYTES = 32;
-    private static final int SUM_OF_EXPONENTIALS = 8; // below it the functions of sums
+    private static final int SUM_OF_EXPONENTIALS = 8; // smaller numbers are the functions of sums
     private static final int LARGEST = 9;
     private static final int LARGEST_BELOW = 10;
 
     private final Pairing pairing;
     private final List<int[]> records = new ArrayList<>();
     private final List<double[]> arrays = new ArrayList<>();
-    private final Map<double[], Integer> places = new IdentityHashMap<>();
+    private final Map<double[], Integer> offsets = new IdentityHashMap<>();
     private float[] scalars = {};
     private int numbers;
     private int results;
@@ -42,12 +42,12 @@ final class PtxPairTileInputs {
         this.pairing = pairing;
     }
 
-    /** A count up to the next multiple of 64. */
+    /** Returns a count rounded up to a multiple of 64. */
     static int padded(int count) {
         return Math.multiplyExact(TensorLauncher.blocks(count, PortableInfoNcePlan.TILE), PortableInfoNcePlan.TILE);
     }
 
-    /** Bytes of {@code records} records, a pairing with all it can have, and {@code arrays} arrays of either side. */
+    /** Returns the bytes of {@code records} records, a complete pairing, and {@code arrays} arrays of either side. */
     static long bytes(int n, int m, int records, int arrays) {
         long numbersEach = (long) arrays * 2 * Float.BYTES;
         return (records + 1L) * RECORD_BYTES
@@ -55,16 +55,16 @@ final class PtxPairTileInputs {
                 + padded(m) * (2L * Integer.BYTES + numbersEach);
     }
 
-    /** The place of the first number of an array, in numbers; -1 for null. */
-    int place(double[] values) {
+    /** Returns the index of the first statistic of an array; -1 for null. */
+    int offsetOf(double[] values) {
         if (values == null) {
             return -1;
         }
-        return places.computeIfAbsent(values, array -> {
-            int place = numbers;
+        return offsets.computeIfAbsent(values, array -> {
+            int offset = numbers;
             arrays.add(array);
             numbers = Math.addExact(numbers, padded(array.length));
-            return place;
+            return offset;
         });
     }
 
@@ -77,8 +77,8 @@ final class PtxPairTileInputs {
                     case MAX -> LARGEST;
                     case MAX_BELOW -> LARGEST_BELOW;
                 };
-        int ofRows = place(of.shift().rows());
-        int ofColumns = place(of.shift().columns());
+        int ofRows = offsetOf(of.shift().rows());
+        int ofColumns = offsetOf(of.shift().columns());
         records.add(new int[] {
             what,
             rows ? 0 : 1,
@@ -86,7 +86,7 @@ final class PtxPairTileInputs {
             Float.floatToIntBits(of.shift().sign()),
             rows ? ofRows : ofColumns,
             rows ? ofColumns : ofRows,
-            of.kind() == Kind.SUM ? place(of.weight()) : -1,
+            of.kind() == Kind.SUM ? offsetOf(of.weight()) : -1,
             results
         });
         results += rows ? pairing.n() : pairing.m();
@@ -98,14 +98,14 @@ final class PtxPairTileInputs {
             0,
             taken(of.of()),
             Float.floatToIntBits(of.shift().sign()),
-            place(of.shift().rows()),
-            place(of.shift().columns()),
-            place(of.rowWeight()),
-            place(of.columnWeight())
+            offsetOf(of.shift().rows()),
+            offsetOf(of.shift().columns()),
+            offsetOf(of.rowWeight()),
+            offsetOf(of.columnWeight())
         });
     }
 
-    /** What the products of a gradient take beside the rows: here 8 numbers, after the records. */
+    /** Sets the 8 scalars that the products of a gradient read. */
     void setScalars(float... values) {
         scalars = values;
     }
@@ -118,12 +118,12 @@ final class PtxPairTileInputs {
         return records.size();
     }
 
-    /** Rows or columns of all reductions. */
+    /** Returns the rows or columns of all reductions. */
     int results() {
         return results;
     }
 
-    // Where everything is, in bytes from the first; records are first.
+    // Offsets of the sections in bytes; records are first.
 
     long scalars() {
         return (long) records.size() * RECORD_BYTES;
@@ -153,7 +153,7 @@ final class PtxPairTileInputs {
         return columnLimits() + (pairing.guide() != null ? (long) Float.BYTES * padded(pairing.m()) : 0);
     }
 
-    /** All of it; nothing may be added any more. */
+    /** Returns the buffer; nothing can be added afterwards. */
     ByteBuffer bytes() {
         int size = Math.toIntExact(numbers() + 2L * Float.BYTES * numbers);
         ByteBuffer bytes = ByteBuffer.allocateDirect(size).order(ByteOrder.nativeOrder()); // zeros
@@ -193,7 +193,7 @@ final class PtxPairTileInputs {
         bytes.position(bytes.position() + Integer.BYTES * (padded(count) - count));
     }
 
-    /** Rounded down: a float is larger than a limit exactly when it is larger than that rounded down. */
+    /** Writes limits rounded down: a float exceeds a limit exactly if it exceeds the limit rounded down to float. */
     private static void putLimits(ByteBuffer bytes, int count, IntToDoubleFunction limits) {
         for (int i = 0; i < count; i++) {
             double limit = limits.applyAsDouble(i);

@@ -1,7 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
 import java.nio.ByteBuffer;
-import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.device.DeviceStorage;
@@ -15,11 +14,11 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The general pairwise engine as kernels in f32: all reductions of a pass in one launch for each stripe of rows, all
- * terms of a gradient in another, so that a product is formed once whatever is asked of it.
+ * The tiled pairwise engine as f32 kernels: one launch computes all reductions of a pass for a stripe of rows,
+ * another all terms of a gradient, so that each product is computed once.
  *
- * <p>Pairing and scalars go to the device in one copy a pass, results come back in one.
- * Values of reductions are sums in f32 over the 64 pairs of a row or column of a tile, then in f64.
+ * <p>Pairing and scalars are copied to the device once for each pass, and results come back in one copy. Reductions
+ * are summed in f32 over the 64 pairs of a row or column of a tile, then in f64.
  */
 final class PtxPairTileOps extends PairTileOps {
     private static final int TILE = PortableInfoNcePlan.TILE;
@@ -27,7 +26,7 @@ final class PtxPairTileOps extends PairTileOps {
     private static final int PARTIAL_BYTES = 8;
     private static final int MOST_TILES = 65_535; // blocks along y
     private static final int BINS_PER_LAUNCH = 2048;
-    /** What {@link #workspaceBytes} is for: more than any loss of this library asks for in one pass. */
+    /** Reductions that {@link #workspaceBytes} provides for: more than any loss of this library uses in one pass. */
     private static final int REDUCTIONS = 24;
 
     private static final int ARRAYS = 32;
@@ -35,7 +34,7 @@ final class PtxPairTileOps extends PairTileOps {
     private final TensorLauncher launcher;
     private final long stripeBytes;
 
-    /** @param stripeBytes what a stripe's partial results or gradients may take, if that is enough for 64 rows */
+    /** @param stripeBytes budget of the partial results or gradients of a stripe; 64 rows are used if it is less */
     PtxPairTileOps(TensorLauncher launcher, long stripeBytes) {
         super(DType.F32);
         this.launcher = launcher;
@@ -46,7 +45,7 @@ final class PtxPairTileOps extends PairTileOps {
         return TensorLauncher.blocks(count, TILE);
     }
 
-    /** Row tiles that a stripe has. */
+    /** Returns the row tiles of a stripe. */
     private int stripe(int rowTiles, long bytesOfTile) {
         return (int) Math.min(rowTiles, Math.max(1, Math.min(MOST_TILES, stripeBytes / bytesOfTile)));
     }
@@ -59,13 +58,13 @@ final class PtxPairTileOps extends PairTileOps {
         return (long) TILE * TILE * Float.BYTES * columnTiles;
     }
 
-    /** Work on the rows [row, row + 64 tiles) of a stripe. */
+    /** Processes the rows [row, row + 64 tiles) of a stripe. */
     @FunctionalInterface
     private interface Stripe {
         void rows(int row, int tiles);
     }
 
-    /** A pass over the pairs: what the kernels share. */
+    /** A pass over the pairs: the arguments that all kernels share. */
     private final class Pass {
         final Pairs pairs;
         final Pairing pairing;
@@ -80,7 +79,7 @@ final class PtxPairTileOps extends PairTileOps {
             rowTiles = tiles(pairing.n());
             columnTiles = tiles(pairing.m());
             if (columnTiles > MOST_TILES) {
-                throw new ShapeException(operation + ": " + pairing.m() + " columns, wanted at most "
+                throw new ShapeException(operation + ": " + pairing.m() + " columns, expected at most "
                         + MOST_TILES * TILE + "; cut them into shards");
             }
         }
@@ -91,39 +90,39 @@ final class PtxPairTileOps extends PairTileOps {
             }
         }
 
-        /** A block for each tile of a stripe; {@code more} are the kernel's own arguments. */
-        void launch(String kernel, int row, int tiles, PtxPairTileInputs inputs, long at, Object... more) {
+        /** Begins a call of a pair kernel with the parameters that all of them share. */
+        KernelCall call(String kernel, int row, PtxPairTileInputs inputs, long at) {
             Pairing.Guide guide = pairing.guide();
             Tensor guideX = guide == null ? null : guide.rows();
             Tensor guideY = guide == null ? null : guide.columns();
             int guideD = guide == null ? 0 : guideX.dim(1);
             boolean ids = pairing.hasIds();
-            List<Object> arguments = new ArrayList<>(Arrays.asList(
-                    pairs.x(),
-                    pairs.y(),
-                    guideX,
-                    guideY,
-                    at + inputs.targets(),
-                    ids ? at + inputs.rowIds() : 0L,
-                    ids ? at + inputs.columnIds() : 0L,
-                    at + inputs.rowLimits(),
-                    at + inputs.columnLimits(),
-                    pairing.n(),
-                    pairing.m(),
-                    d,
-                    guideD,
-                    row,
-                    launcher.wide(d, pairs.x(), pairs.y()),
-                    guide == null ? 0 : launcher.wide(guideD, guideX, guideY),
-                    pairing.window(),
-                    pairing.cycle(),
-                    pairing.sameIsPositive() ? 1 : 0,
-                    (float) pairs.scale()));
-            arguments.addAll(Arrays.asList(more));
-            launcher.launch(
-                    kernel,
-                    Launch.of(new Launch.Dim(columnTiles, tiles, 1), new Launch.Dim(TILE, 1, 1)),
-                    arguments.toArray());
+            return launcher.call(kernel)
+                    .pointer("x", launcher.address(pairs.x()))
+                    .pointer("y", launcher.address(pairs.y()))
+                    .pointer("guideX", launcher.address(guideX))
+                    .pointer("guideY", launcher.address(guideY))
+                    .pointer("targets", at + inputs.targets())
+                    .pointer("rowIds", ids ? at + inputs.rowIds() : 0)
+                    .pointer("columnIds", ids ? at + inputs.columnIds() : 0)
+                    .pointer("rowLimits", at + inputs.rowLimits())
+                    .pointer("columnLimits", at + inputs.columnLimits())
+                    .int32("n", pairing.n())
+                    .int32("m", pairing.m())
+                    .int32("d", d)
+                    .int32("guideD", guideD)
+                    .int32("first", row)
+                    .int32("wide", launcher.wide(d, pairs.x(), pairs.y()))
+                    .int32("guideWide", guide == null ? 0 : launcher.wide(guideD, guideX, guideY))
+                    .int32("window", pairing.window())
+                    .int32("cycle", pairing.cycle())
+                    .flag("same", pairing.sameIsPositive())
+                    .float32("scale", (float) pairs.scale());
+        }
+
+        /** Launches a thread block for each tile of a stripe. */
+        void launch(KernelCall call, int tiles) {
+            call.launch(launcher.stream, Launch.of(new Launch.Dim(columnTiles, tiles, 1), new Launch.Dim(TILE, 1, 1)));
         }
     }
 
@@ -152,25 +151,32 @@ final class PtxPairTileOps extends PairTileOps {
             long at = in.address();
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
-                        "pair_reduce_f32", row, tiles, inputs, at, at + inputs.numbers(), at, partials, inputs.count());
-                launcher.launch(
-                        "pair_merge_f32",
-                        Launch.of(
-                                new Launch.Dim(
-                                        TensorLauncher.blocks(Math.max(m, Math.min(n - row, tiles * TILE)), 128),
-                                        inputs.count(),
-                                        1),
-                                new Launch.Dim(128, 1, 1)),
-                        partials,
-                        at,
-                        results,
-                        n,
-                        m,
-                        row,
-                        pass.columnTiles,
+                        pass.call("pair_reduce_f32", row, inputs, at)
+                                .pointer("numbers", at + inputs.numbers())
+                                .pointer("reductions", at)
+                                .pointer("partials", partials)
+                                .int32("count", inputs.count()),
                         tiles);
+                launcher.call("pair_merge_f32")
+                        .pointer("partials", partials)
+                        .pointer("reductions", at)
+                        .pointer("results", results)
+                        .int32("n", n)
+                        .int32("m", m)
+                        .int32("first", row)
+                        .int32("columnTiles", pass.columnTiles)
+                        .int32("rowTiles", tiles)
+                        .launch(
+                                launcher.stream,
+                                Launch.of(
+                                        new Launch.Dim(
+                                                TensorLauncher.blocks(
+                                                        Math.max(m, Math.min(n - row, tiles * TILE)), 128),
+                                                inputs.count(),
+                                                1),
+                                        new Launch.Dim(128, 1, 1)));
             });
-            return launcher.readback.later(
+            return launcher.downloads.download(
                     results,
                     records -> reductions.stream()
                             .map(of -> reduced(of.kind(), of.axis() == Axis.ROWS ? n : m, records))
@@ -178,7 +184,7 @@ final class PtxPairTileOps extends PairTileOps {
         }
     }
 
-    /** The next {@code size} records. */
+    /** Decodes the next {@code size} records. */
     private static Reduced reduced(Kind kind, int size, ByteBuffer records) {
         boolean largest = kind == Kind.MAX || kind == Kind.MAX_BELOW;
         double[] values = new double[size];
@@ -207,7 +213,7 @@ final class PtxPairTileOps extends PairTileOps {
         Pass pass = new Pass("gradient", pairs);
         PtxPairTileInputs inputs = new PtxPairTileInputs(pass.pairing);
         terms.forEach(inputs::add);
-        // sums are of S, not of the cosines whose factor the third is; the sixth is that of the products
+        // scalar 2 scales the sums, which are of logits already; scalar 5 scales the products
         inputs.setScalars(0, 0, 1, 0, 0, (float) (gradientScale * pairs.scale()), 0, 0);
         boolean products = gradients.dx() != null || gradients.dy() != null;
         boolean scalars = gradients.dLogScale() != null || gradients.dBias() != null;
@@ -222,33 +228,29 @@ final class PtxPairTileOps extends PairTileOps {
             long gAt = products ? g.address() : 0;
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
-                        "pair_bwd_f32",
-                        row,
-                        tiles,
-                        inputs,
-                        at,
-                        at + inputs.numbers(),
-                        at,
-                        gAt,
-                        sums,
-                        inputs.count(),
-                        (float) gradientScale);
+                        pass.call("pair_bwd_f32", row, inputs, at)
+                                .pointer("numbers", at + inputs.numbers())
+                                .pointer("terms", at)
+                                .pointer("g", gAt)
+                                .pointer("sums", sums)
+                                .int32("count", inputs.count())
+                                .float32("gradientScale", (float) gradientScale),
+                        tiles);
                 if (scalars) {
-                    launcher.launch(
-                            "pairwise_scalars_f32",
-                            Launch.of(1, 256),
-                            sums,
-                            at + inputs.scalars(),
-                            gradients.dLogScale(),
-                            gradients.dBias(),
-                            pass.columnTiles * tiles);
+                    launcher.call("pairwise_scalars_f32")
+                            .pointer("sums", sums)
+                            .pointer("numbers", at + inputs.scalars())
+                            .pointer("dLogScale", launcher.address(gradients.dLogScale()))
+                            .pointer("dBias", launcher.address(gradients.dBias()))
+                            .int32("count", pass.columnTiles * tiles)
+                            .launch(launcher.stream, Launch.of(1, 256));
                 }
                 products(pass, row, tiles, gAt, at + inputs.scalars(), dx, dy);
             });
         }
     }
 
-    /** The address of a gradient that must not lie where rows are read; 0 for null. */
+    /** Returns the address of a gradient after checking that it does not overlap the inputs; 0 for null. */
     private long written(String argument, Tensor gradient, Pairs pairs) {
         Pairing.Guide guide = pairs.pairing().guide();
         return gradient == null
@@ -264,7 +266,7 @@ final class PtxPairTileOps extends PairTileOps {
                         guide == null ? null : guide.columns());
     }
 
-    /** dx = G y for the rows of a stripe, dy += G^T x over them; the first stripe writes dy. */
+    /** Computes dx = G y for the rows of a stripe and dy += G^T x over them; the first stripe writes dy. */
     private void products(Pass pass, int row, int tiles, long g, long scalars, long dx, long dy) {
         int d = pass.d;
         int m = pass.pairing.m();
@@ -274,34 +276,32 @@ final class PtxPairTileOps extends PairTileOps {
         if (dx != 0) {
             long y = launcher.address(pass.pairs.y());
             long out = dx + (long) Float.BYTES * row * d;
-            launcher.launch(
-                    "pairwise_dx_f32",
-                    Launch.of(new Launch.Dim(tiles(d), tiles, 1), block),
-                    g,
-                    y,
-                    out,
-                    scalars,
-                    m,
-                    d,
-                    rows,
-                    pitch,
-                    PortableInfoNce.wide(d, y, out));
+            launcher.call("pairwise_dx_f32")
+                    .pointer("g", g)
+                    .pointer("b", y)
+                    .pointer("c", out)
+                    .pointer("numbers", scalars)
+                    .int32("k", m)
+                    .int32("d", d)
+                    .int32("rows", rows)
+                    .int32("pitch", pitch)
+                    .int32("wide", PortableInfoNce.wide(d, y, out))
+                    .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), tiles, 1), block));
         }
         if (dy != 0) {
             long x = launcher.address(pass.pairs.x()) + (long) Float.BYTES * row * d;
-            launcher.launch(
-                    "pairwise_dy_f32",
-                    Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block),
-                    g,
-                    x,
-                    dy,
-                    scalars,
-                    rows,
-                    d,
-                    m,
-                    pitch,
-                    PortableInfoNce.wide(d, x, dy),
-                    row == 0 ? 0 : 1);
+            launcher.call("pairwise_dy_f32")
+                    .pointer("g", g)
+                    .pointer("b", x)
+                    .pointer("c", dy)
+                    .pointer("numbers", scalars)
+                    .int32("k", rows)
+                    .int32("d", d)
+                    .int32("columns", m)
+                    .int32("pitch", pitch)
+                    .int32("wide", PortableInfoNce.wide(d, x, dy))
+                    .int32("add", row == 0 ? 0 : 1)
+                    .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block));
         }
     }
 
@@ -317,17 +317,14 @@ final class PtxPairTileOps extends PairTileOps {
                 pass.stripes(
                         MOST_TILES,
                         (row, tiles) -> pass.launch(
-                                "pair_histogram_f32",
-                                row,
-                                tiles,
-                                inputs,
-                                in.address(),
-                                counts,
-                                bins,
-                                start,
-                                Math.min(BINS_PER_LAUNCH, bins - start)));
+                                pass.call("pair_histogram_f32", row, inputs, in.address())
+                                        .pointer("counts", counts)
+                                        .int32("bins", bins)
+                                        .int32("start", start)
+                                        .int32("length", Math.min(BINS_PER_LAUNCH, bins - start)),
+                                tiles));
             }
-            return launcher.readback.later(counts, records -> {
+            return launcher.downloads.download(counts, records -> {
                 long[] positives = new long[bins];
                 long[] negatives = new long[bins];
                 records.asLongBuffer().get(positives).get(negatives);
@@ -339,8 +336,9 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     /**
-     * For passes of up to 24 reductions, and 32 arrays of numbers of rows and as many of columns; each reduction beyond
-     * takes 16 bytes for each row or column more, each array 8 bytes a number. A histogram takes 16 bytes a bin more.
+     * Returns the bytes for passes of up to 24 reductions, and up to 32 arrays of statistics of rows and of columns
+     * each. A further reduction needs 16 bytes for each row or column, a further array 8 bytes for each element, and
+     * a histogram 16 bytes for each bin.
      */
     @Override
     public long workspaceBytes(int n, int m, int d) {

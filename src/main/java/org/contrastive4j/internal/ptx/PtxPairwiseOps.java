@@ -11,13 +11,12 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * InfoNCE over f32 tensors of a device, by {@link InfoNceKernels}.
- *
- * <p>A call takes its workspace from the device's pool; nothing waits but who asks for the result.
+ * InfoNCE on f32 tensors of a device by {@link InfoNceKernels}. A call allocates its workspace from the pool of the
+ * device; only reading the result synchronises.
  */
 final class PtxPairwiseOps extends PairwiseOps {
     private final PtxDevice device;
-    private final DeferredDownloads readback;
+    private final DeferredDownloads downloads;
     private final InfoNceKernels pairwise;
 
     /**
@@ -26,14 +25,14 @@ final class PtxPairwiseOps extends PairwiseOps {
      */
     PtxPairwiseOps(
             PtxDevice device,
-            DeferredDownloads readback,
+            DeferredDownloads downloads,
             Kernels kernels,
             Precision precision,
             KernelChoice choice,
             long stripeBytes) {
         super(DType.F32);
         this.device = device;
-        this.readback = readback;
+        this.downloads = downloads;
         pairwise = choice.infoNce(kernels, device.facts().multiprocessors(), precision, stripeBytes);
     }
 
@@ -73,14 +72,14 @@ final class PtxPairwiseOps extends PairwiseOps {
                     result.address(),
                     workspace.address(),
                     bytes);
-            return readback.later(
+            return downloads.download(
                     result,
                     values -> new Result(
                             values.getDouble(0), values.getDouble(8), values.getDouble(16), values.getDouble(24)));
         }
     }
 
-    /** The address of a tensor of this device, 0 for null. */
+    /** Returns the address of a tensor of this device, 0 for null. */
     private long address(String argument, Tensor tensor) {
         return tensor == null ? 0 : DeviceTensors.address("infoNce", argument, device, tensor);
     }

@@ -8,7 +8,7 @@ import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Elementwise kernels, 4 elements a thread at a time where alignment allows. */
+/** Elementwise kernels; a thread processes 4 elements at a time where the alignment allows it. */
 final class PtxPointwiseOps extends PointwiseOps {
     private static final int DROPOUT_ELEMENTS = 1024; // of a block
 
@@ -56,7 +56,7 @@ final class PtxPointwiseOps extends PointwiseOps {
 
     @Override
     protected void clampUnchecked(double least, double most, Tensor x) {
-        if (x.dtype() != DType.F32) { // what is clamped are parameters
+        if (x.dtype() != DType.F32) { // only parameters are clamped
             super.clampUnchecked(least, most, x);
             return;
         }
@@ -90,21 +90,20 @@ final class PtxPointwiseOps extends PointwiseOps {
         int samples = x.dim(0);
         int width = Math.toIntExact(x.size() / samples);
         int blocks = TensorLauncher.blocks(width, DROPOUT_ELEMENTS);
-        launcher.launch(
-                TensorLauncher.of("dropout", y),
-                Launch.of(Math.multiplyExact(samples, blocks), 256),
-                x,
-                sampleIds,
-                y,
-                width,
-                blocks,
-                Philox.keepThreshold(p),
-                (float) (1 / (1 - p)),
-                key.layer(),
-                key.step(),
-                key.clock(),
-                (int) key.seed(),
-                (int) (key.seed() >>> 32),
-                launcher.wide(width, x, y));
+        launcher.call(TensorLauncher.of("dropout", y))
+                .pointer("x", launcher.address(x))
+                .pointer("ids", launcher.address(sampleIds))
+                .pointer("y", launcher.address(y))
+                .int32("width", width)
+                .int32("blocks", blocks)
+                .int64("threshold", Philox.keepThreshold(p))
+                .float32("scale", (float) (1 / (1 - p)))
+                .int32("layer", key.layer())
+                .int32("step", key.step())
+                .pointer("clock", launcher.address(key.clock()))
+                .int32("key0", (int) key.seed())
+                .int32("key1", (int) (key.seed() >>> 32))
+                .int32("wide", launcher.wide(width, x, y))
+                .launch(launcher.stream, Launch.of(Math.multiplyExact(samples, blocks), 256));
     }
 }

@@ -7,8 +7,8 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Sequences, a warp a row, or a thread a column where rows are summed. Ids and lengths that the host does not
- * know to be right are read back to be checked, which waits for the device.
+ * Sequence operations with one warp for each row, or one thread for each column where rows are summed. Checking ids
+ * and lengths that the host did not write synchronises with the device.
  */
 final class PtxSequenceOps extends SequenceOps {
     private static final int THREADS = 256;
@@ -38,7 +38,7 @@ final class PtxSequenceOps extends SequenceOps {
                 launcher.wide(width, table, y));
     }
 
-    /** A block looks for one row of the table among all ids, and for 128 columns of it. */
+    /** A thread block searches all ids for one row of the table, and sums 128 columns of it. */
     @Override
     protected void embeddingBackwardUnchecked(Tensor ids, Tensor dy, Tensor dTable) {
         int width = dTable.dim(1);
@@ -73,7 +73,7 @@ final class PtxSequenceOps extends SequenceOps {
                 launcher.wide(width, x, positions, y));
     }
 
-    /** For tensors [b, t, w] that have a row for each b and t. */
+    /** Launches a kernel on tensors [b, t, w], which have a row for each b and t. */
     private void rows(String name, Tensor of, Object... arguments) {
         launcher.rows(name, of.shape().rows(), of.dim(2), arguments);
     }
@@ -129,27 +129,26 @@ final class PtxSequenceOps extends SequenceOps {
         int wide = whole ? launcher.wide(run, x, y) : 0;
         int blocks = TensorLauncher.blocks(size, wide == 1 ? 4 * THREADS : THREADS);
         if (y.size() > 0) {
-            launcher.launch(
-                    patchify(x, y),
-                    Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS),
-                    x,
-                    y,
-                    blocks,
-                    size,
-                    run,
-                    x.dim(1),
-                    pitch,
-                    patches(x.dim(2), kernel, stride, padding),
-                    kernel,
-                    stride,
-                    padding,
-                    stride * channels,
-                    padding * channels,
-                    wide);
+            launcher.call(patchify(x, y))
+                    .pointer("x", launcher.address(x))
+                    .pointer("y", launcher.address(y))
+                    .int32("blocks", blocks)
+                    .int32("size", size)
+                    .int32("run", run)
+                    .int32("height", x.dim(1))
+                    .int32("pitch", pitch)
+                    .int32("windowColumns", patches(x.dim(2), kernel, stride, padding))
+                    .int32("kernel", kernel)
+                    .int32("stride", stride)
+                    .int32("padding", padding)
+                    .int32("step", stride * channels)
+                    .int32("margin", padding * channels)
+                    .int32("wide", wide)
+                    .launch(launcher.stream, Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS));
         }
     }
 
-    /** Pictures may stay in f32 where patches are of 16 bits. */
+    /** Returns the kernel name; pictures may be f32 while patches are 16-bit. */
     private static String patchify(Tensor x, Tensor y) {
         String name = TensorLauncher.of("patchify_fwd", y);
         return x.dtype() == y.dtype() ? name : TensorLauncher.of(name, x);
@@ -160,22 +159,22 @@ final class PtxSequenceOps extends SequenceOps {
         int channels = dx.dim(3);
         int width = dx.dim(2) * channels;
         int rows = Math.multiplyExact(dx.dim(0), dx.dim(1));
-        launcher.rows(
-                TensorLauncher.of("patchify_bwd", dx),
-                rows,
-                width,
-                dy,
-                dx,
-                dx.dim(1),
-                patches(dx.dim(1), kernel, stride, padding),
-                patches(dx.dim(2), kernel, stride, padding),
-                kernel,
-                stride,
-                padding,
-                channels,
-                rows,
-                width,
-                0);
+        if (rows > 0 && width > 0) {
+            launcher.call(TensorLauncher.of("patchify_bwd", dx))
+                    .pointer("dy", launcher.address(dy))
+                    .pointer("dx", launcher.address(dx))
+                    .int32("height", dx.dim(1))
+                    .int32("windowRows", patches(dx.dim(1), kernel, stride, padding))
+                    .int32("windowColumns", patches(dx.dim(2), kernel, stride, padding))
+                    .int32("kernel", kernel)
+                    .int32("stride", stride)
+                    .int32("padding", padding)
+                    .int32("channels", channels)
+                    .int32("n", rows)
+                    .int32("d", width)
+                    .int32("wide", 0)
+                    .launch(launcher.stream, TensorLauncher.ofRows(rows));
+        }
     }
 
     private static void check(String op, Tensor lengths, int least, int tokens) {

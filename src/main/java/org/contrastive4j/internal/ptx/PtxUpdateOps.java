@@ -9,7 +9,7 @@ import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Optimiser updates, and reductions that leave a few numbers for the host. */
+/** Optimiser updates, and reductions whose small results the host reads. */
 final class PtxUpdateOps extends UpdateOps {
     private static final int BLOCK_ELEMENTS = 4096; // summed by a block, or more
     private static final int MOST_BLOCKS = 1024;
@@ -23,29 +23,32 @@ final class PtxUpdateOps extends UpdateOps {
 
     @Override
     protected void adamWUnchecked(AdamW settings, Tensor parameter, Tensor gradient, Tensor m, Tensor v) {
-        float[] now = settings.changing();
-        launcher.elements(
-                "adamw_f32",
-                parameter.size(),
-                parameter,
-                gradient,
-                m,
-                v,
-                settings.numbers(),
-                parameter.size(),
-                launcher.wide(parameter, gradient, m, v),
-                now[0],
-                (float) settings.beta1(),
-                (float) (1 - settings.beta1()),
-                (float) settings.beta2(),
-                (float) (1 - settings.beta2()),
-                now[1],
-                now[2],
-                now[3],
-                (float) settings.epsilon());
+        float[] scalars = settings.scalarValues();
+        if (parameter.size() > 0) {
+            launcher.call("adamw_f32")
+                    .pointer("p", launcher.address(parameter))
+                    .pointer("g", launcher.address(gradient))
+                    .pointer("m", launcher.address(m))
+                    .pointer("v", launcher.address(v))
+                    .pointer("numbers", launcher.address(settings.scalars()))
+                    .int64("count", parameter.size())
+                    .int32("wide", launcher.wide(parameter, gradient, m, v))
+                    .float32("gradientScale", scalars[0])
+                    .float32("keep1", (float) settings.beta1())
+                    .float32("take1", (float) (1 - settings.beta1()))
+                    .float32("keep2", (float) settings.beta2())
+                    .float32("take2", (float) (1 - settings.beta2()))
+                    .float32("decay", scalars[1])
+                    .float32("rate", scalars[2])
+                    .float32("correction", scalars[3])
+                    .float32("epsilon", (float) settings.epsilon())
+                    .launch(launcher.stream, TensorLauncher.ofElements(parameter.size()));
+        }
     }
 
-    /** All blocks of all tensors side by side, for one copy; the host adds those of a tensor in order. */
+    /**
+     * Computes the partial sums of all tensors contiguously, for one copy; the host adds those of a tensor in order.
+     */
     @Override
     protected Deferred<double[]> sumsOfSquaresUnchecked(List<Tensor> xs) {
         int[] ends = new int[xs.size()];
@@ -65,7 +68,7 @@ final class PtxUpdateOps extends UpdateOps {
                     at += 8L * blocks(x);
                 }
             }
-            return launcher.readback.later(partial, values -> sums(values, ends));
+            return launcher.downloads.download(partial, values -> sums(values, ends));
         }
     }
 
@@ -88,7 +91,7 @@ final class PtxUpdateOps extends UpdateOps {
         try (DeviceStorage found = launcher.workspace(8)) {
             launcher.stream.fill(found, (byte) -1);
             launcher.elements("first_non_finite_f32", x.size(), x, found, x.size(), launcher.wide(x));
-            return launcher.readback.later(found, bytes -> bytes.getLong(0));
+            return launcher.downloads.download(found, bytes -> bytes.getLong(0));
         }
     }
 }

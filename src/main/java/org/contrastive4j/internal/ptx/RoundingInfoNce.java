@@ -7,9 +7,11 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * {@link PortableInfoNce} on tensor cores from f32 rows: they are rounded into the workspace first, once, to tf32 or 16 bits.
+ * Runs {@link PortableInfoNce} on tensor cores from f32 rows, which are first rounded to tf32 or 16 bits into the
+ * workspace.
  *
- * <p>Error of a gradient against f64 on the f32 rows, relative to its norm: about 6e-3 in bf16, 8e-4 in f16 and tf32.
+ * <p>Numerics: the error of a gradient against f64 on the f32 rows, relative to its norm, is about 6e-3 in bf16, 8e-4
+ * in f16 and tf32.
  */
 final class RoundingInfoNce implements InfoNceKernels {
     private static final int ALIGNMENT = 256;
@@ -20,7 +22,7 @@ final class RoundingInfoNce implements InfoNceKernels {
     private final Precision precision;
     private final PortableInfoNce pairwise;
 
-    /** Assembles the kernels. */
+    /** Loads the kernels. */
     RoundingInfoNce(Kernels kernels, Precision precision, long stripeBytes) {
         this.kernels = kernels;
         this.precision = precision;
@@ -41,7 +43,7 @@ final class RoundingInfoNce implements InfoNceKernels {
     public long workspaceBytes(int n, int m, int d, boolean withGradients) {
         if ((long) Math.max(n, m) * (RowLayout.pitch(precision, d) / CHUNK) > Integer.MAX_VALUE) {
             throw new ShapeException(
-                    "infoNce: " + Math.max(n, m) + " rows of width " + d + ", wanted at most 2^34 elements");
+                    "infoNce: " + Math.max(n, m) + " rows of width " + d + ", expected at most 2^34 elements");
         }
         return pairwise.workspaceBytes(n, m, d, withGradients) + roundedBytes(n, d) + roundedBytes(m, d);
     }
@@ -55,8 +57,8 @@ final class RoundingInfoNce implements InfoNceKernels {
             long result,
             long workspace,
             long workspaceBytes) {
-        long wanted = workspaceBytes(in.n(), in.m(), in.d(), gradients != null);
-        InfoNceChecks.check(in, 4L * in.d(), 4, gradients, hardest, result, workspace, workspaceBytes, wanted);
+        long needed = workspaceBytes(in.n(), in.m(), in.d(), gradients != null);
+        InfoNceChecks.check(in, 4L * in.d(), 4, gradients, hardest, result, workspace, workspaceBytes, needed);
         long y = workspace + roundedBytes(in.n(), in.d());
         long rest = y + roundedBytes(in.m(), in.d());
         round(stream, in.n(), in.d(), in.x(), workspace);
@@ -81,7 +83,7 @@ final class RoundingInfoNce implements InfoNceKernels {
                 workspaceBytes - (rest - workspace));
     }
 
-    /** Rows as the kernels take them. */
+    /** Rounds rows to the layout that the kernels read. */
     void round(DeviceStream stream, int rows, int d, long from, long to) {
         long chunks = (long) rows * (RowLayout.pitch(precision, d) / CHUNK);
         kernels.get(cast())

@@ -11,15 +11,14 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Matrix products of 16-bit operands on tensor cores; sums are f32, results f32 or of the type of the operands.
+ * Matrix products of 16-bit operands on tensor cores. Sums are f32; results are f32 or of the type of the operands.
  *
- * <p>Plain ones are the library's of the device's maker, where there is one. It rounds what it stores, so that products
- * with a bias or GELU, which are to be rounded once and written in one pass, are ours: by the kernels
- * {@code gemm_bf16_*} or {@code gemm_f16_*}, wide ones on sm_90 by {@link HopperProducts}, whose GELU is a kernel after
- * it.
+ * <p>The vendor library computes plain products where it is available. Products with a bias or GELU are computed by
+ * our kernels, which round once and write once: {@code gemm_bf16_*} or {@code gemm_f16_*}, and for large products on
+ * sm_90 {@link HopperProducts}, followed by a GELU kernel.
  *
- * <p>An operand in f32 is rounded to 16 bits first, into memory of the stream's pool that is given back at once. Parts
- * of a long k as in {@link PtxMatrixOps}.
+ * <p>An f32 operand is first rounded to 16 bits, into temporary memory of the stream. A long k is split into parts as
+ * in {@link PtxMatrixOps}.
  */
 final class SixteenBitGemm {
     private static final int TILE = 128;
@@ -27,10 +26,10 @@ final class SixteenBitGemm {
     private static final int MOST_BATCH = 65_535; // blocks along y
     private static final int SHORTEST_PART = 256;
     private static final int PART_STEP = 32;
-    /** Tiles that fill a GPU; their sums are what the workspace holds. */
+    /** Tiles that fill a GPU; the workspace holds their sums. */
     private static final int ENOUGH_TILES = PtxMatrixOps.WORKSPACE_BYTES / (Float.BYTES * TILE * TILE);
 
-    /** Equal products side by side. */
+    /** Products of equal size. */
     record Products(boolean transA, boolean transB, int batch, int m, int n, int k, double alpha, double beta) {
         private int lda() {
             return transA ? m : k;
@@ -48,13 +47,15 @@ final class SixteenBitGemm {
             return batch > 1 ? 1 : (int) Math.max(1, Math.min(ENOUGH_TILES / tiles(), k / SHORTEST_PART));
         }
 
-        /** The sums alone, without what the epilogue adds. */
+        /** Returns the products without what the epilogue adds. */
         private Products sums() {
             return new Products(transA, transB, batch, m, n, k, 1, 0);
         }
     }
 
-    /** Addresses, and bytes from one product, or part of k, to the next; k of a part, or 0. */
+    /**
+     * Addresses, and bytes from one product or part of k to the next; {@code part} is the size of a part of k, or 0.
+     */
     private record Operands(
             long a, long b, long c, Epilogue.Addresses after, long strideA, long strideB, long strideC, int part) {}
 
@@ -69,7 +70,7 @@ final class SixteenBitGemm {
 
     /**
      * @param library for plain products, or null
-     * @param workspace address of the partial sums
+     * @param workspace returns the address of the partial sums
      */
     SixteenBitGemm(
             PtxDevice device,
@@ -91,7 +92,7 @@ final class SixteenBitGemm {
                 : null;
     }
 
-    /** An operand in 16 bits, and the memory it was rounded into. */
+    /** A 16-bit operand, and the memory it was rounded into. */
     private record Operand(long address, DeviceStorage own) implements AutoCloseable {
         @Override
         public void close() {
@@ -116,7 +117,7 @@ final class SixteenBitGemm {
         return new Operand(rounded.address(), rounded);
     }
 
-    /** c = alpha op(a) op(b) + beta c + bias and y = gelu(c), of each product; y only where c is of 16 bits. */
+    /** Computes c = alpha op(a) op(b) + beta c + bias and y = gelu(c) for each product; y requires a 16-bit c. */
     void multiply(String op, Products p, Tensor a, Tensor b, Epilogue after, Tensor c) {
         long to = DeviceTensors.written(op, "c", device, c, a, b, after.bias());
         long aAddress = DeviceTensors.address(op, "a", device, a);
@@ -191,25 +192,23 @@ final class SixteenBitGemm {
                         2L * part * (p.transB ? 1 : p.n),
                         4L * count,
                         part));
-        kernels.get("gemm_merge_" + TensorLauncher.suffix(dtype))
-                .launch(
-                        device.stream(),
-                        Launch.of((count + 127) / 128, 128),
-                        sums,
-                        c,
-                        after.bias(),
-                        after.y(),
-                        parts,
-                        count,
-                        p.n,
-                        (float) p.alpha,
-                        (float) p.beta,
-                        after.quick());
+        KernelCall.of(kernels.get("gemm_merge_" + TensorLauncher.suffix(dtype)))
+                .pointer("p", sums)
+                .pointer("c", c)
+                .pointer("bias", after.bias())
+                .pointer("y", after.y())
+                .int32("parts", parts)
+                .int32("count", count)
+                .int32("n", p.n)
+                .float32("alpha", (float) p.alpha)
+                .float32("beta", (float) p.beta)
+                .int32("quick", after.quick())
+                .launch(device.stream(), Launch.of((count + 127) / 128, 128));
     }
 
     private void launch(Products p, int batch, DType dtype, Operands at) {
         if (p.tiles() > Integer.MAX_VALUE) {
-            throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", wanted at most 2^31 tiles of 128 x 128");
+            throw new ShapeException("gemm: c is " + p.m + " x " + p.n + ", expected at most 2^31 tiles of 128 x 128");
         }
         int pair = 2 * dtype.bytes();
         int wide = (p.lda() % 8 == 0 && at.a % 16 == 0 && at.strideA % 16 == 0 ? 1 : 0)
@@ -217,28 +216,28 @@ final class SixteenBitGemm {
                 + (p.n % 2 == 0 && at.c % pair == 0 && at.after.y() % pair == 0 ? 4 : 0)
                 + (dtype == DType.F32 ? 8 : 0);
         String name = "gemm_" + TensorLauncher.suffix(type) + "_" + (p.transA ? "t" : "n") + (p.transB ? "t" : "n");
-        kernels.get(name)
+        KernelCall.of(kernels.get(name))
+                .pointer("a", at.a)
+                .pointer("b", at.b)
+                .pointer("c", at.c)
+                .pointer("bias", at.after.bias())
+                .pointer("y", at.after.y())
+                .int64("strideA", at.strideA)
+                .int64("strideB", at.strideB)
+                .int64("strideC", at.strideC)
+                .int32("m", p.m)
+                .int32("n", p.n)
+                .int32("k", p.k)
+                .int32("lda", p.lda())
+                .int32("ldb", p.ldb())
+                .int32("ldc", p.n)
+                .int32("kPart", at.part)
+                .float32("alpha", (float) p.alpha)
+                .float32("beta", (float) p.beta)
+                .int32("quick", at.after.quick())
+                .int32("wide", wide)
                 .launch(
                         device.stream(),
-                        Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)),
-                        at.a,
-                        at.b,
-                        at.c,
-                        at.after.bias(),
-                        at.after.y(),
-                        at.strideA,
-                        at.strideB,
-                        at.strideC,
-                        p.m,
-                        p.n,
-                        p.k,
-                        p.lda(),
-                        p.ldb(),
-                        p.n,
-                        at.part,
-                        (float) p.alpha,
-                        (float) p.beta,
-                        at.after.quick(),
-                        wide);
+                        Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)));
     }
 }

@@ -1,6 +1,5 @@
 package org.contrastive4j.internal.ptx;
 
-import java.util.Locale;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.Kernel;
@@ -10,57 +9,57 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Kernels on tensors of one device, all in the order of its stream. */
+/** Launches kernels on tensors of one device, in the order of its stream. */
 final class TensorLauncher {
     private static final int ELEMENTS_PER_BLOCK = 1024;
     private static final int ROWS_PER_BLOCK = 4;
     private static final int COLUMN_THREADS = 64;
-    /** Rows that one thread sums; more are summed in groups first. */
+    /** Rows that one thread sums; more rows are first summed in groups. */
     static final int ROWS_PER_SUM = 64;
 
     final PtxDevice device;
     final DeviceStream stream;
-    final DeferredDownloads readback;
+    final DeferredDownloads downloads;
     private final Kernels kernels;
 
     TensorLauncher(PtxDevice device, Kernels kernels) {
-        this.readback = new DeferredDownloads(device);
+        this.downloads = new DeferredDownloads(device);
         this.device = device;
         this.stream = device.stream();
         this.kernels = kernels;
     }
 
     /**
-     * The bytes that a tensor is in.
+     * Returns the storage of a tensor.
      *
-     * @throws LaunchException when they are not of this device
+     * @throws LaunchException if it is not of this device
      */
     DeviceStorage storage(Tensor tensor) {
         if (tensor.storage() instanceof DeviceStorage storage && storage.memory() == device) {
             return storage;
         }
-        throw new LaunchException(tensor + " is in memory other than that of this backend; allocate it with the"
-                + " backend that works on it");
+        throw new LaunchException(
+                tensor + " is in the memory of another backend; allocate it with the backend that" + " uses it");
     }
 
-    /** Of the first element, 0 for null. */
+    /** Returns the address of the first element, 0 for null. */
     long address(Tensor tensor) {
         return tensor == null
                 ? 0
                 : storage(tensor).address() + tensor.offset() * tensor.dtype().bytes();
     }
 
-    /** As in the names of kernels. */
+    /** Returns the type as kernel names spell it. */
     static String suffix(DType dtype) {
-        return dtype.name().toLowerCase(Locale.ROOT);
+        return dtype.label();
     }
 
-    /** The kernel of an operation on elements of the type of this tensor. */
+    /** Returns the name of the kernel of an operation on the type of a tensor. */
     static String of(String operation, Tensor tensor) {
         return operation + "_" + suffix(tensor.dtype());
     }
 
-    /** 1 when all tensors begin at a multiple of 4 of their elements, 16 bytes of f32, else 0. */
+    /** Returns 1 if all tensors begin at a multiple of 4 of their elements (16 bytes of f32), else 0. */
     int wide(Tensor... tensors) {
         int wide = 1;
         for (Tensor tensor : tensors) {
@@ -69,7 +68,7 @@ final class TensorLauncher {
         return wide;
     }
 
-    /** 1 when all tensors begin at a multiple of 4 of their elements and so do all their rows of this width, else 0. */
+    /** Returns 1 if all tensors and all their rows of this width begin at a multiple of 4 of their elements, else 0. */
     int wide(int width, Tensor... tensors) {
         return width % 4 == 0 ? wide(tensors) : 0;
     }
@@ -78,7 +77,10 @@ final class TensorLauncher {
         return Math.toIntExact((count + perBlock - 1) / perBlock);
     }
 
-    /** Arguments as {@link Kernel#launch} takes them; a tensor is the address of its first element, null address 0. */
+    /**
+     * Launches a kernel with arguments as {@link Kernel#launch} takes them; a tensor stands for its address, null for
+     * address 0.
+     */
     void launch(String name, Launch launch, Object... arguments) {
         Object[] given = arguments.clone();
         for (int i = 0; i < given.length; i++) {
@@ -89,21 +91,40 @@ final class TensorLauncher {
         kernels.get(name).launch(stream, launch, given);
     }
 
-    /** 4 elements a thread, as {@code elements.ptxh} wants it; nothing for no elements. */
+    /** Begins a call whose arguments are given by name. */
+    KernelCall call(String name) {
+        return KernelCall.of(kernels.get(name));
+    }
+
+    static Launch ofElements(long count) {
+        return Launch.of(blocks(count, ELEMENTS_PER_BLOCK), 256);
+    }
+
+    static Launch ofRows(long rows) {
+        return Launch.of(blocks(rows, ROWS_PER_BLOCK), 32 * ROWS_PER_BLOCK);
+    }
+
+    /**
+     * Launches a kernel with 4 elements for each thread, as {@code elements.ptxh} expects; does nothing without
+     * elements.
+     */
     void elements(String name, long count, Object... arguments) {
         if (count > 0) {
-            launch(name, Launch.of(blocks(count, ELEMENTS_PER_BLOCK), 256), arguments);
+            launch(name, ofElements(count), arguments);
         }
     }
 
-    /** A row a warp, as {@code rows.ptxh} wants it; nothing for no rows. */
+    /** Launches a kernel with one warp for each row, as {@code rows.ptxh} expects; does nothing without rows. */
     void rows(String name, long rows, int width, Object... arguments) {
         if (rows > 0 && width > 0) {
-            launch(name, Launch.of(blocks(rows, ROWS_PER_BLOCK), 32 * ROWS_PER_BLOCK), arguments);
+            launch(name, ofRows(rows), arguments);
         }
     }
 
-    /** A thread for each group and column, or 4 columns, as {@code columns.ptxh} wants it; nothing for none. */
+    /**
+     * Launches a kernel with one thread for each group and column, or 4 columns, as {@code columns.ptxh} expects;
+     * does nothing without columns.
+     */
     void columns(String name, int groups, int columns, int wide, Object... arguments) {
         if (groups > 0 && columns > 0) {
             int parts = blocks(columns, COLUMN_THREADS * (wide == 1 ? 4 : 1));
@@ -111,13 +132,13 @@ final class TensorLauncher {
         }
     }
 
-    /** Bytes for what the launcher that follow put there; to be closed after the last of them was given. */
+    /** Allocates temporary memory for the next launches; the caller closes it after the last of them was issued. */
     DeviceStorage workspace(long bytes) {
         return device.allocate(bytes, stream);
     }
 
     /**
-     * y[j] += sum over rows of x[row, j], rows in order within groups of 64, groups in order.
+     * Computes y[j] += sum over rows of x[row, j], rows in order within groups of 64, groups in order.
      *
      * @param dtype of x
      * @param x address of [rows, pitch]

@@ -7,11 +7,11 @@ import org.contrastive4j.internal.device.MatrixLibrary.Product;
 import org.contrastive4j.tensor.DType;
 
 /**
- * Row-major products by a library whose matrices are column-major.
+ * Computes row-major products by a library of column-major matrices.
  *
- * <p>The bytes of a row-major matrix are those of its transpose column after column. So C = op(A) op(B) is asked for as
- * C^T = op(B)^T op(A)^T: the operands change places, m and n with them, transposes and leading sizes go with their
- * operand, and no byte moves.
+ * <p>A row-major matrix has the same bytes as its transpose in column-major order. Therefore C = op(A) op(B) is
+ * computed as C^T = op(B)^T op(A)^T: the operands are exchanged, m and n too, transposes and leading dimensions stay
+ * with their operand, and no byte is copied.
  */
 final class VendorGemm {
     private final MatrixLibrary library;
@@ -33,10 +33,10 @@ final class VendorGemm {
     }
 
     /**
-     * C[i] = alpha op(A[i]) op(B[i]) + beta C[i], all dense and row-major, one after the other in memory.
+     * Computes C[i] = alpha op(A[i]) op(B[i]) + beta C[i]; all matrices are dense, row-major and contiguous.
      *
-     * @param a address of [batch, m, k], or [batch, k, m] when transA
-     * @param b address of [batch, k, n], or [batch, n, k] when transB
+     * @param a address of [batch, m, k], or [batch, k, m] if transA
+     * @param b address of [batch, k, n], or [batch, n, k] if transB
      * @param c address of [batch, m, n]
      * @param k at least 1, like all sizes
      */

@@ -1,6 +1,6 @@
 /**
- * The operations as kernel name, grid, block, shared bytes and arguments: what {@code kernels/} computes, on a GPU or
- * on the simulator.
+ * Implements the operations by the kernels of {@code kernels/}: kernel names, grids, thread blocks, shared memory and
+ * arguments.
  */
 @NullMarked
 package org.contrastive4j.internal.ptx;

@@ -9,10 +9,10 @@ import java.util.concurrent.atomic.AtomicInteger;
 import org.contrastive4j.ops.Erf;
 import org.junit.jupiter.api.Test;
 
-/** exp and the normal distribution for arrays, and the threads that run them. */
+/** exp and the normal distribution for arrays, and the worker threads. */
 class VectorFunctionsTest {
     @Test
-    void expIsWithinTwoUlpOverADenseGrid() {
+    void exp_denseGrid_within2Ulp() {
         float[] x = new float[3001];
         float[] y = new float[3001];
         for (double start = -70; start < 88; start += 0.5) {
@@ -31,7 +31,7 @@ class VectorFunctionsTest {
     }
 
     @Test
-    void expAtTheEdges() {
+    void exp_extremes_areDefined() {
         float[] x = {Float.NEGATIVE_INFINITY, -1e30f, -88, 0, Float.NaN, 200};
         VectorExp.exp(x, 0, x.length);
         assertEquals(0, x[0]);
@@ -43,7 +43,7 @@ class VectorFunctionsTest {
     }
 
     @Test
-    void normalDistribution() {
+    void normal_errorWithinBound() {
         float[] x = new float[4001];
         float[] y = new float[4001];
         for (int i = 0; i < x.length; i++) {
@@ -56,7 +56,7 @@ class VectorFunctionsTest {
     }
 
     @Test
-    void everyTaskRunsOnceAlsoInsideATask() {
+    void run_nestedTasks_eachRunsOnce() {
         for (int tasks : new int[] {0, 1, 2, 3, 100}) {
             AtomicInteger[] ran = new AtomicInteger[tasks * tasks];
             for (int i = 0; i < ran.length; i++) {
@@ -70,7 +70,7 @@ class VectorFunctionsTest {
     }
 
     @Test
-    void aFailureReachesTheCallerAndTheNextRegionRuns() {
+    void run_failingTask_throwsAndRecovers() {
         IllegalStateException failure = new IllegalStateException("on purpose");
         for (int k = 0; k < 50; k++) {
             int bad = k;

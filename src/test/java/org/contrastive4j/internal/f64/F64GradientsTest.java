@@ -21,7 +21,7 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The backward passes of the f64 backend, which others are compared with, against the slopes of its forward passes. */
+/** The backward passes of the f64 reference backend against central differences of its forward passes. */
 class F64GradientsTest {
     private static final double TOLERANCE = 1e-9;
 
@@ -33,7 +33,7 @@ class F64GradientsTest {
 
     @ParameterizedTest
     @EnumSource(Gelu.class)
-    void gelu(Gelu kind) {
+    void geluBackward_agreesWithDifferences(Gelu kind) {
         with(f -> {
             double[] x = f.normal(41);
             double[] dy = f.normal(41);
@@ -54,7 +54,7 @@ class F64GradientsTest {
     }
 
     @Test
-    void layerNorm() {
+    void layerNormBackward_agreesWithDifferences() {
         with(f -> {
             double[] x = f.normal(5 * 9);
             double[] gamma = f.normal(9);
@@ -98,7 +98,7 @@ class F64GradientsTest {
     }
 
     @Test
-    void l2Normalize() {
+    void l2NormalizeBackward_agreesWithDifferences() {
         with(f -> {
             double[] x = f.normal(5 * 9);
             double[] dy = f.normal(5 * 9);
@@ -122,7 +122,7 @@ class F64GradientsTest {
     }
 
     @Test
-    void l2NormalizeNeitherOverflowsNorVanishes() {
+    void l2Normalize_extremeNorms_stayFinite() {
         with(f -> {
             Tensor y = f.poisoned(4, 2);
             Tensor inverse = f.poisoned(4);
@@ -137,7 +137,7 @@ class F64GradientsTest {
         });
     }
 
-    /** Rows, columns, width, targets. */
+    /** Returns rows, columns, width, targets. */
     static Stream<Arguments> losses() {
         return Stream.of(
                 Arguments.of(4, 4, 3, null),
@@ -151,7 +151,7 @@ class F64GradientsTest {
 
     @ParameterizedTest
     @MethodSource("losses")
-    void infoNce(int n, int m, int d, int[] targets) {
+    void infoNceGradients_agreeWithDifferences(int n, int m, int d, int[] targets) {
         with(f -> {
             double[][] in = {f.normal(n * d), f.normal(m * d), {0.7}, {-0.3}};
             Tensor belongs = targets == null ? null : f.ints(targets, n);
@@ -195,7 +195,7 @@ class F64GradientsTest {
         });
     }
 
-    /** The formula as it stands. */
+    /** Computes the loss by its definition. */
     private static double loss(double[][] in, int n, int m, int d, int[] targets) {
         double[][] s = new double[n][m];
         for (int i = 0; i < n; i++) {
@@ -217,7 +217,7 @@ class F64GradientsTest {
     }
 
     @Test
-    void aSmallLossKeepsItsDigits() {
+    void infoNce_smallLoss_keepsRelativeAccuracy() {
         with(f -> {
             double[] aligned = {1, 0, 0, 1};
             double logScale = Math.log(100);
@@ -253,7 +253,7 @@ class F64GradientsTest {
     }
 
     @Test
-    void tiesAreNoHits() {
+    void infoNce_ties_areNotHits() {
         with(f -> {
             Tensor same = f.tensor(new double[] {1, 1, 1}, 3, 1);
             PairwiseOps.Result result = f.ops.pairwise()

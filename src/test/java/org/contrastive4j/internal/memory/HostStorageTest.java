@@ -11,7 +11,7 @@ import org.junit.jupiter.api.Test;
 
 class HostStorageTest {
     @Test
-    void javaAndNativeCodeSeeTheSameBytes() {
+    void address_nativeCode_readsSameBytes() {
         try (HostMemory memory = new HostMemory();
                 HostStorage storage = memory.allocate(40)) {
             assertEquals(0, storage.address() % HostMemory.ALIGNMENT);
@@ -26,7 +26,7 @@ class HostStorageTest {
     }
 
     @Test
-    void bytesAndElementsMeetAtEveryAlignment() {
+    void load_everyAlignment_agreesWithDownload() {
         try (HostMemory memory = new HostMemory()) {
             for (int size = 4; size < 400; size += 4) { // malloc aligns to 16, so that blocks begin at every offset
                 try (HostStorage storage = memory.allocate(size)) {
@@ -51,7 +51,7 @@ class HostStorageTest {
     }
 
     @Test
-    void copiesCrossTheEndOfAWindow() {
+    void load_acrossWindows_agrees() {
         long window = 1L << 28; // floats in a GiB
         try (HostMemory memory = new HostMemory();
                 HostStorage storage = memory.allocate(4 * window + 64)) {

@@ -18,11 +18,11 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Test;
 
-/** Small results on their way to the host. */
+/** Asynchronous downloads of small results into pinned memory. */
 class DeferredDownloadsTest {
-    private static final int PLACES = 1024; // of a page
+    private static final int SLOTS = 1024; // of a page
 
-    /** Notes the names of calls; the stream does not wait where it {@code forgets} to. */
+    /** Records the names of calls; {@code forgets} skips the synchronisation of the stream. */
     private static PtxDevice watched(PtxDevice device, List<String> calls, boolean forgets) {
         DeviceStream stream = watched(DeviceStream.class, device.stream(), calls, null, forgets);
         return watched(PtxDevice.class, device, calls, stream, false);
@@ -46,27 +46,27 @@ class DeferredDownloadsTest {
                 }));
     }
 
-    /** One that forgets to wait has other numbers, each time it is asked. */
+    /** A stream that skips the synchronisation returns other values. */
     @Test
-    void theHostWaitsOnceForAllThatIsOnItsWay() {
+    void get_severalPendingResults_synchronizesOnce() {
         for (boolean forgets : new boolean[] {false, true}) {
             List<String> calls = new ArrayList<>();
             try (SimDevice device = SimDevice.open(SimOptions.defaults());
-                    DeferredDownloads readback = new DeferredDownloads(watched(device, calls, forgets));
+                    DeferredDownloads downloads = new DeferredDownloads(watched(device, calls, forgets));
                     DeviceStorage numbers = Devices.ints(device, 3, -1, 7)) {
                 for (int round = 0; round < 2; round++) {
                     List<Deferred<Integer>> results = new ArrayList<>();
                     for (int i = 0; i < 3; i++) {
-                        results.add(readback.later(numbers, 4L * i, 4, ByteBuffer::getInt));
+                        results.add(downloads.download(numbers, 4L * i, 4, ByteBuffer::getInt));
                     }
                     calls.clear();
                     for (int i = 0; i < 3; i++) {
-                        int wanted = new int[] {3, -1, 7}[i];
+                        int expected = new int[] {3, -1, 7}[i];
                         int seen = results.get(i).get();
                         if (forgets) {
-                            assertNotEquals(wanted, seen, "result " + i);
+                            assertNotEquals(expected, seen, "result " + i);
                         } else {
-                            assertEquals(wanted, seen, "result " + i);
+                            assertEquals(expected, seen, "result " + i);
                         }
                     }
                     assertEquals(1, calls.stream().filter("synchronize"::equals).count(), "waits");
@@ -75,19 +75,19 @@ class DeferredDownloadsTest {
         }
     }
 
-    /** Nobody asks for most of them: they do not take a place for ever. */
+    /** Results that are never read release their slots. */
     @Test
-    void theyMayBeDropped() {
+    void download_resultsNeverRead_releasesSlots() {
         List<String> calls = new ArrayList<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks());
-                DeferredDownloads readback = new DeferredDownloads(watched(device, calls, false));
+                DeferredDownloads downloads = new DeferredDownloads(watched(device, calls, false));
                 DeviceStorage numbers = Devices.ints(device, 3, -1, 7)) {
-            Deferred<Integer> asked = readback.later(numbers, 4, 4, ByteBuffer::getInt);
+            Deferred<Integer> asked = downloads.download(numbers, 4, 4, ByteBuffer::getInt);
             boolean reused = false;
             for (int round = 0; round < 20 && !reused; round++) {
                 calls.clear();
-                for (int i = 0; i < 2 * PLACES; i++) {
-                    readback.later(numbers, 8, 4, ByteBuffer::getInt);
+                for (int i = 0; i < 2 * SLOTS; i++) {
+                    downloads.download(numbers, 8, 4, ByteBuffer::getInt);
                     if (i % 256 == 255) {
                         System.gc();
                     }

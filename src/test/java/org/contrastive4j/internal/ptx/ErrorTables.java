@@ -19,9 +19,9 @@ import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Errors of the kernels of the loss, of products and of attention against f64, on the simulator; prints the tables of
- * {@code bench/results/2026-11-errors.md}:
- * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.internal.ptx.ErrorTables}.
+ * Prints the errors of the kernels of the loss, of matrix products and of attention against f64, measured on the
+ * simulator, as the tables of {@code bench/results/2026-11-errors.md}: run {@code mvn -q test-compile exec:java
+ * -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.internal.ptx.ErrorTables}.
  */
 public final class ErrorTables {
     private static final int SEEDS = 3;
@@ -44,8 +44,8 @@ public final class ErrorTables {
     /**
      * A kind of batch.
      *
-     * @param near how much of its column is in a row; the rest is random
-     * @param shared rows find their columns by targets that several may share
+     * @param near weight of the matching column in a row; the rest is random
+     * @param shared whether several rows may share a target
      */
     record Setting(int n, int m, int d, double scale, double near, boolean shared, String note) {
         String name() {
@@ -65,7 +65,7 @@ public final class ErrorTables {
                 new Setting(65, 66, 321, 30, 0.5, false, ""));
     }
 
-    /** One batch of rows that have no particular length. */
+    /** One batch of rows of any norm. */
     record Batch(Setting of, float[] u, float[] v, int[] targets) {
         static Batch random(Setting of, long seed) {
             Random random = new Random(seed);
@@ -94,10 +94,10 @@ public final class ErrorTables {
         return values;
     }
 
-    /** Loss, dx, dy, d log s, d bias; null for what an implementation does not give. */
+    /** Loss, dx, dy, d log s, d bias; null for what an implementation does not compute. */
     private record Values(double[]... all) {}
 
-    /** Sums of errors of one quantity over batches. */
+    /** Sums of the errors of one quantity over batches. */
     static final class Errors {
         private double largest;
         private double squares;
@@ -114,14 +114,17 @@ public final class ErrorTables {
             }
         }
 
-        /** Largest and root mean square, in units of the root mean square of what is right; or as they are. */
+        /**
+         * Returns the largest error and the root mean square, absolute or relative to the root mean square of the
+         * exact values.
+         */
         String cell(boolean absolute) {
             double unit = absolute ? 1 : Math.sqrt(size / count);
             return String.format(Locale.ROOT, "%.1e / %.1e", largest / unit, Math.sqrt(squares / count) / unit);
         }
     }
 
-    /** The lines of one setting. */
+    /** Returns the lines of one setting. */
     static List<String> pairwise(Precision precision, Setting setting) {
         Map<String, Function<Batch, Values>> implementations = new LinkedHashMap<>();
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
@@ -168,7 +171,7 @@ public final class ErrorTables {
         return cells;
     }
 
-    /** @param precision that rows are rounded to, or null for rows as they are */
+    /** @param precision that rows are rounded to; null for exact rows */
     private static Values exact(Batch batch, Precision precision) {
         Setting of = batch.of;
         PairwiseReference truth = new PairwiseReference(

@@ -16,7 +16,10 @@ import org.contrastive4j.ops.PointwiseOps.Gelu;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 
-/** The committed tables of errors are what the kernels do, and the kernels are not worse than plain programs. */
+/**
+ * The committed tables of errors are reproduced, and the kernels are at most twice as inaccurate as naive
+ * implementations.
+ */
 class ErrorTablesTest {
     private static final Path FILE = Path.of("bench/results/2026-11-errors.md");
     private static final double NOISE = 1e-7; // of a gradient by the bias, which is 0
@@ -35,20 +38,20 @@ class ErrorTablesTest {
         return Stream.of(cell.split(" / ")).mapToDouble(Double::parseDouble).toArray();
     }
 
-    /** Names are equal, numbers nearly: f64 has another last bit elsewhere. */
+    /** Names must be equal, numbers nearly equal, because f64 may differ in the last bit on other machines. */
     private static void assertSame(String want, String got) {
-        String[] wanted = cells(want);
+        String[] expected = cells(want);
         String[] given = cells(got);
-        assertEquals(wanted.length, given.length, got);
-        for (int i = 0; i < wanted.length; i++) {
-            if (wanted[i].matches(".*e[-+]\\d\\d / .*")) {
-                double[] one = numbers(wanted[i]);
+        assertEquals(expected.length, given.length, got);
+        for (int i = 0; i < expected.length; i++) {
+            if (expected[i].matches(".*e[-+]\\d\\d / .*")) {
+                double[] one = numbers(expected[i]);
                 double[] other = numbers(given[i]);
                 for (int k = 0; k < 2; k++) {
-                    assertEquals(one[k], other[k], 0.06 * one[k] + 1e-15, "wanted " + want + ", got " + got);
+                    assertEquals(one[k], other[k], 0.06 * one[k] + 1e-15, "expected " + want + ", got " + got);
                 }
             } else {
-                assertEquals(wanted[i], given[i], "wanted " + want + ", got " + got);
+                assertEquals(expected[i], given[i], "expected " + want + ", got " + got);
             }
         }
     }
@@ -62,7 +65,7 @@ class ErrorTablesTest {
         assertTrue(found, "not in " + FILE + ": " + line);
     }
 
-    /** Lines of the four types have the same names: one of them must be it. */
+    /** Lines of the four types have the same names; one of them must match. */
     private static boolean same(String inFile, String line, String name) {
         if (!String.join("|", Arrays.copyOf(cells(inFile), 2)).equals(name)) {
             return false;
@@ -76,7 +79,7 @@ class ErrorTablesTest {
     }
 
     @Test
-    void theFileHasWhatTheKernelsDo() throws IOException {
+    void committedTables_areReproduced() throws IOException {
         List<String> inFile = lines();
         ErrorTables.pairwise(Precision.F32, ErrorTables.settings().get(4)).forEach(line -> assertInFile(inFile, line));
         ErrorTables.pairwise(Precision.TF32, ErrorTables.settings().get(0)).forEach(line -> assertInFile(inFile, line));
@@ -94,7 +97,7 @@ class ErrorTablesTest {
     }
 
     @Test
-    void aChangedNumberIsNoticed() {
+    void comparison_changedNumber_fails() {
         String line = "| a | b | 1.5e-07 / 1.2e-08 |";
         assertSame(line, "| a | b | 1.5e-07 / 1.2e-08 |");
         assertThrows(AssertionError.class, () -> assertSame(line, "| a | b | 1.5e-07 / 1.4e-08 |"));
@@ -102,9 +105,9 @@ class ErrorTablesTest {
         assertThrows(AssertionError.class, () -> assertInFile(List.of(line), "| a | b | 1.7e-07 / 1.2e-08 |"));
     }
 
-    /** Root mean squares at most twice those of the plain program of the same setting, in all of the file. */
+    /** Root mean squares are at most twice those of the naive implementation of the same setting, in the whole file. */
     @Test
-    void kernelsAreNotWorseThanPlainPrograms() throws IOException {
+    void kernels_errors_atMostTwiceNaive() throws IOException {
         List<String> pending = new ArrayList<>();
         int compared = 0;
         for (String line : lines()) {

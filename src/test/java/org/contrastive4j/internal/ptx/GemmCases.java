@@ -19,16 +19,19 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** Products and attention on aligned tensors, in kernels and on the twin in f64, from the same random numbers. */
+/**
+ * Matrix products and attention on aligned tensors, run by kernels and by the f64 reference on the same random
+ * numbers.
+ */
 final class GemmCases {
     private GemmCases() {}
 
-    /** Runs on any backend and gives what it wrote, one array for each tensor. */
+    /** Runs on any backend and returns what it wrote, one array for each tensor. */
     interface Case {
         List<double[]> run(Run run);
     }
 
-    /** Families of one backend, and tensors that are freed in the end. */
+    /** The operations of one backend, and tensors that are freed at the end. */
     static final class Run implements AutoCloseable {
         final MatrixOps matrix;
         final AttentionOps attention;
@@ -93,15 +96,15 @@ final class GemmCases {
         }
     }
 
-    /** Within {@code units} of 2^-24 (1 + |want|), element by element. */
+    /** Checks each element to {@code units} of 2^-24 (1 + |expected|). */
     static void assertClose(List<double[]> want, List<double[]> got, double units) {
         for (int t = 0; t < want.size(); t++) {
             for (int i = 0; i < want.get(t).length; i++) {
-                double wanted = want.get(t)[i];
+                double expected = want.get(t)[i];
                 double given = got.get(t)[i];
                 assertTrue(
-                        given == wanted || Math.abs(given - wanted) <= units * 0x1p-24 * (1 + Math.abs(wanted)),
-                        "result " + t + ", element " + i + ": " + given + ", wanted " + wanted + ", seed 5");
+                        given == expected || Math.abs(given - expected) <= units * 0x1p-24 * (1 + Math.abs(expected)),
+                        "result " + t + ", element " + i + ": " + given + ", expected " + expected + ", seed 5");
             }
         }
     }
@@ -116,7 +119,7 @@ final class GemmCases {
         };
     }
 
-    /** A product of integers that tf32 holds, whose sums f32 holds. */
+    /** A product of integers that tf32 represents exactly and whose sums f32 represents exactly. */
     static Case whole(boolean transA, boolean transB, int m, int n, int k) {
         return run -> {
             Tensor a = transA ? run.random(k, m) : run.random(m, k);
@@ -144,12 +147,12 @@ final class GemmCases {
         };
     }
 
-    /** A product in any layout, its bias, and GELU of both: the product is 1.5 a b + beta c. */
+    /** A product 1.5 a b + beta c in any layout, its bias, and GELU of both. */
     static Case fused(Gelu kind, boolean transA, boolean transB, int m, int n, int k, double beta) {
         return fused(kind, transA, transB, m, n, k, beta, false);
     }
 
-    /** The same of integers that tf32 holds, whose sums f32 holds. */
+    /** The same with integers that tf32 represents exactly and whose sums f32 represents exactly. */
     static Case fusedWhole(boolean transA, boolean transB, int m, int n, int k) {
         return fused(Gelu.QUICK, transA, transB, m, n, k, 0, true);
     }
@@ -198,7 +201,7 @@ final class GemmCases {
         };
     }
 
-    /** Lengths: all, 0, 1 and something between. */
+    /** Attention with lengths t, 0, 1 and one between. */
     static Case attention(int tokens, int heads, int size, boolean causal) {
         return run -> {
             Tensor qkv = run.random(4, tokens, 3 * heads * size);

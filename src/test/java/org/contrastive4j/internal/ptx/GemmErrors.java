@@ -16,7 +16,7 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** Errors of products and of attention against f64, as lines of a table: {@link ErrorTables} prints them. */
+/** Errors of matrix products and of attention against f64, as lines of a table; {@link ErrorTables} prints them. */
 final class GemmErrors {
     private static final int[][] PRODUCTS = {{33, 65, 31}, {64, 129, 257}, {31, 33, 1024}};
     private static final int[][] HEADS = {{33, 2, 16}, {65, 1, 64}, {103, 1, 33}};
@@ -24,7 +24,7 @@ final class GemmErrors {
     private GemmErrors() {}
 
     /**
-     * Kernels of products.
+     * Kinds of product kernels.
      *
      * @param precision that is multiplied
      */
@@ -101,7 +101,7 @@ final class GemmErrors {
         return lines;
     }
 
-    /** Operands as they lie in memory, and the product. */
+    /** Operands in their stored layout, and the product. */
     private static final class Product {
         final float[] a;
         final float[] b;
@@ -140,7 +140,7 @@ final class GemmErrors {
         }
     }
 
-    /** Of gelu(a b + bias), whose argument plain programs round too. */
+    /** Errors of gelu(a b + bias); naive implementations round the argument too. */
     static String gelu(Kind kind, Gelu gelu, int m, int n, int k) {
         Random random = new Random(3);
         Product product = new Product(random, kind, false, false, m, n, k);

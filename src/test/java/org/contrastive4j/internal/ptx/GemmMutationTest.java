@@ -12,9 +12,9 @@ import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** Kernels of products and attention with one fault each: the tests notice all of them. */
+/** Mutation tests of the kernels of matrix products and attention: every injected fault is detected. */
 class GemmMutationTest {
-    /** In the text of a kernel, the first place that matches, changed; a case that must then fail. */
+    /** The first match in the text of a kernel, replaced; a case that must then fail. */
     record Fault(String name, String what, String found, String instead, GemmCases.Case noticedBy)
             implements KernelMutation {
         @Override
@@ -92,7 +92,7 @@ class GemmMutationTest {
         return faults;
     }
 
-    /** Bias and GELU, in both ways that a thread's columns lie. */
+    /** Bias and GELU, for both distributions of columns over threads. */
     private static void addEpilogues(List<Fault> faults) {
         for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
             boolean transA = layout.charAt(0) == 't';
@@ -136,7 +136,7 @@ class GemmMutationTest {
                 parts));
     }
 
-    /** Integers, whose products on tensor cores have no error. */
+    /** Integers, whose products on tensor cores are exact. */
     private static void addTensorCores(List<Fault> faults) {
         for (String layout : new String[] {"nn", "nt", "tn", "tt"}) {
             String kernel = "gemm_tf32_" + layout;
@@ -206,7 +206,7 @@ class GemmMutationTest {
 
     @ParameterizedTest
     @SampledSource(value = "faults", every = 6)
-    void isNoticed(Fault fault) {
+    void mutation_isDetected(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> truth = GemmCases.truth(fault.noticedBy);
             fault.assertNoticedBy(() -> GemmCases.assertClose(
@@ -216,7 +216,7 @@ class GemmMutationTest {
 
     @ParameterizedTest
     @SampledSource(value = "faults", every = 6)
-    void withoutItNothingIs(Fault fault) {
+    void unmodifiedKernel_passes(Fault fault) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             List<double[]> right = GemmCases.on(device, new Kernels(device), fault.multiply(), fault.noticedBy);
             GemmCases.assertClose(GemmCases.truth(fault.noticedBy), right, 200);

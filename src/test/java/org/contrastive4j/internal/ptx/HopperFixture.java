@@ -20,11 +20,11 @@ import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Named;
 
-/** Inputs, schedules and broken twins that the tests of the sm_90a kernels share. */
+/** Inputs, schedules and mutations that the tests of the sm_90a kernels share. */
 final class HopperFixture {
     private static final List<Supplier<PtxDevice>> DEVICES = ofHopper();
 
-    /** Of schedules that differ most: round and early, all drawn, drawn and late. */
+    /** Seeds of very different schedules: round-robin with early copies, random, random with late copies. */
     static final long[] SEEDS = {0, 1, 4};
 
     private HopperFixture() {}
@@ -37,7 +37,7 @@ final class HopperFixture {
         return found.isEmpty() ? List.of(() -> Backend.device("sim")) : found;
     }
 
-    /** Those of {@link Devices} that are of sm_90, or the simulator; whoever takes a device closes it. */
+    /** Returns the devices of {@link Devices} that are of sm_90, or the simulator; the caller closes them. */
     static List<Supplier<PtxDevice>> devices() {
         return DEVICES;
     }
@@ -90,16 +90,17 @@ final class HopperFixture {
                 .toList();
     }
 
-    static HopperInfoNceLaunches twin(PtxDevice device, Precision precision, String right, String wrong) {
+    static HopperInfoNceLaunches mutated(PtxDevice device, Precision precision, String right, String wrong) {
         int[] changed = new int[1];
-        HopperInfoNceLaunches twin = new HopperInfoNceLaunches(brokenKernels(device, right, wrong, changed), precision);
+        HopperInfoNceLaunches mutated = new HopperInfoNceLaunches(brokenKernels(device, right, wrong, changed), precision);
         assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
-        return twin;
+        return mutated;
     }
 
     /**
-     * A kernel with four stages by its barriers in the memory of three: the last lies where the one before it does, for
-     * the producer as for the consumers. Byte counts and phases are right, and so are results in a lucky order.
+     * Returns a kernel with the barriers of four pipeline stages in the memory of three: the last stage overlaps the
+     * one before it, for the producer and for the consumers. Byte counts and phases are right, and so are results if
+     * the schedule happens to be favourable.
      */
     private static Kernels oneStageTooFew(PtxDevice device, String kernel) {
         return new Kernels(device, name -> {
@@ -119,7 +120,7 @@ final class HopperFixture {
         return source.replace(addressing, "min.u32 %slot, %stage, 2; " + addressing.replace("%stage,", "%slot,"));
     }
 
-    /** With one stage too few accesses are not ordered, and the simulator says so under every schedule. */
+    /** With one stage too few, accesses are unordered, and the simulator reports it under every schedule. */
     static void assertRaceOfStages(String kernel, BiConsumer<PtxDevice, Kernels> launches) {
         for (long seed : SEEDS) {
             SimOptions options = SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000);
@@ -135,7 +136,7 @@ final class HopperFixture {
         }
     }
 
-    /** Kernels with {@code wrong}, or where that is null nothing, wherever their sources have {@code right}. */
+    /** Returns the same; at least one of the names must contain {@code right}. */
     private static Kernels brokenKernels(PtxDevice device, String right, String wrong, int[] changed) {
         return new Kernels(device, name -> {
             String source = KernelFiles.whole(KernelFiles.find(name).path());

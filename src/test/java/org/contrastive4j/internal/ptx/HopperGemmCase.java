@@ -12,13 +12,16 @@ import org.contrastive4j.internal.ptx.HopperGemm.Result;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
 
-/** Products of operand images by {@link HopperGemm}: what goes in, what comes out, and how that is held against f64. */
+/** Products of packed operands by {@link HopperGemm}: inputs, outputs, and the comparison with f64. */
 final class HopperGemmCase {
     static final double ALPHA = 1.5;
 
     private HopperGemmCase() {}
 
-    /** Operands as they lie in memory, and what else goes in; C and the image begin as NaN where they are not read. */
+    /**
+     * Operands in their stored layout, and the other inputs; C and the packed result start as NaN where they are not
+     * read.
+     */
     record Inputs(
             Product product,
             float[] a,
@@ -30,7 +33,7 @@ final class HopperGemmCase {
             boolean stored,
             boolean sixteen,
             Activation activation) {
-        /** @param activation of the image; null: no image */
+        /** @param activation applied before packing; null for no packed result */
         static Inputs of(long seed, Product p, boolean biased, double beta, boolean stored, Activation activation) {
             float[] c = HopperFixture.random(seed + 3, p.batch() * p.m() * p.n());
             if (beta == 0) {
@@ -49,7 +52,7 @@ final class HopperGemmCase {
                     activation);
         }
 
-        /** C in the type of the operands, whole numbers where it is read. */
+        /** C in the type of the operands, with whole numbers where it is read. */
         Inputs inSixteenBits() {
             float[] small = new float[c.length];
             for (int i = 0; i < c.length; i++) {
@@ -59,7 +62,7 @@ final class HopperGemmCase {
         }
     }
 
-    /** Images that were multiplied, one after the other, and what came out. */
+    /** The packed operands of all matrices, and the results. */
     record Outputs(Precision precision, short[] a, short[] b, float[] c, short[] image) {
         static double at(Precision precision, short[] bits, int matrix, int rows, int columns, int row, int column) {
             int blocks = Math.max(1, (columns + 63) / 64);
@@ -68,7 +71,7 @@ final class HopperGemmCase {
             return decode(precision, bits[block * 8192 + row % 128 * 64 + chunk * 8 + column % 8]);
         }
 
-        /** Rows of op(A). */
+        /** Returns the rows of op(A). */
         double[][] rows(Product p, int z) {
             double[][] rows = new double[p.m()][p.k()];
             for (int i = 0; i < p.m(); i++) {
@@ -81,7 +84,7 @@ final class HopperGemmCase {
             return rows;
         }
 
-        /** Columns of op(B). */
+        /** Returns the columns of op(B). */
         double[][] columns(Product p, int z) {
             double[][] columns = new double[p.n()][p.k()];
             for (int j = 0; j < p.n(); j++) {
@@ -99,7 +102,7 @@ final class HopperGemmCase {
         }
     }
 
-    /** Of a number that 16 bits hold. */
+    /** Encodes a number that 16 bits represent exactly. */
     private static short encode(Precision precision, float value) {
         int bits = Float.floatToIntBits(value);
         if (precision == Precision.BF16) {
@@ -193,7 +196,7 @@ final class HopperGemmCase {
         };
     }
 
-    /** By Simpson's rule on the density, to 1e-12. */
+    /** Computes erfc by Simpson's rule on the density, to 1e-12. */
     private static double erfc(double x) {
         int steps = 400;
         double h = x / steps;
@@ -224,16 +227,16 @@ final class HopperGemmCase {
                     }
                     double old = in.beta == 0 ? 0 : in.beta * in.c[at];
                     double added = in.bias == null ? 0 : in.bias[j];
-                    double wanted = in.alpha * sum + old + added;
+                    double expected = in.alpha * sum + old + added;
                     double bound =
                             0x1p-23 * (in.alpha * size * (4 + p.k() / 16.0) + 2 * (Math.abs(old) + Math.abs(added)));
                     String what = p + ", matrix " + z + ", row " + i + ", column " + j;
                     if (got.c != null) {
                         assertEquals(
-                                wanted, got.c[at], bound + (in.sixteen ? half * Math.abs(wanted) + 0x1p-25 : 0), what);
+                                expected, got.c[at], bound + (in.sixteen ? half * Math.abs(expected) + 0x1p-25 : 0), what);
                     }
                     if (got.image != null) {
-                        double active = activated(in.activation, wanted);
+                        double active = activated(in.activation, expected);
                         assertEquals(
                                 active,
                                 got.image(p, z, i, j),
@@ -248,16 +251,16 @@ final class HopperGemmCase {
         }
     }
 
-    /** @param x as it was packed, transposed or not; null when it was not */
+    /** @param x matrix that was packed, transposed or not; null if it was not packed */
     private static void checkPacked(float[] x, int matrix, boolean transposed, double[][] got, double half) {
         for (int i = 0; x != null && i < got.length; i++) {
             for (int k = 0; k < got[i].length; k++) {
                 int first = matrix * got.length * got[i].length;
-                double wanted = x[first + (transposed ? k * got.length + i : i * got[i].length + k)];
+                double expected = x[first + (transposed ? k * got.length + i : i * got[i].length + k)];
                 assertEquals(
-                        wanted,
+                        expected,
                         got[i][k],
-                        Math.max(half * Math.abs(wanted), 0x1p-25),
+                        Math.max(half * Math.abs(expected), 0x1p-25),
                         "packed element " + i + ", " + k);
             }
         }

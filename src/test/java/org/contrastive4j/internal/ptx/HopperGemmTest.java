@@ -31,7 +31,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** pack and gemm of sm_90a on the simulator, all checkers on, and on a GPU where there is one: against f64. */
+/** The sm_90a kernels pack and gemm against f64, on the simulator with all checkers and on a GPU where there is one. */
 @Tag("gpu")
 final class HopperGemmTest {
     private static HopperGemm gemm(PtxDevice device, Precision precision) {
@@ -54,7 +54,7 @@ final class HopperGemmTest {
     }
 
     @Test
-    void products() {
+    void multiply_allLayoutsAndSizes_agreesWithF64() {
         int[][] sizes = {
             {1, 1, 1, 1},
             {1, 31, 33, 63},
@@ -83,7 +83,7 @@ final class HopperGemmTest {
 
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void resultsInSixteenBits(Precision precision) {
+    void multiply_sixteenBitResult_agreesWithF64(Precision precision) {
         check(
                 precision,
                 List.of(
@@ -97,10 +97,13 @@ final class HopperGemmTest {
                                 .inSixteenBits()));
     }
 
-    /** What the next product reads: values, GELU of both kinds, with and without C beside it; zeros beyond the edges. */
+    /**
+     * Packed results hold what the next product reads: values and GELU of both kinds, with and without C; zeros
+     * beyond the edges.
+     */
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void images(Precision precision) {
+    void multiply_packedResult_agreesWithF64(Precision precision) {
         check(
                 precision,
                 List.of(
@@ -114,7 +117,7 @@ final class HopperGemmTest {
 
     /** Few tiles and a long k: sums of parts, then alpha, beta and bias once. */
     @Test
-    void partsOfLongSums() {
+    void multiply_longK_sumsParts() {
         for (int layout = 0; layout < 4; layout++) {
             Product p = product(layout, 1, 20, 30, 1400);
             assertEquals(5, p.blocksOfPart(false), "of 22 blocks: the last part is shorter");
@@ -123,7 +126,7 @@ final class HopperGemmTest {
     }
 
     @Test
-    void partsOfKBySizesAlone() {
+    void blocksOfPart_dependsOnSizesOnly() {
         assertEquals(64, product(0, 1, 8192, 8192, 4096).blocksOfPart(false), "enough tiles");
         assertEquals(1024, product(0, 1, 128, 256, 65_536).blocksOfPart(true), "an image has no parts");
         assertEquals(4, product(0, 12, 128, 256, 256).blocksOfPart(false), "a batch has no parts");
@@ -133,9 +136,9 @@ final class HopperGemmTest {
         assertEquals(7L * 768 * 768 * 4, HopperGemm.workspaceBytes(product(1, 1, 768, 768, 65_536), Result.of(1)));
     }
 
-    /** x w1 + b1 -> GELU -> w2: the second product reads what the first wrote. */
+    /** x w1 + b1, GELU, w2: the second product reads the packed result of the first. */
     @Test
-    void linearGeluLinear() {
+    void multiply_packedChain_agreesWithF64() {
         int rows = 70;
         int in = 40;
         int hidden = 130;
@@ -168,11 +171,11 @@ final class HopperGemmTest {
                 double[][] b = first.columns(up, 0);
                 for (int i = 0; i < rows; i++) {
                     for (int j = 0; j < hidden; j++) {
-                        double wanted = HopperGemmCase.activated(Activation.GELU, HopperFixture.dot(a[i], b[j]));
+                        double expected = HopperGemmCase.activated(Activation.GELU, HopperFixture.dot(a[i], b[j]));
                         assertEquals(
-                                wanted,
+                                expected,
                                 first.image(up, 0, i, j),
-                                0x1.1p-11 * Math.abs(wanted) + 1e-5,
+                                0x1.1p-11 * Math.abs(expected) + 1e-5,
                                 "hidden " + i + ", " + j);
                     }
                 }
@@ -185,7 +188,7 @@ final class HopperGemmTest {
 
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void packedBits(Precision precision) {
+    void pack_roundsAndPads(Precision precision) {
         for (int from = 0; from < 2; from++) { // rows of 72 are copied wide where they begin at a multiple of 16 bytes
             int odd = from;
             HopperFixture.devices().forEach(opened -> {
@@ -197,8 +200,8 @@ final class HopperGemmTest {
     }
 
     /**
-     * Two matrices that begin so many elements behind a multiple of 16 bytes, packed from f32 and again from what 16
-     * bits hold of them.
+     * Two matrices that begin a number of elements behind a multiple of 16 bytes, packed from f32 and again from
+     * their 16-bit values.
      */
     static void checkPacked(PtxDevice device, HopperGemm gemm, Precision precision, int from) {
         int rows = 131;
@@ -234,9 +237,9 @@ final class HopperGemmTest {
         }
     }
 
-    /** Whole numbers have no error: all layouts, grids and parts give the same bits. */
+    /** Products of whole numbers are exact: all layouts, grids and parts give the same bits. */
     @Test
-    void sameBitsInAllLayoutsAndGrids() {
+    void multiply_wholeNumbers_sameBitsInAllLayoutsAndGrids() {
         int m = 140;
         int n = 300;
         int k = 100;
@@ -250,10 +253,10 @@ final class HopperGemmTest {
         }
         float[] poison = new float[m * n];
         Arrays.fill(poison, Float.NaN);
-        float[] wanted = new float[m * n];
-        for (int i = 0; i < wanted.length; i++) {
+        float[] expected = new float[m * n];
+        for (int i = 0; i < expected.length; i++) {
             for (int l = 0; l < k; l++) {
-                wanted[i] += (float) HopperGemmCase.ALPHA * a[i / n * k + l] * b[l * n + i % n];
+                expected[i] += (float) HopperGemmCase.ALPHA * a[i / n * k + l] * b[l * n + i % n];
             }
         }
         for (int layout = 0; layout < 4; layout++) {
@@ -272,7 +275,7 @@ final class HopperGemmTest {
             for (int blocks : layout == 0 ? new int[] {1, 3, 132} : new int[] {2}) {
                 try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
                     assertArrayEquals(
-                            wanted,
+                            expected,
                             HopperGemmCase.run(
                                             device,
                                             new HopperGemm(new Kernels(device), Precision.BF16, blocks),
@@ -295,7 +298,7 @@ final class HopperGemmTest {
     }
 
     @Test
-    void everyScheduleGivesTheSameBits() {
+    void multiply_anySchedule_sameBits() {
         Inputs in = Inputs.of(3, product(1, 2, 70, 100, 200), true, 0, true, Activation.GELU);
         Outputs first = null;
         for (Schedule schedule : HopperFixture.schedules()) {
@@ -332,6 +335,7 @@ final class HopperGemmTest {
                 "swizzle left out | xor.b32 %s, %s, %column; | mov.u32 %s, %column; | WRONG",
                 "bias of the next column | mad.wide.u32 %bias, %column, 4, %bias; | mad.wide.u32 %bias, %column, 8, %bias; | ANY",
             })
+    /** Each mutation is a fault that a GPU might not show; the simulator must report it under every schedule. */
     void mutation_isDetected(String what, String right, String wrong, String kind) {
         // 150 columns are three blocks of the image: the next tile begins with the buffer that was used last
         Inputs in = Inputs.of(3, product(1, 2, 70, 150, 330), true, 0, true, Activation.GELU);
@@ -358,13 +362,13 @@ final class HopperGemmTest {
             }
             assertTrue(
                     found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
-                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+                    what + ", seed " + seed + ": found " + found + ", expected " + kind);
         }
     }
 
-    /** Six stages for each of two matrices, in each layout. */
+    /** Six pipeline stages for each of two matrices, in each layout. */
     @Test
-    void oneStageTooFewIsCaught() {
+    void oneStageTooFew_isDetected() {
         for (int layout = 0; layout < 4; layout++) {
             Inputs in = Inputs.of(3, product(layout, 2, 70, 150, 330), true, 0, true, null);
             HopperFixture.assertRaceOfStages(
@@ -375,7 +379,7 @@ final class HopperGemmTest {
     }
 
     @Test
-    void refusals() {
+    void invalidArguments_areRefused() {
         try (SimDevice device = SimDevice.open(SimOptions.defaults());
                 DeviceStorage room = device.allocate(1 << 20)) {
             HopperGemm gemm = gemm(device, Precision.BF16);
@@ -401,8 +405,8 @@ final class HopperGemmTest {
                     LaunchException.class,
                     "address of c is 0",
                     () -> gemm.multiply(stream, small, a, b, Result.of(0), 0, 0));
-            refused(ShapeException.class, "wanted at least 1", () -> product(0, 1, 0, 30, 100));
-            refused(IllegalArgumentException.class, "wanted BF16 or F16", () -> gemm(device, Precision.F32));
+            refused(ShapeException.class, "expected at least 1", () -> product(0, 1, 0, 30, 100));
+            refused(IllegalArgumentException.class, "expected bf16 or f16", () -> gemm(device, Precision.F32));
         }
     }
 

@@ -16,14 +16,14 @@ import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
 
-/** One InfoNCE problem for the sm_90a kernels: its truth in f64 from rows as 16 bits hold them, and the comparison. */
+/** One InfoNCE problem for the sm_90a kernels: its f64 reference from rows rounded to 16 bits, and the comparison. */
 final class HopperInfoNceCase {
     final int n;
     final int m;
     final int d;
     final float[] u;
     final float[] v;
-    /** Null: row i belongs to column i. */
+    /** Null: row i has the target i. */
     final int[] targets;
 
     Precision precision = Precision.BF16;
@@ -45,7 +45,10 @@ final class HopperInfoNceCase {
         this.v = v;
     }
 
-    /** Every second target points to where its row does, so that some rows find theirs. */
+    /**
+     * Returns the problem in which every second target is the nearest column of its row, so that some rows are
+     * classified correctly.
+     */
     HopperInfoNceCase withNeighbours() {
         for (int i = 0; i < n; i += 2) {
             for (int k = 0; k < d; k++) {
@@ -59,7 +62,7 @@ final class HopperInfoNceCase {
         return targets == null ? row : targets[row];
     }
 
-    /** What the kernels computed. */
+    /** The outputs of the kernels. */
     record Answer(double[] result, float[] dx, float[] dy, float dLogScale, float dBias, int[] hardest) {
         void same(Answer other) {
             assertArrayEquals(result, other.result);
@@ -70,7 +73,10 @@ final class HopperInfoNceCase {
         }
     }
 
-    /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
+    /**
+     * Runs the kernels. Outputs are poisoned with NaN and the workspace is fresh; dLogScale and dBias start at 2 and
+     * 4.
+     */
     Answer ask(PtxDevice device, HopperInfoNce loss) {
         long bytes = loss.workspaceBytes(n, m, d, true);
         List<DeviceStorage> open = new ArrayList<>();
@@ -129,7 +135,7 @@ final class HopperInfoNceCase {
         return Devices.ints(device, poison);
     }
 
-    /** The rows as the kernels see them. */
+    /** Returns the rows as the kernels round them. */
     private double[] rounded(PtxDevice device, float[] rows, int count) {
         try (DeviceStorage in = Devices.floats(device, rows);
                 DeviceStorage image = device.allocate(HopperInfoNceLaunches.imageBytes(count, d))) {
@@ -142,8 +148,8 @@ final class HopperInfoNceCase {
     }
 
     /**
-     * Holds the answer against the definition: everything but gradients to what f32 logits allow, gradients to a
-     * rounding of each G.
+     * Compares the answer with the definition: gradients up to a rounding of each G, everything else up to the error
+     * of f32 logits.
      *
      * @param ofG relative error of an element of G beyond its rounding
      */
@@ -174,12 +180,12 @@ final class HopperInfoNceCase {
         assertEquals(0, truth.dBias, 1e-12, this + ": the true dBias");
     }
 
-    private void close(String name, double[] wanted, float[] got, double[] sizes, double relative) {
+    private void close(String name, double[] expected, float[] got, double[] sizes, double relative) {
         int off = 0;
         double worst = 0;
-        for (int i = 0; i < wanted.length; i++) {
+        for (int i = 0; i < expected.length; i++) {
             double bound = gradientScale * (relative * sizes[i] + scale * 0x1p-24);
-            double error = Math.abs(gradientScale * wanted[i] - got[i]);
+            double error = Math.abs(gradientScale * expected[i] - got[i]);
             if (!(error <= bound)) {
                 off++;
                 worst = Math.max(worst, Double.isNaN(error) ? Double.POSITIVE_INFINITY : error / bound);
@@ -189,13 +195,13 @@ final class HopperInfoNceCase {
         double most = worst;
         assertTrue(
                 off == 0,
-                () -> this + ": " + count + " of " + wanted.length + " elements of " + name + " are off by up to "
+                () -> this + ": " + count + " of " + expected.length + " elements of " + name + " are off by up to "
                         + most + " times the bound");
     }
 
     /**
-     * Sums of |s G_ij y_jk| over j for each element of dx, of |s G_ij x_ik| over i for each of dy, of |s G_ij|
-     * over all.
+     * Returns the sums of |s G_ij y_jk| over j for each element of dx, of |s G_ij x_ik| over i for each of dy, and of
+     * |s G_ij| over all pairs.
      */
     private double[][] sizes(double[] x, double[] y, int[] columns, double s) {
         double[][] logits = new double[n][m];

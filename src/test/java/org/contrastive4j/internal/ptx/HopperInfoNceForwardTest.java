@@ -21,12 +21,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** normalize_fwd and pairwise_fwd of sm_90a on the simulator, all checkers on, against f64. */
+/** The sm_90a kernels normalize_fwd and pairwise_fwd against f64, on the simulator with all checkers. */
 @Tag("gpu")
 final class HopperInfoNceForwardTest {
     @ParameterizedTest
     @CsvSource({"1, 1", "3, 63", "33, 64", "2, 65", "129, 100", "5, 300", "257, 6"})
-    void unitRowsInTheirImage(int rows, int d) {
+    void normalize_packsUnitRows(int rows, int d) {
         HopperFixture.devices().forEach(opened -> {
             for (Precision precision : HopperInfoNceLaunches.PRECISIONS) {
                 unitRows(opened, precision, rows, d);
@@ -58,12 +58,12 @@ final class HopperInfoNceForwardTest {
             for (int k = 0; i < rows && k < d; k++) {
                 sum += (double) u[i * d + k] * u[i * d + k];
             }
-            double wanted = sum == 0 ? 0 : 1 / Math.sqrt(sum);
+            double expected = sum == 0 ? 0 : 1 / Math.sqrt(sum);
             if (i < rows) {
-                assertEquals(wanted, inverse[i], wanted * 0x1p-23, "1 / norm of row " + i);
+                assertEquals(expected, inverse[i], expected * 0x1p-23, "1 / norm of row " + i);
             }
             for (int k = 0; k < (d + 63) / 64 * 64; k++) {
-                double x = i < rows && k < d ? u[i * d + k] * wanted : 0;
+                double x = i < rows && k < d ? u[i * d + k] * expected : 0;
                 assertEquals(
                         x,
                         image.at(i, k),
@@ -73,7 +73,7 @@ final class HopperInfoNceForwardTest {
         }
     }
 
-    /** What one forward gives, bit for bit: sums and largest alternate. */
+    /** The outputs of one forward pass, bit for bit; sums and largest alternate. */
     record Statistics(
             Precision precision,
             float[] positive,
@@ -179,11 +179,11 @@ final class HopperInfoNceForwardTest {
             }
         }
         double most = Math.max(worst(row, rowLargest, got.rows), worst(column, columnLargest, got.columns));
-        assertTrue(most <= bound, () -> "relative error " + most + ", wanted at most " + bound);
+        assertTrue(most <= bound, () -> "relative error " + most + ", expected at most " + bound);
         checkColumns(tiling, rowLargest, x, y, got);
     }
 
-    /** The column that is said to have the largest product of a row and column tile has it. */
+    /** Checks that the reported column has the largest product of a row and column tile. */
     private static void checkColumns(
             HopperTiling tiling, double[][] largest, double[][] x, double[][] y, Statistics got) {
         for (int tile = 0; got.rowAts != null && tile < tiling.columnTiles(); tile++) {
@@ -232,7 +232,7 @@ final class HopperInfoNceForwardTest {
         "300, 64, 128, 2, 2, 2",
         "300, 513, 7, 2, 2, 1"
     })
-    void statisticsOfRaggedSizes(int n, int m, int d, int run, int group, int blocks) {
+    void forward_raggedSizes_statisticsAgreeWithF64(int n, int m, int d, int run, int group, int blocks) {
         HopperTiling tiling = new HopperTiling(n, m, d, run, group, blocks);
         int[] targets =
                 m >= n ? null : IntStream.range(0, n).map(i -> i * 7 % m).toArray();
@@ -256,7 +256,7 @@ final class HopperInfoNceForwardTest {
     }
 
     @Test
-    void oneExponentialForEachLogit() {
+    void forward_computesOneExponentialPerLogit() {
         HopperTiling tiling = new HopperTiling(200, 300, 64, 2, 1, 1);
         try (SimDevice device =
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
@@ -270,7 +270,7 @@ final class HopperInfoNceForwardTest {
     }
 
     @Test
-    void largestScaleStaysFinite() {
+    void forward_largestScale_staysFinite() {
         HopperTiling tiling = new HopperTiling(100, 100, 64, 1, 1, 1);
         HopperFixture.devices().forEach(opened -> {
             try (PtxDevice device = opened.get()) {
@@ -281,7 +281,7 @@ final class HopperInfoNceForwardTest {
 
     @Tag("exhaustive")
     @Test
-    void everyScheduleGivesTheSameBits() {
+    void forward_anySchedule_sameBits() {
         HopperTiling tiling = new HopperTiling(300, 257, 128, 2, 1, 2);
         int[] targets = IntStream.range(0, 300).map(i -> (i * 11 + 3) % 257).toArray();
         Statistics first = null;
@@ -325,6 +325,7 @@ final class HopperInfoNceForwardTest {
                         + "| WRONG| false",
                 "products off by one | 12582912.0 | 12582911.0 | WRONG| true",
             })
+    /** Each mutation is a fault that a GPU might not show; the simulator must report it under every schedule. */
     void mutation_isDetected(String what, String right, String wrong, String kind, boolean stored) {
         HopperTiling tiling = new HopperTiling(200, 200, 192, 2, 1, 1);
         int[] targets = IntStream.range(0, 200).map(i -> (i * 11 + 3) % 200).toArray();
@@ -338,7 +339,7 @@ final class HopperInfoNceForwardTest {
                         tiling,
                         20,
                         targets,
-                        HopperFixture.twin(device, Precision.BF16, right, wrong),
+                        HopperFixture.mutated(device, Precision.BF16, right, wrong),
                         stored);
                 try {
                     check(tiling, 20, targets, got);
@@ -350,14 +351,14 @@ final class HopperInfoNceForwardTest {
             }
             assertTrue(
                     found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
-                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+                    what + ", seed " + seed + ": found " + found + ", expected " + kind);
         }
     }
 
-    /** 14 stages in one item: the ring goes round more than three times. */
+    /** 14 stages in one work item: the pipeline wraps around more than three times. */
     @ParameterizedTest
     @ValueSource(booleans = {false, true})
-    void oneStageTooFewIsCaught(boolean stored) {
+    void oneStageTooFew_isDetected(boolean stored) {
         HopperTiling tiling = new HopperTiling(200, 200, 400, 2, 1, 1);
         String kernel = stored ? "pairwise_fwd_bf16_stored_sm90a" : "pairwise_fwd_bf16_sm90a";
         HopperFixture.assertRaceOfStages(

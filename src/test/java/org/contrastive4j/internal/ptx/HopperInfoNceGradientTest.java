@@ -22,8 +22,8 @@ import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /**
- * pairwise_bwd of sm_90a on the simulator, all checkers on: G and both products against f64, the whole gradient against
- * its definition.
+ * The sm_90a kernels pairwise_bwd against f64, on the simulator with all checkers: G, both products, and the whole
+ * gradient against its definition.
  */
 @Tag("gpu")
 final class HopperInfoNceGradientTest {
@@ -179,20 +179,20 @@ final class HopperInfoNceGradientTest {
         for (int i = 0; i < tiling.paddedRows(); i++) {
             for (int j = 0; j < tiling.paddedColumns(); j++) {
                 double product = i < tiling.n() && j < tiling.m() ? HopperFixture.dot(x[i], y[j]) : 0;
-                double wanted = i >= tiling.n() || j >= tiling.m()
+                double expected = i >= tiling.n() || j >= tiling.m()
                         ? 0
                         : j == targets[i] ? factors.g[i] : factors.g(product, i, j);
-                dot += i < tiling.n() && j != targets[i] ? wanted * product : 0;
-                size += Math.abs(wanted * product);
+                dot += i < tiling.n() && j != targets[i] ? expected * product : 0;
+                size += Math.abs(expected * product);
                 assertEquals(
-                        wanted, g.at(i, j), absolute + Math.abs(wanted) * relative, "G of row " + i + ", column " + j);
+                        expected, g.at(i, j), absolute + Math.abs(expected) * relative, "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
         assertEquals(dot, sum, 0x1p-20 * (SCALE + 2) * size, "sum of G times products");
     }
 
-    /** out = before + factor M F, M [rows, summed] by {@code m}. */
+    /** Checks out = before + factor M F, with M [rows, summed] given by {@code m}. */
     private static void checkProduct(
             String name,
             int rows,
@@ -247,7 +247,7 @@ final class HopperInfoNceGradientTest {
         "1, 1, 64, 1, 1, 1, 0", "64, 127, 96, 1, 1, 1, 0", "127, 128, 128, 1, 1, 2, 1", "128, 129, 64, 1, 1, 1, 0",
         "129, 300, 37, 1, 1, 2, 0", "200, 200, 64, 2, 1, 1, 2", "300, 64, 128, 2, 1, 2, 0", "150, 520, 260, 2, 2, 2, 0",
     })
-    void gradientsOfRaggedSizes(int n, int m, int d, int run, int group, int blocks, float before) {
+    void gradients_raggedSizes_agreeWithF64(int n, int m, int d, int run, int group, int blocks, float before) {
         HopperTiling tiling = new HopperTiling(n, m, d, run, group, blocks);
         Precision precision = HopperInfoNceLaunches.PRECISIONS.get((n + d) % 2);
         int[] targets = targets(n, m);
@@ -276,7 +276,7 @@ final class HopperInfoNceGradientTest {
 
     @Tag("exhaustive")
     @Test
-    void everyScheduleGivesTheSameBits() {
+    void gradients_anySchedule_sameBits() {
         HopperTiling tiling = new HopperTiling(130, 140, 96, 2, 1, 1);
         int[] targets = targets(130, 140);
         HopperInfoNceForwardTest.Statistics statistics;
@@ -303,10 +303,13 @@ final class HopperInfoNceGradientTest {
         }
     }
 
-    /** Products given, as whole numbers of 1/32000: more than one block of rows, edges, both kinds of factors. */
+    /**
+     * Stored products given as whole numbers of 1/32000: more than one block of rows, edges, and both kinds of
+     * factors.
+     */
     @ParameterizedTest
     @CsvSource({"1100, 70, BF16, true", "130, 257, F16, false"})
-    void gradientsOfStoredProducts(int n, int m, Precision precision, boolean wide) {
+    void storedGradients_agreeWithF64(int n, int m, Precision precision, boolean wide) {
         HopperTiling tiling = new HopperTiling(n, m, 64, 1, 1, 1);
         Random random = new Random(5);
         int[] targets = targets(n, m);
@@ -368,11 +371,11 @@ final class HopperInfoNceGradientTest {
                 boolean inside = i < tiling.n() && j < tiling.m();
                 double product = products.number(i, j) / 32_000.0;
                 boolean own = inside && targets[i] == j;
-                double wanted = !inside ? 0 : own ? factors.g[i] : factors.g(product, i, j);
-                dot += own ? 0 : wanted * product;
-                size += Math.abs(wanted * product);
+                double expected = !inside ? 0 : own ? factors.g[i] : factors.g(product, i, j);
+                dot += own ? 0 : expected * product;
+                size += Math.abs(expected * product);
                 assertEquals(
-                        wanted, got.at(i, j), Math.abs(wanted) * relative + 0x1p-24, "G of row " + i + ", column " + j);
+                        expected, got.at(i, j), Math.abs(expected) * relative + 0x1p-24, "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -397,6 +400,7 @@ final class HopperInfoNceGradientTest {
                 "sum of a warp's G and products lost | @%lane0 st.shared.f32 [%slot+DOTS], %dot; |  | ANY",
                 "second row block of G left out | COPY(A_OF_GROUP_1, %g+BLOCK_BYTES, HALF_BLOCK_BYTES) | COPY(A_OF_GROUP_1, %g, HALF_BLOCK_BYTES) | WRONG",
             })
+    /** Each mutation is a fault that a GPU might not show; the simulator must report it under every schedule. */
     void mutation_isDetected(String what, String right, String wrong, String kind) {
         HopperTiling tiling = new HopperTiling(150, 200, 160, 2, 1, 1);
         int[] targets = targets(150, 200);
@@ -411,7 +415,7 @@ final class HopperInfoNceGradientTest {
                     SimDevice.open(SimOptions.defaults().withSeed(seed).withInstructionLimit(3_000_000))) {
                 Gradients got = gradients(
                         device,
-                        HopperFixture.twin(device, Precision.BF16, right, wrong),
+                        HopperFixture.mutated(device, Precision.BF16, right, wrong),
                         tiling,
                         targets,
                         statistics,
@@ -427,14 +431,14 @@ final class HopperInfoNceGradientTest {
             }
             assertTrue(
                     found.equals(kind) || kind.equals("ANY") && !found.equals("nothing"),
-                    what + ", seed " + seed + ": found " + found + ", wanted " + kind);
+                    what + ", seed " + seed + ": found " + found + ", expected " + kind);
         }
     }
 
-    /** Six stages: three tiles in each of two items of G, six blocks of summed rows in products. */
+    /** Six stages: three tiles in each of two work items of G, six blocks of summed rows in products. */
     @ParameterizedTest
     @ValueSource(strings = {"g", "dx", "dy"})
-    void oneStageTooFewIsCaught(String kernel) {
+    void oneStageTooFew_isDetected(String kernel) {
         HopperTiling tiling = new HopperTiling(330, 330, 64, 3, 1, 1);
         int[] targets = targets(330, 330);
         HopperInfoNceForwardTest.Statistics statistics;

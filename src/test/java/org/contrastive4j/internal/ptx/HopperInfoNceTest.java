@@ -23,12 +23,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 
 /**
- * The whole loss on the device, where it has ways of its own: kept products, shifts at any scale, plans by what the
- * workspace holds. What all kernels of the loss share is in {@link PortableInfoNceTest}.
+ * The parts of {@link HopperInfoNce} that no other kernels have: stored products, shifts at any scale, and plans that
+ * depend on the workspace. {@link PortableInfoNceTest} tests what all InfoNCE kernels share.
  */
 @Tag("gpu")
 final class HopperInfoNceTest {
-    /** As little workspace as there is: one run of rows, one tile of G. */
+    /** The smallest workspace: one run of rows, one tile of G. */
     private static final long LEAST = 1;
 
     private static final long PLENTY = 1L << 30;
@@ -62,7 +62,7 @@ final class HopperInfoNceTest {
                         .toArray();
     }
 
-    /** Relative error of G where products are kept in 16 bits. */
+    /** Returns the relative error of G if products are stored in 16 bits. */
     private static double ofStored(HopperInfoNceCase c) {
         return c.scale / 62_000;
     }
@@ -76,10 +76,10 @@ final class HopperInfoNceTest {
         return last;
     }
 
-    /** From products kept in 16 bits, and with one byte less than that takes. */
+    /** Computes from stored products, and with one byte less workspace than they need. */
     @ParameterizedTest
     @CsvSource({"BF16, 12", "F16, 100"})
-    void keptProducts(Precision precision, double scale) {
+    void infoNce_storedProducts_agreesWithF64(Precision precision, double scale) {
         HopperInfoNceCase c = new HopperInfoNceCase(130, 140, 320, targets("shared", 130, 140)).withNeighbours();
         c.precision = precision;
         c.scale = scale;
@@ -91,7 +91,8 @@ final class HopperInfoNceTest {
     }
 
     /**
-     * Rows all alike or opposite, one of them aligned, every pair exact, clusters: where one constant shift underflows.
+     * Problems where one constant shift underflows: rows all equal or opposite, one of them aligned, all pairs exact,
+     * clusters.
      */
     static HopperInfoNceCase adversary(String what, int n, double scale) {
         int d = 64;
@@ -132,13 +133,13 @@ final class HopperInfoNceTest {
         "exact, 60, 5000",
         "opposite, 33, 1e-3"
     })
-    void anyScale(String what, int n, double scale) {
+    void infoNce_anyScale_agreesWithF64(String what, int n, double scale) {
         HopperInfoNceCase c = adversary(what, n, scale);
         check(c, LEAST);
     }
 
     @Test
-    void anyScaleWithSharedTargetsAndKeptProducts() {
+    void infoNce_anyScaleSharedTargetsStoredProducts_agreesWithF64() {
         Random random = new Random(3);
         float[] u = new float[130 * 320];
         float[] v = new float[90 * 320];
@@ -155,10 +156,10 @@ final class HopperInfoNceTest {
         check(c, LEAST);
     }
 
-    /** A row that is not finite is not hidden. */
+    /** A row that is not finite makes the loss not finite. */
     @ParameterizedTest
     @CsvSource({"12", "100"})
-    void notFinite(double scale) {
+    void infoNce_nonFiniteRow_nonFiniteLoss(double scale) {
         HopperInfoNceCase c = new HopperInfoNceCase(40, 50, 20, null);
         c.scale = scale;
         c.u[7 * 20 + 3] = Float.NaN;
@@ -171,9 +172,9 @@ final class HopperInfoNceTest {
         }
     }
 
-    /** Statistics do not know of stripes, nor does a gradient whose sums are not cut. */
+    /** Statistics do not depend on stripes, nor does a gradient whose sums are not split. */
     @Test
-    void stripesGiveTheSameBits() {
+    void infoNce_anyStripe_sameBits() {
         HopperInfoNceCase c = new HopperInfoNceCase(600, 250, 24, targets("shared", 600, 250)).withNeighbours();
         for (Opened opened : devices) {
             HopperInfoNceCase.Answer whole = c.ask(opened.device, opened.loss(c.precision, PLENTY));
@@ -189,7 +190,7 @@ final class HopperInfoNceTest {
 
     @Tag("exhaustive")
     @Test
-    void everyScheduleGivesTheSameBits() {
+    void infoNce_anySchedule_sameBits() {
         HopperInfoNceCase c = adversary("far", 130, 100);
         HopperInfoNceCase shared = new HopperInfoNceCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
         shared.scale = 100;
@@ -216,6 +217,7 @@ final class HopperInfoNceTest {
                 "rows of a column not counted | red.global.add.u32 [%atAddress+POSITIVES_ROWS_AT], 1; |",
                 "products of wide sums not waited for | wgmma.wait_group.sync.aligned 0; |",
             })
+    /** Each mutation is a fault that only the whole loss shows; the simulator or the comparison must detect it. */
     void mutation_isDetected(String what, String right, String wrong) {
         HopperInfoNceCase c = adversary("far", 130, 100);
         HopperInfoNceCase shared = new HopperInfoNceCase(c.n, c.m, c.d, targets("shared", c.n, c.m), c.u, c.v);
@@ -224,7 +226,7 @@ final class HopperInfoNceTest {
             boolean caught = false;
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
                 HopperInfoNceCase.Answer got = shared.ask(
-                        device, new HopperInfoNce(HopperFixture.twin(device, Precision.BF16, right, wrong), 4, LEAST));
+                        device, new HopperInfoNce(HopperFixture.mutated(device, Precision.BF16, right, wrong), 4, LEAST));
                 try {
                     shared.check(device, got, 0);
                 } catch (AssertionError e) {
@@ -237,10 +239,10 @@ final class HopperInfoNceTest {
         }
     }
 
-    /** One batch of 4 million pairs: rows, images, gradients and workspace on a GPU of 141 GB. */
+    /** One batch of 4 million pairs: rows, packed features, gradients and workspace on a GPU with 141 GB. */
     @ParameterizedTest
     @CsvSource({"512", "1024"})
-    void fourMillionPairs(int d) {
+    void infoNce_fourMillionPairs_fits(int d) {
         int n = 1 << 22;
         HopperInfoNce loss = devices.get(0).loss(Precision.BF16, 8L << 30);
         long workspace = loss.workspaceBytes(n, n, d, true);
@@ -252,7 +254,7 @@ final class HopperInfoNceTest {
     }
 
     @Test
-    void budgetChoosesThePlan() {
+    void plan_dependsOnBudget() {
         for (int n : new int[] {1000, 40_000, 300_000}) {
             long pairs = 2L * HopperInfoNceLaunches.imageRows(n) * HopperInfoNceLaunches.imageRows(n);
             long fixed = new HopperInfoNcePlan(n, n, 512, 132, true, 1).gradient;

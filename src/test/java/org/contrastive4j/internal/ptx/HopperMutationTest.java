@@ -22,11 +22,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
 /**
- * A fault in each sm_90a kernel, in that one alone: if it is noticed, the kernel was launched and its result mattered.
- * What schedules and proxies may do to the bodies that kernels share is in the twins of the other tests.
+ * A mutation of each sm_90a kernel is detected, which shows that the kernel is launched and that its result matters.
+ * The other tests inject the faults of schedules and proxies.
  */
 class HopperMutationTest {
-    /** As little workspace as there is: stripes, and G of one tile. */
+    /** The smallest workspace: stripes, and G of one tile. */
     private static final long LEAST = 1;
 
     private static final int STORED_WIDTH = 320;
@@ -150,7 +150,7 @@ class HopperMutationTest {
                 new Change("gemm_f16_tt_sm90a", "setp.lt.u32 %inside, %row, %u;", 0, "setp.le.u32 %inside, %row, %u;"));
     }
 
-    /** What the kernel takes part in; of everything with null. */
+    /** Runs what the kernel takes part in; everything for null. */
     private static void run(Change change) {
         String name = change == null ? "" : change.name();
         for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
@@ -212,28 +212,28 @@ class HopperMutationTest {
                 ofG);
     }
 
-    /** Seven columns have all rows. */
+    /** Returns targets in which seven columns share all rows. */
     private static int[] shared(int n, int m) {
         return IntStream.range(0, n).map(i -> i * i % 7 * 11 % m).toArray();
     }
 
     @Test
-    void withoutAChangeAllIsRight() {
+    void unmodifiedKernels_pass() {
         run(null);
     }
 
     @ParameterizedTest
     @SampledSource(value = "changes", every = 6)
-    void aChangeIsNoticed(Change change) {
+    void mutation_isDetected(Change change) {
         String text = Kernels.text(change.name());
         assertNotEquals(text, change.apply(text), "nothing changed: " + change);
         Throwable noticed = assertThrows(Throwable.class, () -> run(change), change.toString());
         assertTrue(noticed instanceof AssertionError || noticed instanceof Fault, () -> change + ": " + noticed);
     }
 
-    /** Every body has one, in one of its types at least. */
+    /** Each body has a mutation in at least one of its types. */
     @Test
-    void everyKernelHasOne() {
+    void everyKernelBody_hasMutation() {
         Set<String> bodies = changes().stream()
                 .map(change -> InfoNceMutationTest.body(change.name()))
                 .collect(Collectors.toSet());

@@ -4,7 +4,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
 
-/** Numbers of an operand image, by row and column. */
+/** The elements of a matrix in the packed tile layout, by row and column. */
 record HopperOperandTiles(Precision precision, int columnBlocks, short[] bits) {
     static HopperOperandTiles of(Precision precision, DeviceStorage storage, int columns) {
         return new HopperOperandTiles(precision, (columns + 63) / 64, Devices.toShorts(storage));
@@ -26,7 +26,7 @@ record HopperOperandTiles(Precision precision, int columnBlocks, short[] bits) {
         return decode(precision, number(row, column));
     }
 
-    /** The 16 bits themselves, as a whole number. */
+    /** Returns the 16 bits as a whole number. */
     short number(int row, int column) {
         return bits[place(columnBlocks, row, column)];
     }

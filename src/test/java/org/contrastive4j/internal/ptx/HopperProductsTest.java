@@ -14,9 +14,9 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.tensor.DType;
 import org.junit.jupiter.api.Test;
 
-/** 16-bit products of tensors: which kernels form them; what they compute is in {@link SixteenBitGemmTest}. */
+/** The choice of kernels for 16-bit products of tensors; {@link SixteenBitGemmTest} tests the results. */
 class HopperProductsTest {
-    /** Names of the kernels that the work takes. */
+    /** Returns the names of the kernels that are launched. */
     private static Set<String> kernels(int architecture, Preference preference, int m, int n, int k) {
         Set<String> names = new HashSet<>();
         try (PtxDevice device = SimDevice.open(SimOptions.defaults().withArchitecture(architecture));
@@ -35,7 +35,7 @@ class HopperProductsTest {
     }
 
     @Test
-    void theChosenKernelsRun() {
+    void multiply_launchesChosenKernels() {
         assertEquals(
                 Set.of("pack_16_sm90a", "pack_bf16_sm90a", "gemm_bf16_nt_sm90a"),
                 kernels(90, Preference.HOPPER, 20, 30, 70));
@@ -45,7 +45,7 @@ class HopperProductsTest {
     }
 
     @Test
-    void wideProductsPayForPacking() {
+    void suits_largeProductsOnly() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             HopperProducts products = new HopperProducts(device, new Kernels(device), DType.F16, false);
             assertTrue(products.suits(new Products(false, false, 1, 32_768, 3072, 768, 1, 0)));

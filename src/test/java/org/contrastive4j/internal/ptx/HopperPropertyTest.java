@@ -17,8 +17,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Drawn problems that fill the ring of stages more than once, on the simulator with all of its checks and two
- * schedules: losses of wide rows, which {@link InfoNcePropertyTest} leaves out, and products in all layouts.
+ * Random problems that wrap around the pipeline more than once, on the simulator with all checkers and two schedules:
+ * losses of wide rows, which {@link InfoNcePropertyTest} leaves out, and products in all layouts.
  */
 class HopperPropertyTest {
     private static final int LOSSES = 6;
@@ -28,7 +28,7 @@ class HopperPropertyTest {
 
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void anyLossOfWideRows(Precision precision) {
+    void infoNce_randomWideRows_agreesWithF64(Precision precision) {
         int stored = 0;
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
@@ -51,12 +51,12 @@ class HopperPropertyTest {
                 }
             }
         }
-        assertTrue(stored > 0 && stored < LOSSES, stored + " of " + LOSSES + " kept products, wanted some, not all");
+        assertTrue(stored > 0 && stored < LOSSES, stored + " of " + LOSSES + " kept products, expected some, not all");
     }
 
     /**
-     * Five to seven blocks of 64 columns, few rows; the diagonal or any targets; scales from 0.1 to 100; weights that
-     * may be 0; zero and equal rows.
+     * Draws five to seven blocks of 64 columns and few rows; the diagonal or any targets; scales from 0.1 to 100;
+     * weights that may be 0; zero rows and equal rows.
      */
     private static HopperInfoNceCase drawn(long seed) {
         Random random = new Random(seed);
@@ -91,7 +91,7 @@ class HopperPropertyTest {
 
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void anyProduct(Precision precision) {
+    void gemm_random_agreesWithF64(Precision precision) {
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
                 HopperGemm gemm = new HopperGemm(new Kernels(device), precision, MULTIPROCESSORS);
@@ -107,7 +107,7 @@ class HopperPropertyTest {
         }
     }
 
-    /** Up to two tiles along m and n, up to five blocks of k, batches, every kind of result. */
+    /** Draws up to two tiles along m and n, up to five blocks of k, batches, and every kind of result. */
     private static Inputs product(int layout, long seed) {
         Random random = new Random(seed);
         Product p = new Product(
@@ -124,7 +124,7 @@ class HopperPropertyTest {
         return stored && random.nextInt(3) == 0 ? in.inSixteenBits() : in;
     }
 
-    /** Small ones, those next to multiples of 64, and any. */
+    /** Draws a small size, one next to a multiple of 64, or any. */
     private static int size(Random random, int most) {
         return switch (random.nextInt(3)) {
             case 0 -> 1 + random.nextInt(9);

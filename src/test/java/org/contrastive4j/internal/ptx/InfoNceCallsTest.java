@@ -33,13 +33,13 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Calls with raw addresses: captured and started again with other inputs, without memory of their own; and everything that is refused. */
+/** Calls of the raw-pointer API: capture and replay with other inputs, no hidden allocations, and refused arguments. */
 class InfoNceCallsTest {
     private static final int N = 66;
     private static final int M = 70;
     private static final int D = 12;
 
-    /** Memory of one call, all of its outputs wanted. */
+    /** The memory of one call with all outputs. */
     private record Call(
             List<DeviceStorage> all,
             InfoNceKernels.Inputs inputs,
@@ -74,7 +74,7 @@ class InfoNceCallsTest {
             pairwise.infoNce(stream, inputs, gradients, hardest, result, workspace, bytes);
         }
 
-        /** New inputs, scalars at 0. */
+        /** Sets new inputs, and scalars to 0. */
         void set(InfoNceCase c) {
             put(all.get(0), bits(c.x));
             put(all.get(1), bits(c.y));
@@ -124,10 +124,10 @@ class InfoNceCallsTest {
                 });
     }
 
-    /** Batches for which one power of two is enough, and is not, from the same graph. */
+    /** One graph serves batches for which one constant shift suffices and batches for which it does not. */
     @ParameterizedTest
     @EnumSource
-    void capturedOnceAndStartedWithOtherInputs(InfoNceKernelSet set) {
+    void graph_replayedWithOtherInputs_agreesWithF64(InfoNceKernelSet set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
                 DeviceStream stream = device.newStream()) {
             AtomicInteger allocations = new AtomicInteger();
@@ -169,9 +169,9 @@ class InfoNceCallsTest {
         }
     }
 
-    /** The lines of the class's documentation, and the value alone. */
+    /** The example in the documentation of the class, and the value without gradients. */
     @Test
-    void theExampleOfTheDocumentation() {
+    void documentationExample_ofClass_runs() {
         InfoNceCase c = new InfoNceCase(20, 20, 8, true, 3);
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
                 DeviceStorage x = Devices.floats(device, c.x);
@@ -203,10 +203,10 @@ class InfoNceCallsTest {
         }
     }
 
-    /** The lines of the interface's documentation, in every precision: f32 rows in, and the kernels are those of the device. */
+    /** The example in the documentation of the interface, in every precision, with the kernels of the device. */
     @ParameterizedTest
     @EnumSource
-    void theExampleForPointersOfOnesOwn(InfoNceKernelSet set) {
+    void documentationExample_ofInterface_runs(InfoNceKernelSet set) {
         InfoNceCase c = new InfoNceCase(33, 40, 12, true, 3);
         SimOptions options = SimOptions.defaults();
         try (PtxDevice device = SimDevice.open(set.hopper ? options : options.withArchitecture(80));
@@ -237,7 +237,7 @@ class InfoNceCallsTest {
         }
     }
 
-    /** Every element, by the largest of all. */
+    /** Compares each element, relative to the largest of all. */
     private static void assertNear(double[] expected, float[] actual, double most, String what) {
         double largest = Arrays.stream(expected).map(Math::abs).max().orElseThrow();
         assertEquals(expected.length, actual.length);
@@ -256,10 +256,10 @@ class InfoNceCallsTest {
         assertTrue(refusal.getMessage().contains(message), refusal.getMessage());
     }
 
-    /** Before anything is launched: the simulator counts. */
+    /** Arguments are refused before anything is launched; the simulator counts launches. */
     @ParameterizedTest
     @EnumSource
-    void refusals(InfoNceKernelSet set) {
+    void invalidArguments_areRefusedBeforeLaunch(InfoNceKernelSet set) {
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             InfoNceKernels pairwise = set.open(new Kernels(device), 1);
             DeviceStream stream = device.stream();
@@ -293,7 +293,7 @@ class InfoNceCallsTest {
                 for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY, Double.NEGATIVE_INFINITY}) {
                     refused(
                             ShapeException.class,
-                            "multiplied by " + scale,
+                            "the gradient scale is " + scale,
                             () -> pairwise.infoNce(
                                     stream,
                                     in,
@@ -323,12 +323,12 @@ class InfoNceCallsTest {
                         () -> pairwise.infoNce(stream, in, out, 0, call.result + 4, call.workspace, call.bytes));
                 refused(
                         LaunchException.class,
-                        "wanted " + call.bytes,
+                        "expected " + call.bytes,
                         () -> pairwise.infoNce(stream, in, out, 0, call.result, call.workspace, call.bytes - 1));
                 for (int[] sizes : new int[][] {{0, 1, 1}, {1, 0, 1}, {1, 1, 0}, {1, (1 << 30) + 1, 1}}) {
                     refused(
                             ShapeException.class,
-                            "wanted at least 1 of each, at most",
+                            "expected at least 1 of each, at most",
                             () -> pairwise.workspaceBytes(sizes[0], sizes[1], sizes[2], false));
                 }
                 refused(
@@ -349,9 +349,9 @@ class InfoNceCallsTest {
         }
     }
 
-    /** Rows of 16 bits are read 16 bytes at a time. */
+    /** 16-bit rows are read 16 bytes at a time. */
     @Test
-    void rowsOfSixteenBitsThatAreNotAligned() {
+    void sixteenBitRows_misaligned_areRefused() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             PortableInfoNce pairwise = new PortableInfoNce(device, Precision.BF16, 1);
             try (Call call = Call.of(device, pairwise)) {
@@ -371,7 +371,7 @@ class InfoNceCallsTest {
     }
 
     @Test
-    void devicesBelowCapability8AreRefused() {
+    void deviceBelowCapability8_isRefused() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             DeviceFacts f = device.facts();
             PtxDevice old = watched(

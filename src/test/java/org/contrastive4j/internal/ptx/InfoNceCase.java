@@ -17,9 +17,9 @@ import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.tensor.Precision;
 
-/** One InfoNCE problem: its truth in f64, what kernels make of it, and the comparison. */
+/** One InfoNCE problem: its f64 reference, a run of the kernels, and the comparison. */
 final class InfoNceCase {
-    /** Precisions in which rows and gradient matrix are rounded. */
+    /** Precisions that round rows and the gradient matrix. */
     static final List<Precision> ROUNDED = List.of(Precision.TF32, Precision.BF16, Precision.F16);
 
     final int n;
@@ -34,10 +34,10 @@ final class InfoNceCase {
     double rowWeight = 0.5;
     double columnWeight = 0.5;
     double gradientScale = 1;
-    /** Added to the addresses of x and y, in floats: 1 makes them misaligned for 16-byte copies. */
+    /** Added to the addresses of x and y, in floats: 1 misaligns them for 16-byte copies. */
     int shift;
 
-    /** @param diagonal row i belongs to column i and no targets are given, else to a random one */
+    /** @param diagonal whether row i has the target i and no targets are given; else targets are random */
     InfoNceCase(int n, int m, int d, boolean diagonal, long seed) {
         this.n = n;
         this.m = m;
@@ -55,7 +55,7 @@ final class InfoNceCase {
         }
     }
 
-    /** The same with other rows. */
+    /** The same problem with other rows. */
     private InfoNceCase(InfoNceCase of, float[] x, float[] y) {
         n = of.n;
         m = of.m;
@@ -72,7 +72,10 @@ final class InfoNceCase {
         this.y = y;
     }
 
-    /** All columns are one vector, rows are that or its opposite in turns: log-sums that are up to twice the scale apart. */
+    /**
+     * All columns are one vector, and rows alternate between it and its opposite: log-sums differ by up to twice the
+     * scale.
+     */
     static InfoNceCase opposites(int n, int m, int d, double scale) {
         InfoNceCase c = new InfoNceCase(n, m, d, n <= m, 3);
         for (int i = 0; i < n * d; i++) {
@@ -109,7 +112,7 @@ final class InfoNceCase {
         return new PairwiseReference(n, m, d, doubles(x), doubles(y), targets, logScale, bias, rowWeight, columnWeight);
     }
 
-    /** What the kernels computed. */
+    /** The outputs of the kernels. */
     record Answer(double[] result, float[] dx, float[] dy, float dLogScale, float dBias, int[] hardest) {
         double loss() {
             return result[0];
@@ -122,7 +125,10 @@ final class InfoNceCase {
         return Devices.floats(device, all);
     }
 
-    /** Outputs are poisoned with NaN, the workspace is fresh; dLogScale and dBias start at 2 and 4. */
+    /**
+     * Runs the kernels. Outputs are poisoned with NaN and the workspace is fresh; dLogScale and dBias start at 2 and
+     * 4.
+     */
     Answer ask(PtxDevice device, InfoNceKernels pairwise) {
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
@@ -168,7 +174,10 @@ final class InfoNceCase {
         }
     }
 
-    /** Rounds the rows by the normalising kernel and compares; then value and gradients, with what was rounded as truth. */
+    /**
+     * Rounds the rows by the normalisation kernel and compares them; then compares value and gradients with the
+     * reference on the rounded rows.
+     */
     Answer checkValue(PtxDevice device, PortableInfoNce pairwise, PtxNormalize normalize, Precision precision) {
         long bytes = pairwise.workspaceBytes(n, m, d, true);
         int[] poison = new int[Math.max(n, m) * d];
@@ -222,13 +231,13 @@ final class InfoNceCase {
         }
     }
 
-    /** Largest relative error of a number that is rounded. */
+    /** Returns the largest relative rounding error. */
     private static double half(Precision precision) {
         return precision == Precision.BF16 ? 0x1p-8 : 0x1p-11;
     }
 
     /**
-     * Kernels of 16 bits against the rows before they were rounded: norms of gradients.
+     * Compares 16-bit kernels with the reference on the unrounded rows, by norms of gradients.
      *
      * @param most relative error of a gradient
      */
@@ -244,21 +253,21 @@ final class InfoNceCase {
                 gradientScale * truth.dLogScale, answer.dLogScale, gradientScale * scale * most, this + ": dLogScale");
     }
 
-    private void near(double[] wanted, float[] got, double most, String name) {
+    private void near(double[] expected, float[] got, double most, String name) {
         double error = 0;
         double size = 0;
-        for (int i = 0; i < wanted.length; i++) {
-            error += Math.pow(got[i] - gradientScale * wanted[i], 2);
-            size += Math.pow(gradientScale * wanted[i], 2);
+        for (int i = 0; i < expected.length; i++) {
+            error += Math.pow(got[i] - gradientScale * expected[i], 2);
+            size += Math.pow(gradientScale * expected[i], 2);
         }
         double relative = Math.sqrt(error / size);
         assertTrue(
-                relative <= most, this + ": relative error of " + name + " " + relative + ", wanted at most " + most);
+                relative <= most, this + ": relative error of " + name + " " + relative + ", expected at most " + most);
     }
 
     /**
-     * What elements of dx and dy, d log-scale and d bias may be off by when rows are exact. G is rounded: an element of dx
-     * carries that share of the sizes of its terms, and what f32 adds.
+     * Returns the error bounds of the elements of dx and dy, of d log-scale and d bias for exact rows. G is rounded:
+     * an element of dx carries that share of the sizes of its terms, and the error of f32 sums.
      */
     double[][] bounds(Precision precision) {
         double scale = Math.exp(logScale);
@@ -291,7 +300,7 @@ final class InfoNceCase {
         assertEquals(gradientScale * truth.dBias, scalars[1] - 4, bounds[3][0], this + ": dBias");
     }
 
-    /** Sums of |s G_ij y_jk| over j for each element of dx, and of |s G_ij x_ik| over i for each of dy. */
+    /** Returns the sums of |s G_ij y_jk| over j for each element of dx, and of |s G_ij x_ik| over i for each of dy. */
     private double[][] sizes(double scale) {
         double[][] e = new double[n][m];
         double[] rows = new double[n];
@@ -326,7 +335,7 @@ final class InfoNceCase {
         return new double[][] {ofX, ofY};
     }
 
-    /** The rows become what that precision holds of them; beyond d are zeros. */
+    /** Replaces the rows by their rounded values; elements beyond d must be zeros. */
     private void take(float[] rows, int count, DeviceStorage units, Precision precision) {
         int pitch = RowLayout.pitch(precision, d);
         float[] values = values(units, precision);
@@ -367,7 +376,7 @@ final class InfoNceCase {
         return (float) (bits < 0 ? -size : size);
     }
 
-    /** Nothing is written between the parts of the workspace or behind it. */
+    /** Checks that nothing is written between the buffers of the workspace or behind it. */
     void checkGaps(PtxDevice device, PortableInfoNce pairwise, long stripeBytes) {
         PortableInfoNcePlan plan = new PortableInfoNcePlan(n, m, false, stripeBytes, Precision.F32);
         byte[] before = new byte[(int) plan.bytes + 256];
@@ -416,12 +425,12 @@ final class InfoNceCase {
         compare(ask(device, pairwise));
     }
 
-    /** The same problem of the rows as those kernels see them. */
+    /** Returns the same problem with the rows as those kernels round them. */
     InfoNceCase seenBy(InfoNceKernelSet set, PtxDevice device, Kernels kernels) {
         return new InfoNceCase(this, set.seen(device, kernels, x, n), set.seen(device, kernels, y, m));
     }
 
-    /** The rows as those kernels see them are the truth. */
+    /** Compares with the reference on the rows as those kernels round them. */
     void compare(PtxDevice device, Kernels kernels, InfoNceKernelSet set, Answer answer) {
         InfoNceCase seen = seenBy(set, device, kernels);
         if (set.precision == Precision.F32) {
@@ -445,7 +454,7 @@ final class InfoNceCase {
         assertEquals(gradientScale * truth.dBias, answer.dBias, 4 * unit * (1 + gradientScale), what + "dBias");
     }
 
-    /** A logit of size s is known to s ulps of 1. */
+    /** A logit of size s is accurate to s ulps of 1. */
     private static double unit(double scale) {
         return 4e-7 * Math.max(1, scale / 4);
     }
@@ -462,13 +471,16 @@ final class InfoNceCase {
         return truth;
     }
 
-    /** Per element; a gradient is a sum of terms up to {@code term} that may cancel, and carries their rounding. */
+    /**
+     * Compares each element; a gradient is a sum of terms of up to {@code term} that may cancel, and carries their
+     * rounding errors.
+     */
     private void close(String what, double[] want, float[] got, double unit, double term) {
         double largest = Arrays.stream(want).map(Math::abs).max().orElse(0);
         for (int i = 0; i < want.length; i++) {
-            double wanted = gradientScale * want[i];
-            String where = what + "[" + i / d + ", " + i % d + "]: " + got[i] + ", wanted " + wanted;
-            assertTrue(Math.abs(got[i] - wanted) <= gradientScale * unit * (largest + term), where);
+            double expected = gradientScale * want[i];
+            String where = what + "[" + i / d + ", " + i % d + "]: " + got[i] + ", expected " + expected;
+            assertTrue(Math.abs(got[i] - expected) <= gradientScale * unit * (largest + term), where);
         }
     }
 

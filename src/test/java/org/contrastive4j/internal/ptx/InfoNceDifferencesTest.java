@@ -20,9 +20,8 @@ import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * Gradients of InfoNCE in kernels of every precision, portable and of sm_90a, against slopes of its value: central
- * differences of the loss by definition in f64, at the operands that the kernels see, so that no derivative of
- * anybody's is trusted.
+ * Gradients of the InfoNCE kernels in every precision, portable and sm_90a, against central differences of the loss
+ * in f64 at the rounded operands, so that the test depends on no other derivative.
  */
 @Tag("gpu")
 class InfoNceDifferencesTest {
@@ -40,7 +39,7 @@ class InfoNceDifferencesTest {
         return c;
     }
 
-    /** Small ones, of which every element is checked, and such as are more than a tile or a block. */
+    /** Small problems, of which every element is checked, and problems of more than a tile or thread block. */
     private static List<InfoNceCase> cases() {
         return List.of(
                 new InfoNceCase(7, 9, 5, true, 1),
@@ -52,7 +51,7 @@ class InfoNceDifferencesTest {
                 weighted(new InfoNceCase(130, 33, 2, false, 7), 20, 0.7, 0.3));
     }
 
-    /** Everything that was answered against slopes at rows as they are. */
+    /** Compares everything with differences at exact rows. */
     private static void check(InfoNceCase c, InfoNceCase.Answer answer, Precision precision) {
         double[] x = InfoNceCase.doubles(c.x);
         double[] y = InfoNceCase.doubles(c.y);
@@ -104,7 +103,7 @@ class InfoNceDifferencesTest {
                         .loss;
     }
 
-    /** All, or those of the first and the last row of each tile of 64. */
+    /** Returns all elements, or those of the first and last row of each tile of 64. */
     private static int[] elements(int rows, int d) {
         return IntStream.range(0, rows * d)
                 .filter(i -> rows * d <= ALL || i / d % 64 == 0 || i / d % 64 == 63 || i / d == rows - 1)
@@ -113,7 +112,7 @@ class InfoNceDifferencesTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 3)
-    void gradientsAreSlopes(String name, InfoNceKernelSet set) {
+    void gradients_agreeWithCentralDifferences(String name, InfoNceKernelSet set) {
         try (PtxDevice device = Backend.device(name)) {
             Kernels kernels = new Kernels(device);
             for (InfoNceCase c : cases()) {
@@ -122,10 +121,10 @@ class InfoNceDifferencesTest {
         }
     }
 
-    /** One element that is wrong by little more than rounding, a row that was left out, a scalar. */
+    /** A single element that is wrong by little more than rounding, a missing row, and a wrong scalar are rejected. */
     @ParameterizedTest
     @EnumSource
-    void oneWrongElementIsRejected(InfoNceKernelSet set) {
+    void comparison_oneWrongElement_fails(InfoNceKernelSet set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             Precision precision = set.precision;
             Kernels kernels = new Kernels(device);

@@ -15,7 +15,7 @@ import org.contrastive4j.support.Devices;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.provider.Arguments;
 
-/** The sets of kernels that take the same calls of InfoNCE on f32 rows, which one test body runs over. */
+/** The sets of kernels that implement the same InfoNCE call on f32 rows, which one test body runs over. */
 enum InfoNceKernelSet {
     F32(Precision.F32, false),
     TF32(Precision.TF32, false),
@@ -24,7 +24,7 @@ enum InfoNceKernelSet {
     HOPPER_BF16(Precision.BF16, true),
     HOPPER_F16(Precision.F16, true);
 
-    /** What a stripe may take where it is not what a test is about. */
+    /** Budget of a stripe in tests that are not about it. */
     static final long PLENTY = 1L << 28;
 
     final Precision precision;
@@ -44,7 +44,7 @@ enum InfoNceKernelSet {
                 : new RoundingInfoNce(kernels, precision, stripeBytes);
     }
 
-    /** Relative error of an element of G, and of a number of a row. */
+    /** Returns the relative error of an element of G, and of a statistic of a row. */
     double roundOff() {
         return switch (precision) {
             case F32 -> 0;
@@ -54,14 +54,17 @@ enum InfoNceKernelSet {
         };
     }
 
-    /** Whether this set takes a case of many: those whose kernels have the same bodies take turns. */
+    /** Returns whether this set takes a case of many: sets whose kernels have the same bodies take turns. */
     boolean takes(int turn) {
         int sharers = hopper ? 2 : 3;
         return precision == Precision.F32
                 || turn % sharers == (precision == Precision.BF16 ? 0 : precision == Precision.F16 ? 1 : 2);
     }
 
-    /** Rows as these kernels see them: to the nearest of the precision; on Hopper over their norms, as its own kernel does. */
+    /**
+     * Returns the rows as these kernels round them: to the nearest of the precision; the sm_90a kernels also
+     * normalise them.
+     */
     float[] seen(PtxDevice device, Kernels kernels, float[] rows, int count) {
         if (precision == Precision.F32) {
             return rows;
@@ -94,7 +97,7 @@ enum InfoNceKernelSet {
         return seen;
     }
 
-    /** For {@code @MethodSource}: each device with each set that it can run. */
+    /** Returns, for {@code @MethodSource}, each device with each set that it can run. */
     static Stream<Arguments> everywhere() {
         return Devices.names().flatMap(name -> {
             try (PtxDevice device = Backend.device(name)) {
@@ -106,13 +109,14 @@ enum InfoNceKernelSet {
         });
     }
 
-    /** Opened on a device; on the simulator on three, each with another schedule, that take turns. */
+    /** A set opened on a device; on the simulator on three with different schedules, which take turns. */
     static final class Bench implements AutoCloseable {
         final InfoNceKernelSet set;
         private final PtxDevice[] devices;
         private final Kernels[] kernels;
         private int turn;
 
+        /** @param change applied to the text of each kernel */
         Bench(String device, InfoNceKernelSet set) {
             this(device, set, source -> source);
         }
@@ -131,17 +135,17 @@ enum InfoNceKernelSet {
                     .toArray(Kernels[]::new);
         }
 
-        /** The first of them. */
+        /** Returns the first device. */
         PtxDevice device() {
             return devices[0];
         }
 
-        /** On {@link #device}. */
+        /** Opens the kernels on {@link #device}. */
         InfoNceKernels open(long stripeBytes) {
             return set.open(kernels[0], stripeBytes);
         }
 
-        /** Asks the device whose turn it is, and compares. */
+        /** Runs the case on the device whose turn it is, and compares. */
         InfoNceCase.Answer check(InfoNceCase c, long stripeBytes) {
             int at = turn++ % devices.length;
             InfoNceCase.Answer answer = c.ask(devices[at], set.open(kernels[at], stripeBytes));

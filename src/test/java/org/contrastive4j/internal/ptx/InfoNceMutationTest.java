@@ -19,7 +19,10 @@ import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** The tests would notice: each kernel with a small fault put into its text fails, by a wrong number or by a check of the simulator. */
+/**
+ * Mutation tests of the portable kernels of normalisation and InfoNCE: every injected fault is detected, by a wrong
+ * number or by a checker of the simulator.
+ */
 class InfoNceMutationTest {
     static List<Change> changes() {
         String barrier = "bar.sync 0;";
@@ -216,7 +219,7 @@ class InfoNceMutationTest {
         new InfoNceCase(97, 97, 36, true, 5).check(device, pairwise); // several column tiles, a whole one, wide rows
         new InfoNceCase(35, 70, 1, false, 6).check(device, pairwise); // many equal logits
         new InfoNceCase(33, 33, 3, true, 7).checkGaps(device, pairwise, 1);
-        InfoNceCase.opposites(35, 70, 3, 100).check(device, pairwise); // one power of two is not enough
+        InfoNceCase.opposites(35, 70, 3, 100).check(device, pairwise); // one constant shift is not sufficient
     }
 
     private static void rounded(PtxDevice device, Kernels kernels, Precision precision) {
@@ -234,17 +237,20 @@ class InfoNceMutationTest {
     }
 
     @Test
-    void withoutAChangeAllIsRight() {
+    void unmodifiedKernels_pass() {
         run(null);
     }
 
     @ParameterizedTest
     @SampledSource(value = "changes", every = 6)
-    void aChangeIsNoticed(Change change) {
+    void mutation_isDetected(Change change) {
         change.assertNoticedBy(() -> run(change));
     }
 
-    /** The file of a kernel and its macros, bf16 and f16 taken as one type: instances of one body have the same. */
+    /**
+     * Returns the file of a kernel and its macros, bf16 and f16 taken as one type: instances of one body have the
+     * same.
+     */
     static String body(String kernel) {
         KernelFiles.Located located = KernelFiles.find(kernel);
         Map<String, String> macros = new TreeMap<>(located.instance().macros());
@@ -253,9 +259,9 @@ class InfoNceMutationTest {
         return located.path() + macros;
     }
 
-    /** Every body has one, in one of its types at least. */
+    /** Each body has a mutation in at least one of its types. */
     @Test
-    void everyKernelHasOne() {
+    void everyKernelBody_hasMutation() {
         TreeSet<String> changed = Stream.of(changes(), OpsMutationTest.changes(), PairTileMutationTest.changes())
                 .flatMap(List::stream)
                 .map(Change::name)

@@ -9,24 +9,27 @@ import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.support.SampledSource;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** InfoNCE of drawn problems against its definition, by every set of kernels, on the simulator with all of its checks and two schedules. */
+/**
+ * InfoNCE of random problems against its definition, by every set of kernels, on the simulator with all checkers and
+ * two schedules.
+ */
 class InfoNcePropertyTest {
     private static final int PROBLEMS = 12;
 
     @ParameterizedTest
     @SampledSource(every = 3)
-    void anyProblem(InfoNceKernelSet set) {
+    void infoNce_random_agreesWithDefinition(InfoNceKernelSet set) {
         for (int schedule = 0; schedule < 2; schedule++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(schedule))) {
                 Kernels kernels = new Kernels(device);
                 for (int seed = schedule; seed < PROBLEMS; seed += 2) {
-                    anyProblem(device, kernels, set, seed);
+                    checkRandom(device, kernels, set, seed);
                 }
             }
         }
     }
 
-    private static void anyProblem(PtxDevice device, Kernels kernels, InfoNceKernelSet set, int seed) {
+    private static void checkRandom(PtxDevice device, Kernels kernels, InfoNceKernelSet set, int seed) {
         Random random = new Random(1000 * set.ordinal() + seed);
         try {
             InfoNceCase c = drawn(random);
@@ -37,7 +40,10 @@ class InfoNcePropertyTest {
         }
     }
 
-    /** Sizes from 1 on, small ones and those next to tiles more often; scales from 0.1 to 100; weights that may be 0; zero and equal rows. */
+    /**
+     * Draws sizes from 1 on, small ones and those next to tile edges more often; scales from 0.1 to 100; weights that
+     * may be 0; zero rows and equal rows.
+     */
     private static InfoNceCase drawn(Random random) {
         int n = size(random, 130);
         boolean diagonal = random.nextBoolean();
@@ -60,7 +66,7 @@ class InfoNcePropertyTest {
         return c;
     }
 
-    /** From 1 to most: small, or next to a multiple of 32, or any. */
+    /** Draws a size from 1 to most: small, next to a multiple of 32, or any. */
     static int size(Random random, int most) {
         return switch (random.nextInt(3)) {
             case 0 -> 1 + random.nextInt(9);

@@ -17,13 +17,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
 /**
- * One power of two for a logit where the data allow it and two where not: both are right, they agree, and the device finds the places. The power of
- * two in G of 16 bits neither overflows nor loses what is small.
+ * Exponentials with one constant shift where the data allow it, and with a shift for each row and column otherwise:
+ * both are right, they agree, and the device chooses correctly. The power of two in a 16-bit G neither overflows nor
+ * loses small gradients.
  */
 class InfoNceShiftTest {
     private static final double LOG2_E = 1.4426950408889634;
 
-    /** With these constants in the kernels everything is too far apart for one power; for sm_90a some sum is always lost. */
+    /** Constants of the kernels with which one shift never suffices; in sm_90a kernels some sum always underflows. */
     private static final UnaryOperator<String> ALWAYS_TWO =
             text -> text.replace("%maxMagnitude, 0f42B40000", "%maxMagnitude, 0fBF800000")
                     .replace("%w, 0f43000000", "%w, 0fFF800000")
@@ -41,7 +42,10 @@ class InfoNceShiftTest {
         return answer;
     }
 
-    /** Cases on both sides of both limits, and the smallest ones; new ones each time, as rounding changes them. */
+    /**
+     * Problems on both sides of both limits, and the smallest ones; new ones each time, because rounding changes
+     * them.
+     */
     private static List<InfoNceCase> cases() {
         InfoNceCase zeros = new InfoNceCase(34, 34, 6, true, 5);
         Arrays.fill(zeros.x, 6, 18, 0);
@@ -61,7 +65,7 @@ class InfoNceShiftTest {
 
     @ParameterizedTest
     @SampledSource(every = 3)
-    void bothAreRightAndAgree(InfoNceKernelSet set) {
+    void bothShifts_agreeWithDefinition(InfoNceKernelSet set) {
         on(
                 text -> text,
                 (device, kernels) -> on(ALWAYS_TWO, (other, changed) -> {
@@ -93,9 +97,9 @@ class InfoNceShiftTest {
         }
     }
 
-    /** What the limits say is what happens: above them the second power is taken, below not. */
+    /** The second shift is used exactly above the documented limits. */
     @Test
-    void theLimitsAreWhereTheyAreSaidToBe() {
+    void secondShift_usedAboveDocumentedLimits() {
         try (SimDevice device =
                 SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
             PortableInfoNce pairwise = new PortableInfoNce(device);
@@ -112,16 +116,19 @@ class InfoNceShiftTest {
         }
     }
 
-    /** A batch with a loss of 1e-3, rounded: G of the negatives is 1e-5 and less. Unit vectors are exact, gradients are as good as G. */
+    /**
+     * A batch with a loss of 1e-3: G of the negatives is at most 1e-5. Unit vectors are exact, so that gradients are
+     * as accurate as G.
+     */
     @ParameterizedTest
     @EnumSource(names = "F32", mode = EnumSource.Mode.EXCLUDE)
-    void smallGradientsDoNotVanish(InfoNceKernelSet set) {
+    void smallGradients_areNotLost(InfoNceKernelSet set) {
         smallGradients(set, text -> text);
     }
 
-    /** Tensor cores cut what was not rounded: twice the error. */
+    /** Tensor cores truncate operands that were not rounded: twice the error. */
     @Test
-    void gradientsOfLogitsThatAreCutToTf32AreNoticed() {
+    void truncatedTf32_isDetected() {
         assertThrows(
                 AssertionError.class,
                 () -> smallGradients(
@@ -152,10 +159,10 @@ class InfoNceShiftTest {
         });
     }
 
-    /** 150 rows of one column: n G up to 75, u 2^8; 2 and 1e-30 as weights do not change what G looks like. */
+    /** 150 rows of one column: n G up to 75; weights of 2 and 1e-30 do not change the scaling of G. */
     @ParameterizedTest
     @EnumSource(names = {"F16", "HOPPER_F16"})
-    void manyRowsOfOneColumn(InfoNceKernelSet set) {
+    void manyRowsOfOneColumn_agreesWithDefinition(InfoNceKernelSet set) {
         on(text -> text, (device, kernels) -> {
             for (double weight : new double[] {0.5, 2, 1e-30}) {
                 for (int m : new int[] {1, 3}) {

@@ -9,38 +9,44 @@ import org.contrastive4j.device.KernelException;
 import org.contrastive4j.device.PtxDevice;
 import org.junit.jupiter.api.function.Executable;
 
-/** A small fault put into the text of one kernel, which the tests of that kernel have to notice. */
+/** A mutation of the text of one kernel, which the tests of that kernel must detect. */
 interface KernelMutation {
-    /** Of the kernel, with its dtype and variant. */
+    /** Returns the name of the kernel, with its dtype and variant. */
     String name();
 
-    /** The text with the fault in it. */
+    /** Returns the text with the fault. */
     String apply(String text);
 
-    /** Whether a comparison or the simulator says it; anything else is an error of the test, or a refusal to launch. */
+    /**
+     * Returns whether a comparison or the simulator detected the fault; anything else is an error of the test or a
+     * refused launch.
+     */
     static boolean isFinding(Throwable noticed) {
         return noticed instanceof AssertionError || noticed instanceof KernelException;
     }
 
-    /** The kernels of a device, this one with its fault. */
+    /** Returns the kernels of a device, this one mutated. */
     default Kernels kernels(PtxDevice device) {
         return new Kernels(device, name -> name.equals(name()) ? apply(Kernels.text(name)) : Kernels.text(name));
     }
 
-    /** The test fails, by a wrong number or a check of the simulator: not because the text is no longer PTX. */
+    /**
+     * Checks that the test fails by a wrong number or a checker of the simulator, and not because the text is no
+     * longer PTX.
+     */
     default void assertNoticedBy(Executable test) {
         String text = Kernels.text(name());
         assertNotEquals(text, apply(text), "nothing changed: " + this);
         Throwable noticed = assertThrows(Throwable.class, test, toString());
         assertTrue(
                 isFinding(noticed),
-                () -> "wanted a wrong number or a fault of the simulator by " + this + ", not " + noticed);
+                () -> "expected a wrong number or a fault of the simulator by " + this + ", not " + noticed);
     }
 
     /**
-     * The occurrence (from 0) of {@code from} becomes {@code to}.
+     * Replaces one occurrence, counted from 0, of {@code from} by {@code to}.
      *
-     * @param kernel without the dtype where that is f32; a variant after a bar; the whole name of one of sm_90a
+     * @param kernel name without the dtype for f32; with a variant after a bar; the whole name for sm_90a
      */
     record Change(String kernel, String from, int occurrence, String to) implements KernelMutation {
         @Override
@@ -64,7 +70,7 @@ interface KernelMutation {
         }
     }
 
-    /** The text with the first match of a pattern replaced, groups as {@code $1}. */
+    /** Returns the text with the first match of a pattern replaced, groups as {@code $1}. */
     static String replaceFirst(String text, String pattern, String instead) {
         return Pattern.compile(pattern).matcher(text).replaceFirst(instead);
     }

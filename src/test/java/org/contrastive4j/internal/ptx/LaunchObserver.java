@@ -8,7 +8,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.device.PtxModule;
 
-/** A device that tells of each launch, once it is over. */
+/** Wraps a device and reports each launch when it is complete. */
 final class LaunchObserver {
     private LaunchObserver() {}
 
@@ -29,7 +29,7 @@ final class LaunchObserver {
         Object apply(Object result, Object[] arguments);
     }
 
-    /** Passes all calls on; what module, kernel and launch answer goes through {@code after}. */
+    /** Passes all calls on; results of module, kernel and launch go through {@code after}. */
     private static <T> T proxy(Class<T> type, Object target, After after) {
         Class<?>[] types = {type};
         return type.cast(Proxy.newProxyInstance(type.getClassLoader(), types, (self, method, arguments) -> {

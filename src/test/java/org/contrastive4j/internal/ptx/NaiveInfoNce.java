@@ -4,11 +4,12 @@ import java.util.Arrays;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Symmetric InfoNCE as a straightforward program has it, all in one type: the n x m logits are kept and, like what is multiplied and the gradients,
- * rounded to that type; sums, softmax and logarithms are f32. A comparison for the errors of the kernels.
+ * A straightforward implementation of symmetric InfoNCE in one type: it stores the n x m logits and rounds them, the
+ * operands and the gradients to that type; sums, softmax and logarithms are f32. The errors of the kernels are
+ * compared with its errors.
  */
 final class NaiveInfoNce {
-    /** Of training in f16, so that small gradients are not lost. */
+    /** Loss scale in f16, so that small gradients are not lost. */
     private static final float LOSS_SCALE = 1024;
 
     final float[] x;
@@ -64,7 +65,7 @@ final class NaiveInfoNce {
         }
     }
 
-    /** dL/dS; sums up the loss. */
+    /** Returns dL/dS and sums up the loss. */
     private float[][] gradients(float[][] s, int[] targets) {
         int n = s.length;
         int m = s[0].length;
@@ -116,7 +117,7 @@ final class NaiveInfoNce {
         return units;
     }
 
-    /** A result: tf32 is of operands alone. */
+    /** Rounds a result; tf32 applies to operands only. */
     private float stored(float value) {
         return precision == Precision.TF32 ? value : round(value);
     }
@@ -125,7 +126,7 @@ final class NaiveInfoNce {
         return (float) round(value, precision);
     }
 
-    /** The nearest value of a type; where two are, the even one, in tf32 that away from 0. */
+    /** Returns the nearest value of a type; ties to even, in tf32 away from 0. */
     static double round(double value, Precision precision) {
         if (precision == Precision.F32 || value == 0) {
             return (float) value;

@@ -4,13 +4,14 @@ import java.util.Arrays;
 import org.contrastive4j.tensor.Precision;
 
 /**
- * Products and attention as straightforward programs have them, in f32 in the order of their formulas: comparisons for the
- * errors of the kernels. In 16 bits attention keeps scores, weights and their gradients in them between its products.
+ * Straightforward implementations of matrix products and attention in f32, in the order of the formulas. The errors
+ * of the kernels are compared with their errors. In 16 bits attention rounds scores, weights and their gradients
+ * between its products.
  */
 final class NaiveProducts {
     private NaiveProducts() {}
 
-    /** c [m, n] = op(a) op(b); a [m, k], or [k, m] when transA, b [k, n], or [n, k] when transB. */
+    /** Computes c [m, n] = op(a) op(b) with a [m, k], or [k, m] if transA, and b [k, n], or [n, k] if transB. */
     static double[] gemm(float[] a, float[] b, boolean transA, boolean transB, int m, int n, int k) {
         double[] c = new double[m * n];
         for (int i = 0; i < m; i++) {
@@ -25,7 +26,7 @@ final class NaiveProducts {
         return c;
     }
 
-    /** Results of attention over qkv [t, 3 w] of one sample, and gradients where out had the gradient dOut [t, w]. */
+    /** Results of attention over qkv [t, 3 w] of one sample, and its gradients for dOut [t, w]. */
     record Attention(double[] out, double[] lse, double[] dQkv) {
         static Attention of(
                 Precision precision, float[] qkv, float[] dOut, int tokens, int heads, int size, boolean causal) {

@@ -14,12 +14,12 @@ import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** The tests of the operations would notice a small fault in the text of any kernel of theirs. */
+/** Mutation tests of the kernels of the operations: every injected fault is detected. */
 class OpsMutationTest {
     /**
-     * A fault and who has to notice it.
+     * A mutation and the cases that must detect it.
      *
-     * @param operation how the names of those cases of {@link BackendAgreementTest} begin
+     * @param operation prefix of the names of those cases of {@link BackendAgreementTest}
      */
     private record Fault(Change change, String operation) {}
 
@@ -87,7 +87,7 @@ class OpsMutationTest {
 
     @ParameterizedTest
     @SampledSource(value = "faults", every = 4)
-    void aFaultIsNoticed(Fault fault) {
+    void mutation_isDetected(Fault fault) {
         fault.change.assertNoticedBy(() -> run(fault.change, fault.operation));
     }
 
@@ -95,10 +95,10 @@ class OpsMutationTest {
         return faults().stream().map(Fault::operation).distinct();
     }
 
-    /** What a fault has to fail passes without it, within the same limit of instructions. */
+    /** The cases pass without mutations, within the same instruction limit. */
     @ParameterizedTest
     @MethodSource("operations")
-    void withoutAFaultAllIsRight(String operation) {
+    void unmodifiedKernels_pass(String operation) {
         run(null, operation);
     }
 

@@ -16,11 +16,11 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Operations of drawn shapes by the checks of their own tests, on the simulator in drawn schedules. */
+/** Operations of random shapes, checked as in their own tests, on the simulator with random schedules. */
 class OpsPropertyTest {
     private static final DType[] SIXTEEN_BITS = {DType.BF16, DType.F16};
 
-    /** Draws problems; what fails says which. */
+    /** Draws problems; a failure names its seed. */
     private static void each(int problems, Consumer<Random> check) {
         for (int seed = 0; seed < problems; seed++) {
             try {
@@ -43,10 +43,10 @@ class OpsPropertyTest {
         return new double[] {0, 1, -0.5}[random.nextInt(3)];
     }
 
-    /** In f32, and in tf32 of numbers that it holds. */
+    /** In f32, and in tf32 with numbers that it represents exactly. */
     @ParameterizedTest
     @EnumSource(names = {"F32", "TF32"})
-    void products(Precision multiply) {
+    void gemm_random(Precision multiply) {
         each(12, random -> {
             boolean transA = random.nextBoolean();
             boolean transB = random.nextBoolean();
@@ -62,10 +62,10 @@ class OpsPropertyTest {
         });
     }
 
-    /** Each operand and the result of that type or of f32, by portable kernels and those of sm_90a. */
+    /** Each operand and the result has that type or f32, by portable and by sm_90a kernels. */
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void productsOfSixteenBits(DType type) {
+    void gemm_randomSixteenBits(DType type) {
         each(10, random -> {
             DType[] types = new DType[3];
             for (int i = 0; i < types.length; i++) {
@@ -83,7 +83,7 @@ class OpsPropertyTest {
     }
 
     @Test
-    void attention() {
+    void attention_random() {
         each(6, random -> {
             GemmCases.Case c = GemmCases.attention(
                     size(random, 70), 1 + random.nextInt(3), size(random, 70), random.nextBoolean());
@@ -95,7 +95,7 @@ class OpsPropertyTest {
 
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void attentionOfSixteenBits(DType type) {
+    void attention_randomSixteenBits(DType type) {
         each(6, random -> {
             PtxAttentionOpsTest.Case c = new PtxAttentionOpsTest.Case(
                     size(random, 70),
@@ -110,7 +110,7 @@ class OpsPropertyTest {
         });
     }
 
-    /** Of any type of activations, at an aligned place or not. */
+    /** Runs a case in any type of activations, aligned or not. */
     private static void agree(Random random, BackendAgreementTest.Case drawn) {
         DType type = random.nextBoolean() ? DType.F32 : SIXTEEN_BITS[random.nextInt(2)];
         PtxOps ops = new PtxOps("sim " + type.name().toLowerCase(Locale.ROOT), device(random), Precision.of(type));
@@ -120,7 +120,7 @@ class OpsPropertyTest {
     }
 
     @Test
-    void batches() {
+    void batchedGemm_random() {
         each(
                 12,
                 random -> agree(
@@ -135,9 +135,9 @@ class OpsPropertyTest {
                                 size(random, 40))));
     }
 
-    /** Rows of 8 elements at least: the norms of fewer may be of numbers that nearly cancel. */
+    /** Rows of at least 8 elements: in shorter ones the variance may be of numbers that nearly cancel. */
     @Test
-    void layerNorms() {
+    void layerNorm_random() {
         each(
                 12,
                 random -> agree(
@@ -147,7 +147,7 @@ class OpsPropertyTest {
     }
 
     @Test
-    void scatters() {
+    void embeddingBackward_random() {
         each(
                 12,
                 random -> agree(
@@ -157,7 +157,7 @@ class OpsPropertyTest {
     }
 
     @Test
-    void pairTiles() {
+    void pairTiles_random() {
         each(4, random -> {
             PairTileCase c = new PairTileCase(
                     size(random, 100),

@@ -12,7 +12,7 @@ import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** The tests of the general pairwise engine would notice a small fault in the text of any of its kernels. */
+/** Mutation tests of the kernels of the tiled pairwise engine: every injected fault is detected. */
 class PairTileMutationTest {
     static List<Change> changes() {
         String barrier = "bar.sync 0;";
@@ -57,7 +57,7 @@ class PairTileMutationTest {
                 new Change("pair_histogram", "min.s32 %bin, %bin, %most;", 0, ""));
     }
 
-    /** In stripes of 64 rows, so that results are carried from one to the next. */
+    /** Runs in stripes of 64 rows, so that results are carried from stripe to stripe. */
     private static void run(Change change) {
         SimDevice device = SimDevice.open(SimOptions.defaults().withInstructionLimit(100_000_000));
         Kernels kernels = change == null ? new Kernels(device) : change.kernels(device);
@@ -82,13 +82,13 @@ class PairTileMutationTest {
     }
 
     @Test
-    void withoutAChangeAllIsRight() {
+    void unmodifiedKernels_pass() {
         run(null);
     }
 
     @ParameterizedTest
     @SampledSource(value = "changes", every = 4)
-    void aChangeIsNoticed(Change change) {
+    void mutation_isDetected(Change change) {
         change.assertNoticedBy(() -> run(change));
     }
 }

@@ -31,8 +31,8 @@ import org.junit.jupiter.params.provider.EnumSource;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * InfoNCE in kernels against its definition: each body on every device and by every set of kernels, those of sm_90a too;
- * on the simulator with all of its checks, cases in turns under three schedules.
+ * InfoNCE kernels against the definition: each test body runs on every device with every set of kernels, including
+ * sm_90a. On the simulator all checkers are on, and cases take turns under three schedules.
  */
 class PortableInfoNceTest {
     private static final int[] SIZES = {1, 31, 32, 33, 103, 127, 128, 129};
@@ -54,7 +54,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void raggedSizes(String device, InfoNceKernelSet set) {
+    void infoNce_raggedSizes_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             int turn = 0;
             for (int n : SIZES) {
@@ -67,10 +67,10 @@ class PortableInfoNceTest {
         });
     }
 
-    /** Beyond a tile of each kind of kernel, whose largest is 128 x 256, and beyond a run of tiles. */
+    /** Sizes beyond a tile of each kind of kernel, the largest being 128 x 256, and beyond a run of tiles. */
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void sizesAcrossTiles(String device, InfoNceKernelSet set) {
+    void infoNce_sizesAcrossTiles_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             bench.check(new InfoNceCase(257, 257, 33, true, 1));
             bench.check(new InfoNceCase(140, 260, 72, false, 2));
@@ -81,7 +81,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void everyKindOfTarget(String device, InfoNceKernelSet set) {
+    void infoNce_everyKindOfTarget_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int i = 0; i < SIZES.length; i++) {
                 int n = SIZES[i];
@@ -94,10 +94,10 @@ class PortableInfoNceTest {
         });
     }
 
-    /** Rows that were rounded by a kernel before. */
+    /** Rows that a kernel has rounded before. */
     @ParameterizedTest
     @MethodSource("devices")
-    void roundedRows(String name) {
+    void infoNce_roundedRows_agreesWithDefinition(String name) {
         try (PtxDevice device = Backend.device(name)) {
             PtxNormalize normalize = new PtxNormalize(device);
             for (Precision precision : InfoNceCase.ROUNDED) {
@@ -119,7 +119,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void rowsThatAreNotAlignedForWideCopies(String device, InfoNceKernelSet set) {
+    void infoNce_misalignedRows_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int d : new int[] {4, 20, 64}) {
                 InfoNceCase shifted = new InfoNceCase(70, 67, d, false, 3);
@@ -133,7 +133,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void stripesOfOneRowOfTiles(String device, InfoNceKernelSet set) {
+    void infoNce_smallestStripes_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             bench.check(new InfoNceCase(129, 140, 33, true, 1), 1);
             bench.check(new InfoNceCase(200, 70, 8, false, 2), 1);
@@ -146,7 +146,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void scalesAndDirections(String device, InfoNceKernelSet set) {
+    void infoNce_scalesAndDirections_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double scale : new double[] {1, 100}) {
                 for (double rowWeight : new double[] {0, 0.5, 1}) {
@@ -165,7 +165,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @MethodSource("everywhere")
-    void alignedAndOppositeVectorsAtScaleHundred(String device, InfoNceKernelSet set) {
+    void infoNce_alignedAndOppositeAtScale100_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int sign : new int[] {1, -1}) {
                 InfoNceCase c = new InfoNceCase(40, 40, 8, true, 5);
@@ -180,7 +180,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @MethodSource("everywhere")
-    void equalRowsAndZeroRows(String device, InfoNceKernelSet set) {
+    void infoNce_equalAndZeroRows_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             InfoNceCase equal = new InfoNceCase(33, 33, 4, true, 5);
             Arrays.fill(equal.x, 0.5f);
@@ -195,10 +195,10 @@ class PortableInfoNceTest {
         });
     }
 
-    /** Losses of 1e-3 and 1e-8 keep their digits: the positive is not added to the sum of the negatives. */
+    /** Losses of 1e-3 and 1e-8 keep their relative accuracy: the positive is not added to the sum of the negatives. */
     @ParameterizedTest
     @MethodSource("everywhere")
-    void easyBatchesKeepRelativeAccuracy(String device, InfoNceKernelSet set) {
+    void infoNce_smallLoss_keepsRelativeAccuracy(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double scale : new double[] {9, 24}) {
                 InfoNceCase c = new InfoNceCase(20, 20, 40, true, 5);
@@ -213,14 +213,14 @@ class PortableInfoNceTest {
                 assertTrue(truth.loss < 3e-3 && truth.loss > 0);
                 assertEquals(1, answer.loss() / truth.loss, 1e-5, "loss " + truth.loss);
                 for (int i = 0; i < 20; i++) {
-                    double wanted = truth.dx[i * 40 + i];
+                    double expected = truth.dx[i * 40 + i];
                     double least = set.precision == Precision.F16
                             ? 0x1p-39 * scale / 20
                             : 0; // half the distance of small ones
                     assertEquals(
-                            wanted,
+                            expected,
                             answer.dx()[i * 40 + i],
-                            (1e-5 + 1.01 * set.roundOff()) * Math.abs(wanted) + least,
+                            (1e-5 + 1.01 * set.roundOff()) * Math.abs(expected) + least,
                             "loss " + truth.loss);
                 }
             }
@@ -229,7 +229,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void nanInAnyPlaceGivesANanLoss(String device, InfoNceKernelSet set) {
+    void infoNce_nanAnywhere_nanLoss(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double rowWeight : new double[] {0, 1}) {
                 for (int at : new int[] {0, 17, 70 * 5 - 1}) {
@@ -249,10 +249,10 @@ class PortableInfoNceTest {
         });
     }
 
-    /** Another order of warps and of asynchronous copies, another run: the same bits. */
+    /** Other orders of warps and asynchronous copies give the same bits. */
     @ParameterizedTest
     @EnumSource
-    void sameBitsUnderEverySchedule(InfoNceKernelSet set) {
+    void infoNce_anySchedule_sameBits(InfoNceKernelSet set) {
         InfoNceCase c = new InfoNceCase(150, 140, 33, false, 9);
         List<InfoNceCase.Answer> answers = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
@@ -267,7 +267,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @EnumSource(names = {"TF32", "BF16", "F16"})
-    void sameBitsOfRoundedRowsUnderEverySchedule(Precision precision) {
+    void infoNce_roundedRowsAnySchedule_sameBits(Precision precision) {
         List<InfoNceCase.Answer> answers = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
@@ -284,7 +284,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @MethodSource("everywhere")
-    void sameBitsFromRunToRun(String device, InfoNceKernelSet set) {
+    void infoNce_repeated_sameBits(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             InfoNceCase c = new InfoNceCase(129, 103, 20, false, 9);
             InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
@@ -301,7 +301,7 @@ class PortableInfoNceTest {
         assertEquals(want.dBias(), got.dBias());
     }
 
-    /** What is bound for a call with raw addresses. */
+    /** The buffers of a call with raw addresses. */
     private record Bound(
             PtxDevice device,
             InfoNceKernels.Inputs inputs,
@@ -350,7 +350,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @MethodSource("everywhere")
-    void unwantedGradientsChangeNothing(String name, InfoNceKernelSet set) {
+    void infoNce_skippedGradients_changeNothing(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();
             InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
@@ -362,12 +362,12 @@ class PortableInfoNceTest {
                 DeviceStorage dy = bound.allocate(4L * c.y.length);
                 DeviceStorage dLogScale = Devices.floats(device, 2);
                 bound.open.add(dLogScale);
-                List<InfoNceKernels.Gradients> wanted = new ArrayList<>(List.of(
+                List<InfoNceKernels.Gradients> expected = new ArrayList<>(List.of(
                         new InfoNceKernels.Gradients(dx.address(), 0, 0, 0, 1),
                         new InfoNceKernels.Gradients(0, dy.address(), 0, 0, 1),
                         new InfoNceKernels.Gradients(0, 0, dLogScale.address(), 0, 1)));
-                wanted.add(null);
-                for (InfoNceKernels.Gradients gradients : wanted) {
+                expected.add(null);
+                for (InfoNceKernels.Gradients gradients : expected) {
                     long bytes = pairwise.workspaceBytes(c.n, c.m, c.d, gradients != null);
                     pairwise.infoNce(device.stream(), bound.inputs, gradients, 0, bound.result, bound.workspace, bytes);
                     assertArrayEquals(
@@ -380,10 +380,10 @@ class PortableInfoNceTest {
         });
     }
 
-    /** Captured once, launched twice with other inputs at the same addresses; nothing is allocated on the way. */
+    /** A captured call is launched twice with other inputs at the same addresses, without allocation. */
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void aGraphCanCaptureIt(String name, InfoNceKernelSet set) {
+    void infoNce_capturedAndReplayed_agreesWithDefinition(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();
             InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
@@ -415,7 +415,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @MethodSource("everywhere")
-    void refusals(String name, InfoNceKernelSet set) {
+    void invalidArguments_areRefused(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();
             InfoNceKernels pairwise = bench.open(InfoNceKernelSet.PLENTY);
@@ -451,7 +451,7 @@ class PortableInfoNceTest {
                         0,
                         bound.bytes);
                 refused(LaunchException.class, "multiple of 256", bound, pairwise, in, 16, 0, bound.bytes + 16);
-                refused(LaunchException.class, "wanted " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
+                refused(LaunchException.class, "expected " + bound.bytes, bound, pairwise, in, 0, 0, bound.bytes - 1);
                 refused(LaunchException.class, "dx and x share", bound, pairwise, in, 0, in.x() + 16, bound.bytes);
             }
             PtxDevice closed = Backend.device(name);
@@ -487,7 +487,7 @@ class PortableInfoNceTest {
     }
 
     @Test
-    void theWorkspaceGrowsWithTheSizesAndNotWithTheirProduct() {
+    void workspaceBytes_isLinearInSizes() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             PortableInfoNce pairwise = new PortableInfoNce(device);
             assertTrue(pairwise.workspaceBytes(8192, 8192, 512, true) < (260L << 20));
@@ -497,7 +497,7 @@ class PortableInfoNceTest {
 
     @ParameterizedTest
     @EnumSource
-    void theComparisonRefusesWrongAnswers(InfoNceKernelSet set) {
+    void comparison_wrongResult_fails(InfoNceKernelSet set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults())) {
             Kernels kernels = new Kernels(device);
             InfoNceCase c = new InfoNceCase(33, 40, 7, false, 5);

@@ -19,11 +19,11 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Attention on activations of 16 bits against f64, each element within what the rounding of weights may do to it. */
+/** Attention on 16-bit activations against f64, each element within the error that the rounding of weights allows. */
 class PtxAttentionOpsTest {
     private static final double ATOL = 2e-5;
 
-    /** @param start elements from the beginning of a storage to each tensor */
+    /** @param start offset of each tensor in its storage, in elements */
     record Case(int tokens, int heads, int size, boolean causal, boolean ragged, int start) {
         int width() {
             return heads * size;
@@ -56,7 +56,7 @@ class PtxAttentionOpsTest {
                 .flatMap(name -> Stream.of(Arguments.of(name, DType.BF16), Arguments.of(name, DType.F16)));
     }
 
-    /** What the kernels wrote and what they read. */
+    /** The inputs and outputs of the kernels. */
     private record Run(double[] qkv, double[] dOut, double[] out, double[] lse, double[] dQkv) {}
 
     static void check(PtxDevice device, Kernels kernels, DType type, Case c) {
@@ -80,7 +80,7 @@ class PtxAttentionOpsTest {
         }
     }
 
-    /** The same in f64 from the same 16 bits, and for each element the size of the sum whose terms were rounded. */
+    /** The f64 result on the same 16-bit inputs, and for each element the sum of the sizes of the rounded terms. */
     private static final class Reference {
         private final Run run;
         private final DType type;
@@ -102,7 +102,7 @@ class PtxAttentionOpsTest {
             }
         }
 
-        /** Of q (0), k (1) or v (2) in qkv or its gradient. */
+        /** Returns the index of q (0), k (1) or v (2) in qkv or its gradient. */
         private int at(int sample, int token, int which, int head, int column) {
             return ((sample * c.tokens + token) * 3 + which) * c.width() + head * c.size + column;
         }
@@ -178,13 +178,13 @@ class PtxAttentionOpsTest {
             double allowed = epsilon * (size + (what.equals("lse") ? 0 : Math.abs(want))) + ATOL * (1 + size);
             assertTrue(
                     got == want || Math.abs(got - want) <= allowed,
-                    () -> what + " of " + c + " in " + type + ": " + got + ", wanted " + want + ", seed 9");
+                    () -> what + " of " + c + " in " + type + ": " + got + ", expected " + want + ", seed 9");
         }
     }
 
     @ParameterizedTest
     @MethodSource("devices")
-    void everySizeAndMask(String device, DType type) {
+    void attention_everySizeAndMask_agreesWithF64(String device, DType type) {
         for (Case c : CASES) {
             try (PtxDevice memory = Backend.device(device)) {
                 check(memory, new Kernels(memory), type, c);
@@ -192,9 +192,9 @@ class PtxAttentionOpsTest {
         }
     }
 
-    /** Another order of warps and of asynchronous copies: the same bits. */
+    /** Every schedule gives the same bits. */
     @Test
-    void sameBitsUnderEverySchedule() {
+    void attention_anySchedule_sameBits() {
         List<double[]> want = new ArrayList<>();
         for (long seed = 0; seed < 4; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {

@@ -32,11 +32,12 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Products and attention in kernels on aligned tensors, whose copies are wide; those that are not are in the tests of
- * all backends.
+ * Matrix products and attention on aligned tensors, which are copied in 16-byte vectors; {@link
+ * org.contrastive4j.ops.ElementaryOpsTest} and {@link org.contrastive4j.ops.BackendAgreementTest} cover misaligned
+ * ones.
  */
 class PtxMatrixOpsTest {
-    /** m, n, k: each a multiple of 4 or not, so that some operands are copied wide and others not. */
+    /** m, n and k are multiples of 4 or not, so that some operands are copied in vectors and others are not. */
     private static final int[][] SIZES = {
         {4, 8, 12}, {64, 64, 16}, {68, 132, 36}, {65, 64, 20}, {128, 31, 32}, {32, 103, 33}, {8, 8, 1028}
     };
@@ -58,7 +59,7 @@ class PtxMatrixOpsTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void products(Supplier<PtxDevice> open) {
+    void gemm_allLayoutsAndSizes_agreesWithF64(Supplier<PtxDevice> open) {
         List<GemmCases.Case> cases = new ArrayList<>();
         for (int[] size : SIZES) {
             for (int transposes = 0; transposes < 4; transposes++) {
@@ -71,10 +72,10 @@ class PtxMatrixOpsTest {
         check(open, cases.toArray(GemmCases.Case[]::new));
     }
 
-    /** The last is cut into parts of k. */
+    /** The last size is split into parts of k. */
     @ParameterizedTest
     @MethodSource("devices")
-    void productsWithBiasAndGelu(Supplier<PtxDevice> open) {
+    void linearGelu_allSizes_agreesWithF64(Supplier<PtxDevice> open) {
         List<GemmCases.Case> cases = new ArrayList<>();
         int turn = 0;
         for (int[] size : SIZES) {
@@ -93,10 +94,10 @@ class PtxMatrixOpsTest {
         check(open, cases.toArray(GemmCases.Case[]::new));
     }
 
-    /** GELU as a product is stored is GELU by its own kernel, bit for bit. */
+    /** Fused GELU has the same bits as a separate GELU kernel. */
     @ParameterizedTest
     @MethodSource("devices")
-    void fusedAndNotAreTheSameBits(Supplier<PtxDevice> open) {
+    void linearGelu_fused_sameBitsAsSeparate(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 PtxOps ops = new PtxOps("kernels", device);
                 GemmCases.Run run = new GemmCases.Run(device, DType.F32, ops.matrix(), null)) {
@@ -125,7 +126,7 @@ class PtxMatrixOpsTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void attention(Supplier<PtxDevice> open) {
+    void attention_agreesWithF64(Supplier<PtxDevice> open) {
         check(
                 open,
                 GemmCases.attention(20, 2, 8, false),
@@ -134,13 +135,13 @@ class PtxMatrixOpsTest {
     }
 
     /**
-     * Integers of up to 10 bits are tf32, and their sums here f32: no error at all. Others: within what rounding of
-     * the operands allows.
+     * Integers of up to 10 bits are exact in tf32 and so are their sums; other numbers within the error of rounding
+     * the operands.
      */
     @Tag("exhaustive")
     @ParameterizedTest
     @MethodSource("devices")
-    void productsOnTensorCores(Supplier<PtxDevice> open) {
+    void gemm_tf32_errorWithinRounding(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 PtxMatrixOps exact = new PtxMatrixOps(device);
                 PtxMatrixOps rounded = new PtxMatrixOps(device, Precision.TF32);
@@ -177,10 +178,10 @@ class PtxMatrixOpsTest {
         tensor.set(Arrays.stream(tensor.toDoubles()).map(v -> Math.rint(20 * v)).toArray());
     }
 
-    /** Layouts only change how operands come to where they are multiplied. */
+    /** The layout changes only how operands reach the multiplication. */
     @ParameterizedTest
     @MethodSource("devices")
-    void sameBitsInAllLayouts(Supplier<PtxDevice> open) {
+    void gemm_allLayouts_sameBits(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 PtxMatrixOps matrix = new PtxMatrixOps(device);
                 GemmCases.Run run = new GemmCases.Run(device, DType.F32, matrix, null)) {
@@ -212,9 +213,9 @@ class PtxMatrixOpsTest {
         return result;
     }
 
-    /** Another order of warps and of asynchronous copies: the same bits. */
+    /** Every schedule gives the same bits. */
     @Test
-    void sameBitsUnderEverySchedule() {
+    void gemm_anySchedule_sameBits() {
         List<GemmCases.Case> cases = List.of(
                 GemmCases.gemm(false, false, 65, 68, 36, -1),
                 GemmCases.gemm(true, true, 9, 70, 600, 0),
@@ -238,10 +239,10 @@ class PtxMatrixOpsTest {
         }
     }
 
-    /** What ran once is captured as it is: nothing is allocated and nothing waits. */
+    /** A product that was run before is captured without allocation or synchronisation. */
     @ParameterizedTest
     @MethodSource("devices")
-    void aGraphCanCaptureThem(Supplier<PtxDevice> open) {
+    void gemm_capturedAndReplayed_agreesWithF64(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 PtxMatrixOps matrix = new PtxMatrixOps(device);
                 GemmCases.Run run = new GemmCases.Run(device, DType.F32, matrix, new PtxAttentionOps(device, false))) {
@@ -272,7 +273,7 @@ class PtxMatrixOpsTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void refusals(Supplier<PtxDevice> open) {
+    void invalidArguments_areRefused(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 PtxMatrixOps matrix = new PtxMatrixOps(device);
                 Ops host = Backend.open("cpu");
@@ -281,7 +282,7 @@ class PtxMatrixOpsTest {
             Tensor a = run.random(4, 4);
             Tensor c = run.random(8, 4);
             refused(
-                    "memory other than that of the device",
+                    "in the memory of another device",
                     () -> matrix.gemm(false, false, 1, elsewhere, a, 0, c.rows(0, 4)));
             refused("shares memory", () -> matrix.gemm(false, false, 1, c.rows(0, 4), a, 0, c.rows(3, 7)));
             refused("shares memory", () -> matrix.linear(a, a, null, a));
@@ -301,7 +302,7 @@ class PtxMatrixOpsTest {
     }
 
     @Test
-    void theComparisonRefusesWrongAnswers() {
+    void comparison_wrongResult_fails() {
         GemmCases.Case c = GemmCases.gemm(false, false, 5, 6, 7, 0);
         List<double[]> truth = GemmCases.truth(c);
         double[] wrong = truth.get(0).clone();

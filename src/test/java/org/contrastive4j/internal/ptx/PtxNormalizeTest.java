@@ -21,7 +21,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Unit rows and their gradient in kernels against f64, on every device. */
+/** Normalised rows and their gradient in kernels against f64, on every device. */
 class PtxNormalizeTest {
     private static final double ULP = 0x1p-24;
 
@@ -29,7 +29,7 @@ class PtxNormalizeTest {
         return Devices.all();
     }
 
-    /** Rows of any size; the first row is zero, and where there are more the second is huge, the third tiny. */
+    /** Returns rows of any norm: the first is zero, the second huge, the third tiny. */
     private static float[] rows(int n, int d, long seed) {
         Random random = new Random(seed);
         float[] values = new float[n * d];
@@ -54,7 +54,7 @@ class PtxNormalizeTest {
         return values;
     }
 
-    /** Forward at an address that is {@code shift} floats from a multiple of 16; y in the place of x where wanted. */
+    /** Runs the forward pass at an address {@code shift} floats behind a multiple of 16, optionally in place. */
     static void checkForward(PtxDevice device, PtxNormalize normalize, int n, int d, int shift, boolean inPlace) {
         float[] x = rows(n, d, 31L * n + d);
         float[] shifted = new float[shift + x.length];
@@ -80,7 +80,7 @@ class PtxNormalizeTest {
         }
     }
 
-    /** Backward of unit rows and random gradients; dx in the place of dy where wanted. */
+    /** Runs the backward pass of unit rows and random gradients, optionally in place. */
     static void checkBackward(
             PtxDevice device, PtxNormalize normalize, int n, int d, boolean inPlace, boolean withDots) {
         Random random = new Random(n + 57L * d);
@@ -136,7 +136,7 @@ class PtxNormalizeTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void anyWidth(Supplier<PtxDevice> open) {
+    void normalize_anyWidth_agreesWithF64(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get()) {
             PtxNormalize normalize = new PtxNormalize(device);
             for (int d : new int[] {1, 3, 4, 31, 32, 33, 64, 100, 127, 128, 129, 512}) {
@@ -151,7 +151,7 @@ class PtxNormalizeTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void extremeRows(Supplier<PtxDevice> open) {
+    void normalize_extremeNorms_agreesWithF64(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get()) {
             checkExtremes(device, new PtxNormalize(device));
         }
@@ -176,7 +176,7 @@ class PtxNormalizeTest {
     }
 
     @Test
-    void rightUnderEverySchedule() {
+    void normalize_anySchedule_agreesWithF64() {
         for (long seed = 1; seed < 5; seed++) {
             try (PtxDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
                 PtxNormalize normalize = new PtxNormalize(device);
@@ -188,7 +188,7 @@ class PtxNormalizeTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void sameBitsFromRunToRun(Supplier<PtxDevice> open) {
+    void normalize_repeated_sameBits(Supplier<PtxDevice> open) {
         float[][] answers = new float[2][];
         for (int run = 0; run < 2; run++) {
             try (PtxDevice device = open.get();
@@ -203,7 +203,7 @@ class PtxNormalizeTest {
 
     @ParameterizedTest
     @MethodSource("devices")
-    void refusals(Supplier<PtxDevice> open) {
+    void invalidArguments_areRefused(Supplier<PtxDevice> open) {
         try (PtxDevice device = open.get();
                 DeviceStorage x = device.allocate(256);
                 DeviceStorage r = device.allocate(16)) {

@@ -11,10 +11,10 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 
-/** What is particular to the backend of kernels; that its numbers are right is tested with those of the others. */
+/** What only the kernel backend does; {@link org.contrastive4j.ops.BackendAgreementTest} tests its results. */
 class PtxOpsTest {
     @Test
-    void tensorsOfOtherMemoryAreRefused() {
+    void tensorOfOtherMemory_isRefused() {
         try (Ops sim = Backend.open("sim");
                 Ops other = Backend.open("sim");
                 Ops cpu = Backend.open("cpu");
@@ -32,7 +32,7 @@ class PtxOpsTest {
     }
 
     @Test
-    void nothingOfAnOperationStaysAllocated() {
+    void operations_freeTheirWorkspaces() {
         try (Ops sim = Backend.open("sim", 1 << 20)) {
             assertEquals("sim", sim.name());
             try (Tensor dy = sim.zeros(Shape.of(300, 1, 4));

@@ -36,7 +36,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** The general engine as kernels against plain loops in f64, on the simulator with every check on and on a GPU. */
+/** The tiled pairwise engine as kernels against f64, on the simulator with all checkers and on a GPU. */
 @Tag("gpu")
 class PtxPairTileOpsTest {
     private static final long PROPERTY_SEED = 8;
@@ -45,7 +45,7 @@ class PtxPairTileOpsTest {
         return PairTileCase.of(new int[][] {{1, 1, 1}, {3, 2, 33}, {33, 41, 16}});
     }
 
-    /** Several tiles, and random shapes with random classes. */
+    /** Returns problems of several tiles, and random shapes with random classes. */
     static Stream<PairTileCase> largerCases() {
         Random random = new Random(PROPERTY_SEED);
         return Stream.concat(
@@ -67,7 +67,7 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** The same in stripes of 64 rows. */
+    /** Runs the same in stripes of 64 rows. */
     private static void inStripes(BiConsumer<Ops, PairTileOps> check) {
         Devices.names().forEach(name -> {
             try (Ops ops = Backend.open(name)) {
@@ -79,7 +79,7 @@ class PtxPairTileOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 3)
-    void everythingAgreesWithPlainLoops(PairTileCase c) {
+    void allReductions_agreeWithF64(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
             c.checkGradients(ops, tiles);
@@ -91,7 +91,7 @@ class PtxPairTileOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "largerCases", every = 4)
-    void manyTilesAgreeWithPlainLoops(PairTileCase c) {
+    void manyTiles_agreeWithF64(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);
             c.checkGradients(ops, tiles, 5);
@@ -102,25 +102,25 @@ class PtxPairTileOpsTest {
     }
 
     @Test
-    void largeShiftsThatCancelLoseNothing() {
+    void reduce_cancellingShifts_keepsPrecision() {
         onEachDevice(PtxPairTileOpsTest::checkLargeShifts);
     }
 
-    /** Logits near -96 and shifts near 96, not of f32: what is left of them keeps the accuracy of small numbers. */
+    /** Logits near -96 and shifts near 96 that f32 does not represent: the difference is accurate. */
     static void checkLargeShifts(Ops ops, PairTileOps tiles) {
         int m = 70;
         Shift rows = Shift.rows(new Random(1).doubles(5, 90, 100).toArray());
         Shift columns = Shift.columns(new Random(2).doubles(m, 90, 100).toArray());
         double[] x = {-1, -1, -1, -1, -1};
         double[] y = IntStream.range(0, m).mapToDouble(j -> 0.75 - j / 4096.0).toArray();
-        List<Reduction> wanted = Stream.of(Axis.values())
+        List<Reduction> reductions = Stream.of(Axis.values())
                 .flatMap(axis -> Stream.of(rows, columns)
                         .map(shift -> Reduction.sum(PairFunction.EXP, axis, Of.BOTH, shift, null)))
                 .toList();
         try (Ops f64 = Backend.open("cpu-f64")) {
-            List<double[]> expected = reduce(f64, f64.pairTiles(), x, y, wanted);
-            List<double[]> given = reduce(ops, tiles, x, y, wanted);
-            for (int k = 0; k < wanted.size(); k++) {
+            List<double[]> expected = reduce(f64, f64.pairTiles(), x, y, reductions);
+            List<double[]> given = reduce(ops, tiles, x, y, reductions);
+            for (int k = 0; k < reductions.size(); k++) {
                 for (int i = 0; i < expected.get(k).length; i++) {
                     double e = expected.get(k)[i];
                     assertEquals(e, given.get(k)[i], 1e-6 * e, "sum " + k + ", element " + i);
@@ -129,11 +129,11 @@ class PtxPairTileOpsTest {
         }
     }
 
-    private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> wanted) {
+    private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> reductions) {
         try (Tensor left = ops.tensor(Shape.of(x.length, 1), x);
                 Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
             return tiles
-                    .reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), wanted)
+                    .reduce(new Pairs(left, right, 128, Pairing.diagonal(x.length, y.length)), reductions)
                     .get()
                     .stream()
                     .map(Reduced::values)
@@ -141,11 +141,11 @@ class PtxPairTileOpsTest {
         }
     }
 
-    /** Shifts of minus infinity take a row out; a sum over no pair is what it is said to be. */
+    /** A shift of minus infinity excludes a row; a sum over no pair is defined. */
     @Test
-    void infiniteShiftsAndEmptyRowsAreDefined() {
+    void reduce_infiniteShiftsAndEmptyRows_areDefined() {
         double[] rows = {Double.NEGATIVE_INFINITY, 0, 3};
-        List<Reduction> wanted = List.of(
+        List<Reduction> reductions = List.of(
                 Reduction.logSumExp(Axis.ROWS, Of.BOTH, Shift.rows(rows)),
                 Reduction.sum(PairFunction.EXP, Axis.ROWS, Of.BOTH, Shift.rows(rows), null),
                 Reduction.sum(PairFunction.HINGE, Axis.COLUMNS, Of.BOTH, Shift.rows(rows), null),
@@ -154,7 +154,7 @@ class PtxPairTileOpsTest {
         onEachDevice((ops, tiles) -> {
             try (Tensor x = ops.tensor(Shape.of(3, 1), 1, 0.5, -1);
                     Tensor y = ops.tensor(Shape.of(2, 1), 0.5, 1)) {
-                List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), wanted)
+                List<Reduced> got = tiles.reduce(new Pairs(x, y, 100, Pairing.of(2, new int[] {0, 0, 0})), reductions)
                         .get();
                 assertEquals(Double.NEGATIVE_INFINITY, got.get(0).values()[0]);
                 assertEquals(50, got.get(0).values()[1], 1e-4);
@@ -168,23 +168,23 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** A block of a larger whole has windows that begin outside of it. */
+    /** A block of a larger pairing has windows that begin outside of it. */
     @Test
-    void blocksOfAWindowAgree() {
+    void reduce_blockOfWindow_agreesWithF64() {
         try (Ops f64 = Backend.open("cpu-f64");
                 Problem truth = new Problem(f64, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
-            List<Reduction> wanted = List.of(
+            List<Reduction> reductions = List.of(
                     Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.NEGATIVES, Shift.NONE, null),
                     Reduction.sum(PairFunction.ONE, Axis.COLUMNS, Of.POSITIVES, Shift.NONE, null));
             onEachDevice((ops, tiles) -> {
                 try (Problem given = new Problem(ops, new PairTileCase(40, 70, 3, Classes.WINDOW), 2)) {
                     for (int[] b : new int[][] {{0, 40, 0, 70}, {3, 40, 20, 31}, {39, 40, 69, 70}, {0, 9, 1, 66}}) {
                         List<Reduced> expected = f64.pairTiles()
-                                .reduce(block(truth.pairs, b), wanted)
+                                .reduce(block(truth.pairs, b), reductions)
                                 .get();
                         List<Reduced> got =
-                                tiles.reduce(block(given.pairs, b), wanted).get();
-                        for (int k = 0; k < wanted.size(); k++) {
+                                tiles.reduce(block(given.pairs, b), reductions).get();
+                        for (int k = 0; k < reductions.size(); k++) {
                             assertArrayEquals(
                                     expected.get(k).values(), got.get(k).values());
                         }
@@ -203,14 +203,14 @@ class PtxPairTileOpsTest {
     }
 
     @Test
-    void theSameBitsEveryTime() {
+    void reduce_repeated_sameBits() {
         PairTileCase c = new PairTileCase(70, 66, 9, Classes.ALL_AT_ONCE);
         onEachDevice((ops, tiles) -> {
             try (Problem p = new Problem(ops, c, 3)) {
-                List<Reduction> wanted = PairTileCase.reductions(p).subList(0, 22);
-                List<Reduced> first = tiles.reduce(p.pairs, wanted).get();
-                List<Reduced> second = tiles.reduce(p.pairs, wanted).get();
-                for (int k = 0; k < wanted.size(); k++) {
+                List<Reduction> reductions = PairTileCase.reductions(p).subList(0, 22);
+                List<Reduced> first = tiles.reduce(p.pairs, reductions).get();
+                List<Reduced> second = tiles.reduce(p.pairs, reductions).get();
+                for (int k = 0; k < reductions.size(); k++) {
                     assertArrayEquals(first.get(k).values(), second.get(k).values());
                 }
                 List<Term> terms = PairTileCase.terms(p).subList(0, 9);
@@ -219,9 +219,12 @@ class PtxPairTileOpsTest {
         });
     }
 
-    /** Passes with as much as the bound is for stay within it and leave nothing, and it grows linearly. */
+    /**
+     * Passes of the largest documented size stay within the workspace, leak nothing, and the workspace is linear in n
+     * + m.
+     */
     @Test
-    void memoryIsWithinTheWorkspace() {
+    void workspaceBytes_boundsMemory() {
         PairTileCase c = new PairTileCase(20, 300, 9, Classes.ALL_AT_ONCE);
         try (Ops ops = Backend.open("sim");
                 Problem p = new Problem(ops, c, 1);
@@ -258,7 +261,7 @@ class PtxPairTileOpsTest {
     }
 
     @Test
-    void gradientsWhereRowsAreReadAreRefused() {
+    void gradient_overlappingInputs_isRefused() {
         try (Ops ops = Backend.open("sim");
                 Tensor x = ops.zeros(Shape.of(3, 2))) {
             Pairs pairs = new Pairs(x, x, 1, Pairing.diagonal(3, 3));

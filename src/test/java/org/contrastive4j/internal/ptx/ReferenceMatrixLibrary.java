@@ -14,11 +14,11 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Column-major products as a library of a device's maker defines them, by plain loops in f64, rounded once; as strict about
- * sizes. It reads and writes what such a library may, by a kernel that copies, so that the device checks its addresses.
+ * A reference implementation of the vendor library interface: column-major products by plain f64 loops, rounded once,
+ * with the same argument checks. It accesses device memory by a copy kernel, so that the device checks its addresses.
  */
 final class ReferenceMatrixLibrary implements MatrixLibrary {
-    /** Columns of so many units of 2 bytes, each its pitch in bytes after the one before. */
+    /** Copies columns of a number of 2-byte units, each at a pitch in bytes. */
     private static final String COPY = """
             .version 8.0
             .target sm_80
@@ -112,7 +112,7 @@ final class ReferenceMatrixLibrary implements MatrixLibrary {
         }
     }
 
-    /** Element (i, j) of a matrix is at i + j ld; here, at i + j rows. */
+    /** Copies a matrix between leading dimension ld and dense columns. */
     private double[] read(long address, Element element, int rows, int columns, int ld) {
         double[] zeros = new double[rows * columns];
         try (Tensor dense = Tensor.of(device, DType.valueOf(element.name()), Shape.of(zeros.length), zeros)) {

@@ -33,9 +33,9 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Products of 16-bit operands against sums in f64 of the same numbers. */
+/** Products of 16-bit operands against f64 sums of the same numbers. */
 class SixteenBitGemmTest {
-    /** m, n, k: below, at and above a tile, a stage and what is copied at once; the last is cut into parts of k. */
+    /** m, n, k: below, at and above a tile, a pipeline stage and a vector; the last is split into parts of k. */
     private static final int[][] SIZES = {
         {1, 1, 1},
         {31, 33, 7},
@@ -50,7 +50,10 @@ class SixteenBitGemmTest {
 
     private static final DType[] MIXED = {DType.BF16, DType.F32, DType.BF16};
 
-    /** Each device, type and set of kernels that it can run; with its maker's library where there is one. */
+    /**
+     * Returns each device with each type and set of kernels that it can run; with its vendor library where it has
+     * one.
+     */
     static Stream<Arguments> everywhere() {
         return Devices.names().flatMap(name -> {
             try (PtxDevice device = Backend.device(name)) {
@@ -66,14 +69,14 @@ class SixteenBitGemmTest {
         });
     }
 
-    /** A device of that name; a simulator with another schedule for another turn. */
+    /** Opens a device; a simulator uses another schedule for each turn. */
     private static PtxDevice open(String name, int turn) {
         return name.equals("sim")
                 ? SimDevice.open(SimOptions.defaults().withSeed(HopperFixture.SEEDS[turn % HopperFixture.SEEDS.length]))
                 : Backend.device(name);
     }
 
-    /** Products on one device, and tensors at an odd or an aligned place, that are freed in the end. */
+    /** Products on one device, and tensors at aligned or misaligned addresses, which are freed at the end. */
     static final class Bench implements AutoCloseable {
         final PtxMatrixOps matrix;
         private final PtxDevice device;
@@ -83,7 +86,7 @@ class SixteenBitGemmTest {
         private final Random random = new Random(9);
         private final int start;
 
-        /** By the kernels that are chosen where nobody wishes for others. */
+        /** Uses the kernels that are chosen without a preference. */
         Bench(PtxDevice device, Kernels kernels, DType type, int start) {
             this(device, kernels, type, start, Preference.AUTO);
         }
@@ -111,7 +114,7 @@ class SixteenBitGemmTest {
             }
         }
 
-        /** Numbers that the type of activations holds, in a tensor of that type or of f32. */
+        /** Returns numbers that the type of activations represents exactly, in a tensor of that type or of f32. */
         Tensor random(DType dtype, int... dims) {
             return random(dtype, v -> v, dims);
         }
@@ -134,7 +137,7 @@ class SixteenBitGemmTest {
             return tensor;
         }
 
-        /** @throws AssertionError where products differ from f64 by more than their sums and the rounding allow */
+        /** @throws AssertionError if products differ from f64 by more than sums and rounding allow */
         void check(boolean transA, boolean transB, int[] size, DType[] types, double beta) {
             int m = size[0];
             int n = size[1];
@@ -153,7 +156,7 @@ class SixteenBitGemmTest {
         }
 
         /**
-         * The same of a product with a bias and GELU, in any layout; GELU must have the bits of its own kernel besides.
+         * Checks a product with a bias and GELU, in any layout; GELU must have the same bits as its separate kernel.
          */
         void checkGelu(Gelu kind, boolean transA, boolean transB, int[] size, double beta) {
             int m = size[0];
@@ -226,19 +229,19 @@ class SixteenBitGemmTest {
                 double allowed = 1.5 * (k + 2) * 0x1p-22 * (sizes[i] + 1) + roundoff(dtype) * Math.abs(values[i]);
                 assertTrue(
                         Math.abs(got[i] - values[i]) <= allowed,
-                        "element " + i + " of " + what + ": " + got[i] + ", wanted " + values[i] + ", seed 9");
+                        "element " + i + " of " + what + ": " + got[i] + ", expected " + values[i] + ", seed 9");
             }
         }
     }
 
-    /** Half of the distance to the next number, of the number. */
+    /** Returns half of the relative distance to the next number. */
     static double roundoff(DType dtype) {
         return dtype == DType.F32 ? 0x1p-24 : dtype == DType.BF16 ? 0x1p-8 : 0x1p-11;
     }
 
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void everyLayoutAndSize(String device, DType type, Preference preference) {
+    void gemm_everyLayoutAndSize_agreesWithF64(String device, DType type, Preference preference) {
         for (int start : new int[] {0, 1}) {
             try (PtxDevice memory = open(device, start);
                     Bench bench = new Bench(memory, new Kernels(memory), type, start, preference)) {
@@ -260,10 +263,10 @@ class SixteenBitGemmTest {
         }
     }
 
-    /** Tiles of 128 x 256 and stages of 64: at their edges and a little beyond. */
+    /** Tiles of 128 x 256 and stages of 64: sizes at their edges and a little beyond. */
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void sizesAcrossTiles(String device, DType type, Preference preference) {
+    void gemm_sizesAcrossTiles_agreesWithF64(String device, DType type, Preference preference) {
         int[][] sizes = {{127, 257, 65}, {129, 256, 64}, {257, 31, 63}, {128, 300, 130}};
         for (int turn = 0; turn < sizes.length; turn++) {
             if (type == DType.F16 && turn % 2 == 0) {
@@ -281,10 +284,10 @@ class SixteenBitGemmTest {
         }
     }
 
-    /** Some at odd places; whole tiles, ragged ones, parts of k. */
+    /** Misaligned operands too; whole tiles, ragged ones, parts of k. */
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void biasAndGeluAsTheProductIsStored(String device, DType type, Preference preference) {
+    void linearGelu_fused_agreesWithF64(String device, DType type, Preference preference) {
         int[][] sizes = {{1, 1, 1}, {31, 33, 7}, {64, 130, 40}, {129, 8, 33}, {9, 6, 600}, {3, 5, 0}};
         for (int start : new int[] {0, 1}) {
             try (PtxDevice memory = open(device, start);
@@ -304,10 +307,10 @@ class SixteenBitGemmTest {
         }
     }
 
-    /** Integers, whose products and sums have no error. */
+    /** Integers, whose products and sums are exact. */
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void wholeNumbersAreExact(String device, DType type, Preference preference) {
+    void gemm_wholeNumbers_exact(String device, DType type, Preference preference) {
         try (PtxDevice memory = open(device, 2);
                 Bench bench = new Bench(memory, new Kernels(memory), type, 0, preference)) {
             Tensor x = bench.random(type, v -> Math.rint(30 * v), 3, 33);
@@ -334,7 +337,7 @@ class SixteenBitGemmTest {
         }
     }
 
-    /** Equal products side by side. */
+    /** Checks products of equal size. */
     private static void batchesOfWholeNumbers(Bench bench, DType type) {
         Tensor a = bench.random(type, v -> Math.rint(4 * v), 3, 20, 33);
         Tensor b = bench.random(type, v -> Math.rint(4 * v), 3, 14, 33);
@@ -349,9 +352,9 @@ class SixteenBitGemmTest {
         assertArrayEquals(want, c.toDoubles());
     }
 
-    /** A product of three tensors of f32 is one of f32 whatever activations are. */
+    /** A product of three f32 tensors is computed in f32, whatever the type of activations. */
     @Test
-    void parametersAloneAreNotRounded() {
+    void gemm_f32Tensors_notRounded() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
                 PtxMatrixOps exact = new PtxMatrixOps(device);
                 Bench bench = new Bench(device, new Kernels(device), DType.BF16, 0)) {
@@ -371,7 +374,8 @@ class SixteenBitGemmTest {
     @EnumSource(
             value = Preference.class,
             names = {"PORTABLE", "HOPPER"})
-    void sameBitsUnderEverySchedule(Preference preference) {
+    /** Every schedule gives the same bits. */
+    void gemm_anySchedule_sameBits(Preference preference) {
         for (int[] size : new int[][] {{33, 40, 100}, {5, 6, 600}}) {
             double[] want = null;
             for (long seed = 0; seed < 4; seed++) {
@@ -388,10 +392,10 @@ class SixteenBitGemmTest {
         }
     }
 
-    /** What ran once is captured as it is; the memory of rounded operands is scratch. */
+    /** A product that was run before is captured; the memory of rounded operands is scratch memory. */
     @ParameterizedTest
     @SampledSource(value = "everywhere", every = 4)
-    void aGraphCanCaptureThem(String device, DType type, Preference preference) {
+    void gemm_capturedAndReplayed_agreesWithF64(String device, DType type, Preference preference) {
         try (PtxDevice memory = open(device, 1);
                 Bench bench = new Bench(memory, new Kernels(memory), type, 0, preference)) {
             Tensor a = bench.random(type, 8, 600);
@@ -414,7 +418,8 @@ class SixteenBitGemmTest {
     @EnumSource(
             value = Preference.class,
             names = {"PORTABLE", "HOPPER"})
-    void refusals(Preference preference) {
+    /** Arguments are refused before anything is launched; the simulator counts launches. */
+    void invalidArguments_areRefusedBeforeLaunch(Preference preference) {
         try (SimDevice device = SimDevice.open(SimOptions.defaults());
                 SimDevice elsewhere = SimDevice.open(SimOptions.defaults());
                 Bench bench = new Bench(device, new Kernels(device), DType.BF16, 0, preference);
@@ -447,7 +452,7 @@ class SixteenBitGemmTest {
     }
 
     @Test
-    void theComparisonRefusesWrongAnswers() {
+    void comparison_wrongResult_fails() {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
                 Bench bench = new Bench(
                         device,

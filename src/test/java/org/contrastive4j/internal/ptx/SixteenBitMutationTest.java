@@ -22,9 +22,9 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** Kernels for activations of 16 bits with one fault each: the tests notice all of them. */
+/** Mutation tests of the kernels for 16-bit activations: every injected fault is detected. */
 class SixteenBitMutationTest {
-    /** Runs what must notice a fault on fresh devices, with the kernels of each. */
+    /** Runs what must detect a fault on fresh devices, with the kernels of each. */
     private interface Check {
         void run(Function<SimDevice, Kernels> kernels);
 
@@ -36,7 +36,7 @@ class SixteenBitMutationTest {
         }
     }
 
-    /** In the text of a kernel, the first place that matches, changed. */
+    /** Replaces the first match in the text of a kernel. */
     record Fault(String name, String found, String instead, Check noticedBy) implements KernelMutation {
         @Override
         public String toString() {
@@ -184,7 +184,7 @@ class SixteenBitMutationTest {
         });
     }
 
-    /** Loads and stores of each type, wide and not. */
+    /** Loads and stores of each type, as vectors and as scalars. */
     private static void addTypes(List<Fault> faults) {
         faults.add(new Fault(
                 "add_bf16",
@@ -240,21 +240,21 @@ class SixteenBitMutationTest {
 
     @ParameterizedTest
     @SampledSource(value = "faults", every = 6)
-    void isNoticed(Fault fault) {
+    void mutation_isDetected(Fault fault) {
         fault.assertNoticedBy(() -> fault.noticedBy.run(fault::kernels));
     }
 
-    /** One fault of each check: several share one. */
+    /** Returns one fault of each check; several share one. */
     static Stream<Fault> checks() {
         Map<Check, Fault> first = new LinkedHashMap<>();
         faults().forEach(fault -> first.putIfAbsent(fault.noticedBy, fault));
         return first.values().stream();
     }
 
-    /** What a fault has to fail passes without it, within the same limit of instructions. */
+    /** The checks pass without mutations, within the same instruction limit. */
     @ParameterizedTest
     @SampledSource(value = "checks", every = 6)
-    void withoutAFaultAllIsRight(Fault of) {
+    void unmodifiedKernels_pass(Fault of) {
         of.noticedBy.run(Kernels::new);
     }
 }

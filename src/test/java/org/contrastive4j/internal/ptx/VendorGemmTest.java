@@ -28,11 +28,14 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Row-major products through a column-major library: every transpose, batch, stride, factor and bias arrives where it should. */
+/**
+ * Row-major products through a column-major library: every transpose, batch, stride, factor and bias is passed
+ * correctly.
+ */
 class VendorGemmTest {
     private static final int[][] SIZES = {{1, 1, 1}, {3, 5, 7}, {33, 2, 31}, {4, 8, 12}};
 
-    /** Operations whose products go to the library, and the same without it. */
+    /** Operations whose products the library computes, and the same without it. */
     private static final class Both implements AutoCloseable {
         final PtxDevice device = Backend.device("sim");
         final ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
@@ -62,7 +65,7 @@ class VendorGemmTest {
     }
 
     @Test
-    void everyTransposeAlphaAndBeta() {
+    void gemm_everyTransposeAlphaBeta_agrees() {
         try (Both both = new Both()) {
             for (int[] size : SIZES) {
                 for (int transposes = 0; transposes < 4; transposes++) {
@@ -91,7 +94,7 @@ class VendorGemmTest {
     }
 
     @Test
-    void everyTransposeOfBatches() {
+    void batchedGemm_everyTranspose_agrees() {
         try (Both both = new Both()) {
             for (int[] size : SIZES) {
                 for (int transposes = 0; transposes < 4; transposes++) {
@@ -111,7 +114,7 @@ class VendorGemmTest {
     }
 
     @Test
-    void biasesAndViews() {
+    void linear_biasAndViews_agrees() {
         try (Both both = new Both()) {
             for (int[] size : SIZES) {
                 Tensor x = both.random(size[0] + 2, size[2]).rows(1, size[0] + 1);
@@ -126,14 +129,14 @@ class VendorGemmTest {
         }
     }
 
-    /** 16 bits, mixed with operands in f32 that are rounded first, as many results in f32 as in 16 bits. */
+    /** 16-bit operands, mixed with f32 operands that are rounded first; f32 and 16-bit results. */
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void everyTransposeInSixteenBits(DType type) {
+    void gemm_sixteenBits_agrees(DType type) {
         for (int start : new int[] {0, 1}) {
             try (PtxDevice device = Backend.device("sim")) {
                 ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
-                List<Product> wanted = new ArrayList<>();
+                List<Product> expected = new ArrayList<>();
                 try (SixteenBitGemmTest.Bench bench = new SixteenBitGemmTest.Bench(
                         device, new Kernels(device), type, start, KernelChoice.Preference.AUTO, library)) {
                     int turn = start;
@@ -149,18 +152,18 @@ class VendorGemmTest {
                             assertEquals(
                                     List.of(type.name(), types[2].name(), false),
                                     List.of(last.inputs().name(), last.output().name(), last.tensorFloats()));
-                            wanted.add(last);
+                            expected.add(last);
                         }
                     }
                 }
-                assertEquals(wanted, library.calls, "one call for each product");
+                assertEquals(expected, library.calls, "one call for each product");
             }
         }
     }
 
     @ParameterizedTest
     @EnumSource(names = {"BF16", "F16"})
-    void batchesInSixteenBits(DType type) {
+    void batchedGemm_sixteenBits_agrees(DType type) {
         try (PtxDevice device = Backend.device("sim")) {
             ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
             double[][] results = new double[2][];
@@ -179,9 +182,9 @@ class VendorGemmTest {
         }
     }
 
-    /** A library would round the product before the bias is added, and GELU would be a pass of its own. */
+    /** The library would round the product before the bias is added, and GELU would be a separate pass. */
     @Test
-    void epiloguesInSixteenBitsStayOurs() {
+    void linearGelu_sixteenBits_usesOwnKernels() {
         try (PtxDevice device = Backend.device("sim")) {
             ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
             try (SixteenBitGemmTest.Bench bench = new SixteenBitGemmTest.Bench(
@@ -204,7 +207,7 @@ class VendorGemmTest {
     }
 
     @Test
-    void geluFollowsAProductOfTheLibrary() {
+    void linearGelu_f32_appliesGeluAfterLibrary() {
         try (Both both = new Both()) {
             for (Gelu kind : Gelu.values()) {
                 Tensor x = both.random(33, 20);
@@ -221,10 +224,10 @@ class VendorGemmTest {
         }
     }
 
-    /** The library may round operands to tf32 where that is the precision, and nowhere else. */
+    /** The library may round operands to tf32 in that precision only. */
     @ParameterizedTest
     @EnumSource(names = {"F32", "TF32"})
-    void tensorFloatsWhereTheyAreAskedFor(Precision multiply) {
+    void gemm_tf32_onlyInThatPrecision(Precision multiply) {
         try (PtxDevice device = Backend.device("sim")) {
             ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
             try (PtxMatrixOps matrix = new PtxMatrixOps(device, new Kernels(device), multiply, library);
@@ -239,7 +242,7 @@ class VendorGemmTest {
     }
 
     @Test
-    void aWishForKernelsOfOurOwnIsHeard() {
+    void preference_portable_excludesLibrary() {
         try (PtxDevice device = Backend.device("sim")) {
             MatrixLibrary.Choice there = new MatrixLibrary.Choice(new ReferenceMatrixLibrary(device), "it is there");
             MatrixLibrary.Choice none = MatrixLibrary.of(device);
@@ -254,9 +257,9 @@ class VendorGemmTest {
         }
     }
 
-    /** No terms: c = beta c, which libraries refuse or do as they like. */
+    /** k = 0: c = beta c, which vendor libraries refuse or leave undefined. */
     @Test
-    void withoutTermsTheLibraryIsNotAsked() {
+    void gemm_kZero_doesNotCallLibrary() {
         try (Both both = new Both()) {
             Tensor c = both.random(2, 3);
             double[] before = c.toDoubles();
@@ -268,7 +271,7 @@ class VendorGemmTest {
 
     @ParameterizedTest
     @EnumSource(Element.class)
-    void everyElementType(Element element) {
+    void multiply_everyElementType_agrees(Element element) {
         try (PtxDevice device = Backend.device("sim")) {
             ReferenceMatrixLibrary library = new ReferenceMatrixLibrary(device);
             try (DeviceStorage a = smallNumbers(device, element, 6);
@@ -305,7 +308,7 @@ class VendorGemmTest {
         }
     }
 
-    /** -2, -1, 0, 1, ... in any type. */
+    /** Returns -2, -1, 0, 1, ... in any type. */
     private static DeviceStorage smallNumbers(PtxDevice device, Element element, int count) {
         ByteBuffer bytes = ByteBuffer.allocate(count * element.bytes()).order(ByteOrder.nativeOrder());
         for (int i = 0; i < count; i++) {
@@ -326,7 +329,7 @@ class VendorGemmTest {
     }
 
     @Test
-    void theSimulatorHasNoLibraryAndSaysWhy() {
+    void simulator_hasNoLibrary_withReason() {
         try (PtxDevice device = Backend.device("sim")) {
             assertNull(MatrixLibrary.of(device).library());
             assertFalse(MatrixLibrary.of(device).reason().isBlank());
@@ -336,9 +339,9 @@ class VendorGemmTest {
                 Backend.libraries().toString());
     }
 
-    /** The double would notice operands that were not exchanged. */
+    /** The reference library detects operands that were not exchanged. */
     @Test
-    void theDoubleIsStrict() {
+    void referenceLibrary_unexchangedOperands_fails() {
         try (Both both = new Both()) {
             Tensor a = both.random(2, 3);
             long at = ((DeviceStorage) a.storage()).address();

@@ -25,8 +25,8 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** InfoNCE of every backend against its definition; tiny tilings cross every edge of the cpu's. */
-class PairwiseOpsTest {
+/** InfoNCE of the CPU backends against its definition; tiny tilings cross every edge. */
+class CpuPairwiseOpsTest {
     /** A backend under test. */
     record Subject(String name, Ops ops, PairwiseOps pairwise) implements AutoCloseable {
         @Override
@@ -61,7 +61,7 @@ class PairwiseOpsTest {
                                 new CpuPairwiseOps.Tiling(16, 24, 7, 1, 16 * 24 * 4 * 3))));
     }
 
-    /** One problem and its truth; values are floats so that both precisions see the same. */
+    /** One problem and its reference; values are floats, so that both precisions compute on the same numbers. */
     private static final class Problem {
         final int n;
         final int m;
@@ -106,7 +106,7 @@ class PairwiseOpsTest {
         }
     }
 
-    /** What a backend computed. */
+    /** The outputs of a backend. */
     private record Answer(
             PairwiseOps.Result result, double[] dx, double[] dy, double dLogScale, double dBias, int[] hardest) {}
 
@@ -168,14 +168,17 @@ class PairwiseOpsTest {
         assertEquals(gradientScale * truth.dBias, answer.dBias(), 4 * unit * (1 + gradientScale), what + ": dBias");
     }
 
-    /** Per element; a gradient is a sum of terms up to {@code term} that may cancel, and carries their rounding. */
+    /**
+     * Compares each element; a gradient is a sum of terms of up to {@code term} that may cancel, and carries their
+     * rounding errors.
+     */
     private static void close(String what, double[] want, double[] got, double factor, double tolerance, double term) {
         double largest = Arrays.stream(want).map(Math::abs).max().orElse(0);
         for (int i = 0; i < want.length; i++) {
             double error = Math.abs(got[i] - factor * want[i]);
             assertTrue(
                     error <= factor * tolerance * (largest + term),
-                    what + "[" + i + "]: " + got[i] + ", wanted " + factor * want[i]);
+                    what + "[" + i + "]: " + got[i] + ", expected " + factor * want[i]);
         }
     }
 
@@ -189,7 +192,7 @@ class PairwiseOpsTest {
 
     @ParameterizedTest
     @ValueSource(ints = {1, 31, 32, 33, 103, 127, 128, 129})
-    void raggedSizesWithEveryKindOfTarget(int n) {
+    void infoNce_raggedSizesEveryTarget_agreesWithDefinition(int n) {
         forAll(subject -> {
             for (int d : new int[] {1, 7, 33}) {
                 compare(subject, new Problem(n, n, d, true, 10 + n), 1);
@@ -200,14 +203,14 @@ class PairwiseOpsTest {
         });
     }
 
-    /** More than one stripe and tile of the sizes that are used. */
+    /** Sizes of more than one stripe and tile of the default tiling. */
     @Test
-    void sizesThatCrossTheDefaultTiles() {
+    void infoNce_sizesAcrossDefaultTiles_agreesWithDefinition() {
         forAll(subject -> compare(subject, new Problem(520, 1030, 16, false, 3), 1));
     }
 
     @Test
-    void theComparisonRefusesWrongAnswers() {
+    void comparison_wrongResult_fails() {
         forAll(subject -> {
             Problem p = new Problem(33, 40, 7, false, 5);
             Answer right = ask(subject, p, 1);
@@ -248,7 +251,7 @@ class PairwiseOpsTest {
 
     @ParameterizedTest
     @ValueSource(doubles = {1, 14.3, 39.9, 40.1, 100})
-    void scalesAndDirections(double scale) {
+    void infoNce_scalesAndDirections_agreesWithDefinition(double scale) {
         forAll(subject -> {
             for (double rowWeight : new double[] {0, 0.5, 1}) {
                 for (int m : new int[] {20, 75}) { // 20: most columns belong to several rows
@@ -262,9 +265,9 @@ class PairwiseOpsTest {
         });
     }
 
-    /** Logits up to 240 at a scale that promises 12: exponentials without a shift would be infinite. */
+    /** Logits up to 240 at a scale of 12: exponentials without a shift would overflow. */
     @Test
-    void rowsThatAreNoUnitRows() {
+    void infoNce_nonUnitRows_staysFinite() {
         forAll(subject -> {
             Problem p = new Problem(61, 75, 16, false, 8);
             for (int k = 0; k < p.x.length; k++) {
@@ -281,7 +284,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void theReferenceItselfAgreesWithCentralDifferences() {
+    void reference_agreesWithCentralDifferences() {
         Problem p = new Problem(7, 9, 3, false, 3);
         PairwiseReference truth = p.truth();
         for (double[][] side : new double[][][] {{p.x, truth.dx}, {p.y, truth.dy}}) {
@@ -298,7 +301,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void alignedAndOppositeVectorsAtScaleHundredAreFiniteAndRight() {
+    void infoNce_alignedAndOppositeAtScale100_agreesWithDefinition() {
         forAll(subject -> {
             for (double sign : new double[] {1, -1}) {
                 Problem p = new Problem(40, 40, 8, true, 5);
@@ -312,7 +315,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void allRowsEqualGivesTheLogarithmOfTheCount() {
+    void infoNce_allRowsEqual_lossIsLogCount() {
         forAll(subject -> {
             Problem p = new Problem(33, 33, 4, true, 5);
             for (double[] rows : List.of(p.x, p.y)) {
@@ -330,7 +333,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void equalRowsOfOneColumnAreNoColumnHits() {
+    void infoNce_equalRowsOfOneColumn_areNotColumnHits() {
         forAll(subject -> {
             Problem p = new Problem(2, 2, 2, true, 5);
             System.arraycopy(new double[] {1, 0, 1, 0}, 0, p.x, 0, 4);
@@ -343,7 +346,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void zeroRowsAreOrdinaryRowsWithLogitsOfZero() {
+    void infoNce_zeroRows_haveZeroLogits() {
         forAll(subject -> {
             Problem p = new Problem(35, 35, 6, true, 5);
             Arrays.fill(p.x, 6, 18, 0);
@@ -352,9 +355,9 @@ class PairwiseOpsTest {
         });
     }
 
-    /** Losses of 1e-3 and 1e-8 keep their digits: the positive is not added to the sum of the negatives. */
+    /** Losses of 1e-3 and 1e-8 keep their relative accuracy: the positive is not added to the sum of the negatives. */
     @Test
-    void easyBatchesKeepRelativeAccuracy() {
+    void infoNce_smallLoss_keepsRelativeAccuracy() {
         forAll(subject -> {
             for (double scale : new double[] {9, 24}) {
                 Problem p = new Problem(20, 20, 40, true, 5);
@@ -376,9 +379,9 @@ class PairwiseOpsTest {
         });
     }
 
-    /** The same with rows that are not exact: what f32 makes of a logit of size s is all that is lost. */
+    /** The same with inexact rows: the only error is that of f32 logits. */
     @Test
-    void easyBatchesOfRoundedRows() {
+    void infoNce_smallLossOfRoundedRows_errorOfLogitsOnly() {
         forAll(subject -> {
             for (double scale : new double[] {12, 25}) {
                 Problem p = new Problem(20, 20, 512, true, 5);
@@ -393,7 +396,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void nanInAnyPlaceGivesANanLoss() {
+    void infoNce_nanAnywhere_nanLoss() {
         forAll(subject -> {
             for (double rowWeight : new double[] {0, 0.5, 1}) {
                 for (int at : new int[] {0, 17, 41 * 5 - 1}) {
@@ -413,7 +416,7 @@ class PairwiseOpsTest {
 
     @ParameterizedTest
     @MethodSource("subjects")
-    void unwantedGradientsChangeNothing(Subject subject) {
+    void infoNce_skippedGradients_changeNothing(Subject subject) {
         try (subject) {
             Ops ops = subject.ops();
             Problem p = new Problem(30, 37, 9, false, 5);
@@ -442,7 +445,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void workspaceIsWhatItSaysAndLinear() {
+    void workspaceBytes_equalsMemoryAndIsLinear() {
         try (Ops ops = Backend.open("cpu")) {
             List<Long> bytes = new ArrayList<>();
             for (int n : new int[] {1000, 2000, 4000}) {
@@ -475,7 +478,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void sameBitsWithOneThreadAndTwoAndAgain() {
+    void infoNce_anyNumberOfThreads_sameBits() {
         try (Ops ops = Backend.open("cpu")) {
             Subject subject = new Subject("cpu", ops, ops.pairwise());
             Problem p = new Problem(700, 900, 24, true, 5);
@@ -498,7 +501,7 @@ class PairwiseOpsTest {
     }
 
     @Test
-    void refusals() {
+    void invalidArguments_areRefused() {
         try (Ops ops = Backend.open("cpu");
                 Tensor x = ops.zeros(Shape.of(4, 3));
                 Tensor wide = ops.zeros(Shape.of(4, 5));
@@ -524,9 +527,9 @@ class PairwiseOpsTest {
                 }
             }
             PairwiseOps.InfoNce right = new PairwiseOps.InfoNce(x, x, null, one, null, 1, 0);
-            PairwiseOps.Gradients wanted = new PairwiseOps.Gradients(x, null, null, null);
+            PairwiseOps.Gradients expected = new PairwiseOps.Gradients(x, null, null, null);
             for (double scale : new double[] {Double.NaN, Double.POSITIVE_INFINITY}) {
-                assertThrows(ShapeException.class, () -> pairwise.infoNce(right, wanted, scale, null));
+                assertThrows(ShapeException.class, () -> pairwise.infoNce(right, expected, scale, null));
             }
         }
     }

@@ -34,8 +34,8 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** The general engine in f32 tiles against plain loops in f64; tiny tilings cross every edge. */
-class PairTileOpsTest {
+/** The tiled pairwise engine on the CPU against f64; tiny tilings cross every edge. */
+class CpuPairTileOpsTest {
     private static final CpuPairwiseOps.Tiling[] TILINGS = {
         CpuPairwiseOps.DEFAULT,
         new CpuPairwiseOps.Tiling(8, 1000, 5, 1 << 12, 1 << 12),
@@ -56,24 +56,24 @@ class PairTileOpsTest {
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 4)
-    void reductionsAgreeWithPlainLoops(PairTileCase c) {
+    void reduce_everyCase_agreesWithF64(PairTileCase c) {
         onEachTiling(c::checkReductions);
     }
 
     @ParameterizedTest
     @SampledSource(value = "cases", every = 3)
-    void gradientsAgreeWithPlainLoops(PairTileCase c) {
+    void gradient_everyCase_agreesWithF64(PairTileCase c) {
         onEachTiling(c::checkGradients);
     }
 
     @ParameterizedTest
     @EnumSource(Classes.class)
-    void histogramsAgree(Classes classes) {
+    void histogram_everyClass_agreesWithF64(Classes classes) {
         onEachTiling((ops, tiles) -> new PairTileCase(33, 41, 16, classes).checkHistogram(ops, tiles, 7));
     }
 
     @Test
-    void theNumberOfThreadsChangesNoBit() {
+    void anyNumberOfThreads_sameBits() {
         PairTileCase c = new PairTileCase(103, 130, 5, Classes.ALL_AT_ONCE);
         try (Ops ops = Backend.open("cpu");
                 Problem p = new Problem(ops, c, 3)) {
@@ -100,7 +100,7 @@ class PairTileOpsTest {
     }
 
     @Test
-    void vectorFunctionsKeepTheirRelativeAccuracy() {
+    void vectorFunctions_keepRelativeAccuracy() {
         for (PairFunction f :
                 List.of(PairFunction.SIGMOID, PairFunction.SOFTPLUS, PairFunction.HINGE, PairFunction.STEP)) {
             float[] z = new float[4001];
@@ -124,7 +124,7 @@ class PairTileOpsTest {
     }
 
     @Test
-    void memoryIsTheWorkspace() {
+    void workspaceBytes_equalsMemory() {
         PairTileCase c = new PairTileCase(300, 700, 24, Classes.PLAIN);
         try (Ops ops = Backend.open("cpu");
                 Problem p = new Problem(ops, c, 1)) {
@@ -138,7 +138,7 @@ class PairTileOpsTest {
     }
 
     @Test
-    void whatDoesNotFitIsRefused() {
+    void invalidArguments_areRefused() {
         PairTileCase c = new PairTileCase(3, 4, 2, Classes.PLAIN);
         try (Ops ops = Backend.open("cpu");
                 Problem p = new Problem(ops, c, 1);
@@ -170,7 +170,7 @@ class PairTileOpsTest {
     }
 
     @Test
-    void blocksSeeTheirPartOfTheWhole() {
+    void blockOfPairing_agreesWithWhole() {
         Pairing whole = Pairing.diagonal(9, 11)
                 .withIds(
                         IntStream.range(0, 9).map(i -> i / 2).toArray(),
