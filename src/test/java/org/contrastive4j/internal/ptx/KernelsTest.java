@@ -58,7 +58,7 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "names", every = 6)
+    @SampledSource(value = "names", every = 14)
     void assembly_matchesTheHeader_onEveryArchitecture(String name) {
         String header = KernelFiles.header(name);
         String text = Kernels.text(name);
