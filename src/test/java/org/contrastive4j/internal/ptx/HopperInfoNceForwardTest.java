@@ -14,6 +14,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.internal.sim.exec.Schedule;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
@@ -302,9 +303,10 @@ final class HopperInfoNceForwardTest {
 
     /** Each has one thing wrong that a GPU might not show; the simulator must, under every schedule. */
     @ParameterizedTest
-    @CsvSource(
+    @SampledSource(
+            every = 10,
             delimiter = '|',
-            value = {
+            csv = {
                 "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING| false",
                 "stage given back too early | wgmma.wait_group.sync.aligned 1; |  | ASYNC_PENDING| false",
                 "no fence before the products | wgmma.fence.sync.aligned; |  | WGMMA_FENCE| false",

@@ -18,6 +18,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
+import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
@@ -210,13 +211,14 @@ class HopperMutationTest {
         return IntStream.range(0, n).map(i -> i * i % 7 * 11 % m).toArray();
     }
 
+    @Tag("exhaustive")
     @Test
     void unmodifiedKernels_pass() {
         run(null);
     }
 
     @ParameterizedTest
-    @SampledSource(value = "changes", every = 6)
+    @SampledSource(value = "changes", every = 12)
     void mutation_isDetected(Change change) {
         String text = Kernels.text(change.name());
         assertNotEquals(text, change.apply(text), "nothing changed: " + change);

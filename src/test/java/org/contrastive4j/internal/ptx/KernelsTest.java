@@ -58,7 +58,7 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "names", every = 6)
+    @SampledSource(value = "names", every = 14)
     void assemblesWithinItsBounds(String name) {
         String header = KernelFiles.header(name);
         String text = Kernels.text(name);
