@@ -40,8 +40,8 @@ public final class VisionTransformer implements Module {
             TransformerConfig transformer,
             Pooling pooling,
             int embedding,
-            /** Checks the sizes. */
             @Nullable Variant variant) {
+        /** Checks the sizes. */
         public Config {
             variant = variant == null ? Variant.STANDARD : variant;
             if (imageSize < 1

@@ -185,7 +185,10 @@ final class HopperInfoNceGradientTest {
                 dot += i < tiling.n() && j != targets[i] ? expected * product : 0;
                 size += Math.abs(expected * product);
                 assertEquals(
-                        expected, g.at(i, j), absolute + Math.abs(expected) * relative, "G of row " + i + ", column " + j);
+                        expected,
+                        g.at(i, j),
+                        absolute + Math.abs(expected) * relative,
+                        "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -375,7 +378,10 @@ final class HopperInfoNceGradientTest {
                 dot += own ? 0 : expected * product;
                 size += Math.abs(expected * product);
                 assertEquals(
-                        expected, got.at(i, j), Math.abs(expected) * relative + 0x1p-24, "G of row " + i + ", column " + j);
+                        expected,
+                        got.at(i, j),
+                        Math.abs(expected) * relative + 0x1p-24,
+                        "G of row " + i + ", column " + j);
             }
         }
         double sum = IntStream.range(0, dots.length).mapToDouble(i -> dots[i]).sum();
@@ -389,7 +395,7 @@ final class HopperInfoNceGradientTest {
             value = {
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
                 "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
-                "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
+                "buffer reused too early | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
                 "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
                 "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
                 "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",

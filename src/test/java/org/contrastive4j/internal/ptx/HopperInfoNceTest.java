@@ -211,7 +211,7 @@ final class HopperInfoNceTest {
             value = {
                 "underflow not seen | @%lost red.global.or.b32 [%numbers+WIDE_AT], 1; |",
                 "sums not made again | setp.eq.u32 %hit, %t, 0; | setp.ge.u32 %hit, %t, 0;",
-                "shift of rows left out | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
+                "no row shift | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
                 "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
                 "columns of stripes not added | @%goesOn ld.global.f64 %total, [%atAddress]; |",
                 "rows of a column not counted | red.global.add.u32 [%atAddress+OWN_ROWS_AT], 1; |",
@@ -226,7 +226,8 @@ final class HopperInfoNceTest {
             boolean caught = false;
             try (SimDevice device = SimDevice.open(SimOptions.defaults().withSeed(seed))) {
                 HopperInfoNceCase.Answer got = shared.ask(
-                        device, new HopperInfoNce(HopperFixture.mutated(device, Precision.BF16, right, wrong), 4, LEAST));
+                        device,
+                        new HopperInfoNce(HopperFixture.mutated(device, Precision.BF16, right, wrong), 4, LEAST));
                 try {
                     shared.check(device, got, 0);
                 } catch (AssertionError e) {

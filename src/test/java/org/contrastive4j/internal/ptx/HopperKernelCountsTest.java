@@ -174,7 +174,8 @@ class HopperKernelCountsTest {
         String expected = String.format(
                 Locale.ROOT,
                 "warp instructions beside %d for each 64 of d: forward %,d (+ %,d"
-                        + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products; %,d with two"
+                        + " for each run of up to 8 tiles; %,d with hardest negatives; %,d storing products;"
+                        + " %,d with two"
                         + " shifts), G %,d (+ %,d; %,d with two shifts)",
                 forward.block,
                 forward.tile,

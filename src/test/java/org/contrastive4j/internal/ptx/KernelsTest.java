@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -29,7 +28,10 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What the portable files in kernels/ promise: header, name, and what the assembler makes of them for every architecture. */
+/**
+ * The promises of the portable files in kernels/: header, name, and the results of the assembler for every
+ * architecture.
+ */
 class KernelsTest {
     private static final Path FOLDER = Path.of("kernels");
     private static final List<String> SECTIONS = List.of(
@@ -152,35 +154,9 @@ class KernelsTest {
         }
     }
 
-    /** Portable and not: a row of a table of counts, whose first cell names it. */
+    /** 16-byte accesses of 8 lanes have no bank conflict; most instructions of the f32 tile kernels are products. */
     @Test
-    void everyKernelIsCounted() throws IOException {
-        Set<String> counted = counted(Files.readString(FOLDER.resolve("README.md")));
-        assertEquals(
-                KernelFiles.entries().keySet(),
-                counted,
-                "entries, and those with counts in kernels/README.md; KernelCounts prints them");
-        assertEquals(
-                Set.of("a", "b"),
-                counted("| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
-    }
-
-    private static Set<String> counted(String readme) {
-        Set<String> names = new TreeSet<>();
-        boolean counts = false;
-        for (String line : readme.split("\n")) {
-            counts = line.startsWith("|") && (counts || line.startsWith("| kernel | warp instructions |"));
-            if (counts && line.startsWith("| `")) {
-                Matcher name = Pattern.compile("`([a-z0-9_]+)`").matcher(line.substring(0, line.indexOf(" | ")));
-                name.results().map(found -> found.group(1)).forEach(names::add);
-            }
-        }
-        return names;
-    }
-
-    /** 8 lanes that read or write 16 bytes each never meet in a bank; products are most of what the f32 tile kernels do. */
-    @Test
-    void countsOfTheTileKernels() {
+    void f32TileKernels_haveNoBankConflicts() {
         Map<String, KernelWork> counts = KernelCounts.of(64, 128, 96);
         for (String name : List.of("pairwise_fwd_f32", "pairwise_bwd_f32", "pairwise_dx_f32", "pairwise_dy_f32")) {
             Counts.Line line = counts.get(name).line();
@@ -193,7 +169,7 @@ class KernelsTest {
     }
 
     @Test
-    void tilesOnTensorCoresHaveNoBankConflicts() {
+    void tensorCoreTiles_haveNoBankConflicts() {
         for (Precision precision : InfoNceCase.ROUNDED) {
             Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
             for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
@@ -204,9 +180,9 @@ class KernelsTest {
         }
     }
 
-    /** A logit of a tile without targets is one special function, forward and backward; no tile needs the second power. */
+    /** A logit of a tile without targets costs one special function, forward and backward. */
     @Test
-    void oneExponentialForALogit() {
+    void tiles_computeOneExponentialPerLogit() {
         KernelWork forward =
                 KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
         KernelWork backward =
@@ -216,9 +192,9 @@ class KernelsTest {
         assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());
     }
 
-    /** On whole tiles, in every layout; attention forward and backward. */
+    /** Whole tiles in every layout; attention forward and backward. */
     @Test
-    void productsOfSixteenBitsHaveNoBankConflicts() {
+    void sixteenBitProducts_haveNoBankConflicts() {
         Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64, DType.BF16);
         assertEquals(12, counts.size(), counts.keySet().toString());
         counts.forEach((name, work) -> {
