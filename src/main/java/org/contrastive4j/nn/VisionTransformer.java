@@ -16,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * pooling, projection. Representations are not normalised.
  *
  * <p>Source: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; patches may overlap.
+ *
+ * <p>Tested by {@code DualEncoderTest}.
  */
 public final class VisionTransformer implements Module {
     private static final int CHANNELS = 3;
