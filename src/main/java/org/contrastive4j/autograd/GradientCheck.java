@@ -75,7 +75,7 @@ public final class GradientCheck {
         /** @throws GradientMismatchException when a comparison is worse than {@code tolerance} */
         public void require(double tolerance) {
             if (!(worst().error() <= tolerance)) {
-                throw new GradientMismatchException(worst() + ", wanted at most " + tolerance);
+                throw new GradientMismatchException(worst() + ", expected at most " + tolerance);
             }
         }
     }

@@ -10,6 +10,8 @@ import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel;
+import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.RunSummary;
@@ -44,10 +46,34 @@ final class EvalCommand implements Callable<Integer> {
     private String prompt = "{}";
 
     @Mixin
+    private FromOptions from;
+
+    @Mixin
     private BackendOptions backend;
 
     @Override
     public Integer call() {
+        return from.from == null ? ofRun() : pretrained();
+    }
+
+    /** Measures a pretrained model on all pairs of --data. */
+    private int pretrained() {
+        if (data == null) {
+            throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+        }
+        try (Ops ops = backend.open();
+                PretrainedModel model = from.open(ops);
+                TextTokenizer tokenizer = model.tokenizer()) {
+            PairDataset pairs = PairDataset.open(data, false);
+            Embedder embedder = model.embedder(pairs, tokenizer);
+            List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
+            System.out.print(RunSummary.table(Map.of("all", Trainer.recall(ops, embedder, all))));
+            classify(ops, pairs, embedder, all, all);
+            return 0;
+        }
+    }
+
+    private int ofRun() {
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
             PairDataset pairs = model.data(data);

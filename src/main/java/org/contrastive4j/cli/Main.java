@@ -8,6 +8,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.pretrained.PretrainedException;
 import org.contrastive4j.train.CheckpointException;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.Trainer;
@@ -24,6 +25,9 @@ import picocli.CommandLine.Model.CommandSpec;
             TrainCommand.class,
             EvalCommand.class,
             SearchCommand.class,
+            EmbedCommand.class,
+            ZeroShotCommand.class,
+            MergeCommand.class,
             VerifyGradCacheCommand.class,
             CompareLossesCommand.class,
             ReportCommand.class,
@@ -93,6 +97,7 @@ public final class Main {
     private static boolean isExplained(Throwable failure) {
         return failure instanceof DataException
                 || failure instanceof CheckpointException
+                || failure instanceof PretrainedException
                 || failure instanceof RunFolder.RunFolderException
                 || failure instanceof Trainer.TrainingStoppedException
                 || failure instanceof OutOfBudgetException

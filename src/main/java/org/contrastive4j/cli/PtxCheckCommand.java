@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Occupancy;
@@ -190,7 +191,8 @@ final class PtxCheckCommand implements Callable<Integer> {
 
     private boolean link(String text, Program program) {
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
-            device.module(program.file(), text);
+            PtxModule module = device.module(program.file(), text);
+            module.kernels().forEach(module::kernel);
             complain("simulator", "all instructions are known");
             return true;
         } catch (PtxException e) {

@@ -8,7 +8,10 @@ import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel;
+import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.train.ContactSheet;
+import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.Search;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.TrainedModel;
@@ -50,6 +53,9 @@ final class SearchCommand implements Callable<Integer> {
     private @Nullable Path sheet;
 
     @Mixin
+    private FromOptions from;
+
+    @Mixin
     private BackendOptions backend;
 
     @Override
@@ -61,6 +67,9 @@ final class SearchCommand implements Callable<Integer> {
         if (top < 1) {
             throw new IllegalArgumentException("--top is " + top + ", expected 1 or more");
         }
+        if (from.from != null) {
+            return pretrained();
+        }
         Path target = sheet != null ? sheet : run.resolve("search.png");
         String format = format(target);
         try (Ops ops = backend.open();
@@ -69,16 +78,46 @@ final class SearchCommand implements Callable<Integer> {
             requireKnown(model.tokenizer(), words);
             PairDataset pairs = open(model.config());
             List<Integer> samples = samples(pairs, model.config());
-            try (Search search = new Search(ops, pairs, model.embedder(pairs), samples)) {
-                for (Search.Match match : search.find(text, top)) {
-                    Pair pair = pairs.pair(match.sample());
-                    System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), pair.caption(), pair.picture());
-                }
-                ContactSheet.Row row = search.row(text, -1, top, ContactSheet.PICTURE);
-                OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
-                System.out.println("contact sheet: " + target);
-            }
+            search(ops, pairs, model.embedder(pairs), samples, target, format);
             return 0;
+        }
+    }
+
+    /** Searches all pairs of --data with a pretrained model, or those of one group. */
+    private int pretrained() {
+        if (data == null) {
+            throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+        }
+        Path target = sheet != null ? sheet : Path.of("search.png");
+        String format = format(target);
+        try (Ops ops = backend.open();
+                PretrainedModel model = from.open(ops);
+                TextTokenizer tokenizer = model.tokenizer()) {
+            OutputFiles.requireWritable("--sheet", target);
+            PairDataset pairs = PairDataset.open(data, false);
+            List<Integer> samples = pairs.pairs().stream()
+                    .filter(pair ->
+                            group == null || group.equals("all") || pair.group().equals(group))
+                    .map(Pair::id)
+                    .toList();
+            if (samples.isEmpty()) {
+                throw new IllegalArgumentException("no pictures of group " + group + "; there are " + pairs.groups());
+            }
+            search(ops, pairs, model.embedder(pairs, tokenizer), samples, target, format);
+            return 0;
+        }
+    }
+
+    private void search(
+            Ops ops, PairDataset pairs, Embedder embedder, List<Integer> samples, Path target, String format) {
+        try (Search search = new Search(ops, pairs, embedder, samples)) {
+            for (Search.Match match : search.find(text, top)) {
+                Pair pair = pairs.pair(match.sample());
+                System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), pair.caption(), pair.picture());
+            }
+            ContactSheet.Row row = search.row(text, -1, top, ContactSheet.PICTURE);
+            OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
+            System.out.println("contact sheet: " + target);
         }
     }
 

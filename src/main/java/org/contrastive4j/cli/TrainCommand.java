@@ -20,6 +20,7 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
 /** Trains an image and a text encoder. */
@@ -39,6 +40,9 @@ final class TrainCommand implements Callable<Integer> {
 
     @Mixin
     private TrainOptions options;
+
+    @Mixin
+    private PretrainedTraining pretrained;
 
     @Option(names = "--out", description = "run folder: configuration, metrics, checkpoints, summary, report")
     private Path out = Path.of("runs/emoji");
@@ -63,6 +67,9 @@ final class TrainCommand implements Callable<Integer> {
         TrainingRun.Schedule schedule = new TrainingRun.Schedule(saveEvery, recallEvery);
         Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
         Runtime.getRuntime().addShutdownHook(hook);
+        if (pretrained.from != null) {
+            return fineTune(hook);
+        }
         try (RunFolder folder = RunFolder.open(out);
                 StatusLine line = StatusLine.open()) {
             Optional<Path> latest = folder.checkpoints().latest();
@@ -79,6 +86,28 @@ final class TrainCommand implements Callable<Integer> {
             try (Ops ops = options.shared.backend.open(config.precision())) {
                 return train(folder, ops, config, latest, schedule, line);
             }
+        } finally {
+            ended.countDown();
+            removeHook(hook);
+        }
+    }
+
+    private int fineTune(Thread hook) {
+        if (resume) {
+            throw new IllegalArgumentException("--resume continues runs of new models only; it cannot go with --from");
+        }
+        ParseResult given = spec.commandLine().getParseResult();
+        TrainConfig config = options.config();
+        try (Ops ops = options.shared.backend.open(config.precision())) {
+            boolean done = pretrained.run(
+                    ops,
+                    config,
+                    given.hasMatchedOption("--learning-rate"),
+                    given.hasMatchedOption("--weight-decay"),
+                    out,
+                    saveEvery,
+                    () -> stopRequested);
+            return done ? 0 : STOPPED;
         } finally {
             ended.countDown();
             removeHook(hook);

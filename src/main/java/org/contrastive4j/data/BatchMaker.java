@@ -15,7 +15,7 @@ public final class BatchMaker {
     private static final long MOST_CACHED_BYTES = 256L << 20;
 
     private final PairDataset data;
-    private final Tokenizer tokenizer;
+    private final CaptionEncoder tokenizer;
     private final Preprocessing preprocessing;
     private final int maxTokens;
     private final DataRandom random;
@@ -32,7 +32,7 @@ public final class BatchMaker {
      * @param maxTokens that captions are cut at
      * @param seed of the augmentation
      */
-    public BatchMaker(PairDataset data, Tokenizer tokenizer, int imageSize, int maxTokens, long seed) {
+    public BatchMaker(PairDataset data, CaptionEncoder tokenizer, int imageSize, int maxTokens, long seed) {
         this(data, tokenizer, Preprocessing.symmetric(imageSize), maxTokens, seed);
     }
 
@@ -45,7 +45,8 @@ public final class BatchMaker {
      * @param maxTokens that captions are cut at
      * @param seed of the augmentation
      */
-    public BatchMaker(PairDataset data, Tokenizer tokenizer, Preprocessing preprocessing, int maxTokens, long seed) {
+    public BatchMaker(
+            PairDataset data, CaptionEncoder tokenizer, Preprocessing preprocessing, int maxTokens, long seed) {
         this.data = data;
         this.tokenizer = tokenizer;
         this.preprocessing = preprocessing;

@@ -21,7 +21,7 @@ public final class Identities {
     private static final double MOST_UNKNOWN = 0.05;
 
     private final PairDataset data;
-    private final Tokenizer tokenizer;
+    private final CaptionEncoder tokenizer;
     private final int maxTokens;
     private @Nullable Map<Integer, Integer> labels;
 
@@ -32,7 +32,7 @@ public final class Identities {
      * @param tokenizer of the text encoder
      * @param maxTokens that captions are cut at
      */
-    public Identities(PairDataset data, Tokenizer tokenizer, int maxTokens) {
+    public Identities(PairDataset data, CaptionEncoder tokenizer, int maxTokens) {
         this.data = data;
         this.tokenizer = tokenizer;
         this.maxTokens = maxTokens;

@@ -20,7 +20,7 @@ import java.util.regex.Pattern;
  * first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of rare
  * words with subword units, ACL 2016.
  */
-public final class Tokenizer {
+public final class Tokenizer implements CaptionEncoder {
     /** Id that fills up short captions. */
     public static final int PADDING = 0;
 
@@ -123,6 +123,7 @@ public final class Tokenizer {
      * @param maxTokens largest number of ids
      * @return 1 to maxTokens ids
      */
+    @Override
     public int[] encode(String caption, int maxTokens) {
         List<int[]> words = new ArrayList<>();
         boolean anyWhole = false;
@@ -211,6 +212,7 @@ public final class Tokenizer {
      * @param maxTokens that captions are cut at
      * @return in [0, 1], 0 for no captions
      */
+    @Override
     public double unknownShare(Iterable<String> captions, int maxTokens) {
         long unknown = 0;
         long all = 0;

@@ -44,7 +44,7 @@ final class ChunkPlanner<B> {
     static <B> ChunkPlanner<B> fixed(Ops ops, List<Integer> chunks, long budget) {
         for (int chunk : chunks) {
             if (chunk < 1) {
-                throw new IllegalArgumentException("chunk size is " + chunk + ", wanted 1 or more");
+                throw new IllegalArgumentException("expected a chunk size of 1 or more, got " + chunk);
             }
         }
         return new ChunkPlanner<>(ops, chunks, budget, false);

@@ -99,7 +99,7 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
         Variable representations = tape.scope(name, () -> body.encode(tape, batch, from, to));
         if (!representations.shape().equals(Shape.of(to - from, width))) {
             throw new ShapeException("encoder " + name + " gave " + representations + " for samples [" + from + ", "
-                    + to + "), wanted " + Shape.of(to - from, width));
+                    + to + "), expected " + Shape.of(to - from, width));
         }
         ops.pointwise().cast(representations.value(), into);
         return representations;

@@ -59,7 +59,7 @@ final class BinaryLoss extends ContrastiveLoss {
                 LossOptionException.checked(
                         policy,
                         weight > 0 && Double.isFinite(weight),
-                        "weight of negatives is " + weight + ", wanted above 0"),
+                        "expected a weight of negatives above 0, got " + weight),
                 INITIAL_LOG_SCALE,
                 initialBias,
                 true);
@@ -139,7 +139,7 @@ final class BinaryLoss extends ContrastiveLoss {
         }
         LossOptionException.require(
                 state.keySet().equals(state().keySet()),
-                "state has " + state.keySet() + ", wanted " + state().keySet());
+                "state has " + state.keySet() + ", expected " + state().keySet());
         controller.restore(state.get(NEGATIVES_KEY), state.get(ACCURACY_KEY));
     }
 }

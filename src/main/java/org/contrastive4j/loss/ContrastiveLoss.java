@@ -256,8 +256,8 @@ public abstract class ContrastiveLoss implements AutoCloseable {
      * @param u [n, d] raw representations; read
      * @param v [m, d] raw representations; read
      * @param labels which pairs are positive
-     * @param du [n, d], null when not wanted; written, may be u
-     * @param dv [m, d], null when not wanted; written, may be v
+     * @param du [n, d], or null; written, may be u
+     * @param dv [m, d], or null; written, may be v
      * @param gradientScale multiplied into every gradient, those of log-scale and bias too, which are accumulated
      * @return value and statistics
      */

@@ -14,8 +14,9 @@ public record Distillation(double alpha, long steps) {
     public static final Distillation NONE = new Distillation(0, 0);
 
     public Distillation {
-        LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
-        LossOptionException.require(steps >= 0, "a ramp of " + steps + " steps, wanted 0 or more");
+        LossOptionException.require(
+                alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
+        LossOptionException.require(steps >= 0, "a ramp of " + steps + " steps, expected 0 or more");
     }
 
     /** The share at a step. */

@@ -59,8 +59,8 @@ public final class DistilledContrast implements AutoCloseable {
      * @param teacherOfU [n, e] raw representations of the same samples by the momentum encoder; read
      * @param teacherOfV [n, e]; read
      * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
-     * @param du [n, d], null when not wanted; written
-     * @param dv [n, d], null when not wanted; written
+     * @param du [n, d], or null; written
+     * @param dv [n, d], or null; written
      */
     public Deferred<PairwiseOps.Result> valueAndGradient(
             Tensor u,
@@ -71,11 +71,12 @@ public final class DistilledContrast implements AutoCloseable {
             Tensor du,
             Tensor dv,
             double gradientScale) {
-        LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
+        LossOptionException.require(
+                alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
         for (Tensor[] pair : new Tensor[][] {{u, v}, {teacherOfU, teacherOfV}}) {
             if (pair[0].shape().rank() != 2 || !pair[1].shape().equals(pair[0].shape()) || pair[0].dim(0) != u.dim(0)) {
                 throw new ShapeException("representations are " + u + " and " + v + ", those of the teacher "
-                        + teacherOfU + " and " + teacherOfV + ", wanted two of [n, d] and two of [n, e]");
+                        + teacherOfU + " and " + teacherOfV + ", expected two of [n, d] and two of [n, e]");
             }
         }
         try (UnitRows x = new UnitRows(ops, "u", u);

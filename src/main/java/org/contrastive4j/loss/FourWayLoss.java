@@ -33,9 +33,9 @@ final class FourWayLoss extends ContrastiveLoss {
     private static PairPolicy checked(double smoothing, PairPolicy policy) {
         LossOptionException.require(
                 policy.sameId() == SameId.IGNORED,
-                "equal ids are positives, wanted ignored: in four directions a row has its own id");
+                "equal ids are positives, expected ignored: in four directions a row has its own id");
         return LossOptionException.checked(
-                policy, smoothing >= 0 && smoothing < 1, "label smoothing is " + smoothing + ", wanted [0, 1)");
+                policy, smoothing >= 0 && smoothing < 1, "expected a label smoothing in [0, 1), got " + smoothing);
     }
 
     @Override

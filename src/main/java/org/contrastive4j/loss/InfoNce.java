@@ -128,8 +128,8 @@ public final class InfoNce extends ContrastiveLoss {
      * @param u [n, d] raw representations; read
      * @param v [m, d] raw representations; read
      * @param labels which pairs are positive
-     * @param du [n, d], null when not wanted; written, may be u
-     * @param dv [m, d], null when not wanted; written, may be v
+     * @param du [n, d], or null; written, may be u
+     * @param dv [m, d], or null; written, may be v
      * @param gradientScale multiplied into every gradient
      * @param hardestNegative [n] I32; the negative column with the largest logit, the first such, -1 for none; written
      * @return value and statistics

@@ -26,7 +26,7 @@ public final class KeyQueue implements AutoCloseable {
     public KeyQueue(Ops ops, int capacity, int width) {
         LossOptionException.require(
                 capacity >= 1 && width >= 1,
-                "a queue of " + capacity + " keys of width " + width + ", wanted at least 1 of each");
+                "a queue of " + capacity + " keys of width " + width + ", expected at least 1 of each");
         this.ops = ops;
         keys = ops.allocateParameter(capacity, width);
         ops.pointwise().fill(keys, 0);
@@ -52,7 +52,7 @@ public final class KeyQueue implements AutoCloseable {
      */
     public void put(Tensor rows, Tensor rowIds) {
         if (rows.shape().rank() != 2 || rows.dim(1) != keys.dim(1)) {
-            throw new ShapeException("keys are " + rows + ", wanted [n, " + keys.dim(1) + "]");
+            throw new ShapeException("keys are " + rows + ", expected [n, " + keys.dim(1) + "]");
         }
         int count = rows.dim(0);
         LossOptionException.require(

@@ -68,7 +68,7 @@ public enum LossOption {
      * @throws LossOptionException when it is not whole or out of the range of int
      */
     public int count(double value) {
-        LossOptionException.require(value == (int) value, key + " is " + value + ", wanted a whole number");
+        LossOptionException.require(value == (int) value, "expected a whole number for " + key + ", got " + value);
         return (int) value;
     }
 }

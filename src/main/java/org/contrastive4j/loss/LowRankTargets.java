@@ -9,7 +9,7 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>All of a and b are at least 0, and a (b^T 1) = 1. Memory of a product: r d. Cost: 2 (n + m) r d flops.
  */
-public final class LowRankTargets implements SoftTargets {
+final class LowRankTargets implements SoftTargets {
     private final Tensor a;
     private final Tensor b;
 
@@ -19,9 +19,9 @@ public final class LowRankTargets implements SoftTargets {
      * @throws ShapeException when ranks differ
      * @throws LossOptionException when a row is no distribution
      */
-    public LowRankTargets(Tensor a, Tensor b) {
+    LowRankTargets(Tensor a, Tensor b) {
         if (a.shape().rank() != 2 || b.shape().rank() != 2 || a.dim(1) != b.dim(1) || a.dim(1) < 1) {
-            throw new ShapeException("factors are " + a + " and " + b + ", wanted [n, r] and [m, r]");
+            throw new ShapeException("factors are " + a + " and " + b + ", expected [n, r] and [m, r]");
         }
         this.a = a;
         this.b = b;

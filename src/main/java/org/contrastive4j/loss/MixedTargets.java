@@ -7,10 +7,11 @@ import org.contrastive4j.tensor.Tensor;
 /** share soft + (1 - share) hard, both of one size. */
 record MixedTargets(double share, SoftTargets soft, SoftTargets hard) implements SoftTargets {
     MixedTargets {
-        LossOptionException.require(share >= 0 && share <= 1, "share of soft targets is " + share + ", wanted 0 to 1");
+        LossOptionException.require(
+                share >= 0 && share <= 1, "expected a share of soft targets from 0 to 1, got " + share);
         if (soft.n() != hard.n() || soft.m() != hard.m()) {
             throw new ShapeException("soft targets of " + soft.n() + " x " + soft.m() + " and hard ones of " + hard.n()
-                    + " x " + hard.m() + ", wanted one size");
+                    + " x " + hard.m() + ", expected one size");
         }
     }
 

@@ -19,8 +19,8 @@ public record Momentum(double start, long steps) {
     public static final Momentum DEFAULT = new Momentum(0.999, 0);
 
     public Momentum {
-        LossOptionException.require(start >= 0 && start < 1, "momentum is " + start + ", wanted [0, 1)");
-        LossOptionException.require(steps >= 0, "a ramp of " + steps + " steps, wanted 0 or more");
+        LossOptionException.require(start >= 0 && start < 1, "expected a momentum in [0, 1), got " + start);
+        LossOptionException.require(steps >= 0, "a ramp of " + steps + " steps, expected 0 or more");
     }
 
     /** mu at a step, counted from 0. */

@@ -15,9 +15,10 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
 
     public NegativesWarmup {
         LossOptionException.require(
-                target > 0 && target < 1, "target accuracy is " + target + ", wanted between 0 and 1");
-        LossOptionException.require(rate > 0 && Double.isFinite(rate), "rate is " + rate + ", wanted above 0");
-        LossOptionException.require(smoothing >= 0 && smoothing < 1, "smoothing is " + smoothing + ", wanted [0, 1)");
+                target > 0 && target < 1, "expected a target accuracy between 0 and 1, got " + target);
+        LossOptionException.require(rate > 0 && Double.isFinite(rate), "expected a rate above 0, got " + rate);
+        LossOptionException.require(
+                smoothing >= 0 && smoothing < 1, "expected a smoothing in [0, 1), got " + smoothing);
     }
 
     /** The same with another accuracy to stay near. */

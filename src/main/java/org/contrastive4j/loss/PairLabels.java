@@ -19,11 +19,11 @@ public record PairLabels(Tensor targets, Tensor rowIds, Tensor columnIds, Tensor
     public PairLabels {
         LossOptionException.require(
                 (rowIds == null) == (columnIds == null),
-                "ids are given for " + (rowIds == null ? "columns" : "rows") + " only, wanted for both or none");
+                "ids are given for " + (rowIds == null ? "columns" : "rows") + " only, expected both or none");
         LossOptionException.require(
                 (guideRows == null) == (guideColumns == null),
                 "the guide's representations are given for " + (guideRows == null ? "columns" : "rows")
-                        + " only, wanted for both or none");
+                        + " only, expected both or none");
     }
 
     public static PairLabels targets(Tensor targets) {

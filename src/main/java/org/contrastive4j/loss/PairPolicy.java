@@ -29,7 +29,7 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
         Objects.requireNonNull(sameId, "sameId");
         LossOptionException.require(
                 guideMargin >= 0 && guideMargin <= (relative ? 1 : 2),
-                "guide margin is " + guideMargin + ", wanted 0 to " + (relative ? "1" : "2"));
+                "guide margin is " + guideMargin + ", expected 0 to " + (relative ? "1" : "2"));
     }
 
     /** The pairing of n rows and m columns; the guide's limits only for the directions that a loss has. */
@@ -51,7 +51,7 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
 
     private static void requireCount(String what, int given, int wanted) {
         if (given != wanted) {
-            throw new ShapeException(given + " " + what + ", wanted " + wanted);
+            throw new ShapeException(given + " " + what + ", expected " + wanted);
         }
     }
 
@@ -63,7 +63,7 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
                 || rows.dim(1) != columns.dim(1)
                 || rows.dim(0) != pairing.n()
                 || columns.dim(0) != pairing.m()) {
-            throw new ShapeException("the guide's representations are " + rows + " and " + columns + ", wanted ["
+            throw new ShapeException("the guide's representations are " + rows + " and " + columns + ", expected ["
                     + pairing.n() + ", e] and [" + pairing.m() + ", e]");
         }
         double[] rowLimits = new double[pairing.n()];

@@ -88,8 +88,8 @@ public final class QueueContrast implements AutoCloseable {
      * @param keysOfU [n, d] raw keys; read
      * @param keysOfV [n, d] raw keys; read
      * @param ids [n] I32 of the samples, or null
-     * @param du [n, d], null when not wanted; written
-     * @param dv [n, d], null when not wanted; written
+     * @param du [n, d], or null; written
+     * @param dv [n, d], or null; written
      * @return loss and mean positive are the means of both ways; row accuracy is that of u, column accuracy that of v,
      *     over all keys
      */
@@ -121,7 +121,8 @@ public final class QueueContrast implements AutoCloseable {
             Tensor du,
             Tensor dv,
             double gradientScale) {
-        LossOptionException.require(alpha >= 0 && alpha < 1, "share of distillation is " + alpha + ", wanted [0, 1)");
+        LossOptionException.require(
+                alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
         requireOneShape(u, v, keysOfU, keysOfV);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             PairwiseOps.Result rows =
@@ -141,7 +142,7 @@ public final class QueueContrast implements AutoCloseable {
         for (Tensor other : List.of(v, keysOfU, keysOfV)) {
             if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
                 throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
-                        + ", wanted four of one shape [n, d]");
+                        + ", expected four of one shape [n, d]");
             }
         }
     }

@@ -61,7 +61,7 @@ public final class ShardedContrast {
         int workers = u.size();
         if (workers < 1 || v.size() != workers || du.size() != workers || dv.size() != workers) {
             throw new ShapeException("shards of u, v, du, dv: " + workers + ", " + v.size() + ", " + du.size() + ", "
-                    + dv.size() + ", wanted equal numbers of at least one");
+                    + dv.size() + ", expected equal numbers of at least one");
         }
         for (int w = 0; w < workers; w++) {
             ContrastiveLoss.requireMatrices(u.get(w), v.get(w));

@@ -26,7 +26,7 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Source: Li et al., Align before fuse, 2021, section 3.4.
  */
-public final class SimilarityTargets implements SoftTargets {
+final class SimilarityTargets implements SoftTargets {
     private final Pairs teacher;
     private final List<Term> softmax;
 
@@ -35,7 +35,7 @@ public final class SimilarityTargets implements SoftTargets {
      * @param b [m, d] the teacher's unit columns; read, also later, and not closed
      * @param scale above 0
      */
-    public SimilarityTargets(Ops ops, Tensor a, Tensor b, double scale) {
+    SimilarityTargets(Ops ops, Tensor a, Tensor b, double scale) {
         this(ops, new Pairs(a, b, scale, Pairing.of(b.dim(0), withoutTargets(a.dim(0)))));
     }
 

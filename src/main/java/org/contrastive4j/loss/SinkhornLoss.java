@@ -56,10 +56,10 @@ final class SinkhornLoss extends ContrastiveLoss {
 
     private static PairPolicy checked(int iterations, double tolerance, PairPolicy policy) {
         LossOptionException.require(
-                tolerance >= 0 && tolerance < 1, "tolerance is " + tolerance + ", wanted above 0, below 1");
+                tolerance >= 0 && tolerance < 1, "expected a tolerance above 0, below 1, got " + tolerance);
         int most = tolerance == 0 ? 1000 : MOST;
         return LossOptionException.checked(
-                policy, iterations >= 1 && iterations <= most, iterations + " iterations, wanted 1 to " + most);
+                policy, iterations >= 1 && iterations <= most, iterations + " iterations, expected 1 to " + most);
     }
 
     /** The mean of both orders, each of {@code iterations} iterations. */
@@ -81,7 +81,7 @@ final class SinkhornLoss extends ContrastiveLoss {
     }
 
     static ContrastiveLoss converged(Ops ops, double tolerance, int most, boolean symmetric, PairPolicy policy) {
-        LossOptionException.require(tolerance > 0, "tolerance is " + tolerance + ", wanted above 0, below 1");
+        LossOptionException.require(tolerance > 0, "expected a tolerance above 0, below 1, got " + tolerance);
         return new SinkhornLoss(ops, most, tolerance, symmetric, policy, true);
     }
 

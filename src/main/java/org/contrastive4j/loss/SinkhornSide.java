@@ -203,7 +203,7 @@ final class SinkhornSide {
             f = next;
         }
         throw new NotConvergedException("after " + most + " Sinkhorn iterations rows are off their sums by " + error
-                + ", wanted " + tolerance
+                + ", expected " + tolerance
                 + "; allow more iterations or a larger tolerance, lower the log-scale, or take"
                 + " a fixed number of iterations");
     }
@@ -234,7 +234,7 @@ final class SinkhornSide {
         for (int k = 0; squares > enough; k++) {
             if (k == most) {
                 throw new NotConvergedException("after " + most + " steps the potentials' gradient has a residual of "
-                        + Math.sqrt(squares) + ", wanted " + Math.sqrt(enough)
+                        + Math.sqrt(squares) + ", expected " + Math.sqrt(enough)
                         + "; allow more iterations or a larger tolerance, or take a fixed number of iterations");
             }
             double[] applied = times(c, direction);

@@ -66,8 +66,8 @@ public final class SoftTargetContrast implements AutoCloseable {
      * @param v [m, d] raw representations; read
      * @param ofRows n distributions over m columns
      * @param ofColumns m distributions over n rows, or null for rows alone
-     * @param du [n, d], null when not wanted; written
-     * @param dv [m, d], null when not wanted; written
+     * @param du [n, d], or null; written
+     * @param dv [m, d], or null; written
      * @return accuracies and mean positive are those of row i belonging to column i; 0 for m &lt; n
      * @throws ShapeException when sizes do not fit
      */

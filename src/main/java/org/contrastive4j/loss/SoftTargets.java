@@ -34,7 +34,65 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
      */
     void applyTransposed(Ops ops, Tensor x, Tensor out);
 
-    /** share soft + (1 - share) hard; share in [0, 1]. */
+    /**
+     * Returns targets given by few weights a row.
+     *
+     * @param m columns
+     * @param offsets n + 1 numbers: the weights of row i are those from offsets[i] up to offsets[i + 1]
+     * @param columns of the weights
+     * @param weights above 0; those of a row sum to 1
+     * @return the targets
+     * @throws LossOptionException when a row is no distribution
+     * @throws ShapeException when sizes do not fit
+     */
+    static SoftTargets sparse(int m, int[] offsets, int[] columns, double[] weights) {
+        return new SparseTargets(m, offsets, columns, weights);
+    }
+
+    /**
+     * Returns hard targets: all weight of row i on column i.
+     *
+     * @param n rows
+     * @param m columns, at least n
+     * @return the targets
+     */
+    static SoftTargets diagonal(int n, int m) {
+        return SparseTargets.diagonal(n, m);
+    }
+
+    /**
+     * Returns targets q = a b^T of two narrow matrices.
+     *
+     * @param a [n, r]; read, stays the caller's
+     * @param b [m, r]; read, stays the caller's
+     * @return the targets
+     * @throws LossOptionException when a row of the product is no distribution
+     */
+    static SoftTargets lowRank(Tensor a, Tensor b) {
+        return new LowRankTargets(a, b);
+    }
+
+    /**
+     * Returns the softmax over columns of a teacher's similarities, q_i = softmax_j scale &lt;a_i, b_j&gt;.
+     *
+     * @param ops backend
+     * @param a [n, e] unit rows; read, stays the caller's
+     * @param b [m, e] unit rows; read, stays the caller's
+     * @param scale of the similarities
+     * @return the targets
+     */
+    static SoftTargets similarity(Ops ops, Tensor a, Tensor b, double scale) {
+        return new SimilarityTargets(ops, a, b, scale);
+    }
+
+    /**
+     * Returns share soft + (1 - share) hard.
+     *
+     * @param share in [0, 1]
+     * @param soft targets
+     * @param hard targets of the same sizes
+     * @return the mixture
+     */
     static SoftTargets mixed(double share, SoftTargets soft, SoftTargets hard) {
         return new MixedTargets(share, soft, hard);
     }
@@ -45,7 +103,7 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
                 least >= 0 && Math.abs(sum - 1) <= TOLERANCE,
                 "soft targets of row " + row
                         + " sum to " + sum + ", the least of them is " + least
-                        + "; wanted a distribution: none below 0, sum 1; divide each row by its sum");
+                        + "; expected a distribution: none below 0, sum 1; divide each row by its sum");
     }
 
     /** Refuses tensors that do not fit. */

@@ -13,7 +13,7 @@ import org.contrastive4j.tensor.Tensor;
  * <p>Products are sums in f64, on the host, in the order given: memory 8 (n + m) d on the heap, cost 2 d flops for each
  * weight.
  */
-public final class SparseTargets implements SoftTargets {
+final class SparseTargets implements SoftTargets {
     private final int m;
     private final int[] offsets;
     private final int[] columns;
@@ -24,13 +24,13 @@ public final class SparseTargets implements SoftTargets {
      * @throws ShapeException when sizes do not fit or a column is outside [0, m)
      * @throws LossOptionException when the weights of a row are no distribution
      */
-    public SparseTargets(int m, int[] offsets, int[] columns, double[] weights) {
+    SparseTargets(int m, int[] offsets, int[] columns, double[] weights) {
         if (offsets.length < 2
                 || offsets[0] != 0
                 || columns.length != weights.length
                 || offsets[offsets.length - 1] != weights.length) {
             throw new ShapeException(offsets.length + " offsets for " + columns.length + " columns and "
-                    + weights.length + " weights; wanted n + 1 offsets, from 0 to the number of weights");
+                    + weights.length + " weights; expected n + 1 offsets, from 0 to the number of weights");
         }
         this.m = m;
         this.offsets = offsets.clone();
@@ -44,7 +44,7 @@ public final class SparseTargets implements SoftTargets {
             double least = Double.POSITIVE_INFINITY;
             for (int k = offsets[i]; k < offsets[i + 1]; k++) {
                 if (columns[k] < 0 || columns[k] >= m) {
-                    throw new ShapeException("row " + i + " has column " + columns[k] + ", wanted 0 to " + (m - 1));
+                    throw new ShapeException("row " + i + " has column " + columns[k] + ", expected 0 to " + (m - 1));
                 }
                 sum += weights[k];
                 least = Math.min(least, weights[k]);
@@ -54,7 +54,7 @@ public final class SparseTargets implements SoftTargets {
     }
 
     /** All weight of row i on column i. */
-    public static SparseTargets diagonal(int n, int m) {
+    static SparseTargets diagonal(int n, int m) {
         double[] ones = new double[n];
         Arrays.fill(ones, 1);
         return new SparseTargets(

@@ -78,7 +78,7 @@ final class TripletLoss extends ContrastiveLoss {
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
         LossOptionException.require(
                 reward > 0 && Double.isFinite(reward),
-                "reward is " + reward + ", wanted above 0: without one a learnable margin shrinks to nothing");
+                "expected a reward above 0, without which a learnable margin shrinks to nothing, got " + reward);
         return new TripletLoss(ops, negatives, margin, reward, policy);
     }
 
@@ -103,7 +103,7 @@ final class TripletLoss extends ContrastiveLoss {
 
     private static PairPolicy checked(double margin, PairPolicy policy) {
         LossOptionException.require(
-                margin > 0 && margin <= MOST_MARGIN, "margin is " + margin + ", wanted above 0, at most 2");
+                margin > 0 && margin <= MOST_MARGIN, "expected a margin above 0, at most 2, got " + margin);
         LossOptionException.require(
                 policy.sameId() == Pairing.SameId.IGNORED, "a triplet has one positive: equal ids can only be ignored");
         return policy;

@@ -1,16 +1,21 @@
 package org.contrastive4j.ops;
 
 /**
- * Operations that were noted once and are done again each time it runs: on the same tensors, with whatever is in them
- * then, and with the same numbers beside them. The tensors must stay open.
+ * Operations captured as a CUDA graph. Each launch runs them on the same tensors, with the values these have then, and
+ * with the same scalar arguments. The tensors must stay open.
  */
 public interface CapturedGraph extends AutoCloseable {
-    /** Gives all of it to the backend; does not wait. */
+    /** Launches the graph in stream order; does not synchronise. */
     void run();
 
-    /** Number of operations of the device that it holds. */
+    /**
+     * Returns the size of the graph.
+     *
+     * @return number of nodes: kernels, copies and fills
+     */
     int operations();
 
+    /** Frees the graph. */
     @Override
     void close();
 }

@@ -6,25 +6,36 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * All operations of one backend, by family, and the memory they work in.
  *
- * <p>Each family has public checked methods and unchecked twins that a backend implements; shape errors are raised in
+ * <p>Each family has public checked methods and unchecked counterparts that a backend implements; shape errors are raised in
  * the public methods and only there. Activations and their gradients are of the type {@link #dtype()}, parameters and
  * everything of the loss of {@link #parameterDtype()}; ids, lengths and targets are I32. Every operation gives the same
  * bits from run to run and for any number of threads.
  */
 public abstract class Ops implements AutoCloseable {
-    /** Short name of the backend, e.g. {@code cpu}. */
+    /**
+     * Returns the name of the backend.
+     *
+     * @return such as {@code cpu}
+     */
     public abstract String name();
 
-    /** Type of activations and their gradients: F16, BF16, F32 or F64. */
+    /**
+     * Returns the type of activations and their gradients.
+     *
+     * @return F16, BF16, F32 or F64
+     */
     public abstract DType dtype();
 
     /**
-     * Type of parameters, their gradients and optimiser state, of statistics of norms and softmaxes, and of
-     * representations and everything of the loss: F64 where activations are, F32 where they are of any other type.
+     * Returns the type of parameters, their gradients and optimiser state, of statistics of norms and softmaxes, and of
+     * representations and everything of the loss.
+     *
+     * @return F64 where activations are F64, F32 otherwise
      */
     public final DType parameterDtype() {
         return parameterDtype(dtype());
@@ -40,6 +51,11 @@ public abstract class Ops implements AutoCloseable {
         return Precision.of(dtype());
     }
 
+    /**
+     * Returns the memory that tensors are allocated in.
+     *
+     * @return the memory
+     */
     public abstract Memory memory();
 
     /** The operations of one backend by family. */
@@ -96,32 +112,62 @@ public abstract class Ops implements AutoCloseable {
         return families().update();
     }
 
-    /** A new tensor of {@link #dtype()} with undefined contents. */
+    /**
+     * Allocates a tensor of {@link #dtype()} with undefined contents.
+     *
+     * @param shape of the tensor
+     * @return the tensor; the caller closes it
+     */
     public final Tensor allocate(Shape shape) {
         return Tensor.allocate(memory(), dtype(), shape);
     }
 
-    /** A new tensor of {@link #dtype()} with undefined contents. */
+    /**
+     * Allocates a tensor of {@link #dtype()} with undefined contents.
+     *
+     * @param dims of the tensor
+     * @return the tensor; the caller closes it
+     */
     public final Tensor allocate(int... dims) {
         return allocate(Shape.of(dims));
     }
 
-    /** A new tensor of {@link #parameterDtype()} with undefined contents. */
+    /**
+     * Allocates a tensor of {@link #parameterDtype()} with undefined contents.
+     *
+     * @param shape of the tensor
+     * @return the tensor; the caller closes it
+     */
     public final Tensor allocateParameter(Shape shape) {
         return Tensor.allocate(memory(), parameterDtype(), shape);
     }
 
-    /** A new tensor of {@link #parameterDtype()} with undefined contents. */
+    /**
+     * Allocates a tensor of {@link #parameterDtype()} with undefined contents.
+     *
+     * @param dims of the tensor
+     * @return the tensor; the caller closes it
+     */
     public final Tensor allocateParameter(int... dims) {
         return allocateParameter(Shape.of(dims));
     }
 
-    /** A new tensor of {@link #dtype()} of zeros. */
+    /**
+     * Allocates a tensor of zeros of {@link #dtype()}.
+     *
+     * @param shape of the tensor
+     * @return the tensor; the caller closes it
+     */
     public final Tensor zeros(Shape shape) {
         return zeroed(allocate(shape));
     }
 
-    /** A new tensor of {@link #parameterDtype()} of zeros. */
+    /**
+     * Allocates a tensor of zeros of {@link #parameterDtype()}.
+     *
+     * @param shape of the tensor
+     * @return the tensor; the caller closes it
+     */
     public final Tensor zeroParameter(Shape shape) {
         return zeroed(allocateParameter(shape));
     }
@@ -131,17 +177,35 @@ public abstract class Ops implements AutoCloseable {
         return tensor;
     }
 
-    /** A new tensor of {@link #dtype()} with these values. */
+    /**
+     * Allocates a tensor of {@link #dtype()} and copies values to it.
+     *
+     * @param shape of the tensor
+     * @param values as many as it has
+     * @return the tensor; the caller closes it
+     */
     public final Tensor tensor(Shape shape, double... values) {
         return Tensor.of(memory(), dtype(), shape, values);
     }
 
-    /** A new tensor of {@link #parameterDtype()} with these values. */
+    /**
+     * Allocates a tensor of {@link #parameterDtype()} and copies values to it.
+     *
+     * @param shape of the tensor
+     * @param values as many as it has
+     * @return the tensor; the caller closes it
+     */
     public final Tensor parameterTensor(Shape shape, double... values) {
         return Tensor.of(memory(), parameterDtype(), shape, values);
     }
 
-    /** A new I32 tensor with these values. */
+    /**
+     * Allocates an I32 tensor and copies values to it.
+     *
+     * @param shape of the tensor
+     * @param values as many as it has
+     * @return the tensor; the caller closes it
+     */
     public final Tensor ints(Shape shape, int... values) {
         Tensor tensor = Tensor.allocate(memory(), DType.I32, shape);
         try {
@@ -154,36 +218,49 @@ public abstract class Ops implements AutoCloseable {
     }
 
     /**
-     * target = values; what is given to this backend later finds them there. The values are read before this returns,
-     * and a backend with a queue does not wait for it.
+     * Copies values to a tensor, in stream order: operations issued later read them. The host may change the array once
+     * this has returned; a backend with a queue does not synchronise.
+     *
+     * @param values as many as the tensor has
+     * @param target I32; written
      */
     public void send(int[] values, Tensor target) {
         target.set(values);
     }
 
-    /** The same for a tensor of f32, or of f64 on a backend that has it. */
+    /**
+     * Copies values to a tensor of f32, or of f64 on a backend that has it; as {@link #send(int[], Tensor)}.
+     *
+     * @param values as many as the tensor has
+     * @param target written
+     */
     public void send(float[] values, Tensor target) {
         target.set(values);
     }
 
-    /** Sends that go beside work, see {@link #aside}. */
+    /** Copies to the device on a second stream, see {@link #prefetchStream}. */
     @FunctionalInterface
-    public interface Aside {
+    public interface PrefetchStream {
         /**
-         * Sends after the work that was given before {@link #aside}, and beside what was given since, where the backend
-         * can do both at once. Once, also when {@code sends} throws: then the tensors may have some of the values, and
-         * what is given afterwards comes after those.
+         * Copies after the work that was issued before {@link #prefetchStream}, and concurrently with what was issued
+         * since where the backend can do both. To be called once, also when {@code sends} throws: then the tensors may
+         * have some of the values, and work issued later comes after those copies.
          *
-         * @param sends sends values to tensors that were made before {@link #aside} and that work given since does not
-         *     touch, and does nothing else
-         * @return to be called once before the first operation that reads those tensors: what is given after that finds
-         *     the values there, without the host waiting for them
+         * @param sends calls {@link Ops#send} on tensors that were allocated before {@link #prefetchStream} and that no
+         *     work issued since uses, and does nothing else
+         * @return makes the main stream wait for the copies; to be called once before the first operation that reads
+         *     those tensors. The host does not wait
          */
         Runnable send(Runnable sends);
     }
 
-    /** A mark in the order of work: what is sent aside from here need not wait for what is given from now on. */
-    public Aside aside() {
+    /**
+     * Marks the present point of the main stream: copies on the returned stream come after it, and need not wait for
+     * work that is issued later.
+     *
+     * @return the stream, for one use
+     */
+    public PrefetchStream prefetchStream() {
         return sends -> {
             sends.run();
             return () -> {};
@@ -191,38 +268,48 @@ public abstract class Ops implements AutoCloseable {
     }
 
     /**
-     * The values of a small tensor of parameters, as they are in the order of work; a backend with a
-     * queue does not wait.
+     * Returns the values of a small tensor of parameters, in stream order.
+     *
+     * @param x of the type of parameters; read
+     * @return its values
      */
     public Deferred<double[]> values(Tensor x) {
         return Deferred.of(x.toDoubles());
     }
 
-    /** Whether this backend has a queue, gives results {@link Deferred} and can {@link #capture} its operations. */
+    /**
+     * Whether this backend has a queue: its results are {@link Deferred}, and {@link #capture} captures its operations.
+     *
+     * @return false for a backend whose operations are complete when they return
+     */
     public boolean canCapture() {
         return false;
     }
 
     /**
-     * Notes the operations that {@code work} gives to this backend instead of doing them.
+     * Captures the operations that {@code work} issues as a graph, without running them.
      *
-     * <p>The work may neither wait for results nor send values, and whatever it does on the host is done once, now.
-     * Numbers of operations stay as they are; those that must not are read from tensors ({@link RandomKey#clock},
-     * {@link UpdateOps.AdamW#scalars}). It must have been run eagerly once before, so that everything is loaded.
+     * <p>The work must neither synchronise nor send values, and what it does on the host happens once, now. Scalar
+     * arguments of operations become constants of the graph; those that change are read from tensors ({@link
+     * RandomKey#clock}, {@link UpdateOps.AdamW#scalars}). The work must have run eagerly once before, so that its kernels
+     * are loaded.
      *
-     * @param scratch memory of this backend that tensors made by the work are in, and that is used by nothing else
-     *     while the recording runs; null when the work makes none
-     * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was done
-     * @throws UnsupportedOperationException on a backend that does its operations at once
+     * @param work issues operations to this backend
+     * @param arena memory of this backend in which the tensors of the work lie, and which nothing else uses while the
+     *     graph runs; null when the work allocates none
+     * @return the graph; the caller closes it
+     * @throws org.contrastive4j.memory.OutOfBudgetException when the arena is too small; nothing was done
+     * @throws UnsupportedOperationException on a backend without a queue
      */
-    public CapturedGraph capture(Runnable work, Storage scratch) {
-        throw new UnsupportedOperationException("backend " + name() + " does its operations at once and records none");
+    public CapturedGraph capture(Runnable work, @Nullable Storage arena) {
+        throw new UnsupportedOperationException(
+                "backend " + name() + " completes each operation at once and captures no graphs");
     }
 
-    /** Waits until everything issued so far is done; does nothing on a backend without a queue. */
+    /** Waits until all work issued so far is done; does nothing on a backend without a queue. */
     public void synchronize() {}
 
-    /** Frees everything, also what is still live; a leak is reported by {@link Memory#close()}. */
+    /** Frees all memory, tensors that are still open included; {@link Memory#close()} reports them as leaks. */
     @Override
     public void close() {
         memory().close();

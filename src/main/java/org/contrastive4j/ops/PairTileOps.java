@@ -198,7 +198,7 @@ public abstract class PairTileOps {
     /** How cosines of pairs are distributed; {@code pairs.scale()} plays no part. Cost: 2 n m d flops. */
     public final Deferred<Histogram> histogram(Pairs pairs, int bins) {
         check("histogram", pairs);
-        Checks.that(bins >= 1, "histogram", bins + " bins, wanted at least one");
+        Checks.that(bins >= 1, "histogram", bins + " bins, expected at least one");
         return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1, pairs.pairing()), bins);
     }
 
@@ -231,7 +231,7 @@ public abstract class PairTileOps {
         Checks.that(
                 pairs.scale() > 0 && Double.isFinite(pairs.scale()),
                 op,
-                "scale is " + pairs.scale() + ", wanted a finite number above 0");
+                "expected a finite scale above 0, got " + pairs.scale());
         Pairing.Guide guide = pairing.guide();
         if (guide != null) {
             Checks.rank(op, "guide rows", guide.rows(), dtype, 2);
@@ -255,7 +255,7 @@ public abstract class PairTileOps {
     }
 
     private static void checkShift(String op, Pairing pairing, Shift shift) {
-        Checks.that(shift.sign() == 1 || shift.sign() == -1, op, "sign is " + shift.sign() + ", wanted 1 or -1");
+        Checks.that(shift.sign() == 1 || shift.sign() == -1, op, "expected a sign of 1 or -1, got " + shift.sign());
         checkCount(op, "shift of rows", shift.rows(), pairing.n());
         checkCount(op, "shift of columns", shift.columns(), pairing.m());
     }
@@ -264,7 +264,7 @@ public abstract class PairTileOps {
         Checks.that(
                 given == null || given.length == wanted,
                 op,
-                what + " has " + (given == null ? 0 : given.length) + " numbers, wanted " + wanted);
+                what + " has " + (given == null ? 0 : given.length) + " numbers, expected " + wanted);
     }
 
     private static void checkLike(String what, Tensor gradient, Tensor of) {

@@ -57,7 +57,7 @@ public abstract class PairwiseOps {
      * @param gradients null for the value alone
      * @param gradientScale multiplied into all gradients (loss scaling)
      * @param hardestNegative [n] I32, the column other than the target with the largest logit (the first such), -1 when
-     *     m = 1; or null when not wanted
+     *     m = 1; or or null
      * @throws ShapeException when sizes do not fit, a target is outside [0, m), a weight is below 0 or a weight or the
      *     gradient scale is not finite
      *     <p>Memory: a workspace of {@link #workspaceBytes}, no more. Cost: 2 n m d flops for the value, 8 n m d
@@ -76,7 +76,7 @@ public abstract class PairwiseOps {
         Checks.that(
                 n >= 1 && m >= 1 && d >= 1,
                 "infoNce",
-                "x is " + inputs.x() + ", y is " + inputs.y() + ", wanted at least one row and one column");
+                "expected at least one row and one column, got x " + inputs.x() + " and y " + inputs.y());
         checkTargets(inputs.targets(), n, m);
         Checks.shape("infoNce", "logScale", inputs.logScale(), dtype, 1);
         if (inputs.bias() != null) {
@@ -86,12 +86,12 @@ public abstract class PairwiseOps {
                 isWeight(inputs.rowWeight()) && isWeight(inputs.columnWeight()),
                 "infoNce",
                 "weights are " + inputs.rowWeight() + " and " + inputs.columnWeight()
-                        + ", wanted finite numbers, 0 or more");
+                        + ", expected finite numbers, 0 or more");
         if (gradients != null) {
             Checks.that(
                     Double.isFinite(gradientScale),
                     "infoNce",
-                    "gradients are to be multiplied by " + gradientScale + ", wanted a finite number");
+                    "gradients are to be multiplied by " + gradientScale + ", expected a finite number");
             checkGradients(inputs, gradients);
         }
         if (hardestNegative != null) {

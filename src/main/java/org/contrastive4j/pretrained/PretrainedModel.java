@@ -1,14 +1,20 @@
 package org.contrastive4j.pretrained;
 
+import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
+import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Batch;
+import org.contrastive4j.data.BatchMaker;
+import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
@@ -17,6 +23,9 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Embedder;
+import org.contrastive4j.train.Encoders;
+import org.contrastive4j.train.TrainBatch;
 
 /**
  * A CLIP or SigLIP model from a folder that Hugging Face transformers or open_clip wrote.
@@ -154,6 +163,93 @@ public final class PretrainedModel implements AutoCloseable {
      */
     public TextTokenizer tokenizer() {
         return Tokenizers.open(folder(), config);
+    }
+
+    /**
+     * Returns a tokenizer's ids as the text tower takes them: padded to the context where the pooled token is the last
+     * one, padding included.
+     *
+     * @param tokenizer of this model; stays the caller's
+     */
+    public CaptionEncoder captions(TextTokenizer tokenizer) {
+        if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
+            return tokenizer;
+        }
+        return (caption, maxTokens) -> {
+            int[] ids = tokenizer.encode(caption, maxTokens);
+            int[] padded = Arrays.copyOf(ids, maxTokens);
+            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
+            return padded;
+        };
+    }
+
+    /**
+     * Returns an embedder of the pairs of a data set, prepared as this model's files say.
+     *
+     * @param data pairs
+     * @param tokenizer of this model; stays the caller's
+     */
+    public Embedder embedder(PairDataset data, TextTokenizer tokenizer) {
+        return new Embedder(
+                ops,
+                encoder,
+                data,
+                new BatchMaker(data, captions(tokenizer), preprocessing(), config.contextLength(), 0));
+    }
+
+    /**
+     * Computes unit representations of pictures.
+     *
+     * @param pictures decoded; prepared as the model's files say
+     * @return [pictures, d]; the caller closes the tensor
+     */
+    public Tensor embedPictures(List<BufferedImage> pictures) {
+        Preprocessing preparation = preprocessing();
+        int values = preparation.size() * preparation.size() * 3;
+        float[] pixels = new float[pictures.size() * values];
+        for (int k = 0; k < pictures.size(); k++) {
+            preparation.apply(pictures.get(k), pixels, k * values);
+        }
+        int[] ones = new int[pictures.size()];
+        Arrays.fill(ones, 1);
+        return unit(
+                0, new Batch(new int[pictures.size()], preparation.size(), pixels, 1, new int[pictures.size()], ones));
+    }
+
+    /**
+     * Computes unit representations of texts.
+     *
+     * @param tokenizer of this model; stays the caller's
+     * @param texts not empty
+     * @return [texts, d]; the caller closes the tensor
+     */
+    public Tensor embedTexts(TextTokenizer tokenizer, List<String> texts) {
+        CaptionEncoder captions = captions(tokenizer);
+        int[][] ids = texts.stream()
+                .map(text -> captions.encode(text, config.contextLength()))
+                .toArray(int[][]::new);
+        int longest = Arrays.stream(ids).mapToInt(each -> each.length).max().orElse(1);
+        int[] padded = new int[ids.length * longest];
+        int[] lengths = new int[ids.length];
+        for (int k = 0; k < ids.length; k++) {
+            System.arraycopy(ids[k], 0, padded, k * longest, ids[k].length);
+            lengths[k] = ids[k].length;
+        }
+        return unit(1, new Batch(new int[ids.length], 0, new float[0], longest, padded, lengths));
+    }
+
+    private Tensor unit(int tower, Batch batch) {
+        Tensor all =
+                ops.allocateParameter(batch.pairs(), encoder.config().image().embedding());
+        try (TrainBatch sent = new TrainBatch(ops, batch, 0, -1);
+                Tensor inverse = ops.allocateParameter(batch.pairs())) {
+            Encoders.of(ops, encoder).get(tower).encode(sent, 0, batch.pairs(), all);
+            ops.norm().l2Normalize(all, all, inverse);
+            return all;
+        } catch (RuntimeException failed) {
+            all.close();
+            throw failed;
+        }
     }
 
     private Path folder() {

@@ -1,13 +1,17 @@
 package org.contrastive4j.pretrained;
 
+import org.contrastive4j.data.CaptionEncoder;
+
 /** Turns a caption into token ids as a model's text tower expects them. */
-public interface TextTokenizer extends AutoCloseable {
+public interface TextTokenizer extends CaptionEncoder, AutoCloseable {
     /**
      * Returns the ids of a caption with its start and end tokens, without padding.
      *
      * @param text any caption
      * @param contextLength largest number of ids; longer captions are cut and keep their end token
+     * @return the ids
      */
+    @Override
     int[] encode(String text, int contextLength);
 
     /** Returns the number of ids that the tokenizer knows. */

@@ -8,36 +8,37 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Where the batches of a run are on a backend that records: one place that all steps read, so that a recorded step finds
- * each batch where the first one was, and beside it a landing that the next batch is sent to meanwhile. A copy on the
- * device brings it over, for that costs microseconds, and a second place would have to have recordings of its own.
+ * The batches of a run on a backend that captures: one set of buffers that all steps read, so that a captured step finds
+ * each batch where the first one was, and a staging set that the next batch is copied to meanwhile. A copy on the device
+ * moves it over. That takes microseconds; reading both sets in turn would take a graph for each.
  *
- * <p>Captions of any length up to the longest are in the same memory, close together: the place serves all layouts.
+ * <p>Captions of any length up to the longest lie contiguously in the same memory, so the buffers serve all layouts.
  */
 final class BatchBuffers implements AutoCloseable {
-    private static final int LENGTHS = 8; // that captions are padded to, at most
-    private static final int UNIT = 8; // tokens
+    private static final int LENGTHS = 8; // most lengths that captions are padded to
+    private static final int UNIT = 8; // tokens that lengths are a multiple of
 
     private final Ops ops;
     private final long seed;
     private final TrainBatch.Layout most;
     private final List<Tensor> made = new ArrayList<>();
-    private final TrainBatch.Parts place; // tokens are flat, those of captions of some length come first
-    private final TrainBatch.Parts landing;
-    private Batch ahead; // in the landing, or on its way there
-    private int aheadStep;
-    private Runnable arrival;
+    private final TrainBatch.Parts buffers; // tokens are flat
+    private final TrainBatch.Parts staging;
+    private @Nullable Batch prefetched; // in staging, or being copied to it
+    private int prefetchedStep;
+    private @Nullable Runnable arrival;
 
-    /** @param most what all batches have, with captions of the longest kind */
+    /** @param most layout of all batches, with the longest captions */
     BatchBuffers(Ops ops, long seed, TrainBatch.Layout most) {
         this.ops = ops;
         this.seed = seed;
         this.most = most;
         try {
-            place = parts();
-            landing = parts();
+            buffers = parts();
+            staging = parts();
         } catch (RuntimeException noMemory) {
             made.forEach(Tensor::close);
             throw noMemory;
@@ -61,8 +62,8 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     /**
-     * What captions of {@code tokens} tokens are padded to: a multiple of 8, or of more where the longest would have more
-     * than 8 such lengths, so that there are few kinds of steps to record; never more than the longest.
+     * Returns the length that captions of {@code tokens} tokens are padded to: a multiple of 8, or of more where the
+     * longest would have more than 8 such lengths, so that few shapes of steps are captured; never more than the longest.
      */
     static int paddedLength(int tokens, int longest) {
         int unit = Math.max(1, (longest + LENGTHS * UNIT - 1) / (LENGTHS * UNIT)) * UNIT;
@@ -70,47 +71,47 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     /**
-     * Sends a batch to the place; it is there for what is given from now on.
+     * Copies a batch to the buffers; work issued from now on reads it.
      *
-     * @return views, good until the place has another batch
-     * @throws ShapeException when it does not fit, or an id is outside what steps before were checked for; nothing was
-     *     changed
+     * @return views, valid until the buffers hold another batch
+     * @throws ShapeException when it does not fit, or an id is out of the range that captured steps were checked for;
+     *     nothing was changed
      */
     TrainBatch send(Batch batch, int step) {
         check(batch);
-        send(batch, step, place);
+        send(batch, step, buffers);
         return there(batch, step);
     }
 
-    /** Sends a batch to the landing, beside work; refuses as {@link #send} does. */
-    void sendAhead(Batch batch, int step, Ops.Aside aside) {
+    /** Copies a batch to the staging set on a second stream; refuses what {@link #send} refuses. */
+    void prefetch(Batch batch, int step, Ops.PrefetchStream stream) {
         check(batch);
-        arrival = aside.send(() -> send(batch, step, landing));
-        ahead = batch;
-        aheadStep = step;
+        arrival = stream.send(() -> send(batch, step, staging));
+        prefetched = batch;
+        prefetchedStep = step;
     }
 
-    boolean isAhead() {
-        return ahead != null;
+    boolean isPrefetched() {
+        return prefetched != null;
     }
 
-    /** Brings what was sent ahead from the landing to the place; as {@link #send} from here on. */
+    /** Moves the prefetched batch from staging to the buffers; as {@link #send} from here on. */
     TrainBatch arrive() {
-        Batch batch = ahead;
+        Batch batch = prefetched;
         settle();
         int ids = batch.tokens().length;
-        ops.pointwise().copy(landing.pictures(), place.pictures());
-        ops.pointwise().copy(landing.sampleIds(), place.sampleIds());
-        ops.pointwise().copy(landing.tokens().rows(0, ids), place.tokens().rows(0, ids));
-        ops.pointwise().copy(landing.lengths(), place.lengths());
-        ops.pointwise().copy(landing.clock(), place.clock());
-        return there(batch, aheadStep);
+        ops.pointwise().copy(staging.pictures(), buffers.pictures());
+        ops.pointwise().copy(staging.sampleIds(), buffers.sampleIds());
+        ops.pointwise().copy(staging.tokens().rows(0, ids), buffers.tokens().rows(0, ids));
+        ops.pointwise().copy(staging.lengths(), buffers.lengths());
+        ops.pointwise().copy(staging.clock(), buffers.clock());
+        return there(batch, prefetchedStep);
     }
 
     private void settle() {
         Runnable once = arrival;
         arrival = null;
-        ahead = null;
+        prefetched = null;
         once.run();
     }
 
@@ -123,10 +124,10 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     private TrainBatch there(Batch batch, int step) {
-        place.sampleIds().recordValues(batch.sampleIds());
-        place.tokens().recordValues(batch.tokens());
-        place.lengths().recordValues(batch.lengths());
-        Tensor tokens = place.tokens().rows(0, batch.tokens().length).reshape(batch.pairs(), batch.maxTokens());
+        buffers.sampleIds().recordValues(batch.sampleIds());
+        buffers.tokens().recordValues(batch.tokens());
+        buffers.lengths().recordValues(batch.lengths());
+        Tensor tokens = buffers.tokens().rows(0, batch.tokens().length).reshape(batch.pairs(), batch.maxTokens());
         int pairs = batch.pairs();
         return new TrainBatch(
                 ops,
@@ -134,28 +135,27 @@ final class BatchBuffers implements AutoCloseable {
                 seed,
                 step,
                 new TrainBatch.Parts(
-                        place.pictures().rows(0, pairs),
-                        place.sampleIds().rows(0, pairs),
+                        buffers.pictures().rows(0, pairs),
+                        buffers.sampleIds().rows(0, pairs),
                         tokens,
-                        place.lengths().rows(0, pairs),
-                        place.clock().rows(0, 1)));
+                        buffers.lengths().rows(0, pairs),
+                        buffers.clock().rows(0, 1)));
     }
 
     private void check(Batch batch) {
         if (batch.pairs() != most.pairs()
                 || batch.imageSize() != most.imageSize()
                 || batch.maxTokens() > most.tokens()) {
-            throw new ShapeException(
-                    "a batch of " + TrainBatch.Layout.of(batch) + " does not fit the place of " + most);
+            throw new ShapeException("a batch of " + TrainBatch.Layout.of(batch) + " does not fit buffers of " + most);
         }
-        requireWithin("token", batch.tokens(), 0, place.tokens().requiredEnd());
+        requireWithin("token", batch.tokens(), 0, buffers.tokens().requiredEnd());
         requireWithin("length", batch.lengths(), 1, batch.maxTokens() + 1);
     }
 
     private static void requireWithin(String what, int[] values, int from, int end) {
         for (int value : values) {
             if (value < from || value >= end) {
-                throw new ShapeException(what + " " + value + " of the batch, wanted " + from + " to " + (end - 1));
+                throw new ShapeException(what + " " + value + " of the batch, expected " + from + " to " + (end - 1));
             }
         }
     }

@@ -3,10 +3,11 @@ package org.contrastive4j.train;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.ops.Ops;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The batches of a run as tensors, in order. Where the backend records they are in a {@link BatchBuffers}, and the next one
- * is made and sent while a step runs; elsewhere each has tensors of its own.
+ * The batches of a run as tensors, in order. On a backend that captures they lie in {@link BatchBuffers}, and the next
+ * one is loaded and copied on the prefetch stream while a step runs; elsewhere each has tensors of its own.
  */
 final class BatchPrefetch implements AutoCloseable {
     private final Ops ops;
@@ -14,10 +15,10 @@ final class BatchPrefetch implements AutoCloseable {
     private final long seed;
     private final TrainBatch.Layout most;
     private int step;
-    private BatchBuffers place; // null until it is needed, and where nothing records
-    private Batch current; // until a step has used it
-    private Batch following;
-    private Ops.Aside aside; // before the work of the current step, until the following batch is sent from there
+    private @Nullable BatchBuffers buffers; // null until it is needed, and on a backend without a queue
+    private @Nullable Batch current; // until a step has used it
+    private @Nullable Batch following;
+    private Ops.@Nullable PrefetchStream prefetch; // marked before the current step, until used
 
     /**
      * @param step of the loader's first batch; the loader is closed with this
@@ -32,32 +33,32 @@ final class BatchPrefetch implements AutoCloseable {
     }
 
     /**
-     * The batch of the coming step, the same one until it is {@link #used}; the caller closes it. To be asked for before
-     * work of that step is given.
+     * Returns the batch of the coming step, the same one until it is {@link #used}; the caller closes it. To be called
+     * before work of that step is issued.
      */
     TrainBatch next() {
         if (!ops.canCapture()) {
             current = current != null ? current : loader.next();
             return new TrainBatch(ops, current, seed, step);
         }
-        TrainBatch batch = inPlace();
-        if (aside == null && !place.isAhead() && (following != null || loader.hasNext())) {
-            aside = ops.aside();
+        TrainBatch batch = inBuffers();
+        if (prefetch == null && !buffers.isPrefetched() && (following != null || loader.hasNext())) {
+            prefetch = ops.prefetchStream();
         }
         return batch;
     }
 
-    private TrainBatch inPlace() {
-        BatchBuffers at = place();
+    private TrainBatch inBuffers() {
+        BatchBuffers at = buffers();
         if (current == null && following != null) {
             current = following;
             following = null;
-            if (at.isAhead()) {
+            if (at.isPrefetched()) {
                 return at.arrive();
             }
         }
         current = current != null ? current : load();
-        return at.send(current, step); // the first one, or the step failed and is made again
+        return at.send(current, step); // the first one, or the step failed and is repeated
     }
 
     private Batch load() {
@@ -65,39 +66,39 @@ final class BatchPrefetch implements AutoCloseable {
         return batch.padded(BatchBuffers.paddedLength(batch.maxTokens(), most.tokens()));
     }
 
-    private BatchBuffers place() {
-        if (place == null) {
-            place = new BatchBuffers(ops, seed, most);
+    private BatchBuffers buffers() {
+        if (buffers == null) {
+            buffers = new BatchBuffers(ops, seed, most);
         }
-        return place;
+        return buffers;
     }
 
     /**
-     * Sends the batch after this one on its way, where the backend can do that beside work: best called when the work of
-     * the step was given and before its results are waited for. Does nothing when it was called already.
+     * Loads the next batch and copies it on the prefetch stream: best called when the work of the step was issued and
+     * before the host synchronises with it. Does nothing when it was called already.
      */
     void sendFollowing() {
-        if (aside == null) {
+        if (prefetch == null) {
             return;
         }
         following = following != null ? following : load();
-        place.sendAhead(following, step + 1, sends -> forgottenAside().send(sends));
+        buffers.prefetch(following, step + 1, sends -> takePrefetch().send(sends));
     }
 
-    /** It can be used once, whether that succeeds or not. */
-    private Ops.Aside forgottenAside() {
-        Ops.Aside once = aside;
-        aside = null;
+    /** A prefetch stream is used once, whether that succeeds or not. */
+    private Ops.PrefetchStream takePrefetch() {
+        Ops.PrefetchStream once = prefetch;
+        prefetch = null;
         return once;
     }
 
-    /** As large as batches get, where the next one will be: to plan with. The caller closes it, before {@link #next}. */
+    /** Returns a batch as large as they get, for planning. The caller closes it, before {@link #next}. */
     TrainBatch largest() {
         Batch batch = Batch.largest(most.pairs(), most.imageSize(), most.tokens());
-        return ops.canCapture() ? place().send(batch, step) : new TrainBatch(ops, batch, seed, step);
+        return ops.canCapture() ? buffers().send(batch, step) : new TrainBatch(ops, batch, seed, step);
     }
 
-    /** A step was made with the current batch. */
+    /** Tells that a step was made with the current batch. */
     void used() {
         current = null;
         step++;
@@ -107,13 +108,13 @@ final class BatchPrefetch implements AutoCloseable {
     public void close() {
         try {
             loader.close();
-            if (aside != null) {
-                forgottenAside().send(() -> {}).run();
+            if (prefetch != null) {
+                takePrefetch().send(() -> {}).run();
             }
         } finally {
-            if (place != null) {
-                place.close();
-                place = null;
+            if (buffers != null) {
+                buffers.close();
+                buffers = null;
             }
         }
     }

@@ -40,7 +40,7 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
         }
         if (name.equals(Losses.QUEUE)) {
             int size = LossOption.QUEUE_SIZE.count(options.get(LossOption.QUEUE_SIZE));
-            refuse(size < 1, "a queue of " + size + " keys, wanted at least a batch");
+            refuse(size < 1, "a queue of " + size + " keys, expected at least a batch");
         }
     }
 

@@ -20,14 +20,12 @@ import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.loss.LossFunction;
 import org.contrastive4j.loss.Losses;
-import org.contrastive4j.loss.LowRankTargets;
 import org.contrastive4j.loss.NonFiniteException;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.PairPolicy;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.loss.SoftTargetContrast;
 import org.contrastive4j.loss.SoftTargets;
-import org.contrastive4j.loss.SparseTargets;
 import org.contrastive4j.nn.Initializer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.RandomKey;
@@ -260,7 +258,7 @@ class LossOverEncodersTest {
                         Shape.of(PAIRS, 1),
                         DoubleStream.generate(() -> 1.0 / PAIRS).limit(PAIRS).toArray())) {
             SoftTargets targets = SoftTargets.mixed(
-                    0.3, new LowRankTargets(half, even), SparseTargets.diagonal(PAIRS, PAIRS)); // label smoothing
+                    0.3, SoftTargets.lowRank(half, even), SoftTargets.diagonal(PAIRS, PAIRS)); // label smoothing
             RepresentationLoss<Model, ?> over = LossOverEncoders.of(loss, batch -> targets, batch -> targets);
             List<Parameter> all = new ArrayList<>(model.weights);
             all.addAll(loss.parameters());

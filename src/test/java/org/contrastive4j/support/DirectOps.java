@@ -52,8 +52,8 @@ public class DirectOps extends Ops {
     }
 
     @Override
-    public Aside aside() {
-        return ops.aside();
+    public PrefetchStream prefetchStream() {
+        return ops.prefetchStream();
     }
 
     @Override

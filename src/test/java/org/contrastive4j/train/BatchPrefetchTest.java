@@ -82,9 +82,9 @@ class BatchPrefetchTest {
         }
 
         @Override
-        public Aside aside() {
+        public PrefetchStream prefetchStream() {
             count();
-            return super.aside();
+            return super.prefetchStream();
         }
 
         @Override
@@ -220,10 +220,10 @@ class BatchPrefetchTest {
                 "upload on stream 1, which writes",
                 new Changed(sim()) {
                     @Override
-                    public Aside aside() {
-                        Aside aside = super.aside();
+                    public PrefetchStream prefetchStream() {
+                        PrefetchStream prefetch = super.prefetchStream();
                         return sends -> {
-                            aside.send(sends);
+                            prefetch.send(sends);
                             return () -> {};
                         };
                     }
@@ -237,12 +237,12 @@ class BatchPrefetchTest {
         unordered(
                 "upload on stream 1 writes",
                 new Changed(sim()) {
-                    private Aside early;
+                    private PrefetchStream early;
 
                     @Override
-                    public Aside aside() {
-                        Aside mine = early == null ? super.aside() : early;
-                        early = super.aside();
+                    public PrefetchStream prefetchStream() {
+                        PrefetchStream mine = early == null ? super.prefetchStream() : early;
+                        early = super.prefetchStream();
                         return mine;
                     }
                 },

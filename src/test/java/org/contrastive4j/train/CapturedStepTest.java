@@ -373,9 +373,9 @@ class CapturedStepTest {
             Batch data = TinyPairs.batch(PAIRS, 6);
             double[] there = training.batch.pictures(0, PAIRS).toDoubles();
             HostTraffic before = training.device().traffic();
-            Ops.Aside aside = training.ops.aside();
+            Ops.PrefetchStream prefetch = training.ops.prefetchStream();
             training.forwardAndBack(training.batch, 1);
-            training.place.sendAhead(data, 1, aside);
+            training.place.prefetch(data, 1, prefetch);
             assertArrayEquals(
                     there, training.batch.pictures(0, PAIRS).toDoubles(), "it is beside the batch of the step");
             TrainBatch arrived = training.place.arrive();

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
 import java.util.function.Function;
+import java.util.function.Predicate;
 
 /** Reads {@code .space .align n .type name[sizes] = {...}} up to, not including, the semicolon. */
 final class Declarations {
@@ -12,20 +13,25 @@ final class Declarations {
 
     private final TokenStream tokens;
     private final Function<String, Variable> lookup;
+    private final Predicate<String> isFunction;
     private Variable.Space space;
     private Type type;
     private int alignment;
     private int vector = 1;
 
-    /** @param lookup finds a variable declared before, for initial values that are addresses */
-    Declarations(TokenStream tokens, Function<String, Variable> lookup) {
+    /**
+     * @param lookup finds a variable declared before, for initial values that are addresses
+     * @param isFunction whether a name is that of a function declared before, whose address is a value too
+     */
+    Declarations(TokenStream tokens, Function<String, Variable> lookup, Predicate<String> isFunction) {
+        this.isFunction = isFunction;
         this.tokens = tokens;
         this.lookup = lookup;
     }
 
     /** One parameter of an entry or function. */
     static Variable parameter(TokenStream tokens) {
-        return new Declarations(tokens, name -> null).first(false);
+        return new Declarations(tokens, name -> null, name -> false).first(false);
     }
 
     List<Variable> variables(boolean external) {
@@ -145,6 +151,9 @@ final class Declarations {
     }
 
     private Operand address(Token name) {
+        if (name.kind() == Token.Kind.WORD && isFunction.test(name.text())) {
+            return new Operand.Symbol(name.text(), null, 0);
+        }
         if (name.kind() != Token.Kind.WORD || lookup.apply(name.text()) == null) {
             throw name.error("expected a number or a variable declared before, found " + name);
         }

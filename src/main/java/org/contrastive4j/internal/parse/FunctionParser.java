@@ -154,7 +154,7 @@ final class FunctionParser {
                 tokens.next();
             }
         } else if (token.kind() == Token.Kind.DOT_WORD) {
-            for (Variable variable : new Declarations(tokens, this::variable).variables(false)) {
+            for (Variable variable : new Declarations(tokens, this::variable, name -> false).variables(false)) {
                 variables.add(variable);
                 declare(variable, token);
             }
@@ -176,7 +176,11 @@ final class FunctionParser {
             tokens.expect(";");
             scope.targets.put(name.text(), names);
         } else if (tokens.peek().is(".callprototype") || tokens.peek().is(".calltargets")) {
-            throw tokens.peek().error("calls through a register are not supported");
+            while (!tokens.accept(";")) { // the arguments of the call say as much
+                if (tokens.next().kind() == Token.Kind.END) {
+                    throw name.error(name.text() + " has no end");
+                }
+            }
         } else if (scope.labels.put(name.text(), body.size()) != null) {
             throw name.error("label " + name.text() + " is there twice");
         }
@@ -335,7 +339,9 @@ final class FunctionParser {
                                 .toList());
             }
         }
-        if (instruction.opcode().equals("call")) {
+        boolean isFunction =
+                functions.stream().anyMatch(function -> function.name().equals(symbol.name()));
+        if (instruction.opcode().equals("call") || instruction.opcode().equals("mov") && isFunction) {
             return symbol;
         }
         throw instruction.error("there is no label, register or variable " + symbol.name());

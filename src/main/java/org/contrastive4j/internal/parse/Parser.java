@@ -79,7 +79,8 @@ public final class Parser {
         switch (token.text()) {
             case ".entry", ".func" -> functions.add(new FunctionParser(tokens, file, variables, functions).function());
             case ".global", ".const", ".shared" -> {
-                for (Variable variable : new Declarations(tokens, this::variable).variables(external)) {
+                for (Variable variable :
+                        new Declarations(tokens, this::variable, this::isFunction).variables(external)) {
                     Variable before = variable(variable.name());
                     if (before != null && !before.external()) {
                         throw token.error("variable " + variable.name() + " is declared twice");
@@ -96,6 +97,10 @@ public final class Parser {
             }
             default -> throw token.error("expected a declaration such as .visible .entry, found " + token);
         }
+    }
+
+    private boolean isFunction(String name) {
+        return functions.stream().anyMatch(function -> function.name().equals(name));
     }
 
     private Variable variable(String name) {

@@ -19,6 +19,7 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
@@ -143,7 +144,7 @@ public final class PtxOps extends Ops {
 
     /** {@inheritDoc} A second stream copies, after an event in the first. */
     @Override
-    public Aside aside() {
+    public PrefetchStream prefetchStream() {
         if (ahead == null) {
             ahead = device.newStream();
         }
@@ -211,13 +212,13 @@ public final class PtxOps extends Ops {
     }
 
     @Override
-    public CapturedGraph capture(Runnable work, Storage scratch) {
-        if (scratch != null && !(scratch instanceof DeviceStorage)) {
-            throw new LaunchException("record: the scratch is no memory of this backend");
+    public CapturedGraph capture(Runnable work, @Nullable Storage arena) {
+        if (arena != null && !(arena instanceof DeviceStorage)) {
+            throw new LaunchException("capture: expected an arena in the memory of this backend");
         }
         DeviceGraph[] made = new DeviceGraph[1];
         Runnable giveBack =
-                launcher.downloads.capture(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) scratch));
+                launcher.downloads.capture(() -> made[0] = launcher.stream.capture(work, (DeviceStorage) arena));
         DeviceGraph graph = made[0];
         return new CapturedGraph() {
             @Override

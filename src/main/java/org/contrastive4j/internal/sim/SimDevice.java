@@ -8,6 +8,7 @@ import java.util.List;
 import java.util.Map;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.ReentrantLock;
+import java.util.function.Consumer;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceFacts;
 import org.contrastive4j.device.DeviceStorage;
@@ -61,6 +62,7 @@ public final class SimDevice implements PtxDevice {
     private final AtomicLong uploads = new AtomicLong();
     private final AtomicLong downloads = new AtomicLong();
     private final AtomicLong launches = new AtomicLong();
+    private Consumer<String> printed = System.out::print;
     private boolean closed;
 
     private SimDevice(SimOptions options) {
@@ -115,6 +117,15 @@ public final class SimDevice implements PtxDevice {
                 2048,
                 50 << 20,
                 "schedule " + options.schedule().seed());
+    }
+
+    /** Sends what kernels print by {@code printf} to {@code sink} in place of standard output. */
+    public void onPrint(Consumer<String> sink) {
+        printed = sink;
+    }
+
+    Consumer<String> printed() {
+        return printed;
     }
 
     /** What the host has asked so far. */

@@ -74,6 +74,7 @@ final class SimKernel implements Kernel {
                         device.options().schedule(),
                         device.options().architecture(),
                         device.options().instructionLimit())
+                .printsTo(device.printed())
                 .run();
         device.forEachTouched((block, written, read) ->
                 device.order().touched(on.number(), "kernel " + name(), block, written, read));

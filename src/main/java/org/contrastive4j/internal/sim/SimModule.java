@@ -18,18 +18,30 @@ import org.contrastive4j.internal.sim.exec.Region;
 /** A parsed text: its variables have memory, its entries are linked. */
 final class SimModule implements PtxModule {
     private final String name;
+    private final Program program;
+    private final List<String> entries;
     private final Map<String, SimKernel> kernels = new LinkedHashMap<>();
+    private final Map<String, PtxException> refused = new LinkedHashMap<>();
     private final Map<String, Region> globals = new LinkedHashMap<>();
 
     SimModule(SimDevice device, String name, Program program) {
         this.name = name;
+        this.program = program;
+        this.entries = program.entries().stream().map(Function::name).toList();
         for (Variable variable : program.variables()) {
             if (variable.space() != Variable.Space.SHARED && !variable.external()) {
                 globals.put(variable.name(), initialised(device, variable));
             }
         }
         for (Function entry : program.entries()) {
-            kernels.put(entry.name(), new SimKernel(device, this, entry, Linker.link(program, entry, globals)));
+            try {
+                kernels.put(entry.name(), new SimKernel(device, this, entry, Linker.link(program, entry, globals)));
+            } catch (PtxException unsupported) {
+                refused.put(entry.name(), unsupported);
+            }
+        }
+        if (kernels.isEmpty() && !refused.isEmpty()) {
+            throw refused.values().iterator().next();
         }
     }
 
@@ -70,6 +82,9 @@ final class SimModule implements PtxModule {
                     : Float.floatToRawIntBits((float) real.value());
         }
         Operand.Symbol symbol = (Operand.Symbol) value;
+        if (symbol.variable() == null) {
+            return Linker.functionAddress(program, symbol.name());
+        }
         Region block = globals.get(symbol.name());
         if (block == null) {
             throw new PtxException(name, 0, 0, "initial value " + symbol + " is not the address of a global variable");
@@ -84,14 +99,17 @@ final class SimModule implements PtxModule {
 
     @Override
     public List<String> kernels() {
-        return List.copyOf(kernels.keySet());
+        return entries;
     }
 
     @Override
-    public Kernel kernel(String expected) {
-        SimKernel kernel = kernels.get(expected);
+    public Kernel kernel(String entry) {
+        SimKernel kernel = kernels.get(entry);
+        if (refused.containsKey(entry)) {
+            throw refused.get(entry);
+        }
         if (kernel == null) {
-            throw new PtxException(name, 0, 0, "there is no entry " + expected + ", there are " + kernels.keySet());
+            throw new PtxException(name, 0, 0, "there is no entry " + entry + ", there are " + kernels());
         }
         return kernel;
     }

@@ -310,7 +310,7 @@ class StreamOrderTest {
         }
     }
 
-    /** Numbers that are sent aside are there after their arrival, and only then. */
+    /** Numbers that are sent prefetch are there after their arrival, and only then. */
     @Test
     void whatIsSentAsideIsAwaited() {
         try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
@@ -319,14 +319,14 @@ class StreamOrderTest {
                 Tensor sent = floats(ops)) {
             ops.send(new float[] {1, 2}, first);
             ops.pointwise().add(first, first, sum); // the stream has work
-            Ops.Aside aside = ops.aside();
+            Ops.PrefetchStream prefetch = ops.prefetchStream();
             ops.pointwise().add(first, sum, sum);
-            Runnable arrival = aside.send(() -> ops.send(new float[] {3, 5}, sent));
+            Runnable arrival = prefetch.send(() -> ops.send(new float[] {3, 5}, sent));
             ops.pointwise().add(first, sum, sum);
             arrival.run();
             ops.pointwise().add(sent, sum, sum);
             assertArrayEquals(new double[] {7, 13}, sum.toDoubles());
-            Runnable tooLate = ops.aside().send(() -> ops.send(new float[] {4, 6}, sent));
+            Runnable tooLate = ops.prefetchStream().send(() -> ops.send(new float[] {4, 6}, sent));
             unordered(
                     "upload on stream 1, which writes them",
                     () -> ops.pointwise().add(sent, sum, sum));
@@ -341,9 +341,9 @@ class StreamOrderTest {
                 Tensor sum = floats(ops);
                 Tensor sent = floats(ops)) {
             ops.send(new float[] {1, 2}, sent);
-            Ops.Aside aside = ops.aside();
+            Ops.PrefetchStream prefetch = ops.prefetchStream();
             ops.pointwise().add(sent, sent, sum);
-            unordered("upload on stream 1 writes", () -> aside.send(() -> ops.send(new float[] {3, 5}, sent)));
+            unordered("upload on stream 1 writes", () -> prefetch.send(() -> ops.send(new float[] {3, 5}, sent)));
             ops.synchronize();
         }
     }

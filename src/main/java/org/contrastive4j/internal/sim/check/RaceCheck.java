@@ -132,7 +132,8 @@ public final class RaceCheck implements Observer {
                     warp,
                     step,
                     access.offsets[lane],
-                    access.bytes);
+                    access.bytes,
+                    access.value(warp, lane));
             if (block.space() == Region.Space.SHARED
                     && async == null
                     && block != warp.cta().shared()) {
@@ -140,15 +141,7 @@ public final class RaceCheck implements Observer {
             }
             Shadow shadow = shadow(block);
             synchronized (shadow) {
-                Shadow.Entry other = shadow.record(
-                        access.offsets[lane],
-                        access.bytes,
-                        entry,
-                        order,
-                        lane,
-                        earlier -> earlier.warp() == warp && earlier.step() == step && earlier.time() == entry.time()
-                                ? access.isSameValue(warp, lane, earlier.lane())
-                                : access.isSameValue(warp, lane));
+                Shadow.Entry other = shadow.record(access.offsets[lane], access.bytes, entry, order, lane);
                 if (other != null) {
                     throw race(warp, step, lane, access, block, other, entry);
                 }

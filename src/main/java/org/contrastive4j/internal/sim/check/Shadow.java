@@ -29,6 +29,7 @@ final class Shadow {
      * @param lane that made it
      * @param time of its agent
      * @param at first byte, of so many
+     * @param value that a store writes, a hash where it has more than one element
      */
     record Entry(
             Object cluster,
@@ -42,7 +43,8 @@ final class Shadow {
             Warp warp,
             Step step,
             int at,
-            int bytes) {
+            int bytes,
+            long value) {
         boolean touches(Entry other) {
             return at < other.at + other.bytes && other.at < at + bytes;
         }
@@ -62,11 +64,6 @@ final class Shadow {
             return (isAsync ? "asynchronous " : "")
                     + (kind == Access.Kind.READ ? "read" : kind == Access.Kind.WRITE ? "write" : "atomic");
         }
-    }
-
-    /** Tells whether two unordered writes store the same value, which does no harm. */
-    interface SameValue {
-        boolean as(Entry earlier);
     }
 
     private final Grid grid;
@@ -99,9 +96,9 @@ final class Shadow {
     }
 
     /** Notes an access of bytes [at, at + bytes); returns an earlier one that it races with, or null. */
-    Entry record(int at, int bytes, Entry entry, HappensBefore order, int lane, SameValue sameValue) {
+    Entry record(int at, int bytes, Entry entry, HappensBefore order, int lane) {
         for (int grain = at / GRAIN; grain * GRAIN < at + bytes; grain++) {
-            Entry other = check(grain, entry, order, lane, sameValue);
+            Entry other = check(grain, entry, order, lane);
             if (other != null) {
                 return other;
             }
@@ -117,14 +114,14 @@ final class Shadow {
         return null;
     }
 
-    private Entry check(int grain, Entry entry, HappensBefore order, int lane, SameValue sameValue) {
+    private Entry check(int grain, Entry entry, HappensBefore order, int lane) {
         if (writes[grain] instanceof Entry write) {
-            if (races(write, entry, order, lane) && !isSameValue(write, entry, sameValue)) {
+            if (races(write, entry, order, lane) && !isSameValue(write, entry)) {
                 return write;
             }
         } else if (writes[grain] != null) {
             for (Entry write : list(writes[grain])) {
-                if (races(write, entry, order, lane) && !isSameValue(write, entry, sameValue)) {
+                if (races(write, entry, order, lane) && !isSameValue(write, entry)) {
                     return write;
                 }
             }
@@ -142,12 +139,17 @@ final class Shadow {
         return null;
     }
 
-    private static boolean isSameValue(Entry earlier, Entry later, SameValue sameValue) {
+    /** Whether two unordered writes store the same value in the same bytes, which does no harm. */
+    private static boolean isSameValue(Entry earlier, Entry later) {
         return earlier.kind() == Access.Kind.WRITE
                 && later.kind() == Access.Kind.WRITE
                 && !earlier.isAsync()
                 && !later.isAsync()
-                && sameValue.as(earlier);
+                && earlier.step().isStore()
+                && later.step().isStore()
+                && earlier.at() == later.at()
+                && earlier.bytes() == later.bytes()
+                && earlier.value() == later.value();
     }
 
     private static boolean races(Entry earlier, Entry later, HappensBefore order, int lane) {

@@ -32,30 +32,14 @@ public final class Access {
     /** Asynchronous work that makes the access; null for the instruction itself. */
     public Async async;
 
-    /** Whether a store writes what the memory holds already. */
-    public boolean isSameValue(Warp warp, int lane) {
-        if (rows == null) {
-            return false;
-        }
-        for (int k = 0; k < rows.length; k++) {
-            if (blocks[lane].load(offsets[lane] + k * partBytes, partBytes)
-                    != Numbers.mask(warp.r[rows[k] + lane], partBytes)) {
-                return false;
+    /** Returns what a store writes, for comparison: a hash where it has more than one element. */
+    public long value(Warp warp, int lane) {
+        long value = 0;
+        if (rows != null && kind == Kind.WRITE) {
+            for (int row : rows) {
+                value = value * 0x9E3779B97F4A7C15L + Numbers.mask(warp.r[row + lane], partBytes);
             }
         }
-        return true;
-    }
-
-    /** Whether two lanes of a store write the same bytes to the same address. */
-    public boolean isSameValue(Warp warp, int lane, int other) {
-        if (rows == null || offsets[lane] != offsets[other] || blocks[lane] != blocks[other]) {
-            return false;
-        }
-        for (int row : rows) {
-            if (Numbers.mask(warp.r[row + lane], partBytes) != Numbers.mask(warp.r[row + other], partBytes)) {
-                return false;
-            }
-        }
-        return true;
+        return value;
     }
 }

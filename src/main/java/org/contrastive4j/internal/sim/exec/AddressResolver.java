@@ -31,6 +31,9 @@ final class AddressResolver {
             } else if (Windows.isLocal(address)) {
                 where = Space.LOCAL;
                 at = address - Windows.LOCAL;
+            } else if (Windows.isParameter(address)) {
+                where = Space.PARAM;
+                at = address - Windows.PARAM;
             } else {
                 where = Space.GLOBAL;
             }

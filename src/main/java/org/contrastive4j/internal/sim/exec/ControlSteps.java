@@ -1,6 +1,5 @@
 package org.contrastive4j.internal.sim.exec;
 
-import java.util.ArrayList;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
@@ -114,58 +113,136 @@ final class ControlSteps {
         };
     }
 
-    /** Copies parameters, goes to the function, and on return copies the result. */
+    /** Arguments of a call, and where a function takes them. */
+    private record Call(
+            Function callee,
+            long[] from,
+            long[] to,
+            int[] bytes,
+            Frame.Result result,
+            boolean recursive,
+            int start,
+            int firstRow) {
+        static Call of(Instruction in, Linker linker, Function callee, boolean linked) {
+            List<Operand.Args> lists = in.operands().stream()
+                    .filter(Operand.Args.class::isInstance)
+                    .map(Operand.Args.class::cast)
+                    .toList();
+            boolean resultFirst = in.operands().get(0) instanceof Operand.Args;
+            List<Operand> given = lists.size() > (resultFirst ? 1 : 0)
+                    ? lists.get(lists.size() - 1).elements()
+                    : List.of();
+            if (given.size() != callee.parameters().size()) {
+                throw in.error("function " + callee.name() + " has "
+                        + callee.parameters().size() + " parameters, " + given.size() + " were given");
+            }
+            long[] from = new long[given.size()];
+            long[] to = new long[given.size()];
+            int[] bytes = new int[given.size()];
+            for (int k = 0; k < from.length; k++) {
+                from[k] = parameterAddress(in, linker, given.get(k));
+                to[k] = linker.local(callee, callee.parameters().get(k));
+                bytes[k] = callee.parameters().get(k).bytes();
+            }
+            Frame.Result result = !resultFirst || callee.returns().isEmpty()
+                    ? null
+                    : new Frame.Result(
+                            linker.local(callee, callee.returns().get(0)),
+                            parameterAddress(in, linker, lists.get(0).elements().get(0)),
+                            callee.returns().get(0).bytes());
+            return new Call(
+                    callee,
+                    from,
+                    to,
+                    bytes,
+                    result,
+                    linked && linker.isRecursive(callee),
+                    linked ? linker.start(callee) : -1,
+                    linked ? linker.firstRow(callee) : -1);
+        }
+
+        /** Copies parameters and goes to the function, which copies the result on return. */
+        void run(Warp warp, int mask, int converge) {
+            int rows = callee.registers().size() * Warp.LANES;
+            Frame.Saved saved =
+                    recursive ? new Frame.Saved(warp, firstRow, rows, firstRow / Warp.LANES, rows / Warp.LANES) : null;
+            byte[] local = warp.local().data();
+            int size = local.length / Warp.LANES;
+            for (int left = mask; left != 0; left &= left - 1) {
+                int lane = Integer.numberOfTrailingZeros(left);
+                for (int k = 0; k < from.length; k++) {
+                    System.arraycopy(local, lane * size + (int) from[k], local, lane * size + (int) to[k], bytes[k]);
+                }
+            }
+            warp.call(start, mask, result, saved, converge);
+        }
+    }
+
     private static Step call(Instruction in, Operands o) {
         Linker linker = o.linker();
-        Function callee = linker.callee(in);
-        List<Operand.Args> lists = new ArrayList<>();
-        boolean resultFirst = o.at(0) instanceof Operand.Args;
-        for (Operand operand : in.operands()) {
-            if (operand instanceof Operand.Args args) {
-                lists.add(args);
-            }
+        if (Linker.isIndirect(in)) {
+            return callThroughRegister(in, o);
         }
-        List<Operand> given = lists.size() > (resultFirst ? 1 : 0)
-                ? lists.get(lists.size() - 1).elements()
-                : List.of();
-        if (given.size() != callee.parameters().size()) {
-            throw in.error("function " + callee.name() + " has "
-                    + callee.parameters().size() + " parameters, " + given.size() + " were given");
+        Function named = linker.named(in);
+        if (named != null && !named.defined() && Intrinsics.contains(named.name())) {
+            Call call = Call.of(in, linker, named, false);
+            return Intrinsics.step(named.name(), call.from, call.bytes, call.result);
         }
-        long[] from = new long[given.size()];
-        long[] to = new long[given.size()];
-        int[] bytes = new int[given.size()];
-        for (int k = 0; k < from.length; k++) {
-            from[k] = parameterAddress(in, linker, given.get(k));
-            to[k] = linker.local(callee, callee.parameters().get(k));
-            bytes[k] = callee.parameters().get(k).bytes();
-        }
-        Frame.Result result = !resultFirst || callee.returns().isEmpty()
-                ? null
-                : new Frame.Result(
-                        linker.local(callee, callee.returns().get(0)),
-                        parameterAddress(in, linker, lists.get(0).elements().get(0)),
-                        callee.returns().get(0).bytes());
-        boolean recursive = linker.isRecursive(callee);
-        int start = linker.start(callee);
-        int firstRow = linker.firstRow(callee);
-        int rows = callee.registers().size() * Warp.LANES;
+        Call call = Call.of(in, linker, linker.callee(in), true);
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                Frame.Saved saved = recursive
-                        ? new Frame.Saved(warp, firstRow, rows, firstRow / Warp.LANES, rows / Warp.LANES)
-                        : null;
-                byte[] local = warp.local().data();
-                int size = local.length / Warp.LANES;
+                call.run(warp, mask, convergence());
+            }
+        };
+    }
+
+    /** Lanes with different functions call them one after the other. */
+    private static Step callThroughRegister(Instruction in, Operands o) {
+        Linker linker = o.linker();
+        int address = -1;
+        int given = 0;
+        for (Operand operand : in.operands()) {
+            if (operand instanceof Operand.Reg) {
+                address = o.source(operand, Type.B64);
+            } else if (operand instanceof Operand.Args args) {
+                given = args.elements().size();
+            }
+        }
+        boolean withoutArguments =
+                in.operands().stream().filter(Operand.Args.class::isInstance).count()
+                        <= (in.operands().get(0) instanceof Operand.Args ? 1 : 0);
+        int parameters = withoutArguments ? 0 : given;
+        Map<Long, Call> calls = new HashMap<>();
+        for (Function function : linker.functionsWithAddress()) {
+            if (function.parameters().size() == parameters) {
+                calls.put(linker.functionAddress(function.name(), in), Call.of(in, linker, function, true));
+            }
+        }
+        int row = address;
+        return new Step() {
+            @Override
+            void run(Warp warp, int mask) {
+                int first = Integer.numberOfTrailingZeros(mask);
+                long target = warp.r[row + first];
+                Call call = calls.get(target);
+                if (call == null) {
+                    throw warp.fault(
+                            Fault.Kind.ILLEGAL,
+                            this,
+                            first,
+                            "0x" + Long.toHexString(target) + " is not the address of a function with " + parameters
+                                    + " parameters");
+                }
+                int same = 0;
                 for (int left = mask; left != 0; left &= left - 1) {
                     int lane = Integer.numberOfTrailingZeros(left);
-                    for (int k = 0; k < from.length; k++) {
-                        System.arraycopy(
-                                local, lane * size + (int) from[k], local, lane * size + (int) to[k], bytes[k]);
-                    }
+                    same |= warp.r[row + lane] == target ? 1 << lane : 0;
                 }
-                warp.call(start, mask, result, saved, convergence());
+                if (same != mask) {
+                    warp.repeat(mask & ~same);
+                }
+                call.run(warp, same, convergence());
             }
         };
     }

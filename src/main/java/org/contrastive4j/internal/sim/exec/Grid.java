@@ -5,6 +5,7 @@ import java.util.List;
 import java.util.concurrent.ConcurrentSkipListMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.concurrent.atomic.AtomicReference;
+import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.Launch;
 
@@ -18,6 +19,7 @@ public final class Grid {
     private final Schedule schedule;
     private final long limit;
     private final int architecture;
+    private Consumer<String> printed = System.out::print;
     private final ConcurrentSkipListMap<Integer, Fault> suspended = new ConcurrentSkipListMap<>();
 
     /**
@@ -43,6 +45,18 @@ public final class Grid {
         this.schedule = schedule;
         this.limit = limit;
         this.architecture = architecture;
+    }
+
+    /** Takes what kernels print; standard output unless another is set. */
+    public Grid printsTo(Consumer<String> sink) {
+        printed = sink;
+        return this;
+    }
+
+    void print(String text) {
+        synchronized (memory) {
+            printed.accept(text);
+        }
     }
 
     public Code code() {

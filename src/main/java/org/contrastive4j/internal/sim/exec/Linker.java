@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.Collections;
 import java.util.HashMap;
+import java.util.HashSet;
 import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
@@ -150,10 +151,81 @@ public final class Linker {
         }
         functions.add(function);
         for (Instruction instruction : function.body()) {
-            if (instruction.opcode().equals("call")) {
+            if (!instruction.opcode().equals("call") || isIntrinsic(instruction)) {
+                continue;
+            }
+            if (isIndirect(instruction)) {
+                functionsWithAddress().forEach(this::collect);
+            } else {
                 collect(callee(instruction));
             }
         }
+    }
+
+    /** Whether a call is to a function of the CUDA runtime that the simulator has itself. */
+    private boolean isIntrinsic(Instruction call) {
+        Function named = named(call);
+        return named != null && !named.defined() && Intrinsics.contains(named.name());
+    }
+
+    /** The first declaration of the function that a call names; null where there is none. */
+    Function named(Instruction call) {
+        for (Operand operand : call.operands()) {
+            if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+                List<Function> found = program.functions().stream()
+                        .filter(function -> function.name().equals(symbol.name()))
+                        .toList();
+                return found.stream()
+                        .filter(Function::defined)
+                        .findFirst()
+                        .orElse(found.isEmpty() ? null : found.get(0));
+            }
+        }
+        return null;
+    }
+
+    /** Whether a call takes the address of the function from a register. */
+    static boolean isIndirect(Instruction call) {
+        return call.operands().stream().anyMatch(Operand.Reg.class::isInstance);
+    }
+
+    /** Defined functions whose address is in a register or a table: those that a register can be called through. */
+    List<Function> functionsWithAddress() {
+        Set<String> names = new HashSet<>();
+        for (Function function : program.functions()) {
+            for (Instruction instruction : function.body()) {
+                if (instruction.opcode().equals("mov")) {
+                    collectFunctions(instruction.operands(), names);
+                }
+            }
+        }
+        for (Variable variable : program.variables()) {
+            collectFunctions(variable.initial() == null ? List.of() : variable.initial(), names);
+        }
+        return program.functions().stream()
+                .filter(function -> function.defined() && names.contains(function.name()))
+                .toList();
+    }
+
+    private static void collectFunctions(List<Operand> operands, Set<String> names) {
+        for (Operand operand : operands) {
+            if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+                names.add(symbol.name());
+            }
+        }
+    }
+
+    long functionAddress(String name, Instruction instruction) {
+        if (program.functions().stream().noneMatch(function -> function.name().equals(name))) {
+            throw instruction.error("there is no function " + name);
+        }
+        return functionAddress(program, name);
+    }
+
+    /** Address of a function, the same for its declaration and its definition. */
+    public static long functionAddress(Program program, String name) {
+        List<String> names = program.functions().stream().map(Function::name).toList();
+        return Windows.FUNCTIONS + 16L * names.indexOf(name);
     }
 
     /** The function that a call names. */
@@ -166,7 +238,7 @@ public final class Linker {
                         .orElseThrow(() -> call.error("function " + symbol.name() + " has no body here"));
             }
         }
-        throw call.error("calls through a register are not supported");
+        throw call.error("the call names no function");
     }
 
     /** Shared variables of the functions that are called, and those of the module that they name. */
@@ -336,16 +408,19 @@ public final class Linker {
         return reaches(function, function, new ArrayList<>());
     }
 
-    private boolean reaches(Function from, Function expected, List<Function> seen) {
+    private boolean reaches(Function from, Function target, List<Function> seen) {
         for (Instruction instruction : from.body()) {
-            if (instruction.opcode().equals("call")) {
-                Function next = callee(instruction);
-                if (next == expected) {
+            if (!instruction.opcode().equals("call") || isIntrinsic(instruction)) {
+                continue;
+            }
+            List<Function> callees = isIndirect(instruction) ? functionsWithAddress() : List.of(callee(instruction));
+            for (Function next : callees) {
+                if (next == target) {
                     return true;
                 }
                 if (!seen.contains(next)) {
                     seen.add(next);
-                    if (reaches(next, expected, seen)) {
+                    if (reaches(next, target, seen)) {
                         return true;
                     }
                 }
@@ -361,6 +436,11 @@ public final class Linker {
     /** Some instruction lets a block learn of another's doings. */
     void communicatesAcrossBlocks() {
         communicates = true;
+    }
+
+    /** Whether the instruction that is linked belongs to the kernel itself, not to a function that it calls. */
+    boolean isInEntry() {
+        return current == entry;
     }
 
     boolean isKernelParameter(Variable variable) {

@@ -43,7 +43,8 @@ final class MemorySteps {
                     return AddressResolver.Space.LOCAL;
                 }
                 case ".param", ".param::entry", ".param::func" -> {
-                    return o.linker().isKernelParameter(address.variable()) || address.variable() == null
+                    return o.linker().isKernelParameter(address.variable())
+                                    || address.variable() == null && o.linker().isInEntry()
                             ? AddressResolver.Space.PARAM
                             : AddressResolver.Space.LOCAL;
                 }

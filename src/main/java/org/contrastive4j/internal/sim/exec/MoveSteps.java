@@ -4,7 +4,6 @@ import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
-import org.contrastive4j.internal.parse.Variable;
 
 /** mov with packing and unpacking, and conversions of addresses between windows. */
 final class MoveSteps {
@@ -43,11 +42,6 @@ final class MoveSteps {
                     }
                 }
             };
-        }
-        if (o.at(1) instanceof Operand.Symbol symbol
-                && symbol.variable() != null
-                && symbol.variable().space() == Variable.Space.PARAM) {
-            return null; // the address of a kernel parameter
         }
         int a = o.source(1, type);
         return Lanewise.one(d, a, type.bytes() == 8 ? x -> x : x -> Numbers.mask(x, type.bytes()));
@@ -120,7 +114,7 @@ final class MoveSteps {
     private static long base(Instruction in) {
         return in.has(".shared") || in.has(".shared::cta") || in.has(".shared::cluster")
                 ? Windows.SHARED
-                : in.has(".local") ? Windows.LOCAL : 0;
+                : in.has(".local") ? Windows.LOCAL : in.has(".param") ? Windows.PARAM : 0;
     }
 
     private static Step window(Instruction in, Operands o) {

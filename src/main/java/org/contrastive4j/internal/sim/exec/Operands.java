@@ -71,6 +71,9 @@ final class Operands {
         if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
             return linker.address(symbol.variable(), instruction) + symbol.offset();
         }
+        if (operand instanceof Operand.Symbol symbol && symbol.variable() == null) {
+            return linker.functionAddress(symbol.name(), instruction);
+        }
         throw instruction.error("operand " + operand + " is not a value");
     }
 

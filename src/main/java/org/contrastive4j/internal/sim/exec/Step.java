@@ -83,6 +83,11 @@ public abstract class Step {
         return pure;
     }
 
+    /** Whether it stores registers to memory. */
+    public final boolean isStore() {
+        return source.opcode().equals("st");
+    }
+
     /** Whether it stores several elements at once. */
     public final boolean isVectorStore() {
         return vectorStore;

@@ -434,6 +434,11 @@ public final class Warp {
         updateStop();
     }
 
+    /** Some of the running lanes execute the current step again, later. */
+    void repeat(int lanes) {
+        separate(pc - 1, lanes, pc);
+    }
+
     /** Back to the caller; out of the kernel where there is none. */
     void ret(int lanes) {
         if (calls == null) {

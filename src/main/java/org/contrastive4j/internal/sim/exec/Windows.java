@@ -4,6 +4,7 @@ package org.contrastive4j.internal.sim.exec;
 final class Windows {
     static final long SHARED = 1L << 52;
     static final long LOCAL = 1L << 53;
+    static final long PARAM = 1L << 54;
     private static final int RANK_SHIFT = 24;
 
     private Windows() {}
@@ -14,6 +15,13 @@ final class Windows {
 
     static boolean isLocal(long generic) {
         return generic >>> 53 == 1;
+    }
+
+    /** Addresses of functions, 16 apart. */
+    static final long FUNCTIONS = 1L << 55;
+
+    static boolean isParameter(long generic) {
+        return generic >>> 54 == 1;
     }
 
     /** Rank of the block that a shared address belongs to: the own one when it names none. */

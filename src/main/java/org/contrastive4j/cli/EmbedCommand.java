@@ -1,0 +1,94 @@
+package org.contrastive4j.cli;
+
+import java.io.IOException;
+import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.List;
+import java.util.concurrent.Callable;
+import org.contrastive4j.data.Pair;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel;
+import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.tensor.Tensor;
+import org.contrastive4j.train.Embedder;
+import org.contrastive4j.train.TrainedModel;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Writes the representations of pairs to files. */
+@Command(
+        name = "embed",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        description = "Writes unit representations of pictures and captions: pictures.npy and captions.npy, a row for "
+                + "each pair, and keys.tsv with picture and caption of each row.")
+final class EmbedCommand implements Callable<Integer> {
+    @Mixin
+    private FromOptions from;
+
+    @Option(names = "--run", description = "run folder of a finished or running training")
+    private Path run = Path.of("runs/emoji");
+
+    @Option(names = "--data", description = "pairs to embed; default: those of the run")
+    private @Nullable Path data;
+
+    @Option(names = "--out", required = true, description = "folder to write")
+    private Path out;
+
+    @Mixin
+    private BackendOptions backend;
+
+    @Override
+    public Integer call() throws IOException {
+        try (Ops ops = backend.open()) {
+            if (from.from == null) {
+                try (TrainedModel model = TrainedModel.load(ops, run)) {
+                    PairDataset pairs = model.data(data);
+                    write(pairs, model.embedder(pairs));
+                }
+                return 0;
+            }
+            if (data == null) {
+                throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+            }
+            try (PretrainedModel model = from.open(ops);
+                    TextTokenizer tokenizer = model.tokenizer()) {
+                PairDataset pairs = PairDataset.open(data, false);
+                write(pairs, model.embedder(pairs, tokenizer));
+            }
+            return 0;
+        }
+    }
+
+    private void write(PairDataset pairs, Embedder embedder) throws IOException {
+        List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
+        Files.createDirectories(out);
+        try (Tensor pictures = embedder.pictures(all);
+                Tensor captions = embedder.captions(all)) {
+            NpyFile.write(out.resolve("pictures.npy"), pictures);
+            NpyFile.write(out.resolve("captions.npy"), captions);
+        }
+        StringBuilder keys = new StringBuilder("id\tpicture\tcaption\treadable\n");
+        for (int id : all) {
+            Pair pair = pairs.pair(id);
+            keys.append(id)
+                    .append('\t')
+                    .append(plain(pair.picture()))
+                    .append('\t')
+                    .append(plain(pair.caption()))
+                    .append('\t')
+                    .append(!pairs.isUnreadable(id))
+                    .append('\n');
+        }
+        Files.writeString(out.resolve("keys.tsv"), keys, StandardCharsets.UTF_8);
+        System.out.println(all.size() + " pairs: " + out);
+    }
+
+    private static String plain(String text) {
+        return text.replaceAll("[\\t\\r\\n]", " ");
+    }
+}

@@ -1,0 +1,73 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import org.contrastive4j.nn.LowRankConfig;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.LoraAdapter;
+import org.contrastive4j.pretrained.PretrainedModel;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** Which pretrained model a command runs, and with which weights. */
+final class FromOptions {
+    @Option(
+            names = "--from",
+            paramLabel = "<dir>",
+            description = "folder of a CLIP or SigLIP model in Hugging Face or open_clip layout, instead of a run")
+    @Nullable
+    Path from;
+
+    @Option(
+            names = "--adapter",
+            paramLabel = "<dir>",
+            description = "folder of a LoRA adapter in PEFT's layout, merged into the weights of --from")
+    @Nullable
+    Path adapter;
+
+    @Option(
+            names = "--wise-ft",
+            paramLabel = "<alpha>",
+            description = "interpolate weights: alpha of the fine-tuned model and 1 - alpha of --start")
+    @Nullable
+    Double wiseFt;
+
+    @Option(
+            names = "--start",
+            paramLabel = "<dir>",
+            description = "folder of the model that fine-tuning started from; default: --from without its adapter")
+    @Nullable
+    Path start;
+
+    /** Opens the model; the caller closes it. */
+    PretrainedModel open(Ops ops) {
+        if (from == null) {
+            throw new IllegalArgumentException(
+                    "no model is given; name a folder with --from, with config.json and model.safetensors in it");
+        }
+        PretrainedModel model = PretrainedModel.open(ops, from);
+        try {
+            if (adapter != null) {
+                LoraAdapter.load(ops, model, adapter);
+                model.encoder().merge(ops);
+            }
+            if (wiseFt != null) {
+                if (start == null && adapter == null) {
+                    throw new IllegalArgumentException(
+                            "--wise-ft needs the model that fine-tuning started from;" + " name it with --start");
+                }
+                try (PretrainedModel first = PretrainedModel.open(ops, start == null ? from : start)) {
+                    model.interpolate(first, 1 - wiseFt);
+                }
+            }
+            return model;
+        } catch (RuntimeException refused) {
+            model.close();
+            throw refused;
+        }
+    }
+
+    /** Rank, alpha and dropout as given on a command line; alpha is the rank where it is not given. */
+    static LowRankConfig lowRank(int rank, @Nullable Double alpha, double dropout) {
+        return new LowRankConfig(rank, alpha == null ? Math.max(rank, 1) : alpha, dropout, false);
+    }
+}

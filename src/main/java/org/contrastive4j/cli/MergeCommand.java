@@ -1,0 +1,38 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.concurrent.Callable;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+
+/** Writes a model whose weights contain an adapter, or lie between two models. */
+@Command(
+        name = "merge",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        description =
+                "Merges a LoRA adapter into the weights of a CLIP or SigLIP model, interpolates with its start if "
+                        + "asked to, and writes the model in the layout of --from.")
+final class MergeCommand implements Callable<Integer> {
+    @Mixin
+    private FromOptions from;
+
+    @Option(names = "--out", required = true, description = "folder to write")
+    private Path out;
+
+    @Mixin
+    private BackendOptions backend;
+
+    @Override
+    public Integer call() {
+        try (Ops ops = backend.open();
+                PretrainedModel model = from.open(ops)) {
+            model.save(out);
+            System.out.println("model: " + out);
+            return 0;
+        }
+    }
+}

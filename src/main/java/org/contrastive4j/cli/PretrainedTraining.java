@@ -1,0 +1,230 @@
+package org.contrastive4j.cli;
+
+import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Locale;
+import java.util.Map;
+import java.util.function.BooleanSupplier;
+import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.BatchLoader;
+import org.contrastive4j.data.BatchMaker;
+import org.contrastive4j.data.BatchOrder;
+import org.contrastive4j.data.CaptionEncoder;
+import org.contrastive4j.data.Identities;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.data.Splits;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.optim.WarmupCosine;
+import org.contrastive4j.pretrained.FineTuner;
+import org.contrastive4j.pretrained.FineTuning;
+import org.contrastive4j.pretrained.LoraAdapter;
+import org.contrastive4j.pretrained.PretrainedModel;
+import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.tensor.DType;
+import org.contrastive4j.train.RunFolder;
+import org.contrastive4j.train.RunSummary;
+import org.contrastive4j.train.TrainBatch;
+import org.contrastive4j.train.TrainConfig;
+import org.contrastive4j.train.Trainer;
+import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Option;
+
+/** What {@code train --from} does: fine-tunes a pretrained model and writes it, or its adapter. */
+final class PretrainedTraining {
+    private static final double WHOLE_RATE = 1e-5;
+    private static final double LORA_RATE = 1e-4;
+    private static final double WEIGHT_DECAY = 0.1;
+
+    @Option(
+            names = "--from",
+            paramLabel = "<dir>",
+            description = "fine-tune the CLIP or SigLIP model in this folder instead of training a new one; sizes, "
+                    + "tokenizer and loss are those of the model, --learning-rate is then 1e-5 where it is not given, "
+                    + "1e-4 with LoRA")
+    @Nullable
+    Path from;
+
+    @Option(names = "--lock-image", description = "with --from: freeze the picture tower (LiT)")
+    private boolean lockImage;
+
+    @Option(names = "--lock-text", description = "with --from: freeze the text tower")
+    private boolean lockText;
+
+    @Option(
+            names = "--unlock-blocks",
+            description = "with --from: train this many last blocks of a locked tower and what follows them")
+    private int unlockBlocks;
+
+    @Option(
+            names = "--layer-decay",
+            description = "with --from: factor of the learning rate from each layer to the one below")
+    private double layerDecay = 1;
+
+    @Option(names = "--lora-rank", description = "with --from: train low-rank adapters of this rank; 0 for none")
+    private int loraRank;
+
+    @Option(names = "--lora-alpha", description = "adapters are scaled by alpha / rank; default: the rank")
+    @Nullable
+    private Double loraAlpha;
+
+    @Option(
+            names = "--lora-targets",
+            split = ",",
+            description = "layers with adapters: q, k, v, out, up, down, or modules of Hugging Face transformers")
+    private List<String> loraTargets = List.of("q", "v");
+
+    @Option(names = "--lora-dropout", description = "probability on the input of adapters")
+    private double loraDropout;
+
+    @Option(names = "--base-weights", description = "type of frozen matrices below adapters: F32, F16 or BF16")
+    private DType baseWeights = DType.F32;
+
+    private boolean hasLora() {
+        return loraRank != 0;
+    }
+
+    /** Runs all steps; returns whether they were not stopped. */
+    boolean run(
+            Ops ops,
+            TrainConfig config,
+            boolean rateIsGiven,
+            boolean decayIsGiven,
+            Path out,
+            int saveEvery,
+            BooleanSupplier stopRequested) {
+        if (!hasLora() && baseWeights != DType.F32) {
+            throw new IllegalArgumentException(
+                    "--base-weights " + baseWeights + " is for weights that stay frozen; give --lora-rank too");
+        }
+        PretrainedModel.Options options =
+                new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights);
+        try (RunFolder folder = RunFolder.open(out);
+                PretrainedModel model = PretrainedModel.open(ops, from, options);
+                TextTokenizer tokenizer = model.tokenizer()) {
+            FineTuning tuning = new FineTuning(lockImage, lockText, unlockBlocks, layerDecay);
+            LoraAdapter adapter = null;
+            if (hasLora()) {
+                adapter = LoraAdapter.add(
+                        ops, model, FromOptions.lowRank(loraRank, loraAlpha, loraDropout), loraTargets, config.seed());
+                for (Parameter parameter : adapter.parameters()) {
+                    boolean locked = parameter.name().startsWith("image.") ? lockImage : lockText;
+                    parameter.freeze(locked);
+                }
+            } else {
+                tuning.apply(model.encoder());
+            }
+            double decay = decayIsGiven ? config.optimizer().weightDecay() : WEIGHT_DECAY;
+            FineTuner.Settings settings = new FineTuner.Settings(
+                    config.chunk(), config.memoryBudget(), config.clip(), new AdamW.Config(0.9, 0.98, 1e-6, decay));
+            double rate = rateIsGiven ? config.learningRate() : hasLora() ? LORA_RATE : WHOLE_RATE;
+            PairDataset data = PairDataset.open(Path.of(config.data()), config.strict());
+            Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
+            try (FineTuner tuner = new FineTuner(ops, model, tuning, settings)) {
+                boolean done = steps(
+                        ops,
+                        config,
+                        rate,
+                        model,
+                        tokenizer,
+                        data,
+                        splits,
+                        tuner,
+                        folder,
+                        adapter,
+                        saveEvery,
+                        stopRequested);
+                save(model, adapter, out);
+                measure(ops, model, tokenizer, data, splits);
+                return done;
+            }
+        }
+    }
+
+    private boolean steps(
+            Ops ops,
+            TrainConfig config,
+            double rate,
+            PretrainedModel model,
+            TextTokenizer tokenizer,
+            PairDataset data,
+            Splits splits,
+            FineTuner tuner,
+            RunFolder folder,
+            @Nullable LoraAdapter adapter,
+            int saveEvery,
+            BooleanSupplier stopRequested) {
+        CaptionEncoder captions = model.captions(tokenizer);
+        int tokens = model.config().contextLength();
+        BatchOrder order =
+                BatchOrder.of(data, splits, new Identities(data, captions, tokens), config.batch(), config.seed());
+        BatchMaker maker = new BatchMaker(data, captions, model.preprocessing(), tokens, config.seed());
+        WarmupCosine schedule = new WarmupCosine(rate, Math.min(config.warmup(), config.steps()), config.steps(), 0);
+        long numbers = tuner.trained().stream()
+                .mapToLong(parameter -> parameter.value().size())
+                .sum();
+        System.out.printf(
+                Locale.ROOT,
+                "%,d training pairs on %s; %,d trained numbers, batches of %d pairs%n",
+                splits.train().size(),
+                ops.name(),
+                numbers,
+                config.batch());
+        try (BatchLoader loader = new BatchLoader(
+                order, maker, Augmentation.none(), 0, config.steps(), BatchLoader.defaultThreads(), 2)) {
+            for (int step = 0; step < config.steps() && !stopRequested.getAsBoolean(); step++) {
+                long start = System.nanoTime();
+                try (TrainBatch batch = new TrainBatch(ops, loader.next(), config.seed(), step)) {
+                    if (step == 0) {
+                        System.out.print(tuner.plan(batch));
+                    }
+                    PairwiseOps.Result result = tuner.step(batch, schedule.at(step));
+                    Map<String, Object> metrics = new LinkedHashMap<>();
+                    metrics.put("step", step + 1);
+                    metrics.put("loss", result.loss());
+                    metrics.put("accuracy", result.rowAccuracy());
+                    metrics.put("learningRate", schedule.at(step));
+                    metrics.put("seconds", (System.nanoTime() - start) / 1e9);
+                    folder.append(metrics);
+                    System.out.printf(
+                            Locale.ROOT,
+                            "step %d of %d: loss %.4f, %.1f s%n",
+                            step + 1,
+                            config.steps(),
+                            result.loss(),
+                            (System.nanoTime() - start) / 1e9);
+                }
+                if (adapter != null && (step + 1) % saveEvery == 0) {
+                    save(model, adapter, folder.path());
+                }
+            }
+        }
+        return !stopRequested.getAsBoolean();
+    }
+
+    private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
+        if (adapter != null) {
+            adapter.save(
+                    out.resolve("adapter"), from.toAbsolutePath().normalize().toString());
+            System.out.println("adapter: " + out.resolve("adapter") + "; merge --from " + from + " --adapter "
+                    + out.resolve("adapter") + " --out DIR makes a model of it");
+        } else {
+            model.save(out.resolve("model"));
+            System.out.println("model: " + out.resolve("model"));
+        }
+    }
+
+    private static void measure(
+            Ops ops, PretrainedModel model, TextTokenizer tokenizer, PairDataset data, Splits splits) {
+        Map<String, Trainer.Recall> recalls = new LinkedHashMap<>();
+        splits.tests()
+                .forEach((name, samples) ->
+                        recalls.put(name, Trainer.recall(ops, model.embedder(data, tokenizer), samples)));
+        if (!recalls.isEmpty()) {
+            System.out.print(RunSummary.table(recalls));
+        }
+    }
+}

@@ -1,0 +1,120 @@
+package org.contrastive4j.cli;
+
+import java.awt.image.BufferedImage;
+import java.io.IOException;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.List;
+import java.util.Locale;
+import java.util.concurrent.Callable;
+import java.util.stream.IntStream;
+import javax.imageio.ImageIO;
+import org.contrastive4j.data.DataException;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedConfig;
+import org.contrastive4j.pretrained.PretrainedModel;
+import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.tensor.Tensor;
+import picocli.CommandLine.Command;
+import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Option;
+import picocli.CommandLine.Parameters;
+
+/** Classifies pictures by the texts of classes. */
+@Command(
+        name = "zero-shot",
+        mixinStandardHelpOptions = true,
+        showDefaultValues = true,
+        description = "Classifies pictures with a pretrained model by the names of the classes alone.")
+final class ZeroShotCommand implements Callable<Integer> {
+    @Parameters(arity = "1..*", paramLabel = "<picture>", description = "picture files")
+    private List<Path> pictures;
+
+    @Mixin
+    private FromOptions from;
+
+    @Option(names = "--classes", required = true, split = ";", description = "names separated by semicolons")
+    private List<String> classes;
+
+    @Option(
+            names = "--prompt",
+            description = "text for a class, {} stands for its name; several are averaged after normalisation")
+    private List<String> prompts = List.of("a photo of a {}.");
+
+    @Option(names = "--top", description = "classes to print for each picture")
+    private int top = 5;
+
+    @Mixin
+    private BackendOptions backend;
+
+    @Override
+    public Integer call() throws IOException {
+        try (Ops ops = backend.open();
+                PretrainedModel model = from.open(ops);
+                TextTokenizer tokenizer = model.tokenizer()) {
+            double[][] texts = new double[classes.size()][];
+            for (int c = 0; c < texts.length; c++) {
+                String name = classes.get(c);
+                try (Tensor rows = model.embedTexts(
+                        tokenizer,
+                        prompts.stream()
+                                .map(prompt -> prompt.replace("{}", name))
+                                .toList())) {
+                    texts[c] = mean(rows);
+                }
+            }
+            for (Path file : pictures) {
+                try (Tensor row = model.embedPictures(List.of(read(file)))) {
+                    print(file, model, row.toDoubles(), texts);
+                }
+            }
+            return 0;
+        }
+    }
+
+    static BufferedImage read(Path file) throws IOException {
+        BufferedImage picture = ImageIO.read(file.toFile());
+        if (picture == null) {
+            throw new DataException(file + " is no picture in a format that is read here");
+        }
+        return picture;
+    }
+
+    /** The mean of unit rows, of unit length. */
+    private static double[] mean(Tensor rows) {
+        double[] values = rows.toDoubles();
+        double[] mean = new double[rows.dim(1)];
+        for (int i = 0; i < values.length; i++) {
+            mean[i % mean.length] += values[i];
+        }
+        double norm = Math.sqrt(Arrays.stream(mean).map(x -> x * x).sum());
+        return Arrays.stream(mean).map(x -> norm == 0 ? 0 : x / norm).toArray();
+    }
+
+    private void print(Path file, PretrainedModel model, double[] picture, double[][] texts) {
+        double[] logits = new double[texts.length];
+        for (int c = 0; c < texts.length; c++) {
+            for (int i = 0; i < picture.length; i++) {
+                logits[c] += picture[i] * texts[c][i];
+            }
+            logits[c] = Math.exp(model.logitScale()) * logits[c] + model.logitBias();
+        }
+        double[] shares = model.config().family() == PretrainedConfig.Family.CLIP
+                ? softmax(logits)
+                : Arrays.stream(logits).map(x -> 1 / (1 + Math.exp(-x))).toArray();
+        List<Integer> order =
+                new ArrayList<>(IntStream.range(0, shares.length).boxed().toList());
+        order.sort((a, b) -> Double.compare(logits[b], logits[a]));
+        System.out.println(file);
+        order.stream()
+                .limit(top)
+                .forEach(c -> System.out.printf(Locale.ROOT, "  %6.2f%%  %s%n", 100 * shares[c], classes.get(c)));
+    }
+
+    private static double[] softmax(double[] logits) {
+        double largest = Arrays.stream(logits).max().orElse(0);
+        double sum = Arrays.stream(logits).map(x -> Math.exp(x - largest)).sum();
+        return Arrays.stream(logits).map(x -> Math.exp(x - largest) / sum).toArray();
+    }
+}
