@@ -13,7 +13,7 @@ import java.util.List;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.IntStream;
-import org.contrastive4j.autograd.Linear;
+import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
@@ -69,12 +69,12 @@ class ReadmeTest {
     private List<Parameter> textParameters = List.of();
 
     private Variable encodeImages(Tape tape, MyBatch batch, int from, int to) {
-        return tape.apply(
-                new Linear(false), tape.constant("images", batch.images.rows(from, to)), imageParameters.get(0));
+        return Functions.linear(
+                tape, tape.constant("images", batch.images.rows(from, to)), imageParameters.get(0), null);
     }
 
     private Variable encodeTexts(Tape tape, MyBatch batch, int from, int to) {
-        return tape.apply(new Linear(false), tape.constant("texts", batch.texts.rows(from, to)), textParameters.get(0));
+        return Functions.linear(tape, tape.constant("texts", batch.texts.rows(from, to)), textParameters.get(0), null);
     }
 
     private static Parameter weight(Ops ops, String name, int inputs) {
