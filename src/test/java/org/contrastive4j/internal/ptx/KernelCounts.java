@@ -2,8 +2,8 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.LinkedHashMap;
 import java.util.List;
+import java.util.Locale;
 import java.util.Map;
-import java.util.function.BiConsumer;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
@@ -15,14 +15,14 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
-/** Counts the work of each kernel of a few calls on the simulator, for tests of bank conflicts and instructions. */
+/** Counts of the simulator for each kernel of some operations, which {@link KernelsTest} checks. */
 final class KernelCounts {
-    /** The activations that product kernels fuse. */
+    /** Kinds that products compute in their epilogue. */
     private static final List<PointwiseOps.Gelu> FUSED = List.of(PointwiseOps.Gelu.EXACT, PointwiseOps.Gelu.QUICK);
 
     private KernelCounts() {}
 
-    /** Returns the work of the last launch of each kernel, by name. */
+    /** Totals of the launch of each kernel, by name; where a kernel is launched several times, of the last one. */
     static Map<String, KernelWork> of(int n, int m, int d) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device =
@@ -41,7 +41,7 @@ final class KernelCounts {
         return totals;
     }
 
-    /** Returns the same for kernels on tensor cores. */
+    /** The same on tensor cores. */
     static Map<String, KernelWork> onTensorCores(int n, int m, int d, Precision precision) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device =
@@ -63,7 +63,47 @@ final class KernelCounts {
         return totals;
     }
 
-    /** Adds the work of a kernel that fuses GELU, under a separate name. */
+    /** The same of products of size x size x size, of one with a long sum, and of attention over 4 samples of 64 tokens with 4 heads. */
+    static Map<String, KernelWork> ofProducts(int size, int width) {
+        Map<String, KernelWork> totals = new LinkedHashMap<>();
+        try (SimDevice device =
+                SimDevice.open(SimOptions.defaults().withoutChecks().withCounts())) {
+            PtxDevice counting = counting(device, totals);
+            Kernels kernels = new Kernels(counting);
+            for (Precision multiply : List.of(Precision.F32, Precision.TF32)) {
+                for (int turned = 0; turned < 4; turned++) {
+                    GemmCases.on(
+                            device,
+                            kernels,
+                            multiply,
+                            GemmCases.gemm(turned / 2 == 1, turned % 2 == 1, size, size, size, 0));
+                }
+                for (PointwiseOps.Gelu gelu : FUSED) {
+                    withGelu(
+                            totals,
+                            "gemm_" + multiply.name().toLowerCase(Locale.ROOT) + "_nn",
+                            gelu,
+                            () -> GemmCases.on(
+                                    device, kernels, multiply, GemmCases.linearGelu(gelu, size, size, size)));
+                }
+            }
+            GemmCases.on(device, kernels, GemmCases.biasGradient(size, size));
+            totals.remove("gemm_merge_f32"); // of the bias gradient
+            Map<String, KernelWork> whole = new LinkedHashMap<>(totals);
+            GemmCases.on(device, kernels, GemmCases.gemm(false, false, 64, 64, 16 * size, 0));
+            withGelu(
+                    totals,
+                    "gemm_merge_f32",
+                    PointwiseOps.Gelu.EXACT,
+                    () -> GemmCases.on(
+                            device, kernels, GemmCases.linearGelu(PointwiseOps.Gelu.EXACT, 64, 16 * size, 64)));
+            totals.putAll(whole);
+            GemmCases.on(device, kernels, GemmCases.attention(64, 4, width, false));
+        }
+        return totals;
+    }
+
+    /** Totals of a kernel that writes GELU too, under a name of their own. */
     private static void withGelu(Map<String, KernelWork> totals, String kernel, PointwiseOps.Gelu gelu, Runnable work) {
         KernelWork plain = totals.get(kernel);
         work.run();
@@ -71,7 +111,7 @@ final class KernelCounts {
         totals.put(kernel, plain);
     }
 
-    /** The same for 16-bit activations: products, parts, bias gradients, and a head of 128 tokens and 64 columns. */
+    /** The same of activations in 16 bits: products, parts, bias gradients, and a head of 128 tokens and 64 columns. */
     static Map<String, KernelWork> ofSixteenBits(int m, int n, int k, DType type) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks().withCounts());
@@ -118,15 +158,10 @@ final class KernelCounts {
         return totals;
     }
 
-    /** Returns a device that counts each launch separately. */
+    /** The device, with the counts of each launch, by the name of its kernel. */
     private static PtxDevice counting(SimDevice device, Map<String, KernelWork> totals) {
-        return counting(device, totals::put);
-    }
-
-    /** Returns a device that passes the name and counts of each launch on. */
-    static PtxDevice counting(SimDevice device, BiConsumer<String, KernelWork> taken) {
         return LaunchObserver.of(device, (kernel, launch) -> {
-            taken.accept(kernel.name(), KernelWork.of(device.counts()));
+            totals.put(kernel.name(), KernelWork.of(device.counts()));
             device.counts().reset();
         });
     }
