@@ -14,6 +14,7 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.ContrastiveLossTest.Answer;
 import org.contrastive4j.loss.LossCases.Case;
@@ -21,7 +22,6 @@ import org.contrastive4j.loss.LossCases.Labels;
 import org.contrastive4j.loss.LossCases.Problem;
 import org.contrastive4j.loss.LossCases.Tensors;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Tensor;
@@ -138,7 +138,7 @@ class LossDifferencesTest {
                 .filter(i -> gradient.length <= ALL || i / d == 63 || i / d == 64)
                 .toArray();
         double[] before = at.toDoubles();
-        CentralDifferences.check(
+        GradientCheck.require(
                 what,
                 moved -> {
                     at.set(moved);
