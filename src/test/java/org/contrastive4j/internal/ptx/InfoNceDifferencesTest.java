@@ -155,6 +155,9 @@ class InfoNceDifferencesTest {
     }
 
     private static void rejected(InfoNceCase c, Precision precision, InfoNceCase.Answer wrong) {
-        assertThrows(AssertionError.class, () -> check(c, wrong, precision), precision + ", " + c);
+        assertThrows(
+                GradientCheck.GradientMismatchException.class,
+                () -> check(c, wrong, precision),
+                precision + ", " + c);
     }
 }
