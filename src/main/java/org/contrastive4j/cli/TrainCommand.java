@@ -172,10 +172,7 @@ final class TrainCommand implements Callable<Integer> {
                 ops.precision(),
                 config.batch(),
                 config.chunk() == 0 ? "whatever fits" : Integer.toString(config.chunk()));
-        trainer.data()
-                .leftOut()
-                .counts()
-                .forEach((reason, count) -> System.out.println("left out " + count + ": " + reason));
+        leftOut(trainer);
         latest.ifPresent(path -> System.out.println("continuing from " + path));
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             System.out.println("one loss for each chunk (--accumulate features); memory is not planned");
@@ -184,11 +181,19 @@ final class TrainCommand implements Callable<Integer> {
         }
     }
 
+    private static void leftOut(Trainer trainer) {
+        trainer.data()
+                .leftOut()
+                .counts()
+                .forEach((reason, count) -> System.out.printf(Locale.ROOT, "left out %,d: %s%n", count, reason));
+    }
+
     private void finish(TrainingRun run, Trainer trainer, Ops ops, StatusLine line) {
         double seconds = run.seconds();
         Map<String, Trainer.Recall> recalls = run.finish();
         line.clear();
         System.out.print(RunSummary.table(recalls));
+        leftOut(trainer); // pictures are read while training: what is broken is known at the end
         System.out.printf(
                 Locale.ROOT,
                 "%,d pairs in %.0f s, at most %.0f MiB of tensors%n",

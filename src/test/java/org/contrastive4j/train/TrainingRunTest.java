@@ -1,0 +1,297 @@
+package org.contrastive4j.train;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.io.FilterOutputStream;
+import java.io.IOException;
+import java.io.OutputStream;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.List;
+import java.util.Map;
+import java.util.Optional;
+import java.util.stream.Stream;
+import org.contrastive4j.Backend;
+import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.ops.Ops;
+import org.contrastive4j.optim.AdamW;
+import org.contrastive4j.support.PairFiles;
+import org.contrastive4j.support.TinyPairs;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
+
+/** A sitting of a run: its files, a full disk at every write, and what a resumed run can change. */
+class TrainingRunTest {
+    private static final int STEPS = 2;
+
+    @TempDir
+    Path folder;
+
+    private Ops ops;
+    private Path pairs;
+
+    @BeforeEach
+    void open() {
+        ops = Backend.open("cpu");
+        pairs = PairFiles.folder(folder.resolve("pairs"), 20);
+    }
+
+    @AfterEach
+    void close() {
+        ops.close();
+    }
+
+    private TrainConfig config(int steps) {
+        return TrainConfig.emoji().toBuilder()
+                .data(pairs.toString())
+                .strict(true)
+                .heldOutGroup("c")
+                .unseenShare(0.2)
+                .seed(3)
+                .steps(steps)
+                .batch(12)
+                .chunk(5)
+                .learningRate(1e-2)
+                .warmup(2)
+                .vocabulary(60)
+                .augmentation(new Augmentation(0.1, 0.1, 10, 0.2, 0.3, 0.2))
+                .optimizer(new AdamW.Config(0.9, 0.98, 1e-8, 0.1))
+                .model(TinyPairs.model(0.1))
+                .loss(LossConfig.named("infonce", 12))
+                .build();
+    }
+
+    private static PairDataset data(TrainConfig config) {
+        return PairDataset.open(Path.of(config.data()), config.strict());
+    }
+
+    /** Does not wait for the disk, and is full from a call on: half of what is written then gets there. */
+    private static final class FullDisk implements Disk {
+        private int writesLeft;
+
+        FullDisk(int writes) {
+            writesLeft = writes;
+        }
+
+        private boolean isFull() {
+            return writesLeft-- <= 0;
+        }
+
+        private OutputStream limited(OutputStream file) throws IOException {
+            if (isFull()) {
+                file.close();
+                throw full();
+            }
+            return new FilterOutputStream(file) {
+                @Override
+                public void write(byte[] bytes, int from, int count) throws IOException {
+                    if (isFull()) {
+                        out.write(bytes, from, count / 2);
+                        throw full();
+                    }
+                    out.write(bytes, from, count);
+                }
+            };
+        }
+
+        private static IOException full() {
+            return new IOException("No space left on device");
+        }
+
+        @Override
+        public OutputStream create(Path file) throws IOException {
+            return limited(Disk.REAL.create(file));
+        }
+
+        @Override
+        public OutputStream append(Path file) throws IOException {
+            return limited(Disk.REAL.append(file));
+        }
+
+        @Override
+        public void force(Path path) {}
+    }
+
+    private static class Steps implements TrainingRun.Listener {
+        private final int stopAfter;
+        private final List<Double> losses = new ArrayList<>();
+
+        Steps(int stopAfter) {
+            this.stopAfter = stopAfter;
+        }
+
+        @Override
+        public void step(Trainer.Step step) {
+            losses.add(step.loss());
+        }
+
+        @Override
+        public void recall(String split, double recall) {
+            assertTrue(recall >= 0 && recall <= 1, split);
+        }
+
+        @Override
+        public boolean stopRequested() {
+            return losses.size() >= stopAfter;
+        }
+    }
+
+    /** Starts a run, or resumes it where it has a checkpoint; returns what a checkpoint would hold at its end. */
+    private List<String> run(Path out, Disk disk, TrainConfig config, int stopAfter) {
+        try (RunFolder run = RunFolder.open(out, disk)) {
+            Optional<Path> latest = run.checkpoints().latest();
+            PairDataset data = data(config);
+            try (Trainer trainer = latest.isEmpty()
+                    ? Trainer.start(ops, config, data)
+                    : Trainer.resume(ops, data, latest.get(), config.on(ops.precision()))) {
+                TrainingRun training = TrainingRun.begin(
+                        run, ops, trainer, new TrainingRun.Schedule(1, STEPS), Map.of("Java", "17 & newer"));
+                if (training.train(new Steps(stopAfter))) {
+                    training.finish();
+                }
+                return Snapshots.of(trainer);
+            }
+        }
+    }
+
+    private static List<Map<String, Object>> withoutTimes(Path run) {
+        List<Map<String, Object>> lines = RunFolder.metrics(run);
+        lines.forEach(line -> line.keySet().removeAll(List.of("seconds", "time", "pairsPerSecond")));
+        return lines;
+    }
+
+    @Test
+    void train_withADiskThatFillsAtAnyWrite_resumesToTheSameBits() throws IOException {
+        Path whole = folder.resolve("whole");
+        List<String> expected = run(whole, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS);
+        List<String> files = names(whole);
+        for (int writes = 0; ; writes++) {
+            Path out = folder.resolve("full" + writes);
+            FullDisk disk = new FullDisk(writes);
+            try {
+                run(out, disk, config(STEPS), STEPS);
+                assertTrue(writes > 30, "every file is written through the disk of the test: " + writes);
+                return;
+            } catch (RunFolder.RunFolderException | CheckpointException full) {
+                assertTrue(full.getMessage().contains("make room"), full.getMessage());
+                assertTrue(full.getMessage().contains("No space left"), full.getMessage());
+            }
+            assertEquals(
+                    expected, run(out, new FullDisk(Integer.MAX_VALUE), config(STEPS), STEPS), "full at " + writes);
+            assertEquals(withoutTimes(whole), withoutTimes(out), "full at " + writes);
+            assertEquals(files.size(), names(out).size(), names(out).toString());
+        }
+    }
+
+    private static List<String> names(Path run) throws IOException {
+        try (Stream<Path> files = Files.walk(run)) {
+            return files.map(file -> run.relativize(file).toString()).sorted().toList();
+        }
+    }
+
+    @Test
+    void train_stoppedAndResumedWithMoreSteps_goesOnToTheNewEnd() {
+        Path out = folder.resolve("run");
+        run(out, Disk.REAL, config(4), 2);
+        assertEquals(2, RunFolder.metrics(out).size());
+        assertTrue(RunRecord.read(out).summary().isEmpty(), "it is not finished");
+        run(out, Disk.REAL, config(4).toBuilder().steps(6).learningRate(1e-3).build(), 100);
+        assertEquals(6, RunFolder.metrics(out).size());
+        RunRecord record = RunRecord.read(out);
+        assertEquals(6, record.config().get("steps"));
+        assertEquals(6, record.summary().get("steps"));
+        assertEquals(1e-3 * 0.5 * (1 + Math.cos(Math.PI * 3 / 4.0)), rate(out, 5), 1e-12);
+    }
+
+    private static double rate(Path run, int line) {
+        return ((Number) RunFolder.metrics(run).get(line).get("learningRate")).doubleValue();
+    }
+
+    @Test
+    void resume_withAChangeThatARunCannotMake_isRefused() {
+        Path out = folder.resolve("run");
+        run(out, Disk.REAL, config(2), 100);
+        for (TrainConfig other : List.of(
+                config(2).toBuilder().seed(4).build(),
+                config(2).toBuilder().batch(13).build(),
+                config(1).toBuilder().build())) {
+            String message = assertThrows(IllegalArgumentException.class, () -> run(out, Disk.REAL, other, 100))
+                    .getMessage();
+            assertTrue(message.contains("a resumed run can change") || message.contains("has made 2 steps"), message);
+        }
+    }
+
+    @Test
+    void resume_withEditedCaptions_isRefused() throws IOException {
+        Path out = folder.resolve("run");
+        run(out, Disk.REAL, config(2), 1);
+        Path captions = pairs.resolve("captions.tsv");
+        Files.writeString(captions, Files.readString(captions).replaceFirst("word3", "edited"));
+        String message = assertThrows(CheckpointException.class, () -> run(out, Disk.REAL, config(2), 100))
+                .getMessage();
+        assertTrue(message.contains("captions or pictures were changed"), message);
+    }
+
+    @Test
+    void resume_ofDataThatWasMoved_goesOn() throws IOException {
+        Path out = folder.resolve("run");
+        run(out, Disk.REAL, config(2), 1);
+        Path moved = Files.move(pairs, folder.resolve("moved"));
+        run(out, Disk.REAL, config(2).toBuilder().data(moved.toString()).build(), 100);
+        assertEquals(moved.toString(), RunRecord.read(out).config().get("data"));
+    }
+
+    @Test
+    void report_whileTraining_loadsItselfAgainAndAtTheEndItDoesNot() throws IOException {
+        Path out = folder.resolve("run");
+        List<String> pages = new ArrayList<>();
+        TrainConfig config = config(2);
+        try (RunFolder run = RunFolder.open(out);
+                Trainer trainer = Trainer.start(ops, config, data(config))) {
+            TrainingRun training =
+                    TrainingRun.begin(run, ops, trainer, new TrainingRun.Schedule(1, 0), Map.of("Java", "17"));
+            training.train(new Steps(100) {
+                @Override
+                public void step(Trainer.Step step) {
+                    super.step(step);
+                    try {
+                        pages.add(Files.readString(out.resolve("report.html")));
+                    } catch (IOException e) {
+                        throw new IllegalStateException(e);
+                    }
+                }
+            });
+            training.finish();
+        }
+        assertTrue(pages.get(0).contains("http-equiv=\"refresh\""), "running");
+        String page = Files.readString(out.resolve("report.html"));
+        assertFalse(page.contains("http-equiv=\"refresh\""), "finished");
+        for (String part : List.of(
+                "finished",
+                "Learning rate",
+                "Pairs per second",
+                "data fingerprint",
+                "pairs left out",
+                "seed",
+                "device",
+                "started",
+                "chance R@1",
+                "Retrieval examples",
+                "Configuration")) {
+            assertTrue(page.contains(part), part);
+        }
+    }
+
+    @Test
+    void schedule_withNumbersThatAreTooSmall_isRefused() {
+        assertThrows(IllegalArgumentException.class, () -> new TrainingRun.Schedule(0, 1));
+        assertThrows(IllegalArgumentException.class, () -> new TrainingRun.Schedule(1, -1));
+    }
+}
