@@ -118,7 +118,9 @@ final class CaptionFile implements PairStore {
             line = next;
             record = following;
         }
-        all.trim();
+        if (all.size > FEW) {
+            all.forgetPairs();
+        }
         return all;
     }
 
@@ -152,10 +154,9 @@ final class CaptionFile implements PairStore {
         }
     }
 
-    private void trim() {
-        if (size > FEW) {
-            kept = null;
-        }
+    /** Makes every row be read again when its pair is needed. */
+    void forgetPairs() {
+        kept = null;
     }
 
     private Pair pair(int id, CSVRecord record) {

@@ -1,6 +1,5 @@
 package org.contrastive4j.data;
 
-import com.twelvemonkeys.imageio.stream.ByteArrayImageInputStream;
 import java.awt.image.BufferedImage;
 import java.io.IOException;
 import java.util.ArrayList;
@@ -71,7 +70,7 @@ final class PictureReader {
     /** Returns the readers of a format, those of TwelveMonkeys first: they read more kinds of JPEG and TIFF. */
     private static List<ImageReader> readers(byte[] file) throws IOException {
         List<ImageReader> all = new ArrayList<>();
-        try (ImageInputStream in = new ByteArrayImageInputStream(file)) {
+        try (ImageInputStream in = new PictureBytes(file)) {
             Iterator<ImageReader> readers = ImageIO.getImageReaders(in);
             readers.forEachRemaining(all::add);
         }
@@ -80,7 +79,7 @@ final class PictureReader {
     }
 
     private static RgbPicture read(ImageReader reader, byte[] file) throws IOException {
-        try (ImageInputStream in = new ByteArrayImageInputStream(file)) {
+        try (ImageInputStream in = new PictureBytes(file)) {
             reader.setInput(in, true, true);
             int width = reader.getWidth(0);
             int height = reader.getHeight(0);

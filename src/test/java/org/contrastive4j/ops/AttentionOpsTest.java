@@ -115,7 +115,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 8)
+    @SampledSource(value = "cases", every = 20)
     void attention_agreesWithFormula(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, shape.hashCode())) {
             Run run = Run.random(fixture, shape).forward();
@@ -125,7 +125,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 8)
+    @SampledSource(value = "cases", every = 20)
     void attentionBackward_agreesWithDifferences(String backend, Attention shape) {
         long seed = shape.hashCode();
         try (TensorFixture fixture = new TensorFixture(backend, seed);
@@ -147,7 +147,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 10)
+    @SampledSource(value = "cases", every = 20)
     void attention_maskedKeys_haveNoInfluence(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             Run run = Run.random(fixture, shape).forward();
@@ -174,7 +174,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 10)
+    @SampledSource(value = "cases", every = 20)
     void attention_repeated_sameBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             Run first = Run.random(fixture, shape).forward();
@@ -205,7 +205,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 10)
+    @SampledSource(value = "cases", every = 20)
     void attention_anyChunk_sameBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 6)) {
             Run all = Run.random(fixture, shape).forward();

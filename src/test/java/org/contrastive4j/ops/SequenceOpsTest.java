@@ -86,7 +86,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 6)
+    @SampledSource(value = "sizes", every = 12)
     void embedding_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         int vocabulary = 3 * t;
         try (TensorFixture fixture = new TensorFixture(backend, 1)) {
@@ -114,7 +114,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("org.contrastive4j.support.Backends#inAllPrecisions")
+    @SampledSource(value = "org.contrastive4j.support.Backends#inAllPrecisions", every = 4)
     void embeddingBackward_manyRowsAndOneCommonRow_agrees(String backend) {
         boolean many = backend.startsWith("cpu"); // on the simulator it would take a minute
         int vocabulary = many ? 1000 : 200;
@@ -134,7 +134,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void addPositions_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -169,7 +169,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void prependToken_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -219,7 +219,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "patches", every = 5)
+    @SampledSource(value = "patches", every = 12)
     void patchify_andGradient_agreeWithFormula(String backend, Patches p) {
         try (TensorFixture fixture = new TensorFixture(backend, 5)) {
             SequenceOps sequence = fixture.ops.sequence();
@@ -247,7 +247,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void meanPool_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         int[] ragged = new int[b];
         Arrays.setAll(ragged, i -> new int[] {t, 0, 1, (t + 1) / 2}[i % 4]);
@@ -277,7 +277,7 @@ class SequenceOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "sizes", every = 5)
+    @SampledSource(value = "sizes", every = 12)
     void selectToken_andGradient_agreeWithFormula(String backend, int b, int t, int w) {
         int[] places = indices(b, t, 9);
         try (TensorFixture fixture = new TensorFixture(backend, 9)) {

@@ -324,7 +324,7 @@ class TrainerTest {
             trainer.next();
             trainer.evaluate();
         }
-        assertThrows(DataException.class, () -> Trainer.start(ops, config(3, 17, 5, 1e-2), data));
+        assertThrows(DataException.class, () -> Trainer.start(ops, config(3, 21, 5, 1e-2), data));
         assertEquals(0, ops.memory().currentBytes());
         ops.close();
     }

@@ -39,7 +39,7 @@ class KernelFilesTest {
                         .distinct()
                         .sorted()
                         .toList());
-        assertEquals(185, KernelFiles.entries().size());
+        assertEquals(191, KernelFiles.entries().size());
     }
 
     /** Kernels are used from a jar, which lists its entries differently from a folder; not every jar has folder entries. */
