@@ -48,6 +48,9 @@ class ResumeOptionsTest {
         Set<String> known = new HashSet<>(ResumeOptions.fixed().keySet());
         known.addAll(ResumeOptions.CHANGING);
         known.addAll(ResumeOptions.FREE);
+        CommandSpec.forAnnotatedObject(new PretrainedTraining()) // --from cannot be resumed
+                .options()
+                .forEach(option -> known.add(option.longestName()));
         assertEquals(new TreeSet<>(known), new TreeSet<>(names));
     }
 
