@@ -95,7 +95,6 @@ class ArchitectureTest {
             Map.entry(
                     "internal.compare",
                     List.of(
-                            "pretrained",
                             "train",
                             "data",
                             "nn",
@@ -109,6 +108,7 @@ class ArchitectureTest {
             Map.entry(
                     "cli",
                     List.of(
+                            "pretrained",
                             "internal.compare",
                             "train",
                             "data",
