@@ -12,7 +12,7 @@ import org.contrastive4j.tensor.Precision;
  * Computes C = alpha op(A) op(B) + beta C + bias on device addresses by the kernels {@code gemm_*_sm90a}, with 16-bit
  * operands and f32 sums.
  *
- * <p>Operands are in the packed tile layout of {@code kernels/sm90a/packed_tile.ptxh}. {@link #pack} writes it once
+ * <p>Operands are in the packed tile layout of {@code kernels/sm90a/packed_layout.ptxh}. {@link #pack} writes it once
  * for all layouts of later products, and a product can write its result, or GELU of it, in the packed layout for the
  * next product:
  *
@@ -342,11 +342,11 @@ public final class HopperGemm {
                 .pointer("b", b)
                 .pointer("c", result.c)
                 .pointer("bias", result.bias)
-                .pointer("image", result.image)
+                .pointer("packed", result.image)
                 .int64("strideA", part == 0 ? p.imageBytesA() : 0L)
                 .int64("strideB", part == 0 ? p.imageBytesB() : 0L)
                 .int64("strideC", result.elementBytes() * p.elements())
-                .int64("strideImage", imageBytes(p.m, p.n))
+                .int64("stridePacked", imageBytes(p.m, p.n))
                 .int32("m", p.m)
                 .int32("n", p.n)
                 .int32("kBlocks", p.kBlocks())

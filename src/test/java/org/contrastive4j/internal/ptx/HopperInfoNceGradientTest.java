@@ -401,7 +401,7 @@ final class HopperInfoNceGradientTest {
             csv = {
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
                 "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
-                "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
+                "buffer reused too early | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
                 "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
                 "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
                 "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",
@@ -410,7 +410,7 @@ final class HopperInfoNceGradientTest {
                 "targets not put right | EACH4(PUT_EACH) |  | WRONG",
                 "edges left in the tile | EACH32(TAKE_EACH) |  | WRONG",
                 "sum of a warp's G and products lost | @%lane0 st.shared.f32 [%slot+DOTS], %dot; |  | ANY",
-                "second row block of G left out | COPY(8192, %g+16384, 8192) | COPY(8192, %g, 8192) | WRONG",
+                "second row block of G left out | COPY(A_OF_GROUP_1, %g+BLOCK_BYTES, HALF_BLOCK_BYTES) | COPY(A_OF_GROUP_1, %g, HALF_BLOCK_BYTES) | WRONG",
             })
     /** Each mutation is a fault that a GPU might not show; the simulator must report it under every schedule. */
     void mutation_isDetected(String what, String right, String wrong, String kind) {
