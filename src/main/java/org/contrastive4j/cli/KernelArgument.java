@@ -30,7 +30,7 @@ record KernelArgument(String text, Direction direction, Element element, int cou
         VALUE
     }
 
-    /** @throws IllegalArgumentException saying which part is wrong and what is wanted */
+    /** @throws IllegalArgumentException saying which part is wrong and what is expected */
     static KernelArgument parse(String text) {
         String[] parts = text.split(":", -1);
         try {
@@ -47,14 +47,14 @@ record KernelArgument(String text, Direction direction, Element element, int cou
     private static KernelArgument buffer(String text, Direction direction, String[] parts) {
         if (parts.length != 3 && parts.length != 4) {
             throw new IllegalArgumentException(
-                    "wanted " + parts[0] + ":TYPE:COUNT or " + parts[0] + ":TYPE:COUNT:FILL");
+                    "expected " + parts[0] + ":TYPE:COUNT or " + parts[0] + ":TYPE:COUNT:FILL");
         }
         Element element = Element.of(parts[1]);
         int most = (Integer.MAX_VALUE - 8) / element.bytes();
         long count = parts[2].matches("[0-9]{1,10}") ? Long.parseLong(parts[2]) : 0;
         if (count < 1 || count > most) {
             throw new IllegalArgumentException(
-                    "count is \"" + parts[2] + "\", wanted 1 to " + most + " elements of " + parts[1]);
+                    "count is \"" + parts[2] + "\", expected 1 to " + most + " elements of " + parts[1]);
         }
         String fill = parts.length == 4 ? parts[3] : direction == Direction.IN ? "zero" : null;
         long value = 0;
@@ -68,7 +68,7 @@ record KernelArgument(String text, Direction direction, Element element, int cou
                 };
         if (kind == Fill.VALUE) {
             if (!fill.matches("[-+.0-9].*|NaN|Infinity")) {
-                throw new IllegalArgumentException("fill is \"" + fill + "\", wanted zero, iota, random or a number");
+                throw new IllegalArgumentException("fill is \"" + fill + "\", expected zero, iota, random or a number");
             }
             value = element.parse(fill);
         }
@@ -77,7 +77,7 @@ record KernelArgument(String text, Direction direction, Element element, int cou
 
     private static KernelArgument number(String text, String[] parts) {
         if (parts.length != 2) {
-            throw new IllegalArgumentException("wanted in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE");
+            throw new IllegalArgumentException("expected in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE");
         }
         Element element = Element.of(parts[0]);
         return new KernelArgument(text, null, element, 1, null, element.parse(parts[1]));

@@ -64,7 +64,7 @@ final class PtxCheckCommand implements Callable<Integer> {
     public Integer call() {
         if (block < 1 || block > 1024 || shared != null && shared < 0) {
             throw new IllegalArgumentException(
-                    "--block " + block + " --shared " + shared + ": wanted 1 to 1024 threads and 0 or more bytes");
+                    "--block " + block + " --shared " + shared + ": expected 1 to 1024 threads and 0 or more bytes");
         }
         boolean good = true;
         for (Path file : files) {

@@ -131,7 +131,7 @@ final class PtxRunCommand implements Callable<Integer> {
         launch = new Launch(size("--grid", grid), size("--block", block), shared, cooperative);
         parsed = arguments.stream().map(KernelArgument::parse).toList();
         if (print < 0) {
-            throw new IllegalArgumentException("--print is " + print + ", wanted 0 or more");
+            throw new IllegalArgumentException("--print is " + print + ", expected 0 or more");
         }
         text = source.readOne(file);
         if (device.equals("sim")) {
@@ -148,7 +148,7 @@ final class PtxRunCommand implements Callable<Integer> {
 
     private static Launch.Dim size(String option, String text) {
         if (!text.matches("[0-9]{1,9}(x[0-9]{1,9}){0,2}")) {
-            throw new IllegalArgumentException(option + " is \"" + text + "\", wanted sizes such as 4, 4x2 or 4x2x1");
+            throw new IllegalArgumentException(option + " is \"" + text + "\", expected sizes such as 4, 4x2 or 4x2x1");
         }
         String[] sizes = text.split("x");
         return new Launch.Dim(
@@ -229,7 +229,7 @@ final class PtxRunCommand implements Callable<Integer> {
     /** Many schedules; a fault is the same as another when kind and line are. */
     private int search() {
         if (schedules < 1) {
-            throw new IllegalArgumentException("--faults is " + schedules + ", wanted 1 or more schedules");
+            throw new IllegalArgumentException("--faults is " + schedules + ", expected 1 or more schedules");
         }
         Map<String, Found> faults = new LinkedHashMap<>();
         int without = 0;

@@ -103,7 +103,7 @@ final class PtxSource {
         try {
             return Files.readString(file);
         } catch (CharacterCodingException e) {
-            throw new IllegalArgumentException(file + " is not text, wanted PTX", e);
+            throw new IllegalArgumentException(file + " is not text, expected PTX", e);
         } catch (IOException e) {
             throw new IllegalArgumentException("cannot read " + file + ": " + e.getMessage(), e);
         }

@@ -1,6 +1,6 @@
 package org.contrastive4j.device;
 
-/** A place in a stream. */
+/** A position in a stream. */
 public interface DeviceEvent extends AutoCloseable {
     /** Whether the stream has come here. */
     boolean isDone();

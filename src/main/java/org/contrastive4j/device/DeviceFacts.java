@@ -1,9 +1,9 @@
 package org.contrastive4j.device;
 
 /**
- * What a device is.
+ * Properties of a device.
  *
- * @param name as its driver says it
+ * @param name as reported by its driver
  * @param architecture compute capability as in {@code sm_90}: 10 x major + minor
  * @param multiprocessors number of them
  * @param memoryBytes of the device
@@ -25,6 +25,6 @@ public record DeviceFacts(
         int threadsPerMultiprocessor,
         int l2Bytes,
         String driver) {
-    /** The oldest architecture that the portable kernels are for. */
+    /** The lowest compute capability that the portable kernels support. */
     public static final int LEAST_ARCHITECTURE = 80;
 }

@@ -2,72 +2,72 @@ package org.contrastive4j.device;
 
 import java.nio.ByteBuffer;
 
-/** Work in order: what is given to a stream is done after what was given to it before. */
+/** A stream: work that is executed in the order in which it is enqueued. */
 public interface DeviceStream extends AutoCloseable {
     /**
-     * Waits until all work given so far is done.
+     * Blocks until all work enqueued so far is complete.
      *
      * @throws KernelException when some of it failed
      */
     void synchronize();
 
-    /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes may not change until this is done. */
+    /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes must not change until the copy is complete. */
     void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes);
 
     /**
-     * target[at, at + remaining) = the remaining bytes of source, which are read before this returns; the copy is work
-     * of this stream like any other and is not waited for. Cannot be recorded: it would always bring the same bytes.
+     * target[at, at + remaining) = the remaining bytes of source, which are read before this returns; the copy is
+     * enqueued and not waited for. It cannot be captured: every replay would copy the same bytes.
      */
     void upload(ByteBuffer source, DeviceStorage target, long at);
 
-    /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes are there when this is done. */
+    /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes are valid when the copy is complete. */
     void download(DeviceStorage source, long from, PinnedBuffer target, long at, long bytes);
 
-    /** target[at, at + bytes) = source[from, from + bytes), both on the device. */
+    /** target[at, at + bytes) = source[from, from + bytes), both in device memory. */
     void copy(DeviceStorage source, long from, DeviceStorage target, long at, long bytes);
 
-    /** Every byte of storage = value. */
+    /** Fills every byte of the storage with a value. */
     void fill(DeviceStorage storage, byte value);
 
     /**
-     * Marks this place in the stream; the caller closes the event.
+     * Records an event at this position of the stream; the caller closes the event.
      *
-     * @throws DeviceException when this thread records work
+     * @throws DeviceException while this thread captures work
      */
     DeviceEvent record();
 
     /**
-     * What is given from now on waits for the event, which may be of another stream.
+     * Makes all later work of this stream wait for the event, which may be of another stream.
      *
-     * @throws DeviceException when this thread records work: the event is of outside the recording, and one before each
-     *     run of it is awaited by the stream that runs it
+     * @throws DeviceException while this thread captures work: await the event on the stream that launches the graph
+     *     instead
      */
     void await(DeviceEvent event);
 
     /**
-     * Records what {@code work} gives to this stream instead of doing it.
+     * Captures what {@code work} enqueues on this stream as a graph instead of executing it.
      *
-     * @throws DeviceException when the work does something that cannot be recorded, such as waiting
+     * @throws DeviceException when the work does something that cannot be captured, such as synchronising
      */
     default DeviceGraph capture(Runnable work) {
         return capture(work, null);
     }
 
     /**
-     * Records what {@code work} gives to this stream instead of doing it; memory that it allocates for this stream is
-     * part of {@code scratch}, where what it gives back is handed out again.
+     * Captures what {@code work} enqueues on this stream as a graph instead of executing it. Memory that it allocates
+     * for this stream is part of {@code scratch} and is reused when it is closed.
      *
-     * @param scratch stays open, and is used by nothing else while the graph runs, as long as it is launched; several
-     *     graphs that run one after the other may share it. Null: the work may not allocate
-     * @throws DeviceException when the work does something that cannot be recorded, such as waiting
-     * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was done
+     * @param scratch must stay open as long as the graph is launched, and must not be used by other work while it runs;
+     *     several graphs that run one after the other may share it. Null: the work must not allocate
+     * @throws DeviceException when the work does something that cannot be captured, such as synchronising
+     * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was executed
      */
     DeviceGraph capture(Runnable work, DeviceStorage scratch);
 
-    /** Whether this stream records what it is given. */
+    /** Returns whether this stream is capturing. */
     boolean isCapturing();
 
-    /** Waits for its work and gives the stream back; idempotent. */
+    /** Waits for its work and destroys the stream; idempotent. */
     @Override
     void close();
 }

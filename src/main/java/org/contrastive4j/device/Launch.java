@@ -6,7 +6,7 @@ package org.contrastive4j.device;
  * @param grid number of blocks along x, y and z
  * @param block number of threads along x, y and z
  * @param sharedBytes dynamic shared memory of each block
- * @param cooperative all blocks are resident at the same time, so that they may wait for each other
+ * @param cooperative whether all blocks are resident at the same time, so that they may wait for each other
  */
 public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) {
     private static final long MAX_GRID_X = Integer.MAX_VALUE;
@@ -14,7 +14,7 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
     private static final int MAX_THREADS = 1024;
     private static final int MAX_BLOCK_Z = 64;
 
-    /** Three sizes; a linear index goes along x first. */
+    /** Sizes along x, y and z; a linear index runs along x first. */
     public record Dim(int x, int y, int z) {
         public long count() {
             return (long) x * y * z;
@@ -33,19 +33,19 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
                 || grid.x > MAX_GRID_X
                 || grid.y > MAX_GRID_YZ
                 || grid.z > MAX_GRID_YZ) {
-            throw new LaunchException("grid is " + grid + ", wanted 1 or more blocks along each axis and at most "
+            throw new LaunchException("grid is " + grid + ", expected 1 or more blocks along each axis and at most "
                     + MAX_GRID_X + ", " + MAX_GRID_YZ + ", " + MAX_GRID_YZ);
         }
         if (block.x < 1 || block.y < 1 || block.z < 1 || block.z > MAX_BLOCK_Z || block.count() > MAX_THREADS) {
-            throw new LaunchException("block is " + block + ", wanted 1 or more threads along each axis, at most "
+            throw new LaunchException("block is " + block + ", expected 1 or more threads along each axis, at most "
                     + MAX_BLOCK_Z + " along z and at most " + MAX_THREADS + " together");
         }
         if (sharedBytes < 0) {
-            throw new LaunchException("dynamic shared memory is " + sharedBytes + " bytes, wanted 0 or more");
+            throw new LaunchException("dynamic shared memory is " + sharedBytes + " bytes, expected 0 or more");
         }
     }
 
-    /** A row of blocks of a row of threads, without dynamic shared memory. */
+    /** Returns a one-dimensional launch without dynamic shared memory. */
     public static Launch of(int blocks, int threads) {
         return new Launch(new Dim(blocks, 1, 1), new Dim(threads, 1, 1), 0, false);
     }
@@ -58,7 +58,7 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
         return new Launch(grid, block, bytes, cooperative);
     }
 
-    /** The same with all blocks resident at once. */
+    /** Returns a copy with all blocks resident at once. */
     public Launch asCooperative() {
         return new Launch(grid, block, sharedBytes, true);
     }

@@ -1,6 +1,6 @@
 package org.contrastive4j.device;
 
-/** There is no such device on this machine. */
+/** Thrown when this machine has no such device. */
 public class NoDeviceException extends DeviceException {
     public NoDeviceException(String message) {
         super(message);

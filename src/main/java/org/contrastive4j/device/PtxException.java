@@ -1,6 +1,6 @@
 package org.contrastive4j.device;
 
-/** PTX text that is refused: says the file, the line where known, and why. */
+/** Thrown for PTX text that is refused; names the file, the line where known, and the reason. */
 public class PtxException extends RuntimeException {
     private final String file;
     private final int line;

@@ -4,10 +4,10 @@ import java.util.List;
 
 /** Kernels of one PTX text, loaded until its device is closed. */
 public interface PtxModule {
-    /** File name it was loaded under. */
+    /** Returns the file name it was loaded under. */
     String name();
 
-    /** Names of its entries, in the order of the text. */
+    /** Returns the names of its entries, in the order of the text. */
     List<String> kernels();
 
     /** @throws PtxException when there is no such entry; the message lists those there are */

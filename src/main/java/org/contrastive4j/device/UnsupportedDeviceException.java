@@ -9,7 +9,7 @@ public class UnsupportedDeviceException extends DeviceException {
     /**
      * Refuses a device on which portable kernels cannot be loaded.
      *
-     * @throws UnsupportedDeviceException saying what it is and what is wanted
+     * @throws UnsupportedDeviceException naming the device and what is required
      */
     public static void refuse(DeviceFacts facts) {
         if (facts.architecture() < DeviceFacts.LEAST_ARCHITECTURE) {

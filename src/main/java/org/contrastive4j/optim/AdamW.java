@@ -17,6 +17,8 @@ import org.jspecify.annotations.Nullable;
  * ones.
  *
  * <p>Source: Loshchilov and Hutter, Decoupled weight decay regularization, ICLR 2019.
+ *
+ * <p>Tested by {@code OptimTest}.
  */
 public final class AdamW implements AutoCloseable {
     /**

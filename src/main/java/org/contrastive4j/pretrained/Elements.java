@@ -34,7 +34,7 @@ final class Elements {
      * @return index of the first that is NaN or infinite, -1 when all are finite
      */
     static int decode(ByteBuffer bytes, DType dtype, float[] to, int count) {
-        bytes.rewind();
+        bytes.clear();
         switch (dtype) {
             case F32 -> bytes.asFloatBuffer().get(to, 0, count);
             case F64 -> {

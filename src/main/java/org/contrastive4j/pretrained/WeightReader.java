@@ -25,6 +25,7 @@ final class WeightReader {
     private final CheckpointFiles files;
     private final Map<String, Slot> slots;
     private final Map<String, Tensor> parameters;
+    private final ThreadLocal<Scratch> scratch = ThreadLocal.withInitial(Scratch::new);
 
     WeightReader(CheckpointFiles files, Map<String, Slot> slots, Map<String, Tensor> parameters) {
         this.files = files;
@@ -85,18 +86,19 @@ final class WeightReader {
             from.forEach(slot -> stream(slot, parameter));
             return;
         }
-        float[] values = new float[Math.toIntExact(parameter.size())];
+        int size = Math.toIntExact(parameter.size());
+        float[] values = scratch.get().whole(size);
         from.forEach(slot -> scatter(slot, values));
-        upload(values, 0, values.length, parameter, 0);
+        upload(values, size, parameter, 0);
     }
 
     private void stream(Slot slot, Tensor parameter) {
-        float[] values = new float[(int) Math.min(BLOCK, slot.size())];
+        float[] values = scratch.get().block(BLOCK);
         Blocks blocks = new Blocks(slot);
-        for (long at = 0; at < slot.size(); at += values.length) {
-            int count = (int) Math.min(values.length, slot.size() - at);
+        for (long at = 0; at < slot.size(); at += BLOCK) {
+            int count = (int) Math.min(BLOCK, slot.size() - at);
             blocks.read(at, count, values);
-            upload(values, 0, count, parameter, slot.offset() + at);
+            upload(values, count, parameter, slot.offset() + at);
         }
     }
 
@@ -104,7 +106,7 @@ final class WeightReader {
         int[] shape = slot.shape();
         int rows = shape[0];
         int rowSize = Math.toIntExact(slot.size() / rows);
-        float[] values = new float[Math.min(ROWS, rows) * rowSize];
+        float[] values = scratch.get().block(Math.min(ROWS, rows) * rowSize);
         int[] offsets = rowOffsets(slot, rowSize);
         Blocks blocks = new Blocks(slot);
         for (int row = 0; row < rows; row += ROWS) {
@@ -137,12 +139,35 @@ final class WeightReader {
         return offsets;
     }
 
-    private static void upload(float[] values, int from, int count, Tensor parameter, long at) {
+    private void upload(float[] values, int count, Tensor parameter, long at) {
         DType dtype = parameter.dtype();
-        ByteBuffer bytes = Elements.buffer(Math.min(BLOCK, count) * dtype.bytes());
+        ByteBuffer bytes = scratch.get().bytes(Math.min(BLOCK, count) * dtype.bytes());
         for (int done = 0; done < count; done += BLOCK) {
-            Elements.encode(values, from + done, Math.min(BLOCK, count - done), dtype, bytes);
+            Elements.encode(values, done, Math.min(BLOCK, count - done), dtype, bytes);
             parameter.storage().upload((parameter.offset() + at + done) * dtype.bytes(), bytes);
+        }
+    }
+
+    /** What a worker uses again for each parameter, so that reading leaves no garbage of the size of the weights. */
+    private static final class Scratch {
+        private float[] whole = new float[0];
+        private float[] block = new float[0];
+        private ByteBuffer bytes = Elements.buffer(0);
+
+        float[] whole(int size) {
+            whole = whole.length < size ? new float[size] : whole;
+            return whole;
+        }
+
+        float[] block(int size) {
+            block = block.length < size ? new float[size] : block;
+            return block;
+        }
+
+        /** Empty, with that limit. */
+        ByteBuffer bytes(int size) {
+            bytes = bytes.capacity() < size ? Elements.buffer(size) : bytes;
+            return bytes.clear().limit(size);
         }
     }
 
@@ -151,7 +176,6 @@ final class WeightReader {
         private final Slot slot;
         private final Entry entry;
         private final DType dtype;
-        private ByteBuffer bytes = Elements.buffer(0);
 
         Blocks(Slot slot) {
             this.slot = slot;
@@ -160,10 +184,7 @@ final class WeightReader {
         }
 
         void read(long at, int count, float[] to) {
-            if (bytes.capacity() < count * dtype.bytes()) {
-                bytes = Elements.buffer(count * dtype.bytes());
-            }
-            bytes.clear().limit(count * dtype.bytes());
+            ByteBuffer bytes = scratch.get().bytes(count * dtype.bytes());
             files.shardOf(slot.tensor()).read(entry, at * dtype.bytes(), bytes);
             int wrong = Elements.decode(bytes, dtype, to, count);
             if (wrong >= 0) {

@@ -33,13 +33,13 @@ class PtxCommandsTest {
     /** Exit code and everything printed. */
     private record Ran(int code, String out) {
         void hasLine(String pattern) {
-            assertTrue(out.lines().anyMatch(line -> line.matches(pattern)), () -> "wanted " + pattern + " in " + out);
+            assertTrue(out.lines().anyMatch(line -> line.matches(pattern)), () -> "expected " + pattern + " in " + out);
         }
 
         void says(int wantedCode, String... words) {
             assertEquals(wantedCode, code, out);
             for (String word : words) {
-                assertTrue(out.contains(word), () -> "wanted \"" + word + "\" in " + out);
+                assertTrue(out.contains(word), () -> "expected \"" + word + "\" in " + out);
             }
         }
     }
@@ -113,7 +113,7 @@ class PtxCommandsTest {
         checked.hasLine(" *scale +sm_90 .* 64 +2 +4/64");
         checked.hasLine(" *scale +sm_86 .* 64 +1 +2/48");
         run("ptx", "check", "--block", "2000", file("commands/scale.ptx"))
-                .says(Main.REFUSED, "wanted 1 to 1024 threads");
+                .says(Main.REFUSED, "expected 1 to 1024 threads");
     }
 
     /** Dynamic shared memory is in the launch alone: the header of a kernel says how much, or the option. */
@@ -200,7 +200,7 @@ class PtxCommandsTest {
         both.says(
                 1,
                 "error (sm_80, sm_86, sm_89, sm_90): " + unknown + ":8: ",
-                "simulator: " + unknown + ":8:1: the simulator does not know frobnicate.b32");
+                "simulator: " + unknown + ":8:1: the simulator does not support frobnicate.b32");
         String syntax = write("syntax.ptx", HEAD + ".visible .entry k()\n{\n.reg .b32 r;\nadd.u32 r, , 1;\nret;\n}\n");
         run("ptx", "check", syntax).says(1, "error: " + syntax + ":7:");
         String inside = write("inside.ptxh", "// one\nmov.b33 r, 1;\n");
@@ -342,7 +342,7 @@ class PtxCommandsTest {
             "--arg", "out:f32:96", "--arg", "in:f32:96", "--arg", "u32:96", "--arg", "f32:2", "--arg", "f32:0"
         };
         for (String[] bad : new String[][] {
-            {"--grid", "3y1", "--grid is \"3y1\", wanted sizes such as 4, 4x2 or 4x2x1"},
+            {"--grid", "3y1", "--grid is \"3y1\", expected sizes such as 4, 4x2 or 4x2x1"},
             {"--grid", "0", "grid is (0, 1, 1)"},
             {"--block", "2048", "block is (2048, 1, 1)"},
             {"--shared", "-1", "dynamic shared memory is -1 bytes"},
@@ -350,20 +350,20 @@ class PtxCommandsTest {
             {"--entry", "none", "there is no entry none, there are [scale, copy16]"},
             {"--device", "tpu", "no device \"tpu\""},
             {"--device", "cuda", "--limit", "5", "--limit are for --device sim, not cuda"},
-            {"--arch", "75", "architecture 75, wanted 80, 86, 89 or 90"},
+            {"--arch", "75", "architecture 75, expected 80, 86, 89 or 90"},
             {"--limit", "0", "instruction limit 0"},
             {"--faults", "0", "--faults is 0"},
             {"--print", "-1", "--print is -1"},
-            {"--arg", "f32:1", "was given 6 arguments, wanted 5"},
+            {"--arg", "f32:1", "was given 6 arguments, expected 5"},
             {"--arg", "u16:1", "--arg u16:1: no element type \"u16\", there are f32, f16,"},
             {"--arg", "u8:256", "256 is out of the range of u8"},
             {"--arg", "u32:-1", "-1 is out of the range of u32"},
             {"--arg", "f32:x", "\"x\" is no f32"},
-            {"--arg", "f32", "wanted in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE"},
-            {"--arg", "in:f32", "wanted in:TYPE:COUNT or in:TYPE:COUNT:FILL"},
-            {"--arg", "in:f32:0", "count is \"0\", wanted 1 to"},
-            {"--arg", "in:f64:300000000", "wanted 1 to 268435454 elements of f64"},
-            {"--arg", "in:f32:4:none", "fill is \"none\", wanted zero, iota, random or a number"},
+            {"--arg", "f32", "expected in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE"},
+            {"--arg", "in:f32", "expected in:TYPE:COUNT or in:TYPE:COUNT:FILL"},
+            {"--arg", "in:f32:0", "count is \"0\", expected 1 to"},
+            {"--arg", "in:f64:300000000", "expected 1 to 268435454 elements of f64"},
+            {"--arg", "in:f32:4:none", "fill is \"none\", expected zero, iota, random or a number"},
             {"--arg", "in:i32:4:1.5", "\"1.5\" is no i32"}
         }) {
             List<String> options = new ArrayList<>(List.of(right));

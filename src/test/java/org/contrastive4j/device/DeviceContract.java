@@ -73,7 +73,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void bytesComeBackAsTheyWere() {
+    void upload_download_roundTrips() {
         for (int size : new int[] {0, 1, 31, 129, 1 << 20, (8 << 20) + 5, (16 << 20)}) {
             byte[] bytes = new byte[size + 7];
             for (int i = 0; i < bytes.length; i++) {
@@ -97,7 +97,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void kernelsRunOnEveryRaggedSize() {
+    void launch_raggedSizes_isRight() {
         Kernel saxpy = saxpy();
         assertEquals("saxpy", saxpy.name());
         assertEquals(4, saxpy.parameters().size());
@@ -128,7 +128,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void impossibleLaunchesAreRefusedBeforeAnythingRuns() {
+    void launch_invalid_isRefusedBeforeAnythingRuns() {
         Kernel saxpy = saxpy();
         DeviceStorage y = Devices.floats(device, 1, 2, 3);
         Launch launch = Launch.of(1, 32);
@@ -158,7 +158,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void viewsStayInsideAndEndWithTheirStorage() {
+    void view_isBoundedAndEndsWithItsStorage() {
         DeviceStorage storage = Devices.ints(device, 1, 2, 3, 4, 5);
         DeviceStorage view = storage.view(4, 12).view(4, 8);
         assertEquals(storage.address() + 8, view.address());
@@ -183,7 +183,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void leaksAreReported() {
+    void close_withOpenStorages_reportsLeaks() {
         D leaky = open();
         DeviceStorage leaked = leaky.allocate(24);
         MemoryLeakException leak = assertThrows(MemoryLeakException.class, leaky::close);
@@ -200,14 +200,14 @@ public abstract class DeviceContract<D extends PtxDevice> {
             Throwable origin =
                     assertThrows(MemoryLeakException.class, traced::close).getSuppressed()[0];
             assertTrue(Arrays.stream(origin.getStackTrace())
-                    .anyMatch(line -> line.getMethodName().equals("leaksAreReported")));
+                    .anyMatch(line -> line.getMethodName().equals("close_withOpenStorages_reportsLeaks")));
         } finally {
             System.clearProperty("contrastive4j.traceLeaks");
         }
     }
 
     @Test
-    void streamsEventsAndPinnedBytes() {
+    void streams_eventsAndPinnedCopies_work() {
         try (PinnedBuffer pinned = device.pinned(64);
                 DeviceStorage a = device.allocate(64);
                 DeviceStorage b = device.allocate(64);
@@ -249,7 +249,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void aGraphDoesTheSameAgain() {
+    void graph_launchedAgain_repeatsItsWork() {
         Kernel saxpy = saxpy();
         try (DeviceStorage x = Devices.floats(device, 1, 2, 3);
                 DeviceStorage y = Devices.floats(device, 0, 0, 0);
@@ -271,7 +271,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void whatCannotBeRecordedIsRefusedAndTheStreamGoesOn() {
+    void capture_ofUnsupportedWork_isRefusedAndTheStreamStaysUsable() {
         DeviceStream stream = device.stream();
         try (DeviceStorage storage = Devices.ints(device, 1);
                 DeviceEvent outside = stream.record()) {
@@ -300,7 +300,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void whoWaitsForTheDeviceDoesNotSpoilARecording() throws InterruptedException {
+    void synchronize_byAnotherThread_doesNotDisturbACapture() throws InterruptedException {
         Kernel saxpy = saxpy();
         try (DeviceStorage x = Devices.floats(device, 1);
                 DeviceStorage y = Devices.floats(device, 0)) {
@@ -320,7 +320,7 @@ public abstract class DeviceContract<D extends PtxDevice> {
     }
 
     @Test
-    void everyThreadMayUseTheDevice() throws InterruptedException {
+    void device_isThreadSafe() throws InterruptedException {
         Kernel saxpy = saxpy();
         float[][] results = new float[4][];
         Thread[] threads = new Thread[results.length];

@@ -121,7 +121,7 @@ final class NvccProgram implements AutoCloseable {
     static void close(double wanted, double got, double bound, String what) {
         assertTrue(
                 wanted == got || Math.abs(wanted - got) <= bound,
-                what + ": " + got + ", wanted " + wanted + " within " + bound);
+                what + ": " + got + ", expected " + wanted + " within " + bound);
     }
 
     /**

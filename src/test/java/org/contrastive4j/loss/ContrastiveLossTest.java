@@ -88,7 +88,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 4)
+    @SampledSource(value = "cases", every = 8)
     void valueIsItsDefinition(Case c) {
         try (Ops ops = Backend.open("cpu-f64");
                 ContrastiveLoss loss = c.make().apply(ops)) {
@@ -162,7 +162,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "casesInSinglePrecision", every = 5)
+    @SampledSource(value = "casesInSinglePrecision", every = 12)
     @Tag("gpu")
     void singlePrecisionAgreesWithDouble(String backend, Case c) {
         Ops f64 = open("cpu-f64");
@@ -189,7 +189,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "namesInSinglePrecision", every = 6)
+    @SampledSource(value = "namesInSinglePrecision", every = 14)
     @Tag("gpu")
     void manyTilesAgreeWithDouble(String backend, String name) {
         Case c = cases().get(0);
@@ -208,7 +208,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "namesOnAllBackends", every = 5)
+    @SampledSource(value = "namesOnAllBackends", every = 8)
     @Tag("gpu")
     void finiteAtTheLargestScale(String backend, String name) {
         Ops ops = open(backend);
@@ -301,7 +301,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "namesInSinglePrecision", every = 4)
+    @SampledSource(value = "namesInSinglePrecision", every = 8)
     @Tag("gpu")
     void singlePrecisionAgreesAtTheLargestScale(String backend, String name) {
         Ops f64 = open("cpu-f64");
@@ -344,7 +344,7 @@ class ContrastiveLossTest {
 
     /** Pairs of one id are all ignored but the targets: what is left of a loss is by definition. */
     @ParameterizedTest
-    @SampledSource(value = "casesOnAllBackends", every = 6)
+    @SampledSource(value = "casesOnAllBackends", every = 12)
     @Tag("gpu")
     void allNegativesIgnoredIsDefined(String backend, Case c) {
         Ops ops = open(backend);
@@ -389,7 +389,7 @@ class ContrastiveLossTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "namesInSinglePrecision", every = 4)
+    @SampledSource(value = "namesInSinglePrecision", every = 8)
     void workspaceIsWhatItSaysAndLinearInTheRows(String backend, String name) {
         Ops ops = open(backend);
         boolean exact = backend.equals("cpu");

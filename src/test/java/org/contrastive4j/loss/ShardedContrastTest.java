@@ -78,6 +78,7 @@ class ShardedContrastTest {
     }
 
     /** By kernels: uneven shards, every kind of reduction, and pairs that are ignored. */
+    @Tag("exhaustive")
     @ParameterizedTest
     @MethodSource("devices")
     @Tag("gpu")

@@ -8,8 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.support.Backends;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SequenceReference.Attention;
 import org.contrastive4j.support.TensorFixture;
@@ -115,7 +115,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 8)
+    @SampledSource(value = "cases", every = 20)
     void attention_agreesWithFormula(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, shape.hashCode())) {
             Run run = Run.random(fixture, shape).forward();
@@ -125,7 +125,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 8)
+    @SampledSource(value = "cases", every = 20)
     void attentionBackward_agreesWithDifferences(String backend, Attention shape) {
         long seed = shape.hashCode();
         try (TensorFixture fixture = new TensorFixture(backend, seed);
@@ -133,11 +133,11 @@ class AttentionOpsTest {
             Run run = Run.random(fixture, shape).forward();
             double[] dOut = fixture.normal(run.out.toDoubles().length);
             double[] gradient = run.backward(dOut).toDoubles();
-            CentralDifferences.check(
+            GradientCheck.require(
                     backend + " " + shape,
                     qkv -> {
                         double[] out = Run.of(precise, shape, qkv).forward().out.toDoubles();
-                        return CentralDifferences.dot(dOut, out);
+                        return TensorFixture.dot(dOut, out);
                     },
                     run.qkv,
                     gradient,
@@ -147,7 +147,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 10)
+    @SampledSource(value = "cases", every = 20)
     void attention_maskedKeys_haveNoInfluence(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 3)) {
             Run run = Run.random(fixture, shape).forward();
@@ -174,7 +174,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 10)
+    @SampledSource(value = "cases", every = 20)
     void attention_repeated_sameBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 4)) {
             Run first = Run.random(fixture, shape).forward();
@@ -205,7 +205,7 @@ class AttentionOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 10)
+    @SampledSource(value = "cases", every = 20)
     void attention_anyChunk_sameBits(String backend, Attention shape) {
         try (TensorFixture fixture = new TensorFixture(backend, 6)) {
             Run all = Run.random(fixture, shape).forward();

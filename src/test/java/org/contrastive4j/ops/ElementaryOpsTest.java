@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.internal.numeric.Erf;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TensorFixture;
@@ -19,22 +20,24 @@ import org.junit.jupiter.params.provider.MethodSource;
 /** Matrix products, elementwise operations and norms of all backends against their formulas. */
 class ElementaryOpsTest {
     @ParameterizedTest
-    @CsvSource({
-        "cpu,1,1,1",
-        "cpu,33,31,7",
-        "cpu,129,103,64",
-        "cpu,300,17,200",
-        "cpu-f64,5,7,3",
-        "cpu,3,500,400",
-        "cpu,4,4,0",
-        "sim,1,1,1",
-        "sim,33,31,7",
-        "sim,129,103,64",
-        "sim,65,4,33",
-        "sim,4,68,16",
-        "sim,4,4,0",
-        "sim,3,5,1100"
-    })
+    @SampledSource(
+            every = 5,
+            csv = {
+                "cpu,1,1,1",
+                "cpu,33,31,7",
+                "cpu,129,103,64",
+                "cpu,300,17,200",
+                "cpu-f64,5,7,3",
+                "cpu,3,500,400",
+                "cpu,4,4,0",
+                "sim,1,1,1",
+                "sim,33,31,7",
+                "sim,129,103,64",
+                "sim,65,4,33",
+                "sim,4,68,16",
+                "sim,4,4,0",
+                "sim,3,5,1100"
+            })
     void gemm_allTransposes_agreesWithFormula(String backend, int m, int n, int k) {
         for (boolean ta : new boolean[] {false, true}) {
             for (boolean tb : new boolean[] {false, true}) {
@@ -187,7 +190,7 @@ class ElementaryOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("sizes")
+    @SampledSource(value = "sizes", every = 3)
     void pointwise_inPlaceAndNot_agrees(String backend, int size) {
         try (TensorFixture f = new TensorFixture(backend, 6)) {
             double[] a = f.normal(size);

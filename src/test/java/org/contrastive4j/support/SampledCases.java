@@ -2,8 +2,13 @@ package org.contrastive4j.support;
 
 import java.lang.reflect.Array;
 import java.lang.reflect.Method;
+import java.util.Arrays;
 import java.util.Collection;
+import java.util.Comparator;
 import java.util.List;
+import java.util.Set;
+import java.util.regex.Pattern;
+import java.util.stream.Collectors;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.junit.jupiter.api.extension.ExtensionContext;
@@ -18,11 +23,13 @@ final class SampledCases implements ArgumentsProvider, AnnotationConsumer<Sample
 
     private static final double GOLDEN_RATIO = (Math.sqrt(5) - 1) / 2;
 
+    private SampledSource source;
     private String factory;
     private int every;
 
     @Override
     public void accept(SampledSource source) {
+        this.source = source;
         factory = source.value();
         every = source.every();
     }
@@ -35,29 +42,36 @@ final class SampledCases implements ArgumentsProvider, AnnotationConsumer<Sample
 
     /** Returns the cases of one tier, in their order. */
     static <T> List<T> select(List<T> cases, String tier, int every) {
-        return switch (tier) {
-            case "" -> cases;
-            case "default", "exhaustive" ->
-                IntStream.range(0, cases.size())
-                        .filter(i -> isInSample(i, every) == tier.equals("default"))
-                        .mapToObj(cases::get)
-                        .toList();
-            default ->
-                throw new IllegalArgumentException(
-                        "unknown tier of tests \"" + tier + "\"; expected default, exhaustive or nothing");
-        };
+        if (tier.isEmpty()) {
+            return cases;
+        }
+        if (!tier.equals("default") && !tier.equals("exhaustive")) {
+            throw new IllegalArgumentException(
+                    "unknown tier of tests \"" + tier + "\"; expected default, exhaustive or nothing");
+        }
+        Set<Integer> sample = IntStream.range(0, cases.size())
+                .boxed()
+                .sorted(Comparator.comparingDouble(SampledCases::position))
+                .limit((cases.size() + every - 1) / every)
+                .collect(Collectors.toSet());
+        return IntStream.range(0, cases.size())
+                .filter(i -> sample.contains(i) == tier.equals("default"))
+                .mapToObj(cases::get)
+                .toList();
     }
 
     /**
      * Multiples of the golden ratio, modulo 1, are evenly spread and keep no step with the periods of a list that is a
-     * product of lists. So the sample meets every value of each factor where it is large enough.
+     * product of lists. So the sample, the smallest of them, meets every value of each factor where it is large enough.
      */
-    private static boolean isInSample(int index, int every) {
-        double position = index * GOLDEN_RATIO;
-        return position - Math.floor(position) < 1.0 / every;
+    private static double position(int index) {
+        return index * GOLDEN_RATIO - Math.floor(index * GOLDEN_RATIO);
     }
 
     private List<?> cases(ExtensionContext context) throws ReflectiveOperationException {
+        if (source.csv().length > 0) {
+            return Arrays.stream(source.csv()).map(this::cells).toList();
+        }
         if (factory.isEmpty()) {
             return List.of(
                     context.getRequiredTestMethod().getParameterTypes()[0].getEnumConstants());
@@ -74,6 +88,13 @@ final class SampledCases implements ArgumentsProvider, AnnotationConsumer<Sample
         return IntStream.range(0, Array.getLength(cases))
                 .mapToObj(i -> Array.get(cases, i))
                 .toList();
+    }
+
+    private Arguments cells(String line) {
+        return Arguments.of(Arrays.stream(line.split(Pattern.quote(String.valueOf(source.delimiter())), -1))
+                .map(String::strip)
+                .map(cell -> cell.isEmpty() ? null : cell)
+                .toArray());
     }
 
     private Method find(Class<?> test) throws ReflectiveOperationException {

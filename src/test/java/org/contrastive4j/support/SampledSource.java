@@ -23,6 +23,12 @@ public @interface SampledSource {
      */
     String value() default "";
 
+    /** Cases as for {@code @CsvSource}, instead of a factory: cells without quotes, an empty one is null. */
+    String[] csv() default {};
+
+    /** Between the cells of {@link #csv}. */
+    char delimiter() default ',';
+
     /** The default run takes one case in so many; they are spread evenly over the order of the cases. */
     int every();
 }

@@ -1,6 +1,7 @@
 package org.contrastive4j.support;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertNull;
 import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
@@ -26,7 +27,7 @@ class SampledSourceTest {
         both.addAll(rest);
         assertEquals(CASES.size(), quick.size() + rest.size());
         assertEquals(Set.copyOf(CASES), both);
-        assertTrue(Math.abs(quick.size() - 200.0 / every) <= 2, quick + " is not one in " + every);
+        assertEquals((200 + every - 1) / every, quick.size());
     }
 
     @ParameterizedTest
@@ -46,6 +47,16 @@ class SampledSourceTest {
 
     static Stream<Integer> three() {
         return Stream.of(0, 1, 2);
+    }
+
+    @ParameterizedTest
+    @SampledSource(
+            every = 2,
+            delimiter = '|',
+            csv = {"one, with a comma | 1 |", "two | 2 |", "three | 3 |"})
+    void provideArguments_csv_splitsAndConverts(String name, int value, String empty) {
+        assertTrue(value == 1 ? name.equals("one, with a comma") : name.matches("two|three"), name);
+        assertNull(empty);
     }
 
     /** Case 0 is in the sample of every size, so the default run has it, and only it runs there. */

@@ -201,6 +201,7 @@ class CapturedTrainingTest {
     }
 
     /** Wherever memory is out, in a direct step, for a scratch or for what comes after: the step can be made again. */
+    @Tag("exhaustive")
     @Test
     void aStepThatRunsOutOfMemoryIsMadeAgain() {
         PairDataset data = data();
@@ -266,6 +267,7 @@ class CapturedTrainingTest {
     }
 
     /** Batches, direct steps, the scratch of recorded ones and what measures cosines: all of it. */
+    @Tag("exhaustive")
     @Test
     void theBudgetHolds() {
         PairDataset data = data();

@@ -23,7 +23,7 @@ final class AssemblerLog {
         return new String(log, 0, length, StandardCharsets.UTF_8).strip();
     }
 
-    /** The first fault with its line, then the others; {@code #line} marks tell which file a line is of. */
+    /** The first fault with its line, then the others; {@code #line} marks name the file of a line. */
     static PtxException failure(String file, String log, String otherwise) {
         String first = file;
         int line = 0;
@@ -33,7 +33,7 @@ final class AssemblerLog {
             if (!fault.find() || fault.group(3).startsWith("Ptx assembly aborted")) {
                 continue;
             }
-            // right after the header the assembler does not know its file yet and says line 1 whatever the line is
+            // right after the header the assembler reports line 1 whatever the line is
             int at = fault.group(2) == null
                             || fault.group(1).isBlank() && fault.group(2).equals("1")
                     ? 0
@@ -55,7 +55,7 @@ final class AssemblerLog {
                 message.length() > 0 ? message.toString() : log.isEmpty() ? otherwise : otherwise + ": " + log);
     }
 
-    /** Lines that tell of something the assembler could not do well, such as wgmma that it had to serialise. */
+    /** Returns the advisories of the assembler, such as serialised wgmma. */
     static List<String> advisories(String log) {
         return log.lines()
                 .filter(row -> ADVISORY.matcher(row).find())

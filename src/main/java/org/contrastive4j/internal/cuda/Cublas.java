@@ -100,19 +100,19 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         return Loaded.PROBLEM;
     }
 
-    /** In one line what the loader said in many. */
+    /** Returns the message of the loader in one line. */
     private static String missing(LinkageError fault) {
         if (!JCudaPlatform.supported()) {
             return JCudaPlatform.problem("no cuBLAS");
         }
-        String said = String.valueOf(fault.getMessage());
+        String message = String.valueOf(fault.getMessage());
         for (String name : new String[] {"libcublas.so.12", "libcublasLt.so.12", "libcudart.so.12"}) {
-            if (said.contains(name)) {
+            if (message.contains(name)) {
                 return name + " of CUDA 12, which JCublas was made for, is not on this machine";
             }
         }
         return "JCublas does not load: "
-                + said.lines().filter(line -> !line.isBlank()).findFirst().orElse("no reason given");
+                + message.lines().filter(line -> !line.isBlank()).findFirst().orElse("no reason given");
     }
 
     @Override

@@ -80,7 +80,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         return JCudaVersion.get();
     }
 
-    /** Why cuBLAS cannot be used on this machine, null when JCublas has loaded it; no GPU is needed to ask. */
+    /** Why cuBLAS cannot be used on this machine, null when JCublas has loaded it; this needs no GPU. */
     public static String matrixLibraryProblem() {
         return Cublas.problem();
     }
@@ -189,7 +189,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
         recording.unlock();
     }
 
-    /** @throws DeviceException when this thread records work, for {@code what} then cannot be done */
+    /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
     void checkNotRecording(String what) {
         if (recording.isHeldByCurrentThread()) {
             throw new DeviceException(what + " while work is recorded; do it before");
@@ -215,7 +215,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
             return own;
         }
         throw new DeviceException("a storage of " + storage.bytes()
-                + " bytes of another device was given, wanted one of "
+                + " bytes of another device was given, expected one of "
                 + facts.name());
     }
 

@@ -8,7 +8,7 @@ import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 import org.contrastive4j.device.NoDeviceException;
 
-/** The driver's library of this process: loaded once, when first asked for. */
+/** The driver library of this process, loaded on first use. */
 final class CudaDriver {
     private static final int OLDEST = 12_000;
 

@@ -17,7 +17,7 @@ import org.contrastive4j.device.LaunchException;
 /**
  * Turns what the driver returns into exceptions, and remembers the first error that it does not recover from.
  *
- * <p>Kernels run while Java goes on: a fault shows at some later call. So the last launches are kept to be named then.
+ * <p>Launches are asynchronous: a fault is reported by a later call. The last launches are kept so that its message can name them.
  */
 final class CudaErrors {
     private static final int REMEMBERED = 4;
@@ -90,7 +90,7 @@ final class CudaErrors {
         check(result, call, () -> "");
     }
 
-    /** @param detail what the call was about, asked for only when it failed */
+    /** @param detail describes the call; evaluated only when it failed */
     void check(int result, String call, Supplier<String> detail) {
         if (result == CUresult.CUDA_SUCCESS) {
             return;

@@ -2,7 +2,7 @@ package org.contrastive4j.internal.cuda;
 
 import java.util.concurrent.atomic.AtomicBoolean;
 
-/** Something of the driver that is given back once: by whoever made it, or by its device at the end. */
+/** A driver resource that is released once: by its owner, or by its device when that is closed. */
 abstract class CudaHandle implements AutoCloseable {
     private final CudaDevice device;
     private final String kind;

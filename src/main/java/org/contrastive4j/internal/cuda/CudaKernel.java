@@ -20,7 +20,7 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Parameter;
 
-/** A function of a module, and the place its arguments are laid out in. */
+/** A function of a module, and the buffer for its arguments. */
 final class CudaKernel implements Kernel {
     private static final int SHARED_WITHOUT_ASKING = 48 << 10;
 
@@ -30,7 +30,7 @@ final class CudaKernel implements Kernel {
     private final List<Parameter> parameters;
     private final Attributes attributes;
 
-    /** The driver copies the arguments during the call, so one place is enough; guarded by this, as is what follows. */
+    /** The driver copies the arguments during the call, so one buffer is enough. Guarded by this, as are the fields below. */
     private final ByteBuffer space;
 
     private final Pointer pointers;
@@ -83,9 +83,9 @@ final class CudaKernel implements Kernel {
         if (launch.block().count() > attributes.maxThreadsPerBlock()) {
             throw new LaunchException(
                     "kernel " + name + " was given blocks of " + launch.block().count()
-                            + " threads, wanted at most " + attributes.maxThreadsPerBlock() + ": it uses "
+                            + " threads, expected at most " + attributes.maxThreadsPerBlock() + ": it uses "
                             + attributes.registers()
-                            + " registers per thread, or says so itself");
+                            + " registers per thread, or it declares that limit");
         }
         byte[] packed = Arguments.pack(device, name, parameters, arguments);
         synchronized (this) {
@@ -135,7 +135,7 @@ final class CudaKernel implements Kernel {
         int most = device.facts().sharedBytesPerBlock() - attributes.staticSharedBytes();
         if (bytes > most) {
             throw new LaunchException("kernel " + name + " was given " + bytes
-                    + " dynamic shared bytes, wanted at most " + most
+                    + " dynamic shared bytes, expected at most " + most
                     + " on " + device.facts().name() + ": a block has "
                     + device.facts().sharedBytesPerBlock()
                     + " and this kernel's own variables take " + attributes.staticSharedBytes());

@@ -29,7 +29,7 @@ final class CudaModule implements PtxModule {
     private static final Logger LOG = LoggerFactory.getLogger(CudaModule.class);
     private static final int LOG_BYTES = 1 << 16;
 
-    /** Results that say something about the text. */
+    /** Error codes caused by the text. */
     private static final Set<Integer> REFUSED = Set.of(
             CUresult.CUDA_ERROR_INVALID_PTX,
             CUresult.CUDA_ERROR_INVALID_IMAGE,
@@ -83,7 +83,7 @@ final class CudaModule implements PtxModule {
                 switch (result) {
                     case CUresult.CUDA_ERROR_UNSUPPORTED_PTX_VERSION ->
                         ".version " + header.version() + " is newer than the driver (CUDA "
-                                + device.facts().driver() + ") knows; install a newer driver";
+                                + device.facts().driver() + ") supports; install a newer driver";
                     case CUresult.CUDA_ERROR_NO_BINARY_FOR_GPU ->
                         ".target " + header.target() + " does not run on " + gpu;
                     default ->

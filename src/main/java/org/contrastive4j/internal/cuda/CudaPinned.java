@@ -20,7 +20,7 @@ final class CudaPinned extends CudaHandle implements PinnedBuffer {
 
     static CudaPinned allocate(CudaDevice device, long bytes) {
         if (bytes < 0 || bytes > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("cannot pin " + bytes + " bytes, wanted 0 to " + Integer.MAX_VALUE
+            throw new IllegalArgumentException("cannot pin " + bytes + " bytes, expected 0 to " + Integer.MAX_VALUE
                     + ": Java buffers are no larger; use several");
         }
         device.enter();

@@ -22,7 +22,7 @@ import org.contrastive4j.memory.Storage;
  * Memory of one GPU, counted, and kept for the next allocation of the same size.
  *
  * <p>A freed block may still be used by work that its stream has not done yet. The same stream may have it at once,
- * for what it does with it comes later; other streams only after somebody has waited. The driver's own pool would do
+ * because its later work is ordered after; other streams only after a synchronisation. The driver's own pool would do
  * the same, but JCuda cannot set its release threshold, and with the one it begins with the driver takes all free
  * memory back at every wait.
  */
@@ -82,10 +82,10 @@ final class CudaPool {
 
     private long fresh(long bytes) {
         DevicePointer block = new DevicePointer();
-        long wanted = blockBytes(bytes);
-        int result = wanted < bytes ? CUresult.CUDA_ERROR_OUT_OF_MEMORY : cuMemAlloc(block, wanted);
+        long reserved = blockBytes(bytes);
+        int result = reserved < bytes ? CUresult.CUDA_ERROR_OUT_OF_MEMORY : cuMemAlloc(block, reserved);
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY && pooled > 0 && device.unlessRecording(this::trim)) {
-            result = cuMemAlloc(block, wanted);
+            result = cuMemAlloc(block, reserved);
         }
         if (result == CUresult.CUDA_ERROR_OUT_OF_MEMORY) {
             long[] left = new long[1];
@@ -137,7 +137,7 @@ final class CudaPool {
 
     /**
      * Waits for all work and gives the kept blocks back to the driver; on a thread that has entered the device,
-     * nobody recording.
+     * no thread capturing.
      */
     synchronized void trim() {
         device.errors().check(cuCtxSynchronize(), "cuCtxSynchronize");
@@ -150,7 +150,7 @@ final class CudaPool {
         pooled = 0;
     }
 
-    /** Bytes asked for, not what blocks take. */
+    /** Requested bytes, without the rounding of blocks. */
     AllocationLedger<CudaStorage> ledger() {
         return ledger;
     }

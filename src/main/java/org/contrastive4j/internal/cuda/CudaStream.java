@@ -86,8 +86,8 @@ final class CudaStream extends CudaHandle implements DeviceStream {
         DevicePointer read = device().own(source).pointer(from, bytes);
         DevicePointer written = device().own(target).pointer(at, bytes);
         if (Math.abs(read.address() - written.address()) < bytes) {
-            throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
-                    + (written.address() - read.address()) + " bytes away; copy through a third place");
+            throw new IllegalArgumentException(bytes + " bytes would be copied to an overlapping range, "
+                    + (written.address() - read.address()) + " bytes away; copy through a third buffer");
         }
         if (bytes > 0) {
             check(cuMemcpyDtoDAsync(written, read, bytes, stream), "cuMemcpyDtoDAsync");

@@ -114,14 +114,14 @@ public final class PtxAssembler {
 
     private static PtxException failure(String file, PtxHeader header, String architecture, int result, String log) {
         if (result == nvPTXCompileResult.NVPTXCOMPILE_ERROR_UNSUPPORTED_PTX_VERSION) {
-            PtxException said = AssemblerLog.failure(file, log, "unsupported .version");
+            PtxException failure = AssemblerLog.failure(file, log, "unsupported .version");
             return new PtxException(
                     file,
-                    said.line(),
+                    failure.line(),
                     0,
                     ".version " + header.version()
                             + " is not supported by the assembler of "
-                            + "CUDA " + version() + "; wanted .version 8.0 or less, and one that knows "
+                            + "CUDA " + version() + "; expected .version 8.0 or less, and one that supports "
                             + header.target());
         }
         if (log.contains("option 'gpu-name'")) {
@@ -130,7 +130,7 @@ public final class PtxAssembler {
                     0,
                     0,
                     "cannot be assembled for \"" + architecture
-                            + "\", wanted an architecture this assembler knows, such as sm_80 or sm_90a");
+                            + "\", expected an architecture that this assembler supports, such as sm_80 or sm_90a");
         }
         return AssemblerLog.failure(
                 file, log, "the assembler for " + architecture + " gave " + nvPTXCompileResult.stringFor(result));
@@ -166,7 +166,7 @@ public final class PtxAssembler {
         return ByteBuffer.wrap(program).order(ByteOrder.LITTLE_ENDIAN);
     }
 
-    /** Barriers by kernel: bits 20 to 26 of the flags of its section in the ELF file; the log does not tell them. */
+    /** Barriers by kernel: bits 20 to 26 of the flags of its section in the ELF file; the log does not contain them. */
     private static Map<String, Integer> barriers(ByteBuffer elf) {
         int headers = (int) elf.getLong(40);
         int size = elf.getShort(58);

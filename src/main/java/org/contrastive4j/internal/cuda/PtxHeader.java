@@ -28,20 +28,20 @@ record PtxHeader(String version, String target, String text) {
         }
         String text = Signatures.withoutComments(file, ptx);
         if (text.isBlank()) {
-            throw new PtxException(file, 0, 0, "there is no PTX here, wanted .version, .target and kernels");
+            throw new PtxException(file, 0, 0, "there is no PTX here, expected .version, .target and kernels");
         }
         Matcher version = VERSION.matcher(text);
         if (!version.lookingAt()) {
-            throw refusal(file, text, 0, "wanted .version first, as in \".version 8.0\"");
+            throw refusal(file, text, 0, "expected .version first, as in \".version 8.0\"");
         }
         Matcher target = TARGET.matcher(text).region(version.end(), text.length());
         if (!target.lookingAt()) {
-            throw refusal(file, text, version.end(), "wanted .target after .version, as in \".target sm_90a\"");
+            throw refusal(file, text, version.end(), "expected .target after .version, as in \".target sm_90a\"");
         }
         return new PtxHeader(version.group(1), target.group(1), text + "\n");
     }
 
-    private static PtxException refusal(String file, String text, int from, String wanted) {
+    private static PtxException refusal(String file, String text, int from, String expected) {
         int at = from;
         while (at < text.length() && Character.isWhitespace(text.charAt(at))) {
             at++;
@@ -51,6 +51,6 @@ record PtxHeader(String version, String target, String text) {
                 file,
                 Signatures.line(text, at),
                 0,
-                "found \"" + found.substring(0, Math.min(40, found.length())).strip() + "\", " + wanted);
+                "found \"" + found.substring(0, Math.min(40, found.length())).strip() + "\", " + expected);
     }
 }

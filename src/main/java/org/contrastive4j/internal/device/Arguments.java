@@ -19,13 +19,13 @@ public final class Arguments {
      *
      * @param device the device that is to launch; storages must be open and its own
      * @param kernel its name, for messages
-     * @param given one argument for each declared parameter, as {@link Kernel#launch} says
-     * @throws LaunchException naming the parameter, its declared type, what was given and what is wanted
+     * @param given one argument for each declared parameter, as for {@link Kernel#launch}
+     * @throws LaunchException naming the parameter, its declared type, what was given and what was expected
      */
     public static byte[] pack(PtxDevice device, String kernel, List<Parameter> declared, Object... given) {
         int count = given == null ? 0 : given.length;
         if (count != declared.size()) {
-            throw new LaunchException("kernel " + kernel + " was given " + count + " arguments, wanted "
+            throw new LaunchException("kernel " + kernel + " was given " + count + " arguments, expected "
                     + declared.size()
                     + ": "
                     + String.join(
@@ -41,7 +41,7 @@ public final class Arguments {
             if (problem != null) {
                 throw new LaunchException("kernel " + kernel + ", argument " + (i + 1) + ": parameter "
                         + declaration(parameter)
-                        + " was given " + problem + ", wanted " + wanted(parameter));
+                        + " was given " + problem + ", expected " + expected(parameter));
             }
         }
         return space.array();
@@ -121,7 +121,7 @@ public final class Arguments {
         return given instanceof Byte && integer && type.bytes() == Byte.BYTES;
     }
 
-    private static String wanted(Parameter parameter) {
+    private static String expected(Parameter parameter) {
         if (parameter.array()) {
             return "a byte[" + parameter.bytes() + "]";
         }

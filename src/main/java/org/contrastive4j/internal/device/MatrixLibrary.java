@@ -4,7 +4,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 
 /**
- * Plain matrix products by a library of the device's maker, with matrices as such libraries have them: column after
+ * Plain matrix products by a vendor library (cuBLAS), with column-major matrices: column after
  * column.
  *
  * <p>Work goes to the stream that is given, nothing is allocated and nothing waits, so that a graph can capture it; the
@@ -29,7 +29,7 @@ public interface MatrixLibrary {
     }
 
     /**
-     * C[i] = alpha op(A[i]) op(B[i]) + beta C[i] for i in [0, batch), where op transposes when asked.
+     * C[i] = alpha op(A[i]) op(B[i]) + beta C[i] for i in [0, batch), where op transposes if the flag is set.
      *
      * @param transA whether A is stored transposed, transB likewise
      * @param m rows of C, n columns of C, k columns of op(A): 1 or more each

@@ -28,7 +28,7 @@ public final class Occupancy {
             case 90 -> new Limits(64, 32, 228 << 10);
             default ->
                 throw new IllegalArgumentException(
-                        "limits of sm_" + architecture + " are not known, wanted one of 80, 86, 89 and 90");
+                        "limits of sm_" + architecture + " are not known, expected one of 80, 86, 89 and 90");
         };
     }
 
@@ -45,7 +45,7 @@ public final class Occupancy {
         if (registers < 0 || registers > REGISTERS_PER_THREAD || sharedBytes < 0 || threads < 1 || threads > 1024) {
             throw new IllegalArgumentException("no block has " + threads + " threads of " + registers
                     + " registers and "
-                    + sharedBytes + " shared bytes; wanted 1 to 1024 threads, 0 to 255 registers, 0 or more bytes");
+                    + sharedBytes + " shared bytes; expected 1 to 1024 threads, 0 to 255 registers, 0 or more bytes");
         }
         int warps = (threads + WARP - 1) / WARP;
         int byWarps = Math.min(limits.blocks, limits.warps / warps);

@@ -8,8 +8,8 @@ import org.contrastive4j.memory.OutOfBudgetException;
  * Hands out parts of one storage and takes them back: memory for work that is recorded, whose addresses are part of the
  * recording.
  *
- * <p>A part that was given back may be handed out again at once, for what is recorded later also runs later. The lowest
- * place that is large enough is taken, so that the same requests get the same places. Not for several threads.
+ * <p>A freed part may be reused at once: work captured later also runs later. The lowest
+ * free range that is large enough is taken, so that the same requests get the same offsets. Not thread-safe.
  */
 public final class ScratchSpace {
     private static final long ALIGNMENT = 256;
@@ -29,12 +29,12 @@ public final class ScratchSpace {
     }
 
     /**
-     * Where the part begins, a multiple of 256.
+     * Allocates a part; returns its offset, a multiple of 256.
      *
-     * @throws OutOfBudgetException when no place is large enough
+     * @throws OutOfBudgetException when no free range is large enough
      */
-    public long allocate(long wanted) {
-        long size = Math.max(ALIGNMENT, (wanted + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
+    public long allocate(long requested) {
+        long size = Math.max(ALIGNMENT, (requested + ALIGNMENT - 1) / ALIGNMENT * ALIGNMENT);
         for (Map.Entry<Long, Long> hole : holes.entrySet()) {
             if (hole.getValue() >= size) {
                 long at = hole.getKey();
@@ -49,10 +49,10 @@ public final class ScratchSpace {
                 return at;
             }
         }
-        throw new OutOfBudgetException(wanted, used, bytes, "the scratch memory of what is recorded is too small");
+        throw new OutOfBudgetException(requested, used, bytes, "the scratch memory of the captured work is too small");
     }
 
-    /** Takes the part that begins there back. */
+    /** Frees the part that begins at an offset. */
     public void free(long at) {
         long size = parts.remove(at);
         used -= size;
@@ -69,7 +69,7 @@ public final class ScratchSpace {
         holes.put(from, end - from);
     }
 
-    /** End of the highest part there ever was: what the same requests need. */
+    /** Returns the end of the highest part so far: the size that the same requests need. */
     public long highest() {
         return most;
     }

@@ -77,7 +77,7 @@ final class Declarations {
         Token token = tokens.peek();
         int alignment = tokens.integer();
         if (Integer.bitCount(alignment) != 1 || alignment > MOST_ALIGNMENT) {
-            throw token.error("alignment is " + alignment + ", wanted a power of two up to " + MOST_ALIGNMENT);
+            throw token.error("alignment is " + alignment + ", expected a power of two up to " + MOST_ALIGNMENT);
         }
         return alignment;
     }

@@ -81,7 +81,7 @@ final class FunctionParser {
         while (!tokens.accept(")")) {
             Token start = tokens.peek();
             if (start.is(".reg")) {
-                throw start.error("register parameters are not supported, wanted .param");
+                throw start.error("register parameters are not supported, expected .param");
             }
             boolean array = false;
             for (int ahead = 0;
@@ -176,7 +176,7 @@ final class FunctionParser {
             tokens.expect(";");
             scope.targets.put(name.text(), names);
         } else if (tokens.peek().is(".callprototype") || tokens.peek().is(".calltargets")) {
-            while (!tokens.accept(";")) { // the arguments of the call say as much
+            while (!tokens.accept(";")) { // the arguments of the call give the same types
                 if (tokens.next().kind() == Token.Kind.END) {
                     throw name.error(name.text() + " has no end");
                 }

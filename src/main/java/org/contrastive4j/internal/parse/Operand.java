@@ -44,7 +44,7 @@ public sealed interface Operand {
         }
     }
 
-    /** A place in the code: index of an instruction of the same function. */
+    /** A branch target: index of an instruction of the same function. */
     record Target(String label, int instruction) implements Operand {
         @Override
         public String toString() {
@@ -52,7 +52,7 @@ public sealed interface Operand {
         }
     }
 
-    /** Places to choose one from. */
+    /** A list of branch targets. */
     record Targets(String label, List<Target> targets) implements Operand {}
 
     /**
@@ -75,7 +75,7 @@ public sealed interface Operand {
     /** Operands in parentheses, of a call. */
     record Args(List<Operand> elements) implements Operand {}
 
-    /** {@code _}: not wanted. */
+    /** {@code _}: the result is discarded. */
     record Sink() implements Operand {
         @Override
         public String toString() {

@@ -53,7 +53,7 @@ public final class Parser {
         Token name = tokens.word();
         target = name.text();
         if (!target.matches("sm_[0-9]{2,3}[af]?")) {
-            throw name.error("target " + target + " is unknown, wanted one such as sm_80 or sm_90a");
+            throw name.error("target " + target + " is unknown, expected one such as sm_80 or sm_90a");
         }
         while (tokens.accept(",")) {
             tokens.word(); // texture mode, debug
@@ -61,7 +61,7 @@ public final class Parser {
         tokens.expect(".address_size");
         Token size = tokens.number();
         if (!size.text().equals("64")) {
-            throw size.error("address size " + size.text() + ", wanted 64");
+            throw size.error("address size " + size.text() + ", expected 64");
         }
         while (tokens.peek().kind() != Token.Kind.END) {
             declaration();

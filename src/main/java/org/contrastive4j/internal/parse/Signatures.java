@@ -57,7 +57,7 @@ public final class Signatures {
                         0,
                         "\"" + declaration.strip()
                                 + "\" is not a parameter that kernels of "
-                                + "this library have, wanted .param [.align n] .type name or name[count]");
+                                + "this library have, expected .param [.align n] .type name or name[count]");
             }
             int alignment = matcher.group(1) == null ? 1 : number(file, line, matcher.group(1));
             alignment = Math.max(alignment, type.bytes());

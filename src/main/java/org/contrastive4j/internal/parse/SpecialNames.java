@@ -2,7 +2,7 @@ package org.contrastive4j.internal.parse;
 
 import java.util.Set;
 
-/** Special registers that are one word; those with an element are known by their dot. */
+/** Special registers whose name is one word; those with an element have a dot. */
 final class SpecialNames {
     private static final Set<String> NAMES = Set.of(
             "%laneid",

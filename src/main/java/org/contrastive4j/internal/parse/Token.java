@@ -19,8 +19,8 @@ record Token(Kind kind, String text, String file, int line, int column, boolean 
         END
     }
 
-    boolean is(String wanted) {
-        return kind != Kind.STRING && kind != Kind.NUMBER && text.equals(wanted);
+    boolean is(String expected) {
+        return kind != Kind.STRING && kind != Kind.NUMBER && text.equals(expected);
     }
 
     PtxException error(String message) {

@@ -12,7 +12,7 @@ import org.contrastive4j.tensor.Precision;
  * Computes C = alpha op(A) op(B) + beta C + bias on device addresses by the kernels {@code gemm_*_sm90a}, with 16-bit
  * operands and f32 sums.
  *
- * <p>Operands are in the packed tile layout of {@code kernels/sm90a/packed_tile.ptxh}. {@link #pack} writes it once
+ * <p>Operands are in the packed tile layout of {@code kernels/sm90a/packed_layout.ptxh}. {@link #pack} writes it once
  * for all layouts of later products, and a product can write its result, or GELU of it, in the packed layout for the
  * next product:
  *

@@ -11,8 +11,10 @@ import org.contrastive4j.tensor.Precision;
  * Launches the sm_90a kernels of InfoNCE: grids, shared memory, arguments, and the sizes of their outputs. An address
  * is one of device memory; 0 skips an optional buffer.
  *
- * <p>Features are in the packed tile layout of {@code kernels/sm90a/packed_tile.ptxh}: 16 bits, blocks of 128 rows
+ * <p>Features are in the packed tile layout of {@code kernels/sm90a/packed_layout.ptxh}: 16 bits, blocks of 128 rows
  * and 64 columns. The class allocates nothing and never synchronises. {@link HopperInfoNce} composes the launches.
+ *
+ * <p>Tested by {@code HopperInfoNceForwardTest} and {@code HopperInfoNceGradientTest}.
  */
 public final class HopperInfoNceLaunches {
     /** The precisions that there are sm_90a kernels for. */

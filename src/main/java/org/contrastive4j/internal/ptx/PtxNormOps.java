@@ -7,6 +7,8 @@ import org.contrastive4j.tensor.Tensor;
 
 /**
  * Normalisations with one warp for each row. Gradients of parameters are summed over groups of rows, without atomics.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
  */
 final class PtxNormOps extends NormOps {
     private final TensorLauncher launcher;

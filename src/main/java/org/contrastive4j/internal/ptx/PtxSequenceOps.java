@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.ops.Indices;
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -9,6 +9,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Sequence operations with one warp for each row, or one thread for each column where rows are summed. Checking ids
  * and lengths that the host did not write synchronises with the device.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
  */
 final class PtxSequenceOps extends SequenceOps {
     private static final int THREADS = 256;

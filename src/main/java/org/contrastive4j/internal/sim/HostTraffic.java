@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.sim;
 
 /**
- * What the host has asked of a device since it was opened.
+ * Counts of the operations that the host requested since the device was opened.
  *
  * @param waits times the host would have waited for the device: synchronisations, and copies that end when they return
  * @param uploads copies from the host
@@ -9,7 +9,7 @@ package org.contrastive4j.internal.sim;
  * @param launches kernels, those of graphs included
  */
 public record HostTraffic(long waits, long uploads, long downloads, long launches) {
-    /** What was asked since {@code earlier}. */
+    /** Returns the operations requested since {@code earlier}. */
     public HostTraffic since(HostTraffic earlier) {
         return new HostTraffic(
                 waits - earlier.waits,

@@ -35,12 +35,12 @@ import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
 
 /**
- * A GPU made of Java: executes PTX lane by lane on this machine and throws a
- * {@link org.contrastive4j.internal.sim.exec.Fault} at the first thing a kernel may not do.
+ * A GPU simulator: executes PTX lane by lane on the host and throws a
+ * {@link org.contrastive4j.internal.sim.exec.Fault} at the first error of a kernel.
  *
- * <p>Work is done when it is given, so that a fault comes out of the launch that made it; work of several streams that
- * nothing orders is a fault too, and what a stream brings to pinned memory is there when the host has waited for it.
- * Fresh memory is filled with NaN. After a fault the device goes on to work; what the kernel has written stays.
+ * <p>Work is executed when it is enqueued, so that a fault is thrown by the launch that caused it. Unordered work of
+ * several streams is a fault too, and downloads to pinned memory arrive when the host synchronises.
+ * Fresh memory is filled with NaN. After a fault the device stays usable, and what the kernel has written remains.
  */
 public final class SimDevice implements PtxDevice {
     private static final int SHARED_BYTES = 227 * 1024;
@@ -83,7 +83,7 @@ public final class SimDevice implements PtxDevice {
         }
     }
 
-    /** A device of its own; the caller closes it. */
+    /** Opens a device; the caller closes it. */
     public static SimDevice open(SimOptions options) {
         return new SimDevice(options);
     }
@@ -93,7 +93,7 @@ public final class SimDevice implements PtxDevice {
     }
 
     /**
-     * Counts since the device was opened.
+     * Returns the counts since the device was opened.
      *
      * @throws IllegalStateException when it was opened without counting
      */
@@ -128,7 +128,7 @@ public final class SimDevice implements PtxDevice {
         return printed;
     }
 
-    /** What the host has asked so far. */
+    /** Returns the operations that the host has requested so far. */
     public HostTraffic traffic() {
         return new HostTraffic(waits.get(), uploads.get(), downloads.get(), launches.get());
     }
@@ -184,7 +184,7 @@ public final class SimDevice implements PtxDevice {
         recording.unlock();
     }
 
-    /** @throws DeviceException when this thread records work, for {@code what} then cannot be done */
+    /** @throws DeviceException while this thread captures work, for {@code what} then cannot be done */
     void checkNotRecording(String what) {
         if (recording.isHeldByCurrentThread()) {
             throw new DeviceException(what + " while work is recorded; do it before");
@@ -242,7 +242,7 @@ public final class SimDevice implements PtxDevice {
     @Override
     public PinnedBuffer pinned(long bytes) {
         if (bytes < 0 || bytes > Integer.MAX_VALUE) {
-            throw new IllegalArgumentException("cannot pin " + bytes + " bytes, wanted 0 to " + Integer.MAX_VALUE);
+            throw new IllegalArgumentException("cannot pin " + bytes + " bytes, expected 0 to " + Integer.MAX_VALUE);
         }
         checkOpen();
         checkNotRecording("pinned memory cannot be allocated");

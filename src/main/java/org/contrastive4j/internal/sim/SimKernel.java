@@ -84,11 +84,11 @@ final class SimKernel implements Kernel {
         String what = "kernel " + name() + " of " + module.name() + ": ";
         Launch.Dim exact = Linker.dimensions(function, ".reqntid");
         if (exact != null && !launch.block().equals(exact)) {
-            throw new LaunchException(what + "block " + launch.block() + ", wanted exactly " + exact + " threads");
+            throw new LaunchException(what + "block " + launch.block() + ", expected exactly " + exact + " threads");
         }
         if (launch.block().count() > maxThreads()) {
             throw new LaunchException(
-                    what + "block " + launch.block() + ", wanted at most " + maxThreads() + " threads");
+                    what + "block " + launch.block() + ", expected at most " + maxThreads() + " threads");
         }
         int most = device.facts().sharedBytesPerBlock();
         if (launch.sharedBytes() + code.sharedBytes() > most) {

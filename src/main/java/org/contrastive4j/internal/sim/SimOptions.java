@@ -4,9 +4,9 @@ import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.sim.exec.Schedule;
 
 /**
- * How a simulated device behaves.
+ * Options of a simulated device.
  *
- * @param architecture compute capability it answers with, and whose tensor cores it computes like: 80, 86, 89 or 90
+ * @param architecture compute capability, whose tensor cores are simulated: 80, 86, 89 or 90
  * @param checks whether launches are checked; bounds, alignment, barriers and deadlocks always are
  * @param counts whether instructions, bytes and bank conflicts are counted
  * @param schedule order of warps and of asynchronous work
@@ -19,16 +19,16 @@ public record SimOptions(
 
     public SimOptions {
         if (architecture != 80 && architecture != 86 && architecture != 89 && architecture != 90) {
-            throw new IllegalArgumentException("architecture " + architecture + ", wanted 80, 86, 89 or 90");
+            throw new IllegalArgumentException("architecture " + architecture + ", expected 80, 86, 89 or 90");
         }
         if (instructionLimit < 1 || memoryLimit < 1) {
             throw new IllegalArgumentException("instruction limit " + instructionLimit + ", memory limit " + memoryLimit
-                    + ": wanted positive numbers");
+                    + ": expected positive numbers");
         }
     }
 
     /**
-     * Everything checked on a Hopper; {@code -Dcontrastive4j.sim.seed} and {@code .limit} choose another schedule and
+     * Returns the defaults: a Hopper GPU with all checks; {@code -Dcontrastive4j.sim.seed} and {@code .limit} choose another schedule and
      * limit.
      */
     public static SimOptions defaults() {

@@ -93,7 +93,7 @@ final class SimStorage extends DeviceStorage {
         get(at(at, target.remaining()), target);
     }
 
-    /** What a copy from the host does, to a place of the block that was checked; also after this view was closed. */
+    /** Copies bytes from the host to an offset that was checked; also after this view was closed. */
     void put(int from, ByteBuffer source) {
         device.countUpload();
         checkThere();
@@ -102,7 +102,7 @@ final class SimStorage extends DeviceStorage {
         block.markWritten(from, count);
     }
 
-    /** What a copy to the host does. */
+    /** Copies bytes to the host. */
     void get(int from, ByteBuffer target) {
         device.countDownload();
         checkThere();

@@ -56,7 +56,7 @@ final class SimStream implements DeviceStream {
             return mine;
         }
         throw new LaunchException("the stream is " + (stream == null ? "null" : "of another device")
-                + ", wanted one of the device that launches");
+                + ", expected one of the device that launches");
     }
 
     private void checkOpen() {
@@ -95,7 +95,7 @@ final class SimStream implements DeviceStream {
 
     /**
      * Memory of what is recorded, fresh each time the recording runs. It must fit in the scratch like that of a GPU,
-     * but is a block of its own, so that the checks know where it ends.
+     * but is a region of its own, so that its bounds are checked.
      */
     SimStorage fromScratch(long bytes) {
         if (captured == null || captured.space == null) {
@@ -189,8 +189,8 @@ final class SimStream implements DeviceStream {
         int start = read.at(from, bytes);
         int location = written.at(at, bytes);
         if (read.block() == written.block() && Math.abs(start - location) < bytes) {
-            throw new IllegalArgumentException(bytes + " bytes are to be copied to a place that overlaps their own, "
-                    + (location - start) + " bytes away; copy through a third place");
+            throw new IllegalArgumentException(bytes + " bytes would be copied to an overlapping range, "
+                    + (location - start) + " bytes away; copy through a third buffer");
         }
         give(on -> {
             read.checkThere();

@@ -11,10 +11,10 @@ import org.contrastive4j.internal.sim.exec.Region;
 
 /**
  * What orders the work of several streams, and which work touches the same memory: finds two pieces of work on one
- * word, one of them a write, that neither a stream nor an event nor somebody who waited has put in order. On a GPU they
+ * word, one of them a write, that no stream, event or host synchronisation orders. On a GPU they
  * run in any order; here all work is done as it is given, so that the order has to be followed by its reasons.
  *
- * <p>Vector clocks: a stream knows of each stream how many pieces of its work are done before what it does next. The
+ * <p>Vector clocks: a stream stores, for each stream, how many of its operations happen before its own next one. The
  * host is one, whatever its threads are. Words are of four bytes. Memory of a stream is given away again when that
  * stream has done what it was given before: what others do with it must be ordered after its allocation and before its
  * end. Bytes that are brought to pinned memory of the host are not there before the host has waited for them.
@@ -22,7 +22,7 @@ import org.contrastive4j.internal.sim.exec.Region;
 final class StreamOrder {
     private static final int WORD = 4;
 
-    /** Of each stream, how many pieces of work are known to be done. */
+    /** For each stream, how many of its operations have happened before. */
     static final class Known {
         private int[] done = new int[4];
 
@@ -195,7 +195,7 @@ final class StreamOrder {
         }
     }
 
-    /** The work of the stream touches bytes in a row. */
+    /** The stream's current operation accesses contiguous bytes. */
     void touched(int stream, String work, Region block, int from, int bytes, boolean writes) {
         if (checks && bytes > 0) {
             BitSet words = new BitSet();

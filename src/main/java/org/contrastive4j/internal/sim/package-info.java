@@ -1,5 +1,5 @@
 /**
- * A device made of Java: executes real kernels lane by lane and stops at what a GPU would do silently wrong, within a
+ * A simulated device: executes kernels lane by lane and reports errors that a GPU would not report, within a
  * kernel and between streams.
  */
 @NullMarked

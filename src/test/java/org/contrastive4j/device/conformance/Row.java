@@ -91,6 +91,6 @@ record Row(MicroKernel kernel, List<long[]> lanes, Function<long[], Outcome[]> e
                 .collect(Collectors.joining(", "));
         return kernel.name() + ", lane " + lane + " (seed " + kernel.name().hashCode() + "): operands "
                 + operands + ", result " + MicroKernel.result(result) + " is 0x" + Long.toHexString(got)
-                + ", wanted " + wanted;
+                + ", expected " + wanted;
     }
 }

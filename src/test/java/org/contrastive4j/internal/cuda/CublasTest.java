@@ -67,7 +67,7 @@ class CublasTest {
     }
 
     @Test
-    void aProductOfRaggedSizesIsRight() {
+    void multiply_raggedSizes_isRight() {
         cublasHandle handle = open();
         JCudaDriver.setExceptionsEnabled(true);
         JCudaDriver.cuInit(0);
@@ -90,7 +90,7 @@ class CublasTest {
 
     /** The device's library: ragged, transposed, captured by a graph, and the same bits each time. */
     @Test
-    void theLibraryOfTheDeviceCanBeCaptured() {
+    void multiply_duringCapture_isPartOfTheGraph() {
         open();
         try (PtxDevice device = Backend.device("cuda")) {
             MatrixLibrary library = MatrixLibrary.of(device).library();

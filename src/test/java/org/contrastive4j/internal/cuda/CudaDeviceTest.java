@@ -30,7 +30,7 @@ import org.junit.jupiter.api.Test;
 /** What a machine without a GPU says, and everything else on one that has it. */
 class CudaDeviceTest {
     @Test
-    void withoutAGpuOneSentenceSaysWhatToDo() {
+    void open_withoutGpu_saysWhatToDo() {
         if (CudaDevice.count() > 0) {
             assertTrue(assertThrows(NoDeviceException.class, () -> CudaDevice.open(CudaDevice.count()))
                     .getMessage()
@@ -90,7 +90,7 @@ class CudaDeviceTest {
         }
 
         @Test
-        void factsAreFilledIn() {
+        void facts_areFilledIn() {
             var facts = device.facts();
             assertTrue(
                     !facts.name().isBlank()
@@ -107,7 +107,7 @@ class CudaDeviceTest {
         }
 
         @Test
-        void modulesAreAssembledOnceAndRefusedWithTheirLine() {
+        void module_isAssembledOnceAndErrorsNameTheirLine() {
             PtxModule module = device.module("saxpy.ptx", PTX);
             assertSame(module, device.module("again.ptx", PTX));
             assertSame(module.kernel("saxpy"), module.kernel("saxpy"));
@@ -126,7 +126,7 @@ class CudaDeviceTest {
         }
 
         @Test
-        void bytesAreCountedAndBlocksKept() {
+        void allocate_countsBytesAndReusesBlocks() {
             long address;
             try (Memory.Meter meter = device.meter();
                     DeviceStorage first = device.allocate(1000)) {
@@ -170,7 +170,7 @@ class CudaDeviceTest {
         }
 
         @Test
-        void tooMuchIsRefused() {
+        void allocate_tooMuch_isRefused() {
             OutOfBudgetException budget =
                     assertThrows(OutOfBudgetException.class, () -> device.allocate((1 << 28) + 1));
             assertEquals(1 << 28, budget.limit());
@@ -185,7 +185,7 @@ class CudaDeviceTest {
         }
 
         @Test
-        void afterAnErrorThatStaysEverythingSaysSo() throws Exception {
+        void use_afterAStickyError_reportsIt() throws Exception {
             Process broken = new ProcessBuilder(
                             Path.of(System.getProperty("java.home"), "bin", "java")
                                     .toString(),

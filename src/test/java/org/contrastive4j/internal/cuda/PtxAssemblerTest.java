@@ -48,7 +48,7 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void aGoodKernel() {
+    void assemble_validKernel_reportsItsResources() {
         for (String architecture : List.of("sm_80", "sm_86", "sm_90a")) {
             Assembly report = PtxAssembler.assemble("good.ptx", GOOD, architecture);
             assertEquals(architecture, report.architecture());
@@ -64,7 +64,7 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void aKernelWithTooFewRegistersSpills() {
+    void assemble_tooFewRegisters_reportsSpills() {
         StringBuilder ptx = new StringBuilder(HEAD + ".visible .entry spill(.param .u64 p)\n.maxnreg 24\n{\n"
                 + ".reg .b64 a;\n.reg .f32 f<48>;\nld.param.u64 a, [p];\n");
         for (int i = 0; i < 48; i++) {
@@ -90,7 +90,7 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void serialisedProductsAreAdvised() {
+    void assemble_serialisedWgmma_reportsAnAdvisory() {
         Assembly report = PtxAssembler.assemble("w.ptx", """
                 .version 8.0
                 .target sm_90a
@@ -124,7 +124,7 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void errorsNameTheirLine() {
+    void assemble_error_namesItsLine() {
         PtxException bad = refusal(GOOD.replace("bar.sync 0;", "bar.sync 0;\nmov.b33 f, 1;\nadd.f32 f, f, unknown;"));
         int line =
                 1 + (int) GOOD.substring(0, GOOD.indexOf("bar.sync 0;")).lines().count();
@@ -136,17 +136,17 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void aVersionItDoesNotKnow() {
+    void assemble_unsupportedVersion_isRefused() {
         PtxException newer = refusal(GOOD.replace(".version 8.0", "// a comment\n.version 8.8"));
         assertEquals(2, newer.line());
         assertTrue(
                 newer.getMessage().contains(".version 8.8 is not supported")
-                        && newer.getMessage().contains("wanted .version 8.0"),
+                        && newer.getMessage().contains("expected .version 8.0"),
                 newer.getMessage());
     }
 
     @Test
-    void anArchitectureItDoesNotKnow() {
+    void assemble_unsupportedArchitecture_isRefused() {
         for (String architecture : List.of("sm_foo", "", "sm_100", "--help")) {
             PtxException refused =
                     assertThrows(PtxException.class, () -> PtxAssembler.assemble("k.ptx", GOOD, architecture));
@@ -157,7 +157,7 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void whatWouldBringTheAssemblerDownIsRefused() {
+    void assemble_textThatWouldCrashTheAssembler_isRefused() {
         for (String ptx : List.of(
                 "",
                 "  \n",
@@ -192,7 +192,7 @@ class PtxAssemblerTest {
     }
 
     @Test
-    void damagedTextIsRefusedOrAssembled() {
+    void assemble_mutatedText_isRefusedOrAssembled() {
         long seed = 20260101;
         Random random = new Random(seed);
         int refused = 0;

@@ -79,7 +79,7 @@ class ArgumentsTest {
     }
 
     @Test
-    void everyKindLiesAtItsOffset() {
+    void pack_everyType_isAtItsOffset() {
         List<Parameter> declared = declared(
                 ".param .u8 a, .param .u64 x, .param .f32 s, .param .s16 h, .param .align 8 .b8 v[12],"
                         + ".param .f64 d, .param .b32 bits, .param .s64 n, .param .b16 half, .param .u32 i, .param .b64 d2");
@@ -108,28 +108,28 @@ class ArgumentsTest {
     }
 
     @Test
-    void noParametersNoBytes() {
+    void pack_noParameters_isEmpty() {
         assertEquals(0, Arguments.pack(device, "k", List.of()).length);
         assertEquals(0, Arguments.pack(device, "k", List.of(), (Object[]) null).length);
     }
 
     @Test
-    void wrongCount() {
+    void pack_wrongCount_isRefused() {
         assertEquals(
-                "kernel k was given 1 arguments, wanted 2: .u64 x, .u32 n",
+                "kernel k was given 1 arguments, expected 2: .u64 x, .u32 n",
                 refusal(".param .u64 x, .param .u32 n", 1L));
-        assertEquals("kernel k was given 2 arguments, wanted 1: .b8 v[4]", refusal(".param .b8 v[4]", 1L, 2L));
+        assertEquals("kernel k was given 2 arguments, expected 1: .b8 v[4]", refusal(".param .b8 v[4]", 1L, 2L));
         refusal("", 1);
         refusal(".param .u64 x", (Object[]) null);
     }
 
     @Test
-    void wrongType() {
+    void pack_wrongType_isRefused() {
         assertEquals(
-                "kernel k, argument 2: parameter .f32 a was given the Integer 3, wanted a Float",
+                "kernel k, argument 2: parameter .f32 a was given the Integer 3, expected a Float",
                 refusal(".param .u64 x, .param .f32 a", 1L, 3));
         assertEquals(
-                "kernel k, argument 1: parameter .u32 n was given the Long 3, wanted an Integer",
+                "kernel k, argument 1: parameter .u32 n was given the Long 3, expected an Integer",
                 refusal(".param .u32 n", 3L));
         for (Object wrong : new Object[] {1, 1f, 1.0, (short) 1, (byte) 1, new byte[8], "x", 'c', true, new float[1]}) {
             refusal(".param .u64 x", wrong);
@@ -150,12 +150,12 @@ class ArgumentsTest {
     }
 
     @Test
-    void arraysTakeTheirBytesAndNothingElse() {
+    void pack_array_takesExactlyItsBytes() {
         assertEquals(
-                "kernel k, argument 1: parameter .b8 s[16] was given a byte[15], wanted a byte[16]",
+                "kernel k, argument 1: parameter .b8 s[16] was given a byte[15], expected a byte[16]",
                 refusal(".param .b8 s[16]", (Object) new byte[15]));
         assertEquals(
-                "kernel k, argument 1: parameter .u16 s[3] was given the Short 1, wanted a byte[6]",
+                "kernel k, argument 1: parameter .u16 s[3] was given the Short 1, expected a byte[6]",
                 refusal(".param .u16 s[3]", (short) 1));
         refusal(".param .u64 s[1]", new Block(device, null));
         refusal(".param .u64 s[1]", 1L);
@@ -163,26 +163,26 @@ class ArgumentsTest {
     }
 
     @Test
-    void aStorageIsOpenAndOfTheDevice() {
+    void pack_closedOrForeignStorage_isRefused() {
         Block block = new Block(device, null);
         Block view = new Block(device, block);
         assertEquals(
-                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes of another device, wanted an open "
+                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes of another device, expected an open "
                         + "storage of this device or a Long",
                 refusal(".param .u64 x", new Block(other, null)));
         Arguments.pack(device, "k", declared(".param .u64 x"), view);
         block.close();
         assertEquals(
-                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes that was closed, wanted an open "
+                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes that was closed, expected an open "
                         + "storage of this device or a Long",
                 refusal(".param .u64 x", block));
         assertTrue(refusal(".param .u64 x", view).contains("that was closed"));
     }
 
     @Test
-    void nullIsNamed() {
+    void pack_null_isRefused() {
         assertEquals(
-                "kernel k, argument 2: parameter .f32 a was given null, wanted a Float",
+                "kernel k, argument 2: parameter .f32 a was given null, expected a Float",
                 refusal(".param .u64 x, .param .f32 a", 1L, null));
     }
 }

@@ -55,12 +55,13 @@ class OccupancyTest {
         "80, 32, 49152, 128, 3",
         "86, 32, 49152, 128, 2"
     })
-    void smallestBound(int architecture, int registers, int sharedBytes, int threads, int blocks) {
+    void blocksPerMultiprocessor_isTheSmallestBound(
+            int architecture, int registers, int sharedBytes, int threads, int blocks) {
         assertEquals(blocks, Occupancy.blocksPerMultiprocessor(architecture, registers, sharedBytes, threads));
     }
 
     @Test
-    void impossibleNumbersAreRefused() {
+    void blocksPerMultiprocessor_invalidNumbers_areRefused() {
         assertThrows(IllegalArgumentException.class, () -> Occupancy.blocksPerMultiprocessor(75, 32, 0, 32));
         assertThrows(IllegalArgumentException.class, () -> Occupancy.blocksPerMultiprocessor(90, 256, 0, 32));
         assertThrows(IllegalArgumentException.class, () -> Occupancy.blocksPerMultiprocessor(90, 32, -1, 32));

@@ -15,7 +15,7 @@ class ScratchSpaceTest {
     private record Part(long at, long end) {}
 
     @Test
-    void partsDoNotOverlapWhateverIsGivenBack() {
+    void allocate_afterAnyFrees_doesNotOverlap() {
         Random random = new Random(3);
         ScratchSpace space = new ScratchSpace(64 << 10);
         List<Part> live = new ArrayList<>();
@@ -45,7 +45,7 @@ class ScratchSpaceTest {
     }
 
     @Test
-    void theSameRequestsGetTheSamePlaces() {
+    void allocate_sameRequests_getTheSameOffsets() {
         for (int run = 0; run < 2; run++) {
             ScratchSpace space = new ScratchSpace(4096);
             assertEquals(0, space.allocate(1));

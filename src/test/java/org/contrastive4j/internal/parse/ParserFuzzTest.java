@@ -210,7 +210,7 @@ class ParserFuzzTest {
     }
 
     @Test
-    void everyFileIsAccepted() {
+    void parse_everyOwnFile_isAccepted() {
         // what is mutated below must be right before; a text alone cannot include
         within(() -> corpus.stream()
                 .filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include"))
@@ -218,7 +218,7 @@ class ParserFuzzTest {
     }
 
     @Test
-    void randomBytes() {
+    void parse_randomBytes_throwsOnlyPtxException() {
         within(() -> {
             for (long seed = 0; seed < 2000; seed++) {
                 Random random = new Random(seed);
@@ -231,7 +231,7 @@ class ParserFuzzTest {
     }
 
     @Test
-    void randomTokens() {
+    void parse_randomTokens_throwsOnlyPtxException() {
         within(() -> {
             for (long seed = 0; seed < 5000; seed++) {
                 Random random = new Random(seed);
@@ -247,7 +247,7 @@ class ParserFuzzTest {
 
     /** Instructions of the files with any modifiers and operands: what is loaded can also be run. */
     @Test
-    void randomInstructions() {
+    void parse_randomInstructions_throwsOnlyPtxException() {
         within(() -> {
             int accepted = 0;
             for (long seed = 0; seed < 15_000; seed++) {
@@ -272,7 +272,7 @@ class ParserFuzzTest {
     }
 
     @Test
-    void truncatedAnywhere() {
+    void parse_truncatedText_throwsOnlyPtxException() {
         within(() -> {
             for (String text : corpus.stream()
                     .filter(text -> text.length() > 900 && text.length() < 1300)
@@ -286,7 +286,7 @@ class ParserFuzzTest {
     }
 
     @Test
-    void mutatedTokens() {
+    void parse_mutatedTokens_throwsOnlyPtxException() {
         within(() -> {
             for (long seed = 0; seed < 6000; seed++) {
                 Random random = new Random(seed);
@@ -306,7 +306,7 @@ class ParserFuzzTest {
     }
 
     @Test
-    void mutatedCharacters() {
+    void parse_mutatedCharacters_throwsOnlyPtxException() {
         within(() -> {
             for (long seed = 0; seed < 4000; seed++) {
                 Random random = new Random(seed);

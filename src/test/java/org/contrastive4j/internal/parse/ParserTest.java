@@ -57,7 +57,7 @@ class ParserTest {
     }
 
     @Test
-    void theHeader() {
+    void parse_header_readsVersionAndTarget() {
         Program program = Parser.parse("test.ptx", ".version 9.0\n.target sm_80, debug\n.address_size 64\n");
         assertEquals("9.0", program.version());
         assertEquals("sm_80", program.target());
@@ -69,7 +69,7 @@ class ParserTest {
     }
 
     @Test
-    void directivesOfAnEntry() {
+    void parse_entry_readsItsDirectives() {
         Function function = parse("""
                 .visible .entry k()
                 .reqntid 128, 2, 1
@@ -90,7 +90,7 @@ class ParserTest {
     }
 
     @Test
-    void parametersAreLaidOutByTheirAlignment() {
+    void parse_parameters_areAligned() {
         Function function = parse("""
                 .visible .entry k(
                     .param .u8 a,
@@ -113,7 +113,7 @@ class ParserTest {
     }
 
     @Test
-    void variablesOfTheModule() {
+    void parse_module_readsItsVariables() {
         List<Variable> variables = parse("""
                 .global .align 16 .b8 bytes[5] = {1, 2, 0xFF};
                 .visible .const .f32 half = 0f3F000000, third = 0.25;
@@ -148,7 +148,7 @@ class ParserTest {
     }
 
     @Test
-    void functionsDeclaredAndDefined() {
+    void parse_functions_declaredAndDefined() {
         List<Function> functions = parse(
                         """
                 .func (.param .b32 sum) add(.param .b32 a, .param .align 8 .b8 b[8]);
@@ -173,7 +173,7 @@ class ParserTest {
     }
 
     @Test
-    void hexadecimalLiteralsGoThroughThePreprocessor(@TempDir Path folder) throws IOException {
+    void preprocess_hexadecimalLiterals_areKept(@TempDir Path folder) throws IOException {
         Files.writeString(folder.resolve("one.ptxh"), "#define ONE 0f3F800000\n#define TWO 0d4000000000000000\n");
         String text =
                 Preprocessed.text("k.ptx", HEADER + "#include \"one.ptxh\"\n#define K 0F3FB8AA3B\nONE TWO K\n", folder);
@@ -198,7 +198,7 @@ class ParserTest {
                 "18446744073709551615 | -1",
                 "0 | 0"
             })
-    void wholeNumbers(String text, long value) {
+    void parse_integerLiteral(String text, long value) {
         assertEquals(new Operand.Int(value), operand(text));
     }
 
@@ -215,12 +215,12 @@ class ParserTest {
                 "-0f40000000 | -2",
                 "0f7F800000 | Infinity"
             })
-    void numbersWithAFraction(String text, double value) {
+    void parse_floatLiteral(String text, double value) {
         assertEquals(new Operand.Real(value), operand(text));
     }
 
     @Test
-    void registersAndSpecialRegisters() {
+    void parse_registersAndSpecialRegisters() {
         assertEquals(
                 "%r3",
                 assertInstanceOf(Operand.Reg.class, operand("%r3")).register().name());
@@ -239,7 +239,7 @@ class ParserTest {
     }
 
     @Test
-    void vectorsAndAddresses() {
+    void parse_vectorsAndAddresses() {
         Operand.Vec vector = assertInstanceOf(Operand.Vec.class, operand("{%r1, _, 5, %r2}"));
         assertEquals(
                 List.of("%r1", "_", "5", "%r2"),
@@ -265,7 +265,7 @@ class ParserTest {
     }
 
     @Test
-    void guardsAndModifiers() {
+    void parse_guardsAndModifiers() {
         Instruction plain = one("fence.proxy.async.shared::cta;");
         assertNull(plain.guard());
         assertEquals(List.of(".proxy", ".async", ".shared::cta"), plain.modifiers());
@@ -282,7 +282,7 @@ class ParserTest {
     }
 
     @Test
-    void labelsBelongToTheirScope() {
+    void parse_label_belongsToItsScope() {
         Function function = body("""
                 Again:
                     bra End;
@@ -310,7 +310,7 @@ class ParserTest {
     }
 
     @Test
-    void branchTargets() {
+    void parse_branchTargets() {
         List<Instruction> body = body("""
                     brx.idx %r1, Table;
                 Table: .branchtargets A, B, A;
@@ -325,7 +325,7 @@ class ParserTest {
     }
 
     @Test
-    void variablesOfAFunction() {
+    void parse_function_readsItsVariables() {
         Function function = body("""
                 .shared .align 8 .b64 full[2];
                 .local .align 16 .b8 depot[24];
@@ -351,7 +351,7 @@ class ParserTest {
     }
 
     @Test
-    void whatDebuggersReadIsLeftOut() {
+    void parse_debugInformation_isSkipped() {
         Function function = parse("""
                 .file 1 "/home/somebody/kernel.cu"
                 .pragma "unknown";
@@ -379,7 +379,7 @@ class ParserTest {
     }
 
     @Test
-    void messagesSayLineAndColumn() {
+    void parse_error_namesLineAndColumn() {
         PtxException e = refused(".visible .entry k()\n{\n    /* two\n    lines */ mov.u32 %r1, 1;\n}\n");
         assertEquals(7, e.line());
         assertEquals("test.ptx:7:22: register %r1 is not declared", e.getMessage());
@@ -388,7 +388,7 @@ class ParserTest {
     }
 
     @Test
-    void preprocessorLinesAreFollowed(@TempDir Path folder) throws IOException {
+    void preprocess_lineMarks_areFollowed(@TempDir Path folder) throws IOException {
         Files.writeString(
                 folder.resolve("parts.inc"), "#define COUNT 4\n#define TWICE(x) x, x\n.global .b32 included[COUNT];\n");
         String text = HEADER + """
@@ -421,7 +421,7 @@ class ParserTest {
     }
 
     @Test
-    void aMistakeInAnIncludedFileIsReportedThere(@TempDir Path folder) throws IOException {
+    void parse_errorInAnIncludedFile_namesThatFile(@TempDir Path folder) throws IOException {
         Files.writeString(folder.resolve("parts.inc"), "\n.global .align 3 .b32 wrong;\n");
         String expanded = Preprocessed.text("main.ptx", HEADER + "#include \"parts.inc\"\n", folder);
         PtxException e = assertThrows(PtxException.class, () -> Parser.parse("main.ptx", expanded));
@@ -430,13 +430,13 @@ class ParserTest {
     }
 
     @Test
-    void textWithoutPreprocessorLinesIsLeftAlone() {
+    void preprocess_textWithoutDirectives_isUnchanged() {
         String text = HEADER + "// 50 %% \"odd ' text\"\n";
         assertSame(text, Preprocessed.text("main.ptx", text, null));
     }
 
     @Test
-    void expansionEnds() {
+    void preprocess_recursiveMacro_terminates() {
         StringBuilder text = new StringBuilder("#define A0 word\n");
         for (int i = 1; i <= 60; i++) {
             text.append("#define A")
@@ -461,7 +461,7 @@ class ParserTest {
     /** Every line that looks like an instruction is one instruction of the result, on its line. */
     @ParameterizedTest
     @MethodSource("nvcc")
-    void whatNvccWrites(Path file) throws IOException {
+    void parse_outputOfNvcc(Path file) throws IOException {
         String text = Files.readString(file);
         Program program = Parser.parse(file.getFileName().toString(), text);
         List<String> lines = text.lines().toList();

@@ -36,10 +36,10 @@ class RefusedTest {
 
     @ParameterizedTest
     @MethodSource("files")
-    void isRefusedWithItsLineAndReason(String name) throws IOException, URISyntaxException {
+    void invalidFile_isRefusedWithLineAndReason(String name) throws IOException, URISyntaxException {
         String text = Files.readString(folder().resolve(name));
         Matcher wanted = WANTED.matcher(text.lines().findFirst().orElse(""));
-        assertTrue(wanted.matches(), "the first line of " + name + " does not say what is wanted");
+        assertTrue(wanted.matches(), "the first line of " + name + " does not say what is expected");
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             PtxException refused = assertThrows(PtxException.class, () -> device.module(name, text));
             assertTrue(refused.getMessage().contains(wanted.group(2)), refused.getMessage());

@@ -12,7 +12,7 @@ import org.junit.jupiter.api.Test;
 /** Entries and their parameters, and what is none. */
 class SignaturesTest {
     @Test
-    void parametersLieAtMultiplesOfTheirAlignment() {
+    void of_parameters_areAligned() {
         Map<String, List<Parameter>> entries = Signatures.of("k.ptx", """
                 .version 8.0
                 .target sm_90a // .entry commented(.param .u32 a)
@@ -45,7 +45,7 @@ class SignaturesTest {
     }
 
     @Test
-    void whatIsNotAParameterIsRefusedWithItsLine() {
+    void of_invalidParameter_namesItsLine() {
         for (String parameter : List.of(
                 ".param .texref t",
                 ".param .u33 x",
@@ -71,7 +71,7 @@ class SignaturesTest {
     }
 
     @Test
-    void whatDoesNotEndIsRefused() {
+    void of_unfinishedText_isRefused() {
         assertEquals(
                 2,
                 assertThrows(PtxException.class, () -> Signatures.of("f", "\n/* no end"))
@@ -87,7 +87,7 @@ class SignaturesTest {
     }
 
     @Test
-    void commentsBecomeSpaces() {
+    void withoutComments_keepsLinesAndColumns() {
         String text = "a // b\n/* c\n */ \"//d\" e";
         String bare = Signatures.withoutComments("f", text);
         assertEquals("a     \n    \n    \"//d\" e", bare);

@@ -92,7 +92,8 @@ final class HopperFixture {
 
     static HopperInfoNceLaunches mutated(PtxDevice device, Precision precision, String right, String wrong) {
         int[] changed = new int[1];
-        HopperInfoNceLaunches mutated = new HopperInfoNceLaunches(brokenKernels(device, right, wrong, changed), precision);
+        HopperInfoNceLaunches mutated =
+                new HopperInfoNceLaunches(brokenKernels(device, right, wrong, changed), precision);
         assertTrue(changed[0] > 0, "no kernel has \"" + right + "\"");
         return mutated;
     }

@@ -233,7 +233,10 @@ final class HopperGemmCase {
                     String what = p + ", matrix " + z + ", row " + i + ", column " + j;
                     if (got.c != null) {
                         assertEquals(
-                                expected, got.c[at], bound + (in.sixteen ? half * Math.abs(expected) + 0x1p-25 : 0), what);
+                                expected,
+                                got.c[at],
+                                bound + (in.sixteen ? half * Math.abs(expected) + 0x1p-25 : 0),
+                                what);
                     }
                     if (got.image != null) {
                         double active = activated(in.activation, expected);

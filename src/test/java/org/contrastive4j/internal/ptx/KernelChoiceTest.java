@@ -107,7 +107,8 @@ class KernelChoiceTest {
         "90, F32, auto, 1e-5"
     })
     /** From tensors: backends in tf32 and 16 bits round rows, those in f32 do not. */
-    void infoNceOps_eachPrecision_errorWithinPrecision(int architecture, Precision precision, String preference, double most) {
+    void infoNceOps_eachPrecision_errorWithinPrecision(
+            int architecture, Precision precision, String preference, double most) {
         System.setProperty(KernelChoice.PROPERTY, preference);
         int n = 70;
         int d = 40;
@@ -133,9 +134,11 @@ class KernelChoiceTest {
                     .get();
             assertEquals(expected.loss, result.loss(), 12 * most);
             assertTrue(
-                    distance(expected.dx, dx.toDoubles()) <= most, "dx off by " + distance(expected.dx, dx.toDoubles()));
+                    distance(expected.dx, dx.toDoubles()) <= most,
+                    "dx off by " + distance(expected.dx, dx.toDoubles()));
             assertTrue(
-                    distance(expected.dy, dy.toDoubles()) <= most, "dy off by " + distance(expected.dy, dy.toDoubles()));
+                    distance(expected.dy, dy.toDoubles()) <= most,
+                    "dy off by " + distance(expected.dy, dy.toDoubles()));
             assertEquals(expected.dLogScale, dLogScale.toDoubles()[0], 12 * most);
             // rounding shows: no such luck that rounding of 5600 numbers changed nothing
             assertEquals(precision == Precision.F32, distance(expected.dx, dx.toDoubles()) < 1e-5);

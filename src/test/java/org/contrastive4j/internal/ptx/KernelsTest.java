@@ -13,7 +13,6 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.Set;
-import java.util.TreeSet;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -29,11 +28,12 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** What the portable files in kernels/ promise: header, name, and what the assembler makes of them for every architecture. */
+/** Portable kernels: headers against what the assembler reports for every architecture, and counts of the simulator. */
 class KernelsTest {
     private static final Path FOLDER = Path.of("kernels");
     private static final List<String> SECTIONS = List.of(
             "COMPUTES",
+            "INSTANCES",
             "PARAMS",
             "LAUNCH",
             "SHARED",
@@ -46,7 +46,7 @@ class KernelsTest {
             "CHECK");
     private static final Pattern REGISTERS = Pattern.compile("(?m)^// REGISTERS +at most (\\d+), no spills");
     private static final Pattern OCCUPANCY =
-            Pattern.compile("(?m)^//(?: OCCUPANCY)? +(?:\\[.+\\] )?blocks on a multiprocessor: (.+)$");
+            Pattern.compile("(?m)^// OCCUPANCY +(?:\\[.+\\] )?blocks per multiprocessor: (.+)$");
     private static final Pattern THREADS = Pattern.compile("\\.(?:reqntid|maxntid)\\s+(\\d+)");
     private static final Pattern DYNAMIC = Pattern.compile("dynamic shared (\\d+) bytes");
     private static final Pattern SHARED = Pattern.compile("(?ms)^// SHARED +(.*?)^// REGISTERS");
@@ -58,12 +58,12 @@ class KernelsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "names", every = 6)
-    void assemblesWithinItsBounds(String name) {
+    @SampledSource(value = "names", every = 14)
+    void assembly_matchesTheHeader_onEveryArchitecture(String name) {
         String header = KernelFiles.header(name);
         String text = Kernels.text(name);
         Matcher registers = REGISTERS.matcher(header);
-        assertTrue(registers.find(), "no bound of registers in the header");
+        assertTrue(registers.find(), "no bound on registers in the header");
         List<String> blocks = new ArrayList<>();
         for (String architecture : List.of("sm_80", "sm_86", "sm_89", "sm_90")) {
             Assembly report = PtxAssembler.assemble(name + ".ptx", text, architecture);
@@ -79,14 +79,14 @@ class KernelsTest {
         assertEquals(String.join(", ", blocks), occupancy(name));
     }
 
-    /** What the header says. */
+    /** Blocks per multiprocessor that the header states. */
     static String occupancy(String name) {
-        Matcher said = OCCUPANCY.matcher(KernelFiles.header(name));
-        assertTrue(said.find(), "no blocks on a multiprocessor in the header of " + name);
-        return said.group(1);
+        Matcher stated = OCCUPANCY.matcher(KernelFiles.header(name));
+        assertTrue(stated.find(), "no blocks per multiprocessor in the header of " + name);
+        return stated.group(1);
     }
 
-    /** Dynamic shared memory is in the launch, which the assembler does not know: the header says how much. */
+    /** Blocks per multiprocessor; the assembler does not know dynamic shared memory, which the header states. */
     static int blocks(String architecture, String name, Assembly.Entry entry) {
         Matcher threads = THREADS.matcher(Kernels.text(name));
         assertTrue(threads.find(), "no threads of a block in " + name);
@@ -99,7 +99,7 @@ class KernelsTest {
                 Integer.parseInt(threads.group(1)));
     }
 
-    /** The numbers before "bytes" in the SHARED section. */
+    /** Sum of the sizes in the SHARED section. */
     private static int sharedBytes(String header) {
         Matcher section = SHARED.matcher(header);
         assertTrue(section.find());
@@ -113,12 +113,12 @@ class KernelsTest {
 
     @ParameterizedTest
     @MethodSource("names")
-    void headerHasAllSectionsInOrder(String name) {
+    void header_hasAllSectionsInOrder(String name) {
         String header = KernelFiles.header(name);
         int at = 0;
         for (String section : SECTIONS) {
             int next = header.indexOf("// " + section + " ", at);
-            assertTrue(next >= at, "header of " + name + " has no " + section + " where it belongs");
+            assertTrue(next >= at, "header of " + name + " has no " + section + " in order");
             at = next;
         }
         assertTrue(name.matches("[a-z_]+_(t?f32|bf16|f16)(_[a-z0-9]+)*"), name);
@@ -133,7 +133,7 @@ class KernelsTest {
 
     @ParameterizedTest
     @MethodSource("files")
-    void fileIsAsciiOfAtMost120Columns(Path file) throws IOException {
+    void file_isAsciiOfAtMost120Columns(Path file) throws IOException {
         byte[] bytes = Files.readAllBytes(file);
         String text = new String(bytes, StandardCharsets.UTF_8);
         assertEquals(
@@ -145,47 +145,23 @@ class KernelsTest {
     }
 
     @Test
-    void readmeNamesEveryEntry() throws IOException {
-        String readme = Files.readString(FOLDER.resolve("README.md"));
-        for (String name : names()) {
+    void readme_hasTheTableOfTheHeaders() throws IOException {
+        String readme = Files.readString(KernelTable.README);
+        assertEquals(KernelTable.withTable(readme), readme, "run KernelTable to write the table");
+        for (String name : KernelFiles.entries().keySet()) {
             assertTrue(readme.contains("`" + name + "`"), "kernels/README.md does not mention " + name);
         }
     }
 
-    /** Portable and not: a row of a table of counts, whose first cell names it. */
+    /** Most instructions of the f32 tile kernels are the products themselves. */
     @Test
-    void everyKernelIsCounted() throws IOException {
-        Set<String> counted = counted(Files.readString(FOLDER.resolve("README.md")));
-        assertEquals(
-                KernelFiles.entries().keySet(),
-                counted,
-                "entries, and those with counts in kernels/README.md; KernelCounts prints them");
-        assertEquals(
-                Set.of("a", "b"),
-                counted("| kernel | warp instructions |\n|---|---|\n| `a`, `b` with `GELU` | 1 |\n\n| `c` | 1 |\n"));
-    }
-
-    private static Set<String> counted(String readme) {
-        Set<String> names = new TreeSet<>();
-        boolean counts = false;
-        for (String line : readme.split("\n")) {
-            counts = line.startsWith("|") && (counts || line.startsWith("| kernel | warp instructions |"));
-            if (counts && line.startsWith("| `")) {
-                Matcher name = Pattern.compile("`([a-z0-9_]+)`").matcher(line.substring(0, line.indexOf(" | ")));
-                name.results().map(found -> found.group(1)).forEach(names::add);
-            }
-        }
-        return names;
-    }
-
-    /** 8 lanes that read or write 16 bytes each never meet in a bank; products are most of what the f32 tile kernels do. */
-    @Test
-    void countsOfTheTileKernels() {
+    void f32TileKernels_haveNoBankConflictsAndUseWholeSectors() {
         Map<String, KernelWork> counts = KernelCounts.of(64, 128, 96);
         for (String name : List.of("pairwise_fwd_f32", "pairwise_bwd_f32", "pairwise_dx_f32", "pairwise_dy_f32")) {
             Counts.Line line = counts.get(name).line();
             assertEquals(0, line.extraPasses(), name + ": bank conflicts");
-            assertTrue(line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors are used");
+            assertTrue(
+                    line.passes() > 0 && line.globalBytes() > 31 * line.sectors(), name + ": sectors not fully used");
             long width = name.matches(".*_d[xy]_.*") ? 128 : 96; // d, in whole tiles where it is the columns
             assertTrue(
                     line.executions() < 1.5 * 64 * 128 * width / 32, name + ": " + line.executions() + " instructions");
@@ -193,7 +169,7 @@ class KernelsTest {
     }
 
     @Test
-    void tilesOnTensorCoresHaveNoBankConflicts() {
+    void pairwiseTensorCoreKernels_haveNoBankConflicts() {
         for (Precision precision : InfoNceCase.ROUNDED) {
             Map<String, KernelWork> counts = KernelCounts.onTensorCores(128, 128, 64, precision);
             for (String kernel : List.of("fwd", "bwd", "dx", "dy")) {
@@ -204,9 +180,9 @@ class KernelsTest {
         }
     }
 
-    /** A logit of a tile without targets is one special function, forward and backward; no tile needs the second power. */
+    /** Without a second pass: forward and backward, in tiles without targets. */
     @Test
-    void oneExponentialForALogit() {
+    void pairwiseTensorCoreKernels_takeOneExponentialPerLogit() {
         KernelWork forward =
                 KernelCounts.onTensorCores(128, 256, 64, Precision.BF16).get("pairwise_fwd_bf16");
         KernelWork backward =
@@ -216,9 +192,16 @@ class KernelsTest {
         assertTrue(backward.special() >= logits && backward.special() < 1.3 * logits, "backward " + backward.special());
     }
 
-    /** On whole tiles, in every layout; attention forward and backward. */
+    /** Whole tiles in every layout, attention forward and backward. */
     @Test
-    void productsOfSixteenBitsHaveNoBankConflicts() {
+    void f32ProductsAndAttention_haveNoBankConflicts() {
+        Map<String, KernelWork> counts = KernelCounts.ofProducts(64, 64);
+        assertTrue(counts.keySet().containsAll(List.of("gemm_f32_nn", "gemm_tf32_tt", "attention_bwd_f32_dk")));
+        counts.forEach((name, work) -> assertEquals(0, work.line().extraPasses(), name + ": bank conflicts"));
+    }
+
+    @Test
+    void bf16ProductsAndAttention_haveNoBankConflicts() {
         Map<String, KernelWork> counts = KernelCounts.ofSixteenBits(128, 128, 64, DType.BF16);
         assertEquals(12, counts.size(), counts.keySet().toString());
         counts.forEach((name, work) -> {
@@ -228,13 +211,13 @@ class KernelsTest {
     }
 
     @Test
-    void anUnknownKernelIsRefused() {
+    void text_ofAnUnknownKernel_isRefused() {
         PtxException refusal = assertThrows(PtxException.class, () -> Kernels.text("no_such_kernel"));
         assertTrue(refusal.getMessage().contains("no_such_kernel"), refusal.getMessage());
     }
 
     @Test
-    void macrosAndIncludedFilesAreExpanded() {
+    void text_hasNoMacrosOrIncludes() {
         String text = Kernels.text("pairwise_fwd_f32");
         assertFalse(text.contains("#"), "preprocessor lines are gone");
         assertFalse(text.contains("FOUR_K"), "macros are expanded");

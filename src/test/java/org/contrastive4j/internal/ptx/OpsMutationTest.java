@@ -34,7 +34,12 @@ class OpsMutationTest {
     static List<Fault> faults() {
         return List.of(
                 fault("fill", "fill", "setp.le.s64 %done, %left, 0", 0, "setp.lt.s64 %done, %left, 0"),
-                fault("fill", "fill", "setp.ge.and.s64 %isWide, %left, 4", 0, "setp.ge.and.s64 %isWide, %left, 3"),
+                fault(
+                        "fill",
+                        "fill",
+                        "setp.ge.and.s64 %isAligned, %left, 4",
+                        0,
+                        "setp.ge.and.s64 %isAligned, %left, 3"),
                 fault("copy add", "add", "add.f32 %v2", 0, "sub.f32 %v2"),
                 fault("clamp", "clamp", "max.NaN.f32 %v0, %v0, %least", 0, "max.NaN.f32 %v0, %v0, %most"),
                 fault("copy add", "axpy", "%alpha, %v0, %w0", 1, "%alpha, %w0, %v0"),

@@ -35,7 +35,7 @@ class PairTileMutationTest {
                 new Change(
                         "pair_reduce", "selp.b32 %stride, 292, 4, %byColumn", 0, "selp.b32 %stride, 288, 4, %byColumn"),
                 new Change("pair_reduce", "add.f32 %small, %ownSmall, %otherSmall;", 6, "mov.f32 %small, %otherSmall;"),
-                new Change("pair_merge", "add.f64 %sum, %sum, %wide;", 0, "mov.f64 %sum, %wide;"),
+                new Change("pair_merge", "add.f64 %sum, %sum, %widened;", 0, "mov.f64 %sum, %widened;"),
                 new Change("pair_merge", "mul.f64 %sum, %sum, %power;", 0, ""),
                 new Change("pair_merge", "selp.b32 %base, %first, 0, %byColumn", 0, "mov.b32 %base, 0"),
                 new Change("pair_merge", "add.s32 %base, %base, 64", 0, "add.s32 %base, %base, 63"),
@@ -53,7 +53,7 @@ class PairTileMutationTest {
                 new Change("pair_histogram", barrier, 4, ""),
                 new Change("pair_histogram", barrier, 5, ""),
                 new Change("pair_histogram", "cvt.rmi.s32.f64", 0, "cvt.rni.s32.f64"),
-                new Change("pair_histogram", "[%place + 8192], %one", 0, "[%place], %one"),
+                new Change("pair_histogram", "[%offset + 8192], %one", 0, "[%offset], %one"),
                 new Change("pair_histogram", "min.s32 %bin, %bin, %most;", 0, ""));
     }
 

@@ -53,7 +53,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_raggedSizes_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             int turn = 0;
@@ -69,7 +69,7 @@ class PortableInfoNceTest {
 
     /** Sizes beyond a tile of each kind of kernel, the largest being 128 x 256, and beyond a run of tiles. */
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_sizesAcrossTiles_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             bench.check(new InfoNceCase(257, 257, 33, true, 1));
@@ -80,7 +80,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_everyKindOfTarget_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int i = 0; i < SIZES.length; i++) {
@@ -118,7 +118,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_misalignedRows_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (int d : new int[] {4, 20, 64}) {
@@ -132,7 +132,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_smallestStripes_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             bench.check(new InfoNceCase(129, 140, 33, true, 1), 1);
@@ -145,7 +145,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_scalesAndDirections_agreesWithDefinition(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double scale : new double[] {1, 100}) {
@@ -228,7 +228,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_nanAnywhere_nanLoss(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             for (double rowWeight : new double[] {0, 1}) {
@@ -251,7 +251,7 @@ class PortableInfoNceTest {
 
     /** Other orders of warps and asynchronous copies give the same bits. */
     @ParameterizedTest
-    @EnumSource
+    @SampledSource(every = 6)
     void infoNce_anySchedule_sameBits(InfoNceKernelSet set) {
         InfoNceCase c = new InfoNceCase(150, 140, 33, false, 9);
         List<InfoNceCase.Answer> answers = new ArrayList<>();
@@ -266,7 +266,9 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @EnumSource(names = {"TF32", "BF16", "F16"})
+    @SampledSource(
+            every = 3,
+            csv = {"TF32", "BF16", "F16"})
     void infoNce_roundedRowsAnySchedule_sameBits(Precision precision) {
         List<InfoNceCase.Answer> answers = new ArrayList<>();
         for (long seed = 0; seed < 5; seed++) {
@@ -283,7 +285,7 @@ class PortableInfoNceTest {
     }
 
     @ParameterizedTest
-    @MethodSource("everywhere")
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_repeated_sameBits(String device, InfoNceKernelSet set) {
         on(device, set, bench -> {
             InfoNceCase c = new InfoNceCase(129, 103, 20, false, 9);
@@ -382,7 +384,7 @@ class PortableInfoNceTest {
 
     /** A captured call is launched twice with other inputs at the same addresses, without allocation. */
     @ParameterizedTest
-    @SampledSource(value = "everywhere", every = 4)
+    @SampledSource(value = "everywhere", every = 6)
     void infoNce_capturedAndReplayed_agreesWithDefinition(String name, InfoNceKernelSet set) {
         on(name, set, bench -> {
             PtxDevice device = bench.device();

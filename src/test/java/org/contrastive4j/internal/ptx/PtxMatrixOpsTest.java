@@ -214,6 +214,7 @@ class PtxMatrixOpsTest {
     }
 
     /** Every schedule gives the same bits. */
+    @Tag("exhaustive")
     @Test
     void gemm_anySchedule_sameBits() {
         List<GemmCases.Case> cases = List.of(

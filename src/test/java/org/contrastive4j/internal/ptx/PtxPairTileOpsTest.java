@@ -78,7 +78,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "cases", every = 3)
+    @SampledSource(value = "cases", every = 6)
     void allReductions_agreeWithF64(PairTileCase c) {
         onEachDevice((ops, tiles) -> {
             c.checkReductions(ops, tiles);
@@ -90,7 +90,7 @@ class PtxPairTileOpsTest {
     }
 
     @ParameterizedTest
-    @SampledSource(value = "largerCases", every = 4)
+    @SampledSource(value = "largerCases", every = 10)
     void manyTiles_agreeWithF64(PairTileCase c) {
         BiConsumer<Ops, PairTileOps> check = (ops, tiles) -> {
             c.checkReductions(ops, tiles, 7);
@@ -129,7 +129,8 @@ class PtxPairTileOpsTest {
         }
     }
 
-    private static List<double[]> reduce(Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> reductions) {
+    private static List<double[]> reduce(
+            Ops ops, PairTileOps tiles, double[] x, double[] y, List<Reduction> reductions) {
         try (Tensor left = ops.tensor(Shape.of(x.length, 1), x);
                 Tensor right = ops.tensor(Shape.of(y.length, 1), y)) {
             return tiles

@@ -213,8 +213,8 @@ class SixteenBitMutationTest {
                 twin("layerNorm", DType.BF16, true)));
         faults.add(new Fault(
                 "layer_norm_bwd_f16_affine",
-                "shr\\.u64 %bytes, %place, 1",
-                "mov.b64 %bytes, %place",
+                "shr\\.u64 %bytes, %offset, 1",
+                "mov.b64 %bytes, %offset",
                 twin("layerNorm", DType.F16, false)));
         faults.add(new Fault(
                 "prepend_token_fwd_bf16", "@%isToken ld", "@%isX ld", twin("prependToken", DType.BF16, false)));

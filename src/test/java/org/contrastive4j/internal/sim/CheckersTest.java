@@ -75,7 +75,7 @@ final class CheckersTest {
 
         String one(String key) {
             List<String> values = all(key);
-            assertEquals(1, values.size(), () -> this + " has " + values + " for " + key + ", wanted one");
+            assertEquals(1, values.size(), () -> this + " has " + values + " for " + key + ", expected one");
             return values.get(0);
         }
 
@@ -137,7 +137,7 @@ final class CheckersTest {
 
     @ParameterizedTest
     @MethodSource("bad")
-    void rejects(Program program) {
+    void rejects_kernelWithOneError(Program program) {
         try (PtxDevice device = open()) {
             reject(device, program);
         }
@@ -145,7 +145,7 @@ final class CheckersTest {
 
     @ParameterizedTest
     @MethodSource("good")
-    void accepts(Program program) {
+    void accepts_correctedCounterpart(Program program) {
         try (PtxDevice device = open()) {
             run(device, program);
         }
@@ -182,7 +182,7 @@ final class CheckersTest {
 
     @ParameterizedTest
     @EnumSource(Fault.Kind.class)
-    void aFaultLeavesTheDeviceUsable(Fault.Kind kind) throws IOException, URISyntaxException {
+    void fault_ofAnyKind_leavesTheDeviceUsable(Fault.Kind kind) throws IOException, URISyntaxException {
         List<Program> wrong = bad().stream()
                 .filter(program -> program.kinds().equals(List.of(kind)))
                 .limit(2)
@@ -200,7 +200,7 @@ final class CheckersTest {
     }
 
     @Test
-    void everyKernelHasATwin() throws IOException, URISyntaxException {
+    void everyRejectedKernel_hasACorrectedCounterpart() throws IOException, URISyntaxException {
         List<Program> wrong = bad();
         List<Program> right = good();
         assertEquals(
@@ -210,13 +210,13 @@ final class CheckersTest {
             assertNotEquals(
                     wrong.get(i).text.replaceAll("// (FAULT|AT|WHY):.*\\R", ""),
                     right.get(i).text.replaceAll("// (FAULT|AT|WHY):.*\\R", ""),
-                    "twins differ in nothing but words");
+                    "the corrected counterpart differs in comments only");
         }
     }
 
     @ParameterizedTest
     @EnumSource(Fault.Kind.class)
-    void everyKindHasTwoKernels(Fault.Kind kind) throws IOException, URISyntaxException {
+    void everyKind_isCoveredByTwoKernels(Fault.Kind kind) throws IOException, URISyntaxException {
         List<Program> covering = bad().stream()
                 .filter(program -> program.kinds().equals(List.of(kind)))
                 .toList();
@@ -224,7 +224,7 @@ final class CheckersTest {
     }
 
     @Test
-    void refusesAReportThatIsWrong() {
+    void check_wrongReport_fails() {
         Program program = new Program("bad", "k", """
                 // FAULT: RACE
                 // AT: st.shared.u32
@@ -250,7 +250,7 @@ final class CheckersTest {
 
     @ParameterizedTest
     @MethodSource("bad")
-    void saysWhatIsWrong(Program program) {
+    void header_ofARejectedKernel_isComplete(Program program) {
         checkCommon(program);
         assertFalse(program.kinds().isEmpty());
         assertFalse(program.all("AT").isEmpty(), () -> program + " does not say where");
@@ -264,7 +264,7 @@ final class CheckersTest {
 
     @ParameterizedTest
     @MethodSource("good")
-    void saysThatNothingIsWrong(Program program) {
+    void header_ofACorrectedCounterpart_isComplete(Program program) {
         checkCommon(program);
         assertEquals("none", program.one("FAULT"), program.toString());
         assertEquals(List.of(), program.all("AT"), program.toString());
@@ -289,10 +289,10 @@ final class CheckersTest {
                 program + ": " + message,
                 () -> assertTrue(
                         program.kinds().contains(fault.kind()),
-                        () -> "kind is " + fault.kind() + ", wanted " + program.one("FAULT")),
+                        () -> "kind is " + fault.kind() + ", expected " + program.one("FAULT")),
                 () -> assertTrue(
                         program.mayBlame(fault.line()),
-                        () -> "line is " + fault.line() + ", wanted one with " + program.all("AT")),
+                        () -> "line is " + fault.line() + ", expected one with " + program.all("AT")),
                 () -> assertSays(message, "\\b" + program.name + "\\b", 1, "the kernel"),
                 () -> assertSays(message, "\\b" + fault.line() + "\\b", 1, "the line"),
                 () -> assertSays(message, "(?i)\\bblock\\W{1,2}\\d", 1, "the block"),

@@ -69,7 +69,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void factsAreThoseOfAHopper() {
+    void facts_byDefault_areThoseOfAHopper() {
         assertEquals(90, device.facts().architecture());
         assertEquals(227 << 10, device.facts().sharedBytesPerBlock());
         assertEquals(1 << 28, device.limitBytes());
@@ -85,11 +85,11 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void argumentsAreCheckedByNumberAndType() {
+    void launch_wrongArguments_isRefused() {
         Kernel saxpy = saxpy();
         try (DeviceStorage y = Devices.floats(device, 1)) {
             DeviceStream stream = device.stream();
-            says("3 arguments, wanted 4", message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, 1f)));
+            says("3 arguments, expected 4", message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, 1f)));
             says(
                     "parameter .f32 a was given the Double 1.0",
                     message(LaunchException.class, () -> saxpy.launch(stream, ONE, y, y, 1.0, 1)));
@@ -107,7 +107,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void gridBlockAndSharedMemoryAreBounded() {
+    void launch_tooLargeGridBlockOrSharedMemory_isRefused() {
         for (int[] sizes : new int[][] {
             {0, 1, 1, 1}, {1, 0, 1, 1}, {-1, 1, 1, 1}, {1, 65_536, 1, 1}, {1, 1, 0, 1}, {1, 1, 1025, 1}, {1, 1, 1, 65}
         }) {
@@ -129,14 +129,14 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void shapesThatAKernelAsksForAreKept() {
+    void launch_otherShapeThanTheKernelDeclares_isRefused() {
         Kernel exact = load(kernel(".reqntid 64, 2, 1", ""));
         assertEquals(128, exact.attributes().maxThreadsPerBlock());
         Launch.Dim one = new Launch.Dim(1, 1, 1);
         exact.launch(device.stream(), Launch.of(one, new Launch.Dim(64, 2, 1)), 0L);
-        says("wanted exactly", message(LaunchException.class, () -> exact.launch(device.stream(), ONE, 0L)));
+        says("expected exactly", message(LaunchException.class, () -> exact.launch(device.stream(), ONE, 0L)));
         says(
-                "wanted exactly",
+                "expected exactly",
                 message(
                         LaunchException.class,
                         () -> exact.launch(device.stream(), Launch.of(one, new Launch.Dim(128, 1, 1)), 0L)));
@@ -165,7 +165,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void modulesAreLinkedOnceAndRefusedWithTheirLine() {
+    void module_isLinkedOnceAndErrorsNameTheirLine() {
         PtxModule module = device.module("saxpy.ptx", PTX);
         assertSame(module, device.module("again.ptx", PTX));
         assertEquals(List.of("saxpy", "nothing"), module.kernels());
@@ -189,7 +189,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void anEndlessKernelIsStoppedWhereItSpins() {
+    void launch_endlessLoop_isStoppedWithItsLine() {
         try (SimDevice limited = SimDevice.open(SimOptions.defaults().withInstructionLimit(10_000))) {
             Kernel spins = limited.module("k.ptx", kernel("", "Spin: add.u64 %rd0, %rd0, 1;\nbra Spin;"))
                     .kernel("k");
@@ -203,7 +203,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void memoryIsLimitedAndCounted() {
+    void allocate_beyondTheLimit_isRefused() {
         OutOfBudgetException budget = assertThrows(OutOfBudgetException.class, () -> device.allocate((1 << 28) + 1));
         assertEquals(1 << 28, budget.limit());
         assertThrows(OutOfBudgetException.class, () -> device.allocate(Long.MAX_VALUE));
@@ -226,7 +226,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void freedMemoryIsGivenBack() {
+    void close_storage_returnsItsBytes() {
         long heap = Runtime.getRuntime().maxMemory();
         long block = 1 << 27;
         for (long total = 0; total < 2 * heap; total += block) {
@@ -236,7 +236,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void freshMemoryIsNotANumber() {
+    void allocate_freshMemory_isNaN() {
         try (DeviceStorage storage = device.allocate(4099)) {
             byte[] bytes = new byte[4099];
             Devices.download(storage).get(bytes);
@@ -250,7 +250,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void aFaultLeavesTheDeviceUsable() {
+    void launch_afterAFault_works() {
         Kernel saxpy = saxpy();
         try (DeviceStorage x = Devices.floats(device, 1, 2);
                 DeviceStorage y = Devices.floats(device, 1, 1)) {
@@ -264,7 +264,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void whatIsClosedCannotBeUsed() {
+    void use_afterClose_isRefused() {
         SimDevice other = open();
         Kernel nothing = other.module("saxpy.ptx", PTX).kernel("nothing");
         DeviceStream stream = other.newStream();
@@ -325,7 +325,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void resultsDoNotDependOnScheduleOrThreads() throws InterruptedException, ExecutionException {
+    void launch_anyScheduleAndThreads_givesTheSameResult() throws InterruptedException, ExecutionException {
         int[] wanted = mixed(Schedule.ofSeed(0), true);
         assertNotEquals(wanted[0], wanted[128]);
         for (Schedule.Order order : Schedule.Order.values()) {
@@ -347,7 +347,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void theFirstFaultOfManyBlocksIsThatOfTheLowest() {
+    void launch_faultsInManyBlocks_reportsTheLowest() {
         Kernel wrong = load(kernel("", """
                 mov.u32 %r0, %ctaid.x;
                 setp.lt.u32 %p, %r0, 5;
@@ -363,7 +363,7 @@ class SimDeviceTest extends DeviceContract<SimDevice> {
     }
 
     @Test
-    void countsAreAskedFor() {
+    void counts_withoutCounting_isRefused() {
         try (SimDevice counting = SimDevice.open(SimOptions.defaults().withCounts())) {
             counting.module("saxpy.ptx", PTX).kernel("nothing").launch(counting.stream(), Launch.of(3, 40));
             assertEquals(6, counting.counts().total().executions());

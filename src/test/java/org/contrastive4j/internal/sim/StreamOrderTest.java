@@ -99,7 +99,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void anEventOrders() {
+    void await_event_ordersTheStreams() {
         send(other, x);
         order(other, main);
         increment.launch(main, FOUR, y, x, 0);
@@ -109,7 +109,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void withoutTheEventAReadIsNotAfterAWrite() {
+    void readAfterWrite_withoutEvent_isAFault() {
         send(other, x);
         unordered(
                 "kernel increment on the stream of the device reads bytes from 0 on",
@@ -117,13 +117,13 @@ class StreamOrderTest {
     }
 
     @Test
-    void withoutTheEventAWriteIsNotAfterARead() {
+    void writeAfterRead_withoutEvent_isAFault() {
         increment.launch(main, FOUR, y, x, 0);
         unordered("upload on stream 1 writes bytes from 0 on", () -> send(other, x));
     }
 
     @Test
-    void anEventFromBeforeTheWorkOrdersNothing() {
+    void await_eventRecordedBeforeTheWork_doesNotOrder() {
         try (DeviceEvent early = other.record()) {
             send(other, x);
             main.await(early);
@@ -132,7 +132,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void anEventInTheOtherDirectionOrdersNothing() {
+    void await_eventInTheOtherDirection_doesNotOrder() {
         send(other, x);
         order(main, other);
         unordered("reads", () -> main.copy(x, 0, y, 0, 32));
@@ -140,7 +140,7 @@ class StreamOrderTest {
 
     /** One stream awaits the second, which awaited the third. */
     @Test
-    void orderGoesOn() {
+    void order_isTransitive() {
         try (DeviceStream third = device.newStream()) {
             send(third, x);
             order(third, other);
@@ -151,7 +151,7 @@ class StreamOrderTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"stream", "event", "device", "upload", "download", "close"})
-    void whoeverWaitsOrders(String how) {
+    void hostSynchronisation_ordersLaterWork(String how) {
         send(other, x);
         switch (how) {
             case "stream" -> other.synchronize();
@@ -170,14 +170,14 @@ class StreamOrderTest {
     }
 
     @Test
-    void waitingForAnotherStreamOrdersNothing() {
+    void synchronize_anotherStream_doesNotOrder() {
         send(other, x);
         main.synchronize();
         unordered("reads", () -> increment.launch(main, FOUR, y, x, 0));
     }
 
     @Test
-    void readsAndOtherWordsNeedNoOrder() {
+    void unordered_readsAndDisjointWrites_areLegal() {
         increment.launch(main, FOUR, y, x, 0);
         increment.launch(other, FOUR, y, x, 4); // reads the same array, writes the other half of y
         main.copy(x, 0, y, 0, 16);
@@ -186,7 +186,7 @@ class StreamOrderTest {
 
     /** The last writer alone would not tell: part of what was written before it is still there. */
     @Test
-    void earlierWorkIsNotForgotten() {
+    void unordered_accessToEarlierWork_isAFault() {
         send(other, x);
         order(other, main);
         main.copy(y, 0, x, 0, 16);
@@ -198,7 +198,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void aRecordingIsWorkOfTheStreamItIsLaunchedOn() {
+    void graph_isOrderedOnTheStreamThatLaunchesIt() {
         try (DeviceGraph graph = main.capture(() -> increment.launch(main, FOUR, y, x, 0))) {
             send(other, x);
             graph.launch(other);
@@ -208,7 +208,7 @@ class StreamOrderTest {
 
     /** Recordings that share scratch memory have to run one after the other. */
     @Test
-    void scratchIsSharedInOrder() {
+    void graphs_sharingScratch_mustBeOrdered() {
         try (DeviceStorage scratch = device.allocate(1024);
                 DeviceGraph first = fillsScratch(scratch);
                 DeviceGraph second = fillsScratch(scratch)) {
@@ -232,7 +232,7 @@ class StreamOrderTest {
 
     /** A GPU may have given the memory to other work of the stream before. */
     @Test
-    void memoryIsReadyForItsStreamAlone() {
+    void allocate_onOneStream_isUnorderedOnOthers() {
         send(main, y);
         try (DeviceStorage fresh = device.allocate(32)) {
             unordered("was allocated for the stream of the device", () -> send(other, fresh));
@@ -246,7 +246,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void memoryIsGivenBackWhenItsStreamIsDone() {
+    void close_whileAnotherStreamUsesTheMemory_isAFault() {
         DeviceStorage used = device.allocate(32);
         send(other, used);
         unordered("was closed", used::close);
@@ -257,7 +257,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void pinnedBytesTooAreCopiedInOrder() {
+    void pinnedCopies_unordered_areAFault() {
         try (PinnedBuffer pinned = device.pinned(32)) {
             other.upload(pinned, 0, x, 0, 32);
             unordered("download on the stream of the device reads", () -> main.download(x, 0, pinned, 0, 32));
@@ -265,7 +265,7 @@ class StreamOrderTest {
     }
 
     @Test
-    void whereNothingIsCheckedNothingIsAFault() {
+    void unorderedAccess_withoutChecks_isNotReported() {
         try (SimDevice unchecked = SimDevice.open(SimOptions.defaults().withoutChecks());
                 DeviceStorage bytes = unchecked.allocate(32);
                 DeviceStream second = unchecked.newStream()) {
@@ -276,7 +276,7 @@ class StreamOrderTest {
 
     /** An early look sees neither what was there nor what will be; the device itself is in order. */
     @Test
-    void bytesForTheHostAreThereWhenItHasWaited() {
+    void download_beforeSynchronisation_hasNotArrived() {
         for (int way = 0; way < 4; way++) {
             try (SimDevice own = SimDevice.open(SimOptions.defaults());
                     PinnedBuffer host = own.pinned(11);
@@ -312,7 +312,7 @@ class StreamOrderTest {
 
     /** Numbers that are sent prefetch are there after their arrival, and only then. */
     @Test
-    void whatIsSentAsideIsAwaited() {
+    void upload_onASecondStream_mustBeAwaited() {
         try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
                 Tensor sum = floats(ops);
                 Tensor first = floats(ops);
@@ -336,7 +336,7 @@ class StreamOrderTest {
 
     /** They may not go where work that was given after the mark still reads. */
     @Test
-    void whatWorkStillReadsIsNotSentAside() {
+    void upload_toBytesStillRead_isAFault() {
         try (PtxOps ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
                 Tensor sum = floats(ops);
                 Tensor sent = floats(ops)) {

@@ -9,7 +9,7 @@ import org.contrastive4j.internal.sim.exec.Cta;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Warp;
 
-/** The agents of one cluster: numbers for warps, their asynchronous work and mbarriers, and what each warp knows. */
+/** The agents of one cluster (warps, their asynchronous work, mbarriers) by number, and the happens-before state of each warp. */
 final class Agents {
     private static final int KINDS = 1 + Async.Group.values().length;
 
@@ -34,12 +34,12 @@ final class Agents {
         return order.get(warp);
     }
 
-    /** The agent of asynchronous work that an mbarrier learns of. */
+    /** Returns the agent of asynchronous work that completes on an mbarrier. */
     int barrier(Object owner) {
         return barriers.computeIfAbsent(owner, key -> warps * KINDS + barriers.size());
     }
 
-    /** What was released to a place of this cluster. */
+    /** Returns the clock of what was released through a location of this cluster. */
     VectorClock location(Object location) {
         return places.computeIfAbsent(location, key -> new VectorClock());
     }

@@ -161,7 +161,7 @@ public final class Counts implements Observer {
         return total;
     }
 
-    /** Forgets everything. */
+    /** Resets all counts. */
     public void reset() {
         lines.clear();
     }

@@ -4,7 +4,7 @@ import java.util.Arrays;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Warp;
 
-/** What the lanes of one warp know of the past: together, each for itself, and of each other. */
+/** The happens-before state of one warp: clocks that all lanes share, clocks of single lanes, and the order among lanes. */
 final class HappensBefore {
     private static final int GROUPS = Async.Group.values().length;
 
@@ -123,7 +123,7 @@ final class HappensBefore {
         return clocks[lane];
     }
 
-    /** Lanes learn what each of them knows, and of each other's accesses. */
+    /** Lanes synchronise: their clocks are joined, and their accesses are ordered among each other. */
     void converge(int mask, int live) {
         VectorClock joint = new VectorClock();
         for (int lane = 0; lane < Warp.LANES; lane++) {
@@ -160,7 +160,7 @@ final class HappensBefore {
         }
     }
 
-    /** A fence: what was read strongly before is known, what was known before can be published by a strong write. */
+    /** Executes a fence: earlier strong reads acquire, and later strong writes release what happened before the fence. */
     void fence(int mask, int live) {
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0) {

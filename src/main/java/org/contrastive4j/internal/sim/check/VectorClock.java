@@ -5,10 +5,10 @@ import java.util.IdentityHashMap;
 import java.util.Map;
 
 /**
- * What is known to have happened: for each agent of each cluster, up to which of its times.
+ * A vector clock: for each agent of each cluster, the time up to which its accesses happened before.
  *
  * <p>An agent is a warp, or its asynchronous work of one kind, or an mbarrier. Of an agent, the accesses of all lanes
- * are known up to one time, and those of some lanes up to a later one. Where two such sets of lanes meet, their union
+ * are covered up to one time, and those of some lanes up to a later one. Where two such sets of lanes are joined, their union
  * is taken with the later time: that can miss a race, never invent one.
  */
 final class VectorClock {
@@ -55,7 +55,7 @@ final class VectorClock {
         return lastPart;
     }
 
-    /** What was read strongly by those who released, and will be known to whoever executes a fence. */
+    /** The clock of strong reads before the release; a fence of the acquiring thread completes it. */
     VectorClock unfenced() {
         if (unfenced == null) {
             unfenced = new VectorClock();

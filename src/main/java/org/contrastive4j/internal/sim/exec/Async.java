@@ -1,6 +1,6 @@
 package org.contrastive4j.internal.sim.exec;
 
-/** Work that goes on after its instruction: it ends at some time before somebody who waits for it goes on. */
+/** Asynchronous work of an instruction; it completes at the latest when a thread that waits for it continues. */
 public final class Async {
     /** How its end is waited for. */
     public enum Group {
@@ -25,7 +25,7 @@ public final class Async {
 
     /**
      * @param number of the work among its kind and warp; 0 for a barrier
-     * @param place phase of the mbarrier that learns of the end; null otherwise
+     * @param place phase of the mbarrier on which it completes; null otherwise
      * @param owner the mbarrier; null otherwise
      */
     Async(Group group, int number, Object location, Object owner) {

@@ -96,7 +96,7 @@ final class BulkSteps {
                 : in.has(".or") ? (a, b, c) -> a | b : in.has(".xor") ? (a, b, c) -> a ^ b : null;
     }
 
-    /** A decoded copy: who is told of its end is a barrier or, without one, the thread's bulk group. */
+    /** A decoded copy; it completes on an mbarrier or, without one, in the bulk group of the thread. */
     private record Plan(
             Operands.Address to,
             Operands.Address from,

@@ -74,7 +74,7 @@ public final class Cluster {
         return random;
     }
 
-    /** Something happened that somebody may have waited for. */
+    /** Records progress that a waiting warp may depend on. */
     void progress() {
         progress++;
     }
@@ -84,8 +84,8 @@ public final class Cluster {
     }
 
     /**
-     * Starts asynchronous work: it lands at once, when nobody can go on without it, or in between, as the schedule
-     * says.
+     * Starts asynchronous work; the schedule decides whether it completes at once, when no warp can continue without
+     * it, or in between.
      */
     PendingWork start(Runnable action) {
         PendingWork work = new PendingWork(action);
@@ -162,7 +162,7 @@ public final class Cluster {
         return null;
     }
 
-    /** Lets a warp go on whose wait may give up; not for ever when nothing else happens. */
+    /** Lets a wait time out; a limited number of times while nothing else makes progress. */
     private boolean timeOut() {
         timeOuts = progress == progressAtTimeOut ? timeOuts + 1 : 0;
         progressAtTimeOut = progress;
@@ -184,7 +184,7 @@ public final class Cluster {
         return warps.stream().anyMatch(warp -> !warp.isDone() && warp.releaseConvergence());
     }
 
-    /** Asynchronous work that nobody waited for still lands. */
+    /** Completes asynchronous work that no thread waited for. */
     void finish() {
         while (!asyncs.isEmpty()) {
             land(0);
@@ -241,10 +241,10 @@ public final class Cluster {
             }
         }
         Warp warp = warps.stream().filter(one -> !one.isDone()).findFirst().orElseThrow();
-        return warp.fault(Fault.Kind.DEADLOCK, warp.current(), 0, "nobody can go on: " + describe());
+        return warp.fault(Fault.Kind.DEADLOCK, warp.current(), 0, "no warp can continue: " + describe());
     }
 
-    /** Reads the cluster's own record of its instructions. */
+    /** Returns the number of warp instructions executed. */
     public long executed() {
         return executed;
     }

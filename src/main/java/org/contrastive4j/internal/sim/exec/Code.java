@@ -15,7 +15,7 @@ import org.contrastive4j.internal.parse.Function;
  * @param localBytes per lane
  * @param localLayout where the variables of a lane lie
  * @param names of registers by row, for messages
- * @param talksAcrossBlocks whether a block can learn what another does: atomics, fences or strong accesses on global
+ * @param communicatesAcrossBlocks whether blocks can communicate: atomics, fences or strong accesses on global
  *     memory
  */
 public record Code(

@@ -9,7 +9,7 @@ import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 
-/** Makes a step of an instruction; each family of instructions is one class of decoders, found by the opcode. */
+/** Decodes an instruction into a step; each family of instructions is one class of decoders, found by the opcode. */
 interface Decoder {
     /** @throws PtxException by name when the variant is not known */
     Step decode(Instruction instruction, Operands operands);
@@ -55,7 +55,7 @@ interface Decoder {
     }
 
     static PtxException unknown(Instruction instruction) {
-        return instruction.error("the simulator does not know " + instruction.name());
+        return instruction.error("the simulator does not support " + instruction.name());
     }
 
     /** Opcodes that only compute registers from registers, the lanes of a shuffle included. */

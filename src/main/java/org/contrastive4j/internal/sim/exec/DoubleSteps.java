@@ -82,7 +82,7 @@ final class DoubleSteps {
     }
 
     /**
-     * The neighbour of the nearest number that the direction asks for; sign is that of the exact value minus the
+     * The neighbour of the nearest number in the direction of rounding; sign is that of the exact value minus the
      * nearest.
      */
     static double directed(double nearest, int sign, Numbers.Rounding rounding) {

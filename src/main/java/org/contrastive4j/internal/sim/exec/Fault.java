@@ -3,11 +3,11 @@ package org.contrastive4j.internal.sim.exec;
 import org.contrastive4j.device.KernelException;
 
 /**
- * What a kernel did that it may not do: kernel, line, instruction, block, thread, address, and for a race both
+ * Thrown for an error of a kernel; names kernel, line, instruction, block, thread, address, and for a race both
  * accesses.
  */
 public final class Fault extends KernelException {
-    /** Kinds of faults; the simulator stops at the first. */
+    /** Kinds of faults; a launch stops at the first. */
     public enum Kind {
         /** An access outside every allocation, or outside the shared or local memory there is. */
         OUT_OF_BOUNDS,
@@ -30,7 +30,7 @@ public final class Fault extends KernelException {
         DIVERGENT_ALIGNED,
         /** Wrong use of a barrier: counts that do not fit, an mbarrier that was not initialised or overflowed. */
         BARRIER,
-        /** Everyone waits. */
+        /** All warps wait. */
         DEADLOCK,
         /** More instructions than the limit. */
         LIMIT,

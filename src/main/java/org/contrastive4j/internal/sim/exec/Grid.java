@@ -9,7 +9,7 @@ import java.util.function.Consumer;
 import java.util.stream.IntStream;
 import org.contrastive4j.device.Launch;
 
-/** One launch: its blocks in clusters, run on all cores where no block can learn of another's doings. */
+/** One launch: its blocks in clusters, run on all cores unless blocks can communicate. */
 public final class Grid {
     private final Code code;
     private final Launch launch;

@@ -5,7 +5,7 @@ import java.util.EnumMap;
 import java.util.List;
 import java.util.Map;
 
-/** Asynchronous work of a warp in order, by kind; where commit groups end; what nobody waited for. */
+/** Asynchronous work of a warp in order, by kind; where commit groups end; what has not been waited for. */
 final class Groups {
     private final Map<Async.Group, Line> lines = new EnumMap<>(Async.Group.class);
 
@@ -51,7 +51,7 @@ final class Groups {
         line.pending.add(new Pending(line.next++, lanes, work));
     }
 
-    /** These lanes know that their work below this number is done. */
+    /** These lanes have waited for their work below this number. */
     void waited(Async.Group group, int lanes, int limit) {
         List<Owed> owed = line(group == Async.Group.BULK ? Async.Group.BULK_READ : group).owed;
         owed.removeIf(item -> item.number < limit && (item.lanes &= ~lanes) == 0);

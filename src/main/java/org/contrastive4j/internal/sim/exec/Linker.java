@@ -340,7 +340,7 @@ public final class Linker {
                     program.file(),
                     entry.line(),
                     0,
-                    "cluster " + size + " of " + entry.name() + ", wanted 1 or more blocks along each axis");
+                    "cluster " + size + " of " + entry.name() + ", expected 1 or more blocks along each axis");
         }
         return size;
     }
@@ -380,7 +380,7 @@ public final class Linker {
 
     int special(String name, Instruction instruction) {
         if (!Specials.isKnown(name)) {
-            throw instruction.error("the simulator does not know the special register " + name);
+            throw instruction.error("the simulator does not support the special register " + name);
         }
         if (Specials.isChanging(name)) {
             throw instruction.error(name + " can only be read by mov");
@@ -433,7 +433,7 @@ public final class Linker {
         return starts.get(function.name());
     }
 
-    /** Some instruction lets a block learn of another's doings. */
+    /** Some instruction lets blocks communicate. */
     void communicatesAcrossBlocks() {
         communicates = true;
     }

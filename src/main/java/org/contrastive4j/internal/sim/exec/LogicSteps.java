@@ -165,7 +165,7 @@ final class LogicSteps {
                 });
     }
 
-    /** Which byte goes to place k; bit 3: its sign, spread. */
+    /** Index of the byte that becomes byte k; bit 3: replicate its sign. */
     private static int select(String mode, int control, int k) {
         int c = control & 3;
         return switch (mode) {

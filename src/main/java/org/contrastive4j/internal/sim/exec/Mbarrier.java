@@ -30,7 +30,7 @@ final class Mbarrier {
             return done;
         }
 
-        /** Somebody knows that this phase is done, and all before it. */
+        /** A thread has observed that this phase and all before it are complete. */
         void seen() {
             while (!barrier.owing.isEmpty() && barrier.owing.peekFirst().number <= number) {
                 barrier.owing.removeFirst();
@@ -38,10 +38,10 @@ final class Mbarrier {
         }
     }
 
-    /** Asynchronous work that a phase tells of the end of. */
+    /** Asynchronous work that completes on a phase. */
     private record Started(Warp warp, Step step, int lane) {}
 
-    /** Phases of such work that nobody has seen the end of. */
+    /** Phases with such work whose completion no thread has observed. */
     private final Deque<Phase> owing = new ArrayDeque<>();
 
     private Phase current = new Phase(this, 0);
@@ -120,7 +120,7 @@ final class Mbarrier {
         }
     }
 
-    /** Work was started that the current phase tells of the end of. */
+    /** Work was started that completes on the current phase. */
     void owe(Warp warp, Step step, int lane) {
         if (current.started == null) {
             current.started = new Started(warp, step, lane);
@@ -128,7 +128,7 @@ final class Mbarrier {
         }
     }
 
-    /** @throws Fault when the block ends before somebody has seen the end of all such work */
+    /** @throws Fault when the block ends before a thread has observed the completion of all such work */
     void checkEnd() {
         if (!owing.isEmpty()) {
             Phase phase = owing.peekFirst();

@@ -99,7 +99,7 @@ final class MbarrierSteps {
                                 Fault.Kind.BARRIER,
                                 this,
                                 lane,
-                                "mbarrier for " + arrivals + " arrivals, wanted 1 to 2^20 - 1");
+                                "mbarrier for " + arrivals + " arrivals, expected 1 to 2^20 - 1");
                     }
                     warp.cta.initialise(warp.access.offsets[lane] + Cta.SHARED_BASE, (int) arrivals);
                 }
@@ -135,7 +135,7 @@ final class MbarrierSteps {
         });
     }
 
-    /** True when the phase is done. A try that is not yet true may give up at any time, a test does at once. */
+    /** True when the phase is done. A try_wait may time out at any time, a test_wait returns at once. */
     private static Step wait(Instruction in, Operands o) {
         int p = o.predicateDestination(o.at(0));
         Operands.Address at = o.address(1);
@@ -220,7 +220,7 @@ final class MbarrierSteps {
         }
     }
 
-    /** A warp that was told "not yet" steps back until something has happened, or nothing else can. */
+    /** A warp whose wait timed out pauses until some other warp makes progress, or none can. */
     private static final class Pause implements Wait {
         private final Cluster cluster;
         private final Mbarrier barrier;

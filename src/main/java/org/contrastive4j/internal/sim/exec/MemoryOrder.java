@@ -1,9 +1,9 @@
 package org.contrastive4j.internal.sim.exec;
 
-/** What fences and strong accesses tell observers about order: release and acquire through a place in memory. */
+/** Reports fences and strong accesses to observers: release and acquire through a memory location. */
 final class MemoryOrder {
     /**
-     * A place in memory that threads synchronise through.
+     * A memory location that threads synchronise through.
      *
      * @param within the block whose threads alone do; null for all
      */

@@ -151,7 +151,7 @@ final class MemorySteps {
         };
     }
 
-    /** Strong accesses to global memory are how blocks learn of each other. */
+    /** Blocks communicate by strong accesses to global memory. */
     private static void noteCommunication(Instruction in, Operands o, Shape shape) {
         if (shape.strong()
                 && (shape.space() == AddressResolver.Space.GLOBAL || shape.space() == AddressResolver.Space.GENERIC)) {

@@ -158,7 +158,7 @@ final class MoveSteps {
         return block != null && block.space() == Region.Space.CONST && address < block.base() + block.bytes();
     }
 
-    /** The same place in the shared memory of another block of the cluster. */
+    /** Maps an address to the shared memory of another block of the cluster. */
     private static Step map(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         boolean generic = !in.has(".shared::cluster");

@@ -59,7 +59,7 @@ final class NamedBarrier {
                     step,
                     0,
                     "barrier " + id + " for " + count
-                            + " threads, wanted a multiple of 32 that is at most the block of " + cta.threads());
+                            + " threads, expected a multiple of 32 that is at most the block of " + cta.threads());
         }
         if (arrived > 0 && expected != participants) {
             throw warp.fault(

@@ -167,7 +167,7 @@ final class Numbers {
         return sign | magnitude << width - m;
     }
 
-    /** A magnitude rounded to a whole number; the direction knows the sign. */
+    /** A magnitude rounded to a whole number; rounding up and down depend on the sign. */
     static double whole(double magnitude, Rounding rounding, boolean negative) {
         return switch (rounding) {
             case NEAREST -> Math.rint(magnitude);

@@ -30,16 +30,16 @@ public interface Observer {
     /** Lanes touch memory; of asynchronous work this comes when it is started. */
     default void access(Warp warp, Step step, int mask, Access access) {}
 
-    /** Lanes make all they did before visible to those who acquire the place later. */
+    /** Lanes release: what they did before is visible to threads that acquire the location later. */
     default void release(Warp warp, int mask, Object location) {}
 
-    /** Lanes see what was released to the place. */
+    /** Lanes acquire what was released through the location. */
     default void acquire(Warp warp, int mask, Object location) {}
 
-    /** Lanes write strongly: what they released by a fence, or now, can be seen through the place. */
+    /** Lanes write strongly: what they released by a fence, or release now, is visible through the location. */
     default void strongWrite(Warp warp, int mask, Object location, boolean release) {}
 
-    /** Lanes read strongly: they see what was released to the place, now or after their next fence. */
+    /** Lanes read strongly: they acquire what was released through the location, now or by their next fence. */
     default void strongRead(Warp warp, int mask, Object location, boolean acquire) {}
 
     /** Lanes of a warp synchronise with each other. */
@@ -48,10 +48,10 @@ public interface Observer {
     /** Lanes executed a fence. */
     default void fence(Warp warp, int mask, Fence fence) {}
 
-    /** Lanes know that their asynchronous work below this number is done. */
+    /** Lanes have waited for their asynchronous work below this number. */
     default void waited(Warp warp, int mask, Async.Group group, int number) {}
 
-    /** Whoever acquires the place knows that the work below this number of these lanes is done. */
+    /** The work below this number of these lanes happens before whatever acquires the location. */
     default void arrives(Warp warp, int mask, Object location, Async.Group group, int number) {}
 
     /** Lanes exit. */

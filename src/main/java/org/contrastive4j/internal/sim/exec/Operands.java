@@ -7,7 +7,7 @@ import org.contrastive4j.internal.parse.Operand;
 import org.contrastive4j.internal.parse.Type;
 import org.contrastive4j.internal.parse.Variable;
 
-/** Operands of one instruction as rows: what a decoder asks, and a note of what is read and written. */
+/** Operands of one instruction as register rows; records which rows the instruction reads and writes. */
 final class Operands {
     private final Linker linker;
     private final Instruction instruction;
@@ -44,7 +44,7 @@ final class Operands {
     int source(Operand operand, Type type) {
         if (operand instanceof Operand.Reg reg) {
             if (reg.register().isPredicate()) {
-                throw instruction.error("predicate " + reg + " where a value is wanted");
+                throw instruction.error("predicate " + reg + " where a value register is required");
             }
             int row = linker.row(reg.register());
             reads.add(row);
@@ -158,7 +158,7 @@ final class Operands {
     int natural(int index) {
         long value = integer(index);
         if (value < 0 || value > Integer.MAX_VALUE) {
-            throw instruction.error("operand " + (index + 1) + " is " + value + ", wanted 0 or more");
+            throw instruction.error("operand " + (index + 1) + " is " + value + ", expected 0 or more");
         }
         return (int) value;
     }

@@ -6,7 +6,7 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * Bytes in a row that kernels read and write: an allocation, the shared memory of a thread block, the local memory of a
+ * Contiguous bytes that kernels read and write: an allocation, the shared memory of a thread block, the local memory of a
  * warp.
  */
 public final class Region {
@@ -66,7 +66,7 @@ public final class Region {
         return freed;
     }
 
-    /** Keeps the name and the place, for messages; what was in it is gone. */
+    /** Frees the contents; name and address are kept for messages. */
     public synchronized void free() {
         freed = true;
         data = new byte[0];
@@ -88,7 +88,7 @@ public final class Region {
         }
     }
 
-    /** Makes bytes as those of a fresh block: a pattern that is NaN, written by nobody. */
+    /** Resets bytes to those of a fresh region: a NaN pattern, marked as unwritten. */
     public void forget(int from, int count) {
         Arrays.fill(data, from, from + count, GlobalMemory.POISON);
         long[] bits = written();

@@ -18,7 +18,7 @@ public record Schedule(long seed, Order order, Completion completion) {
         LAST
     }
 
-    /** When asynchronous work lands: at once, at some time, or not before somebody waits for it. */
+    /** When asynchronous work completes: at once, at a random time, or only when a thread waits for it. */
     public enum Completion {
         EARLY,
         RANDOM,

@@ -3,7 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.Set;
 import org.contrastive4j.device.Launch;
 
-/** Values of special registers; those that change while a warp runs are read when asked. */
+/** Values of special registers; those that change while a warp runs are computed on each read. */
 final class Specials {
     private static final Set<String> CHANGING =
             Set.of("%clock", "%clock_hi", "%clock64", "%globaltimer", "%globaltimer_lo", "%globaltimer_hi");
@@ -14,7 +14,7 @@ final class Specials {
         return CHANGING.contains(name);
     }
 
-    /** A count that grows with every instruction of the cluster, in place of a clock. */
+    /** Returns the number of instructions of the cluster, which serves as the clock. */
     static long clock(String name, Warp warp) {
         long now = warp.cta.cluster().executed() + warp.executed() + 1;
         return switch (name) {

@@ -2,7 +2,7 @@ package org.contrastive4j.internal.sim.exec;
 
 import org.contrastive4j.internal.parse.Instruction;
 
-/** One instruction, decoded: knows its rows and what to do with them. */
+/** One decoded instruction with its register rows. */
 public abstract class Step {
     static final int[] NONE = new int[0];
 
@@ -19,7 +19,7 @@ public abstract class Step {
     private int[] predicatesWritten = NONE;
     private int convergence = PostDominators.NONE;
 
-    /** Does it for the lanes in the mask, which is not empty. */
+    /** Executes the step for the lanes in the mask, which is not empty. */
     abstract void run(Warp warp, int mask);
 
     /** Which lanes of a warp must execute a step together. */

@@ -7,7 +7,7 @@ interface Wait {
     /** Called once when the lanes go on; {@code false} when time ran out first. */
     default void finish(boolean inTime) {}
 
-    /** Whether the instruction may give up. */
+    /** Whether the wait may time out. */
     default boolean mayTimeOut() {
         return false;
     }

@@ -111,7 +111,7 @@ public final class Warp {
         return cta.thread(lane0Thread() + Math.min(lane, LANES - 1)).toString();
     }
 
-    /** What an observer wants to find again quickly. */
+    /** State that an observer caches. */
     public Object cached() {
         return cached;
     }
@@ -369,7 +369,7 @@ public final class Warp {
         wait = on;
     }
 
-    /** Lets those go on that may give up waiting; false when there are none. */
+    /** Lets a wait of some lanes time out; returns false when there is none. */
     boolean timeOut() {
         park();
         Fragment impatient = fragments.impatient();
@@ -468,7 +468,7 @@ public final class Warp {
         return mask;
     }
 
-    /** Who waits where, for the report of a deadlock or an endless loop. */
+    /** Describes which lanes wait where, for the report of a deadlock or an endless loop. */
     String describe() {
         StringBuilder text = new StringBuilder("block " + cta.index() + " warp " + index + ":");
         if (mask != 0) {
@@ -493,7 +493,7 @@ public final class Warp {
         text.append(";");
     }
 
-    /** The step that is about to run, or the one somebody waits at. */
+    /** Returns the step that is about to run, or the one that lanes wait at. */
     Step current() {
         int at = pc;
         Wait on = wait;

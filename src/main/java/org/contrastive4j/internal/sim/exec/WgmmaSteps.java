@@ -67,7 +67,7 @@ final class WgmmaSteps {
         }
         int[] d = o.destinations(0);
         if (d.length != (half ? n / 4 : n / 2)) {
-            throw in.error(d.length + " accumulator registers, wanted " + (half ? n / 4 : n / 2));
+            throw in.error(d.length + " accumulator registers, expected " + (half ? n / 4 : n / 2));
         }
         boolean fromRegisters = o.at(1) instanceof Operand.Vec;
         int[] fragment = fromRegisters ? o.sources(1, Type.B32) : Step.NONE;

@@ -1,4 +1,4 @@
-/** Executes parsed PTX warp by warp: registers are rows of 32 lanes, a mask says which lanes take part. */
+/** Executes parsed PTX warp by warp: registers are rows of 32 lanes, a mask selects the active lanes. */
 @NullMarked
 package org.contrastive4j.internal.sim.exec;
 
