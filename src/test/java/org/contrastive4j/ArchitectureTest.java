@@ -26,6 +26,8 @@ class ArchitectureTest {
     private static final Map<String, List<String>> MAY_IMPORT = Map.ofEntries(
             Map.entry("memory", List.of()),
             Map.entry("internal.config", List.of()),
+            Map.entry("internal.numeric", List.of()),
+            Map.entry("internal.backend", List.of("ops", "tensor", "memory")),
             Map.entry("internal.memory", List.of("memory", "internal.config")),
             Map.entry("internal.safetensors", List.of()),
             Map.entry(
@@ -70,11 +72,24 @@ class ArchitectureTest {
             Map.entry("tensor", List.of("memory")),
             Map.entry("ops", List.of("tensor", "memory")),
             Map.entry("kernels", List.of("ops", "device", "tensor", "memory")),
-            Map.entry("internal.cpu", List.of("ops", "tensor", "internal.memory", "internal.config", "memory")),
-            Map.entry("internal.f64", List.of("ops", "tensor", "internal.memory", "memory")),
+            Map.entry(
+                    "internal.cpu",
+                    List.of(
+                            "internal.backend",
+                            "internal.numeric",
+                            "ops",
+                            "tensor",
+                            "internal.memory",
+                            "internal.config",
+                            "memory")),
+            Map.entry(
+                    "internal.f64",
+                    List.of("internal.backend", "internal.numeric", "ops", "tensor", "internal.memory", "memory")),
             Map.entry(
                     "internal.ptx",
                     List.of(
+                            "internal.backend",
+                            "internal.numeric",
                             "kernels",
                             "ops",
                             "internal.device",
@@ -88,7 +103,7 @@ class ArchitectureTest {
             Map.entry("gradcache", List.of("loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("nn", List.of("loss", "autograd", "ops", "tensor", "memory")),
             Map.entry("optim", List.of("autograd", "ops", "tensor", "memory")),
-            Map.entry("data", List.of("ops")),
+            Map.entry("data", List.of("internal.numeric", "ops")),
             Map.entry(
                     "train",
                     List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),

@@ -3,8 +3,10 @@ package org.contrastive4j.autograd;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Locale;
+import java.util.Random;
 import java.util.SplittableRandom;
 import java.util.function.Function;
+import java.util.function.ToDoubleFunction;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -20,6 +22,9 @@ public final class GradientCheck {
     public static final int ALL_ELEMENTS = 64;
 
     private static final int DIRECTIONS = 3;
+    private static final double LARGE_STEP = 1e-3;
+    private static final double SMALL_STEP = 1e-6;
+    private static final double STANDARD_DEVIATIONS = 4;
 
     private final Ops ops;
     private final long seed;
@@ -103,6 +108,122 @@ public final class GradientCheck {
         return new Report(entries);
     }
 
+    /**
+     * Checks the gradient of a plain function of an array, given by other means than a tape: along random directions,
+     * and along each axis when x is small. Differences are of fourth order.
+     *
+     * @param what named when it fails
+     * @param f the function, in f64
+     * @param x where
+     * @param gradient claimed
+     * @param tolerance relative to 1 + |slope|, and for a direction to 1 + |gradient|
+     * @param seed of the directions
+     * @throws GradientMismatchException when a slope differs
+     */
+    public static void require(
+            String what, ToDoubleFunction<double[]> f, double[] x, double[] gradient, double tolerance, long seed) {
+        requireLength(what, x, gradient);
+        for (int i = 0; i < x.length && x.length <= ALL_ELEMENTS; i++) {
+            compare(
+                    what + ", element " + i,
+                    fourthOrder(f, x, unit(x.length, i), LARGE_STEP),
+                    gradient[i],
+                    tolerance * (1 + Math.abs(gradient[i])));
+        }
+        Random random = new Random(seed);
+        double norm = Math.sqrt(dot(gradient, gradient));
+        for (int trial = 0; trial < DIRECTIONS; trial++) {
+            double[] direction = random.doubles(x.length, -1, 1).toArray();
+            compare(
+                    what + ", direction " + trial + ", seed " + seed,
+                    fourthOrder(f, x, direction, LARGE_STEP),
+                    dot(direction, gradient),
+                    tolerance * (1 + norm));
+        }
+    }
+
+    /**
+     * Checks some elements of a gradient, each within a bound of its own, and the whole along random directions within
+     * 4 standard deviations of what independent errors of these sizes add up to.
+     *
+     * <p>Steps are of 1e-6, so that hardly any crosses a kink of a hinge or a maximum; slopes are known to some 1e-9.
+     *
+     * @param what named when it fails
+     * @param f the function, in f64
+     * @param x where
+     * @param gradient claimed
+     * @param elements to check one by one
+     * @param bounds of the error of each element of the gradient
+     * @param seed of the directions
+     * @throws GradientMismatchException when a slope differs
+     */
+    public static void require(
+            String what,
+            ToDoubleFunction<double[]> f,
+            double[] x,
+            double[] gradient,
+            int[] elements,
+            double[] bounds,
+            long seed) {
+        requireLength(what, x, gradient);
+        for (int i : elements) {
+            compare(what + ", element " + i, fourthOrder(f, x, unit(x.length, i), SMALL_STEP), gradient[i], bounds[i]);
+        }
+        Random random = new Random(seed);
+        for (int trial = 0; trial < DIRECTIONS; trial++) {
+            double[] direction = random.doubles(x.length, -1, 1).toArray();
+            double squares = 0;
+            for (int i = 0; i < x.length; i++) {
+                squares += direction[i] * bounds[i] * direction[i] * bounds[i];
+            }
+            compare(
+                    what + ", direction " + trial + ", seed " + seed,
+                    fourthOrder(f, x, direction, SMALL_STEP),
+                    dot(direction, gradient),
+                    STANDARD_DEVIATIONS * Math.sqrt(squares));
+        }
+    }
+
+    private static void requireLength(String what, double[] x, double[] gradient) {
+        if (x.length != gradient.length) {
+            throw new IllegalArgumentException(
+                    what + ": expected a gradient of " + x.length + " elements, got " + gradient.length);
+        }
+    }
+
+    private static void compare(String what, double slope, double given, double tolerance) {
+        if (!(Math.abs(slope - given) <= tolerance) && slope != given) {
+            throw new GradientMismatchException(
+                    what + ": expected " + slope + " within " + tolerance + ", got " + given);
+        }
+    }
+
+    private static double dot(double[] a, double[] b) {
+        double sum = 0;
+        for (int i = 0; i < a.length; i++) {
+            sum += a[i] * b[i];
+        }
+        return sum;
+    }
+
+    /** The slope along a direction, with an error of h^4. */
+    private static double fourthOrder(ToDoubleFunction<double[]> f, double[] x, double[] direction, double h) {
+        return (4 * secondOrder(f, x, direction, h) - secondOrder(f, x, direction, 2 * h)) / 3;
+    }
+
+    /** The slope along a direction, with an error of h^2. */
+    private static double secondOrder(ToDoubleFunction<double[]> f, double[] x, double[] direction, double h) {
+        return (f.applyAsDouble(moved(x, direction, h)) - f.applyAsDouble(moved(x, direction, -h))) / (2 * h);
+    }
+
+    private static double[] moved(double[] x, double[] direction, double h) {
+        double[] moved = x.clone();
+        for (int i = 0; i < moved.length; i++) {
+            moved[i] += h * direction[i];
+        }
+        return moved;
+    }
+
     private double[] backward(Function<Tape, Variable> function) {
         try (Tape tape = Tape.recording(ops)) {
             Variable output = function.apply(tape);
@@ -158,26 +279,14 @@ public final class GradientCheck {
         }
         double h = step * magnitude;
         try {
-            return (at(function, parameter, before, direction, h, weights)
-                            - at(function, parameter, before, direction, -h, weights))
-                    / (2 * h);
+            return secondOrder(x -> at(function, parameter, x, weights), before, direction, h);
         } finally {
             parameter.value().set(before);
         }
     }
 
-    private double at(
-            Function<Tape, Variable> function,
-            Parameter parameter,
-            double[] before,
-            double[] direction,
-            double h,
-            double[] weights) {
-        double[] moved = before.clone();
-        for (int i = 0; i < moved.length; i++) {
-            moved[i] += h * direction[i];
-        }
-        parameter.value().set(moved);
+    private double at(Function<Tape, Variable> function, Parameter parameter, double[] x, double[] weights) {
+        parameter.value().set(x);
         try (Tape tape = Tape.inference(ops)) {
             double[] output = function.apply(tape).value().toDoubles();
             double sum = 0;

@@ -1,6 +1,6 @@
 package org.contrastive4j.data;
 
-import org.contrastive4j.ops.Philox;
+import org.contrastive4j.internal.numeric.Philox;
 
 /** Random numbers named by what they are for: no state, so no order of asking matters. */
 final class DataRandom {

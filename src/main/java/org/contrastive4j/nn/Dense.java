@@ -13,7 +13,11 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** Computes y = x w + b with w [in, out] and an optional bias. Low-rank adapters may be added to it. */
+/**
+ * Computes y = x w + b with w [in, out] and an optional bias. Low-rank adapters may be added to it.
+ *
+ * <p>Tested by {@code DualEncoderTest}.
+ */
 final class Dense implements Module {
     private final String name;
     private final Parameter weight;

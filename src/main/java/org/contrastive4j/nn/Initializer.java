@@ -13,6 +13,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Creates parameters whose initial values depend only on (seed, name, shape), so that adding a layer does not change
  * the values of the others.
+ *
+ * <p>Tested by {@code DualEncoderTest}.
  */
 public final class Initializer {
     private final Ops ops;

@@ -12,6 +12,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Encodes token ids [b, t] with lengths [b] into representations [b, d]: embedding, positions, transformer, pooling,
  * projection. Representations are not normalised.
+ *
+ * <p>Tested by {@code DualEncoderTest}.
  */
 public final class TextTransformer implements Module {
     /**

@@ -10,7 +10,11 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches. */
+/**
+ * x + attention(norm(x)), then x + mlp(norm(x)), with dropout on both branches.
+ *
+ * <p>Tested by {@code DualEncoderTest}.
+ */
 final class TransformerBlock implements Module {
     /** Random layers of adapters are numbered apart from those of blocks. */
     private static final int RANDOM_SHIFT = 8;

@@ -16,6 +16,8 @@ import org.jspecify.annotations.Nullable;
  * pooling, projection. Representations are not normalised.
  *
  * <p>Source: Dosovitskiy et al., An image is worth 16x16 words, ICLR 2021; patches may overlap.
+ *
+ * <p>Tested by {@code DualEncoderTest}.
  */
 public final class VisionTransformer implements Module {
     private static final int CHANNELS = 3;
@@ -40,8 +42,8 @@ public final class VisionTransformer implements Module {
             TransformerConfig transformer,
             Pooling pooling,
             int embedding,
-            /** Checks the sizes. */
             @Nullable Variant variant) {
+        /** Checks the sizes. */
         public Config {
             variant = variant == null ? Variant.STANDARD : variant;
             if (imageSize < 1

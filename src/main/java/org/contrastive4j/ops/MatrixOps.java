@@ -10,6 +10,8 @@ import org.jspecify.annotations.Nullable;
  * <p>Each operand and result has the type of activations or that of parameters. If all have the type of parameters,
  * the product is computed in it. Otherwise operands are first rounded to the type of activations, into a workspace of
  * the size of the operand; sums are f32 and are rounded once if the result is a 16-bit type.
+ *
+ * <p>Tested by {@code ElementaryOpsTest}.
  */
 public abstract class MatrixOps {
     private final DType dtype;

@@ -7,6 +7,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Normalisations of rows. The rows of a layer norm and their gradients have the type of activations. Everything else,
  * including the rows that {@link #l2Normalize} makes, has the type of parameters, in which sums are computed too.
+ *
+ * <p>Tested by {@code ElementaryOpsTest}.
  */
 public abstract class NormOps {
     private final DType dtype;

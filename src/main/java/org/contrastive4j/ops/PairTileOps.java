@@ -4,15 +4,16 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The general pairwise engine: any loss that is a function of reductions over the rows and columns of the logits S_ij =
  * scale &lt;x_i, y_j&gt; and whose gradient G_ij is a sum of functions of S_ij, a number of row i and a number of
  * column j.
  *
- * <p>A loss asks for {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m),
- * forms n + m numbers from them in f64, and gives the {@link Term}s of its gradient. Functions, kinds and classes of
- * pairs are closed sets, so that a kernel can be written for each.
+ * <p>A loss computes {@link Reduction}s in as many passes as it needs (each recomputes S, tile by tile, never n x m),
+ * combines their n + m scalars in f64 on the host, and describes its gradient as {@link Term}s. Functions, kinds and
+ * classes of pairs are enumerations, so that a kernel exists for each.
  */
 public abstract class PairTileOps {
     /** What a reduction runs over. */
@@ -23,7 +24,7 @@ public abstract class PairTileOps {
         COLUMNS
     }
 
-    /** Which pairs take part; ignored pairs never do. */
+    /** Which pairs a reduction or term includes; ignored pairs never. */
     public enum Of {
         POSITIVES,
         NEGATIVES,
@@ -38,7 +39,7 @@ public abstract class PairTileOps {
         }
     }
 
-    /** How the pairs of a row or column are put together. */
+    /** How the pairs of a row or column are combined. */
     public enum Kind {
         /** sum of weight f(z). */
         SUM,
@@ -57,10 +58,10 @@ public abstract class PairTileOps {
      * z_ij = sign S_ij + rows_i + columns_j.
      *
      * @param sign 1 or -1
-     * @param rows n numbers, null for zeros; not NaN
-     * @param columns m numbers, null for zeros; not NaN
+     * @param rows n shifts, null for zeros; not NaN
+     * @param columns m shifts, null for zeros; not NaN
      */
-    public record Shift(int sign, double[] rows, double[] columns) {
+    public record Shift(int sign, double @Nullable [] rows, double @Nullable [] columns) {
         public static final Shift NONE = new Shift(1, null, null);
 
         public static Shift rows(double[] rows) {
@@ -78,13 +79,14 @@ public abstract class PairTileOps {
     }
 
     /**
-     * One number per row or column.
+     * One scalar per row or column.
      *
      * @param function of a SUM; ignored by the other kinds
-     * @param weight of a SUM, one number for each column when reducing rows and the other way round; null for ones
+     * @param weight of a SUM, one for each column when reducing rows and the other way round; null for ones
      */
-    public record Reduction(Kind kind, PairFunction function, Axis axis, Of of, Shift shift, double[] weight) {
-        public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, double[] weight) {
+    public record Reduction(
+            Kind kind, PairFunction function, Axis axis, Of of, Shift shift, double @Nullable [] weight) {
+        public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, double @Nullable [] weight) {
             return new Reduction(Kind.SUM, function, axis, of, shift, weight);
         }
 
@@ -102,20 +104,25 @@ public abstract class PairTileOps {
     }
 
     /**
-     * What a reduction came to.
+     * The result of a reduction.
      *
      * @param values one per row or column
      * @param counts of pairs that have the largest z; null unless the kind is MAX or MAX_BELOW
      * @param at the first such column (row, when reducing columns), -1 for none; null unless the kind is MAX or
      *     MAX_BELOW
      */
-    public record Reduced(double[] values, int[] counts, int[] at) {}
+    public record Reduced(double[] values, int @Nullable [] counts, int @Nullable [] at) {}
 
     /** Adds rowWeight_i columnWeight_j f(z_ij) to G_ij; null weights are ones. */
-    public record Term(PairFunction function, Of of, Shift shift, double[] rowWeight, double[] columnWeight) {}
+    public record Term(
+            PairFunction function,
+            Of of,
+            Shift shift,
+            double @Nullable [] rowWeight,
+            double @Nullable [] columnWeight) {}
 
     /**
-     * Unit rows, and what pairs of them are.
+     * Unit rows, and which pairs of them are positive, negative or ignored.
      *
      * @param x [n, d]; read
      * @param y [m, d]; read
@@ -138,12 +145,15 @@ public abstract class PairTileOps {
     }
 
     /**
-     * One pass over all pairs.
+     * Computes reductions in one pass over all pairs.
      *
-     * @return what each reduction came to, in their order
+     * <p>Memory: {@link #workspaceBytes}, and scalars per row and column. Cost: 2 n m d flops, and f of each pair for
+     * each reduction.
+     *
+     * @param pairs unit rows and their pairing
+     * @param reductions to compute
+     * @return their results, in the same order
      * @throws ShapeException when sizes do not fit
-     *     <p>Memory: {@link #workspaceBytes}, and numbers per row and column. Cost: 2 n m d flops, and f of each pair
-     *     for each reduction.
      */
     public final Deferred<List<Reduced>> reduce(Pairs pairs, List<Reduction> reductions) {
         check("reduce", pairs);
@@ -163,12 +173,16 @@ public abstract class PairTileOps {
     protected abstract Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
 
     /**
-     * G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;,
+     * Computes the gradients of a sum of terms: G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;,
      * dBias += sum G_ij.
      *
-     * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is not computed
+     * <p>Memory: as for {@link #reduce}, and m d when neither dx nor dy is computed. Cost: 6 n m d flops.
+     *
+     * @param pairs unit rows and their pairing
+     * @param terms of G
+     * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is left out
+     * @param gradientScale multiplied into all of them
      * @throws ShapeException when sizes do not fit
-     *     <p>Memory as for {@link #reduce}, and m d when neither dx nor dy is wanted. Cost: 6 n m d flops.
      */
     public final void gradient(Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
         check("gradient", pairs);
@@ -195,22 +209,40 @@ public abstract class PairTileOps {
     protected abstract void gradientUnchecked(
             Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale);
 
-    /** How cosines of pairs are distributed; {@code pairs.scale()} plays no part. Cost: 2 n m d flops. */
+    /**
+     * Computes the distribution of the cosines of all pairs. Cost: 2 n m d flops.
+     *
+     * @param pairs unit rows and their pairing; the scale is not used
+     * @param bins equal ones over [-1, 1]
+     * @return counts
+     * @throws ShapeException when sizes do not fit
+     */
     public final Deferred<Histogram> histogram(Pairs pairs, int bins) {
         check("histogram", pairs);
-        Checks.that(bins >= 1, "histogram", bins + " bins, expected at least one");
+        Checks.that(bins >= 1, "histogram", "expected at least one bin, got " + bins);
         return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1, pairs.pairing()), bins);
     }
 
     protected abstract Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins);
 
     /**
-     * Bytes that one pass allocates where tensors are while it runs, at most. Numbers per row and column are on the
-     * heap; where a backend copies them to a device, those of any loss of this library are in it.
+     * Returns the most bytes that one pass allocates in the backend's memory while it runs. Scalars per row and column
+     * are on the heap; a backend that copies them to a device includes as many as any loss of this library has.
+     *
+     * @param n rows of x
+     * @param m rows of y
+     * @param d width of both
+     * @return bytes
      */
     public abstract long workspaceBytes(int n, int m, int d);
 
-    /** The bin of a cosine. */
+    /**
+     * Returns the bin of a cosine.
+     *
+     * @param cosine rounding outside [-1, 1] included
+     * @param bins equal ones over [-1, 1]
+     * @return the bin, from 0
+     */
     public static int bin(double cosine, int bins) {
         return Math.max(0, Math.min(bins - 1, (int) Math.floor((cosine + 1) / 2 * bins)));
     }
@@ -260,11 +292,11 @@ public abstract class PairTileOps {
         checkCount(op, "shift of columns", shift.columns(), pairing.m());
     }
 
-    private static void checkCount(String op, String what, double[] given, int wanted) {
+    private static void checkCount(String op, String what, double @Nullable [] given, int expected) {
         Checks.that(
-                given == null || given.length == wanted,
+                given == null || given.length == expected,
                 op,
-                what + " has " + (given == null ? 0 : given.length) + " numbers, expected " + wanted);
+                "expected " + expected + " numbers as " + what + ", got " + (given == null ? 0 : given.length));
     }
 
     private static void checkLike(String what, Tensor gradient, Tensor of) {

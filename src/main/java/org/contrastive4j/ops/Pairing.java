@@ -15,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * <p>The first rule that applies decides: the target of a row is positive; columns with the id of the row are
  * positive or ignored, see {@link SameId}; columns outside the window of the row are ignored; pairs that the guide
  * finds too similar are ignored; all others are negative. Memory: O(n + m).
+ *
+ * <p>Tested by {@code CpuPairTileOpsTest}.
  */
 public final class Pairing {
     /** The target of a row that has none. */

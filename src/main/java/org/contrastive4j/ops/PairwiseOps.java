@@ -2,11 +2,12 @@ package org.contrastive4j.ops;
 
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
-/** Losses over all pairs of rows, tile by tile: the n x m logit matrix is never stored. */
+/** InfoNCE over all pairs of rows, tile by tile: the n x m logit matrix is never stored. */
 public abstract class PairwiseOps {
     /**
-     * Inputs of symmetric InfoNCE over unit rows: logits S_ij = exp(logScale) &lt;x_i, y_j&gt; + bias.
+     * Inputs of InfoNCE over unit rows: logits S_ij = exp(logScale) &lt;x_i, y_j&gt; + bias.
      *
      * @param x [n, d] unit (or zero) rows; read
      * @param y [m, d] unit (or zero) rows; read
@@ -17,20 +18,30 @@ public abstract class PairwiseOps {
      * @param columnWeight of the cross-entropy of target columns over rows, 0.5 for the symmetric loss
      */
     public record InfoNce(
-            Tensor x, Tensor y, Tensor targets, Tensor logScale, Tensor bias, double rowWeight, double columnWeight) {}
+            Tensor x,
+            Tensor y,
+            @Nullable Tensor targets,
+            Tensor logScale,
+            @Nullable Tensor bias,
+            double rowWeight,
+            double columnWeight) {}
 
     /**
-     * Gradients; a null is not computed.
+     * Gradients to compute; a null is left out.
      *
      * @param dx [n, d], of the unit rows; written
      * @param dy [m, d], of the unit rows; written
      * @param dLogScale [1]; accumulated
      * @param dBias [1]; accumulated
      */
-    public record Gradients(Tensor dx, Tensor dy, Tensor dLogScale, Tensor dBias) {}
+    public record Gradients(
+            @Nullable Tensor dx,
+            @Nullable Tensor dy,
+            @Nullable Tensor dLogScale,
+            @Nullable Tensor dBias) {}
 
     /**
-     * What the same pass measures; counts are over rows.
+     * Value and statistics of one pass; accuracies are shares of the n rows.
      *
      * @param loss mean over the n rows of rowWeight (lse_row(i) - S_it) + columnWeight (lse_column(t) -
      *     S_it), t the target of i
@@ -47,26 +58,33 @@ public abstract class PairwiseOps {
     }
 
     /**
-     * Value, and where wanted gradients, of InfoNCE over all pairs: loss = mean_i [ rowWeight (lse_j S_ij - S_it) +
-     * columnWeight (lse_k S_kt - S_it) ], t = target of row i.
+     * Computes the value and, where asked for, gradients of InfoNCE over all pairs: loss = mean_i [ rowWeight (lse_j S_ij
+     * - S_it) + columnWeight (lse_k S_kt - S_it) ], t = target of row i.
      *
      * <p>With p = softmax of rows, q = softmax of columns and c_j = number of rows whose target is j: G_ij = (rowWeight
      * (p_ij - [j = t_i]) + columnWeight (c_j q_ij - [j = t_i])) / n, dx = s G y, dy = s G^T x, dLogScale = s sum G_ij
      * &lt;x_i, y_j&gt;, dBias = sum G_ij.
      *
+     * <p>Memory: a workspace of {@link #workspaceBytes}, no more.
+     *
+     * <p>Cost: 2 n m d flops for the value, 8 n m d with gradients.
+     *
+     * <p>Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative accuracy; finite for any scale
+     * at which S is finite.
+     *
+     * <p>Source: Radford et al., Learning transferable visual models, 2021, figure 3.
+     *
+     * @param inputs unit rows, targets, scale and weights
      * @param gradients null for the value alone
      * @param gradientScale multiplied into all gradients (loss scaling)
      * @param hardestNegative [n] I32, the column other than the target with the largest logit (the first such), -1 when
-     *     m = 1; or or null
+     *     m = 1; or null
+     * @return value and statistics
      * @throws ShapeException when sizes do not fit, a target is outside [0, m), a weight is below 0 or a weight or the
      *     gradient scale is not finite
-     *     <p>Memory: a workspace of {@link #workspaceBytes}, no more. Cost: 2 n m d flops for the value, 8 n m d
-     *     with gradients. Numerics: sums leave the target out, so that a loss of 1e-3 keeps full relative
-     *     accuracy; finite for any scale at which S is finite. Source: Radford et al., Learning transferable
-     *     visual models, 2021, figure 3.
      */
     public final Deferred<Result> infoNce(
-            InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+            InfoNce inputs, @Nullable Gradients gradients, double gradientScale, @Nullable Tensor hardestNegative) {
         Checks.rank("infoNce", "x", inputs.x(), dtype, 2);
         int n = inputs.x().dim(0);
         int d = inputs.x().dim(1);
@@ -85,13 +103,12 @@ public abstract class PairwiseOps {
         Checks.that(
                 isWeight(inputs.rowWeight()) && isWeight(inputs.columnWeight()),
                 "infoNce",
-                "weights are " + inputs.rowWeight() + " and " + inputs.columnWeight()
-                        + ", expected finite numbers, 0 or more");
+                "expected finite weights of 0 or more, got " + inputs.rowWeight() + " and " + inputs.columnWeight());
         if (gradients != null) {
             Checks.that(
                     Double.isFinite(gradientScale),
                     "infoNce",
-                    "gradients are to be multiplied by " + gradientScale + ", expected a finite number");
+                    "expected a finite gradient scale, got " + gradientScale);
             checkGradients(inputs, gradients);
         }
         if (hardestNegative != null) {
@@ -102,16 +119,30 @@ public abstract class PairwiseOps {
     }
 
     protected abstract Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative);
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative);
 
-    /** Bytes that {@link #infoNce} allocates while it runs, beyond its arguments. */
+    /**
+     * Returns the bytes that {@link #infoNce} allocates while it runs.
+     *
+     * @param n rows of x
+     * @param m rows of y
+     * @param d width of both
+     * @param withGradients whether there are gradients
+     * @return bytes, those of the arguments not included
+     */
     public abstract long workspaceBytes(int n, int m, int d, boolean withGradients);
 
     private static boolean isWeight(double weight) {
         return weight >= 0 && Double.isFinite(weight);
     }
 
-    private static void checkTargets(Tensor targets, int n, int m) {
+    private static void checkTargets(@Nullable Tensor targets, int n, int m) {
         if (targets == null) {
             Checks.that(
                     m >= n,

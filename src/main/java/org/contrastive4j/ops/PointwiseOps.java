@@ -6,6 +6,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Elementwise operations; an output may be the same tensor as an input. All tensors of an operation have one type,
  * that of activations or that of parameters. 16-bit types are computed in f32 and rounded once at the end.
+ *
+ * <p>Tested by {@code ElementaryOpsTest}.
  */
 public abstract class PointwiseOps {
     /** The variants of GELU. */

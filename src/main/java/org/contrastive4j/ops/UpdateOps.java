@@ -5,7 +5,11 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** Optimiser updates and reductions over gradients; all tensors have the type of parameters. */
+/**
+ * Optimiser updates and reductions over gradients; all tensors have the type of parameters.
+ *
+ * <p>Tested by {@code OptimTest}.
+ */
 public abstract class UpdateOps {
     /**
      * The settings of one AdamW update.

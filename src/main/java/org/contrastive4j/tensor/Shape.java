@@ -2,7 +2,11 @@ package org.contrastive4j.tensor;
 
 import java.util.Arrays;
 
-/** The sizes of a dense row-major array, slowest axis first. The empty shape has one element. */
+/**
+ * The sizes of a dense row-major array, slowest axis first. The empty shape has one element.
+ *
+ * <p>Tested by {@code TensorTest}.
+ */
 public final class Shape {
     private final int[] dims;
     private final long size;

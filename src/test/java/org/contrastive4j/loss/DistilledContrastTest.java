@@ -9,9 +9,9 @@ import java.util.Random;
 import java.util.stream.DoubleStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
@@ -105,11 +105,11 @@ class DistilledContrastTest {
                         .loss();
                 double wanted = expected(u, v, teacher, n, d, SCALE, alpha);
                 assertEquals(wanted, value, (exact ? 1e-12 : 5e-6) * (1 + wanted), "alpha " + alpha);
-                CentralDifferences.check(
+                GradientCheck.require(
                         "u", z -> 2 * expected(z, v, teacher, n, d, SCALE, alpha), u, dx.toDoubles(), slope, 7);
-                CentralDifferences.check(
+                GradientCheck.require(
                         "v", z -> 2 * expected(u, z, teacher, n, d, SCALE, alpha), v, dy.toDoubles(), slope, 7);
-                CentralDifferences.check(
+                GradientCheck.require(
                         "log-scale",
                         z -> 2 * expected(u, v, teacher, n, d, Math.exp(z[0]), alpha),
                         new double[] {Math.log(SCALE)},

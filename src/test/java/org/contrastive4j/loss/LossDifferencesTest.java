@@ -14,6 +14,7 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.loss.ContrastiveLossTest.Answer;
 import org.contrastive4j.loss.LossCases.Case;
@@ -21,7 +22,6 @@ import org.contrastive4j.loss.LossCases.Labels;
 import org.contrastive4j.loss.LossCases.Problem;
 import org.contrastive4j.loss.LossCases.Tensors;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Tensor;
@@ -138,7 +138,7 @@ class LossDifferencesTest {
                 .filter(i -> gradient.length <= ALL || i / d == 63 || i / d == 64)
                 .toArray();
         double[] before = at.toDoubles();
-        CentralDifferences.check(
+        GradientCheck.require(
                 what,
                 moved -> {
                     at.set(moved);
@@ -166,7 +166,8 @@ class LossDifferencesTest {
                 double off =
                         5 * F32 * (Arrays.stream(gradient).map(Math::abs).max().orElseThrow() + 0.01);
                 gradient[gradient.length - 1] += off;
-                assertThrows(AssertionError.class, () -> compare(check, truth, loss, p, right));
+                assertThrows(
+                        GradientCheck.GradientMismatchException.class, () -> compare(check, truth, loss, p, right));
                 gradient[gradient.length - 1] -= off;
             }
         }

@@ -11,12 +11,12 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Backends;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -147,21 +147,21 @@ class QueueContrastTest {
                     double tolerance = backend.equals("cpu-f64") ? 1e-12 : 2e-6;
                     assertEquals(expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, 5), result.loss(), tolerance);
                     double slope = backend.equals("cpu-f64") ? 1e-8 : 2e-5;
-                    CentralDifferences.check(
+                    GradientCheck.require(
                             "u",
                             x -> 2 * expected(x, v, keysOfU, keysOfV, pastU, pastV, classes, 5),
                             u,
                             da.toDoubles(),
                             slope,
                             7);
-                    CentralDifferences.check(
+                    GradientCheck.require(
                             "v",
                             x -> 2 * expected(u, x, keysOfU, keysOfV, pastU, pastV, classes, 5),
                             v,
                             db.toDoubles(),
                             slope,
                             7);
-                    CentralDifferences.check(
+                    GradientCheck.require(
                             "log-scale",
                             x -> 2 * expected(u, v, keysOfU, keysOfV, pastU, pastV, classes, Math.exp(x[0])),
                             new double[] {Math.log(5)},

@@ -11,10 +11,10 @@ import java.util.Random;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Backends;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.LossReference;
 import org.contrastive4j.support.SampledSource;
@@ -227,11 +227,11 @@ class SoftTargetsTest {
                                     .get()
                                     .loss());
                     double slope = exact ? 1e-8 : 5e-5;
-                    CentralDifferences.check(
+                    GradientCheck.require(
                             what + " u", x -> 2 * expected(x, v, n, m, d, SCALE, q, p), u, da.toDoubles(), slope, 7);
-                    CentralDifferences.check(
+                    GradientCheck.require(
                             what + " v", x -> 2 * expected(u, x, n, m, d, SCALE, q, p), v, db.toDoubles(), slope, 7);
-                    CentralDifferences.check(
+                    GradientCheck.require(
                             what + " log-scale",
                             x -> 2 * expected(u, v, n, m, d, Math.exp(x[0]), q, p),
                             new double[] {Math.log(SCALE)},
@@ -357,9 +357,9 @@ class SoftTargetsTest {
                     .get()
                     .loss();
             assertEquals(distilled(r, r[0], r[1], SCALE, alpha), value, backend.equals("cpu-f64") ? 1e-12 : 5e-6);
-            CentralDifferences.check("u", x -> 2 * distilled(r, x, r[1], SCALE, alpha), r[0], du.toDoubles(), slope, 7);
-            CentralDifferences.check("v", x -> 2 * distilled(r, r[0], x, SCALE, alpha), r[1], dv.toDoubles(), slope, 7);
-            CentralDifferences.check(
+            GradientCheck.require("u", x -> 2 * distilled(r, x, r[1], SCALE, alpha), r[0], du.toDoubles(), slope, 7);
+            GradientCheck.require("v", x -> 2 * distilled(r, r[0], x, SCALE, alpha), r[1], dv.toDoubles(), slope, 7);
+            GradientCheck.require(
                     "log-scale",
                     x -> 2 * distilled(r, r[0], r[1], Math.exp(x[0]), alpha),
                     new double[] {Math.log(SCALE)},

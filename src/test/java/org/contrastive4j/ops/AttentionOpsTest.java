@@ -8,8 +8,8 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.support.Backends;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SequenceReference.Attention;
 import org.contrastive4j.support.TensorFixture;
@@ -133,11 +133,11 @@ class AttentionOpsTest {
             Run run = Run.random(fixture, shape).forward();
             double[] dOut = fixture.normal(run.out.toDoubles().length);
             double[] gradient = run.backward(dOut).toDoubles();
-            CentralDifferences.check(
+            GradientCheck.require(
                     backend + " " + shape,
                     qkv -> {
                         double[] out = Run.of(precise, shape, qkv).forward().out.toDoubles();
-                        return CentralDifferences.dot(dOut, out);
+                        return TensorFixture.dot(dOut, out);
                     },
                     run.qkv,
                     gradient,

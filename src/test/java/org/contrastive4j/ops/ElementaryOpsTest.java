@@ -7,6 +7,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import java.util.Arrays;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.internal.numeric.Erf;
 import org.contrastive4j.support.Backends;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.TensorFixture;

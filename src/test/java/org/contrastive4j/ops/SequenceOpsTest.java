@@ -7,8 +7,8 @@ import java.util.Arrays;
 import java.util.Random;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.support.Backends;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.support.SequenceReference;
 import org.contrastive4j.support.SequenceReference.Patches;
@@ -61,12 +61,12 @@ class SequenceOpsTest {
             double[] dy,
             double[] gradient,
             double tolerance) {
-        CentralDifferences.check(
+        GradientCheck.require(
                 what,
                 values -> {
                     try (TensorFixture f64 = new TensorFixture("cpu-f64", 0)) {
                         Tensor y = forward.apply(f64).apply(f64.tensor(values, dims));
-                        return CentralDifferences.dot(dy, y.toDoubles());
+                        return TensorFixture.dot(dy, y.toDoubles());
                     }
                 },
                 x,
@@ -236,9 +236,9 @@ class SequenceOpsTest {
             sequence.patchifyBackward(fixture.tensor(dy, windows), p.kernel(), p.stride(), p.padding(), dx);
             sequence.patchifyBackward(fixture.tensor(dy, windows), p.kernel(), p.stride(), p.padding(), again);
             fixture.assertSameBits("patchifyBackward", dx, again);
-            CentralDifferences.check(
+            GradientCheck.require(
                     "patchify",
-                    in -> CentralDifferences.dot(dy, p.patchify(in)),
+                    in -> TensorFixture.dot(dy, p.patchify(in)),
                     x,
                     dx.toDoubles(),
                     fixture.slopeTolerance(dx),
@@ -265,9 +265,9 @@ class SequenceOpsTest {
                 double[] dy = fixture.normal(b * w);
                 Tensor dx = fixture.poisoned(b, t, w);
                 sequence.meanPoolBackward(fixture.tensor(dy, b, w), lengths, dx);
-                CentralDifferences.check(
+                GradientCheck.require(
                         "meanPool",
-                        in -> CentralDifferences.dot(dy, SequenceReference.meanPool(in, t, w, counts)),
+                        in -> TensorFixture.dot(dy, SequenceReference.meanPool(in, t, w, counts)),
                         x,
                         dx.toDoubles(),
                         fixture.slopeTolerance(dx),

@@ -175,4 +175,13 @@ public final class TensorFixture implements AutoCloseable {
         }
         ops.close();
     }
+
+    /** Returns the sum of the products of elements. */
+    public static double dot(double[] a, double[] b) {
+        double sum = 0;
+        for (int i = 0; i < a.length; i++) {
+            sum += a[i] * b[i];
+        }
+        return sum;
+    }
 }

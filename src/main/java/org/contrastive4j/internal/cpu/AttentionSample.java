@@ -8,6 +8,8 @@ import java.util.Arrays;
  * each head and query. Maxima and sums over keys are then taken row by row, in long loops that vectorise, and
  * OpenBLAS reads queries, keys and values in place.
  *
+ * <p>Tested by {@code AttentionOpsTest}.
+ *
  * @param keys admitted by the length of the sample, at least 1
  * @param width of all heads together
  */

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

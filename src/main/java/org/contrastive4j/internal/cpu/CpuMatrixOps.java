@@ -5,7 +5,11 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Matrix products by OpenBLAS. The result is divided into fixed tiles that threads compute in any order. */
+/**
+ * Matrix products by OpenBLAS. The result is divided into fixed tiles that threads compute in any order.
+ *
+ * <p>Tested by {@code ElementaryOpsTest} and {@code BackendAgreementTest}.
+ */
 final class CpuMatrixOps extends MatrixOps {
     /** Multiply-adds below which one thread is faster than two. */
     private static final long SMALL = 1 << 19;

@@ -4,7 +4,11 @@ import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Normalisations, one block of rows at a time. */
+/**
+ * Normalisations, one block of rows at a time.
+ *
+ * <p>Tested by {@code ElementaryOpsTest} and {@code BackendAgreementTest}.
+ */
 final class CpuNormOps extends NormOps {
     CpuNormOps() {
         super(DType.F32);

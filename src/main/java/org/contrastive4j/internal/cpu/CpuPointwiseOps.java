@@ -2,13 +2,17 @@ package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
 import org.contrastive4j.internal.memory.HostStorage;
-import org.contrastive4j.ops.Philox;
+import org.contrastive4j.internal.numeric.Philox;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Elementwise operations, one block of a few KiB at a time. */
+/**
+ * Elementwise operations, one block of a few KiB at a time.
+ *
+ * <p>Tested by {@code ElementaryOpsTest} and {@code BackendAgreementTest}.
+ */
 final class CpuPointwiseOps extends PointwiseOps {
     private static final float QUICK_SLOPE = 1.702f;
     private static final float TANH_SLOPE = (float) (2 * Math.sqrt(2 / Math.PI));

@@ -1,13 +1,17 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.internal.memory.HostStorage;
-import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Sequence operations in f32: one task per sample, or per block of elements where samples are summed. */
+/**
+ * Sequence operations in f32: one task per sample, or per block of elements where samples are summed.
+ *
+ * <p>Tested by {@code SequenceOpsTest}.
+ */
 final class CpuSequenceOps extends SequenceOps {
     private static final int ROWS = 64; // table rows or ids of one task
     private static final int ELEMENTS = 2048; // of one task that sums over samples

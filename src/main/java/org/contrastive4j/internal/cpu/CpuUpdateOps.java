@@ -6,7 +6,11 @@ import org.contrastive4j.ops.UpdateOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Optimiser updates and reductions, one block at a time. */
+/**
+ * Optimiser updates and reductions, one block at a time.
+ *
+ * <p>Tested by {@code OptimTest} and {@code BackendAgreementTest}.
+ */
 final class CpuUpdateOps extends UpdateOps {
     private static final int REDUCED = Rows.BLOCK_ELEMENTS;
 

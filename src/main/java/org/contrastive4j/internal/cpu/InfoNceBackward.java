@@ -5,7 +5,11 @@ import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.PairwiseOps;
 
-/** Gradients of InfoNCE with respect to the logits, which replace the logits tile by tile. */
+/**
+ * Gradients of InfoNCE with respect to the logits, which replace the logits tile by tile.
+ *
+ * <p>Tested by {@code CpuPairwiseOpsTest}.
+ */
 final class InfoNceBackward {
     private final LogitTiles tiles;
     private final InfoNceGrid grid;

@@ -6,6 +6,8 @@ import org.contrastive4j.internal.memory.HostStorage;
 /**
  * Computes logits cell by cell, and their statistics. Logits of targets are stored separately and replaced by minus
  * infinity.
+ *
+ * <p>Tested by {@code CpuPairwiseOpsTest}.
  */
 final class InfoNceForward {
     private final InfoNceGrid grid;

@@ -6,6 +6,8 @@ import org.contrastive4j.ops.PairwiseOps;
 /**
  * The statistics of each row and column that the forward pass computes. Negatives are kept apart from positives: a
  * small loss is log(1 + e) of a small e, and adding the positive first would leave only its rounding error.
+ *
+ * <p>Tested by {@code CpuPairwiseOpsTest}.
  */
 final class InfoNceStatistics {
     /** Stands for minus infinity where differences are taken: finite, and below every logit. */

@@ -7,6 +7,8 @@ import org.contrastive4j.tensor.Tensor;
  * Processes blocks of rows that fit in the cache: load into arrays, loop, store.
  *
  * <p>Block edges depend only on the sizes of the problem, so that results do not depend on the number of threads.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
  */
 final class Rows {
     static final int BLOCK_ELEMENTS = 1 << 13;

@@ -11,6 +11,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>d log-scale = s sum G_ij &lt;x_i, y_j&gt; = sum_i &lt;x_i, dx_i&gt; = sum_j &lt;y_j, dy_j&gt; needs no extra
  * pass.
+ *
+ * <p>Tested by {@code CpuPairwiseOpsTest} and {@code CpuPairTileOpsTest}.
  */
 final class TileBackward {
     /** Rows of dx per task: larger blocks are nearly square and copy less, smaller ones keep more threads busy. */

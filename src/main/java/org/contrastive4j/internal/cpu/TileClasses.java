@@ -3,7 +3,11 @@ package org.contrastive4j.internal.cpu;
 import java.util.Arrays;
 import org.contrastive4j.ops.Pairing;
 
-/** Finds the positive and the ignored pairs of one tile, one row at a time, as column indices within the tile. */
+/**
+ * Finds the positive and the ignored pairs of one tile, one row at a time, as column indices within the tile.
+ *
+ * <p>Tested by {@code CpuPairTileOpsTest}.
+ */
 final class TileClasses {
     private final Pairing pairing;
     private final LogitTiles tiles;

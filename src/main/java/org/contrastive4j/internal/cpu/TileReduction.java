@@ -8,6 +8,8 @@ import org.contrastive4j.ops.PairTileOps.Reduction;
 /**
  * One reduction over one tile, row by row. Log-sum-exps of columns need a second sweep, when the largest logit of
  * each column is known.
+ *
+ * <p>Tested by {@code CpuPairTileOpsTest}.
  */
 final class TileReduction {
     private final Reduction reduction;

@@ -13,6 +13,8 @@ import org.contrastive4j.internal.config.SystemProperties;
  *
  * <p>Regions are often shorter than the time to wake a sleeping thread, and follow one another quickly. Therefore
  * threads spin for a short time before they sleep.
+ *
+ * <p>Tested by {@code VectorFunctionsTest}.
  */
 public final class Workers {
     private static final long SPIN_NANOS = 200_000;

@@ -1,11 +1,15 @@
 package org.contrastive4j.internal.f64;
 
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.AttentionOps;
-import org.contrastive4j.ops.Indices;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Softmax attention, query by query. Both masks together always admit a prefix of the keys of a query. */
+/**
+ * Softmax attention, query by query. Both masks together always admit a prefix of the keys of a query.
+ *
+ * <p>Tested by {@code AttentionOpsTest}.
+ */
 final class F64AttentionOps extends AttentionOps {
     F64AttentionOps() {
         super(DType.F64);

@@ -5,7 +5,11 @@ import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Matrix products as three loops, each sum in the order of the inner index. */
+/**
+ * Matrix products as three loops, each sum in the order of the inner index.
+ *
+ * <p>Tested by {@code ElementaryOpsTest}.
+ */
 final class F64MatrixOps extends MatrixOps {
     F64MatrixOps(PointwiseOps pointwise) {
         super(DType.F64, pointwise);

@@ -4,7 +4,11 @@ import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Normalisations, row by row. */
+/**
+ * Normalisations, row by row.
+ *
+ * <p>Tested by {@code F64GradientsTest}.
+ */
 final class F64NormOps extends NormOps {
     F64NormOps() {
         super(DType.F64);

@@ -10,7 +10,11 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** The tiled pairwise engine as loops over i and j, one pair at a time. */
+/**
+ * The tiled pairwise engine as loops over i and j, one pair at a time.
+ *
+ * <p>Tested by {@code LossDifferencesTest}.
+ */
 final class F64PairTileOps extends PairTileOps {
     F64PairTileOps() {
         super(DType.F64);

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.f64;
 
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.Indices;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;

@@ -4,14 +4,18 @@ import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.util.Arrays;
 import java.util.function.DoubleUnaryOperator;
-import org.contrastive4j.ops.Erf;
-import org.contrastive4j.ops.Philox;
+import org.contrastive4j.internal.numeric.Erf;
+import org.contrastive4j.internal.numeric.Philox;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Elementwise operations. */
+/**
+ * Elementwise operations.
+ *
+ * <p>Tested by {@code F64GradientsTest}.
+ */
 final class F64PointwiseOps extends PointwiseOps {
     private static final double QUICK_SLOPE = 1.702;
     private static final double TANH_FACTOR = Math.sqrt(2 / Math.PI);

@@ -1,11 +1,15 @@
 package org.contrastive4j.internal.f64;
 
-import org.contrastive4j.ops.Indices;
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Sequence operations as plain loops. */
+/**
+ * Sequence operations as plain loops.
+ *
+ * <p>Tested by {@code SequenceOpsTest}.
+ */
 final class F64SequenceOps extends SequenceOps {
     F64SequenceOps() {
         super(DType.F64);

@@ -7,6 +7,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * One evaluation of InfoNCE. Sums over negatives are kept apart from positives: a small loss is log(1 + e) of a small
  * e, and adding the positive first would leave only its rounding error.
+ *
+ * <p>Tested by {@code F64GradientsTest}.
  */
 final class InfoNcePass {
     private final int n;

@@ -17,6 +17,8 @@ import org.contrastive4j.memory.OutOfBudgetException;
  * <p>Freed blocks are kept for the next allocation of the same size: a training step allocates the same sizes again and
  * again, and fresh pages cost more than the arithmetic done on them. {@link #trim()} returns the kept blocks to the
  * operating system. Not final, so that a test can make any one allocation fail.
+ *
+ * <p>Tested by {@code AllocationLedgerTest} and {@code HostStorageTest}.
  */
 public class HostMemory implements Memory {
     static final int ALIGNMENT = 64;

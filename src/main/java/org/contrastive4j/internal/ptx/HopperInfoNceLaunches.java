@@ -13,6 +13,8 @@ import org.contrastive4j.tensor.Precision;
  *
  * <p>Features are in the packed tile layout of {@code kernels/sm90a/packed_layout.ptxh}: 16 bits, blocks of 128 rows
  * and 64 columns. The class allocates nothing and never synchronises. {@link HopperInfoNce} composes the launches.
+ *
+ * <p>Tested by {@code HopperInfoNceForwardTest} and {@code HopperInfoNceGradientTest}.
  */
 public final class HopperInfoNceLaunches {
     /** The precisions that there are sm_90a kernels for. */
@@ -220,7 +222,7 @@ public final class HopperInfoNceLaunches {
                 .pointer("x", pairs.x)
                 .pointer("y", pairs.y)
                 .pointer("targets", pairs.targets)
-                .pointer("numbers", pairs.numbers)
+                .pointer("scalars", pairs.numbers)
                 .pointer("positive", statistics.positive)
                 .pointer("rowStatistics", statistics.rows)
                 .pointer("rowAts", statistics.rowAts)
@@ -266,15 +268,15 @@ public final class HopperInfoNceLaunches {
                 .pointer("hardest", hardest)
                 .pointer("columnSums", sums.columns)
                 .pointer("columnLargest", sums.columnLargest)
-                .pointer("own", sums.own)
-                .pointer("numbers", pairs.numbers)
+                .pointer("columnPositives", sums.own)
+                .pointer("scalars", pairs.numbers)
                 .int32("n", tiling.n())
                 .int32("rowPartials", tiling.columnTiles())
                 .int32("rowStride", tiling.paddedRows())
                 .int32("columns", tiling.paddedColumns())
                 .int32("columnPartials", tiling.rowItems())
                 .flag("starts", starts)
-                .flag("wide", wide)
+                .flag("shifted", wide)
                 .launch(stream, Launch.of(ceil(tiling.n(), 256) + tiling.columnTiles(), 256));
     }
 
@@ -285,8 +287,8 @@ public final class HopperInfoNceLaunches {
                 .pointer("positive", positive)
                 .pointer("rowLargest", sums.rowLargest)
                 .pointer("columnLargest", sums.columnLargest)
-                .pointer("own", sums.own)
-                .pointer("numbers", pairs.numbers)
+                .pointer("columnPositives", sums.own)
+                .pointer("scalars", pairs.numbers)
                 .int32("n", n)
                 .int32("fraction", fraction(n))
                 .launch(stream, Launch.of(ceil(n, SUMMED_ROWS), SUMMED_ROWS));
@@ -322,8 +324,8 @@ public final class HopperInfoNceLaunches {
                 .pointer("rowLargest", sums.rowLargest)
                 .pointer("columnSums", sums.columns)
                 .pointer("columnLargest", sums.columnLargest)
-                .pointer("own", sums.own)
-                .pointer("numbers", pairs.numbers)
+                .pointer("columnPositives", sums.own)
+                .pointer("scalars", pairs.numbers)
                 .pointer("rowFactors", factors.rows)
                 .pointer("columnFactors", factors.columns)
                 .pointer("targetGradients", factors.targets)
@@ -344,7 +346,7 @@ public final class HopperInfoNceLaunches {
     void result(DeviceStream stream, int n, long blockSums, long numbers, long bias, long result, long dot) {
         KernelCall.of(this.result)
                 .pointer("blockSums", blockSums)
-                .pointer("numbers", numbers)
+                .pointer("scalars", numbers)
                 .pointer("bias", bias)
                 .pointer("result", result)
                 .pointer("dot", dot)
@@ -365,7 +367,7 @@ public final class HopperInfoNceLaunches {
                 .pointer("x", pairs.x)
                 .pointer("y", pairs.y)
                 .pointer("targets", pairs.targets)
-                .pointer("numbers", pairs.numbers)
+                .pointer("scalars", pairs.numbers)
                 .pointer("rowFactors", factors.rows)
                 .pointer("columnFactors", factors.columns)
                 .pointer("targetGradients", factors.targets)
@@ -386,9 +388,9 @@ public final class HopperInfoNceLaunches {
             DeviceStream stream, HopperTiling tiling, Pairs pairs, Factors factors, long image, long dots) {
         Launch.Dim grid = new Launch.Dim(tiling.columnBlocks(), ceil(tiling.n(), STORED_ROWS), 1);
         KernelCall.of(storedGradients)
-                .pointer("image", image)
+                .pointer("packed", image)
                 .pointer("targets", pairs.targets)
-                .pointer("numbers", pairs.numbers)
+                .pointer("scalars", pairs.numbers)
                 .pointer("rowFactors", factors.rows)
                 .pointer("columnFactors", factors.columns)
                 .pointer("targetGradients", factors.targets)

@@ -3,6 +3,8 @@ package org.contrastive4j.internal.ptx;
 /**
  * Divides a call of {@link HopperInfoNce} into stripes and rectangles, and its workspace into buffers: offsets in
  * bytes.
+ *
+ * <p>Tested by {@code HopperInfoNceTest}.
  */
 final class HopperInfoNcePlan {
     /**

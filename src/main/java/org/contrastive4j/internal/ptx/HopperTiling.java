@@ -5,6 +5,8 @@ import org.contrastive4j.device.Launch;
 /**
  * Distributes the tiles of n x m pairs over thread blocks.
  *
+ * <p>Tested by {@code HopperInfoNceForwardTest}.
+ *
  * @param n rows
  * @param m columns
  * @param d width of the features

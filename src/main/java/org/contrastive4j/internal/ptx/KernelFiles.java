@@ -24,8 +24,8 @@ import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.internal.parse.Preprocessed;
 
 /**
- * The files of {@code kernels/}, which are resources of this library. A file {@code *.ptx} holds one operation and lists
- * the entries that the preprocessor makes of it; which file an entry is in is found once by reading these lists.
+ * Finds the files of {@code kernels/}, which are resources of this library. A file {@code *.ptx} holds one operation
+ * and lists the entries that the preprocessor makes of it. The lists are read once, to find the file of an entry.
  */
 final class KernelFiles {
     private static final String ROOT = "kernels/";

@@ -19,24 +19,25 @@ public final class Kernels {
         this(device, Kernels::text);
     }
 
-    /** With texts from another source, by name: how tests inject faults into kernels. */
+    /** Uses texts from another source, by name; tests inject faults with it. */
     Kernels(PtxDevice device, UnaryOperator<String> texts) {
         UnsupportedDeviceException.refuse(device.facts());
         this.device = device;
         this.texts = texts;
     }
 
-    /** The kernel, assembled at its first use. */
+    /** Returns the kernel, which is loaded at its first use. */
     public Kernel get(String name) {
         return kernels.computeIfAbsent(
                 name, key -> device.module(key + ".ptx", texts.apply(key)).kernel(key));
     }
 
     /**
-     * The PTX of a kernel as assemblers take it: included files in their places, macros expanded.
+     * Returns the PTX of a kernel with included files and macros expanded.
      *
      * @param name of the entry
-     * @throws PtxException when there is no such kernel
+     * @return the text that assemblers accept
+     * @throws PtxException if there is no such kernel
      */
     public static String text(String name) {
         return KernelFiles.expanded(

@@ -7,6 +7,8 @@ import org.contrastive4j.tensor.Tensor;
 
 /**
  * Normalisations with one warp for each row. Gradients of parameters are summed over groups of rows, without atomics.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
  */
 final class PtxNormOps extends NormOps {
     private final TensorLauncher launcher;
@@ -40,7 +42,7 @@ final class PtxNormOps extends NormOps {
                     .int32("n", rows)
                     .int32("d", width)
                     .float32("epsilon", (float) epsilon)
-                    .int32("wide", launcher.wide(width, x, y, gamma, beta))
+                    .int32("aligned", launcher.wide(width, x, y, gamma, beta))
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }
@@ -71,7 +73,7 @@ final class PtxNormOps extends NormOps {
                     .pointer("dx", launcher.address(dx))
                     .int32("n", rows)
                     .int32("d", width)
-                    .int32("wide", launcher.wide(width, x, dy, dx, gamma))
+                    .int32("aligned", launcher.wide(width, x, dy, dx, gamma))
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }

@@ -232,7 +232,6 @@ public final class PtxOps extends Ops {
                 return graph.nodes();
             }
 
-            /** Frees the workspaces of operations, then all memory. */
             @Override
             public void close() {
                 graph.close();
@@ -246,7 +245,7 @@ public final class PtxOps extends Ops {
         device.synchronize();
     }
 
-    /** Frees what operations keep, then everything. */
+    /** Frees the workspaces of operations, then all memory. */
     @Override
     public void close() {
         matrix.close();

@@ -23,6 +23,8 @@ import org.contrastive4j.ops.Pairing;
  * <p>A statistic v is stored as two floats, {@code (float) v} and the remainder, so that a shift that nearly cancels
  * a logit loses no precision. An array that occurs several times is stored once. Arrays of rows or columns are padded
  * with zeros to a multiple of 64.
+ *
+ * <p>Tested by {@code PtxPairTileOpsTest}.
  */
 final class PtxPairTileInputs {
     static final int RECORD_BYTES = 32;

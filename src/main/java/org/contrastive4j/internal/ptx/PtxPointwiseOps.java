@@ -2,13 +2,17 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Locale;
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.ops.Philox;
+import org.contrastive4j.internal.numeric.Philox;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.ops.RandomKey;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Elementwise kernels; a thread processes 4 elements at a time where the alignment allows it. */
+/**
+ * Elementwise kernels; a thread processes 4 elements at a time where the alignment allows it.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
+ */
 final class PtxPointwiseOps extends PointwiseOps {
     private static final int DROPOUT_ELEMENTS = 1024; // of a block
 
@@ -103,7 +107,7 @@ final class PtxPointwiseOps extends PointwiseOps {
                 .pointer("clock", launcher.address(key.clock()))
                 .int32("key0", (int) key.seed())
                 .int32("key1", (int) (key.seed() >>> 32))
-                .int32("wide", launcher.wide(width, x, y))
+                .int32("aligned", launcher.wide(width, x, y))
                 .launch(launcher.stream, Launch.of(Math.multiplyExact(samples, blocks), 256));
     }
 }

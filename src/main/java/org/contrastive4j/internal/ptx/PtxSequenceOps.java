@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.Launch;
-import org.contrastive4j.ops.Indices;
+import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
@@ -9,6 +9,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Sequence operations with one warp for each row, or one thread for each column where rows are summed. Checking ids
  * and lengths that the host did not write synchronises with the device.
+ *
+ * <p>Tested by {@code BackendAgreementTest}.
  */
 final class PtxSequenceOps extends SequenceOps {
     private static final int THREADS = 256;
@@ -143,7 +145,7 @@ final class PtxSequenceOps extends SequenceOps {
                     .int32("padding", padding)
                     .int32("step", stride * channels)
                     .int32("margin", padding * channels)
-                    .int32("wide", wide)
+                    .int32("aligned", wide)
                     .launch(launcher.stream, Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS));
         }
     }
@@ -172,7 +174,7 @@ final class PtxSequenceOps extends SequenceOps {
                     .int32("channels", channels)
                     .int32("n", rows)
                     .int32("d", width)
-                    .int32("wide", 0)
+                    .int32("aligned", 0)
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }

@@ -9,7 +9,11 @@ import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
-/** Launches kernels on tensors of one device, in the order of its stream. */
+/**
+ * Launches kernels on tensors of one device, in the order of its stream.
+ *
+ * <p>Tested by {@code PtxOpsTest} and {@code BackendAgreementTest}.
+ */
 final class TensorLauncher {
     private static final int ELEMENTS_PER_BLOCK = 1024;
     private static final int ROWS_PER_BLOCK = 4;

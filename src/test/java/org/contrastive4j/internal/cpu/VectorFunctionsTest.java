@@ -6,7 +6,7 @@ import static org.junit.jupiter.api.Assertions.assertThrows;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
 import java.util.concurrent.atomic.AtomicInteger;
-import org.contrastive4j.ops.Erf;
+import org.contrastive4j.internal.numeric.Erf;
 import org.junit.jupiter.api.Test;
 
 /** exp and the normal distribution for arrays, and the worker threads. */

@@ -8,11 +8,11 @@ import java.util.Arrays;
 import java.util.function.Consumer;
 import java.util.function.Function;
 import java.util.stream.Stream;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.PairwiseOps.Gradients;
 import org.contrastive4j.ops.PairwiseOps.InfoNce;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.TensorFixture;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
@@ -39,12 +39,12 @@ class F64GradientsTest {
             double[] dy = f.normal(41);
             Tensor dx = f.poisoned(41);
             f.ops.pointwise().geluBackward(kind, f.tensor(x, 41), f.tensor(dy, 41), dx);
-            CentralDifferences.check(
+            GradientCheck.require(
                     "gelu " + kind,
                     values -> {
                         Tensor y = f.poisoned(41);
                         f.ops.pointwise().gelu(kind, f.tensor(values, 41), y);
-                        return CentralDifferences.dot(dy, y.toDoubles());
+                        return TensorFixture.dot(dy, y.toDoubles());
                     },
                     x,
                     dx.toDoubles(),
@@ -86,13 +86,13 @@ class F64GradientsTest {
                                 y,
                                 f.poisoned(5),
                                 f.poisoned(5));
-                return CentralDifferences.dot(dy, y.toDoubles());
+                return TensorFixture.dot(dy, y.toDoubles());
             };
-            CentralDifferences.check(
+            GradientCheck.require(
                     "x", v -> value.apply(new double[][] {v, gamma, beta}), x, dx.toDoubles(), TOLERANCE, 2);
-            CentralDifferences.check(
+            GradientCheck.require(
                     "gamma", v -> value.apply(new double[][] {x, v, beta}), gamma, dGamma.toDoubles(), TOLERANCE, 3);
-            CentralDifferences.check(
+            GradientCheck.require(
                     "beta", v -> value.apply(new double[][] {x, gamma, v}), beta, dBeta.toDoubles(), TOLERANCE, 4);
         });
     }
@@ -107,12 +107,12 @@ class F64GradientsTest {
             Tensor dx = f.tensor(dy, 5, 9);
             f.ops.norm().l2Normalize(f.tensor(x, 5, 9), y, inverse);
             f.ops.norm().l2NormalizeBackward(y, inverse, dx, dx);
-            CentralDifferences.check(
+            GradientCheck.require(
                     "l2Normalize",
                     v -> {
                         Tensor unit = f.poisoned(5, 9);
                         f.ops.norm().l2Normalize(f.tensor(v, 5, 9), unit, f.poisoned(5));
-                        return CentralDifferences.dot(dy, unit.toDoubles());
+                        return TensorFixture.dot(dy, unit.toDoubles());
                     },
                     x,
                     dx.toDoubles(),
@@ -177,7 +177,7 @@ class F64GradientsTest {
             };
             for (int part = 0; part < 4; part++) {
                 int moved = part;
-                CentralDifferences.check(
+                GradientCheck.require(
                         "input " + part,
                         v -> {
                             double[][] at = in.clone();

@@ -320,7 +320,7 @@ final class HopperGemmTest {
             csv = {
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
                 "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
-                "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
+                "buffer reused too early | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
                 "turn of buffers not kept by the next tile | STORE_BLOCK(0, | STORE_BLOCK(1, | ASYNC_PENDING",
                 "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
                 "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
@@ -334,7 +334,7 @@ final class HopperGemmTest {
                 "what is beyond the edges kept | EACH32(CLIP_EACH) |  | WRONG",
                 "row too many | setp.lt.u32 %inside, %row, %u; | setp.le.u32 %inside, %row, %u; | ANY",
                 "swizzle left out | xor.b32 %s, %s, %column; | mov.u32 %s, %column; | WRONG",
-                "bias of the next column | mad.wide.u32 %bias, %column, 4, %bias; | mad.wide.u32 %bias, %column, 8, %bias; | ANY",
+                "wrong bias | mad.wide.u32 %bias, %column, 4, %bias; | mad.wide.u32 %bias, %column, 8, %bias; | ANY",
             })
     /** Each mutation is a fault that a GPU might not show; the simulator must report it under every schedule. */
     void mutation_isDetected(String what, String right, String wrong, String kind) {

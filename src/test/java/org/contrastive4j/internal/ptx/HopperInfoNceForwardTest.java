@@ -317,13 +317,14 @@ final class HopperInfoNceForwardTest {
                 "column sums read before written | bar.sync 1, 256; |  | ANY| false",
                 "positives not taken out | EACH32(TAKE_EACH) |  | WRONG| false",
                 "swizzle of rows left out | xor.b32 %at, %at, %swizzle; |  | WRONG| false",
-                "second half of Y copied twice | COPY(Y1_TILE, %sourceY1, BLOCK_BYTES) | COPY(Y1_TILE, %sourceY0, BLOCK_BYTES) | WRONG| false",
+                "Y half twice | COPY(Y1_TILE, %sourceY1, BLOCK_BYTES) | COPY(Y1_TILE, %sourceY0, BLOCK_BYTES) "
+                        + "| WRONG| false",
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE| true",
-                "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING| true",
+                "buffer reused too early | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING| true",
                 "sums written while a store reads | @%storer cp.async.bulk.wait_group.read 0; |  | ASYNC_PENDING| true",
                 "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY| true",
                 "largest of lanes left out | LARGER_OF_LANES(%upperBest, %upperAt, 2) |  | WRONG| false",
-                "largest of the other rows left out | max.f32 to, %d##j##upper, %d##j##lower; | mov.f32 to, %d##j##upper; "
+                "other rows left out | max.f32 to, %d##j##upper, %d##j##lower; | mov.f32 to, %d##j##upper; "
                         + "| WRONG| false",
                 "products off by one | 12582912.0 | 12582911.0 | WRONG| true",
             })

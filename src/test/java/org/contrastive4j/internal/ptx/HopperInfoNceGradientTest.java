@@ -401,7 +401,7 @@ final class HopperInfoNceGradientTest {
             csv = {
                 "stores not told of what was written | fence.proxy.async.shared::cta; |  | PROXY_FENCE",
                 "ends while stores read its shared memory | @%storer cp.async.bulk.wait_group 0; |  | ASYNC_PENDING",
-                "buffer written while it is stored | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
+                "buffer reused too early | @%storer cp.async.bulk.wait_group.read pending; |  | ASYNC_PENDING",
                 "block stored before all have written | bar.sync %groupBarrier, 128; |  | ANY",
                 "products not waited for | wgmma.wait_group.sync.aligned 0; |  | ASYNC_PENDING",
                 "producer waits for the wrong phase | mov.u32 %phase, 1; | mov.u32 %phase, 0; | DEADLOCK",

@@ -215,7 +215,7 @@ final class HopperInfoNceTest {
             csv = {
                 "underflow not seen | @%lost red.global.or.b32 [%scalars+SHIFTED_AT], 1; |",
                 "sums not made again | setp.eq.u32 %hit, %t, 0; | setp.ge.u32 %hit, %t, 0;",
-                "shift of rows left out | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
+                "no row shift | fma.rn.ftz.f32 %power, x, %slope, rowShift; | mul.rn.ftz.f32 %power, x, %slope;",
                 "wide G of one term | ex2.approx.ftz.f32 %factor, %factor; | mov.f32 %factor, 0.0;",
                 "columns of stripes not added | @%goesOn ld.global.f64 %total, [%atAddress]; |",
                 "rows of a column not counted | red.global.add.u32 [%atAddress+POSITIVES_ROWS_AT], 1; |",

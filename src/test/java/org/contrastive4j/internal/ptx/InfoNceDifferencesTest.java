@@ -7,10 +7,10 @@ import java.util.function.ToDoubleFunction;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
+import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.support.CentralDifferences;
 import org.contrastive4j.support.PairwiseReference;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
@@ -94,7 +94,7 @@ class InfoNceDifferencesTest {
             double[] gradient,
             int[] elements,
             double[] bounds) {
-        CentralDifferences.check(what, f, at, gradient, elements, bounds, 8);
+        GradientCheck.require(what, f, at, gradient, elements, bounds, 8);
     }
 
     private static double value(InfoNceCase c, double[] x, double[] y, double logScale, double bias) {
@@ -155,6 +155,9 @@ class InfoNceDifferencesTest {
     }
 
     private static void rejected(InfoNceCase c, Precision precision, InfoNceCase.Answer wrong) {
-        assertThrows(AssertionError.class, () -> check(c, wrong, precision), precision + ", " + c);
+        assertThrows(
+                GradientCheck.GradientMismatchException.class,
+                () -> check(c, wrong, precision),
+                precision + ", " + c);
     }
 }

@@ -42,7 +42,7 @@ class KernelFilesTest {
         assertEquals(191, KernelFiles.entries().size());
     }
 
-    /** Kernels are used from a jar, which lists its entries differently from a folder; not every jar has folder entries. */
+    /** A jar lists its entries differently from a folder, and not every jar has folder entries. */
     @Test
     void paths_ofAJar_areThoseOfTheFolder(@TempDir Path temporary) throws IOException {
         Path jar = temporary.resolve("library with blank.jar");

@@ -1,4 +1,4 @@
-package org.contrastive4j.ops;
+package org.contrastive4j.internal.numeric;
 
 import java.util.Arrays;
 

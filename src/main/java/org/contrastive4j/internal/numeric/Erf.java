@@ -1,4 +1,4 @@
-package org.contrastive4j.ops;
+package org.contrastive4j.internal.numeric;
 
 /** The error function and the normal distribution in f64, accurate to a few units in the last place. */
 public final class Erf {

@@ -1,4 +1,4 @@
-package org.contrastive4j.ops;
+package org.contrastive4j.internal.numeric;
 
 import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertTrue;

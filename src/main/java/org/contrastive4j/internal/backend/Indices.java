@@ -1,10 +1,15 @@
-package org.contrastive4j.ops;
+package org.contrastive4j.internal.backend;
 
 import java.util.Arrays;
+import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** Reads and checks the I32 arguments whose values must fit the other arguments: ids, lengths, targets. */
+/**
+ * Reads and checks the I32 arguments whose values must fit the other arguments: ids, lengths, targets.
+ *
+ * <p>Tested by {@code SequenceOpsTest}.
+ */
 public final class Indices {
     private Indices() {}
 
