@@ -101,7 +101,7 @@ public final class PtxAttentionOps extends AttentionOps {
                 .int32("heads", heads)
                 .int32("d", size)
                 .flag("causal", causal)
-                .int32("wide", wide(size, qkv, from, to))
+                .int32("aligned", wide(size, qkv, from, to))
                 .float32("scale", (float) (LOG2_E / Math.sqrt(size)))
                 .launch(device.stream(), launch(qkv, heads, size));
     }
@@ -140,7 +140,7 @@ public final class PtxAttentionOps extends AttentionOps {
                     .int32("heads", heads)
                     .int32("d", size)
                     .flag("causal", causal)
-                    .int32("wide", wide(size, qkv, from, result, dResult, to))
+                    .int32("aligned", wide(size, qkv, from, result, dResult, to))
                     .float32("scale", (float) (LOG2_E / Math.sqrt(size)))
                     .float32("slope", (float) (1 / Math.sqrt(size)))
                     .launch(device.stream(), launch(qkv, heads, size));

@@ -290,7 +290,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
                 .float32("alpha", p.alpha)
                 .float32("beta", p.beta)
                 .int32("quick", after.quick())
-                .int32("wide", wide)
+                .int32("aligned", wide)
                 .launch(
                         device.stream(),
                         Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)));

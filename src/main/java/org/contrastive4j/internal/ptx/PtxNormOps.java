@@ -42,7 +42,7 @@ final class PtxNormOps extends NormOps {
                     .int32("n", rows)
                     .int32("d", width)
                     .float32("epsilon", (float) epsilon)
-                    .int32("wide", launcher.wide(width, x, y, gamma, beta))
+                    .int32("aligned", launcher.wide(width, x, y, gamma, beta))
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }
@@ -73,7 +73,7 @@ final class PtxNormOps extends NormOps {
                     .pointer("dx", launcher.address(dx))
                     .int32("n", rows)
                     .int32("d", width)
-                    .int32("wide", launcher.wide(width, x, dy, dx, gamma))
+                    .int32("aligned", launcher.wide(width, x, dy, dx, gamma))
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }

@@ -112,8 +112,8 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("d", d)
                     .int32("guideD", guideD)
                     .int32("first", row)
-                    .int32("wide", launcher.wide(d, pairs.x(), pairs.y()))
-                    .int32("guideWide", guide == null ? 0 : launcher.wide(guideD, guideX, guideY))
+                    .int32("aligned", launcher.wide(d, pairs.x(), pairs.y()))
+                    .int32("guideAligned", guide == null ? 0 : launcher.wide(guideD, guideX, guideY))
                     .int32("window", pairing.window())
                     .int32("cycle", pairing.cycle())
                     .flag("same", pairing.sameIsPositive())
@@ -152,7 +152,7 @@ final class PtxPairTileOps extends PairTileOps {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_reduce_f32", row, inputs, at)
-                                .pointer("numbers", at + inputs.numbers())
+                                .pointer("scalars", at + inputs.numbers())
                                 .pointer("reductions", at)
                                 .pointer("partials", partials)
                                 .int32("count", inputs.count()),
@@ -229,7 +229,7 @@ final class PtxPairTileOps extends PairTileOps {
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_bwd_f32", row, inputs, at)
-                                .pointer("numbers", at + inputs.numbers())
+                                .pointer("scalars", at + inputs.numbers())
                                 .pointer("terms", at)
                                 .pointer("g", gAt)
                                 .pointer("sums", sums)
@@ -239,7 +239,7 @@ final class PtxPairTileOps extends PairTileOps {
                 if (scalars) {
                     launcher.call("pairwise_scalars_f32")
                             .pointer("sums", sums)
-                            .pointer("numbers", at + inputs.scalars())
+                            .pointer("scalars", at + inputs.scalars())
                             .pointer("dLogScale", launcher.address(gradients.dLogScale()))
                             .pointer("dBias", launcher.address(gradients.dBias()))
                             .int32("count", pass.columnTiles * tiles)
@@ -280,12 +280,12 @@ final class PtxPairTileOps extends PairTileOps {
                     .pointer("g", g)
                     .pointer("b", y)
                     .pointer("c", out)
-                    .pointer("numbers", scalars)
+                    .pointer("scalars", scalars)
                     .int32("k", m)
                     .int32("d", d)
                     .int32("rows", rows)
                     .int32("pitch", pitch)
-                    .int32("wide", PortableInfoNce.wide(d, y, out))
+                    .int32("aligned", PortableInfoNce.wide(d, y, out))
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), tiles, 1), block));
         }
         if (dy != 0) {
@@ -294,12 +294,12 @@ final class PtxPairTileOps extends PairTileOps {
                     .pointer("g", g)
                     .pointer("b", x)
                     .pointer("c", dy)
-                    .pointer("numbers", scalars)
+                    .pointer("scalars", scalars)
                     .int32("k", rows)
                     .int32("d", d)
                     .int32("columns", m)
                     .int32("pitch", pitch)
-                    .int32("wide", PortableInfoNce.wide(d, x, dy))
+                    .int32("aligned", PortableInfoNce.wide(d, x, dy))
                     .int32("add", row == 0 ? 0 : 1)
                     .launch(launcher.stream, Launch.of(new Launch.Dim(tiles(d), pass.columnTiles, 1), block));
         }

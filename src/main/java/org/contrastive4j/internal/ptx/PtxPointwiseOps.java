@@ -107,7 +107,7 @@ final class PtxPointwiseOps extends PointwiseOps {
                 .pointer("clock", launcher.address(key.clock()))
                 .int32("key0", (int) key.seed())
                 .int32("key1", (int) (key.seed() >>> 32))
-                .int32("wide", launcher.wide(width, x, y))
+                .int32("aligned", launcher.wide(width, x, y))
                 .launch(launcher.stream, Launch.of(Math.multiplyExact(samples, blocks), 256));
     }
 }

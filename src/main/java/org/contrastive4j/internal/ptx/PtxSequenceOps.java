@@ -145,7 +145,7 @@ final class PtxSequenceOps extends SequenceOps {
                     .int32("padding", padding)
                     .int32("step", stride * channels)
                     .int32("margin", padding * channels)
-                    .int32("wide", wide)
+                    .int32("aligned", wide)
                     .launch(launcher.stream, Launch.of(Math.multiplyExact(x.dim(0), blocks), THREADS));
         }
     }
@@ -174,7 +174,7 @@ final class PtxSequenceOps extends SequenceOps {
                     .int32("channels", channels)
                     .int32("n", rows)
                     .int32("d", width)
-                    .int32("wide", 0)
+                    .int32("aligned", 0)
                     .launch(launcher.stream, TensorLauncher.ofRows(rows));
         }
     }

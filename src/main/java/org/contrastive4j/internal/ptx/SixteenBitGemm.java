@@ -235,7 +235,7 @@ final class SixteenBitGemm {
                 .float32("alpha", (float) p.alpha)
                 .float32("beta", (float) p.beta)
                 .int32("quick", at.after.quick())
-                .int32("wide", wide)
+                .int32("aligned", wide)
                 .launch(
                         device.stream(),
                         Launch.of(new Launch.Dim((int) p.tiles(), batch, 1), new Launch.Dim(THREADS, 1, 1)));
