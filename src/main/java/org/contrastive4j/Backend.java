@@ -1,5 +1,7 @@
 package org.contrastive4j;
 
+import org.jspecify.annotations.Nullable;
+
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -60,7 +62,7 @@ public final class Backend {
             UnsupportedDeviceException.refuse(facts);
             return new Choice("cuda", facts.name() + ", sm_" + facts.architecture() + ", answers");
         } catch (DeviceException e) {
-            return new Choice("cpu", e.getMessage());
+            return new Choice("cpu", String.valueOf(e.getMessage()));
         }
     }
 
@@ -95,7 +97,7 @@ public final class Backend {
                     facts.memoryBytes() / (double) (1L << 30),
                     facts.driver());
         } catch (DeviceException e) {
-            return e.getMessage();
+            return String.valueOf(e.getMessage());
         }
     }
 
@@ -147,7 +149,7 @@ public final class Backend {
      * @param precision one of {@link #precisions}, or null for the first of them
      * @throws UnsupportedPrecisionException when the backend does not compute in it
      */
-    public static Ops open(String name, long memoryLimit, Precision precision) {
+    public static Ops open(String name, long memoryLimit, @Nullable Precision precision) {
         if (name.equals("auto")) {
             Choice choice = auto();
             LOG.info("auto is {}: {}", choice.name(), choice.reason());

@@ -35,11 +35,11 @@ final class DataProgress implements PairDataset.OpenProgress {
             next = now + REDRAW_NANOS;
             return;
         }
-        System.out.printf(
-                Locale.ROOT,
-                begun ? "decoding %,d pictures: %d%%%n" : "decoding %,d pictures%n",
-                total,
-                100L * decoded / total);
+        if (begun) {
+            System.out.printf(Locale.ROOT, "decoding %,d pictures: %d%%%n", total, 100L * decoded / total);
+        } else {
+            System.out.printf(Locale.ROOT, "decoding %,d pictures%n", total);
+        }
         begun = true;
         next = now + LINE_NANOS;
     }

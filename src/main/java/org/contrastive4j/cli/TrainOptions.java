@@ -9,8 +9,10 @@ import org.contrastive4j.loss.LossOption;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.train.LossConfig;
 import org.contrastive4j.train.TrainConfig;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.IGetter;
 import picocli.CommandLine.Model.ISetter;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
@@ -54,6 +56,13 @@ final class TrainOptions {
                     .type(Double.class)
                     .paramLabel("<number>")
                     .description(option.description() + "; " + losses(option))
+                    .getter(new IGetter() {
+                        @Override
+                        @SuppressWarnings("unchecked") // the type of the option
+                        public <T> @Nullable T get() {
+                            return (T) ofLoss.get(option);
+                        }
+                    })
                     .setter(new ISetter() {
                         @Override
                         public <T> T set(T value) {

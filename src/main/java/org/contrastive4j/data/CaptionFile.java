@@ -1,5 +1,7 @@
 package org.contrastive4j.data;
 
+import java.util.Objects;
+
 import java.io.BufferedInputStream;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -46,7 +48,7 @@ final class CaptionFile implements PairStore {
         this.file = file;
         this.columns = columns;
         this.format = format;
-        this.pictures = new FolderPictures(file.toAbsolutePath().getParent());
+        this.pictures = new FolderPictures(Objects.requireNonNull(file.toAbsolutePath().getParent()));
     }
 
     /**

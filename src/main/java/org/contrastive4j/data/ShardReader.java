@@ -67,7 +67,7 @@ final class ShardReader implements TarMembers.Visitor {
         try {
             TarMembers.visit(channel, reader);
         } catch (TarMembers.DamagedArchiveException e) {
-            leftOut.add(shard, "rest of a damaged shard", e.getMessage());
+            leftOut.add(shard, "rest of a damaged shard", String.valueOf(e.getMessage()));
         }
         ShardIndex index = new ShardIndex();
         for (Map.Entry<String, Members> pair : reader.found.entrySet()) {
@@ -133,7 +133,7 @@ final class ShardReader implements TarMembers.Visitor {
                 index.add(entry);
                 return;
             } catch (UnusablePairException e) {
-                members.refuse(e.reason, e.getMessage());
+                members.refuse(e.reason, String.valueOf(e.getMessage()));
             }
         }
         leftOut.add(where, String.valueOf(members.reason), members.cause);

@@ -1,5 +1,7 @@
 package org.contrastive4j.data;
 
+import java.util.Objects;
+
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.ref.SoftReference;
@@ -44,7 +46,7 @@ final class Shards implements PairStore {
         if (name.contains("{")) {
             List<Path> all = new ArrayList<>();
             for (String expanded : FileNames.expandBraces(name)) {
-                Path shard = FileNames.resolve(path.toAbsolutePath().getParent(), expanded);
+                Path shard = FileNames.resolve(Objects.requireNonNull(path.toAbsolutePath().getParent()), expanded);
                 if (!Files.isReadable(shard)) {
                     throw new DataException("shard " + shard + " of the pattern " + path + " does not exist");
                 }

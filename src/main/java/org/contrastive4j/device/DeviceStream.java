@@ -1,5 +1,7 @@
 package org.contrastive4j.device;
 
+import org.jspecify.annotations.Nullable;
+
 import java.nio.ByteBuffer;
 
 /** A stream: work that is executed in the order in which it is enqueued. */
@@ -62,7 +64,7 @@ public interface DeviceStream extends AutoCloseable {
      * @throws DeviceException when the work does something that cannot be captured, such as synchronising
      * @throws org.contrastive4j.memory.OutOfBudgetException when the scratch is too small; nothing was executed
      */
-    DeviceGraph capture(Runnable work, DeviceStorage scratch);
+    DeviceGraph capture(Runnable work, @Nullable DeviceStorage scratch);
 
     /** Returns whether this stream is capturing. */
     boolean isCapturing();

@@ -30,7 +30,6 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
         if (grid.x < 1
                 || grid.y < 1
                 || grid.z < 1
-                || grid.x > MAX_GRID_X
                 || grid.y > MAX_GRID_YZ
                 || grid.z > MAX_GRID_YZ) {
             throw new LaunchException("grid is " + grid + ", expected 1 or more blocks along each axis and at most "

@@ -1,5 +1,7 @@
 package org.contrastive4j.optim;
 
+import java.util.Objects;
+
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
@@ -139,8 +141,8 @@ public final class AdamW implements AutoCloseable {
                                 settings(parameter.decays()),
                                 parameter.value(),
                                 parameter.gradient(),
-                                first.get(parameter.name()),
-                                second.get(parameter.name()));
+                                Objects.requireNonNull(first.get(parameter.name())),
+                                Objects.requireNonNull(second.get(parameter.name())));
             }
         }
     }

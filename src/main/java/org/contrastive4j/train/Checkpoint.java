@@ -26,15 +26,16 @@ import java.util.regex.Pattern;
 import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Checkpoints of a run: folders {@code step-00000123} with {@code model.safetensors}, {@code optimizer.safetensors},
  * {@code state.json}, and the CRC-32 of these three in {@code checksums.json}.
  *
- * <p>A save writes a hidden folder beside, forces it to disk and renames it; a folder to be removed is renamed to a
- * hidden one first. So whatever is named {@code step-...} is complete, whenever the process was killed, and the next
- * save removes what is hidden. Saving a step again keeps the folder it replaces as {@code step-00000123.replaced} until
- * the new one is in place.
+ * <p>A save writes a hidden folder, forces it to disk and renames it; a folder to be removed is first renamed to a
+ * hidden one. Every folder named {@code step-...} is therefore complete, whenever the process was killed, and the next
+ * save removes hidden folders. When a step is saved again, its earlier folder is kept as {@code step-00000123.replaced}
+ * until the new one has its name.
  */
 public final class Checkpoint {
     private static final ObjectMapper JSON = JsonMapper.builder()
@@ -50,7 +51,7 @@ public final class Checkpoint {
     private static final String REMOVING = ".removing-";
     private static final String REPLACED = ".replaced";
     private static final Pattern COMPLETE = Pattern.compile("step-\\d{8}(\\.replaced)?");
-    /** By step; what was replaced before what replaced it. */
+    /** Orders by step; a replaced checkpoint comes before its replacement. */
     private static final Comparator<Path> OLDEST_FIRST = Comparator.comparing(Checkpoint::stepName)
             .thenComparing(path -> path.getFileName().toString(), Comparator.reverseOrder());
 
@@ -59,8 +60,10 @@ public final class Checkpoint {
     private final Disk disk;
 
     /**
-     * @param folder that holds the checkpoints of one run; created by the first save
-     * @param keep how many of the newest stay
+     * Names the folder of the checkpoints of one run.
+     *
+     * @param folder created by the first save
+     * @param keep number of the newest checkpoints that are kept, 1 or more
      */
     public Checkpoint(Path folder, int keep) {
         this(folder, keep, Disk.REAL);
@@ -68,7 +71,7 @@ public final class Checkpoint {
 
     Checkpoint(Path folder, int keep, Disk disk) {
         if (keep < 1) {
-            throw new IllegalArgumentException("keep " + keep + " checkpoints: wanted 1 or more");
+            throw new IllegalArgumentException("keep " + keep + " checkpoints: expected 1 or more");
         }
         this.folder = folder;
         this.keep = keep;
@@ -76,16 +79,18 @@ public final class Checkpoint {
     }
 
     /**
-     * Saves one step, over the same step of before where there is one, and removes all but the newest.
+     * Saves one step, replaces an earlier checkpoint of the same step, and removes all but the newest.
      *
      * @param step 0 to 99,999,999
-     * @param state everything else that the run needs to continue; the program's own
+     * @param model parameters by name
+     * @param optimizer state of the optimiser and of the loss by name
+     * @param state everything else that the run needs to continue
      * @return the finished folder
-     * @throws CheckpointException when it cannot be written (a full disk); earlier checkpoints are untouched
+     * @throws CheckpointException when it cannot be written, such as on a full disk; earlier checkpoints are untouched
      */
     public Path save(int step, Map<String, Tensor> model, Map<String, Tensor> optimizer, JsonNode state) {
         if (step < 0 || step > LARGEST_STEP) {
-            throw new IllegalArgumentException("step is " + step + ", wanted 0 to " + LARGEST_STEP);
+            throw new IllegalArgumentException("step is " + step + ", expected 0 to " + LARGEST_STEP);
         }
         Path target = folder.resolve(String.format(Locale.ROOT, "step-%08d", step));
         try {
@@ -100,7 +105,9 @@ public final class Checkpoint {
         } catch (IOException e) {
             putBack(target, e);
             throw new CheckpointException(
-                    "cannot save " + target + ": " + e + "; earlier checkpoints are kept, make room and resume", e);
+                    "cannot save " + target + ": " + e
+                            + "; earlier checkpoints are kept; make room and continue with --resume",
+                    e);
         }
         try {
             removeLeftovers();
@@ -110,11 +117,11 @@ public final class Checkpoint {
             }
             return target;
         } catch (IOException e) {
-            throw new CheckpointException("saved " + target + ", but cannot remove what is older: " + e, e);
+            throw new CheckpointException("saved " + target + ", but cannot remove older checkpoints: " + e, e);
         }
     }
 
-    /** Fills a new folder and forces it to disk. */
+    /** Writes all files into a new folder and forces it to disk. */
     private Path write(Path unfinished, Map<String, Tensor> model, Map<String, Tensor> optimizer, JsonNode state)
             throws IOException {
         Files.createDirectory(unfinished);
@@ -157,7 +164,7 @@ public final class Checkpoint {
         return crc.getValue();
     }
 
-    /** After a failed save: the checkpoint that was to be replaced has its name again, what was written is gone. */
+    /** Undoes a failed save: the replaced checkpoint gets its name back, and unfinished files are removed. */
     private void putBack(Path target, IOException failure) {
         try {
             if (!Files.exists(target) && Files.exists(replaced(target))) {
@@ -169,7 +176,7 @@ public final class Checkpoint {
         }
     }
 
-    /** What a killed save left, and checkpoints whose replacement is in place. */
+    /** Removes leftovers of a killed save, and checkpoints whose replacement is complete. */
     private void removeLeftovers() throws IOException {
         for (Path path : list(folder)) {
             String name = path.getFileName().toString();
@@ -192,7 +199,7 @@ public final class Checkpoint {
         }
     }
 
-    /** Removes a checkpoint; killed on the way, no part of it is taken for a checkpoint. */
+    /** Removes a checkpoint; if the process is killed meanwhile, the remaining part is hidden. */
     private void discard(Path checkpoint) throws IOException {
         Path removing = hidden(REMOVING, checkpoint);
         disk.rename(checkpoint, removing);
@@ -216,7 +223,7 @@ public final class Checkpoint {
         return checkpoint.resolveSibling(checkpoint.getFileName() + REPLACED);
     }
 
-    /** The name without {@code .replaced}. */
+    /** Returns the name without {@code .replaced}. */
     private static String stepName(Path checkpoint) {
         return checkpoint.getFileName().toString().replace(REPLACED, "");
     }
@@ -229,13 +236,13 @@ public final class Checkpoint {
         }
     }
 
-    /** The newest complete checkpoint; empty when there is none. */
+    /** Returns the newest complete checkpoint; empty when there is none. */
     public Optional<Path> latest() {
         List<Path> all = all();
         return all.isEmpty() ? Optional.empty() : Optional.of(all.get(all.size() - 1));
     }
 
-    /** Oldest first. */
+    /** Returns all complete checkpoints, oldest first. */
     List<Path> all() {
         if (!Files.isDirectory(folder)) {
             return List.of();
@@ -252,11 +259,12 @@ public final class Checkpoint {
     }
 
     /**
-     * The state that {@link #save} was given, after checking that every byte of the checkpoint is as it was written.
+     * Returns the state that {@link #save} was given, after comparing the CRC-32 of every file.
      *
      * @param checkpoint a folder step-...
-     * @throws CheckpointException when a file is missing or its bytes changed; names the newest older checkpoint that
-     *     is whole
+     * @return the state
+     * @throws CheckpointException when a file is missing or its bytes changed; the message names the newest older
+     *     checkpoint that is complete
      */
     public static JsonNode state(Path checkpoint) {
         try {
@@ -267,14 +275,15 @@ public final class Checkpoint {
     }
 
     /**
-     * Loads weights, and the optimiser's state where it is wanted, into existing tensors: all of them or none.
+     * Loads weights, and optionally the optimiser's state, into existing tensors: all of them or none.
      *
-     * @param model written; the names, shapes and dtypes that were saved
-     * @param optimizer written, likewise; null to leave it
-     * @throws CheckpointException when the checkpoint is damaged or of another model; the tensors are as before, unless
+     * @param checkpoint a folder step-...
+     * @param model written; must have the names, shapes and dtypes that were saved
+     * @param optimizer written, likewise; null to skip it
+     * @throws CheckpointException when the checkpoint is damaged or of another model; the tensors are unchanged, unless
      *     the disk failed between the check and the copy
      */
-    public static void restore(Path checkpoint, Map<String, Tensor> model, Map<String, Tensor> optimizer) {
+    public static void restore(Path checkpoint, Map<String, Tensor> model, @Nullable Map<String, Tensor> optimizer) {
         state(checkpoint);
         try (Safetensors weights = Safetensors.open(checkpoint.resolve(MODEL));
                 Safetensors moments = optimizer == null ? null : Safetensors.open(checkpoint.resolve(OPTIMIZER))) {
@@ -295,8 +304,8 @@ public final class Checkpoint {
                 file = checkpoint.resolve(name);
                 JsonNode crc = checksums.path(name);
                 if (!crc.isIntegralNumber() || crc.asLong() != crcOf(file)) {
-                    throw new CheckpointException(file + " is damaged or cut off: its bytes are not those that "
-                            + CHECKSUMS + " vouches for");
+                    throw new CheckpointException(
+                            file + " is damaged or truncated: its CRC-32 differs from " + CHECKSUMS);
                 }
             }
             return JSON.readTree(Files.readAllBytes(checkpoint.resolve(STATE)));

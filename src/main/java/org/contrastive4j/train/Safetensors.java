@@ -28,7 +28,7 @@ import org.contrastive4j.tensor.Tensor;
  * The safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and data_offsets of each
  * tensor, then the tensors' bytes, little-endian and row-major.
  *
- * <p>Reading checks everything before it changes anything; no array is larger than a block. Source: the format
+ * <p>A file is checked completely before a tensor is written. Memory: one block of 1 MiB. Source: the format
  * description of the safetensors project.
  */
 public final class Safetensors implements AutoCloseable {
@@ -59,7 +59,14 @@ public final class Safetensors implements AutoCloseable {
         this.entries = entries;
     }
 
-    /** Writes tensors in the order of the map; metadata are strings for people and other programs. */
+    /**
+     * Writes tensors in the order of the map.
+     *
+     * @param out written, not closed
+     * @param tensors by name; read
+     * @param metadata texts for people and other programs
+     * @throws IOException when {@code out} cannot be written
+     */
     public static void write(OutputStream out, Map<String, Tensor> tensors, Map<String, String> metadata)
             throws IOException {
         ObjectNode header = JSON.createObjectNode();
@@ -92,7 +99,7 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    /** Blanks up to a multiple of 8, so that the data is aligned. */
+    /** Appends blanks up to a multiple of 8 bytes, so that the data is aligned. */
     private static byte[] padded(byte[] text) {
         byte[] result = Arrays.copyOf(text, (text.length + 7) / 8 * 8);
         Arrays.fill(result, text.length, result.length, (byte) ' ');
@@ -102,6 +109,7 @@ public final class Safetensors implements AutoCloseable {
     /**
      * Reads a file into existing tensors, all of them or none.
      *
+     * @param file to read
      * @param into every tensor of the file, by name, with its shape and dtype; written
      * @throws CheckpointException when the file is damaged, foreign, or of another model; the tensors are as before
      */
@@ -112,7 +120,7 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    /** Opens a file and checks that its header describes its bytes, without looking at the values. */
+    /** Opens a file and checks that its header describes its bytes, without reading the values. */
     static Safetensors open(Path file) {
         FileChannel channel = null;
         try {
@@ -152,13 +160,13 @@ public final class Safetensors implements AutoCloseable {
             if (header.isObject()) {
                 return header;
             }
-            throw new CheckpointException(file + FOREIGN + "its header is no JSON object" + TAKE_ANOTHER);
+            throw new CheckpointException(file + FOREIGN + "its header is not a JSON object" + TAKE_ANOTHER);
         } catch (IOException e) {
             throw new CheckpointException(file + FOREIGN + "its header is not JSON" + TAKE_ANOTHER, e);
         }
     }
 
-    /** The tensors in the order of their bytes, which they must share out without a gap. */
+    /** Returns the tensors in the order of their bytes, which must cover the data without a gap. */
     private static Map<String, Entry> entries(Path file, JsonNode header, long dataBytes) {
         List<Entry> sorted = new ArrayList<>();
         for (Map.Entry<String, JsonNode> field : header.properties()) {
@@ -172,7 +180,8 @@ public final class Safetensors implements AutoCloseable {
         for (Entry entry : sorted) {
             if (entry.begin() != expected || entry.end() > dataBytes) {
                 throw new CheckpointException(file + " is damaged or cut off: tensor " + entry.name()
-                        + " lies at bytes " + entry.begin() + " to " + entry.end() + ", wanted to begin at " + expected
+                        + " lies at bytes " + entry.begin() + " to " + entry.end() + ", expected them to begin at "
+                        + expected
                         + " and end by " + dataBytes + TAKE_ANOTHER);
             }
             expected = entry.end();
@@ -208,14 +217,14 @@ public final class Safetensors implements AutoCloseable {
                 .filter(type -> type.name().equals(node.textValue()))
                 .findFirst()
                 .orElseThrow(() -> new IllegalArgumentException(
-                        "dtype " + node + ", wanted one of " + Arrays.toString(DType.values())));
+                        "expected one of the dtypes " + Arrays.toString(DType.values()) + ", got " + node));
     }
 
     private static long[] integers(JsonNode node) {
         long[] values = new long[node.size()];
         for (int i = 0; i < values.length; i++) {
             if (!node.path(i).isIntegralNumber() || !node.path(i).canConvertToLong()) {
-                throw new IllegalArgumentException(node + " where integers are wanted");
+                throw new IllegalArgumentException("expected integers, got " + node);
             }
             values[i] = node.path(i).longValue();
         }
@@ -227,15 +236,15 @@ public final class Safetensors implements AutoCloseable {
 
     /** @throws CheckpointException when the file does not hold exactly these names, shapes and dtypes */
     void check(Map<String, Tensor> into) {
-        for (Map.Entry<String, Tensor> wanted : into.entrySet()) {
-            Entry given = entries.get(wanted.getKey());
-            Tensor tensor = wanted.getValue();
+        for (Map.Entry<String, Tensor> expected : into.entrySet()) {
+            Entry given = entries.get(expected.getKey());
+            Tensor tensor = expected.getValue();
             if (given == null) {
-                throw new CheckpointException(file + " has no tensor " + wanted.getKey() + OF_ANOTHER_MODEL);
+                throw new CheckpointException(file + " has no tensor " + expected.getKey() + OF_ANOTHER_MODEL);
             }
             if (given.dtype() != tensor.dtype() || !given.shape().equals(tensor.shape())) {
-                throw new CheckpointException(file + ": tensor " + wanted.getKey() + " is " + given.dtype()
-                        + given.shape() + ", this model wants " + tensor.dtype() + tensor.shape() + OF_ANOTHER_MODEL);
+                throw new CheckpointException(file + ": tensor " + expected.getKey() + " is " + given.dtype()
+                        + given.shape() + ", this model expects " + tensor.dtype() + tensor.shape() + OF_ANOTHER_MODEL);
             }
             tensor.checkOpen();
         }

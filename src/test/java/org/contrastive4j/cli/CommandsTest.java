@@ -108,6 +108,31 @@ class CommandsTest {
         assertEquals(0, search.code(), search.out());
         assertEquals(4, search.out().lines().filter(line -> line.contains("[c")).count(), search.out());
         assertTrue(Files.size(sheet) > 1000);
+        for (String[] bad : new String[][] {
+            {"zzzzqqq", "no word of \"zzzzqqq\" occurs in the captions"},
+            {"", "\"\" has no word to search for"},
+            {"thing3", "--top", "-1", "--top is -1, expected 1 or more"},
+            {"thing3", "--sheet", "/nope/x.png", "the folder /nope does not exist"},
+            {"thing3", "--sheet", "x.gif", "expected a name that ends in .png, .jpg or .jpeg"}
+        }) {
+            List<String> options = new ArrayList<>(List.of("search", "--device", "cpu", "--run", run.toString()));
+            options.addAll(List.of(bad).subList(0, bad.length - 1));
+            Ran refused = run(options.toArray(new String[0]));
+            assertEquals(Main.REFUSED, refused.code(), refused.out());
+            assertTrue(refused.out().contains(bad[bad.length - 1]), refused.out());
+            assertEquals(1, refused.out().lines().count(), refused.out());
+        }
+        Ran half = run("search", "thing3 zzzzqqq", "--run", run.toString(), "--sheet", sheet.toString());
+        assertTrue(half.out().contains("not in the captions that the model was trained on: zzzzqqq"), half.out());
+        String data = new ObjectMapper()
+                .readTree(run.resolve("config.json").toFile())
+                .get("data")
+                .asText();
+        assertTrue(Path.of(data).isAbsolute(), "search works from any folder: " + data);
+        Path compared = folder.resolve("compared.html");
+        Ran comparison = run("report", run.toString(), run.toString(), "--out", compared.toString());
+        assertEquals(0, comparison.code(), comparison.out());
+        assertTrue(Files.readString(compared).contains("<h2>Runs</h2>"));
 
         Ran again = run(train("run"));
         assertEquals(Main.REFUSED, again.code());

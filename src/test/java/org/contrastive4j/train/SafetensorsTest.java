@@ -264,11 +264,11 @@ class SafetensorsTest {
     @Test
     void aCheckpointOfAnotherModelIsRefusedByName() throws IOException {
         Tensor w = model.put("w", ops.zeros(Shape.of(3, 2)));
-        assertTrue(mismatch().contains("tensor w is F32[2, 3], this model wants F32[3, 2]"), mismatch());
+        assertTrue(mismatch().contains("tensor w is F32[2, 3], this model expects F32[3, 2]"), mismatch());
         model.put("w", w).close();
         Tensor ints = ops.ints(Shape.of(2, 3), new int[6]);
         model.put("w", ints);
-        assertTrue(mismatch().contains("tensor w is F32[2, 3], this model wants I32[2, 3]"), mismatch());
+        assertTrue(mismatch().contains("tensor w is F32[2, 3], this model expects I32[2, 3]"), mismatch());
         ints.close();
         model.put("w", w);
         model.put("extra", ops.zeros(Shape.of(1)));

@@ -1,0 +1,152 @@
+package org.contrastive4j.cli;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import java.nio.file.Path;
+import java.util.ArrayList;
+import java.util.HashSet;
+import java.util.List;
+import java.util.Map;
+import java.util.Set;
+import java.util.TreeSet;
+import java.util.function.Function;
+import org.contrastive4j.train.TrainConfig;
+import org.junit.jupiter.api.Test;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.ParseResult;
+
+/** Options of a resumed run: what changes it, what must agree with it. */
+class ResumeOptionsTest {
+    /** The command line of train as it is parsed after the name of the command. */
+    private static ParseResult train(String... options) {
+        List<String> all = new ArrayList<>(List.of("train"));
+        all.addAll(List.of(options));
+        return Main.commandLine().parseArgs(all.toArray(new String[0])).subcommand();
+    }
+
+    /** The configuration of a new run with these options. */
+    private static TrainConfig started(String... options) {
+        return train(options).commandSpec().mixins().values().stream()
+                .map(CommandSpec::userObject)
+                .filter(TrainOptions.class::isInstance)
+                .map(TrainOptions.class::cast)
+                .findFirst()
+                .orElseThrow()
+                .config();
+    }
+
+    private static TrainConfig resumed(TrainConfig run, String... options) {
+        return ResumeOptions.config(train(options), run);
+    }
+
+    @Test
+    void everyOptionOfTrain_isFixedOrChangesTheRunOrIsOfTheSitting() {
+        Set<String> names = new HashSet<>();
+        train().commandSpec().options().forEach(option -> names.add(option.longestName()));
+        Set<String> known = new HashSet<>(ResumeOptions.fixed().keySet());
+        known.addAll(ResumeOptions.CHANGING);
+        known.addAll(ResumeOptions.FREE);
+        CommandSpec.forAnnotatedObject(new PretrainedTraining()) // --from cannot be resumed
+                .options()
+                .forEach(option -> known.add(option.longestName()));
+        assertEquals(new TreeSet<>(known), new TreeSet<>(names));
+    }
+
+    /** The options as a user types them make the configuration that the table reads back. */
+    @Test
+    void fixedOptions_givenAsTheRunHasThem_areAccepted() {
+        TrainConfig run = TrainConfig.emoji();
+        List<String> options = new ArrayList<>();
+        for (Map.Entry<String, Function<TrainConfig, Object>> option :
+                ResumeOptions.fixed().entrySet()) {
+            Object value = option.getValue().apply(run);
+            if (value != null && !(value instanceof Boolean) && !value.equals("")) {
+                options.add(option.getKey());
+                options.add(value.toString());
+            }
+        }
+        assertTrue(options.size() > 40, options.toString());
+        assertEquals(run, resumed(run, options.toArray(new String[0])));
+    }
+
+    @Test
+    void optionsThatDiffer_areRefusedByNameWithTheValueOfTheRun() {
+        String message = assertThrows(
+                        IllegalArgumentException.class,
+                        () -> resumed(
+                                TrainConfig.emoji(),
+                                "--steps",
+                                "80",
+                                "--learning-rate",
+                                "0.1",
+                                "--loss",
+                                "siglip",
+                                "--batch",
+                                "32",
+                                "--queue-size",
+                                "64",
+                                "--no-augmentation"))
+                .getMessage();
+        for (String part : List.of(
+                "--loss is infonce, got siglip",
+                "--batch is 1024, got 32",
+                "--queue-size is not set, got 64.0",
+                "--no-augmentation is false, got true")) {
+            assertTrue(message.contains(part), message);
+        }
+        assertTrue(!message.contains("--steps") && !message.contains("--learning-rate"), message);
+    }
+
+    @Test
+    void optionsThatARunCanChange_apply() {
+        TrainConfig changed = resumed(
+                TrainConfig.emoji(), "--steps", "800", "--learning-rate", "0.1", "--memory", "64", "--data", "other");
+        assertEquals(800, changed.steps());
+        assertEquals(0.1, changed.learningRate());
+        assertEquals(64L << 20, changed.memoryBudget());
+        assertEquals(Path.of("other").toAbsolutePath().toString(), changed.data());
+    }
+
+    @Test
+    void chunk_whereNoneIsGiven_followsTheBatch() {
+        assertEquals(8, started("--batch", "8").chunk());
+        assertEquals(128, started("--batch", "256").chunk());
+        assertEquals(4, started("--batch", "8", "--chunk", "4").chunk());
+    }
+
+    @Test
+    void sizesOfTheModel_asOptions_makeTheModel() {
+        TrainConfig config = started(
+                "--image-size",
+                "64",
+                "--patch",
+                "16",
+                "--image-width",
+                "120",
+                "--image-heads",
+                "4",
+                "--image-layers",
+                "2",
+                "--text-width",
+                "60",
+                "--text-heads",
+                "2",
+                "--text-length",
+                "20",
+                "--embedding",
+                "100");
+        assertEquals(64, config.model().image().imageSize());
+        assertEquals(16, config.model().image().stride());
+        assertEquals(120, config.model().image().transformer().width());
+        assertEquals(480, config.model().image().transformer().mlpWidth());
+        assertEquals(4, config.model().image().transformer().heads());
+        assertEquals(2, config.model().image().transformer().layers());
+        assertEquals(60, config.model().text().transformer().width());
+        assertEquals(120, config.model().text().transformer().mlpWidth());
+        assertEquals(2, config.model().text().transformer().heads());
+        assertEquals(20, config.model().text().maxTokens());
+        assertEquals(100, config.model().text().embedding());
+    }
+}
