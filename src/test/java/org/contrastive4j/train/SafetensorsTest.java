@@ -254,7 +254,7 @@ class SafetensorsTest {
         headerRefused(w("\"F32\"", "[4294967298,3]", "[4,28]"), "tensor w");
         headerRefused(w("\"F32\"", "[2,3]", "[-9223372036854775808,9223372036854775807]"), "tensor w");
         headerRefused(w("\"F32\"", "[2,3]", "[4,99999999999999999999]"), "tensor w");
-        headerRefused("[".repeat(100_000), "not JSON");
+        headerRefused("{\"a\":".repeat(100_000), "not JSON");
         byte[] longer = safetensors("{}", new byte[0]);
         ByteBuffer.wrap(longer).order(ByteOrder.LITTLE_ENDIAN).putLong(Long.MAX_VALUE);
         refused(longer, Long.toString(Long.MAX_VALUE), "file of 10");
