@@ -110,7 +110,6 @@ class ArchitectureTest {
             Map.entry(
                     "internal.compare",
                     List.of(
-                            "pretrained",
                             "train",
                             "data",
                             "nn",
@@ -124,6 +123,7 @@ class ArchitectureTest {
             Map.entry(
                     "cli",
                     List.of(
+                            "pretrained",
                             "internal.compare",
                             "train",
                             "data",

@@ -64,7 +64,8 @@ public final class LossOverEncoders<B> implements RepresentationLoss<B, Pairwise
     }
 
     /**
-     * Creates a loss whose positives are given with each batch. It is not captured: labels are read on the host.
+     * Creates a loss whose positives are given with each batch. It is not captured: labels may have to be read on
+     * the host.
      *
      * @param loss of two encoders; stays the caller's
      * @param labels of a batch

@@ -4,9 +4,9 @@
  * contrastive learning batch size under memory limited setup, 2021).
  *
  * <p>Start at {@link org.contrastive4j.gradcache.GradCache}; {@link org.contrastive4j.gradcache.AccumulatedFeatures} is
- * open_clip's way to the same gradient, {@link org.contrastive4j.gradcache.CapturedStep} gives either to a device as
- * one piece. Encoders are known only as functions ({@link org.contrastive4j.gradcache.ChunkEncoder}), losses only
- * through representations. May import loss, autograd, ops, tensor, memory.
+ * open_clip's way to the same gradient, {@link org.contrastive4j.gradcache.CapturedStep} captures either as a CUDA
+ * graph. Encoders take part as functions ({@link org.contrastive4j.gradcache.ChunkEncoder}), losses
+ * as functions of representations. May import loss, autograd, ops, tensor, memory.
  */
 @NullMarked
 package org.contrastive4j.gradcache;

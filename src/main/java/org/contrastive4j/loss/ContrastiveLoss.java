@@ -288,12 +288,12 @@ public abstract class ContrastiveLoss implements AutoCloseable {
      * Whether {@link #valueAndGradient} of diagonal labels runs without host synchronisation, so that a step with this
      * loss can be captured as a CUDA graph.
      *
-     * <p>Only {@link InfoNce} without label smoothing is, because its kernels form every scalar of a row and column on
-     * the device. A loss that implements {@link #evaluate} combines n + m scalars on the host between two passes: the
-     * device is idle for that time, about as long as it takes to read and write 16 (n + m) bytes a reduction, and every
-     * kernel of the step is launched one by one. Forming those scalars on the device would take a kernel for each way to
-     * combine them (a smoothed softmax, hinges with ties, 2 k potentials of Sinkhorn, a conjugate gradient that stops
-     * when it has converged) and would save launches that take microseconds of a step that encodes two chunked batches.
+     * <p>Only {@link InfoNce} without label smoothing is: its kernels form every scalar of a row and column on the
+     * device. A loss that implements {@link #evaluate} combines n + m scalars on the host between two passes, so its
+     * step synchronises once a pass and launches its kernels one by one. Forming these scalars on the device would take
+     * a kernel for each way to combine them (a smoothed softmax, hinges with ties, the potentials of Sinkhorn), and
+     * scale and bias as tensors in all kernels of the pair engine. Sinkhorn to a tolerance could not be captured even
+     * then: the number of its passes depends on the data.
      *
      * @return false unless a loss overrides it
      */

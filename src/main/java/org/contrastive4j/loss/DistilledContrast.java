@@ -11,7 +11,7 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Symmetric InfoNCE within a batch, a share alpha of whose targets momentum encoders give: with S_ij = e^t &lt;x_i,
+ * Symmetric InfoNCE within a batch with momentum encoders as teachers, which provide a share alpha of the targets: with S_ij = e^t &lt;x_i,
  * y_j&gt;, T_ij = e^t &lt;x'_i, y'_j&gt; and q = alpha softmax_j T + (1 - alpha) [i = j], the mean over rows of lse_j
  * S_ij - sum_j q_ij S_ij; likewise of columns, half each.
  *
@@ -27,11 +27,22 @@ public final class DistilledContrast implements AutoCloseable {
     private final Ops ops;
     private final InfoNce loss;
 
-    /** From a temperature of 0.07, learnable. */
+    /**
+     * Creates a loss with a learnable temperature of 0.07 at first.
+     *
+     * @param ops backend
+     */
     public DistilledContrast(Ops ops) {
         this(ops, InfoNce.INITIAL_LOG_SCALE, true);
     }
 
+    /**
+     * Creates a loss.
+     *
+     * @param ops backend
+     * @param initialLogScale in [0, ln 100]
+     * @param learnable whether the log-scale gets a gradient
+     */
     public DistilledContrast(Ops ops, double initialLogScale, boolean learnable) {
         this.ops = ops;
         loss = new InfoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, null, learnable);
@@ -52,7 +63,7 @@ public final class DistilledContrast implements AutoCloseable {
     }
 
     /**
-     * Value, statistics, and gradients times {@code gradientScale}.
+     * Computes value, statistics, and gradients times {@code gradientScale}.
      *
      * @param u [n, d] raw representations; read
      * @param v [n, d] raw representations, row i belongs to row i of u; read

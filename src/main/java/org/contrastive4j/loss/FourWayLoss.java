@@ -11,12 +11,12 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * InfoNCE in all four directions, x-y, y-x, x-x and y-y: with z = [x; y], each of the n + m members that has a partner
  * is told from all others, itself left out: the mean over them of lse_{l != k} e^t &lt;z_k, z_l&gt; - e^t &lt;z_k,
- * z_partner&gt;. A row's negatives are thus the other columns and the other rows.
+ * z_partner&gt;. The negatives of a row are thus the other columns and the other rows.
  *
- * <p>Label smoothing, equal ids and a guide (whose rows and columns then are compared with each other too) as for
+ * <p>Label smoothing, equal ids and a guide (whose rows and columns are then compared with each other too) work as for
  * {@link InfoNce}; a member without negatives costs nothing. {@link #metrics} is of rows with columns alone. Each
  * column may be the target of one row; equal ids can only be ignored, as a row would be its own positive. It cannot be
- * sharded: pairs of rows with rows lie in no shard. Memory: 4 (n + m) d beyond that of others, linear as for all.
+ * sharded: a shard has no pairs of rows with rows. Memory: 4 (n + m) d beyond that of others, linear as for all.
  * Cost: 8 (n + m)^2 d flops, 4 times that of {@link InfoNce} for n = m.
  *
  * <p>Sources: Chen et al., A simple framework for contrastive learning of visual representations, 2020, equation 1
@@ -46,7 +46,7 @@ final class FourWayLoss extends ContrastiveLoss {
             LossOptionException.require(
                     t == Pairing.NONE || !taken[t],
                     "row " + i + " has target " + t
-                            + " like a row before it; four directions want one of its own for each");
+                            + " like a row before it; in four directions each row has a target of its own");
             if (t != Pairing.NONE) {
                 taken[t] = true;
             }

@@ -33,7 +33,7 @@ import org.contrastive4j.ops.Pairing.SameId;
 /**
  * Losses by name, each with the options it takes and their published values.
  *
- * <p>Two of them, {@link #DISTILLED} and {@link #QUEUE}, meet momentum encoders and so are no {@link ContrastiveLoss}
+ * <p>Two of them, {@link #DISTILLED} and {@link #QUEUE}, need momentum encoders and so are no {@link ContrastiveLoss}
  * but {@link DistilledContrast} and {@link QueueContrast}.
  */
 public final class Losses {
@@ -247,11 +247,11 @@ public final class Losses {
     /** Names of the losses that take an option. */
     public static List<String> having(LossOption option) {
         return BY_NAME.keySet().stream()
-                .filter(name -> asks(BY_NAME.get(name), option))
+                .filter(name -> takes(BY_NAME.get(name), option))
                 .toList();
     }
 
-    private static boolean asks(Entry entry, LossOption option) {
+    private static boolean takes(Entry entry, LossOption option) {
         return entry.options.keySet().stream().anyMatch(own -> own.question() == option.question());
     }
 
@@ -266,8 +266,8 @@ public final class Losses {
         Map<LossOption, LossOption> answers = new EnumMap<>(LossOption.class);
         for (LossOption option : given.keySet()) {
             LossOptionException.require(
-                    asks(entry, option),
-                    "loss " + name + " has no " + option.key() + ", given " + given.get(option)
+                    takes(entry, option),
+                    "loss " + name + " has no " + option.key() + ", got " + given.get(option)
                             + "; losses that have one: " + String.join(", ", having(option)));
             LossOption other = answers.put(option.question(), option);
             if (other != null) {
@@ -304,9 +304,9 @@ public final class Losses {
         Entry entry = entry(name);
         LossOptionException.require(
                 entry.make != null,
-                "loss " + name + " meets momentum encoders: make a QueueContrast or a DistilledContrast");
+                "loss " + name + " needs momentum encoders: make a QueueContrast or a DistilledContrast");
         ContrastiveLoss loss = entry.make.make(ops, new Chosen(options));
-        if (asks(entry, TEMPERATURE)) {
+        if (takes(entry, TEMPERATURE)) {
             loss.startAt(temperature(options), options.containsKey(TEMPERATURE));
         }
         return loss;

@@ -19,12 +19,12 @@ import org.contrastive4j.tensor.Tensor;
  * [u'; queue of u'])) / 2, CE the InfoNCE of rows, u and v from the trained encoders, keys u' and v' from momentum
  * encoders, which get no gradient.
  *
- * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy meets n queries with
- * n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, as only dx is
- * wanted. The log-scale is fixed unless said otherwise.
+ * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy compares n queries with
+ * n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only dx
+ * is computed. The log-scale is fixed by default.
  *
- * <p>With distillation, a share of the targets is the momentum encoders' view of the same samples, {@link
- * SimilarityTargets}; {@link Distillation} ramps it.
+ * <p>With distillation, a share of the targets are the similarities of the momentum encoders for the same samples, see
+ * {@link SoftTargets#similarity}; {@link Distillation} ramps that share.
  *
  * <p>Sources: He et al. 2020, equation 1 (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both
  * ways).
@@ -70,12 +70,20 @@ public final class QueueContrast implements AutoCloseable {
         return loss.logScale();
     }
 
-    /** Past keys u', which queries v meet. */
+    /**
+     * Returns past keys u', which queries v are compared with.
+     *
+     * @return the queue
+     */
     public KeyQueue queueOfU() {
         return ofU;
     }
 
-    /** Past keys v', which queries u meet. */
+    /**
+     * Returns past keys v', which queries u are compared with.
+     *
+     * @return the queue
+     */
     public KeyQueue queueOfV() {
         return ofV;
     }
@@ -107,7 +115,7 @@ public final class QueueContrast implements AutoCloseable {
 
     /**
      * The same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt; + (1 -
-     * alpha) its own, k_j all keys it meets, and those of v_i likewise; the teacher's similarities get no gradient.
+     * alpha) its own, k_j all keys it is compared with, and those of v_i likewise; the teacher's similarities get no gradient.
      *
      * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
      */
@@ -148,21 +156,21 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /**
-     * How queries and the keys they meet lie, past ones too: both ways together, row accuracy that of u, column
+     * Measures the cosines of queries with all their keys, past ones too: both ways together, row accuracy that of u, column
      * accuracy that of v. One more pass over them, with no gradient.
      */
     public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids) {
         requireOneShape(u, v, keysOfU, keysOfV);
-        Met ofU = metrics(new Side("u", u, keysOfU, keysOfV, ofV), ids);
-        Met ofV = metrics(new Side("v", v, keysOfV, keysOfU, this.ofU), ids);
+        SideMetrics ofU = metrics(new Side("u", u, keysOfU, keysOfV, ofV), ids);
+        SideMetrics ofV = metrics(new Side("v", v, keysOfV, keysOfU, this.ofU), ids);
         return PairMetrics.of(
                 new PairwiseOps.Result(0, ofU.accuracy, ofV.accuracy, 0),
                 PairMetrics.joined(ofU.histogram, ofV.histogram));
     }
 
-    private record Met(double accuracy, PairTileOps.Histogram histogram) {}
+    private record SideMetrics(double accuracy, PairTileOps.Histogram histogram) {}
 
-    private Met metrics(Side side, Tensor ids) {
+    private SideMetrics metrics(Side side, Tensor ids) {
         int n = side.queries.dim(0);
         try (UnitRows x = new UnitRows(ops, side.name, side.queries);
                 Tensor all = keys(side)) {
@@ -170,13 +178,13 @@ public final class QueueContrast implements AutoCloseable {
             Pairs pairs = new Pairs(x.unit(), all, 1, pairing(n, all.dim(0), side.queue, ids));
             PairTileOps tiles = ops.pairTiles();
             PairStatistics statistics = new WholeField(tiles, pairs, 0).statistics();
-            return new Met(
+            return new SideMetrics(
                     statistics.result(0, 0).rowAccuracy(),
                     tiles.histogram(pairs, PairMetrics.BINS).get());
         }
     }
 
-    /** Unit keys that queries meet, those of the batch first. */
+    /** Unit keys that queries are compared with, those of the batch first. */
     private Tensor keys(Side side) {
         int n = side.queries.dim(0);
         int m = n + side.queue.size();
@@ -196,7 +204,7 @@ public final class QueueContrast implements AutoCloseable {
         loss.afterStep(result);
     }
 
-    /** Queries, what the momentum encoder makes of the same samples, and the keys they meet. */
+    /** Queries, representations of the same samples by the momentum encoder, and keys. */
     private record Side(String name, Tensor queries, Tensor teacher, Tensor newKeys, KeyQueue queue) {}
 
     private PairwiseOps.Result side(

@@ -22,17 +22,19 @@ import org.contrastive4j.tensor.Tensor;
  * of one worker with all of them, up to the order of sums. Here the W workers take turns in one process; what they
  * would exchange is marked.
  *
- * <p>GATHERED: worker w meets its rows with all columns (exchange: gather of the columns; per reduction, the columns'
- * partial results; dy by a reduce-scatter). RING: worker w meets its rows with one column shard after another, w first,
- * then w + 1, and so on round (exchange: a column shard and its partial results to the neighbour, W - 1 times; on the
- * way of the gradient its dy travels along). Per-row and per-column numbers, n + m of them, are known to all. Gradients
+ * <p>GATHERED: worker w pairs its rows with all columns (exchange: gather of the columns; per reduction, the columns'
+ * partial results; dy by a reduce-scatter). RING: worker w pairs its rows with one column shard after another, w first,
+ * then w + 1, cyclically (exchange: a column shard and its partial results to the neighbour, W - 1 times; in the
+ * backward pass its dy travels along). Every worker has the n + m scalars per row and column. Gradients
  * of log-scale and bias are sums over the workers, each pair counted once: nothing is to be multiplied by W or divided
  * by it.
  */
 public final class ShardedContrast {
     /** Which columns a worker has at a time. */
     public enum Order {
+        /** All columns at once. */
         GATHERED,
+        /** One shard of columns after another. */
         RING
     }
 
@@ -40,6 +42,13 @@ public final class ShardedContrast {
     private final ContrastiveLoss loss;
     private final Order order;
 
+    /**
+     * Creates a sharded loss.
+     *
+     * @param ops backend
+     * @param loss to shard; stays the caller's
+     * @param order in which columns reach the workers
+     */
     public ShardedContrast(Ops ops, ContrastiveLoss loss, Order order) {
         this.ops = ops;
         this.loss = loss;
@@ -47,13 +56,15 @@ public final class ShardedContrast {
     }
 
     /**
-     * Value, statistics, and gradients times {@code gradientScale}.
+     * Computes value, statistics, and gradients times {@code gradientScale}.
      *
      * @param u shards [n_w, d] of the raw rows, in order; read
      * @param v as many shards [m_w, d] of the raw columns, in order; read
      * @param labels of the whole batch
      * @param du like u; written
      * @param dv like v; written
+     * @param gradientScale multiplied into all gradients
+     * @return value and statistics of the whole batch
      * @throws ShapeException when numbers of shards or widths differ
      */
     public Deferred<PairwiseOps.Result> valueAndGradient(
@@ -109,7 +120,7 @@ public final class ShardedContrast {
     }
 
     /**
-     * One meeting of a row shard with some columns: rows [rowFrom, rowTo), columns [columnFrom, columnTo) of the whole.
+     * One row shard paired with some columns: rows [rowFrom, rowTo), columns [columnFrom, columnTo) of the whole.
      */
     private record Block(int worker, int rowFrom, int rowTo, int columnFrom, int columnTo, Pairs pairs) {}
 

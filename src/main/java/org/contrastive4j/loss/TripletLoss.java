@@ -26,23 +26,23 @@ import org.contrastive4j.ops.PairwiseOps;
  *   <li>HARDEST: h = max(0, margin + max S - P);
  *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
  * </ul>
- * Negatives that tie for the place share its gradient equally, so the order of a batch changes nothing. At the kink the
- * gradient is 0. A row or column all of whose negatives are ignored has h = 0.
+ * Negatives that tie share the gradient equally, so the order of a batch changes nothing. The gradient at the kink is
+ * 0. A row or column all of whose negatives are ignored has h = 0.
  *
- * <p>A learnable margin wants a reward, or it would shrink to nothing: the loss then is the above less reward margin,
- * whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows while
+ * <p>A learnable margin needs a reward, without which it would shrink to 0: reward times margin is subtracted from the
+ * loss, whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows while
  * fewer hinges are active than that, and shrinks while more are. It is kept in [0.001, 2].
  *
- * <p>The log-scale is 0 and frozen: S is the cosine. Each row needs a target of its own; equal ids can only be ignored.
+ * <p>The log-scale is 0 and frozen: S is the cosine. No two rows may have the same target; equal ids can only be ignored.
  * One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018, equations
  * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2; Wu et al.,
  * Sampling matters in deep embedding learning, 2017, section 4 (a learned boundary with a reward).
  */
 final class TripletLoss extends ContrastiveLoss {
-    /** As in VSE++. */
+    /** The margin of VSE++. */
     public static final double DEFAULT_MARGIN = 0.2;
 
-    /** Which negatives are pushed away. */
+    /** Which negatives have a hinge. */
     public enum Negatives {
         ALL,
         HARDEST,
@@ -117,7 +117,7 @@ final class TripletLoss extends ContrastiveLoss {
             LossOptionException.require(
                     t != Pairing.NONE && !taken[t],
                     "row " + i + (t == Pairing.NONE ? " has no target" : " has target " + t + " like a row before it")
-                            + "; a triplet loss wants one of its own for each");
+                            + "; in a triplet loss each row has a target of its own");
             taken[t] = true;
         }
         return pairing;

@@ -49,6 +49,7 @@ public final class FineTuner implements AutoCloseable {
      * @param ops backend of the model
      * @param model with frozen parameters, or adapters, as wished; stays the caller's
      * @param tuning rates of the layers; its locks must have been applied
+     * @param settings of the run
      * @throws PretrainedException when everything is frozen
      */
     public FineTuner(Ops ops, PretrainedModel model, FineTuning tuning, Settings settings) {
@@ -83,12 +84,20 @@ public final class FineTuner implements AutoCloseable {
         }
     }
 
-    /** Returns the trained parameters, those of the loss included. */
+    /**
+     * Returns the trained parameters, those of the loss included.
+     *
+     * @return in a fixed order
+     */
     public List<Parameter> trained() {
         return List.copyOf(trained);
     }
 
-    /** Returns the loss, which has the current scale and bias. */
+    /**
+     * Returns the loss, which has the current scale and bias.
+     *
+     * @return a loss of this family, to be closed
+     */
     public ContrastiveLoss loss() {
         return loss;
     }
@@ -96,6 +105,8 @@ public final class FineTuner implements AutoCloseable {
     /**
      * Returns the bytes of each stage of a step on batches like this one, without running one.
      *
+     * @param batch pictures and captions of one step
+     * @return a table of bytes
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits
      */
     public ChunkPlan plan(TrainBatch batch) {
@@ -105,6 +116,8 @@ public final class FineTuner implements AutoCloseable {
     /**
      * Updates the trained parameters once.
      *
+     * @param batch pictures and captions of one step
+     * @param learningRate of this step
      * @return the loss before the update, and statistics
      */
     public PairwiseOps.Result step(TrainBatch batch, double learningRate) {

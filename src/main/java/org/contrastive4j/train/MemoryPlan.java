@@ -38,7 +38,7 @@ public record MemoryPlan(
         line(text, "parameters", parameters);
         line(text, "gradients of parameters", gradients);
         line(text, "optimiser state", optimizer);
-        line(text, batches == 1 ? "batch" : "batches, one of them on its way", batches * batch);
+        line(text, batches == 1 ? "batch" : "batches, one of them prefetched", batches * batch);
         text.append(step);
         if (fragmentation > 0) {
             line(text, "fragmentation of the arena of captured steps", fragmentation);

@@ -223,11 +223,16 @@ class SafetensorsTest {
 
     @Test
     void headersThatLieAreRefused() throws IOException {
-        headerRefused("[1,2]", "JSON object");
+        headerRefused("[1,2]", "does not begin with {");
         headerRefused("", "header would be 0 bytes");
-        headerRefused("   ", "JSON object");
+        headerRefused("   ", "does not begin with {");
+        headerRefused(" {" + W + "," + B + "}", "does not begin with {");
+        headerRefused("\uFEFF{" + W + "," + B + "}", "does not begin with {");
+        headerRefused("{\"__metadata__\":{\"a\":1}," + W + "," + B + "}", "metadata has the value 1");
+        byte[] wide = ("{" + W + "," + B + "}").getBytes(StandardCharsets.UTF_16LE);
+        headerRefused(new String(wide, StandardCharsets.ISO_8859_1), "not JSON");
         headerRefused("{" + B + "," + W + "} more", "not JSON");
-        headerRefused("{" + W + "," + B + "," + W + "}", "not JSON");
+        headerRefused("{" + W + "," + B + "," + W + "}", "Duplicate field 'w'");
         headerRefused("{" + B + "}", "24 bytes belong to no tensor");
         headerRefused("{" + B + ",\"w\":{}}", "tensor w");
         headerRefused("{" + B + ",\"w\":7}", "tensor w");

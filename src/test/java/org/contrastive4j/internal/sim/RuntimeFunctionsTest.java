@@ -248,4 +248,20 @@ final class RuntimeFunctionsTest {
             assertTrue(message.contains("tanhh.approx.f32"), message);
         }
     }
+
+    /** nvcc -lineinfo: the message names the line of the CUDA source, of both accesses for a race. */
+    @Test
+    void fault_ofAKernelWithLineInformation_namesTheSourceLine() {
+        String text = HEAD + ENTRY + """
+                .loc 1 12 5
+                st.global.u32 [%rd0], %r0;
+                .loc 1 13 5
+                ret;
+                }
+                .file 1 "/home/someone/src/add.cu"
+                """;
+        String message =
+                assertThrows(Fault.class, () -> run(new ArrayList<>(), 2, text)).getMessage();
+        assertEquals(3, message.split("add.cu:12", -1).length, message);
+    }
 }
