@@ -77,7 +77,8 @@ final class CudaDriver {
         }
         result = cuInit(0);
         if (result == CUresult.CUDA_ERROR_NO_DEVICE) {
-            return "no CUDA device: the NVIDIA driver is there but sees no GPU; look whether CUDA_VISIBLE_DEVICES hides "
+            return "no CUDA device: the NVIDIA driver is there but sees no GPU; look whether "
+                    + "CUDA_VISIBLE_DEVICES hides "
                     + "it or the container was started without it";
         }
         return result == CUresult.CUDA_SUCCESS
