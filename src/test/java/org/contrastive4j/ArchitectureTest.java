@@ -122,7 +122,6 @@ class ArchitectureTest {
             Map.entry(
                     "internal.compare",
                     List.of(
-                            "pretrained",
                             "train",
                             "data",
                             "nn",
@@ -136,6 +135,7 @@ class ArchitectureTest {
             Map.entry(
                     "cli",
                     List.of(
+                            "pretrained",
                             "internal.compare",
                             "train",
                             "data",

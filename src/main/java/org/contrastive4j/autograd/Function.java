@@ -170,7 +170,9 @@ public abstract class Function {
             return node.inputs().get(i).requiresGradient();
         }
 
-        /** Returns a new tensor of the type of activations: accumulated into an input, or freed when backward returns. */
+        /**
+         * Returns a new tensor of the type of activations: accumulated into an input, or freed when backward returns.
+         */
         public Tensor allocate(Shape shape) {
             return allocate(ops.dtype(), shape);
         }
@@ -194,8 +196,8 @@ public abstract class Function {
         }
 
         /**
-         * Returns a tensor for kernels that add to a gradient: a parameter's own gradient, else zeros. It is handed over
-         * by {@link #accumulate} like any other.
+         * Returns a tensor for kernels that add to a gradient: a parameter's own gradient, else zeros. It is handed
+         * over by {@link #accumulate} like any other.
          *
          * @param i input
          * @return of the shape and type of input i

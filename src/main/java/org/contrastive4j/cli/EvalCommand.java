@@ -41,8 +41,11 @@ final class EvalCommand implements Callable<Integer> {
     private List<String> classes =
             List.of("face", "flag", "animal", "clock", "heart", "hand", "person", "vehicle", "fruit", "arrow");
 
-    @Option(names = "--prompt", description = "text for a class, {} stands for its name")
-    private String prompt = "{}";
+    @Option(
+            names = "--prompt",
+            description = "text for a class, {} stands for its name; may be given several times: the representations"
+                    + " of all texts of a class are averaged")
+    private List<String> prompts = List.of("{}");
 
     @Mixin
     private FromOptions from;
@@ -95,20 +98,32 @@ final class EvalCommand implements Callable<Integer> {
     }
 
     private void classify(Ops ops, PairDataset pairs, Embedder embedder, List<Integer> train, List<Integer> test) {
-        Classification classification = new Classification(ops, pairs, embedder, classes, prompt);
-        Classification.Result zeroShot = classification.zeroShot(test);
+        Classification classification = new Classification(ops, pairs, embedder, classes, prompts);
+        List<String> missing = classification.unmatched(test);
+        if (missing.size() == classes.size() || classification.unmatched(train).size() == classes.size()) {
+            System.out.println("no classification: no caption names one of the classes " + classes
+                    + "; name those of these data with --classes");
+            return;
+        }
+        if (!missing.isEmpty()) {
+            System.out.println("classes that no caption names: " + String.join("; ", missing));
+        }
+        print("zero-shot, " + prompts.size() + " prompts a class", classification.zeroShot(test));
+        Classification.Probe probe = classification.linearProbe(train, test);
+        print(String.format(Locale.ROOT, "linear probe, lambda %.0e", probe.lambda()), probe.result());
+    }
+
+    private void print(String what, Classification.Result result) {
         System.out.printf(
                 Locale.ROOT,
-                "zero-shot over %d classes: %.1f%% of %d pictures (largest class %.1f%%)%n",
+                "%s: top-1 %.1f%%, top-5 %.1f%% of %d pictures in %d classes (largest class %.1f%%); %d pictures are of"
+                        + " no class%n",
+                what,
+                100 * result.accuracy(),
+                100 * result.top5(),
+                result.pictures(),
                 classes.size(),
-                100 * zeroShot.accuracy(),
-                zeroShot.pictures(),
-                100 * zeroShot.largestClass());
-        Classification.Result probe = classification.linearProbe(train, test);
-        System.out.printf(
-                Locale.ROOT,
-                "linear probe on the picture encoder: %.1f%% of %d pictures%n",
-                100 * probe.accuracy(),
-                probe.pictures());
+                100 * result.largestClass(),
+                result.unlabelled());
     }
 }

@@ -100,7 +100,7 @@ final class PretrainedTraining {
                     "--base-weights " + baseWeights + " is for weights that stay frozen; give --lora-rank too");
         }
         PretrainedModel.Options options =
-                new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights);
+                new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights, 0);
         try (RunFolder folder = RunFolder.open(out);
                 PretrainedModel model = PretrainedModel.open(ops, from, options);
                 TextTokenizer tokenizer = model.tokenizer()) {

@@ -202,7 +202,9 @@ final class TrainCommand implements Callable<Integer> {
         System.out.println("report: " + out.resolve("report.html") + ", numbers: " + out.resolve("summary.json"));
     }
 
-    /** On Ctrl-C: lets the current step end and waits until it is saved; before the first step there is nothing to save. */
+    /**
+     * On Ctrl-C: lets the current step end and waits until it is saved; before the first step there is nothing to save.
+     */
     private void stopAndWait() {
         stopRequested = true;
         if (!training) {

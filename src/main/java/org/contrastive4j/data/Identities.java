@@ -9,8 +9,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Which pairs are never each other's negatives: those with the same picture, the same concept, or, where the data set
- * gives no concepts, captions with the same tokens.
+ * Which pairs are never each other's negatives: those with the same picture, the same concept, or captions with the
+ * same tokens.
  *
  * <p>Numerics: keys are 64-bit hashes; two of a million different ones are equal with probability 3e-8.
  */
@@ -68,8 +68,7 @@ public final class Identities {
             long picture = picture(pair);
             long text = tokens(pair);
             String concept = pair.concept();
-            boolean sameText = concept == null && tokens.contains(text);
-            if (pictures.contains(picture) || sameText || concept != null && concepts.contains(concept)) {
+            if (pictures.contains(picture) || tokens.contains(text) || concept != null && concepts.contains(concept)) {
                 return false;
             }
             pictures.add(picture);
@@ -110,9 +109,8 @@ public final class Identities {
             Pair pair = data.pair(id);
             parents.put(id, id);
             unite(parents, firstOf.putIfAbsent("p" + picture(pair), id), id);
-            if (pair.concept() == null) {
-                unite(parents, firstOf.putIfAbsent("t" + tokens(pair), id), id);
-            } else {
+            unite(parents, firstOf.putIfAbsent("t" + tokens(pair), id), id);
+            if (pair.concept() != null) {
                 unite(parents, firstOf.putIfAbsent("c" + pair.concept(), id), id);
             }
         }

@@ -42,7 +42,16 @@ public record Preprocessing(
         DOWN
     }
 
-    /** Checks the settings. */
+    /**
+     * Checks the settings.
+     *
+     * @param size side of the result in pixels
+     * @param fit how a picture that is not square becomes one
+     * @param filter kernel of the resizing
+     * @param mean of red, green and blue
+     * @param deviation of red, green and blue
+     * @param cropRounding how half a pixel is rounded
+     */
     public Preprocessing {
         if (size < 1 || mean.length != CHANNELS || deviation.length != CHANNELS) {
             throw new IllegalArgumentException("preprocessing to size " + size + " with " + mean.length + " means and "
@@ -52,7 +61,12 @@ public record Preprocessing(
         deviation = deviation.clone();
     }
 
-    /** Returns the preprocessing that CLIP was trained with. */
+    /**
+     * Returns the preprocessing that CLIP was trained with.
+     *
+     * @param size side of the result in pixels
+     * @return with its means and deviations
+     */
     public static Preprocessing clip(int size) {
         return new Preprocessing(
                 size, Fit.CROP, Resampler.Filter.BICUBIC, CLIP_MEAN, CLIP_DEVIATION, CropRounding.HALF_EVEN);
@@ -68,24 +82,45 @@ public record Preprocessing(
         return new Preprocessing(size, Fit.CROP, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
     }
 
-    /** Returns the preprocessing that SigLIP was trained with. */
+    /**
+     * Returns the preprocessing that SigLIP was trained with.
+     *
+     * @param size side of the result in pixels
+     * @return with means and deviations of 0.5
+     */
     public static Preprocessing sigLip(int size) {
         return new Preprocessing(size, Fit.SQUASH, Resampler.Filter.BICUBIC, HALF, HALF, CropRounding.HALF_EVEN);
     }
 
-    /** Returns the same for another size. */
+    /**
+     * Returns the same for another size.
+     *
+     * @param other the other one
+     * @return a copy
+     */
     public Preprocessing withSize(int other) {
         return new Preprocessing(other, fit, filter, mean, deviation, cropRounding);
     }
 
-    /** Returns [size, size, 3], normalised. */
+    /**
+     * Returns [size, size, 3], normalised.
+     *
+     * @param picture decoded picture
+     * @return values of all pixels
+     */
     public float[] apply(BufferedImage picture) {
         float[] values = new float[size * size * CHANNELS];
         apply(picture, values, 0);
         return values;
     }
 
-    /** Writes [size, size, 3], normalised, to {@code target} from {@code at} on. */
+    /**
+     * Writes [size, size, 3], normalised, to {@code target} from {@code at} on.
+     *
+     * @param picture decoded picture
+     * @param target receives the values; written
+     * @param at index of the first value in the target
+     */
     public void apply(BufferedImage picture, float[] target, int at) {
         byte[] rgb = square(picture);
         for (int i = 0; i < rgb.length; i++) {
@@ -94,7 +129,12 @@ public record Preprocessing(
         }
     }
 
-    /** Returns [size, size, 3], unsigned bytes: what {@link #apply(BufferedImage)} normalises. */
+    /**
+     * Returns [size, size, 3], unsigned bytes: what {@link #apply(BufferedImage)} normalises.
+     *
+     * @param picture decoded picture
+     * @return bytes of all pixels
+     */
     public byte[] square(BufferedImage picture) {
         int toWidth = target(picture.getWidth(), picture.getHeight());
         int toHeight = target(picture.getHeight(), picture.getWidth());

@@ -75,6 +75,12 @@ public final class Resampler {
      * Resizes an interleaved picture.
      *
      * @param pixels [height, width, channels], unsigned bytes
+     * @param width of the picture in pixels
+     * @param height of the picture in pixels
+     * @param channels values of a pixel
+     * @param toWidth of the result in pixels
+     * @param toHeight of the result in pixels
+     * @param filter kernel of the resizing
      * @return [toHeight, toWidth, channels]
      */
     public static byte[] resize(
@@ -152,6 +158,10 @@ public final class Resampler {
      * position embeddings of a vision transformer for another picture size.
      *
      * @param grid [side, side, channels]
+     * @param side of the grid
+     * @param channels values of a pixel
+     * @param toSide of the result
+     * @param filter kernel of the resizing
      * @return [toSide, toSide, channels]
      */
     public static float[] resize(float[] grid, int side, int channels, int toSide, Filter filter) {

@@ -15,25 +15,25 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A step that is captured as a CUDA graph once for each shape of batch and replayed: one graph launch takes the place of
- * thousands of kernel launches.
+ * A step that is captured as a CUDA graph once for each shape of batch and replayed: one graph launch takes the place
+ * of thousands of kernel launches.
  *
  * <p>The first step of a shape runs eagerly, which loads its kernels and measures its memory. The second one captures
  * and launches the graph, all later ones launch it. All give the same bits. A batch must be in the same tensors each
  * time; their contents may change, the step number for dropout included. The gradient scale is a constant of the graph,
- * so a step of another scale has another shape: when the loss scale of 16-bit training changes, every few hundred steps,
- * one step runs eagerly and one is captured.
+ * so a step of another scale has another shape: when the loss scale of 16-bit training changes, every few hundred
+ * steps, one step runs eagerly and one is captured.
  *
  * <p>Tensors of a step - representations, their gradients, activations, workspaces - lie in one arena that all graphs
- * share, because one runs after the other. The arena is as large as the largest step, plus room for its fragmentation. An
- * eager step has its tensors outside the arena: before the first step of a shape, and where the arena must grow, arena
- * and graphs are freed and made again when they are next needed. So a step never holds its memory twice.
+ * share, because one runs after the other. The arena is as large as the largest step, plus room for its fragmentation.
+ * An eager step has its tensors outside the arena: before the first step of a shape, and where the arena must grow,
+ * arena and graphs are freed and made again when they are next needed. So a step never holds its memory twice.
  *
  * <p>At most 16 shapes are kept; the least recently used one is dropped. A step whose arena does not fit the budget
  * always runs eagerly; one whose arena the memory had no room for runs eagerly for 64 steps. A warning reports both.
  *
- * <p>The step must not synchronise with the host: its results are {@link Deferred}. A step that does is refused, when it
- * is captured, with the backend's exception that names the operation.
+ * <p>The step must not synchronise with the host: its results are {@link Deferred}. A step that does is refused, when
+ * it is captured, with the backend's exception that names the operation.
  *
  * @param <B> the batch
  * @param <R> what the step reports

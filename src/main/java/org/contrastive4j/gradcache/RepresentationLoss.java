@@ -34,8 +34,8 @@ public interface RepresentationLoss<B, R> {
     long workspaceBytes(B batch, List<Tensor> representations);
 
     /**
-     * Whether {@link #valueAndGradient} runs without host synchronisation and reads nothing of the batch but tensors, so
-     * that a step with it can be captured as a CUDA graph.
+     * Whether {@link #valueAndGradient} runs without host synchronisation and reads nothing of the batch but tensors,
+     * so that a step with it can be captured as a CUDA graph.
      *
      * @return false unless an implementation says otherwise
      */

@@ -20,7 +20,12 @@ public final class DualEncoder implements Module {
      * @param text text encoder
      */
     public record Config(VisionTransformer.Config image, TextTransformer.Config text) {
-        /** Checks that the widths are equal. */
+        /**
+         * Checks that the widths are equal.
+         *
+         * @param image sizes of the picture encoder
+         * @param text sizes of the text encoder
+         */
         public Config {
             if (image.embedding() != text.embedding()) {
                 throw new IllegalArgumentException(
@@ -68,7 +73,11 @@ public final class DualEncoder implements Module {
         return new DualEncoder(config, Initializer.undefined(ops, matrices));
     }
 
-    /** Returns the names of all layers that {@link #adapt} accepts, e.g. {@code text.block0.attention.q}. */
+    /**
+     * Returns the names of all layers that {@link #adapt} accepts, e.g. {@code text.block0.attention.q}.
+     *
+     * @return a new list
+     */
     public List<String> adaptable() {
         return parts().map(AdaptablePart::name).toList();
     }
@@ -76,6 +85,8 @@ public final class DualEncoder implements Module {
     /**
      * Returns the widths of the input and the output of an adaptable layer.
      *
+     * @param layer name as in {@link #adaptable}
+     * @return two numbers
      * @throws IllegalArgumentException when there is no layer of that name
      */
     public int[] widths(String layer) {
@@ -140,17 +151,29 @@ public final class DualEncoder implements Module {
         parts().map(AdaptablePart::dense).distinct().forEach(dense -> dense.merge(ops));
     }
 
-    /** Returns the configuration. */
+    /**
+     * Returns the configuration.
+     *
+     * @return as given or read
+     */
     public Config config() {
         return config;
     }
 
-    /** Returns the picture encoder. */
+    /**
+     * Returns the picture encoder.
+     *
+     * @return the picture encoder
+     */
     public VisionTransformer image() {
         return image;
     }
 
-    /** Returns the text encoder. */
+    /**
+     * Returns the text encoder.
+     *
+     * @return the text encoder
+     */
     public TextTransformer text() {
         return text;
     }

@@ -47,7 +47,11 @@ public final class Initializer {
         return new Initializer(ops, 0, matrices);
     }
 
-    /** Returns the backend of the parameters. */
+    /**
+     * Returns the backend of the parameters.
+     *
+     * @return the value
+     */
     public Ops ops() {
         return ops;
     }

@@ -11,7 +11,14 @@ package org.contrastive4j.nn;
  * @param rankStabilized whether the scale is alpha / sqrt(rank) instead of alpha / rank
  */
 public record LowRankConfig(int rank, double alpha, double dropout, boolean rankStabilized) {
-    /** Checks the settings. */
+    /**
+     * Checks the settings.
+     *
+     * @param rank of A and B
+     * @param alpha numerator of the scale
+     * @param dropout probability
+     * @param rankStabilized whether the scale is alpha / sqrt(rank)
+     */
     public LowRankConfig {
         if (rank < 1) {
             throw new IllegalArgumentException("LoRA rank is " + rank + ", expected 1 or more");
@@ -24,7 +31,11 @@ public record LowRankConfig(int rank, double alpha, double dropout, boolean rank
         }
     }
 
-    /** Returns the factor of B A x. */
+    /**
+     * Returns the factor of B A x.
+     *
+     * @return the factor
+     */
     public double scale() {
         return alpha / (rankStabilized ? Math.sqrt(rank) : rank);
     }

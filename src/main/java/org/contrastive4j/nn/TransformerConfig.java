@@ -18,7 +18,17 @@ public record TransformerConfig(
     /** The epsilon of layer norms if none is given. */
     public static final double EPSILON = 1e-5;
 
-    /** Checks the sizes. */
+    /**
+     * Checks the sizes.
+     *
+     * @param width of a token
+     * @param layers number of blocks
+     * @param heads number of attention heads
+     * @param mlpWidth of the hidden layer
+     * @param gelu activation
+     * @param dropout probability
+     * @param epsilon of layer norms
+     */
     public TransformerConfig {
         if (width < 1 || layers < 0 || heads < 1 || width % heads != 0 || mlpWidth < 1) {
             throw new IllegalArgumentException("transformer of width " + width + ", " + layers + " layers, " + heads

@@ -25,7 +25,7 @@ import java.util.zip.GZIPInputStream;
  *
  * <p>Source: Radford et al., Learning transferable visual models from natural language supervision, 2021.
  */
-public final class ClipTokenizer implements TextTokenizer {
+final class ClipTokenizer implements TextTokenizer {
     private static final Pattern PIECE = Pattern.compile(
             "'s|'t|'re|'ve|'m|'ll|'d|\\p{L}+|\\p{N}|[^\\s\\p{L}\\p{N}]+",
             Pattern.CASE_INSENSITIVE | Pattern.UNICODE_CHARACTER_CLASS);

@@ -52,6 +52,7 @@ public final class FineTuner implements AutoCloseable {
      * @param ops backend of the model
      * @param model with frozen parameters, or adapters, as wished; stays the caller's
      * @param tuning rates of the layers; its locks must have been applied
+     * @param settings of the run
      * @throws PretrainedException when everything is frozen
      */
     public FineTuner(Ops ops, PretrainedModel model, FineTuning tuning, Settings settings) {
@@ -86,12 +87,20 @@ public final class FineTuner implements AutoCloseable {
         }
     }
 
-    /** Returns the trained parameters, those of the loss included. */
+    /**
+     * Returns the trained parameters, those of the loss included.
+     *
+     * @return in a fixed order
+     */
     public List<Parameter> trained() {
         return List.copyOf(trained);
     }
 
-    /** Returns the loss, which has the current scale and bias. */
+    /**
+     * Returns the loss, which has the current scale and bias.
+     *
+     * @return a loss of this family, to be closed
+     */
     public ContrastiveLoss loss() {
         return loss;
     }
@@ -99,8 +108,8 @@ public final class FineTuner implements AutoCloseable {
     /**
      * Returns the bytes of each stage of a step on batches of this size, without running a step.
      *
-     * @param batch read
-     * @return the plan
+     * @param batch pictures and captions of one step
+     * @return a table of bytes
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits
      */
     public ChunkPlan plan(Batch batch) {
@@ -112,8 +121,8 @@ public final class FineTuner implements AutoCloseable {
     /**
      * Updates the trained parameters once.
      *
-     * @param batch read
-     * @param learningRate of parameters whose factor is 1
+     * @param batch pictures and captions of one step
+     * @param learningRate of this step
      * @return the loss before the update, and statistics
      */
     public PairwiseOps.Result step(Batch batch, double learningRate) {
@@ -122,13 +131,13 @@ public final class FineTuner implements AutoCloseable {
         try (TrainBatch sent = new TrainBatch(ops, batch, settings.seed(), step)) {
             result = cache.step(sent, 1).get();
         }
-        step++;
         double scale = GlobalNorm.clip(GlobalNorm.of(ops, trained), settings.clip());
         optimizers.forEach((optimizer, factor) -> optimizer.step(learningRate * factor, scale));
         if (model.config().family() == PretrainedConfig.Family.CLIP) {
             loss.afterStep(result); // SigLIP is published with scales above the bound of CLIP
         }
         model.adoptScale(loss);
+        step++;
         return result;
     }
 

@@ -20,7 +20,14 @@ public record FineTuning(boolean lockImage, boolean lockText, int unlockBlocks, 
     /** Trains everything at one rate. */
     public static final FineTuning WHOLE = new FineTuning(false, false, 0, 1);
 
-    /** Checks the settings. */
+    /**
+     * Checks the settings.
+     *
+     * @param lockImage freezes the picture tower
+     * @param lockText freezes the text tower
+     * @param unlockBlocks last blocks of a locked tower that are trained
+     * @param layerDecay factor from each layer to the one below
+     */
     public FineTuning {
         if (unlockBlocks < 0) {
             throw new IllegalArgumentException("blocks to unlock are " + unlockBlocks + ", expected 0 or more");
@@ -31,7 +38,11 @@ public record FineTuning(boolean lockImage, boolean lockText, int unlockBlocks, 
         }
     }
 
-    /** Freezes the parameters of locked towers and unfreezes all others. */
+    /**
+     * Freezes the parameters of locked towers and unfreezes all others.
+     *
+     * @param encoder both towers
+     */
     public void apply(DualEncoder encoder) {
         lock(
                 encoder.image().parameters(),
@@ -56,7 +67,12 @@ public record FineTuning(boolean lockImage, boolean lockText, int unlockBlocks, 
         return List.of("norm", "project", "head").contains(part) ? layers + 1 : 0;
     }
 
-    /** Returns the trained parameters by the factor of their learning rate. */
+    /**
+     * Returns the trained parameters by the factor of their learning rate.
+     *
+     * @param encoder both towers
+     * @return parameters by factor
+     */
     public Map<Double, List<Parameter>> groups(DualEncoder encoder) {
         Map<Double, List<Parameter>> groups = new TreeMap<>();
         group(

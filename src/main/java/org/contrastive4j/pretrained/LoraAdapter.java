@@ -49,6 +49,9 @@ public final class LoraAdapter {
      * @param ops backend of the model
      * @param targets names of layers: q, k, v, out, up, down, or modules of Hugging Face transformers
      * @param seed of the initial values of A
+     * @param model receives the adapters
+     * @param config rank, scale and dropout
+     * @return the adapters
      * @throws PretrainedException when a name selects nothing
      * @throws IllegalArgumentException when the rank exceeds the width of a layer
      */
@@ -86,6 +89,9 @@ public final class LoraAdapter {
      * Adds the adapters of a folder to a model.
      *
      * @param ops backend of the model
+     * @param model receives the adapters
+     * @param folder with adapter_config.json and adapter_model.safetensors
+     * @return the adapters
      * @throws PretrainedException when the folder is damaged, of another method, or made for another model
      */
     public static LoraAdapter load(Ops ops, PretrainedModel model, Path folder) {
@@ -169,12 +175,20 @@ public final class LoraAdapter {
         target.set(values);
     }
 
-    /** Returns rank, scale and dropout. */
+    /**
+     * Returns rank, scale and dropout.
+     *
+     * @return as given or read
+     */
     public LowRankConfig config() {
         return config;
     }
 
-    /** Returns the trainable matrices, A and B of each layer. */
+    /**
+     * Returns the trainable matrices, A and B of each layer.
+     *
+     * @return A and B of each layer in a fixed order
+     */
     public List<Parameter> parameters() {
         return List.copyOf(tensors.values());
     }

@@ -16,8 +16,8 @@ final class LoraTargets {
     private LoraTargets() {}
 
     /**
-     * The layers that names select as PEFT does: by the whole name of a module or the end of it after a dot. Short names
-     * q, k, v, out, up and down are those of a block's layers.
+     * The layers that names select as PEFT does: by the whole name of a module, or the end of it after a dot. Short
+     * names q, k, v, out, up and down are those of the layers of a block.
      *
      * @return the module of each selected layer, by the layer's name
      * @throws PretrainedException when a name selects nothing

@@ -1,6 +1,7 @@
 package org.contrastive4j.pretrained;
 
 import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.nn.VisionTransformer;
 
 /**
  * What the configuration file of a checkpoint says.
@@ -39,14 +40,53 @@ public record PretrainedConfig(
         LAST
     }
 
-    /** Returns the side of a picture in pixels. */
+    /**
+     * Returns the side of a picture in pixels.
+     *
+     * @return in pixels
+     */
     public int imageSize() {
         return encoder.image().imageSize();
     }
 
-    /** Returns the number of token ids of a caption. */
+    /**
+     * Returns the number of token ids of a caption.
+     *
+     * @return at least 1
+     */
     public int contextLength() {
         return encoder.text().maxTokens();
+    }
+
+    /**
+     * Returns the configuration for pictures of another size.
+     *
+     * @param size side in pixels, a multiple of the patch
+     * @return a copy
+     */
+    PretrainedConfig withImageSize(int size) {
+        VisionTransformer.Config image = encoder.image();
+        if (size < 1 || size % image.kernel() != 0) {
+            throw new PretrainedException(
+                    "picture size is " + size + ", expected a multiple of the patch of " + image.kernel());
+        }
+        VisionTransformer.Config other = new VisionTransformer.Config(
+                size,
+                image.kernel(),
+                image.stride(),
+                image.padding(),
+                image.transformer(),
+                image.pooling(),
+                image.embedding(),
+                image.variant());
+        return new PretrainedConfig(
+                family,
+                new DualEncoder.Config(other, encoder.text()),
+                endOfText,
+                endOfTextId,
+                paddingId,
+                initialLogitScale,
+                initialLogitBias);
     }
 
     /**
@@ -54,6 +94,7 @@ public record PretrainedConfig(
      *
      * @param ids [rows, tokens] in row-major order
      * @param tokens of each row
+     * @return one number for each row, at least 1
      */
     public int[] lengths(int[] ids, int tokens) {
         int[] lengths = new int[ids.length / tokens];

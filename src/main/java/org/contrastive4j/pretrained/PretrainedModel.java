@@ -37,8 +37,10 @@ public final class PretrainedModel implements AutoCloseable {
      * How to open a checkpoint.
      *
      * @param matrices type of the matrices of dense layers; F16 and BF16 are for weights that stay frozen
+     * @param imageSize side of pictures in pixels; 0 for that of the checkpoint. For another one position embeddings
+     *     are interpolated as open_clip does: bicubic with a = -0.5, with antialiasing
      */
-    public record Options(DType matrices) {}
+    public record Options(DType matrices, int imageSize) {}
 
     private final Ops ops;
     private final Path source;
@@ -62,10 +64,11 @@ public final class PretrainedModel implements AutoCloseable {
      *
      * @param ops backend that the model runs on
      * @param folder with configuration and weights, or one weights file of such a folder
+     * @return the model, to be closed
      * @throws PretrainedException when something is missing, damaged or of another family
      */
     public static PretrainedModel open(Ops ops, Path folder) {
-        return open(ops, folder, new Options(ops.parameterDtype()));
+        return open(ops, folder, new Options(ops.parameterDtype(), 0));
     }
 
     /**
@@ -73,13 +76,16 @@ public final class PretrainedModel implements AutoCloseable {
      *
      * @param ops backend that the model runs on
      * @param folder with configuration and weights, or one weights file of such a folder
+     * @param options type of matrices
+     * @return the model, to be closed
      * @throws PretrainedException when something is missing, damaged or of another family
      */
     public static PretrainedModel open(Ops ops, Path folder, Options options) {
         try (CheckpointFiles files = CheckpointFiles.open(folder)) {
-            PretrainedConfig config = files.config();
+            PretrainedConfig stored = files.config();
+            PretrainedConfig config = options.imageSize() == 0 ? stored : stored.withImageSize(options.imageSize());
             Map<String, Slot> slots =
-                    TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
+                    TensorNames.of(stored, TensorNames.Layout.of(files.entries().keySet()));
             new WeightReader(files, slots, Map.of()).check();
             DualEncoder encoder = DualEncoder.undefined(ops, config.encoder(), options.matrices());
             PretrainedModel model = null;
@@ -112,27 +118,47 @@ public final class PretrainedModel implements AutoCloseable {
         return tensors;
     }
 
-    /** Returns what the configuration file says. */
+    /**
+     * Returns what the configuration file says.
+     *
+     * @return as given or read
+     */
     public PretrainedConfig config() {
         return config;
     }
 
-    /** Returns both towers; their parameters can be trained. */
+    /**
+     * Returns both towers; their parameters can be trained.
+     *
+     * @return towers of this model
+     */
     public DualEncoder encoder() {
         return encoder;
     }
 
-    /** Returns the folder or file that the model was opened from. */
+    /**
+     * Returns the folder or file that the model was opened from.
+     *
+     * @return as given to {@link #open}
+     */
     public Path source() {
         return source;
     }
 
-    /** Returns the natural logarithm of the factor of cosines. */
+    /**
+     * Returns the natural logarithm of the factor of cosines.
+     *
+     * @return a finite number
+     */
     public double logitScale() {
         return logitScale.toDoubles()[0];
     }
 
-    /** Returns what is added to scaled cosines; 0 in CLIP. */
+    /**
+     * Returns what is added to scaled cosines; 0 in CLIP.
+     *
+     * @return a finite number
+     */
     public double logitBias() {
         return logitBias.toDoubles()[0];
     }
@@ -140,6 +166,8 @@ public final class PretrainedModel implements AutoCloseable {
     /**
      * Makes the loss that the family is trained with, at the scale and bias of this model: InfoNCE for CLIP, the
      * sigmoid loss for SigLIP. The caller closes it.
+     *
+     * @return a loss of this family, to be closed
      */
     public ContrastiveLoss loss() {
         boolean clip = config.family() == PretrainedConfig.Family.CLIP;
@@ -151,14 +179,21 @@ public final class PretrainedModel implements AutoCloseable {
         return loss;
     }
 
-    /** Returns how pictures are prepared, as the files of the folder say. */
+    /**
+     * Returns how pictures are prepared, as the files of the folder say.
+     *
+     * @return for pictures of this model
+     */
     public Preprocessing preprocessing() {
-        return PreprocessingFile.read(folder(), config);
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            return PreprocessingFile.read(folder(), files.config()).withSize(config.imageSize());
+        }
     }
 
     /**
      * Opens the tokenizer of the folder. The caller closes it.
      *
+     * @return to be closed
      * @throws PretrainedException when there is none, or one with other ids than the model has
      */
     public TextTokenizer tokenizer() {
@@ -170,6 +205,7 @@ public final class PretrainedModel implements AutoCloseable {
      * one, padding included.
      *
      * @param tokenizer of this model; stays the caller's
+     * @return ids as the text tower takes them
      */
     public CaptionEncoder captions(TextTokenizer tokenizer) {
         if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
@@ -188,6 +224,7 @@ public final class PretrainedModel implements AutoCloseable {
      *
      * @param data pairs
      * @param tokenizer of this model; stays the caller's
+     * @return for pictures and captions of the pairs
      */
     public Embedder embedder(PairDataset data, TextTokenizer tokenizer) {
         return new Embedder(
@@ -266,6 +303,7 @@ public final class PretrainedModel implements AutoCloseable {
      * WiSE-FT does between a fine-tuned model and its start.
      *
      * @param alpha 0 keeps the own weights, 1 takes the others
+     * @param other the other one
      */
     public void interpolate(PretrainedModel other, double alpha) {
         if (!config.equals(other.config)) {
@@ -282,7 +320,11 @@ public final class PretrainedModel implements AutoCloseable {
         });
     }
 
-    /** Takes over the scale and bias of a loss, for {@link #save}. */
+    /**
+     * Takes over the scale and bias of a loss, for {@link #save}.
+     *
+     * @param loss whose scale and bias are taken
+     */
     public void adoptScale(ContrastiveLoss loss) {
         ops.pointwise().copy(loss.logScale().value(), logitScale);
         if (config.family() == PretrainedConfig.Family.SIGLIP) {
@@ -302,6 +344,11 @@ public final class PretrainedModel implements AutoCloseable {
             throw new PretrainedException("the model has LoRA adapters; merge them before it is saved as a whole");
         }
         try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            if (!files.config().equals(config)) {
+                throw new PretrainedException("the model was opened for pictures of " + config.imageSize()
+                        + " pixels, other than its checkpoint's " + files.config().imageSize()
+                        + "; only models of the checkpoint's own size are written");
+            }
             Files.createDirectories(folder);
             if (Files.isSameFile(folder, files.folder())) {
                 throw new PretrainedException(folder + " is the folder that the model was read from; choose another");

@@ -14,7 +14,11 @@ public interface TextTokenizer extends CaptionEncoder, AutoCloseable {
     @Override
     int[] encode(String text, int contextLength);
 
-    /** Returns the number of ids that the tokenizer knows. */
+    /**
+     * Returns the number of ids that the tokenizer knows.
+     *
+     * @return at least 1
+     */
     int size();
 
     /** Frees native memory where there is some. */

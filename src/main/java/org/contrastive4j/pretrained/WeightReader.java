@@ -7,6 +7,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.tensor.DType;
@@ -82,6 +83,10 @@ final class WeightReader {
     }
 
     private void fill(Tensor parameter, List<Slot> from) {
+        if (from.get(0).parameter().equals("image.positions") && from.get(0).size() != parameter.size()) {
+            interpolate(from.get(0), parameter);
+            return;
+        }
         if (from.stream().allMatch(Slot::isContiguous)) {
             from.forEach(slot -> stream(slot, parameter));
             return;
@@ -90,6 +95,26 @@ final class WeightReader {
         float[] values = scratch.get().whole(size);
         from.forEach(slot -> scatter(slot, values));
         upload(values, size, parameter, 0);
+    }
+
+    /** Positions of a square grid for another grid; one in front, of a class token, stays. */
+    private void interpolate(Slot slot, Tensor parameter) {
+        int width = parameter.dim(-1);
+        int rows = Math.toIntExact(slot.size() / width);
+        int side = (int) Math.sqrt(rows);
+        int front = rows - side * side;
+        int toSide = (int) Math.sqrt(parameter.dim(0) - front);
+        float[] values = new float[rows * width];
+        new Blocks(slot).read(0, values.length, values);
+        float[] grid = Resampler.resize(
+                Arrays.copyOfRange(values, front * width, values.length),
+                side,
+                width,
+                toSide,
+                Resampler.Filter.BICUBIC);
+        float[] all = Arrays.copyOf(values, front * width + grid.length);
+        System.arraycopy(grid, 0, all, front * width, grid.length);
+        upload(all, all.length, parameter, 0);
     }
 
     private void stream(Slot slot, Tensor parameter) {

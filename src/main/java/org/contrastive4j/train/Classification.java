@@ -1,146 +1,279 @@
 package org.contrastive4j.train;
 
 import java.util.ArrayList;
+import java.util.Arrays;
+import java.util.Collections;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.UpdateOps;
-import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Classifying pictures by words of their captions: from prompts without training (zero-shot), and by logistic
- * regression on the picture encoder's representations (linear probe).
+ * Classifies pictures by words of their captions: from prompts without training (zero-shot), and by logistic regression
+ * on the picture encoder's representations (linear probe).
+ *
+ * <p>Names of classes are compared as the tokenizer sees them: without regard to case, punctuation and blanks.
  */
 public final class Classification {
-    private static final int PROBE_STEPS = 300;
-    private static final double PROBE_RATE = 0.05;
-    private static final double PROBE_SCALE = 10; // of unit representations, so that the softmax can become sharp
+    private static final double[] LAMBDAS = {1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2};
+    private static final int VALIDATION = 5; // every fifth training picture
 
-    /** @param largestClass share of the most frequent class: what always guessing it would give */
-    public record Result(double accuracy, int pictures, double largestClass) {}
+    /**
+     * Accuracy on labelled pictures.
+     *
+     * @param accuracy share of pictures whose class has the largest score; a tie does not count
+     * @param top5 share whose class is among the five largest scores
+     * @param pictures pictures of a class
+     * @param unlabelled pictures of no class, which are left out
+     * @param largestClass share of the most frequent class: the accuracy of always guessing it
+     */
+    public record Result(double accuracy, double top5, int pictures, int unlabelled, double largestClass) {}
 
-    private record Labelled(List<Integer> samples, int[] labels) {}
+    /**
+     * A linear probe.
+     *
+     * @param result on the test pictures
+     * @param lambda of the penalty, chosen on a fifth of the training pictures
+     */
+    public record Probe(Result result, double lambda) {}
+
+    private record Labelled(List<Integer> samples, int[] labels, int unlabelled) {}
 
     private final Ops ops;
     private final PairDataset data;
     private final Embedder embedder;
     private final List<String> classes;
-    private final String prompt;
+    private final List<List<String>> words;
+    private final List<String> prompts;
 
-    /** @param prompt text of a class, with {} for its name */
-    public Classification(Ops ops, PairDataset data, Embedder embedder, List<String> classes, String prompt) {
-        if (classes.size() < 2) {
-            throw new IllegalArgumentException("classification into " + classes + ": wanted at least two classes");
+    /**
+     * Creates a classification.
+     *
+     * @param ops backend
+     * @param data pairs
+     * @param embedder of the model
+     * @param classes two or more names
+     * @param prompts texts of a class, each with {} for its name; their representations are averaged
+     */
+    public Classification(Ops ops, PairDataset data, Embedder embedder, List<String> classes, List<String> prompts) {
+        this.words = classes.stream().map(Tokenizer::words).toList();
+        if (new HashSet<>(words).size() < Math.max(2, classes.size()) || words.contains(List.<String>of())) {
+            throw new IllegalArgumentException(
+                    "classification into " + classes + ": expected at least two different classes, each with a word");
         }
-        if (!prompt.contains("{}")) {
+        prompts.stream().filter(prompt -> !prompt.contains("{}")).findFirst().ifPresent(prompt -> {
             throw new IllegalArgumentException("prompt \"" + prompt + "\" has no {} for the class name");
+        });
+        if (prompts.isEmpty()) {
+            throw new IllegalArgumentException("classification without prompts: expected at least one, such as \"{}\"");
         }
         this.ops = ops;
         this.data = data;
         this.embedder = embedder;
         this.classes = List.copyOf(classes);
-        this.prompt = prompt;
+        this.prompts = List.copyOf(prompts);
     }
 
-    /** A picture belongs to the first class that is a word of its caption; pictures of no class are left out. */
+    /** A picture belongs to the first class whose words its caption has next to each other. */
     private Labelled label(List<Integer> samples) {
         List<Integer> kept = new ArrayList<>();
         List<Integer> labels = new ArrayList<>();
+        Set<String> pictures = new HashSet<>();
+        int unlabelled = 0;
         for (int sample : samples) {
-            List<String> words = Tokenizer.words(data.pair(sample).caption());
-            for (int c = 0; c < classes.size(); c++) {
-                if (words.contains(classes.get(c))) {
-                    kept.add(sample);
-                    labels.add(c);
-                    break;
-                }
+            if (data.isUnreadable(sample) || pictures.contains(data.pair(sample).picture())) {
+                continue;
+            }
+            int label = classOf(data.pair(sample).caption());
+            if (label < 0) {
+                unlabelled++;
+            } else {
+                pictures.add(data.pair(sample).picture());
+                kept.add(sample);
+                labels.add(label);
             }
         }
-        if (kept.isEmpty()) {
+        return new Labelled(kept, labels.stream().mapToInt(Integer::intValue).toArray(), unlabelled);
+    }
+
+    private int classOf(String caption) {
+        List<String> spoken = Tokenizer.words(caption);
+        for (int c = 0; c < words.size(); c++) {
+            if (Collections.indexOfSubList(spoken, words.get(c)) >= 0) {
+                return c;
+            }
+        }
+        return -1;
+    }
+
+    /**
+     * Returns the classes that no caption names.
+     *
+     * @param samples ids of pairs
+     * @return names as given
+     */
+    public List<String> unmatched(List<Integer> samples) {
+        int[] labels = label(samples).labels();
+        List<String> missing = new ArrayList<>();
+        for (int c = 0; c < classes.size(); c++) {
+            int wanted = c;
+            if (Arrays.stream(labels).noneMatch(label -> label == wanted)) {
+                missing.add(classes.get(c));
+            }
+        }
+        return missing;
+    }
+
+    private Labelled labelled(List<Integer> samples) {
+        Labelled labelled = label(samples);
+        if (labelled.samples().isEmpty()) {
             throw new IllegalArgumentException("no caption has a word of " + classes + "; name other --classes");
         }
-        return new Labelled(kept, labels.stream().mapToInt(Integer::intValue).toArray());
+        return labelled;
     }
 
-    /** Share of pictures whose class's prompt is the most similar. */
+    /**
+     * Scores pictures by the similarity with each class: the mean of the normalised representations of its prompts,
+     * normalised again.
+     *
+     * @param samples ids of pairs; a picture with several captions counts once
+     * @return accuracy
+     */
     public Result zeroShot(List<Integer> samples) {
-        Labelled labelled = label(samples);
-        try (Tensor pictures = embedder.pictures(labelled.samples());
-                Tensor prompts = embedder.texts(
-                        classes.stream().map(name -> prompt.replace("{}", name)).toList());
-                Tensor scores = ops.allocateParameter(labelled.labels().length, classes.size())) {
-            ops.matrix().gemm(false, true, 1, pictures, prompts, 0, scores);
-            return result(scores, labelled.labels());
+        Labelled labelled = labelled(samples);
+        int count = classes.size();
+        try (Tensor pictures = embedder.pictures(labelled.samples())) {
+            int width = pictures.dim(1);
+            double[] means = new double[count * width];
+            for (String prompt : prompts) {
+                try (Tensor texts = embedder.texts(
+                        classes.stream().map(name -> prompt.replace("{}", name)).toList())) {
+                    double[] values = texts.toDoubles();
+                    for (int i = 0; i < means.length; i++) {
+                        means[i] += values[i];
+                    }
+                }
+            }
+            normalise(means, width);
+            double[] x = pictures.toDoubles();
+            double[] scores = new double[labelled.labels().length * count];
+            for (int i = 0; i < labelled.labels().length; i++) {
+                for (int c = 0; c < count; c++) {
+                    for (int k = 0; k < width; k++) {
+                        scores[i * count + c] += x[i * width + k] * means[c * width + k];
+                    }
+                }
+            }
+            return result(scores, labelled);
         }
     }
 
-    /** Multinomial logistic regression trained on {@code train}, measured on {@code test}. */
-    public Result linearProbe(List<Integer> train, List<Integer> test) {
-        Labelled from = label(train);
-        Labelled to = label(test);
-        try (Tensor x = embedder.pictures(from.samples());
-                Tensor tested = embedder.pictures(to.samples());
-                Tensor w = ops.zeroParameter(Shape.of(x.dim(1), classes.size()));
-                Tensor scores = ops.allocateParameter(to.labels().length, classes.size())) {
-            fit(x, from.labels(), w);
-            ops.matrix().gemm(false, false, PROBE_SCALE, tested, w, 0, scores);
-            return result(scores, to.labels());
-        }
-    }
-
-    /** Full-batch Adam on the mean cross-entropy. */
-    private void fit(Tensor x, int[] labels, Tensor w) {
-        try (Tensor logits = ops.allocateParameter(labels.length, classes.size());
-                Tensor gradient = ops.allocateParameter(w.shape());
-                Tensor m = ops.zeroParameter(w.shape());
-                Tensor v = ops.zeroParameter(w.shape())) {
-            for (int step = 1; step <= PROBE_STEPS; step++) {
-                ops.matrix().gemm(false, false, PROBE_SCALE, x, w, 0, logits);
-                logits.set(crossEntropyGradient(logits.toDoubles(), labels));
-                ops.matrix().gemm(true, false, PROBE_SCALE, x, logits, 0, gradient);
-                ops.update().adamW(new UpdateOps.AdamW(PROBE_RATE, 0.9, 0.999, 1e-8, 1e-3, 1, step), w, gradient, m, v);
+    private static void normalise(double[] rows, int width) {
+        for (int from = 0; from < rows.length; from += width) {
+            double square = 0;
+            for (int k = 0; k < width; k++) {
+                square += rows[from + k] * rows[from + k];
+            }
+            for (int k = 0; k < width; k++) {
+                rows[from + k] /= Math.max(Math.sqrt(square), Double.MIN_NORMAL);
             }
         }
     }
 
-    private double[] crossEntropyGradient(double[] logits, int[] labels) {
-        int count = classes.size();
+    /**
+     * Fits a logistic regression on the representations of {@code train} and measures it on {@code test}. The penalty
+     * is the one with the best accuracy on a fifth of the training pictures; then all of them are fitted.
+     *
+     * @param train ids of pairs
+     * @param test ids of pairs
+     * @return accuracy and penalty
+     */
+    public Probe linearProbe(List<Integer> train, List<Integer> test) {
+        Labelled from = labelled(train);
+        Labelled to = labelled(test);
+        try (Tensor fitted = embedder.pictures(from.samples());
+                Tensor tested = embedder.pictures(to.samples())) {
+            int width = fitted.dim(1);
+            double[] x = fitted.toDoubles();
+            double lambda = chooseLambda(x, from.labels(), width);
+            double[] weights = new LogisticRegression(x, from.labels(), width, classes.size(), lambda).fit();
+            return new Probe(result(scores(tested.toDoubles(), to.labels().length, width, weights), to), lambda);
+        }
+    }
+
+    private double chooseLambda(double[] x, int[] labels, int width) {
+        List<Integer> fit = new ArrayList<>();
+        List<Integer> validation = new ArrayList<>();
         for (int i = 0; i < labels.length; i++) {
-            double largest = Double.NEGATIVE_INFINITY;
-            for (int c = 0; c < count; c++) {
-                largest = Math.max(largest, logits[i * count + c]);
-            }
-            double sum = 0;
-            for (int c = 0; c < count; c++) {
-                logits[i * count + c] = Math.exp(logits[i * count + c] - largest);
-                sum += logits[i * count + c];
-            }
-            for (int c = 0; c < count; c++) {
-                logits[i * count + c] = (logits[i * count + c] / sum - (c == labels[i] ? 1 : 0)) / labels.length;
+            (i % VALIDATION == VALIDATION - 1 ? validation : fit).add(i);
+        }
+        if (validation.isEmpty()) {
+            return LAMBDAS[LAMBDAS.length / 2];
+        }
+        double best = -1;
+        double chosen = LAMBDAS[0];
+        int[] validationLabels = select(labels, validation);
+        for (double lambda : LAMBDAS) {
+            double[] weights = new LogisticRegression(
+                            select(x, fit, width), select(labels, fit), width, classes.size(), lambda)
+                    .fit();
+            double[] scores = scores(select(x, validation, width), validation.size(), width, weights);
+            double accuracy = result(scores, new Labelled(validation, validationLabels, 0))
+                    .accuracy();
+            if (accuracy >= best) { // of equally good ones the largest penalty
+                best = accuracy;
+                chosen = lambda;
             }
         }
-        return logits;
+        return chosen;
     }
 
-    private Result result(Tensor scores, int[] labels) {
-        double[] values = scores.toDoubles();
+    private static int[] select(int[] values, List<Integer> rows) {
+        return rows.stream().mapToInt(row -> values[row]).toArray();
+    }
+
+    private static double[] select(double[] values, List<Integer> rows, int width) {
+        double[] selected = new double[rows.size() * width];
+        for (int k = 0; k < rows.size(); k++) {
+            System.arraycopy(values, rows.get(k) * width, selected, k * width, width);
+        }
+        return selected;
+    }
+
+    private double[] scores(double[] x, int rows, int width, double[] weights) {
+        double[] scores = new double[rows * classes.size()];
+        for (int row = 0; row < rows; row++) {
+            double[] ofRow = LogisticRegression.scores(x, row, width, classes.size(), weights);
+            System.arraycopy(ofRow, 0, scores, row * ofRow.length, ofRow.length);
+        }
+        return scores;
+    }
+
+    private Result result(double[] scores, Labelled labelled) {
         int count = classes.size();
-        int right = 0;
+        int[] labels = labelled.labels();
+        int first = 0;
+        int five = 0;
         int[] frequency = new int[count];
         for (int i = 0; i < labels.length; i++) {
-            int best = 0;
-            for (int c = 1; c < count; c++) {
-                best = values[i * count + c] > values[i * count + best] ? c : best;
+            int before = 0;
+            for (int c = 0; c < count; c++) {
+                if (c != labels[i] && !(scores[i * count + c] < scores[i * count + labels[i]])) {
+                    before++;
+                }
             }
-            right += best == labels[i] ? 1 : 0;
+            first += before == 0 ? 1 : 0;
+            five += before < 5 ? 1 : 0;
             frequency[labels[i]]++;
         }
-        int largest = 0;
-        for (int f : frequency) {
-            largest = Math.max(largest, f);
-        }
-        return new Result((double) right / labels.length, labels.length, (double) largest / labels.length);
+        return new Result(
+                (double) first / labels.length,
+                (double) five / labels.length,
+                labels.length,
+                labelled.unlabelled(),
+                (double) Arrays.stream(frequency).max().orElse(0) / labels.length);
     }
 }

@@ -230,7 +230,9 @@ class CapturedStepTest {
         }
     }
 
-    /** Without a budget, where the device has room for the step but not for the scratch; others stay recorded beside it. */
+    /**
+     * Without a budget, where the device has room for the step but not for the scratch; others stay recorded beside it.
+     */
     @Test
     void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
@@ -254,7 +256,9 @@ class CapturedStepTest {
         }
     }
 
-    /** A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it. */
+    /**
+     * A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it.
+     */
     @Test
     void whereTheDeviceHasNoRoomForARecordingAStepIsDirect() {
         RuntimeException[] refusal = {new OutOfBudgetException(-1, 7, 7, "the test wants it so")};

@@ -286,7 +286,8 @@ final class FunctionParser {
                 start.file(),
                 start.line(),
                 start.column(),
-                text.toString()));
+                text.toString(),
+                start.origin()));
         scopes.add(scope);
     }
 
@@ -310,7 +311,8 @@ final class FunctionParser {
                     instruction.file(),
                     instruction.line(),
                     instruction.column(),
-                    instruction.text()));
+                    instruction.text(),
+                    instruction.origin()));
         }
         return List.copyOf(resolved);
     }

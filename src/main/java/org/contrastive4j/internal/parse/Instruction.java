@@ -2,6 +2,7 @@ package org.contrastive4j.internal.parse;
 
 import java.util.List;
 import org.contrastive4j.device.PtxException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One instruction as written.
@@ -10,6 +11,8 @@ import org.contrastive4j.device.PtxException;
  * @param opcode first word, without modifiers
  * @param modifiers with their dots, in order
  * @param text source, for messages
+ * @param origin file and line of the CUDA source that {@code .loc} names, such as {@code add.cu:12}; null where there
+ *     is none
  */
 public record Instruction(
         Operand.Reg guard,
@@ -19,9 +22,15 @@ public record Instruction(
         String file,
         int line,
         int column,
-        String text) {
+        String text,
+        @Nullable String origin) {
     public boolean has(String modifier) {
         return modifiers.contains(modifier);
+    }
+
+    /** Returns file and line of the PTX text, and of the CUDA source where known. */
+    public String where() {
+        return file + ":" + line + (origin == null ? "" : " (" + origin + ")");
     }
 
     /** Opcode with its modifiers. */

@@ -1,8 +1,13 @@
 package org.contrastive4j.internal.parse;
 
 import java.util.ArrayList;
+import java.util.HashMap;
 import java.util.List;
+import java.util.Map;
+import java.util.regex.Matcher;
+import java.util.regex.Pattern;
 import org.contrastive4j.device.PtxException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * PTX text to tokens; comments and debug lines ({@code .loc}, {@code .file}) are left out, {@code #line}
@@ -11,13 +16,18 @@ import org.contrastive4j.device.PtxException;
 final class Lexer {
     private static final String SIGNS = "{}()[]<>,;:=+-!|@*/&^~?";
 
+    private static final Pattern POSITION = Pattern.compile("^\\s+([0-9]+)\\s+([0-9]+)");
+    private static final Pattern SOURCE_FILE = Pattern.compile("(?m)^\\s*\\.file\\s+([0-9]+)\\s+\"([^\"]*)\"");
+
     private final String text;
+    private final Map<String, String> sources = new HashMap<>();
     private final List<Token> tokens = new ArrayList<>();
     private String file;
     private int at;
     private int line = 1;
     private int lineStart;
     private boolean glued;
+    private @Nullable String origin;
 
     private Lexer(String file, String text) {
         this.file = file;
@@ -74,7 +84,7 @@ final class Lexer {
     }
 
     private void add(Token.Kind kind, int start, String value) {
-        tokens.add(new Token(kind, value, file, line, start - lineStart + 1, glued));
+        tokens.add(new Token(kind, value, file, line, start - lineStart + 1, glued, origin));
         glued = true;
     }
 
@@ -179,10 +189,29 @@ final class Lexer {
             throw error(start, "\".\" without a name");
         }
         if (word.equals(".loc") || word.equals(".file")) {
+            int from = at;
             skipLine();
+            if (word.equals(".loc")) {
+                sourceLine(text.substring(from, at));
+            }
             return;
         }
         add(Token.Kind.DOT_WORD, start, word);
+    }
+
+    /** {@code .loc file line column}: the instructions that follow come from that line of the source. */
+    private void sourceLine(String position) {
+        Matcher numbers = POSITION.matcher(position);
+        if (numbers.find()) {
+            if (sources.isEmpty()) {
+                Matcher each = SOURCE_FILE.matcher(text);
+                while (each.find()) {
+                    sources.put(each.group(1), each.group(2));
+                }
+            }
+            String name = sources.getOrDefault(numbers.group(1), "source " + numbers.group(1));
+            origin = name.substring(name.lastIndexOf('/') + 1) + ":" + numbers.group(2);
+        }
     }
 
     private boolean isDoubleColon() {

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.parse;
 
 import org.contrastive4j.device.PtxException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A piece of PTX text.
@@ -8,8 +9,16 @@ import org.contrastive4j.device.PtxException;
  * @param text as written; of a string without its quotes
  * @param file and line and column (1-based) where it begins
  * @param glued whether it follows the token before it without white space
+ * @param origin file and line of the source that {@code .loc} names; null where there is none
  */
-record Token(Kind kind, String text, String file, int line, int column, boolean glued) {
+record Token(
+        Kind kind,
+        String text,
+        String file,
+        int line,
+        int column,
+        boolean glued,
+        @Nullable String origin) {
     enum Kind {
         WORD,
         DOT_WORD,

@@ -410,7 +410,8 @@ final class HopperInfoNceGradientTest {
                 "targets not put right | EACH4(PUT_EACH) |  | WRONG",
                 "edges left in the tile | EACH32(TAKE_EACH) |  | WRONG",
                 "sum of a warp's G and products lost | @%lane0 st.shared.f32 [%slot+DOTS], %dot; |  | ANY",
-                "second row block of G left out | COPY(A_OF_GROUP_1, %g+BLOCK_BYTES, HALF_BLOCK_BYTES) | COPY(A_OF_GROUP_1, %g, HALF_BLOCK_BYTES) | WRONG",
+                "second row block of G left out | COPY(A_OF_GROUP_1, %g+BLOCK_BYTES, HALF_BLOCK_BYTES) "
+                        + "| COPY(A_OF_GROUP_1, %g, HALF_BLOCK_BYTES) | WRONG",
             })
     /** Each mutation is a fault that a GPU might not show; the simulator must report it under every schedule. */
     void mutation_isDetected(String what, String right, String wrong, String kind) {

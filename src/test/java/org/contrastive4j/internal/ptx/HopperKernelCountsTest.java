@@ -55,7 +55,7 @@ class HopperKernelCountsTest {
         device.close();
     }
 
-    /** Differences of launches: two tiles less one tile, at one k block and at two; two runs less one run of two tiles. */
+    /** Differences of launches: two tiles less one, at one k block and at two; two runs less one run of two tiles. */
     private Counted count(Work work) {
         long one = executions(work, 2, 2, 1) - executions(work, 1, 1, 1);
         long two = executions(work, 2, 2, 2) - executions(work, 1, 1, 2);

@@ -63,7 +63,10 @@ final class KernelCounts {
         return totals;
     }
 
-    /** The same of products of size x size x size, of one with a long sum, and of attention over 4 samples of 64 tokens with 4 heads. */
+    /**
+     * Returns the work of products of size x size x size, of one with a long k, and of attention over 4 samples of 64
+     * tokens with 4 heads.
+     */
     static Map<String, KernelWork> ofProducts(int size, int width) {
         Map<String, KernelWork> totals = new LinkedHashMap<>();
         try (SimDevice device =

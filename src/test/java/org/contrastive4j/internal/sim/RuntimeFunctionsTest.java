@@ -16,7 +16,9 @@ import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Test;
 
-/** What nvcc's output calls and names beyond plain instructions: printf, assert, malloc, function tables, parameters. */
+/**
+ * What nvcc's output calls and names beyond plain instructions: printf, assert, malloc, function tables, parameters.
+ */
 final class RuntimeFunctionsTest {
     private static final String HEAD = """
             .version 8.0
@@ -247,5 +249,21 @@ final class RuntimeFunctionsTest {
                     assertThrows(PtxException.class, () -> module.kernel("odd")).getMessage();
             assertTrue(message.contains("tanhh.approx.f32"), message);
         }
+    }
+
+    /** nvcc -lineinfo: the message names the line of the CUDA source, of both accesses for a race. */
+    @Test
+    void fault_ofAKernelWithLineInformation_namesTheSourceLine() {
+        String text = HEAD + ENTRY + """
+                .loc 1 12 5
+                st.global.u32 [%rd0], %r0;
+                .loc 1 13 5
+                ret;
+                }
+                .file 1 "/home/someone/src/add.cu"
+                """;
+        String message =
+                assertThrows(Fault.class, () -> run(new ArrayList<>(), 2, text)).getMessage();
+        assertEquals(3, message.split("add.cu:12", -1).length, message);
     }
 }

@@ -188,10 +188,14 @@ public final class RaceCheck implements Observer {
                 mine.describe() + " of " + access.bytes + " bytes at offset "
                         + access.offsets[lane] + " of " + block + " is not ordered after the " + other.describe()
                         + " by line "
-                        + other.step().source().line() + " (\""
+                        + other.step().source().line() + origin(other.step()) + " (\""
                         + other.step().source().text() + "\") of block "
                         + other.warp().cta().index() + ", thread "
                         + other.warp().threadOf(other.lane()));
+    }
+
+    private static String origin(Step step) {
+        return step.source().origin() == null ? "" : ", " + step.source().origin();
     }
 
     @Override

@@ -2,10 +2,8 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.Arrays;
-import java.util.Collections;
 import java.util.HashMap;
 import java.util.HashSet;
-import java.util.IdentityHashMap;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
@@ -26,15 +24,9 @@ import org.contrastive4j.internal.parse.Variable;
  */
 public final class Linker {
     private static final int ROW = Warp.LANES;
-    /** Static shared memory that a block can have, and local memory that a thread can have. */
-    private static final int MOST_SHARED = 48 << 10;
-
+    /** Local memory that a thread can have. */
     private static final int MOST_LOCAL = 512 << 10;
-    /** Gaps between shared variables, multiples of the 128 bytes of all memory banks. */
-    private static final int LARGE_GAP = 1024;
-
-    private static final int SMALL_GAP = 128;
-    private static final int MANY_VARIABLES = 8;
+    /** Gap between local variables. */
     private static final int LOCAL_GAP = 16;
 
     private final Program program;
@@ -45,14 +37,11 @@ public final class Linker {
     private final List<Function> functions = new ArrayList<>();
     private final Map<Long, Integer> constants = new LinkedHashMap<>();
     private final Map<String, Integer> specials = new LinkedHashMap<>();
-    private final Map<Variable, Integer> shared = new IdentityHashMap<>();
     private final Map<String, Integer> local = new HashMap<>();
     private int rows;
     private int predicates;
-    private final Layout sharedLayout = new Layout();
     private final Layout localLayout = new Layout();
-    private int sharedBytes;
-    private int sharedEnd;
+    private SharedVariables shared;
     private int localEnd;
     private boolean communicates;
     private boolean usesWgmma;
@@ -74,7 +63,7 @@ public final class Linker {
 
     private Code link() {
         collect(entry);
-        layOutShared();
+        shared = SharedVariables.layOut(program, entry, functions);
         rows = 2 * ROW; // scratch, then registers
         predicates = 2; // always true, scratch
         int at = 0;
@@ -107,9 +96,9 @@ public final class Linker {
                 template,
                 Map.copyOf(specials),
                 predicates,
-                sharedBytes,
-                sharedLayout,
-                sharedEnd,
+                shared.bytes(),
+                shared.layout(),
+                shared.end(),
                 localEnd,
                 localLayout,
                 clusterSize(),
@@ -126,7 +115,7 @@ public final class Linker {
         String file = function.body().isEmpty()
                 ? function.name()
                 : function.body().get(0).file();
-        return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret");
+        return new Instruction(null, "ret", List.of(), List.of(), file, line, 0, "ret", null);
     }
 
     private Step step(Instruction instruction, int index, int converge) {
@@ -241,80 +230,6 @@ public final class Linker {
         throw call.error("the call names no function");
     }
 
-    /** Shared variables of the functions that are called, and those of the module that they name. */
-    private List<Variable> sharedVariables() {
-        Set<Variable> named = Collections.newSetFromMap(new IdentityHashMap<>());
-        for (Function function : functions) {
-            for (Instruction instruction : function.body()) {
-                instruction.operands().forEach(operand -> collectVariables(operand, named));
-            }
-        }
-        List<Variable> all = new ArrayList<>();
-        program.variables().stream().filter(named::contains).forEach(all::add);
-        functions.forEach(function -> all.addAll(function.variables()));
-        all.removeIf(variable -> variable.space() != Variable.Space.SHARED);
-        return all;
-    }
-
-    private static void collectVariables(Operand operand, Set<Variable> named) {
-        if (operand instanceof Operand.Symbol symbol && symbol.variable() != null) {
-            named.add(symbol.variable());
-        } else if (operand instanceof Operand.Mem memory) {
-            collectVariables(memory.base(), named);
-            memory.rest().forEach(part -> collectVariables(part, named));
-        } else if (operand instanceof Operand.Vec vector) {
-            vector.elements().forEach(part -> collectVariables(part, named));
-        } else if (operand instanceof Operand.Args arguments) {
-            arguments.elements().forEach(part -> collectVariables(part, named));
-        }
-    }
-
-    private void layOutShared() {
-        List<Variable> all = sharedVariables();
-        int gap = all.size() > MANY_VARIABLES ? SMALL_GAP : LARGE_GAP;
-        int packed = 0;
-        int end = 0;
-        for (Variable variable : all) {
-            if (variable.external()) {
-                continue;
-            }
-            if (variable.bytes() > MOST_SHARED - packed) {
-                throw new PtxException(
-                        program.file(),
-                        entry.line(),
-                        0,
-                        "static shared memory of " + entry.name()
-                                + " is above " + MOST_SHARED + " bytes with " + variable.name()
-                                + "; more can only be dynamic");
-            }
-            int before = packed;
-            packed = align(packed, variable.alignment());
-            // the gap keeps the memory bank that a compiler would choose
-            end = align(end + (end == 0 ? 0 : gap) + packed - before, variable.alignment());
-            shared.put(variable, Cta.SHARED_BASE + end);
-            sharedLayout.add(variable.name(), end, (int) variable.bytes());
-            packed += (int) variable.bytes();
-            end += (int) variable.bytes();
-        }
-        int dynamicPacked = packed;
-        end += end == 0 ? 0 : gap;
-        for (Variable variable : all) {
-            if (variable.external()) { // all external arrays begin where the static ones end
-                int aligned = align(dynamicPacked, variable.alignment());
-                end = align(end + aligned - dynamicPacked, variable.alignment());
-                dynamicPacked = aligned;
-            }
-        }
-        for (Variable variable : all) {
-            if (variable.external()) {
-                shared.put(variable, Cta.SHARED_BASE + end);
-            }
-        }
-        sharedBytes = dynamicPacked;
-        sharedEnd = end;
-        sharedLayout.openAt(end);
-    }
-
     private String[] names() {
         String[] names = new String[predicates];
         Arrays.fill(names, "");
@@ -326,7 +241,7 @@ public final class Linker {
         return names;
     }
 
-    private static int align(int at, int alignment) {
+    static int align(int at, int alignment) {
         return (at + alignment - 1) & -alignment;
     }
 
@@ -464,7 +379,7 @@ public final class Linker {
                 return block.base();
             }
             case SHARED -> {
-                return shared.get(variable);
+                return shared.addresses().get(variable);
             }
             case PARAM -> {
                 if (isKernelParameter(variable)) {

@@ -1,5 +1,8 @@
 package org.contrastive4j.internal.sim.exec;
 
+import java.util.ArrayList;
+import java.util.List;
+
 /**
  * 32 lanes: their registers, and which of them are where in the code.
  *
@@ -464,44 +467,23 @@ public final class Warp {
         nearestOther = fragments.isEmpty() ? Integer.MAX_VALUE : 0;
     }
 
-    int mask() {
-        return mask;
-    }
-
     /** Describes which lanes wait where, for the report of a deadlock or an endless loop. */
     String describe() {
-        StringBuilder text = new StringBuilder("block " + cta.index() + " warp " + index + ":");
-        if (mask != 0) {
-            describe(text, pc, mask, wait);
-        }
-        fragments.all().forEach(other -> describe(text, other.pc, other.mask, other.wait));
-        return text.toString();
-    }
-
-    private void describe(StringBuilder text, int at, int lanes, Wait on) {
-        Step step = code[Math.max(0, Math.min(code.length - 1, on == null || on.isBefore() ? at : at - 1))];
-        text.append(" lanes 0x")
-                .append(Integer.toHexString(lanes))
-                .append(" at line ")
-                .append(step.source().line())
-                .append(" (")
-                .append(step.source().text())
-                .append(")");
-        if (on != null) {
-            text.append(" wait for ").append(on.describe());
-        }
-        text.append(";");
+        return report().describe(index);
     }
 
     /** Returns the step that is about to run, or the one that lanes wait at. */
     Step current() {
-        int at = pc;
-        Wait on = wait;
-        if (mask == 0 && !fragments.isEmpty()) {
-            at = fragments.all().get(0).pc;
-            on = fragments.all().get(0).wait;
+        return report().current();
+    }
+
+    private WarpReport report() {
+        List<Fragment> all = new ArrayList<>();
+        if (mask != 0) {
+            all.add(new Fragment(pc, mask, calls, wait, convergence));
         }
-        return code[Math.max(0, Math.min(code.length - 1, on == null || on.isBefore() ? at : at - 1))];
+        all.addAll(fragments.all());
+        return new WarpReport(cta, code, pc, all);
     }
 
     /** A fault of this warp: names kernel, line, instruction, block, thread. */
@@ -510,7 +492,7 @@ public final class Warp {
                 kind,
                 step.source().line(),
                 "kernel " + cta.cluster().grid().code().name() + ", "
-                        + step.source().file() + ":" + step.source().line() + ", \""
+                        + step.source().where() + ", \""
                         + step.source().text() + "\", block "
                         + cta.index() + ", thread " + cta.thread(lane0Thread() + Math.min(lane, LANES - 1)) + ": "
                         + message);
