@@ -8,6 +8,7 @@ import java.util.Map;
 import java.util.function.BooleanSupplier;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
@@ -26,8 +27,6 @@ import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.train.RunFolder;
-import org.contrastive4j.train.RunSummary;
-import org.contrastive4j.train.TrainBatch;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
 import org.jspecify.annotations.Nullable;
@@ -119,7 +118,11 @@ final class PretrainedTraining {
             }
             double decay = decayIsGiven ? config.optimizer().weightDecay() : WEIGHT_DECAY;
             FineTuner.Settings settings = new FineTuner.Settings(
-                    config.chunk(), config.memoryBudget(), config.clip(), new AdamW.Config(0.9, 0.98, 1e-6, decay));
+                    config.chunk(),
+                    config.memoryBudget(),
+                    config.clip(),
+                    new AdamW.Config(0.9, 0.98, 1e-6, decay),
+                    config.seed());
             double rate = rateIsGiven ? config.learningRate() : hasLora() ? LORA_RATE : WHOLE_RATE;
             PairDataset data = PairDataset.open(Path.of(config.data()), config.strict());
             Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
@@ -177,26 +180,25 @@ final class PretrainedTraining {
                 order, maker, Augmentation.none(), 0, config.steps(), BatchLoader.defaultThreads(), 2)) {
             for (int step = 0; step < config.steps() && !stopRequested.getAsBoolean(); step++) {
                 long start = System.nanoTime();
-                try (TrainBatch batch = new TrainBatch(ops, loader.next(), config.seed(), step)) {
-                    if (step == 0) {
-                        System.out.print(tuner.plan(batch));
-                    }
-                    PairwiseOps.Result result = tuner.step(batch, schedule.at(step));
-                    Map<String, Object> metrics = new LinkedHashMap<>();
-                    metrics.put("step", step + 1);
-                    metrics.put("loss", result.loss());
-                    metrics.put("accuracy", result.rowAccuracy());
-                    metrics.put("learningRate", schedule.at(step));
-                    metrics.put("seconds", (System.nanoTime() - start) / 1e9);
-                    folder.append(metrics);
-                    System.out.printf(
-                            Locale.ROOT,
-                            "step %d of %d: loss %.4f, %.1f s%n",
-                            step + 1,
-                            config.steps(),
-                            result.loss(),
-                            (System.nanoTime() - start) / 1e9);
+                Batch batch = loader.next();
+                if (step == 0) {
+                    System.out.print(tuner.plan(batch));
                 }
+                PairwiseOps.Result result = tuner.step(batch, schedule.at(step));
+                Map<String, Object> metrics = new LinkedHashMap<>();
+                metrics.put("step", step + 1);
+                metrics.put("loss", result.loss());
+                metrics.put("accuracy", result.rowAccuracy());
+                metrics.put("learningRate", schedule.at(step));
+                metrics.put("seconds", (System.nanoTime() - start) / 1e9);
+                folder.append(metrics);
+                System.out.printf(
+                        Locale.ROOT,
+                        "step %d of %d: loss %.4f, %.1f s%n",
+                        step + 1,
+                        config.steps(),
+                        result.loss(),
+                        (System.nanoTime() - start) / 1e9);
                 if (adapter != null && (step + 1) % saveEvery == 0) {
                     save(model, adapter, folder.path());
                 }
@@ -224,7 +226,7 @@ final class PretrainedTraining {
                 .forEach((name, samples) ->
                         recalls.put(name, Trainer.recall(ops, model.embedder(data, tokenizer), samples)));
         if (!recalls.isEmpty()) {
-            System.out.print(RunSummary.table(recalls));
+            System.out.print(RecallTable.of(recalls));
         }
     }
 }

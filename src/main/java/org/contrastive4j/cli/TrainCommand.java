@@ -12,7 +12,6 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.CheckpointException;
 import org.contrastive4j.train.RunFolder;
-import org.contrastive4j.train.RunSummary;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
 import org.contrastive4j.train.TrainingRun;
@@ -192,7 +191,7 @@ final class TrainCommand implements Callable<Integer> {
         double seconds = run.seconds();
         Map<String, Trainer.Recall> recalls = run.finish();
         line.clear();
-        System.out.print(RunSummary.table(recalls));
+        System.out.print(RecallTable.of(recalls));
         leftOut(trainer); // pictures are read while training: what is broken is known at the end
         System.out.printf(
                 Locale.ROOT,

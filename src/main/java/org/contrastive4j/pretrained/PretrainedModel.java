@@ -16,6 +16,8 @@ import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.CaptionEncoder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
@@ -24,8 +26,6 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Embedder;
-import org.contrastive4j.train.Encoders;
-import org.contrastive4j.train.TrainBatch;
 
 /**
  * A CLIP or SigLIP model from a folder that Hugging Face transformers or open_clip wrote.

@@ -3,6 +3,7 @@ package org.contrastive4j.train;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.data.Batch;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;

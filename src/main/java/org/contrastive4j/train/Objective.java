@@ -10,6 +10,7 @@ import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.RepresentationLoss;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;

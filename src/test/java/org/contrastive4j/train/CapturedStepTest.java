@@ -19,6 +19,8 @@ import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;

@@ -18,6 +18,8 @@ import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
