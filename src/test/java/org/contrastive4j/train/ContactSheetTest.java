@@ -22,18 +22,28 @@ class ContactSheetTest {
                         new ContactSheet.Cell(black, ContactSheet.PICTURE, "a caption of some words", 0.5, true)));
     }
 
+    /** The width is that of one picture plus seven more cells. */
     @Test
     void sheet_ofSixtyPictures_isAGridOfEightColumns() throws IOException {
-        BufferedImage sheet = ImageIO.read(new ByteArrayInputStream(ContactSheet.png(List.of(row(60)))));
-        assertTrue(sheet.getWidth() < 9 * 150, "width " + sheet.getWidth());
-        assertTrue(sheet.getHeight() > 8 * ContactSheet.PICTURE, "height " + sheet.getHeight());
-        BufferedImage one = ImageIO.read(new ByteArrayInputStream(ContactSheet.png(List.of(row(1)))));
-        assertTrue(one.getWidth() < 2 * ContactSheet.PICTURE, "width " + one.getWidth());
+        int columns = 8;
+        int rows = 8; // 60 pictures in rows of 8
+        int one = sheet(1).getWidth();
+        int cell = sheet(2).getWidth() - one;
+        BufferedImage sheet = sheet(60);
+        assertEquals(one + (columns - 1) * cell, sheet.getWidth());
+        assertTrue(sheet.getHeight() > rows * ContactSheet.PICTURE, "height " + sheet.getHeight());
+        assertTrue(cell > ContactSheet.PICTURE && cell < 2 * ContactSheet.PICTURE, "cell of " + cell + " pixels");
+        assertTrue(one < 2 * ContactSheet.PICTURE, "width " + one + " of a sheet of one picture");
+    }
+
+    private static BufferedImage sheet(int pictures) throws IOException {
+        return ImageIO.read(new ByteArrayInputStream(ContactSheet.png(List.of(row(pictures)))));
     }
 
     @Test
     void encoded_asJpeg_isAJpeg() {
+        int startOfImage = 0xFFD8; // the first marker of every JPEG file
         byte[] jpeg = ContactSheet.encoded(List.of(row(1)), "jpg");
-        assertEquals(0xFFD8, (jpeg[0] & 255) << 8 | jpeg[1] & 255);
+        assertEquals(startOfImage, (jpeg[0] & 255) << 8 | jpeg[1] & 255);
     }
 }

@@ -19,8 +19,8 @@ import org.contrastive4j.tensor.Precision;
  * the exponents, and merge them. 3. Check whether the constant shift was sufficient; if not, repeat step 2 with a
  * shift for each row and column. All launches of this repetition are always issued and return at once if it is not
  * needed, because the host does not wait. 4. Compute the loss and the factors of the gradient matrix G. 5. For each
- * rectangle of pairs, compute G, dX and dY. If the workspace has room for 16 bits for each pair, step 2 stores the
- * products and step 5 computes G from them.
+ * rectangle of pairs, compute G, dX and dY. If the workspace can hold 16 bits for each pair, step 2 stores the
+ * logits and step 5 computes G from them.
  *
  * <p>The class allocates nothing and never synchronises, so that a CUDA graph can capture a call. The same inputs
  * give the same bits in every run. Cost: 2 n m d flops for the value (twice that if shifts are needed), 8 n m d with
@@ -125,24 +125,24 @@ public final class HopperInfoNce implements InfoNceKernels {
                     in.targets() == 0 ? 0 : in.targets() + 4L * row,
                     row,
                     column,
-                    at + plan.numbers);
+                    at + plan.scalars);
         }
 
         private Statistics statistics(int row, long hardest) {
             return new Statistics(
-                    at + plan.positive + 4L * row,
+                    at + plan.positiveLogits + 4L * row,
                     at + plan.rowStatistics,
-                    hardest == 0 ? 0 : at + plan.rowAts,
+                    hardest == 0 ? 0 : at + plan.rowArgMax,
                     at + plan.columnStatistics);
         }
 
         private Sums sums(int row) {
             return new Sums(
                     at + plan.rowSums + 8L * row,
-                    at + plan.rowLargest + 4L * row,
+                    at + plan.rowMax + 4L * row,
                     at + plan.columnSums,
-                    at + plan.columnLargest,
-                    at + plan.own);
+                    at + plan.columnMax,
+                    at + plan.ownTarget);
         }
 
         private Factors factors(int row, int column) {
@@ -155,12 +155,12 @@ public final class HopperInfoNce implements InfoNceKernels {
         void forward(double gradientScale, long hardest, long result) {
             int n = in.n();
             int m = in.m();
-            kernels.begin(stream, in.logScale(), at + plan.numbers, in.targets() == 0 ? 0 : at + plan.own, m);
+            kernels.begin(stream, in.logScale(), at + plan.scalars, in.targets() == 0 ? 0 : at + plan.ownTarget, m);
             kernels.normalize(stream, in.x(), n, d, at + plan.x, 0);
             kernels.normalize(stream, in.y(), m, d, at + plan.y, 0);
             for (int row = 0; row < n; row += plan.forwardRows) {
-                HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
-                long products = plan.stored ? image(row, 0) : 0;
+                HopperTiling stripe = plan.fullTiling.part(Math.min(plan.forwardRows, n - row), m);
+                long products = plan.stored ? pairAddress(row, 0) : 0;
                 kernels.forward(stream, stripe, pairs(row, 0), statistics(row, hardest), products);
                 kernels.merge(
                         stream,
@@ -172,9 +172,9 @@ public final class HopperInfoNce implements InfoNceKernels {
                         row == 0,
                         false);
             }
-            kernels.own(stream, n, pairs(0, 0), at + plan.positive, sums(0));
+            kernels.own(stream, n, pairs(0, 0), at + plan.positiveLogits, sums(0));
             for (int row = 0; row < n; row += plan.forwardRows) {
-                HopperTiling stripe = plan.all.part(Math.min(plan.forwardRows, n - row), m);
+                HopperTiling stripe = plan.fullTiling.part(Math.min(plan.forwardRows, n - row), m);
                 kernels.wideForward(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row));
                 kernels.merge(stream, stripe, pairs(row, 0), statistics(row, 0), sums(row), 0, row == 0, true);
             }
@@ -183,28 +183,35 @@ public final class HopperInfoNce implements InfoNceKernels {
                     n,
                     m,
                     pairs(0, 0),
-                    at + plan.positive,
+                    at + plan.positiveLogits,
                     sums(0),
                     factors(0, 0),
                     at + plan.blockSums,
                     (float) in.rowWeight(),
                     (float) in.columnWeight(),
                     gradientScale);
-            kernels.result(stream, n, at + plan.blockSums, at + plan.numbers, in.bias(), result, at + plan.dot);
+            kernels.result(
+                    stream, n, at + plan.blockSums, at + plan.scalars, in.bias(), result, at + plan.scaleGradientSum);
         }
 
         /** Returns the address of the first element of a rectangle in the matrix of all pairs. */
-        private long image(int row, int column) {
+        private long pairAddress(int row, int column) {
             return at
                     + plan.gradient
-                    + 2L * row * plan.all.paddedColumns()
+                    + 2L * row * plan.fullTiling.paddedColumns()
                     + 2L * HopperInfoNceLaunches.TILE_ROWS * column;
         }
 
         void backward(InfoNceKernels.Gradients gradients) {
             if (plan.stored) {
-                kernels.storedGradients(stream, plan.all, pairs(0, 0), factors(0, 0), image(0, 0), at + plan.dots);
-                scalars(gradients, plan.all.storedDots(), true);
+                kernels.storedGradients(
+                        stream,
+                        plan.fullTiling,
+                        pairs(0, 0),
+                        factors(0, 0),
+                        pairAddress(0, 0),
+                        at + plan.scaleGradientPartials);
+                scalars(gradients, plan.fullTiling.storedDots(), true);
             }
             for (int row = 0; row < in.n(); row += plan.rows) {
                 for (int column = 0; column < in.m(); column += plan.columns) {
@@ -215,12 +222,12 @@ public final class HopperInfoNce implements InfoNceKernels {
 
         private void rectangle(InfoNceKernels.Gradients gradients, int row, int column) {
             HopperTiling tiling =
-                    plan.all.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
+                    plan.fullTiling.part(Math.min(plan.rows, in.n() - row), Math.min(plan.columns, in.m() - column));
             Pairs pairs = pairs(row, column);
-            long g = plan.stored ? image(row, column) : at + plan.gradient;
-            int gBlocks = plan.stored ? plan.all.columnBlocks() : tiling.columnBlocks();
+            long g = plan.stored ? pairAddress(row, column) : at + plan.gradient;
+            int gBlocks = plan.stored ? plan.fullTiling.columnBlocks() : tiling.columnBlocks();
             if (!plan.stored) {
-                kernels.gradients(stream, tiling, pairs, factors(row, column), g, at + plan.dots);
+                kernels.gradients(stream, tiling, pairs, factors(row, column), g, at + plan.scaleGradientPartials);
                 scalars(gradients, tiling.dots(), row + tiling.n() == in.n() && column + tiling.m() == in.m());
             }
             long factor = HopperInfoNceLaunches.factor(pairs.numbers());
@@ -238,10 +245,10 @@ public final class HopperInfoNce implements InfoNceKernels {
             if (gradients.dLogScale() != 0) {
                 kernels.scalars(
                         stream,
-                        at + plan.dots,
+                        at + plan.scaleGradientPartials,
                         dots,
-                        at + plan.dot,
-                        at + plan.numbers,
+                        at + plan.scaleGradientSum,
+                        at + plan.scalars,
                         last ? gradients.dLogScale() : 0);
             }
         }

@@ -32,7 +32,7 @@ public final class HopperInfoNceLaunches {
     private static final int DOT_BYTES = 64;
     static final int STORED_ROWS = 1024;
     /** Bytes of the scalars that the kernels of one loss share; 16-byte aligned. */
-    static final int NUMBERS_BYTES = 32;
+    static final int SCALARS_BYTES = 32;
 
     private static final int FACTOR_AT = 12;
     /** Bytes of the statistics, for each column, of the rows whose target it is. */
@@ -89,13 +89,13 @@ public final class HopperInfoNceLaunches {
     }
 
     /** Returns the rows of packed features, padded to whole tiles of either operand. */
-    public static int imageRows(int rows) {
+    public static int packedRows(int rows) {
         return ceil(rows, TILE_COLUMNS) * TILE_COLUMNS;
     }
 
     /** Returns the bytes of packed features [rows, d]. */
-    public static long imageBytes(int rows, int d) {
-        return imageRows(rows) / TILE_ROWS * blockRowBytes(d);
+    public static long packedBytes(int rows, int d) {
+        return packedRows(rows) / TILE_ROWS * blockRowBytes(d);
     }
 
     /** Returns the bytes of 128 rows of packed features of width d. */
@@ -107,11 +107,11 @@ public final class HopperInfoNceLaunches {
      * Normalises rows and packs them: image = u / |u|, inverseNorm = 1 / |u|.
      *
      * @param u f32 [rows, d]; read
-     * @param image {@link #imageBytes}; written
+     * @param image {@link #packedBytes}; written
      * @param inverseNorm f32 [rows], written; or 0
      */
     public void normalize(DeviceStream stream, long u, int rows, int d, long image, long inverseNorm) {
-        normalize.launch(stream, Launch.of(imageRows(rows) / 8, 256), u, image, inverseNorm, rows, d);
+        normalize.launch(stream, Launch.of(packedRows(rows) / 8, 256), u, image, inverseNorm, rows, d);
     }
 
     /**
@@ -123,7 +123,7 @@ public final class HopperInfoNceLaunches {
      *     all
      * @param firstRow first row of the rectangle
      * @param firstColumn first column of the rectangle
-     * @param numbers {@link #NUMBERS_BYTES} written by {@link #begin}
+     * @param numbers {@link #SCALARS_BYTES} written by {@link #begin}
      */
     record Pairs(long x, long y, long targets, int firstRow, int firstColumn, long numbers) {}
 

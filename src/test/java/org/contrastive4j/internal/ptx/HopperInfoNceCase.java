@@ -138,7 +138,7 @@ final class HopperInfoNceCase {
     /** Returns the rows as the kernels round them. */
     private double[] rounded(PtxDevice device, float[] rows, int count) {
         try (DeviceStorage in = Devices.floats(device, rows);
-                DeviceStorage image = device.allocate(HopperInfoNceLaunches.imageBytes(count, d))) {
+                DeviceStorage image = device.allocate(HopperInfoNceLaunches.packedBytes(count, d))) {
             new HopperInfoNceLaunches(device, precision)
                     .normalize(device.stream(), in.address(), count, d, image.address(), 0);
             return Arrays.stream(HopperOperandTiles.of(precision, image, d).rows(count, d))

@@ -42,7 +42,7 @@ final class HopperInfoNceForwardTest {
         }
         try (PtxDevice device = opened.get();
                 DeviceStorage in = Devices.floats(device, u);
-                DeviceStorage image = device.allocate(HopperInfoNceLaunches.imageBytes(rows, d));
+                DeviceStorage image = device.allocate(HopperInfoNceLaunches.packedBytes(rows, d));
                 DeviceStorage inverse = device.allocate(4L * rows)) {
             new HopperInfoNceLaunches(device, precision)
                     .normalize(device.stream(), in.address(), rows, d, image.address(), inverse.address());
@@ -54,7 +54,7 @@ final class HopperInfoNceForwardTest {
             Precision precision, int rows, int d, float[] u, HopperOperandTiles image, float[] inverse) {
         double half = precision == Precision.BF16 ? 0x1.001p-8 : 0x1.001p-11;
         double least = precision == Precision.BF16 ? 0 : 0x1p-25;
-        for (int i = 0; i < HopperInfoNceLaunches.imageRows(rows); i++) {
+        for (int i = 0; i < HopperInfoNceLaunches.packedRows(rows); i++) {
             double sum = 0;
             for (int k = 0; i < rows && k < d; k++) {
                 sum += (double) u[i * d + k] * u[i * d + k];
@@ -102,11 +102,11 @@ final class HopperInfoNceForwardTest {
         int d = tiling.d();
         try (DeviceStorage u = Devices.floats(device, HopperFixture.random(1, n * d));
                 DeviceStorage v = Devices.floats(device, HopperFixture.random(2, m * d));
-                DeviceStorage x = device.allocate(HopperInfoNceLaunches.imageBytes(n, d));
-                DeviceStorage y = device.allocate(HopperInfoNceLaunches.imageBytes(m, d));
+                DeviceStorage x = device.allocate(HopperInfoNceLaunches.packedBytes(n, d));
+                DeviceStorage y = device.allocate(HopperInfoNceLaunches.packedBytes(m, d));
                 DeviceStorage t = Devices.ints(device, targets == null ? new int[1] : targets);
                 DeviceStorage logScale = Devices.floats(device, (float) Math.log(scale));
-                DeviceStorage numbers = device.allocate(HopperInfoNceLaunches.NUMBERS_BYTES);
+                DeviceStorage numbers = device.allocate(HopperInfoNceLaunches.SCALARS_BYTES);
                 DeviceStorage positive = device.allocate(4L * n);
                 DeviceStorage rows = device.allocate(tiling.rowStatisticBytes());
                 DeviceStorage ats = device.allocate(tiling.rowAtBytes());

@@ -261,12 +261,12 @@ final class HopperInfoNceTest {
     @Test
     void plan_dependsOnBudget() {
         for (int n : new int[] {1000, 40_000, 300_000}) {
-            long pairs = 2L * HopperInfoNceLaunches.imageRows(n) * HopperInfoNceLaunches.imageRows(n);
+            long pairs = 2L * HopperInfoNceLaunches.packedRows(n) * HopperInfoNceLaunches.packedRows(n);
             long fixed = new HopperInfoNcePlan(n, n, 512, 132, true, 1).gradient;
             for (long budget = 1L << 16; budget < 1L << 39; budget *= 2) {
                 HopperInfoNcePlan plan = new HopperInfoNcePlan(n, n, 512, 132, true, budget);
                 String what = n + " pairs, " + budget + " bytes";
-                long gradients = plan.dots - plan.gradient;
+                long gradients = plan.scaleGradientPartials - plan.gradient;
                 assertTrue(gradients <= budget, what + ": gradients take " + gradients);
                 assertTrue(
                         plan.stored ? pairs <= budget : budget < 1.5 * pairs + (1L << 24),

@@ -75,7 +75,7 @@ enum InfoNceKernelSet {
     private float[] normalized(PtxDevice device, Kernels kernels, float[] rows, int count) {
         int d = rows.length / count;
         try (DeviceStorage in = Devices.floats(device, rows);
-                DeviceStorage image = device.allocate(HopperInfoNceLaunches.imageBytes(count, d))) {
+                DeviceStorage image = device.allocate(HopperInfoNceLaunches.packedBytes(count, d))) {
             new HopperInfoNceLaunches(kernels, precision)
                     .normalize(device.stream(), in.address(), count, d, image.address(), 0);
             float[] seen = new float[rows.length];

@@ -4,8 +4,14 @@ import java.util.HashMap;
 import java.util.Map;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
-/** Whole-number arithmetic; instructions that floating-point types share are handed on to those families. */
+/**
+ * Decodes integer arithmetic. Opcodes that floating-point types share are decoded by the floating-point families.
+ *
+ * <p>A decoder, and each method that contributes to one, returns null if the simulator does not support the variant of
+ * the instruction; {@link Decoder#of} then throws an exception that names it.
+ */
 final class IntegerSteps {
     static final Map<String, Decoder> FAMILY = family();
 
@@ -20,7 +26,7 @@ final class IntegerSteps {
         all.put("mad", IntegerSteps::multiplyAdd);
         all.put("mul24", IntegerSteps::multiply24);
         all.put("mad24", IntegerSteps::multiply24);
-        all.put("sad", IntegerSteps::absoluteDifference);
+        all.put("sad", IntegerSteps::sumOfAbsoluteDifferences);
         all.put("addc", IntegerSteps::carry);
         all.put("subc", IntegerSteps::carry);
         all.put("madc", IntegerSteps::carryMultiply);
@@ -31,8 +37,8 @@ final class IntegerSteps {
         return all;
     }
 
-    /** Floating-point variants of the same opcode belong to another family. */
-    private static Step elsewhere(Instruction in, Operands o, Type type) {
+    /** Decodes a floating-point variant of an opcode; returns null for a type that is not a floating-point type. */
+    private static @Nullable Step decodeFloatingPoint(Instruction in, Operands o, Type type) {
         return switch (type) {
             case F32, F64 -> FloatSteps.decode(in, o);
             case F16, F16X2, BF16, BF16X2 -> HalfSteps.decode(in, o);
@@ -40,13 +46,13 @@ final class IntegerSteps {
         };
     }
 
-    private static Step arithmetic(Instruction in, Operands o) {
+    private static @Nullable Step arithmetic(Instruction in, Operands o) {
         if (in.has(".u16x2") || in.has(".s16x2")) {
             return packed(in, o, in.has(".s16x2") ? Type.S16 : Type.U16);
         }
         Type type = Decoder.type(in);
         if (type.isFloat()) {
-            return elsewhere(in, o, type);
+            return decodeFloatingPoint(in, o, type);
         }
         if (in.has(".cc")) {
             return carry(in, o);
@@ -66,13 +72,16 @@ final class IntegerSteps {
         return f == null ? null : Lanewise.two(d, a, b, rectified(in, f, n));
     }
 
-    /** With .relu what is negative becomes 0. */
+    /** Returns the operation with .relu applied: negative results become 0. Without .relu, returns it as it is. */
     private static Lanewise.Two rectified(Instruction in, Lanewise.Two f, int n) {
         return !in.has(".relu") ? f : (a, b) -> Numbers.signed(f.of(a, b), n) < 0 ? 0 : f.of(a, b);
     }
 
-    /** Two 16-bit numbers in one register. */
-    private static Step packed(Instruction in, Operands o, Type half) {
+    /**
+     * Decodes .u16x2 and .s16x2: applies the 16-bit operation to both halves of 32-bit registers. Returns null for an
+     * unsupported opcode.
+     */
+    private static @Nullable Step packed(Instruction in, Operands o, Type half) {
         Lanewise.Two plain = binary(in, half, 2);
         if (plain == null) {
             return null;
@@ -85,7 +94,11 @@ final class IntegerSteps {
                 (a, b) -> f.of(a & 0xFFFF, b & 0xFFFF) | f.of(a >>> 16, b >>> 16) << 16);
     }
 
-    private static Lanewise.Two binary(Instruction in, Type type, int n) {
+    /**
+     * Returns an operation of two operands of n bytes, or null for an unsupported opcode. With .sat, which PTX defines
+     * only for .s32 add and sub, the result is clamped to the range of int.
+     */
+    private static Lanewise.@Nullable Two binary(Instruction in, Type type, int n) {
         boolean signed = type.isSigned();
         if (in.has(".sat") && type == Type.S32) {
             boolean add = in.opcode().equals("add");
@@ -111,7 +124,9 @@ final class IntegerSteps {
         };
     }
 
-    /** Division by zero gives all ones, as GPUs do; PTX leaves it open. */
+    /**
+     * Divides. Division by zero returns all ones, as on NVIDIA GPUs; the PTX ISA leaves the result unspecified.
+     */
     private static long divide(long a, long b, int n, boolean signed) {
         if (b == 0) {
             return -1;
@@ -119,6 +134,10 @@ final class IntegerSteps {
         return signed ? Numbers.signed(a, n) / Numbers.signed(b, n) : Long.divideUnsigned(a, b);
     }
 
+    /**
+     * Computes the remainder. The remainder of a division by zero is the dividend; the PTX ISA leaves the result
+     * unspecified.
+     */
     private static long remainder(long a, long b, int n, boolean signed) {
         if (b == 0) {
             return a;
@@ -126,6 +145,7 @@ final class IntegerSteps {
         return signed ? Numbers.signed(a, n) % Numbers.signed(b, n) : Long.remainderUnsigned(a, b);
     }
 
+    /** Returns the upper n bytes of the product of 2 n bytes. */
     private static long high(long a, long b, int n, boolean signed) {
         if (n < 8) {
             return signed ? Numbers.signed(a, n) * Numbers.signed(b, n) >> 8 * n : a * b >>> 8 * n;
@@ -134,7 +154,8 @@ final class IntegerSteps {
         return signed ? high : high + (a >> 63 & b) + (b >> 63 & a);
     }
 
-    private static Lanewise.Two product(Instruction in, Type type) {
+    /** Returns the product of mul, mad and madc by .wide, .hi or .lo, or null if none of them is given. */
+    private static Lanewise.@Nullable Two product(Instruction in, Type type) {
         int n = type.bytes();
         boolean signed = type.isSigned();
         if (in.has(".wide")) {
@@ -148,19 +169,19 @@ final class IntegerSteps {
         return in.has(".lo") ? (a, b) -> Numbers.mask(a * b, n) : null;
     }
 
-    private static Step multiply(Instruction in, Operands o) {
+    private static @Nullable Step multiply(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         if (type.isFloat()) {
-            return elsewhere(in, o, type);
+            return decodeFloatingPoint(in, o, type);
         }
         Lanewise.Two product = product(in, type);
         return product == null ? null : Lanewise.two(o.destination(0), o.source(1, type), o.source(2, type), product);
     }
 
-    private static Step multiplyAdd(Instruction in, Operands o) {
+    private static @Nullable Step multiplyAdd(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         if (type.isFloat()) {
-            return elsewhere(in, o, type);
+            return decodeFloatingPoint(in, o, type);
         }
         if (in.has(".cc")) {
             return carryMultiply(in, o);
@@ -191,6 +212,7 @@ final class IntegerSteps {
                 : Lanewise.three(d, a, b, c, (x, y, z) -> Numbers.mask(product.of(x, y) + z, n));
     }
 
+    /** Decodes mul24 and mad24: the product of the lower 24 bits of the operands; mad24 adds a third operand. */
     private static Step multiply24(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         boolean signed = type.isSigned();
@@ -219,7 +241,8 @@ final class IntegerSteps {
                 : Lanewise.three(d, a, b, c, (x, y, z) -> product.of(x, y) + z & 0xFFFFFFFFL);
     }
 
-    private static Step absoluteDifference(Instruction in, Operands o) {
+    /** Decodes sad: c + |a - b|. */
+    private static Step sumOfAbsoluteDifferences(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         int n = type.bytes();
         return Lanewise.three(o.destination(0), o.source(1, type), o.source(2, type), o.source(3, type), (a, b, c) -> {
@@ -230,7 +253,10 @@ final class IntegerSteps {
         });
     }
 
-    /** add.cc, addc, sub.cc, subc: the carry is one bit per lane. */
+    /**
+     * Decodes add.cc, addc, sub.cc and subc. The carry flag is one bit per lane. A subtraction adds the complement of b
+     * and a carry of 1, so that the flag afterwards is the complement of the borrow.
+     */
     private static Step carry(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         int n = type.bytes();
@@ -238,30 +264,31 @@ final class IntegerSteps {
         int a = o.source(1, type);
         int b = o.source(2, type);
         boolean add = in.opcode().startsWith("add");
-        boolean takes = in.opcode().endsWith("c");
-        boolean gives = in.has(".cc");
+        boolean readsCarry = in.opcode().endsWith("c");
+        boolean writesCarry = in.has(".cc");
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                for (int left = mask; left != 0; left &= left - 1) {
-                    int lane = Integer.numberOfTrailingZeros(left);
+                for (int activeLanes = mask; activeLanes != 0; activeLanes &= activeLanes - 1) {
+                    int lane = Integer.numberOfTrailingZeros(activeLanes);
                     long x = warp.r[a + lane];
                     long y = add ? warp.r[b + lane] : Numbers.mask(~warp.r[b + lane], n);
-                    long in = takes ? warp.carry >>> lane & 1 : add ? 0 : 1;
-                    long sum = Numbers.mask(x + y + in, n);
-                    boolean out = n < 8
-                            ? (x + y + in) >>> 8 * n != 0
-                            : Long.compareUnsigned(sum, x) < 0 || in == 1 && sum == x && y == -1;
+                    long carryIn = readsCarry ? warp.carry >>> lane & 1 : add ? 0 : 1;
+                    long sum = Numbers.mask(x + y + carryIn, n);
+                    boolean carryOut = n < 8
+                            ? (x + y + carryIn) >>> 8 * n != 0
+                            : Long.compareUnsigned(sum, x) < 0 || carryIn == 1 && sum == x && y == -1;
                     warp.r[d + lane] = sum;
-                    if (gives) {
-                        warp.carry = warp.carry & ~(1 << lane) | (out ? 1 << lane : 0);
+                    if (writesCarry) {
+                        warp.carry = warp.carry & ~(1 << lane) | (carryOut ? 1 << lane : 0);
                     }
                 }
             }
         };
     }
 
-    private static Step carryMultiply(Instruction in, Operands o) {
+    /** Decodes mad.cc and madc; returns null for .wide, which PTX does not define for them. */
+    private static @Nullable Step carryMultiply(Instruction in, Operands o) {
         Type type = Decoder.type(in);
         int n = type.bytes();
         Lanewise.Two product = product(in, type);
@@ -272,23 +299,23 @@ final class IntegerSteps {
         int a = o.source(1, type);
         int b = o.source(2, type);
         int c = o.source(3, type);
-        boolean takes = in.opcode().equals("madc");
-        boolean gives = in.has(".cc");
+        boolean readsCarry = in.opcode().equals("madc");
+        boolean writesCarry = in.has(".cc");
         return new Step() {
             @Override
             void run(Warp warp, int mask) {
-                for (int left = mask; left != 0; left &= left - 1) {
-                    int lane = Integer.numberOfTrailingZeros(left);
+                for (int activeLanes = mask; activeLanes != 0; activeLanes &= activeLanes - 1) {
+                    int lane = Integer.numberOfTrailingZeros(activeLanes);
                     long x = product.of(warp.r[a + lane], warp.r[b + lane]);
                     long y = warp.r[c + lane];
-                    long in = takes ? warp.carry >>> lane & 1 : 0;
-                    long sum = Numbers.mask(x + y + in, n);
-                    boolean out = n < 8
-                            ? (x + y + in) >>> 8 * n != 0
-                            : Long.compareUnsigned(sum, x) < 0 || in == 1 && sum == x && y == -1;
+                    long carryIn = readsCarry ? warp.carry >>> lane & 1 : 0;
+                    long sum = Numbers.mask(x + y + carryIn, n);
+                    boolean carryOut = n < 8
+                            ? (x + y + carryIn) >>> 8 * n != 0
+                            : Long.compareUnsigned(sum, x) < 0 || carryIn == 1 && sum == x && y == -1;
                     warp.r[d + lane] = sum;
-                    if (gives) {
-                        warp.carry = warp.carry & ~(1 << lane) | (out ? 1 << lane : 0);
+                    if (writesCarry) {
+                        warp.carry = warp.carry & ~(1 << lane) | (carryOut ? 1 << lane : 0);
                     }
                 }
             }
