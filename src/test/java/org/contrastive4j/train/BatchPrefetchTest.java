@@ -31,8 +31,18 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Batches that are sent beside recorded steps, under all checks of the simulator: what orders them, and what fails. */
+/**
+ * Batches that are uploaded on the prefetch stream while a captured step runs: the order of both streams, under all
+ * checks of the simulator, and recovery from failed uploads and captures.
+ */
 class BatchPrefetchTest {
+    private static final String INJECTED = "injected failure";
+    private static final int STEPS = 4;
+    /** Uploads, prefetch streams and captures of one step: those of its update and of the upload of the next batch. */
+    private static final int OPERATIONS_OF_A_STEP = 8;
+    /** The last step uploads no next batch. */
+    private static final int OPERATIONS_OF_THE_LAST_STEP = 7;
+
     @TempDir
     Path folder;
 
@@ -40,11 +50,11 @@ class BatchPrefetchTest {
         return new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
     }
 
-    /** Another backend with something changed. */
-    private static class Changed extends DirectOps {
+    /** Delegates everything to another backend; subclasses change single methods. */
+    private static class DelegatingOps extends DirectOps {
         final Ops ops;
 
-        Changed(Ops ops) {
+        DelegatingOps(Ops ops) {
             super(ops);
             this.ops = ops;
         }
@@ -55,17 +65,17 @@ class BatchPrefetchTest {
         }
     }
 
-    /** Does so many copies, marks and recordings, then refuses one. */
-    private static final class Failing extends Changed {
-        private int left = Integer.MAX_VALUE;
+    /** Lets a given number of uploads, prefetch streams and captures succeed; the next one throws an exception. */
+    private static final class FailingOps extends DelegatingOps {
+        private int operationsBeforeFailure = Integer.MAX_VALUE;
 
-        Failing(Ops ops) {
+        FailingOps(Ops ops) {
             super(ops);
         }
 
         private void count() {
-            if (left-- == 0) {
-                throw new IllegalStateException("the test wants it so");
+            if (operationsBeforeFailure-- == 0) {
+                throw new IllegalStateException(INJECTED);
             }
         }
 
@@ -94,7 +104,7 @@ class BatchPrefetchTest {
         }
     }
 
-    /** As little as is a model. */
+    /** Returns a configuration of minimal size that has both encoders. */
     private TrainConfig config(int steps) {
         DualEncoder.Config model = new DualEncoder.Config(
                 new VisionTransformer.Config(
@@ -130,95 +140,106 @@ class BatchPrefetchTest {
         return PairDataset.open(Path.of(config.data()), config.strict());
     }
 
-    /** Each copy and each recording of each step fails once, of the batch sent ahead and of the update too. */
+    /** Each upload, prefetch stream and capture of each step fails once, also those of the next batch. */
     @Test
-    void aStepWhoseCopyOrRecordingFailsIsMadeAgain() {
-        TrainConfig config = config(4);
+    void next_uploadOrCaptureFails_repeatsStepWithSameResult() {
+        TrainConfig config = config(STEPS);
         PairDataset data = data(config);
-        List<Map<String, Object>> undisturbed = new ArrayList<>();
-        List<String> end;
+        List<Map<String, Object>> expectedSteps = new ArrayList<>();
+        List<String> expectedState;
         try (Ops ops = sim();
                 Trainer trainer = Trainer.start(ops, config, data)) {
             while (trainer.hasNext()) {
-                undisturbed.add(trainer.next().asMap());
+                expectedSteps.add(trainer.next().asMap());
             }
-            end = Snapshots.of(trainer);
+            expectedState = Snapshots.of(trainer);
             assertEquals(1, trainer.graphs());
         }
-        Failing ops = new Failing(
+        FailingOps ops = new FailingOps(
                 new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks())));
         try (ops;
                 Trainer trainer = Trainer.start(ops, config, data)) {
             trainer.memoryPlan();
-            for (int step = 0; step < 4; step++) {
-                int failures = failEverywhere(ops, trainer, undisturbed.get(step));
-                assertTrue(failures >= (step < 3 ? 8 : 7), failures + " failures of step " + step);
+            for (int step = 0; step < STEPS; step++) {
+                int failures = failEverywhere(ops, trainer, expectedSteps.get(step));
+                int expected = step < STEPS - 1 ? OPERATIONS_OF_A_STEP : OPERATIONS_OF_THE_LAST_STEP;
+                assertTrue(
+                        failures >= expected,
+                        "step " + step + ": expected at least " + expected + " failures, got " + failures);
             }
-            assertEquals(end, Snapshots.of(trainer));
+            assertEquals(expectedState, Snapshots.of(trainer));
         }
     }
 
-    private static int failEverywhere(Failing ops, Trainer trainer, Map<String, Object> expected) {
+    /**
+     * Attempts a step until it succeeds; each attempt fails one operation later than the attempt before. A failed
+     * attempt must leave the state unchanged.
+     *
+     * @return the number of failed attempts
+     */
+    private static int failEverywhere(FailingOps ops, Trainer trainer, Map<String, Object> expected) {
         List<String> before = Snapshots.of(trainer);
-        for (int done = 0; ; done++) {
-            ops.left = done;
+        for (int attempts = 0; ; attempts++) {
+            ops.operationsBeforeFailure = attempts;
             try {
                 assertEquals(expected, trainer.next().asMap());
-                return done;
+                return attempts;
             } catch (IllegalStateException failed) {
-                assertEquals("the test wants it so", failed.getMessage());
+                assertEquals(INJECTED, failed.getMessage());
             } finally {
-                ops.left = Integer.MAX_VALUE;
+                ops.operationsBeforeFailure = Integer.MAX_VALUE;
             }
-            assertEquals(before, Snapshots.of(trainer), "after " + done + " copies and recordings");
+            assertEquals(before, Snapshots.of(trainer), "after a failure that followed " + attempts + " operations");
         }
     }
 
-    /** A run that is closed while a batch is on its way, or after that failed, leaves nothing behind. */
+    /** Closing a trainer while an upload is in flight, or after an upload failed, causes no fault of the simulator. */
     @Tag("exhaustive")
     @Test
-    void aRunMayEndWhereverItIs() {
-        TrainConfig config = config(4);
+    void close_uploadInFlightOrFailed_causesNoFault() {
+        TrainConfig config = config(STEPS);
         PairDataset data = data(config);
-        for (int done : new int[] {5, 8, Integer.MAX_VALUE}) {
-            Failing ops = new Failing(sim());
+        // operations of the second step that succeed before one fails; the last value lets all succeed
+        for (int operations : new int[] {5, 8, Integer.MAX_VALUE}) {
+            FailingOps ops = new FailingOps(sim());
             try (ops;
                     Trainer trainer = Trainer.start(ops, config, data)) {
                 trainer.next();
-                ops.left = done;
-                if (done < Integer.MAX_VALUE) {
+                ops.operationsBeforeFailure = operations;
+                if (operations < Integer.MAX_VALUE) {
                     assertThrows(IllegalStateException.class, trainer::next);
                 }
             }
         }
     }
 
-    private static void unordered(String part, Ops twin, TrainConfig config) {
+    /** Asserts that the simulator reports an unordered access when a run uses these faulty operations. */
+    private static void assertUnordered(String access, Ops faulty, TrainConfig config) {
         PairDataset data = data(config);
         Fault fault = assertThrows(Fault.class, () -> {
-            try (twin;
-                    Trainer trainer = Trainer.start(twin, config, data)) {
+            try (faulty;
+                    Trainer trainer = Trainer.start(faulty, config, data)) {
                 try {
                     while (trainer.hasNext()) {
                         trainer.next();
                     }
                 } finally {
-                    twin.synchronize();
+                    faulty.synchronize();
                 }
             }
         });
         assertTrue(
                 fault.getMessage().contains("unordered access")
-                        && fault.getMessage().contains(part),
+                        && fault.getMessage().contains(access),
                 fault.getMessage());
     }
 
-    /** Nobody waits for what was sent. */
+    /** The step does not wait for the upload of its batch. */
     @Test
-    void anArrivalThatIsNotAwaitedIsSeen() {
-        unordered(
+    void step_doesNotWaitForUpload_isReportedAsUnordered() {
+        assertUnordered(
                 "upload on stream 1, which writes",
-                new Changed(sim()) {
+                new DelegatingOps(sim()) {
                     @Override
                     public PrefetchStream prefetchStream() {
                         PrefetchStream prefetch = super.prefetchStream();
@@ -231,19 +252,22 @@ class BatchPrefetchTest {
                 config(3));
     }
 
-    /** The mark before a step is that of the step before: nothing says that the landing was emptied. */
+    /**
+     * An upload waits for the event of an earlier step only, so that the step before it may still read the staging
+     * buffer that the upload overwrites.
+     */
     @Test
-    void aLandingThatIsFilledTooEarlyIsSeen() {
-        unordered(
+    void upload_doesNotWaitForLastStep_isReportedAsUnordered() {
+        assertUnordered(
                 "upload on stream 1 writes",
-                new Changed(sim()) {
-                    private PrefetchStream early;
+                new DelegatingOps(sim()) {
+                    private PrefetchStream earlier;
 
                     @Override
                     public PrefetchStream prefetchStream() {
-                        PrefetchStream mine = early == null ? super.prefetchStream() : early;
-                        early = super.prefetchStream();
-                        return mine;
+                        PrefetchStream previous = earlier == null ? super.prefetchStream() : earlier;
+                        earlier = super.prefetchStream();
+                        return previous;
                     }
                 },
                 config(3));
