@@ -24,8 +24,8 @@ import picocli.CommandLine.Option;
         name = "embed",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Writes unit representations of pictures and captions: pictures.npy and captions.npy, a row for "
-                + "each pair, and keys.tsv with picture and caption of each row.")
+        description = "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
+                + "each pair, and the picture and caption of each row to keys.tsv.")
 final class EmbedCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;
@@ -33,7 +33,7 @@ final class EmbedCommand implements Callable<Integer> {
     @Option(names = "--run", description = "run folder of a finished or running training")
     private Path run = Path.of("runs/emoji");
 
-    @Option(names = "--data", description = "pairs to embed; default: those of the run")
+    @Option(names = "--data", description = "pairs to embed; default: the pairs of the run")
     private @Nullable Path data;
 
     @Option(names = "--out", required = true, description = "folder to write")
@@ -53,7 +53,7 @@ final class EmbedCommand implements Callable<Integer> {
                 return 0;
             }
             if (data == null) {
-                throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+                throw new IllegalArgumentException("a pretrained model has no data of its own; name pairs with --data");
             }
             try (PretrainedModel model = from.open(ops);
                     TextTokenizer tokenizer = model.tokenizer()) {

@@ -8,7 +8,7 @@ import org.contrastive4j.pretrained.PretrainedModel;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Which pretrained model a command runs, and with which weights. */
+/** Options that choose a pretrained model and its weights. */
 final class FromOptions {
     @Option(
             names = "--from",
@@ -27,7 +27,7 @@ final class FromOptions {
     @Option(
             names = "--wise-ft",
             paramLabel = "<alpha>",
-            description = "interpolate weights: alpha of the fine-tuned model and 1 - alpha of --start")
+            description = "interpolate weights: alpha times the fine-tuned model plus 1 - alpha times --start")
     @Nullable
     Double wiseFt;
 
@@ -42,7 +42,7 @@ final class FromOptions {
     PretrainedModel open(Ops ops) {
         if (from == null) {
             throw new IllegalArgumentException(
-                    "no model is given; name a folder with --from, with config.json and model.safetensors in it");
+                    "no model is given; name a folder that holds config.json and model.safetensors with --from");
         }
         PretrainedModel model = PretrainedModel.open(ops, from);
         try {
@@ -53,7 +53,7 @@ final class FromOptions {
             if (wiseFt != null) {
                 if (start == null && adapter == null) {
                     throw new IllegalArgumentException(
-                            "--wise-ft needs the model that fine-tuning started from;" + " name it with --start");
+                            "--wise-ft needs the model that fine-tuning started from; name it with --start");
                 }
                 try (PretrainedModel first = PretrainedModel.open(ops, start == null ? from : start)) {
                     model.interpolate(first, 1 - wiseFt);
@@ -66,7 +66,7 @@ final class FromOptions {
         }
     }
 
-    /** Rank, alpha and dropout as given on a command line; alpha is the rank where it is not given. */
+    /** Returns the settings of adapters; the default of alpha is the rank. */
     static LowRankConfig lowRank(int rank, @Nullable Double alpha, double dropout) {
         return new LowRankConfig(rank, alpha == null ? Math.max(rank, 1) : alpha, dropout, false);
     }

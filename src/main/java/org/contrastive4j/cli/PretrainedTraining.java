@@ -32,7 +32,7 @@ import org.contrastive4j.train.Trainer;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** What {@code train --from} does: fine-tunes a pretrained model and writes it, or its adapter. */
+/** Implements {@code train --from}: fine-tunes a pretrained model and writes the model or its adapter. */
 final class PretrainedTraining {
     private static final double WHOLE_RATE = 1e-5;
     private static final double LORA_RATE = 1e-4;
@@ -42,8 +42,8 @@ final class PretrainedTraining {
             names = "--from",
             paramLabel = "<dir>",
             description = "fine-tune the CLIP or SigLIP model in this folder instead of training a new one; sizes, "
-                    + "tokenizer and loss are those of the model, --learning-rate is then 1e-5 where it is not given, "
-                    + "1e-4 with LoRA")
+                    + "tokenizer and loss come from the model; --learning-rate then has the default 1e-5, or 1e-4 "
+                    + "with LoRA")
     @Nullable
     Path from;
 
@@ -55,15 +55,15 @@ final class PretrainedTraining {
 
     @Option(
             names = "--unlock-blocks",
-            description = "with --from: train this many last blocks of a locked tower and what follows them")
+            description = "with --from: number of last blocks of a locked tower to train, with the layers after them")
     private int unlockBlocks;
 
     @Option(
             names = "--layer-decay",
-            description = "with --from: factor of the learning rate from each layer to the one below")
+            description = "with --from: factor of the learning rate from each layer to the layer below")
     private double layerDecay = 1;
 
-    @Option(names = "--lora-rank", description = "with --from: train low-rank adapters of this rank; 0 for none")
+    @Option(names = "--lora-rank", description = "with --from: rank of the low-rank adapters to train; 0 for none")
     private int loraRank;
 
     @Option(names = "--lora-alpha", description = "adapters are scaled by alpha / rank; default: the rank")
@@ -73,20 +73,20 @@ final class PretrainedTraining {
     @Option(
             names = "--lora-targets",
             split = ",",
-            description = "layers with adapters: q, k, v, out, up, down, or modules of Hugging Face transformers")
+            description = "layers with adapters: q, k, v, out, up, down, or module names of Hugging Face transformers")
     private List<String> loraTargets = List.of("q", "v");
 
-    @Option(names = "--lora-dropout", description = "probability on the input of adapters")
+    @Option(names = "--lora-dropout", description = "dropout probability at the input of adapters")
     private double loraDropout;
 
-    @Option(names = "--base-weights", description = "type of frozen matrices below adapters: F32, F16 or BF16")
+    @Option(names = "--base-weights", description = "element type of the frozen matrices that have adapters: F32, F16 or BF16")
     private DType baseWeights = DType.F32;
 
     private boolean hasLora() {
         return loraRank != 0;
     }
 
-    /** Runs all steps; returns whether they were not stopped. */
+    /** Runs all steps; returns false if the user stopped them. */
     boolean run(
             Ops ops,
             TrainConfig config,
@@ -97,7 +97,7 @@ final class PretrainedTraining {
             BooleanSupplier stopRequested) {
         if (!hasLora() && baseWeights != DType.F32) {
             throw new IllegalArgumentException(
-                    "--base-weights " + baseWeights + " is for weights that stay frozen; give --lora-rank too");
+                    "--base-weights " + baseWeights + " applies to frozen weights only; give --lora-rank too");
         }
         PretrainedModel.Options options =
                 new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights, 0);
@@ -171,7 +171,7 @@ final class PretrainedTraining {
                 .sum();
         System.out.printf(
                 Locale.ROOT,
-                "%,d training pairs on %s; %,d trained numbers, batches of %d pairs%n",
+                "%,d training pairs on %s; %,d trained parameters, batches of %d pairs%n",
                 splits.train().size(),
                 ops.name(),
                 numbers,
@@ -211,8 +211,8 @@ final class PretrainedTraining {
         if (adapter != null) {
             adapter.save(
                     out.resolve("adapter"), from.toAbsolutePath().normalize().toString());
-            System.out.println("adapter: " + out.resolve("adapter") + "; merge --from " + from + " --adapter "
-                    + out.resolve("adapter") + " --out DIR makes a model of it");
+            System.out.println("adapter: " + out.resolve("adapter") + "; create a model with: merge --from " + from + " --adapter "
+                    + out.resolve("adapter") + " --out DIR");
         } else {
             model.save(out.resolve("model"));
             System.out.println("model: " + out.resolve("model"));

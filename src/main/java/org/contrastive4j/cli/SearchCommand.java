@@ -21,27 +21,27 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Finds pictures for a text. */
+/** Finds the pictures that match a text. */
 @Command(
         name = "search",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Finds the pictures that fit a text best, and draws them on a contact sheet.")
+        description = "Finds the pictures that are most similar to a text, and draws them on a contact sheet.")
 final class SearchCommand implements Callable<Integer> {
     private static final String ALL_GROUPS = "all";
 
-    @Parameters(index = "0", description = "what to look for, e.g. \"umbrella in the rain\"")
+    @Parameters(index = "0", description = "text to search for, such as \"umbrella in the rain\"")
     private String text;
 
     @Option(names = "--run", description = "run folder of a finished or running training")
     private Path run = Path.of("runs/emoji");
 
-    @Option(names = "--data", description = "search these pairs instead of those of the run")
+    @Option(names = "--data", description = "pairs to search; default: the pairs of the run")
     private @Nullable Path data;
 
     @Option(
             names = "--group",
-            description = "search only this group; \"all\" for all; by default the held-out group of the run")
+            description = "group to search, \"all\" for all; default: the held-out group of the run")
     private @Nullable String group;
 
     @Option(names = "--top", description = "number of matches")
@@ -49,7 +49,7 @@ final class SearchCommand implements Callable<Integer> {
 
     @Option(
             names = "--sheet",
-            description = "contact sheet to write, PNG or JPEG by its name; default: search.png in the run folder")
+            description = "contact sheet to write, a .png or .jpg file; default: search.png in the run folder")
     private @Nullable Path sheet;
 
     @Mixin
@@ -83,10 +83,10 @@ final class SearchCommand implements Callable<Integer> {
         }
     }
 
-    /** Searches all pairs of --data with a pretrained model, or those of one group. */
+    /** Searches --data, or one group of it, with a pretrained model. */
     private int pretrained() {
         if (data == null) {
-            throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+            throw new IllegalArgumentException("a pretrained model has no data of its own; name pairs with --data");
         }
         Path target = sheet != null ? sheet : Path.of("search.png");
         String format = format(target);
@@ -101,7 +101,7 @@ final class SearchCommand implements Callable<Integer> {
                     .map(Pair::id)
                     .toList();
             if (samples.isEmpty()) {
-                throw new IllegalArgumentException("no pictures of group " + group + "; there are " + pairs.groups());
+                throw new IllegalArgumentException("no pictures of group " + group + "; the groups are " + pairs.groups());
             }
             search(ops, pairs, model.embedder(pairs, tokenizer), samples, target, format);
             return 0;
@@ -158,7 +158,7 @@ final class SearchCommand implements Callable<Integer> {
                 .map(Pair::id)
                 .toList();
         if (samples.isEmpty()) {
-            throw new IllegalArgumentException("no pictures of group " + searched + "; there are " + pairs.groups());
+            throw new IllegalArgumentException("no pictures of group " + searched + "; the groups are " + pairs.groups());
         }
         return samples;
     }

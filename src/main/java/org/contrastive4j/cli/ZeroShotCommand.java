@@ -21,12 +21,12 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Classifies pictures by the texts of classes. */
+/** Classifies pictures by their similarity to the texts of classes. */
 @Command(
         name = "zero-shot",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Classifies pictures with a pretrained model by the names of the classes alone.")
+        description = "Classifies pictures with a pretrained model, given only the names of the classes.")
 final class ZeroShotCommand implements Callable<Integer> {
     @Parameters(arity = "1..*", paramLabel = "<picture>", description = "picture files")
     private List<Path> pictures;
@@ -34,12 +34,12 @@ final class ZeroShotCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;
 
-    @Option(names = "--classes", required = true, split = ";", description = "names separated by semicolons")
+    @Option(names = "--classes", required = true, split = ";", description = "class names, separated by semicolons")
     private List<String> classes;
 
     @Option(
             names = "--prompt",
-            description = "text for a class, {} stands for its name; several are averaged after normalisation")
+            description = "text for a class, with {} for its name; representations of several texts are averaged")
     private List<String> prompts = List.of("a photo of a {}.");
 
     @Option(names = "--top", description = "classes to print for each picture")
@@ -76,12 +76,12 @@ final class ZeroShotCommand implements Callable<Integer> {
     static BufferedImage read(Path file) throws IOException {
         BufferedImage picture = ImageIO.read(file.toFile());
         if (picture == null) {
-            throw new DataException(file + " is no picture in a format that is read here");
+            throw new DataException(file + " is not a picture in a supported format");
         }
         return picture;
     }
 
-    /** The mean of unit rows, of unit length. */
+    /** Returns the normalised mean of unit rows. */
     private static double[] mean(Tensor rows) {
         double[] values = rows.toDoubles();
         double[] mean = new double[rows.dim(1)];

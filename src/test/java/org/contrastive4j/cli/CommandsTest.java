@@ -259,7 +259,7 @@ class CommandsTest {
             {"--guide-margin", "0.1", "guide"},
             {"--loss", "queue", "--guide", "x", "loss queue takes no guide"},
             {"--guide", folder.resolve("no-guide").toString(), "no checkpoint in"},
-            {"--accumulate", "sums", "there are gradcache and features"},
+            {"--accumulate", "sums", "--accumulate is \"sums\", expected gradcache or features"},
             {"--accumulate", "features", "--chunk", "0", "choose one of 1 or more"},
             {"--save-every", "0", "save every 0 steps: expected 1 or more"},
             {"--recall-every", "-1", "recall every -1 steps: expected 1 or more, or 0"},

@@ -99,7 +99,7 @@ class PtxCommandsTest {
     @Test
     void checkOfAGoodFile() {
         Ran checked = run("ptx", "check", file("commands/scale.ptx"), file("conformance/block_barrier.ptx"));
-        checked.says(0, "registers", "simulator: all instructions are known");
+        checked.says(0, "registers", "simulator: all instructions are supported");
         for (String architecture : List.of("sm_80", "sm_86", "sm_89", "sm_90")) {
             checked.hasLine(" *scale +" + architecture + " +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +(64/64|48/48)");
         }
@@ -130,7 +130,7 @@ class PtxCommandsTest {
     @Test
     void checkOfAFileWithInstances_checksEveryInstance() {
         Ran checked = run("ptx", "check", "kernels/pointwise/add.ptx");
-        checked.says(0, "simulator: all instructions are known");
+        checked.says(0, "simulator: all instructions are supported");
         for (String entry : List.of("add_f32", "add_bf16", "add_f16")) {
             checked.hasLine(" *" + entry + " +sm_80 +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +.*");
         }
@@ -182,7 +182,7 @@ class PtxCommandsTest {
         }
         Ran spills =
                 run("ptx", "check", write("spill.ptx", ptx.append("ret;\n}\n").toString()));
-        spills.says(1, "simulator: all instructions are known");
+        spills.says(1, "simulator: all instructions are supported");
         spills.hasLine(" *spill +sm_80 +\\d+ +[1-9]\\d* .*");
     }
 
@@ -211,7 +211,7 @@ class PtxCommandsTest {
         run("ptx", "check", write("macro.ptx", HEAD + "#include \"nowhere.ptxh\"\n"))
                 .says(1, "macro.ptx:4:", "nowhere.ptxh");
         Ran one = run("ptx", "check", syntax, file("commands/scale.ptx"));
-        one.says(1, "simulator: all instructions are known"); // goes on after a bad file
+        one.says(1, "simulator: all instructions are supported"); // goes on after a bad file
     }
 
     @Test
@@ -236,8 +236,8 @@ class PtxCommandsTest {
                                 alone)
                         .out()
                         .replaceAll("#line.*", ""));
-        run("ptx", "expand", alone, "-I", folder.resolve("x").toString()).says(Main.REFUSED, "there is no folder");
-        run("ptx", "expand", folder.resolve("x.ptx").toString()).says(Main.REFUSED, "there is no file");
+        run("ptx", "expand", alone, "-I", folder.resolve("x").toString()).says(Main.REFUSED, "is not a folder");
+        run("ptx", "expand", folder.resolve("x.ptx").toString()).says(Main.REFUSED, "is not a file");
         Files.write(folder.resolve("binary.ptx"), new byte[] {(byte) 0xff, 0, 1});
         run("ptx", "expand", folder.resolve("binary.ptx").toString()).says(Main.REFUSED, "is not text");
     }
@@ -355,16 +355,16 @@ class PtxCommandsTest {
             {"--faults", "0", "--faults is 0"},
             {"--print", "-1", "--print is -1"},
             {"--arg", "f32:1", "was given 6 arguments, expected 5"},
-            {"--arg", "u16:1", "--arg u16:1: no element type \"u16\", there are f32, f16,"},
+            {"--arg", "u16:1", "--arg u16:1: unknown element type \"u16\", expected one of f32, f16,"},
             {"--arg", "u8:256", "256 is out of the range of u8"},
             {"--arg", "u32:-1", "-1 is out of the range of u32"},
-            {"--arg", "f32:x", "\"x\" is no f32"},
+            {"--arg", "f32:x", "\"x\" is not a valid f32"},
             {"--arg", "f32", "expected in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE"},
             {"--arg", "in:f32", "expected in:TYPE:COUNT or in:TYPE:COUNT:FILL"},
             {"--arg", "in:f32:0", "count is \"0\", expected 1 to"},
             {"--arg", "in:f64:300000000", "expected 1 to 268435454 elements of f64"},
             {"--arg", "in:f32:4:none", "fill is \"none\", expected zero, iota, random or a number"},
-            {"--arg", "in:i32:4:1.5", "\"1.5\" is no i32"}
+            {"--arg", "in:i32:4:1.5", "\"1.5\" is not a valid i32"}
         }) {
             List<String> options = new ArrayList<>(List.of(right));
             options.addAll(Arrays.asList(bad).subList(0, bad.length - 1));
@@ -376,7 +376,7 @@ class PtxCommandsTest {
                 .says(Main.REFUSED, "has the entries [scale, copy16]; choose one with --entry");
         run("ptx", "run", file("bad/wgmma_fence_missing.ptx"), "--arch", "80")
                 .says(Main.REFUSED, "does not run on this device of sm_80");
-        run("ptx", "run", "nowhere.ptx").says(Main.REFUSED, "there is no file nowhere.ptx");
+        run("ptx", "run", "nowhere.ptx").says(Main.REFUSED, "nowhere.ptx is not a file");
         run("ptx").says(Main.REFUSED, "Missing required subcommand");
     }
 
