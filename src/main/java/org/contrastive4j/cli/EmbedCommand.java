@@ -24,8 +24,9 @@ import picocli.CommandLine.Option;
         name = "embed",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
-                + "each pair, and the picture and caption of each row to keys.tsv.")
+        description =
+                "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
+                        + "each pair, and the picture and caption of each row to keys.tsv.")
 final class EmbedCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;

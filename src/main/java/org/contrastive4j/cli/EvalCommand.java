@@ -26,7 +26,8 @@ import picocli.CommandLine.Option;
         name = "eval",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Measures retrieval in both directions, zero-shot classification from prompts, and a linear probe.")
+        description =
+                "Measures retrieval in both directions, zero-shot classification from prompts, and a linear probe.")
 final class EvalCommand implements Callable<Integer> {
     @Option(names = "--run", description = "run folder of a finished or running training")
     private Path run = Path.of("runs/emoji");
@@ -44,8 +45,9 @@ final class EvalCommand implements Callable<Integer> {
 
     @Option(
             names = "--prompt",
-            description = "text for a class, with {} for its name; the option may be repeated: the representations of all "
-                    + "texts of a class are averaged")
+            description =
+                    "text for a class, with {} for its name; the option may be repeated: the representations of all "
+                            + "texts of a class are averaged")
     private List<String> prompts = List.of("{}");
 
     @Mixin

@@ -19,7 +19,12 @@ import org.jspecify.annotations.Nullable;
  * @param value bits of a number, or of all elements if the fill is {@link Fill#VALUE}
  */
 record KernelArgument(
-        String text, @Nullable Direction direction, Element element, int count, @Nullable Fill fill, long value) {
+        String text,
+        @Nullable Direction direction,
+        Element element,
+        int count,
+        @Nullable Fill fill,
+        long value) {
     enum Direction {
         IN,
         OUT

@@ -72,7 +72,8 @@ public final class Main {
             return REFUSED;
         });
         for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
-            CommandSpec command = Objects.requireNonNull(commandLine.getSubcommands().get(name), name)
+            CommandSpec command = Objects.requireNonNull(
+                            commandLine.getSubcommands().get(name), name)
                     .getCommandSpec();
             command.usageMessage().footer(losses());
             command.mixins().values().stream()

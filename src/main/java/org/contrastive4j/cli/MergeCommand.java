@@ -13,9 +13,8 @@ import picocli.CommandLine.Option;
         name = "merge",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description =
-                "Merges a LoRA adapter into the weights of a CLIP or SigLIP model, interpolates with --start if "
-                        + "--wise-ft is given, and writes the model in the layout of --from.")
+        description = "Merges a LoRA adapter into the weights of a CLIP or SigLIP model, interpolates with --start if "
+                + "--wise-ft is given, and writes the model in the layout of --from.")
 final class MergeCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;

@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BooleanSupplier;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
@@ -79,8 +80,14 @@ final class PretrainedTraining {
     @Option(names = "--lora-dropout", description = "dropout probability at the input of adapters")
     private double loraDropout;
 
-    @Option(names = "--base-weights", description = "element type of the frozen matrices that have adapters: F32, F16 or BF16")
+    @Option(
+            names = "--base-weights",
+            description = "element type of the frozen matrices that have adapters: F32, F16 or BF16")
     private DType baseWeights = DType.F32;
+
+    private Path from() {
+        return Objects.requireNonNull(from, "--from");
+    }
 
     private boolean hasLora() {
         return loraRank != 0;
@@ -102,7 +109,7 @@ final class PretrainedTraining {
         PretrainedModel.Options options =
                 new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights, 0);
         try (RunFolder folder = RunFolder.open(out);
-                PretrainedModel model = PretrainedModel.open(ops, from, options);
+                PretrainedModel model = PretrainedModel.open(ops, from(), options);
                 TextTokenizer tokenizer = model.tokenizer()) {
             FineTuning tuning = new FineTuning(lockImage, lockText, unlockBlocks, layerDecay);
             LoraAdapter adapter = null;
@@ -210,9 +217,9 @@ final class PretrainedTraining {
     private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
         if (adapter != null) {
             adapter.save(
-                    out.resolve("adapter"), from.toAbsolutePath().normalize().toString());
-            System.out.println("adapter: " + out.resolve("adapter") + "; create a model with: merge --from " + from + " --adapter "
-                    + out.resolve("adapter") + " --out DIR");
+                    out.resolve("adapter"), from().toAbsolutePath().normalize().toString());
+            System.out.println("adapter: " + out.resolve("adapter") + "; create a model with: merge --from " + from
+                    + " --adapter " + out.resolve("adapter") + " --out DIR");
         } else {
             model.save(out.resolve("model"));
             System.out.println("model: " + out.resolve("model"));

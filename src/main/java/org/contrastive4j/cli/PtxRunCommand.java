@@ -95,10 +95,7 @@ final class PtxRunCommand implements Callable<Integer> {
             description = "sim: number of seeds to run with, from --seed on; each distinct fault is reported once")
     private @Nullable Integer schedules;
 
-    @Option(
-            names = "--arch",
-            paramLabel = "NUMBER",
-            description = "sim: architecture 80, 86, 89 or 90; default: 90")
+    @Option(names = "--arch", paramLabel = "NUMBER", description = "sim: architecture 80, 86, 89 or 90; default: 90")
     private @Nullable Integer architecture;
 
     @Option(

@@ -90,7 +90,9 @@ final class PtxSource {
     }
 
     private Expanded expanded(Path file, String raw, String name, String header, Map<String, String> defined) {
-        Path folder = includes != null ? includes : Objects.requireNonNull(file.toAbsolutePath().getParent());
+        Path folder = includes != null
+                ? includes
+                : Objects.requireNonNull(file.toAbsolutePath().getParent());
         Matcher stated = DYNAMIC.matcher(header);
         return new Expanded(
                 name,

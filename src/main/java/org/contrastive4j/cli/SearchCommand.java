@@ -39,9 +39,7 @@ final class SearchCommand implements Callable<Integer> {
     @Option(names = "--data", description = "pairs to search; default: the pairs of the run")
     private @Nullable Path data;
 
-    @Option(
-            names = "--group",
-            description = "group to search, \"all\" for all; default: the held-out group of the run")
+    @Option(names = "--group", description = "group to search, \"all\" for all; default: the held-out group of the run")
     private @Nullable String group;
 
     @Option(names = "--top", description = "number of matches")
@@ -101,7 +99,8 @@ final class SearchCommand implements Callable<Integer> {
                     .map(Pair::id)
                     .toList();
             if (samples.isEmpty()) {
-                throw new IllegalArgumentException("no pictures of group " + group + "; the groups are " + pairs.groups());
+                throw new IllegalArgumentException(
+                        "no pictures of group " + group + "; the groups are " + pairs.groups());
             }
             search(ops, pairs, model.embedder(pairs, tokenizer), samples, target, format);
             return 0;
@@ -158,7 +157,8 @@ final class SearchCommand implements Callable<Integer> {
                 .map(Pair::id)
                 .toList();
         if (samples.isEmpty()) {
-            throw new IllegalArgumentException("no pictures of group " + searched + "; the groups are " + pairs.groups());
+            throw new IllegalArgumentException(
+                    "no pictures of group " + searched + "; the groups are " + pairs.groups());
         }
         return samples;
     }

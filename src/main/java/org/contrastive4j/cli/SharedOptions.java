@@ -151,8 +151,8 @@ final class SharedOptions {
 
     private DualEncoder.Config model() {
         if (patch < 1 || imageSize < 1 || imageSize % patch != 0) {
-            throw new IllegalArgumentException("--image-size " + imageSize + " is not a multiple of --patch " + patch
-                    + "; choose a multiple");
+            throw new IllegalArgumentException(
+                    "--image-size " + imageSize + " is not a multiple of --patch " + patch + "; choose a multiple");
         }
         VisionTransformer.Config image = DEFAULT.model().image();
         TextTransformer.Config text = DEFAULT.model().text();

@@ -94,7 +94,8 @@ final class TrainCommand implements Callable<Integer> {
 
     private int fineTune(Thread hook) {
         if (resume) {
-            throw new IllegalArgumentException("--resume continues runs of new models only and cannot be combined with --from");
+            throw new IllegalArgumentException(
+                    "--resume continues runs of new models only and cannot be combined with --from");
         }
         ParseResult given = spec.commandLine().getParseResult();
         TrainConfig config = options.config();

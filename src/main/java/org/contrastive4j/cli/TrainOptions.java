@@ -44,8 +44,9 @@ final class TrainOptions {
     @Option(
             names = "--accumulate",
             paramLabel = "<how>",
-            description = "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one loss for "
-                    + "each chunk with cached representations of the other chunks (features), as in open_clip")
+            description =
+                    "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one loss for "
+                            + "each chunk with cached representations of the other chunks (features), as in open_clip")
     String accumulate = "gradcache";
 
     private final Map<LossOption, Double> ofLoss = new EnumMap<>(LossOption.class);
@@ -66,7 +67,7 @@ final class TrainOptions {
                     })
                     .setter(new ISetter() {
                         @Override
-                        public <T> T set(T value) {
+                        public <T> @Nullable T set(T value) {
                             if (value != null) {
                                 ofLoss.put(option, (Double) value);
                             }
@@ -97,9 +98,8 @@ final class TrainOptions {
     }
 
     TrainConfig config() {
-        String guideRun = guide == null
-                ? ""
-                : Path.of(guide).toAbsolutePath().normalize().toString();
+        String guideRun =
+                guide == null ? "" : Path.of(guide).toAbsolutePath().normalize().toString();
         return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guideRun, batch)).toBuilder()
                 .accumulation(accumulation())
                 .build();

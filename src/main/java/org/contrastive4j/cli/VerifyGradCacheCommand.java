@@ -82,7 +82,8 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             System.out.println(
                     agrees
                             ? "gradient caching gives the gradient of the whole batch, to rounding"
-                            : "the gradients differ by more than rounding (" + tolerance + "): see the layer named above");
+                            : "the gradients differ by more than rounding (" + tolerance
+                                    + "): see the layer named above");
             return agrees ? 0 : 1;
         }
     }

@@ -14,8 +14,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Averages over steps of a model's weights, which begin as copies of the trained ones and see the same pictures and
- * captions without dropout.
+ * Exponential moving averages of a model's weights. They start as copies of the trained weights and encode the same
+ * pictures and captions without dropout.
  */
 final class MomentumEncoders implements AutoCloseable {
     private final Ops ops;
@@ -23,7 +23,7 @@ final class MomentumEncoders implements AutoCloseable {
     private final DualEncoder averaged;
     private final Momentum momentum;
 
-    /** @param model trained, just made from its seed, or about to be restored like the tensors here */
+    /** @param model the trained model, freshly initialised; or restored later together with {@link #tensors} */
     MomentumEncoders(Ops ops, TrainConfig config, DualEncoder model) {
         this.ops = ops;
         this.model = model;
@@ -32,7 +32,7 @@ final class MomentumEncoders implements AutoCloseable {
         averaged.parameters().forEach(parameter -> parameter.freeze(true));
     }
 
-    /** Pictures, captions, then both by the momentum encoders. */
+    /** Returns the encoders of pictures and captions, then the momentum encoders of pictures and captions. */
     List<ChunkEncoder<TrainBatch>> encoders() {
         List<ChunkEncoder<TrainBatch>> all = new ArrayList<>(Encoders.of(ops, model));
         all.add(new TapeEncoder<>(
@@ -59,7 +59,7 @@ final class MomentumEncoders implements AutoCloseable {
         momentum.update(ops, step, model.parameters(), averaged.parameters());
     }
 
-    /** Live weights by name, for a checkpoint. */
+    /** Returns the live averaged weights by name, for a checkpoint. */
     Map<String, Tensor> tensors() {
         Map<String, Tensor> all = new LinkedHashMap<>();
         averaged.parameters().forEach(parameter -> all.put("momentum." + parameter.name(), parameter.value()));
