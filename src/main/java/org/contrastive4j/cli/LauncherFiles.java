@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 import picocli.AutoComplete;
 
 /**
- * Writes the launcher to the folder {@code target}: the scripts {@code c4j} and {@code c4j.cmd}, the completion for bash
- * and zsh, and a class data sharing archive, which halves the start-up time.
+ * Writes the launcher to the folder {@code target}: the scripts {@code c4j} and {@code c4j.cmd}, the completion for
+ * bash and zsh, and a class data sharing archive, which halves the start-up time.
  */
 public final class LauncherFiles {
     static final String NAME = "c4j";

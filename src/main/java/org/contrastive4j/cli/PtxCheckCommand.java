@@ -153,7 +153,9 @@ final class PtxCheckCommand implements Callable<Integer> {
         complaints.putIfAbsent(kind + ": " + message.replace("%", "%%"), List.of());
     }
 
-    /** Returns the targets to assemble for: code for sm_80 also runs on newer architectures, code for sm_90a does not. */
+    /**
+     * Returns the targets to assemble for: code for sm_80 also runs on newer architectures, code for sm_90a does not.
+     */
     private static List<String> targets(Program program) {
         List<String> targets =
                 Character.isLetter(program.target().charAt(program.target().length() - 1))

@@ -45,8 +45,8 @@ final class TrainOptions {
             names = "--accumulate",
             paramLabel = "<how>",
             description =
-                    "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one loss for "
-                            + "each chunk with cached representations of the other chunks (features), as in open_clip")
+                    "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one "
+                    + "loss for each chunk with cached representations of the other chunks (features), as in open_clip")
     String accumulate = "gradcache";
 
     private final Map<LossOption, Double> ofLoss = new EnumMap<>(LossOption.class);

@@ -13,10 +13,10 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Device buffers for the batches of a run whose steps are captured as CUDA graphs. A graph reads fixed addresses, so all
- * batches use the same buffers. The next batch is copied to staging buffers while a step runs, and a device copy then
- * moves it to the buffers. The device copy takes microseconds; alternating between two sets of buffers would need two
- * graphs.
+ * Device buffers for the batches of a run whose steps are captured as CUDA graphs. A graph reads fixed addresses, so
+ * all batches use the same buffers. The next batch is copied to staging buffers while a step runs, and a device copy
+ * then moves it to the buffers. The device copy takes microseconds; alternating between two sets of buffers would need
+ * two graphs.
  *
  * <p>The buffers hold captions of any padded length up to the longest one.
  */

@@ -23,8 +23,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Minimises a {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice, so
- * the positives are the diagonal.
+ * Minimises a {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice,
+ * so the positives are the diagonal.
  */
 final class BatchObjective extends Objective {
     private static final String GUIDE = "guide";

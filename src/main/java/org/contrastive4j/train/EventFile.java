@@ -41,8 +41,8 @@ final class EventFile {
     }
 
     /**
-     * Replaces the event files of a run by one file with the metrics so far, so that steps that a resumed run repeats are
-     * stored once.
+     * Replaces the event files of a run by one file with the metrics so far, so that steps that a resumed run repeats
+     * are stored once.
      *
      * @param now seconds since 1970, part of the name of the file
      */

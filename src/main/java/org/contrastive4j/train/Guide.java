@@ -16,7 +16,8 @@ import org.contrastive4j.tensor.Tensor;
  * Unit representations of all training samples by the model of another run, computed once without augmentation and
  * dropout. They determine which pairs of the batch are false negatives.
  *
- * <p>Memory: 8 e bytes for each sample on the heap, with representations of width e. Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024.
+ * <p>Memory: 8 e bytes for each sample on the heap, with representations of width e. Source: Solatorio, GISTEmbed:
+ * guided in-sample selection of training negatives, 2024.
  */
 final class Guide {
     private final Ops ops;

@@ -134,8 +134,8 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     void beforeUpdate() {}
 
     /**
-     * Updates the state of the loss after the optimiser's step. It must not allocate, so that a step either completes or
-     * changes nothing.
+     * Updates the state of the loss after the optimiser's step. It must not allocate, so that a step either completes
+     * or changes nothing.
      *
      * @param step number of optimiser steps before this one
      */

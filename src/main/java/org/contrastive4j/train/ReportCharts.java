@@ -149,7 +149,9 @@ final class ReportCharts {
         all.add(one);
     }
 
-    /** Returns the values of a column by step, or by pairs seen. A long run is divided into equal parts and averaged. */
+    /**
+     * Returns the values of a column by step, or by pairs seen. A long run is divided into equal parts and averaged.
+     */
     private Map<Long, Double> points(RunRecord run, String column, double scale) {
         List<Map<String, Object>> lines = run.metrics().stream()
                 .filter(line -> line.get(column) instanceof Number)

@@ -99,7 +99,9 @@ public final class RunFolder implements AutoCloseable {
         }
     }
 
-    /** Returns the name and message of an exception: some, such as AccessDeniedException, have the reason in the name. */
+    /**
+     * Returns the name and message of an exception: some, such as AccessDeniedException, have the reason in the name.
+     */
     private static String reason(IOException e) {
         return e.getClass().getSimpleName() + ": " + e.getMessage();
     }

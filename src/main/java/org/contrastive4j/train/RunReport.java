@@ -279,9 +279,8 @@ public final class RunReport {
         if (run.examples().length > 0) {
             page.append("<h2>Retrieval examples")
                     .append(of(run))
-                    .append("</h2>\n<p>Captions and the pictures found ")
-                    .append(
-                            "for them, with cosines; pictures of the right concept have a frame.</p>\n<div class=\"wide\">")
+                    .append("</h2>\n<p>Captions and the pictures found for them, with cosines; pictures of the right ")
+                    .append("concept have a frame.</p>\n<div class=\"wide\">")
                     .append("<img alt=\"captions and the pictures found for them\" src=\"data:image/png;base64,")
                     .append(Base64.getEncoder().encodeToString(run.examples()))
                     .append("\"></div>\n");

@@ -45,7 +45,9 @@ final class RunSummary {
         return summary;
     }
 
-    /** Returns a PNG with eight captions of held-out pictures, spread over the split, and the pictures found for them. */
+    /**
+     * Returns a PNG with eight captions of held-out pictures, spread over the split, and the pictures found for them.
+     */
     static byte[] examples(Trainer trainer, Search search, List<Integer> samples) {
         List<ContactSheet.Row> rows = new ArrayList<>();
         for (int k = 0; k < Math.min(EXAMPLES, samples.size()); k++) {

@@ -29,8 +29,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Reads and writes the safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and data_offsets of each
- * tensor, then the tensors' bytes, little-endian and row-major.
+ * Reads and writes the safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and
+ * data_offsets of each tensor, then the tensors' bytes, little-endian and row-major.
  *
  * <p>A file is checked completely before a tensor is written. Memory: one block of 1 MiB. Source: the format
  * description of the safetensors project.
@@ -115,8 +115,8 @@ public final class Safetensors implements AutoCloseable {
      *
      * @param file to read
      * @param into every tensor of the file, by name, with its shape and dtype; written
-     * @throws CheckpointException when the file is damaged, has another format, or belongs to another model; the tensors
-     *     are unchanged
+     * @throws CheckpointException when the file is damaged, has another format, or belongs to another model; the
+     *     tensors are unchanged
      */
     public static void read(Path file, Map<String, Tensor> into) {
         try (Safetensors opened = open(file)) {

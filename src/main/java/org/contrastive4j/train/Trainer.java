@@ -349,12 +349,12 @@ public final class Trainer implements AutoCloseable {
 
     /**
      * Makes one optimiser step. With loss scaling, a step whose gradient is not finite is counted but updates nothing:
-     * weights, moments, the step count of the optimiser and the state of the loss stay unchanged. The check is free: the
-     * norm of the gradients, which every step needs, is finite if and only if all gradients are.
+     * weights, moments, the step count of the optimiser and the state of the loss stay unchanged. The check is free:
+     * the norm of the gradients, which every step needs, is finite if and only if all gradients are.
      *
      * @return measurements of the step
-     * @throws TrainingStoppedException when a representation or the loss is not finite, or when a gradient is not finite
-     *     and loss scaling is off or cannot lower the scale; the weights are unchanged
+     * @throws TrainingStoppedException when a representation or the loss is not finite, or when a gradient is not
+     *     finite and loss scaling is off or cannot lower the scale; the weights are unchanged
      * @throws org.contrastive4j.memory.OutOfBudgetException when memory runs out; nothing has changed, and the step can
      *     be repeated
      */

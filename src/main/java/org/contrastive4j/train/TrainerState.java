@@ -116,7 +116,7 @@ final class TrainerState {
         String trained = state.path(FINGERPRINT).asText(fingerprint); // older checkpoints have none
         if (!trained.equals(fingerprint)) {
             throw new CheckpointException("the pairs at " + path
-                    + " are not the pairs that the run was trained on: captions or pictures were changed, added or removed"
+                    + " are not the pairs of the run: captions or pictures were changed, added or removed"
                     + " (fingerprint " + fingerprint + ", in the run " + trained
                     + "); restore them, name the unchanged data with --data, or start a new run");
         }
