@@ -109,8 +109,13 @@ final class PtxRunCommand implements Callable<Integer> {
             description = "sim: largest number of warp instructions of a cluster of blocks")
     private @Nullable Long limit;
 
+    @SuppressWarnings("NullAway.Init") // set by call
     private String text;
+
+    @SuppressWarnings("NullAway.Init") // set by call
     private Launch launch;
+
+    @SuppressWarnings("NullAway.Init") // set by call
     private List<KernelArgument> parsed;
 
     /** Buffers of one launch. */
@@ -133,7 +138,7 @@ final class PtxRunCommand implements Callable<Integer> {
         }
         text = source.readOne(file);
         if (device.equals("sim")) {
-            return schedules == null ? simulate() : search();
+            return schedules == null ? simulate() : search(schedules);
         }
         if (schedules != null || architecture != null || withoutChecks || limit != null) {
             throw new IllegalArgumentException(
@@ -225,13 +230,13 @@ final class PtxRunCommand implements Callable<Integer> {
     }
 
     /** Runs many schedules; faults of the same kind and line are counted as one. */
-    private int search() {
-        if (schedules < 1) {
-            throw new IllegalArgumentException("--faults is " + schedules + ", expected 1 or more schedules");
+    private int search(int count) {
+        if (count < 1) {
+            throw new IllegalArgumentException("--faults is " + count + ", expected 1 or more schedules");
         }
         Map<String, Found> faults = new LinkedHashMap<>();
         int without = 0;
-        for (long at = seed; at < seed + schedules; at++) {
+        for (long at = seed; at < seed + count; at++) {
             try (SimDevice simulator = SimDevice.open(options(at));
                     Buffers buffers = new Buffers(new ArrayList<>())) {
                 run(simulator, kernel(simulator), at, buffers);
@@ -244,10 +249,10 @@ final class PtxRunCommand implements Callable<Integer> {
                         (known, again) -> new Found(known.first, known.seed, known.times + 1));
             }
         }
-        System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + schedules
+        System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + count
                 + " schedules, " + without + " of them without a fault");
         faults.values()
-                .forEach(found -> System.out.println("fault in " + found.times + " of " + schedules
+                .forEach(found -> System.out.println("fault in " + found.times + " of " + count
                         + ", first with --seed " + found.seed + ": " + found.first.getMessage()));
         return faults.isEmpty() ? 0 : 1;
     }

@@ -108,7 +108,7 @@ public final class Checkpoint {
             putBack(target, e);
             throw new CheckpointException(
                     "cannot save " + target + ": " + e
-                            + "; earlier checkpoints are kept; make room and continue with --resume",
+                            + "; earlier checkpoints are kept; free disk space and continue with --resume",
                     e);
         }
         try {

@@ -23,6 +23,9 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
     /**
      * Checks the options and adds defaults.
      *
+     * @param name one of {@link Losses#allNames}
+     * @param options values of some options
+     * @param guide folder of a run; null or empty for no guide
      * @throws LossOptionException when the loss does not take an option or the guide, or a value is out of range
      */
     public LossConfig {

@@ -71,6 +71,26 @@ public record TrainConfig(
     /**
      * Checks the settings.
      *
+     * @param data path of the pairs
+     * @param strict whether an invalid pair is an error
+     * @param heldOutGroup group to test on and not to train on; empty for none
+     * @param unseenShare share of the concepts kept out of training, in [0, 1)
+     * @param seed of everything random
+     * @param steps optimiser steps of the whole run
+     * @param batch pairs in a batch
+     * @param chunk samples encoded at a time; 0 lets the memory budget choose
+     * @param memoryBudget largest number of live bytes
+     * @param learningRate peak of the schedule
+     * @param warmup steps until the peak
+     * @param clip largest global norm of the gradients, 0 for no clipping
+     * @param vocabulary largest number of token ids
+     * @param augmentation random changes of pictures and captions
+     * @param optimizer settings of AdamW
+     * @param model sizes of both encoders
+     * @param loss null for InfoNCE
+     * @param accumulation null for gradient caching
+     * @param precision null for the precision of the backend
+     * @param lossScale null for no loss scaling
      * @throws IllegalArgumentException with the setting, its value and the allowed values
      */
     @JsonCreator

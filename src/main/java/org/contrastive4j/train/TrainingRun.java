@@ -29,6 +29,8 @@ public final class TrainingRun {
         /**
          * Checks both numbers.
          *
+         * @param saveEvery steps between checkpoints, 1 or more
+         * @param recallEvery steps between measurements of recall on the test splits; 0 measures at the end only
          * @throws IllegalArgumentException when one is too small
          */
         public Schedule {
