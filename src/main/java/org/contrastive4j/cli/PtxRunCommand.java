@@ -252,8 +252,8 @@ final class PtxRunCommand implements Callable<Integer> {
         System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + count
                 + " schedules, " + without + " of them without a fault");
         faults.values()
-                .forEach(found -> System.out.println("fault in " + found.times + " of " + count
-                        + ", first with --seed " + found.seed + ": " + found.first.getMessage()));
+                .forEach(found -> System.out.println("fault in " + found.times + " of " + count + ", first with --seed "
+                        + found.seed + ": " + found.first.getMessage()));
         return faults.isEmpty() ? 0 : 1;
     }
 

@@ -44,8 +44,7 @@ final class TrainOptions {
     @Option(
             names = "--accumulate",
             paramLabel = "<how>",
-            description =
-                    "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one "
+            description = "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one "
                     + "loss for each chunk with cached representations of the other chunks (features), as in open_clip")
     String accumulate = "gradcache";
 

@@ -298,7 +298,8 @@ class CapturedStepTest {
                                 Tensor first = ops.zeros(Shape.of(count));
                                 try (Tensor between = ops.zeros(Shape.of(8))) {
                                     first.close();
-                                    try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // larger than the freed block
+                                    try (Tensor larger =
+                                            ops.zeros(Shape.of(count + 100))) { // larger than the freed block
                                         return ops.update().firstNonFinite(larger);
                                     }
                                 }
@@ -383,7 +384,9 @@ class CapturedStepTest {
             training.forwardAndBackward(training.batch, 1);
             training.buffers.prefetch(data, 1, prefetch);
             assertArrayEquals(
-                    staged, training.batch.pictures(0, PAIRS).toDoubles(), "the prefetch does not overwrite the batch of the step");
+                    staged,
+                    training.batch.pictures(0, PAIRS).toDoubles(),
+                    "the prefetch does not overwrite the batch of the step");
             TrainBatch arrived = training.buffers.arrive();
             assertEquals(1, training.device().traffic().since(before).waits(), "only this test synchronises");
             double[] pictures = arrived.pictures(0, PAIRS).toDoubles();

@@ -231,8 +231,7 @@ class CapturedTrainingTest {
             }
             assertEquals(undisturbed.lines, lines);
             assertEquals(undisturbed.end, Snapshots.of(trainer));
-            for (String where :
-                    List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // eager, eager, captured
+            for (String where : List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // eager, eager, captured
                 assertTrue(failed.contains(where), failed + " without memory");
             }
             assertFalse(failed.contains("step 2 with 90000"), "a step without memory for an arena runs eagerly");
@@ -301,7 +300,9 @@ class CapturedTrainingTest {
             MemoryPlan plan = trainer.memoryPlan();
             long base = ops.memory().currentBytes();
             assertEquals(
-                    BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4, plan.batch(), "the buffers hold the longest captions");
+                    BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4,
+                    plan.batch(),
+                    "the buffers hold the longest captions");
             assertTrue(plan.peak() <= budget && plan.peak() < enough, plan + "for a budget of " + budget);
             int most = 0;
             ops.memory().resetPeak();
