@@ -65,7 +65,7 @@ final class SearchCommand implements Callable<Integer> {
         if (top < 1) {
             throw new IllegalArgumentException("--top is " + top + ", expected 1 or more");
         }
-        if (from.from != null) {
+        if (from.isPretrained()) {
             return pretrained();
         }
         Path target = sheet != null ? sheet : run.resolve("search.png");
@@ -84,7 +84,8 @@ final class SearchCommand implements Callable<Integer> {
     /** Searches --data, or one group of it, with a pretrained model. */
     private int pretrained() {
         if (data == null) {
-            throw new IllegalArgumentException("a pretrained model has no data of its own; name pairs with --data");
+            throw new IllegalArgumentException(
+                    "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
         Path target = sheet != null ? sheet : Path.of("search.png");
         String format = format(target);
@@ -99,8 +100,7 @@ final class SearchCommand implements Callable<Integer> {
                     .map(Pair::id)
                     .toList();
             if (samples.isEmpty()) {
-                throw new IllegalArgumentException(
-                        "no pictures of group " + group + "; the groups are " + pairs.groups());
+                throw new IllegalArgumentException(noGroup(group, pairs));
             }
             search(ops, pairs, model.embedder(pairs, tokenizer), samples, target, format);
             return 0;
@@ -118,6 +118,11 @@ final class SearchCommand implements Callable<Integer> {
             OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
             System.out.println("contact sheet: " + target);
         }
+    }
+
+    private static String noGroup(@Nullable String group, PairDataset pairs) {
+        return "no pictures of group " + group + "; "
+                + (pairs.groups().isEmpty() ? "the pairs have no groups" : "the groups are " + pairs.groups());
     }
 
     private static String format(Path target) {
@@ -157,8 +162,7 @@ final class SearchCommand implements Callable<Integer> {
                 .map(Pair::id)
                 .toList();
         if (samples.isEmpty()) {
-            throw new IllegalArgumentException(
-                    "no pictures of group " + searched + "; the groups are " + pairs.groups());
+            throw new IllegalArgumentException(noGroup(searched, pairs));
         }
         return samples;
     }

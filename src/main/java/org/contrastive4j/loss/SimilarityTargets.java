@@ -90,7 +90,8 @@ final class SimilarityTargets implements SoftTargets {
                 LossOptionException.require(
                         Double.isFinite(logSums[i]),
                         "row " + i + " of the"
-                                + " teacher has no similarity that is a number and not ignored: it gives no distribution");
+                                + " teacher has no similarity that is a number and not ignored: it gives no "
+                                + "distribution");
                 logSums[i] = -logSums[i];
             }
         }

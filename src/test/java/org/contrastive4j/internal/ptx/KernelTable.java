@@ -55,8 +55,8 @@ public final class KernelTable {
             if (!next.equals(folder)) {
                 folder = next;
                 table.append("\n### ").append(folder).append("\n\n");
-                table.append(
-                        "| file | entries | computes | block | registers | shared bytes | blocks per multiprocessor |\n");
+                table.append("| file | entries | computes | block | registers | shared bytes | blocks per "
+                        + "multiprocessor |\n");
                 table.append("|---|---|---|---|---|---|---|\n");
             }
             table.append(row(path, file.getValue()));
