@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.cuda;
 
+import java.util.Objects;
 import static jcuda.driver.JCudaDriver.cuModuleGetFunction;
 import static jcuda.driver.JCudaDriver.cuModuleLoadDataJIT;
 import static jcuda.driver.JCudaDriver.cuModuleUnload;
@@ -123,7 +124,7 @@ final class CudaModule implements PtxModule {
             throw new PtxException(name, 0, 0, "the entry " + kernel + " is not defined or not .visible");
         }
         device.errors().check(result, "cuModuleGetFunction", () -> kernel + " of " + name);
-        return new CudaKernel(device, kernel, function, signatures.get(kernel));
+        return new CudaKernel(device, kernel, function, Objects.requireNonNull(signatures.get(kernel), "the source declares every entry that the driver finds"));
     }
 
     /** On a thread that has entered the device. */

@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
+import org.jspecify.annotations.Nullable;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
@@ -26,7 +27,7 @@ final class DeviceTensors {
      * Returns the address of a tensor that is written while others are read, after checking that it overlaps none of
      * them. Null others are skipped.
      */
-    static long written(String operation, String argument, PtxDevice device, Tensor tensor, Tensor... others) {
+    static long written(String operation, String argument, PtxDevice device, Tensor tensor, @Nullable Tensor... others) {
         long address = address(operation, argument, device, tensor);
         for (Tensor other : others) {
             if (other != null && other.storage() == tensor.storage()) {

@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.ptx;
 
+import java.util.Objects;
 import java.io.IOException;
 import java.io.InputStream;
 import java.io.UncheckedIOException;
@@ -131,8 +132,12 @@ final class KernelFiles {
                 .toList();
     }
 
+    private static Path parent(Path path) {
+        return Objects.requireNonNull(path.getParent(), "the anchor lies two folders deep");
+    }
+
     private static List<String> pathsInFolder(Path anchor) throws IOException {
-        Path root = anchor.getParent().getParent();
+        Path root = parent(parent(anchor));
         try (Stream<Path> files = Files.walk(root)) {
             return files.map(file -> root.relativize(file).toString().replace('\\', '/'))
                     .filter(name -> name.endsWith(".ptx"))

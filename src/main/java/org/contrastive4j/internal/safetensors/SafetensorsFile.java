@@ -1,5 +1,6 @@
 package org.contrastive4j.internal.safetensors;
 
+import java.util.Objects;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -62,7 +63,7 @@ public final class SafetensorsFile implements AutoCloseable {
 
         /** Returns the bytes of one element. */
         public int elementBytes() {
-            return ELEMENT_BYTES.get(dtype);
+            return Objects.requireNonNull(ELEMENT_BYTES.get(dtype), dtype);
         }
 
         @Override
