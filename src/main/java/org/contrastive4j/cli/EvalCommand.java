@@ -55,13 +55,14 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        return from.from == null ? ofRun() : pretrained();
+        return from.isPretrained() ? pretrained() : ofRun();
     }
 
     /** Measures a pretrained model on all pairs of --data. */
     private int pretrained() {
         if (data == null) {
-            throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+            throw new IllegalArgumentException(
+                    "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
         try (Ops ops = backend.open();
                 PretrainedModel model = from.open(ops);

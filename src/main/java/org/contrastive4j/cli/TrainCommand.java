@@ -64,11 +64,19 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         TrainingRun.Schedule schedule = new TrainingRun.Schedule(saveEvery, recallEvery);
+        ParseResult given = spec.commandLine().getParseResult();
+        pretrained.checkOptions(given);
         Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
         Runtime.getRuntime().addShutdownHook(hook);
-        if (pretrained.from != null) {
-            return fineTune(hook);
+        try {
+            return pretrained.from == null ? train(schedule) : fineTune(given);
+        } finally {
+            ended.countDown();
+            removeHook(hook);
         }
+    }
+
+    private int train(TrainingRun.Schedule schedule) {
         try (RunFolder folder = RunFolder.open(out);
                 StatusLine line = StatusLine.open()) {
             Optional<Path> latest = folder.checkpoints().latest();
@@ -85,19 +93,13 @@ final class TrainCommand implements Callable<Integer> {
             try (Ops ops = options.shared.backend.open(config.precision())) {
                 return train(folder, ops, config, latest, schedule, line);
             }
-        } finally {
-            ended.countDown();
-            removeHook(hook);
         }
     }
 
-    private int fineTune(Thread hook) {
-        if (resume) {
-            throw new IllegalArgumentException("--resume continues runs of new models only; it cannot go with --from");
-        }
-        ParseResult given = spec.commandLine().getParseResult();
+    private int fineTune(ParseResult given) {
         TrainConfig config = options.config();
         try (Ops ops = options.shared.backend.open(config.precision())) {
+            training = true;
             boolean done = pretrained.run(
                     ops,
                     config,
@@ -107,9 +109,6 @@ final class TrainCommand implements Callable<Integer> {
                     saveEvery,
                     () -> stopRequested);
             return done ? 0 : STOPPED;
-        } finally {
-            ended.countDown();
-            removeHook(hook);
         }
     }
 

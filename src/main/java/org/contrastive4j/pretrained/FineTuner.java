@@ -23,7 +23,7 @@ import org.contrastive4j.optim.GlobalNorm;
  * Optimiser steps on a {@link PretrainedModel} with the exact gradient of a whole batch, encoded in chunks.
  *
  * <p>What is frozen when this is made has no gradients and no optimiser state, and encoders record nothing that only
- * frozen weights would need.
+ * frozen weights would need. A model with low-rank adapters keeps its logit scale and bias, as with PEFT.
  */
 public final class FineTuner implements AutoCloseable {
     /**
@@ -44,13 +44,14 @@ public final class FineTuner implements AutoCloseable {
     private final List<Parameter> trained = new ArrayList<>();
     private final Map<AdamW, Double> optimizers = new LinkedHashMap<>();
     private final Ops ops;
+    private final boolean adapts;
     private int step;
 
     /**
      * Prepares to train what is not frozen.
      *
      * @param ops backend of the model
-     * @param model with frozen parameters, or adapters, as wished; stays the caller's
+     * @param model with its frozen parameters or adapters set; stays the caller's
      * @param tuning rates of the layers; its locks must have been applied
      * @param settings of the run
      * @throws PretrainedException when everything is frozen
@@ -63,6 +64,8 @@ public final class FineTuner implements AutoCloseable {
         if (groups.isEmpty()) {
             throw new PretrainedException("every parameter of both towers is frozen: nothing is left to train");
         }
+        adapts = model.encoder().parameters().stream()
+                .anyMatch(parameter -> parameter.name().contains(".lora_"));
         loss = model.loss();
         List<ChunkEncoder<TrainBatch>> encoders = Encoders.of(ops, model.encoder());
         cache = settings.chunk() == 0
@@ -78,8 +81,12 @@ public final class FineTuner implements AutoCloseable {
                 optimizers.put(new AdamW(ops, parameters, settings.optimizer()), factor);
                 trained.addAll(parameters);
             });
-            optimizers.put(new AdamW(ops, loss.parameters(), settings.optimizer()), 1.0);
-            trained.addAll(loss.parameters());
+            if (adapts) {
+                loss.parameters().forEach(parameter -> parameter.freeze(true)); // adapter files do not hold them
+            } else {
+                optimizers.put(new AdamW(ops, loss.parameters(), settings.optimizer()), 1.0);
+                trained.addAll(loss.parameters());
+            }
             trained.forEach(Parameter::gradient); // allocated before the plan of the memory
         } catch (RuntimeException noMemory) {
             close();
@@ -88,7 +95,7 @@ public final class FineTuner implements AutoCloseable {
     }
 
     /**
-     * Returns the trained parameters, those of the loss included.
+     * Returns the trained parameters; without adapters these include the scale and bias of the loss.
      *
      * @return in a fixed order
      */
@@ -133,7 +140,7 @@ public final class FineTuner implements AutoCloseable {
         }
         double scale = GlobalNorm.clip(GlobalNorm.of(ops, trained), settings.clip());
         optimizers.forEach((optimizer, factor) -> optimizer.step(learningRate * factor, scale));
-        if (model.config().family() == PretrainedConfig.Family.CLIP) {
+        if (!adapts && model.config().family() == PretrainedConfig.Family.CLIP) {
             loss.afterStep(result); // SigLIP is published with scales above the bound of CLIP
         }
         model.adoptScale(loss);

@@ -290,7 +290,7 @@ public final class PretrainedModel implements AutoCloseable {
     }
 
     private Path folder() {
-        return Files.isDirectory(source) ? source : source.toAbsolutePath().getParent();
+        return CheckpointFiles.folder(source);
     }
 
     /** Widths of the input and the output of an adaptable layer. */
@@ -346,7 +346,8 @@ public final class PretrainedModel implements AutoCloseable {
         try (CheckpointFiles files = CheckpointFiles.open(source)) {
             if (!files.config().equals(config)) {
                 throw new PretrainedException("the model was opened for pictures of " + config.imageSize()
-                        + " pixels, other than its checkpoint's " + files.config().imageSize()
+                        + " pixels, other than its checkpoint's "
+                        + files.config().imageSize()
                         + "; only models of the checkpoint's own size are written");
             }
             Files.createDirectories(folder);

@@ -7,6 +7,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
@@ -56,8 +57,10 @@ final class WeightReader {
                 .filter(name -> !slots.containsKey(name) && !TensorNames.isBuffer(name))
                 .toList();
         missing.forEach(name -> problems.add(name + " is missing"));
-        superfluous.forEach(name -> problems.add(
-                name + " " + Arrays.toString(files.entries().get(name).shape()) + " is superfluous"));
+        superfluous.forEach(name -> {
+            Entry entry = Objects.requireNonNull(files.entries().get(name));
+            problems.add(name + " " + Arrays.toString(entry.shape()) + " is superfluous");
+        });
         if (!problems.isEmpty()) {
             throw new PretrainedException("the weights in " + files.folder() + " do not fit their configuration, "
                     + problems.size() + " tensors differ:\n  " + String.join("\n  ", problems));
@@ -73,13 +76,17 @@ final class WeightReader {
                         .add(slot));
         List<Map.Entry<String, List<Slot>>> largestFirst = byParameter.entrySet().stream()
                 .sorted(Comparator.comparingLong(
-                        entry -> -parameters.get(entry.getKey()).size()))
+                        entry -> -parameter(entry.getKey()).size()))
                 .toList();
         try {
-            largestFirst.parallelStream().forEach(entry -> fill(parameters.get(entry.getKey()), entry.getValue()));
+            largestFirst.parallelStream().forEach(entry -> fill(parameter(entry.getKey()), entry.getValue()));
         } catch (SafetensorsException e) {
-            throw new PretrainedException(e.getMessage(), e);
+            throw new PretrainedException(String.valueOf(e.getMessage()), e);
         }
+    }
+
+    private Tensor parameter(String name) {
+        return Objects.requireNonNull(parameters.get(name), name);
     }
 
     private void fill(Tensor parameter, List<Slot> from) {
@@ -204,8 +211,8 @@ final class WeightReader {
 
         Blocks(Slot slot) {
             this.slot = slot;
-            entry = files.entries().get(slot.tensor());
-            dtype = Elements.dtype(entry.dtype());
+            entry = Objects.requireNonNull(files.entries().get(slot.tensor())); // see check
+            dtype = Objects.requireNonNull(Elements.dtype(entry.dtype()));
         }
 
         void read(long at, int count, float[] to) {

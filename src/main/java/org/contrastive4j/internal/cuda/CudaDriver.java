@@ -65,8 +65,7 @@ final class CudaDriver {
             return "no CUDA device: the NVIDIA driver's library libcuda.so.1 is not on this machine; "
                     + "install a driver for CUDA " + version(OLDEST) + " or newer, or use the simulator";
         }
-        return "no CUDA device: the native library of JCuda could not be loaded (the cause says why); it is "
-                + "unpacked to java.io.tmpdir, which must be writable and allow programs";
+        return "no CUDA device: " + JCudaPlatform.unloadable("the native library of JCuda");
     }
 
     private static @Nullable String start() {
