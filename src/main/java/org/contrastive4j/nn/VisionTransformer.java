@@ -130,13 +130,7 @@ public final class VisionTransformer implements Module {
         int patch = config.kernel() * config.kernel() * CHANNELS;
         Variant variant = Objects.requireNonNull(config.variant(), "Config stores the standard variant for null");
         boolean withClass = config.pooling() == Pooling.CLASS;
-        embed = new Dense(
-                init,
-                name + ".embed",
-                patch,
-                width,
-                1 / Math.sqrt(patch),
-                variant.patchBias());
+        embed = new Dense(init, name + ".embed", patch, width, 1 / Math.sqrt(patch), variant.patchBias());
         classToken = withClass ? init.normal(name + ".class_token", 0.02, width) : null;
         positions = init.normal(name + ".positions", 0.02, config.patches() + (withClass ? 1 : 0), width);
         double epsilon = config.transformer().epsilon();
@@ -189,8 +183,9 @@ public final class VisionTransformer implements Module {
                     case MEAN, LAST -> Functions.meanPool(tape, tokens, null);
                     case CLASS -> Functions.selectToken(tape, tokens, null);
                     case FLATTEN -> Functions.flatten(tape, tokens);
-                    case ATTENTION -> Objects.requireNonNull(attention, "attention pooling has its layer")
-                            .forward(tape, tokens, randomness);
+                    case ATTENTION ->
+                        Objects.requireNonNull(attention, "attention pooling has its layer")
+                                .forward(tape, tokens, randomness);
                 };
         return project == null ? pooled : project.representations(tape, pooled, randomness);
     }

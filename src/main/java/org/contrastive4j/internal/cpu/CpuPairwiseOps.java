@@ -54,7 +54,13 @@ final class CpuPairwiseOps extends PairwiseOps {
 
     @Override
     protected Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, @Nullable Gradients gradients, double gradientScale, @Nullable Tensor hardestNegative) {
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNceGrid grid = grid(n, m, d);
         double scale = Math.exp(inputs.logScale().toDoubles()[0]);

@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.cpu;
 
-import java.util.Objects;
 import java.util.Arrays;
+import java.util.Objects;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
@@ -81,7 +81,9 @@ final class TileBackward {
             }
         }
         if (gradients.dLogScale() != null) {
-            add(gradients.dLogScale(), dx != null ? along(tiles.x, dx) : along(tiles.y, Objects.requireNonNull(dy, "dx or dy is given")));
+            add(
+                    gradients.dLogScale(),
+                    dx != null ? along(tiles.x, dx) : along(tiles.y, Objects.requireNonNull(dy, "dx or dy is given")));
         }
         if (gradients.dBias() != null) {
             add(gradients.dBias(), Arrays.stream(sums).sum() / scale);

@@ -165,7 +165,8 @@ final class CudaPool {
      *
      * @return what to throw when storages were still open, else null
      */
-    @Nullable MemoryLeakException close() {
+    @Nullable
+    MemoryLeakException close() {
         List<CudaStorage> leaked = ledger.open();
         MemoryLeakException leak = ledger.leak();
         leaked.forEach(Storage::close); // returns the blocks to the pool

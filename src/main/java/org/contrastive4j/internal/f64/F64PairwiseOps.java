@@ -16,7 +16,13 @@ final class F64PairwiseOps extends PairwiseOps {
 
     @Override
     protected Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, @Nullable Gradients gradients, double gradientScale, @Nullable Tensor hardestNegative) {
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNcePass pass = new InfoNcePass(
                 n,

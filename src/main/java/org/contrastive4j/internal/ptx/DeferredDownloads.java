@@ -1,6 +1,5 @@
 package org.contrastive4j.internal.ptx;
 
-import java.util.Objects;
 import java.lang.ref.PhantomReference;
 import java.lang.ref.Reference;
 import java.lang.ref.ReferenceQueue;
@@ -13,6 +12,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
 import org.contrastive4j.device.DeviceStorage;

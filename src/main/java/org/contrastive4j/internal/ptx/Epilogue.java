@@ -13,7 +13,10 @@ import org.jspecify.annotations.Nullable;
  * @param gelu activation, null if y is
  * @param y like c, or null
  */
-record Epilogue(@Nullable Tensor bias, PointwiseOps.@Nullable Gelu gelu, @Nullable Tensor y) {
+record Epilogue(
+        @Nullable Tensor bias,
+        PointwiseOps.@Nullable Gelu gelu,
+        @Nullable Tensor y) {
     static final Epilogue NONE = new Epilogue(null, null, null);
 
     static Epilogue of(@Nullable Tensor bias) {

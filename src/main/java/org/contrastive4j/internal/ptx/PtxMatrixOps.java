@@ -1,7 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
-import java.util.Objects;
 import java.util.Arrays;
+import java.util.Objects;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
@@ -158,7 +158,15 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
 
     @Override
     protected void linearGeluUnchecked(
-            PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, @Nullable Tensor bias, Tensor z, Tensor y) {
+            PointwiseOps.Gelu kind,
+            int rows,
+            int in,
+            int out,
+            Tensor x,
+            Tensor w,
+            @Nullable Tensor bias,
+            Tensor z,
+            Tensor y) {
         if (kind == PointwiseOps.Gelu.TANH) { // the products' epilogues have the other two
             super.linearGeluUnchecked(kind, rows, in, out, x, w, bias, z, y);
             return;
@@ -225,21 +233,22 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     private void library(Product p, int batch, long a, long b, long c) {
-        Objects.requireNonNull(library, "only called where the vendor library is available").multiply(
-                p.transA,
-                p.transB,
-                batch,
-                p.m,
-                p.n,
-                p.k,
-                p.alpha,
-                a,
-                b,
-                p.beta,
-                c,
-                Element.F32,
-                Element.F32,
-                tensorFloats);
+        Objects.requireNonNull(library, "only called where the vendor library is available")
+                .multiply(
+                        p.transA,
+                        p.transB,
+                        batch,
+                        p.m,
+                        p.n,
+                        p.k,
+                        p.alpha,
+                        a,
+                        b,
+                        p.beta,
+                        c,
+                        Element.F32,
+                        Element.F32,
+                        tensorFloats);
     }
 
     /** Computes c[row] += bias, which our product kernels fuse; does nothing for address 0. */

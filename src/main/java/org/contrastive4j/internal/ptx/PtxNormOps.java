@@ -80,7 +80,14 @@ final class PtxNormOps extends NormOps {
     }
 
     private void parameters(
-            int rows, int width, Tensor x, Tensor mean, Tensor rstd, Tensor dy, @Nullable Tensor dGamma, @Nullable Tensor dBeta) {
+            int rows,
+            int width,
+            Tensor x,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dy,
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta) {
         int groups = TensorLauncher.blocks(rows, TensorLauncher.ROWS_PER_SUM);
         int wide = launcher.wide(width, x, dy);
         try (DeviceStorage sums = launcher.workspace(8L * groups * width)) {

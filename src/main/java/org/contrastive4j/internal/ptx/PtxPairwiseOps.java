@@ -39,7 +39,13 @@ final class PtxPairwiseOps extends PairwiseOps {
 
     @Override
     protected Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, @Nullable Gradients gradients, double gradientScale, @Nullable Tensor hardestNegative) {
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);
         }

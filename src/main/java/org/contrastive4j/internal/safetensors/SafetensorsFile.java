@@ -1,6 +1,5 @@
 package org.contrastive4j.internal.safetensors;
 
-import java.util.Objects;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
