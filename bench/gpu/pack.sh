@@ -30,7 +30,7 @@ fi
 
 # Tests outside the packages that run.sh runs as a whole that want a GPU: JUnit reads this as arguments.
 { grep -rl --include='*.java' '@Tag("gpu")' src/test/java || true; } | sed 's|^src/test/java/||; s|\.java$||; s|/|.|g' |
-    { grep -vE '^org\.contrastive4j\.(device|ops\.ptx)\.' || true; } | sort | sed 's|^|--select-class=|' >"$bundle/tagged.args"
+    { grep -vE '^org\.contrastive4j\.(device|internal\.ptx)\.' || true; } | sort | sed 's|^|--select-class=|' >"$bundle/tagged.args"
 
 commit=$(git rev-parse HEAD 2>/dev/null || echo unknown)
 [ -z "$(git status --porcelain 2>/dev/null)" ] || commit="$commit with changes"

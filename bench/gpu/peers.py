@@ -132,10 +132,10 @@ class Race:
         self.longest_compilation = 0.0
         self.ended = {}  # processes, by the peer that ended them
         facts = worker.facts
-        wanted = options.only.split(",") if options.only else facts["peers"]
+        selected = options.only.split(",") if options.only else facts["peers"]
         self.report = {"date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), **facts, "rates": [], "products": [],
                        "cases": []}
-        self.wanted = [name for name in facts["peers"] if name in wanted]
+        self.selected = [name for name in facts["peers"] if name in selected]
 
     def run(self):
         cap = self.options.matrix
@@ -146,7 +146,7 @@ class Race:
                 self.add("products", {"task": "product", "layout": layout, "m": min(m, 4 * cap), "n": min(n, 4 * cap),
                                       "k": min(k, 4 * cap), "precision": precision})
         for precision, n, d in self.shapes():
-            for name in self.wanted:
+            for name in self.selected:
                 self.add("cases", {"task": "case", "peer": name, "precision": precision, "n": n, "d": d})
 
     def shapes(self):

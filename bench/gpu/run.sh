@@ -28,7 +28,7 @@ if [ $# -gt 1 ] || [ "$chosen" = ,, ] || [ -n "$wrong" ]; then
     echo "usage: run.sh [--rehearse] [--steps LIST] [RESULTS]; LIST of times gemm peers ncu sanitizer device-tests tagged-tests benchmarks, or race, tests, all" >&2
     exit 2
 fi
-wanted() { [[ $chosen = *,$1,* ]]; }
+selected() { [[ $chosen = *,$1,* ]]; }
 results=${1:-${OUT:-results}}
 [ "${results#/}" != "$results" ] || results=$start/$results
 [ -f "$bundle/runtime.tar.gz" ] && [ -f "$bundle/BUILD" ] || {
@@ -312,15 +312,15 @@ choose_cublas >>"$results/device.txt"
 record cublas $? $((SECONDS - begin)) "$cublas_note"
 echo "$cublas_note" >>"$results/device.txt"
 
-! wanted times || times
-! wanted gemm || gemm
-! wanted peers || peers
-! wanted ncu || ncu_facts
-! wanted sanitizer || sanitizer
+! selected times || times
+! selected gemm || gemm
+! selected peers || peers
+! selected ncu || ncu_facts
+! selected sanitizer || sanitizer
 [ $device = sim ] || step_seconds=320 # so that what follows has time
-! wanted device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.internal.ptx
+! selected device-tests || tests device-tests --select-package=org.contrastive4j.device --select-package=org.contrastive4j.internal.ptx
 [ $device = sim ] || step_seconds=130
-if wanted tagged-tests; then
+if selected tagged-tests; then
     if [ -s tagged.args ]; then
         tests tagged-tests --include-tag=gpu @tagged.args
     else
@@ -328,6 +328,6 @@ if wanted tagged-tests; then
     fi
 fi
 step_seconds=$longest
-! wanted benchmarks || benchmarks
+! selected benchmarks || benchmarks
 summary
 exit $failed

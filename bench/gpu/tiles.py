@@ -89,7 +89,7 @@ class Loss:
         self.scale = scale
         self.n, self.d = x.shape
         if self.d % BLOCK_D:
-            raise ValueError("width %d, wanted a multiple of %d" % (self.d, BLOCK_D))
+            raise ValueError("expected a width that is a multiple of %d, got %d" % (BLOCK_D, self.d))
         self.x, self.y = x.contiguous(), y.contiguous()
         if x.element_size() == 2:
             self.options = dict(BM=128, BN=128, BD=BLOCK_D, PRECISION="ieee", num_warps=8, num_stages=3)

@@ -69,8 +69,8 @@ class Truth:
                 "allDyToF64": relative(self.signs @ dy.double(), self.dy_signed)}
 
 
-def relative(got, wanted):
-    return (torch.linalg.norm(got.double() - wanted) / torch.linalg.norm(wanted)).item()
+def relative(got, expected):
+    return (torch.linalg.norm(got.double() - expected) / torch.linalg.norm(expected)).item()
 
 
 def agrees(line, precision):

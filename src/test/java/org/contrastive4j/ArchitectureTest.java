@@ -30,10 +30,12 @@ class ArchitectureTest {
             Map.entry("internal.backend", List.of("ops", "tensor", "memory")),
             Map.entry("internal.memory", List.of("memory", "internal.config")),
             Map.entry("internal.safetensors", List.of()),
+            Map.entry("internal.batch", List.of("data", "nn", "gradcache", "autograd", "ops", "tensor", "memory")),
             Map.entry(
                     "pretrained",
                     List.of(
                             "internal.safetensors",
+                            "internal.batch",
                             "train",
                             "data",
                             "nn",
@@ -106,7 +108,17 @@ class ArchitectureTest {
             Map.entry("data", List.of("internal.numeric", "ops")),
             Map.entry(
                     "train",
-                    List.of("data", "nn", "optim", "gradcache", "loss", "autograd", "ops", "tensor", "memory")),
+                    List.of(
+                            "internal.batch",
+                            "data",
+                            "nn",
+                            "optim",
+                            "gradcache",
+                            "loss",
+                            "autograd",
+                            "ops",
+                            "tensor",
+                            "memory")),
             Map.entry(
                     "internal.compare",
                     List.of(

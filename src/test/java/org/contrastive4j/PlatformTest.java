@@ -1,20 +1,24 @@
 package org.contrastive4j;
 
-import static org.junit.jupiter.api.Assertions.assertEquals;
 import static org.junit.jupiter.api.Assertions.assertFalse;
 import static org.junit.jupiter.api.Assertions.assertTrue;
 
+import java.io.File;
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.stream.Collectors;
 import java.util.stream.Stream;
+import org.bytedeco.javacpp.Loader;
 import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.internal.cuda.JCudaPlatform;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.support.ChildJvm;
 import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.io.TempDir;
 
 /** A JVM on a platform without native libraries gets typed exceptions, never an UnsatisfiedLinkError. */
 class PlatformTest {
@@ -47,23 +51,22 @@ class PlatformTest {
         }
     }
 
+    /** The class path of this JVM without the natives of any platform. */
+    private static String classPathWithoutNatives() {
+        return Stream.of(System.getProperty("java.class.path").split(File.pathSeparator))
+                .filter(entry -> !Path.of(entry).getFileName().toString().matches(".*-(linux|macosx|windows)-.*"))
+                .collect(Collectors.joining(File.pathSeparator));
+    }
+
     @Test
     void open_platformWithoutNatives_throwsTypedExceptions() throws IOException, InterruptedException {
-        String classPath = Stream.of(System.getProperty("java.class.path").split(System.getProperty("path.separator")))
-                .filter(entry -> !Path.of(entry).getFileName().toString().matches(".*-(linux|macosx|windows)-.*"))
-                .collect(Collectors.joining(System.getProperty("path.separator")));
-        Process process = new ProcessBuilder(
-                        Path.of(System.getProperty("java.home"), "bin", "java").toString(),
-                        "-Dos.name=Linux",
-                        "-Dos.arch=aarch64",
-                        "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
-                        "-cp",
-                        classPath,
-                        Uses.class.getName())
-                .redirectErrorStream(true)
-                .start();
-        String output = new String(process.getInputStream().readAllBytes(), StandardCharsets.UTF_8);
-        assertEquals(0, process.waitFor(), output);
+        String output = ChildJvm.run(List.of(
+                "-Dos.name=Linux",
+                "-Dos.arch=aarch64",
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                "-cp",
+                classPathWithoutNatives(),
+                Uses.class.getName()));
         List<String> lines = output.lines().toList();
         String noCuda = "no CUDA on this platform (" + PLATFORM + ")";
         assertTrue(starts(lines, "cuda: " + NoDeviceException.class.getName() + ": " + noCuda), output);
@@ -78,6 +81,48 @@ class PlatformTest {
                 output);
         assertTrue(starts(lines, "cpu: " + MissingNativeLibraryException.class.getName()), output);
         assertFalse(output.contains("UnsatisfiedLinkError"), output);
+    }
+
+    /** A file that is no library fails to load as a library on a file system mounted noexec does. */
+    @Test
+    void open_nativesThatDoNotLoad_namesTheFolderAndTheProperties(@TempDir Path folder)
+            throws IOException, InterruptedException {
+        Path natives = folder.resolve("natives");
+        Path library = natives.resolve("org/bytedeco/javacpp")
+                .resolve(Loader.getPlatform())
+                .resolve(System.mapLibraryName("jnijavacpp"));
+        Files.createDirectories(library.getParent());
+        Files.writeString(library, "no library");
+        Path cache = folder.resolve("cache");
+        Path noFolder = Files.writeString(folder.resolve("file"), "");
+        String output = ChildJvm.run(List.of(
+                "-Dorg.bytedeco.javacpp.cachedir=" + cache,
+                "-Djava.io.tmpdir=" + noFolder,
+                "-Dorg.slf4j.simpleLogger.defaultLogLevel=error",
+                "-cp",
+                natives + File.pathSeparator + System.getProperty("java.class.path"),
+                Uses.class.getName()));
+        List<String> lines = output.lines().toList();
+        String cpu = line(lines, "cpu: " + MissingNativeLibraryException.class.getName());
+        assertTrue(
+                cpu.contains(cache.toString())
+                        && cpu.contains("-Dorg.bytedeco.javacpp.cachedir=")
+                        && cpu.contains("-Djava.io.tmpdir="),
+                output);
+        if (JCudaPlatform.supported()) {
+            for (String use : List.of("cuda: " + NoDeviceException.class.getName(), "assemble: ")) {
+                String jcuda = line(lines, use);
+                assertTrue(jcuda.contains(noFolder.toString()) && jcuda.contains("-Djava.io.tmpdir="), output);
+            }
+        }
+        assertFalse(output.contains("UnsatisfiedLinkError"), output);
+    }
+
+    private static String line(List<String> lines, String prefix) {
+        return lines.stream()
+                .filter(line -> line.startsWith(prefix))
+                .findFirst()
+                .orElseThrow(() -> new AssertionError("expected a line that starts with " + prefix + ", got " + lines));
     }
 
     private static boolean starts(List<String> lines, String prefix) {

@@ -12,9 +12,9 @@ final class BackendOptions {
 
     @Option(
             names = "--precision",
-            description =
-                    "of activations, their products and those of InfoNCE: f32, tf32, bf16 or f16, as the device "
-                            + "has them; parameters, optimiser and other losses stay f32. Without it f32, or that of the run to resume")
+            description = "of activations, their products and those of InfoNCE: f32, tf32, bf16 or f16, as the device "
+                    + "has them; parameters, optimiser and other losses stay f32. Without it f32, or "
+                    + "that of the run to resume")
     Precision precision;
 
     Ops open() {

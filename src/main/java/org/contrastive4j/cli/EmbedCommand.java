@@ -43,30 +43,41 @@ final class EmbedCommand implements Callable<Integer> {
     private BackendOptions backend;
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() {
+        boolean pretrained = from.isPretrained();
+        if (pretrained && data == null) {
+            throw new IllegalArgumentException(
+                    "a pretrained model has no pairs of its own; name a folder of pairs with --data");
+        }
+        try {
+            Files.createDirectories(out);
+            embed(pretrained);
+            return 0;
+        } catch (IOException e) {
+            throw new IllegalArgumentException(
+                    "--out " + out + " cannot be written: " + e.getClass().getSimpleName() + ": " + e.getMessage(), e);
+        }
+    }
+
+    private void embed(boolean pretrained) throws IOException {
         try (Ops ops = backend.open()) {
-            if (from.from == null) {
+            if (!pretrained) {
                 try (TrainedModel model = TrainedModel.load(ops, run)) {
                     PairDataset pairs = model.data(data);
                     write(pairs, model.embedder(pairs));
                 }
-                return 0;
-            }
-            if (data == null) {
-                throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+                return;
             }
             try (PretrainedModel model = from.open(ops);
                     TextTokenizer tokenizer = model.tokenizer()) {
                 PairDataset pairs = PairDataset.open(data, false);
                 write(pairs, model.embedder(pairs, tokenizer));
             }
-            return 0;
         }
     }
 
     private void write(PairDataset pairs, Embedder embedder) throws IOException {
         List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
-        Files.createDirectories(out);
         try (Tensor pictures = embedder.pictures(all);
                 Tensor captions = embedder.captions(all)) {
             NpyFile.write(out.resolve("pictures.npy"), pictures);

@@ -14,7 +14,6 @@ import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
-import org.contrastive4j.train.RunSummary;
 import org.contrastive4j.train.TrainedModel;
 import org.contrastive4j.train.Trainer;
 import picocli.CommandLine.Command;
@@ -56,13 +55,14 @@ final class EvalCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
-        return from.from == null ? ofRun() : pretrained();
+        return from.isPretrained() ? pretrained() : ofRun();
     }
 
     /** Measures a pretrained model on all pairs of --data. */
     private int pretrained() {
         if (data == null) {
-            throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+            throw new IllegalArgumentException(
+                    "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
         try (Ops ops = backend.open();
                 PretrainedModel model = from.open(ops);
@@ -70,7 +70,7 @@ final class EvalCommand implements Callable<Integer> {
             PairDataset pairs = PairDataset.open(data, false);
             Embedder embedder = model.embedder(pairs, tokenizer);
             List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
-            System.out.print(RunSummary.table(Map.of("all", Trainer.recall(ops, embedder, all))));
+            System.out.print(RecallTable.of(Map.of("all", Trainer.recall(ops, embedder, all))));
             classify(ops, pairs, embedder, all, all);
             return 0;
         }
@@ -90,7 +90,7 @@ final class EvalCommand implements Callable<Integer> {
             }
             Map<String, Trainer.Recall> recalls = new LinkedHashMap<>();
             splits.forEach((name, samples) -> recalls.put(name, Trainer.recall(ops, embedder, samples)));
-            System.out.print(RunSummary.table(recalls));
+            System.out.print(RecallTable.of(recalls));
             List<Integer> test = splits.values().iterator().next();
             List<Integer> train = own == null ? test : own.train();
             classify(ops, pairs, embedder, train, test);

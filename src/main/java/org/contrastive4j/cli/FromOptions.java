@@ -1,15 +1,22 @@
 package org.contrastive4j.cli;
 
 import java.nio.file.Path;
+import java.util.List;
 import org.contrastive4j.nn.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.LoraAdapter;
 import org.contrastive4j.pretrained.PretrainedModel;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
+import picocli.CommandLine.Spec;
 
 /** Which pretrained model a command runs, and with which weights. */
 final class FromOptions {
+    @Spec(Spec.Target.MIXEE)
+    private CommandSpec command;
+
     @Option(
             names = "--from",
             paramLabel = "<dir>",
@@ -38,11 +45,39 @@ final class FromOptions {
     @Nullable
     Path start;
 
+    /**
+     * Returns whether the command runs a pretrained model, and refuses options that the choice leaves without effect.
+     *
+     * @throws IllegalArgumentException naming these options
+     */
+    boolean isPretrained() {
+        ParseResult given = command.commandLine().getParseResult();
+        if (from == null) {
+            IgnoredOptions.refuse(
+                    given,
+                    List.of("--adapter", "--wise-ft", "--start"),
+                    "only for a pretrained model; name its folder with --from");
+            return false;
+        }
+        IgnoredOptions.refuse(given, List.of("--run"), "cannot be combined with --from; give one of the two");
+        if (wiseFt == null) {
+            IgnoredOptions.refuse(given, List.of("--start"), "only for interpolated weights; give --wise-ft too");
+        }
+        return true;
+    }
+
     /** Opens the model; the caller closes it. */
     PretrainedModel open(Ops ops) {
-        if (from == null) {
+        if (!isPretrained()) {
             throw new IllegalArgumentException(
                     "no model is given; name a folder with --from, with config.json and model.safetensors in it");
+        }
+        if (wiseFt != null && !(wiseFt >= 0 && wiseFt <= 1)) {
+            throw new IllegalArgumentException("--wise-ft is " + wiseFt + ", expected 0 to 1");
+        }
+        if (wiseFt != null && start == null && adapter == null) {
+            throw new IllegalArgumentException(
+                    "--wise-ft needs the model that fine-tuning started from; name it with --start");
         }
         PretrainedModel model = PretrainedModel.open(ops, from);
         try {
@@ -51,10 +86,6 @@ final class FromOptions {
                 model.encoder().merge(ops);
             }
             if (wiseFt != null) {
-                if (start == null && adapter == null) {
-                    throw new IllegalArgumentException(
-                            "--wise-ft needs the model that fine-tuning started from;" + " name it with --start");
-                }
                 try (PretrainedModel first = PretrainedModel.open(ops, start == null ? from : start)) {
                     model.interpolate(first, 1 - wiseFt);
                 }

@@ -7,6 +7,7 @@ import org.contrastive4j.data.DataException;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.loss.Losses;
+import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.pretrained.PretrainedException;
 import org.contrastive4j.train.CheckpointException;
@@ -101,6 +102,7 @@ public final class Main {
                 || failure instanceof RunFolder.RunFolderException
                 || failure instanceof Trainer.TrainingStoppedException
                 || failure instanceof OutOfBudgetException
+                || failure instanceof MissingNativeLibraryException
                 || failure instanceof IllegalArgumentException
                 || failure instanceof DeviceException
                 || failure instanceof PtxException

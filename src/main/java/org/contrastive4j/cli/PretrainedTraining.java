@@ -1,13 +1,16 @@
 package org.contrastive4j.cli;
 
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
+import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
@@ -26,18 +29,40 @@ import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.train.RunFolder;
-import org.contrastive4j.train.RunSummary;
-import org.contrastive4j.train.TrainBatch;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
 import org.jspecify.annotations.Nullable;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.ParseResult;
 
 /** What {@code train --from} does: fine-tunes a pretrained model and writes it, or its adapter. */
 final class PretrainedTraining {
     private static final double WHOLE_RATE = 1e-5;
     private static final double LORA_RATE = 1e-4;
     private static final double WEIGHT_DECAY = 0.1;
+    private static final String METRICS = "metrics.jsonl";
+
+    /** Options of training that fine-tuning follows too; all others are refused. */
+    private static final Set<String> USED = Set.of(
+            "--data",
+            "--strict",
+            "--held-out-group",
+            "--unseen-share",
+            "--seed",
+            "--batch",
+            "--chunk",
+            "--memory",
+            "--steps",
+            "--learning-rate",
+            "--warmup",
+            "--clip",
+            "--weight-decay",
+            "--out",
+            "--save-every",
+            "--device",
+            "--precision");
 
     @Option(
             names = "--from",
@@ -56,7 +81,8 @@ final class PretrainedTraining {
 
     @Option(
             names = "--unlock-blocks",
-            description = "with --from: train this many last blocks of a locked tower and what follows them")
+            description =
+                    "with --lock-image or --lock-text: train this many last blocks of a locked tower and what follows them")
     private int unlockBlocks;
 
     @Option(
@@ -64,27 +90,74 @@ final class PretrainedTraining {
             description = "with --from: factor of the learning rate from each layer to the one below")
     private double layerDecay = 1;
 
-    @Option(names = "--lora-rank", description = "with --from: train low-rank adapters of this rank; 0 for none")
-    private int loraRank;
+    @Option(names = "--lora-rank", description = "with --from: train low-rank adapters of this rank")
+    @Nullable
+    private Integer loraRank;
 
-    @Option(names = "--lora-alpha", description = "adapters are scaled by alpha / rank; default: the rank")
+    @Option(
+            names = "--lora-alpha",
+            description = "with --lora-rank: adapters are scaled by alpha / rank; default: the rank")
     @Nullable
     private Double loraAlpha;
 
     @Option(
             names = "--lora-targets",
             split = ",",
-            description = "layers with adapters: q, k, v, out, up, down, or modules of Hugging Face transformers")
+            description =
+                    "with --lora-rank: layers with adapters: q, k, v, out, up, down, or modules of Hugging Face transformers")
     private List<String> loraTargets = List.of("q", "v");
 
-    @Option(names = "--lora-dropout", description = "probability on the input of adapters")
+    @Option(names = "--lora-dropout", description = "with --lora-rank: dropout probability on the input of adapters")
     private double loraDropout;
 
-    @Option(names = "--base-weights", description = "type of frozen matrices below adapters: F32, F16 or BF16")
+    @Option(names = "--base-weights", description = "with --lora-rank: type of the frozen matrices: F32, F16 or BF16")
     private DType baseWeights = DType.F32;
 
-    private boolean hasLora() {
-        return loraRank != 0;
+    /**
+     * Checks that the options fit each other.
+     *
+     * @throws IllegalArgumentException naming options that would have no effect
+     */
+    void checkOptions(ParseResult given) {
+        List<String> own = CommandSpec.forAnnotatedObject(new PretrainedTraining()).options().stream()
+                .map(OptionSpec::longestName)
+                .toList();
+        if (from == null) {
+            IgnoredOptions.refuse(given, own, "only for fine-tuning; name the folder of a model with --from");
+            return;
+        }
+        IgnoredOptions.refuse(
+                given,
+                List.of("--resume"),
+                "a fine-tuning run cannot be continued; it starts from the model in --from each time");
+        List<String> without = given.matchedOptions().stream()
+                .map(OptionSpec::longestName)
+                .filter(name -> !own.contains(name) && !USED.contains(name))
+                .distinct()
+                .toList();
+        IgnoredOptions.refuse(given, without, "without effect with --from, where the folder of the model decides");
+        if (loraRank == null) {
+            IgnoredOptions.refuse(
+                    given,
+                    List.of("--lora-alpha", "--lora-targets", "--lora-dropout", "--base-weights"),
+                    "only for low-rank adapters; give --lora-rank too");
+        } else {
+            IgnoredOptions.refuse(
+                    given, List.of("--unlock-blocks"), "cannot be combined with --lora-rank, which freezes all blocks");
+        }
+        if (!lockImage && !lockText) {
+            IgnoredOptions.refuse(
+                    given, List.of("--unlock-blocks"), "only for a locked tower; give --lock-image or --lock-text too");
+        }
+    }
+
+    private static void requireNew(Path out) {
+        for (String file : List.of(METRICS, "adapter", "model")) {
+            if (Files.exists(out.resolve(file))) {
+                throw new IllegalArgumentException(
+                        "--out " + out + " holds a run already (" + file + "); choose another folder");
+            }
+        }
     }
 
     /** Runs all steps; returns whether they were not stopped. */
@@ -96,18 +169,15 @@ final class PretrainedTraining {
             Path out,
             int saveEvery,
             BooleanSupplier stopRequested) {
-        if (!hasLora() && baseWeights != DType.F32) {
-            throw new IllegalArgumentException(
-                    "--base-weights " + baseWeights + " is for weights that stay frozen; give --lora-rank too");
-        }
+        requireNew(out);
         PretrainedModel.Options options =
-                new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights);
+                new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights, 0);
         try (RunFolder folder = RunFolder.open(out);
                 PretrainedModel model = PretrainedModel.open(ops, from, options);
                 TextTokenizer tokenizer = model.tokenizer()) {
             FineTuning tuning = new FineTuning(lockImage, lockText, unlockBlocks, layerDecay);
             LoraAdapter adapter = null;
-            if (hasLora()) {
+            if (loraRank != null) {
                 adapter = LoraAdapter.add(
                         ops, model, FromOptions.lowRank(loraRank, loraAlpha, loraDropout), loraTargets, config.seed());
                 for (Parameter parameter : adapter.parameters()) {
@@ -119,8 +189,12 @@ final class PretrainedTraining {
             }
             double decay = decayIsGiven ? config.optimizer().weightDecay() : WEIGHT_DECAY;
             FineTuner.Settings settings = new FineTuner.Settings(
-                    config.chunk(), config.memoryBudget(), config.clip(), new AdamW.Config(0.9, 0.98, 1e-6, decay));
-            double rate = rateIsGiven ? config.learningRate() : hasLora() ? LORA_RATE : WHOLE_RATE;
+                    config.chunk(),
+                    config.memoryBudget(),
+                    config.clip(),
+                    new AdamW.Config(0.9, 0.98, 1e-6, decay),
+                    config.seed());
+            double rate = rateIsGiven ? config.learningRate() : loraRank != null ? LORA_RATE : WHOLE_RATE;
             PairDataset data = PairDataset.open(Path.of(config.data()), config.strict());
             Splits splits = Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
             try (FineTuner tuner = new FineTuner(ops, model, tuning, settings)) {
@@ -138,7 +212,9 @@ final class PretrainedTraining {
                         saveEvery,
                         stopRequested);
                 save(model, adapter, out);
-                measure(ops, model, tokenizer, data, splits);
+                if (done) {
+                    measure(ops, model, tokenizer, data, splits);
+                }
                 return done;
             }
         }
@@ -177,28 +253,27 @@ final class PretrainedTraining {
                 order, maker, Augmentation.none(), 0, config.steps(), BatchLoader.defaultThreads(), 2)) {
             for (int step = 0; step < config.steps() && !stopRequested.getAsBoolean(); step++) {
                 long start = System.nanoTime();
-                try (TrainBatch batch = new TrainBatch(ops, loader.next(), config.seed(), step)) {
-                    if (step == 0) {
-                        System.out.print(tuner.plan(batch));
-                    }
-                    PairwiseOps.Result result = tuner.step(batch, schedule.at(step));
-                    Map<String, Object> metrics = new LinkedHashMap<>();
-                    metrics.put("step", step + 1);
-                    metrics.put("loss", result.loss());
-                    metrics.put("accuracy", result.rowAccuracy());
-                    metrics.put("learningRate", schedule.at(step));
-                    metrics.put("seconds", (System.nanoTime() - start) / 1e9);
-                    folder.append(metrics);
-                    System.out.printf(
-                            Locale.ROOT,
-                            "step %d of %d: loss %.4f, %.1f s%n",
-                            step + 1,
-                            config.steps(),
-                            result.loss(),
-                            (System.nanoTime() - start) / 1e9);
+                Batch batch = loader.next();
+                if (step == 0) {
+                    System.out.print(tuner.plan(batch));
                 }
-                if (adapter != null && (step + 1) % saveEvery == 0) {
-                    save(model, adapter, folder.path());
+                PairwiseOps.Result result = tuner.step(batch, schedule.at(step));
+                Map<String, Object> metrics = new LinkedHashMap<>();
+                metrics.put("step", step + 1);
+                metrics.put("loss", result.loss());
+                metrics.put("accuracy", result.rowAccuracy());
+                metrics.put("learningRate", schedule.at(step));
+                metrics.put("seconds", (System.nanoTime() - start) / 1e9);
+                folder.append(metrics);
+                System.out.printf(
+                        Locale.ROOT,
+                        "step %d of %d: loss %.4f, %.1f s%n",
+                        step + 1,
+                        config.steps(),
+                        result.loss(),
+                        (System.nanoTime() - start) / 1e9);
+                if ((step + 1) % saveEvery == 0 && step + 1 < config.steps()) {
+                    write(model, adapter, folder.path());
                 }
             }
         }
@@ -206,14 +281,21 @@ final class PretrainedTraining {
     }
 
     private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
+        write(model, adapter, out);
         if (adapter != null) {
-            adapter.save(
-                    out.resolve("adapter"), from.toAbsolutePath().normalize().toString());
             System.out.println("adapter: " + out.resolve("adapter") + "; merge --from " + from + " --adapter "
                     + out.resolve("adapter") + " --out DIR makes a model of it");
         } else {
-            model.save(out.resolve("model"));
             System.out.println("model: " + out.resolve("model"));
+        }
+    }
+
+    private void write(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
+        if (adapter == null) {
+            model.save(out.resolve("model"));
+        } else {
+            adapter.save(
+                    out.resolve("adapter"), from.toAbsolutePath().normalize().toString());
         }
     }
 
@@ -224,7 +306,7 @@ final class PretrainedTraining {
                 .forEach((name, samples) ->
                         recalls.put(name, Trainer.recall(ops, model.embedder(data, tokenizer), samples)));
         if (!recalls.isEmpty()) {
-            System.out.print(RunSummary.table(recalls));
+            System.out.print(RecallTable.of(recalls));
         }
     }
 }

@@ -67,7 +67,7 @@ final class SearchCommand implements Callable<Integer> {
         if (top < 1) {
             throw new IllegalArgumentException("--top is " + top + ", expected 1 or more");
         }
-        if (from.from != null) {
+        if (from.isPretrained()) {
             return pretrained();
         }
         Path target = sheet != null ? sheet : run.resolve("search.png");
@@ -86,7 +86,8 @@ final class SearchCommand implements Callable<Integer> {
     /** Searches all pairs of --data with a pretrained model, or those of one group. */
     private int pretrained() {
         if (data == null) {
-            throw new IllegalArgumentException("--from has no data of its own; name pairs with --data");
+            throw new IllegalArgumentException(
+                    "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
         Path target = sheet != null ? sheet : Path.of("search.png");
         String format = format(target);
@@ -101,7 +102,7 @@ final class SearchCommand implements Callable<Integer> {
                     .map(Pair::id)
                     .toList();
             if (samples.isEmpty()) {
-                throw new IllegalArgumentException("no pictures of group " + group + "; there are " + pairs.groups());
+                throw new IllegalArgumentException(noGroup(group, pairs));
             }
             search(ops, pairs, model.embedder(pairs, tokenizer), samples, target, format);
             return 0;
@@ -119,6 +120,11 @@ final class SearchCommand implements Callable<Integer> {
             OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
             System.out.println("contact sheet: " + target);
         }
+    }
+
+    private static String noGroup(String group, PairDataset pairs) {
+        return "no pictures of group " + group + "; "
+                + (pairs.groups().isEmpty() ? "the pairs have no groups" : "the groups are " + pairs.groups());
     }
 
     private static String format(Path target) {
@@ -158,7 +164,7 @@ final class SearchCommand implements Callable<Integer> {
                 .map(Pair::id)
                 .toList();
         if (samples.isEmpty()) {
-            throw new IllegalArgumentException("no pictures of group " + searched + "; there are " + pairs.groups());
+            throw new IllegalArgumentException(noGroup(searched, pairs));
         }
         return samples;
     }

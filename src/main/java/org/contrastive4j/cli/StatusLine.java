@@ -3,6 +3,8 @@ package org.contrastive4j.cli;
 import java.io.IOException;
 import java.io.PrintStream;
 import java.util.function.IntSupplier;
+import java.util.logging.Level;
+import java.util.logging.Logger;
 import org.jline.terminal.Terminal;
 import org.jline.terminal.TerminalBuilder;
 import org.jspecify.annotations.Nullable;
@@ -14,6 +16,13 @@ import org.jspecify.annotations.Nullable;
  * installs no signal handlers, and Ctrl-C reaches the shutdown hooks of the JVM.
  */
 final class StatusLine implements AutoCloseable {
+    /** Silent, since a terminal that JLine cannot open costs only the progress line. */
+    private static final Logger JLINE_LOG = Logger.getLogger("org.jline");
+
+    static {
+        JLINE_LOG.setLevel(Level.OFF);
+    }
+
     private static final String TO_START = "\r";
     private static final String CLEAR_TO_END_OF_SCREEN = "\u001b[J";
     private static final int FALLBACK_COLUMNS = 80;

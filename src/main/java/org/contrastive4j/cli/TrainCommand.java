@@ -12,7 +12,6 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.train.CheckpointException;
 import org.contrastive4j.train.RunFolder;
-import org.contrastive4j.train.RunSummary;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
 import org.contrastive4j.train.TrainingRun;
@@ -65,11 +64,19 @@ final class TrainCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         TrainingRun.Schedule schedule = new TrainingRun.Schedule(saveEvery, recallEvery);
+        ParseResult given = spec.commandLine().getParseResult();
+        pretrained.checkOptions(given);
         Thread hook = new Thread(this::stopAndWait, "save-on-interrupt");
         Runtime.getRuntime().addShutdownHook(hook);
-        if (pretrained.from != null) {
-            return fineTune(hook);
+        try {
+            return pretrained.from == null ? train(schedule) : fineTune(given);
+        } finally {
+            ended.countDown();
+            removeHook(hook);
         }
+    }
+
+    private int train(TrainingRun.Schedule schedule) {
         try (RunFolder folder = RunFolder.open(out);
                 StatusLine line = StatusLine.open()) {
             Optional<Path> latest = folder.checkpoints().latest();
@@ -86,19 +93,13 @@ final class TrainCommand implements Callable<Integer> {
             try (Ops ops = options.shared.backend.open(config.precision())) {
                 return train(folder, ops, config, latest, schedule, line);
             }
-        } finally {
-            ended.countDown();
-            removeHook(hook);
         }
     }
 
-    private int fineTune(Thread hook) {
-        if (resume) {
-            throw new IllegalArgumentException("--resume continues runs of new models only; it cannot go with --from");
-        }
-        ParseResult given = spec.commandLine().getParseResult();
+    private int fineTune(ParseResult given) {
         TrainConfig config = options.config();
         try (Ops ops = options.shared.backend.open(config.precision())) {
+            training = true;
             boolean done = pretrained.run(
                     ops,
                     config,
@@ -108,9 +109,6 @@ final class TrainCommand implements Callable<Integer> {
                     saveEvery,
                     () -> stopRequested);
             return done ? 0 : STOPPED;
-        } finally {
-            ended.countDown();
-            removeHook(hook);
         }
     }
 
@@ -192,7 +190,7 @@ final class TrainCommand implements Callable<Integer> {
         double seconds = run.seconds();
         Map<String, Trainer.Recall> recalls = run.finish();
         line.clear();
-        System.out.print(RunSummary.table(recalls));
+        System.out.print(RecallTable.of(recalls));
         leftOut(trainer); // pictures are read while training: what is broken is known at the end
         System.out.printf(
                 Locale.ROOT,
@@ -203,7 +201,9 @@ final class TrainCommand implements Callable<Integer> {
         System.out.println("report: " + out.resolve("report.html") + ", numbers: " + out.resolve("summary.json"));
     }
 
-    /** On Ctrl-C: lets the current step end and waits until it is saved; before the first step there is nothing to save. */
+    /**
+     * On Ctrl-C: lets the current step end and waits until it is saved; before the first step there is nothing to save.
+     */
     private void stopAndWait() {
         stopRequested = true;
         if (!training) {

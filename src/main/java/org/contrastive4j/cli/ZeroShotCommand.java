@@ -2,6 +2,7 @@ package org.contrastive4j.cli;
 
 import java.awt.image.BufferedImage;
 import java.io.IOException;
+import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -49,7 +50,8 @@ final class ZeroShotCommand implements Callable<Integer> {
     private BackendOptions backend;
 
     @Override
-    public Integer call() throws IOException {
+    public Integer call() {
+        check();
         try (Ops ops = backend.open();
                 PretrainedModel model = from.open(ops);
                 TextTokenizer tokenizer = model.tokenizer()) {
@@ -73,10 +75,36 @@ final class ZeroShotCommand implements Callable<Integer> {
         }
     }
 
-    static BufferedImage read(Path file) throws IOException {
-        BufferedImage picture = ImageIO.read(file.toFile());
+    private void check() {
+        if (top < 1) {
+            throw new IllegalArgumentException("--top is " + top + ", expected 1 or more");
+        }
+        if (classes.stream().anyMatch(String::isBlank)) {
+            throw new IllegalArgumentException(
+                    "--classes has an empty name; expected names separated by semicolons, such as \"cat;dog\"");
+        }
+        for (String prompt : prompts) {
+            if (!prompt.contains("{}")) {
+                throw new IllegalArgumentException(
+                        "--prompt \"" + prompt + "\" has no {}, which stands for the name of a class");
+            }
+        }
+        for (Path file : pictures) {
+            if (!Files.isRegularFile(file)) {
+                throw new DataException(file + " is no file, expected a picture");
+            }
+        }
+    }
+
+    private static BufferedImage read(Path file) {
+        BufferedImage picture;
+        try {
+            picture = ImageIO.read(file.toFile());
+        } catch (IOException | RuntimeException e) { // decoders throw both for damaged files
+            throw new DataException("cannot decode the picture " + file + ": " + e.getMessage(), e);
+        }
         if (picture == null) {
-            throw new DataException(file + " is no picture in a format that is read here");
+            throw new DataException(file + " is no picture in a format that ImageIO reads, such as PNG or JPEG");
         }
         return picture;
     }

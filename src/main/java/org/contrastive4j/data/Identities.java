@@ -123,7 +123,8 @@ public final class Identities {
         }
         if (largest > Math.max(100, ids.length / 20)) {
             LOG.warn(
-                    "{} of {} pairs are linked by equal pictures, concepts or captions: in the queue they are never each"
+                    "{} of {} pairs are linked by equal pictures, concepts or captions: in the queue they are "
+                            + "never each"
                             + " other's negatives",
                     largest,
                     ids.length);

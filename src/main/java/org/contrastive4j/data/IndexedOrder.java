@@ -133,7 +133,8 @@ final class IndexedOrder implements BatchOrder {
             System.arraycopy(more, 0, chosen, count, more.length);
             if (count + more.length < batch) {
                 throw new DataException("batch of " + batch + " pairs: only " + (count + more.length)
-                        + " pairs of the training data have different pictures, concepts and captions (after tokenising);"
+                        + " pairs of the training data have different pictures, concepts and captions (after "
+                        + "tokenising);"
                         + " choose a smaller batch");
             }
             return new Planned(epoch, chosen, others(group, SPARES, 0));

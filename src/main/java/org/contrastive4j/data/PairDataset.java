@@ -17,10 +17,11 @@ import org.jspecify.annotations.Nullable;
  * Image-text pairs from a folder with {@code captions.tsv} or {@code captions.csv}, or from WebDataset shards.
  *
  * <p>Opening reads the caption file, or lists the shards; a shard is indexed when its first pair is needed, and a
- * picture is decoded when it is needed. What cannot be used is left out and reported by name in {@link #leftOut}; strict
- * decodes every picture at the start, and refuses the data set at the first thing that cannot be used.
+ * picture is decoded when it is needed. What cannot be used is left out and reported by name in {@link #leftOut};
+ * strict decodes every picture at the start, and refuses the data set at the first thing that cannot be used.
  *
- * <p>Memory: 16 bytes a row of a caption file, about 60 bytes a pair of the shards in use. Any thread may call any method.
+ * <p>Memory: 16 bytes a row of a caption file, about 60 bytes a pair of the shards in use. Any thread may call any
+ * method.
  */
 public final class PairDataset {
     private final Path path;
@@ -38,8 +39,8 @@ public final class PairDataset {
     }
 
     /**
-     * Opens a folder with captions.tsv or captions.csv, a folder of .tar or .tar.gz shards, one such file, or the shards
-     * of a pattern such as {@code {00000..00041}.tar}.
+     * Opens a folder with captions.tsv or captions.csv, a folder of .tar or .tar.gz shards, one such file, or the
+     * shards of a pattern such as {@code {00000..00041}.tar}.
      *
      * @param path of the data
      * @param strict refuse the data set instead of leaving out what cannot be used

@@ -5,7 +5,9 @@ import java.util.PrimitiveIterator;
 
 /** Where pairs come from: a caption file with pictures in folders, or shards. Any thread may call any method. */
 interface PairStore {
-    /** Returns the ids of all usable pairs in the order of the data; shards are read when the iteration reaches them. */
+    /**
+     * Returns the ids of all usable pairs in the order of the data; shards are read when the iteration reaches them.
+     */
     PrimitiveIterator.OfInt ids();
 
     /** Returns the number of parts that can be read one after the other: shards, or 1 for a caption file. */

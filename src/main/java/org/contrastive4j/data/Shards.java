@@ -40,7 +40,9 @@ final class Shards implements PairStore {
         this.indexBits = Math.min(24, Integer.SIZE - 1 - shardBits);
     }
 
-    /** Returns the shards that a path names: one, those of a folder, or those of a pattern such as {00000..00041}.tar. */
+    /**
+     * Returns the shards that a path names: one, those of a folder, or those of a pattern such as {00000..00041}.tar.
+     */
     static List<Path> find(Path path) throws IOException {
         String name = FileNames.name(path);
         if (name.contains("{")) {

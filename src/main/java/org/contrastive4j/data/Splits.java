@@ -13,11 +13,11 @@ import org.jspecify.annotations.Nullable;
 /**
  * Which pairs are trained on, and held-out test splits by name.
  *
- * <p>A data set may assign splits itself: {@code train} and {@code restval} are trained on, any other is a test split of
- * that name. For pairs without one: {@code new-design} is the held-out group's pictures of concepts trained on,
- * {@code new-concept} pictures of concepts never trained on, by the first group that is trained on, {@code new-both} the
- * held-out group's pictures of concepts never trained on. A concept is held out when its own hash with the seed is in
- * the held-out share of all hashes: pairs that are added or taken away change no other pair's side. Pairs without a
+ * <p>A data set may assign splits itself: {@code train} and {@code restval} are trained on, any other is a test split
+ * of that name. For pairs without one: {@code new-design} is the held-out group's pictures of concepts trained on,
+ * {@code new-concept} pictures of concepts never trained on, by the first group that is trained on, {@code new-both}
+ * the held-out group's pictures of concepts never trained on. A concept is held out when its own hash with the seed is
+ * in the held-out share of all hashes: pairs that are added or taken away change no other pair's side. Pairs without a
  * concept take the hash of their picture, so that all captions of a picture are on one side.
  */
 public final class Splits {

@@ -8,10 +8,10 @@ import java.util.List;
 /**
  * Batches of pairs that are read shard by shard.
  *
- * <p>An epoch goes through the shards in an order of its own and through the pairs of a shard in their order. Pairs pass
- * through a shuffle buffer: each place of a batch takes a random pair of the buffer, and the next pair of the stream
- * takes its place there. A pair that shares a picture, concept or token sequence with one of its batch stays in the
- * buffer. The pairs that do not fill a last batch are left to another epoch.
+ * <p>An epoch goes through the shards in an order of its own and through the pairs of a shard in their order. Pairs
+ * pass through a shuffle buffer: each place of a batch takes a random pair of the buffer, and the next pair of the
+ * stream takes its place there. A pair that shares a picture, concept or token sequence with one of its batch stays in
+ * the buffer. The pairs that do not fill a last batch are left to another epoch.
  *
  * <p>Cost: to continue at a step, ids and captions of the epochs before it are read again, pictures are not.
  */

@@ -13,12 +13,13 @@ import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
 /**
- * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones are split into known pieces.
+ * Byte-pair encoding over the words of a caption: frequent words are one token, unseen ones are split into known
+ * pieces.
  *
  * <p>Words are runs of letters or digits, lower-cased, in Unicode's composed form (NFC); punctuation separates them.
  * Ids: {@link #PADDING}, {@link #UNKNOWN} (a character never seen in training), then pieces, the single characters
- * first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of rare
- * words with subword units, ACL 2016.
+ * first. A piece that ends a word carries a final {@code _}. Source: Sennrich et al., Neural machine translation of
+ * rare words with subword units, ACL 2016.
  */
 public final class Tokenizer implements CaptionEncoder {
     /** Id that fills up short captions. */
@@ -113,8 +114,8 @@ public final class Tokenizer implements CaptionEncoder {
     }
 
     /**
-     * Returns the token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption without
-     * words.
+     * Returns the token ids of a caption, cut at {@code maxTokens}; at least one, {@link #UNKNOWN} for a caption
+     * without words.
      *
      * <p>Where every training word is one token, an unseen word is left out if the caption has other words: its pieces
      * were never trained on their own. When the caption has no other word, its pieces are used.

@@ -13,7 +13,8 @@ public abstract class DeviceStorage extends Storage {
     public abstract long address();
 
     /**
-     * The bytes [at, at + bytes) of this storage; closing the view does nothing, and it is invalid after the storage is closed.
+     * The bytes [at, at + bytes) of this storage; closing the view does nothing, and it is invalid after the storage is
+     * closed.
      *
      * @throws IndexOutOfBoundsException when they are not all in this storage
      */

@@ -13,7 +13,9 @@ public interface DeviceStream extends AutoCloseable {
      */
     void synchronize();
 
-    /** target[at, at + bytes) = source[from, from + bytes); the pinned bytes must not change until the copy is complete. */
+    /**
+     * target[at, at + bytes) = source[from, from + bytes); the pinned bytes must not change until the copy is complete.
+     */
     void upload(PinnedBuffer source, long from, DeviceStorage target, long at, long bytes);
 
     /**

@@ -16,8 +16,8 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * A step that is captured as a CUDA graph once for each shape of batch and replayed: one graph launch takes the place of
- * thousands of kernel launches.
+ * A step that is captured as a CUDA graph once for each shape of batch and replayed: one graph launch takes the place
+ * of thousands of kernel launches.
  *
  * <p>The first step of a shape runs eagerly, which loads its kernels and measures its memory. The second one captures
  * and launches the graph, all later ones launch it. All give the same bits. The batches of a shape must lie in the

@@ -17,13 +17,13 @@ import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 
 /**
- * Binary cross-entropy of every pair, a classification of its own: (sum of ln(1 + e^-S_ij) over positives + w sum of ln(1 + e^S_ij) over
- * negatives) / N.
+ * Binary cross-entropy of every pair, a classification of its own: (sum of ln(1 + e^-S_ij) over positives + w sum of
+ * ln(1 + e^S_ij) over negatives) / N.
  *
  * <p>Weightings: SUM has the given w and N = n rows, which with w = 1 is SigLIP; BALANCED has w = 1 / (m - 1) and N =
  * n; MEAN has w = 1 and N = the number of pairs that are not ignored. With a {@link NegativesWarmup}, a row has only
- * the k negatives next after its target ({@link Pairing#withWindow}). A row without negatives contributes its positives.
- * One pass for the value. Cost: 8 n m d flops.
+ * the k negatives next after its target ({@link Pairing#withWindow}). A row without negatives contributes its
+ * positives. One pass for the value. Cost: 8 n m d flops.
  *
  * <p>Source: Zhai et al., Sigmoid loss for language image pre-training, 2023, algorithm 1 (t = ln 10, b = -10 at
  * first).

@@ -20,16 +20,16 @@ import org.jspecify.annotations.Nullable;
  * A loss over all pairs of raw representations: u and v are L2-normalised to x and y, logits are S_ij = e^t &lt;x_i,
  * y_j&gt; + b with log-scale t and, where the loss has one, bias b. The n x m matrix is never stored.
  *
- * <p>Gradients are exact for u, v, t and b, whatever the chunking of the encoders. A row of norm 0 has no direction: its
- * logits are b and its gradient is 0. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and scalars
- * per row and column. A representation or a loss that is not finite is reported by {@link NonFiniteException}: by the
- * call itself where its result is complete at once, otherwise by {@link Deferred#get}. Shapes that do not fit are
- * refused with {@link ShapeException}.
+ * <p>Gradients are exact for u, v, t and b, whatever the chunking of the encoders. A row of norm 0 has no direction:
+ * its logits are b and its gradient is 0. Memory: unit copies of u and v, {@link PairTileOps#workspaceBytes}, and
+ * scalars per row and column. A representation or a loss that is not finite is reported by {@link NonFiniteException}:
+ * by the call itself where its result is complete at once, otherwise by {@link Deferred#get}. Shapes that do not fit
+ * are refused with {@link ShapeException}.
  *
- * <p><b>A loss of your own</b> extends this class and implements {@link #evaluate}, nothing else: the loss as a function
- * of reductions over the logits, and its derivative by the logits as a sum of terms. Normalisation, gradients of
- * representations, log-scale and bias, statistics, workers, tapes and gradient caching then work for it as they do for
- * the losses of {@link Losses}.
+ * <p><b>A loss of your own</b> extends this class and implements {@link #evaluate}, nothing else: the loss as a
+ * function of reductions over the logits, and its derivative by the logits as a sum of terms. Normalisation, gradients
+ * of representations, log-scale and bias, statistics, workers, tapes and gradient caching then work for it as they do
+ * for the losses of {@link Losses}.
  */
 public abstract class ContrastiveLoss implements AutoCloseable {
     /** ln 100: log-scales are kept in [0, ln 100]. */
@@ -110,9 +110,9 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     /**
      * Computes the value of the loss and its derivative by the logits: the one method that a loss must implement.
      *
-     * <p>An implementation asks the field for reductions, in as many passes as it needs, combines the n + m scalars they
-     * return on the host in f64, and describes G_ij as a sum of terms. The mean over rows of softplus(S_ij) over all
-     * pairs, for example, whose derivative is sigmoid(S_ij) / n:
+     * <p>An implementation asks the field for reductions, in as many passes as it needs, combines the n + m scalars
+     * they return on the host in f64, and describes G_ij as a sum of terms. The mean over rows of softplus(S_ij) over
+     * all pairs, for example, whose derivative is sigmoid(S_ij) / n:
      *
      * <pre>{@code
      * double[] sums = field.reduce(List.of(Reduction.sum(PairFunction.SOFTPLUS, Axis.ROWS, Of.BOTH, Shift.NONE, null)))

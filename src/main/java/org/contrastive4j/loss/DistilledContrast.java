@@ -11,9 +11,9 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Symmetric InfoNCE within a batch with momentum encoders as teachers, which provide a share alpha of the targets: with S_ij = e^t &lt;x_i,
- * y_j&gt;, T_ij = e^t &lt;x'_i, y'_j&gt; and q = alpha softmax_j T + (1 - alpha) [i = j], the mean over rows of lse_j
- * S_ij - sum_j q_ij S_ij; likewise of columns, half each.
+ * Symmetric InfoNCE within a batch with momentum encoders as teachers, which provide a share alpha of the targets: with
+ * S_ij = e^t &lt;x_i, y_j&gt;, T_ij = e^t &lt;x'_i, y'_j&gt; and q = alpha softmax_j T + (1 - alpha) [i = j], the mean
+ * over rows of lse_j S_ij - sum_j q_ij S_ij; likewise of columns, half each.
  *
  * <p>Both sides of a pair get gradients; the momentum encoders' x' and y' are constants, and so is t in T. {@link
  * QueueContrast} is the same against keys of momentum encoders, past ones too.

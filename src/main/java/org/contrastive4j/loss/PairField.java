@@ -27,8 +27,8 @@ public abstract class PairField {
     public abstract Pairing pairing();
 
     /**
-     * Returns the bias of the loss, 0 for a loss without one. Reductions and terms are of scale &lt;x_i, y_j&gt; alone: a
-     * loss with a bias adds it through {@link org.contrastive4j.ops.PairTileOps.Shift}.
+     * Returns the bias of the loss, 0 for a loss without one. Reductions and terms are of scale &lt;x_i, y_j&gt; alone:
+     * a loss with a bias adds it through {@link org.contrastive4j.ops.PairTileOps.Shift}.
      *
      * @return the bias
      */

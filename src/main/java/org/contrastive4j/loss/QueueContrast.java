@@ -19,8 +19,8 @@ import org.contrastive4j.tensor.Tensor;
  * [u'; queue of u'])) / 2, CE the InfoNCE of rows, u and v from the trained encoders, keys u' and v' from momentum
  * encoders, which get no gradient.
  *
- * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy compares n queries with
- * n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only dx
+ * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy compares n queries
+ * with n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only dx
  * is computed. The log-scale is fixed by default.
  *
  * <p>With distillation, a share of the targets are the similarities of the momentum encoders for the same samples, see
@@ -115,7 +115,8 @@ public final class QueueContrast implements AutoCloseable {
 
     /**
      * The same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt; + (1 -
-     * alpha) its own, k_j all keys it is compared with, and those of v_i likewise; the teacher's similarities get no gradient.
+     * alpha) its own, k_j all keys it is compared with, and those of v_i likewise; the teacher's similarities get no
+     * gradient.
      *
      * @param alpha share of the momentum encoders' targets, in [0, 1); see {@link Distillation#at}
      */
@@ -156,8 +157,8 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /**
-     * Measures the cosines of queries with all their keys, past ones too: both ways together, row accuracy that of u, column
-     * accuracy that of v. One more pass over them, with no gradient.
+     * Measures the cosines of queries with all their keys, past ones too: both ways together, row accuracy that of u,
+     * column accuracy that of v. One more pass over them, with no gradient.
      */
     public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids) {
         requireOneShape(u, v, keysOfU, keysOfV);

@@ -30,12 +30,12 @@ import org.contrastive4j.ops.PairwiseOps;
  * 0. A row or column all of whose negatives are ignored has h = 0.
  *
  * <p>A learnable margin needs a reward, without which it would shrink to 0: reward times margin is subtracted from the
- * loss, whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows while
- * fewer hinges are active than that, and shrinks while more are. It is kept in [0.001, 2].
+ * loss, whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows
+ * while fewer hinges are active than that, and shrinks while more are. It is kept in [0.001, 2].
  *
- * <p>The log-scale is 0 and frozen: S is the cosine. No two rows may have the same target; equal ids can only be ignored.
- * One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018, equations
- * 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2; Wu et al.,
+ * <p>The log-scale is 0 and frozen: S is the cosine. No two rows may have the same target; equal ids can only be
+ * ignored. One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018,
+ * equations 4 and 6 (there a sum, not a mean); Schroff et al., FaceNet, 2015, section 3.2; Wu et al.,
  * Sampling matters in deep embedding learning, 2017, section 4 (a learned boundary with a reward).
  */
 final class TripletLoss extends ContrastiveLoss {

@@ -21,4 +21,21 @@ public final class MissingNativeLibraryException extends RuntimeException {
                         + " with the classifier of this platform, such as linux-x86_64, on the class path",
                 cause);
     }
+
+    /**
+     * Returns the exception to throw instead of an {@code UnsatisfiedLinkError} when the library is on the class path.
+     *
+     * @param library such as {@code OpenBLAS}
+     * @param folder the folder that the library is unpacked to
+     * @param cause what the loader reported
+     * @return an exception that names the folder and the properties that choose another one
+     */
+    public static MissingNativeLibraryException unpackedTo(String library, String folder, LinkageError cause) {
+        return new MissingNativeLibraryException(
+                "the native library of " + library + " could not be loaded on " + System.getProperty("os.name") + " "
+                        + System.getProperty("os.arch") + " (the cause says why); it is unpacked to " + folder
+                        + ", which must be writable and not mounted noexec: to use another folder, set"
+                        + " -Dorg.bytedeco.javacpp.cachedir=FOLDER and -Djava.io.tmpdir=FOLDER",
+                cause);
+    }
 }

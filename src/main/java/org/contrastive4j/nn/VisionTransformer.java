@@ -57,7 +57,8 @@ public final class VisionTransformer implements Module {
                         + ": expected positive sizes and at least one patch");
             }
             if (pooling == Pooling.LAST) {
-                throw new IllegalArgumentException("a picture has no last token: pooling is MEAN, CLASS or FLATTEN");
+                throw new IllegalArgumentException(
+                        "a picture has no last token: pooling is MEAN, CLASS, " + "FLATTEN or ATTENTION");
             }
         }
 

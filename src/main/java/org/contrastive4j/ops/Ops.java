@@ -11,10 +11,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * All operations of one backend, by family, and the memory they work in.
  *
- * <p>Each family has public checked methods and unchecked counterparts that a backend implements; shape errors are raised in
- * the public methods and only there. Activations and their gradients are of the type {@link #dtype()}, parameters and
- * everything of the loss of {@link #parameterDtype()}; ids, lengths and targets are I32. Every operation gives the same
- * bits from run to run and for any number of threads.
+ * <p>Each family has public checked methods and unchecked counterparts that a backend implements; shape errors are
+ * raised in the public methods and only there. Activations and their gradients are of the type {@link #dtype()},
+ * parameters and everything of the loss of {@link #parameterDtype()}; ids, lengths and targets are I32. Every operation
+ * gives the same bits from run to run and for any number of threads.
  */
 public abstract class Ops implements AutoCloseable {
     /**
@@ -291,8 +291,8 @@ public abstract class Ops implements AutoCloseable {
      *
      * <p>The work must neither synchronise nor send values, and what it does on the host happens once, now. Scalar
      * arguments of operations become constants of the graph; those that change are read from tensors ({@link
-     * RandomKey#clock}, {@link UpdateOps.AdamW#scalars}). The work must have run eagerly once before, so that its kernels
-     * are loaded.
+     * RandomKey#clock}, {@link UpdateOps.AdamW#scalars}). The work must have run eagerly once before, so that its
+     * kernels are loaded.
      *
      * @param work issues operations to this backend
      * @param arena memory of this backend in which the tensors of the work lie, and which nothing else uses while the

@@ -173,8 +173,8 @@ public abstract class PairTileOps {
     protected abstract Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
 
     /**
-     * Computes the gradients of a sum of terms: G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x, dLogScale += sum G_ij scale &lt;x_i, y_j&gt;,
-     * dBias += sum G_ij.
+     * Computes the gradients of a sum of terms: G = gradientScale sum of terms; dx = scale G y, dy = scale G^T x,
+     * dLogScale += sum G_ij scale &lt;x_i, y_j&gt;, dBias += sum G_ij.
      *
      * <p>Memory: as for {@link #reduce}, and m d when neither dx nor dy is computed. Cost: 6 n m d flops.
      *

@@ -58,8 +58,8 @@ public abstract class PairwiseOps {
     }
 
     /**
-     * Computes the value and, where asked for, gradients of InfoNCE over all pairs: loss = mean_i [ rowWeight (lse_j S_ij
-     * - S_it) + columnWeight (lse_k S_kt - S_it) ], t = target of row i.
+     * Computes the value and, where asked for, gradients of InfoNCE over all pairs: loss = mean_i [ rowWeight (lse_j
+     * S_ij - S_it) + columnWeight (lse_k S_kt - S_it) ], t = target of row i.
      *
      * <p>With p = softmax of rows, q = softmax of columns and c_j = number of rows whose target is j: G_ij = (rowWeight
      * (p_ij - [j = t_i]) + columnWeight (c_j q_ij - [j = t_i])) / n, dx = s G y, dy = s G^T x, dLogScale = s sum G_ij

@@ -49,7 +49,7 @@ final class CheckpointFiles implements AutoCloseable {
             throw new PretrainedException("there is no checkpoint at " + path + ": it does not exist");
         }
         Path weights = Files.isDirectory(path) ? weights(path) : path;
-        Path folder = Files.isDirectory(path) ? path : path.toAbsolutePath().getParent();
+        Path folder = folder(path);
         List<SafetensorsFile> shards = new ArrayList<>();
         boolean sharded = weights.getFileName().toString().endsWith(INDEX);
         try {
@@ -67,6 +67,13 @@ final class CheckpointFiles implements AutoCloseable {
             shards.forEach(SafetensorsFile::close);
             throw e;
         }
+    }
+
+    /** Returns the folder of a model that was named by its folder or by a file within. */
+    static Path folder(Path path) {
+        return Files.isDirectory(path)
+                ? path
+                : Objects.requireNonNull(path.toAbsolutePath().getParent());
     }
 
     private static Path weights(Path folder) {

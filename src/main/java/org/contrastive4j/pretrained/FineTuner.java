@@ -6,23 +6,24 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.data.Batch;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
-import org.contrastive4j.train.Encoders;
-import org.contrastive4j.train.TrainBatch;
 
 /**
  * Optimiser steps on a {@link PretrainedModel} with the exact gradient of a whole batch, encoded in chunks.
  *
  * <p>What is frozen when this is made has no gradients and no optimiser state, and encoders record nothing that only
- * frozen weights would need.
+ * frozen weights would need. A model with low-rank adapters keeps its logit scale and bias, as with PEFT.
  */
 public final class FineTuner implements AutoCloseable {
     /**
@@ -32,8 +33,9 @@ public final class FineTuner implements AutoCloseable {
      * @param memoryBudget most live bytes; activations of chunks are kept while they fit
      * @param clip largest global norm of the gradients, 0 for no clipping
      * @param optimizer settings of AdamW
+     * @param seed of dropout
      */
-    public record Settings(int chunk, long memoryBudget, double clip, AdamW.Config optimizer) {}
+    public record Settings(int chunk, long memoryBudget, double clip, AdamW.Config optimizer, long seed) {}
 
     private final PretrainedModel model;
     private final ContrastiveLoss loss;
@@ -42,12 +44,14 @@ public final class FineTuner implements AutoCloseable {
     private final List<Parameter> trained = new ArrayList<>();
     private final Map<AdamW, Double> optimizers = new LinkedHashMap<>();
     private final Ops ops;
+    private final boolean adapts;
+    private int step;
 
     /**
      * Prepares to train what is not frozen.
      *
      * @param ops backend of the model
-     * @param model with frozen parameters, or adapters, as wished; stays the caller's
+     * @param model with its frozen parameters or adapters set; stays the caller's
      * @param tuning rates of the layers; its locks must have been applied
      * @param settings of the run
      * @throws PretrainedException when everything is frozen
@@ -60,6 +64,8 @@ public final class FineTuner implements AutoCloseable {
         if (groups.isEmpty()) {
             throw new PretrainedException("every parameter of both towers is frozen: nothing is left to train");
         }
+        adapts = model.encoder().parameters().stream()
+                .anyMatch(parameter -> parameter.name().contains(".lora_"));
         loss = model.loss();
         List<ChunkEncoder<TrainBatch>> encoders = Encoders.of(ops, model.encoder());
         cache = settings.chunk() == 0
@@ -75,8 +81,12 @@ public final class FineTuner implements AutoCloseable {
                 optimizers.put(new AdamW(ops, parameters, settings.optimizer()), factor);
                 trained.addAll(parameters);
             });
-            optimizers.put(new AdamW(ops, loss.parameters(), settings.optimizer()), 1.0);
-            trained.addAll(loss.parameters());
+            if (adapts) {
+                loss.parameters().forEach(parameter -> parameter.freeze(true)); // adapter files do not hold them
+            } else {
+                optimizers.put(new AdamW(ops, loss.parameters(), settings.optimizer()), 1.0);
+                trained.addAll(loss.parameters());
+            }
             trained.forEach(Parameter::gradient); // allocated before the plan of the memory
         } catch (RuntimeException noMemory) {
             close();
@@ -85,7 +95,7 @@ public final class FineTuner implements AutoCloseable {
     }
 
     /**
-     * Returns the trained parameters, those of the loss included.
+     * Returns the trained parameters; without adapters these include the scale and bias of the loss.
      *
      * @return in a fixed order
      */
@@ -103,14 +113,16 @@ public final class FineTuner implements AutoCloseable {
     }
 
     /**
-     * Returns the bytes of each stage of a step on batches like this one, without running one.
+     * Returns the bytes of each stage of a step on batches of this size, without running a step.
      *
      * @param batch pictures and captions of one step
      * @return a table of bytes
      * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits
      */
-    public ChunkPlan plan(TrainBatch batch) {
-        return cache.plan(batch);
+    public ChunkPlan plan(Batch batch) {
+        try (TrainBatch sent = new TrainBatch(ops, batch, settings.seed(), step)) {
+            return cache.plan(sent);
+        }
     }
 
     /**
@@ -120,15 +132,19 @@ public final class FineTuner implements AutoCloseable {
      * @param learningRate of this step
      * @return the loss before the update, and statistics
      */
-    public PairwiseOps.Result step(TrainBatch batch, double learningRate) {
+    public PairwiseOps.Result step(Batch batch, double learningRate) {
         trained.forEach(Parameter::zeroGradient);
-        PairwiseOps.Result result = cache.step(batch, 1).get();
+        PairwiseOps.Result result;
+        try (TrainBatch sent = new TrainBatch(ops, batch, settings.seed(), step)) {
+            result = cache.step(sent, 1).get();
+        }
         double scale = GlobalNorm.clip(GlobalNorm.of(ops, trained), settings.clip());
         optimizers.forEach((optimizer, factor) -> optimizer.step(learningRate * factor, scale));
-        if (model.config().family() == PretrainedConfig.Family.CLIP) {
+        if (!adapts && model.config().family() == PretrainedConfig.Family.CLIP) {
             loss.afterStep(result); // SigLIP is published with scales above the bound of CLIP
         }
         model.adoptScale(loss);
+        step++;
         return result;
     }
 

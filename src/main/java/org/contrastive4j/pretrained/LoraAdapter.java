@@ -11,6 +11,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.contrastive4j.autograd.Parameter;
@@ -95,6 +96,12 @@ public final class LoraAdapter {
      * @throws PretrainedException when the folder is damaged, of another method, or made for another model
      */
     public static LoraAdapter load(Ops ops, PretrainedModel model, Path folder) {
+        for (String name : List.of(CONFIG, WEIGHTS)) {
+            if (!Files.isRegularFile(folder.resolve(name))) {
+                throw new PretrainedException(folder + " has no " + name + ": expected the folder of a LoRA adapter,"
+                        + " with " + CONFIG + " and " + WEIGHTS);
+            }
+        }
         Json json = Json.read(folder.resolve(CONFIG));
         if (!json.text("peft_type", "LORA").equals("LORA")) {
             throw json.wrong("peft_type", json.text("peft_type", ""), "LORA");
@@ -125,7 +132,7 @@ public final class LoraAdapter {
             adapter.tensors.forEach((name, parameter) -> read(file, name, parameter.value()));
             return adapter;
         } catch (SafetensorsException e) {
-            throw new PretrainedException(e.getMessage(), e);
+            throw new PretrainedException(String.valueOf(e.getMessage()), e);
         }
     }
 
@@ -162,8 +169,8 @@ public final class LoraAdapter {
     }
 
     private static void read(SafetensorsFile file, String name, Tensor target) {
-        Entry entry = file.entries().get(name);
-        DType dtype = Elements.dtype(entry.dtype());
+        Entry entry = Objects.requireNonNull(file.entries().get(name)); // see checkWidths
+        DType dtype = Objects.requireNonNull(Elements.dtype(entry.dtype()));
         ByteBuffer bytes = Elements.buffer(Math.toIntExact(entry.end() - entry.begin()));
         file.read(entry, 0, bytes);
         float[] values = new float[(int) entry.size()];

@@ -16,6 +16,8 @@ import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.CaptionEncoder;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
@@ -24,8 +26,6 @@ import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Embedder;
-import org.contrastive4j.train.Encoders;
-import org.contrastive4j.train.TrainBatch;
 
 /**
  * A CLIP or SigLIP model from a folder that Hugging Face transformers or open_clip wrote.
@@ -37,8 +37,10 @@ public final class PretrainedModel implements AutoCloseable {
      * How to open a checkpoint.
      *
      * @param matrices type of the matrices of dense layers; F16 and BF16 are for weights that stay frozen
+     * @param imageSize side of pictures in pixels; 0 for that of the checkpoint. For another one position embeddings
+     *     are interpolated as open_clip does: bicubic with a = -0.5, with antialiasing
      */
-    public record Options(DType matrices) {}
+    public record Options(DType matrices, int imageSize) {}
 
     private final Ops ops;
     private final Path source;
@@ -66,7 +68,7 @@ public final class PretrainedModel implements AutoCloseable {
      * @throws PretrainedException when something is missing, damaged or of another family
      */
     public static PretrainedModel open(Ops ops, Path folder) {
-        return open(ops, folder, new Options(ops.parameterDtype()));
+        return open(ops, folder, new Options(ops.parameterDtype(), 0));
     }
 
     /**
@@ -80,9 +82,10 @@ public final class PretrainedModel implements AutoCloseable {
      */
     public static PretrainedModel open(Ops ops, Path folder, Options options) {
         try (CheckpointFiles files = CheckpointFiles.open(folder)) {
-            PretrainedConfig config = files.config();
+            PretrainedConfig stored = files.config();
+            PretrainedConfig config = options.imageSize() == 0 ? stored : stored.withImageSize(options.imageSize());
             Map<String, Slot> slots =
-                    TensorNames.of(config, TensorNames.Layout.of(files.entries().keySet()));
+                    TensorNames.of(stored, TensorNames.Layout.of(files.entries().keySet()));
             new WeightReader(files, slots, Map.of()).check();
             DualEncoder encoder = DualEncoder.undefined(ops, config.encoder(), options.matrices());
             PretrainedModel model = null;
@@ -182,7 +185,9 @@ public final class PretrainedModel implements AutoCloseable {
      * @return for pictures of this model
      */
     public Preprocessing preprocessing() {
-        return PreprocessingFile.read(folder(), config);
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            return PreprocessingFile.read(folder(), files.config()).withSize(config.imageSize());
+        }
     }
 
     /**
@@ -285,7 +290,7 @@ public final class PretrainedModel implements AutoCloseable {
     }
 
     private Path folder() {
-        return Files.isDirectory(source) ? source : source.toAbsolutePath().getParent();
+        return CheckpointFiles.folder(source);
     }
 
     /** Widths of the input and the output of an adaptable layer. */
@@ -339,6 +344,12 @@ public final class PretrainedModel implements AutoCloseable {
             throw new PretrainedException("the model has LoRA adapters; merge them before it is saved as a whole");
         }
         try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            if (!files.config().equals(config)) {
+                throw new PretrainedException("the model was opened for pictures of " + config.imageSize()
+                        + " pixels, other than its checkpoint's "
+                        + files.config().imageSize()
+                        + "; only models of the checkpoint's own size are written");
+            }
             Files.createDirectories(folder);
             if (Files.isSameFile(folder, files.folder())) {
                 throw new PretrainedException(folder + " is the folder that the model was read from; choose another");

@@ -33,17 +33,15 @@ final class TensorNames {
     }
 
     private final PretrainedConfig config;
-    private final Layout layout;
     private final Map<String, Slot> slots = new LinkedHashMap<>();
 
-    private TensorNames(PretrainedConfig config, Layout layout) {
+    private TensorNames(PretrainedConfig config) {
         this.config = config;
-        this.layout = layout;
     }
 
     /** Returns where each tensor belongs, by its name. */
     static Map<String, Slot> of(PretrainedConfig config, Layout layout) {
-        TensorNames names = new TensorNames(config, layout);
+        TensorNames names = new TensorNames(config);
         if (layout == Layout.HUGGING_FACE) {
             names.huggingFaceText();
             names.huggingFaceVision();

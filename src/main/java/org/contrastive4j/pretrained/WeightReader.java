@@ -7,6 +7,8 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
+import org.contrastive4j.data.Resampler;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.tensor.DType;
@@ -55,8 +57,10 @@ final class WeightReader {
                 .filter(name -> !slots.containsKey(name) && !TensorNames.isBuffer(name))
                 .toList();
         missing.forEach(name -> problems.add(name + " is missing"));
-        superfluous.forEach(name -> problems.add(
-                name + " " + Arrays.toString(files.entries().get(name).shape()) + " is superfluous"));
+        superfluous.forEach(name -> {
+            Entry entry = Objects.requireNonNull(files.entries().get(name));
+            problems.add(name + " " + Arrays.toString(entry.shape()) + " is superfluous");
+        });
         if (!problems.isEmpty()) {
             throw new PretrainedException("the weights in " + files.folder() + " do not fit their configuration, "
                     + problems.size() + " tensors differ:\n  " + String.join("\n  ", problems));
@@ -72,16 +76,24 @@ final class WeightReader {
                         .add(slot));
         List<Map.Entry<String, List<Slot>>> largestFirst = byParameter.entrySet().stream()
                 .sorted(Comparator.comparingLong(
-                        entry -> -parameters.get(entry.getKey()).size()))
+                        entry -> -parameter(entry.getKey()).size()))
                 .toList();
         try {
-            largestFirst.parallelStream().forEach(entry -> fill(parameters.get(entry.getKey()), entry.getValue()));
+            largestFirst.parallelStream().forEach(entry -> fill(parameter(entry.getKey()), entry.getValue()));
         } catch (SafetensorsException e) {
-            throw new PretrainedException(e.getMessage(), e);
+            throw new PretrainedException(String.valueOf(e.getMessage()), e);
         }
     }
 
+    private Tensor parameter(String name) {
+        return Objects.requireNonNull(parameters.get(name), name);
+    }
+
     private void fill(Tensor parameter, List<Slot> from) {
+        if (from.get(0).parameter().equals("image.positions") && from.get(0).size() != parameter.size()) {
+            interpolate(from.get(0), parameter);
+            return;
+        }
         if (from.stream().allMatch(Slot::isContiguous)) {
             from.forEach(slot -> stream(slot, parameter));
             return;
@@ -90,6 +102,26 @@ final class WeightReader {
         float[] values = scratch.get().whole(size);
         from.forEach(slot -> scatter(slot, values));
         upload(values, size, parameter, 0);
+    }
+
+    /** Positions of a square grid for another grid; one in front, of a class token, stays. */
+    private void interpolate(Slot slot, Tensor parameter) {
+        int width = parameter.dim(-1);
+        int rows = Math.toIntExact(slot.size() / width);
+        int side = (int) Math.sqrt(rows);
+        int front = rows - side * side;
+        int toSide = (int) Math.sqrt(parameter.dim(0) - front);
+        float[] values = new float[rows * width];
+        new Blocks(slot).read(0, values.length, values);
+        float[] grid = Resampler.resize(
+                Arrays.copyOfRange(values, front * width, values.length),
+                side,
+                width,
+                toSide,
+                Resampler.Filter.BICUBIC);
+        float[] all = Arrays.copyOf(values, front * width + grid.length);
+        System.arraycopy(grid, 0, all, front * width, grid.length);
+        upload(all, all.length, parameter, 0);
     }
 
     private void stream(Slot slot, Tensor parameter) {
@@ -179,8 +211,8 @@ final class WeightReader {
 
         Blocks(Slot slot) {
             this.slot = slot;
-            entry = files.entries().get(slot.tensor());
-            dtype = Elements.dtype(entry.dtype());
+            entry = Objects.requireNonNull(files.entries().get(slot.tensor())); // see check
+            dtype = Objects.requireNonNull(Elements.dtype(entry.dtype()));
         }
 
         void read(long at, int count, float[] to) {

@@ -10,6 +10,7 @@ import java.nio.channels.WritableByteChannel;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.Map;
+import java.util.Objects;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.tensor.DType;
@@ -60,8 +61,8 @@ final class WeightWriter {
             out.write(bytes.flip());
             return;
         }
-        DType dtype = Elements.dtype(entry.dtype());
-        Tensor parameter = parameters.get(slot.parameter());
+        DType dtype = Objects.requireNonNull(Elements.dtype(entry.dtype())); // as when the weights were read
+        Tensor parameter = Objects.requireNonNull(parameters.get(slot.parameter()));
         float[] values = new float[(int) Math.min(BLOCK, slot.size())];
         ByteBuffer bytes = Elements.buffer(
                 values.length * Math.max(dtype.bytes(), parameter.dtype().bytes()));

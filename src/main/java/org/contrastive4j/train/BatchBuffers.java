@@ -3,6 +3,7 @@ package org.contrastive4j.train;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.data.Batch;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
@@ -11,9 +12,9 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The batches of a run on a backend that captures: one set of buffers that all steps read, so that a captured step finds
- * each batch where the first one was, and a staging set that the next batch is copied to meanwhile. A copy on the device
- * moves it over. That takes microseconds; reading both sets in turn would take a graph for each.
+ * The batches of a run on a backend that captures: one set of buffers that all steps read, so that a captured step
+ * finds each batch where the first one was, and a staging set that the next batch is copied to meanwhile. A copy on the
+ * device moves it over. That takes microseconds; reading both sets in turn would take a graph for each.
  *
  * <p>Captions of any length up to the longest lie contiguously in the same memory, so the buffers serve all layouts.
  */
@@ -63,7 +64,8 @@ final class BatchBuffers implements AutoCloseable {
 
     /**
      * Returns the length that captions of {@code tokens} tokens are padded to: a multiple of 8, or of more where the
-     * longest would have more than 8 such lengths, so that few shapes of steps are captured; never more than the longest.
+     * longest would have more than 8 such lengths, so that few shapes of steps are captured; never more than the
+     * longest.
      */
     static int paddedLength(int tokens, int longest) {
         int unit = Math.max(1, (longest + LENGTHS * UNIT - 1) / (LENGTHS * UNIT)) * UNIT;

@@ -2,6 +2,7 @@ package org.contrastive4j.train;
 
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Ops;
 import org.jspecify.annotations.Nullable;
 

@@ -184,8 +184,8 @@ public final class Classification {
     }
 
     /**
-     * Fits a logistic regression on the representations of {@code train} and measures it on {@code test}. The penalty is
-     * the one with the best accuracy on a fifth of the training pictures; then all of them are fitted.
+     * Fits a logistic regression on the representations of {@code train} and measures it on {@code test}. The penalty
+     * is the one with the best accuracy on a fifth of the training pictures; then all of them are fitted.
      *
      * @param train ids of pairs
      * @param test ids of pairs

@@ -16,7 +16,9 @@ import javax.imageio.ImageIO;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
-/** Draws queries and the pictures found for them, each with its score and caption, in a grid of at most eight columns. */
+/**
+ * Draws queries and the pictures found for them, each with its score and caption, in a grid of at most eight columns.
+ */
 public final class ContactSheet {
     /** Side of a picture on a sheet, in pixels. */
     public static final int PICTURE = 128;

@@ -6,6 +6,7 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.Distillation;
 import org.contrastive4j.loss.DistilledContrast;
 import org.contrastive4j.loss.PairMetrics;

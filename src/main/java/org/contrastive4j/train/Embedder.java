@@ -6,6 +6,8 @@ import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.gradcache.ChunkEncoder;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;

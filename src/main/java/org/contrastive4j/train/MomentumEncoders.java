@@ -6,6 +6,8 @@ import java.util.List;
 import java.util.Map;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.TapeEncoder;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.Momentum;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;

@@ -10,6 +10,7 @@ import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.RepresentationLoss;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.PairMetrics;
 import org.contrastive4j.nn.DualEncoder;
@@ -24,8 +25,8 @@ import org.jspecify.annotations.Nullable;
  * What a run minimises over the representations of a model, and what a checkpoint must store of it. The model is not
  * owned.
  *
- * <p>Every step copies its representations: cosines are measured from them, and keys enqueued, once the step is done. So
- * a step is the same whether it is measured or not, and whether it is captured or not.
+ * <p>Every step copies its representations: cosines are measured from them, and keys enqueued, once the step is done.
+ * So a step is the same whether it is measured or not, and whether it is captured or not.
  */
 abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.Result>, AutoCloseable {
     final Ops ops;
@@ -101,8 +102,8 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     }
 
     /**
-     * Returns what the last batch reports beside the loss's result, by name; called once that result is there and before
-     * {@link #beforeUpdate}.
+     * Returns what the last batch reports beside the loss's result, by name; called once that result is there and
+     * before {@link #beforeUpdate}.
      *
      * @param measured whether cosines are measured too: two passes over the pairs
      */

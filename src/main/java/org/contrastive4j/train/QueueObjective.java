@@ -10,6 +10,7 @@ import java.util.function.Function;
 import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.Distillation;
 import org.contrastive4j.loss.KeyQueue;
 import org.contrastive4j.loss.PairMetrics;

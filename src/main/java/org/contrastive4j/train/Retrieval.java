@@ -79,7 +79,9 @@ public record Retrieval(double recall1, double recall5, double recall10, int que
                 (double) hits[0] / n, (double) hits[1] / n, (double) hits[2] / n, n, m, own / ((double) n * m));
     }
 
-    /** Returns the number of foreign candidates that come before the best own one; all of them when it is not finite. */
+    /**
+     * Returns the number of foreign candidates that come before the best own one; all of them when it is not finite.
+     */
     static int rank(double[] row, int label, int[] labels) {
         double best = Double.NEGATIVE_INFINITY;
         for (int j = 0; j < row.length; j++) {
@@ -103,7 +105,9 @@ public record Retrieval(double recall1, double recall5, double recall10, int que
         }
     }
 
-    /** Measures pairs both ways: distinct pictures against all captions. Pairs with unreadable pictures are left out. */
+    /**
+     * Measures pairs both ways: distinct pictures against all captions. Pairs with unreadable pictures are left out.
+     */
     static Trainer.Recall both(Ops ops, Embedder embedder, List<Integer> samples) {
         PairDataset data = embedder.data();
         List<Integer> usable =

@@ -3,12 +3,11 @@ package org.contrastive4j.train;
 import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
-import java.util.Locale;
 import java.util.Map;
 import org.contrastive4j.data.LeftOut;
 
-/** Final measurements of a run: summary.json, a table for the console, examples of retrieval. */
-public final class RunSummary {
+/** The results of a finished run: the content of summary.json and examples of retrieval. */
+final class RunSummary {
     private static final int EXAMPLES = 8;
     private static final int MATCHES = 8;
 
@@ -72,28 +71,5 @@ public final class RunSummary {
         map.put("chance", retrieval.chance());
         map.put("candidates", retrieval.candidates());
         return map;
-    }
-
-    /** Returns the recalls as lines of text. */
-    public static String table(Map<String, Trainer.Recall> recalls) {
-        StringBuilder text = new StringBuilder(String.format(
-                Locale.ROOT, "%-14s %-14s %7s %7s %7s %9s%n", "split", "direction", "R@1", "R@5", "R@10", "chance"));
-        recalls.forEach((name, recall) -> {
-            line(text, name, "image to text", recall.imageToText());
-            line(text, name, "text to image", recall.textToImage());
-        });
-        return text.toString();
-    }
-
-    private static void line(StringBuilder text, String split, String direction, Retrieval r) {
-        text.append(String.format(
-                Locale.ROOT,
-                "%-14s %-14s %6.1f%% %6.1f%% %6.1f%% %8.2f%%%n",
-                split,
-                direction,
-                100 * r.recall1(),
-                100 * r.recall5(),
-                100 * r.recall10(),
-                100 * r.chance()));
     }
 }

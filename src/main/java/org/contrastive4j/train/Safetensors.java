@@ -7,6 +7,8 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.EOFException;
+import java.nio.charset.StandardCharsets;
+import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
@@ -155,14 +157,27 @@ public final class Safetensors implements AutoCloseable {
     }
 
     private static JsonNode header(Path file, ByteBuffer text) {
+        if (text.get(0) != '{') {
+            throw new CheckpointException(file + FOREIGN + "its header does not begin with {" + TAKE_ANOTHER);
+        }
         try {
-            JsonNode header = STRICT.readTree(text.array());
-            if (header.isObject()) {
-                return header;
+            String decoded = StandardCharsets.UTF_8.newDecoder().decode(text.rewind()).toString();
+            JsonNode header = STRICT.readTree(decoded);
+            for (JsonNode value : header.path(METADATA)) {
+                if (!value.isTextual()) {
+                    throw new CheckpointException(
+                            file + FOREIGN + "its metadata has the value " + value + ", expected texts" + TAKE_ANOTHER);
+                }
             }
-            throw new CheckpointException(file + FOREIGN + "its header is not a JSON object" + TAKE_ANOTHER);
+            return header;
+        } catch (JsonProcessingException e) {
+            boolean twice = e.getOriginalMessage().startsWith("Duplicate field");
+            throw new CheckpointException(
+                    file + FOREIGN + (twice ? "its header has a " + e.getOriginalMessage() : "its header is not JSON")
+                            + TAKE_ANOTHER,
+                    e);
         } catch (IOException e) {
-            throw new CheckpointException(file + FOREIGN + "its header is not JSON" + TAKE_ANOTHER, e);
+            throw new CheckpointException(file + FOREIGN + "its header is not UTF-8" + TAKE_ANOTHER, e);
         }
     }
 

@@ -40,7 +40,10 @@ public final class Search implements AutoCloseable {
         }
     }
 
-    /** The matches as a row of a contact sheet; those of the same concept as the pair {@code like} are framed, none when it is negative. */
+    /**
+     * The matches as a row of a contact sheet; those of the same concept as the pair {@code like} are framed, none when
+     * it is negative.
+     */
     public ContactSheet.Row row(String text, int like, int k, int size) {
         return new ContactSheet.Row(
                 text,

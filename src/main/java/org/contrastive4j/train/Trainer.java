@@ -19,6 +19,7 @@ import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairwiseOps;
@@ -325,10 +326,12 @@ public final class Trainer implements AutoCloseable {
         try (TrainBatch batch = feed().next()) {
             double scale = lossScale.value();
             TrainingSteps.StepResults results = failures.explained(
-                    step + 1, batch, () -> steps.run(batch, scale, feed::sendFollowing).get());
+                    step + 1,
+                    batch,
+                    () -> steps.run(batch, scale, feed::sendFollowing).get());
             PairwiseOps.Result result = results.loss();
-            Map<String, Double> details = failures.explained(
-                    step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
+            Map<String, Double> details =
+                    failures.explained(step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
             double norm = failures.explained(step + 1, batch, () -> normOf(results)) / scale;
             double rate = schedule.at(step);
             if (Double.isFinite(norm)) {

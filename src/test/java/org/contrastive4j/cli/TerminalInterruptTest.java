@@ -16,7 +16,9 @@ import org.contrastive4j.support.PairFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Ctrl-C at a pseudo-terminal, which `script` of util-linux opens: a pipe does not show what a terminal library does. */
+/**
+ * Ctrl-C at a pseudo-terminal, which `script` of util-linux opens: a pipe does not show what a terminal library does.
+ */
 class TerminalInterruptTest {
     private static final int CTRL_C = 3;
 

@@ -83,10 +83,9 @@ class PairDatasetTest {
         byte[] whole = data.picture(2, 10); // its central square
         assertArrayEquals(Arrays.copyOfRange(whole, 5 * 3, 10 * 3), Arrays.copyOfRange(right, 0, 5 * 3));
         assertEquals(Map.of("unreadable picture", 1), leftOut(data));
-        assertTrue(
-                refusal(folder, true)
-                        .contains(
-                                "line 5: unreadable picture (sheet.png#xywh=11,0,10,10: rectangle outside its sheet of 20 x 10)"));
+        assertTrue(refusal(folder, true)
+                .contains("line 5: unreadable picture (sheet.png#xywh=11,0,10,10: rectangle outside its "
+                        + "sheet of 20 x 10)"));
     }
 
     private Path shards(boolean packed) throws IOException {

@@ -238,6 +238,37 @@ class CheckpointInputTest {
     }
 
     @Test
+    void open_anotherPictureSize_interpolatesPositionsAndKeepsThatOfTheClassToken() {
+        Path source = GoldenModel.FOLDER.resolve("clip-exact");
+        try (Ops ops = Backend.open("cpu");
+                PretrainedModel own = PretrainedModel.open(ops, source);
+                PretrainedModel wide = PretrainedModel.open(
+                        ops, source, new PretrainedModel.Options(ops.parameterDtype(), 20))) {
+            float[] before = positions(own);
+            float[] after = positions(wide);
+            int width = 16;
+            assertEquals((5 * 5 + 1) * width, after.length);
+            assertArrayEquals(Arrays.copyOf(before, width), Arrays.copyOf(after, width));
+            float[] grid = Arrays.copyOfRange(before, width, before.length);
+            assertArrayEquals(
+                    Resampler.resize(grid, 3, width, 5, Resampler.Filter.BICUBIC),
+                    Arrays.copyOfRange(after, width, after.length));
+            assertTrue(assertThrows(PretrainedException.class, () -> wide.save(folder.resolve("wide")))
+                    .getMessage()
+                    .contains("opened for pictures of 20 pixels"));
+        }
+    }
+
+    private static float[] positions(PretrainedModel model) {
+        return model.encoder().image().parameters().stream()
+                .filter(parameter -> parameter.name().equals("image.positions"))
+                .findFirst()
+                .orElseThrow()
+                .value()
+                .toFloats();
+    }
+
+    @Test
     void preprocessor_config_isRead() throws IOException {
         copy("clip-exact");
         Files.writeString(

@@ -187,7 +187,7 @@ class LoraAdapterTest {
     /** Gradients of sum of the representations' elements times fixed weights, in chunks. */
     private static List<double[]> gradients(Ops ops, Path folder, DType matrices, int chunk, double dropout) {
         try (GoldenModel golden = new GoldenModel(folder.getFileName().toString());
-                PretrainedModel model = PretrainedModel.open(ops, folder, new PretrainedModel.Options(matrices))) {
+                PretrainedModel model = PretrainedModel.open(ops, folder, new PretrainedModel.Options(matrices, 0))) {
             LoraAdapter adapter = LoraAdapter.add(
                     ops, model, new LowRankConfig(2, 4, dropout, false), List.of("q", "v", "up", "down"), 3);
             for (Parameter parameter : adapter.parameters()) {

@@ -19,6 +19,8 @@ import org.contrastive4j.gradcache.BatchStep;
 import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
@@ -228,7 +230,9 @@ class CapturedStepTest {
         }
     }
 
-    /** Without a budget, where the device has room for the step but not for the scratch; others stay recorded beside it. */
+    /**
+     * Without a budget, where the device has room for the step but not for the scratch; others stay recorded beside it.
+     */
     @Test
     void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
@@ -252,7 +256,9 @@ class CapturedStepTest {
         }
     }
 
-    /** A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it. */
+    /**
+     * A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it.
+     */
     @Test
     void whereTheDeviceHasNoRoomForARecordingAStepIsDirect() {
         RuntimeException[] refusal = {new OutOfBudgetException(-1, 7, 7, "the test wants it so")};

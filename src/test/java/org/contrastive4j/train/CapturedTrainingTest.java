@@ -136,8 +136,8 @@ class CapturedTrainingTest {
     }
 
     /**
-     * Captions of two lengths, ragged chunks, dropout; a run that was stopped in the middle as well. Siglip waits on the
-     * way, and its steps are not recorded.
+     * Captions of two lengths, ragged chunks, dropout; a run that was stopped in the middle as well. Siglip waits on
+     * the way, and its steps are not recorded.
      */
     @ParameterizedTest
     @SampledSource(value = "runs", every = 3)

@@ -212,7 +212,7 @@ class LossScalingTest {
             Path without = saveAs(state, ops, trainer);
             String message = assertThrows(CheckpointException.class, () -> Trainer.resume(ops, trainer.data(), without))
                     .getMessage();
-            assertTrue(message.contains("wants its scale"), message);
+            assertTrue(message.contains("expected the state of a loss scale, got none"), message);
             state.putObject("lossScale").put("value", 3).put("good", 1).put("skipped", 0);
             Path odd = saveAs(state, ops, trainer);
             assertThrows(CheckpointException.class, () -> Trainer.resume(ops, trainer.data(), odd));

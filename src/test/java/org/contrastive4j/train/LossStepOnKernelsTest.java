@@ -14,6 +14,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Augmentation;
 import org.contrastive4j.gradcache.GradCache;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;

@@ -223,11 +223,16 @@ class SafetensorsTest {
 
     @Test
     void headersThatLieAreRefused() throws IOException {
-        headerRefused("[1,2]", "JSON object");
+        headerRefused("[1,2]", "does not begin with {");
         headerRefused("", "header would be 0 bytes");
-        headerRefused("   ", "JSON object");
+        headerRefused("   ", "does not begin with {");
+        headerRefused(" {" + W + "," + B + "}", "does not begin with {");
+        headerRefused("\uFEFF{" + W + "," + B + "}", "does not begin with {");
+        headerRefused("{\"__metadata__\":{\"a\":1}," + W + "," + B + "}", "metadata has the value 1");
+        byte[] wide = ("{" + W + "," + B + "}").getBytes(StandardCharsets.UTF_16LE);
+        headerRefused(new String(wide, StandardCharsets.ISO_8859_1), "not JSON");
         headerRefused("{" + B + "," + W + "} more", "not JSON");
-        headerRefused("{" + W + "," + B + "," + W + "}", "not JSON");
+        headerRefused("{" + W + "," + B + "," + W + "}", "Duplicate field 'w'");
         headerRefused("{" + B + "}", "24 bytes belong to no tensor");
         headerRefused("{" + B + ",\"w\":{}}", "tensor w");
         headerRefused("{" + B + ",\"w\":7}", "tensor w");
@@ -249,7 +254,7 @@ class SafetensorsTest {
         headerRefused(w("\"F32\"", "[4294967298,3]", "[4,28]"), "tensor w");
         headerRefused(w("\"F32\"", "[2,3]", "[-9223372036854775808,9223372036854775807]"), "tensor w");
         headerRefused(w("\"F32\"", "[2,3]", "[4,99999999999999999999]"), "tensor w");
-        headerRefused("[".repeat(100_000), "not JSON");
+        headerRefused("{\"a\":".repeat(100_000), "not JSON");
         byte[] longer = safetensors("{}", new byte[0]);
         ByteBuffer.wrap(longer).order(ByteOrder.LITTLE_ENDIAN).putLong(Long.MAX_VALUE);
         refused(longer, Long.toString(Long.MAX_VALUE), "file of 10");

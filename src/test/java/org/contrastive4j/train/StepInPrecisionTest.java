@@ -18,6 +18,8 @@ import org.contrastive4j.gradcache.ChunkEncoder;
 import org.contrastive4j.gradcache.EquivalenceCheck;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.gradcache.LossOverEncoders;
+import org.contrastive4j.internal.batch.Encoders;
+import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.Pooling;
@@ -205,7 +207,12 @@ class StepInPrecisionTest {
                     new VisionTransformer.Config(
                             8, 4, 4, 0, sizes, pooling == Pooling.LAST ? Pooling.MEAN : pooling, 5),
                     new TextTransformer.Config(
-                            23, 6, sizes, true, pooling == Pooling.FLATTEN ? Pooling.MEAN : pooling, 5));
+                            23,
+                            6,
+                            sizes,
+                            true,
+                            pooling == Pooling.FLATTEN || pooling == Pooling.ATTENTION ? Pooling.MEAN : pooling,
+                            5));
             try (Ops ops = new Place("cpu", Precision.BF16).open();
                     DualEncoder model = new DualEncoder(ops, config, 3);
                     InfoNce loss = InfoNce.symmetric(ops);

@@ -28,8 +28,8 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>A batch of B pairs takes steps * Bmax / B steps, a warm-up longer by the same factor, and a learning rate of
  * sqrt(B / Bmax) times that of the largest batch Bmax, the usual rule for Adam. A seed determines initial values,
- * batches, dropout and which concepts are held out, the same for all losses. Each run has its own folder; a finished run
- * is not repeated, and an interrupted run resumes from its checkpoint and ends in the same bits.
+ * batches, dropout and which concepts are held out, the same for all losses. Each run has its own folder; a finished
+ * run is not repeated, and an interrupted run resumes from its checkpoint and ends in the same bits.
  */
 public final class Comparison {
     private static final ObjectMapper JSON = new ObjectMapper();
@@ -265,7 +265,9 @@ public final class Comparison {
         return new Result(cell, recall, seconds, stopped);
     }
 
-    /** Writes tables and plots of the finished runs: table.md, table.csv, cells.csv and two SVGs for each test split. */
+    /**
+     * Writes tables and plots of the finished runs: table.md, table.csv, cells.csv and two SVGs for each test split.
+     */
     public void report(List<Result> finished) {
         ComparisonReport report = new ComparisonReport(this, finished);
         folder.writeText("cells.csv", report.cells());

@@ -4,7 +4,7 @@ import org.bytedeco.javacpp.FloatPointer;
 import org.bytedeco.javacpp.Pointer;
 import org.bytedeco.openblas.global.openblas;
 import org.contrastive4j.internal.memory.HostStorage;
-import org.contrastive4j.memory.MissingNativeLibraryException;
+import org.contrastive4j.internal.memory.NativeLibraries;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -65,7 +65,7 @@ final class Blas {
             long c,
             int ldc) {
         if (Loaded.FAULT != null) {
-            throw MissingNativeLibraryException.of("OpenBLAS", "org.bytedeco:openblas", Loaded.FAULT);
+            throw NativeLibraries.missing("OpenBLAS", "org.bytedeco:openblas", openblas.class, Loaded.FAULT);
         }
         Operands operands = OPERANDS.get();
         openblas.cblas_sgemm(

@@ -64,8 +64,7 @@ final class CudaDriver {
             return "no CUDA device: the NVIDIA driver's library libcuda.so.1 is not on this machine; "
                     + "install a driver for CUDA " + version(OLDEST) + " or newer, or use the simulator";
         }
-        return "no CUDA device: the native library of JCuda could not be loaded (the cause says why); it is "
-                + "unpacked to java.io.tmpdir, which must be writable and allow programs";
+        return "no CUDA device: " + JCudaPlatform.unloadable("the native library of JCuda");
     }
 
     private static String start() {
@@ -77,7 +76,8 @@ final class CudaDriver {
         }
         result = cuInit(0);
         if (result == CUresult.CUDA_ERROR_NO_DEVICE) {
-            return "no CUDA device: the NVIDIA driver is there but sees no GPU; look whether CUDA_VISIBLE_DEVICES hides "
+            return "no CUDA device: the NVIDIA driver is there but sees no GPU; look whether "
+                    + "CUDA_VISIBLE_DEVICES hides "
                     + "it or the container was started without it";
         }
         return result == CUresult.CUDA_SUCCESS

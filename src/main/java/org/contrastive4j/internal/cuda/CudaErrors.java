@@ -17,7 +17,8 @@ import org.contrastive4j.device.LaunchException;
 /**
  * Turns what the driver returns into exceptions, and remembers the first error that it does not recover from.
  *
- * <p>Launches are asynchronous: a fault is reported by a later call. The last launches are kept so that its message can name them.
+ * <p>Launches are asynchronous: a fault is reported by a later call. The last launches are kept so that its message can
+ * name them.
  */
 final class CudaErrors {
     private static final int REMEMBERED = 4;

@@ -30,7 +30,10 @@ final class CudaKernel implements Kernel {
     private final List<Parameter> parameters;
     private final Attributes attributes;
 
-    /** The driver copies the arguments during the call, so one buffer is enough. Guarded by this, as are the fields below. */
+    /**
+     * The driver copies the arguments during the call, so one buffer is enough. Guarded by this, as are the fields
+     * below.
+     */
     private final ByteBuffer space;
 
     private final Pointer pointers;

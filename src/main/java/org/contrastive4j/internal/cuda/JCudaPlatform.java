@@ -27,4 +27,11 @@ public final class JCudaPlatform {
                 + "): JCuda has native libraries for Linux and Windows on x86_64 only; "
                 + "the backend cpu and the simulator run everywhere";
     }
+
+    /** Explains why natives of JCuda that exist for this platform do not load. */
+    static String unloadable(String what) {
+        return what + " could not be loaded (the cause says why); it is unpacked to "
+                + System.getProperty("java.io.tmpdir")
+                + ", which must be writable and not mounted noexec: to use another folder, set -Djava.io.tmpdir=FOLDER";
+    }
 }

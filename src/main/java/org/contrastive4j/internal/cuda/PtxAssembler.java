@@ -91,8 +91,7 @@ public final class PtxAssembler {
     private static DeviceException missing(LinkageError fault) {
         return new DeviceException(
                 JCudaPlatform.supported()
-                        ? "the PTX assembler in jcuda-natives could not be loaded (the cause says why); it is unpacked "
-                                + "to java.io.tmpdir, which must be writable and allow programs"
+                        ? JCudaPlatform.unloadable("the PTX assembler in jcuda-natives")
                         : JCudaPlatform.problem("no PTX assembler"),
                 fault);
     }

@@ -8,7 +8,6 @@ import org.bytedeco.javacpp.Pointer;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.MemoryLeakException;
-import org.contrastive4j.memory.MissingNativeLibraryException;
 import org.contrastive4j.memory.OutOfBudgetException;
 
 /**
@@ -66,7 +65,7 @@ public class HostMemory implements Memory {
         try {
             block = Pointer.malloc(bytes + ALIGNMENT);
         } catch (LinkageError e) {
-            throw MissingNativeLibraryException.of("JavaCPP", "org.bytedeco:javacpp", e);
+            throw NativeLibraries.missing("JavaCPP", "org.bytedeco:javacpp", Pointer.class, e);
         }
         if (block == null || block.isNull()) {
             throw new OutOfBudgetException(bytes, -1, -1, "the operating system has no such memory");

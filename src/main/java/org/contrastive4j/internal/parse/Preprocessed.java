@@ -37,8 +37,8 @@ public final class Preprocessed {
      * The text with macros and included files expanded; text that has none, such as one that is expanded already,
      * comes back as it is.
      *
-     * <p>Where lines are no longer what they were, a mark such as {@code #line 12 "file"} gives the number of the next one;
-     * the parser and NVIDIA's assembler follow it.
+     * <p>Where lines are no longer what they were, a mark such as {@code #line 12 "file"} gives the number of the next
+     * one; the parser and NVIDIA's assembler follow it.
      *
      * @param file name for messages
      * @param includes folder that {@code #include "..."} is looked up in; null for none

@@ -19,6 +19,7 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -62,7 +63,7 @@ public final class SafetensorsFile implements AutoCloseable {
 
         /** Returns the bytes of one element. */
         public int elementBytes() {
-            return ELEMENT_BYTES.get(dtype);
+            return Objects.requireNonNull(ELEMENT_BYTES.get(dtype)); // checked when the header was read
         }
 
         @Override

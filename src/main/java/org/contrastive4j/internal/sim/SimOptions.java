@@ -28,8 +28,8 @@ public record SimOptions(
     }
 
     /**
-     * Returns the defaults: a Hopper GPU with all checks; {@code -Dcontrastive4j.sim.seed} and {@code .limit} choose another schedule and
-     * limit.
+     * Returns the defaults: a Hopper GPU with all checks; {@code -Dcontrastive4j.sim.seed} and {@code .limit} choose
+     * another schedule and limit.
      */
     public static SimOptions defaults() {
         return new SimOptions(

@@ -214,7 +214,8 @@ final class StreamOrder {
                     0,
                     work + " on " + name(stream) + " uses " + block
                             + ", which was allocated for " + name(birth.stream)
-                            + ", and nothing orders it after what that stream was given before, which may use the same memory: "
+                            + ", and nothing orders it after what that stream was given before, which may use "
+                            + "the same memory: "
                             + "an unordered access; let " + name(stream) + " await an event of "
                             + name(birth.stream) + ", or allocate for " + name(stream));
         }

@@ -41,8 +41,8 @@ record MicroKernel(String name, int architecture, List<Kind> results, List<Kind>
         text.append(".visible .entry ")
                 .append(entry())
                 .append("(.param .u64 in, .param .u64 out, .param .u32 lanes)\n{\n");
-        text.append(
-                "    .reg .u32 tid, ntid, ctaid, lane, count, t, u;\n    .reg .u64 from, to, at;\n    .reg .pred p, q, r, beyond;\n");
+        text.append("    .reg .u32 tid, ntid, ctaid, lane, count, t, u;\n    .reg .u64 from, to, at;\n    .reg "
+                + ".pred p, q, r, beyond;\n");
         for (int i = 0; i < operands.size(); i++) {
             text.append("    .reg .")
                     .append(operands.get(i).register)

@@ -9,9 +9,11 @@ import java.util.Random;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Assembly.Entry;
+import org.contrastive4j.support.NeedsPtxAssembler;
 import org.junit.jupiter.api.Test;
 
 /** The real assembler, offline: what it says of good kernels, and that nothing brings it down. */
+@NeedsPtxAssembler
 class PtxAssemblerTest {
     private static final String HEAD = ".version 8.0\n.target sm_80\n.address_size 64\n";
     static final String GOOD = HEAD + """

@@ -80,9 +80,10 @@ class ArgumentsTest {
 
     @Test
     void pack_everyType_isAtItsOffset() {
-        List<Parameter> declared = declared(
-                ".param .u8 a, .param .u64 x, .param .f32 s, .param .s16 h, .param .align 8 .b8 v[12],"
-                        + ".param .f64 d, .param .b32 bits, .param .s64 n, .param .b16 half, .param .u32 i, .param .b64 d2");
+        List<Parameter> declared =
+                declared(".param .u8 a, .param .u64 x, .param .f32 s, .param .s16 h, .param .align 8 .b8 v[12],"
+                        + ".param .f64 d, .param .b32 bits, .param .s64 n, .param .b16 half, .param .u32 i, "
+                        + ".param .b64 d2");
         byte[] packed = Arguments.pack(
                 device,
                 "k",
@@ -167,14 +168,14 @@ class ArgumentsTest {
         Block block = new Block(device, null);
         Block view = new Block(device, block);
         assertEquals(
-                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes of another device, expected an open "
-                        + "storage of this device or a Long",
+                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes of another device, "
+                        + "expected an open storage of this device or a Long",
                 refusal(".param .u64 x", new Block(other, null)));
         Arguments.pack(device, "k", declared(".param .u64 x"), view);
         block.close();
         assertEquals(
-                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes that was closed, expected an open "
-                        + "storage of this device or a Long",
+                "kernel k, argument 1: parameter .u64 x was given a storage of 64 bytes that was closed, "
+                        + "expected an open storage of this device or a Long",
                 refusal(".param .u64 x", block));
         assertTrue(refusal(".param .u64 x", view).contains("that was closed"));
     }

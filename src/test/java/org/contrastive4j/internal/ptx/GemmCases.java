@@ -181,7 +181,12 @@ final class GemmCases {
     }
 
     static double gelu(Gelu kind, double x) {
-        return x * (kind == Gelu.EXACT ? Erf.normal(x) : 1 / (1 + Math.exp(-1.702 * x)));
+        return x
+                * switch (kind) {
+                    case EXACT -> Erf.normal(x);
+                    case QUICK -> 1 / (1 + Math.exp(-1.702 * x));
+                    case TANH -> (1 + Math.tanh(Math.sqrt(2 / Math.PI) * (x + 0.044715 * x * x * x))) / 2;
+                };
     }
 
     static Case linearGelu(Gelu kind, int rows, int in, int out) {

@@ -161,12 +161,16 @@ final class GemmErrors {
                 Tensor y = tensor(device, kind.type(), new float[m * n], m, n)) {
             ops.linearGelu(gelu, a, b, added, z, y);
             return line(
-                    kind.kernel(false, false) + (gelu == Gelu.EXACT ? ", GELU" : ", quick GELU"),
-                    m + " x " + n + " x " + k,
-                    truth,
-                    y.toDoubles(),
-                    plain);
+                    kind.kernel(false, false) + label(gelu), m + " x " + n + " x " + k, truth, y.toDoubles(), plain);
         }
+    }
+
+    private static String label(Gelu gelu) {
+        return switch (gelu) {
+            case EXACT -> ", GELU";
+            case QUICK -> ", quick GELU";
+            case TANH -> ", tanh GELU";
+        };
     }
 
     private static float[] rounded(float[] values, Precision precision) {

@@ -16,6 +16,7 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.support.NeedsPtxAssembler;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Precision;
 import org.junit.jupiter.api.Test;
@@ -51,6 +52,7 @@ final class HopperKernelsTest {
         return Integer.parseInt(matcher.group(1));
     }
 
+    @NeedsPtxAssembler
     @ParameterizedTest
     @SampledSource(value = "names", every = 6)
     void assembly_matchesTheHeader(String name) {

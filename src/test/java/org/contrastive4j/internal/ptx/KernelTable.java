@@ -15,7 +15,8 @@ import org.contrastive4j.internal.ptx.KernelFiles.Located;
 /**
  * The table of kernels in {@code kernels/README.md}, made from the headers of the kernel files. Run the main method to
  * write it:
- * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test -Dexec.mainClass=org.contrastive4j.internal.ptx.KernelTable}.
+ * {@code mvn -q test-compile exec:java -Dexec.classpathScope=test
+ * -Dexec.mainClass=org.contrastive4j.internal.ptx.KernelTable}.
  */
 public final class KernelTable {
     static final Path README = Path.of("kernels/README.md");
@@ -54,8 +55,8 @@ public final class KernelTable {
             if (!next.equals(folder)) {
                 folder = next;
                 table.append("\n### ").append(folder).append("\n\n");
-                table.append(
-                        "| file | entries | computes | block | registers | shared bytes | blocks per multiprocessor |\n");
+                table.append("| file | entries | computes | block | registers | shared bytes | blocks per "
+                        + "multiprocessor |\n");
                 table.append("|---|---|---|---|---|---|---|\n");
             }
             table.append(row(path, file.getValue()));

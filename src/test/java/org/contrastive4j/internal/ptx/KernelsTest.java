@@ -21,6 +21,7 @@ import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.device.Occupancy;
 import org.contrastive4j.internal.sim.check.Counts;
+import org.contrastive4j.support.NeedsPtxAssembler;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
@@ -57,6 +58,7 @@ class KernelsTest {
                 .toList();
     }
 
+    @NeedsPtxAssembler
     @ParameterizedTest
     @SampledSource(value = "names", every = 14)
     void assembly_matchesTheHeader_onEveryArchitecture(String name) {

@@ -49,6 +49,8 @@ class OpsMutationTest {
                 fault("gelu EXACT", "gelu_bwd", "fma.rn.f32 %gate, %v0, %slope", 0, "fma.rn.f32 %gate, %g0, %slope"),
                 fault("gelu QUICK", "gelu_fwd|quick", "[%y], %v0", 0, "[%y], %gate"),
                 fault("gelu QUICK", "gelu_bwd|quick", "sub.f32 %slope, 0f3F800000, %gate", 0, "mov.f32 %slope, %gate"),
+                fault("gelu TANH", "gelu_fwd|tanh", "[%y], %v0", 0, "[%y], %gate"),
+                fault("gelu TANH", "gelu_bwd|tanh", "0f3E5B33B6", 0, "0f3EDB33B6"),
                 fault("dropout 0.5", "dropout", "0xBB67AE85", 3, "0xBB67AE84"),
                 fault("dropout 0.5", "dropout", "ld.param.u32 %c2, [LAYER]", 0, "ld.param.u32 %c2, [STEP]"),
                 fault("dropout 0.5", "dropout", "setp.gt.u32 %kept, %left, 3", 0, "setp.ge.u32 %kept, %left, 3"),

@@ -16,7 +16,9 @@ import org.contrastive4j.internal.sim.exec.Fault;
 import org.contrastive4j.support.Devices;
 import org.junit.jupiter.api.Test;
 
-/** What nvcc's output calls and names beyond plain instructions: printf, assert, malloc, function tables, parameters. */
+/**
+ * What nvcc's output calls and names beyond plain instructions: printf, assert, malloc, function tables, parameters.
+ */
 final class RuntimeFunctionsTest {
     private static final String HEAD = """
             .version 8.0

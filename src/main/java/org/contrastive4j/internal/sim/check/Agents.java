@@ -9,7 +9,10 @@ import org.contrastive4j.internal.sim.exec.Cta;
 import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.internal.sim.exec.Warp;
 
-/** The agents of one cluster (warps, their asynchronous work, mbarriers) by number, and the happens-before state of each warp. */
+/**
+ * The agents of one cluster (warps, their asynchronous work, mbarriers) by number, and the happens-before state of each
+ * warp.
+ */
 final class Agents {
     private static final int KINDS = 1 + Async.Group.values().length;
 

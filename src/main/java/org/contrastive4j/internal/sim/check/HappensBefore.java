@@ -4,7 +4,9 @@ import java.util.Arrays;
 import org.contrastive4j.internal.sim.exec.Async;
 import org.contrastive4j.internal.sim.exec.Warp;
 
-/** The happens-before state of one warp: clocks that all lanes share, clocks of single lanes, and the order among lanes. */
+/**
+ * The happens-before state of one warp: clocks that all lanes share, clocks of single lanes, and the order among lanes.
+ */
 final class HappensBefore {
     private static final int GROUPS = Async.Group.values().length;
 
@@ -160,7 +162,9 @@ final class HappensBefore {
         }
     }
 
-    /** Executes a fence: earlier strong reads acquire, and later strong writes release what happened before the fence. */
+    /**
+     * Executes a fence: earlier strong reads acquire, and later strong writes release what happened before the fence.
+     */
     void fence(int mask, int live) {
         for (int lane = 0; lane < Warp.LANES; lane++) {
             if ((mask >>> lane & 1) != 0) {

@@ -13,9 +13,10 @@ import org.contrastive4j.internal.sim.exec.Warp;
 /**
  * The accesses to every four bytes of a region that later ones may race with: the last writes, and the reads since.
  *
- * <p>A write takes the place of an earlier one when every access that races with the earlier write also races with the later one, or
- * is ordered after it: a plain write that comes after any write, and a strong one that comes after a strong one. Writes to
- * different bytes of a word, a plain write and the atomics after it, and atomics in no order are kept side by side.
+ * <p>A write takes the place of an earlier one when every access that races with the earlier write also races with the
+ * later one, or is ordered after it: a plain write that comes after any write, and a strong one that comes after a
+ * strong one. Writes to different bytes of a word, a plain write and the atomics after it, and atomics in no order are
+ * kept side by side.
  */
 final class Shadow {
     private static final int GRAIN = 4;

@@ -153,7 +153,9 @@ final class Intrinsics {
             return count;
         }
 
-        /** {@code %g} as C prints it: significant digits without trailing zeros, an exponent only where it is shorter. */
+        /**
+         * {@code %g} as C prints it: significant digits without trailing zeros, an exponent only where it is shorter.
+         */
         private static String shortest(String flags, char conversion, double value) {
             Matcher parts =
                     Pattern.compile("([-+ #0]*)([0-9]*)(?:\\.([0-9]*))?").matcher(flags);

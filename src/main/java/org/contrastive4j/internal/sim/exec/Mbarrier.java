@@ -138,7 +138,8 @@ final class Mbarrier {
                     first.step,
                     first.lane,
                     "block " + cta.index()
-                            + " ends and none of its threads has waited for it: it may still write shared memory; wait for phase "
+                            + " ends and none of its threads has waited for it: it may still write shared "
+                            + "memory; wait for phase "
                             + phase.number + " (parity " + (phase.number & 1) + ") of the mbarrier at 0x"
                             + Integer.toHexString(address) + " before the end");
         }

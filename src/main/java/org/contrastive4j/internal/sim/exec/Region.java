@@ -6,8 +6,8 @@ import java.nio.ByteOrder;
 import java.util.Arrays;
 
 /**
- * Contiguous bytes that kernels read and write: an allocation, the shared memory of a thread block, the local memory of a
- * warp.
+ * Contiguous bytes that kernels read and write: an allocation, the shared memory of a thread block, the local memory of
+ * a warp.
  */
 public final class Region {
     /** Where the bytes are. */

@@ -4,8 +4,8 @@ import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
 
 /**
- * st.async and red.async: a value is stored to the shared memory of a block of the cluster and completes on an mbarrier of
- * its bytes.
+ * st.async and red.async: a value is stored to the shared memory of a block of the cluster and completes on an mbarrier
+ * of its bytes.
  */
 final class StoreAsync {
     private StoreAsync() {}

@@ -1,4 +1,4 @@
-package org.contrastive4j.train;
+package org.contrastive4j.internal.batch;
 
 import java.util.List;
 import org.contrastive4j.autograd.Tape;
@@ -8,16 +8,17 @@ import org.contrastive4j.gradcache.TapeEncoder;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
 
-/** The two halves of a {@link DualEncoder} as gradient caching sees them. */
+/** Adapts the image encoder and the text encoder of a {@link DualEncoder} to gradient caching. */
 public final class Encoders {
     private Encoders() {}
 
-    /** Pictures first, captions second. */
+    /** Returns the encoder of pictures, then the encoder of captions. */
     public static List<ChunkEncoder<TrainBatch>> of(Ops ops, DualEncoder model) {
         return List.of(pictures(ops, model), captions(ops, model));
     }
 
-    static ChunkEncoder<TrainBatch> pictures(Ops ops, DualEncoder model) {
+    /** Returns the encoder of pictures. */
+    public static ChunkEncoder<TrainBatch> pictures(Ops ops, DualEncoder model) {
         return new TapeEncoder<>(
                 ops,
                 "image",
@@ -27,7 +28,8 @@ public final class Encoders {
                 (tape, batch, from, to) -> picturesOn(tape, model, batch, from, to));
     }
 
-    static ChunkEncoder<TrainBatch> captions(Ops ops, DualEncoder model) {
+    /** Returns the encoder of captions. */
+    public static ChunkEncoder<TrainBatch> captions(Ops ops, DualEncoder model) {
         return new TapeEncoder<>(
                 ops,
                 "text",
@@ -37,13 +39,13 @@ public final class Encoders {
                 (tape, batch, from, to) -> captionsOn(tape, model, batch, from, to));
     }
 
-    /** Raw representations [to - from, d] of pictures [from, to). */
+    /** Returns the unnormalised representations [to - from, d] of pictures [from, to). */
     public static Variable picturesOn(Tape tape, DualEncoder model, TrainBatch batch, int from, int to) {
         return model.image()
                 .forward(tape, tape.constant("pictures", batch.pictures(from, to)), batch.randomness(from, to));
     }
 
-    /** Raw representations [to - from, d] of captions [from, to). */
+    /** Returns the unnormalised representations [to - from, d] of captions [from, to). */
     public static Variable captionsOn(Tape tape, DualEncoder model, TrainBatch batch, int from, int to) {
         return model.text()
                 .forward(

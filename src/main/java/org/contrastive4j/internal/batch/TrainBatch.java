@@ -1,4 +1,4 @@
-package org.contrastive4j.train;
+package org.contrastive4j.internal.batch;
 
 import java.util.ArrayList;
 import java.util.Arrays;
@@ -10,39 +10,51 @@ import org.contrastive4j.nn.Randomness;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * A batch as tensors of a backend, with what dropout needs; closing frees them.
+ * Holds a batch as tensors of a backend, and the seeds of its dropout. {@link #close} frees the tensors.
  *
- * <p>Where operations can be recorded all of it is sent at once, with captions as the batch has them padded. Elsewhere
- * captions come chunk by chunk, each padded to the longest of its chunk.
+ * <p>A backend that captures CUDA graphs receives the whole batch at once, with captions padded to the length of the
+ * batch. Other backends receive captions chunk by chunk, padded to the longest caption of the chunk.
  */
 public final class TrainBatch implements AutoCloseable {
     /**
-     * What two batches must have in common for the same operations to be right for both.
+     * The dimensions of a batch. Batches of equal layout can use the same captured graph.
      *
-     * @param tokens that captions are padded to
+     * @param pairs number of pairs
+     * @param imageSize side of a picture in pixels
+     * @param tokens length that captions are padded to
      */
     public record Layout(int pairs, int imageSize, int tokens) {
-        static Layout of(Batch batch) {
+        /** Returns the layout of a batch. */
+        public static Layout of(Batch batch) {
             return new Layout(batch.pairs(), batch.imageSize(), batch.maxTokens());
         }
     }
 
-    /** What a batch is on a backend that records. */
-    record Parts(Tensor pictures, Tensor sampleIds, Tensor tokens, Tensor lengths, Tensor clock) {}
+    /** The tensors of a batch on a backend that captures graphs. */
+    public record Parts(Tensor pictures, Tensor sampleIds, Tensor tokens, Tensor lengths, Tensor clock) {}
 
     private final Ops ops;
     private final long seed;
     private final Tensor pictures;
     private final Tensor sampleIds;
-    private final Tensor tokens; // of all captions, null where captions come chunk by chunk
-    private final Tensor lengths;
-    private final Tensor clock;
+    // of all captions; null if captions are sent chunk by chunk
+    private final @Nullable Tensor tokens;
+    private final @Nullable Tensor lengths;
+    private final @Nullable Tensor clock;
     private final Batch batch;
     private final int step;
 
-    /** @param step of the optimiser; negative for evaluation, which drops nothing */
+    /**
+     * Copies a batch to the backend.
+     *
+     * @param ops backend
+     * @param batch copied
+     * @param seed of dropout
+     * @param step of the optimiser; negative for evaluation, which has no dropout
+     */
     public TrainBatch(Ops ops, Batch batch, long seed, int step) {
         this.ops = ops;
         this.batch = batch;
@@ -64,8 +76,12 @@ public final class TrainBatch implements AutoCloseable {
         }
     }
 
-    /** @param parts with the batch in them */
-    TrainBatch(Ops ops, Batch batch, long seed, int step, Parts parts) {
+    /**
+     * Wraps tensors that hold the batch already.
+     *
+     * @param parts tensors of the batch; closed by {@link #close}
+     */
+    public TrainBatch(Ops ops, Batch batch, long seed, int step, Parts parts) {
         this.ops = ops;
         this.batch = batch;
         this.seed = seed;
@@ -82,42 +98,46 @@ public final class TrainBatch implements AutoCloseable {
         return tensor;
     }
 
-    /** Of its tensors; those that come chunk by chunk are not counted. */
-    long bytes() {
+    /** Returns the bytes of its tensors, without captions that are sent chunk by chunk. */
+    public long bytes() {
         return Stream.of(pictures, sampleIds, tokens, lengths, clock)
                 .filter(Objects::nonNull)
                 .mapToLong(Tensor::bytes)
                 .sum();
     }
 
+    /** Returns the dimensions of the batch. */
     public Layout layout() {
         return Layout.of(batch);
     }
 
+    /** Returns the number of pairs. */
     public int pairs() {
         return batch.pairs();
     }
 
-    /** Of the optimiser; negative for evaluation. */
+    /** Returns the step of the optimiser; negative for evaluation. */
     public int step() {
         return step;
     }
 
+    /** Returns the ids of the samples. */
     public int[] sampleIds() {
         return batch.sampleIds();
     }
 
-    Tensor pictures(int from, int to) {
+    /** Returns a view of pictures [from, to). */
+    public Tensor pictures(int from, int to) {
         return pictures.rows(from, to);
     }
 
-    /** Null for evaluation. */
-    Randomness randomness(int from, int to) {
+    /** Returns the seeds of dropout for samples [from, to); null for evaluation. */
+    public @Nullable Randomness randomness(int from, int to) {
         return step < 0 ? null : new Randomness(seed, step, sampleIds.rows(from, to), clock);
     }
 
-    /** Token ids of captions [from, to), padded; the caller closes the tensor. */
-    Tensor tokens(int from, int to) {
+    /** Returns the token ids of captions [from, to), padded; the caller closes the tensor. */
+    public Tensor tokens(int from, int to) {
         if (tokens != null) {
             return tokens.rows(from, to);
         }
@@ -132,8 +152,8 @@ public final class TrainBatch implements AutoCloseable {
         return ops.ints(Shape.of(to - from, longest), ids);
     }
 
-    /** Lengths of captions [from, to); the caller closes the tensor. */
-    Tensor lengths(int from, int to) {
+    /** Returns the lengths of captions [from, to); the caller closes the tensor. */
+    public Tensor lengths(int from, int to) {
         return lengths != null
                 ? lengths.rows(from, to)
                 : ops.ints(Shape.of(to - from), Arrays.copyOfRange(batch.lengths(), from, to));
@@ -143,10 +163,10 @@ public final class TrainBatch implements AutoCloseable {
     public void close() {
         pictures.close();
         sampleIds.close();
-        if (tokens != null) {
-            tokens.close();
-            lengths.close();
-            clock.close();
+        for (Tensor tensor : Arrays.asList(tokens, lengths, clock)) {
+            if (tensor != null) {
+                tensor.close();
+            }
         }
     }
 }

@@ -1,0 +1,23 @@
+package org.contrastive4j.cli;
+
+import java.util.Collection;
+import java.util.List;
+import picocli.CommandLine.ParseResult;
+
+/** Refuses options that a command would otherwise ignore. */
+final class IgnoredOptions {
+    private IgnoredOptions() {}
+
+    /**
+     * Checks that none of some options is on the command line.
+     *
+     * @param reason continues a sentence that begins with the names of the options
+     * @throws IllegalArgumentException naming every option that is given
+     */
+    static void refuse(ParseResult given, Collection<String> names, String reason) {
+        List<String> wrong = names.stream().filter(given::hasMatchedOption).toList();
+        if (!wrong.isEmpty()) {
+            throw new IllegalArgumentException(String.join(", ", wrong) + ": " + reason);
+        }
+    }
+}
