@@ -27,7 +27,10 @@ final class Guide {
     private final float[] captions;
 
     /**
-     * @param run folder of the guide's run
+     * Loads a model and computes the representations.
+     *
+     * @param run folder of the run whose model is the guide
+     * @param samples of the training set
      * @throws CheckpointException when the run has no readable checkpoint
      */
     Guide(Ops ops, Path run, PairDataset data, List<Integer> samples) {
@@ -75,7 +78,7 @@ final class Guide {
         return ops.parameterTensor(Shape.of(samples.length, width), rows);
     }
 
-    /** Returns a CRC-32 of all representations, which identifies the guide and the data. */
+    /** Returns a CRC-32 of all representations, which identifies the guide and its data in a checkpoint. */
     long checksum() {
         CRC32 sum = new CRC32();
         ByteBuffer bytes = ByteBuffer.allocate(width * Float.BYTES);
@@ -88,7 +91,7 @@ final class Guide {
         return sum.getValue();
     }
 
-    /** Returns the bytes that a guide adds to a step of n pairs: its rows, and a copy of them for symmetric losses. */
+    /** Returns the bytes that a guide adds to a step of n pairs: both sides, and a stacked copy for four-way losses. */
     long workspaceBytes(int n) {
         return 4L * n * width * ops.parameterDtype().bytes();
     }
