@@ -12,25 +12,30 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The model of another run as a guide: its unit representations of all training samples, made once, without
- * augmentation and dropout. Memory: 8 e bytes a sample on the heap.
+ * A guide: unit representations of all training samples by the model of another run. They are computed once, without
+ * augmentation and dropout.
+ *
+ * <p>Memory: 8 e bytes per sample on the heap, e being the width of a representation.
  *
  * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024.
  */
 final class Guide {
     private final Ops ops;
-    private final Map<Integer, Integer> places = new HashMap<>();
+    private final Map<Integer, Integer> rowOf = new HashMap<>();
     private final int width;
     private final float[] pictures;
     private final float[] captions;
 
     /**
-     * @param run folder of the guide's run
-     * @throws CheckpointException when it has no checkpoint that can be read
+     * Loads a model and computes the representations.
+     *
+     * @param run folder of the run whose model is the guide
+     * @param samples of the training set
+     * @throws CheckpointException when the run has no readable checkpoint
      */
     Guide(Ops ops, Path run, PairDataset data, List<Integer> samples) {
         this.ops = ops;
-        samples.forEach(sample -> places.put(sample, places.size()));
+        samples.forEach(sample -> rowOf.put(sample, rowOf.size()));
         try (TrainedModel model = TrainedModel.load(ops, run)) {
             Embedder embedder = model.embedder(data);
             try (Tensor all = embedder.pictures(samples)) {
@@ -52,12 +57,12 @@ final class Guide {
         return floats;
     }
 
-    /** [samples, e]; the caller closes the tensor. */
+    /** Returns the representations [samples, e] of pictures; the caller closes the tensor. */
     Tensor pictures(int[] samples) {
         return rows(pictures, samples);
     }
 
-    /** [samples, e]; the caller closes the tensor. */
+    /** Returns the representations [samples, e] of captions; the caller closes the tensor. */
     Tensor captions(int[] samples) {
         return rows(captions, samples);
     }
@@ -65,12 +70,12 @@ final class Guide {
     private Tensor rows(float[] of, int[] samples) {
         double[] rows = new double[samples.length * width];
         for (int k = 0; k < rows.length; k++) {
-            rows[k] = of[places.get(samples[k / width]) * width + k % width];
+            rows[k] = of[rowOf.get(samples[k / width]) * width + k % width];
         }
         return ops.parameterTensor(Shape.of(samples.length, width), rows);
     }
 
-    /** Of all its numbers: another guide, or other data, has another one. */
+    /** Returns a CRC-32 of all representations, which identifies the guide and its data in a checkpoint. */
     long checksum() {
         CRC32 sum = new CRC32();
         ByteBuffer bytes = ByteBuffer.allocate(width * Float.BYTES);
@@ -83,7 +88,7 @@ final class Guide {
         return sum.getValue();
     }
 
-    /** Bytes that it adds to those of a step of n pairs: its rows, and once more where a loss puts sides together. */
+    /** Returns the bytes that a guide adds to a step of n pairs: both sides, and a stacked copy for four-way losses. */
     long workspaceBytes(int n) {
         return 4L * n * width * ops.parameterDtype().bytes();
     }

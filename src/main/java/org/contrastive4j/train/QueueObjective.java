@@ -130,8 +130,8 @@ final class QueueObjective extends Objective {
     @Override
     Map<String, Tensor> tensors() {
         Map<String, Tensor> all = momentum.tensors();
-        all.put("queue.image", loss.queueOfU().places());
-        all.put("queue.text", loss.queueOfV().places());
+        all.put("queue.image", loss.queueOfU().slots());
+        all.put("queue.text", loss.queueOfV().slots());
         return all;
     }
 
@@ -157,7 +157,7 @@ final class QueueObjective extends Objective {
         Arrays.setAll(ids, k -> state.get("ids").get(k).intValue());
         for (KeyQueue queue : List.of(loss.queueOfU(), loss.queueOfV())) {
             queue.restore(new KeyQueue.State(
-                    queue.places().toDoubles(),
+                    queue.slots().toDoubles(),
                     ids,
                     state.get("next").intValue(),
                     state.get("size").intValue()));
