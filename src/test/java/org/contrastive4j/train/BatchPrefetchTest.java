@@ -31,18 +31,8 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/**
- * Batches that are uploaded on the prefetch stream while a captured step runs: the order of both streams, under all
- * checks of the simulator, and recovery from failed uploads and captures.
- */
+/** Batches that are copied on the prefetch stream during captured steps, under all checks of the simulator. */
 class BatchPrefetchTest {
-    private static final String INJECTED = "injected failure";
-    private static final int STEPS = 4;
-    /** Uploads, prefetch streams and captures of one step: those of its update and of the upload of the next batch. */
-    private static final int OPERATIONS_OF_A_STEP = 8;
-    /** The last step uploads no next batch. */
-    private static final int OPERATIONS_OF_THE_LAST_STEP = 7;
-
     @TempDir
     Path folder;
 
@@ -50,11 +40,11 @@ class BatchPrefetchTest {
         return new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
     }
 
-    /** Delegates everything to another backend; subclasses change single methods. */
-    private static class DelegatingOps extends DirectOps {
+    /** A backend with one changed method. */
+    private static class Changed extends DirectOps {
         final Ops ops;
 
-        DelegatingOps(Ops ops) {
+        Changed(Ops ops) {
             super(ops);
             this.ops = ops;
         }
@@ -65,17 +55,17 @@ class BatchPrefetchTest {
         }
     }
 
-    /** Lets a given number of uploads, prefetch streams and captures succeed; the next one throws an exception. */
-    private static final class FailingOps extends DelegatingOps {
-        private int operationsBeforeFailure = Integer.MAX_VALUE;
+    /** A backend that fails after a number of copies, prefetch streams and captures. */
+    private static final class Failing extends Changed {
+        private int left = Integer.MAX_VALUE;
 
-        FailingOps(Ops ops) {
+        Failing(Ops ops) {
             super(ops);
         }
 
         private void count() {
-            if (operationsBeforeFailure-- == 0) {
-                throw new IllegalStateException(INJECTED);
+            if (left-- == 0) {
+                throw new IllegalStateException("injected failure");
             }
         }
 
@@ -104,7 +94,7 @@ class BatchPrefetchTest {
         }
     }
 
-    /** Returns a configuration of minimal size that has both encoders. */
+    /** The configuration of a minimal model. */
     private TrainConfig config(int steps) {
         DualEncoder.Config model = new DualEncoder.Config(
                 new VisionTransformer.Config(
@@ -140,106 +130,97 @@ class BatchPrefetchTest {
         return PairDataset.open(Path.of(config.data()), config.strict());
     }
 
-    /** Each upload, prefetch stream and capture of each step fails once, also those of the next batch. */
+    /**
+     * Each copy and each capture of each step fails once, including those of the prefetched batch and of the update.
+     */
     @Test
-    void next_uploadOrCaptureFails_repeatsStepWithSameResult() {
-        TrainConfig config = config(STEPS);
+    void next_afterAFailedCopyOrCapture_repeatsTheStep() {
+        TrainConfig config = config(4);
         PairDataset data = data(config);
-        List<Map<String, Object>> expectedSteps = new ArrayList<>();
-        List<String> expectedState;
+        List<Map<String, Object>> undisturbed = new ArrayList<>();
+        List<String> end;
         try (Ops ops = sim();
                 Trainer trainer = Trainer.start(ops, config, data)) {
             while (trainer.hasNext()) {
-                expectedSteps.add(trainer.next().asMap());
+                undisturbed.add(trainer.next().asMap());
             }
-            expectedState = Snapshots.of(trainer);
+            end = Snapshots.of(trainer);
             assertEquals(1, trainer.graphs());
         }
-        FailingOps ops = new FailingOps(
+        Failing ops = new Failing(
                 new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks())));
         try (ops;
                 Trainer trainer = Trainer.start(ops, config, data)) {
             trainer.memoryPlan();
-            for (int step = 0; step < STEPS; step++) {
-                int failures = failEverywhere(ops, trainer, expectedSteps.get(step));
-                int expected = step < STEPS - 1 ? OPERATIONS_OF_A_STEP : OPERATIONS_OF_THE_LAST_STEP;
-                assertTrue(
-                        failures >= expected,
-                        "step " + step + ": expected at least " + expected + " failures, got " + failures);
+            for (int step = 0; step < 4; step++) {
+                int failures = failEverywhere(ops, trainer, undisturbed.get(step));
+                assertTrue(failures >= (step < 3 ? 8 : 7), failures + " failures of step " + step);
             }
-            assertEquals(expectedState, Snapshots.of(trainer));
+            assertEquals(end, Snapshots.of(trainer));
         }
     }
 
-    /**
-     * Attempts a step until it succeeds; each attempt fails one operation later than the attempt before. A failed
-     * attempt must leave the state unchanged.
-     *
-     * @return the number of failed attempts
-     */
-    private static int failEverywhere(FailingOps ops, Trainer trainer, Map<String, Object> expected) {
+    private static int failEverywhere(Failing ops, Trainer trainer, Map<String, Object> expected) {
         List<String> before = Snapshots.of(trainer);
-        for (int attempts = 0; ; attempts++) {
-            ops.operationsBeforeFailure = attempts;
+        for (int done = 0; ; done++) {
+            ops.left = done;
             try {
                 assertEquals(expected, trainer.next().asMap());
-                return attempts;
+                return done;
             } catch (IllegalStateException failed) {
-                assertEquals(INJECTED, failed.getMessage());
+                assertEquals("injected failure", failed.getMessage());
             } finally {
-                ops.operationsBeforeFailure = Integer.MAX_VALUE;
+                ops.left = Integer.MAX_VALUE;
             }
-            assertEquals(before, Snapshots.of(trainer), "after a failure that followed " + attempts + " operations");
+            assertEquals(before, Snapshots.of(trainer), "after " + done + " copies and captures");
         }
     }
 
-    /** Closing a trainer while an upload is in flight, or after an upload failed, causes no fault of the simulator. */
+    /** Closes a run during a prefetch and after a failed prefetch; the device reports leaks. */
     @Tag("exhaustive")
     @Test
-    void close_uploadInFlightOrFailed_causesNoFault() {
-        TrainConfig config = config(STEPS);
+    void close_duringAPrefetchOrAfterAFailure_succeeds() {
+        TrainConfig config = config(4);
         PairDataset data = data(config);
-        // operations of the second step that succeed before one fails; the last value lets all succeed
-        for (int operations : new int[] {5, 8, Integer.MAX_VALUE}) {
-            FailingOps ops = new FailingOps(sim());
+        for (int done : new int[] {5, 8, Integer.MAX_VALUE}) {
+            Failing ops = new Failing(sim());
             try (ops;
                     Trainer trainer = Trainer.start(ops, config, data)) {
                 trainer.next();
-                ops.operationsBeforeFailure = operations;
-                if (operations < Integer.MAX_VALUE) {
+                ops.left = done;
+                if (done < Integer.MAX_VALUE) {
                     assertThrows(IllegalStateException.class, trainer::next);
                 }
             }
         }
     }
 
-    /** Asserts that the simulator reports an unordered access when a run uses these faulty operations. */
-    private static void assertUnordered(String access, Ops faulty, TrainConfig config) {
+    private static void assertUnordered(String part, Ops mutated, TrainConfig config) {
         PairDataset data = data(config);
         Fault fault = assertThrows(Fault.class, () -> {
-            try (faulty;
-                    Trainer trainer = Trainer.start(faulty, config, data)) {
+            try (mutated;
+                    Trainer trainer = Trainer.start(mutated, config, data)) {
                 try {
                     while (trainer.hasNext()) {
                         trainer.next();
                     }
                 } finally {
-                    faulty.synchronize();
+                    mutated.synchronize();
                 }
             }
         });
         assertTrue(
                 fault.getMessage().contains("unordered access")
-                        && fault.getMessage().contains(access),
+                        && fault.getMessage().contains(part),
                 fault.getMessage());
     }
 
-    /** The step does not wait for the upload of its batch. */
+    /** Mutation: the step does not wait for the prefetched batch. */
     @Test
-    void step_doesNotWaitForUpload_isReportedAsUnordered() {
+    void mutation_stepWithoutWaitForThePrefetch_isUnorderedAccess() {
         assertUnordered(
                 "upload on stream 1, which writes",
-                new DelegatingOps(sim()) {
+                new Changed(sim()) {
                     @Override
                     public PrefetchStream prefetchStream() {
                         PrefetchStream prefetch = super.prefetchStream();
@@ -253,21 +234,21 @@ class BatchPrefetchTest {
     }
 
     /**
-     * An upload waits for the event of an earlier step only, so that the step before it may still read the staging
-     * buffer that the upload overwrites.
+     * Mutation: the copy waits for the event of the previous step, so it may overwrite a batch that is still in
+     * staging.
      */
     @Test
-    void upload_doesNotWaitForLastStep_isReportedAsUnordered() {
+    void mutation_stagingBufferFilledTooEarly_isUnorderedAccess() {
         assertUnordered(
                 "upload on stream 1 writes",
-                new DelegatingOps(sim()) {
-                    private PrefetchStream earlier;
+                new Changed(sim()) {
+                    private PrefetchStream early;
 
                     @Override
                     public PrefetchStream prefetchStream() {
-                        PrefetchStream previous = earlier == null ? super.prefetchStream() : earlier;
-                        earlier = super.prefetchStream();
-                        return previous;
+                        PrefetchStream mine = early == null ? super.prefetchStream() : early;
+                        early = super.prefetchStream();
+                        return mine;
                     }
                 },
                 config(3));

@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
+import java.util.Objects;
+
 /**
  * Partitions one {@link HopperInfoNce} evaluation: the forward pass into row stripes of the logit matrix, the backward
  * pass into rectangular blocks of the logit gradient G. Lays out the workspace.
@@ -97,7 +99,8 @@ final class HopperInfoNcePlan {
      *     less than their sizes.
      */
     HopperInfoNcePlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
-        fullTiling = HopperTiling.of(n, m, d, multiprocessors);
+        fullTiling = Objects.requireNonNull(
+                HopperTiling.of(n, m, d, multiprocessors), "no tiling suits these sizes");
         long minStatisticBytes = statisticBytes(fullTiling.part(Math.min(n, runRows()), m));
         long storedBytes = fullTiling.gradientBytes() + Float.BYTES * fullTiling.storedDots();
         stored = withGradients && d >= MIN_WIDTH_TO_STORE_LOGITS && storedBytes + minStatisticBytes <= stripeBytes;
