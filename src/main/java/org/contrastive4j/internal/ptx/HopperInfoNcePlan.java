@@ -99,8 +99,7 @@ final class HopperInfoNcePlan {
      *     less than their sizes.
      */
     HopperInfoNcePlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
-        fullTiling = Objects.requireNonNull(
-                HopperTiling.of(n, m, d, multiprocessors), "no tiling suits these sizes");
+        fullTiling = Objects.requireNonNull(HopperTiling.of(n, m, d, multiprocessors), "no tiling suits these sizes");
         long minStatisticBytes = statisticBytes(fullTiling.part(Math.min(n, runRows()), m));
         long storedBytes = fullTiling.gradientBytes() + Float.BYTES * fullTiling.storedDots();
         stored = withGradients && d >= MIN_WIDTH_TO_STORE_LOGITS && storedBytes + minStatisticBytes <= stripeBytes;
