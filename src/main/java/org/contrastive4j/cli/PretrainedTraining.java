@@ -82,8 +82,8 @@ final class PretrainedTraining {
 
     @Option(
             names = "--unlock-blocks",
-            description = "with --lock-image or --lock-text: number of last blocks of a locked tower to train, with the "
-                    + "layers after them")
+            description = "with --lock-image or --lock-text: number of last blocks of a locked tower to train, "
+                    + "with the layers after them")
     private int unlockBlocks;
 
     @Option(

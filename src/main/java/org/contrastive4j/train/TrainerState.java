@@ -5,8 +5,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /** Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors. */
@@ -59,6 +64,13 @@ final class TrainerState {
             state.set(LOSS_SCALE, JSON.valueToTree(lossScale));
         }
         return state;
+    }
+
+    /** Returns the values of parameters by name. */
+    static Map<String, Tensor> weights(List<Parameter> parameters) {
+        Map<String, Tensor> weights = new LinkedHashMap<>();
+        parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+        return weights;
     }
 
     int step() {
