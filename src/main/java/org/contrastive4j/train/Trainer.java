@@ -208,7 +208,7 @@ public final class Trainer implements AutoCloseable {
      */
     public static Trainer resume(Ops ops, PairDataset data, Path checkpoint, TrainConfig config) {
         TrainerState state = TrainerState.read(checkpoint);
-        config.requireContinues(state.config(), state.step());
+        state.requireContinues(config);
         Trainer trainer = new Trainer(ops, config, data, state.tokenizer());
         try {
             state.requireData(trainer.fingerprint, data.path());

@@ -66,6 +66,31 @@ final class TrainerState {
         return state;
     }
 
+    /**
+     * Checks that the run can continue with a configuration. Only the number of steps, the learning rate, the memory
+     * budget and the path of the data may change.
+     *
+     * @throws IllegalArgumentException when another setting differs, or the run would end before this checkpoint
+     */
+    void requireContinues(TrainConfig config) {
+        TrainConfig run = config();
+        if (config.steps() < step()) {
+            throw new IllegalArgumentException("the run has made " + step() + " steps, expected that many or more, got "
+                    + config.steps());
+        }
+        TrainConfig unchanged = config.toBuilder()
+                .steps(run.steps())
+                .learningRate(run.learningRate())
+                .memoryBudget(run.memoryBudget())
+                .data(run.data())
+                .build();
+        if (!unchanged.equals(run)) {
+            throw new IllegalArgumentException(
+                    "a resumed run can change its steps, learning rate, memory budget and path of the data, got "
+                            + unchanged + ", the run has " + run);
+        }
+    }
+
     /** Returns the values of parameters by name. */
     static Map<String, Tensor> weights(List<Parameter> parameters) {
         Map<String, Tensor> weights = new LinkedHashMap<>();
