@@ -70,7 +70,6 @@ public record TrainConfig(
 
     /**
      * Checks the settings.
-     *
      * @param data path of the pairs
      * @param strict whether an invalid pair is an error
      * @param heldOutGroup group to test on and not to train on; empty for none
