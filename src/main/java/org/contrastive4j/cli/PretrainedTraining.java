@@ -81,8 +81,8 @@ final class PretrainedTraining {
 
     @Option(
             names = "--unlock-blocks",
-            description =
-                    "with --lock-image or --lock-text: train this many last blocks of a locked tower and what follows them")
+            description = "with --lock-image or --lock-text: train this many last blocks of a locked "
+                    + "tower and what follows them")
     private int unlockBlocks;
 
     @Option(
@@ -103,8 +103,8 @@ final class PretrainedTraining {
     @Option(
             names = "--lora-targets",
             split = ",",
-            description =
-                    "with --lora-rank: layers with adapters: q, k, v, out, up, down, or modules of Hugging Face transformers")
+            description = "with --lora-rank: layers with adapters: q, k, v, out, up, down, or modules of Hugging Face "
+                    + "transformers")
     private List<String> loraTargets = List.of("q", "v");
 
     @Option(names = "--lora-dropout", description = "with --lora-rank: dropout probability on the input of adapters")
@@ -277,7 +277,11 @@ final class PretrainedTraining {
                 }
             }
         }
-        return !stopRequested.getAsBoolean();
+        if (stopRequested.getAsBoolean()) {
+            System.out.println("stopped; what was trained so far is saved, but the run cannot be continued");
+            return false;
+        }
+        return true;
     }
 
     private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
