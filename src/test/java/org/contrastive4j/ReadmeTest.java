@@ -106,7 +106,7 @@ class ReadmeTest {
                         new TapeEncoder<>(ops, "image", 64, MyBatch::size, imageParameters, this::encodeImages),
                         new TapeEncoder<>(ops, "text", 64, MyBatch::size, textParameters, this::encodeTexts));
                 GradCache<MyBatch, PairwiseOps.Result> cache =
-                        GradCache.ofBudget(ops, encoders, LossOverEncoders.of(loss), 2L << 30); // bytes
+                        GradCache.ofBudget(ops, encoders, LossOverEncoders.of(loss), 2L << 30); // memory budget: 2 GiB
                 PairwiseOps.Result result = cache.step(batch, 1.0).get(); // gradients are accumulated in the parameters
                 assertTrue(Double.isFinite(result.loss()));
                 assertTrue(imageParameters.get(0).gradient().toDoubles()[0] != 0);

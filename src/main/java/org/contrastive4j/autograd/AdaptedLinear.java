@@ -12,9 +12,9 @@ import org.jspecify.annotations.Nullable;
 /**
  * y = x w + bias + scale dropout(x) A^T B^T: a linear layer with low-rank adapters on ranges of its columns.
  *
- * <p>Inputs: x [..., in], w [in, out], the bias [out] where there is one, then A [rank, in] and B [columns, rank] of
- * each adapter. The weight may be of 16 bits whatever the type of activations is: it is then widened into a tensor that
- * lives for one product. Neither w nor the activations that only its gradient needs are saved while w is frozen.
+ * <p>Inputs: x [..., in], w [in, out], an optional bias [out], then A [rank, in] and B [columns, rank] of each adapter.
+ * The weight may have 16 bits with activations of any type: it is then converted into a temporary tensor for each
+ * product. While w is frozen, neither w nor the activations that only its gradient needs are saved.
  *
  * <p>Backward with h = dropout(x) A^T: dh = scale dy B, dB += scale dy^T h, dA += dh^T dropout(x), and dx = dy w^T +
  * dropout(dh A). Source: Hu et al., LoRA: low-rank adaptation of large language models, ICLR 2022.
@@ -93,7 +93,7 @@ final class AdaptedLinear extends Function {
         }
     }
 
-    /** [out, rank] with B in the rows of its columns and zeros elsewhere. */
+    /** Writes B into the rows of {@code ups} [out, rank] that belong to its output columns, and zeros into all others. */
     private static void embed(Ops ops, Functions.AdapterRange range, Tensor b, Tensor ups) {
         if (range.columns() < ups.dim(0)) {
             ops.pointwise().fill(ups, 0);
@@ -137,19 +137,12 @@ final class AdaptedLinear extends Function {
         }
     }
 
-    private void adapters(Backward b, Tensor dy, Tensor dx) {
+    private void adapters(Backward b, Tensor dy, @Nullable Tensor dx) {
         MatrixOps matrix = b.ops().matrix();
-        boolean trained = false;
-        for (int k = 0; k < ranges.size(); k++) {
-            trained |= b.wants(a(k));
-        }
-        Tensor dropped = null;
-        if (trained) {
-            Tensor x = b.input(0);
-            dropped = dropped(x, b.ops(), like -> b.allocate(x.dtype(), like));
-        }
-        Tensor through = dropout == null || dx == null ? dx : b.allocate(dx.dtype(), dx.shape());
-        if (through != dx) {
+        Tensor dropped = null; // computed for the first adapter that is trained
+        Tensor through = dx; // gradient of the adapters' input; of dropout(x) where there is dropout
+        if (dropout != null && dx != null) {
+            through = b.allocate(dx.dtype(), dx.shape());
             b.ops().pointwise().fill(through, 0);
         }
         for (int k = 0; k < ranges.size(); k++) {
@@ -160,6 +153,10 @@ final class AdaptedLinear extends Function {
             matrix.gemm(false, false, scale, dy, ups, 0, dLow);
             if (b.wants(a(k))) {
                 Tensor dA = b.accumulator(a(k));
+                if (dropped == null) {
+                    Tensor x = b.input(0);
+                    dropped = dropped(x, b.ops(), like -> b.allocate(x.dtype(), like));
+                }
                 matrix.gemm(true, false, 1, dLow, rows(dropped), 1, dA);
                 b.accumulate(a(k), dA);
             }
@@ -171,13 +168,13 @@ final class AdaptedLinear extends Function {
                 matrix.gemm(false, false, 1, dLow, b.input(a(k)), 1, rows(through));
             }
         }
-        if (through != dx) {
+        if (dropout != null && dx != null && through != null) {
             b.ops().pointwise().dropout(through, dropout.sampleIds(), dropout.p(), dropout.key(), through);
             b.ops().pointwise().axpy(1, through, dx);
         }
     }
 
-    /** A weight of 16 bits in the type of activations where backends take no other; any other as it is. */
+    /** Converts a 16-bit weight to the activation type, unless it has that type; returns any other weight unchanged. */
     private static Tensor widened(Tensor w, Ops ops, java.util.function.Function<Shape, Tensor> allocate) {
         boolean sixteen = w.dtype() == DType.F16 || w.dtype() == DType.BF16;
         if (!sixteen || w.dtype() == ops.dtype()) {

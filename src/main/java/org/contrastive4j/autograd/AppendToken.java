@@ -11,7 +11,11 @@ import org.contrastive4j.tensor.Tensor;
 final class AppendToken extends Function {
     private final Tensor lengths;
 
-    /** @param lengths [b] I32, t + 1 everywhere; stays the caller's, must be open until backward is done */
+    /**
+     * Creates the function.
+     *
+     * @param lengths [b] I32, t + 1 everywhere; the caller owns the tensor and must keep it open until backward is done
+     */
     AppendToken(Tensor lengths) {
         super("append_token");
         this.lengths = lengths;

@@ -2,19 +2,24 @@ package org.contrastive4j.autograd;
 
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
-/** out = softmax(q k^T / sqrt(head width)) v over the admitted keys; input qkv [b, t, 3 w], output [b, t, w]. */
+/** out = softmax(q k^T / sqrt(head width)) v over the keys that are not masked; input qkv [b, t, 3 w], output [b, t, w]. */
 final class Attention extends Function {
     private final int heads;
     private final boolean causal;
-    private final Tensor lengths;
+    private final @Nullable Tensor lengths;
+
+    @SuppressWarnings("NullAway.Init") // assigned by forward, which runs before backward
     private Tensor logSumExp;
 
     /**
-     * @param lengths [b] I32 valid keys of each sample, null for all; stays the caller's, must be open
-     *     until backward is done
+     * Creates an attention function.
+     *
+     * @param lengths [b] I32, the number of valid keys of each sample; null if all are valid. The caller owns the tensor
+     *     and must keep it open until backward is done.
      */
-    Attention(int heads, boolean causal, Tensor lengths) {
+    Attention(int heads, boolean causal, @Nullable Tensor lengths) {
         super("attention");
         this.heads = heads;
         this.causal = causal;

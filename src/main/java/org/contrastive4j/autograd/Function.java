@@ -8,34 +8,49 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * One differentiable operation, used once: {@link Tape#apply} calls {@link #forward} now and {@link #backward} later.
+ * A differentiable operation with its forward and backward pass. An instance is applied once: {@link Tape#apply} calls
+ * {@link #forward}, and {@link Tape#backward(Variable, Tensor)} calls {@link #backward}.
  *
- * <p>Forward says what backward will read ({@link Forward#save}, {@link Forward#saveOutput}, {@link Forward#keep});
- * whatever else it allocates is freed when it returns.
+ * <p>Forward declares which tensors backward reads, with {@link Forward#save}, {@link Forward#saveOutput} and {@link
+ * Forward#keep}. All other tensors that it allocates, except its outputs, are freed when it returns.
  */
 public abstract class Function {
     private final String name;
 
+    /**
+     * Creates a function.
+     *
+     * @param name of the operation, such as {@code layer_norm}
+     */
     protected Function(String name) {
         this.name = name;
     }
 
-    /** Last part of the node's path in errors. */
+    /**
+     * Returns the name of the operation, the last part of the path of its node.
+     *
+     * @return the name
+     */
     public final String name() {
         return name;
     }
 
-    /** Computes the outputs, allocated through {@code f}. */
+    /**
+     * Computes the outputs.
+     *
+     * @param f inputs, and the allocator of the outputs
+     * @return the outputs, allocated by {@code f}
+     */
     protected abstract Tensor[] forward(Forward f);
 
     /**
      * Accumulates a gradient into every input that {@link Backward#wants} one.
      *
-     * @param b what it may read and write
+     * @param b gradients of the outputs, saved tensors, and the gradients of the inputs to accumulate into
      */
     protected abstract void backward(Backward b);
 
-    /** What a forward pass may touch. */
+    /** Inputs and allocator of a forward pass. */
     public static final class Forward {
         private final Ops ops;
         private final List<Variable> inputs;
@@ -52,39 +67,81 @@ public abstract class Function {
             this.recorded = recorded;
         }
 
-        /** Whether {@link Function#backward} may follow. */
+        /**
+         * Whether the tape records this function, so that {@link Function#backward} may follow.
+         *
+         * @return true if recorded
+         */
         public boolean isRecorded() {
             return recorded;
         }
 
+        /**
+         * Whether an input needs a gradient.
+         *
+         * @param i index of the input
+         * @return true if backward must accumulate a gradient for it
+         */
         public boolean wants(int i) {
             return recorded && inputs.get(i).requiresGradient();
         }
 
+        /**
+         * Returns the backend.
+         *
+         * @return operations to compute with
+         */
         public Ops ops() {
             return ops;
         }
 
+        /**
+         * Returns the value of an input.
+         *
+         * @param i index of the input
+         * @return its tensor; read only
+         */
         public Tensor input(int i) {
             return inputs.get(i).value();
         }
 
-        /** A new tensor of the type of activations: an output, kept, or freed when forward returns. */
+        /**
+         * Allocates a tensor of the activation type. It is freed when forward returns, unless it is an output or kept.
+         *
+         * @param shape of the tensor
+         * @return the tensor; its contents are undefined
+         */
         public Tensor allocate(Shape shape) {
             return allocate(ops.dtype(), shape);
         }
 
-        /** A new tensor of the type of activations: an output, kept, or freed when forward returns. */
+        /**
+         * Allocates a tensor of the activation type; see {@link #allocate(Shape)}.
+         *
+         * @param dims of the tensor
+         * @return the tensor; its contents are undefined
+         */
         public Tensor allocate(int... dims) {
             return allocate(Shape.of(dims));
         }
 
-        /** The same of the type of parameters: statistics, representations, what a loss computes. */
+        /**
+         * Allocates a tensor of the parameter type, which statistics, representations and losses have; see {@link
+         * #allocate(Shape)}.
+         *
+         * @param shape of the tensor
+         * @return the tensor; its contents are undefined
+         */
         public Tensor allocateParameter(Shape shape) {
             return allocate(ops.parameterDtype(), shape);
         }
 
-        /** The same of the shape and type of input i. */
+        /**
+         * Allocates a tensor of the shape and type of an input; see {@link #allocate(Shape)}.
+         *
+         * @param i index of the input
+         * @return the tensor; its contents are undefined
+         */
         public Tensor allocateLike(int i) {
             return allocate(input(i).dtype(), input(i).shape());
         }
@@ -95,33 +152,46 @@ public abstract class Function {
             return tensor;
         }
 
-        /** Backward will read these inputs. */
+        /**
+         * Saves inputs for backward.
+         *
+         * @param indices of the inputs that backward reads
+         */
         public void save(int... indices) {
             for (int i : indices) {
                 savedInputs.add(i);
             }
         }
 
-        /** Backward will read this output. */
+        /**
+         * Saves an output for backward.
+         *
+         * @param index of the output that backward reads
+         */
         public void saveOutput(int index) {
             savedOutputs.add(index);
         }
 
-        /** Backward will read this tensor, allocated here. */
+        /**
+         * Keeps a tensor for backward.
+         *
+         * @param tensor allocated by this forward pass; freed after backward
+         * @return the same tensor
+         */
         public Tensor keep(Tensor tensor) {
             kept.add(tensor);
             return tensor;
         }
     }
 
-    /** What a backward pass may touch. */
+    /** Saved tensors, gradients and allocator of a backward pass. */
     public static final class Backward {
         private final Ops ops;
         private final Node node;
         private final List<HandOver> handOvers = new ArrayList<>();
         final List<Tensor> allocated = new ArrayList<>();
 
-        /** The gradient of an output that becomes, or is added to, that of an input. */
+        /** A gradient of an output that is moved or added to the gradient of an input when backward has returned. */
         private record HandOver(int output, int input) {}
 
         Backward(Ops ops, Node node) {
@@ -129,11 +199,22 @@ public abstract class Function {
             this.node = node;
         }
 
+        /**
+         * Returns the backend.
+         *
+         * @return operations to compute with
+         */
         public Ops ops() {
             return ops;
         }
 
-        /** An input that forward saved. */
+        /**
+         * Returns the value of an input that forward saved.
+         *
+         * @param i index of the input
+         * @return its tensor; read only
+         * @throws IllegalStateException when forward did not save it
+         */
         public Tensor input(int i) {
             if (!node.savedInputs().contains(i)) {
                 throw new IllegalStateException("input " + i + " was not saved by forward");
@@ -141,7 +222,13 @@ public abstract class Function {
             return node.inputs().get(i).value();
         }
 
-        /** An output that forward saved. */
+        /**
+         * Returns the value of an output that forward saved.
+         *
+         * @param i index of the output
+         * @return its tensor; read only
+         * @throws IllegalStateException when forward did not save it
+         */
         public Tensor output(int i) {
             if (!node.savedOutputs().contains(i)) {
                 throw new IllegalStateException("output " + i + " was not saved by forward");
@@ -149,40 +236,95 @@ public abstract class Function {
             return node.outputs().get(i).value();
         }
 
+        /**
+         * Returns the shape of an input, saved or not.
+         *
+         * @param i index of the input
+         * @return its shape
+         */
         public Shape inputShape(int i) {
             return node.inputs().get(i).shape();
         }
 
-        /** Gradient of an output; null when nothing depends on that output. Freed after backward. */
+        /**
+         * Returns the gradient of an output, which must not be written. The tape frees it after backward.
+         *
+         * @param i index of the output; the output of a function with a single output always has a gradient
+         * @return the gradient
+         * @throws IllegalStateException when no gradient reached the output; see {@link #hasOutputGradient}
+         */
         public Tensor outputGradient(int i) {
-            return node.outputs().get(i).gradient;
+            return gradientOf(node.outputs().get(i));
         }
 
-        /** The same, to be written over: nobody else's. */
+        /**
+         * Whether a gradient reached an output. A function with several outputs must check this.
+         *
+         * @param i index of the output
+         * @return false when nothing depends on the output
+         */
+        public boolean hasOutputGradient(int i) {
+            return node.outputs().get(i).gradient != null;
+        }
+
+        private static Tensor gradientOf(Variable variable) {
+            Tensor gradient = variable.gradient;
+            if (gradient == null) {
+                throw new IllegalStateException(variable.name() + " has no gradient: nothing depends on it");
+            }
+            return gradient;
+        }
+
+        /**
+         * Returns the gradient of an output as a tensor that this backward pass may overwrite; a gradient that the caller
+         * of {@link Tape#backward(Variable, Tensor)} owns is copied first.
+         *
+         * @param i index of the output
+         * @return the gradient
+         */
         public Tensor ownOutputGradient(int i) {
             Variable output = node.outputs().get(i);
             makeOwned(output);
-            return output.gradient;
+            return gradientOf(output);
         }
 
-        /** Whether input i needs a gradient. */
+        /**
+         * Whether an input needs a gradient.
+         *
+         * @param i index of the input
+         * @return true if a gradient must be accumulated for it
+         */
         public boolean wants(int i) {
             return node.inputs().get(i).requiresGradient();
         }
 
         /**
-         * Returns a new tensor of the type of activations: accumulated into an input, or freed when backward returns.
+         * Allocates a tensor of the activation type. It is freed when backward returns, unless it is passed to {@link
+         * #accumulate}.
+         *
+         * @param shape of the tensor
+         * @return the tensor; its contents are undefined
          */
         public Tensor allocate(Shape shape) {
             return allocate(ops.dtype(), shape);
         }
 
-        /** The same of the shape and type of input i, which are those of its gradient. */
+        /**
+         * Allocates a tensor of the shape and type of an input, which its gradient also has; see {@link #allocate}.
+         *
+         * @param i index of the input
+         * @return the tensor; its contents are undefined
+         */
         public Tensor allocateLike(int i) {
             return allocate(node.inputs().get(i).dtype(), inputShape(i));
         }
 
-        /** {@link #allocateLike}, filled with zeros. */
+        /**
+         * Allocates a tensor as {@link #allocateLike} does and fills it with zeros.
+         *
+         * @param i index of the input
+         * @return the tensor
+         */
         public Tensor zerosLike(int i) {
             Tensor zeros = allocateLike(i);
             ops.pointwise().fill(zeros, 0);
@@ -196,23 +338,23 @@ public abstract class Function {
         }
 
         /**
-         * Returns a tensor for kernels that add to a gradient: a parameter's own gradient, else zeros. It is handed
-         * over by {@link #accumulate} like any other.
+         * Returns a tensor for kernels that add to a gradient: the gradient of a parameter itself, zeros for any other
+         * input. Pass it to {@link #accumulate} afterwards, as any other gradient.
          *
-         * @param i input
-         * @return of the shape and type of input i
+         * @param i index of the input
+         * @return a tensor of the shape and type of the input
          */
         public Tensor accumulator(int i) {
             return node.inputs().get(i) instanceof Parameter parameter ? parameter.gradient() : zerosLike(i);
         }
 
         /**
-         * Adds a tensor to the gradient of an input, without a copy where possible: a tensor that was allocated here
-         * belongs to the tape from now on, an {@link #outputGradient} may become the input's gradient once backward has
-         * returned, and an {@link #accumulator} of a parameter is that gradient already. Any other tensor is read.
+         * Adds a tensor to the gradient of an input, without a copy where possible. The tape takes ownership of a tensor
+         * that this backward pass allocated. An {@link #outputGradient} may become the gradient of the input once backward
+         * has returned. An {@link #accumulator} of a parameter already is its gradient. Any other tensor is read.
          *
-         * @param i input; nothing happens when it needs no gradient
-         * @param gradient of the shape and type of input i; not written by this backward any more
+         * @param i index of the input; an input that needs no gradient is ignored
+         * @param gradient of the shape and type of the input; must not be written by this backward pass afterwards
          */
         public void accumulate(int i, Tensor gradient) {
             Variable input = node.inputs().get(i);
@@ -231,7 +373,7 @@ public abstract class Function {
             }
         }
 
-        /** The output whose gradient a tensor is, -1 for none or one that is the caller's of backward. */
+        /** Returns the output that has this gradient; -1 if none has, or if the caller of the tape owns the gradient. */
         private int outputOf(Tensor gradient) {
             for (int o = 0; o < node.outputs().size(); o++) {
                 Variable output = node.outputs().get(o);
@@ -242,7 +384,7 @@ public abstract class Function {
             return -1;
         }
 
-        /** Hands the gradients of outputs to inputs, once nothing reads them any more. */
+        /** Moves or adds gradients of outputs to gradients of inputs, after backward has returned. */
         void finish() {
             for (int k = 0; k < handOvers.size(); k++) {
                 HandOver now = handOvers.get(k);
@@ -255,7 +397,7 @@ public abstract class Function {
                     input.gradientBorrowed = false;
                     output.gradient = null;
                 } else {
-                    add(input, output.gradient);
+                    add(input, gradientOf(output));
                 }
             }
         }
@@ -280,15 +422,16 @@ public abstract class Function {
 
         private void makeOwned(Variable variable) {
             if (variable.gradientBorrowed) {
-                Tensor copy = Tensor.allocate(ops.memory(), variable.gradient.dtype(), variable.gradient.shape());
-                ops.pointwise().copy(variable.gradient, copy);
+                Tensor borrowed = gradientOf(variable);
+                Tensor copy = Tensor.allocate(ops.memory(), borrowed.dtype(), borrowed.shape());
+                ops.pointwise().copy(borrowed, copy);
                 variable.gradient = copy;
                 variable.gradientBorrowed = false;
             }
         }
     }
 
-    /** One application of a function, remembered for backward. */
+    /** A recorded application of a function. */
     record Node(
             Function function,
             String path,

@@ -14,8 +14,9 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Compares the gradients of a function with central differences (f(x + h e) - f(x - h e)) / 2 h in f64.
  *
- * <p>The output is contracted with fixed random weights to one number. Parameters of at most {@link #ALL_ELEMENTS}
- * elements are checked element by element, larger ones along random directions, whose cost does not grow with the size.
+ * <p>The output is reduced to one scalar by a dot product with fixed random weights. Parameters of at most {@link
+ * #ALL_ELEMENTS} elements are checked element by element. Larger ones are checked along random directions, so that the
+ * number of function evaluations does not depend on their size.
  */
 public final class GradientCheck {
     /** Parameters up to this size are checked in every element. */
@@ -30,24 +31,48 @@ public final class GradientCheck {
     private final long seed;
     private final double step;
 
-    /** @param ops a backend in f64, e.g. {@code Backend.open("cpu-f64")}: differences in f32 prove nothing */
+    /**
+     * Creates a check with a relative step of 1e-5.
+     *
+     * @param ops a backend in f64, e.g. {@code Backend.open("cpu-f64")}; central differences in f32 are too inaccurate
+     * @param seed of weights and directions
+     */
     public GradientCheck(Ops ops, long seed) {
         this(ops, seed, 1e-5);
     }
 
-    /** @param step h relative to max(1, |x|) */
+    /**
+     * Creates a check.
+     *
+     * @param ops a backend in f64
+     * @param seed of weights and directions
+     * @param step h relative to max(1, |x|)
+     * @throws IllegalArgumentException when the backend is not in f64
+     */
     public GradientCheck(Ops ops, long seed, double step) {
         if (ops.dtype() != DType.F64) {
-            throw new IllegalArgumentException("gradient checks need an f64 backend, was " + ops.name());
+            throw new IllegalArgumentException("expected an f64 backend for a gradient check, got " + ops.name());
         }
         this.ops = ops;
         this.seed = seed;
         this.step = step;
     }
 
-    /** One comparison: a parameter, an element or direction of it, and both derivatives. */
+    /**
+     * One comparison of two derivatives.
+     *
+     * @param parameter name of the parameter
+     * @param where element or direction
+     * @param backward derivative by the backward pass
+     * @param difference derivative by central differences
+     * @param scale largest derivative of the parameter
+     */
     public record Entry(String parameter, String where, double backward, double difference, double scale) {
-        /** |backward - difference| relative to the largest derivative of the parameter, at least 1e-3. */
+        /**
+         * Returns |backward - difference| / max(scale, 1e-3).
+         *
+         * @return the relative error
+         */
         public double error() {
             return Math.abs(backward - difference) / Math.max(scale, 1e-3);
         }
@@ -65,8 +90,17 @@ public final class GradientCheck {
         }
     }
 
-    /** All comparisons. */
+    /**
+     * All comparisons of a check.
+     *
+     * @param entries in the order of the parameters
+     */
     public record Report(List<Entry> entries) {
+        /**
+         * Returns the comparison with the largest error.
+         *
+         * @return the entry; one whose error is NaN if there is one
+         */
         public Entry worst() {
             return entries.stream()
                     .max((a, b) -> Double.compare(rank(a), rank(b)))
@@ -77,15 +111,20 @@ public final class GradientCheck {
             return Double.isNaN(entry.error()) ? Double.POSITIVE_INFINITY : entry.error();
         }
 
-        /** @throws GradientMismatchException when a comparison is worse than {@code tolerance} */
+        /**
+         * Checks all comparisons.
+         *
+         * @param tolerance maximum relative error
+         * @throws GradientMismatchException when an error is larger than the tolerance or NaN
+         */
         public void require(double tolerance) {
             if (!(worst().error() <= tolerance)) {
-                throw new GradientMismatchException(worst() + ", expected at most " + tolerance);
+                throw new GradientMismatchException(worst() + ", expected a relative error of at most " + tolerance);
             }
         }
     }
 
-    /** Backward and the central difference disagree. */
+    /** Thrown when a gradient differs from central differences. */
     public static final class GradientMismatchException extends RuntimeException {
         GradientMismatchException(String message) {
             super(message);
@@ -93,9 +132,11 @@ public final class GradientCheck {
     }
 
     /**
-     * Checks every parameter; gradients accumulated before are lost, values are restored.
+     * Checks the gradient of every parameter. Accumulated gradients are overwritten; values are restored.
      *
-     * @param function of the parameters, deterministic, recorded on the tape it is given
+     * @param function deterministic; computes a variable from the parameters on the given tape
+     * @param parameters to check
+     * @return all comparisons
      */
     public Report run(Function<Tape, Variable> function, List<Parameter> parameters) {
         parameters.forEach(Parameter::zeroGradient);
@@ -109,16 +150,16 @@ public final class GradientCheck {
     }
 
     /**
-     * Checks the gradient of a plain function of an array, given by other means than a tape: along random directions,
-     * and along each axis when x is small. Differences are of fourth order.
+     * Checks a gradient of a function of an array that was computed without a tape. Uses fourth-order differences along
+     * random directions and, for at most {@link #ALL_ELEMENTS} elements, along each axis.
      *
-     * @param what named when it fails
+     * @param what name for the error message
      * @param f the function, in f64
-     * @param x where
-     * @param gradient claimed
-     * @param tolerance relative to 1 + |slope|, and for a direction to 1 + |gradient|
+     * @param x point at which the gradient was computed
+     * @param gradient to check
+     * @param tolerance relative to 1 + |derivative| for an element, to 1 + |gradient| for a direction
      * @param seed of the directions
-     * @throws GradientMismatchException when a slope differs
+     * @throws GradientMismatchException when a derivative differs
      */
     public static void require(
             String what, ToDoubleFunction<double[]> f, double[] x, double[] gradient, double tolerance, long seed) {
@@ -143,19 +184,20 @@ public final class GradientCheck {
     }
 
     /**
-     * Checks some elements of a gradient, each within a bound of its own, and the whole along random directions within
-     * 4 standard deviations of what independent errors of these sizes add up to.
+     * Checks some elements of a gradient, each within its own error bound, and the whole gradient along random directions.
+     * The tolerance along a direction is 4 standard deviations of the sum of independent errors of these sizes.
      *
-     * <p>Steps are of 1e-6, so that hardly any crosses a kink of a hinge or a maximum; slopes are known to some 1e-9.
+     * <p>The step is 1e-6, so that a step rarely crosses the kink of a hinge or of a maximum. The differences are accurate
+     * to about 1e-9.
      *
-     * @param what named when it fails
+     * @param what name for the error message
      * @param f the function, in f64
-     * @param x where
-     * @param gradient claimed
+     * @param x point at which the gradient was computed
+     * @param gradient to check
      * @param elements to check one by one
      * @param bounds of the error of each element of the gradient
      * @param seed of the directions
-     * @throws GradientMismatchException when a slope differs
+     * @throws GradientMismatchException when a derivative differs
      */
     public static void require(
             String what,
@@ -191,10 +233,10 @@ public final class GradientCheck {
         }
     }
 
-    private static void compare(String what, double slope, double given, double tolerance) {
-        if (!(Math.abs(slope - given) <= tolerance) && slope != given) {
+    private static void compare(String what, double expected, double actual, double tolerance) {
+        if (!(Math.abs(expected - actual) <= tolerance) && expected != actual) {
             throw new GradientMismatchException(
-                    what + ": expected " + slope + " within " + tolerance + ", got " + given);
+                    what + ": expected " + expected + " within " + tolerance + ", got " + actual);
         }
     }
 
@@ -206,12 +248,12 @@ public final class GradientCheck {
         return sum;
     }
 
-    /** The slope along a direction, with an error of h^4. */
+    /** Returns the derivative along a direction, with an error of order h^4. */
     private static double fourthOrder(ToDoubleFunction<double[]> f, double[] x, double[] direction, double h) {
         return (4 * secondOrder(f, x, direction, h) - secondOrder(f, x, direction, 2 * h)) / 3;
     }
 
-    /** The slope along a direction, with an error of h^2. */
+    /** Returns the derivative along a direction, with an error of order h^2. */
     private static double secondOrder(ToDoubleFunction<double[]> f, double[] x, double[] direction, double h) {
         return (f.applyAsDouble(moved(x, direction, h)) - f.applyAsDouble(moved(x, direction, -h))) / (2 * h);
     }

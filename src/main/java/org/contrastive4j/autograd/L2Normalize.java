@@ -5,6 +5,7 @@ import org.contrastive4j.tensor.Tensor;
 
 /** y = x / |x| per row, zeros for a row of norm 0. Backward: dx = (dy - y &lt;y, dy&gt;) / |x|. */
 final class L2Normalize extends Function {
+    @SuppressWarnings("NullAway.Init") // assigned by forward, which runs before backward
     private Tensor inverseNorm;
 
     L2Normalize() {

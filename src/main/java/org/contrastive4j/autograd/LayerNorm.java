@@ -6,7 +6,11 @@ import org.contrastive4j.tensor.Tensor;
 /** y = gamma (x - mean) rstd + beta per row; inputs x [..., w], gamma [w], beta [w]. Backward as in NormOps. */
 final class LayerNorm extends Function {
     private final double epsilon;
+
+    @SuppressWarnings("NullAway.Init") // assigned by forward, which runs before backward
     private Tensor mean;
+
+    @SuppressWarnings("NullAway.Init") // assigned by forward, which runs before backward
     private Tensor rstd;
 
     LayerNorm(double epsilon) {

@@ -5,13 +5,15 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * y = gelu(z), z = x w + bias; inputs x [..., in], w [in, out] and bias [out]: {@link Linear} and {@link Gelu} in one,
- * which backends may compute in one pass. Keeps z.
+ * y = gelu(z), z = x w + bias; inputs x [..., in], w [in, out] and bias [out]: {@link Linear} and
+ * {@link Gelu} fused, so that a backend can compute both in one kernel. Saves z for backward.
  *
  * <p>Backward: dz = dy gelu'(z), then as {@link Linear}.
  */
 final class LinearGelu extends Function {
     private final PointwiseOps.Gelu kind;
+
+    @SuppressWarnings("NullAway.Init") // assigned by forward, which runs before backward
     private Tensor z;
 
     LinearGelu(PointwiseOps.Gelu kind) {

@@ -1,13 +1,14 @@
 package org.contrastive4j.autograd;
 
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** y[b] = mean of the first lengths[b] tokens of x [b, t, w]. Backward spreads dy / length over them. */
 final class MeanPool extends Function {
-    private final Tensor lengths;
+    private final @Nullable Tensor lengths;
 
     /** @param lengths [b] I32, null for all tokens; stays the caller's, must be open until backward is done */
-    MeanPool(Tensor lengths) {
+    MeanPool(@Nullable Tensor lengths) {
         super("mean_pool");
         this.lengths = lengths;
     }

@@ -1,13 +1,14 @@
 package org.contrastive4j.autograd;
 
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** y[b] = x[b, lengths[b] - 1], the first token where lengths is null. Backward puts dy there and zeros elsewhere. */
 final class SelectToken extends Function {
-    private final Tensor lengths;
+    private final @Nullable Tensor lengths;
 
     /** @param lengths [b] I32, at least 1, or null; stays the caller's, must be open until backward is done */
-    SelectToken(Tensor lengths) {
+    SelectToken(@Nullable Tensor lengths) {
         super("select_token");
         this.lengths = lengths;
     }

@@ -11,11 +11,12 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Applies functions, remembers them, and runs them backward once.
+ * Records functions as they are applied and runs them backward in reverse order, once.
  *
- * <p>Scopes give nodes their names and tensors their lifetime: when {@link #scope} returns, everything made in it is
- * freed except its result and what a recorded function saved. A tape belongs to one thread; {@link #close} frees
- * whatever is left, also after a failure.
+ * <p>Scopes name the nodes and bound the lifetime of tensors. When {@link #scope} returns, every tensor created in it is
+ * freed, except the result of the scope and the tensors that recorded functions saved for backward.
+ *
+ * <p>A tape is confined to one thread. {@link #close} frees all remaining tensors, also after a failure.
  */
 public final class Tape implements AutoCloseable {
     private final Ops ops;
@@ -33,30 +34,60 @@ public final class Tape implements AutoCloseable {
         scopes.push(new ArrayList<>());
     }
 
-    /** A tape that records, for a forward pass followed by {@link #backward}. */
+    /**
+     * Creates a tape that records, for a forward pass followed by {@link #backward(Variable, Tensor)}.
+     *
+     * @param ops backend to compute on
+     * @return the tape; the caller closes it
+     */
     public static Tape recording(Ops ops) {
         return new Tape(ops, true);
     }
 
-    /** A tape that records nothing: values only, in the memory of the widest scope. */
+    /**
+     * Creates a tape in inference mode: it computes values and records nothing. Memory: that of the largest scope.
+     *
+     * @param ops backend to compute on
+     * @return the tape; the caller closes it
+     */
     public static Tape inference(Ops ops) {
         return new Tape(ops, false);
     }
 
+    /**
+     * Returns the backend.
+     *
+     * @return operations that this tape computes with
+     */
     public Ops ops() {
         return ops;
     }
 
+    /**
+     * Whether functions are recorded for backward.
+     *
+     * @return false in inference mode and within {@link #noGradient}
+     */
     public boolean isRecording() {
         return recording;
     }
 
-    /** Is called with the path and the value of every output from now on; it must not keep the tensor. */
+    /**
+     * Registers an observer of the outputs of all functions applied from now on. It replaces the previous one.
+     *
+     * @param newObserver called with path and value of each output; must not retain the tensor
+     */
     public void observe(BiConsumer<String, Tensor> newObserver) {
         observer = newObserver;
     }
 
-    /** A variable over a tensor that stays the caller's and gets no gradient. */
+    /**
+     * Creates a leaf without a gradient from a tensor that the caller keeps.
+     *
+     * @param name of the variable
+     * @param value owned by the caller; must stay open until backward is done
+     * @return the variable
+     */
     public Variable constant(String name, Tensor value) {
         checkOpen();
         value.checkOpen();
@@ -64,7 +95,12 @@ public final class Tape implements AutoCloseable {
     }
 
     /**
-     * A variable over a tensor that belongs to the tape from now on, freed with the current scope; gets no gradient.
+     * Creates a leaf without a gradient from a tensor and takes ownership of the tensor. It is freed with the current
+     * scope.
+     *
+     * @param name of the variable
+     * @param value owned by the tape from now on
+     * @return the variable
      */
     public Variable adopt(String name, Tensor value) {
         checkOpen();
@@ -74,7 +110,13 @@ public final class Tape implements AutoCloseable {
         return variable;
     }
 
-    /** A tensor that functions read besides their inputs, such as ids, freed when the tape is closed. */
+    /**
+     * Takes ownership of a tensor that functions read in addition to their inputs, such as ids. It is freed when the tape
+     * is closed.
+     *
+     * @param tensor owned by the tape from now on
+     * @return the same tensor
+     */
     public Tensor hold(Tensor tensor) {
         checkOpen();
         held.add(tensor);
@@ -82,8 +124,12 @@ public final class Tape implements AutoCloseable {
     }
 
     /**
-     * Runs {@code body} under a name; what it makes is freed at the end, except its result and what was
-     * saved for backward.
+     * Runs {@code body} in a named scope. Tensors created in the scope are freed at its end, except its result and the
+     * tensors that recorded functions saved for backward.
+     *
+     * @param name of the scope, a part of the paths of its nodes
+     * @param body computes the result
+     * @return the result of the body
      */
     public Variable scope(String name, Supplier<Variable> body) {
         checkOpen();
@@ -104,7 +150,12 @@ public final class Tape implements AutoCloseable {
         }
     }
 
-    /** Runs {@code body} without recording: its result gets no gradient. */
+    /**
+     * Runs {@code body} without recording, so that no gradient flows through its result.
+     *
+     * @param body computes the result
+     * @return the result of the body
+     */
     public Variable noGradient(Supplier<Variable> body) {
         boolean before = recording;
         recording = false;
@@ -115,15 +166,25 @@ public final class Tape implements AutoCloseable {
         }
     }
 
-    /** The single output of a function. */
+    /**
+     * Applies a function with a single output.
+     *
+     * @param function not applied before
+     * @param inputs of the function
+     * @return its output
+     * @throws AutogradException when the forward pass fails
+     */
     public Variable apply(Function function, Variable... inputs) {
         return applyMany(function, inputs).get(0);
     }
 
     /**
-     * All outputs of a function.
+     * Applies a function and returns all its outputs.
      *
-     * @throws AutogradException naming the node when its forward pass fails; what it had allocated is freed
+     * @param function not applied before
+     * @param inputs of the function
+     * @return its outputs
+     * @throws AutogradException when the forward pass fails; names the node. The tensors that it allocated are freed.
      */
     public List<Variable> applyMany(Function function, Variable... inputs) {
         checkOpen();
@@ -158,17 +219,26 @@ public final class Tape implements AutoCloseable {
         return outputs;
     }
 
-    /** Accumulates d sum(output * seed) into every parameter; see {@link #backward(List, List)}. */
+    /**
+     * Accumulates the gradient of sum(output * seed) into the parameters; see {@link #backward(List, List)}.
+     *
+     * @param output of a recorded function, or a parameter
+     * @param seed of the shape and type of the output; read
+     */
     public void backward(Variable output, Tensor seed) {
         backward(List.of(output), List.of(seed));
     }
 
     /**
-     * Accumulates the gradient of sum_k &lt;outputs[k], seeds[k]&gt; into the parameters that led to the outputs, in
-     * the fixed order of the reversed recording, and forgets everything recorded.
+     * Accumulates the gradient of sum_k &lt;outputs[k], seeds[k]&gt; into the parameters that the outputs depend on.
+     * Functions run backward in the reverse order of recording, which makes the order of sums deterministic. The recording
+     * is cleared.
      *
-     * @param seeds of the shapes and types of the outputs; read, not kept
-     * @throws AutogradException naming the node when a backward pass fails
+     * @param outputs of recorded functions, or parameters
+     * @param seeds gradients of the outputs, of their shapes and types; read
+     * @throws AutogradException when a backward pass fails; names the node
+     * @throws ShapeException when a seed has another shape or type than its output
+     * @throws IllegalStateException when an output does not depend on a parameter that is trained
      */
     public void backward(List<Variable> outputs, List<Tensor> seeds) {
         checkOpen();
@@ -190,10 +260,12 @@ public final class Tape implements AutoCloseable {
 
     private void seed(Variable output, Tensor seed) {
         if (!output.shape().equals(seed.shape()) || seed.dtype() != output.dtype()) {
-            throw new ShapeException("backward: gradient " + seed + " given for " + output);
+            throw new ShapeException(
+                    "backward: expected a gradient of the shape and type of " + output + ", got " + seed);
         }
         if (!output.requiresGradient()) {
-            throw new IllegalStateException(output.name() + " was not recorded: nothing in it needs a gradient");
+            throw new IllegalStateException(
+                    output.name() + " was not recorded: it depends on no parameter that needs a gradient");
         }
         if (output instanceof Parameter parameter) {
             ops.pointwise().axpy(1, seed, parameter.gradient());
@@ -235,11 +307,11 @@ public final class Tape implements AutoCloseable {
 
     private void checkOpen() {
         if (closed) {
-            throw new IllegalStateException("tape was used after close");
+            throw new IllegalStateException("the tape is closed");
         }
     }
 
-    /** Frees everything that is still held; idempotent. */
+    /** Frees all remaining tensors; idempotent. */
     @Override
     public void close() {
         if (closed) {

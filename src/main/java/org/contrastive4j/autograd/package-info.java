@@ -1,9 +1,9 @@
 /**
- * Reverse-mode differentiation over {@link org.contrastive4j.ops.Ops}: a {@link org.contrastive4j.autograd.Tape}
- * applies {@link org.contrastive4j.autograd.Function}s to {@link org.contrastive4j.autograd.Variable}s, remembers what
- * their backward passes need, and frees every tensor at the moment its last reader is done. Activations and their
- * gradients are of the type of activations, gradients of parameters of that of parameters. One function is one class,
- * forward and backward side by side.
+ * Reverse-mode automatic differentiation over {@link org.contrastive4j.ops.Ops}. A {@link
+ * org.contrastive4j.autograd.Tape} applies {@link org.contrastive4j.autograd.Function}s to {@link
+ * org.contrastive4j.autograd.Variable}s, saves the tensors that their backward passes read, and frees each tensor after
+ * its last use. Activations and their gradients have the activation type of the backend; parameters and their gradients
+ * have the parameter type. Each function is one class with its forward and backward pass.
  *
  * <p>May import ops, tensor, memory.
  */

@@ -7,27 +7,29 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Accumulates the gradient of one loss over a whole batch as open_clip's {@code --accum-freq} does: the loss is taken
- * once for each of k micro-batches, whose representations are live while all others are cached numbers.
+ * Accumulates the gradient of one loss over a whole batch in the way of open_clip's {@code --accum-freq}: the loss is
+ * computed once for each of k micro-batches, and only the representations of that micro-batch are differentiated.
  *
  * <ol>
- *   <li>Encode every micro-batch, keep representations only.
- *   <li>Micro-batch by micro-batch: encode again, take the loss over all representations, and push back the gradient of
- *       the live rows.
+ *   <li>Encode all micro-batches and store their representations.
+ *   <li>For each micro-batch, encode again, compute the loss over all representations, and run backward with the gradient
+ *       of the rows of the micro-batch.
  * </ol>
  *
- * <p>Each row is live once, so encoders get the gradient of {@link GradCache}, bit for bit with chunks of the same
- * bounds. The loss's own parameters, log-scale and bias, are live every time: the sum over micro-batches would be k
- * times their gradient, as it is in open_clip. Those that are named here are counted once. Cost: k losses where {@link
- * GradCache} takes one; memory 2 n d per encoder and one micro-batch, as there. It is here to be compared with; there
- * is no other reason to prefer it.
+ * <p>Each row is differentiated once, so encoders get the gradient of {@link GradCache}, equal to the last bit when the
+ * chunks have the same bounds. Log-scale and bias of the loss are differentiated k times: in open_clip, their gradient is
+ * k times too large. Here, the parameters given to the constructor are counted once.
+ *
+ * <p>Cost: k evaluations of the loss; {@link GradCache} needs one. Memory: 2 n d elements per encoder and the activations
+ * of one micro-batch, as for {@link GradCache}. This class exists for comparison; prefer {@link GradCache}.
  *
  * <p>Source: Ilharco et al., OpenCLIP, 2021, {@code train_one_epoch}.
  *
  * @param <B> the batch
- * @param <R> what the loss reports
+ * @param <R> result of the loss
  */
 public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
     private final Ops ops;
@@ -37,9 +39,15 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
     private final int microBatches;
 
     /**
-     * @param countedOnce parameters of the loss whose gradient is counted once; one that is not named is counted once
-     *     for each micro-batch
-     * @param microBatches into which every encoder's samples are split, at least 1; sizes differ by at most one
+     * Creates a step.
+     *
+     * @param ops backend
+     * @param encoders of the step
+     * @param loss over their representations
+     * @param countedOnce parameters of the loss whose gradient is accumulated for one micro-batch only; all other
+     *     parameters of the loss are accumulated k times
+     * @param microBatches k, at least 1; the samples of every encoder are split into k parts whose sizes differ by at most
+     *     one
      */
     public AccumulatedFeatures(
             Ops ops,
@@ -48,8 +56,8 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
             List<Parameter> countedOnce,
             int microBatches) {
         if (encoders.isEmpty() || microBatches < 1) {
-            throw new IllegalArgumentException(encoders.size() + " encoders and " + microBatches
-                    + " micro-batches, expected at least one of each");
+            throw new IllegalArgumentException("expected at least one encoder and one micro-batch, got "
+                    + encoders.size() + " and " + microBatches);
         }
         this.ops = ops;
         this.encoders = List.copyOf(encoders);
@@ -67,18 +75,19 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
     public Deferred<R> step(B batch, double gradientScale) {
         for (ChunkEncoder<B> encoder : encoders) {
             if (encoder.samples(batch) < microBatches) {
-                throw new ShapeException(microBatches + " micro-batches of the " + encoder.samples(batch)
-                        + " samples of encoder " + encoder.name() + "; choose at most as many as samples");
+                throw new ShapeException("expected at most as many micro-batches as samples, got " + microBatches + " for the "
+                        + encoder.samples(batch) + " samples of encoder " + encoder.name()
+                        + "; use fewer micro-batches");
             }
         }
         List<Parameter> heldBack =
                 countedOnce.stream().filter(parameter -> !parameter.isFrozen()).toList();
         try (Step step = new Step(batch)) {
             step.encode();
-            Deferred<R> result = step.live(0, gradientScale);
+            Deferred<R> result = step.differentiate(0, gradientScale);
             heldBack.forEach(parameter -> parameter.freeze(true));
             for (int c = 1; c < microBatches; c++) {
-                step.live(c, gradientScale);
+                step.differentiate(c, gradientScale);
             }
             return result;
         } finally {
@@ -90,7 +99,7 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
     private final class Step implements AutoCloseable {
         private final B batch;
         private final List<Tensor> representations = new ArrayList<>();
-        private final List<Tensor> gradients = new ArrayList<>();
+        private final List<@Nullable Tensor> gradients = new ArrayList<>();
 
         Step(B batch) {
             this.batch = batch;
@@ -112,9 +121,9 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
             }
         }
 
-        /** One loss with micro-batch c live, and its rows' gradient pushed back. */
-        Deferred<R> live(int c, double gradientScale) {
-            List<ChunkEncoder.Pass> passes = new ArrayList<>();
+        /** Computes the loss with micro-batch c recorded and runs backward with the gradient of its rows. */
+        Deferred<R> differentiate(int c, double gradientScale) {
+            List<ChunkEncoder.@Nullable Pass> passes = new ArrayList<>();
             try {
                 for (int e = 0; e < encoders.size(); e++) {
                     passes.add(

@@ -3,10 +3,10 @@ package org.contrastive4j.gradcache;
 import org.contrastive4j.ops.Deferred;
 
 /**
- * A way to accumulate the gradient of one loss over a whole batch.
+ * Computes one loss over a whole batch and accumulates its gradient.
  *
  * @param <B> the batch
- * @param <R> what the loss reports
+ * @param <R> result of the loss
  */
 @FunctionalInterface
 public interface BatchStep<B, R> {
@@ -15,7 +15,7 @@ public interface BatchStep<B, R> {
      *
      * @param batch to encode
      * @param gradientScale multiplied into every gradient
-     * @return what the loss reports
+     * @return result of the loss
      */
     Deferred<R> step(B batch, double gradientScale);
 }

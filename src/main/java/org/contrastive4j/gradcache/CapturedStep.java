@@ -3,6 +3,7 @@ package org.contrastive4j.gradcache;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.OutOfBudgetException;
@@ -19,36 +20,37 @@ import org.slf4j.LoggerFactory;
  * of thousands of kernel launches.
  *
  * <p>The first step of a shape runs eagerly, which loads its kernels and measures its memory. The second one captures
- * and launches the graph, all later ones launch it. All give the same bits. A batch must be in the same tensors each
- * time; their contents may change, the step number for dropout included. The gradient scale is a constant of the graph,
- * so a step of another scale has another shape: when the loss scale of 16-bit training changes, every few hundred
- * steps, one step runs eagerly and one is captured.
+ * and launches the graph, all later ones launch it. All give the same bits. The batches of a shape must lie in the
+ * same tensors; the contents of the tensors may change, including the step number for dropout. The gradient scale is a
+ * constant of the graph, so each scale has a graph of its own. When the loss scale of 16-bit training changes, every few
+ * hundred steps, one step runs eagerly and one is captured.
  *
  * <p>Tensors of a step - representations, their gradients, activations, workspaces - lie in one arena that all graphs
- * share, because one runs after the other. The arena is as large as the largest step, plus room for its fragmentation.
- * An eager step has its tensors outside the arena: before the first step of a shape, and where the arena must grow,
- * arena and graphs are freed and made again when they are next needed. So a step never holds its memory twice.
+ * share, because one runs after the other. The arena is as large as the largest step, plus a reserve for fragmentation. An
+ * eager step allocates its tensors outside the arena. Therefore arena and graphs are freed before the first step of a
+ * shape and when the arena must grow, and are created again when next needed. A step never holds its memory twice.
  *
  * <p>At most 16 shapes are kept; the least recently used one is dropped. A step whose arena does not fit the budget
- * always runs eagerly; one whose arena the memory had no room for runs eagerly for 64 steps. A warning reports both.
+ * always runs eagerly. If allocating the arena or the graph runs out of memory, the step runs eagerly 64 times before the
+ * next attempt. A warning reports both cases.
  *
- * <p>The step must not synchronise with the host: its results are {@link Deferred}. A step that does is refused, when
- * it is captured, with the backend's exception that names the operation.
+ * <p>The step must not synchronise with the host: its result is {@link Deferred}. Capture of a step that synchronises fails
+ * with an exception of the backend that names the operation.
  *
  * @param <B> the batch
- * @param <R> what the step reports
+ * @param <R> result of the step
  */
 public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(CapturedStep.class);
     private static final int MAX_SHAPES = 16;
-    private static final int FRAGMENTATION_SHARE = 16; // one part in so many of the arena
+    private static final int FRAGMENTATION_SHARE = 16; // reserve for fragmentation: 1 / 16 of the peak
     private static final long MIN_FRAGMENTATION = 64 << 10; // tensors are aligned to 256 bytes
     private static final int EAGER_STEPS = 64; // after memory ran out, before capture is tried again
-    private static final int MAX_GROWTHS = 32; // by one FRAGMENTATION_SHARE each: to some 7 times the size
+    private static final int MAX_GROWTHS = 32; // by 1 / 16 each, to about 7 times the initial size
 
     private record Key(Object shape, double gradientScale) {}
 
-    /** State of one shape; without a graph at first. */
+    /** State of one shape; it has no graph until its second step. */
     private static final class ShapeState<R> {
         private final long peak;
         private @Nullable CapturedGraph graph;
@@ -58,6 +60,12 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
 
         ShapeState(long peak) {
             this.peak = peak;
+        }
+
+        /** Launches the graph, which must exist. */
+        Deferred<R> replay() {
+            Objects.requireNonNull(graph, "graph").run();
+            return Objects.requireNonNull(result, "result");
         }
 
         void drop() {
@@ -80,8 +88,8 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
      * Creates a captured step whose only budget is the memory of the backend.
      *
      * @param ops backend that can capture
-     * @param step what is captured
-     * @param shape equal for batches on which the same operations on the same tensors are correct
+     * @param step to capture
+     * @param shape returns equal objects for batches that one graph is valid for: the same operations on the same tensors
      */
     public CapturedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape) {
         this(ops, step, shape, Long.MAX_VALUE);
@@ -91,15 +99,15 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
      * Creates a captured step within a budget.
      *
      * @param ops backend that can capture
-     * @param step what is captured
-     * @param shape equal for batches on which the same operations on the same tensors are correct
-     * @param budget most live bytes of the backend, the arena included
+     * @param step to capture
+     * @param shape returns equal objects for batches that one graph is valid for: the same operations on the same tensors
+     * @param budget maximum live bytes of the backend, including the arena
      * @throws UnsupportedOperationException when the backend cannot capture
      */
     public CapturedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape, long budget) {
         if (!ops.canCapture()) {
             throw new UnsupportedOperationException(
-                    "backend " + ops.name() + " cannot capture a step as a graph; run the step itself");
+                    "backend " + ops.name() + " cannot capture a step as a graph; run the step eagerly");
         }
         this.ops = ops;
         this.step = step;
@@ -107,7 +115,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         this.budget = budget;
     }
 
-    /** {@inheritDoc} The result is that of this step until the next one. */
+    /** {@inheritDoc} The result is valid until the next step. */
     @Override
     public Deferred<R> step(B batch, double gradientScale) {
         Key key = new Key(shape.apply(batch), gradientScale);
@@ -117,8 +125,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
             return runEagerly(key, batch);
         }
         if (known.graph != null || known.eagerSteps == 0 && capture(known, batch, gradientScale)) {
-            known.graph.run();
-            return known.result;
+            return known.replay();
         }
         if (known.eagerSteps < Integer.MAX_VALUE) {
             known.eagerSteps--;
@@ -130,7 +137,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         try {
             return runEagerly(key, batch);
         } catch (RuntimeException | Error failed) {
-            close(); // there may be less memory than was measured: a retry gets all of it
+            close(); // frees memory for a retry: the step may need more than was measured
             throw failed;
         }
     }
@@ -139,7 +146,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         Memory memory = ops.memory();
         try (Memory.Meter meter = memory.meter()) {
             Deferred<R> result = step.step(batch, key.gradientScale);
-            // what stays live is no part of a step, such as gradients of parameters after the first one
+            // bytes still live are not part of a step, such as gradients of parameters that the first step allocates
             shapes.putIfAbsent(key, new ShapeState<>(Math.max(0, meter.peakBytes() - memory.currentBytes())));
             dropOldest();
             return result;
@@ -155,10 +162,10 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
     }
 
     /**
-     * Returns the size that an arena has at first.
+     * Returns the initial size of an arena.
      *
-     * @param peak most bytes that a step has live
-     * @return bytes, fragmentation included
+     * @param peak maximum live bytes of the step
+     * @return bytes, including the reserve for fragmentation
      */
     public static long arenaFor(long peak) {
         return peak + peak / FRAGMENTATION_SHARE + MIN_FRAGMENTATION;
@@ -168,13 +175,13 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
      * Returns the inverse of {@link #arenaFor}.
      *
      * @param arena bytes of an arena
-     * @return the most live bytes of a step that has an arena of at most this size at first
+     * @return maximum live bytes of a step whose initial arena is at most this size
      */
     public static long largestStep(long arena) {
         return Math.max(0, arena - MIN_FRAGMENTATION) / (FRAGMENTATION_SHARE + 1) * FRAGMENTATION_SHARE;
     }
 
-    /** Whether the step was captured; otherwise it runs eagerly from now on. */
+    /** Captures the step; returns false if it must run eagerly. */
     private boolean capture(ShapeState<R> known, B batch, double gradientScale) {
         long forAll = arenaFor(shapes.values().stream()
                 .filter(other -> other.eagerSteps == 0)
@@ -188,8 +195,8 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
                 known.graph = ops.capture(() -> known.result = step.step(batch, gradientScale), arena);
                 return true;
             } catch (RuntimeException failed) {
-                fits = outOfMemory(failed).limit() == arena.bytes(); // else the device had no room for the graph
-                bytes = fits ? arenaFor(arena.bytes()) : bytes; // more fragmentation than expected
+                fits = outOfMemory(failed).limit() == arenaBytes(); // otherwise the device ran out of memory for the graph
+                bytes = fits ? arenaFor(arenaBytes()) : bytes; // more fragmentation than expected
                 fits = fits && grow(bytes);
             }
         }
@@ -217,7 +224,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         throw failed;
     }
 
-    /** Whether the arena has at least so many bytes now; the budget or the memory may have no room for it. */
+    /** Ensures that the arena has at least {@code bytes}; returns false if they exceed the budget or the free memory. */
     private boolean grow(long bytes) {
         if (arena == null || arena.bytes() < bytes) {
             if (!fits(bytes)) {
@@ -233,7 +240,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         return true;
     }
 
-    /** Whether the budget has room for an arena of so many bytes instead of the present one. */
+    /** Whether an arena of {@code bytes} in place of the present one is within the budget. */
     private boolean fits(long bytes) {
         return bytes <= budget - (ops.memory().currentBytes() - arenaBytes());
     }
@@ -269,7 +276,7 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         return arena == null ? 0 : arena.bytes();
     }
 
-    /** Frees graphs and arena; a later step makes them again. */
+    /** Frees graphs and arena; a later step creates them again. */
     @Override
     public void close() {
         shapes.values().forEach(ShapeState::drop);

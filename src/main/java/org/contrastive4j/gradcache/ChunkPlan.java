@@ -4,22 +4,30 @@ import java.util.List;
 import java.util.Locale;
 
 /**
- * Bytes of each stage of a cached step, known before it runs.
+ * The chunks of a step with gradient caching, and the bytes that each stage of the step is planned to use.
  *
- * @param base live before the step: parameters, optimiser state, the batch
- * @param representations of all encoders, and their gradients
- * @param lossWorkspace while the loss runs
- * @param encoders one entry each
+ * @param base bytes live before the step: parameters, optimiser state, the batch
+ * @param representations bytes of the representations of all encoders and of their gradients
+ * @param lossWorkspace bytes that the loss allocates while it runs
+ * @param encoders plan of each encoder
  */
 public record ChunkPlan(long base, long representations, long lossWorkspace, List<EncoderPlan> encoders) {
     /**
-     * @param samples of the batch
+     * The chunks of one encoder.
+     *
+     * @param name of the encoder
+     * @param samples in the batch
      * @param chunk samples encoded at a time; the last chunk may be smaller
-     * @param kept chunks whose activations stay from the first pass, so that they are not encoded twice
-     * @param chunkActivations bytes that backward of one chunk needs; 0 when not measured
-     * @param chunkPeak most bytes while one chunk goes forward and backward; 0 when not measured
+     * @param kept number of chunks whose activations are kept after the first pass, so that they are encoded only once
+     * @param chunkActivations bytes of the activations of one chunk; 0 if not measured
+     * @param chunkPeak peak bytes of forward and backward of one chunk; 0 if not measured
      */
     public record EncoderPlan(String name, int samples, int chunk, int kept, long chunkActivations, long chunkPeak) {
+        /**
+         * Returns the number of chunks.
+         *
+         * @return samples / chunk, rounded up
+         */
         public int chunks() {
             return (samples + chunk - 1) / chunk;
         }
@@ -29,14 +37,19 @@ public record ChunkPlan(long base, long representations, long lossWorkspace, Lis
         }
     }
 
-    /** Most bytes live at once: everything kept, and the larger of the loss's workspace and one chunk's passes. */
+    /**
+     * Returns the planned peak of live bytes: base, representations, kept activations, and the larger of the workspace of
+     * the loss and the peak of one chunk.
+     *
+     * @return bytes
+     */
     public long peak() {
         long kept = encoders.stream().mapToLong(EncoderPlan::keptBytes).sum();
         long chunk = encoders.stream().mapToLong(EncoderPlan::chunkPeak).max().orElse(0);
         return base + representations + kept + Math.max(lossWorkspace, chunk);
     }
 
-    /** A table, one line a stage. */
+    /** Returns a table with one line per stage. */
     @Override
     public String toString() {
         StringBuilder text = new StringBuilder();
@@ -46,7 +59,7 @@ public record ChunkPlan(long base, long representations, long lossWorkspace, Lis
         for (EncoderPlan encoder : encoders) {
             line(
                     text,
-                    encoder.name() + ": " + encoder.chunks() + " chunks of " + encoder.chunk() + ", one chunk's passes",
+                    encoder.name() + ": " + encoder.chunks() + " chunks of " + encoder.chunk() + ", passes of one chunk",
                     encoder.chunkPeak());
             line(text, encoder.name() + ": activations of " + encoder.kept() + " kept chunks", encoder.keptBytes());
         }

@@ -10,21 +10,20 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Chooses chunk sizes and how many chunks keep their activations.
+ * Chooses the chunk size of each encoder and the number of chunks whose activations are kept between the passes.
  *
- * <p>Bytes of a chunk are linear in its samples; two small trial passes per encoder give the line. A trial goes
- * backward with a gradient of zero, which changes no parameter gradient.
+ * <p>The memory of a chunk is modelled as a linear function of its number of samples. Two trial passes with few samples
+ * per encoder determine this function. A trial runs backward with a zero gradient, which leaves the gradients of the
+ * parameters unchanged.
  */
 final class ChunkPlanner<B> {
-    /**
-     * Chunks beyond this gain nothing: the matrix products are at full speed and the rest of the budget is better kept.
-     */
+    /** Largest chunk chosen: matrix products reach full speed, and the rest of the budget can keep activations. */
     static final int LARGEST_CHOSEN_CHUNK = 128;
 
     private static final long KEEP_NOTHING = Long.MIN_VALUE;
 
     private final Ops ops;
-    private final List<Integer> chunks;
+    private final List<Integer> chunks; // one per encoder; 0: to be chosen
     private final long budget;
     private final boolean forCapture;
 
@@ -35,12 +34,12 @@ final class ChunkPlanner<B> {
         this.forCapture = forCapture;
     }
 
-    /** The same within what the budget leaves beside the fragmentation of the arena of a {@link CapturedStep}. */
+    /** Returns a planner whose budget also covers the fragmentation of the arena of a {@link CapturedStep}. */
     ChunkPlanner<B> forCapture() {
         return new ChunkPlanner<>(ops, chunks, budget, true);
     }
 
-    /** Sizes given; a budget of Long.MIN_VALUE keeps nothing. */
+    /** Creates a planner with given chunk sizes; a budget of Long.MIN_VALUE keeps no activations. */
     static <B> ChunkPlanner<B> fixed(Ops ops, List<Integer> chunks, long budget) {
         for (int chunk : chunks) {
             if (chunk < 1) {
@@ -50,12 +49,12 @@ final class ChunkPlanner<B> {
         return new ChunkPlanner<>(ops, chunks, budget, false);
     }
 
-    /** Sizes chosen, written as 0. */
+    /** Creates a planner that chooses the chunk sizes within a budget. */
     static <B> ChunkPlanner<B> choosing(Ops ops, int encoders, long budget) {
         return new ChunkPlanner<>(ops, Collections.nCopies(encoders, 0), budget, false);
     }
 
-    /** A line a + b samples. */
+    /** Bytes as a linear function of the number of samples. */
     private record Line(long atOne, long perSample) {
         static Line through(int samples1, long bytes1, int samples2, long bytes2) {
             long slope = samples2 == samples1 ? 0 : (bytes2 - bytes1) / (samples2 - samples1);
@@ -97,17 +96,17 @@ final class ChunkPlanner<B> {
 
     private void check(List<ChunkEncoder<B>> encoders, B batch) {
         if (chunks.size() != encoders.size()) {
-            throw new ShapeException(chunks.size() + " chunk sizes given for " + encoders.size() + " encoders");
+            throw new ShapeException("expected one chunk size for each of " + encoders.size() + " encoders, got " + chunks.size());
         }
         for (int e = 0; e < chunks.size(); e++) {
             int samples = encoders.get(e).samples(batch);
             if (samples < 1) {
-                throw new ShapeException("encoder " + encoders.get(e).name() + " has no samples in this batch");
+                throw new ShapeException("expected at least one sample for encoder "
+                        + encoders.get(e).name() + ", got an empty batch");
             }
             if (chunks.get(e) > samples) {
-                throw new ShapeException("chunk size " + chunks.get(e) + " of encoder "
-                        + encoders.get(e).name() + " is larger than its batch of " + samples
-                        + "; choose one of at most " + samples);
+                throw new ShapeException("expected a chunk size of at most the batch of " + samples + " for encoder "
+                        + encoders.get(e).name() + ", got " + chunks.get(e) + "; choose a smaller chunk");
             }
         }
     }
@@ -122,7 +121,7 @@ final class ChunkPlanner<B> {
                 Line.through(small, first[0], large, second[0]), Line.through(small, first[1], large, second[1]));
     }
 
-    /** Bytes of activations, and the most bytes during both passes. */
+    /** Returns the bytes of the activations and the peak bytes of the forward and backward pass. */
     private long[] trial(ChunkEncoder<B> encoder, B batch, int samples) {
         Memory memory = ops.memory();
         try (Tensor into = ops.allocateParameter(samples, encoder.width());
@@ -134,7 +133,7 @@ final class ChunkPlanner<B> {
                     return new long[] {0, meter.peakBytes() - before};
                 }
             }
-            runOnce(encoder, batch, samples, into, zeros); // allocates the parameters' gradients
+            runOnce(encoder, batch, samples, into, zeros); // allocates the gradients of the parameters before measuring
             long before = memory.currentBytes();
             try (Memory.Meter meter = memory.meter();
                     ChunkEncoder.Pass pass = encoder.encodeForBackward(batch, 0, samples, into)) {
@@ -165,7 +164,9 @@ final class ChunkPlanner<B> {
         for (int e = 0; e < encoders.size(); e++) {
             int samples = encoders.get(e).samples(batch);
             Cost cost = costs.isEmpty() ? null : costs.get(e);
-            int chunk = chunks.get(e) > 0 ? chunks.get(e) : largestThatFits(samples, cost, most - fixed);
+            int chunk = chunks.get(e) > 0 || cost == null
+                    ? chunks.get(e)
+                    : largestThatFits(samples, cost, most - fixed);
             sizes.add(chunk);
             transientBytes = cost == null
                     ? transientBytes
@@ -177,10 +178,10 @@ final class ChunkPlanner<B> {
                     base,
                     most,
                     "representations need " + representations + " bytes, the loss " + workspace
-                            + ", one chunk's passes "
-                            + transientBytes + "; raise the budget, or use a smaller batch or chunk");
+                            + ", forward and backward of one chunk " + transientBytes
+                            + "; raise the budget, or use a smaller batch or chunk");
         }
-        long room = budget == KEEP_NOTHING ? 0 : most - fixed - transientBytes;
+        long available = budget == KEEP_NOTHING ? 0 : most - fixed - transientBytes;
         List<ChunkPlan.EncoderPlan> plans = new ArrayList<>();
         for (int e = 0; e < encoders.size(); e++) {
             ChunkEncoder<B> encoder = encoders.get(e);
@@ -188,8 +189,8 @@ final class ChunkPlanner<B> {
             int chunk = sizes.get(e);
             long activations = costs.isEmpty() ? 0 : costs.get(e).activations().at(chunk);
             int count = (samples + chunk - 1) / chunk;
-            int kept = room <= 0 || !encoder.isTrainable() ? 0 : (int) Math.min(count, room / Math.max(activations, 1));
-            room -= kept * activations;
+            int kept = available <= 0 || !encoder.isTrainable() ? 0 : (int) Math.min(count, available / Math.max(activations, 1));
+            available -= kept * activations;
             plans.add(new ChunkPlan.EncoderPlan(
                     encoder.name(),
                     samples,
@@ -201,10 +202,10 @@ final class ChunkPlanner<B> {
         return new ChunkPlan(base, representations, workspace, plans);
     }
 
-    private static int largestThatFits(int samples, Cost cost, long room) {
+    private static int largestThatFits(int samples, Cost cost, long bytes) {
         int chunk = 1;
         while (chunk * 2 <= Math.min(samples, LARGEST_CHOSEN_CHUNK)
-                && cost.peak().at(chunk * 2) <= room) {
+                && cost.peak().at(chunk * 2) <= bytes) {
             chunk *= 2;
         }
         return chunk;

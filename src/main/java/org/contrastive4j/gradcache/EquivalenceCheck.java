@@ -5,6 +5,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.BiConsumer;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
@@ -12,12 +13,19 @@ import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Answers "is the cached gradient that of the whole batch, for my encoder?" on the user's own encoders and data.
+ * Checks on given encoders and data that gradient caching computes the gradient of the whole batch.
  *
- * <p>Three comparisons: gradients of the chunked step against those of one undivided pass; first-pass against
- * second-pass representations, which differ when randomness is not keyed by the sample or an encoder has state; chunked
- * against undivided representations, which differ when a sample's output depends on its chunk, as with batch
- * statistics. A difference in representations is traced to the first layer that shows it.
+ * <p>The check makes three comparisons:
+ *
+ * <ul>
+ *   <li>gradients of the chunked step and of one step with the whole batch as a single chunk;
+ *   <li>representations of the first and of the second pass, which differ when randomness is not keyed by the sample or
+ *       when an encoder has state;
+ *   <li>representations encoded in chunks and as a whole, which differ when the output of a sample depends on its chunk,
+ *       for example through batch statistics.
+ * </ul>
+ *
+ * <p>If representations differ, the report names the first layer whose output differs.
  *
  * @param <B> the batch
  */
@@ -28,7 +36,14 @@ public final class EquivalenceCheck<B> {
     private final RepresentationLoss<B, ?> loss;
     private final List<Parameter> parameters;
 
-    /** @param parameters of the encoders and the loss; their gradients are overwritten */
+    /**
+     * Creates a check.
+     *
+     * @param ops backend
+     * @param encoders to check
+     * @param loss over their representations
+     * @param parameters of the encoders and the loss; their gradients are overwritten
+     */
     public EquivalenceCheck(
             Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, ?> loss, List<Parameter> parameters) {
         this.ops = ops;
@@ -39,8 +54,12 @@ public final class EquivalenceCheck<B> {
     }
 
     /**
-     * Largest relative difference that is still rounding. Sums in another order differ by units of f32, which can round
-     * an activation or an operand the other way: half a unit in the last place of those.
+     * Returns the largest relative difference that rounding explains. Sums in a different order differ by rounding in f32.
+     * With 16-bit or TF32 operands, this can change the rounded value of an operand or activation by one unit in its last
+     * place, a relative error of up to half a unit.
+     *
+     * @param precision of the backend
+     * @return the tolerance
      */
     public static double tolerance(Precision precision) {
         return switch (precision) {
@@ -51,13 +70,13 @@ public final class EquivalenceCheck<B> {
     }
 
     /**
-     * What was compared.
+     * Results of the three comparisons.
      *
-     * @param gradients relative difference |cached - undivided| / |undivided| of each parameter, by name
-     * @param gradient the same over all parameters together
-     * @param passes relative difference between first and second pass, per encoder
-     * @param chunking relative difference between chunked and undivided representations, per encoder
-     * @param culprits per encoder, the first layer that differs and how; absent where nothing differs
+     * @param gradients relative difference |chunked - whole| / |whole| of the gradient of each parameter, by name
+     * @param gradient relative difference of all gradients taken as one vector
+     * @param passes relative difference between the representations of the first and second pass, by encoder
+     * @param chunking relative difference between representations encoded in chunks and as a whole, by encoder
+     * @param culprits the first layer that differs and the likely cause, by encoder; only for encoders that differ
      */
     public record Report(
             Map<String, Double> gradients,
@@ -65,7 +84,12 @@ public final class EquivalenceCheck<B> {
             Map<String, Double> passes,
             Map<String, Double> chunking,
             Map<String, String> culprits) {
-        /** Whether everything agrees to {@code tolerance}. */
+        /**
+         * Whether all differences are within a tolerance.
+         *
+         * @param tolerance maximum relative difference
+         * @return true if the check passed
+         */
         public boolean agrees(double tolerance) {
             return gradient <= tolerance
                     && passes.values().stream().allMatch(value -> value <= tolerance)
@@ -75,29 +99,36 @@ public final class EquivalenceCheck<B> {
         @Override
         public String toString() {
             StringBuilder text = new StringBuilder();
-            text.append(String.format(Locale.ROOT, "gradient, cached against undivided: %.2e%n", gradient));
+            text.append(String.format(Locale.ROOT, "gradient, chunked against whole batch: %.2e%n", gradient));
             passes.forEach((name, value) ->
-                    text.append(String.format(Locale.ROOT, "%s: first against second pass: %.2e%n", name, value)));
+                    text.append(String.format(Locale.ROOT, "%s: first pass against second pass: %.2e%n", name, value)));
             chunking.forEach((name, value) -> text.append(
-                    String.format(Locale.ROOT, "%s: chunked against undivided representations: %.2e%n", name, value)));
+                    String.format(Locale.ROOT, "%s: representations, chunked against whole batch: %.2e%n", name, value)));
             culprits.forEach((name, layer) ->
                     text.append(name).append(": ").append(layer).append(System.lineSeparator()));
             return text.toString();
         }
     }
 
-    /** Compares chunks of these sizes with the undivided batch, all in one pass, which must fit in memory. */
+    /**
+     * Compares chunked encoding with encoding of the whole batch at once, which must fit in memory.
+     *
+     * @param batch to encode
+     * @param chunks chunk size of each encoder
+     * @return the differences
+     */
     public Report run(B batch, List<Integer> chunks) {
-        List<Integer> undivided =
+        List<Integer> wholeBatch =
                 encoders.stream().map(encoder -> encoder.samples(batch)).toList();
-        Map<String, double[]> whole = gradients(batch, undivided);
-        Map<String, double[]> cached = gradients(batch, chunks);
+        Map<String, double[]> whole = gradients(batch, wholeBatch);
+        Map<String, double[]> chunked = gradients(batch, chunks);
         Map<String, Double> perParameter = new LinkedHashMap<>();
         double squares = 0;
         double norm = 0;
-        for (String name : whole.keySet()) {
-            double difference = distance(cached.get(name), whole.get(name));
-            double size = distance(whole.get(name), new double[whole.get(name).length]);
+        for (Map.Entry<String, double[]> entry : whole.entrySet()) {
+            String name = entry.getKey();
+            double difference = distance(Objects.requireNonNull(chunked.get(name), name), entry.getValue());
+            double size = distance(entry.getValue(), new double[entry.getValue().length]);
             perParameter.put(name, relative(difference, size));
             squares += difference * difference;
             norm += size * size;
@@ -145,13 +176,13 @@ public final class EquivalenceCheck<B> {
             worstPass = Math.max(worstPass, pass);
             worstChunk = Math.max(worstChunk, chunked);
             if (culprit == null && pass > tolerance) {
-                culprit = "passes differ first in " + first.firstDifference(second, 0, to - from)
-                        + ": its randomness is not keyed by the sample, or it keeps state";
+                culprit = "first and second pass differ, first in " + first.firstDifference(second, 0, to - from)
+                        + ": its randomness is not keyed by the sample, or it has state";
             }
             if (culprit == null && chunked > tolerance) {
-                culprit = "a sample's output depends on its chunk, first in "
+                culprit = "the output of a sample depends on its chunk, first in "
                         + first.firstDifference(whole, from, samples)
-                        + ": batch statistics, or randomness keyed by position";
+                        + ": it uses batch statistics, or its randomness is keyed by the position in the chunk";
             }
         }
         passes.put(encoder.name(), worstPass);
@@ -177,12 +208,12 @@ public final class EquivalenceCheck<B> {
         }
     }
 
-    /** Values of every layer's output in one pass, in order. */
+    /** Outputs of all layers in one pass, in the order of computation. */
     private final class Trace implements BiConsumer<String, Tensor> {
         private final int samples;
         private final List<String> names = new ArrayList<>();
         private final List<double[]> values = new ArrayList<>();
-        private double[] output;
+        private double[] output = {};
 
         Trace(int samples) {
             this.samples = samples;
@@ -195,13 +226,14 @@ public final class EquivalenceCheck<B> {
         }
 
         /**
-         * Relative difference of the representations from rows [from, ...) of another pass over {@code total} samples.
+         * Returns the relative difference between these representations and the rows from {@code from} on of another pass
+         * over {@code total} samples.
          */
         double outputDifference(Trace other, int from, int total) {
             return difference(output, other.output, from, total);
         }
 
-        /** Name of the first layer that differs; "the encoder" when it shows no layers. */
+        /** Returns the first layer whose output differs; "the encoder" if it reports no layers. */
         String firstDifference(Trace other, int from, int total) {
             for (int k = 0; k < Math.min(values.size(), other.values.size()); k++) {
                 boolean perSample = values.get(k).length % samples == 0
@@ -213,13 +245,13 @@ public final class EquivalenceCheck<B> {
             return "the encoder";
         }
 
-        private double difference(double[] mine, double[] theirs, int from, int total) {
-            int row = theirs.length / total;
+        private double difference(double[] actual, double[] expected, int from, int total) {
+            int row = expected.length / total;
             double squares = 0;
             double norm = 0;
-            for (int i = 0; i < mine.length; i++) {
-                double other = theirs[from * row + i];
-                squares += (mine[i] - other) * (mine[i] - other);
+            for (int i = 0; i < actual.length; i++) {
+                double other = expected[from * row + i];
+                squares += (actual[i] - other) * (actual[i] - other);
                 norm += other * other;
             }
             return relative(Math.sqrt(squares), Math.sqrt(norm));

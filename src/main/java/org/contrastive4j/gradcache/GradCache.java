@@ -6,36 +6,38 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Accumulates the exact gradient of one loss over a whole batch, encoding it in chunks.
+ * Gradient caching: accumulates the exact gradient of one loss over a whole batch whose samples are encoded in chunks.
  *
  * <ol>
- *   <li>Encode every chunk; keep the representations, and the activations of as many chunks as the budget has room for.
- *   <li>One loss over all representations; its gradient is the cache.
- *   <li>Chunk by chunk: encode again unless kept, and push the chunk's slice of the cache back.
+ *   <li>Encode all chunks. Store the representations, and the activations of as many chunks as fit the budget.
+ *   <li>Compute the loss over all representations. The gradient by the representations is the cache.
+ *   <li>For each chunk, encode again unless its activations were stored, and run backward with its slice of the cache.
  * </ol>
  *
- * <p>Chunks go backward in their order whether kept or not, so the budget does not change a bit of the result. Several
- * steps accumulate until the caller zeroes the gradients. Memory: 2 n d per encoder beyond what one chunk needs and
- * what is kept.
+ * <p>Chunks run backward in the same order whether their activations were stored or not, so the result does not depend on
+ * the budget. Gradients accumulate over steps until the caller sets them to zero.
+ *
+ * <p>Memory: 2 n d elements per encoder, the passes of one chunk, and the stored activations.
  *
  * <p>Source: Gao et al., Scaling deep contrastive learning batch size under memory limited setup, RepL4NLP 2021.
  *
  * @param <B> the batch
- * @param <R> what the loss reports
+ * @param <R> result of the loss
  */
 public final class GradCache<B, R> implements BatchStep<B, R> {
     private final Ops ops;
     private final List<ChunkEncoder<B>> encoders;
     private final RepresentationLoss<B, R> loss;
     private final ChunkPlanner<B> planner;
-    private ChunkPlan plan;
-    private List<Integer> plannedSamples;
+    private @Nullable ChunkPlan plan; // of the last batch sizes
+    private List<Integer> plannedSamples = List.of();
 
     private GradCache(Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, R> loss, ChunkPlanner<B> planner) {
         if (encoders.isEmpty()) {
-            throw new IllegalArgumentException("a cached step needs at least one encoder");
+            throw new IllegalArgumentException("expected at least one encoder, got none");
         }
         this.ops = ops;
         this.encoders = List.copyOf(encoders);
@@ -44,59 +46,93 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /**
-     * Fixed chunk sizes, nothing kept: the least memory, every chunk encoded twice.
+     * Creates a step with fixed chunk sizes that keeps no activations: it uses the least memory and encodes every chunk
+     * twice.
      *
-     * @param chunks one size per encoder, each at least 1 and at most the batch
+     * @param ops backend
+     * @param encoders of the step
+     * @param loss over their representations
+     * @param chunks chunk size of each encoder, at least 1 and at most the batch
+     * @param <B> the batch
+     * @param <R> result of the loss
+     * @return the step
      */
     public static <B, R> GradCache<B, R> ofChunks(
             Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, R> loss, List<Integer> chunks) {
         return new GradCache<>(ops, encoders, loss, ChunkPlanner.fixed(ops, chunks, Long.MIN_VALUE));
     }
 
-    /** Fixed chunk sizes; activations are kept while the planned peak stays within {@code budget} live bytes. */
+    /**
+     * Creates a step with fixed chunk sizes that keeps activations as far as the budget allows.
+     *
+     * @param ops backend
+     * @param encoders of the step
+     * @param loss over their representations
+     * @param chunks chunk size of each encoder, at least 1 and at most the batch
+     * @param budget maximum planned peak of live bytes
+     * @param <B> the batch
+     * @param <R> result of the loss
+     * @return the step
+     */
     public static <B, R> GradCache<B, R> ofChunks(
             Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, R> loss, List<Integer> chunks, long budget) {
         return new GradCache<>(ops, encoders, loss, ChunkPlanner.fixed(ops, chunks, budget));
     }
 
-    /** Chunk sizes and kept chunks chosen so that the planned peak of live bytes stays within {@code budget}. */
+    /**
+     * Creates a step that chooses the chunk sizes and the number of kept chunks within a budget.
+     *
+     * @param ops backend
+     * @param encoders of the step
+     * @param loss over their representations
+     * @param budget maximum planned peak of live bytes
+     * @param <B> the batch
+     * @param <R> result of the loss
+     * @return the step
+     */
     public static <B, R> GradCache<B, R> ofBudget(
             Ops ops, List<ChunkEncoder<B>> encoders, RepresentationLoss<B, R> loss, long budget) {
         return new GradCache<>(ops, encoders, loss, ChunkPlanner.choosing(ops, encoders.size(), budget));
     }
 
     /**
-     * Returns the same step planned for use in a {@link CapturedStep}: its budget includes the fragmentation of the
-     * arena.
+     * Returns an equal step for use in a {@link CapturedStep}: its plan reserves memory for the fragmentation of the arena.
      *
-     * @return a step with a plan of its own
+     * @return a new step
      */
     public GradCache<B, R> forCapture() {
         return new GradCache<>(ops, encoders, loss, planner.forCapture());
     }
 
     /**
-     * The plan for batches like this one; measured once per set of sizes by passing a few samples forward and, with a
-     * gradient of zero, backward. Sizes are numbers of samples: where samples differ in length, ask first with a batch
-     * of the longest.
+     * Returns the plan for batches of the same sizes as this one. The plan is computed once for each change of the numbers
+     * of samples: a few samples run forward and, with a zero gradient, backward to measure memory. If samples differ in
+     * length, call this method first with a batch of the longest samples.
      *
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing was changed
+     * @param batch of the sizes to plan for
+     * @return the plan
+     * @throws org.contrastive4j.memory.OutOfBudgetException when even the smallest chunk does not fit the budget; no state
+     *     was changed
+     * @throws ShapeException when a chunk size does not fit the batch
      */
     public ChunkPlan plan(B batch) {
         List<Integer> samples =
                 encoders.stream().map(encoder -> encoder.samples(batch)).toList();
-        if (plan == null || !samples.equals(plannedSamples)) {
-            plan = planner.plan(encoders, batch, loss);
+        ChunkPlan current = plan;
+        if (current == null || !samples.equals(plannedSamples)) {
+            current = planner.plan(encoders, batch, loss);
+            plan = current;
             plannedSamples = samples;
         }
-        return plan;
+        return current;
     }
 
     /**
-     * Value of the loss over the whole batch; gradients are accumulated into the parameters.
+     * Computes the loss over the whole batch and accumulates the gradients of the parameters.
      *
-     * @param gradientScale multiplied into every gradient: 1 / k when k steps are accumulated, the loss scale of 16-bit
-     *     training
+     * @param batch to encode
+     * @param gradientScale multiplied into every gradient: 1 / k to average k steps, or the loss scale of 16-bit training
+     * @return result of the loss
      * @throws ShapeException when a chunk size does not fit the batch, before anything is encoded
      */
     @Override
@@ -111,7 +147,10 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /**
-     * Chunk encodings of one step at this plan, first and second pass together: the cost of caching in encoder calls.
+     * Returns the number of encoder calls of one step, first and second pass together.
+     *
+     * @param batch of the sizes in question
+     * @return number of chunks encoded, counting a chunk twice if it is encoded twice
      */
     public int encodings(B batch) {
         int count = 0;
@@ -123,12 +162,12 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
         return count;
     }
 
-    /** The tensors and remembered passes of one step; closing frees them, also after a failure. */
+    /** The tensors and recorded passes of one step; closing frees them, also after a failure. */
     private final class Step implements AutoCloseable {
         private final B batch;
         private final ChunkPlan current;
         private final List<Tensor> representations = new ArrayList<>();
-        private final List<Tensor> gradients = new ArrayList<>();
+        private final List<@Nullable Tensor> gradients = new ArrayList<>();
         private final List<ChunkEncoder.Pass[]> kept = new ArrayList<>();
 
         Step(B batch, ChunkPlan current) {

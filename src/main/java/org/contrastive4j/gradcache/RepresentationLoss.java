@@ -9,7 +9,7 @@ import org.jspecify.annotations.Nullable;
  * A loss over all representations of a batch.
  *
  * @param <B> the batch, for targets and ids
- * @param <R> what the loss reports: its value and statistics
+ * @param <R> result of the loss: its value and statistics
  */
 public interface RepresentationLoss<B, R> {
     /**
@@ -17,7 +17,7 @@ public interface RepresentationLoss<B, R> {
      *
      * @param batch whose samples were encoded
      * @param representations one [samples, d] per encoder; read
-     * @param gradients the same shapes, null for an encoder that is frozen; written
+     * @param gradients of the shape of each encoder's representations, null for a frozen encoder; written
      * @param gradientScale multiplied into all gradients; those of the loss's own parameters are accumulated
      * @return value and statistics
      */
@@ -28,14 +28,14 @@ public interface RepresentationLoss<B, R> {
      * Returns the bytes that {@link #valueAndGradient} allocates while it runs.
      *
      * @param batch whose samples are encoded
-     * @param representations of the sizes to come; their values are undefined
+     * @param representations of the shapes of the step; their contents are undefined
      * @return bytes
      */
     long workspaceBytes(B batch, List<Tensor> representations);
 
     /**
-     * Whether {@link #valueAndGradient} runs without host synchronisation and reads nothing of the batch but tensors,
-     * so that a step with it can be captured as a CUDA graph.
+     * Whether {@link #valueAndGradient} runs without host synchronisation and reads the batch only through tensors, so
+     * that a step can be captured as a CUDA graph.
      *
      * @return false unless an implementation says otherwise
      */

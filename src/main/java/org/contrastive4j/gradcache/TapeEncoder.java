@@ -11,21 +11,35 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * An encoder written on the tape: a function from the samples [from, to) of a batch to a variable of shape [to - from,
- * d].
+ * A {@link ChunkEncoder} whose forward pass is a function on a {@link Tape}: from samples [from, to) of a batch to a
+ * variable of shape [to - from, d].
  *
- * <p>A model with more than one output takes part through a function that extracts the representation, which may be of
- * the type of activations or of that of parameters.
+ * <p>The variable may have the activation type or the parameter type. For a model with several outputs, the function
+ * returns the one that is the representation.
+ *
+ * @param <B> the batch
  */
 public final class TapeEncoder<B> implements ChunkEncoder<B> {
     /**
-     * Encodes samples [from, to) on a tape; input tensors it makes are handed to {@link Tape#adopt} or outlive the
-     * step.
+     * The forward pass of an encoder.
+     *
+     * @param <B> the batch
      */
     @FunctionalInterface
     public interface Body<B> {
+        /**
+         * Encodes samples [from, to). Input tensors that it creates must be passed to {@link Tape#adopt} or {@link
+         * Tape#hold}; all others must stay open until the step is done.
+         *
+         * @param tape to apply functions on
+         * @param batch that holds the samples
+         * @param from first sample
+         * @param to one past the last sample
+         * @return representations, [to - from, d]
+         */
         Variable encode(Tape tape, B batch, int from, int to);
     }
 
@@ -35,9 +49,18 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
     private final ToIntFunction<B> samples;
     private final List<Parameter> parameters;
     private final Body<B> body;
-    private BiConsumer<String, Tensor> observer;
+    private @Nullable BiConsumer<String, Tensor> observer;
 
-    /** @param parameters all that the body uses: the encoder is trainable while one of them is not frozen */
+    /**
+     * Creates an encoder.
+     *
+     * @param ops backend
+     * @param name of the scope of its nodes
+     * @param width d of the representations
+     * @param samples number of samples in a batch
+     * @param parameters all parameters of the body; the encoder is trainable while one of them is not frozen
+     * @param body forward pass
+     */
     public TapeEncoder(
             Ops ops, String name, int width, ToIntFunction<B> samples, List<Parameter> parameters, Body<B> body) {
         this.ops = ops;
@@ -69,7 +92,7 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
     }
 
     @Override
-    public void observe(BiConsumer<String, Tensor> newObserver) {
+    public void observe(@Nullable BiConsumer<String, Tensor> newObserver) {
         observer = newObserver;
     }
 
@@ -98,8 +121,8 @@ public final class TapeEncoder<B> implements ChunkEncoder<B> {
         }
         Variable representations = tape.scope(name, () -> body.encode(tape, batch, from, to));
         if (!representations.shape().equals(Shape.of(to - from, width))) {
-            throw new ShapeException("encoder " + name + " gave " + representations + " for samples [" + from + ", "
-                    + to + "), expected " + Shape.of(to - from, width));
+            throw new ShapeException("expected representations of shape " + Shape.of(to - from, width)
+                    + " from encoder " + name + " for samples [" + from + ", " + to + "), got " + representations);
         }
         ops.pointwise().cast(representations.value(), into);
         return representations;

@@ -124,7 +124,7 @@ public final class DistilledContrast implements AutoCloseable {
                 Tensor expected = ops.allocateParameter(x.shape())) {
             a.requireFinite();
             b.requireFinite();
-            SoftTargets targets = SimilarityTargets.bothWays(ops, a.unit(), b.unit(), loss.scale());
+            SoftTargets targets = SimilarityTargets.symmetric(ops, a.unit(), b.unit(), loss.scale());
             targets.apply(ops, y, expected);
             double value = slope * (SoftCrossEntropy.dot(x, y) - SoftCrossEntropy.dot(x, expected));
             add(weight * slope, y, expected, gradients.dx());

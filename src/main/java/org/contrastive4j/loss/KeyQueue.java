@@ -4,16 +4,19 @@ import java.util.Arrays;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The last {@code capacity} keys that were put in, with their ids; the oldest give way. Capacity and batches may be of
- * any size, neither need divide the other. Empty at first: no random keys.
+ * A ring buffer of the most recent keys and their ids. New keys overwrite the oldest ones. The capacity need not be a
+ * multiple of the batch size. The queue starts empty, without random keys.
  *
- * <p>Owns a tensor [capacity, d]. Source: He et al., Momentum contrast for unsupervised visual representation learning,
+ * <p>Owns a tensor [capacity, d].
+ *
+ * <p>Source: He et al., Momentum contrast for unsupervised visual representation learning,
  * 2020, section 3.
  */
 public final class KeyQueue implements AutoCloseable {
-    /** Id of a key that was put in without one; equal to no sample's id, so ids of samples must differ from it. */
+    /** Id of a key that was stored without one; no sample may have this id. */
     public static final int NO_ID = Integer.MIN_VALUE;
 
     private final Ops ops;
@@ -22,11 +25,18 @@ public final class KeyQueue implements AutoCloseable {
     private int next;
     private int size;
 
-    /** @throws LossOptionException when there is no room for a key */
+    /**
+     * Creates an empty queue.
+     *
+     * @param ops backend
+     * @param capacity number of keys, at least 1
+     * @param width d, at least 1
+     * @throws LossOptionException when capacity or width is less than 1
+     */
     public KeyQueue(Ops ops, int capacity, int width) {
         LossOptionException.require(
                 capacity >= 1 && width >= 1,
-                "a queue of " + capacity + " keys of width " + width + ", expected at least 1 of each");
+                "expected a queue capacity and width of at least 1, got " + capacity + " and " + width);
         this.ops = ops;
         keys = ops.allocateParameter(capacity, width);
         ops.pointwise().fill(keys, 0);
@@ -34,34 +44,44 @@ public final class KeyQueue implements AutoCloseable {
         Arrays.fill(ids, NO_ID);
     }
 
+    /**
+     * Returns the maximum number of keys.
+     *
+     * @return capacity
+     */
     public int capacity() {
         return ids.length;
     }
 
-    /** Keys that are in it. */
+    /**
+     * Returns the number of stored keys.
+     *
+     * @return 0 to capacity
+     */
     public int size() {
         return size;
     }
 
     /**
-     * Puts unit rows in, in their order.
+     * Stores the keys of a batch, in order, in place of the oldest ones.
      *
-     * @param rows [n, d]; read
+     * @param rows [n, d] unit rows; read
      * @param rowIds [n] I32, or null
-     * @throws LossOptionException when the batch is larger than the queue: its own keys would push each other out
+     * @throws LossOptionException when the batch is larger than the queue
+     * @throws ShapeException when rows or ids do not have these shapes
      */
-    public void put(Tensor rows, Tensor rowIds) {
+    public void put(Tensor rows, @Nullable Tensor rowIds) {
         if (rows.shape().rank() != 2 || rows.dim(1) != keys.dim(1)) {
-            throw new ShapeException("keys are " + rows + ", expected [n, " + keys.dim(1) + "]");
+            throw new ShapeException("expected keys [n, " + keys.dim(1) + "], got " + rows);
         }
         int count = rows.dim(0);
         LossOptionException.require(
                 count <= capacity(),
-                "a batch of " + count + " keys does not fit into a queue of " + capacity()
-                        + "; use a queue of at least one batch");
+                "expected a batch of at most the queue capacity " + capacity() + ", got " + count
+                        + " keys; use a queue of at least one batch");
         int[] newIds = rowIds == null ? null : rowIds.toInts();
         if (newIds != null && newIds.length != count) {
-            throw new ShapeException(newIds.length + " ids for " + count + " keys");
+            throw new ShapeException("expected " + count + " ids, one for each key, got " + newIds.length);
         }
         int untilEnd = Math.min(count, capacity() - next);
         copy(rows, 0, untilEnd, next);
@@ -73,19 +93,23 @@ public final class KeyQueue implements AutoCloseable {
         size = Math.min(capacity(), size + count);
     }
 
-    private void copy(Tensor rows, int from, int to, int at) {
+    private void copy(Tensor rows, int from, int to, int offset) {
         if (to > from) {
-            ops.pointwise().copy(rows.rows(from, to), keys.rows(at, at + to - from));
+            ops.pointwise().copy(rows.rows(from, to), keys.rows(offset, offset + to - from));
         }
     }
 
-    /** The keys in it [size, d], in no order that matters; a view, valid until the next change. */
+    /** Returns the stored keys [size, d], in an arbitrary order; a view, valid until the next change. */
     Tensor keys() {
         return keys.rows(0, size);
     }
 
-    /** All places [capacity, d], filled or not; the live tensor, which a checkpoint reads and writes. */
-    public Tensor places() {
+    /**
+     * Returns the tensor of all slots, which a checkpoint reads and writes.
+     *
+     * @return [capacity, d]; slots without a key are zeros
+     */
+    public Tensor slots() {
         return keys;
     }
 
@@ -94,20 +118,30 @@ public final class KeyQueue implements AutoCloseable {
     }
 
     /**
-     * All of it, for a checkpoint.
+     * The complete state of a queue, for a checkpoint.
      *
-     * @param keys capacity times d numbers
-     * @param ids of each place
-     * @param next place of the next key
-     * @param size number of keys
+     * @param keys capacity times d elements
+     * @param ids id of each slot
+     * @param next slot of the next key
+     * @param size number of stored keys
      */
     public record State(double[] keys, int[] ids, int next, int size) {}
 
+    /**
+     * Returns a copy of the state.
+     *
+     * @return the state
+     */
     public State state() {
         return new State(keys.toDoubles(), ids.clone(), next, size);
     }
 
-    /** Takes back what {@link #state()} of a queue of the same size gave. */
+    /**
+     * Restores a state.
+     *
+     * @param state of a queue of the same capacity and width
+     * @throws LossOptionException when it is of another size or inconsistent
+     */
     public void restore(State state) {
         LossOptionException.require(
                 state.ids.length == capacity()
@@ -116,8 +150,8 @@ public final class KeyQueue implements AutoCloseable {
                         && state.next < capacity()
                         && state.size >= 0
                         && state.size <= capacity(),
-                "state of " + state.ids.length + " keys, " + state.keys.length + " numbers, next " + state.next
-                        + ", size " + state.size + " for a queue of " + keys);
+                "expected the state of a queue of " + keys + ", got " + state.ids.length + " ids, " + state.keys.length
+                        + " elements, next " + state.next + ", size " + state.size);
         keys.set(state.keys);
         System.arraycopy(state.ids, 0, ids, 0, ids.length);
         next = state.next;

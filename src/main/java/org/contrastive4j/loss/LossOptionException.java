@@ -1,12 +1,17 @@
 package org.contrastive4j.loss;
 
-/** A setting of a loss is out of its range, or does not go with another; nothing was computed. */
+/** Thrown when a setting of a loss is out of range or conflicts with another setting. Nothing was computed. */
 public final class LossOptionException extends IllegalArgumentException {
+    /**
+     * Creates an exception.
+     *
+     * @param message expected and actual setting
+     */
     public LossOptionException(String message) {
         super(message);
     }
 
-    /** {@code value}, for a check before a constructor has made anything. */
+    /** Returns {@code value} if the condition holds; for checks in the arguments of a super constructor call. */
     static <T> T checked(T value, boolean holds, String message) {
         require(holds, message);
         return value;

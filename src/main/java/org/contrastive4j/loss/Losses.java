@@ -25,16 +25,18 @@ import java.util.LinkedHashMap;
 import java.util.LinkedHashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.stream.Collectors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Pairing.SameId;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Losses by name, each with the options it takes and their published values.
  *
- * <p>Two of them, {@link #DISTILLED} and {@link #QUEUE}, need momentum encoders and so are no {@link ContrastiveLoss}
- * but {@link DistilledContrast} and {@link QueueContrast}.
+ * <p>{@link #DISTILLED} and {@link #QUEUE} need momentum encoders. They are not a {@link ContrastiveLoss}; create a {@link
+ * DistilledContrast} or a {@link QueueContrast} instead.
  */
 public final class Losses {
     /** Name of {@link DistilledContrast}. */
@@ -54,7 +56,7 @@ public final class Losses {
     /** A value for every option of a loss. */
     private record Chosen(Map<LossOption, Double> options) {
         double number(LossOption option) {
-            return options.get(option);
+            return Objects.requireNonNull(options.get(option), option.key());
         }
 
         PairPolicy policy(SameId sameId) {
@@ -63,7 +65,8 @@ public final class Losses {
         }
     }
 
-    private record Entry(String description, Map<LossOption, Double> options, Maker make) {}
+    /** A named loss; {@code make} is null for one that needs momentum encoders. */
+    private record Entry(String description, Map<LossOption, Double> options, @Nullable Maker make) {}
 
     private static final Map<String, Entry> BY_NAME = new LinkedHashMap<>();
 
@@ -162,7 +165,7 @@ public final class Losses {
 
     private Losses() {}
 
-    private static void add(String name, String description, Map<LossOption, Double> options, Maker make) {
+    private static void add(String name, String description, Map<LossOption, Double> options, @Nullable Maker make) {
         BY_NAME.put(name, new Entry(description, options, make));
     }
 
@@ -227,24 +230,43 @@ public final class Losses {
                                 true));
     }
 
-    /** Names of every {@link ContrastiveLoss}, in the order to list them. */
+    /**
+     * Returns the names of all losses that are a {@link ContrastiveLoss}, in display order.
+     *
+     * @return names
+     */
     public static Set<String> names() {
         return BY_NAME.keySet().stream()
                 .filter(name -> BY_NAME.get(name).make != null)
                 .collect(Collectors.toCollection(LinkedHashSet::new));
     }
 
-    /** All names, those of losses that need momentum encoders too, in the order to list them. */
+    /**
+     * Returns the names of all losses, including those that need momentum encoders, in display order.
+     *
+     * @return names
+     */
     public static Set<String> allNames() {
         return Collections.unmodifiableSet(BY_NAME.keySet());
     }
 
-    /** What a loss is, in a line. */
+    /**
+     * Returns a one-line description of a loss.
+     *
+     * @param name of the loss
+     * @return the description
+     * @throws LossOptionException when there is no such loss
+     */
     public static String description(String name) {
         return entry(name).description;
     }
 
-    /** Names of the losses that take an option. */
+    /**
+     * Returns the names of the losses that have an option.
+     *
+     * @param option of a loss
+     * @return names, in display order
+     */
     public static List<String> having(LossOption option) {
         return BY_NAME.keySet().stream()
                 .filter(name -> takes(BY_NAME.get(name), option))
@@ -252,14 +274,17 @@ public final class Losses {
     }
 
     private static boolean takes(Entry entry, LossOption option) {
-        return entry.options.keySet().stream().anyMatch(own -> own.question() == option.question());
+        return entry.options.keySet().stream().anyMatch(own -> own.setting() == option.setting());
     }
 
     /**
-     * A value for every option of a loss: what is given, else what is usual.
+     * Completes the options of a loss with default values.
      *
-     * @throws LossOptionException when there is no such loss, an option is not one of its, two exclude each other, or
-     *     a temperature is out of range
+     * @param name of the loss
+     * @param given values of some of its options
+     * @return a value for every option of the loss
+     * @throws LossOptionException when there is no such loss, the loss does not have an option, two options exclude each
+     *     other, or a temperature is out of range
      */
     public static Map<LossOption, Double> options(String name, Map<LossOption, Double> given) {
         Entry entry = entry(name);
@@ -269,7 +294,7 @@ public final class Losses {
                     takes(entry, option),
                     "loss " + name + " has no " + option.key() + ", got " + given.get(option)
                             + "; losses that have one: " + String.join(", ", having(option)));
-            LossOption other = answers.put(option.question(), option);
+            LossOption other = answers.put(option.setting(), option);
             if (other != null) {
                 throw new LossOptionException(
                         option.key() + " and " + other.key() + " exclude each other; give one of them");
@@ -277,7 +302,7 @@ public final class Losses {
         }
         Map<LossOption, Double> all = new EnumMap<>(LossOption.class);
         entry.options.forEach((usual, value) -> {
-            LossOption answer = answers.getOrDefault(usual.question(), usual);
+            LossOption answer = answers.getOrDefault(usual.setting(), usual);
             all.put(answer, given.getOrDefault(answer, value));
         });
         ContrastiveLoss.requireTemperature(temperature(all));
@@ -285,26 +310,33 @@ public final class Losses {
     }
 
     /**
-     * A new loss with its usual options; the caller closes it.
+     * Creates a loss with default options.
      *
-     * @throws LossOptionException naming all losses when there is none of this name
+     * @param ops backend
+     * @param name of the loss
+     * @return the loss; the caller closes it
+     * @throws LossOptionException when there is no such loss; lists all names
      */
     public static ContrastiveLoss named(Ops ops, String name) {
         return named(ops, name, Map.of());
     }
 
     /**
-     * A new loss; the caller closes it.
+     * Creates a loss.
      *
+     * @param ops backend
+     * @param name of the loss
      * @param given values of some of its options
-     * @throws LossOptionException when an option is not one of its, or out of range
+     * @return the loss; the caller closes it
+     * @throws LossOptionException when there is no such loss, it does not have an option, or a value is out of range
      */
     public static ContrastiveLoss named(Ops ops, String name, Map<LossOption, Double> given) {
         Map<LossOption, Double> options = options(name, given);
         Entry entry = entry(name);
-        LossOptionException.require(
-                entry.make != null,
-                "loss " + name + " needs momentum encoders: make a QueueContrast or a DistilledContrast");
+        if (entry.make == null) {
+            throw new LossOptionException(
+                    "loss " + name + " needs momentum encoders; create a QueueContrast or a DistilledContrast instead");
+        }
         ContrastiveLoss loss = entry.make.make(ops, new Chosen(options));
         if (takes(entry, TEMPERATURE)) {
             loss.startAt(temperature(options), options.containsKey(TEMPERATURE));
@@ -348,15 +380,21 @@ public final class Losses {
         return new BinaryLoss(ops, BinaryLoss.Weighting.SUM, 1, warmup, PairPolicy.DEFAULT, 0);
     }
 
-    /** The temperature among a loss's options, learnt or not; 1 for one that has none. */
+    /**
+     * Returns the temperature among the options of a loss, learned or constant.
+     *
+     * @param options of a loss
+     * @return the temperature; 1 for a loss without one
+     */
     public static double temperature(Map<LossOption, Double> options) {
         return options.getOrDefault(TEMPERATURE, options.getOrDefault(FIXED_TEMPERATURE, 1.0));
     }
 
     private static Entry entry(String name) {
         Entry entry = BY_NAME.get(name);
-        LossOptionException.require(
-                entry != null, "no loss \"" + name + "\"; there are " + String.join(", ", allNames()));
+        if (entry == null) {
+            throw new LossOptionException("no loss \"" + name + "\"; there are " + String.join(", ", allNames()));
+        }
         return entry;
     }
 }

@@ -1,18 +1,25 @@
 package org.contrastive4j.loss;
 
 /**
- * How many negatives each row is told from its positive: one at first, more while that is easy. After each step k =
- * clamp(k e^{rate (a - target)}, 1, ...), a the share of rows that picked their positive among the 1 + k choices,
- * smoothed over steps.
+ * Controls the number k of negatives per row by the accuracy of the batch. k starts at 1 and grows while the accuracy
+ * exceeds its target.
  *
- * @param target accuracy to stay near, in (0, 1)
- * @param rate more than 0: at 1, a perfect accuracy against a target of a half multiplies k by e^0.5 each step
- * @param smoothing of the accuracy, in [0, 1): weight of the past
+ * <p>After each step, k = k e^(rate (a - target)), clamped to the range from 1 to the number of negatives in the batch. a
+ * is the share of rows whose positive has the largest logit among the 1 + k candidates, smoothed over steps.
+ *
+ * @param target accuracy, in (0, 1)
+ * @param rate above 0; at rate 1, an accuracy of 1 with a target of 0.5 multiplies k by e^0.5 in each step
+ * @param smoothing weight of the previous average in the smoothed accuracy, in [0, 1)
  */
 public record NegativesWarmup(double target, double rate, double smoothing) {
-    /** Half of the rows right; k at most doubles in about 14 steps. */
+    /** Target accuracy 0.5; k doubles in 14 steps at the fastest. */
     public static final NegativesWarmup DEFAULT = new NegativesWarmup(0.5, 0.1, 0.9);
 
+    /**
+     * Checks the arguments.
+     *
+     * @throws LossOptionException when one is out of range
+     */
     public NegativesWarmup {
         LossOptionException.require(
                 target > 0 && target < 1, "expected a target accuracy between 0 and 1, got " + target);
@@ -21,12 +28,17 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
                 smoothing >= 0 && smoothing < 1, "expected a smoothing in [0, 1), got " + smoothing);
     }
 
-    /** The same with another accuracy to stay near. */
+    /**
+     * Returns the same settings with another target accuracy.
+     *
+     * @param newTarget in (0, 1)
+     * @return the settings
+     */
     public NegativesWarmup withTarget(double newTarget) {
         return new NegativesWarmup(newTarget, rate, smoothing);
     }
 
-    /** The controller: where it is, and what a checkpoint keeps. */
+    /** State of the controller during training; a checkpoint stores it. */
     static final class Controller {
         private final NegativesWarmup settings;
         private double negatives = 1;
@@ -49,7 +61,7 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
             return accuracy;
         }
 
-        /** @param most negatives that the batch has */
+        /** @param most number of negatives per row in the batch */
         void step(double observed, int most) {
             accuracy = settings.smoothing * accuracy + (1 - settings.smoothing) * observed;
             negatives = Math.max(
@@ -59,7 +71,7 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
         void restore(double newNegatives, double newAccuracy) {
             LossOptionException.require(
                     newNegatives >= 1 && Double.isFinite(newNegatives) && newAccuracy >= 0 && newAccuracy <= 1,
-                    "state of " + newNegatives + " negatives at accuracy " + newAccuracy);
+                    "expected at least 1 negative and an accuracy in [0, 1], got " + newNegatives + " and " + newAccuracy);
             negatives = newNegatives;
             accuracy = newAccuracy;
         }

@@ -1,16 +1,25 @@
 package org.contrastive4j.loss;
 
-/** A representation or the loss is NaN or infinite; no gradient was computed. */
+/** Thrown when a representation or the loss is NaN or infinite. */
 public final class NonFiniteException extends ArithmeticException {
     private final int row;
 
-    /** @param row of the first bad representation, -1 when only the loss is bad */
-    public NonFiniteException(String what, int row) {
-        super(what);
+    /**
+     * Creates an exception.
+     *
+     * @param message names the side and the row
+     * @param row of the first representation that is not finite; -1 if only the loss is not finite
+     */
+    public NonFiniteException(String message, int row) {
+        super(message);
         this.row = row;
     }
 
-    /** Row of the first bad representation in the batch, -1 when only the loss is bad. */
+    /**
+     * Returns the row of the first representation that is not finite.
+     *
+     * @return row in the batch; -1 if only the loss is not finite
+     */
     public int row() {
         return row;
     }

@@ -7,32 +7,39 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * What equal ids mean, and how similar a guide model may find a negative.
+ * Decides which pairs are ignored: those with equal ids, and negatives that a guide model finds too similar.
  *
- * <p>A pair (i, j) that is no positive is ignored when the guide's similarity K_ij is larger than the limit of row i or
- * that of column j. The limit of a row follows from its target t: K_it - margin, or K_it (1 - margin) when relative;
- * that of a column is the least of the rows whose target it is; without a target there is no limit. Source: Solatorio,
- * GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
+ * <p>Let K_ij be the similarity of row i and column j by the guide model. A pair (i, j) that is not positive is ignored
+ * when K_ij exceeds the limit of row i or the limit of column j. The limit of a row with target t is K_it - margin, or
+ * K_it (1 - margin) for a relative margin. The limit of a column is the smallest limit of the rows that have it as their
+ * target. A row without a target has no limit, and neither has a column that is no target.
  *
- * @param sameId whether pairs of equal ids other than (i, target) are positives or ignored
- * @param guideMargin at least 0, at most 2
- * @param relative whether the margin is a share of the positive's similarity; then at most 1
+ * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
+ *
+ * @param sameId whether pairs with equal ids, other than (i, target), are positive or ignored
+ * @param guideMargin 0 to 2; 0 to 1 for a relative margin
+ * @param relative whether the margin is a fraction of the similarity of the positive
  */
 public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean relative) {
-    /** Equal ids are ignored, and what the guide finds more similar than the positive. */
+    /** Ignores pairs with equal ids, and negatives that the guide finds more similar than the positive. */
     public static final PairPolicy DEFAULT = new PairPolicy(Pairing.SameId.IGNORED, 0, false);
 
-    /** Equal ids are positives. */
+    /** Treats pairs with equal ids as positives. */
     public static final PairPolicy MULTI_POSITIVE = new PairPolicy(Pairing.SameId.POSITIVE, 0, false);
 
+    /**
+     * Checks the margin.
+     *
+     * @throws LossOptionException when it is out of range
+     */
     public PairPolicy {
         Objects.requireNonNull(sameId, "sameId");
         LossOptionException.require(
                 guideMargin >= 0 && guideMargin <= (relative ? 1 : 2),
-                "guide margin is " + guideMargin + ", expected 0 to " + (relative ? "1" : "2"));
+                "expected a guide margin from 0 to " + (relative ? "1" : "2") + ", got " + guideMargin);
     }
 
-    /** The pairing of n rows and m columns; the guide's limits only for the directions that a loss has. */
+    /** Returns the pairing of n rows and m columns, with the limits of the guide for the requested directions. */
     Pairing pairing(int n, int m, PairLabels labels, boolean limitRows, boolean limitColumns) {
         Pairing pairing;
         if (labels.targets() == null) {
@@ -49,9 +56,9 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
         return labels.guideRows() == null ? pairing : guided(pairing, labels, limitRows, limitColumns);
     }
 
-    private static void requireCount(String what, int given, int wanted) {
-        if (given != wanted) {
-            throw new ShapeException(given + " " + what + ", expected " + wanted);
+    private static void requireCount(String what, int actual, int expected) {
+        if (actual != expected) {
+            throw new ShapeException("expected " + expected + " " + what + ", got " + actual);
         }
     }
 
@@ -63,8 +70,8 @@ public record PairPolicy(Pairing.SameId sameId, double guideMargin, boolean rela
                 || rows.dim(1) != columns.dim(1)
                 || rows.dim(0) != pairing.n()
                 || columns.dim(0) != pairing.m()) {
-            throw new ShapeException("the guide's representations are " + rows + " and " + columns + ", expected ["
-                    + pairing.n() + ", e] and [" + pairing.m() + ", e]");
+            throw new ShapeException("expected representations of the guide of shapes [" + pairing.n() + ", e] and ["
+                    + pairing.m() + ", e], got " + rows + " and " + columns);
         }
         double[] rowLimits = new double[pairing.n()];
         double[] columnLimits = new double[pairing.m()];

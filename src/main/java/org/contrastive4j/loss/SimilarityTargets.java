@@ -15,14 +15,19 @@ import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Soft targets that a teacher's similarities give: q_i = softmax_j of scale &lt;a_i, b_j&gt; over the pairs that are
- * not ignored.
+ * Soft targets from the similarities of a teacher: q_ij = softmax_j(scale &lt;a_i, b_j&gt;) over the pairs that are not
+ * ignored.
  *
- * <p>A product q y is a gradient of the tiled engine: with rows [a, 0] and columns [b, y] the logits are the teacher's,
- * and sum_j q_ij [b_j, y_j] has q y as its right half. So memory stays linear: 3 (n + m) d and d d beyond the engine's.
- * Cost: 2 n m d flops once, 6 n m (2 d) for each product, half of that for y = b.
+ * <p>The product q y is computed as a gradient of the pair engine, so the table q is never stored. With rows [a_i, 0] and
+ * columns [b_j, y_j], the logits are those of the teacher, and the gradient of row i is sum_j q_ij [b_j, y_j]. Its right
+ * half is (q y)_i.
+ *
+ * <p>Memory: linear in n + m, 3 (n + m) d + d d elements and the workspace of the pair engine.
+ *
+ * <p>Cost: 2 n m d flops once, and 6 n m (2 d) flops for each product; half of that for y = b.
  *
  * <p>Source: Li et al., Align before fuse, 2021, section 3.4.
  */
@@ -31,8 +36,11 @@ final class SimilarityTargets implements SoftTargets {
     private final List<Term> softmax;
 
     /**
-     * @param a [n, d] unit rows of the teacher; read, also later, and not closed
-     * @param b [m, d] the teacher's unit columns; read, also later, and not closed
+     * Creates targets from unit representations of the teacher. The caller keeps ownership of a and b, which must stay open
+     * as long as the targets are used.
+     *
+     * @param a [n, d] unit rows of the teacher
+     * @param b [m, d] unit columns of the teacher
      * @param scale above 0
      */
     SimilarityTargets(Ops ops, Tensor a, Tensor b, double scale) {
@@ -56,8 +64,8 @@ final class SimilarityTargets implements SoftTargets {
         this.softmax = softmax;
     }
 
-    /** (softmax_j + softmax_i) / 2: the mean of both ways' targets, whose rows alone do not sum to 1. */
-    static SimilarityTargets bothWays(Ops ops, Tensor a, Tensor b, double scale) {
+    /** Returns (softmax_j + softmax_i) / 2, the mean of row targets and column targets; its rows need not sum to 1. */
+    static SimilarityTargets symmetric(Ops ops, Tensor a, Tensor b, double scale) {
         Pairs teacher = new Pairs(a, b, scale, Pairing.of(b.dim(0), withoutTargets(a.dim(0))));
         List<double[]> shifts = minusLogSums(ops, teacher, List.of(Axis.ROWS, Axis.COLUMNS));
         return new SimilarityTargets(
@@ -89,9 +97,8 @@ final class SimilarityTargets implements SoftTargets {
             for (int i = 0; i < logSums.length; i++) {
                 LossOptionException.require(
                         Double.isFinite(logSums[i]),
-                        "row " + i + " of the"
-                                + " teacher has no similarity that is a number and not ignored: it gives no "
-                                + "distribution");
+                        "expected at least one pair that is not ignored, with a finite similarity, in row " + i
+                                + " of the teacher, got a log-sum-exp of " + logSums[i]);
                 logSums[i] = -logSums[i];
             }
         }
@@ -132,7 +139,7 @@ final class SimilarityTargets implements SoftTargets {
                             softmax,
                             new PairwiseOps.Gradients(product, null, null, null),
                             1 / teacher.scale());
-            rightHalf(ops, product, d, out);
+            copyRightHalf(ops, product, d, out);
         }
     }
 
@@ -149,11 +156,11 @@ final class SimilarityTargets implements SoftTargets {
                             softmax,
                             new PairwiseOps.Gradients(null, product, null, null),
                             1 / teacher.scale());
-            rightHalf(ops, product, d, out);
+            copyRightHalf(ops, product, d, out);
         }
     }
 
-    /** Most bytes of tensors that a product with {@code d} columns allocates, for a teacher of another width. */
+    /** Returns the peak bytes that a product with {@code d} columns allocates, for a teacher of width {@code teacherWidth}. */
     static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
         long wide = teacherWidth + (long) d;
         return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide)
@@ -161,14 +168,14 @@ final class SimilarityTargets implements SoftTargets {
                 + ops.pairTiles().workspaceBytes(n, m, (int) wide);
     }
 
-    /** [given, other], zeros for an other of null. */
-    private static Tensor widened(Ops ops, Tensor given, Tensor other, int width) {
-        int d = given.dim(1);
-        Tensor wide = ops.allocateParameter(given.dim(0), d + width);
+    /** Returns the concatenation [left, right] along the columns; a null right half is zeros. */
+    private static Tensor widened(Ops ops, Tensor left, @Nullable Tensor right, int width) {
+        int d = left.dim(1);
+        Tensor wide = ops.allocateParameter(left.dim(0), d + width);
         try {
-            place(ops, given, 0, wide, 0);
-            if (other != null) {
-                place(ops, other, d, wide, 1);
+            addColumns(ops, left, 0, wide, 0);
+            if (right != null) {
+                addColumns(ops, right, d, wide, 1);
             }
             return wide;
         } catch (RuntimeException noMemory) {
@@ -177,20 +184,20 @@ final class SimilarityTargets implements SoftTargets {
         }
     }
 
-    /** wide = beta wide, plus the part at columns from {@code at} on. */
-    private static void place(Ops ops, Tensor part, int at, Tensor wide, double beta) {
-        try (Tensor select = selector(ops, part.dim(1), at, wide.dim(1))) {
+    /** Computes wide = beta wide, then adds {@code part} to the columns that start at {@code offset}. */
+    private static void addColumns(Ops ops, Tensor part, int offset, Tensor wide, double beta) {
+        try (Tensor select = selector(ops, part.dim(1), offset, wide.dim(1))) {
             ops.matrix().gemm(false, false, 1, part, select, beta, wide);
         }
     }
 
-    private static void rightHalf(Ops ops, Tensor wide, int d, Tensor out) {
+    private static void copyRightHalf(Ops ops, Tensor wide, int d, Tensor out) {
         try (Tensor select = selector(ops, out.dim(1), d, wide.dim(1))) {
             ops.matrix().gemm(false, true, 1, wide, select, 0, out);
         }
     }
 
-    /** [rows, width] with a 1 at column from + k of each row k. */
+    /** Returns a matrix [rows, width] with a 1 at column from + k of each row k. */
     private static Tensor selector(Ops ops, int rows, int from, int width) {
         double[] ones = new double[rows * width];
         for (int k = 0; k < rows; k++) {

@@ -10,37 +10,47 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Cross-entropy of the positives under the plan P_ij = e^(S_ij + f_i + g_j) of k Sinkhorn iterations: the mean over
- * rows that have a positive of -mean_{j positive} ln P_ij.
+ * Sinkhorn loss: the cross-entropy of the positives under an entropic optimal transport plan between rows and columns.
  *
- * <p>In the log domain, from g = 0, k times: f_i = -lse_j (S_ij + g_j), then g_j = ln(n / m) - lse_i (S_ij + f_i).
- * Columns then sum to n / m exactly and rows to 1 in the limit; the first f alone would be InfoNCE over rows. The
- * entropic strength is 1 / e^t. Ignored pairs are not part of the plan: a row and a column with nothing but each other
- * match surely and cost nothing.
+ * <p>The plan is P_ij = e^(S_ij + f_i + g_j) with the potentials f and g of k Sinkhorn iterations. The loss is the mean
+ * of -ln P_ij over the positives of a row, averaged over the rows that have a positive.
  *
- * <p>The gradient goes through all iterations: with fbar, gbar the derivatives of the loss by a step's potentials, a
- * column step has G_ij -= gbar_j pi_ij and fbar_i -= sum_j gbar_j pi_ij, pi_ij = e^(S_ij + f_i + g_j) m / n; a row step
- * has G_ij -= fbar_i rho_ij and gbar_j -= sum_i fbar_i rho_ij, rho_ij = e^(S_ij + f_i + g_j), each with the potentials
- * of its step. Only potentials are kept, 2 k (n + m) numbers, and S is computed again in every pass: 2 k passes for the
- * value, 2 k - 1 more and a final one for the gradient; about 8 k + 4 times n m d flops in all.
+ * <p>Forward pass, in the log domain, starting at g = 0. Each iteration computes f_i = -lse_j (S_ij + g_j), then g_j =
+ * ln(n / m) - lse_i (S_ij + f_i). Afterwards every column of P sums to n / m exactly, and every row sums to 1 in the
+ * limit of many iterations. The first f alone, with g = 0, gives InfoNCE over rows. The entropic regularisation strength
+ * is 1 / e^t. Ignored pairs are left out of the plan. A row and a column whose only pair is their common one have
+ * probability 1 and contribute no loss.
  *
- * <p>{@link #converged} iterates until rows sum to 1 within a tolerance and takes the gradient of the fixed point
- * instead: G_ij = -share - P_ij (lambda_i + mu_j), share the weight of a positive, lambda and mu from a linear system
- * that conjugate gradients solve in two passes each. No step's potentials are kept. {@link #symmetric} is the mean of
- * the loss of S and that of its transpose, (L(S) + L(S^T)) / 2: of the two orders in which rows and columns can be
- * normalised.
+ * <p>Backward pass, through all iterations. Let fbar and gbar be the derivatives of the loss with respect to the
+ * potentials of one iteration. The column update contributes G_ij -= gbar_j pi_ij and fbar_i -= sum_j gbar_j pi_ij with
+ * pi_ij = e^(S_ij + f_i + g_j) m / n. The row update contributes G_ij -= fbar_i rho_ij and gbar_j -= sum_i fbar_i rho_ij
+ * with rho_ij = e^(S_ij + f_i + g_j). Each update uses the potentials of its own iteration.
+ *
+ * <p>{@link #converged} iterates until every row sums to 1 within a tolerance and uses the implicit gradient of the fixed
+ * point: G_ij = -share - P_ij (lambda_i + mu_j), where share is the weight of a positive. Conjugate gradients solve the
+ * linear system for lambda and mu.
+ *
+ * <p>{@link #symmetric} returns (L(S) + L(S^T)) / 2: the mean of normalising rows first and of normalising columns
+ * first.
+ *
+ * <p>Memory: 2 k (n + m) potentials on the host; {@link #converged} stores only those of the last iteration. S is
+ * computed again in every pass.
+ *
+ * <p>Cost: 2 k passes for the value, 2 k - 1 passes and a final gradient pass for the gradient, about (8 k + 4) n m d
+ * flops in total. {@link #converged} takes two passes per iteration, and two per step of conjugate gradients.
  *
  * <p>Sources: Cuturi, Sinkhorn distances, 2013; Shi et al., Understanding and generalizing contrastive learning from
  * the inverse optimal transport perspective, 2023 (InfoNCE as its first half step); Luise et al., Differential
  * properties of Sinkhorn approximation, 2018 (the gradient of the fixed point).
  */
 final class SinkhornLoss extends ContrastiveLoss {
-    private static final int MOST = 100_000;
+    private static final int MAX_ITERATIONS = 100_000;
 
     private final int iterations;
-    private final double tolerance; // 0: exactly that many iterations
+    private final double tolerance; // 0 selects a fixed number of iterations
     private final boolean symmetric;
 
     SinkhornLoss(Ops ops, int iterations, PairPolicy policy, boolean learnable) {
@@ -56,32 +66,37 @@ final class SinkhornLoss extends ContrastiveLoss {
 
     private static PairPolicy checked(int iterations, double tolerance, PairPolicy policy) {
         LossOptionException.require(
-                tolerance >= 0 && tolerance < 1, "expected a tolerance above 0, below 1, got " + tolerance);
-        int most = tolerance == 0 ? 1000 : MOST;
+                tolerance >= 0 && tolerance < 1, "expected a Sinkhorn tolerance above 0 and below 1, got " + tolerance);
+        int most = tolerance == 0 ? 1000 : MAX_ITERATIONS;
         return LossOptionException.checked(
-                policy, iterations >= 1 && iterations <= most, iterations + " iterations, expected 1 to " + most);
+                policy,
+                iterations >= 1 && iterations <= most,
+                "expected 1 to " + most + " Sinkhorn iterations, got " + iterations);
     }
 
-    /** The mean of both orders, each of {@code iterations} iterations. */
+    /** Creates the symmetric loss: the mean of both normalisation orders, each with {@code iterations} iterations. */
     public static ContrastiveLoss symmetric(Ops ops, int iterations, PairPolicy policy) {
         return new SinkhornLoss(ops, iterations, 0, true, policy, true);
     }
 
     /**
-     * The fixed point, reached when no row's sum is off 1 by more than {@code tolerance}, and its implicit gradient.
+     * Creates a loss that iterates until no row sum differs from 1 by more than {@code tolerance}, with the implicit
+     * gradient of the fixed point.
      *
-     * <p>There has to be one: a plan with these sums on the pairs that are not ignored. The number of iterations grows
-     * with the log-scale.
+     * <p>A fixed point exists only if some plan on the pairs that are not ignored has the required row and column sums.
+     * The number of iterations grows with the log-scale.
      *
-     * @param tolerance above 0, below 1; 1e-5 is what f32 can reach
-     * @param most iterations, and steps of the linear system, before {@link NotConvergedException} is thrown
+     * @param tolerance above 0 and below 1; f32 reaches 1e-5
+     * @param most maximum number of iterations, and of conjugate-gradient steps, before {@link NotConvergedException} is
+     *     thrown
      */
     public static ContrastiveLoss converged(Ops ops, double tolerance, int most, PairPolicy policy) {
         return converged(ops, tolerance, most, false, policy);
     }
 
     static ContrastiveLoss converged(Ops ops, double tolerance, int most, boolean symmetric, PairPolicy policy) {
-        LossOptionException.require(tolerance > 0, "expected a tolerance above 0, below 1, got " + tolerance);
+        LossOptionException.require(
+                tolerance > 0, "expected a Sinkhorn tolerance above 0 and below 1, got " + tolerance);
         return new SinkhornLoss(ops, most, tolerance, symmetric, policy, true);
     }
 
@@ -107,7 +122,7 @@ final class SinkhornLoss extends ContrastiveLoss {
         return tolerance == 0 ? side.unrolled(iterations, withTerms) : side.converged(tolerance, iterations, withTerms);
     }
 
-    /** Every term has a weight of rows or of columns. */
+    /** Halves a term by its row weights or, when there are none, its column weights; every term here has one of them. */
     private static Term halved(Term term) {
         return new Term(
                 term.function(),
@@ -117,7 +132,7 @@ final class SinkhornLoss extends ContrastiveLoss {
                 term.rowWeight() != null ? term.columnWeight() : halved(term.columnWeight()));
     }
 
-    private static double[] halved(double[] weights) {
+    private static double @Nullable [] halved(double @Nullable [] weights) {
         if (weights == null) {
             return null;
         }

@@ -14,22 +14,25 @@ import org.contrastive4j.ops.PairTileOps.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
+import org.jspecify.annotations.Nullable;
 
 /**
- * Sinkhorn's iterations on one orientation of a field, rows first; see {@link SinkhornLoss}. Transposed, rows and
- * columns change places: everything here speaks of the orientation's own.
+ * Runs the Sinkhorn iterations of {@link SinkhornLoss}, normalising rows first.
+ *
+ * <p>A transposed side works on S^T: its rows are the columns of the field and its columns are the rows of the field. All
+ * names in this class refer to the rows and columns of S or S^T after this choice.
  */
 final class SinkhornSide {
     /**
-     * What a side's loss needs from the first pass.
+     * Row statistics of the first pass.
      *
      * @param positives number of positives of each row
-     * @param positiveSum sum of their logits
-     * @param logSums of rows
+     * @param positiveSum sum of the logits of these positives
+     * @param logSums log-sum-exp of each row
      */
     record Start(double[] positives, double[] positiveSum, double[] logSums) {}
 
-    /** Value and terms, in the field's orientation. */
+    /** Loss and gradient terms, in the orientation of the field. */
     record Solution(double loss, List<Term> terms) {}
 
     private final PairField field;
@@ -40,7 +43,7 @@ final class SinkhornSide {
     private final Start start;
     private final double[] share;
     private final double[] rowShare;
-    private double[] columnShare;
+    private double @Nullable [] columnShare; // weight of the positives of each column; null before the first pass
 
     SinkhornSide(PairField field, Start start) {
         this(field, false, start);
@@ -60,7 +63,7 @@ final class SinkhornSide {
         Arrays.setAll(rowShare, i -> share[i] * start.positives[i]);
     }
 
-    /** The side on which columns come first; one pass. */
+    /** Returns the side that works on S^T. Cost: one pass. */
     static SinkhornSide transposed(PairField field) {
         List<Reduced> first = field.reduce(List.of(
                 Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, null),
@@ -107,23 +110,23 @@ final class SinkhornSide {
                         .toList();
     }
 
-    /** Row potentials for given column potentials, null for zeros. */
-    private double[] rowPotentials(double[] g) {
+    /** Returns f for given column potentials g; null means g = 0. */
+    private double[] rowPotentials(double @Nullable [] g) {
         return potentials(0, g == null ? start.logSums : reduce(Reduction.logSumExp(ROWS, BOTH, Shift.columns(g))));
     }
 
-    /** Column potentials for given row potentials; what positives of each column weigh comes along the first time. */
+    /** Returns g for given row potentials f; the first call also computes {@link #columnShare} in the same pass. */
     private double[] columnPotentials(double[] f) {
-        List<Reduction> wanted = new ArrayList<>(List.of(Reduction.logSumExp(COLUMNS, BOTH, Shift.rows(f))));
+        List<Reduction> reductions = new ArrayList<>(List.of(Reduction.logSumExp(COLUMNS, BOTH, Shift.rows(f))));
         if (columnShare == null) {
-            wanted.add(Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, share));
+            reductions.add(Reduction.sum(PairFunction.ONE, COLUMNS, POSITIVES, Shift.NONE, share));
         }
-        List<Reduced> reduced = reduce(wanted);
+        List<Reduced> reduced = reduce(reductions);
         columnShare = columnShare == null ? reduced.get(1).values() : columnShare;
         return potentials(columnSum, reduced.get(0).values());
     }
 
-    /** constant - logSum; 0 for a row or column all of whose pairs are ignored: it takes no part. */
+    /** Returns constant - logSum; 0 for a row or column whose pairs are all ignored, which is not part of the plan. */
     private static double[] potentials(double constant, double[] logSums) {
         double[] values = new double[logSums.length];
         Arrays.setAll(values, i -> logSums[i] == Double.NEGATIVE_INFINITY ? 0 : constant - logSums[i]);
@@ -141,13 +144,13 @@ final class SinkhornSide {
         return loss;
     }
 
-    /** The derivative of the loss by the logits of positives, potentials held. */
+    /** Returns the derivative of the loss with respect to the logits of positives at constant potentials. */
     private Term direct() {
         return new Term(PairFunction.ONE, POSITIVES, Shift.NONE, times(-1, share), null);
     }
 
-    /** A fixed number of iterations, the gradient through all of them. */
-    Solution unrolled(int iterations, boolean wantTerms) {
+    /** Runs a fixed number of iterations and differentiates through all of them. */
+    Solution unrolled(int iterations, boolean withTerms) {
         List<double[]> f = new ArrayList<>();
         List<double[]> g = new ArrayList<>(List.of(new double[m]));
         for (int k = 1; k <= iterations; k++) {
@@ -155,10 +158,10 @@ final class SinkhornSide {
             g.add(columnPotentials(f.get(k - 1)));
         }
         double loss = loss(f.get(iterations - 1), g.get(iterations));
-        return new Solution(loss, wantTerms ? oriented(through(f, g)) : List.of());
+        return new Solution(loss, withTerms ? oriented(backward(f, g)) : List.of());
     }
 
-    private List<Term> through(List<double[]> fs, List<double[]> gs) {
+    private List<Term> backward(List<double[]> fs, List<double[]> gs) {
         List<Term> terms = new ArrayList<>(List.of(direct()));
         double[] fBar = times(-1, rowShare);
         double[] gBar = times(-1, columnShare);
@@ -169,10 +172,10 @@ final class SinkhornSide {
                 normalised[j] -= columnSum;
             }
             Shift pi = new Shift(1, f, normalised);
-            double[] back = product(ROWS, pi, gBar);
+            double[] fromColumns = product(ROWS, pi, gBar);
             terms.add(new Term(PairFunction.EXP, BOTH, pi, null, times(-1, gBar)));
             for (int i = 0; i < n; i++) {
-                fBar[i] -= back[i];
+                fBar[i] -= fromColumns[i];
             }
             Shift rho = new Shift(1, f, gs.get(k - 1));
             terms.add(new Term(PairFunction.EXP, BOTH, rho, times(-1, fBar), null));
@@ -185,11 +188,12 @@ final class SinkhornSide {
     }
 
     /**
-     * Iterations until no row's sum is off 1 by more than about {@code tolerance}, and the gradient of the fixed point.
+     * Iterates until no row sum differs from 1 by more than about {@code tolerance}, and computes the implicit gradient of
+     * the fixed point.
      *
-     * @throws NotConvergedException when {@code most} iterations do not get there
+     * @throws NotConvergedException when {@code most} iterations do not reach the tolerance
      */
-    Solution converged(double tolerance, int most, boolean wantTerms) {
+    Solution converged(double tolerance, int most, boolean withTerms) {
         double[] f = rowPotentials(null);
         double error = Double.POSITIVE_INFINITY;
         for (int k = 1; k <= most; k++) {
@@ -198,14 +202,14 @@ final class SinkhornSide {
             error = largestDifference(f, next);
             if (error <= tolerance) {
                 return new Solution(
-                        loss(f, g), wantTerms ? oriented(implicit(new Shift(1, f, g), tolerance, most)) : List.of());
+                        loss(f, g), withTerms ? oriented(implicit(new Shift(1, f, g), tolerance, most)) : List.of());
             }
             f = next;
         }
-        throw new NotConvergedException("after " + most + " Sinkhorn iterations rows are off their sums by " + error
-                + ", expected " + tolerance
-                + "; allow more iterations or a larger tolerance, lower the log-scale, or take"
-                + " a fixed number of iterations");
+        throw new NotConvergedException("Sinkhorn did not converge in " + most + " iterations: expected row sums"
+                + " within " + tolerance + " of 1, got a difference of " + error
+                + "; allow more iterations or a larger tolerance, lower the log-scale, or use a fixed number of"
+                + " iterations");
     }
 
     private static double largestDifference(double[] a, double[] b) {
@@ -218,8 +222,10 @@ final class SinkhornSide {
     }
 
     /**
-     * G = direct - P_ij (lambda_i + mu_j), where lambda + P mu = fbar and P^T lambda + c mu = gbar, c the sum of a
-     * column: by conjugate gradients on (c - P^T P) mu = gbar - P^T fbar, two passes an iteration.
+     * Returns the terms of the implicit gradient G_ij = direct - P_ij (lambda_i + mu_j).
+     *
+     * <p>lambda and mu solve lambda + P mu = fbar and P^T lambda + c mu = gbar, where c is the column sum. Conjugate
+     * gradients solve (c - P^T P) mu = gbar - P^T fbar. Cost: two passes per step.
      */
     private List<Term> implicit(Shift plan, double tolerance, int most) {
         double c = Math.exp(columnSum);
@@ -230,12 +236,13 @@ final class SinkhornSide {
         double[] mu = new double[m];
         double[] direction = residual.clone();
         double squares = dot(residual, residual);
-        double enough = tolerance * tolerance * dot(columnShare, columnShare);
-        for (int k = 0; squares > enough; k++) {
+        double threshold = tolerance * tolerance * dot(columnShare, columnShare);
+        for (int k = 0; squares > threshold; k++) {
             if (k == most) {
-                throw new NotConvergedException("after " + most + " steps the potentials' gradient has a residual of "
-                        + Math.sqrt(squares) + ", expected " + Math.sqrt(enough)
-                        + "; allow more iterations or a larger tolerance, or take a fixed number of iterations");
+                throw new NotConvergedException("the implicit gradient of Sinkhorn did not converge in " + most
+                        + " conjugate-gradient steps: expected a residual of at most " + Math.sqrt(threshold) + ", got "
+                        + Math.sqrt(squares)
+                        + "; allow more iterations or a larger tolerance, or use a fixed number of iterations");
             }
             double[] applied = times(c, direction);
             subtract(product(COLUMNS, plan, product(ROWS, plan, direction)), applied);
@@ -260,12 +267,12 @@ final class SinkhornSide {
                 new Term(PairFunction.EXP, BOTH, plan, null, times(-1, mu)));
     }
 
-    /** Sums of e^z times a weight along an axis. */
+    /** Returns the weighted sums of e^z along an axis: a product of the plan or its transpose with a vector. */
     private double[] product(Axis axis, Shift shift, double[] weight) {
         return reduce(Reduction.sum(PairFunction.EXP, axis, BOTH, shift, weight));
     }
 
-    /** Potentials count up to a constant: what lies along it is rounding. */
+    /** Subtracts the mean: the potentials are defined up to a constant, so this component is rounding error. */
     private static void centre(double[] values) {
         double mean = Arrays.stream(values).sum() / values.length;
         Arrays.setAll(values, j -> values[j] - mean);

@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.zip.CRC32;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
@@ -12,25 +13,29 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * The model of another run as a guide: its unit representations of all training samples, made once, without
- * augmentation and dropout. Memory: 8 e bytes a sample on the heap.
+ * Unit representations of all training samples by the model of another run, computed once without augmentation and
+ * dropout. They determine which pairs of the batch are false negatives.
  *
- * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024.
+ * <p>Memory: 8 e bytes for each sample on the heap, with representations of width e. Source: Solatorio, GISTEmbed:
+ * guided in-sample selection of training negatives, 2024.
  */
 final class Guide {
     private final Ops ops;
-    private final Map<Integer, Integer> places = new HashMap<>();
+    private final Map<Integer, Integer> rowOf = new HashMap<>();
     private final int width;
     private final float[] pictures;
     private final float[] captions;
 
     /**
-     * @param run folder of the guide's run
-     * @throws CheckpointException when it has no checkpoint that can be read
+     * Loads a model and computes the representations.
+     *
+     * @param run folder of the run whose model is the guide
+     * @param samples of the training set
+     * @throws CheckpointException when the run has no readable checkpoint
      */
     Guide(Ops ops, Path run, PairDataset data, List<Integer> samples) {
         this.ops = ops;
-        samples.forEach(sample -> places.put(sample, places.size()));
+        samples.forEach(sample -> rowOf.put(sample, rowOf.size()));
         try (TrainedModel model = TrainedModel.load(ops, run)) {
             Embedder embedder = model.embedder(data);
             try (Tensor all = embedder.pictures(samples)) {
@@ -52,25 +57,28 @@ final class Guide {
         return floats;
     }
 
-    /** [samples, e]; the caller closes the tensor. */
+    /** Returns the representations [samples, e] of pictures; the caller closes the tensor. */
     Tensor pictures(int[] samples) {
         return rows(pictures, samples);
     }
 
-    /** [samples, e]; the caller closes the tensor. */
+    /** Returns the representations [samples, e] of captions; the caller closes the tensor. */
     Tensor captions(int[] samples) {
         return rows(captions, samples);
     }
 
     private Tensor rows(float[] of, int[] samples) {
         double[] rows = new double[samples.length * width];
-        for (int k = 0; k < rows.length; k++) {
-            rows[k] = of[places.get(samples[k / width]) * width + k % width];
+        for (int i = 0; i < samples.length; i++) {
+            int row = Objects.requireNonNull(rowOf.get(samples[i]));
+            for (int k = 0; k < width; k++) {
+                rows[i * width + k] = of[row * width + k];
+            }
         }
         return ops.parameterTensor(Shape.of(samples.length, width), rows);
     }
 
-    /** Of all its numbers: another guide, or other data, has another one. */
+    /** Returns a CRC-32 of all representations, which identifies the guide and its data in a checkpoint. */
     long checksum() {
         CRC32 sum = new CRC32();
         ByteBuffer bytes = ByteBuffer.allocate(width * Float.BYTES);
@@ -83,7 +91,7 @@ final class Guide {
         return sum.getValue();
     }
 
-    /** Bytes that it adds to those of a step of n pairs: its rows, and once more where a loss puts sides together. */
+    /** Returns the bytes that a guide adds to a step of n pairs: both sides, and a stacked copy for four-way losses. */
     long workspaceBytes(int n) {
         return 4L * n * width * ops.parameterDtype().bytes();
     }

@@ -14,8 +14,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * Averages over steps of a model's weights, which begin as copies of the trained ones and see the same pictures and
- * captions without dropout.
+ * Momentum encoders: a copy of the model whose weights are an exponential moving average of the trained weights. They
+ * start with the same weights and encode the same pictures and captions, without dropout.
  */
 final class MomentumEncoders implements AutoCloseable {
     private final Ops ops;
@@ -23,7 +23,7 @@ final class MomentumEncoders implements AutoCloseable {
     private final DualEncoder averaged;
     private final Momentum momentum;
 
-    /** @param model trained, just made from its seed, or about to be restored like the tensors here */
+    /** @param model the trained model, either newly initialised from the seed, or restored together with this one */
     MomentumEncoders(Ops ops, TrainConfig config, DualEncoder model) {
         this.ops = ops;
         this.model = model;
@@ -32,7 +32,7 @@ final class MomentumEncoders implements AutoCloseable {
         averaged.parameters().forEach(parameter -> parameter.freeze(true));
     }
 
-    /** Pictures, captions, then both by the momentum encoders. */
+    /** Returns the trained encoders of pictures and captions, then the momentum encoders of pictures and captions. */
     List<ChunkEncoder<TrainBatch>> encoders() {
         List<ChunkEncoder<TrainBatch>> all = new ArrayList<>(Encoders.of(ops, model));
         all.add(new TapeEncoder<>(
@@ -54,12 +54,12 @@ final class MomentumEncoders implements AutoCloseable {
         return all;
     }
 
-    /** Moves the averages towards the trained weights. */
+    /** Updates the averages with the trained weights. */
     void update(int step) {
         momentum.update(ops, step, model.parameters(), averaged.parameters());
     }
 
-    /** Live weights by name, for a checkpoint. */
+    /** Returns the weights of the momentum encoders by name; a checkpoint reads and writes them. */
     Map<String, Tensor> tensors() {
         Map<String, Tensor> all = new LinkedHashMap<>();
         averaged.parameters().forEach(parameter -> all.put("momentum." + parameter.name(), parameter.value()));

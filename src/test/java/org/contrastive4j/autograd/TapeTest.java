@@ -117,7 +117,7 @@ class TapeTest {
         protected void backward(Backward b) {
             Tensor dx = b.zerosLike(0);
             for (int k = 0; k < 2; k++) {
-                if (b.outputGradient(k) != null) {
+                if (b.hasOutputGradient(k)) {
                     b.ops().pointwise().copy(b.outputGradient(k), dx.rows(2 * k, 2 * k + 2));
                 }
             }

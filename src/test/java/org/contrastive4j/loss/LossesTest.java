@@ -56,7 +56,7 @@ class LossesTest {
         try (Ops ops = Backend.open("cpu")) {
             assertTrue(assertThrows(LossOptionException.class, () -> Losses.named(ops, "queue"))
                     .getMessage()
-                    .contains("make a QueueContrast or a DistilledContrast"));
+                    .contains("create a QueueContrast or a DistilledContrast"));
         }
     }
 

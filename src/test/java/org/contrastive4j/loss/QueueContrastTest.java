@@ -91,7 +91,7 @@ class QueueContrastTest {
                 QueueContrast loss = new QueueContrast(ops, 4, 2)) {
             String message = assertThrows(LossOptionException.class, () -> queue.put(five, null))
                     .getMessage();
-            assertTrue(message.contains("queue of 4"), message);
+            assertTrue(message.contains("queue capacity 4"), message);
             assertThrows(ShapeException.class, () -> queue.put(wide, null));
             assertThrows(ShapeException.class, () -> queue.put(one, ids));
             assertThrows(LossOptionException.class, () -> new KeyQueue(ops, 0, 2));
