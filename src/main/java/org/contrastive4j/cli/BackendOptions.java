@@ -3,26 +3,28 @@ package org.contrastive4j.cli;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Precision;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Which backend a command runs on, and what it computes in. */
+/** Options that choose the backend and the precision of a command. */
 final class BackendOptions {
     @Option(names = "--device", description = "backend: auto, cpu, cpu-f64, cuda, cuda:1 and so on, sim")
     String device = "auto";
 
     @Option(
             names = "--precision",
-            description = "of activations, their products and those of InfoNCE: f32, tf32, bf16 or f16, as the device "
-                    + "has them; parameters, optimiser and other losses stay f32. Without it f32, or "
-                    + "that of the run to resume")
+            description = "precision of activations, their products and InfoNCE: f32, tf32, bf16 or f16, if the device "
+                    + "supports it; parameters, optimiser state and other losses stay f32; default: f32, or the "
+                    + "precision of the resumed run")
+    @Nullable
     Precision precision;
 
     Ops open() {
         return open(null);
     }
 
-    /** @param usual precision where none is asked for; null for that of the backend */
-    Ops open(Precision usual) {
+    /** @param usual precision without --precision; null for the default of the backend */
+    Ops open(@Nullable Precision usual) {
         return Backend.open(device, Long.MAX_VALUE, precision == null ? usual : precision);
     }
 }

@@ -17,18 +17,17 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Answers "which loss, and does the batch size matter?" on one's own data. */
+/** Compares losses and batch sizes on the data of a user. */
 @Command(
         name = "compare-losses",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Trains every loss at several batch sizes and seeds, each run seeing as many pairs, and writes "
-                + "tables and plots. --steps, --warmup and --learning-rate are those of the largest batch; "
-                + "smaller ones take "
-                + "more steps and a rate that falls with the square root of the batch. Stopped, it goes on when called "
-                + "again.")
+        description = "Trains every loss at several batch sizes and seeds, each run on the same number of pairs, and "
+                + "writes tables and plots. --steps, --warmup and --learning-rate apply to the largest batch; smaller "
+                + "batches take more steps and a learning rate that falls with the square root of the batch size. A "
+                + "stopped comparison continues when the command is repeated.")
 final class CompareLossesCommand implements Callable<Integer> {
-    /** A batch never holds a concept twice, so here this is infonce to the last bit. */
+    /** A batch never holds a concept twice, so this loss equals infonce bit for bit. */
     private static final String SAME_AS_INFONCE = "infonce-multipositive";
 
     @Mixin
@@ -37,23 +36,22 @@ final class CompareLossesCommand implements Callable<Integer> {
     @Option(
             names = "--losses",
             split = ",",
-            description = "names with commas between; the first is what others are "
-                    + "measured against. Without it all but " + SAME_AS_INFONCE
-                    + ", which is infonce as no batch holds a concept twice")
+            description = "names, separated by commas; differences are measured against the first; default: all but "
+                    + SAME_AS_INFONCE + ", which equals infonce because no batch holds a concept twice")
     private List<String> losses = Losses.allNames().stream()
             .filter(name -> !name.equals(SAME_AS_INFONCE))
             .toList();
 
-    @Option(names = "--batches", split = ",", description = "batch sizes with commas between")
+    @Option(names = "--batches", split = ",", description = "batch sizes, separated by commas")
     private List<Integer> batches = List.of(64, 256, 1024);
 
     @Option(
             names = "--seeds",
             split = ",",
-            description = "of everything random; also decide which concepts are held out")
+            description = "seeds, separated by commas; a seed also decides which concepts are held out")
     private List<Long> seeds = List.of(1L, 2L, 3L);
 
-    @Option(names = "--out", description = "folder of the comparison: a run folder for each cell, tables, plots")
+    @Option(names = "--out", description = "folder of the comparison: a run folder for each run, tables and plots")
     private Path out = Path.of("runs/losses");
 
     @Option(names = "--save-every", description = "steps between the checkpoints of a run")

@@ -4,10 +4,10 @@ import java.nio.file.Path;
 import java.util.Locale;
 import org.contrastive4j.data.PairDataset;
 
-/** Opens data sets and shows how many pictures are decoded: thousands take a while in which nothing else happens. */
+/** Opens data sets and shows the share of pictures that are decoded, which takes long for thousands of pictures. */
 final class DataProgress implements PairDataset.OpenProgress {
     private static final long REDRAW_NANOS = 100_000_000;
-    private static final long LINE_NANOS = 10_000_000_000L; // between plain lines, where the output is no terminal
+    private static final long LINE_NANOS = 10_000_000_000L; // between plain lines, if the output is not a terminal
 
     private final StatusLine line;
     private long next = System.nanoTime();

@@ -5,18 +5,18 @@ import java.util.concurrent.Callable;
 import org.contrastive4j.Backend;
 import picocli.CommandLine.Command;
 
-/** Says what this machine has: backends, devices for PTX, what {@code auto} stands for, versions. */
+/** Lists the backends and PTX devices of this machine, the choice of {@code auto}, and library versions. */
 @Command(
         name = "devices",
         mixinStandardHelpOptions = true,
-        description = "Lists backends and devices of this machine, what \"auto\" would choose and why, "
+        description = "Lists backends and devices of this machine, the choice of \"auto\" with its reason, "
                 + "and library versions.")
 final class DevicesCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Backend.Choice auto = Backend.auto();
         print("backends, for --device of train, eval and search", Backend.descriptions());
-        print("what \"auto\" chooses, and why", Map.of(auto.name(), auto.reason()));
+        print("the choice of \"auto\" and its reason", Map.of(auto.name(), auto.reason()));
         print("devices, for --device of ptx run", Backend.devices());
         print("libraries", Backend.libraries());
         return 0;

@@ -6,7 +6,7 @@ import java.util.Locale;
 import java.util.SplittableRandom;
 import java.util.stream.Collectors;
 
-/** Element types of buffers and numbers that a user gives to a kernel; a value is its bits in the low end of a long. */
+/** Element types of kernel arguments on the command line. The low bits of a long hold the bits of a value. */
 enum Element {
     F32(4),
     F16(2),
@@ -25,14 +25,14 @@ enum Element {
         this.bytes = bytes;
     }
 
-    /** @throws IllegalArgumentException listing the names there are */
+    /** @throws IllegalArgumentException with the list of names when the name is unknown */
     static Element of(String name) {
         for (Element element : values()) {
             if (element.label().equals(name)) {
                 return element;
             }
         }
-        throw new IllegalArgumentException("no element type \"" + name + "\", there are "
+        throw new IllegalArgumentException("unknown element type \"" + name + "\", expected one of "
                 + Arrays.stream(values()).map(Element::label).collect(Collectors.joining(", ")));
     }
 
@@ -48,7 +48,7 @@ enum Element {
         return this == F32 || this == F16 || this == BF16 || this == F64;
     }
 
-    /** @throws IllegalArgumentException when the text is no number of this type */
+    /** @throws IllegalArgumentException when the text is not a number of this type */
     long parse(String text) {
         try {
             if (isFloat()) {
@@ -61,17 +61,17 @@ enum Element {
                 return value;
             }
         } catch (NumberFormatException e) {
-            throw new IllegalArgumentException("\"" + text + "\" is no " + label(), e);
+            throw new IllegalArgumentException("\"" + text + "\" is not a valid " + label(), e);
         }
         throw new IllegalArgumentException(text + " is out of the range of " + label());
     }
 
-    /** The number as nearly as this type has it; integers wrap. */
+    /** Returns the bits of the nearest value of this type; integers wrap around. */
     long count(long number) {
         return isFloat() ? bits(number) : number;
     }
 
-    /** In [-1, 1), integers in [0, 100). */
+    /** Returns the bits of a random number in [-1, 1), or of a random integer in [0, 100). */
     long random(SplittableRandom random) {
         return isFloat() ? bits(random.nextDouble(-1, 1)) : random.nextInt(RANDOM_INTEGERS);
     }
@@ -85,7 +85,7 @@ enum Element {
         };
     }
 
-    /** Nearest 16-bit float, ties to even. */
+    /** Rounds to the nearest 16-bit float, ties to even. */
     private static long narrow(double value, int mantissa, int leastExponent, int infinity) {
         long sign = Double.doubleToRawLongBits(value) >>> 63 << 15;
         if (Double.isNaN(value)) {
@@ -119,7 +119,7 @@ enum Element {
         }
     }
 
-    /** The next value of the buffer for people. */
+    /** Reads the next value of a buffer and formats it. */
     String next(ByteBuffer source) {
         return switch (this) {
             case F32 -> String.valueOf(source.getFloat());
@@ -133,7 +133,7 @@ enum Element {
         };
     }
 
-    /** The value as a kernel's argument, see {@link org.contrastive4j.device.Kernel#launch}. */
+    /** Returns the value as a kernel argument, see {@link org.contrastive4j.device.Kernel#launch}. */
     Object argument(long bits) {
         return switch (this) {
             case F32 -> Float.intBitsToFloat((int) bits);

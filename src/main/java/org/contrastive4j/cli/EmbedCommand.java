@@ -5,6 +5,7 @@ import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
@@ -24,8 +25,9 @@ import picocli.CommandLine.Option;
         name = "embed",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Writes unit representations of pictures and captions: pictures.npy and captions.npy, a row for "
-                + "each pair, and keys.tsv with picture and caption of each row.")
+        description =
+                "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
+                        + "each pair, and the picture and caption of each row to keys.tsv.")
 final class EmbedCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;
@@ -33,7 +35,7 @@ final class EmbedCommand implements Callable<Integer> {
     @Option(names = "--run", description = "run folder of a finished or running training")
     private Path run = Path.of("runs/emoji");
 
-    @Option(names = "--data", description = "pairs to embed; default: those of the run")
+    @Option(names = "--data", description = "pairs to embed; default: the pairs of the run")
     private @Nullable Path data;
 
     @Option(names = "--out", required = true, description = "folder to write")
@@ -70,7 +72,7 @@ final class EmbedCommand implements Callable<Integer> {
             }
             try (PretrainedModel model = from.open(ops);
                     TextTokenizer tokenizer = model.tokenizer()) {
-                PairDataset pairs = PairDataset.open(data, false);
+                PairDataset pairs = PairDataset.open(Objects.requireNonNull(data), false);
                 write(pairs, model.embedder(pairs, tokenizer));
             }
         }

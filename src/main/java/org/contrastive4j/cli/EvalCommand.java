@@ -16,6 +16,7 @@ import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.TrainedModel;
 import org.contrastive4j.train.Trainer;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
@@ -25,13 +26,14 @@ import picocli.CommandLine.Option;
         name = "eval",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Retrieval both ways, zero-shot classification from prompts, and a linear probe.")
+        description =
+                "Measures retrieval in both directions, zero-shot classification from prompts, and a linear probe.")
 final class EvalCommand implements Callable<Integer> {
     @Option(names = "--run", description = "run folder of a finished or running training")
     private Path run = Path.of("runs/emoji");
 
-    @Option(names = "--data", description = "measure on these pairs instead of the test splits of the run")
-    private Path data;
+    @Option(names = "--data", description = "pairs to measure on; default: the test splits of the run")
+    private @Nullable Path data;
 
     @Option(
             names = "--classes",
@@ -43,8 +45,9 @@ final class EvalCommand implements Callable<Integer> {
 
     @Option(
             names = "--prompt",
-            description = "text for a class, {} stands for its name; may be given several times: the representations"
-                    + " of all texts of a class are averaged")
+            description =
+                    "text for a class, with {} for its name; the option may be repeated: the representations of all "
+                            + "texts of a class are averaged")
     private List<String> prompts = List.of("{}");
 
     @Mixin
@@ -103,13 +106,13 @@ final class EvalCommand implements Callable<Integer> {
         List<String> missing = classification.unmatched(test);
         if (missing.size() == classes.size() || classification.unmatched(train).size() == classes.size()) {
             System.out.println("no classification: no caption names one of the classes " + classes
-                    + "; name those of these data with --classes");
+                    + "; name classes of these data with --classes");
             return;
         }
         if (!missing.isEmpty()) {
             System.out.println("classes that no caption names: " + String.join("; ", missing));
         }
-        print("zero-shot, " + prompts.size() + " prompts a class", classification.zeroShot(test));
+        print("zero-shot, " + prompts.size() + " prompts for each class", classification.zeroShot(test));
         Classification.Probe probe = classification.linearProbe(train, test);
         print(String.format(Locale.ROOT, "linear probe, lambda %.0e", probe.lambda()), probe.result());
     }
@@ -117,7 +120,7 @@ final class EvalCommand implements Callable<Integer> {
     private void print(String what, Classification.Result result) {
         System.out.printf(
                 Locale.ROOT,
-                "%s: top-1 %.1f%%, top-5 %.1f%% of %d pictures in %d classes (largest class %.1f%%); %d pictures are of"
+                "%s: top-1 %.1f%%, top-5 %.1f%% of %d pictures in %d classes (largest class %.1f%%); %d pictures have"
                         + " no class%n",
                 what,
                 100 * result.accuracy(),

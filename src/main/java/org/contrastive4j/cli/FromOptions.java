@@ -2,6 +2,7 @@ package org.contrastive4j.cli;
 
 import java.nio.file.Path;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.nn.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.LoraAdapter;
@@ -12,7 +13,7 @@ import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 import picocli.CommandLine.Spec;
 
-/** Which pretrained model a command runs, and with which weights. */
+/** Options that choose a pretrained model and its weights. */
 final class FromOptions {
     @Spec(Spec.Target.MIXEE)
     private CommandSpec command;
@@ -34,7 +35,7 @@ final class FromOptions {
     @Option(
             names = "--wise-ft",
             paramLabel = "<alpha>",
-            description = "interpolate weights: alpha of the fine-tuned model and 1 - alpha of --start")
+            description = "interpolate weights: alpha times the fine-tuned model plus 1 - alpha times --start")
     @Nullable
     Double wiseFt;
 
@@ -46,9 +47,9 @@ final class FromOptions {
     Path start;
 
     /**
-     * Returns whether the command runs a pretrained model, and refuses options that the choice leaves without effect.
+     * Returns whether the command runs a pretrained model, and rejects options that would have no effect.
      *
-     * @throws IllegalArgumentException naming these options
+     * @throws IllegalArgumentException with the names of these options
      */
     boolean isPretrained() {
         ParseResult given = command.commandLine().getParseResult();
@@ -70,7 +71,7 @@ final class FromOptions {
     PretrainedModel open(Ops ops) {
         if (!isPretrained()) {
             throw new IllegalArgumentException(
-                    "no model is given; name a folder with --from, with config.json and model.safetensors in it");
+                    "no model is given; name a folder that holds config.json and model.safetensors with --from");
         }
         if (wiseFt != null && !(wiseFt >= 0 && wiseFt <= 1)) {
             throw new IllegalArgumentException("--wise-ft is " + wiseFt + ", expected 0 to 1");
@@ -79,14 +80,15 @@ final class FromOptions {
             throw new IllegalArgumentException(
                     "--wise-ft needs the model that fine-tuning started from; name it with --start");
         }
-        PretrainedModel model = PretrainedModel.open(ops, from);
+        Path folder = Objects.requireNonNull(from);
+        PretrainedModel model = PretrainedModel.open(ops, folder);
         try {
             if (adapter != null) {
                 LoraAdapter.load(ops, model, adapter);
                 model.encoder().merge(ops);
             }
             if (wiseFt != null) {
-                try (PretrainedModel first = PretrainedModel.open(ops, start == null ? from : start)) {
+                try (PretrainedModel first = PretrainedModel.open(ops, start == null ? folder : start)) {
                     model.interpolate(first, 1 - wiseFt);
                 }
             }
@@ -97,7 +99,7 @@ final class FromOptions {
         }
     }
 
-    /** Rank, alpha and dropout as given on a command line; alpha is the rank where it is not given. */
+    /** Returns the settings of adapters; the default of alpha is the rank. */
     static LowRankConfig lowRank(int rank, @Nullable Double alpha, double dropout) {
         return new LowRankConfig(rank, alpha == null ? Math.max(rank, 1) : alpha, dropout, false);
     }

@@ -4,15 +4,15 @@ import java.util.Collection;
 import java.util.List;
 import picocli.CommandLine.ParseResult;
 
-/** Refuses options that a command would otherwise ignore. */
+/** Rejects options that a command would ignore. */
 final class IgnoredOptions {
     private IgnoredOptions() {}
 
     /**
      * Checks that none of some options is on the command line.
      *
-     * @param reason continues a sentence that begins with the names of the options
-     * @throws IllegalArgumentException naming every option that is given
+     * @param reason text of the error after the names of the options
+     * @throws IllegalArgumentException with the names of the given options
      */
     static void refuse(ParseResult given, Collection<String> names, String reason) {
         List<String> wrong = names.stream().filter(given::hasMatchedOption).toList();

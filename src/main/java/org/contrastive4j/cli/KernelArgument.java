@@ -6,23 +6,31 @@ import java.util.SplittableRandom;
 import java.util.StringJoiner;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.PtxDevice;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One {@code --arg}: a buffer or a number.
  *
- * @param text as given
- * @param direction in or out; null of a number
+ * @param text of the option
+ * @param direction in or out; null for a number
+ * @param element type of the number or of the elements
  * @param count elements of a buffer
- * @param fill of a buffer; null for none
- * @param value bits of a number, or of all elements where the fill is {@link Fill#VALUE}
+ * @param fill initial content of a buffer; null for an uninitialised buffer
+ * @param value bits of a number, or of all elements if the fill is {@link Fill#VALUE}
  */
-record KernelArgument(String text, Direction direction, Element element, int count, Fill fill, long value) {
+record KernelArgument(
+        String text,
+        @Nullable Direction direction,
+        Element element,
+        int count,
+        @Nullable Fill fill,
+        long value) {
     enum Direction {
         IN,
         OUT
     }
 
-    /** What a buffer holds before the launch. */
+    /** Initial content of a buffer. */
     enum Fill {
         ZERO,
         IOTA,
@@ -30,7 +38,7 @@ record KernelArgument(String text, Direction direction, Element element, int cou
         VALUE
     }
 
-    /** @throws IllegalArgumentException saying which part is wrong and what is expected */
+    /** @throws IllegalArgumentException with the wrong part and what is expected */
     static KernelArgument parse(String text) {
         String[] parts = text.split(":", -1);
         try {
@@ -57,15 +65,17 @@ record KernelArgument(String text, Direction direction, Element element, int cou
                     "count is \"" + parts[2] + "\", expected 1 to " + most + " elements of " + parts[1]);
         }
         String fill = parts.length == 4 ? parts[3] : direction == Direction.IN ? "zero" : null;
-        long value = 0;
-        Fill kind = fill == null
-                ? null
-                : switch (fill) {
+        if (fill == null) {
+            return new KernelArgument(text, direction, element, (int) count, null, 0);
+        }
+        Fill kind =
+                switch (fill) {
                     case "zero" -> Fill.ZERO;
                     case "iota" -> Fill.IOTA;
                     case "random" -> Fill.RANDOM;
                     default -> Fill.VALUE;
                 };
+        long value = 0;
         if (kind == Fill.VALUE) {
             if (!fill.matches("[-+.0-9].*|NaN|Infinity")) {
                 throw new IllegalArgumentException("fill is \"" + fill + "\", expected zero, iota, random or a number");
@@ -91,12 +101,12 @@ record KernelArgument(String text, Direction direction, Element element, int cou
         return direction == Direction.OUT;
     }
 
-    /** The number as an argument of a launch. */
+    /** Returns the number as an argument of a launch. */
     Object number() {
         return element.argument(value);
     }
 
-    /** A buffer with its values; one without values is left as the device makes it. The caller closes it. */
+    /** Allocates and fills a buffer; without a fill its content is undefined. The caller closes it. */
     DeviceStorage allocate(PtxDevice device, long seed) {
         DeviceStorage storage = device.allocate((long) count * element.bytes());
         if (fill == null) {
@@ -118,7 +128,7 @@ record KernelArgument(String text, Direction direction, Element element, int cou
         return storage;
     }
 
-    /** The first elements of a buffer for people. */
+    /** Formats the first elements of a buffer. */
     String first(DeviceStorage storage, int most) {
         int shown = Math.min(count, most);
         ByteBuffer bytes = ByteBuffer.allocateDirect(shown * element.bytes()).order(ByteOrder.nativeOrder());

@@ -11,8 +11,8 @@ import java.util.stream.Stream;
 import picocli.AutoComplete;
 
 /**
- * Writes what the build leaves in {@code target} beside the folder {@code lib}: the scripts {@code c4j} and
- * {@code c4j.cmd}, the completion for bash and zsh, and an archive of loaded classes, which halves the time to start.
+ * Writes the launcher to the folder {@code target}: the scripts {@code c4j} and {@code c4j.cmd}, the completion for
+ * bash and zsh, and a class data sharing archive, which halves the start-up time.
  */
 public final class LauncherFiles {
     static final String NAME = "c4j";
@@ -26,7 +26,7 @@ public final class LauncherFiles {
      *
      * @param arguments the folder that gets the scripts, and the file name of the library's jar in its folder lib
      * @throws IOException when a file cannot be written
-     * @throws InterruptedException when the build is stopped meanwhile
+     * @throws InterruptedException when the build is interrupted
      */
     public static void main(String[] arguments) throws IOException, InterruptedException {
         if (arguments.length != 2) {
@@ -49,7 +49,7 @@ public final class LauncherFiles {
         Files.writeString(folder.resolve("lib").resolve(COMPLETION), AutoComplete.bash(NAME, Main.commandLine()));
     }
 
-    /** The archive only saves time: where this JVM cannot write one, the scripts run without. */
+    /** Writes the archive. If this JVM cannot write one, the scripts run without it. */
     private static void archive(Path lib, String jar) throws IOException, InterruptedException {
         Path archive = lib.resolve(ARCHIVE);
         Files.deleteIfExists(archive);
@@ -79,7 +79,7 @@ public final class LauncherFiles {
         }
     }
 
-    /** Returns the files that the build leaves, relative to its folder. */
+    /** Returns the files of the launcher, relative to the build folder. */
     static List<String> files() {
         return Stream.of(NAME, NAME + ".cmd", "lib/" + COMPLETION).toList();
     }

@@ -1,6 +1,7 @@
 package org.contrastive4j.cli;
 
 import java.util.List;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.AutogradException;
 import org.contrastive4j.data.DataException;
@@ -36,7 +37,7 @@ import picocli.CommandLine.Model.CommandSpec;
             PtxCommand.class
         })
 public final class Main {
-    /** Exit code of an error that the user can mend. */
+    /** Exit code of an error that the user can correct. */
     static final int REFUSED = 2;
 
     private Main() {}
@@ -53,7 +54,7 @@ public final class Main {
         return arguments.length == 0 ? help(commandLine) : commandLine.execute(arguments);
     }
 
-    /** The commands with their options, and how their errors are reported. */
+    /** Creates the commands with their options and error handlers. */
     static CommandLine commandLine() {
         CommandLine commandLine = new CommandLine(new Main())
                 .setOverwrittenOptionsAllowed(true)
@@ -72,7 +73,9 @@ public final class Main {
             return REFUSED;
         });
         for (String name : List.of("train", "verify-gradcache", "compare-losses")) {
-            CommandSpec command = commandLine.getSubcommands().get(name).getCommandSpec();
+            CommandSpec command = Objects.requireNonNull(
+                            commandLine.getSubcommands().get(name), name)
+                    .getCommandSpec();
             command.usageMessage().footer(losses());
             command.mixins().values().stream()
                     .map(CommandSpec::userObject)
@@ -82,7 +85,7 @@ public final class Main {
         return commandLine;
     }
 
-    /** What --loss and --losses take, a line each. */
+    /** Returns a line for each value of --loss and --losses. */
     private static String[] losses() {
         Stream<String> lines =
                 Losses.allNames().stream().map(name -> String.format("  %-22s %s", name, Losses.description(name)));
@@ -94,7 +97,7 @@ public final class Main {
         return REFUSED;
     }
 
-    /** Whether the message says all that the user needs; anything else is a defect and shows its stack. */
+    /** Returns whether the message explains the failure to the user. Others are defects and print their stack trace. */
     private static boolean isExplained(Throwable failure) {
         return failure instanceof DataException
                 || failure instanceof CheckpointException
@@ -106,6 +109,6 @@ public final class Main {
                 || failure instanceof IllegalArgumentException
                 || failure instanceof DeviceException
                 || failure instanceof PtxException
-                || failure instanceof AutogradException && failure.getCause() instanceof OutOfBudgetException;
+                || (failure instanceof AutogradException && failure.getCause() instanceof OutOfBudgetException);
     }
 }

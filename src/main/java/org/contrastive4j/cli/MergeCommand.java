@@ -8,14 +8,13 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Writes a model whose weights contain an adapter, or lie between two models. */
+/** Writes a model with a merged adapter or interpolated weights. */
 @Command(
         name = "merge",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description =
-                "Merges a LoRA adapter into the weights of a CLIP or SigLIP model, interpolates with its start if "
-                        + "asked to, and writes the model in the layout of --from.")
+        description = "Merges a LoRA adapter into the weights of a CLIP or SigLIP model, interpolates with --start if "
+                + "--wise-ft is given, and writes the model in the layout of --from.")
 final class MergeCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;

@@ -4,15 +4,15 @@ import java.io.IOException;
 import java.nio.file.Files;
 import java.nio.file.Path;
 
-/** Writes the files that a command makes beside a run. */
+/** Writes the output files of commands. */
 final class OutputFiles {
     private OutputFiles() {}
 
     /**
-     * Checks that the folder of a file is there, before work is done whose result could not be written.
+     * Checks that a file can be created, before the work that computes its content starts.
      *
      * @param option that names the file
-     * @throws IllegalArgumentException when it is not
+     * @throws IllegalArgumentException when its folder does not exist or is read-only, or the file is a folder
      */
     static void requireWritable(String option, Path file) {
         Path folder = file.toAbsolutePath().getParent();

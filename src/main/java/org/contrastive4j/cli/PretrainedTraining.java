@@ -6,6 +6,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.BooleanSupplier;
 import org.contrastive4j.autograd.Parameter;
@@ -37,7 +38,7 @@ import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.ParseResult;
 
-/** What {@code train --from} does: fine-tunes a pretrained model and writes it, or its adapter. */
+/** Implements {@code train --from}: fine-tunes a pretrained model and writes the model or its adapter. */
 final class PretrainedTraining {
     private static final double WHOLE_RATE = 1e-5;
     private static final double LORA_RATE = 1e-4;
@@ -68,8 +69,8 @@ final class PretrainedTraining {
             names = "--from",
             paramLabel = "<dir>",
             description = "fine-tune the CLIP or SigLIP model in this folder instead of training a new one; sizes, "
-                    + "tokenizer and loss are those of the model, --learning-rate is then 1e-5 where it is not given, "
-                    + "1e-4 with LoRA")
+                    + "tokenizer and loss come from the model; --learning-rate then has the default 1e-5, or 1e-4 "
+                    + "with LoRA")
     @Nullable
     Path from;
 
@@ -81,16 +82,16 @@ final class PretrainedTraining {
 
     @Option(
             names = "--unlock-blocks",
-            description =
-                    "with --lock-image or --lock-text: train this many last blocks of a locked tower and what follows them")
+            description = "with --lock-image or --lock-text: number of last blocks of a locked tower to train, with "
+                    + "the layers after them")
     private int unlockBlocks;
 
     @Option(
             names = "--layer-decay",
-            description = "with --from: factor of the learning rate from each layer to the one below")
+            description = "with --from: factor of the learning rate from each layer to the layer below")
     private double layerDecay = 1;
 
-    @Option(names = "--lora-rank", description = "with --from: train low-rank adapters of this rank")
+    @Option(names = "--lora-rank", description = "with --from: rank of the low-rank adapters to train")
     @Nullable
     private Integer loraRank;
 
@@ -103,20 +104,22 @@ final class PretrainedTraining {
     @Option(
             names = "--lora-targets",
             split = ",",
-            description =
-                    "with --lora-rank: layers with adapters: q, k, v, out, up, down, or modules of Hugging Face transformers")
+            description = "with --lora-rank: layers with adapters: q, k, v, out, up, down, or module names of Hugging "
+                    + "Face transformers")
     private List<String> loraTargets = List.of("q", "v");
 
-    @Option(names = "--lora-dropout", description = "with --lora-rank: dropout probability on the input of adapters")
+    @Option(names = "--lora-dropout", description = "with --lora-rank: dropout probability at the input of adapters")
     private double loraDropout;
 
-    @Option(names = "--base-weights", description = "with --lora-rank: type of the frozen matrices: F32, F16 or BF16")
+    @Option(
+            names = "--base-weights",
+            description = "with --lora-rank: element type of the frozen matrices: F32, F16 or BF16")
     private DType baseWeights = DType.F32;
 
     /**
      * Checks that the options fit each other.
      *
-     * @throws IllegalArgumentException naming options that would have no effect
+     * @throws IllegalArgumentException with the options that would have no effect
      */
     void checkOptions(ParseResult given) {
         List<String> own = CommandSpec.forAnnotatedObject(new PretrainedTraining()).options().stream()
@@ -151,6 +154,10 @@ final class PretrainedTraining {
         }
     }
 
+    private Path from() {
+        return Objects.requireNonNull(from, "--from");
+    }
+
     private static void requireNew(Path out) {
         for (String file : List.of(METRICS, "adapter", "model")) {
             if (Files.exists(out.resolve(file))) {
@@ -160,7 +167,7 @@ final class PretrainedTraining {
         }
     }
 
-    /** Runs all steps; returns whether they were not stopped. */
+    /** Runs all steps; returns false if the user stopped them. */
     boolean run(
             Ops ops,
             TrainConfig config,
@@ -173,7 +180,7 @@ final class PretrainedTraining {
         PretrainedModel.Options options =
                 new PretrainedModel.Options(baseWeights == DType.F32 ? ops.parameterDtype() : baseWeights, 0);
         try (RunFolder folder = RunFolder.open(out);
-                PretrainedModel model = PretrainedModel.open(ops, from, options);
+                PretrainedModel model = PretrainedModel.open(ops, from(), options);
                 TextTokenizer tokenizer = model.tokenizer()) {
             FineTuning tuning = new FineTuning(lockImage, lockText, unlockBlocks, layerDecay);
             LoraAdapter adapter = null;
@@ -244,7 +251,7 @@ final class PretrainedTraining {
                 .sum();
         System.out.printf(
                 Locale.ROOT,
-                "%,d training pairs on %s; %,d trained numbers, batches of %d pairs%n",
+                "%,d training pairs on %s; %,d trained parameters, batches of %d pairs%n",
                 splits.train().size(),
                 ops.name(),
                 numbers,
@@ -277,14 +284,18 @@ final class PretrainedTraining {
                 }
             }
         }
-        return !stopRequested.getAsBoolean();
+        if (stopRequested.getAsBoolean()) {
+            System.out.println("stopped; what was trained so far is saved, but the run cannot be continued");
+            return false;
+        }
+        return true;
     }
 
     private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {
         write(model, adapter, out);
         if (adapter != null) {
-            System.out.println("adapter: " + out.resolve("adapter") + "; merge --from " + from + " --adapter "
-                    + out.resolve("adapter") + " --out DIR makes a model of it");
+            System.out.println("adapter: " + out.resolve("adapter") + "; create a model with: merge --from " + from
+                    + " --adapter " + out.resolve("adapter") + " --out DIR");
         } else {
             System.out.println("model: " + out.resolve("model"));
         }
@@ -295,7 +306,7 @@ final class PretrainedTraining {
             model.save(out.resolve("model"));
         } else {
             adapter.save(
-                    out.resolve("adapter"), from.toAbsolutePath().normalize().toString());
+                    out.resolve("adapter"), from().toAbsolutePath().normalize().toString());
         }
     }
 

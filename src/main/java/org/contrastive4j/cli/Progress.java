@@ -10,18 +10,23 @@ import java.util.stream.Collectors;
 import org.contrastive4j.train.Trainer;
 
 /**
- * Shows how training goes: a line that is rewritten on a terminal, twenty plain lines a run elsewhere.
+ * Shows the progress of training: one line that is rewritten on a terminal, or twenty plain lines for each run.
  *
- * <p>On a terminal the most important fields that fit are shown, and the bar takes the columns that are left.
+ * <p>On a terminal it shows the most important fields that fit, and a bar in the remaining columns.
  */
 final class Progress implements AutoCloseable {
-    private static final int LINES = 20; // of a whole run, where the output is no terminal
+    private static final int LINES = 20; // of a whole run, if the output is not a terminal
     private static final long REDRAW_NANOS = 200_000_000;
     private static final String GAP = "  ";
     private static final int SMALLEST_BAR = 10;
     private static final int LARGEST_BAR = 42;
 
-    /** A part of the line. @param rank fields of a small rank are kept, those of a large one dropped first */
+    /**
+     * A part of the line.
+     *
+     * @param rank priority: fields of a large rank are dropped first
+     * @param text of the field
+     */
     private record Field(int rank, String text) {}
 
     private final StatusLine line;
@@ -33,7 +38,7 @@ final class Progress implements AutoCloseable {
     private long drawn;
 
     /**
-     * @param firstStep steps made before this sitting
+     * @param firstStep steps of the run before this process
      * @param steps of the whole run
      * @param batch pairs in a batch
      */
@@ -44,7 +49,7 @@ final class Progress implements AutoCloseable {
         this.batch = batch;
     }
 
-    /** Keeps a recall at 1 on show until the next one is measured. */
+    /** Shows a recall at 1 until the next measurement. */
     void recall(String split, double share) {
         recalls.put(split, share);
     }
@@ -64,7 +69,7 @@ final class Progress implements AutoCloseable {
         }
     }
 
-    /** Everything there is to show, in the order of the line. */
+    /** Returns all fields in the order of the line. */
     private List<Field> fields(Trainer.Step step, double seconds) {
         int made = step.step() - firstStep;
         double left = (steps - step.step()) * seconds / Math.max(1, made);
@@ -90,7 +95,7 @@ final class Progress implements AutoCloseable {
         return fields;
     }
 
-    /** The fields that fit into a width, after a bar where one of ten columns fits before the least of them. */
+    /** Joins the fields that fit into a width. A bar of at least ten columns takes precedence over ranks above 5. */
     private String fitted(List<Field> fields, int step, int width) {
         List<Field> kept = new ArrayList<>();
         int used = 0;
@@ -132,7 +137,7 @@ final class Progress implements AutoCloseable {
                 : String.format(Locale.ROOT, "%d:%02d:%02d", all / 3600, all / 60 % 60, all % 60);
     }
 
-    /** Leaves the last line where it is. */
+    /** Keeps the last line on the terminal. */
     @Override
     public void close() {
         line.keep();

@@ -5,6 +5,7 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.concurrent.Callable;
 import java.util.stream.Stream;
 import org.contrastive4j.device.PtxException;
@@ -17,27 +18,28 @@ import org.contrastive4j.internal.parse.Parser;
 import org.contrastive4j.internal.parse.Program;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Static facts of PTX files, without a GPU. */
+/** Reports registers, spills and occupancy of the kernels in PTX files, without a GPU. */
 @Command(
         name = "check",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         description = {
-            "Assembles PTX files for every architecture their target allows, links them for the simulator.",
+            "Assembles PTX files for every architecture that their target allows, and links them for the simulator.",
             "Exits with 1 when a file has an error, spills registers, or is serialised by the assembler (C75xx).",
-            "The assembler runs inside this process and may end it on text that is wrong in rare ways."
+            "The assembler runs inside this process; in rare cases malformed text terminates it."
         })
 final class PtxCheckCommand implements Callable<Integer> {
     private static final List<Integer> ARCHITECTURES = List.of(80, 86, 89, 90);
     private static final String SERIALISED = "C75";
 
-    @Parameters(arity = "1..*", paramLabel = "FILE", description = "PTX, preprocessor lines allowed")
+    @Parameters(arity = "1..*", paramLabel = "FILE", description = "PTX file, with or without preprocessor lines")
     private List<Path> files;
 
     @Mixin
@@ -46,23 +48,23 @@ final class PtxCheckCommand implements Callable<Integer> {
     @Option(
             names = "--block",
             paramLabel = "THREADS",
-            description = "threads of a block, for the occupancy of kernels that do not state .reqntid or .maxntid")
+            description = "threads of a block, for the occupancy of kernels without .reqntid and .maxntid")
     private int block = 256;
 
     @Option(
             names = "--shared",
             paramLabel = "BYTES",
-            description = "dynamic shared memory of a block, for the occupancy; by default what a comment of the file"
-                    + " states as \"dynamic shared N bytes\", else 0",
+            description = "dynamic shared memory of a block, for the occupancy; default: N of a comment"
+                    + " \"dynamic shared N bytes\" in the file, else 0",
             showDefaultValue = CommandLine.Help.Visibility.NEVER)
-    private Integer shared;
+    private @Nullable Integer shared;
 
-    /** Where one thing was said for several architectures, it is said once. */
+    /** Messages with their targets: a message that several targets share is printed once. */
     private final Map<String, List<String>> complaints = new LinkedHashMap<>();
 
     @Override
     public Integer call() {
-        if (block < 1 || block > 1024 || shared != null && shared < 0) {
+        if (block < 1 || block > 1024 || (shared != null && shared < 0)) {
             throw new IllegalArgumentException(
                     "--block " + block + " --shared " + shared + ": expected 1 to 1024 threads and 0 or more bytes");
         }
@@ -94,7 +96,7 @@ final class PtxCheckCommand implements Callable<Integer> {
                 good &= check(file, expanded, table);
             }
         } catch (PtxException e) {
-            complain("error", e.getMessage());
+            complain("error", String.valueOf(e.getMessage()));
             good = false;
         }
         if (!table.isEmpty()) {
@@ -105,15 +107,16 @@ final class PtxCheckCommand implements Callable<Integer> {
         return good;
     }
 
-    /** One instance of a file. */
+    /** Checks one instance of a file. */
     private boolean check(Path file, PtxSource.Expanded expanded, Table table) {
         int dynamic = shared != null ? shared : expanded.dynamicSharedBytes();
         try {
-            // first of all: what is no PTX could bring the assembler down
+            // parse first: malformed text may terminate the process inside the assembler
             Program program = Parser.parse(file.toString(), expanded.text());
-            return assemble(expanded.text(), program, dynamic, table) & link(expanded.text(), program);
+            boolean assembled = assemble(expanded.text(), program, dynamic, table);
+            return link(expanded.text(), program) && assembled;
         } catch (PtxException e) {
-            complain("error", e.getMessage());
+            complain("error", String.valueOf(e.getMessage()));
             return false;
         }
     }
@@ -132,7 +135,7 @@ final class PtxCheckCommand implements Callable<Integer> {
                 }
             } catch (PtxException e) {
                 good = false;
-                complain("error", e.getMessage(), target);
+                complain("error", String.valueOf(e.getMessage()), target);
             }
         }
         return good;
@@ -150,7 +153,9 @@ final class PtxCheckCommand implements Callable<Integer> {
         complaints.putIfAbsent(kind + ": " + message.replace("%", "%%"), List.of());
     }
 
-    /** A target without a letter runs on itself and everything newer, one with a letter on itself alone. */
+    /**
+     * Returns the targets to assemble for: code for sm_80 also runs on newer architectures, code for sm_90a does not.
+     */
     private static List<String> targets(Program program) {
         List<String> targets =
                 Character.isLetter(program.target().charAt(program.target().length() - 1))
@@ -162,9 +167,9 @@ final class PtxCheckCommand implements Callable<Integer> {
         return targets.isEmpty() ? List.of(program.target()) : targets;
     }
 
-    /** Adds a kernel; false when it spills. */
+    /** Adds the row of a kernel; returns false when the kernel spills registers. */
     private boolean row(Table table, Function function, Assembly assembly, int dynamic) {
-        Assembly.Entry entry = assembly.entries().get(function.name());
+        Assembly.Entry entry = Objects.requireNonNull(assembly.entries().get(function.name()), function.name());
         int threads = Stream.of(".reqntid", ".maxntid")
                 .map(function.directives()::get)
                 .filter(sizes -> sizes != null)
@@ -193,10 +198,10 @@ final class PtxCheckCommand implements Callable<Integer> {
         try (SimDevice device = SimDevice.open(SimOptions.defaults())) {
             PtxModule module = device.module(program.file(), text);
             module.kernels().forEach(module::kernel);
-            complain("simulator", "all instructions are known");
+            complain("simulator", "all instructions are supported");
             return true;
         } catch (PtxException e) {
-            complain("simulator", e.getMessage());
+            complain("simulator", String.valueOf(e.getMessage()));
             return false;
         }
     }

@@ -2,7 +2,7 @@ package org.contrastive4j.cli;
 
 import picocli.CommandLine.Command;
 
-/** What there is for people who write PTX. */
+/** Groups the commands for authors of PTX files. */
 @Command(
         name = "ptx",
         mixinStandardHelpOptions = true,

@@ -6,14 +6,14 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Parameters;
 
-/** Prints what an assembler sees of a file. */
+/** Prints a PTX file after preprocessing. */
 @Command(
         name = "expand",
         mixinStandardHelpOptions = true,
         description = "Prints a PTX file with #include, #define and #if expanded; "
-                + "marks such as #line 12 \"file\" say where lines come from.")
+                + "markers such as #line 12 \"file\" state the origin of lines.")
 final class PtxExpandCommand implements Callable<Integer> {
-    @Parameters(index = "0", paramLabel = "FILE", description = "PTX with preprocessor lines")
+    @Parameters(index = "0", paramLabel = "FILE", description = "PTX file with preprocessor lines")
     private Path file;
 
     @Mixin

@@ -20,44 +20,45 @@ import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.internal.sim.check.Counts;
 import org.contrastive4j.internal.sim.exec.Fault;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Help.Visibility;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Launches one kernel of a file. */
+/** Launches one kernel of a PTX file. */
 @Command(
         name = "run",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         sortOptions = false,
         description = {
-            "Launches a kernel of a PTX file, prints what it wrote and what it did.",
-            "Exits with 1 when the kernel does something it may not."
+            "Launches a kernel of a PTX file, prints its output buffers and, in the simulator, its instructions.",
+            "Exits with 1 when the kernel has a fault."
         },
         footerHeading = "%nArguments, one --arg for each parameter in order:%n",
         footer = {
-            "  out:TYPE:COUNT[:FILL]  buffer, printed afterwards; no FILL: never written",
-            "  in:TYPE:COUNT[:FILL]   buffer, not printed; no FILL: zeros",
+            "  out:TYPE:COUNT[:FILL]  buffer, printed afterwards; uninitialised without FILL",
+            "  in:TYPE:COUNT[:FILL]   buffer, not printed; zeros without FILL",
             "  TYPE:VALUE             number, such as u32:7 or f32:1.5",
-            "  TYPE   f32 f16 bf16 i32 u32 f64 i64 u8 (i64 is for .u64 too)",
+            "  TYPE   f32 f16 bf16 i32 u32 f64 i64 u8 (i64 also for .u64)",
             "  FILL   zero, iota (0 1 2 ...), a number for all elements, or random by",
             "         --seed: in [-1, 1), integers in [0, 100)",
             "%nExample:%n  ptx run add.ptx --grid 8 --block 128 --arg out:f32:1024",
             "      --arg in:f32:1024:iota --arg u32:1024"
         })
 final class PtxRunCommand implements Callable<Integer> {
-    @Parameters(index = "0", paramLabel = "FILE", description = "PTX, preprocessor lines allowed")
+    @Parameters(index = "0", paramLabel = "FILE", description = "PTX file, with or without preprocessor lines")
     private Path file;
 
     @Mixin
     private PtxSource source;
 
-    @Option(names = "--entry", paramLabel = "NAME", description = "kernel; may be left out where the file has only one")
-    private String entry;
+    @Option(names = "--entry", paramLabel = "NAME", description = "kernel; optional if the file has only one")
+    private @Nullable String entry;
 
-    @Option(names = "--grid", paramLabel = "X[xY[xZ]]", description = "blocks")
+    @Option(names = "--grid", paramLabel = "X[xY[xZ]]", description = "blocks of the grid")
     private String grid = "1";
 
     @Option(names = "--block", paramLabel = "X[xY[xZ]]", description = "threads of a block")
@@ -66,14 +67,14 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(names = "--shared", paramLabel = "BYTES", description = "dynamic shared memory of a block")
     private int shared = 0;
 
-    @Option(names = "--cooperative", description = "all blocks are resident at once and may wait for each other")
+    @Option(names = "--cooperative", description = "cooperative launch: all blocks are resident at once")
     private boolean cooperative;
 
     @Option(
             names = "--arg",
             paramLabel = "ARGUMENT",
             showDefaultValue = Visibility.NEVER,
-            description = "see below; once for each parameter")
+            description = "argument, once for each parameter; see below")
     private List<String> arguments = List.of();
 
     @Option(names = "--print", paramLabel = "COUNT", description = "elements of each out buffer that are printed")
@@ -85,34 +86,36 @@ final class PtxRunCommand implements Callable<Integer> {
     @Option(
             names = "--seed",
             paramLabel = "NUMBER",
-            description = "of random buffers, and of the order in which the simulator does things")
+            description = "seed of random buffers and of the simulator's schedule")
     private long seed = 0;
 
     @Option(
             names = "--faults",
             paramLabel = "SCHEDULES",
-            description = "sim: run with this many seeds from --seed on, report each distinct fault once")
-    private Integer schedules;
+            description = "sim: number of seeds to run with, from --seed on; each distinct fault is reported once")
+    private @Nullable Integer schedules;
 
-    @Option(
-            names = "--arch",
-            paramLabel = "NUMBER",
-            description = "sim: architecture, 80, 86, 89 or 90; 90 when not given")
-    private Integer architecture;
+    @Option(names = "--arch", paramLabel = "NUMBER", description = "sim: architecture 80, 86, 89 or 90; default: 90")
+    private @Nullable Integer architecture;
 
     @Option(
             names = "--no-checks",
-            description = "sim: do not look for races, uninitialised reads, missing fences and waits")
+            description = "sim: do not check for races, uninitialised reads, missing fences and waits")
     private boolean withoutChecks;
 
     @Option(
             names = "--limit",
             paramLabel = "INSTRUCTIONS",
-            description = "sim: most warp instructions of a cluster of blocks")
-    private Long limit;
+            description = "sim: largest number of warp instructions of a cluster of blocks")
+    private @Nullable Long limit;
 
+    @SuppressWarnings("NullAway.Init") // set by call
     private String text;
+
+    @SuppressWarnings("NullAway.Init") // set by call
     private Launch launch;
+
+    @SuppressWarnings("NullAway.Init") // set by call
     private List<KernelArgument> parsed;
 
     /** Buffers of one launch. */
@@ -123,7 +126,7 @@ final class PtxRunCommand implements Callable<Integer> {
         }
     }
 
-    /** Where and with which seeds a fault came up. */
+    /** A fault, the first seed that shows it, and the number of seeds that show it. */
     private record Found(Fault first, long seed, int times) {}
 
     @Override
@@ -135,7 +138,7 @@ final class PtxRunCommand implements Callable<Integer> {
         }
         text = source.readOne(file);
         if (device.equals("sim")) {
-            return schedules == null ? simulate() : search();
+            return schedules == null ? simulate() : search(schedules);
         }
         if (schedules != null || architecture != null || withoutChecks || limit != null) {
             throw new IllegalArgumentException(
@@ -150,7 +153,7 @@ final class PtxRunCommand implements Callable<Integer> {
         if (!text.matches("[0-9]{1,9}(x[0-9]{1,9}){0,2}")) {
             throw new IllegalArgumentException(option + " is \"" + text + "\", expected sizes such as 4, 4x2 or 4x2x1");
         }
-        String[] sizes = text.split("x");
+        String[] sizes = text.split("x", -1);
         return new Launch.Dim(
                 Integer.parseInt(sizes[0]),
                 sizes.length > 1 ? Integer.parseInt(sizes[1]) : 1,
@@ -207,7 +210,7 @@ final class PtxRunCommand implements Callable<Integer> {
         return module.kernel(entry != null ? entry : module.kernels().get(0));
     }
 
-    /** Launches and waits; returns milliseconds. */
+    /** Launches the kernel, synchronises and returns the milliseconds between. */
     private double run(PtxDevice on, Kernel kernel, long dataSeed, Buffers buffers) {
         Object[] given = new Object[parsed.size()];
         for (int k = 0; k < given.length; k++) {
@@ -226,14 +229,14 @@ final class PtxRunCommand implements Callable<Integer> {
         }
     }
 
-    /** Many schedules; a fault is the same as another when kind and line are. */
-    private int search() {
-        if (schedules < 1) {
-            throw new IllegalArgumentException("--faults is " + schedules + ", expected 1 or more schedules");
+    /** Runs many schedules; faults of the same kind and line are counted as one. */
+    private int search(int count) {
+        if (count < 1) {
+            throw new IllegalArgumentException("--faults is " + count + ", expected 1 or more schedules");
         }
         Map<String, Found> faults = new LinkedHashMap<>();
         int without = 0;
-        for (long at = seed; at < seed + schedules; at++) {
+        for (long at = seed; at < seed + count; at++) {
             try (SimDevice simulator = SimDevice.open(options(at));
                     Buffers buffers = new Buffers(new ArrayList<>())) {
                 run(simulator, kernel(simulator), at, buffers);
@@ -246,15 +249,15 @@ final class PtxRunCommand implements Callable<Integer> {
                         (known, again) -> new Found(known.first, known.seed, known.times + 1));
             }
         }
-        System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + schedules
+        System.out.println(faults.size() + (faults.size() == 1 ? " fault" : " distinct faults") + " in " + count
                 + " schedules, " + without + " of them without a fault");
         faults.values()
-                .forEach(found -> System.out.println("fault in " + found.times + " of " + schedules
-                        + ", first with --seed " + found.seed + ": " + found.first.getMessage()));
+                .forEach(found -> System.out.println("fault in " + found.times + " of " + count + ", first with --seed "
+                        + found.seed + ": " + found.first.getMessage()));
         return faults.isEmpty() ? 0 : 1;
     }
 
-    /** Instructions by name with their modifiers, those executed most first. */
+    /** Returns a table of executed instructions by name and modifiers, the most frequent first. */
     private static String summary(Counts counts) {
         Map<String, long[]> byName = new LinkedHashMap<>();
         counts.byLine().forEach(line -> {

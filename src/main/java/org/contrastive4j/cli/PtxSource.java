@@ -6,29 +6,31 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 import java.util.stream.Collectors;
 import org.contrastive4j.device.PtxException;
 import org.contrastive4j.internal.parse.Instance;
 import org.contrastive4j.internal.parse.Preprocessed;
+import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.Option;
 
-/** Reads PTX files as the commands take them: with their preprocessor lines expanded. */
+/** Reads PTX files and expands their preprocessor lines. */
 final class PtxSource {
     private static final Pattern DYNAMIC = Pattern.compile("(?m)^.*//.*\\bdynamic shared (\\d{1,7}) bytes");
 
     @Option(
             names = {"-I", "--include"},
             paramLabel = "FOLDER",
-            description = "folder that #include \"...\" is looked up in; by default that of the file")
-    private Path includes;
+            description = "folder of the files in #include \"...\"; default: the folder of the file")
+    private @Nullable Path includes;
 
     @Option(
             names = "-D",
             paramLabel = "MACRO=VALUE",
-            description = "of a file that lists INSTANCES, those with this macro, such as -D ELEMENT=bf16; of another"
-                    + " file, a macro to define")
+            description = "selects the instances with this macro if the file lists INSTANCES, such as -D ELEMENT=bf16;"
+                    + " otherwise defines the macro")
     private Map<String, String> macros = Map.of();
 
     /**
@@ -36,20 +38,20 @@ final class PtxSource {
      *
      * @param name of the instance, or of the file
      * @param text expanded
-     * @param dynamicSharedBytes what the header states as {@code dynamic shared N bytes}, which PTX itself does not
-     *     say; else 0
+     * @param dynamicSharedBytes N of a header comment {@code dynamic shared N bytes}, else 0; PTX itself does not state
+     *     it
      */
     record Expanded(String name, String text, int dynamicSharedBytes) {}
 
     /**
-     * Each instance that the file lists and the options select, expanded; or the file, where it lists none.
+     * Returns the listed instances that the options select, expanded; or the whole file, if it lists none.
      *
-     * @throws IllegalArgumentException when there is no such text file or no such instance
-     * @throws PtxException when the preprocessor refuses a line
+     * @throws IllegalArgumentException when the text file or the instance does not exist
+     * @throws PtxException when a preprocessor line is invalid
      */
     List<Expanded> read(Path file) {
         if (includes != null && !Files.isDirectory(includes)) {
-            throw new IllegalArgumentException("there is no folder " + includes);
+            throw new IllegalArgumentException(includes + " is not a folder");
         }
         String raw = raw(file);
         List<Instance> listed = Instance.listed(file.toString(), raw);
@@ -67,9 +69,9 @@ final class PtxSource {
     }
 
     /**
-     * The one text that the file and the options select.
+     * Returns the only text that the options select.
      *
-     * @throws IllegalArgumentException also when several instances are selected
+     * @throws IllegalArgumentException when the options select several instances, or none
      */
     String readOne(Path file) {
         List<Expanded> selected = read(file);
@@ -88,7 +90,9 @@ final class PtxSource {
     }
 
     private Expanded expanded(Path file, String raw, String name, String header, Map<String, String> defined) {
-        Path folder = includes != null ? includes : file.toAbsolutePath().getParent();
+        Path folder = includes != null
+                ? includes
+                : Objects.requireNonNull(file.toAbsolutePath().getParent());
         Matcher stated = DYNAMIC.matcher(header);
         return new Expanded(
                 name,
@@ -98,7 +102,7 @@ final class PtxSource {
 
     private static String raw(Path file) {
         if (!Files.isRegularFile(file)) {
-            throw new IllegalArgumentException("there is no file " + file);
+            throw new IllegalArgumentException(file + " is not a file");
         }
         try {
             return Files.readString(file);

@@ -10,11 +10,11 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Writes a page about runs. */
+/** Writes an HTML page about runs. */
 @Command(
         name = "report",
         mixinStandardHelpOptions = true,
-        description = "Writes a page about a run, or one that compares several runs: settings, recall and curves.")
+        description = "Writes an HTML page about one run or a comparison of several runs: settings, recall and curves.")
 final class ReportCommand implements Callable<Integer> {
     @Parameters(arity = "1..*", paramLabel = "RUN", description = "run folders, finished or not")
     private List<Path> runs;

@@ -17,18 +17,18 @@ import org.contrastive4j.train.TrainConfig;
 import org.jspecify.annotations.Nullable;
 import picocli.CommandLine.ParseResult;
 
-/** Which options a resumed run takes: some change it, the others must agree with it. */
+/** Checks the options of a resumed run: some change the run, the others must equal its configuration. */
 final class ResumeOptions {
     /** Options that change the configuration of a run. */
     static final Set<String> CHANGING = Set.of("--steps", "--learning-rate", "--memory", "--data");
 
-    /** Options of a sitting, not of the run; the backend compares the precision. */
+    /** Options of one process that are not part of the run; the precision is checked when training starts. */
     static final Set<String> FREE = Set.of(
             "--out", "--resume", "--save-every", "--recall-every", "--device", "--precision", "--help", "--version");
 
     private ResumeOptions() {}
 
-    /** Returns for each option that is fixed what a run has, as the option would give it. */
+    /** Returns the options that must not change, each with a function that returns its value in a configuration. */
     static Map<String, Function<TrainConfig, @Nullable Object>> fixed() {
         Map<String, Function<TrainConfig, @Nullable Object>> fixed = new LinkedHashMap<>();
         fixed.put("--loss", run -> run.loss().name());
@@ -75,11 +75,11 @@ final class ResumeOptions {
     }
 
     /**
-     * Returns the configuration to go on with.
+     * Returns the configuration of the resumed run.
      *
      * @param given options of the command line
      * @param run configuration of the run so far
-     * @throws IllegalArgumentException naming each option that differs and cannot, with the value of the run
+     * @throws IllegalArgumentException with each option that must not change, its value in the run and the given value
      */
     static TrainConfig config(ParseResult given, TrainConfig run) {
         List<String> refused = new ArrayList<>();

@@ -21,27 +21,25 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Finds pictures for a text. */
+/** Finds the pictures that match a text. */
 @Command(
         name = "search",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Finds the pictures that fit a text best, and draws them on a contact sheet.")
+        description = "Finds the pictures that are most similar to a text, and draws them on a contact sheet.")
 final class SearchCommand implements Callable<Integer> {
     private static final String ALL_GROUPS = "all";
 
-    @Parameters(index = "0", description = "what to look for, e.g. \"umbrella in the rain\"")
+    @Parameters(index = "0", description = "text to search for, such as \"umbrella in the rain\"")
     private String text;
 
     @Option(names = "--run", description = "run folder of a finished or running training")
     private Path run = Path.of("runs/emoji");
 
-    @Option(names = "--data", description = "search these pairs instead of those of the run")
+    @Option(names = "--data", description = "pairs to search; default: the pairs of the run")
     private @Nullable Path data;
 
-    @Option(
-            names = "--group",
-            description = "search only this group; \"all\" for all; by default the held-out group of the run")
+    @Option(names = "--group", description = "group to search, \"all\" for all; default: the held-out group of the run")
     private @Nullable String group;
 
     @Option(names = "--top", description = "number of matches")
@@ -49,7 +47,7 @@ final class SearchCommand implements Callable<Integer> {
 
     @Option(
             names = "--sheet",
-            description = "contact sheet to write, PNG or JPEG by its name; default: search.png in the run folder")
+            description = "contact sheet to write, a .png or .jpg file; default: search.png in the run folder")
     private @Nullable Path sheet;
 
     @Mixin
@@ -83,7 +81,7 @@ final class SearchCommand implements Callable<Integer> {
         }
     }
 
-    /** Searches all pairs of --data with a pretrained model, or those of one group. */
+    /** Searches --data, or one group of it, with a pretrained model. */
     private int pretrained() {
         if (data == null) {
             throw new IllegalArgumentException(
@@ -122,7 +120,7 @@ final class SearchCommand implements Callable<Integer> {
         }
     }
 
-    private static String noGroup(String group, PairDataset pairs) {
+    private static String noGroup(@Nullable String group, PairDataset pairs) {
         return "no pictures of group " + group + "; "
                 + (pairs.groups().isEmpty() ? "the pairs have no groups" : "the groups are " + pairs.groups());
     }

@@ -51,7 +51,7 @@ final class SharedOptions {
     @Option(
             names = "--chunk",
             description = "samples encoded at a time, at most the batch; 0 lets the memory budget choose; "
-                    + "default: 128, or the batch where that is smaller")
+                    + "default: 128, or the batch if that is smaller")
     @Nullable
     Integer chunk;
 
@@ -73,7 +73,7 @@ final class SharedOptions {
     @Option(names = "--vocabulary", description = "largest number of token ids")
     int vocabulary = DEFAULT.vocabulary();
 
-    @Option(names = "--dropout", description = "probability on both branches of every transformer block")
+    @Option(names = "--dropout", description = "dropout probability of both branches of every transformer block")
     double dropout = DEFAULT.model().image().transformer().dropout();
 
     @Option(names = "--image-size", description = "side in pixels that pictures are scaled to, a multiple of the patch")
@@ -99,7 +99,7 @@ final class SharedOptions {
 
     @Option(
             names = "--text-layers",
-            description = "transformer blocks of the text encoder; 0 takes captions as bags of words")
+            description = "transformer blocks of the text encoder; 0 treats captions as bags of words")
     int textLayers = DEFAULT.model().text().transformer().layers();
 
     @Option(names = "--text-length", description = "tokens of a caption; longer ones are cut")
@@ -144,15 +144,15 @@ final class SharedOptions {
         return group.equals(NO_GROUP) ? "" : group;
     }
 
-    /** Samples encoded at a time; where nothing was given, no more than a batch has. */
+    /** Returns the samples encoded at a time; the default is at most the batch. */
     int chunk(int batch) {
         return chunk != null ? chunk : Math.max(1, Math.min(DEFAULT.chunk(), batch));
     }
 
     private DualEncoder.Config model() {
         if (patch < 1 || imageSize < 1 || imageSize % patch != 0) {
-            throw new IllegalArgumentException("--image-size " + imageSize + " is not a multiple of --patch " + patch
-                    + "; choose sizes that divide");
+            throw new IllegalArgumentException(
+                    "--image-size " + imageSize + " is not a multiple of --patch " + patch + "; choose a multiple");
         }
         VisionTransformer.Config image = DEFAULT.model().image();
         TextTransformer.Config text = DEFAULT.model().text();
@@ -174,7 +174,7 @@ final class SharedOptions {
                         embedding));
     }
 
-    /** The hidden layer of a block keeps its ratio to the width. */
+    /** Returns a changed configuration; the hidden layer of a block keeps its ratio to the width. */
     private TransformerConfig sized(TransformerConfig usual, int width, int heads, int layers) {
         int hidden = width * (usual.mlpWidth() / usual.width());
         return new TransformerConfig(width, layers, heads, hidden, usual.gelu(), dropout);

@@ -10,10 +10,10 @@ import org.jline.terminal.TerminalBuilder;
 import org.jspecify.annotations.Nullable;
 
 /**
- * One line at the bottom of a terminal that is written over and over; where the output is no terminal, nothing.
+ * One line at the bottom of a terminal that is rewritten in place. Writes nothing if the output is not a terminal.
  *
- * <p>The width is read before each write, so that a resized window is followed. JLine serves for the width only: it
- * installs no signal handlers, and Ctrl-C reaches the shutdown hooks of the JVM.
+ * <p>The width is read before each write, so the line adapts to a resized window. JLine only provides the width: it
+ * installs no signal handlers, so Ctrl-C reaches the shutdown hooks of the JVM.
  */
 final class StatusLine implements AutoCloseable {
     /** Silent, since a terminal that JLine cannot open costs only the progress line. */
@@ -28,7 +28,7 @@ final class StatusLine implements AutoCloseable {
     private static final int FALLBACK_COLUMNS = 80;
 
     private final PrintStream out;
-    private final @Nullable IntSupplier columns; // null: no terminal
+    private final @Nullable IntSupplier columns; // null if the output is not a terminal
     private final @Nullable Terminal terminal; // closed with this
     private int shown; // characters on the line now
 
@@ -38,7 +38,7 @@ final class StatusLine implements AutoCloseable {
         this.terminal = terminal;
     }
 
-    /** Writes to System.out where that is a terminal. */
+    /** Opens a line on System.out; it is never shown if System.out is not a terminal. */
     static StatusLine open() {
         try {
             Terminal terminal = TerminalBuilder.builder()
@@ -53,12 +53,12 @@ final class StatusLine implements AutoCloseable {
         }
     }
 
-    /** A line for a terminal of a width that may change. */
+    /** Creates a line for a terminal whose width may change. */
     static StatusLine of(PrintStream out, IntSupplier columns) {
         return new StatusLine(out, columns, null);
     }
 
-    /** A line that is never shown. */
+    /** Creates a line that is never shown. */
     static StatusLine none() {
         return new StatusLine(System.out, null, null);
     }
@@ -67,13 +67,13 @@ final class StatusLine implements AutoCloseable {
         return columns != null;
     }
 
-    /** Characters that fit on the line; one column stays free, since terminals wrap after the last one. */
+    /** Returns the characters that fit on the line; one column stays free because terminals wrap after the last one. */
     int width() {
         int now = columns == null ? 0 : columns.getAsInt();
         return (now > 0 ? now : FALLBACK_COLUMNS) - 1;
     }
 
-    /** Replaces the line; what does not fit is cut. */
+    /** Replaces the line; text beyond the width is cut. */
     synchronized void show(String text) {
         if (columns == null) {
             return;
@@ -85,7 +85,7 @@ final class StatusLine implements AutoCloseable {
         shown = line.length();
     }
 
-    /** Moves to the start of the line; up, where a window made narrower has wrapped it. */
+    /** Returns the control sequence to the start of the line; a window that became narrower may have wrapped it. */
     private String start(int width) {
         int wrapped = shown == 0 ? 0 : (shown - 1) / (width + 1);
         return TO_START + (wrapped == 0 ? "" : "\u001b[" + wrapped + "A");
@@ -98,7 +98,7 @@ final class StatusLine implements AutoCloseable {
         }
     }
 
-    /** Leaves the line as it is and goes to the next. */
+    /** Keeps the line and moves to the next. */
     synchronized void keep() {
         if (shown > 0) {
             out.println();

@@ -4,7 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.stream.Stream;
 
-/** Rows of text in columns: the first to the left, numbers to the right. */
+/** Formats rows of text in columns; the first column is left-aligned, all others are right-aligned. */
 final class Table {
     private static final String GAP = "  ";
 
@@ -18,7 +18,7 @@ final class Table {
         rows.add(Stream.of(cells).map(String::valueOf).toList());
     }
 
-    /** Whether nothing was added below the titles. */
+    /** Returns whether the table has no rows below the titles. */
     boolean isEmpty() {
         return rows.size() == 1;
     }

@@ -28,10 +28,11 @@ import picocli.CommandLine.Spec;
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
         description = "Trains an image and a text encoder on image-text pairs and reports held-out retrieval. Ctrl-C "
-                + "saves. With --resume the run in --out goes on; --steps, --learning-rate, --memory, --save-every, "
-                + "--recall-every, --device and the path of unchanged --data may then differ from those of the run.")
+                + "saves a checkpoint and stops. --resume continues the run in --out; --steps, --learning-rate, "
+                + "--memory, --save-every, --recall-every, --device and the path of unchanged --data may then differ "
+                + "from the run.")
 final class TrainCommand implements Callable<Integer> {
-    private static final int STOPPED = 130; // as after an interrupt
+    private static final int STOPPED = 130; // 128 + SIGINT, as shells report an interrupt
     private static final int SECONDS_TO_SAVE = 60;
 
     @Spec
@@ -54,7 +55,7 @@ final class TrainCommand implements Callable<Integer> {
 
     @Option(
             names = "--recall-every",
-            description = "steps between measurements of recall on the test splits, 0 for only at the end")
+            description = "steps between measurements of recall on the test splits; 0 measures at the end only")
     private int recallEvery = 100;
 
     private volatile boolean stopRequested;
@@ -169,7 +170,7 @@ final class TrainCommand implements Callable<Integer> {
                 ops.name(),
                 ops.precision(),
                 config.batch(),
-                config.chunk() == 0 ? "whatever fits" : Integer.toString(config.chunk()));
+                config.chunk() == 0 ? "a size that fits the budget" : Integer.toString(config.chunk()));
         leftOut(trainer);
         latest.ifPresent(path -> System.out.println("continuing from " + path));
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
@@ -191,7 +192,7 @@ final class TrainCommand implements Callable<Integer> {
         Map<String, Trainer.Recall> recalls = run.finish();
         line.clear();
         System.out.print(RecallTable.of(recalls));
-        leftOut(trainer); // pictures are read while training: what is broken is known at the end
+        leftOut(trainer); // again: pictures are decoded during training, which may find more of them broken
         System.out.printf(
                 Locale.ROOT,
                 "%,d pairs in %.0f s, at most %.0f MiB of tensors%n",
@@ -201,9 +202,7 @@ final class TrainCommand implements Callable<Integer> {
         System.out.println("report: " + out.resolve("report.html") + ", numbers: " + out.resolve("summary.json"));
     }
 
-    /**
-     * On Ctrl-C: lets the current step end and waits until it is saved; before the first step there is nothing to save.
-     */
+    /** Handles Ctrl-C: waits until the current step is saved. Before the first step there is nothing to save. */
     private void stopAndWait() {
         stopRequested = true;
         if (!training) {
@@ -223,7 +222,7 @@ final class TrainCommand implements Callable<Integer> {
         try {
             Runtime.getRuntime().removeShutdownHook(hook);
         } catch (IllegalStateException shuttingDown) {
-            // the hook is running: it ends because the latch is down
+            // the hook is running already; it ends because the latch is open
         }
     }
 }

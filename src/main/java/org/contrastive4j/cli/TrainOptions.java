@@ -17,7 +17,7 @@ import picocli.CommandLine.Model.ISetter;
 import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
 
-/** Options that make a {@link TrainConfig} of one run. */
+/** Options of one training run. */
 final class TrainOptions {
     private static final TrainConfig DEFAULT = TrainConfig.emoji();
 
@@ -36,20 +36,21 @@ final class TrainOptions {
     @Option(
             names = "--guide",
             paramLabel = "<run>",
-            description = "run folder of a trained model: negatives that it finds more similar than the positive are"
-                    + " ignored")
+            description = "run folder of a trained model; negatives that this model finds more similar than the"
+                    + " positive are ignored")
+    @Nullable
     String guide;
 
     @Option(
             names = "--accumulate",
             paramLabel = "<how>",
-            description = "gradient of the whole batch by gradient caching (gradcache), or by one loss for each chunk, "
-                    + "all others' representations cached (features), as open_clip")
+            description = "how the gradient of the whole batch is computed: by gradient caching (gradcache), or by one "
+                    + "loss for each chunk with cached representations of the other chunks (features), as in open_clip")
     String accumulate = "gradcache";
 
     private final Map<LossOption, Double> ofLoss = new EnumMap<>(LossOption.class);
 
-    /** Gives a command an option for each {@link LossOption}. */
+    /** Adds an option for each {@link LossOption} to a command. */
     void declare(CommandSpec command) {
         for (LossOption option : LossOption.values()) {
             command.addOption(OptionSpec.builder("--" + option.key())
@@ -65,7 +66,7 @@ final class TrainOptions {
                     })
                     .setter(new ISetter() {
                         @Override
-                        public <T> T set(T value) {
+                        public <T> @Nullable T set(T value) {
                             if (value != null) {
                                 ofLoss.put(option, (Double) value);
                             }
@@ -76,14 +77,14 @@ final class TrainOptions {
         }
     }
 
-    /** Which losses take it, and what is usual. */
+    /** Describes which losses take an option, and its default. */
     private static String losses(LossOption option) {
         List<String> having = Losses.having(option);
         List<String> others = Losses.allNames().stream()
                 .filter(name -> !having.contains(name))
                 .toList();
         String which = others.size() < having.size()
-                ? "all losses but " + String.join(", ", others)
+                ? "all losses except " + String.join(", ", others)
                 : "for " + String.join(", ", having);
         List<Double> usual = having.stream()
                 .map(name -> Losses.options(name, Map.of()).get(option))
@@ -91,14 +92,13 @@ final class TrainOptions {
                 .toList();
         return usual.size() > 1 || usual.get(0) == null
                 ? which
-                : which + "; usually "
+                : which + "; default: "
                         + BigDecimal.valueOf(usual.get(0)).stripTrailingZeros().toPlainString();
     }
 
     TrainConfig config() {
-        String guideRun = guide == null
-                ? null
-                : Path.of(guide).toAbsolutePath().normalize().toString();
+        String guideRun =
+                guide == null ? "" : Path.of(guide).toAbsolutePath().normalize().toString();
         return shared.config(seed, batch, LossConfig.of(loss, ofLoss, guideRun, batch)).toBuilder()
                 .accumulation(accumulation())
                 .build();
@@ -110,7 +110,7 @@ final class TrainOptions {
             case "features" -> TrainConfig.Accumulation.FEATURES;
             default ->
                 throw new IllegalArgumentException(
-                        "no accumulation \"" + accumulate + "\"; there are gradcache and features");
+                        "--accumulate is \"" + accumulate + "\", expected gradcache or features");
         };
     }
 }

@@ -14,12 +14,12 @@ import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 
-/** Answers "does gradient caching really give the same gradient as the big batch?" on this machine. */
+/** Compares the gradients of chunked and whole batches on this machine. */
 @Command(
         name = "verify-gradcache",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Trains twice, whole batches against chunks, with dropout on, and prints what differs.")
+        description = "Trains with whole batches and with chunks, with dropout on, and prints the differences.")
 final class VerifyGradCacheCommand implements Callable<Integer> {
     @Mixin
     private TrainOptions options;
@@ -33,7 +33,7 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
     @Option(names = "--compare-steps", description = "steps of each run")
     private int steps = 20;
 
-    /** Losses of all steps and the weights at the end. */
+    /** The losses of all steps and the final weights. */
     private record Run(List<Double> losses, List<double[]> weights) {}
 
     @Override
@@ -82,7 +82,8 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
             System.out.println(
                     agrees
                             ? "gradient caching gives the gradient of the whole batch, to rounding"
-                            : "gradients DIFFER by more than rounding (" + tolerance + "): see the layer named above");
+                            : "the gradients differ by more than rounding (" + tolerance
+                                    + "): see the layer named above");
             return agrees ? 0 : 1;
         }
     }

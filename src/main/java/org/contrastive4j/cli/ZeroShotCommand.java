@@ -22,12 +22,12 @@ import picocli.CommandLine.Mixin;
 import picocli.CommandLine.Option;
 import picocli.CommandLine.Parameters;
 
-/** Classifies pictures by the texts of classes. */
+/** Classifies pictures by their similarity to the texts of classes. */
 @Command(
         name = "zero-shot",
         mixinStandardHelpOptions = true,
         showDefaultValues = true,
-        description = "Classifies pictures with a pretrained model by the names of the classes alone.")
+        description = "Classifies pictures with a pretrained model, given only the names of the classes.")
 final class ZeroShotCommand implements Callable<Integer> {
     @Parameters(arity = "1..*", paramLabel = "<picture>", description = "picture files")
     private List<Path> pictures;
@@ -35,12 +35,12 @@ final class ZeroShotCommand implements Callable<Integer> {
     @Mixin
     private FromOptions from;
 
-    @Option(names = "--classes", required = true, split = ";", description = "names separated by semicolons")
+    @Option(names = "--classes", required = true, split = ";", description = "class names, separated by semicolons")
     private List<String> classes;
 
     @Option(
             names = "--prompt",
-            description = "text for a class, {} stands for its name; several are averaged after normalisation")
+            description = "text for a class, with {} for its name; representations of several texts are averaged")
     private List<String> prompts = List.of("a photo of a {}.");
 
     @Option(names = "--top", description = "classes to print for each picture")
@@ -86,12 +86,12 @@ final class ZeroShotCommand implements Callable<Integer> {
         for (String prompt : prompts) {
             if (!prompt.contains("{}")) {
                 throw new IllegalArgumentException(
-                        "--prompt \"" + prompt + "\" has no {}, which stands for the name of a class");
+                        "--prompt \"" + prompt + "\" has no {} for the name of a class");
             }
         }
         for (Path file : pictures) {
             if (!Files.isRegularFile(file)) {
-                throw new DataException(file + " is no file, expected a picture");
+                throw new DataException(file + " is not a file, expected a picture");
             }
         }
     }
@@ -104,12 +104,12 @@ final class ZeroShotCommand implements Callable<Integer> {
             throw new DataException("cannot decode the picture " + file + ": " + e.getMessage(), e);
         }
         if (picture == null) {
-            throw new DataException(file + " is no picture in a format that ImageIO reads, such as PNG or JPEG");
+            throw new DataException(file + " is not a picture in a supported format, such as PNG or JPEG");
         }
         return picture;
     }
 
-    /** The mean of unit rows, of unit length. */
+    /** Returns the normalised mean of unit rows. */
     private static double[] mean(Tensor rows) {
         double[] values = rows.toDoubles();
         double[] mean = new double[rows.dim(1)];

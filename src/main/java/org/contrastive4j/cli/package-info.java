@@ -1,7 +1,6 @@
 /**
- * The commands: {@code train}, {@code eval}, {@code search}, {@code verify-gradcache}, {@code devices}, {@code ptx}.
- * The only package that prints. May import everything below it but {@code internal.cuda}, which it reaches through
- * {@code Backend}.
+ * The command line: {@code train}, {@code eval}, {@code search}, {@code verify-gradcache}, {@code devices}, {@code ptx}
+ * and others. Only this package writes to standard output. It opens devices through {@code Backend}.
  */
 @NullMarked
 package org.contrastive4j.cli;

@@ -21,7 +21,7 @@ final class Transformer implements Module {
     }
 
     /** @param lengths [b] I32, tokens beyond are not attended to; null for all */
-    Variable forward(Tape tape, Variable x, Tensor lengths, @Nullable Randomness randomness) {
+    Variable forward(Tape tape, Variable x, @Nullable Tensor lengths, @Nullable Randomness randomness) {
         Variable tokens = x;
         for (TransformerBlock block : blocks) {
             tokens = block.forward(tape, tokens, lengths, randomness);

@@ -63,7 +63,7 @@ final class TransformerBlock implements Module {
                 residual * Math.sqrt((double) width / config.mlpWidth()));
     }
 
-    Variable forward(Tape tape, Variable x, Tensor lengths, @Nullable Randomness randomness) {
+    Variable forward(Tape tape, Variable x, @Nullable Tensor lengths, @Nullable Randomness randomness) {
         return tape.scope(scope, () -> {
             Variable attended = tape.scope(
                     "attention",

@@ -2,6 +2,7 @@ package org.contrastive4j.nn;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
@@ -108,7 +109,7 @@ public final class VisionTransformer implements Module {
 
     private final Config config;
     private final Dense embed;
-    private final Parameter classToken;
+    private final @Nullable Parameter classToken;
     private final Parameter positions;
     private final @Nullable Norm preNorm;
     private final Transformer transformer;
@@ -127,24 +128,19 @@ public final class VisionTransformer implements Module {
         this.config = config;
         int width = config.transformer().width();
         int patch = config.kernel() * config.kernel() * CHANNELS;
+        Variant variant = Objects.requireNonNull(config.variant(), "Config stores the standard variant for null");
         boolean withClass = config.pooling() == Pooling.CLASS;
-        embed = new Dense(
-                init,
-                name + ".embed",
-                patch,
-                width,
-                1 / Math.sqrt(patch),
-                config.variant().patchBias());
+        embed = new Dense(init, name + ".embed", patch, width, 1 / Math.sqrt(patch), variant.patchBias());
         classToken = withClass ? init.normal(name + ".class_token", 0.02, width) : null;
         positions = init.normal(name + ".positions", 0.02, config.patches() + (withClass ? 1 : 0), width);
         double epsilon = config.transformer().epsilon();
-        preNorm = config.variant().preNorm() ? new Norm(init, name + ".pre_norm", width, epsilon) : null;
+        preNorm = variant.preNorm() ? new Norm(init, name + ".pre_norm", width, epsilon) : null;
         transformer = new Transformer(init, name, firstRandomLayer, config.transformer(), false);
         attention = config.pooling() == Pooling.ATTENTION
                 ? new AttentionPooling(init, name + ".head", config.transformer())
                 : null;
         int pooled = config.pooling() == Pooling.FLATTEN ? config.patches() * width : width;
-        Projection projection = config.variant().projection();
+        Projection projection = variant.projection();
         if (projection == Projection.NONE && pooled != config.embedding()) {
             throw new IllegalArgumentException("without a projection the embedding is " + pooled
                     + " wide, as the pooled token is; got " + config.embedding());
@@ -187,7 +183,9 @@ public final class VisionTransformer implements Module {
                     case MEAN, LAST -> Functions.meanPool(tape, tokens, null);
                     case CLASS -> Functions.selectToken(tape, tokens, null);
                     case FLATTEN -> Functions.flatten(tape, tokens);
-                    case ATTENTION -> attention.forward(tape, tokens, randomness);
+                    case ATTENTION ->
+                        Objects.requireNonNull(attention, "attention pooling has its layer")
+                                .forward(tape, tokens, randomness);
                 };
         return project == null ? pooled : project.representations(tape, pooled, randomness);
     }

@@ -299,7 +299,7 @@ public abstract class PairTileOps {
                 "expected " + expected + " numbers as " + what + ", got " + (given == null ? 0 : given.length));
     }
 
-    private static void checkLike(String what, Tensor gradient, Tensor of) {
+    private static void checkLike(String what, @Nullable Tensor gradient, Tensor of) {
         if (gradient != null) {
             Checks.like("gradient", what, gradient, of);
         }

@@ -73,7 +73,7 @@ public final class Pairing {
         this.window = window;
         this.cycle = cycle;
         this.guide = guide;
-        this.same = rowIds == null ? null : sameColumns(rowIds, columnIds);
+        this.same = rowIds == null || columnIds == null ? null : sameColumns(rowIds, columnIds);
     }
 
     /**
@@ -217,7 +217,7 @@ public final class Pairing {
             }
         }
         int[] ids = new int[n + m];
-        Arrays.setAll(ids, k -> rowIds == null ? k : k < n ? rowIds[k] : columnIds[k - n]);
+        Arrays.setAll(ids, k -> !hasIds() ? k : k < n ? rowId(k) : columnId(k - n));
         return new Pairing(n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined);
     }
 
@@ -310,7 +310,7 @@ public final class Pairing {
      * @return the id
      */
     public int rowId(int i) {
-        return rowIds[i];
+        return idsOf(rowIds)[i];
     }
 
     /**
@@ -320,7 +320,11 @@ public final class Pairing {
      * @return the id
      */
     public int columnId(int j) {
-        return columnIds[j];
+        return idsOf(columnIds)[j];
+    }
+
+    private static int[] idsOf(int @Nullable [] ids) {
+        return Objects.requireNonNull(ids, "rows and columns have no ids");
     }
 
     /**
@@ -347,7 +351,7 @@ public final class Pairing {
      * @return whether it is positive
      */
     public boolean isPositive(int i, int j) {
-        return j == targets[i] || sameIsPositive() && rowIds[i] == columnIds[j];
+        return j == targets[i] || sameIsPositive() && rowId(i) == columnId(j);
     }
 
     /**
@@ -362,7 +366,7 @@ public final class Pairing {
         if (isPositive(i, j)) {
             return false;
         }
-        return same != null && rowIds[i] == columnIds[j]
+        return same != null && rowId(i) == columnId(j)
                 || isOutside(i, j)
                 || guide != null && (guided > guide.rowLimits[i] || guided > guide.columnLimits[j]);
     }

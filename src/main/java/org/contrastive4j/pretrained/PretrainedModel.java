@@ -9,6 +9,7 @@ import java.util.Arrays;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Batch;
@@ -316,7 +317,8 @@ public final class PretrainedModel implements AutoCloseable {
         Map<String, Tensor> from = other.tensors();
         tensors().forEach((name, tensor) -> {
             ops.pointwise().scale(1 - alpha, tensor, tensor);
-            ops.pointwise().axpy(alpha, from.get(name), tensor);
+            Tensor theirs = Objects.requireNonNull(from.get(name), "models of one configuration have the same weights");
+            ops.pointwise().axpy(alpha, theirs, tensor);
         });
     }
 

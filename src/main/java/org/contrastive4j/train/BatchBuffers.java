@@ -2,6 +2,7 @@ package org.contrastive4j.train;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Ops;
@@ -12,15 +13,16 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The batches of a run on a backend that captures: one set of buffers that all steps read, so that a captured step
- * finds each batch where the first one was, and a staging set that the next batch is copied to meanwhile. A copy on the
- * device moves it over. That takes microseconds; reading both sets in turn would take a graph for each.
+ * Device buffers for the batches of a run whose steps are captured as CUDA graphs. A graph reads fixed addresses, so
+ * all batches use the same buffers. The next batch is copied to staging buffers while a step runs, and a device copy
+ * then moves it to the buffers. The device copy takes microseconds; alternating between two sets of buffers would need
+ * two graphs.
  *
- * <p>Captions of any length up to the longest lie contiguously in the same memory, so the buffers serve all layouts.
+ * <p>The buffers hold captions of any padded length up to the longest one.
  */
 final class BatchBuffers implements AutoCloseable {
-    private static final int LENGTHS = 8; // most lengths that captions are padded to
-    private static final int UNIT = 8; // tokens that lengths are a multiple of
+    private static final int LENGTHS = 8; // largest number of padded lengths
+    private static final int UNIT = 8; // padded lengths are a multiple of this
 
     private final Ops ops;
     private final long seed;
@@ -28,11 +30,11 @@ final class BatchBuffers implements AutoCloseable {
     private final List<Tensor> made = new ArrayList<>();
     private final TrainBatch.Parts buffers; // tokens are flat
     private final TrainBatch.Parts staging;
-    private @Nullable Batch prefetched; // in staging, or being copied to it
+    private @Nullable Batch prefetched; // in the staging buffers, or being copied to them
     private int prefetchedStep;
     private @Nullable Runnable arrival;
 
-    /** @param most layout of all batches, with the longest captions */
+    /** @param most layout of the batches with the longest captions */
     BatchBuffers(Ops ops, long seed, TrainBatch.Layout most) {
         this.ops = ops;
         this.seed = seed;
@@ -63,9 +65,9 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     /**
-     * Returns the length that captions of {@code tokens} tokens are padded to: a multiple of 8, or of more where the
-     * longest would have more than 8 such lengths, so that few shapes of steps are captured; never more than the
-     * longest.
+     * Returns the length that captions of {@code tokens} tokens are padded to. It is a multiple of 8, or of a larger
+     * unit that leaves at most 8 different lengths, because each length needs a graph of its own. It never exceeds the
+     * longest length.
      */
     static int paddedLength(int tokens, int longest) {
         int unit = Math.max(1, (longest + LENGTHS * UNIT - 1) / (LENGTHS * UNIT)) * UNIT;
@@ -73,11 +75,11 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     /**
-     * Copies a batch to the buffers; work issued from now on reads it.
+     * Copies a batch to the buffers. Work that is issued afterwards reads it.
      *
      * @return views, valid until the buffers hold another batch
-     * @throws ShapeException when it does not fit, or an id is out of the range that captured steps were checked for;
-     *     nothing was changed
+     * @throws ShapeException when the batch does not fit, or an id is out of the range that captured steps were checked
+     *     for; the buffers are then unchanged
      */
     TrainBatch send(Batch batch, int step) {
         check(batch);
@@ -85,7 +87,11 @@ final class BatchBuffers implements AutoCloseable {
         return there(batch, step);
     }
 
-    /** Copies a batch to the staging set on a second stream; refuses what {@link #send} refuses. */
+    /**
+     * Copies a batch to the staging buffers on the prefetch stream.
+     *
+     * @throws ShapeException as {@link #send} does
+     */
     void prefetch(Batch batch, int step, Ops.PrefetchStream stream) {
         check(batch);
         arrival = stream.send(() -> send(batch, step, staging));
@@ -97,9 +103,9 @@ final class BatchBuffers implements AutoCloseable {
         return prefetched != null;
     }
 
-    /** Moves the prefetched batch from staging to the buffers; as {@link #send} from here on. */
+    /** Moves the prefetched batch from the staging buffers to the buffers; see {@link #send}. */
     TrainBatch arrive() {
-        Batch batch = prefetched;
+        Batch batch = Objects.requireNonNull(prefetched, "no batch was prefetched");
         settle();
         int ids = batch.tokens().length;
         ops.pointwise().copy(staging.pictures(), buffers.pictures());
@@ -111,7 +117,7 @@ final class BatchBuffers implements AutoCloseable {
     }
 
     private void settle() {
-        Runnable once = arrival;
+        Runnable once = Objects.requireNonNull(arrival);
         arrival = null;
         prefetched = null;
         once.run();

@@ -5,6 +5,7 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
@@ -22,8 +23,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * A {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice, so its
- * labels are the diagonal.
+ * Minimises a {@link ContrastiveLoss} within the batch, with or without a guide. A batch never holds a concept twice,
+ * so the positives are the diagonal.
  */
 final class BatchObjective extends Objective {
     private static final String GUIDE = "guide";
@@ -40,7 +41,7 @@ final class BatchObjective extends Objective {
         diagonal = LossOverEncoders.of(loss);
     }
 
-    /** @param guide null for none */
+    /** @param guide null for no guide */
     static BatchObjective of(Ops ops, TrainConfig config, DualEncoder model, @Nullable Guide guide) {
         ContrastiveLoss loss =
                 Losses.named(ops, config.loss().name(), config.loss().options());
@@ -57,7 +58,7 @@ final class BatchObjective extends Objective {
         return loss.parameters();
     }
 
-    /** A guide's representations come from the host, and so do the limits that follow from them. */
+    /** A guide is not captured: its representations and the similarity limits come from the host. */
     @Override
     public boolean isCapturable() {
         return guide == null && diagonal.isCapturable();
@@ -76,8 +77,9 @@ final class BatchObjective extends Objective {
 
     private <T> T guided(TrainBatch batch, Function<PairLabels, T> work) {
         int[] samples = batch.sampleIds();
-        try (Tensor rows = guide.pictures(samples);
-                Tensor columns = guide.captions(samples)) {
+        Guide used = Objects.requireNonNull(guide);
+        try (Tensor rows = used.pictures(samples);
+                Tensor columns = used.captions(samples)) {
             return work.apply(PairLabels.guide(rows, columns));
         }
     }
@@ -128,7 +130,8 @@ final class BatchObjective extends Objective {
                 .forEach(field -> scalars.put(field.getKey(), field.getValue().doubleValue()));
         Double checksum = scalars.remove(GUIDE);
         if (guide != null && (checksum == null || checksum != guide.checksum())) {
-            throw new IllegalArgumentException("its guide has changed since; restore that model");
+            throw new IllegalArgumentException(
+                    "the guide has changed since the checkpoint; restore the model of the guide");
         }
         loss.restore(scalars);
     }

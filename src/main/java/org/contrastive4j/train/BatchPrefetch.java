@@ -1,5 +1,6 @@
 package org.contrastive4j.train;
 
+import java.util.Objects;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.internal.batch.TrainBatch;
@@ -7,8 +8,9 @@ import org.contrastive4j.ops.Ops;
 import org.jspecify.annotations.Nullable;
 
 /**
- * The batches of a run as tensors, in order. On a backend that captures they lie in {@link BatchBuffers}, and the next
- * one is loaded and copied on the prefetch stream while a step runs; elsewhere each has tensors of its own.
+ * Provides the batches of a run as tensors, in order. On a backend that captures graphs, batches use {@link
+ * BatchBuffers}, and the next batch is loaded and copied on the prefetch stream while a step runs. On other backends
+ * each batch has tensors of its own.
  */
 final class BatchPrefetch implements AutoCloseable {
     private final Ops ops;
@@ -16,14 +18,15 @@ final class BatchPrefetch implements AutoCloseable {
     private final long seed;
     private final TrainBatch.Layout most;
     private int step;
-    private @Nullable BatchBuffers buffers; // null until it is needed, and on a backend without a queue
-    private @Nullable Batch current; // until a step has used it
+    private @Nullable BatchBuffers buffers; // created on first use
+    private @Nullable Batch current; // null after a step has used it
     private @Nullable Batch following;
     private Ops.@Nullable PrefetchStream prefetch; // marked before the current step, until used
 
     /**
-     * @param step of the loader's first batch; the loader is closed with this
-     * @param most what batches have, with captions of the longest kind
+     * @param loader closed by {@link #close}
+     * @param step of the loader's first batch
+     * @param most layout of the batches with the longest captions
      */
     BatchPrefetch(Ops ops, BatchLoader loader, long seed, int step, TrainBatch.Layout most) {
         this.ops = ops;
@@ -34,7 +37,7 @@ final class BatchPrefetch implements AutoCloseable {
     }
 
     /**
-     * Returns the batch of the coming step, the same one until it is {@link #used}; the caller closes it. To be called
+     * Returns the batch of the next step, the same batch until {@link #used} is called. The caller closes it. Call this
      * before work of that step is issued.
      */
     TrainBatch next() {
@@ -43,7 +46,7 @@ final class BatchPrefetch implements AutoCloseable {
             return new TrainBatch(ops, current, seed, step);
         }
         TrainBatch batch = inBuffers();
-        if (prefetch == null && !buffers.isPrefetched() && (following != null || loader.hasNext())) {
+        if (prefetch == null && !buffers().isPrefetched() && (following != null || loader.hasNext())) {
             prefetch = ops.prefetchStream();
         }
         return batch;
@@ -59,7 +62,7 @@ final class BatchPrefetch implements AutoCloseable {
             }
         }
         current = current != null ? current : load();
-        return at.send(current, step); // the first one, or the step failed and is repeated
+        return at.send(current, step); // the first batch, or a repeated step after a failure
     }
 
     private Batch load() {
@@ -75,31 +78,31 @@ final class BatchPrefetch implements AutoCloseable {
     }
 
     /**
-     * Loads the next batch and copies it on the prefetch stream: best called when the work of the step was issued and
-     * before the host synchronises with it. Does nothing when it was called already.
+     * Loads the next batch and copies it on the prefetch stream. Copy and step overlap best if this is called after the
+     * work of the step was issued and before the host synchronises. A second call does nothing.
      */
     void sendFollowing() {
         if (prefetch == null) {
             return;
         }
         following = following != null ? following : load();
-        buffers.prefetch(following, step + 1, sends -> takePrefetch().send(sends));
+        buffers().prefetch(following, step + 1, sends -> takePrefetch().send(sends));
     }
 
-    /** A prefetch stream is used once, whether that succeeds or not. */
+    /** Returns the prefetch stream and forgets it: it is used once, even if the copy fails. */
     private Ops.PrefetchStream takePrefetch() {
-        Ops.PrefetchStream once = prefetch;
+        Ops.PrefetchStream once = Objects.requireNonNull(prefetch);
         prefetch = null;
         return once;
     }
 
-    /** Returns a batch as large as they get, for planning. The caller closes it, before {@link #next}. */
+    /** Returns a batch of the largest layout, for planning. The caller closes it before {@link #next}. */
     TrainBatch largest() {
         Batch batch = Batch.largest(most.pairs(), most.imageSize(), most.tokens());
         return ops.canCapture() ? buffers().send(batch, step) : new TrainBatch(ops, batch, seed, step);
     }
 
-    /** Tells that a step was made with the current batch. */
+    /** Advances to the next step. */
     void used() {
         current = null;
         step++;

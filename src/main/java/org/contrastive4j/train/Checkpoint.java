@@ -21,6 +21,7 @@ import java.util.Comparator;
 import java.util.List;
 import java.util.Locale;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Optional;
 import java.util.regex.Pattern;
 import java.util.stream.Stream;
@@ -64,6 +65,7 @@ public final class Checkpoint {
      *
      * @param folder created by the first save
      * @param keep number of the newest checkpoints that are kept, 1 or more
+     * @throws IllegalArgumentException when {@code keep} is less than 1
      */
     public Checkpoint(Path folder, int keep) {
         this(folder, keep, Disk.REAL);
@@ -106,7 +108,7 @@ public final class Checkpoint {
             putBack(target, e);
             throw new CheckpointException(
                     "cannot save " + target + ": " + e
-                            + "; earlier checkpoints are kept; make room and continue with --resume",
+                            + "; earlier checkpoints are kept; free disk space and continue with --resume",
                     e);
         }
         try {
@@ -164,7 +166,7 @@ public final class Checkpoint {
         return crc.getValue();
     }
 
-    /** Undoes a failed save: the replaced checkpoint gets its name back, and unfinished files are removed. */
+    /** Undoes a failed save: renames the replaced checkpoint back and removes unfinished files. */
     private void putBack(Path target, IOException failure) {
         try {
             if (!Files.exists(target) && Files.exists(replaced(target))) {
@@ -176,7 +178,7 @@ public final class Checkpoint {
         }
     }
 
-    /** Removes leftovers of a killed save, and checkpoints whose replacement is complete. */
+    /** Removes files of an interrupted save, and checkpoints whose replacement is complete. */
     private void removeLeftovers() throws IOException {
         for (Path path : list(folder)) {
             String name = path.getFileName().toString();
@@ -188,7 +190,11 @@ public final class Checkpoint {
         }
     }
 
-    /** Removes all checkpoints of the run. */
+    /**
+     * Removes all checkpoints of the run.
+     *
+     * @throws CheckpointException when one cannot be removed
+     */
     public void removeAll() {
         try {
             for (Path checkpoint : all()) {
@@ -236,7 +242,11 @@ public final class Checkpoint {
         }
     }
 
-    /** Returns the newest complete checkpoint; empty when there is none. */
+    /**
+     * Returns the newest complete checkpoint.
+     *
+     * @return a folder step-...; empty when no complete checkpoint exists
+     */
     public Optional<Path> latest() {
         List<Path> all = all();
         return all.isEmpty() ? Optional.empty() : Optional.of(all.get(all.size() - 1));
@@ -288,7 +298,7 @@ public final class Checkpoint {
         try (Safetensors weights = Safetensors.open(checkpoint.resolve(MODEL));
                 Safetensors moments = optimizer == null ? null : Safetensors.open(checkpoint.resolve(OPTIMIZER))) {
             weights.check(model);
-            if (moments != null) {
+            if (moments != null && optimizer != null) {
                 moments.check(optimizer);
                 moments.load(optimizer);
             }
@@ -317,20 +327,20 @@ public final class Checkpoint {
     }
 
     private static String advice(Path damaged) {
-        List<Path> before =
-                new ArrayList<>(new Checkpoint(damaged.toAbsolutePath().getParent(), 1).all());
+        List<Path> before = new ArrayList<>(
+                new Checkpoint(Objects.requireNonNull(damaged.toAbsolutePath().getParent()), 1).all());
         before.removeIf(path -> OLDEST_FIRST.compare(path, damaged) >= 0);
         Collections.reverse(before);
         for (Path candidate : before) {
             try {
                 verified(candidate);
-                return "; " + candidate + " is older and whole: remove " + damaged.getFileName()
-                        + " to continue from there";
+                return "; the older checkpoint " + candidate + " is complete: remove " + damaged.getFileName()
+                        + " to continue from it";
             } catch (CheckpointException damagedToo) {
-                // not one to recommend
+                // try an older one
             }
         }
-        return "; no older checkpoint is whole: start the run again";
+        return "; no older checkpoint is complete: start the run again";
     }
 
     private static long crcOf(Path file) throws IOException {

@@ -15,7 +15,7 @@ import org.contrastive4j.tensor.Tensor;
  * Classifies pictures by words of their captions: from prompts without training (zero-shot), and by logistic regression
  * on the picture encoder's representations (linear probe).
  *
- * <p>Names of classes are compared as the tokenizer sees them: without regard to case, punctuation and blanks.
+ * <p>Names of classes are compared word by word, ignoring case, punctuation and blanks.
  */
 public final class Classification {
     private static final double[] LAMBDAS = {1e-7, 1e-6, 1e-5, 1e-4, 1e-3, 1e-2};
@@ -24,11 +24,11 @@ public final class Classification {
     /**
      * Accuracy on labelled pictures.
      *
-     * @param accuracy share of pictures whose class has the largest score; a tie does not count
+     * @param accuracy share of pictures whose class has the largest score; a tie counts as wrong
      * @param top5 share whose class is among the five largest scores
-     * @param pictures pictures of a class
-     * @param unlabelled pictures of no class, which are left out
-     * @param largestClass share of the most frequent class: the accuracy of always guessing it
+     * @param pictures number of pictures that have a class
+     * @param unlabelled number of pictures without a class, which are left out
+     * @param largestClass share of the most frequent class, which is the accuracy of always predicting it
      */
     public record Result(double accuracy, double top5, int pictures, int unlabelled, double largestClass) {}
 
@@ -57,6 +57,7 @@ public final class Classification {
      * @param embedder of the model
      * @param classes two or more names
      * @param prompts texts of a class, each with {} for its name; their representations are averaged
+     * @throws IllegalArgumentException when fewer than two classes, an ambiguous class, or no usable prompt is given
      */
     public Classification(Ops ops, PairDataset data, Embedder embedder, List<String> classes, List<String> prompts) {
         this.words = classes.stream().map(Tokenizer::words).toList();
@@ -77,7 +78,7 @@ public final class Classification {
         this.prompts = List.copyOf(prompts);
     }
 
-    /** A picture belongs to the first class whose words its caption has next to each other. */
+    /** Assigns each picture the first class whose words occur contiguously in its caption. */
     private Labelled label(List<Integer> samples) {
         List<Integer> kept = new ArrayList<>();
         List<Integer> labels = new ArrayList<>();
@@ -110,7 +111,7 @@ public final class Classification {
     }
 
     /**
-     * Returns the classes that no caption names.
+     * Returns the classes that occur in no caption.
      *
      * @param samples ids of pairs
      * @return names as given
@@ -119,8 +120,8 @@ public final class Classification {
         int[] labels = label(samples).labels();
         List<String> missing = new ArrayList<>();
         for (int c = 0; c < classes.size(); c++) {
-            int wanted = c;
-            if (Arrays.stream(labels).noneMatch(label -> label == wanted)) {
+            int searched = c;
+            if (Arrays.stream(labels).noneMatch(label -> label == searched)) {
                 missing.add(classes.get(c));
             }
         }
@@ -130,14 +131,15 @@ public final class Classification {
     private Labelled labelled(List<Integer> samples) {
         Labelled labelled = label(samples);
         if (labelled.samples().isEmpty()) {
-            throw new IllegalArgumentException("no caption has a word of " + classes + "; name other --classes");
+            throw new IllegalArgumentException(
+                    "no caption contains one of the classes " + classes + "; name other --classes");
         }
         return labelled;
     }
 
     /**
-     * Scores pictures by the similarity with each class: the mean of the normalised representations of its prompts,
-     * normalised again.
+     * Classifies pictures by their similarity to each class, which is represented by the normalised mean of the unit
+     * representations of its prompts.
      *
      * @param samples ids of pairs; a picture with several captions counts once
      * @return accuracy
@@ -185,7 +187,7 @@ public final class Classification {
 
     /**
      * Fits a logistic regression on the representations of {@code train} and measures it on {@code test}. The penalty
-     * is the one with the best accuracy on a fifth of the training pictures; then all of them are fitted.
+     * with the best accuracy on a fifth of the training pictures is chosen, and all training pictures are then fitted.
      *
      * @param train ids of pairs
      * @param test ids of pairs
@@ -223,7 +225,7 @@ public final class Classification {
             double[] scores = scores(select(x, validation, width), validation.size(), width, weights);
             double accuracy = result(scores, new Labelled(validation, validationLabels, 0))
                     .accuracy();
-            if (accuracy >= best) { // of equally good ones the largest penalty
+            if (accuracy >= best) { // the largest penalty among the best ones
                 best = accuracy;
                 chosen = lambda;
             }

@@ -17,7 +17,7 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Draws queries and the pictures found for them, each with its score and caption, in a grid of at most eight columns.
+ * Draws queries and their retrieved pictures, each with its score and caption, in a grid of at most eight columns.
  */
 public final class ContactSheet {
     /** Side of a picture on a sheet, in pixels. */
@@ -39,17 +39,17 @@ public final class ContactSheet {
      *
      * @param rgb size x size x 3 unsigned bytes
      * @param size side in pixels
-     * @param caption below the picture
-     * @param score cosine with the query
-     * @param right whether it is drawn with a green frame
+     * @param caption text below the picture
+     * @param score cosine similarity with the query
+     * @param right whether the picture has a green frame
      */
     public record Cell(byte[] rgb, int size, String caption, double score, boolean right) {}
 
     /**
-     * One query and what was found for it.
+     * One query and its retrieved pictures.
      *
-     * @param title the query
-     * @param cells best first
+     * @param title text of the query
+     * @param cells retrieved pictures, best first
      */
     public record Row(String title, List<Cell> cells) {}
 
@@ -58,7 +58,7 @@ public final class ContactSheet {
 
     private ContactSheet() {}
 
-    /** A bare server may have none, and Java then fails at the first letter. */
+    /** Returns whether Java can draw text: without installed fonts it throws on the first character. */
     private static boolean fontsInstalled() {
         try {
             BufferedImage probe = new BufferedImage(8, 8, BufferedImage.TYPE_INT_RGB);
@@ -70,15 +70,22 @@ public final class ContactSheet {
         }
     }
 
-    /** Returns the sheet as PNG bytes. */
+    /**
+     * Draws a sheet as a PNG file.
+     *
+     * @param rows of the sheet
+     * @return the bytes of the file
+     */
     public static byte[] png(List<Row> rows) {
         return encoded(rows, "png");
     }
 
     /**
-     * Returns the sheet as the bytes of a picture file.
+     * Draws a sheet as a picture file.
      *
+     * @param rows of the sheet
      * @param format png or jpg
+     * @return the bytes of the file
      */
     public static byte[] encoded(List<Row> rows, String format) {
         int columns = Math.min(
@@ -120,7 +127,7 @@ public final class ContactSheet {
         }
     }
 
-    /** Lines of the grid that a row takes. */
+    /** Returns the number of grid lines of a row. */
     private static int lines(Row row) {
         return (row.cells().size() + COLUMNS - 1) / COLUMNS;
     }
@@ -159,7 +166,7 @@ public final class ContactSheet {
         }
     }
 
-    /** Breaks a text at blanks into lines of a width; what is left after the last line is cut with an ellipsis. */
+    /** Breaks a text at blanks into lines of a width; text after the last line is replaced by an ellipsis. */
     private static List<String> wrapped(Graphics2D g, Font font, String text, int width, int most) {
         if (!FONTS) {
             return List.of();
@@ -185,7 +192,7 @@ public final class ContactSheet {
         return shown;
     }
 
-    /** Cuts a line that is too wide, such as one long word. */
+    /** Shortens a line that is too wide, such as one long word, and appends an ellipsis. */
     private static String fitted(FontMetrics metrics, String line, int width) {
         if (metrics.stringWidth(line) <= width) {
             return line;

@@ -8,32 +8,32 @@ import java.nio.file.Path;
 import java.nio.file.StandardCopyOption;
 import java.nio.file.StandardOpenOption;
 
-/** What a run does to the file system, call by call; tests put one here that fills up or dies at any call. */
+/** File system operations of a run. Tests replace it to inject a full disk or a crash at any call. */
 interface Disk {
-    /** The file system as it is. */
+    /** The default file system. */
     Disk REAL = file -> Files.newOutputStream(file);
 
-    /** Creates a file, or empties the one that is there. */
+    /** Creates a file, or truncates an existing one. */
     OutputStream create(Path file) throws IOException;
 
-    /** Opens a file to write at its end; creates it where needed. */
+    /** Opens a file for appending; creates it if it does not exist. */
     default OutputStream append(Path file) throws IOException {
         return Files.newOutputStream(file, StandardOpenOption.CREATE, StandardOpenOption.APPEND);
     }
 
-    /** Cuts a file to its first {@code bytes} bytes: that needs no free space. */
+    /** Truncates a file to its first {@code bytes} bytes, which needs no free space. */
     default void truncate(Path file, long bytes) throws IOException {
         try (FileChannel channel = FileChannel.open(file, StandardOpenOption.WRITE)) {
             channel.truncate(bytes);
         }
     }
 
-    /** Renames in one step: afterwards there is the old name or the new one, never a part. */
+    /** Renames atomically. */
     default void rename(Path from, Path to) throws IOException {
         Files.move(from, to, StandardCopyOption.ATOMIC_MOVE);
     }
 
-    /** Waits until a file, or the names in a folder, are on the disk and not only in memory. */
+    /** Flushes a file, or the entries of a folder, to the storage device. */
     default void force(Path path) throws IOException {
         boolean isFolder = Files.isDirectory(path);
         if (isFolder && !canForceFolders(System.getProperty("os.name"))) {
@@ -45,7 +45,7 @@ interface Disk {
         }
     }
 
-    /** Whether a system opens folders as files: Windows does not, and writes their entries in order anyway. */
+    /** Returns whether a system can force folders: Windows cannot, and writes their entries in order anyway. */
     static boolean canForceFolders(String osName) {
         return !osName.startsWith("Windows");
     }

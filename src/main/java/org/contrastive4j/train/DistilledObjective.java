@@ -18,8 +18,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@link DistilledContrast} within the batch, its teacher the momentum encoders. It is not captured: the share of
- * distillation follows the step on the host.
+ * Minimises {@link DistilledContrast} within the batch, with the momentum encoders as teacher. It is not captured,
+ * because the share of distillation is computed on the host for every step.
  */
 final class DistilledObjective extends Objective {
     private final MomentumEncoders momentum;
@@ -93,7 +93,7 @@ final class DistilledObjective extends Objective {
         return momentum.tensors();
     }
 
-    /** The averaged weights are its only state. */
+    /** Writes nothing: the averaged weights are the only state. */
     @Override
     void save(ObjectNode state) {}
 

@@ -25,7 +25,7 @@ public final class Embedder {
      * Creates an embedder.
      *
      * @param ops backend
-     * @param model encoders; not closed
+     * @param model encoders; stays open
      * @param data pairs
      * @param maker decodes and tokenises those pairs
      */
@@ -41,7 +41,7 @@ public final class Embedder {
     }
 
     /**
-     * Embeds pictures. One that cannot be read is embedded as grey, see {@link PairDataset#isUnreadable}.
+     * Embeds pictures. An unreadable picture is replaced by a grey one, see {@link PairDataset#isUnreadable}.
      *
      * @param samples ids of pairs
      * @return [samples, d] unit rows; the caller closes the tensor

@@ -10,7 +10,7 @@ import java.util.Map;
 import java.util.zip.CRC32C;
 
 /**
- * Exports metrics as an event file that TensorBoard reads: one scalar for each number.
+ * Writes metrics as scalars to an event file of TensorBoard.
  *
  * <p>A record is the length of its data (8 bytes, little-endian), the masked CRC-32C of these bytes, the data and its
  * masked CRC-32C; the data is an {@code Event} of event.proto. Source: TensorFlow, tsl/lib/io/record_writer.h and
@@ -41,10 +41,10 @@ final class EventFile {
     }
 
     /**
-     * Replaces the event files of a run by one with the metrics so far, so that steps which a resumed run makes again
-     * are there once.
+     * Replaces the event files of a run by one file with the metrics so far, so that steps that a resumed run repeats
+     * are stored once.
      *
-     * @param now seconds since 1970, part of the file's name
+     * @param now seconds since 1970, part of the name of the file
      */
     static EventFile begin(RunFolder folder, List<Map<String, Object>> metrics, long now) {
         ByteArrayOutputStream records = new ByteArrayOutputStream();
@@ -109,7 +109,7 @@ final class EventFile {
         return ((Number) line.getOrDefault(key, 0)).doubleValue();
     }
 
-    /** TensorBoard groups by what is before the slash. */
+    /** Returns the tag of a metric; TensorBoard groups tags by the text before the slash. */
     private static String tag(String key) {
         if (key.startsWith("r1.")) {
             return "recall at 1/" + key.substring(3);
@@ -120,7 +120,7 @@ final class EventFile {
         return "train/" + key;
     }
 
-    /** Fields of one message of Protocol Buffers. */
+    /** Writes the fields of one Protocol Buffers message. */
     private static final class Message {
         private final ByteArrayOutputStream out = new ByteArrayOutputStream();
 
@@ -154,7 +154,7 @@ final class EventFile {
         private void raw(long value) {
             long left = value;
             while ((left & ~0x7FL) != 0) {
-                out.write((int) (left & 0x7F | 0x80));
+                out.write((int) ((left & 0x7F) | 0x80));
                 left >>>= 7;
             }
             out.write((int) left);

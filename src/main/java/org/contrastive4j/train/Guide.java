@@ -5,6 +5,7 @@ import java.nio.file.Path;
 import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.zip.CRC32;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
@@ -12,12 +13,11 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
 /**
- * A guide: unit representations of all training samples by the model of another run. They are computed once, without
- * augmentation and dropout.
+ * Unit representations of all training samples by the model of another run, computed once without augmentation and
+ * dropout. They determine which pairs of the batch are false negatives.
  *
- * <p>Memory: 8 e bytes per sample on the heap, e being the width of a representation.
- *
- * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024.
+ * <p>Memory: 8 e bytes for each sample on the heap, with representations of width e. Source: Solatorio, GISTEmbed:
+ * guided in-sample selection of training negatives, 2024.
  */
 final class Guide {
     private final Ops ops;
@@ -69,8 +69,11 @@ final class Guide {
 
     private Tensor rows(float[] of, int[] samples) {
         double[] rows = new double[samples.length * width];
-        for (int k = 0; k < rows.length; k++) {
-            rows[k] = of[rowOf.get(samples[k / width]) * width + k % width];
+        for (int i = 0; i < samples.length; i++) {
+            int row = Objects.requireNonNull(rowOf.get(samples[i]));
+            for (int k = 0; k < width; k++) {
+                rows[i * width + k] = of[row * width + k];
+            }
         }
         return ops.parameterTensor(Shape.of(samples.length, width), rows);
     }

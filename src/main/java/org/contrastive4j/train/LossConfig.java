@@ -4,20 +4,30 @@ import com.fasterxml.jackson.annotation.JsonCreator;
 import com.fasterxml.jackson.annotation.JsonProperty;
 import java.util.EnumMap;
 import java.util.Map;
+import java.util.Objects;
 import org.contrastive4j.loss.Distillation;
 import org.contrastive4j.loss.LossOption;
 import org.contrastive4j.loss.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.loss.Momentum;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The loss of a run: one of {@link Losses}, a value for each of its options, and a guide.
+ * The loss of a run, the values of its options, and a guide.
  *
  * @param name one of {@link Losses#allNames}
- * @param options values of some options; here, of all that the loss takes
- * @param guide folder of the run whose model says which negatives are none; empty for no guide
+ * @param options values of options; the constructor adds the defaults of options that are not given
+ * @param guide folder of the run whose model detects false negatives; empty for no guide
  */
 public record LossConfig(String name, Map<LossOption, Double> options, String guide) {
+    /**
+     * Checks the options and adds defaults.
+     *
+     * @param name one of {@link Losses#allNames}
+     * @param options values of some options
+     * @param guide folder of a run; null or empty for no guide
+     * @throws LossOptionException when the loss does not take an option or the guide, or a value is out of range
+     */
     public LossConfig {
         options = Losses.options(name, options);
         guide = guide == null ? "" : guide;
@@ -32,14 +42,14 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
             refuse(
                     options.getOrDefault(LossOption.GUIDE_MARGIN, 0.0) != 0
                             || options.containsKey(LossOption.RELATIVE_GUIDE_MARGIN),
-                    "a guide margin without a guide; name the run folder of one");
+                    "a guide margin without a guide; name the run folder of a guide");
         }
         if (hasMomentum(options)) {
             momentum(options);
             distillation(options);
         }
         if (name.equals(Losses.QUEUE)) {
-            int size = LossOption.QUEUE_SIZE.count(options.get(LossOption.QUEUE_SIZE));
+            int size = LossOption.QUEUE_SIZE.count(value(options, LossOption.QUEUE_SIZE));
             refuse(size < 1, "a queue of " + size + " keys, expected at least a batch");
         }
     }
@@ -50,23 +60,43 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
         }
     }
 
-    /** A loss with its usual options, for batches of this size. */
+    /**
+     * Returns a loss with default options.
+     *
+     * @param name of the loss
+     * @param batch pairs in a batch
+     * @return the configuration
+     */
     public static LossConfig named(String name, int batch) {
         return of(name, Map.of(), "", batch);
     }
 
-    /** A loss with some options given; a queue whose size is not holds a batch at least. */
+    /**
+     * Returns a loss with some options given. The default size of a queue is at least the batch.
+     *
+     * @param name of the loss
+     * @param given values of some options
+     * @param guide folder of a run; empty for no guide
+     * @param batch pairs in a batch
+     * @return the configuration
+     */
     public static LossConfig of(String name, Map<LossOption, Double> given, String guide, int batch) {
         Map<LossOption, Double> options = new EnumMap<>(LossOption.class);
         options.putAll(given);
         if (name.equals(Losses.QUEUE)) {
-            double usual = Losses.options(name, Map.of()).get(LossOption.QUEUE_SIZE);
+            double usual = value(Losses.options(name, Map.of()), LossOption.QUEUE_SIZE);
             options.putIfAbsent(LossOption.QUEUE_SIZE, Math.max(usual, batch));
         }
         return new LossConfig(name, options, guide);
     }
 
-    /** The same with a value for an option. */
+    /**
+     * Returns this configuration with another value of an option. Options that exclude it are removed.
+     *
+     * @param option to set
+     * @param value of the option
+     * @return the changed configuration
+     */
     public LossConfig with(LossOption option, double value) {
         Map<LossOption, Double> changed = new EnumMap<>(LossOption.class);
         changed.putAll(options);
@@ -75,23 +105,27 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
         return new LossConfig(name, changed, guide);
     }
 
-    /** As configurations have it; those of before there were options have the queue's two, 0 for other losses. */
+    /** Reads a configuration; an old one has the two options of the queue in place of a map of options. */
     @JsonCreator
     static LossConfig read(
             @JsonProperty("name") String name,
-            @JsonProperty("options") Map<LossOption, Double> options,
-            @JsonProperty("guide") String guide,
+            @JsonProperty("options") @Nullable Map<LossOption, Double> options,
+            @JsonProperty("guide") @Nullable String guide,
             @JsonProperty("queueSize") double queueSize,
             @JsonProperty("momentum") double momentum) {
         if (options != null) {
-            return new LossConfig(name, options, guide);
+            return new LossConfig(name, options, guide == null ? "" : guide);
         }
         return new LossConfig(
                 name,
                 Losses.QUEUE.equals(name)
                         ? Map.of(LossOption.QUEUE_SIZE, queueSize, LossOption.MOMENTUM, momentum)
                         : Map.of(),
-                guide);
+                guide == null ? "" : guide);
+    }
+
+    private static double value(Map<LossOption, Double> options, LossOption option) {
+        return Objects.requireNonNull(options.get(option), option.key());
     }
 
     private static boolean hasMomentum(Map<LossOption, Double> options) {
@@ -100,14 +134,14 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
 
     private static Momentum momentum(Map<LossOption, Double> options) {
         return new Momentum(
-                options.get(LossOption.MOMENTUM),
-                LossOption.MOMENTUM_RAMP.count(options.get(LossOption.MOMENTUM_RAMP)));
+                value(options, LossOption.MOMENTUM),
+                LossOption.MOMENTUM_RAMP.count(value(options, LossOption.MOMENTUM_RAMP)));
     }
 
     private static Distillation distillation(Map<LossOption, Double> options) {
         return new Distillation(
-                options.get(LossOption.DISTILLATION),
-                LossOption.DISTILLATION_RAMP.count(options.get(LossOption.DISTILLATION_RAMP)));
+                value(options, LossOption.DISTILLATION),
+                LossOption.DISTILLATION_RAMP.count(value(options, LossOption.DISTILLATION_RAMP)));
     }
 
     Momentum momentum() {
@@ -118,7 +152,7 @@ public record LossConfig(String name, Map<LossOption, Double> options, String gu
         return distillation(options);
     }
 
-    /** Keys in each queue, 0 without. */
+    /** Returns the number of keys in each queue, 0 for a loss without queues. */
     int queueSize() {
         return options.getOrDefault(LossOption.QUEUE_SIZE, 0.0).intValue();
     }

@@ -4,17 +4,17 @@ import java.util.Locale;
 import org.contrastive4j.gradcache.ChunkPlan;
 
 /**
- * Bytes of each stage of a training step, known before the first one.
+ * Bytes of each stage of a training step, computed before the first step.
  *
- * @param parameters values of all of them
- * @param gradients accumulated, one for each parameter
- * @param optimizer its state
+ * @param parameters values of all parameters
+ * @param gradients of all trained parameters
+ * @param optimizer state of the optimiser
  * @param batch pictures, captions and ids of one batch
- * @param batches how many of them are live at a time: two where the next one is sent while a step runs
- * @param kept by the memory for later allocations, beside what is live, when the plan was made
- * @param fragmentation of the arena of captured steps, 0 when steps run eagerly
- * @param measurement of cosines after a captured step, in addition to its arena
- * @param step stages of the step itself; its base holds all of the above that is live when the step begins
+ * @param batches number of live batches: two if the next batch is prefetched while a step runs
+ * @param kept bytes that the memory pool holds for reuse, in addition to live bytes, when the plan was made
+ * @param fragmentation of the arena of captured steps; 0 if steps run eagerly
+ * @param measurement bytes for measuring cosines after a captured step, in addition to its arena
+ * @param step stages of the step itself; its base includes everything above that is live when the step begins
  */
 public record MemoryPlan(
         long parameters,
@@ -26,12 +26,16 @@ public record MemoryPlan(
         long fragmentation,
         long measurement,
         ChunkPlan step) {
-    /** Most bytes live at once. */
+    /**
+     * Returns the largest number of live bytes.
+     *
+     * @return bytes
+     */
     public long peak() {
         return step.peak() + fragmentation + measurement;
     }
 
-    /** A table, one line a stage. */
+    /** Returns a table with one line for each stage. */
     @Override
     public String toString() {
         StringBuilder text = new StringBuilder();
@@ -45,7 +49,7 @@ public record MemoryPlan(
             line(text, "cosines of a captured step", measurement);
             line(text, "peak of captured steps", peak());
         }
-        line(text, "kept by the pool beside that, now", kept);
+        line(text, "kept by the memory pool in addition, now", kept);
         return text.toString();
     }
 

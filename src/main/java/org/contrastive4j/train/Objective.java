@@ -22,11 +22,10 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * What a run minimises over the representations of a model, and what a checkpoint must store of it. The model is not
- * owned.
+ * The loss of a run over the representations of a model, with its state in checkpoints. Does not own the model.
  *
- * <p>Every step copies its representations: cosines are measured from them, and keys enqueued, once the step is done.
- * So a step is the same whether it is measured or not, and whether it is captured or not.
+ * <p>Every step copies its representations. When the step is done, cosines are measured from the copies and keys are
+ * enqueued from them. A step therefore gives the same bits measured or not, captured or not.
  */
 abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.Result>, AutoCloseable {
     final Ops ops;
@@ -34,7 +33,7 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     private final List<Tensor> last = new ArrayList<>();
 
     /**
-     * @param encoders pictures and captions come first
+     * @param encoders of pictures, of captions, then others
      * @param copied number of encoders whose representations are copied
      */
     Objective(Ops ops, int batch, List<ChunkEncoder<TrainBatch>> encoders, int copied) {
@@ -53,9 +52,9 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     /**
      * Creates the objective of a run.
      *
-     * @param model trained
-     * @param conceptOf id of a sample's concept: samples that share it are never each other's negatives
-     * @param guide of the configuration, or null
+     * @param model trained by the run
+     * @param conceptOf maps a sample to its concept; samples of one concept are never negatives of each other
+     * @param guide of the configuration; null for no guide
      */
     static Objective of(
             Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf, @Nullable Guide guide) {
@@ -66,28 +65,28 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
         };
     }
 
-    /** Log-scale, and the loss's second parameter where there is one. */
+    /** Returns the log-scale, and the second parameter if the loss has one. */
     abstract List<Parameter> parameters();
 
-    /** The loss itself; as {@link #valueAndGradient}. */
+    /** Computes the loss; see {@link #valueAndGradient}. */
     abstract Deferred<PairwiseOps.Result> compute(
             TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale);
 
-    /** Distributions of cosines in the last batch; reads {@link #last}. */
+    /** Returns distributions of cosines in the last batch; reads {@link #last}. */
     abstract PairMetrics metrics(TrainBatch batch);
 
-    /** Bytes that {@link #metrics} allocates while it runs. */
+    /** Returns the bytes that {@link #metrics} allocates temporarily. */
     abstract long metricsBytes(int pairs);
 
-    /** Adds what the loss reports of itself beside its result, by name. */
+    /** Adds measurements of the loss other than its result, by name. */
     abstract void describe(TrainBatch batch, Map<String, Double> details);
 
-    /** What is encoded; pictures and captions come first. */
+    /** Returns the encoders: pictures and captions come first. */
     final List<ChunkEncoder<TrainBatch>> encoders() {
         return encoders;
     }
 
-    /** A copy of an encoder's representations of the last batch. */
+    /** Returns a copy of an encoder's representations of the last batch. */
     final Tensor last(int encoder) {
         return last.get(encoder);
     }
@@ -102,10 +101,10 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     }
 
     /**
-     * Returns what the last batch reports beside the loss's result, by name; called once that result is there and
-     * before {@link #beforeUpdate}.
+     * Returns measurements of the last batch other than the loss, by name. Called after the result of the loss is
+     * available and before {@link #beforeUpdate}.
      *
-     * @param measured whether cosines are measured too: two passes over the pairs
+     * @param measured whether to measure cosines too, in two passes over the pairs
      */
     final Map<String, Double> details(TrainBatch batch, boolean measured) {
         Map<String, Double> details = new LinkedHashMap<>();
@@ -129,31 +128,31 @@ abstract class Objective implements RepresentationLoss<TrainBatch, PairwiseOps.R
     }
 
     /**
-     * Stores what the batch leaves behind: before the optimiser's step, once all gradients are known to be finite. The
-     * last call of a step that may allocate; when it fails nothing has changed.
+     * Stores keys of the batch. Called before the optimiser's step, after all gradients were found finite. This is the
+     * last call of a step that may allocate; when it fails, nothing has changed.
      */
     void beforeUpdate() {}
 
     /**
-     * Updates the state of the loss after the optimiser's step; allocates nothing, so that a step is taken whole or not
-     * at all.
+     * Updates the state of the loss after the optimiser's step. It must not allocate, so that a step either completes
+     * or changes nothing.
      *
-     * @param step optimiser steps made before it
+     * @param step number of optimiser steps before this one
      */
     abstract void afterStep(PairwiseOps.Result result, int step);
 
-    /** Tensors beside the parameters that a checkpoint stores, by name; live: a restore writes into them. */
+    /** Returns the live tensors, other than parameters, that a checkpoint stores, by name. A restore writes to them. */
     Map<String, Tensor> tensors() {
         return Map.of();
     }
 
-    /** Writes everything else that a checkpoint stores. */
+    /** Writes the state that is not in tensors. */
     abstract void save(ObjectNode state);
 
     /**
-     * Restores what {@link #save} wrote; the tensors have been read by then.
+     * Restores the state that {@link #save} wrote. Called after the tensors were read.
      *
-     * @throws IllegalArgumentException when it is of another objective
+     * @throws IllegalArgumentException when the state belongs to another objective
      */
     abstract void restore(JsonNode state);
 

@@ -25,8 +25,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * {@link QueueContrast} against keys of momentum encoders. Past keys of a query's concept are ignored. It is not
- * captured: concepts of past keys are on the host, and the share of distillation follows the step there.
+ * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. It is not
+ * captured, because the host computes the concepts of past keys and the share of distillation for every step.
  */
 final class QueueObjective extends Objective {
     private final QueueContrast loss;
@@ -83,7 +83,7 @@ final class QueueObjective extends Objective {
         return LossOverEncoders.of(loss, same -> ids, batch -> distillation.at(batch.step()));
     }
 
-    /** Work with the concepts of the last batch as a tensor. */
+    /** Runs work with the concepts of the last batch as a tensor. */
     private <T> T withConcepts(Function<Tensor, T> work) {
         try (Tensor ids = ops.ints(Shape.of(concepts.length), concepts)) {
             return work.apply(ids);
@@ -135,7 +135,7 @@ final class QueueObjective extends Objective {
         return all;
     }
 
-    /** Both queues take the same samples at the same time: one list of ids describes both. */
+    /** Writes one list of ids: both queues hold the same samples in the same order. */
     @Override
     void save(ObjectNode state) {
         KeyQueue.State queue = loss.queueOfU().state();

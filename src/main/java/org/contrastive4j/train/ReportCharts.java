@@ -4,10 +4,11 @@ import java.util.ArrayList;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.TreeMap;
 import org.jspecify.annotations.Nullable;
 
-/** Makes the data of the charts of a report from the metrics of one or several runs. */
+/** Computes the data of the charts of a report from the metrics of one or several runs. */
 final class ReportCharts {
     private static final int MOST_POINTS = 600; // of one curve
 
@@ -16,8 +17,8 @@ final class ReportCharts {
      *
      * @param name in the legend
      * @param column of the metrics
-     * @param thin whether it only bounds another curve
-     * @param colour number of the colour, null for the next one
+     * @param thin whether the line is thin, as for quantiles around a mean
+     * @param colour index of the colour; null for the next free colour
      */
     private record Curve(
             String name,
@@ -32,6 +33,8 @@ final class ReportCharts {
     /**
      * One chart.
      *
+     * @param title above the chart
+     * @param curves in the order of the legend
      * @param unit after each number
      * @param scale factor of all numbers
      * @param fromZero whether the axis begins at 0
@@ -39,7 +42,7 @@ final class ReportCharts {
     private record Chart(String title, List<Curve> curves, String unit, double scale, boolean fromZero) {}
 
     private final List<RunRecord> runs;
-    private final boolean byPairs; // steps of different batches do not compare
+    private final boolean byPairs; // runs with different batch sizes are compared by pairs seen
 
     ReportCharts(List<RunRecord> runs) {
         this.runs = runs;
@@ -50,7 +53,7 @@ final class ReportCharts {
         return run.config().get("batch") instanceof Number batch ? batch.longValue() : 1;
     }
 
-    /** Returns the charts that the runs have numbers for, as the script of the page reads them. */
+    /** Returns the charts that have data, in the format that the script of the page reads. */
     List<Map<String, Object>> all() {
         List<Map<String, Object>> all = new ArrayList<>();
         for (Chart chart : charts()) {
@@ -63,7 +66,7 @@ final class ReportCharts {
         return all;
     }
 
-    /** With several runs a chart has one curve of each. */
+    /** Returns a chart of one curve, for a comparison of several runs. */
     private static Chart ofOne(Chart chart, Curve curve) {
         boolean only = chart.curves().stream().filter(c -> !c.thin()).count() == 1;
         String title = only ? chart.title() : chart.title() + ": " + curve.name();
@@ -146,7 +149,9 @@ final class ReportCharts {
         all.add(one);
     }
 
-    /** The values of a column by step, or by pairs seen; means of equal parts of the run where there are many. */
+    /**
+     * Returns the values of a column by step, or by pairs seen. A long run is divided into equal parts and averaged.
+     */
     private Map<Long, Double> points(RunRecord run, String column, double scale) {
         List<Map<String, Object>> lines = run.metrics().stream()
                 .filter(line -> line.get(column) instanceof Number)
@@ -156,10 +161,10 @@ final class ReportCharts {
         for (int from = 0; from < lines.size(); from += part) {
             List<Map<String, Object>> some = lines.subList(from, Math.min(lines.size(), from + part));
             double mean = some.stream()
-                    .mapToDouble(line -> ((Number) line.get(column)).doubleValue())
+                    .mapToDouble(line -> ((Number) Objects.requireNonNull(line.get(column))).doubleValue())
                     .average()
                     .orElseThrow();
-            long step = ((Number) some.get(some.size() - 1).get("step")).longValue();
+            long step = RunRecord.step(some.get(some.size() - 1));
             points.put(byPairs ? step * batch(run) : step, scale * mean);
         }
         return points;

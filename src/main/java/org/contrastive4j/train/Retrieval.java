@@ -12,18 +12,18 @@ import org.contrastive4j.tensor.Tensor;
 
 /**
  * Recall at 1, 5 and 10 by the protocol of CLIP: the candidates are distinct pictures or all captions, and a query is
- * answered when one of its own candidates is among the k of largest cosine. A picture's own candidates are all of its
- * captions, a caption's own candidate is its picture.
+ * answered when one of its own candidates is among the k candidates of largest cosine. The own candidates of a picture
+ * are all of its captions; the own candidate of a caption is its picture.
  *
- * <p>Numerics: a foreign candidate as similar as the best own one counts as more similar, so that equal representations
- * are never better than guessing.
+ * <p>Numerics: a tie between a foreign candidate and the best own candidate counts against the query, so that equal
+ * representations are never better than chance.
  *
  * @param recall1 share of queries answered within 1 candidate
  * @param recall5 within 5
  * @param recall10 within 10
  * @param queries number of queries
  * @param candidates number of candidates
- * @param chance recall at 1 of guessing
+ * @param chance expected recall at 1 of a random ranking
  */
 public record Retrieval(double recall1, double recall5, double recall10, int queries, int candidates, double chance) {
     /** Name of the protocol, for reports. */
@@ -80,7 +80,7 @@ public record Retrieval(double recall1, double recall5, double recall10, int que
     }
 
     /**
-     * Returns the number of foreign candidates that come before the best own one; all of them when it is not finite.
+     * Returns the number of foreign candidates that rank before the best own one; all if that is not finite.
      */
     static int rank(double[] row, int label, int[] labels) {
         double best = Double.NEGATIVE_INFINITY;
@@ -106,7 +106,7 @@ public record Retrieval(double recall1, double recall5, double recall10, int que
     }
 
     /**
-     * Measures pairs both ways: distinct pictures against all captions. Pairs with unreadable pictures are left out.
+     * Measures both directions: distinct pictures against all captions. Pairs with unreadable pictures are left out.
      */
     static Trainer.Recall both(Ops ops, Embedder embedder, List<Integer> samples) {
         PairDataset data = embedder.data();

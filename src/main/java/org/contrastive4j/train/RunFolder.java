@@ -43,8 +43,8 @@ public final class RunFolder implements AutoCloseable {
         /**
          * Creates an exception.
          *
-         * @param message names the file, what is wrong and what to do
-         * @param cause null where there is none
+         * @param message names the file, the error and a remedy
+         * @param cause null for none
          */
         public RunFolderException(String message, @Nullable Throwable cause) {
             super(message, cause);
@@ -64,11 +64,11 @@ public final class RunFolder implements AutoCloseable {
     }
 
     /**
-     * Creates the folder where needed and locks it.
+     * Creates the folder if it does not exist, and locks it.
      *
      * @param path of the folder
-     * @return the folder, to be closed
-     * @throws RunFolderException when another run has it, or it cannot be written
+     * @return the folder; the caller closes it
+     * @throws RunFolderException when another run uses the folder, or it cannot be written
      */
     public static RunFolder open(Path path) {
         return open(path, Disk.REAL);
@@ -94,22 +94,32 @@ public final class RunFolder implements AutoCloseable {
     private static @Nullable FileLock tryLock(FileChannel channel) throws IOException {
         try {
             return channel.tryLock();
-        } catch (OverlappingFileLockException e) { // held by this very process
+        } catch (OverlappingFileLockException e) { // this process holds the lock
             return null;
         }
     }
 
-    /** The kind of failure is often in the name of the exception only: AccessDeniedException. */
+    /**
+     * Returns the name and message of an exception: some, such as AccessDeniedException, have the reason in the name.
+     */
     private static String reason(IOException e) {
         return e.getClass().getSimpleName() + ": " + e.getMessage();
     }
 
-    /** Returns the path of the folder. */
+    /**
+     * Returns the path of the folder.
+     *
+     * @return the path
+     */
     public Path path() {
         return path;
     }
 
-    /** Returns the checkpoints of the run, of which the newest two are kept. */
+    /**
+     * Returns the checkpoints of the run, of which the newest two are kept.
+     *
+     * @return the checkpoints
+     */
     public Checkpoint checkpoints() {
         return new Checkpoint(path.resolve("checkpoints"), KEPT_CHECKPOINTS, disk);
     }
@@ -117,6 +127,7 @@ public final class RunFolder implements AutoCloseable {
     /**
      * Appends one line of metrics.
      *
+     * @param metrics by name
      * @throws RunFolderException when the disk is full; the line is removed again
      */
     public void append(Map<String, Object> metrics) {
@@ -127,7 +138,7 @@ public final class RunFolder implements AutoCloseable {
         }
     }
 
-    /** Appends to a file, all of the bytes or none. */
+    /** Appends all of the bytes to a file, or none. */
     void append(String name, byte[] bytes) {
         Path file = path.resolve(name);
         long before = 0;
@@ -141,7 +152,7 @@ public final class RunFolder implements AutoCloseable {
                 if (Files.exists(file)) {
                     disk.truncate(file, before);
                 }
-            } catch (IOException left) { // the reader drops the broken end
+            } catch (IOException left) { // the reader drops the incomplete line
                 e.addSuppressed(left);
             }
             throw cannotWrite(file, e);
@@ -150,20 +161,20 @@ public final class RunFolder implements AutoCloseable {
 
     private static RunFolderException cannotWrite(Path file, IOException e) {
         return new RunFolderException(
-                "cannot write " + file + ": " + reason(e) + "; make room and continue with --resume", e);
+                "cannot write " + file + ": " + reason(e) + "; free disk space and continue with --resume", e);
     }
 
     /**
-     * Returns all lines of metrics.jsonl up to the first that is not whole: a process that was killed may leave half
-     * a line.
+     * Returns all lines of metrics.jsonl up to the first incomplete line, which a killed process may have left.
      *
+     * @return metrics by name, line by line
      * @throws RunFolderException when the file cannot be read
      */
     public List<Map<String, Object>> metrics() {
         return metrics(path);
     }
 
-    /** Reads the metrics of a run folder that need not be open. */
+    /** Reads the metrics of a run folder, which may be closed. */
     static List<Map<String, Object>> metrics(Path run) {
         Path file = run.resolve(METRICS);
         List<Map<String, Object>> lines = new ArrayList<>();
@@ -180,14 +191,19 @@ public final class RunFolder implements AutoCloseable {
             try {
                 lines.add(LINES.readValue(line, new TypeReference<>() {}));
             } catch (JsonProcessingException cutOff) {
-                LOG.warn("{}: line {} is not whole; it and what follows is left out", file, lines.size() + 1);
+                LOG.warn(
+                        "{}: line {} is incomplete; this line and all later lines are ignored", file, lines.size() + 1);
                 break;
             }
         }
         return lines;
     }
 
-    /** Returns the seconds of training in the lines of metrics, over all sittings. */
+    /**
+     * Returns the seconds of training so far, including the time before a resume.
+     *
+     * @return seconds
+     */
     public double secondsSpent() {
         return metrics().stream()
                 .mapToDouble(line -> ((Number) line.getOrDefault("seconds", 0)).doubleValue())
@@ -196,16 +212,16 @@ public final class RunFolder implements AutoCloseable {
     }
 
     /**
-     * Drops the lines of metrics of steps after a checkpoint, which a resumed run writes again, and a line that is not
-     * whole.
+     * Removes the metrics of steps after a checkpoint, which a resumed run repeats, and incomplete lines.
      *
      * @param step of the checkpoint
+     * @throws RunFolderException when the file cannot be read or written
      */
     public void forgetAfter(int step) {
         StringBuilder kept = new StringBuilder();
         try {
             for (Map<String, Object> line : metrics()) {
-                if (((Number) line.get("step")).intValue() <= step) {
+                if (RunRecord.step(line) <= step) {
                     kept.append(LINES.writeValueAsString(line)).append('\n');
                 }
             }
@@ -215,7 +231,13 @@ public final class RunFolder implements AutoCloseable {
         write(METRICS, kept.toString().getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Writes a JSON file, all of it or nothing. */
+    /**
+     * Writes a JSON file, completely or not at all.
+     *
+     * @param name of the file in the folder
+     * @param content converted to JSON
+     * @throws RunFolderException when the file cannot be written
+     */
     public void writeJson(String name, Object content) {
         try {
             write(name, JSON.writeValueAsBytes(content));
@@ -224,12 +246,18 @@ public final class RunFolder implements AutoCloseable {
         }
     }
 
-    /** Writes a text file, all of it or nothing. */
+    /**
+     * Writes a text file, completely or not at all.
+     *
+     * @param name of the file in the folder
+     * @param content written in UTF-8
+     * @throws RunFolderException when the file cannot be written
+     */
     public void writeText(String name, String content) {
         write(name, content.getBytes(StandardCharsets.UTF_8));
     }
 
-    /** Writes a file, all of it or nothing. */
+    /** Writes a file, completely or not at all. */
     void write(String name, byte[] bytes) {
         Path file = path.resolve(name);
         Path unfinished = path.resolve("." + name + ".unfinished");

@@ -8,17 +8,18 @@ import java.time.DateTimeException;
 import java.time.Instant;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 
 /**
- * What the files of a run say about it.
+ * The contents of a run folder.
  *
  * @param name of the folder
- * @param status what the run is doing, or how it ended
- * @param running whether more is to come
- * @param config as in config.json
- * @param facts as in run.json
+ * @param status state of the run, for people
+ * @param running whether the run goes on
+ * @param config content of config.json
+ * @param facts content of run.json
  * @param metrics lines of metrics.jsonl
- * @param summary as in summary.json; empty before the end
+ * @param summary content of summary.json; empty before the end
  * @param examples PNG of retrievals; empty before the end
  */
 record RunRecord(
@@ -38,13 +39,12 @@ record RunRecord(
     /**
      * Reads a run folder.
      *
-     * @throws RunFolder.RunFolderException when it holds no run, or a file cannot be read
+     * @throws RunFolder.RunFolderException when the folder holds no run, or a file cannot be read
      */
     static RunRecord read(Path folder) {
         if (!Files.exists(folder.resolve(CONFIG))) {
             throw new RunFolder.RunFolderException(
-                    folder + " holds no run: it has no " + CONFIG + "; name a folder that train was given as --out",
-                    null);
+                    folder + " holds no run: it has no " + CONFIG + "; name the --out folder of a train command", null);
         }
         Map<String, Object> summary = json(folder.resolve(SUMMARY));
         return new RunRecord(
@@ -62,7 +62,7 @@ record RunRecord(
         return new RunRecord(name, otherStatus, isRunning, config, facts, metrics, summary, examples);
     }
 
-    /** Returns when a run was first started: now where it has not been. */
+    /** Returns when a run was first started, {@code now} for a new run. */
     static Instant started(Path folder, Instant now) {
         Object started = json(folder.resolve(FACTS)).get("started");
         try {
@@ -81,7 +81,7 @@ record RunRecord(
         }
     }
 
-    /** The bytes of a file, none where it does not exist. */
+    /** Returns the bytes of a file; empty if it does not exist. */
     private static byte[] bytes(Path file) {
         try {
             return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
@@ -90,8 +90,13 @@ record RunRecord(
         }
     }
 
-    /** Returns the steps made. */
+    /** Returns the number of completed steps. */
     int steps() {
-        return metrics.isEmpty() ? 0 : ((Number) metrics.get(metrics.size() - 1).get("step")).intValue();
+        return metrics.isEmpty() ? 0 : step(metrics.get(metrics.size() - 1));
+    }
+
+    /** Returns the step of a line of metrics. */
+    static int step(Map<String, Object> line) {
+        return ((Number) Objects.requireNonNull(line.get("step"))).intValue();
     }
 }

@@ -26,8 +26,8 @@ import java.util.stream.Collectors;
 import org.jspecify.annotations.Nullable;
 
 /**
- * An HTML page about one run, or one that compares several: recall, curves, configuration, examples. Everything is in
- * the page, so that it opens anywhere; uPlot draws the curves in the browser.
+ * An HTML page about one run or a comparison of several runs: recall, curves, configuration and examples. The page is
+ * self-contained; uPlot draws the curves in the browser.
  */
 public final class RunReport {
     static final String FILE = "report.html";
@@ -45,9 +45,10 @@ public final class RunReport {
     }
 
     /**
-     * Returns the page about runs in their folders.
+     * Returns the page about the runs in some folders.
      *
-     * @param folders of one run or several
+     * @param folders run folders, one or more
+     * @return HTML
      * @throws RunFolder.RunFolderException when a folder holds no run
      */
     public static String of(List<Path> folders) {
@@ -100,7 +101,7 @@ public final class RunReport {
                                 : "")
                 .append("; written ")
                 .append(DATE.format(Instant.now().atZone(ZoneId.systemDefault())))
-                .append(run.running() ? ", loads itself again" : "")
+                .append(run.running() ? ", reloads automatically" : "")
                 .append("</p>\n");
         if (!run.summary().isEmpty()) {
             recalls(run);
@@ -135,7 +136,7 @@ public final class RunReport {
         page.append("</table></div>\n");
     }
 
-    /** What a reader needs to know of a run, in words. */
+    /** Returns the facts of a run as texts, by name. */
     private static Map<String, String> facts(RunRecord run) {
         Map<String, Object> config = run.config();
         Map<String, Object> facts = run.facts();
@@ -161,8 +162,8 @@ public final class RunReport {
                         + (Objects.equals(chunk, 0) ? "a size that fits the memory budget" : count(chunk)));
         all.put(
                 "learning rate",
-                text(config.get("learningRate")) + " at most, " + text(config.get("warmup"))
-                        + " steps of warm-up, then a cosine to 0");
+                "peak " + text(config.get("learningRate")) + ", " + text(config.get("warmup"))
+                        + " steps of warm-up, then cosine decay to 0");
         all.put("seed", text(config.get("seed")));
         all.put("parameters", count(facts.get("parameters")));
         all.put(
@@ -174,12 +175,12 @@ public final class RunReport {
         all.put("pairs seen", count((long) (run.steps() * last(config.get("batch")))));
         all.put("speed", String.format(Locale.ROOT, "%,.0f pairs/s", speed(run)));
         if (run.summary().get("peakBytes") instanceof Number peak) {
-            all.put("tensors at most", String.format(Locale.ROOT, "%,.0f MiB", peak.doubleValue() / 1048576));
+            all.put("peak memory of tensors", String.format(Locale.ROOT, "%,.0f MiB", peak.doubleValue() / 1048576));
         }
         return all;
     }
 
-    /** Pairs in a second of training, measurements and saves included. */
+    /** Returns the pairs for each second of training, including measurements and saves. */
     private static double speed(RunRecord run) {
         double seconds = run.metrics().isEmpty() ? 0 : last(run, "seconds");
         return seconds == 0 ? 0 : run.steps() * last(run.config().get("batch")) / seconds;
@@ -224,7 +225,7 @@ public final class RunReport {
         page.append("</table></div>\n<p>Settings that differ have a column; R@1 is the mean of both directions.</p>\n");
     }
 
-    /** Of each split: at the end, or where it was measured last. */
+    /** Returns the recall of each split at the end, or the last measured one. */
     private static Map<String, Object> recallAtOne(RunRecord run) {
         Map<String, Object> recalls = new LinkedHashMap<>();
         run.metrics()
@@ -257,7 +258,7 @@ public final class RunReport {
         page.append("<h2>Curves</h2>\n");
         String plot = resource(PLOT + "uPlot.iife.min.js");
         if (plot == null) {
-            page.append("<p>The library that draws them, org.webjars.npm:uplot, is not on the class path.</p>\n");
+            page.append("<p>No curves: the library org.webjars.npm:uplot is not on the class path.</p>\n");
             return;
         }
         page.append("<noscript>The curves are drawn by a script in this page.</noscript>\n");
@@ -278,8 +279,8 @@ public final class RunReport {
         if (run.examples().length > 0) {
             page.append("<h2>Retrieval examples")
                     .append(of(run))
-                    .append("</h2>\n<p>Captions, and the pictures found ")
-                    .append("for them with their cosines; the right concept is framed.</p>\n<div class=\"wide\">")
+                    .append("</h2>\n<p>Captions and the pictures found for them, with cosines; pictures of the right ")
+                    .append("concept have a frame.</p>\n<div class=\"wide\">")
                     .append("<img alt=\"captions and the pictures found for them\" src=\"data:image/png;base64,")
                     .append(Base64.getEncoder().encodeToString(run.examples()))
                     .append("\"></div>\n");
@@ -346,7 +347,7 @@ public final class RunReport {
                 : String.format(Locale.ROOT, "%d min %d s", all.toMinutes(), all.toSecondsPart());
     }
 
-    /** A text on the class path; null where there is none. */
+    /** Returns a text on the class path; null if it does not exist. */
     private static @Nullable String resource(String name) {
         try (InputStream in = RunReport.class.getClassLoader().getResourceAsStream(name)) {
             return in == null ? null : new String(in.readAllBytes(), StandardCharsets.UTF_8);

@@ -16,7 +16,7 @@ final class RunSummary {
     /**
      * Returns the content of summary.json.
      *
-     * @param seconds of training, over all sittings
+     * @param seconds of training, including the time before a resume
      * @param peakBytes largest number of live bytes of the backend
      */
     static Map<String, Object> of(
@@ -28,7 +28,7 @@ final class RunSummary {
         summary.put("splits", splits);
         summary.put("retrievalProtocol", Retrieval.PROTOCOL);
         summary.put("loss", config.loss().name());
-        summary.put("precision", config.precision().toString());
+        summary.put("precision", String.valueOf(config.precision()));
         summary.put("steps", trainer.step());
         summary.put("batch", config.batch());
         summary.put("chunk", config.chunk());
@@ -45,7 +45,9 @@ final class RunSummary {
         return summary;
     }
 
-    /** Returns eight captions of held-out pictures, spread over the split, and what is found for them, as PNG. */
+    /**
+     * Returns a PNG with eight captions of held-out pictures, spread over the split, and the pictures found for them.
+     */
     static byte[] examples(Trainer trainer, Search search, List<Integer> samples) {
         List<ContactSheet.Row> rows = new ArrayList<>();
         for (int k = 0; k < Math.min(EXAMPLES, samples.size()); k++) {

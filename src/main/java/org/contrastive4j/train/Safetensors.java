@@ -1,5 +1,6 @@
 package org.contrastive4j.train;
 
+import com.fasterxml.jackson.core.JsonProcessingException;
 import com.fasterxml.jackson.core.StreamReadFeature;
 import com.fasterxml.jackson.databind.DeserializationFeature;
 import com.fasterxml.jackson.databind.JsonNode;
@@ -7,13 +8,12 @@ import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.json.JsonMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.EOFException;
-import java.nio.charset.StandardCharsets;
-import com.fasterxml.jackson.core.JsonProcessingException;
 import java.io.IOException;
 import java.io.OutputStream;
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
 import java.nio.channels.FileChannel;
+import java.nio.charset.StandardCharsets;
 import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
@@ -22,13 +22,15 @@ import java.util.Comparator;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
- * The safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and data_offsets of each
- * tensor, then the tensors' bytes, little-endian and row-major.
+ * Reads and writes the safetensors format: 8 bytes little-endian header length, a JSON header with dtype, shape and
+ * data_offsets of each tensor, then the tensors' bytes, little-endian and row-major.
  *
  * <p>A file is checked completely before a tensor is written. Memory: one block of 1 MiB. Source: the format
  * description of the safetensors project.
@@ -113,7 +115,8 @@ public final class Safetensors implements AutoCloseable {
      *
      * @param file to read
      * @param into every tensor of the file, by name, with its shape and dtype; written
-     * @throws CheckpointException when the file is damaged, foreign, or of another model; the tensors are as before
+     * @throws CheckpointException when the file is damaged, has another format, or belongs to another model; the
+     *     tensors are unchanged
      */
     public static void read(Path file, Map<String, Tensor> into) {
         try (Safetensors opened = open(file)) {
@@ -122,7 +125,7 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    /** Opens a file and checks that its header describes its bytes, without reading the values. */
+    /** Opens a file and checks its header against its size, without reading values. */
     static Safetensors open(Path file) {
         FileChannel channel = null;
         try {
@@ -146,7 +149,7 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    private static void close(FileChannel channel, Exception cause) {
+    private static void close(@Nullable FileChannel channel, Exception cause) {
         try {
             if (channel != null) {
                 channel.close();
@@ -161,7 +164,8 @@ public final class Safetensors implements AutoCloseable {
             throw new CheckpointException(file + FOREIGN + "its header does not begin with {" + TAKE_ANOTHER);
         }
         try {
-            String decoded = StandardCharsets.UTF_8.newDecoder().decode(text.rewind()).toString();
+            String decoded =
+                    StandardCharsets.UTF_8.newDecoder().decode(text.rewind()).toString();
             JsonNode header = STRICT.readTree(decoded);
             for (JsonNode value : header.path(METADATA)) {
                 if (!value.isTextual()) {
@@ -173,7 +177,9 @@ public final class Safetensors implements AutoCloseable {
         } catch (JsonProcessingException e) {
             boolean twice = e.getOriginalMessage().startsWith("Duplicate field");
             throw new CheckpointException(
-                    file + FOREIGN + (twice ? "its header has a " + e.getOriginalMessage() : "its header is not JSON")
+                    file
+                            + FOREIGN
+                            + (twice ? "its header has a " + e.getOriginalMessage() : "its header is not JSON")
                             + TAKE_ANOTHER,
                     e);
         } catch (IOException e) {
@@ -271,11 +277,11 @@ public final class Safetensors implements AutoCloseable {
         }
     }
 
-    /** Copies the values in, after {@link #check}. */
+    /** Copies the values into tensors, after {@link #check}. */
     void load(Map<String, Tensor> into) {
         try {
             for (Entry entry : entries.values()) {
-                load(dataBegin + entry.begin(), into.get(entry.name()));
+                load(dataBegin + entry.begin(), Objects.requireNonNull(into.get(entry.name())));
             }
         } catch (IOException e) {
             throw new CheckpointException("cannot read " + file + ": " + e, e);

@@ -6,9 +6,14 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
-/** Finds the pictures of some samples that fit a text best. */
+/** Finds the pictures that are most similar to a text. */
 public final class Search implements AutoCloseable {
-    /** A picture and its cosine with the text. */
+    /**
+     * A picture and its cosine similarity with the text.
+     *
+     * @param sample id of the pair
+     * @param score cosine
+     */
     public record Match(int sample, double score) {}
 
     private final Ops ops;
@@ -17,7 +22,14 @@ public final class Search implements AutoCloseable {
     private final List<Integer> samples;
     private final Tensor pictures;
 
-    /** @param samples to search among; embedded once */
+    /**
+     * Embeds the pictures to search.
+     *
+     * @param ops backend
+     * @param data pairs
+     * @param embedder of the model
+     * @param samples ids of the pairs to search
+     */
     public Search(Ops ops, PairDataset data, Embedder embedder, List<Integer> samples) {
         this.ops = ops;
         this.data = data;
@@ -26,7 +38,13 @@ public final class Search implements AutoCloseable {
         this.pictures = embedder.pictures(samples);
     }
 
-    /** The k best matches, best first. */
+    /**
+     * Returns the most similar pictures.
+     *
+     * @param text to search for
+     * @param k number of matches
+     * @return at most k matches, best first
+     */
     public List<Match> find(String text, int k) {
         try (Tensor query = embedder.texts(List.of(text));
                 Tensor scores = ops.allocateParameter(1, samples.size())) {
@@ -41,8 +59,13 @@ public final class Search implements AutoCloseable {
     }
 
     /**
-     * The matches as a row of a contact sheet; those of the same concept as the pair {@code like} are framed, none when
-     * it is negative.
+     * Returns the most similar pictures as a row of a contact sheet.
+     *
+     * @param text to search for
+     * @param like id of a pair: pictures of its concept get a frame; negative for no frames
+     * @param k number of matches
+     * @param size side of a picture in pixels
+     * @return the row
      */
     public ContactSheet.Row row(String text, int like, int k, int size) {
         return new ContactSheet.Row(

@@ -9,7 +9,7 @@ import org.contrastive4j.loss.NotConvergedException;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.tensor.Precision;
 
-/** Explains what stops a step: adds the number of the step and the samples to failures of losses and gradients. */
+/** Adds the number of the step and its samples to exceptions of losses and gradients. */
 final class StepFailures {
     private final PairDataset data;
     private final TrainConfig config;
@@ -23,7 +23,7 @@ final class StepFailures {
      * Returns the result of a part of a step.
      *
      * @param step counted from 1
-     * @throws Trainer.TrainingStoppedException when it is not finite or did not converge
+     * @throws Trainer.TrainingStoppedException when a value is not finite or a loss did not converge
      */
     <T> T explained(int step, TrainBatch batch, Supplier<T> work) {
         try {

@@ -16,10 +16,10 @@ import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Everything that decides the result of a training run: the same configuration on the same data gives the same bits.
+ * The configuration of a training run. The same configuration on the same data gives the same bits.
  *
  * @param data path of the pairs
- * @param strict whether a bad pair is an error; otherwise it is left out and counted
+ * @param strict whether an invalid pair is an error; otherwise it is left out and counted
  * @param heldOutGroup group to test on and not to train on; empty for none
  * @param unseenShare share of the concepts kept out of training, in [0, 1)
  * @param seed of everything random
@@ -34,11 +34,10 @@ import org.jspecify.annotations.Nullable;
  * @param augmentation random changes of pictures and captions
  * @param optimizer settings of AdamW
  * @param model sizes of both encoders
- * @param loss null, as in checkpoints written before losses could be chosen, stands for InfoNCE
- * @param accumulation null, likewise, stands for gradient caching
- * @param precision null until a run has begun, and in checkpoints written before precisions could be chosen: that of
- *     the backend
- * @param lossScale null for none; without one, a run in f16 takes {@link LossScale.Config#USUAL}
+ * @param loss null, as in old checkpoints, stands for InfoNCE
+ * @param accumulation null, as in old checkpoints, stands for gradient caching
+ * @param precision null for the precision of the backend, before a run has begun and in old checkpoints
+ * @param lossScale null for no loss scaling; a run in f16 then uses {@link LossScale.Config#USUAL}
  */
 public record TrainConfig(
         String data,
@@ -70,9 +69,29 @@ public record TrainConfig(
     }
 
     /**
-     * Checks the settings that no other type checks.
+     * Checks the settings.
      *
-     * @throws IllegalArgumentException naming the setting, the value that was given and those that are allowed
+     * @param data path of the pairs
+     * @param strict whether an invalid pair is an error
+     * @param heldOutGroup group to test on and not to train on; empty for none
+     * @param unseenShare share of the concepts kept out of training, in [0, 1)
+     * @param seed of everything random
+     * @param steps optimiser steps of the whole run
+     * @param batch pairs in a batch
+     * @param chunk samples encoded at a time; 0 lets the memory budget choose
+     * @param memoryBudget largest number of live bytes
+     * @param learningRate peak of the schedule
+     * @param warmup steps until the peak
+     * @param clip largest global norm of the gradients, 0 for no clipping
+     * @param vocabulary largest number of token ids
+     * @param augmentation random changes of pictures and captions
+     * @param optimizer settings of AdamW
+     * @param model sizes of both encoders
+     * @param loss null for InfoNCE
+     * @param accumulation null for gradient caching
+     * @param precision null for the precision of the backend
+     * @param lossScale null for no loss scaling
+     * @throws IllegalArgumentException with the setting, its value and the allowed values
      */
     @JsonCreator
     public TrainConfig {
@@ -85,7 +104,7 @@ public record TrainConfig(
                 "chunk is " + chunk + ", larger than the batch of " + batch + "; choose one of at most " + batch);
         require(
                 accumulation == Accumulation.GRADCACHE || chunk > 0,
-                "accumulated features cannot be planned for a budget, got a chunk of 0; choose one of 1 or more");
+                "accumulated features need a chunk of 1 or more, got 0; the memory budget cannot choose it");
         require(
                 !loss.name().equals(Losses.QUEUE) || loss.queueSize() >= batch,
                 "a queue of " + loss.queueSize() + " keys is smaller than the batch of " + batch
@@ -110,7 +129,27 @@ public record TrainConfig(
         }
     }
 
-    /** Creates a configuration with gradient caching, in the precision of the backend it will run on. */
+    /**
+     * Creates a configuration with gradient caching in the precision of the backend.
+     *
+     * @param data path of the pairs
+     * @param strict whether an invalid pair is an error
+     * @param heldOutGroup group to test on and not to train on; empty for none
+     * @param unseenShare share of the concepts kept out of training, in [0, 1)
+     * @param seed of everything random
+     * @param steps optimiser steps of the whole run
+     * @param batch pairs in a batch
+     * @param chunk samples encoded at a time; 0 lets the memory budget choose
+     * @param memoryBudget largest number of live bytes
+     * @param learningRate peak of the schedule
+     * @param warmup steps until the peak
+     * @param clip largest global norm of the gradients, 0 for no clipping
+     * @param vocabulary largest number of token ids
+     * @param augmentation random changes of pictures and captions
+     * @param optimizer settings of AdamW
+     * @param model sizes of both encoders
+     * @param loss of the run
+     */
     public TrainConfig(
             String data,
             boolean strict,
@@ -153,12 +192,12 @@ public record TrainConfig(
     }
 
     /**
-     * Checks that a run can go on with this configuration: it differs from that of the run in no more than the number
-     * of steps, the learning rate, the memory budget and the path of the data.
+     * Checks that a run can continue with this configuration. Only the number of steps, the learning rate, the memory
+     * budget and the path of the data may change.
      *
-     * @param run configuration that the run had so far
-     * @param step number of steps it has made
-     * @throws IllegalArgumentException when it differs in more, or ends before {@code step}
+     * @param run configuration of the run so far
+     * @param step number of completed steps
+     * @throws IllegalArgumentException when another setting differs, or the run would end before {@code step}
      */
     void requireContinues(TrainConfig run, int step) {
         require(steps >= step, "the run has made " + step + " steps, expected that many or more, got " + steps);
@@ -174,7 +213,11 @@ public record TrainConfig(
                         + unchanged + ", the run has " + run);
     }
 
-    /** Returns a builder that starts from this configuration. */
+    /**
+     * Returns a builder that starts from this configuration.
+     *
+     * @return a builder
+     */
     public Builder toBuilder() {
         return new Builder(this);
     }
@@ -182,7 +225,7 @@ public record TrainConfig(
     /**
      * Returns this configuration in the precision of the backend that it runs on.
      *
-     * @throws IllegalArgumentException when it is made for another precision
+     * @throws IllegalArgumentException when the configuration has another precision
      */
     TrainConfig on(Precision backend) {
         if (precision != null && precision != backend) {
@@ -197,11 +240,14 @@ public record TrainConfig(
     }
 
     /**
-     * Returns the default run: the emoji of test-data, about two minutes on two cores.
+     * Returns the configuration of the default run on the emoji of test-data, which takes about two minutes on two
+     * cores.
      *
-     * <p>The text encoder has no transformer block: captions are sets of words, and attention over them memorised pairs
-     * of words. Without it R@1 on a new design is some six points higher in the same time, and no lower on new concepts
-     * (bench/results/2026-11-emoji-retrieval.md).
+     * <p>The text encoder has no transformer block: captions are sets of words, and attention memorised pairs of words.
+     * Without attention, R@1 on an unseen design is about six points higher in the same time, and no lower on unseen
+     * concepts (bench/results/2026-11-emoji-retrieval.md).
+     *
+     * @return the configuration
      */
     public static TrainConfig emoji() {
         TransformerConfig image = new TransformerConfig(96, 1, 3, 384, PointwiseOps.Gelu.QUICK, 0.1);
@@ -275,121 +321,221 @@ public record TrainConfig(
             lossScale = from.lossScale;
         }
 
-        /** Sets {@link TrainConfig#data}. */
+        /**
+         * Sets {@link TrainConfig#data}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder data(String value) {
             data = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#strict}. */
+        /**
+         * Sets {@link TrainConfig#strict}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder strict(boolean value) {
             strict = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#heldOutGroup}. */
+        /**
+         * Sets {@link TrainConfig#heldOutGroup}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder heldOutGroup(String value) {
             heldOutGroup = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#unseenShare}. */
+        /**
+         * Sets {@link TrainConfig#unseenShare}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder unseenShare(double value) {
             unseenShare = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#seed}. */
+        /**
+         * Sets {@link TrainConfig#seed}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder seed(long value) {
             seed = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#steps}. */
+        /**
+         * Sets {@link TrainConfig#steps}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder steps(int value) {
             steps = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#batch}. */
+        /**
+         * Sets {@link TrainConfig#batch}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder batch(int value) {
             batch = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#chunk}. */
+        /**
+         * Sets {@link TrainConfig#chunk}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder chunk(int value) {
             chunk = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#memoryBudget}. */
+        /**
+         * Sets {@link TrainConfig#memoryBudget}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder memoryBudget(long value) {
             memoryBudget = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#learningRate}. */
+        /**
+         * Sets {@link TrainConfig#learningRate}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder learningRate(double value) {
             learningRate = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#warmup}. */
+        /**
+         * Sets {@link TrainConfig#warmup}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder warmup(int value) {
             warmup = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#clip}. */
+        /**
+         * Sets {@link TrainConfig#clip}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder clip(double value) {
             clip = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#vocabulary}. */
+        /**
+         * Sets {@link TrainConfig#vocabulary}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder vocabulary(int value) {
             vocabulary = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#augmentation}. */
+        /**
+         * Sets {@link TrainConfig#augmentation}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder augmentation(Augmentation value) {
             augmentation = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#optimizer}. */
+        /**
+         * Sets {@link TrainConfig#optimizer}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder optimizer(AdamW.Config value) {
             optimizer = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#model}. */
+        /**
+         * Sets {@link TrainConfig#model}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder model(DualEncoder.Config value) {
             model = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#loss}. */
+        /**
+         * Sets {@link TrainConfig#loss}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder loss(LossConfig value) {
             loss = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#accumulation}. */
+        /**
+         * Sets {@link TrainConfig#accumulation}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder accumulation(Accumulation value) {
             accumulation = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#precision}. */
+        /**
+         * Sets {@link TrainConfig#precision}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder precision(@Nullable Precision value) {
             precision = value;
             return this;
         }
 
-        /** Sets {@link TrainConfig#lossScale}. */
+        /**
+         * Sets {@link TrainConfig#lossScale}.
+         *
+         * @param value to set
+         * @return this
+         */
         public Builder lossScale(LossScale.@Nullable Config value) {
             lossScale = value;
             return this;
@@ -398,7 +544,8 @@ public record TrainConfig(
         /**
          * Returns the changed configuration.
          *
-         * @throws IllegalArgumentException when the settings do not go together
+         * @return the configuration
+         * @throws IllegalArgumentException when a setting is out of range or conflicts with another
          */
         public TrainConfig build() {
             return new TrainConfig(

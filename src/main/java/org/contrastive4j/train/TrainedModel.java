@@ -7,8 +7,9 @@ import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
+import org.jspecify.annotations.Nullable;
 
-/** A model as its newest checkpoint has it: weights, configuration, tokenizer. */
+/** The model of the newest checkpoint of a run: weights, configuration and tokenizer. */
 public final class TrainedModel implements AutoCloseable {
     private final Ops ops;
     private final TrainConfig config;
@@ -25,7 +26,10 @@ public final class TrainedModel implements AutoCloseable {
     /**
      * Loads the newest checkpoint of a run folder.
      *
-     * @throws CheckpointException when there is none, or it is damaged
+     * @param ops backend
+     * @param run folder of the run
+     * @return the model; the caller closes it
+     * @throws CheckpointException when the run has no checkpoint, or it is damaged
      */
     public static TrainedModel load(Ops ops, Path run) {
         Path checkpoint = new Checkpoint(run.resolve("checkpoints"), 1)
@@ -49,26 +53,50 @@ public final class TrainedModel implements AutoCloseable {
         return new TrainedModel(ops, config, tokenizer, model);
     }
 
-    /** Returns the tokenizer of the text encoder. */
+    /**
+     * Returns the tokenizer of the text encoder.
+     *
+     * @return the tokenizer
+     */
     public Tokenizer tokenizer() {
         return tokenizer;
     }
 
-    /** Returns the configuration that the model was trained with. */
+    /**
+     * Returns the configuration that the model was trained with.
+     *
+     * @return the configuration
+     */
     public TrainConfig config() {
         return config;
     }
 
-    /** The pairs at {@code path}, those of the run when null. */
-    public PairDataset data(Path path) {
+    /**
+     * Opens pairs.
+     *
+     * @param path of the pairs; null for the pairs of the run
+     * @return the pairs
+     */
+    public PairDataset data(@Nullable Path path) {
         return PairDataset.open(path == null ? Path.of(config.data()) : path, config.strict());
     }
 
-    /** The splits that the run was trained with. */
+    /**
+     * Returns the splits that the run was trained with.
+     *
+     * @param data pairs of the run
+     * @return training and test splits
+     */
     public Splits splits(PairDataset data) {
         return Splits.of(data, config.heldOutGroup(), config.unseenShare(), config.seed());
     }
 
+    /**
+     * Returns an embedder with this model.
+     *
+     * @param data pairs to embed
+     * @return an embedder, valid until the model is closed
+     */
     public Embedder embedder(PairDataset data) {
         return new Embedder(
                 ops,

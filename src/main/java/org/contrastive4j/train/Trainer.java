@@ -33,8 +33,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Trains a {@link DualEncoder} on pairs with a contrastive loss over whole batches, encoded in chunks.
  *
- * <p>A step is a function of the configuration, the data and the weights before it: nothing else is random, so a run
- * that was stopped and resumed ends in the same bits as one that was not.
+ * <p>A step depends only on the configuration, the data and the previous weights. A run that was stopped and resumed
+ * therefore gives the same bits as an uninterrupted run.
  */
 public final class Trainer implements AutoCloseable {
     private static final int TOKENIZER_CAPTIONS = 1_000_000;
@@ -47,15 +47,15 @@ public final class Trainer implements AutoCloseable {
      *
      * @param step counted from 1
      * @param loss mean over the pairs
-     * @param rowAccuracy share of pictures whose own caption is the most similar one of the batch
-     * @param columnAccuracy share of captions whose own picture is the most similar one of the batch
+     * @param rowAccuracy share of pictures whose own caption is the most similar caption of the batch
+     * @param columnAccuracy share of captions whose own picture is the most similar picture of the batch
      * @param meanPositive mean logit of the pairs
-     * @param gradientNorm before clipping; not finite when the step was skipped, which updates nothing
+     * @param gradientNorm before clipping; not finite for a skipped step, which updates nothing
      * @param logitScale scale that the loss was computed with, before the update
      * @param learningRate of the update
-     * @param details measurements of the loss by name: its bias or margin, its controller, every tenth step mean and
-     *     quantiles of the cosines of positives and negatives; with loss scaling the scale of this step and the number
-     *     of steps skipped so far
+     * @param details measurements of the loss by name: its bias or margin, the state of its controller, and every tenth
+     *     step the mean and quantiles of the cosines of positives and negatives; with loss scaling, the scale of this
+     *     step and the number of steps skipped so far
      */
     public record Step(
             int step,
@@ -67,7 +67,11 @@ public final class Trainer implements AutoCloseable {
             double logitScale,
             double learningRate,
             Map<String, Double> details) {
-        /** Returns all measurements by name, details included; the norm of a skipped step is left out. */
+        /**
+         * Returns all measurements, including the details, without the norm of a skipped step.
+         *
+         * @return measurements by name
+         */
         public Map<String, Object> asMap() {
             Map<String, Object> all = new LinkedHashMap<>();
             all.put("step", step);
@@ -75,7 +79,7 @@ public final class Trainer implements AutoCloseable {
             all.put("rowAccuracy", rowAccuracy);
             all.put("columnAccuracy", columnAccuracy);
             all.put("meanPositive", meanPositive);
-            if (Double.isFinite(gradientNorm)) { // JSON has no other numbers
+            if (Double.isFinite(gradientNorm)) { // JSON has no NaN and no infinity
                 all.put("gradientNorm", gradientNorm);
             }
             all.put("logitScale", logitScale);
@@ -85,7 +89,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Thrown when training cannot go on; the message names the step and the samples. Checkpoints are untouched. */
+    /** Thrown when training cannot continue. The message names the step and the samples. Checkpoints are unchanged. */
     public static final class TrainingStoppedException extends RuntimeException {
         TrainingStoppedException(String message, Throwable cause) {
             super(message, cause);
@@ -161,7 +165,11 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Returns the parameters of the encoders and of the loss. */
+    /**
+     * Returns the parameters of the encoders and of the loss.
+     *
+     * @return the parameters
+     */
     public List<Parameter> parameters() {
         return parameters(model, objective);
     }
@@ -175,28 +183,40 @@ public final class Trainer implements AutoCloseable {
     /**
      * Starts a new run: trains the tokenizer and initialises the weights.
      *
+     * @param ops backend
      * @param config of the run
-     * @param data at least a batch of different concepts
+     * @param data pairs of at least as many concepts as a batch has pairs
+     * @return the trainer
+     * @throws org.contrastive4j.data.DataException when the data has too few concepts for a batch
      */
     public static Trainer start(Ops ops, TrainConfig config, PairDataset data) {
         return new Trainer(ops, config, data, null);
     }
 
     /**
-     * Continues from a checkpoint, with the configuration and the tokenizer in it.
+     * Continues from a checkpoint with its configuration and its tokenizer.
      *
-     * @throws CheckpointException when it is damaged or of another model, or the data was changed since
+     * @param ops backend
+     * @param data pairs of the run, unchanged
+     * @param checkpoint folder of the checkpoint
+     * @return the trainer
+     * @throws CheckpointException when the checkpoint is damaged or of another model, or the data was changed
      */
     public static Trainer resume(Ops ops, PairDataset data, Path checkpoint) {
         return resume(ops, data, checkpoint, config(checkpoint));
     }
 
     /**
-     * Continues from a checkpoint with a configuration that differs from the one in it in no more than the number of
-     * steps, the learning rate, the memory budget and the path of the data.
+     * Continues from a checkpoint with a changed configuration. Only the number of steps, the learning rate, the memory
+     * budget and the path of the data may differ from the configuration in the checkpoint.
      *
-     * @throws IllegalArgumentException when the configuration differs in more, or ends before the checkpoint
-     * @throws CheckpointException when the checkpoint is damaged or of another model, or the data was changed since
+     * @param ops backend
+     * @param data pairs of the run, unchanged
+     * @param checkpoint folder of the checkpoint
+     * @param config changed configuration
+     * @return the trainer
+     * @throws IllegalArgumentException when another setting differs, or the run would end before the checkpoint
+     * @throws CheckpointException when the checkpoint is damaged or of another model, or the data was changed
      */
     public static Trainer resume(Ops ops, PairDataset data, Path checkpoint, TrainConfig config) {
         TrainerState state = TrainerState.read(checkpoint);
@@ -224,14 +244,23 @@ public final class Trainer implements AutoCloseable {
         return trainer;
     }
 
-    /** Returns the configuration in a checkpoint. */
+    /**
+     * Returns the configuration in a checkpoint.
+     *
+     * @param checkpoint folder of the checkpoint
+     * @return the configuration
+     * @throws CheckpointException when the checkpoint is damaged
+     */
     public static TrainConfig config(Path checkpoint) {
         return TrainerState.read(checkpoint).config();
     }
 
     /**
      * Returns the bytes of each stage of a step by gradient caching on a batch with the longest captions. The plan is
-     * made once, so that chunks are the same for all batches and wherever a run is resumed.
+     * made once, so all batches and resumed runs use the same chunks.
+     *
+     * @return the plan
+     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits the budget
      */
     public ChunkPlan plan() {
         try (TrainBatch largest = feed().largest()) {
@@ -239,7 +268,11 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Returns the bytes of everything that steps need, by purpose. */
+    /**
+     * Returns the bytes that steps need, by purpose.
+     *
+     * @return the plan
+     */
     public MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
             ChunkPlan stages = steps.plan(largest);
@@ -290,9 +323,10 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Compares chunked with undivided gradients on the coming batch, see {@link EquivalenceCheck}.
+     * Compares gradients in chunks with gradients of the whole batch on the next batch; see {@link EquivalenceCheck}.
      *
-     * @param chunks of pictures and of captions
+     * @param chunks chunk sizes of pictures and of captions
+     * @return the differences
      */
     public EquivalenceCheck.Report verify(List<Integer> chunks) {
         List<Integer> ofAll = IntStream.range(0, objective.encoders().size())
@@ -304,31 +338,37 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Whether steps are left. */
+    /**
+     * Returns whether the run has further steps.
+     *
+     * @return true until the last step
+     */
     public boolean hasNext() {
         return step < config.steps();
     }
 
     /**
-     * One optimiser step. Where there is loss scaling, a step with a gradient that is not finite counts, but updates
-     * nothing: weights, moments, the optimiser's count and the state of the loss stay. That costs nothing beside the
-     * norm of the gradients, which every step waits for anyway: it is finite if and only if all of them are.
+     * Makes one optimiser step. With loss scaling, a step whose gradient is not finite is counted but updates nothing:
+     * weights, moments, the step count of the optimiser and the state of the loss stay unchanged. The check is free:
+     * the norm of the gradients, which every step needs, is finite if and only if all gradients are.
      *
-     * @throws TrainingStoppedException when a representation or the loss is not finite, or a gradient and there is no
-     *     loss scale to blame; the weights are those before the step
-     * @throws org.contrastive4j.memory.OutOfBudgetException when memory is out; everything is as before the step, which
-     *     can be tried again
+     * @return measurements of the step
+     * @throws TrainingStoppedException when a representation or the loss is not finite, or when a gradient is not
+     *     finite and loss scaling is off or cannot lower the scale; the weights are unchanged
+     * @throws org.contrastive4j.memory.OutOfBudgetException when memory runs out; nothing has changed, and the step can
+     *     be repeated
      */
     public Step next() {
         if (!steps.isReady()) {
             plan();
         }
-        try (TrainBatch batch = feed().next()) {
+        BatchPrefetch batches = feed();
+        try (TrainBatch batch = batches.next()) {
             double scale = lossScale.value();
             TrainingSteps.StepResults results = failures.explained(
                     step + 1,
                     batch,
-                    () -> steps.run(batch, scale, feed::sendFollowing).get());
+                    () -> steps.run(batch, scale, batches::sendFollowing).get());
             PairwiseOps.Result result = results.loss();
             Map<String, Double> details =
                     failures.explained(step + 1, batch, () -> objective.details(batch, step % MEASURE_EVERY == 0));
@@ -340,7 +380,7 @@ public final class Trainer implements AutoCloseable {
                 objective.afterStep(result, step);
                 lossScale.good();
             }
-            feed.used();
+            batches.used();
             step++;
             if (config.lossScale() != null) {
                 details.put("lossScale", scale);
@@ -364,7 +404,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Of the gradients as they are, scaled; NaN when one is not finite and the step is to be skipped for it. */
+    /** Returns the norm of the scaled gradients; NaN if one is not finite and the step must be skipped. */
     private double normOf(TrainingSteps.StepResults results) {
         try {
             return results.norm().get();
@@ -376,12 +416,18 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** Saves everything that {@link #resume} needs; returns the folder of the checkpoint. */
+    /**
+     * Saves everything that {@link #resume} needs.
+     *
+     * @param checkpoints of the run
+     * @return the folder of the checkpoint
+     * @throws CheckpointException when it cannot be written
+     */
     public Path save(Checkpoint checkpoints) {
         return checkpoints.save(step, weights(parameters()), trainingState(), state());
     }
 
-    /** Returns the part of a checkpoint that is no tensor. */
+    /** Returns the part of a checkpoint that is not in tensors. */
     ObjectNode state() {
         ObjectNode loss = JsonNodeFactory.instance.objectNode();
         objective.save(loss);
@@ -413,8 +459,10 @@ public final class Trainer implements AutoCloseable {
     }
 
     /**
-     * Recall of every test split, pictures to captions and captions to pictures. It frees the memory of captured steps:
-     * the next step captures again.
+     * Measures the recall of every test split in both directions. Frees the memory of captured steps; the next step
+     * captures again.
+     *
+     * @return recall by name of the split
      */
     public Map<String, Recall> evaluate() {
         steps.close();
@@ -423,9 +471,18 @@ public final class Trainer implements AutoCloseable {
         return all;
     }
 
-    /** Recall of one set of samples in both directions. */
+    /**
+     * Recall in both directions.
+     *
+     * @param imageToText from pictures to captions
+     * @param textToImage from captions to pictures
+     */
     public record Recall(Retrieval imageToText, Retrieval textToImage) {
-        /** Returns recall at 1, mean of both directions. */
+        /**
+         * Returns the mean of both directions.
+         *
+         * @return recall at 1
+         */
         public double mean1() {
             return (imageToText.recall1() + textToImage.recall1()) / 2;
         }
@@ -435,12 +492,23 @@ public final class Trainer implements AutoCloseable {
         return recall(ops, new Embedder(ops, model, data, maker), samples);
     }
 
-    /** Recall of one set of samples, both ways. */
+    /**
+     * Measures the recall of one set of samples in both directions.
+     *
+     * @param ops backend
+     * @param embedder of the model
+     * @param samples ids of pairs
+     * @return the recall
+     */
     public static Recall recall(Ops ops, Embedder embedder, List<Integer> samples) {
         return Retrieval.both(ops, embedder, samples);
     }
 
-    /** Returns the number of steps made. */
+    /**
+     * Returns the number of completed steps.
+     *
+     * @return steps, 0 for a new run
+     */
     public int step() {
         return step;
     }
@@ -450,27 +518,52 @@ public final class Trainer implements AutoCloseable {
         return fingerprint;
     }
 
-    /** Graphs of steps that exist now. */
+    /** Returns the number of captured steps that exist now. */
     int graphs() {
         return steps.graphs();
     }
 
+    /**
+     * Returns the configuration of the run.
+     *
+     * @return the configuration
+     */
     public TrainConfig config() {
         return config;
     }
 
+    /**
+     * Returns the model.
+     *
+     * @return the encoders; closed with the trainer
+     */
     public DualEncoder model() {
         return model;
     }
 
+    /**
+     * Returns the training and test splits.
+     *
+     * @return the splits
+     */
     public Splits splits() {
         return splits;
     }
 
+    /**
+     * Returns the data of the run.
+     *
+     * @return the pairs
+     */
     public PairDataset data() {
         return data;
     }
 
+    /**
+     * Returns an embedder with the current weights.
+     *
+     * @return an embedder, valid until the trainer is closed
+     */
     public Embedder embedder() {
         return new Embedder(ops, model, data, maker);
     }

@@ -9,7 +9,7 @@ import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.optim.LossScale;
 import org.jspecify.annotations.Nullable;
 
-/** The part of a checkpoint that is no tensor, {@code state.json}: reads and writes its fields. */
+/** Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors. */
 final class TrainerState {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final String STEP = "step";
@@ -28,7 +28,7 @@ final class TrainerState {
         this.checkpoint = checkpoint;
     }
 
-    /** Reads the state of a checkpoint after checking every byte of the checkpoint. */
+    /** Reads the state of a checkpoint, after checking every byte of the checkpoint. */
     static TrainerState read(Path checkpoint) {
         return new TrainerState(Checkpoint.state(checkpoint), checkpoint);
     }
@@ -38,7 +38,7 @@ final class TrainerState {
      *
      * @param updates optimiser steps that were not skipped
      * @param loss state of the objective
-     * @param lossScale null where losses are not scaled
+     * @param lossScale null without loss scaling
      */
     static ObjectNode write(
             int step,
@@ -65,12 +65,12 @@ final class TrainerState {
         return state.path(STEP).asInt();
     }
 
-    /** Optimiser steps that were not skipped. */
+    /** Returns the number of optimiser steps that were not skipped. */
     int updates() {
         return state.path(UPDATES).asInt(step());
     }
 
-    /** @throws CheckpointException when there is none that this version can read */
+    /** @throws CheckpointException when it is missing or this version cannot read it */
     TrainConfig config() {
         try {
             return JSON.treeToValue(state.get(CONFIG), TrainConfig.class);
@@ -79,7 +79,7 @@ final class TrainerState {
         }
     }
 
-    /** @throws CheckpointException when there is none that this version can read */
+    /** @throws CheckpointException when it is missing or this version cannot read it */
     Tokenizer tokenizer() {
         try {
             return new Tokenizer(JSON.treeToValue(state.get(TOKENIZER), Tokenizer.Vocabulary.class));
@@ -88,7 +88,7 @@ final class TrainerState {
         }
     }
 
-    /** Returns the state of the objective, empty where there is none. */
+    /** Returns the state of the objective; empty if the checkpoint has none. */
     JsonNode loss() {
         return state.path(LOSS).isObject() ? state.get(LOSS) : JSON.createObjectNode();
     }
@@ -109,14 +109,14 @@ final class TrainerState {
      * Checks that a data set is the one that the run was trained on.
      *
      * @param fingerprint of the data set
-     * @param path where it was read from
-     * @throws CheckpointException when pairs were changed, added or removed since
+     * @param path of the data set
+     * @throws CheckpointException when pairs were changed, added or removed
      */
     void requireData(String fingerprint, Path path) {
         String trained = state.path(FINGERPRINT).asText(fingerprint); // older checkpoints have none
         if (!trained.equals(fingerprint)) {
             throw new CheckpointException("the pairs at " + path
-                    + " are not those that the run was trained on: captions or pictures were changed, added or removed"
+                    + " are not the pairs of the run: captions or pictures were changed, added or removed"
                     + " (fingerprint " + fingerprint + ", in the run " + trained
                     + "); restore them, name the unchanged data with --data, or start a new run");
         }

@@ -9,13 +9,13 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * One sitting of a training run in its folder: makes steps, writes metrics, an event file for TensorBoard,
- * checkpoints and a report that is written again while training goes on.
+ * Trains in a run folder until the run ends or is stopped. Writes metrics, an event file for TensorBoard, checkpoints
+ * and a report, which is updated during training.
  */
 public final class TrainingRun {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingRun.class);
     private static final String LEFT_OUT = "left-out.tsv";
-    private static final int EXAMPLE_POOL = 2000; // pictures searched for the examples of the report
+    private static final int EXAMPLE_POOL = 2000; // number of pictures to search for the examples of the report
     private static final long REPORT_NANOS = 10_000_000_000L; // between two reports
     private static final int REPORT_SHARE = 20; // a report takes at most a twentieth of the time
 
@@ -23,12 +23,14 @@ public final class TrainingRun {
      * How often a run saves and measures.
      *
      * @param saveEvery steps between checkpoints, 1 or more
-     * @param recallEvery steps between measurements of recall on the test splits, 0 for none before the end
+     * @param recallEvery steps between measurements of recall on the test splits; 0 measures at the end only
      */
     public record Schedule(int saveEvery, int recallEvery) {
         /**
          * Checks both numbers.
          *
+         * @param saveEvery steps between checkpoints, 1 or more
+         * @param recallEvery steps between measurements of recall on the test splits; 0 measures at the end only
          * @throws IllegalArgumentException when one is too small
          */
         public Schedule {
@@ -44,18 +46,26 @@ public final class TrainingRun {
 
     /** Follows a run and can stop it. */
     public interface Listener {
-        /** Called after each step. */
+        /**
+         * Called after each step.
+         *
+         * @param step measurements of the step
+         */
         void step(Trainer.Step step);
 
         /**
          * Called when recall was measured, before {@link #step}.
          *
          * @param split name of the test split
-         * @param recall share of queries whose partner is found first, mean of both directions
+         * @param recall recall at 1, mean of both directions
          */
         void recall(String split, double recall);
 
-        /** Returns whether to stop after the current step. */
+        /**
+         * Returns whether to stop after the current step.
+         *
+         * @return true to stop
+         */
         boolean stopRequested();
     }
 
@@ -84,9 +94,14 @@ public final class TrainingRun {
     }
 
     /**
-     * Prepares the folder for a trainer that is new or was resumed: metrics of steps it makes again are dropped.
+     * Prepares the folder for a new or resumed trainer: removes the metrics of steps that the trainer repeats.
      *
+     * @param folder of the run
+     * @param ops backend of the trainer
+     * @param trainer to run
+     * @param schedule of checkpoints and measurements
      * @param environment versions and devices for the report, by name
+     * @return the run
      * @throws RunFolder.RunFolderException when the folder cannot be written
      */
     public static TrainingRun begin(
@@ -115,10 +130,11 @@ public final class TrainingRun {
     }
 
     /**
-     * Trains to the last step, or until the listener stops it; in both cases everything is saved.
+     * Trains to the last step, or until the listener stops the run, and saves a checkpoint.
      *
+     * @param listener called after each step
      * @return whether the last step was reached
-     * @throws Trainer.TrainingStoppedException when training cannot go on; the report says why
+     * @throws Trainer.TrainingStoppedException when training cannot continue; the report contains the reason
      * @throws RunFolder.RunFolderException when the folder cannot be written
      * @throws CheckpointException when a checkpoint cannot be written
      */
@@ -139,7 +155,7 @@ public final class TrainingRun {
                 }
             }
         } catch (Trainer.TrainingStoppedException stopped) {
-            report(stopped.getMessage(), false);
+            report(String.valueOf(stopped.getMessage()), false);
             throw stopped;
         }
         boolean finished = !trainer.hasNext();
@@ -168,15 +184,19 @@ public final class TrainingRun {
         return line;
     }
 
-    /** Returns the seconds of training, those of earlier sittings included. */
+    /**
+     * Returns the seconds of training, including the time before a resume.
+     *
+     * @return seconds
+     */
     public double seconds() {
         return secondsBefore + (System.nanoTime() - start) / 1e9;
     }
 
     /**
-     * Measures a finished run: writes summary.json, examples of retrieval and the report.
+     * Measures the recall of a finished run and writes summary.json, examples of retrieval and the report.
      *
-     * @return recall of each test split
+     * @return recall by name of the test split
      */
     public Map<String, Trainer.Recall> finish() {
         double seconds = seconds();
@@ -195,18 +215,19 @@ public final class TrainingRun {
         return recalls;
     }
 
-    /** A report that cannot be made is no reason to stop training; a disk that is full is, and is thrown. */
+    /** Writes the report. Only failures of the folder are thrown; training continues after others. */
     private void report(String status, boolean running) {
         long before = System.nanoTime();
         try {
-            folder.writeJson(RunRecord.FACTS, facts()); // what is left out grows while pictures are read
+            folder.writeJson(
+                    RunRecord.FACTS, facts()); // again, because the left-out pictures are counted during training
             String page = RunReport.html(List.of(RunRecord.read(folder.path()).with(status, running)));
             folder.writeText(RunReport.FILE, page);
         } catch (RunFolder.RunFolderException fullDisk) {
             throw fullDisk;
         } catch (RuntimeException e) {
             if (!reportFailed) {
-                LOG.warn("cannot make {}: {}", RunReport.FILE, e.toString());
+                LOG.warn("cannot write {}: {}", RunReport.FILE, e.toString());
             }
             reportFailed = true;
         }

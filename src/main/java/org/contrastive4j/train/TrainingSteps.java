@@ -2,6 +2,7 @@ package org.contrastive4j.train;
 
 import java.util.Collections;
 import java.util.List;
+import java.util.Objects;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.AccumulatedFeatures;
 import org.contrastive4j.gradcache.BatchStep;
@@ -20,26 +21,26 @@ import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 
 /**
- * Gradients and updates of a run, step after step: zero the gradients, GradCache with the objective as its loss, the
- * norm of all gradients.
+ * Computes the gradients and updates of a run: zeroes the gradients, runs GradCache with the objective as its loss, and
+ * computes the norm of all gradients.
  *
- * <p>Where device and objective allow it, that is one {@link CapturedStep} for each length that captions are padded to,
- * each loss scale and each set of frozen parameters, and the update is a graph of its own. The host then synchronises
- * once a step, for loss, norm and logit scale together, before the update that depends on them. Captured or not, a step
- * has the same bits.
+ * <p>If the backend and the objective allow it, each combination of padded length, loss scale and frozen parameters is
+ * a {@link CapturedStep}, and the update is a CUDA graph of its own. The host synchronises once a step, for loss, norm
+ * and logit scale together, before the update that depends on them. Captured and eager steps give the same bits.
  */
 final class TrainingSteps implements AutoCloseable {
     private static final Logger LOG = LoggerFactory.getLogger(TrainingSteps.class);
 
     /**
-     * What a step returns to the host.
+     * The results of a step on the host.
      *
-     * @param norm of all gradients as they are, scaled; its get() throws when one is not finite
-     * @param logScale that the loss was computed with
+     * @param loss result of the loss
+     * @param norm of all scaled gradients; its get() throws if a gradient is not finite
+     * @param logScale the log-scale before the update
      */
     record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {}
 
-    /** What a graph is valid for. */
+    /** The properties that a graph depends on. */
     private record Shape(TrainBatch.Layout layout, List<Boolean> frozen) {}
 
     private final Ops ops;
@@ -47,10 +48,10 @@ final class TrainingSteps implements AutoCloseable {
     private final Objective objective;
     private final List<Parameter> parameters;
     private final AdamW optimizer;
-    private final @Nullable CapturedStep<TrainBatch, StepResults> captured; // null: steps run eagerly
-    private @Nullable BatchStep<TrainBatch, PairwiseOps.Result> gradient; // null before there is a plan
+    private final @Nullable CapturedStep<TrainBatch, StepResults> captured; // null if steps run eagerly
+    private @Nullable BatchStep<TrainBatch, PairwiseOps.Result> gradient; // null before the plan
     private @Nullable ChunkPlan plan;
-    private @Nullable List<Boolean> updated; // the frozen parameters of the last update
+    private @Nullable List<Boolean> updated; // which parameters were frozen in the last update
     private @Nullable CapturedGraph update;
 
     /** @param parameters of the encoders and the objective */
@@ -89,17 +90,17 @@ final class TrainingSteps implements AutoCloseable {
         return config.memoryBudget() - reserved;
     }
 
-    /** Whether {@link #run} can be called; otherwise {@link #plan} comes first. */
+    /** Returns whether {@link #run} can be called; otherwise call {@link #plan} first. */
     boolean isReady() {
         return gradient != null;
     }
 
     /**
-     * Returns bytes of each stage, computed once: everything that a step keeps must be allocated by then. The budget of
-     * a captured step includes the fragmentation of its arena, and the measurement of cosines beside that arena.
+     * Returns the bytes of each stage. They are computed once, after everything that outlives a step was allocated. The
+     * budget of a captured step includes the fragmentation of its arena and the measurement of cosines outside it.
      *
-     * @param largest a batch as large as they get
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing was changed
+     * @param largest a batch of the largest layout
+     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing has changed
      */
     ChunkPlan plan(TrainBatch largest) {
         if (plan == null) {
@@ -124,9 +125,9 @@ final class TrainingSteps implements AutoCloseable {
     }
 
     /**
-     * Computes the gradients of a batch, which replace those of the batch before.
+     * Computes the gradients of a batch, which replace the previous gradients.
      *
-     * @param prefetch called once: when a captured step was launched, or before an eager one, which blocks the host
+     * @param prefetch called once: after the launch of a captured step, or before an eager step, which blocks the host
      */
     Deferred<StepResults> run(TrainBatch batch, double scale, Runnable prefetch) {
         if (captured == null) {
@@ -140,7 +141,8 @@ final class TrainingSteps implements AutoCloseable {
 
     private Deferred<StepResults> runEagerly(TrainBatch batch, double scale) {
         parameters.forEach(Parameter::zeroGradient);
-        Deferred<PairwiseOps.Result> loss = gradient.step(batch, scale);
+        Deferred<PairwiseOps.Result> loss =
+                Objects.requireNonNull(gradient, "plan first").step(batch, scale);
         Deferred<Double> norm = GlobalNorm.deferred(ops, parameters);
         Deferred<double[]> logScale = ops.values(objective.parameters().get(0).value());
         return loss.map(result -> new StepResults(result, norm, logScale.get()[0]));
@@ -151,8 +153,8 @@ final class TrainingSteps implements AutoCloseable {
     }
 
     /**
-     * Makes one update from the gradients; see {@link AdamW#step}. It does not synchronise on a device that captures.
-     * When it fails, such as for want of memory for a graph, it was not counted.
+     * Updates the parameters from the gradients; see {@link AdamW#step}. It does not synchronise on a backend that
+     * captures graphs. An update that fails, such as for lack of memory for a graph, is not counted.
      */
     void update(double rate, double gradientScale) {
         int before = optimizer.steps();
@@ -167,7 +169,7 @@ final class TrainingSteps implements AutoCloseable {
 
     private void applyUpdate() {
         List<Boolean> now = frozen();
-        if (!ops.canCapture() || !now.equals(updated)) { // eagerly once, which loads its kernels
+        if (!ops.canCapture() || !now.equals(updated)) { // the first update runs eagerly, which loads its kernels
             optimizer.apply();
             closeUpdate();
             updated = now;
@@ -179,20 +181,21 @@ final class TrainingSteps implements AutoCloseable {
         update.run();
     }
 
-    /** Graphs of steps that exist now. */
+    /** Returns the number of captured steps that exist now. */
     int graphs() {
         return captured == null ? 0 : captured.graphs();
     }
 
-    /** Bytes of fragmentation that the plan allows the arena of captured steps; 0 when steps run eagerly. */
+    /** Returns the planned fragmentation of the arena of captured steps in bytes; 0 if steps run eagerly. */
     long fragmentationBytes() {
-        long step = plan.peak() - plan.base();
+        ChunkPlan planned = Objects.requireNonNull(plan, "plan first");
+        long step = planned.peak() - planned.base();
         return captured == null ? 0 : CapturedStep.arenaFor(step) - step;
     }
 
     /**
-     * Bytes that measuring the cosines of a step takes in addition to the step's own. An eager step's own are free by
-     * then, and are no fewer.
+     * Returns the bytes that measuring cosines needs in addition to the step itself. An eager step has freed its memory
+     * by then, which suffices for the measurement.
      */
     long measurementBytes() {
         return captured == null ? 0 : objective.metricsBytes(config.batch());

@@ -1,11 +1,11 @@
 /**
- * The training loop and what stays of a run: configuration, metrics, checkpoints, evaluation and report.
+ * The training loop, its configuration, and the files of a run: metrics, checkpoints, evaluation and report.
  *
- * <p>{@link org.contrastive4j.train.Trainer} is the loop, {@link org.contrastive4j.train.RunFolder} the files, {@link
- * org.contrastive4j.train.Checkpoint} what a resumed run continues from, {@link org.contrastive4j.train.LossConfig}
- * what it minimises. Where the backend records and the loss waits for nothing, a step is one recording on batches that
- * stay in one place: {@code TrainingSteps} and {@code BatchBuffers}. May import data, nn, optim, gradcache, loss,
- * autograd, ops, tensor, memory.
+ * <p>{@link org.contrastive4j.train.Trainer} makes the steps, {@link org.contrastive4j.train.RunFolder} writes the
+ * files, {@link org.contrastive4j.train.Checkpoint} stores the state of a run, and
+ * {@link org.contrastive4j.train.LossConfig} chooses the loss. If the backend can capture CUDA graphs and the loss
+ * needs no host synchronisation, {@code TrainingSteps} replays each step as one graph on the buffers of
+ * {@code BatchBuffers}. May import internal.batch, data, nn, optim, gradcache, loss, autograd, ops, tensor, memory.
  */
 @NullMarked
 package org.contrastive4j.train;

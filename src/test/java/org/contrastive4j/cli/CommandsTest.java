@@ -23,12 +23,12 @@ import org.contrastive4j.support.PairFiles;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The commands as a user types them, on a small data set; also in a process of their own that is killed. */
+/** Runs the commands on a small data set, in this process and in processes that are killed. */
 class CommandsTest {
     @TempDir
     Path folder;
 
-    /** Exit code and everything printed. */
+    /** Exit code and output of a command. */
     private record Ran(int code, String out) {}
 
     private static Ran run(String... arguments) {
@@ -77,7 +77,7 @@ class CommandsTest {
     }
 
     @Test
-    void trainEvalSearchAndWhatTheyLeave() throws IOException {
+    void trainEvalSearch_writeTheirFiles() throws IOException {
         Ran trained = run(train("run", "--recall-every", "3"));
         assertEquals(0, trained.code(), trained.out());
         assertTrue(trained.out().contains("new-design") && trained.out().contains("chance"), trained.out());
@@ -97,7 +97,7 @@ class CommandsTest {
         assertTrue(metrics.get(2).contains("r1.new-design"), metrics.get(2));
         String report = Files.readString(run.resolve("report.html"));
         assertTrue(report.contains("new uPlot(") && report.contains("data:image/png;base64,"));
-        assertFalse(report.matches("(?s).*(src|href)=\"(?!data:).*"), "the report needs nothing beside it");
+        assertFalse(report.matches("(?s).*(src|href)=\"(?!data:).*"), "the report is self-contained");
 
         Ran eval = run("eval", "--run", run.toString(), "--classes", "kind0;kind1", "--prompt", "a {}");
         assertEquals(0, eval.code(), eval.out());
@@ -140,7 +140,7 @@ class CommandsTest {
     }
 
     @Test
-    void verifyGradCacheAnswersTheQuestion() {
+    void verifyGradCache_agrees() {
         Ran verified = run(
                 "verify-gradcache",
                 "--data",
@@ -158,7 +158,7 @@ class CommandsTest {
     }
 
     @Test
-    void verifyGradCacheAnswersForAQueue() {
+    void verifyGradCache_ofAQueue_agrees() {
         Ran verified = run(
                 "verify-gradcache",
                 "--data",
@@ -177,7 +177,7 @@ class CommandsTest {
     }
 
     @Test
-    void devicesAndHelp() {
+    void devicesAndHelp_print() {
         assertTrue(run("devices").out().contains("cpu"));
         assertEquals(Main.REFUSED, run().code());
         assertTrue(run("--help").out().contains("verify-gradcache"));
@@ -185,7 +185,7 @@ class CommandsTest {
     }
 
     @Test
-    void lossScaleAndSkippedStepsAreShownAndARunKeepsItsPrecision() throws IOException {
+    void train_inF16_showsLossScaleAndSkippedStepsAndKeepsItsPrecision() throws IOException {
         Ran trained = run(train("scaled", "--loss-scale", "0x1p127", "--precision", "F32"));
         assertEquals(0, trained.code(), trained.out());
         assertTrue(trained.out().contains("on cpu in f32") && trained.out().contains("steps skipped"), trained.out());
@@ -216,7 +216,7 @@ class CommandsTest {
     }
 
     @Test
-    void badInputIsOneClearLineAndNothingIsLeft() throws IOException {
+    void train_withInvalidInput_printsOneLineAndWritesNothing() throws IOException {
         for (String[] bad : new String[][] {
             {"--data", folder.resolve("nowhere").toString(), "does not exist"},
             {"--chunk", "0", "--memory", "1", "out of memory budget"},
@@ -259,8 +259,8 @@ class CommandsTest {
             {"--guide-margin", "0.1", "guide"},
             {"--loss", "queue", "--guide", "x", "loss queue takes no guide"},
             {"--guide", folder.resolve("no-guide").toString(), "no checkpoint in"},
-            {"--accumulate", "sums", "there are gradcache and features"},
-            {"--accumulate", "features", "--chunk", "0", "choose one of 1 or more"},
+            {"--accumulate", "sums", "--accumulate is \"sums\", expected gradcache or features"},
+            {"--accumulate", "features", "--chunk", "0", "need a chunk of 1 or more, got 0"},
             {"--save-every", "0", "save every 0 steps: expected 1 or more"},
             {"--recall-every", "-1", "recall every -1 steps: expected 1 or more, or 0"},
             {"--vocabulary", "-5", "vocabulary is -5, expected 3 token ids or more"},
@@ -317,7 +317,7 @@ class CommandsTest {
     }
 
     @Test
-    void comparesLossesAndGoesOnWhereItWas() throws IOException {
+    void compareLosses_repeated_continues() throws IOException {
         Path losses = folder.resolve("losses");
         Ran part = run(compare("infonce,bce-warmup", "8,16"));
         assertEquals(0, part.code(), part.out());
@@ -355,7 +355,7 @@ class CommandsTest {
     }
 
     @Test
-    void badComparisonsAreOneClearLineAndTrainNothing() {
+    void compareLosses_withInvalidInput_printsOneLineAndTrainsNothing() {
         for (String[] bad : new String[][] {
             {"infonce,softmax", "8,16", "no loss \"softmax\"; there are"},
             {"infonce,infonce", "8,16", "losses are [infonce, infonce], expected one or more, each once"},
@@ -380,7 +380,7 @@ class CommandsTest {
     }
 
     @Test
-    void everyLossIsListedWithALine() {
+    void help_listsEveryLoss() {
         for (String command : List.of("train", "compare-losses")) {
             String help = run(command, "--help").out();
             for (String name : Losses.allNames()) {
@@ -423,11 +423,10 @@ class CommandsTest {
     }
 
     /**
-     * kill -9 with saves going on all the time, several times over; the run that was killed ends in the bits of
-     * the one that was not.
+     * Kills a run with kill -9 several times during saves and resumes it; it ends in the bits of an uninterrupted run.
      */
     @Test
-    void killedAndResumedIsBitForBitTheSame() throws Exception {
+    void train_killedAndResumed_hasTheBitsOfAnUninterruptedRun() throws Exception {
         assertEquals(
                 0, run(train("straight", "--steps", "40", "--save-every", "1")).code());
         for (int kill = 0; kill < 3; kill++) {
@@ -446,11 +445,11 @@ class CommandsTest {
                 Files.readAllBytes(folder.resolve("straight/checkpoints/step-00000040/model.safetensors")),
                 Files.readAllBytes(folder.resolve("killed/checkpoints/step-00000040/model.safetensors")));
         assertEquals(
-                40, Files.readAllLines(folder.resolve("killed/metrics.jsonl")).size(), "every step is there once");
+                40, Files.readAllLines(folder.resolve("killed/metrics.jsonl")).size(), "every step occurs once");
     }
 
     @Test
-    void interruptSavesAndSaysHowToGoOn() throws Exception {
+    void train_interrupted_savesAndPrintsHowToContinue() throws Exception {
         Process process = start("interrupted", "--steps", "100000", "--save-every", "3");
         awaitCheckpoint(process, "interrupted");
         process.destroy(); // SIGTERM runs the same shutdown hooks as Ctrl-C

@@ -10,7 +10,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.EnumSource;
 
-/** Numbers as people write them against their bits. */
+/** Conversion between decimal text and bits of elements. */
 class ElementTest {
     private static String text(Element element, long bits) {
         ByteBuffer bytes = ByteBuffer.allocate(8);
@@ -21,7 +21,7 @@ class ElementTest {
 
     @ParameterizedTest
     @EnumSource(names = {"F16", "BF16"})
-    void everySixteenBitFloatComesBack(Element element) {
+    void parse_ofEveryFormatted16BitFloat_returnsItsBits(Element element) {
         int infinity = element == Element.F16 ? 0x7C00 : 0x7F80;
         for (int bits = 0; bits < 1 << 16; bits++) {
             String text = text(element, bits);
@@ -34,14 +34,14 @@ class ElementTest {
     }
 
     @Test
-    void roundsToNearestTiesToEven() {
+    void parse_roundsToNearestTiesToEven() {
         assertEquals(0x3C00, Element.F16.parse("1"));
         assertEquals(0x7BFF, Element.F16.parse("65519.99"));
         assertEquals(0x7C00, Element.F16.parse("65520"));
         assertEquals(0xFC00, Element.F16.parse("-1e300"));
-        assertEquals(0, Element.F16.parse("2.98023223876953125e-8")); // half the least
+        assertEquals(0, Element.F16.parse("2.98023223876953125e-8")); // half the smallest
         assertEquals(1, Element.F16.parse("2.9802322387696e-8"));
-        assertEquals(2, Element.F16.parse("8.94069671630859375e-8")); // 1.5 times the least
+        assertEquals(2, Element.F16.parse("8.94069671630859375e-8")); // 1.5 times the smallest
         assertEquals(0x3F80, Element.BF16.parse("1.00390625"));
         assertEquals(0x3F82, Element.BF16.parse("1.01171875"));
         assertEquals(0x7F80, Element.BF16.parse("3.4e38"));
@@ -49,7 +49,7 @@ class ElementTest {
     }
 
     @Test
-    void integersHaveRanges() {
+    void parse_ofIntegers_checksTheRange() {
         assertEquals("4294967295", text(Element.U32, Element.U32.parse("0xffffffff")));
         assertEquals("-2147483648", text(Element.I32, Element.I32.parse("-2147483648")));
         assertEquals("255", text(Element.U8, Element.U8.parse("255")));
@@ -62,7 +62,7 @@ class ElementTest {
 
     @ParameterizedTest
     @EnumSource
-    void randomValuesAreInTheirRange(Element element) {
+    void random_isInItsRange(Element element) {
         SplittableRandom random = new SplittableRandom(7);
         double least = Double.MAX_VALUE;
         double most = -Double.MAX_VALUE;

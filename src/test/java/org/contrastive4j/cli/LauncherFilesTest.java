@@ -36,7 +36,7 @@ class LauncherFilesTest {
     }
 
     @Test
-    void write_folder_getsScriptsAndCompletion() throws IOException {
+    void write_createsScriptsAndCompletion() throws IOException {
         for (String file : LauncherFiles.files()) {
             assertTrue(Files.size(folder.resolve(file)) > 0, file);
         }
@@ -51,10 +51,10 @@ class LauncherFilesTest {
                 windows.lines().count(), windows.chars().filter(c -> c == '\r').count());
     }
 
-    /** The script finds its folder through a link, from another folder, and hands over arguments with spaces. */
+    /** The script finds its folder through a symbolic link from another folder, and passes arguments with spaces. */
     @Test
     @DisabledOnOs(OS.WINDOWS)
-    void script_throughALinkFromElsewhere_runsTheCommand() throws IOException, InterruptedException {
+    void script_throughASymbolicLink_runsTheCommand() throws IOException, InterruptedException {
         jar();
         Path link = Files.createSymbolicLink(temporary.resolve("link"), Path.of("a folder", LauncherFiles.NAME));
         Run devices = run(link, "devices");
@@ -78,7 +78,7 @@ class LauncherFilesTest {
         return new Run(process.waitFor(), output);
     }
 
-    /** A jar as the build makes it: only a manifest, which names the main class and the class path of this test. */
+    /** Writes a jar with only a manifest, which names the main class and the class path of this test. */
     private void jar() throws IOException {
         Manifest manifest = new Manifest();
         Attributes attributes = manifest.getMainAttributes();

@@ -141,7 +141,7 @@ class PretrainedCommandsTest {
         int image = 3 * 2 * (2 * 24 + 24 * 2); // blocks, q and v, A and B
         int text = 2 * 2 * (2 * 20 + 20 * 2);
         Ran ran = train("run", "--lora-rank 2 --steps 1").succeeded();
-        assertTrue(ran.out().contains((image + text) + " trained numbers"), ran.out());
+        assertTrue(ran.out().contains((image + text) + " trained parameters"), ran.out());
     }
 
     @Test
@@ -255,8 +255,8 @@ class PretrainedCommandsTest {
                 "merge --out OUT | no model is given",
                 "search red --from CLIP --data PAIRS --group x | no pictures of group x",
                 "search red --from NOSUCH --data PAIRS | it does not exist",
-                "zero-shot --from CLIP --classes red;blue NOSUCH | is no file, expected a picture",
-                "zero-shot --from CLIP --classes red;blue CLIP/config.json | is no picture in a format",
+                "zero-shot --from CLIP --classes red;blue NOSUCH | is not a file, expected a picture",
+                "zero-shot --from CLIP --classes red;blue CLIP/config.json | is not a picture in a supported format",
                 "zero-shot --from CLIP --classes red;;blue RED | --classes has an empty name",
                 "zero-shot --from CLIP --classes red;blue --prompt photo RED | has no {}",
                 "zero-shot --from CLIP --classes red;blue --top 0 RED | --top is 0, expected 1 or more",

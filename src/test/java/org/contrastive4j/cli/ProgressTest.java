@@ -22,7 +22,7 @@ class ProgressTest {
         return new Trainer.Step(number, 3.21, 0.1, 0.14, 1, 1, 14, 1e-3, details);
     }
 
-    /** The line that the last of 600 steps shows. */
+    /** Returns the line after the last of 600 steps. */
     private String shown(Map<String, Double> details) {
         bytes.reset();
         Progress progress = new Progress(line, 0, 600, 1024);
@@ -64,7 +64,7 @@ class ProgressTest {
     }
 
     @Test
-    void line_whenTheWindowIsMadeNarrower_isRewrittenAboveWhatWrapped() {
+    void line_inANarrowerWindow_isRewrittenFromTheFirstWrappedRow() {
         columns = 120;
         line.show("x".repeat(119));
         bytes.reset();
@@ -74,7 +74,7 @@ class ProgressTest {
     }
 
     @Test
-    void keep_afterALine_goesToTheNextOnce() {
+    void keep_afterALine_writesOneLineBreak() {
         line.show("x");
         bytes.reset();
         line.keep();

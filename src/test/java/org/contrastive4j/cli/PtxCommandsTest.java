@@ -25,21 +25,21 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** {@code devices} and {@code ptx} as a user types them. */
+/** Runs the commands {@code devices} and {@code ptx}. */
 class PtxCommandsTest {
     private static final String HEAD = ".version 8.0\n.target sm_80\n.address_size 64\n";
 
     @TempDir
     Path folder;
 
-    /** Exit code and everything printed. */
+    /** Exit code and output of a command. */
     private record Ran(int code, String out) {
-        void hasLine(String pattern) {
+        void printsLine(String pattern) {
             assertTrue(out.lines().anyMatch(line -> line.matches(pattern)), () -> "expected " + pattern + " in " + out);
         }
 
-        void says(int wantedCode, String... words) {
-            assertEquals(wantedCode, code, out);
+        void prints(int expectedCode, String... words) {
+            assertEquals(expectedCode, code, out);
             for (String word : words) {
                 assertTrue(out.contains(word), () -> "expected \"" + word + "\" in " + out);
             }
@@ -74,7 +74,7 @@ class PtxCommandsTest {
         return Files.writeString(folder.resolve(name), text).toString();
     }
 
-    /** {@code ptx run} of the kernel that scales, with more options. */
+    /** Runs {@code ptx run} with the kernel scale and further options. */
     private static Ran scale(String... more) {
         List<String> arguments = new ArrayList<>(List.of(
                 "ptx", "run", file("commands/scale.ptx"), "--entry", "scale", "--grid", "3x1x1", "--block", "32"));
@@ -83,15 +83,15 @@ class PtxCommandsTest {
     }
 
     @Test
-    void devicesSaysWhatIsThereAndWhy() {
+    void devices_printsBackendsAndTheChoiceOfAuto() {
         run("devices")
-                .says(
+                .prints(
                         0,
                         "cpu ",
                         "cpu-f64",
                         "sim ",
                         "cuda ",
-                        "what \"auto\" chooses, and why:",
+                        "the choice of \"auto\" and its reason:",
                         "OpenBLAS 0.",
                         "JCuda ",
                         JCudaPlatform.supported() ? "of CUDA 12.0" : "no PTX assembler on this platform",
@@ -100,58 +100,58 @@ class PtxCommandsTest {
 
     @NeedsPtxAssembler
     @Test
-    void checkOfAGoodFile() {
+    void check_ofAValidFile_printsItsKernels() {
         Ran checked = run("ptx", "check", file("commands/scale.ptx"), file("conformance/block_barrier.ptx"));
-        checked.says(0, "registers", "simulator: all instructions are known");
+        checked.prints(0, "registers", "simulator: all instructions are supported");
         for (String architecture : List.of("sm_80", "sm_86", "sm_89", "sm_90")) {
-            checked.hasLine(" *scale +" + architecture + " +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +(64/64|48/48)");
+            checked.printsLine(" *scale +" + architecture + " +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +(64/64|48/48)");
         }
         assertFalse(checked.out().contains("error"), checked.out());
     }
 
     @NeedsPtxAssembler
     @Test
-    void checkTakesBlockAndSharedMemoryForTheOccupancy() {
+    void check_withBlockAndSharedMemory_computesTheOccupancy() {
         Ran checked = run("ptx", "check", "--block", "64", "--shared", "100000", file("commands/scale.ptx"));
-        checked.says(0);
-        checked.hasLine(" *scale +sm_90 .* 64 +2 +4/64");
-        checked.hasLine(" *scale +sm_86 .* 64 +1 +2/48");
+        checked.prints(0);
+        checked.printsLine(" *scale +sm_90 .* 64 +2 +4/64");
+        checked.printsLine(" *scale +sm_86 .* 64 +1 +2/48");
         run("ptx", "check", "--block", "2000", file("commands/scale.ptx"))
-                .says(Main.REFUSED, "expected 1 to 1024 threads");
+                .prints(Main.REFUSED, "expected 1 to 1024 threads");
     }
 
-    /** Dynamic shared memory is in the launch alone: the header of a kernel says how much, or the option. */
+    /** PTX does not state dynamic shared memory: it comes from the header comment or the option. */
     @NeedsPtxAssembler
     @Test
-    void checkTakesDynamicSharedMemoryFromTheHeader() {
+    void check_ofAFileWithDynamicSharedMemory_readsItFromTheHeader() {
         String file = "kernels/sm90a/gemm.ptx";
         Ran checked = run("ptx", "check", "-D", "NAME=gemm_bf16_nn_sm90a", file);
-        checked.hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +229440 +\\d+ +384 +1 +12/64");
+        checked.printsLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +229440 +\\d+ +384 +1 +12/64");
         assertFalse(checked.out().contains("gemm_f16_nn_sm90a"), checked.out());
         run("ptx", "check", "--shared", "0", "-D", "NAME=gemm_bf16_nn_sm90a", file)
-                .hasLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +0 +\\d+ +384 +1 +12/64");
+                .printsLine(" *gemm_bf16_nn_sm90a +sm_90a +168 +0 +0 +0 +\\d+ +384 +1 +12/64");
     }
 
     @NeedsPtxAssembler
     @Test
     void checkOfAFileWithInstances_checksEveryInstance() {
         Ran checked = run("ptx", "check", "kernels/pointwise/add.ptx");
-        checked.says(0, "simulator: all instructions are known");
+        checked.prints(0, "simulator: all instructions are supported");
         for (String entry : List.of("add_f32", "add_bf16", "add_f16")) {
-            checked.hasLine(" *" + entry + " +sm_80 +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +.*");
+            checked.printsLine(" *" + entry + " +sm_80 +[1-9]\\d* +0 +0 +0 +0 +256 +\\d+ +.*");
         }
     }
 
     @Test
     void expandOfAFileWithInstances_printsTheOneThatTheMacrosSelect() {
         Ran expanded = run("ptx", "expand", "kernels/pointwise/add.ptx", "-D", "ELEMENT=bf16");
-        expanded.says(0, ".visible .entry add_bf16(");
+        expanded.prints(0, ".visible .entry add_bf16(");
         assertEquals(List.of("add_bf16"), entries(expanded.out()));
         run("ptx", "expand", "kernels/pointwise/add.ptx")
-                .says(Main.REFUSED, "several instances", "add_f16: -D ELEMENT=f16");
+                .prints(Main.REFUSED, "several instances", "add_f16: -D ELEMENT=f16");
         run("ptx", "expand", "kernels/pointwise/add.ptx", "-D", "ELEMENT=f8")
-                .says(Main.REFUSED, "no instance", "ELEMENT=f8", "add_f16: -D ELEMENT=f16");
-        run("ptx", "expand", "kernels/optim/adamw.ptx").says(0, ".entry adamw_f32(");
+                .prints(Main.REFUSED, "no instance", "ELEMENT=f8", "add_f16: -D ELEMENT=f16");
+        run("ptx", "expand", "kernels/optim/adamw.ptx").prints(0, ".entry adamw_f32(");
     }
 
     @Test
@@ -170,7 +170,7 @@ class PtxCommandsTest {
 
     @NeedsPtxAssembler
     @Test
-    void checkFindsSpills() throws IOException {
+    void check_ofAKernelThatSpills_fails() throws IOException {
         StringBuilder ptx = new StringBuilder(HEAD + ".visible .entry spill(.param .u64 p)\n.maxnreg 24\n{\n"
                 + ".reg .b64 a;\n.reg .f32 f<48>;\nld.param.u64 a, [p];\n");
         for (int i = 0; i < 48; i++) {
@@ -189,44 +189,44 @@ class PtxCommandsTest {
         }
         Ran spills =
                 run("ptx", "check", write("spill.ptx", ptx.append("ret;\n}\n").toString()));
-        spills.says(1, "simulator: all instructions are known");
-        spills.hasLine(" *spill +sm_80 +\\d+ +[1-9]\\d* .*");
+        spills.prints(1, "simulator: all instructions are supported");
+        spills.printsLine(" *spill +sm_80 +\\d+ +[1-9]\\d* .*");
     }
 
     @NeedsPtxAssembler
     @Test
-    void checkFindsSerialisedProducts() {
-        run("ptx", "check", file("bad/wgmma_fence_accumulator_scaled.ptx")).says(1, "advisory (sm_90a)", "C7515");
+    void check_ofSerialisedWgmma_fails() {
+        run("ptx", "check", file("bad/wgmma_fence_accumulator_scaled.ptx")).prints(1, "advisory (sm_90a)", "C7515");
     }
 
     @NeedsPtxAssembler
     @Test
-    void checkNamesLineAndInstruction() throws IOException {
+    void check_ofAnInvalidFile_namesLineAndInstruction() throws IOException {
         String unknown = write(
                 "unknown.ptx",
                 HEAD + ".visible .entry k()\n{\n.reg .b32 r;\nadd.u32 r, r, 1;\nfrobnicate.b32 r, r;\nret;\n}\n");
         Ran both = run("ptx", "check", unknown);
-        both.says(
+        both.prints(
                 1,
                 "error (sm_80, sm_86, sm_89, sm_90): " + unknown + ":8: ",
                 "simulator: " + unknown + ":8:1: the simulator does not support frobnicate.b32");
         String syntax = write("syntax.ptx", HEAD + ".visible .entry k()\n{\n.reg .b32 r;\nadd.u32 r, , 1;\nret;\n}\n");
-        run("ptx", "check", syntax).says(1, "error: " + syntax + ":7:");
+        run("ptx", "check", syntax).prints(1, "error: " + syntax + ":7:");
         String inside = write("inside.ptxh", "// one\nmov.b33 r, 1;\n");
         String outside = write(
                 "outside.ptx", HEAD + ".visible .entry k()\n{\n.reg .b32 r;\n#include \"inside.ptxh\"\nret;\n}\n");
-        run("ptx", "check", outside).says(1, inside + ":2: Unknown modifier '.b33'");
-        run("ptx", "check", write("no.ptx", "hello\n")).says(1, "no.ptx:1:");
+        run("ptx", "check", outside).prints(1, inside + ":2: Unknown modifier '.b33'");
+        run("ptx", "check", write("no.ptx", "hello\n")).prints(1, "no.ptx:1:");
         run("ptx", "check", write("macro.ptx", HEAD + "#include \"nowhere.ptxh\"\n"))
-                .says(1, "macro.ptx:4:", "nowhere.ptxh");
+                .prints(1, "macro.ptx:4:", "nowhere.ptxh");
         Ran one = run("ptx", "check", syntax, file("commands/scale.ptx"));
-        one.says(1, "simulator: all instructions are known"); // goes on after a bad file
+        one.prints(1, "simulator: all instructions are supported"); // continues after an invalid file
     }
 
     @Test
-    void expandPrintsWhatAssemblersSee() throws IOException {
+    void expand_printsThePreprocessedText() throws IOException {
         Ran expanded = run("ptx", "expand", file("commands/scale.ptx"));
-        expanded.says(0, "mad.lo.u32 %i, %block, %threads, %thread");
+        expanded.prints(0, "mad.lo.u32 %i, %block, %threads, %thread");
         assertFalse(expanded.out().contains("#include") || expanded.out().contains("#define"), expanded.out());
         assertTrue(expanded.out().startsWith("// out[i]"), expanded.out());
         assertEquals(2, Parser.parse("scale.ptx", expanded.out()).entries().size());
@@ -234,7 +234,7 @@ class PtxCommandsTest {
         assertEquals(expanded.out(), run("ptx", "expand", again).out(), "expanded text stays as it is");
 
         String alone = write("alone.ptx", Files.readString(Path.of(file("commands/scale.ptx"))));
-        run("ptx", "expand", alone).says(Main.REFUSED, "alone.ptx:5:", "scale.ptxh");
+        run("ptx", "expand", alone).prints(Main.REFUSED, "alone.ptx:5:", "scale.ptxh");
         assertEquals(
                 expanded.out().replaceAll("#line.*", ""),
                 run(
@@ -245,16 +245,16 @@ class PtxCommandsTest {
                                 alone)
                         .out()
                         .replaceAll("#line.*", ""));
-        run("ptx", "expand", alone, "-I", folder.resolve("x").toString()).says(Main.REFUSED, "there is no folder");
-        run("ptx", "expand", folder.resolve("x.ptx").toString()).says(Main.REFUSED, "there is no file");
+        run("ptx", "expand", alone, "-I", folder.resolve("x").toString()).prints(Main.REFUSED, "is not a folder");
+        run("ptx", "expand", folder.resolve("x.ptx").toString()).prints(Main.REFUSED, "is not a file");
         Files.write(folder.resolve("binary.ptx"), new byte[] {(byte) 0xff, 0, 1});
-        run("ptx", "expand", folder.resolve("binary.ptx").toString()).says(Main.REFUSED, "is not text");
+        run("ptx", "expand", folder.resolve("binary.ptx").toString()).prints(Main.REFUSED, "is not text");
     }
 
     @Tag("gpu")
     @ParameterizedTest
     @ValueSource(strings = {"sim", "cuda"})
-    void runPrintsWhatWasWritten(String device) {
+    void run_printsOutputBuffers(String device) {
         Ran ran = scale(
                 "--device",
                 device,
@@ -272,18 +272,18 @@ class PtxCommandsTest {
                 "100");
         if (device.equals("cuda") && ran.code() == Main.REFUSED) {
             assertNotEquals("cuda", System.getProperty("require"), ran.out());
-            ran.says(Main.REFUSED, JCudaPlatform.supported() ? "no CUDA device" : "no CUDA on this platform");
+            ran.prints(Main.REFUSED, JCudaPlatform.supported() ? "no CUDA device" : "no CUDA on this platform");
             return;
         }
-        StringBuilder wanted = new StringBuilder("pout (out:f32:80:-7):");
+        StringBuilder expected = new StringBuilder("pout (out:f32:80:-7):");
         for (int i = 0; i < 79; i++) {
-            wanted.append(' ').append(0.5f * i - 1);
+            expected.append(' ').append(0.5f * i - 1);
         }
-        ran.says(0, wanted + " -7.0" + System.lineSeparator(), "grid (3, 1, 1), block (32, 1, 1)", " ms ");
+        ran.prints(0, expected + " -7.0" + System.lineSeparator(), "grid (3, 1, 1), block (32, 1, 1)", " ms ");
     }
 
     @Test
-    void runCountsByInstruction() {
+    void run_inTheSimulator_countsInstructions() {
         String[] random = {
             "--arg",
             "out:f32:96",
@@ -299,16 +299,16 @@ class PtxCommandsTest {
             "0"
         };
         Ran ran = scale(random);
-        ran.says(0);
-        ran.hasLine(" *st.global.f32 +3 +96 +0 +0 +384 +12");
-        ran.hasLine(" *all +\\d+ +\\d+ +0 +0 +768 +24");
+        ran.prints(0);
+        ran.printsLine(" *st.global.f32 +3 +96 +0 +0 +384 +12");
+        ran.printsLine(" *all +\\d+ +\\d+ +0 +0 +768 +24");
         assertEquals(values(ran), values(scale(random)));
         random[random.length - 1] = "5";
         assertNotEquals(values(ran), values(scale(random)));
         Ran conflicts = run(
                 "ptx", "run", file("good/race_no_barrier.ptx"), "--block", "64", "--arg", "out:i32:64", "--print", "3");
-        conflicts.says(0, "pout (out:i32:64): 63 62 61 ...");
-        conflicts.hasLine(" *ld.shared.u32 +2 +64 +256 +0 +0 +0");
+        conflicts.prints(0, "pout (out:i32:64): 63 62 61 ...");
+        conflicts.printsLine(" *ld.shared.u32 +2 +64 +256 +0 +0 +0");
     }
 
     private static String values(Ran ran) {
@@ -320,33 +320,33 @@ class PtxCommandsTest {
     }
 
     @Test
-    void runReportsFaults() throws IOException {
+    void run_ofAKernelWithAFault_reportsIt() throws IOException {
         String race = file("bad/race_no_barrier.ptx");
         run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64")
-                .says(
+                .prints(
                         1,
                         "fault: RACE: kernel race_no_barrier",
                         "thread (0, 0, 0)",
                         "is not ordered after the read by line 29");
         run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64", "--no-checks")
-                .says(0, "pout (out:u32:64):");
+                .prints(0, "pout (out:u32:64):");
         Ran search = run("ptx", "run", race, "--block", "64", "--arg", "out:u32:64", "--faults", "10");
-        search.says(1, "in 10 schedules, 0 of them without a fault");
+        search.prints(1, "in 10 schedules, 0 of them without a fault");
         long reported = search.out()
                 .lines()
                 .filter(line -> line.startsWith("fault in "))
                 .count();
         assertTrue(reported >= 1 && reported <= 2, search.out());
         run("ptx", "run", file("good/race_no_barrier.ptx"), "--block", "64", "--arg", "out:u32:64", "--faults", "10")
-                .says(0, "0 distinct faults in 10 schedules, 10 of them without a fault");
+                .prints(0, "0 distinct faults in 10 schedules, 10 of them without a fault");
         run("ptx", "run", write("endless.ptx", HEAD + ".visible .entry k()\n{\nL: bra L;\n}\n"), "--limit", "1000")
-                .says(1, "fault: LIMIT", "bra");
+                .prints(1, "fault: LIMIT", "bra");
         scale("--arg", "out:f32:64", "--arg", "in:f32:96", "--arg", "u32:96", "--arg", "f32:2", "--arg", "f32:0")
-                .says(1, "fault: OUT_OF_BOUNDS");
+                .prints(1, "fault: OUT_OF_BOUNDS");
     }
 
     @Test
-    void runRefusesWhatItCannotDo() {
+    void run_withInvalidOptions_isRejected() {
         String[] right = {
             "--arg", "out:f32:96", "--arg", "in:f32:96", "--arg", "u32:96", "--arg", "f32:2", "--arg", "f32:0"
         };
@@ -364,33 +364,33 @@ class PtxCommandsTest {
             {"--faults", "0", "--faults is 0"},
             {"--print", "-1", "--print is -1"},
             {"--arg", "f32:1", "was given 6 arguments, expected 5"},
-            {"--arg", "u16:1", "--arg u16:1: no element type \"u16\", there are f32, f16,"},
+            {"--arg", "u16:1", "--arg u16:1: unknown element type \"u16\", expected one of f32, f16,"},
             {"--arg", "u8:256", "256 is out of the range of u8"},
             {"--arg", "u32:-1", "-1 is out of the range of u32"},
-            {"--arg", "f32:x", "\"x\" is no f32"},
+            {"--arg", "f32:x", "\"x\" is not a valid f32"},
             {"--arg", "f32", "expected in:TYPE:COUNT[:FILL], out:TYPE:COUNT[:FILL] or TYPE:VALUE"},
             {"--arg", "in:f32", "expected in:TYPE:COUNT or in:TYPE:COUNT:FILL"},
             {"--arg", "in:f32:0", "count is \"0\", expected 1 to"},
             {"--arg", "in:f64:300000000", "expected 1 to 268435454 elements of f64"},
             {"--arg", "in:f32:4:none", "fill is \"none\", expected zero, iota, random or a number"},
-            {"--arg", "in:i32:4:1.5", "\"1.5\" is no i32"}
+            {"--arg", "in:i32:4:1.5", "\"1.5\" is not a valid i32"}
         }) {
             List<String> options = new ArrayList<>(List.of(right));
             options.addAll(Arrays.asList(bad).subList(0, bad.length - 1));
             Ran refused = scale(options.toArray(new String[0]));
-            refused.says(Main.REFUSED, "error: ", bad[bad.length - 1]);
+            refused.prints(Main.REFUSED, "error: ", bad[bad.length - 1]);
             assertFalse(refused.out().contains("\tat "), refused.out());
         }
         run("ptx", "run", file("commands/scale.ptx"))
-                .says(Main.REFUSED, "has the entries [scale, copy16]; choose one with --entry");
+                .prints(Main.REFUSED, "has the entries [scale, copy16]; choose one with --entry");
         run("ptx", "run", file("bad/wgmma_fence_missing.ptx"), "--arch", "80")
-                .says(Main.REFUSED, "does not run on this device of sm_80");
-        run("ptx", "run", "nowhere.ptx").says(Main.REFUSED, "there is no file nowhere.ptx");
-        run("ptx").says(Main.REFUSED, "Missing required subcommand");
+                .prints(Main.REFUSED, "does not run on this device of sm_80");
+        run("ptx", "run", "nowhere.ptx").prints(Main.REFUSED, "nowhere.ptx is not a file");
+        run("ptx").prints(Main.REFUSED, "Missing required subcommand");
     }
 
     @Test
-    void halvesAreWhatTheyAreGivenAs() {
+    void run_with16BitArguments_printsTheirValues() {
         Ran ran = run(
                 "ptx",
                 "run",
@@ -403,7 +403,7 @@ class PtxCommandsTest {
                 "out:f16:4",
                 "--arg",
                 "in:f16:4:1.0009");
-        ran.says(0, "pout (out:f16:4): 1.0009766 1.0009766 1.0009766 1.0009766");
+        ran.prints(0, "pout (out:f16:4): 1.0009766 1.0009766 1.0009766 1.0009766");
         run(
                         "ptx",
                         "run",
@@ -416,6 +416,6 @@ class PtxCommandsTest {
                         "out:bf16:4",
                         "--arg",
                         "in:bf16:4:iota")
-                .says(0, "pout (out:bf16:4): 0.0 1.0 2.0 3.0");
+                .prints(0, "pout (out:bf16:4): 0.0 1.0 2.0 3.0");
     }
 }

@@ -17,16 +17,16 @@ import org.junit.jupiter.api.Test;
 import picocli.CommandLine.Model.CommandSpec;
 import picocli.CommandLine.ParseResult;
 
-/** Options of a resumed run: what changes it, what must agree with it. */
+/** Options of a resumed run: some change the run, others must equal its configuration. */
 class ResumeOptionsTest {
-    /** The command line of train as it is parsed after the name of the command. */
+    /** Parses options of the command train. */
     private static ParseResult train(String... options) {
         List<String> all = new ArrayList<>(List.of("train"));
         all.addAll(List.of(options));
         return Main.commandLine().parseArgs(all.toArray(new String[0])).subcommand();
     }
 
-    /** The configuration of a new run with these options. */
+    /** Returns the configuration of a new run with some options. */
     private static TrainConfig started(String... options) {
         return train(options).commandSpec().mixins().values().stream()
                 .map(CommandSpec::userObject)
@@ -42,7 +42,7 @@ class ResumeOptionsTest {
     }
 
     @Test
-    void everyOptionOfTrain_isFixedOrChangesTheRunOrIsOfTheSitting() {
+    void everyOptionOfTrain_isInOneOfTheTables() {
         Set<String> names = new HashSet<>();
         train().commandSpec().options().forEach(option -> names.add(option.longestName()));
         Set<String> known = new HashSet<>(ResumeOptions.fixed().keySet());
@@ -54,9 +54,9 @@ class ResumeOptionsTest {
         assertEquals(new TreeSet<>(known), new TreeSet<>(names));
     }
 
-    /** The options as a user types them make the configuration that the table reads back. */
+    /** Options of a new run and the table of fixed options agree. */
     @Test
-    void fixedOptions_givenAsTheRunHasThem_areAccepted() {
+    void config_withOptionsEqualToTheRun_isAccepted() {
         TrainConfig run = TrainConfig.emoji();
         List<String> options = new ArrayList<>();
         for (Map.Entry<String, Function<TrainConfig, Object>> option :
@@ -72,7 +72,7 @@ class ResumeOptionsTest {
     }
 
     @Test
-    void optionsThatDiffer_areRefusedByNameWithTheValueOfTheRun() {
+    void config_withDifferentOptions_isRejectedWithNamesAndValues() {
         String message = assertThrows(
                         IllegalArgumentException.class,
                         () -> resumed(
@@ -100,7 +100,7 @@ class ResumeOptionsTest {
     }
 
     @Test
-    void optionsThatARunCanChange_apply() {
+    void config_withAllowedChanges_appliesThem() {
         TrainConfig changed = resumed(
                 TrainConfig.emoji(), "--steps", "800", "--learning-rate", "0.1", "--memory", "64", "--data", "other");
         assertEquals(800, changed.steps());
@@ -110,14 +110,14 @@ class ResumeOptionsTest {
     }
 
     @Test
-    void chunk_whereNoneIsGiven_followsTheBatch() {
+    void chunk_byDefault_isAtMostTheBatch() {
         assertEquals(8, started("--batch", "8").chunk());
         assertEquals(128, started("--batch", "256").chunk());
         assertEquals(4, started("--batch", "8", "--chunk", "4").chunk());
     }
 
     @Test
-    void sizesOfTheModel_asOptions_makeTheModel() {
+    void config_withModelSizes_hasThem() {
         TrainConfig config = started(
                 "--image-size",
                 "64",

@@ -17,7 +17,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
 /**
- * Ctrl-C at a pseudo-terminal, which `script` of util-linux opens: a pipe does not show what a terminal library does.
+ * Ctrl-C at a pseudo-terminal, which `script` of util-linux opens: with a pipe, terminal libraries behave differently.
  */
 class TerminalInterruptTest {
     private static final int CTRL_C = 3;
@@ -84,7 +84,7 @@ class TerminalInterruptTest {
         }
         List<String> shown = Stream.of(text.split("\u001b\\[J"))
                 .filter(line -> line.matches("(?s)\\d+/100000.*"))
-                .map(line -> line.split("[\r\n\u001b^]")[0]) // the terminal echoes ^C
+                .map(line -> line.split("[\r\n\u001b^]")[0]) // the terminal prints ^C
                 .toList();
         assertTrue(shown.stream().anyMatch(line -> line.contains("R@1") && line.contains("left")), text);
         shown.forEach(line -> assertTrue(line.length() < 80, line));

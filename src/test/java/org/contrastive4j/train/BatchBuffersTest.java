@@ -10,10 +10,10 @@ import org.contrastive4j.data.Batch;
 import org.contrastive4j.support.TinyPairs;
 import org.junit.jupiter.api.Test;
 
-/** Lengths that captions are padded to; what is in the place is seen by {@link CapturedStepTest}. */
+/** Padding of captions; {@link CapturedStepTest} tests the contents of the buffers. */
 class BatchBuffersTest {
     @Test
-    void captionsArePaddedToFewLengths() {
+    void paddedLength_ofAnyCaption_isOneOfAtMostEight() {
         assertEquals(8, BatchBuffers.paddedLength(1, 20));
         assertEquals(8, BatchBuffers.paddedLength(8, 20));
         assertEquals(16, BatchBuffers.paddedLength(9, 20));
@@ -31,7 +31,7 @@ class BatchBuffersTest {
     }
 
     @Test
-    void paddingChangesNothingElse() {
+    void padded_batch_keepsTokensAndLengths() {
         Batch batch = TinyPairs.batch(5, 3);
         Batch padded = batch.padded(11);
         assertEquals(11, padded.maxTokens());

@@ -31,7 +31,7 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Batches that are sent beside recorded steps, under all checks of the simulator: what orders them, and what fails. */
+/** Batches that are copied on the prefetch stream during captured steps, under all checks of the simulator. */
 class BatchPrefetchTest {
     @TempDir
     Path folder;
@@ -40,7 +40,7 @@ class BatchPrefetchTest {
         return new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
     }
 
-    /** Another backend with something changed. */
+    /** A backend with one changed method. */
     private static class Changed extends DirectOps {
         final Ops ops;
 
@@ -55,7 +55,7 @@ class BatchPrefetchTest {
         }
     }
 
-    /** Does so many copies, marks and recordings, then refuses one. */
+    /** A backend that fails after a number of copies, prefetch streams and captures. */
     private static final class Failing extends Changed {
         private int left = Integer.MAX_VALUE;
 
@@ -65,7 +65,7 @@ class BatchPrefetchTest {
 
         private void count() {
             if (left-- == 0) {
-                throw new IllegalStateException("the test wants it so");
+                throw new IllegalStateException("injected failure");
             }
         }
 
@@ -94,7 +94,7 @@ class BatchPrefetchTest {
         }
     }
 
-    /** As little as is a model. */
+    /** The configuration of a minimal model. */
     private TrainConfig config(int steps) {
         DualEncoder.Config model = new DualEncoder.Config(
                 new VisionTransformer.Config(
@@ -130,9 +130,11 @@ class BatchPrefetchTest {
         return PairDataset.open(Path.of(config.data()), config.strict());
     }
 
-    /** Each copy and each recording of each step fails once, of the batch sent ahead and of the update too. */
+    /**
+     * Each copy and each capture of each step fails once, including those of the prefetched batch and of the update.
+     */
     @Test
-    void aStepWhoseCopyOrRecordingFailsIsMadeAgain() {
+    void next_afterAFailedCopyOrCapture_repeatsTheStep() {
         TrainConfig config = config(4);
         PairDataset data = data(config);
         List<Map<String, Object>> undisturbed = new ArrayList<>();
@@ -166,18 +168,18 @@ class BatchPrefetchTest {
                 assertEquals(expected, trainer.next().asMap());
                 return done;
             } catch (IllegalStateException failed) {
-                assertEquals("the test wants it so", failed.getMessage());
+                assertEquals("injected failure", failed.getMessage());
             } finally {
                 ops.left = Integer.MAX_VALUE;
             }
-            assertEquals(before, Snapshots.of(trainer), "after " + done + " copies and recordings");
+            assertEquals(before, Snapshots.of(trainer), "after " + done + " copies and captures");
         }
     }
 
-    /** A run that is closed while a batch is on its way, or after that failed, leaves nothing behind. */
+    /** Closes a run during a prefetch and after a failed prefetch; the device reports leaks. */
     @Tag("exhaustive")
     @Test
-    void aRunMayEndWhereverItIs() {
+    void close_duringAPrefetchOrAfterAFailure_succeeds() {
         TrainConfig config = config(4);
         PairDataset data = data(config);
         for (int done : new int[] {5, 8, Integer.MAX_VALUE}) {
@@ -193,17 +195,17 @@ class BatchPrefetchTest {
         }
     }
 
-    private static void unordered(String part, Ops twin, TrainConfig config) {
+    private static void assertUnordered(String part, Ops mutated, TrainConfig config) {
         PairDataset data = data(config);
         Fault fault = assertThrows(Fault.class, () -> {
-            try (twin;
-                    Trainer trainer = Trainer.start(twin, config, data)) {
+            try (mutated;
+                    Trainer trainer = Trainer.start(mutated, config, data)) {
                 try {
                     while (trainer.hasNext()) {
                         trainer.next();
                     }
                 } finally {
-                    twin.synchronize();
+                    mutated.synchronize();
                 }
             }
         });
@@ -213,10 +215,10 @@ class BatchPrefetchTest {
                 fault.getMessage());
     }
 
-    /** Nobody waits for what was sent. */
+    /** Mutation: the step does not wait for the prefetched batch. */
     @Test
-    void anArrivalThatIsNotAwaitedIsSeen() {
-        unordered(
+    void mutation_stepWithoutWaitForThePrefetch_isUnorderedAccess() {
+        assertUnordered(
                 "upload on stream 1, which writes",
                 new Changed(sim()) {
                     @Override
@@ -231,10 +233,13 @@ class BatchPrefetchTest {
                 config(3));
     }
 
-    /** The mark before a step is that of the step before: nothing says that the landing was emptied. */
+    /**
+     * Mutation: the copy waits for the event of the previous step, so it may overwrite a batch that is still in
+     * staging.
+     */
     @Test
-    void aLandingThatIsFilledTooEarlyIsSeen() {
-        unordered(
+    void mutation_stagingBufferFilledTooEarly_isUnorderedAccess() {
+        assertUnordered(
                 "upload on stream 1 writes",
                 new Changed(sim()) {
                     private PrefetchStream early;

@@ -44,14 +44,14 @@ import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.api.Test;
 
-/** A step on a device: what it asks of the host, and that recorded it is the same step. */
+/** Captured steps: equality with eager steps, host synchronisations, memory and failures. */
 class CapturedStepTest {
     private static final int PAIRS = 5;
 
-    /** What a step leaves for the host. */
+    /** The results of a step. */
     private record Report(Deferred<PairwiseOps.Result> result, Deferred<Double> norm) {}
 
-    /** Two encoders with dropout, loss, cache and optimiser on the simulator, recorded or not. */
+    /** Two encoders with dropout, loss, gradient cache and optimiser on the simulator, captured or eager. */
     private static final class Training implements AutoCloseable {
         final Ops ops;
         final DualEncoder model;
@@ -59,30 +59,30 @@ class CapturedStepTest {
         final List<Parameter> parameters = new ArrayList<>();
         final AdamW optimizer;
         final GradCache<TrainBatch, PairwiseOps.Result> cache;
-        final CapturedStep<TrainBatch, Report> recorded;
-        final BatchBuffers place;
-        final boolean records;
+        final CapturedStep<TrainBatch, Report> captured;
+        final BatchBuffers buffers;
+        final boolean captures;
         TrainBatch batch;
         CapturedGraph update;
         int step;
 
-        /** @param checks of the simulator, which cost time */
-        Training(boolean records, boolean checks) {
-            this.records = records;
+        /** @param checks whether the simulator checks accesses, which takes time */
+        Training(boolean captures, boolean checks) {
+            this.captures = captures;
             SimOptions options = SimOptions.defaults();
             ops = new PtxOps("sim", SimDevice.open(checks ? options : options.withoutChecks()));
             model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
             loss = InfoNce.symmetric(ops);
-            place = new BatchBuffers(ops, 7, new TrainBatch.Layout(PAIRS, 8, 6));
-            batch = place.send(TinyPairs.batch(PAIRS, 5), 0);
+            buffers = new BatchBuffers(ops, 7, new TrainBatch.Layout(PAIRS, 8, 6));
+            batch = buffers.send(TinyPairs.batch(PAIRS, 5), 0);
             parameters.addAll(model.parameters());
             parameters.addAll(loss.parameters());
             optimizer = new AdamW(ops, parameters, new AdamW.Config(0.9, 0.98, 1e-3, 0.1));
             cache = GradCache.ofChunks(ops, Encoders.of(ops, model), LossOverEncoders.of(loss), List.of(3, 4));
-            recorded = new CapturedStep<>(ops, this::forwardAndBack, TrainBatch::layout);
+            captured = new CapturedStep<>(ops, this::forwardAndBackward, TrainBatch::layout);
         }
 
-        private Deferred<Report> forwardAndBack(TrainBatch of, double scale) {
+        private Deferred<Report> forwardAndBackward(TrainBatch of, double scale) {
             parameters.forEach(Parameter::zeroGradient);
             Deferred<PairwiseOps.Result> result = cache.step(of, scale);
             return Deferred.of(new Report(result, GlobalNorm.deferred(ops, parameters)));
@@ -90,9 +90,9 @@ class CapturedStepTest {
 
         double[] step(Batch data) {
             if (step > 0) {
-                batch = place.send(data, step);
+                batch = buffers.send(data, step);
             }
-            Report report = (records ? recorded.step(batch, 1) : forwardAndBack(batch, 1)).get();
+            Report report = (captures ? captured.step(batch, 1) : forwardAndBackward(batch, 1)).get();
             double norm = report.norm.get();
             PairwiseOps.Result result = report.result.get();
             optimizer.advance(0.01 / (1 + step), GlobalNorm.clip(norm, 1));
@@ -106,7 +106,7 @@ class CapturedStepTest {
                 optimizer.apply();
                 loss.afterStep(null);
             };
-            if (!records || step == 0) {
+            if (!captures || step == 0) {
                 work.run();
                 return;
             }
@@ -131,8 +131,8 @@ class CapturedStepTest {
             if (update != null) {
                 update.close();
             }
-            recorded.close();
-            place.close();
+            captured.close();
+            buffers.close();
             optimizer.close();
             loss.close();
             model.close();
@@ -141,43 +141,43 @@ class CapturedStepTest {
     }
 
     /**
-     * Dropout differs from step to step, and so do learning rate, clipping and all that is in a batch. A step waits
-     * once, for the loss and the norm together; four small copies bring them and what finds NaN.
+     * Dropout, learning rate, clipping and the batch differ from step to step. A step synchronises once, for the loss
+     * and the norm together; four small copies transfer them and the results of the checks for NaN.
      */
     @Test
-    void aRecordedStepHasTheBitsOfADirectOneAndBothWaitOnce() {
-        try (Training direct = new Training(false, false);
-                Training recorded = new Training(true, true)) {
+    void step_capturedOrEager_hasTheSameBitsAndOneSynchronisation() {
+        try (Training eager = new Training(false, false);
+                Training captured = new Training(true, true)) {
             double before = 0;
             for (int step = 0; step < 3; step++) {
                 Batch data = TinyPairs.batch(PAIRS, 5 + step);
-                HostTraffic ofDirect = direct.device().traffic();
-                HostTraffic ofRecorded = recorded.device().traffic();
-                double[] expected = direct.step(data);
-                assertArrayEquals(expected, recorded.step(data), "step " + step);
-                assertFalse(expected[0] == before, "steps must differ for this to say anything");
+                HostTraffic ofEager = eager.device().traffic();
+                HostTraffic ofCaptured = captured.device().traffic();
+                double[] expected = eager.step(data);
+                assertArrayEquals(expected, captured.step(data), "step " + step);
+                assertFalse(expected[0] == before, "the losses of different steps must differ");
                 before = expected[0];
                 if (step > 0) {
-                    assertAsked(direct.device().traffic().since(ofDirect), "direct step " + step);
-                    assertAsked(recorded.device().traffic().since(ofRecorded), "recorded step " + step);
+                    assertTraffic(eager.device().traffic().since(ofEager), "eager step " + step);
+                    assertTraffic(captured.device().traffic().since(ofCaptured), "captured step " + step);
                 }
             }
-            assertArrayEquals(direct.weights(), recorded.weights());
-            assertTrue(recorded.recorded.nodes(recorded.batch, 1) > 100, "the whole step is one recording");
+            assertArrayEquals(eager.weights(), captured.weights());
+            assertTrue(captured.captured.nodes(captured.batch, 1) > 100, "the whole step is one graph");
         }
     }
 
-    private static void assertAsked(HostTraffic asked, String what) {
-        assertEquals(1, asked.waits(), what + ": waits");
-        assertEquals(4, asked.downloads(), what + ": loss, norm, first that is not finite of either side");
-        assertEquals(5 + 2, asked.uploads(), what + ": five parts of a batch, numbers of two kinds of updates");
-        assertTrue(asked.launches() > 100, what + ": launches");
+    private static void assertTraffic(HostTraffic traffic, String what) {
+        assertEquals(1, traffic.waits(), what + ": synchronisations");
+        assertEquals(4, traffic.downloads(), what + ": loss, norm, first non-finite row of either side");
+        assertEquals(5 + 2, traffic.uploads(), what + ": five parts of a batch, scalars of two kinds of updates");
+        assertTrue(traffic.launches() > 100, what + ": launches");
     }
 
     @Test
-    void anotherShapeIsRecordedAnewAndTheScratchIsShared() {
+    void step_ofAnotherShape_isCapturedAgainAndSharesTheArena() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> captured = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -186,24 +186,24 @@ class CapturedStepTest {
                         },
                         count -> count)) {
             for (int count : new int[] {100, 100, 50, 50, 100}) {
-                assertEquals(-1, recorded.step(count, 1).get());
+                assertEquals(-1, captured.step(count, 1).get());
             }
-            assertTrue(recorded.arenaBytes() > 400);
-            assertTrue(recorded.nodes(100, 1) == 4 && recorded.nodes(50, 1) == 4, "fill, reduce, copy");
-            recorded.step(10_000, 1).get();
-            assertEquals(0, recorded.arenaBytes(), "a first step is direct, and has the memory to itself");
-            assertEquals(-1, recorded.step(10_000, 1).get());
-            assertTrue(recorded.arenaBytes() >= 40_000, "it is as large as the largest step needs");
-            assertEquals(0, recorded.nodes(100, 1), "what was in the old one is dropped");
-            assertEquals(-1, recorded.step(100, 1).get());
-            assertEquals(4, recorded.nodes(100, 1));
-            assertEquals(0, recorded.nodes(100, 2), "another gradient scale is another shape");
+            assertTrue(captured.arenaBytes() > 400);
+            assertTrue(captured.nodes(100, 1) == 4 && captured.nodes(50, 1) == 4, "fill, reduce, copy");
+            captured.step(10_000, 1).get();
+            assertEquals(0, captured.arenaBytes(), "the first step of a shape runs eagerly, without an arena");
+            assertEquals(-1, captured.step(10_000, 1).get());
+            assertTrue(captured.arenaBytes() >= 40_000, "the arena has the size of the largest step");
+            assertEquals(0, captured.nodes(100, 1), "graphs of the old arena are dropped");
+            assertEquals(-1, captured.step(100, 1).get());
+            assertEquals(4, captured.nodes(100, 1));
+            assertEquals(0, captured.nodes(100, 2), "another gradient scale is another key");
         }
     }
 
-    /** Nor are more than 16 shapes remembered: the first one is direct again. */
+    /** At most 16 shapes are remembered: after 16 others the first shape runs eagerly again. */
     @Test
-    void aScratchThatTheBudgetHasNoRoomForIsNotMade() {
+    void step_whoseArenaExceedsTheBudget_runsEagerly() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             BatchStep<Integer, Long> step = (count, scale) -> {
                 try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -217,13 +217,13 @@ class CapturedStepTest {
                     assertEquals(-1, all.step(count, 1).get());
                 }
                 assertEquals(0, none.nodes(30_000, 1));
-                assertEquals(4, all.nodes(30_000, 1) + all.nodes(100, 1), "one is dropped for the other");
+                assertEquals(4, all.nodes(30_000, 1) + all.nodes(100, 1), "one graph replaces the other");
                 assertEquals(1, none.graphs());
                 for (int count = 1; count <= 16; count++) {
                     all.step(count, 1).get();
                 }
                 all.step(100, 1).get();
-                assertEquals(0, all.graphs(), "it was forgotten");
+                assertEquals(0, all.graphs(), "the shape was evicted");
                 all.step(16, 1).get();
                 assertEquals(1, all.graphs());
             }
@@ -231,12 +231,12 @@ class CapturedStepTest {
     }
 
     /**
-     * Without a budget, where the device has room for the step but not for the scratch; others stay recorded beside it.
+     * No budget is set, and the device has memory for the step but not for its arena. Other shapes stay captured.
      */
     @Test
-    void whereTheDeviceHasNoRoomForAScratchAStepIsDirect() {
+    void step_withoutDeviceMemoryForItsArena_runsEagerly() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults().withMemoryLimit(190_000)));
-                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> captured = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -245,31 +245,31 @@ class CapturedStepTest {
                         },
                         count -> count)) {
             for (int count : new int[] {30_000, 30_000, 30_000, 100, 100}) {
-                assertEquals(-1, recorded.step(count, 1).get());
+                assertEquals(-1, captured.step(count, 1).get());
             }
-            assertEquals(4, recorded.nodes(100, 1));
+            assertEquals(4, captured.nodes(100, 1));
             for (int turn = 0; turn < 2; turn++) {
-                assertEquals(-1, recorded.step(30_000, 1).get());
-                assertEquals(0, recorded.nodes(30_000, 1), "it needs a scratch of 193,000 bytes");
-                assertEquals(4, recorded.nodes(100, 1), "there is room for a direct step beside its scratch");
+                assertEquals(-1, captured.step(30_000, 1).get());
+                assertEquals(0, captured.nodes(30_000, 1), "the arena would need 193,000 bytes");
+                assertEquals(4, captured.nodes(100, 1), "its arena leaves memory for an eager step");
             }
         }
     }
 
     /**
-     * A recording takes memory of the device beside the scratch; what else goes wrong is no reason to do without it.
+     * A graph needs device memory in addition to the arena. Other failures of a capture are thrown.
      */
     @Test
-    void whereTheDeviceHasNoRoomForARecordingAStepIsDirect() {
-        RuntimeException[] refusal = {new OutOfBudgetException(-1, 7, 7, "the test wants it so")};
+    void step_withoutDeviceMemoryForItsGraph_runsEagerly() {
+        RuntimeException[] failure = {new OutOfBudgetException(-1, 7, 7, "injected failure")};
         Ops ops = new DirectOps(new PtxOps("sim", SimDevice.open(SimOptions.defaults()))) {
             @Override
             public CapturedGraph capture(Runnable work, Storage scratch) {
-                throw refusal[0];
+                throw failure[0];
             }
         };
         try (ops;
-                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> captured = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try (Tensor zeros = ops.zeros(Shape.of(count))) {
@@ -278,27 +278,28 @@ class CapturedStepTest {
                         },
                         count -> count)) {
             for (int step = 0; step < 3; step++) {
-                assertEquals(-1, recorded.step(100, 1).get());
+                assertEquals(-1, captured.step(100, 1).get());
             }
-            assertEquals(0, recorded.graphs());
-            refusal[0] = new IllegalStateException("another");
-            recorded.step(50, 1).get();
-            assertSame(refusal[0], assertThrows(IllegalStateException.class, () -> recorded.step(50, 1)));
+            assertEquals(0, captured.graphs());
+            failure[0] = new IllegalStateException("another failure");
+            captured.step(50, 1).get();
+            assertSame(failure[0], assertThrows(IllegalStateException.class, () -> captured.step(50, 1)));
         }
     }
 
-    /** A tape says in which operation memory was out: that is a scratch too small all the same. */
+    /** The tape wraps the exception of an arena that is too small. */
     @Test
-    void aScratchGrowsForTheGapsOfAStepOnATape() {
+    void arena_tooFragmentedForAStepOnATape_grows() {
         try (Ops ops = new PtxOps("sim", SimDevice.open(SimOptions.defaults()));
-                CapturedStep<Integer, Long> recorded = new CapturedStep<>(
+                CapturedStep<Integer, Long> captured = new CapturedStep<>(
                         ops,
                         (count, scale) -> {
                             try {
                                 Tensor first = ops.zeros(Shape.of(count));
                                 try (Tensor between = ops.zeros(Shape.of(8))) {
                                     first.close();
-                                    try (Tensor larger = ops.zeros(Shape.of(count + 100))) { // not where the first was
+                                    try (Tensor larger =
+                                            ops.zeros(Shape.of(count + 100))) { // larger than the freed block
                                         return ops.update().firstNonFinite(larger);
                                     }
                                 }
@@ -308,23 +309,23 @@ class CapturedStepTest {
                         },
                         count -> count)) {
             for (int step = 0; step < 3; step++) {
-                assertEquals(-1, recorded.step(50_000, 1).get());
+                assertEquals(-1, captured.step(50_000, 1).get());
             }
-            assertTrue(recorded.arenaBytes() >= 400_000, recorded.arenaBytes() + " bytes of scratch");
-            assertEquals(1, recorded.graphs());
+            assertTrue(captured.arenaBytes() >= 400_000, captured.arenaBytes() + " bytes of arena");
+            assertEquals(1, captured.graphs());
         }
     }
 
     @Test
-    void aRecordedStepStillSaysWhatIsNotFinite() {
+    void step_capturedWithANonFiniteInput_namesItsRow() {
         try (Training training = new Training(true, false)) {
             training.step(TinyPairs.batch(PAIRS, 5));
             training.step(TinyPairs.batch(PAIRS, 6));
             Batch bad = TinyPairs.batch(PAIRS, 7);
             Arrays.fill(bad.pictures(), 4 * 8 * 8 * 3, 5 * 8 * 8 * 3, Float.NaN);
-            training.batch = training.place.send(bad, 2);
+            training.batch = training.buffers.send(bad, 2);
             double[] weights = training.weights();
-            Report report = training.recorded.step(training.batch, 1).get();
+            Report report = training.captured.step(training.batch, 1).get();
             NonFiniteException found = assertThrows(NonFiniteException.class, report.result::get);
             assertEquals(4, found.row());
             assertThrows(GlobalNorm.NonFiniteGradientException.class, report.norm::get);
@@ -333,34 +334,34 @@ class CapturedStepTest {
     }
 
     @Test
-    void idsThatWereNotCheckedAreRefusedAtTheDoor() {
+    void send_withIdsOutOfRange_isRejected() {
         try (Training training = new Training(true, false)) {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch next = TinyPairs.batch(PAIRS, 6);
             next.tokens()[3] = 23;
-            String message = assertThrows(ShapeException.class, () -> training.place.send(next, 1))
+            String message = assertThrows(ShapeException.class, () -> training.buffers.send(next, 1))
                     .getMessage();
             assertTrue(message.contains("23"), message);
             Batch tooLong = TinyPairs.batch(PAIRS, 6);
             tooLong.lengths()[2] = 7;
-            assertThrows(ShapeException.class, () -> training.place.send(tooLong, 1));
-            assertThrows(ShapeException.class, () -> training.place.send(TinyPairs.batch(PAIRS + 1, 6), 1));
+            assertThrows(ShapeException.class, () -> training.buffers.send(tooLong, 1));
+            assertThrows(ShapeException.class, () -> training.buffers.send(TinyPairs.batch(PAIRS + 1, 6), 1));
         }
     }
 
-    /** A loss that is asked for its value on the way cannot be recorded, and says so instead of giving old numbers. */
+    /** A step that reads a value on the host cannot be captured: replays would use the old value. */
     @Test
-    void aStepThatWaitsIsRefused() {
+    void step_thatSynchronises_cannotBeCaptured() {
         try (Training training = new Training(false, false);
-                CapturedStep<TrainBatch, Double> waiting = new CapturedStep<>(
+                CapturedStep<TrainBatch, Double> synchronising = new CapturedStep<>(
                         training.ops,
-                        (batch, scale) -> Deferred.of(training.forwardAndBack(batch, scale)
+                        (batch, scale) -> Deferred.of(training.forwardAndBackward(batch, scale)
                                 .get()
                                 .norm()
                                 .get()),
                         TrainBatch::layout)) {
-            assertTrue(Double.isFinite(waiting.step(training.batch, 1).get()));
-            assertThrows(DeviceException.class, () -> waiting.step(training.batch, 1));
+            assertTrue(Double.isFinite(synchronising.step(training.batch, 1).get()));
+            assertThrows(DeviceException.class, () -> synchronising.step(training.batch, 1));
             assertThrows(UnsupportedOperationException.class, () -> {
                 try (Ops cpu = Backend.open("cpu")) {
                     new CapturedStep<TrainBatch, Double>(cpu, (batch, scale) -> Deferred.of(0.0), TrainBatch::layout)
@@ -370,22 +371,24 @@ class CapturedStepTest {
         }
     }
 
-    /** What is sent ahead is there after its arrival, and nothing waited for it; the plan covers what a step takes. */
+    /** The prefetched batch arrives without a host synchronisation, and the plan bounds the memory of the step. */
     @Tag("exhaustive")
     @Test
-    void batchesAreSentAheadAndThePlanHolds() {
+    void prefetch_duringAStep_doesNotSynchronise() {
         try (Training training = new Training(false, true)) {
             training.step(TinyPairs.batch(PAIRS, 5));
             Batch data = TinyPairs.batch(PAIRS, 6);
-            double[] there = training.batch.pictures(0, PAIRS).toDoubles();
+            double[] staged = training.batch.pictures(0, PAIRS).toDoubles();
             HostTraffic before = training.device().traffic();
             Ops.PrefetchStream prefetch = training.ops.prefetchStream();
-            training.forwardAndBack(training.batch, 1);
-            training.place.prefetch(data, 1, prefetch);
+            training.forwardAndBackward(training.batch, 1);
+            training.buffers.prefetch(data, 1, prefetch);
             assertArrayEquals(
-                    there, training.batch.pictures(0, PAIRS).toDoubles(), "it is beside the batch of the step");
-            TrainBatch arrived = training.place.arrive();
-            assertEquals(1, training.device().traffic().since(before).waits(), "waits, but for looking here");
+                    staged,
+                    training.batch.pictures(0, PAIRS).toDoubles(),
+                    "the prefetch does not overwrite the batch of the step");
+            TrainBatch arrived = training.buffers.arrive();
+            assertEquals(1, training.device().traffic().since(before).waits(), "only this test synchronises");
             double[] pictures = arrived.pictures(0, PAIRS).toDoubles();
             for (int i = 0; i < pictures.length; i++) {
                 assertEquals(data.pictures()[i], pictures[i], "picture element " + i);

@@ -41,7 +41,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 
-/** The training loop where steps are recorded, on the simulator. */
+/** The training loop with captured steps, on the simulator. */
 class CapturedTrainingTest {
     private static final int BATCH = 7;
     private static final int TOKENS = 20;
@@ -57,7 +57,7 @@ class CapturedTrainingTest {
         return new PtxOps("sim", SimDevice.open(SimOptions.defaults().withoutChecks()), precision);
     }
 
-    /** Every seventh caption is a long one, so that batches are padded to different lengths. */
+    /** Returns pairs of which every seventh has a long caption, so that batches have different padded lengths. */
     private PairDataset data() {
         Path pairs = PairFiles.folder(folder.resolve("pairs"), 20);
         try {
@@ -106,19 +106,19 @@ class CapturedTrainingTest {
                 .toBuilder().accumulation(accumulation).build();
     }
 
-    private record Run(List<Map<String, Object>> lines, List<String> end, List<HostTraffic> traffic, int recordings) {}
+    private record Run(List<Map<String, Object>> lines, List<String> end, List<HostTraffic> traffic, int graphs) {}
 
     private static Run run(Ops ops, Trainer trainer) {
         List<Map<String, Object>> lines = new ArrayList<>();
         List<HostTraffic> traffic = new ArrayList<>();
-        int recordings = 0;
+        int graphs = 0;
         while (trainer.hasNext()) {
             HostTraffic before = ((SimDevice) ops.memory()).traffic();
             lines.add(trainer.next().asMap());
             traffic.add(((SimDevice) ops.memory()).traffic().since(before));
-            recordings = Math.max(recordings, trainer.graphs());
+            graphs = Math.max(graphs, trainer.graphs());
         }
-        return new Run(lines, Snapshots.of(trainer), traffic, recordings);
+        return new Run(lines, Snapshots.of(trainer), traffic, graphs);
     }
 
     private static Run run(Ops ops, TrainConfig config, PairDataset data) {
@@ -136,36 +136,36 @@ class CapturedTrainingTest {
     }
 
     /**
-     * Captions of two lengths, ragged chunks, dropout; a run that was stopped in the middle as well. Siglip waits on
-     * the way, and its steps are not recorded.
+     * Captions have two padded lengths, chunks are ragged, and dropout is on. A stopped and resumed run is compared
+     * too. Steps of siglip synchronise and are not captured.
      */
     @ParameterizedTest
     @SampledSource(value = "runs", every = 3)
-    void aRunHasTheBitsOfOneThatRecordsNothing(
+    void run_capturedOrEager_hasTheSameBits(
             String loss, int chunk, TrainConfig.Accumulation accumulation, int downloads) {
         int steps = 6;
         PairDataset data = data();
         TrainConfig config = config(steps, loss, chunk, accumulation);
-        Run recorded = run(sim(), config, data);
-        Run direct = run(new DirectOps(sim()), config, data);
-        assertEquals(direct.lines, recorded.lines);
-        assertEquals(direct.end, recorded.end);
+        Run captured = run(sim(), config, data);
+        Run eager = run(new DirectOps(sim()), config, data);
+        assertEquals(eager.lines, captured.lines);
+        assertEquals(eager.end, captured.end);
         if (downloads == 0) {
-            assertEquals(0, recorded.recordings);
+            assertEquals(0, captured.graphs);
             return;
         }
-        assertEquals(2, recorded.recordings, "one for each length of captions");
+        assertEquals(2, captured.graphs, "one graph for each padded length");
         for (int step = 1; step < steps; step++) {
-            HostTraffic asked = recorded.traffic.get(step);
-            assertEquals(1, asked.waits(), "waits of step " + step);
+            HostTraffic traffic = captured.traffic.get(step);
+            assertEquals(1, traffic.waits(), "synchronisations of step " + step);
             assertEquals(
                     downloads,
-                    asked.downloads(),
+                    traffic.downloads(),
                     "downloads of step " + step + ": result and two checks for each loss, norm, logit scale");
             assertEquals(
                     step < steps - 1 ? 5 + 2 : 2,
-                    asked.uploads(),
-                    "uploads of step " + step + ": five parts of the next batch, numbers of two kinds of updates");
+                    traffic.uploads(),
+                    "uploads of step " + step + ": five parts of the next batch, scalars of two kinds of updates");
         }
         Checkpoint checkpoints = new Checkpoint(folder.resolve("stopped"), 1);
         try (Ops ops = sim()) {
@@ -178,32 +178,32 @@ class CapturedTrainingTest {
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 Run resumed = run(ops, trainer);
-                assertEquals(recorded.lines.subList(3, steps), resumed.lines);
-                assertEquals(recorded.end, resumed.end);
+                assertEquals(captured.lines.subList(3, steps), resumed.lines);
+                assertEquals(captured.end, resumed.end);
             }
         }
     }
 
-    /** In f16, where each loss scale has steps of its own; where gradients overflow nothing is updated. */
+    /** In f16 each loss scale has graphs of its own, and steps with overflowing gradients update nothing. */
     @Tag("exhaustive")
     @Test
-    void aRunWhoseScaleChangesHasThemToo() {
+    void run_withAChangingLossScale_hasTheBitsOfAnEagerRun() {
         PairDataset data = data();
         TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE).toBuilder()
                 .lossScale(new LossScale.Config(0x1p14, 1))
                 .build();
-        Run recorded = run(sim(Precision.F16), config, data);
-        Run direct = run(new DirectOps(sim(Precision.F16)), config, data);
-        assertEquals(direct.lines, recorded.lines);
-        assertEquals(direct.end, recorded.end);
-        double skipped = (double) recorded.lines.get(7).get("skippedSteps");
-        assertTrue(skipped > 0 && skipped < 8 && recorded.recordings > 0, skipped + " skipped");
+        Run captured = run(sim(Precision.F16), config, data);
+        Run eager = run(new DirectOps(sim(Precision.F16)), config, data);
+        assertEquals(eager.lines, captured.lines);
+        assertEquals(eager.end, captured.end);
+        double skipped = (double) captured.lines.get(7).get("skippedSteps");
+        assertTrue(skipped > 0 && skipped < 8 && captured.graphs > 0, skipped + " skipped");
     }
 
-    /** Wherever memory is out, in a direct step, for a scratch or for what comes after: the step can be made again. */
+    /** Memory runs out in an eager step, in the allocation of the arena, and later. */
     @Tag("exhaustive")
     @Test
-    void aStepThatRunsOutOfMemoryIsMadeAgain() {
+    void next_afterOutOfMemory_repeatsTheStep() {
         PairDataset data = data();
         TrainConfig config = config(6, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
         Run undisturbed = run(sim(), config, data);
@@ -231,16 +231,15 @@ class CapturedTrainingTest {
             }
             assertEquals(undisturbed.lines, lines);
             assertEquals(undisturbed.end, Snapshots.of(trainer));
-            for (String where :
-                    List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // direct, another, recorded
+            for (String where : List.of("step 0 with 0", "step 1 with 0", "step 2 with 0")) { // eager, eager, captured
                 assertTrue(failed.contains(where), failed + " without memory");
             }
-            assertFalse(failed.contains("step 2 with 90000"), "a step without room for a scratch is done directly");
+            assertFalse(failed.contains("step 2 with 90000"), "a step without memory for an arena runs eagerly");
         }
     }
 
     @Test
-    void whatIsNotFiniteStopsARecordedStepBeforeItsUpdate() {
+    void next_capturedWithANonFiniteWeight_stopsBeforeTheUpdate() {
         PairDataset data = data();
         TrainConfig config = config(8, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
         try (Ops ops = sim();
@@ -262,14 +261,14 @@ class CapturedTrainingTest {
                 assertEquals(before, Snapshots.of(trainer));
             }
             bias.value().set(values);
-            assertTrue(Double.isFinite(trainer.next().loss()), "the batch is still there");
+            assertTrue(Double.isFinite(trainer.next().loss()), "the step is repeated with the same batch");
         }
     }
 
-    /** Batches, direct steps, the scratch of recorded ones and what measures cosines: all of it. */
+    /** The plan includes batches, eager steps, the arena of captured steps and the measurement of cosines. */
     @Tag("exhaustive")
     @Test
-    void theBudgetHolds() {
+    void memoryPlan_ofCapturedSteps_boundsThePeak() {
         PairDataset data = data();
         TrainConfig config = config(11, "infonce", 4, TrainConfig.Accumulation.GRADCACHE);
         long enough;
@@ -301,7 +300,9 @@ class CapturedTrainingTest {
             MemoryPlan plan = trainer.memoryPlan();
             long base = ops.memory().currentBytes();
             assertEquals(
-                    BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4, plan.batch(), "made for the longest captions");
+                    BATCH * (8 * 8 * 3 * 4 + 4 + 4 + 4 * TOKENS) + 4,
+                    plan.batch(),
+                    "the buffers hold the longest captions");
             assertTrue(plan.peak() <= budget && plan.peak() < enough, plan + "for a budget of " + budget);
             int most = 0;
             ops.memory().resetPeak();
@@ -310,7 +311,7 @@ class CapturedTrainingTest {
                 most = Math.max(most, trainer.graphs());
             }
             long peak = ops.memory().peakBytes();
-            assertEquals(2, most, "both lengths were recorded within the budget");
+            assertEquals(2, most, "both lengths were captured within the budget");
             assertTrue(peak <= plan.peak(), peak + " bytes, planned\n" + plan);
             assertTrue(
                     plan.peak() - base <= 1.5 * (peak - base),

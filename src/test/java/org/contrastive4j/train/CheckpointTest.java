@@ -26,7 +26,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Whatever happens to a save or to its files, a whole checkpoint is found and nothing damaged is ever loaded. */
+/** Interrupted saves and damaged files: a complete checkpoint is always found, and damaged data is never loaded. */
 class CheckpointTest {
     @TempDir
     Path folder;
@@ -57,7 +57,7 @@ class CheckpointTest {
     }
 
     @Test
-    void savesLoadsAndKeepsTheNewest() {
+    void save_ofSeveralSteps_keepsTheNewest() {
         Checkpoint checkpoints = new Checkpoint(folder.resolve("c"), 2);
         assertTrue(checkpoints.latest().isEmpty());
         for (int step = 1; step <= 4; step++) {
@@ -81,7 +81,7 @@ class CheckpointTest {
         }
     }
 
-    /** Does not wait for the disk: that takes most of the time of a save, and these tests save thousands of times. */
+    /** A disk without forced writes, which take most of the time of a save: these tests save thousands of times. */
     private static class FastDisk implements Disk {
         @Override
         public OutputStream create(Path file) throws IOException {
@@ -92,12 +92,15 @@ class CheckpointTest {
         public void force(Path path) {}
     }
 
-    /** What a save may do before its disk gives up: 13 bytes, a new file, renaming and removing count as one each. */
+    /** A disk that fails after some work: 13 bytes, a new file, a rename and a removal each count as one unit. */
     private static final class LimitedDisk extends FastDisk {
         private final boolean kills;
         private long left;
 
-        /** @param kills whether the process dies then, or is told that the disk is full */
+        /**
+         * @param room units of work before the failure
+         * @param kills whether the process is then killed; otherwise the disk is full
+         */
         LimitedDisk(long room, boolean kills) {
             this.left = room;
             this.kills = kills;
@@ -142,7 +145,7 @@ class CheckpointTest {
         }
     }
 
-    /** Nothing runs after it. */
+    /** Simulates the end of the process: no handler of exceptions catches it. */
     private static final class Killed extends Error {
         private static final long serialVersionUID = 1;
     }
@@ -152,7 +155,7 @@ class CheckpointTest {
         optimizer.get("m.w").set(value, value, value, value, value, value);
     }
 
-    /** Which of the saved values the checkpoint holds, after checking that it holds one of them entirely. */
+    /** Returns the value that the checkpoint holds, after checking that all of its tensors hold it. */
     private double loaded(Path checkpoint) {
         double value = Checkpoint.state(checkpoint).get("value").asDouble();
         set(-1);
@@ -177,10 +180,10 @@ class CheckpointTest {
     }
 
     /**
-     * Saves {@code steps}, the last of them killed (or out of room) after every possible amount of work, and again on
-     * top of what that left.
+     * Saves {@code steps} and stops the last save after every possible amount of work, by a kill or a full disk. Then
+     * checks the checkpoints and saves again.
      */
-    private void stoppedAnywhere(boolean kills, int keep, int... steps) {
+    private void stopAtEveryPoint(boolean kills, int keep, int... steps) {
         int last = steps.length - 1;
         for (int room = 0; ; room++) {
             Path c = folder.resolve((kills ? "kill" : "full") + keep + last + "-" + room);
@@ -198,7 +201,7 @@ class CheckpointTest {
                 stopped = true;
                 assertTrue(
                         full.getMessage().contains("No space left")
-                                && full.getMessage().contains("make room"),
+                                && full.getMessage().contains("free disk space"),
                         full.getMessage());
                 assertEquals(before, names(c), "room for " + room);
             }
@@ -222,24 +225,24 @@ class CheckpointTest {
     }
 
     @Test
-    void killedAnywhereTheNewestOrTheOneBeforeIsWhole() {
-        stoppedAnywhere(true, 2, 1, 2, 3);
+    void save_killedAtAnyPoint_leavesTheNewestOrPreviousStepComplete() {
+        stopAtEveryPoint(true, 2, 1, 2, 3);
     }
 
     @Test
-    void killedAnywhereWhileTheOnlyCheckpointIsReplacedItIsNotLost() {
-        stoppedAnywhere(true, 1, 1, 1);
+    void save_killedWhileReplacingTheOnlyCheckpoint_losesNothing() {
+        stopAtEveryPoint(true, 1, 1, 1);
     }
 
     @Test
-    void aDiskThatFillsUpAtAnyByteKeepsWhatWasThere() {
-        stoppedAnywhere(false, 2, 1, 2, 3);
-        stoppedAnywhere(false, 1, 1, 1);
+    void save_onADiskThatFillsAtAnyByte_keepsEarlierCheckpoints() {
+        stopAtEveryPoint(false, 2, 1, 2, 3);
+        stopAtEveryPoint(false, 1, 1, 1);
     }
 
-    /** A rename that fails, unlike a kill, is repaired at once. */
+    /** A failed rename, unlike a kill, is undone at once. */
     @Test
-    void aCheckpointThatCannotBeReplacedKeepsItsName() {
+    void save_withAFailedRename_restoresTheReplacedCheckpoint() {
         Path c = folder.resolve("c");
         save(new Checkpoint(c, 1), 1, 10);
         Disk noNewNames = new FastDisk() {
@@ -256,9 +259,9 @@ class CheckpointTest {
         assertEquals(10, loaded(c.resolve("step-00000001")));
     }
 
-    /** Every byte of every file matters; the older checkpoint that is named is one that can be loaded. */
+    /** Changes every byte of every file; the message names an older checkpoint that can be loaded. */
     @Test
-    void anyChangedByteIsFoundAndAWholeOlderCheckpointIsNamed() throws IOException {
+    void restore_withAnyChangedByte_isRejectedAndNamesACompleteCheckpoint() throws IOException {
         Path c = folder.resolve("c");
         Checkpoint checkpoints = new Checkpoint(c, 3);
         save(checkpoints, 1, 1);
@@ -278,7 +281,7 @@ class CheckpointTest {
                         () -> Checkpoint.restore(newest, model, optimizer),
                         name + " byte " + at);
                 assertTrue(
-                        refusal.getMessage().contains("step-00000001 is older and whole")
+                        refusal.getMessage().contains("step-00000001 is complete")
                                 && refusal.getMessage().contains("remove step-00000003"),
                         refusal.getMessage());
             }
@@ -297,7 +300,7 @@ class CheckpointTest {
     }
 
     @Test
-    void anOptimizerOfAnotherModelLeavesTheWeightsAlone() {
+    void restore_ofAnotherModel_leavesTheTensorsUnchanged() {
         Path saved = save(new Checkpoint(folder.resolve("c"), 1), 1, 1);
         set(5);
         for (int size : new int[] {1, 3, 7}) {
@@ -312,7 +315,7 @@ class CheckpointTest {
     }
 
     @Test
-    void whatCannotBeACheckpointIsRefused() throws IOException {
+    void save_withInvalidArguments_isRejected() throws IOException {
         assertThrows(IllegalArgumentException.class, () -> new Checkpoint(folder, 0));
         Checkpoint checkpoints = new Checkpoint(Files.createFile(folder.resolve("file")), 1);
         assertTrue(checkpoints.latest().isEmpty());

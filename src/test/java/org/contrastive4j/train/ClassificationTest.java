@@ -20,7 +20,7 @@ import org.contrastive4j.support.TinyPairs;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Which pictures a class has, whatever the spelling of its name. */
+/** Assignment of pictures to classes by words of their captions. */
 class ClassificationTest {
     @TempDir
     Path folder;
@@ -52,7 +52,7 @@ class ClassificationTest {
     }
 
     @Test
-    void classNames_areComparedWithoutCaseAndBlanks() throws IOException {
+    void zeroShot_comparesClassNamesWithoutCaseAndBlanks() throws IOException {
         with((ops, data, embedder, all) -> {
             Classification classification =
                     new Classification(ops, data, embedder, List.of("RED", " Fire  truck "), List.of("{}", "a {}"));
@@ -67,7 +67,7 @@ class ClassificationTest {
     }
 
     @Test
-    void classesThatNoCaptionNames_areReported() throws IOException {
+    void unmatched_returnsClassesThatOccurInNoCaption() throws IOException {
         with((ops, data, embedder, all) -> {
             Classification classification =
                     new Classification(ops, data, embedder, List.of("red", "zebra"), List.of("{}"));

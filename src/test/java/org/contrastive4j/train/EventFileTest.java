@@ -19,12 +19,12 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Event files against a parser of their own, with a CRC computed bit by bit; TensorBoard 2.21 reads them too. */
+/** Event files, read by an independent parser with a bitwise CRC. TensorBoard 2.21 also reads them. */
 class EventFileTest {
     @TempDir
     Path folder;
 
-    /** CRC-32C by its polynomial, rotated and shifted as record_writer.h says. */
+    /** Computes CRC-32C by its polynomial, masked as in record_writer.h. */
     private static int masked(byte[] bytes) {
         int crc = -1;
         for (byte one : bytes) {
@@ -37,7 +37,7 @@ class EventFileTest {
         return (crc >>> 15 | crc << 17) + 0xa282ead8;
     }
 
-    /** Scalars of an event file by step and tag; the first record is the version. */
+    /** Returns the scalars of an event file by step and tag; the first record is the version. */
     private static Map<String, Float> scalars(byte[] file) {
         ByteBuffer in = ByteBuffer.wrap(file).order(ByteOrder.LITTLE_ENDIAN);
         Map<String, Float> scalars = new LinkedHashMap<>();

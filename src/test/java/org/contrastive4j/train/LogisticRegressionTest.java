@@ -42,7 +42,7 @@ class LogisticRegressionTest {
     }
 
     @Test
-    void fit_endsWhereTheCentralDifferencesAreZero() {
+    void fit_endsAtAZeroGradientByCentralDifferences() {
         double[] weights = new LogisticRegression(x, labels, WIDTH, CLASSES, 1e-2).fit();
         for (int i = 0; i < weights.length; i++) {
             double[] up = weights.clone();
@@ -54,7 +54,7 @@ class LogisticRegressionTest {
     }
 
     @Test
-    void fit_beatsTheLargestClass() {
+    void fit_isMoreAccurateThanTheLargestClass() {
         double[] weights = new LogisticRegression(x, labels, WIDTH, CLASSES, 1e-4).fit();
         int right = 0;
         for (int i = 0; i < N; i++) {

@@ -49,7 +49,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** What a loss takes beside its name, in the training loop and in checkpoints; guides; ways to accumulate. */
+/** Options of losses, guides and accumulation in the training loop and in checkpoints. */
 class LossOptionsTest {
     private static final int BATCH = 12;
 
@@ -92,7 +92,7 @@ class LossOptionsTest {
         }
     }
 
-    /** Every option, at another value than usual. */
+    /** Every option with a value other than its default. */
     static List<LossConfig> changed() {
         LossConfig queue = LossConfig.named("queue", BATCH).with(QUEUE_SIZE, 17).with(MOMENTUM, 0.8);
         return List.of(
@@ -120,18 +120,18 @@ class LossOptionsTest {
 
     @ParameterizedTest
     @SampledSource(value = "changed", every = 7)
-    void anOptionChangesWhatIsLearntAndResumesInTheSameBits(LossConfig loss) {
+    void train_withAnOption_differsFromTheDefaultAndResumesInTheSameBits(LossConfig loss) {
         TrainConfig config = config(6, 5, loss);
         PairDataset data = data(config);
         try (Ops ops = Backend.open("cpu")) {
-            List<Map<String, Object>> usual = new ArrayList<>();
+            List<Map<String, Object>> ofDefaults = new ArrayList<>();
             try (Trainer trainer = Trainer.start(ops, config(6, 5, LossConfig.named(loss.name(), BATCH)), data)) {
                 while (trainer.hasNext()) {
-                    usual.add(trainer.next().asMap());
+                    ofDefaults.add(trainer.next().asMap());
                 }
             }
             List<Map<String, Object>> lines = new ArrayList<>();
-            List<double[]> straight;
+            List<double[]> uninterrupted;
             Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);
             try (Trainer trainer = Trainer.start(ops, config, data)) {
                 long planned = trainer.plan().peak();
@@ -144,9 +144,9 @@ class LossOptionsTest {
                 }
                 assertTrue(
                         ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
-                straight = weights(trainer);
+                uninterrupted = weights(trainer);
             }
-            assertNotEquals(usual, lines, "the option changes nothing");
+            assertNotEquals(ofDefaults, lines, "the option changes nothing");
             try (Trainer trainer =
                     Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                 assertEquals(
@@ -158,7 +158,7 @@ class LossOptionsTest {
                 for (int k = 3; k < 6; k++) {
                     assertEquals(lines.get(k), trainer.next().asMap());
                 }
-                assertSame(straight, weights(trainer));
+                assertSame(uninterrupted, weights(trainer));
             }
             assertEquals(0, ops.memory().currentBytes());
         }
@@ -177,7 +177,7 @@ class LossOptionsTest {
     }
 
     @Test
-    void whatIsLearntMovesAndWhatIsFixedStays() {
+    void train_withFixedOrLearnedParameters_changesOnlyLearnedOnes() {
         List<Map<String, Object>> margins =
                 run(LossConfig.named("triplet", BATCH).with(MARGIN_REWARD, 40), 3);
         assertTrue((double) margins.get(2).get("margin") > 0.2, "far fewer hinges are active: " + margins);
@@ -198,17 +198,17 @@ class LossOptionsTest {
                 run(queue, 2).stream().map(of -> of.get("distillation")).toList());
     }
 
-    /** Without a share of the teacher, distillation is InfoNCE. */
+    /** With a share of 0, distillation equals InfoNCE. */
     @Test
-    void distillationOfNothingIsInfoNce() {
+    void train_withDistillationOfShareZero_equalsInfoNce() {
         List<Map<String, Object>> plain = run(LossConfig.named("infonce", BATCH), 4);
-        List<Map<String, Object>> nothing =
+        List<Map<String, Object>> withZeroShare =
                 run(LossConfig.named("infonce-distilled", BATCH).with(DISTILLATION, 0), 4);
         for (int k = 0; k < 4; k++) {
             for (String field : List.of("loss", "rowAccuracy", "gradientNorm", "logitScale")) {
                 assertEquals(
                         (double) plain.get(k).get(field),
-                        (double) nothing.get(k).get(field),
+                        (double) withZeroShare.get(k).get(field),
                         1e-9,
                         field);
             }
@@ -216,13 +216,13 @@ class LossOptionsTest {
     }
 
     @Test
-    void whatALossDoesNotTakeIsRefused() {
+    void config_withInvalidOptions_isRejected() {
         LossConfig infonce = LossConfig.named("infonce", BATCH);
         assertEquals(0.3, infonce.with(TEMPERATURE, 0.3).options().get(TEMPERATURE));
         assertEquals(
                 Map.of(FIXED_TEMPERATURE, 0.3, LABEL_SMOOTHING, 0.0, GUIDE_MARGIN, 0.0),
                 infonce.with(FIXED_TEMPERATURE, 0.3).options(),
-                "one answer to one question");
+                "an option replaces the options that it excludes");
         assertEquals(infonce, new LossConfig("infonce", Map.of(), null));
         for (Map<LossOption, Double> bad : List.of(
                 Map.of(MARGIN, 0.2),
@@ -250,7 +250,7 @@ class LossOptionsTest {
     }
 
     @Test
-    void configurationsOfBeforeThereWereOptionsAreRead() throws IOException {
+    void read_ofAnOldConfiguration_addsDefaults() throws IOException {
         ObjectMapper json = new ObjectMapper();
         assertEquals(
                 LossConfig.named("queue", BATCH).with(QUEUE_SIZE, 64).with(MOMENTUM, 0.9),
@@ -275,10 +275,10 @@ class LossOptionsTest {
         return Losses.allNames();
     }
 
-    /** Chunks of the same bounds: not a bit differs, whatever the loss; the log-scale is counted once. */
+    /** Chunks have the same bounds, so all bits agree for every loss; the log-scale has one gradient. */
     @ParameterizedTest
     @SampledSource(value = "losses", every = 4)
-    void accumulatedFeaturesTrainStepForStepAsGradientCaching(String name) {
+    void accumulatedFeatures_withTheSameChunks_equalGradientCaching(String name) {
         TrainConfig config = config(5, 4, LossConfig.named(name, BATCH));
         PairDataset data = data(config);
         List<List<double[]>> learnt = new ArrayList<>();
@@ -309,10 +309,10 @@ class LossOptionsTest {
         }
     }
 
-    /** Bounds differ (5, 5, 2 against 4, 4, 4): the same up to rounding. */
+    /** Chunks have different bounds (5, 5, 2 and 4, 4, 4), so the weights agree up to rounding. */
     @ParameterizedTest
     @ValueSource(strings = {"siglip", "queue"})
-    void accumulatedFeaturesOfOtherBoundsLearnTheSame(String name) {
+    void accumulatedFeatures_withOtherChunks_agreeUpToRounding(String name) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (Accumulation accumulation : Accumulation.values()) {
             TrainConfig config = config(4, 5, LossConfig.named(name, BATCH)).toBuilder()
@@ -331,7 +331,7 @@ class LossOptionsTest {
         }
     }
 
-    /** A run folder with a model after one step. */
+    /** Returns a run folder with a model after one step. */
     private Path guide(String name, long seed) {
         TrainConfig base = config(1, 5, null);
         TrainConfig config = new TrainConfig(
@@ -365,7 +365,7 @@ class LossOptionsTest {
     @SampledSource(
             every = 5,
             csv = {"infonce", "infonce-fourway", "siglip", "triplet-hardest", "sinkhorn"})
-    void aGuideLeavesOutWhatItFindsSimilarAndResumesInTheSameBits(String name) {
+    void train_withAGuide_ignoresSimilarPairsAndResumesInTheSameBits(String name) {
         Path run = guide("guide", 5);
         for (LossConfig loss : List.of(
                 new LossConfig(name, Map.of(GUIDE_MARGIN, 0.01), run.toString()),
@@ -374,7 +374,7 @@ class LossOptionsTest {
             PairDataset data = data(config);
             Checkpoint checkpoints = new Checkpoint(folder.resolve("half"), 1);
             try (Ops ops = Backend.open("cpu")) {
-                List<double[]> straight;
+                List<double[]> uninterrupted;
                 try (Trainer trainer = Trainer.start(ops, config, data)) {
                     long planned = trainer.plan().peak();
                     ops.memory().resetPeak();
@@ -388,14 +388,14 @@ class LossOptionsTest {
                     assertTrue(
                             ops.memory().peakBytes() <= planned,
                             ops.memory().peakBytes() + " bytes, planned " + planned);
-                    straight = weights(trainer);
+                    uninterrupted = weights(trainer);
                 }
                 try (Trainer trainer =
                         Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
                     while (trainer.hasNext()) {
                         trainer.next();
                     }
-                    assertSame(straight, weights(trainer));
+                    assertSame(uninterrupted, weights(trainer));
                 }
                 assertEquals(0, ops.memory().currentBytes());
             }
@@ -403,7 +403,7 @@ class LossOptionsTest {
     }
 
     @Test
-    void anotherGuideThanTheRunHadIsRefused() {
+    void resume_withAChangedGuide_isRejected() {
         Path run = guide("guide", 5);
         TrainConfig config = config(4, 5, new LossConfig("infonce", Map.of(), run.toString()));
         PairDataset data = data(config);
@@ -418,7 +418,7 @@ class LossOptionsTest {
                             CheckpointException.class,
                             () -> Trainer.resume(ops, data, checkpoints.latest().orElseThrow()))
                     .getMessage();
-            assertTrue(message.contains("its guide has changed since"), message);
+            assertTrue(message.contains("the guide has changed since"), message);
             LossConfig missing = new LossConfig(
                     "infonce", Map.of(), folder.resolve("nowhere").toString());
             assertThrows(CheckpointException.class, () -> Trainer.start(ops, config(4, 5, missing), data));
@@ -426,9 +426,9 @@ class LossOptionsTest {
         }
     }
 
-    /** A plan that does not exist stops training, as a loss that is not finite does. */
+    /** A transport plan that does not converge stops training, as a non-finite loss does. */
     @Test
-    void aLossThatDoesNotConvergeStopsTraining() {
+    void next_withALossThatDoesNotConverge_stopsTraining() {
         LossConfig loss = LossConfig.named("sinkhorn", BATCH).with(SINKHORN_TOLERANCE, 1e-300);
         TrainConfig config = config(3, 5, loss);
         try (Ops ops = Backend.open("cpu");

@@ -32,9 +32,9 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** Loss scaling in the training loop, on f32: gradients overflow there too when the scale begins high enough. */
+/** Loss scaling in the training loop in f32, where gradients overflow too if the initial scale is high enough. */
 class LossScalingTest {
-    /** Larger than f32 leaves room for, by a few powers of two. */
+    /** Makes gradients overflow f32 by a few powers of two. */
     private static final LossScale.Config TOO_HIGH = new LossScale.Config(0x1p127, 3);
 
     @TempDir
@@ -76,14 +76,14 @@ class LossScalingTest {
         }
     }
 
-    /** Weights, then moments and queues. */
+    /** Returns the weights, then moments and queues. */
     private static List<String> state(Trainer trainer) {
         return Snapshots.of(trainer).subList(0, 2);
     }
 
     @ParameterizedTest
     @ValueSource(strings = {"infonce", "siglip", "queue"})
-    void aScaleThatOverflowsNothingChangesNoBit(String loss) {
+    void train_withAScaleWithoutOverflow_hasTheBitsOfNoScaling(String loss) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (LossScale.Config scale : new LossScale.Config[] {null, new LossScale.Config(0x1p20, 2)}) {
             TrainConfig config = config(6, scale, loss);
@@ -101,7 +101,7 @@ class LossScalingTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"infonce", "queue", "bce-warmup"})
-    void anOverflowSkipsTheStepAndNothingElse(String loss) throws IOException {
+    void next_withOverflow_skipsTheStepAndChangesOnlyTheScale(String loss) throws IOException {
         TrainConfig config = config(60, TOO_HIGH, loss);
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -114,7 +114,7 @@ class LossScalingTest {
                 Map<String, Object> line = step.asMap();
                 assertEquals(scale, line.get("lossScale"));
                 assertEquals((double) skipped, line.get("skippedSteps"));
-                assertEquals(skipped, step.step(), "a skipped step counts");
+                assertEquals(skipped, step.step(), "a skipped step is counted");
                 assertTrue(Double.isFinite(step.loss()) && !line.containsKey("gradientNorm"), line.toString());
                 assertFalse(new ObjectMapper().writeValueAsString(line).contains("NaN"));
                 assertEquals(before, state(trainer), "step " + skipped);
@@ -125,23 +125,23 @@ class LossScalingTest {
             assertEquals(scale, step.details().get("lossScale"));
             ObjectNode state = (ObjectNode) Checkpoint.state(trainer.save(new Checkpoint(folder.resolve("one"), 1)));
             assertEquals(1, state.get("updates").asInt(), "of " + state.get("step") + " steps");
-            assertNotEquals(before.get(0), state(trainer).get(0), "nothing was learnt");
+            assertNotEquals(before.get(0), state(trainer).get(0), "the weights must change");
         }
     }
 
-    /** Where it stops there have been skipped steps, and one comes after it. */
+    /** Steps are skipped before the stop and after it. */
     @Test
-    void aResumedRunEndsInTheSameBytes() throws IOException {
+    void resume_betweenSkippedSteps_hasTheBytesOfAnUninterruptedRun() throws IOException {
         TrainConfig config = config(30, TOO_HIGH, "infonce");
         PairDataset data = data(config);
         try (Ops ops = Backend.open("cpu")) {
-            List<String> straight;
+            List<String> uninterrupted;
             List<Map<String, Object>> lines = new ArrayList<>();
             try (Trainer trainer = Trainer.start(ops, config, data)) {
                 while (trainer.hasNext()) {
                     lines.add(trainer.next().asMap());
                 }
-                straight = Snapshots.of(trainer);
+                uninterrupted = Snapshots.of(trainer);
             }
             double[] skipped = lines.stream()
                     .mapToDouble(line -> (double) line.get("skippedSteps"))
@@ -164,13 +164,13 @@ class LossScalingTest {
                     for (int k = stop; k < 30; k++) {
                         assertEquals(lines.get(k), trainer.next().asMap());
                     }
-                    assertEquals(straight, Snapshots.of(trainer));
+                    assertEquals(uninterrupted, Snapshots.of(trainer));
                 }
             }
         }
     }
 
-    /** Small representations have large gradients, which meet large activations: the loss does not mind, f32 does. */
+    /** Small representations have large gradients, which multiply large activations: the gradient overflows f32. */
     private static void letGradientsOverflow(Trainer trainer) {
         Map<String, Double> factors =
                 Map.of("image.norm.gamma", 1e25, "image.project.weight", 1e-42, "image.project.bias", 1e-42);
@@ -184,7 +184,7 @@ class LossScalingTest {
     }
 
     @Test
-    void withoutScalingAndAtScaleOneItIsAnErrorThatChangesNothing() {
+    void next_withOverflowAndNoScaleToLower_throwsAndChangesNothing() {
         for (LossScale.Config scale : new LossScale.Config[] {null, new LossScale.Config(1, 100)}) {
             TrainConfig config = config(5, scale, "infonce");
             try (Ops ops = Backend.open("cpu");
@@ -202,7 +202,7 @@ class LossScalingTest {
     }
 
     @Test
-    void aCheckpointWithoutItsScaleOrOfAnotherPrecisionIsRefused() throws IOException {
+    void resume_withoutScaleOrInAnotherPrecision_isRejected() throws IOException {
         TrainConfig config = config(5, TOO_HIGH, "infonce");
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -234,7 +234,7 @@ class LossScalingTest {
     }
 
     @Test
-    void aRunKnowsItsPrecision() {
+    void config_ofARun_hasThePrecisionOfTheBackend() {
         TrainConfig config = config(5, null, "infonce");
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {

@@ -29,11 +29,11 @@ import org.junit.jupiter.api.Tag;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.Arguments;
 
-/** Whole training steps of every kind of loss by kernels, against the cpu. */
+/** Whole training steps of every kind of loss on kernels, compared with the CPU. */
 @Tag("gpu")
 class LossStepOnKernelsTest {
     private static final int PAIRS = 5;
-    /** Of values near 1 after a step; the bound is that of f32 sums in another order. */
+    /** Bound of differences of values near 1 after a step, for f32 sums in another order. */
     private static final double BOUND = 2e-5;
 
     private static final Map<String, Ops> OPEN = new HashMap<>();
@@ -73,7 +73,7 @@ class LossStepOnKernelsTest {
                 LossConfig.named(loss, PAIRS));
     }
 
-    /** Opened once, so that kernels are assembled once. */
+    /** Backends, opened once so that kernels are assembled once. */
     private static Ops open(String backend) {
         return OPEN.computeIfAbsent(backend, Backend::open);
     }
@@ -125,8 +125,8 @@ class LossStepOnKernelsTest {
 
     @ParameterizedTest
     @SampledSource(value = "losses", every = 6)
-    void equalTheCpuParameterByParameter(String device, String loss) {
-        Outcome expected = train("cpu-f64", loss); // which needs no library of native code
+    void step_onKernels_equalsTheCpuForEveryParameter(String device, String loss) {
+        Outcome expected = train("cpu-f64", loss); // needs no native library
         Outcome actual = train(device, loss);
         for (int step = 0; step < steps(loss); step++) {
             double wanted = expected.losses().get(step);
@@ -139,6 +139,6 @@ class LossStepOnKernelsTest {
                 assertEquals(values[i], given[i], BOUND, loss + " " + name + "[" + i + "]");
             }
         });
-        assertTrue(expected.moved() > 5 * BOUND, "weights must move for this to say anything: " + expected.moved());
+        assertTrue(expected.moved() > 5 * BOUND, "the weights must change: " + expected.moved());
     }
 }

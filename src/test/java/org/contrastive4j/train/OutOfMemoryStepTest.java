@@ -22,19 +22,19 @@ import org.contrastive4j.support.TinyPairs;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 
-/** A step that runs out of memory, wherever it does, has changed nothing and can be taken again. */
+/** A step that runs out of memory at any allocation changes nothing and can be repeated. */
 class OutOfMemoryStepTest {
     @TempDir
     Path folder;
 
-    /** Has room for so many allocations, then for none until it is given more. */
+    /** Memory for a number of allocations; later ones fail until the number is raised. */
     private static final class Scarce extends HostMemory {
         private long left = Long.MAX_VALUE;
 
         @Override
         public synchronized HostStorage allocate(long bytes) {
             if (left == 0) {
-                throw new OutOfBudgetException(bytes, currentBytes(), currentBytes(), "the test wants it so");
+                throw new OutOfBudgetException(bytes, currentBytes(), currentBytes(), "injected failure");
             }
             left--;
             return super.allocate(bytes);
@@ -66,7 +66,7 @@ class OutOfMemoryStepTest {
                 .toBuilder().accumulation(accumulation).build();
     }
 
-    /** Lets allocation 0, 1 and so on of the coming step fail, until there is none; returns how many there were. */
+    /** Fails each allocation of the next step in turn; returns the number of allocations. */
     private int failEverywhere(Trainer trainer, Scarce memory, boolean leaksShow, String loss) {
         List<String> before = Snapshots.of(trainer);
         long live = memory.currentBytes();
@@ -76,7 +76,7 @@ class OutOfMemoryStepTest {
                 trainer.next();
                 return room;
             } catch (OutOfBudgetException expected) {
-                assertTrue(expected.getMessage().contains("the test wants it so"), expected.getMessage());
+                assertTrue(expected.getMessage().contains("injected failure"), expected.getMessage());
             } catch (RuntimeException wrapped) {
                 assertTrue(wrapped.getCause() instanceof OutOfBudgetException, wrapped.toString());
             } finally {
@@ -97,7 +97,7 @@ class OutOfMemoryStepTest {
                 "queue,7,GRADCACHE",
                 "infonce-distilled,7,FEATURES"
             })
-    void leavesEverythingAsItWas(String loss, int chunk, TrainConfig.Accumulation accumulation) {
+    void next_withAnyFailedAllocation_changesNothing(String loss, int chunk, TrainConfig.Accumulation accumulation) {
         TrainConfig config = config(loss, chunk, accumulation);
         PairDataset data = PairDataset.open(Path.of(config.data()), config.strict());
         List<String> undisturbed;
@@ -111,12 +111,12 @@ class OutOfMemoryStepTest {
         Scarce memory = new Scarce();
         try (Ops ops = new CpuOps(memory)) {
             try (Trainer trainer = Trainer.start(ops, config, data)) {
-                int first = failEverywhere(trainer, memory, false, loss); // gradients are allocated for good, and kept
+                int first = failEverywhere(trainer, memory, false, loss); // gradients are allocated once and kept
                 trainer.next();
                 int third = failEverywhere(trainer, memory, true, loss);
                 assertTrue(first > 100 && third > 100, first + " and " + third + " allocations");
                 trainer.next();
-                assertEquals(undisturbed, Snapshots.of(trainer), "the run in the end");
+                assertEquals(undisturbed, Snapshots.of(trainer), "the end of the run");
             }
             assertEquals(0, memory.currentBytes());
         }

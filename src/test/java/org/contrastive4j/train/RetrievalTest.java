@@ -55,7 +55,7 @@ class RetrievalTest {
     }
 
     @Test
-    void oracle_hasFullRecallBothWays() {
+    void of_perfectRepresentations_isFullRecallInBothDirections() {
         double[] pictures = noise(PICTURES, 1);
         double[] captions = new double[PICTURES * CAPTIONS * WIDTH];
         for (int k = 0; k < PICTURES * CAPTIONS; k++) {
@@ -67,7 +67,7 @@ class RetrievalTest {
     }
 
     @Test
-    void noise_isAtChance() {
+    void of_randomRepresentations_isAtChance() {
         Trainer.Recall recall = recall(noise(PICTURES, 1), noise(PICTURES * CAPTIONS, 2));
         assertEquals(1.0 / PICTURES, recall.imageToText().chance(), 1e-12);
         assertEquals(1.0 / PICTURES, recall.textToImage().chance(), 1e-12);
@@ -77,7 +77,7 @@ class RetrievalTest {
     }
 
     @Test
-    void equalRepresentations_answerNothing() {
+    void of_equalRepresentations_isZero() {
         double[] pictures = new double[PICTURES * WIDTH];
         double[] captions = new double[PICTURES * CAPTIONS * WIDTH];
         for (int k = 0; k < captions.length; k += WIDTH) {
@@ -90,7 +90,7 @@ class RetrievalTest {
     }
 
     @Test
-    void identicalRowsOfOnePicture_areAllAnswers() {
+    void of_identicalRowsOfOnePicture_countsEachAsAnAnswer() {
         int[] labels = {0, 0, 0, 0, 0, 1};
         assertEquals(0, Retrieval.rank(new double[] {0.9, 0.9, 0.9, 0.9, 0.9, 0.1}, 0, labels));
         assertEquals(1, Retrieval.rank(new double[] {0.9, 0.9, 0.9, 0.9, 0.9, 0.9}, 0, labels));

@@ -15,7 +15,7 @@ import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The files of a run folder, damaged ends included. */
+/** The files of a run folder, with incomplete ends. */
 class RunFolderTest {
     @TempDir
     Path folder;
@@ -26,7 +26,7 @@ class RunFolderTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"{\"step\": 4, \"lo", "{", "\"", "{\"step\":4}{", "\u0000\u0000\u0000", "{\"step\":4} x"})
-    void metrics_withALineThatIsNotWhole_areCutBackToTheLastWholeLine(String half) throws Exception {
+    void metrics_withAnIncompleteLine_endAtTheLastCompleteLine(String half) throws Exception {
         try (RunFolder run = RunFolder.open(folder)) {
             for (int step = 1; step <= 3; step++) {
                 run.append(Map.of("step", step, "seconds", 0.5 * step));
@@ -61,7 +61,7 @@ class RunFolderTest {
     }
 
     @Test
-    void open_ofAFolderThatIsInUse_isRefused() {
+    void open_ofAFolderThatIsInUse_isRejected() {
         try (RunFolder run = RunFolder.open(folder)) {
             String message = assertThrows(RunFolder.RunFolderException.class, () -> RunFolder.open(folder))
                     .getMessage();
@@ -71,16 +71,16 @@ class RunFolderTest {
     }
 
     @Test
-    void open_ofAFile_saysWhatIsWrong() throws Exception {
+    void open_ofAFile_namesTheError() throws Exception {
         Path file = Files.createFile(folder.resolve("file"));
         String message = assertThrows(RunFolder.RunFolderException.class, () -> RunFolder.open(file))
                 .getMessage();
         assertTrue(message.contains("as run folder: FileAlreadyExistsException"), message);
     }
 
-    /** Windows refuses to open folders, and forces their entries itself. */
+    /** Windows cannot open folders as files. */
     @Test
-    void force_onWindows_leavesFoldersAlone() {
+    void force_onWindows_skipsFolders() {
         assertFalse(Disk.canForceFolders("Windows 11"));
         assertFalse(Disk.canForceFolders("Windows Server 2022"));
         assertTrue(Disk.canForceFolders("Linux"));

@@ -12,7 +12,7 @@ import java.util.Map;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Pages about runs, made of what their folders hold. */
+/** HTML pages about the runs in folders. */
 class RunReportTest {
     @TempDir
     Path folder;
@@ -70,18 +70,18 @@ class RunReportTest {
     }
 
     @Test
-    void page_ofOneRun_saysWhatTheConsoleSays() {
+    void page_ofOneRun_hasTheValuesOfTheConsole() {
         String page = RunReport.html(List.of(run("one", 16, 5)));
-        assertTrue(page.contains("<td>0.06%</td>"), "chance as on the console");
+        assertTrue(page.contains("<td>0.06%</td>"), "chance in the format of the console");
         assertTrue(page.contains("<td>1,720</td>") && page.contains("<td>12.3%</td>"));
-        assertTrue(page.contains("3 MiB") && !page.contains("3145728"), "bytes for people");
+        assertTrue(page.contains("3 MiB") && !page.contains("3145728"), "memory in MiB");
         assertTrue(page.contains("1,234 unreadable picture"));
         assertTrue(page.contains("/data/&lt;pairs&gt;") && !page.contains("<pairs>"));
         assertTrue(page.contains("32 pairs/s"), "5 steps of 16 in 2.5 s");
     }
 
     @Test
-    void page_ofRuns_hasAColumnForEachSettingThatDiffersAndCurvesOverPairs() {
+    void page_ofSeveralRuns_hasAColumnForEachDifferentSettingAndCurvesOverPairs() {
         String page = RunReport.html(List.of(run("one", 16, 5), run("two", 32, 5)));
         assertTrue(page.contains("<th>batch</th>"), page.substring(0, 3000));
         assertFalse(page.contains("<th>data</th>"));
@@ -120,7 +120,7 @@ class RunReportTest {
     }
 
     @Test
-    void page_ofAFolderWithoutARun_isRefused() {
+    void page_ofAFolderWithoutARun_isRejected() {
         String message = assertThrows(RunFolder.RunFolderException.class, () -> RunReport.of(List.of(folder)))
                 .getMessage();
         assertTrue(message.contains("holds no run"), message);

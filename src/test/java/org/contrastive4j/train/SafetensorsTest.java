@@ -30,7 +30,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** The format as described, bit for bit, and nothing that only looks like it. */
+/** Reading and writing of safetensors files, and rejection of other and damaged files. */
 class SafetensorsTest {
     private static final String B = "\"b\":{\"dtype\":\"F32\",\"shape\":[1],\"data_offsets\":[0,4]}";
     private static final String W = "\"w\":{\"dtype\":\"F32\",\"shape\":[2,3],\"data_offsets\":[4,28]}";
@@ -75,7 +75,7 @@ class SafetensorsTest {
                 .array();
     }
 
-    /** Bytes of b, then of w. */
+    /** Returns the bytes of b, then of w. */
     private static byte[] data() {
         return ByteBuffer.allocate(28)
                 .order(ByteOrder.LITTLE_ENDIAN)
@@ -89,9 +89,9 @@ class SafetensorsTest {
                 .array();
     }
 
-    /** Files made by hand from the description of the format; names need not be in the order of the bytes. */
+    /** Reads a file that is constructed from the format description, with names in another order than the bytes. */
     @Test
-    void readsTheFormatAsDescribed() throws IOException {
+    void read_ofAFileByTheFormatDescription_fillsTheTensors() throws IOException {
         String withMetadata = "{\"__metadata__\":{\"format\":\"pt\"}," + B + "," + W + "}";
         for (String header : List.of(withMetadata, "{" + W + "," + B + "}   ")) {
             model.get("w").set(new float[6]);
@@ -103,7 +103,7 @@ class SafetensorsTest {
     }
 
     @Test
-    void writesTheFormatAsDescribed() throws IOException {
+    void write_followsTheFormatDescription() throws IOException {
         ByteBuffer bytes = ByteBuffer.wrap(written()).order(ByteOrder.LITTLE_ENDIAN);
         int length = (int) bytes.getLong();
         String header = new String(bytes.array(), 8, length, StandardCharsets.UTF_8);
@@ -118,9 +118,11 @@ class SafetensorsTest {
         assertEquals(-0.5f, bytes.getFloat(8 + length + 24));
     }
 
-    /** Every dtype, a tensor larger than a block, none, a single number, a view, and NaN with its payload. */
+    /**
+     * Covers every dtype, a tensor larger than a block, an empty tensor, a scalar, a view, and NaN with its payload.
+     */
     @Test
-    void roundTripKeepsEveryBit() throws IOException {
+    void read_ofAWrittenFile_restoresEveryBit() throws IOException {
         long seed = 5;
         Random random = new Random(seed);
         Map<String, Tensor> given = new LinkedHashMap<>();
@@ -155,47 +157,47 @@ class SafetensorsTest {
         return bytes.array();
     }
 
-    private void refused(byte[] bytes, String... words) throws IOException {
+    private void assertRejected(byte[] bytes, String... words) throws IOException {
         Path file = file(bytes);
         CheckpointException refusal = assertThrows(CheckpointException.class, () -> Safetensors.read(file, model));
         for (String word : words) {
             assertTrue(refusal.getMessage().contains(word), refusal.getMessage());
         }
-        assertArrayEquals(new double[] {1, 2, 3, 4, 5, 6}, model.get("w").toDoubles(), "nothing was changed");
-        assertArrayEquals(new double[] {-0.5}, model.get("b").toDoubles(), "nothing was changed");
+        assertArrayEquals(new double[] {1, 2, 3, 4, 5, 6}, model.get("w").toDoubles(), "the tensors are unchanged");
+        assertArrayEquals(new double[] {-0.5}, model.get("b").toDoubles(), "the tensors are unchanged");
     }
 
     @Test
-    void aFileCutOffAnywhereIsRefused() throws IOException {
+    void read_ofAFileTruncatedAnywhere_isRejected() throws IOException {
         byte[] whole = written();
         for (int length = 0; length < whole.length; length++) {
-            refused(Arrays.copyOf(whole, length), "file.safetensors");
+            assertRejected(Arrays.copyOf(whole, length), "file.safetensors");
         }
-        refused(Arrays.copyOf(whole, whole.length + 1), "belong to no tensor");
+        assertRejected(Arrays.copyOf(whole, whole.length + 1), "belong to no tensor");
     }
 
     @Test
-    void foreignFilesAreRefused() throws IOException {
+    void read_ofAnotherFormat_isRejected() throws IOException {
         long seed = 1;
         Random random = new Random(seed);
         for (int k = 0; k < 200; k++) {
             byte[] noise = new byte[random.nextInt(200)];
             random.nextBytes(noise);
-            refused(noise);
+            assertRejected(noise);
         }
         ByteArrayOutputStream png = new ByteArrayOutputStream();
         assertTrue(ImageIO.write(new BufferedImage(16, 16, BufferedImage.TYPE_INT_RGB), "png", png));
-        refused(png.toByteArray(), "not a safetensors file");
-        refused("{\"a\": 1}        ".getBytes(StandardCharsets.UTF_8), "not a safetensors file");
+        assertRejected(png.toByteArray(), "not a safetensors file");
+        assertRejected("{\"a\": 1}        ".getBytes(StandardCharsets.UTF_8), "not a safetensors file");
         CheckpointException missing =
                 assertThrows(CheckpointException.class, () -> Safetensors.read(folder.resolve("nowhere"), model));
         assertTrue(missing.getMessage().contains("nowhere"), missing.getMessage());
         assertThrows(CheckpointException.class, () -> Safetensors.read(folder, model));
     }
 
-    /** One byte of the header replaced by every other: refused, or the very same tensors. */
+    /** Replaces each byte of the header by every other value: the file is rejected, or has the same tensors. */
     @Test
-    void anyChangedByteOfTheHeaderIsRefusedOrHarmless() throws IOException {
+    void read_withAnyChangedHeaderByte_isRejectedOrHarmless() throws IOException {
         byte[] whole = safetensors("{" + B + "," + W + "}", data());
         for (int at = 0; at < whole.length - 28; at++) {
             for (int value : new int[] {0, 1, ' ', '"', '0', '9', '{', '}', 0x7f, 0x80, 0xff}) {
@@ -213,8 +215,8 @@ class SafetensorsTest {
         }
     }
 
-    private void headerRefused(String header, String... words) throws IOException {
-        refused(safetensors(header, new byte[28]), words);
+    private void assertHeaderRejected(String header, String... words) throws IOException {
+        assertRejected(safetensors(header, new byte[28]), words);
     }
 
     private static String w(String dtype, String shape, String offsets) {
@@ -222,42 +224,42 @@ class SafetensorsTest {
     }
 
     @Test
-    void headersThatLieAreRefused() throws IOException {
-        headerRefused("[1,2]", "does not begin with {");
-        headerRefused("", "header would be 0 bytes");
-        headerRefused("   ", "does not begin with {");
-        headerRefused(" {" + W + "," + B + "}", "does not begin with {");
-        headerRefused("\uFEFF{" + W + "," + B + "}", "does not begin with {");
-        headerRefused("{\"__metadata__\":{\"a\":1}," + W + "," + B + "}", "metadata has the value 1");
+    void read_withAnInvalidHeader_isRejected() throws IOException {
+        assertHeaderRejected("[1,2]", "does not begin with {");
+        assertHeaderRejected("", "header would be 0 bytes");
+        assertHeaderRejected("   ", "does not begin with {");
+        assertHeaderRejected(" {" + W + "," + B + "}", "does not begin with {");
+        assertHeaderRejected("\uFEFF{" + W + "," + B + "}", "does not begin with {");
+        assertHeaderRejected("{\"__metadata__\":{\"a\":1}," + W + "," + B + "}", "metadata has the value 1");
         byte[] wide = ("{" + W + "," + B + "}").getBytes(StandardCharsets.UTF_16LE);
-        headerRefused(new String(wide, StandardCharsets.ISO_8859_1), "not JSON");
-        headerRefused("{" + B + "," + W + "} more", "not JSON");
-        headerRefused("{" + W + "," + B + "," + W + "}", "Duplicate field 'w'");
-        headerRefused("{" + B + "}", "24 bytes belong to no tensor");
-        headerRefused("{" + B + ",\"w\":{}}", "tensor w");
-        headerRefused("{" + B + ",\"w\":7}", "tensor w");
-        headerRefused(w("\"F31\"", "[2,3]", "[4,28]"), "tensor w", "\"F31\"", "F64");
-        headerRefused(w("\"I64\"", "[3]", "[4,28]"), "tensor w", "\"I64\"");
-        headerRefused(w("32", "[2,3]", "[4,28]"), "tensor w");
-        headerRefused(w("\"F32\"", "[2,4]", "[4,28]"), "tensor w", "[4, 28]");
-        headerRefused(w("\"F32\"", "[-2,-3]", "[4,28]"), "tensor w");
-        headerRefused(w("\"F32\"", "[2.0,3]", "[4,28]"), "tensor w", "integers");
-        headerRefused(w("\"F32\"", "[2,3]", "[\"4\",28]"), "tensor w", "integers");
-        headerRefused(w("\"F32\"", "{\"a\":2,\"b\":3}", "[4,28]"), "tensor w", "integers");
-        headerRefused(w("\"F32\"", "6", "[4,28]"), "tensor w", "arrays");
-        headerRefused(w("\"F32\"", "[2,3]", "[4,16,28]"), "tensor w");
-        headerRefused(w("\"F32\"", "[2,3]", "[0,24]"), "tensor w", "begin at 4");
-        headerRefused(w("\"F32\"", "[2,3]", "[8,32]"), "tensor w", "begin at 4");
-        headerRefused(w("\"F32\"", "[2,3]", "[-24,0]"), "begin at 0");
-        headerRefused(w("\"F32\"", "[9,3]", "[4,112]"), "tensor w", "end by 28");
-        headerRefused(w("\"F32\"", "[2147483647,2147483647,2147483647]", "[4,28]"), "tensor w");
-        headerRefused(w("\"F32\"", "[4294967298,3]", "[4,28]"), "tensor w");
-        headerRefused(w("\"F32\"", "[2,3]", "[-9223372036854775808,9223372036854775807]"), "tensor w");
-        headerRefused(w("\"F32\"", "[2,3]", "[4,99999999999999999999]"), "tensor w");
-        headerRefused("{\"a\":".repeat(100_000), "not JSON");
+        assertHeaderRejected(new String(wide, StandardCharsets.ISO_8859_1), "not JSON");
+        assertHeaderRejected("{" + B + "," + W + "} more", "not JSON");
+        assertHeaderRejected("{" + W + "," + B + "," + W + "}", "Duplicate field 'w'");
+        assertHeaderRejected("{" + B + "}", "24 bytes belong to no tensor");
+        assertHeaderRejected("{" + B + ",\"w\":{}}", "tensor w");
+        assertHeaderRejected("{" + B + ",\"w\":7}", "tensor w");
+        assertHeaderRejected(w("\"F31\"", "[2,3]", "[4,28]"), "tensor w", "\"F31\"", "F64");
+        assertHeaderRejected(w("\"I64\"", "[3]", "[4,28]"), "tensor w", "\"I64\"");
+        assertHeaderRejected(w("32", "[2,3]", "[4,28]"), "tensor w");
+        assertHeaderRejected(w("\"F32\"", "[2,4]", "[4,28]"), "tensor w", "[4, 28]");
+        assertHeaderRejected(w("\"F32\"", "[-2,-3]", "[4,28]"), "tensor w");
+        assertHeaderRejected(w("\"F32\"", "[2.0,3]", "[4,28]"), "tensor w", "integers");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[\"4\",28]"), "tensor w", "integers");
+        assertHeaderRejected(w("\"F32\"", "{\"a\":2,\"b\":3}", "[4,28]"), "tensor w", "integers");
+        assertHeaderRejected(w("\"F32\"", "6", "[4,28]"), "tensor w", "arrays");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[4,16,28]"), "tensor w");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[0,24]"), "tensor w", "begin at 4");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[8,32]"), "tensor w", "begin at 4");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[-24,0]"), "begin at 0");
+        assertHeaderRejected(w("\"F32\"", "[9,3]", "[4,112]"), "tensor w", "end by 28");
+        assertHeaderRejected(w("\"F32\"", "[2147483647,2147483647,2147483647]", "[4,28]"), "tensor w");
+        assertHeaderRejected(w("\"F32\"", "[4294967298,3]", "[4,28]"), "tensor w");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[-9223372036854775808,9223372036854775807]"), "tensor w");
+        assertHeaderRejected(w("\"F32\"", "[2,3]", "[4,99999999999999999999]"), "tensor w");
+        assertHeaderRejected("{\"a\":".repeat(100_000), "not JSON");
         byte[] longer = safetensors("{}", new byte[0]);
         ByteBuffer.wrap(longer).order(ByteOrder.LITTLE_ENDIAN).putLong(Long.MAX_VALUE);
-        refused(longer, Long.toString(Long.MAX_VALUE), "file of 10");
+        assertRejected(longer, Long.toString(Long.MAX_VALUE), "file of 10");
     }
 
     private String mismatch() throws IOException {
@@ -267,7 +269,7 @@ class SafetensorsTest {
     }
 
     @Test
-    void aCheckpointOfAnotherModelIsRefusedByName() throws IOException {
+    void read_ofAnotherModel_isRejectedAndNamesTheTensor() throws IOException {
         Tensor w = model.put("w", ops.zeros(Shape.of(3, 2)));
         assertTrue(mismatch().contains("tensor w is F32[2, 3], this model expects F32[3, 2]"), mismatch());
         model.put("w", w).close();
@@ -281,11 +283,11 @@ class SafetensorsTest {
         model.remove("extra").close();
         Tensor b = model.remove("b");
         assertTrue(mismatch().contains("has a tensor b that this model lacks"), mismatch());
-        assertArrayEquals(new double[] {1, 2, 3, 4, 5, 6}, w.toDoubles(), "nothing was changed");
+        assertArrayEquals(new double[] {1, 2, 3, 4, 5, 6}, w.toDoubles(), "the tensors are unchanged");
         model.put("b", b);
         w.close();
         Path whole = file(safetensors("{" + B + "," + W + "}", data()));
         assertThrows(IllegalStateException.class, () -> Safetensors.read(whole, model));
-        assertArrayEquals(new double[] {-0.5}, b.toDoubles(), "nothing was changed");
+        assertArrayEquals(new double[] {-0.5}, b.toDoubles(), "the tensors are unchanged");
     }
 }

@@ -32,7 +32,7 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.CsvSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
-/** The training loop on activations of 16 bits. */
+/** The training loop with 16-bit activations. */
 class SixteenBitTrainingTest {
     @TempDir
     Path folder;
@@ -72,7 +72,7 @@ class SixteenBitTrainingTest {
 
     @ParameterizedTest
     @SampledSource(value = "losses", every = 4)
-    void everyLossTrains(String loss) {
+    void train_withEveryLoss_changesTheWeights(String loss) {
         TrainConfig config = config(3, loss);
         try (Ops ops = open(DType.BF16);
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -80,14 +80,14 @@ class SixteenBitTrainingTest {
             while (trainer.hasNext()) {
                 assertTrue(Double.isFinite(trainer.next().gradientNorm()));
             }
-            assertNotEquals(untrained, Snapshots.of(trainer).get(0), "nothing was learnt");
+            assertNotEquals(untrained, Snapshots.of(trainer).get(0), "the weights must change");
         }
     }
 
-    /** In f16 the scale begins so high that steps are skipped, before the checkpoint and after it. */
+    /** The initial scale in f16 is so high that steps are skipped before and after the checkpoint. */
     @ParameterizedTest
     @ValueSource(strings = {"infonce", "bce-warmup", "queue"})
-    void resumesInTheSameBytes(String loss) {
+    void resume_hasTheBytesOfAnUninterruptedRun(String loss) {
         TrainConfig config = config(14, loss).toBuilder()
                 .precision(Precision.F16)
                 .lossScale(new LossScale.Config(0x1p20, 2))
@@ -122,7 +122,7 @@ class SixteenBitTrainingTest {
 
     @ParameterizedTest
     @CsvSource({"BF16", "F16"})
-    void learnsItsTrainingPairsAsF32Does(DType dtype) {
+    void train_in16Bits_learnsTheTrainingPairsAsInF32(DType dtype) {
         TrainConfig config = config(150, "infonce");
         try (Ops ops = open(dtype);
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -141,7 +141,7 @@ class SixteenBitTrainingTest {
 
     @ParameterizedTest
     @CsvSource({"BF16", "F16"})
-    void theUsersQuestionIsAnswered(DType dtype) {
+    void verify_in16Bits_agreesUpToRounding(DType dtype) {
         TrainConfig config = config(5, "infonce");
         try (Ops ops = open(dtype);
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -150,9 +150,9 @@ class SixteenBitTrainingTest {
         }
     }
 
-    /** A forward pass beyond f16 is no matter of the loss scale: halving that would never end it. */
+    /** The loss scale does not affect the forward pass, so an overflow there is an error. */
     @Test
-    void activationsBeyondF16AreAnErrorAndNoSkippedStep() {
+    void next_withActivationsBeyondF16_throws() {
         TrainConfig config = config(5, "infonce");
         try (Ops ops = open(DType.F16);
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -172,9 +172,9 @@ class SixteenBitTrainingTest {
         }
     }
 
-    /** Weights are f32 in every precision: a model trained in one is used in any other, a run is not. */
+    /** Weights are f32 in every precision: a model can be used in another precision, a run cannot be resumed in one. */
     @Test
-    void aModelMovesBetweenPrecisionsAndARunDoesNot() {
+    void load_inAnotherPrecision_worksAndResumeIsRejected() {
         TrainConfig config = config(4, "infonce");
         PairDataset data = data(config);
         try (Ops ops = open(DType.BF16);

@@ -7,11 +7,11 @@ import java.util.Map;
 import java.util.TreeMap;
 import org.contrastive4j.tensor.Tensor;
 
-/** All that a checkpoint of a run would hold, as text that two runs can be compared by. */
+/** Converts everything that a checkpoint of a run would hold to text, to compare two runs. */
 final class Snapshots {
     private Snapshots() {}
 
-    /** Weights; moments of the optimiser and tensors of the loss; everything else. */
+    /** Returns the weights, the moments of the optimiser with the tensors of the loss, and the other state. */
     static List<String> of(Trainer trainer) {
         return List.of(
                 bytes(Trainer.weights(trainer.parameters())),

@@ -51,13 +51,13 @@ class StepInPrecisionTest {
     private static final double SCALE = 1024;
     private static final long KEEP_NOTHING = 1L << 17;
     private static final long KEEP_ALL = 1L << 30;
-    /** Of a gradient and an update relative to its norm, in units of the precision. */
+    /** Bound of the error of a gradient or update relative to its norm, in units of the precision. */
     private static final double BOUND = 8;
 
-    /** Steps are taken once for both tests: some are on the simulator. */
+    /** Results of steps that several tests share: some run on the simulator. */
     private static final Map<String, Outcome> TAKEN = new HashMap<>();
 
-    /** A device, and the plain operations of 16 bits. */
+    /** A device with a precision, and the reference operations in 16 bits. */
     private record Place(String device, Precision precision) {
         Ops open() {
             return device.equals("cpu") && precision != Precision.F32
@@ -90,7 +90,7 @@ class StepInPrecisionTest {
         return TAKEN.computeIfAbsent(place + " " + budget + " " + scale, key -> take(place, budget, scale));
     }
 
-    /** @param budget how much of the first pass may be kept for the second */
+    /** @param budget bytes of activations of the first pass that may be kept for the second */
     private static Outcome take(Place place, long budget, double scale) {
         Map<String, double[]> gradients = new LinkedHashMap<>();
         Map<String, double[]> updates = new LinkedHashMap<>();
@@ -130,7 +130,7 @@ class StepInPrecisionTest {
                 : GradCache.ofChunks(ops, encoders, LossOverEncoders.of(loss), List.of(4, 5), budget);
     }
 
-    /** |a - b| / |b| over all parameters. */
+    /** Returns |a - b| / |b| over all parameters. */
     private static double relative(Map<String, double[]> a, Map<String, double[]> b) {
         double squares = 0;
         double norm = 0;
@@ -145,7 +145,7 @@ class StepInPrecisionTest {
 
     @ParameterizedTest
     @SampledSource(value = "places", every = 8)
-    void isThatOfF32UpToTheRoundingOfActivations(Place place) {
+    void step_equalsF32UpToTheRoundingOfActivations(Place place) {
         Outcome expected = step(new Place("cpu", Precision.F32), KEEP_NOTHING, 1);
         Outcome actual = step(place, KEEP_NOTHING, SCALE);
         double unit = unit(place.precision());
@@ -159,7 +159,7 @@ class StepInPrecisionTest {
 
     @ParameterizedTest
     @SampledSource(value = "places", every = 8)
-    void cachedIsWhatItIsWithEverythingKeptToTheBit(Place place) {
+    void step_recomputed_hasTheBitsOfKeptActivations(Place place) {
         Outcome kept = step(place, KEEP_ALL, SCALE);
         Outcome replayed = step(place, KEEP_NOTHING, SCALE);
         assertEquals(kept.loss(), replayed.loss());
@@ -171,10 +171,10 @@ class StepInPrecisionTest {
                         assertArrayEquals(update, replayed.updates().get(name), name));
     }
 
-    /** What {@code verify-gradcache} asks, of bf16 where its rounding is coarsest. */
+    /** The comparison of {@code verify-gradcache}, in bf16, which has the coarsest rounding. */
     @ParameterizedTest
     @SampledSource(value = "coarsest", every = 4)
-    void chunkedAndUndividedAgree(Place place) {
+    void step_chunkedAndWhole_agree(Place place) {
         try (Ops ops = place.open();
                 DualEncoder model = new DualEncoder(ops, TinyPairs.model(0.2), 3);
                 InfoNce loss = InfoNce.symmetric(ops);
@@ -189,9 +189,9 @@ class StepInPrecisionTest {
         }
     }
 
-    /** A batch ever so small a part of a large one: gradients far below what f16 holds, unless they are scaled. */
+    /** A small part of a large batch has gradients that underflow in f16 without scaling. */
     @Test
-    void lossScalingBringsBackWhatF16Loses() {
+    void lossScaling_restoresGradientsThatUnderflowInF16() {
         Outcome expected = step(new Place("cpu", Precision.F32), KEEP_NOTHING, 1);
         Place place = new Place("cpu", Precision.F16);
         double lost = relative(step(place, KEEP_NOTHING, 0x1p-20).gradients(), expected.gradients());
@@ -200,7 +200,7 @@ class StepInPrecisionTest {
     }
 
     @Test
-    void activationsAreOf16BitsAndRepresentationsOfF32() {
+    void encode_hasActivationsIn16BitsAndRepresentationsInF32() {
         TransformerConfig sizes = new TransformerConfig(6, 1, 2, 10, PointwiseOps.Gelu.EXACT, 0.1);
         for (Pooling pooling : Pooling.values()) {
             DualEncoder.Config config = new DualEncoder.Config(

@@ -26,14 +26,14 @@ import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
 /**
- * Whole training steps by kernels: two encoders with dropout, loss, gradient cache, clipping and optimiser, against the
- * cpu.
+ * Whole training steps on kernels: two encoders with dropout, loss, gradient cache, clipping and optimiser, compared
+ * with the CPU.
  */
 @Tag("gpu")
 class StepOnKernelsTest {
     private static final int PAIRS = 11;
     private static final int STEPS = 2;
-    /** Of values near 1 after two steps; the bound is that of f32 sums in another order. */
+    /** Bound of differences of values near 1 after two steps, for f32 sums in another order. */
     private static final double BOUND = 2e-5;
 
     static List<String> devices() {
@@ -79,8 +79,8 @@ class StepOnKernelsTest {
     @Tag("exhaustive")
     @ParameterizedTest
     @MethodSource("devices")
-    void equalTheCpuParameterByParameter(String device) {
-        Outcome expected = train("cpu-f64"); // which needs no library of native code
+    void steps_onKernels_equalTheCpuForEveryParameter(String device) {
+        Outcome expected = train("cpu-f64"); // needs no native library
         Outcome actual = train(device);
         for (int step = 0; step < STEPS; step++) {
             assertEquals(expected.losses().get(step), actual.losses().get(step), BOUND, "loss of step " + step);

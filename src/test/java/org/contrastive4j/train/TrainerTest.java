@@ -82,7 +82,7 @@ class TrainerTest {
     }
 
     @Test
-    void aResumedRunEndsInTheSameBits() {
+    void resume_hasTheBitsOfAnUninterruptedRun() {
         TrainConfig config = config(9, 12, 5, 1e-2);
         PairDataset data = data(config);
         try (Ops ops = Backend.open("cpu")) {
@@ -100,7 +100,7 @@ class TrainerTest {
                         trainer.next();
                     }
                     trainer.save(checkpoints);
-                    trainer.next(); // lost by the kill
+                    trainer.next(); // not saved
                 }
                 try (Trainer trainer =
                         Trainer.resume(ops, data, checkpoints.latest().orElseThrow())) {
@@ -118,10 +118,10 @@ class TrainerTest {
         return Losses.allNames();
     }
 
-    /** The queue of 17 keys is not a multiple of the batch of 12: it wraps within the run. */
+    /** The queue of 17 keys is not a multiple of the batch of 12, so it wraps around during the run. */
     @ParameterizedTest
     @SampledSource(value = "losses", every = 4)
-    void everyLossTrainsAndResumesInTheSameBits(String name) {
+    void resume_withEveryLoss_hasTheBitsOfAnUninterruptedRun(String name) {
         LossConfig usual = LossConfig.named(name, 12);
         LossConfig loss = name.equals(Losses.QUEUE) ? usual.with(QUEUE_SIZE, 17).with(MOMENTUM, 0.9) : usual;
         TrainConfig config = config(6, 12, 5, 1e-2, loss);
@@ -143,7 +143,7 @@ class TrainerTest {
                 straight = weights(trainer);
                 assertTrue(
                         ops.memory().peakBytes() <= planned, ops.memory().peakBytes() + " bytes, planned " + planned);
-                assertFalse(Arrays.equals(before.get(0), straight.get(0)), "nothing was learnt");
+                assertFalse(Arrays.equals(before.get(0), straight.get(0)), "the weights must change");
             }
             for (String metric : List.of(
                     "rowAccuracy",
@@ -170,7 +170,7 @@ class TrainerTest {
     }
 
     @Test
-    void aCheckpointOfBeforeThereWasAChoiceIsInfoNce() throws IOException {
+    void resume_ofAnOldCheckpoint_usesInfoNce() throws IOException {
         TrainConfig config = config(3, 12, 5, 1e-2);
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -206,7 +206,7 @@ class TrainerTest {
     }
 
     @Test
-    void aControllerWithoutItsStateIsRefused() throws IOException {
+    void resume_withoutTheStateOfTheController_isRejected() throws IOException {
         TrainConfig config = config(3, 12, 5, 1e-2, LossConfig.named("bce-warmup", 12));
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -222,7 +222,7 @@ class TrainerTest {
 
     @ParameterizedTest
     @ValueSource(strings = {"bce-warmup", "sinkhorn", "queue", "infonce-distilled"})
-    void chunksDoNotChangeWhatALossLearns(String name) {
+    void train_withOtherChunks_agreesForEveryLoss(String name) {
         List<List<double[]>> learnt = new ArrayList<>();
         for (int chunk : new int[] {12, 5, 0}) {
             TrainConfig config = config(4, 12, chunk, 1e-2, LossConfig.named(name, 12));
@@ -242,7 +242,7 @@ class TrainerTest {
     }
 
     @Test
-    void chunksAndBudgetsDoNotChangeWhatIsLearnt() {
+    void train_withOtherChunksAndBudgets_agrees() {
         PairDataset data = data(config(5, 12, 12, 1e-2));
         try (Ops ops = Backend.open("cpu-f64")) {
             List<double[]> whole = null;
@@ -262,7 +262,7 @@ class TrainerTest {
     }
 
     @Test
-    void learnsItsTrainingPairs() {
+    void train_learnsItsTrainingPairs() {
         TrainConfig config = config(150, 12, 6, 1e-2);
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -279,7 +279,7 @@ class TrainerTest {
     }
 
     @Test
-    void theUsersQuestionIsAnsweredOnTheRealLoop() {
+    void verify_inTheTrainingLoop_agrees() {
         TrainConfig config = config(5, 12, 5, 1e-2);
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -289,7 +289,7 @@ class TrainerTest {
     }
 
     @Test
-    void aNanStopsWithStepAndSampleAndChangesNothing() {
+    void next_withNaN_namesStepAndSampleAndChangesNothing() {
         TrainConfig config = config(5, 12, 5, 1e-2);
         try (Ops ops = Backend.open("cpu");
                 Trainer trainer = Trainer.start(ops, config, data(config))) {
@@ -316,7 +316,7 @@ class TrainerTest {
     }
 
     @Test
-    void nothingLeaksWhateverHappens() {
+    void close_afterAnyFailure_freesAllMemory() {
         TrainConfig config = config(3, 12, 5, 1e-2);
         PairDataset data = data(config);
         Ops ops = Backend.open("cpu");
@@ -330,7 +330,7 @@ class TrainerTest {
     }
 
     @Test
-    void aBudgetThatIsTooSmallIsRefusedWithAdvice() {
+    void plan_withATooSmallBudget_isRejectedWithAdvice() {
         TrainConfig base = config(3, 12, 0, 1e-2);
         TrainConfig small = new TrainConfig(
                 base.data(),
@@ -358,7 +358,7 @@ class TrainerTest {
     }
 
     @Test
-    void badSettingsAreRefused() {
+    void config_withInvalidSettings_isRejected() {
         assertThrows(IllegalArgumentException.class, () -> config(3, 12, -1, 1e-2));
         assertThrows(IllegalArgumentException.class, () -> config(3, 12, 13, 1e-2));
         assertThrows(IllegalArgumentException.class, () -> config(0, 12, 4, 1e-2));
@@ -369,7 +369,7 @@ class TrainerTest {
     }
 
     @Test
-    void twoRunsOnOneFolderAreRefused() {
+    void open_ofAFolderInUse_isRejected() {
         try (RunFolder first = RunFolder.open(folder.resolve("run"))) {
             RunFolder.RunFolderException refused =
                     assertThrows(RunFolder.RunFolderException.class, () -> RunFolder.open(folder.resolve("run")));

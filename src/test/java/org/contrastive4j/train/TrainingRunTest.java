@@ -27,7 +27,7 @@ import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** A sitting of a run: its files, a full disk at every write, and what a resumed run can change. */
+/** Files of a run, a full disk at every write, and settings that a resumed run may change. */
 class TrainingRunTest {
     private static final int STEPS = 2;
 
@@ -72,7 +72,7 @@ class TrainingRunTest {
         return PairDataset.open(Path.of(config.data()), config.strict());
     }
 
-    /** Does not wait for the disk, and is full from a call on: half of what is written then gets there. */
+    /** A disk without forced writes that is full from some call on; half of the bytes of that call are written. */
     private static final class FullDisk implements Disk {
         private int writesLeft;
 
@@ -143,7 +143,7 @@ class TrainingRunTest {
         }
     }
 
-    /** Starts a run, or resumes it where it has a checkpoint; returns what a checkpoint would hold at its end. */
+    /** Starts a run, or resumes it from a checkpoint; returns its state at the end. */
     private List<String> run(Path out, Disk disk, TrainConfig config, int stopAfter) {
         try (RunFolder run = RunFolder.open(out, disk)) {
             Optional<Path> latest = run.checkpoints().latest();
@@ -180,7 +180,7 @@ class TrainingRunTest {
                 assertTrue(writes > 30, "every file is written through the disk of the test: " + writes);
                 return;
             } catch (RunFolder.RunFolderException | CheckpointException full) {
-                assertTrue(full.getMessage().contains("make room"), full.getMessage());
+                assertTrue(full.getMessage().contains("free disk space"), full.getMessage());
                 assertTrue(full.getMessage().contains("No space left"), full.getMessage());
             }
             assertEquals(
@@ -197,11 +197,11 @@ class TrainingRunTest {
     }
 
     @Test
-    void train_stoppedAndResumedWithMoreSteps_goesOnToTheNewEnd() {
+    void train_resumedWithMoreSteps_continuesToTheNewEnd() {
         Path out = folder.resolve("run");
         run(out, Disk.REAL, config(4), 2);
         assertEquals(2, RunFolder.metrics(out).size());
-        assertTrue(RunRecord.read(out).summary().isEmpty(), "it is not finished");
+        assertTrue(RunRecord.read(out).summary().isEmpty(), "the run is not finished");
         run(out, Disk.REAL, config(4).toBuilder().steps(6).learningRate(1e-3).build(), 100);
         assertEquals(6, RunFolder.metrics(out).size());
         RunRecord record = RunRecord.read(out);
@@ -215,7 +215,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void resume_withAChangeThatARunCannotMake_isRefused() {
+    void resume_withAForbiddenChange_isRejected() {
         Path out = folder.resolve("run");
         run(out, Disk.REAL, config(2), 100);
         for (TrainConfig other : List.of(
@@ -229,7 +229,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void resume_withEditedCaptions_isRefused() throws IOException {
+    void resume_withEditedCaptions_isRejected() throws IOException {
         Path out = folder.resolve("run");
         run(out, Disk.REAL, config(2), 1);
         Path captions = pairs.resolve("captions.tsv");
@@ -240,7 +240,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void resume_ofDataThatWasMoved_goesOn() throws IOException {
+    void resume_withMovedData_continues() throws IOException {
         Path out = folder.resolve("run");
         run(out, Disk.REAL, config(2), 1);
         Path moved = Files.move(pairs, folder.resolve("moved"));
@@ -249,7 +249,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void report_whileTraining_loadsItselfAgainAndAtTheEndItDoesNot() throws IOException {
+    void report_duringTraining_reloadsAndAtTheEndDoesNot() throws IOException {
         Path out = folder.resolve("run");
         List<String> pages = new ArrayList<>();
         TrainConfig config = config(2);
@@ -290,7 +290,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void schedule_withNumbersThatAreTooSmall_isRefused() {
+    void schedule_withTooSmallNumbers_isRejected() {
         assertThrows(IllegalArgumentException.class, () -> new TrainingRun.Schedule(0, 1));
         assertThrows(IllegalArgumentException.class, () -> new TrainingRun.Schedule(1, -1));
     }

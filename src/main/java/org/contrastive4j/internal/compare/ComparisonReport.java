@@ -148,9 +148,8 @@ final class ComparisonReport {
         StringBuilder page = new StringBuilder("# Losses compared\n\n");
         page.append(String.format(
                 Locale.ROOT,
-                "Each run saw %,d pairs; seeds %s; %d of %d runs are finished. Numbers are recall at 1 in "
-                        + "percent, mean "
-                        + "of both directions: mean and standard deviation over seeds.%n",
+                "Each run saw %,d pairs; seeds %s; %d of %d runs are finished. Numbers are recall at 1 in percent, "
+                        + "mean of both directions: mean and standard deviation over seeds.%n",
                 comparison.pairs(),
                 comparison.seeds().stream().map(String::valueOf).collect(Collectors.joining(", ")),
                 results.size(),

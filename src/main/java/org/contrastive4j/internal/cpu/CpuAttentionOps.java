@@ -5,6 +5,7 @@ import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** Softmax attention in f32, one task per sample. */
 final class CpuAttentionOps extends AttentionOps {
@@ -22,7 +23,7 @@ final class CpuAttentionOps extends AttentionOps {
             Tensor qkv,
             int heads,
             boolean causal,
-            Tensor lengths,
+            @Nullable Tensor lengths,
             Tensor out,
             Tensor logSumExp) {
         int[] keys = Indices.readOr(tokens, batch, "attention", "lengths", lengths, tokens + 1);
@@ -48,7 +49,7 @@ final class CpuAttentionOps extends AttentionOps {
             Tensor qkv,
             int heads,
             boolean causal,
-            Tensor lengths,
+            @Nullable Tensor lengths,
             Tensor out,
             Tensor logSumExp,
             Tensor dOut,

@@ -4,6 +4,7 @@ import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products by OpenBLAS. The result is divided into fixed tiles that threads compute in any order.
@@ -106,7 +107,7 @@ final class CpuMatrixOps extends MatrixOps {
     }
 
     @Override
-    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y) {
+    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, @Nullable Tensor bias, Tensor y) {
         if (bias != null) {
             float[] row = Rows.all(bias);
             Rows.run(rows, out, (from, to) -> {

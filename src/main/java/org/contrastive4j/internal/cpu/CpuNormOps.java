@@ -3,6 +3,7 @@ package org.contrastive4j.internal.cpu;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Normalisations, one block of rows at a time.
@@ -69,8 +70,8 @@ final class CpuNormOps extends NormOps {
             Tensor rstd,
             Tensor dy,
             Tensor dx,
-            Tensor dGamma,
-            Tensor dBeta) {
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta) {
         float[] g = Rows.all(gamma);
         float[][] sums = Rows.sum(rows, width, 2, (from, to, partial) -> {
             int count = to - from;

@@ -7,6 +7,7 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * InfoNCE on the CPU. Only the logits of a few stripes of rows exist at a time; OpenBLAS computes the matrix
@@ -53,7 +54,13 @@ final class CpuPairwiseOps extends PairwiseOps {
 
     @Override
     protected Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNceGrid grid = grid(n, m, d);
         double scale = Math.exp(inputs.logScale().toDoubles()[0]);
@@ -84,7 +91,7 @@ final class CpuPairwiseOps extends PairwiseOps {
         return direct && !statistics.within(DIRECT + 1) ? statistics(n, m, targets, inputs, tiles, false) : statistics;
     }
 
-    private static int[] targets(int n, int m, Tensor given) {
+    private static int[] targets(int n, int m, @Nullable Tensor given) {
         if (given != null) {
             return Indices.read("infoNce", "targets", given, m);
         }

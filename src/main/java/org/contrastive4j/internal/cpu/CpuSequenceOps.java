@@ -6,6 +6,7 @@ import org.contrastive4j.internal.memory.HostStorage;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sequence operations in f32: one task per sample, or per block of elements where samples are summed.
@@ -129,7 +130,7 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
+    protected void prependTokenBackwardUnchecked(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken) {
         int width = dy.dim(2);
         int sample = (dy.dim(1) - 1) * width;
         if (dx != null) {
@@ -215,7 +216,7 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
+    protected void meanPoolUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         int[] counts = Indices.readOr(x.dim(1), x.dim(0), "meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
         Workers.run(counts.length, b -> {
@@ -238,7 +239,7 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+    protected void meanPoolBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         int tokens = dx.dim(1);
         int width = dx.dim(2);
         int[] counts = Indices.readOr(tokens, dx.dim(0), "meanPoolBackward", "lengths", lengths, tokens + 1);
@@ -255,7 +256,7 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+    protected void selectTokenUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         int[] last = Indices.lastTokens(x.dim(0), "selectToken", lengths, x.dim(1));
         int width = x.dim(2);
         for (int b = 0; b < last.length; b++) {
@@ -265,7 +266,7 @@ final class CpuSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+    protected void selectTokenBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         int tokens = dx.dim(1);
         int width = dx.dim(2);
         int[] last = Indices.lastTokens(dx.dim(0), "selectTokenBackward", lengths, tokens);

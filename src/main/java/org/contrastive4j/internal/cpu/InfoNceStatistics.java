@@ -26,8 +26,8 @@ final class InfoNceStatistics {
     private final int[] hardest;
     final float[] columnLargest; // of the logits of column j in rows that do not belong to it
     final float[] columnSum; // of exp(logit - columnLargest), or when direct of exp(logit), in those rows
-    private double[] columnPositive; // log-sum-exp of the logits of column j in rows that do, -infinity for none
-    private int[] belonging; // number of such rows
+    private double[] columnPositive = {}; // log-sum-exp of the logits of column j in rows that do, -infinity for none
+    private int[] belonging = {}; // number of such rows
 
     /** @param direct whether sums are of exp(logit) without a shift */
     InfoNceStatistics(int n, int m, int[] targets, double rowWeight, double columnWeight, boolean direct) {

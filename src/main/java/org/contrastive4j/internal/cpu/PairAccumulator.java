@@ -15,16 +15,12 @@ final class PairAccumulator {
     PairAccumulator(Kind kind, int size) {
         this.kind = kind;
         boolean max = kind == Kind.MAX || kind == Kind.MAX_BELOW;
-        largest = kind == Kind.SUM ? null : new double[size];
-        sum = max ? null : new double[size];
-        count = max ? new int[size] : null;
-        at = max ? new int[size] : null;
-        if (largest != null) {
-            Arrays.fill(largest, Double.NEGATIVE_INFINITY);
-        }
-        if (max) {
-            Arrays.fill(at, -1);
-        }
+        largest = new double[kind == Kind.SUM ? 0 : size];
+        sum = new double[max ? 0 : size];
+        count = new int[max ? size : 0];
+        at = new int[max ? size : 0];
+        Arrays.fill(largest, Double.NEGATIVE_INFINITY);
+        Arrays.fill(at, -1);
     }
 
     void addSum(int i, double value) {

@@ -1,10 +1,12 @@
 package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
+import java.util.Objects;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes dx = s G y and dy = s G^T x, cell by cell from the last to the first, where G replaces the logits.
@@ -56,8 +58,8 @@ final class TileBackward {
             ToGradient toGradient,
             boolean resident,
             double scale,
-            Tensor dx,
-            Tensor dy,
+            @Nullable Tensor dx,
+            @Nullable Tensor dy,
             PairwiseOps.Gradients gradients) {
         int tilesPerCell = InfoNceGrid.ceilDiv(grid.panel, grid.tile);
         double[] sums = new double[grid.cells() * tilesPerCell];
@@ -79,7 +81,9 @@ final class TileBackward {
             }
         }
         if (gradients.dLogScale() != null) {
-            add(gradients.dLogScale(), dx != null ? along(tiles.x, dx) : along(tiles.y, dy));
+            add(
+                    gradients.dLogScale(),
+                    dx != null ? along(tiles.x, dx) : along(tiles.y, Objects.requireNonNull(dy, "dx or dy is given")));
         }
         if (gradients.dBias() != null) {
             add(gradients.dBias(), Arrays.stream(sums).sum() / scale);

@@ -2,6 +2,7 @@ package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
 import org.contrastive4j.ops.Pairing;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Finds the positive and the ignored pairs of one tile, one row at a time, as column indices within the tile.
@@ -16,7 +17,7 @@ final class TileClasses {
     private final int columns;
     private final int[] positives;
     private final int[] others;
-    private final Scratch.OffHeap guided;
+    private final Scratch.@Nullable OffHeap guided;
     private final float[] guidedRow;
     private int positiveCount;
     private int otherCount;
@@ -31,7 +32,7 @@ final class TileClasses {
         this.positives = new int[1 + columns];
         this.others = new int[1 + 3 * columns]; // a column may occur once for each reason
         Pairing.Guide guide = pairing.guide();
-        this.guidedRow = guide == null ? null : new float[columns];
+        this.guidedRow = new float[guide == null ? 0 : columns];
         this.guided = guide == null ? null : multiply(guide);
     }
 
@@ -99,8 +100,11 @@ final class TileClasses {
     }
 
     private void tooSimilar(int i, int r) {
-        guided.floats().get(r * columns, guidedRow, 0, columns);
         Pairing.Guide guide = pairing.guide();
+        if (guide == null || guided == null) {
+            return;
+        }
+        guided.floats().get(r * columns, guidedRow, 0, columns);
         double limit = guide.rowLimits()[i];
         double[] columnLimits = guide.columnLimits();
         for (int j = 0; j < columns; j++) {

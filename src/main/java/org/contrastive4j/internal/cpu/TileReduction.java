@@ -4,6 +4,7 @@ import java.util.Arrays;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Kind;
 import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One reduction over one tile, row by row. Log-sum-exps of columns need a second sweep, when the largest logit of
@@ -17,9 +18,9 @@ final class TileReduction {
     private final int firstRow;
     private final int firstColumn;
     private final int columns;
-    private final float[] columnShift;
-    private final float[] columnWeight;
-    private final float[] columnLargest;
+    private final float @Nullable [] columnShift;
+    private final float @Nullable [] columnWeight;
+    private final float[] columnLargest; // of a reduction of columns, empty otherwise
     private final float[] columnSum;
     private final int[] columnCount;
     private final int[] columnAt;
@@ -35,17 +36,15 @@ final class TileReduction {
         columnWeight = rows ? floats(reduction.weight(), firstColumn, columns) : null;
         part = new PairAccumulator(reduction.kind(), rows ? rowCount : columns);
         boolean max = reduction.kind() == Kind.MAX || reduction.kind() == Kind.MAX_BELOW;
-        columnLargest = rows ? null : new float[columns];
-        columnSum = rows ? null : new float[columns];
-        columnCount = rows || !max ? null : new int[columns];
-        columnAt = rows || !max ? null : new int[columns];
-        if (!rows) {
-            Arrays.fill(columnLargest, max ? Float.NEGATIVE_INFINITY : InfoNceStatistics.LOWEST);
-        }
+        columnLargest = new float[rows ? 0 : columns];
+        columnSum = new float[rows ? 0 : columns];
+        columnCount = new int[rows || !max ? 0 : columns];
+        columnAt = new int[rows || !max ? 0 : columns];
+        Arrays.fill(columnLargest, max ? Float.NEGATIVE_INFINITY : InfoNceStatistics.LOWEST);
     }
 
     /** Returns a slice as floats; null stays null. */
-    static float[] floats(double[] values, int from, int count) {
+    static float @Nullable [] floats(double @Nullable [] values, int from, int count) {
         if (values == null) {
             return null;
         }
@@ -61,7 +60,7 @@ final class TileReduction {
     }
 
     /** Computes z = sign row + shift of row + shift of column. */
-    static void shift(int sign, float[] row, double ofRow, float[] ofColumn, float[] z, int columns) {
+    static void shift(int sign, float[] row, double ofRow, float @Nullable [] ofColumn, float[] z, int columns) {
         float s = sign;
         float r = (float) ofRow;
         if (ofColumn == null) {

@@ -6,6 +6,7 @@ import java.util.concurrent.locks.LockSupport;
 import java.util.concurrent.locks.ReentrantLock;
 import java.util.function.IntConsumer;
 import org.contrastive4j.internal.config.SystemProperties;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs numbered tasks on all cores. The thread that runs a task is unspecified, and the result of a task must not
@@ -154,7 +155,7 @@ public final class Workers {
             }
         }
 
-        private Region await(Region seen) {
+        private Region await(@Nullable Region seen) {
             long from = System.nanoTime();
             for (int looks = 0; latest == seen; looks++) {
                 Thread.onSpinWait();

@@ -18,6 +18,7 @@ import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.internal.device.MatrixLibrary;
+import org.jspecify.annotations.Nullable;
 
 /**
  * cuBLAS through JCublas, with one workspace of its own for as long as the device is open.
@@ -34,9 +35,9 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
 
     /** Loading happens when this class is first touched; what went wrong then stays wrong. */
     private static final class Loaded {
-        static final String PROBLEM = load();
+        static final @Nullable String PROBLEM = load();
 
-        private static String load() {
+        private static @Nullable String load() {
             try {
                 JCublas2.setExceptionsEnabled(false);
                 return null;
@@ -50,7 +51,7 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
     private final DevicePointer workspace;
     private final int workspaceBytes;
     private final String version;
-    private CudaStream bound;
+    private @Nullable CudaStream bound;
 
     private Cublas(CudaDevice device, cublasHandle handle, DevicePointer workspace, int bytes, String version) {
         super(device, "cuBLAS");
@@ -96,7 +97,7 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
     }
 
     /** Why there is no cuBLAS, null when JCublas has loaded one. */
-    static String problem() {
+    static @Nullable String problem() {
         return Loaded.PROBLEM;
     }
 
@@ -204,7 +205,7 @@ final class Cublas extends CudaHandle implements MatrixLibrary {
         };
     }
 
-    private void check(int status, String call, Product product) {
+    private void check(int status, String call, @Nullable Product product) {
         if (status == cublasStatus.CUBLAS_STATUS_SUCCESS) {
             return;
         }

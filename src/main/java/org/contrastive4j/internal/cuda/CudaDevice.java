@@ -37,6 +37,7 @@ import org.contrastive4j.device.PtxModule;
 import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.memory.MemoryLeakException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One NVIDIA GPU.
@@ -58,7 +59,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     private final Map<String, CudaModule> modules = new HashMap<>();
     private final Set<CudaHandle> handles = ConcurrentHashMap.newKeySet();
     private final ReentrantLock recording = new ReentrantLock();
-    private MatrixLibrary.Choice matrixLibrary;
+    private MatrixLibrary.@Nullable Choice matrixLibrary;
     private volatile boolean closed;
 
     private CudaDevice(CUdevice device, CUcontext context, DeviceFacts facts, CudaErrors errors, long limit) {
@@ -81,7 +82,7 @@ public final class CudaDevice implements PtxDevice, MatrixLibrary.Provider {
     }
 
     /** Why cuBLAS cannot be used on this machine, null when JCublas has loaded it; this needs no GPU. */
-    public static String matrixLibraryProblem() {
+    public static @Nullable String matrixLibraryProblem() {
         return Cublas.problem();
     }
 

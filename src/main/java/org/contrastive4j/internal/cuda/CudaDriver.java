@@ -7,6 +7,7 @@ import static jcuda.driver.JCudaDriver.cuInit;
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
 import org.contrastive4j.device.NoDeviceException;
+import org.jspecify.annotations.Nullable;
 
 /** The driver library of this process, loaded on first use. */
 final class CudaDriver {
@@ -14,8 +15,8 @@ final class CudaDriver {
 
     /** Loading happens when this class is first touched; what went wrong then stays wrong. */
     private static final class Loaded {
-        static final Throwable FAULT = load();
-        static final String PROBLEM = FAULT == null ? start() : missing(FAULT);
+        static final @Nullable Throwable FAULT = load();
+        static final @Nullable String PROBLEM = FAULT == null ? start() : missing(FAULT);
     }
 
     private CudaDriver() {}
@@ -47,7 +48,7 @@ final class CudaDriver {
         return number / 1000 + "." + number % 1000 / 10;
     }
 
-    private static Throwable load() {
+    private static @Nullable Throwable load() {
         try {
             JCudaDriver.setExceptionsEnabled(false);
             return null;
@@ -67,7 +68,7 @@ final class CudaDriver {
         return "no CUDA device: " + JCudaPlatform.unloadable("the native library of JCuda");
     }
 
-    private static String start() {
+    private static @Nullable String start() {
         int[] version = new int[1];
         int result = cuDriverGetVersion(version);
         if (result == CUresult.CUDA_SUCCESS && version[0] < OLDEST) { // calls of CUDA 12 would end the process

@@ -13,6 +13,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.KernelException;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Turns what the driver returns into exceptions, and remembers the first error that it does not recover from.
@@ -63,7 +64,7 @@ final class CudaErrors {
 
     private final String device;
     private final ArrayDeque<Started> started = new ArrayDeque<>();
-    private volatile String lost;
+    private volatile @Nullable String lost;
 
     CudaErrors(String device) {
         this.device = device;

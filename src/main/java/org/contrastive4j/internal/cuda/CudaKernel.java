@@ -19,6 +19,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.internal.device.Arguments;
 import org.contrastive4j.internal.parse.Parameter;
+import org.jspecify.annotations.Nullable;
 
 /** A function of a module, and the buffer for its arguments. */
 final class CudaKernel implements Kernel {
@@ -36,7 +37,7 @@ final class CudaKernel implements Kernel {
      */
     private final ByteBuffer space;
 
-    private final Pointer pointers;
+    private final @Nullable Pointer pointers;
     private int dynamicShared;
 
     CudaKernel(CudaDevice device, String name, CUfunction function, List<Parameter> parameters) {

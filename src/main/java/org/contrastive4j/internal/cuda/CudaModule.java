@@ -8,6 +8,7 @@ import java.nio.ByteBuffer;
 import java.nio.charset.StandardCharsets;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import jcuda.Pointer;
@@ -123,7 +124,12 @@ final class CudaModule implements PtxModule {
             throw new PtxException(name, 0, 0, "the entry " + kernel + " is not defined or not .visible");
         }
         device.errors().check(result, "cuModuleGetFunction", () -> kernel + " of " + name);
-        return new CudaKernel(device, kernel, function, signatures.get(kernel));
+        return new CudaKernel(
+                device,
+                kernel,
+                function,
+                Objects.requireNonNull(
+                        signatures.get(kernel), "the source declares every entry that the driver finds"));
     }
 
     /** On a thread that has entered the device. */

@@ -17,6 +17,7 @@ import org.contrastive4j.internal.memory.AllocationLedger;
 import org.contrastive4j.memory.MemoryLeakException;
 import org.contrastive4j.memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Memory of one GPU, counted, and kept for the next allocation of the same size.
@@ -32,9 +33,9 @@ final class CudaPool {
     /** A freed block; a new object each time, so that one that was taken and freed again is another one. */
     private static final class Block {
         private final long address;
-        private CudaStream usedBy; // null when nothing uses it any more
+        private @Nullable CudaStream usedBy; // null when nothing uses it any more
 
-        Block(long address, CudaStream usedBy) {
+        Block(long address, @Nullable CudaStream usedBy) {
             this.address = address;
             this.usedBy = usedBy;
         }
@@ -119,7 +120,7 @@ final class CudaPool {
      * @param stream whose blocks, null for all
      * @param wait until the work given so far is done
      */
-    void settle(CudaStream stream, Runnable wait) {
+    void settle(@Nullable CudaStream stream, Runnable wait) {
         List<Block> waiting = new ArrayList<>();
         synchronized (this) {
             free.values()
@@ -164,6 +165,7 @@ final class CudaPool {
      *
      * @return what to throw when storages were still open, else null
      */
+    @Nullable
     MemoryLeakException close() {
         List<CudaStorage> leaked = ledger.open();
         MemoryLeakException leak = ledger.leak();

@@ -19,13 +19,14 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.internal.device.ScratchSpace;
+import org.jspecify.annotations.Nullable;
 
 /** A stream that waits for no other, the driver's default stream included. */
 final class CudaStream extends CudaHandle implements DeviceStream {
     private final CUstream stream;
     private final StagingRing staging;
-    private CudaStorage scratch;
-    private ScratchSpace scratchSpace;
+    private @Nullable CudaStorage scratch;
+    private @Nullable ScratchSpace scratchSpace;
     private boolean capturing;
 
     private CudaStream(CudaDevice device, CUstream stream) {
@@ -127,7 +128,7 @@ final class CudaStream extends CudaHandle implements DeviceStream {
     }
 
     @Override
-    public DeviceGraph capture(Runnable work, DeviceStorage scratchMemory) {
+    public DeviceGraph capture(Runnable work, @Nullable DeviceStorage scratchMemory) {
         enter();
         CudaStorage own = scratchMemory == null ? null : device().own(scratchMemory);
         return CudaGraph.capture(device(), stream, () -> {
@@ -151,13 +152,14 @@ final class CudaStream extends CudaHandle implements DeviceStream {
 
     /** A part of the scratch of what this stream records. */
     CudaStorage fromScratch(long bytes) {
-        if (scratch == null) {
+        CudaStorage whole = scratch;
+        ScratchSpace space = scratchSpace;
+        if (whole == null || space == null) {
             throw new DeviceException("memory cannot be allocated while work is recorded; do it before, or record with "
                     + "scratch memory and allocate for the stream that records");
         }
-        ScratchSpace space = scratchSpace;
         long at = space.allocate(bytes);
-        return scratch.part(at, bytes, () -> space.free(at));
+        return whole.part(at, bytes, () -> space.free(at));
     }
 
     /** {@inheritDoc} The stream of the device itself only waits: the device gives it back. */

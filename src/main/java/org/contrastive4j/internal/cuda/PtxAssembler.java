@@ -199,7 +199,7 @@ public final class PtxAssembler {
                 entry = matcher.group(1);
             } else if ((matcher = PROPERTIES.matcher(line)).find()) {
                 function = matcher.group(1);
-            } else if ((matcher = STACK.matcher(line)).find() && function.equals(entry)) {
+            } else if ((matcher = STACK.matcher(line)).find() && function != null && function.equals(entry)) {
                 for (int i = 0; i < stack.length; i++) {
                     stack[i] = Integer.parseInt(matcher.group(i + 1));
                 }

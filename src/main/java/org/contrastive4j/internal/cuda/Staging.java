@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.cuda;
 
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Copies between any Java buffer and the device through one piece of pinned memory.
@@ -11,26 +12,26 @@ final class Staging {
     private static final int BYTES = 8 << 20;
 
     private final CudaDevice device;
-    private CudaPinned pinned;
+    private @Nullable CudaPinned pinned;
 
     Staging(CudaDevice device) {
         this.device = device;
     }
 
-    private ByteBuffer begin() {
+    private CudaPinned begin() {
         device.synchronize();
-        if (pinned == null) {
-            pinned = CudaPinned.allocate(device, BYTES);
-        }
-        return pinned.bytes().duplicate();
+        CudaPinned buffer = pinned == null ? CudaPinned.allocate(device, BYTES) : pinned;
+        pinned = buffer;
+        return buffer;
     }
 
     synchronized void upload(CudaStorage target, long at, ByteBuffer source) {
-        ByteBuffer stage = begin();
+        CudaPinned buffer = begin();
+        ByteBuffer stage = buffer.bytes().duplicate();
         for (long done = at; source.hasRemaining(); ) {
             int part = Math.min(source.remaining(), BYTES);
             stage.clear().put(source.duplicate().limit(source.position() + part));
-            device.stream().upload(pinned, 0, target, done, part);
+            device.stream().upload(buffer, 0, target, done, part);
             device.stream().synchronize();
             source.position(source.position() + part);
             done += part;
@@ -38,10 +39,11 @@ final class Staging {
     }
 
     synchronized void download(CudaStorage source, long at, ByteBuffer target) {
-        ByteBuffer stage = begin();
+        CudaPinned buffer = begin();
+        ByteBuffer stage = buffer.bytes().duplicate();
         for (long done = at; target.hasRemaining(); ) {
             int part = Math.min(target.remaining(), BYTES);
-            device.stream().download(source, done, pinned, 0, part);
+            device.stream().download(source, done, buffer, 0, part);
             device.stream().synchronize();
             target.put(stage.clear().limit(part));
             done += part;

@@ -4,6 +4,7 @@ import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Softmax attention, query by query. Both masks together always admit a prefix of the keys of a query.
@@ -54,7 +55,7 @@ final class F64AttentionOps extends AttentionOps {
             Tensor qkv,
             int heads,
             boolean causal,
-            Tensor lengths,
+            @Nullable Tensor lengths,
             Tensor out,
             Tensor logSumExp) {
         int[] keys = Indices.readOr(tokens, batch, "attention", "lengths", lengths, tokens + 1);
@@ -99,7 +100,7 @@ final class F64AttentionOps extends AttentionOps {
             Tensor qkv,
             int heads,
             boolean causal,
-            Tensor lengths,
+            @Nullable Tensor lengths,
             Tensor out,
             Tensor logSumExp,
             Tensor dOut,

@@ -4,6 +4,7 @@ import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products as three loops, each sum in the order of the inner index.
@@ -60,7 +61,7 @@ final class F64MatrixOps extends MatrixOps {
     }
 
     @Override
-    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y) {
+    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, @Nullable Tensor bias, Tensor y) {
         double[] result = product(Doubles.load(x), Doubles.load(w), rows, out, in);
         if (bias != null) {
             double[] b = Doubles.load(bias);

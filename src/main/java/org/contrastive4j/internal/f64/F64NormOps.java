@@ -3,6 +3,7 @@ package org.contrastive4j.internal.f64;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Normalisations, row by row.
@@ -61,8 +62,8 @@ final class F64NormOps extends NormOps {
             Tensor rstd,
             Tensor dy,
             Tensor dx,
-            Tensor dGamma,
-            Tensor dBeta) {
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta) {
         double[] in = Doubles.load(x);
         double[] scale = Doubles.load(gamma);
         double[] means = Doubles.load(mean);
@@ -95,7 +96,7 @@ final class F64NormOps extends NormOps {
         accumulate(sumBeta, dBeta);
     }
 
-    private static void accumulate(double[] sum, Tensor target) {
+    private static void accumulate(double[] sum, @Nullable Tensor target) {
         if (target != null) {
             double[] result = Doubles.load(target);
             Doubles.axpy(1, sum, 0, result, 0, sum.length);

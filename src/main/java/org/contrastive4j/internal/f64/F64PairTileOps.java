@@ -9,6 +9,7 @@ import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The tiled pairwise engine as loops over i and j, one pair at a time.
@@ -34,8 +35,8 @@ final class F64PairTileOps extends PairTileOps {
         double[] x = Doubles.load(pairs.x());
         double[] y = Doubles.load(pairs.y());
         int e = guide == null ? 0 : guide.rows().dim(1);
-        double[] guideRows = guide == null ? null : Doubles.load(guide.rows());
-        double[] guideColumns = guide == null ? null : Doubles.load(guide.columns());
+        double[] guideRows = guide == null ? new double[0] : Doubles.load(guide.rows());
+        double[] guideColumns = guide == null ? new double[0] : Doubles.load(guide.columns());
         long ignored = 0;
         for (int i = 0; i < pairing.n(); i++) {
             for (int j = 0; j < pairing.m(); j++) {
@@ -173,17 +174,17 @@ final class F64PairTileOps extends PairTileOps {
         accumulate(sums[1], gradients.dBias());
     }
 
-    private static double weight(double[] weights, int i) {
+    private static double weight(double @Nullable [] weights, int i) {
         return weights == null ? 1 : weights[i];
     }
 
-    private static void store(double[] values, Tensor target) {
+    private static void store(double[] values, @Nullable Tensor target) {
         if (target != null) {
             Doubles.store(values, target);
         }
     }
 
-    private static void accumulate(double value, Tensor target) {
+    private static void accumulate(double value, @Nullable Tensor target) {
         if (target != null) {
             Doubles.store(new double[] {Doubles.load(target)[0] + value}, target);
         }

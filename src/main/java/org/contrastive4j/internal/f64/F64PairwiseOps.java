@@ -6,6 +6,7 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /** InfoNCE row by row in two passes: one over all logits for the sums, one for the gradients. */
 final class F64PairwiseOps extends PairwiseOps {
@@ -15,7 +16,13 @@ final class F64PairwiseOps extends PairwiseOps {
 
     @Override
     protected Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         int[] targets = targets(n, m, inputs.targets());
         InfoNcePass pass = new InfoNcePass(
                 n,
@@ -38,7 +45,7 @@ final class F64PairwiseOps extends PairwiseOps {
         return Deferred.of(pass.result());
     }
 
-    private static int[] targets(int n, int m, Tensor given) {
+    private static int[] targets(int n, int m, @Nullable Tensor given) {
         if (given != null) {
             return Indices.read("infoNce", "targets", given, m);
         }

@@ -4,6 +4,7 @@ import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sequence operations as plain loops.
@@ -77,7 +78,7 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
+    protected void prependTokenBackwardUnchecked(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken) {
         int width = dy.dim(2);
         int sample = (dy.dim(1) - 1) * width;
         double[] from = Doubles.load(dy);
@@ -149,7 +150,7 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
+    protected void meanPoolUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         int[] counts = Indices.readOr(x.dim(1), x.dim(0), "meanPool", "lengths", lengths, x.dim(1) + 1);
         int width = x.dim(2);
         double[] from = Doubles.load(x);
@@ -163,7 +164,7 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+    protected void meanPoolBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         int[] counts = Indices.readOr(dx.dim(1), dx.dim(0), "meanPoolBackward", "lengths", lengths, dx.dim(1) + 1);
         int width = dx.dim(2);
         double[] from = Doubles.load(dy);
@@ -177,7 +178,7 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+    protected void selectTokenUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         int[] last = Indices.lastTokens(x.dim(0), "selectToken", lengths, x.dim(1));
         int width = x.dim(2);
         double[] from = Doubles.load(x);
@@ -189,7 +190,7 @@ final class F64SequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+    protected void selectTokenBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         int[] last = Indices.lastTokens(dx.dim(0), "selectTokenBackward", lengths, dx.dim(1));
         int width = dx.dim(2);
         double[] from = Doubles.load(dy);

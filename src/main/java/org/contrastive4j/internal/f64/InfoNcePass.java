@@ -3,6 +3,7 @@ package org.contrastive4j.internal.f64;
 import java.util.Arrays;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One evaluation of InfoNCE. Sums over negatives are kept apart from positives: a small loss is log(1 + e) of a small
@@ -193,13 +194,13 @@ final class InfoNcePass {
         return (rowWeight * ofRow + columnWeight * ofColumn) / n;
     }
 
-    private static void store(double[] values, Tensor target) {
+    private static void store(double[] values, @Nullable Tensor target) {
         if (target != null) {
             Doubles.store(values, target);
         }
     }
 
-    private static void accumulate(double value, Tensor target) {
+    private static void accumulate(double value, @Nullable Tensor target) {
         if (target != null) {
             Doubles.store(new double[] {Doubles.load(target)[0] + value}, target);
         }

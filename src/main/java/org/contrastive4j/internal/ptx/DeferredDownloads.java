@@ -12,6 +12,7 @@ import java.util.HashMap;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import java.util.function.Function;
 import org.contrastive4j.device.DeviceStorage;
@@ -19,6 +20,7 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PinnedBuffer;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.Deferred;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Downloads small results asynchronously into pinned memory. Reading the first result synchronises with the stream,
@@ -51,10 +53,10 @@ final class DeferredDownloads implements AutoCloseable {
     private final Map<Integer, Deque<Slot>> free = new HashMap<>();
     private final ReferenceQueue<Deferred<?>> dropped = new ReferenceQueue<>();
     private final Set<Pending> pending = new HashSet<>();
-    private PinnedBuffer page;
-    private PinnedBuffer reserved; // the next page, allocated before a capture
+    private @Nullable PinnedBuffer page;
+    private @Nullable PinnedBuffer reserved; // the next page, allocated before a capture
     private int used = PAGE_BYTES; // bytes of the page
-    private List<Slot> captured; // slots of the current capture
+    private @Nullable List<Slot> captured; // slots of the current capture
     private long issued; // number of the last download or replay on the stream
     private long completed; // number of the last one that is known to be complete
 
@@ -76,7 +78,7 @@ final class DeferredDownloads implements AutoCloseable {
         if (!stream.isCapturing()) {
             return new SingleResult<>(slot, bytes, ++issued, decode);
         }
-        captured.add(slot);
+        Objects.requireNonNull(captured, "only capture() captures the stream").add(slot);
         return new ReplayedResult<>(slot, bytes, decode);
     }
 
@@ -135,22 +137,25 @@ final class DeferredDownloads implements AutoCloseable {
             pages.add(own);
             return new Slot(own, 0, size);
         }
-        if (used + size > PAGE_BYTES) {
-            nextPage();
+        PinnedBuffer current = page;
+        if (current == null || used + size > PAGE_BYTES) {
+            current = nextPage();
         }
-        Slot slot = new Slot(page, used, size);
+        Slot slot = new Slot(current, used, size);
         used += size;
         return slot;
     }
 
-    private void nextPage() {
-        page = reserved;
+    private PinnedBuffer nextPage() {
+        PinnedBuffer next = reserved;
         reserved = null;
-        if (page == null) {
-            page = device.pinned(PAGE_BYTES);
-            pages.add(page);
+        if (next == null) {
+            next = device.pinned(PAGE_BYTES);
+            pages.add(next);
         }
+        page = next;
         used = 0;
+        return next;
     }
 
     private synchronized <T> T read(Slot slot, int bytes, long number, Function<ByteBuffer, T> decode) {
@@ -180,8 +185,8 @@ final class DeferredDownloads implements AutoCloseable {
         private final int bytes;
         private final long number;
         private final Function<ByteBuffer, T> decode;
-        private Pending unread; // null when it was read
-        private T value;
+        private @Nullable Pending unread; // null when it was read
+        private @Nullable T value;
 
         SingleResult(Slot slot, int bytes, long number, Function<ByteBuffer, T> decode) {
             unread = new Pending(this, slot, dropped);
@@ -198,7 +203,7 @@ final class DeferredDownloads implements AutoCloseable {
                 release(unread);
                 unread = null;
             }
-            return value;
+            return Objects.requireNonNull(value, "a download decodes to a value");
         }
     }
 

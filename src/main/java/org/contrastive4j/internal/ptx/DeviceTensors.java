@@ -4,6 +4,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Returns the device addresses of tensors after checking them; a failure is a {@link LaunchException} before anything
@@ -26,7 +27,8 @@ final class DeviceTensors {
      * Returns the address of a tensor that is written while others are read, after checking that it overlaps none of
      * them. Null others are skipped.
      */
-    static long written(String operation, String argument, PtxDevice device, Tensor tensor, Tensor... others) {
+    static long written(
+            String operation, String argument, PtxDevice device, Tensor tensor, @Nullable Tensor... others) {
         long address = address(operation, argument, device, tensor);
         for (Tensor other : others) {
             if (other != null && other.storage() == tensor.storage()) {

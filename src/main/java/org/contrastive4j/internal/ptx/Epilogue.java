@@ -1,8 +1,10 @@
 package org.contrastive4j.internal.ptx;
 
+import java.util.Objects;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.PointwiseOps;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The operations fused to a product c = alpha a b + beta c: the bias is added to each row, and y = gelu(c).
@@ -11,10 +13,13 @@ import org.contrastive4j.tensor.Tensor;
  * @param gelu activation, null if y is
  * @param y like c, or null
  */
-record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
+record Epilogue(
+        @Nullable Tensor bias,
+        PointwiseOps.@Nullable Gelu gelu,
+        @Nullable Tensor y) {
     static final Epilogue NONE = new Epilogue(null, null, null);
 
-    static Epilogue of(Tensor bias) {
+    static Epilogue of(@Nullable Tensor bias) {
         return new Epilogue(bias, null, null);
     }
 
@@ -42,7 +47,7 @@ record Epilogue(Tensor bias, PointwiseOps.Gelu gelu, Tensor y) {
     /** Computes y = gelu(c) in a separate launch, if y is requested. */
     void activate(PointwiseOps pointwise, Tensor c) {
         if (y != null) {
-            pointwise.gelu(gelu, c, y);
+            pointwise.gelu(Objects.requireNonNull(gelu, "y requires an activation"), c, y);
         }
     }
 }

@@ -8,6 +8,7 @@ import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Statistics;
 import org.contrastive4j.internal.ptx.HopperInfoNceLaunches.Sums;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Symmetric InfoNCE on device addresses by warp-group matrix instructions of sm_90a: value, gradients and statistics
@@ -85,7 +86,7 @@ public final class HopperInfoNce implements InfoNceKernels {
     public void infoNce(
             DeviceStream stream,
             InfoNceKernels.Inputs inputs,
-            InfoNceKernels.Gradients gradients,
+            InfoNceKernels.@Nullable Gradients gradients,
             long hardest,
             long result,
             long workspace,

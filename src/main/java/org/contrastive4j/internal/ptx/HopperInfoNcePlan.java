@@ -1,5 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
+import java.util.Objects;
+
 /**
  * Divides a call of {@link HopperInfoNce} into stripes and rectangles, and its workspace into buffers: offsets in
  * bytes.
@@ -59,7 +61,7 @@ final class HopperInfoNcePlan {
      *     the products of all pairs; the smallest stripe and rectangle are used if it is less
      */
     HopperInfoNcePlan(int n, int m, int d, int multiprocessors, boolean withGradients, long stripeBytes) {
-        all = HopperTiling.of(n, m, d, multiprocessors);
+        all = Objects.requireNonNull(HopperTiling.of(n, m, d, multiprocessors), "no tiling suits these sizes");
         long least = statisticBytes(all.part(Math.min(n, runRows()), m));
         long image = all.gradientBytes() + Float.BYTES * all.storedDots();
         stored = withGradients && d >= LEAST_STORED_WIDTH && image + least <= stripeBytes;

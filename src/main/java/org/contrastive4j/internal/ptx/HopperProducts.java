@@ -7,6 +7,7 @@ import org.contrastive4j.internal.ptx.SixteenBitGemm.Products;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Computes 16-bit matrix products of tensors by {@link HopperGemm}. Both operands are packed for each product, into
@@ -43,7 +44,7 @@ final class HopperProducts {
     }
 
     /** Computes c = alpha op(a) op(b) + beta c + bias for each product. */
-    void multiply(String op, Products p, Tensor a, Tensor b, Tensor bias, Tensor c) {
+    void multiply(String op, Products p, Tensor a, Tensor b, @Nullable Tensor bias, Tensor c) {
         long to = DeviceTensors.written(op, "c", device, c, a, b, bias);
         HopperGemm.Result result = HopperGemm.Result.of(to)
                 .scaled(p.alpha(), p.beta())

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import org.contrastive4j.device.Launch;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Distributes the tiles of n x m pairs over thread blocks.
@@ -29,7 +30,7 @@ public record HopperTiling(int n, int m, int d, int run, int group, int blocks) 
      * Chooses runs of up to 8 tiles that leave the fewest thread blocks idle at the end, and groups whose features
      * fill half of a 50 MB cache.
      */
-    public static HopperTiling of(int n, int m, int d, int multiprocessors) {
+    public static @Nullable HopperTiling of(int n, int m, int d, int multiprocessors) {
         long ofTile = HopperInfoNceLaunches.TILE_COLUMNS
                 / HopperInfoNceLaunches.TILE_ROWS
                 * HopperInfoNceLaunches.blockRowBytes(d);

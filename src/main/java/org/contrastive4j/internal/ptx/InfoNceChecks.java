@@ -3,6 +3,7 @@ package org.contrastive4j.internal.ptx;
 import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
+import org.jspecify.annotations.Nullable;
 
 /** Checks the arguments of all InfoNCE kernels before the first launch of a call. */
 final class InfoNceChecks {
@@ -32,7 +33,7 @@ final class InfoNceChecks {
             InfoNceKernels.Inputs in,
             long rowBytes,
             int alignment,
-            InfoNceKernels.Gradients gradients,
+            InfoNceKernels.@Nullable Gradients gradients,
             long hardest,
             long result,
             long workspace,

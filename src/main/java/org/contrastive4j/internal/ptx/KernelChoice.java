@@ -7,6 +7,7 @@ import org.contrastive4j.internal.config.SystemProperties;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Chooses between sm_90a kernels, which use warp-group matrix instructions, and portable kernels.
@@ -112,7 +113,7 @@ public record KernelChoice(boolean hopper, String reason) {
     }
 
     /** Returns why the sm_90a kernels cannot be used, or null. */
-    private static String problem(DeviceFacts facts, Precision precision) {
+    private static @Nullable String problem(DeviceFacts facts, Precision precision) {
         if (!precision.usesTensorCores()) {
             return "tensor cores do not multiply f32 exactly";
         }

@@ -12,6 +12,7 @@ import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.SortedMap;
 import java.util.TreeMap;
 import java.util.regex.Matcher;
@@ -131,8 +132,12 @@ final class KernelFiles {
                 .toList();
     }
 
+    private static Path parent(Path path) {
+        return Objects.requireNonNull(path.getParent(), "the anchor lies two folders deep");
+    }
+
     private static List<String> pathsInFolder(Path anchor) throws IOException {
-        Path root = anchor.getParent().getParent();
+        Path root = parent(parent(anchor));
         try (Stream<Path> files = Files.walk(root)) {
             return files.map(file -> root.relativize(file).toString().replace('\\', '/'))
                     .filter(name -> name.endsWith(".ptx"))

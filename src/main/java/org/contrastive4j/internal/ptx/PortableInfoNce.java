@@ -5,6 +5,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.tensor.Precision;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Symmetric InfoNCE on device addresses by portable kernels, from rows that have been normalised and rounded by
@@ -80,7 +81,7 @@ public final class PortableInfoNce implements InfoNceKernels {
     public void infoNce(
             DeviceStream stream,
             InfoNceKernels.Inputs inputs,
-            InfoNceKernels.Gradients gradients,
+            InfoNceKernels.@Nullable Gradients gradients,
             long hardest,
             long result,
             long workspace,

@@ -7,6 +7,7 @@ import org.contrastive4j.ops.AttentionOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Softmax attention on a device by the kernels {@code attention_*}, without a matrix of scores in memory and without
@@ -43,13 +44,13 @@ public final class PtxAttentionOps extends AttentionOps {
         this.checksLengths = checksLengths;
     }
 
-    private void checkLengths(String op, Tensor lengths, int tokens) {
+    private void checkLengths(String op, @Nullable Tensor lengths, int tokens) {
         if (checksLengths && lengths != null) {
             Indices.check(op, "lengths", lengths, tokens + 1);
         }
     }
 
-    private long lengthsOrNone(String op, Tensor lengths) {
+    private long lengthsOrNone(String op, @Nullable Tensor lengths) {
         return lengths == null ? 0 : DeviceTensors.address(op, "lengths", device, lengths);
     }
 
@@ -83,7 +84,7 @@ public final class PtxAttentionOps extends AttentionOps {
             Tensor qkv,
             int heads,
             boolean causal,
-            Tensor lengths,
+            @Nullable Tensor lengths,
             Tensor out,
             Tensor logSumExp) {
         checkLengths("attention", lengths, tokens);
@@ -114,7 +115,7 @@ public final class PtxAttentionOps extends AttentionOps {
             Tensor qkv,
             int heads,
             boolean causal,
-            Tensor lengths,
+            @Nullable Tensor lengths,
             Tensor out,
             Tensor logSumExp,
             Tensor dOut,

@@ -1,6 +1,7 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
+import java.util.Objects;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.Launch;
 import org.contrastive4j.device.PtxDevice;
@@ -12,6 +13,7 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products on a device. The vendor library (cuBLAS) computes them where it is available ({@link
@@ -42,11 +44,11 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     private final PtxDevice device;
     private final Kernels kernels;
     private final String kernel;
-    private final VendorGemm library;
+    private final @Nullable VendorGemm library;
     private final boolean tensorFloats;
-    private final SixteenBitGemm sixteenBits;
+    private final @Nullable SixteenBitGemm sixteenBits;
     private final PointwiseOps pointwise;
-    private DeviceStorage workspace;
+    private @Nullable DeviceStorage workspace;
 
     /** Creates f32 products. */
     public PtxMatrixOps(PtxDevice device) {
@@ -98,6 +100,10 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
         return Arrays.stream(tensors).anyMatch(tensor -> tensor.dtype() != DType.F32);
     }
 
+    private SixteenBitGemm ofSixteenBits() {
+        return Objects.requireNonNull(sixteenBits, "precision f32 has no tensors of 16 bits");
+    }
+
     /** One matrix product, or one of a batch of equal size. */
     private record Product(boolean transA, boolean transB, int m, int n, int k, float alpha, float beta) {
         String layout() {
@@ -146,13 +152,21 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     @Override
-    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor y) {
+    protected void linearUnchecked(int rows, int in, int out, Tensor x, Tensor w, @Nullable Tensor bias, Tensor y) {
         multiply("linear", new Product(false, false, rows, out, in, 1, 0), x, w, Epilogue.of(bias), y);
     }
 
     @Override
     protected void linearGeluUnchecked(
-            PointwiseOps.Gelu kind, int rows, int in, int out, Tensor x, Tensor w, Tensor bias, Tensor z, Tensor y) {
+            PointwiseOps.Gelu kind,
+            int rows,
+            int in,
+            int out,
+            Tensor x,
+            Tensor w,
+            @Nullable Tensor bias,
+            Tensor z,
+            Tensor y) {
         if (kind == PointwiseOps.Gelu.TANH) { // the products' epilogues have the other two
             super.linearGeluUnchecked(kind, rows, in, out, x, w, bias, z, y);
             return;
@@ -182,7 +196,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
 
     private void multiply(String op, Product product, Tensor a, Tensor b, Epilogue after, Tensor c) {
         if (isOf16Bits(a, b, c)) {
-            sixteenBits.multiply(op, product.sideBySide(1), a, b, after, c);
+            ofSixteenBits().multiply(op, product.sideBySide(1), a, b, after, c);
             return;
         }
         long from = DeviceTensors.address(op, "a", device, a);
@@ -219,21 +233,22 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     private void library(Product p, int batch, long a, long b, long c) {
-        library.multiply(
-                p.transA,
-                p.transB,
-                batch,
-                p.m,
-                p.n,
-                p.k,
-                p.alpha,
-                a,
-                b,
-                p.beta,
-                c,
-                Element.F32,
-                Element.F32,
-                tensorFloats);
+        Objects.requireNonNull(library, "only called where the vendor library is available")
+                .multiply(
+                        p.transA,
+                        p.transB,
+                        batch,
+                        p.m,
+                        p.n,
+                        p.k,
+                        p.alpha,
+                        a,
+                        b,
+                        p.beta,
+                        c,
+                        Element.F32,
+                        Element.F32,
+                        tensorFloats);
     }
 
     /** Computes c[row] += bias, which our product kernels fuse; does nothing for address 0. */
@@ -327,7 +342,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
             Tensor c) {
         Product product = new Product(transA, transB, m, n, k, (float) alpha, (float) beta);
         if (isOf16Bits(a, b, c)) {
-            sixteenBits.multiply("batchedGemm", product.sideBySide(batch), a, b, Epilogue.NONE, c);
+            ofSixteenBits().multiply("batchedGemm", product.sideBySide(batch), a, b, Epilogue.NONE, c);
             return;
         }
         long strideA = 4L * m * k;

@@ -4,6 +4,7 @@ import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.ops.NormOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Normalisations with one warp for each row. Gradients of parameters are summed over groups of rows, without atomics.
@@ -58,8 +59,8 @@ final class PtxNormOps extends NormOps {
             Tensor rstd,
             Tensor dy,
             Tensor dx,
-            Tensor dGamma,
-            Tensor dBeta) {
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta) {
         if (dGamma != null || dBeta != null) {
             parameters(rows, width, x, mean, rstd, dy, dGamma, dBeta);
         }
@@ -79,7 +80,14 @@ final class PtxNormOps extends NormOps {
     }
 
     private void parameters(
-            int rows, int width, Tensor x, Tensor mean, Tensor rstd, Tensor dy, Tensor dGamma, Tensor dBeta) {
+            int rows,
+            int width,
+            Tensor x,
+            Tensor mean,
+            Tensor rstd,
+            Tensor dy,
+            @Nullable Tensor dGamma,
+            @Nullable Tensor dBeta) {
         int groups = TensorLauncher.blocks(rows, TensorLauncher.ROWS_PER_SUM);
         int wide = launcher.wide(width, x, dy);
         try (DeviceStorage sums = launcher.workspace(8L * groups * width)) {

@@ -43,7 +43,7 @@ public final class PtxOps extends Ops {
     private final PtxMatrixOps matrix;
     private final Families families;
     private DeviceStream sending;
-    private DeviceStream ahead; // null until something is sent ahead
+    private @Nullable DeviceStream ahead; // null until something is sent ahead
 
     /**
      * Opens the operations in f32.
@@ -145,30 +145,29 @@ public final class PtxOps extends Ops {
     /** {@inheritDoc} A second stream copies, after an event in the first. */
     @Override
     public PrefetchStream prefetchStream() {
-        if (ahead == null) {
-            ahead = device.newStream();
-        }
+        DeviceStream second = ahead == null ? device.newStream() : ahead;
+        ahead = second;
         DeviceEvent before = launcher.stream.record();
         return sends -> {
             try (before) {
-                ahead.await(before);
+                second.await(before);
             }
-            sending = ahead;
+            sending = second;
             try {
                 sends.run();
             } catch (RuntimeException | Error failed) {
-                arriveAfter(failed);
+                arriveAfter(second, failed);
                 throw failed;
             } finally {
                 sending = launcher.stream;
             }
-            return arrival();
+            return arrival(second);
         };
     }
 
     /** What was sent ahead so far, as something for work to wait for. */
-    private Runnable arrival() {
-        DeviceEvent arrived = ahead.record();
+    private Runnable arrival(DeviceStream second) {
+        DeviceEvent arrived = second.record();
         return () -> {
             try (arrived) {
                 launcher.stream.await(arrived);
@@ -177,9 +176,9 @@ public final class PtxOps extends Ops {
     }
 
     /** Some of what was to be sent is on its way: whoever frees its place must come after that. */
-    private void arriveAfter(Throwable failed) {
+    private void arriveAfter(DeviceStream second, Throwable failed) {
         try {
-            arrival().run();
+            arrival(second).run();
         } catch (RuntimeException also) {
             failed.addSuppressed(also);
         }

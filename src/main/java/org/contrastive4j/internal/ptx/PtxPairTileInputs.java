@@ -15,6 +15,7 @@ import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The inputs of a pass of the pair kernels beside the rows, as one buffer that one copy brings to the device: records
@@ -58,7 +59,7 @@ final class PtxPairTileInputs {
     }
 
     /** Returns the index of the first statistic of an array; -1 for null. */
-    int offsetOf(double[] values) {
+    int offsetOf(double @Nullable [] values) {
         if (values == null) {
             return -1;
         }

@@ -12,6 +12,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The tiled pairwise engine as f32 kernels: one launch computes all reductions of a pass for a stripe of rows,
@@ -95,7 +96,7 @@ final class PtxPairTileOps extends PairTileOps {
             Pairing.Guide guide = pairing.guide();
             Tensor guideX = guide == null ? null : guide.rows();
             Tensor guideY = guide == null ? null : guide.columns();
-            int guideD = guide == null ? 0 : guideX.dim(1);
+            int guideD = guideX == null ? 0 : guideX.dim(1);
             boolean ids = pairing.hasIds();
             return launcher.call(kernel)
                     .pointer("x", launcher.address(pairs.x()))
@@ -113,7 +114,7 @@ final class PtxPairTileOps extends PairTileOps {
                     .int32("guideD", guideD)
                     .int32("first", row)
                     .int32("aligned", launcher.wide(d, pairs.x(), pairs.y()))
-                    .int32("guideAligned", guide == null ? 0 : launcher.wide(guideD, guideX, guideY))
+                    .int32("guideAligned", guideX == null || guideY == null ? 0 : launcher.wide(guideD, guideX, guideY))
                     .int32("window", pairing.window())
                     .int32("cycle", pairing.cycle())
                     .flag("same", pairing.sameIsPositive())
@@ -188,8 +189,8 @@ final class PtxPairTileOps extends PairTileOps {
     private static Reduced reduced(Kind kind, int size, ByteBuffer records) {
         boolean largest = kind == Kind.MAX || kind == Kind.MAX_BELOW;
         double[] values = new double[size];
-        int[] counts = largest ? new int[size] : null;
-        int[] at = largest ? new int[size] : null;
+        int[] counts = new int[largest ? size : 0];
+        int[] at = new int[largest ? size : 0];
         for (int i = 0; i < size; i++) {
             int record = records.position();
             if (largest) {
@@ -204,7 +205,7 @@ final class PtxPairTileOps extends PairTileOps {
             }
             records.position(record + RESULT_BYTES);
         }
-        return new Reduced(values, counts, at);
+        return new Reduced(values, largest ? counts : null, largest ? at : null);
     }
 
     @Override
@@ -225,7 +226,7 @@ final class PtxPairTileOps extends PairTileOps {
                 DeviceStorage sums = launcher.workspace(sumBytes);
                 DeviceStorage g = products ? launcher.workspace(gradientsOfTile(pass.columnTiles) * stripe) : null) {
             long at = in.address();
-            long gAt = products ? g.address() : 0;
+            long gAt = g == null ? 0 : g.address();
             pass.stripes(stripe, (row, tiles) -> {
                 pass.launch(
                         pass.call("pair_bwd_f32", row, inputs, at)
@@ -251,7 +252,7 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     /** Returns the address of a gradient after checking that it does not overlap the inputs; 0 for null. */
-    private long written(String argument, Tensor gradient, Pairs pairs) {
+    private long written(String argument, @Nullable Tensor gradient, Pairs pairs) {
         Pairing.Guide guide = pairs.pairing().guide();
         return gradient == null
                 ? 0

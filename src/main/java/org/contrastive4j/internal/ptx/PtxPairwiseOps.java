@@ -9,6 +9,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * InfoNCE on f32 tensors of a device by {@link InfoNceKernels}. A call allocates its workspace from the pool of the
@@ -38,7 +39,13 @@ final class PtxPairwiseOps extends PairwiseOps {
 
     @Override
     protected Deferred<Result> infoNceUnchecked(
-            int n, int m, int d, InfoNce inputs, Gradients gradients, double gradientScale, Tensor hardestNegative) {
+            int n,
+            int m,
+            int d,
+            InfoNce inputs,
+            @Nullable Gradients gradients,
+            double gradientScale,
+            @Nullable Tensor hardestNegative) {
         if (inputs.targets() != null) {
             Indices.check("infoNce", "targets", inputs.targets(), m);
         }
@@ -80,7 +87,7 @@ final class PtxPairwiseOps extends PairwiseOps {
     }
 
     /** Returns the address of a tensor of this device, 0 for null. */
-    private long address(String argument, Tensor tensor) {
+    private long address(String argument, @Nullable Tensor tensor) {
         return tensor == null ? 0 : DeviceTensors.address("infoNce", argument, device, tensor);
     }
 

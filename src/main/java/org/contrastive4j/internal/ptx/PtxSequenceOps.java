@@ -5,6 +5,7 @@ import org.contrastive4j.internal.backend.Indices;
 import org.contrastive4j.ops.SequenceOps;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Sequence operations with one warp for each row, or one thread for each column where rows are summed. Checking ids
@@ -76,7 +77,7 @@ final class PtxSequenceOps extends SequenceOps {
     }
 
     /** Launches a kernel on tensors [b, t, w], which have a row for each b and t. */
-    private void rows(String name, Tensor of, Object... arguments) {
+    private void rows(String name, Tensor of, @Nullable Object... arguments) {
         launcher.rows(name, of.shape().rows(), of.dim(2), arguments);
     }
 
@@ -102,7 +103,7 @@ final class PtxSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void prependTokenBackwardUnchecked(Tensor dy, Tensor dx, Tensor dToken) {
+    protected void prependTokenBackwardUnchecked(Tensor dy, @Nullable Tensor dx, @Nullable Tensor dToken) {
         int width = dy.dim(2);
         if (dx != null) {
             rows(
@@ -179,14 +180,14 @@ final class PtxSequenceOps extends SequenceOps {
         }
     }
 
-    private static void check(String op, Tensor lengths, int least, int tokens) {
+    private static void check(String op, @Nullable Tensor lengths, int least, int tokens) {
         if (lengths != null) {
             Indices.check(op, "lengths", lengths, least, tokens + 1);
         }
     }
 
     @Override
-    protected void meanPoolUnchecked(Tensor x, Tensor lengths, Tensor y) {
+    protected void meanPoolUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         check("meanPool", lengths, 0, x.dim(1));
         int width = x.dim(2);
         int wide = launcher.wide(width, x, y);
@@ -195,7 +196,7 @@ final class PtxSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void meanPoolBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+    protected void meanPoolBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         check("meanPoolBackward", lengths, 0, dx.dim(1));
         int width = dx.dim(2);
         rows(
@@ -211,7 +212,7 @@ final class PtxSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenUnchecked(Tensor x, Tensor lengths, Tensor y) {
+    protected void selectTokenUnchecked(Tensor x, @Nullable Tensor lengths, Tensor y) {
         check("selectToken", lengths, 1, x.dim(1));
         int width = x.dim(2);
         launcher.rows(
@@ -228,7 +229,7 @@ final class PtxSequenceOps extends SequenceOps {
     }
 
     @Override
-    protected void selectTokenBackwardUnchecked(Tensor dy, Tensor lengths, Tensor dx) {
+    protected void selectTokenBackwardUnchecked(Tensor dy, @Nullable Tensor lengths, Tensor dx) {
         check("selectTokenBackward", lengths, 1, dx.dim(1));
         int width = dx.dim(2);
         rows(

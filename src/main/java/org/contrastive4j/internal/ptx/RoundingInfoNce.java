@@ -5,6 +5,7 @@ import org.contrastive4j.device.Launch;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Runs {@link PortableInfoNce} on tensor cores from f32 rows, which are first rounded to tf32 or 16 bits into the
@@ -52,7 +53,7 @@ final class RoundingInfoNce implements InfoNceKernels {
     public void infoNce(
             DeviceStream stream,
             InfoNceKernels.Inputs in,
-            InfoNceKernels.Gradients gradients,
+            InfoNceKernels.@Nullable Gradients gradients,
             long hardest,
             long result,
             long workspace,

@@ -9,6 +9,7 @@ import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Matrix products of 16-bit operands on tensor cores. Sums are f32; results are f32 or of the type of the operands.
@@ -63,10 +64,10 @@ final class SixteenBitGemm {
     private final Kernels kernels;
     private final TensorLauncher launcher;
     private final DType type;
-    private final VendorGemm library;
+    private final @Nullable VendorGemm library;
     private final PointwiseOps pointwise;
     private final LongSupplier workspace;
-    private final HopperProducts hopper;
+    private final @Nullable HopperProducts hopper;
 
     /**
      * @param library for plain products, or null
@@ -76,7 +77,7 @@ final class SixteenBitGemm {
             PtxDevice device,
             Kernels kernels,
             DType type,
-            VendorGemm library,
+            @Nullable VendorGemm library,
             PointwiseOps pointwise,
             LongSupplier workspace) {
         this.device = device;
@@ -93,7 +94,7 @@ final class SixteenBitGemm {
     }
 
     /** A 16-bit operand, and the memory it was rounded into. */
-    private record Operand(long address, DeviceStorage own) implements AutoCloseable {
+    private record Operand(long address, @Nullable DeviceStorage own) implements AutoCloseable {
         @Override
         public void close() {
             if (own != null) {
@@ -123,16 +124,16 @@ final class SixteenBitGemm {
         long aAddress = DeviceTensors.address(op, "a", device, a);
         long bAddress = DeviceTensors.address(op, "b", device, b);
         Epilogue.Addresses at = after.on(op, device, a, b, c);
-        boolean plain = library != null && p.k > 0 && after.isNone();
-        if (!plain && hopper != null && hopper.suits(p)) {
+        VendorGemm plain = p.k > 0 && after.isNone() ? library : null;
+        if (plain == null && hopper != null && hopper.suits(p)) {
             hopper.multiply(op, p, a, b, after.bias(), c);
             after.activate(pointwise, c);
             return;
         }
         try (Operand left = operand(a, aAddress);
                 Operand right = operand(b, bAddress)) {
-            if (plain) {
-                library.multiply(
+            if (plain != null) {
+                plain.multiply(
                         p.transA,
                         p.transB,
                         p.batch,

@@ -8,6 +8,7 @@ import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Launches kernels on tensors of one device, in the order of its stream.
@@ -47,7 +48,7 @@ final class TensorLauncher {
     }
 
     /** Returns the address of the first element, 0 for null. */
-    long address(Tensor tensor) {
+    long address(@Nullable Tensor tensor) {
         return tensor == null
                 ? 0
                 : storage(tensor).address() + tensor.offset() * tensor.dtype().bytes();
@@ -85,7 +86,7 @@ final class TensorLauncher {
      * Launches a kernel with arguments as {@link Kernel#launch} takes them; a tensor stands for its address, null for
      * address 0.
      */
-    void launch(String name, Launch launch, Object... arguments) {
+    void launch(String name, Launch launch, @Nullable Object... arguments) {
         Object[] given = arguments.clone();
         for (int i = 0; i < given.length; i++) {
             if (given[i] == null || given[i] instanceof Tensor) {
@@ -112,14 +113,14 @@ final class TensorLauncher {
      * Launches a kernel with 4 elements for each thread, as {@code elements.ptxh} expects; does nothing without
      * elements.
      */
-    void elements(String name, long count, Object... arguments) {
+    void elements(String name, long count, @Nullable Object... arguments) {
         if (count > 0) {
             launch(name, ofElements(count), arguments);
         }
     }
 
     /** Launches a kernel with one warp for each row, as {@code rows.ptxh} expects; does nothing without rows. */
-    void rows(String name, long rows, int width, Object... arguments) {
+    void rows(String name, long rows, int width, @Nullable Object... arguments) {
         if (rows > 0 && width > 0) {
             launch(name, ofRows(rows), arguments);
         }
@@ -129,7 +130,7 @@ final class TensorLauncher {
      * Launches a kernel with one thread for each group and column, or 4 columns, as {@code columns.ptxh} expects;
      * does nothing without columns.
      */
-    void columns(String name, int groups, int columns, int wide, Object... arguments) {
+    void columns(String name, int groups, int columns, int wide, @Nullable Object... arguments) {
         if (groups > 0 && columns > 0) {
             int parts = blocks(columns, COLUMN_THREADS * (wide == 1 ? 4 : 1));
             launch(name, Launch.of(new Launch.Dim(groups, parts, 1), new Launch.Dim(COLUMN_THREADS, 1, 1)), arguments);

@@ -22,7 +22,7 @@ import org.contrastive4j.train.Trainer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Comparisons of losses on a small data set. */
+/** Compares losses on a small data set. */
 class ComparisonTest {
     @TempDir
     Path folder;
@@ -66,7 +66,7 @@ class ComparisonTest {
     }
 
     @Test
-    void everyRunSeesAsManyPairs() {
+    void config_ofEveryRun_hasTheSameNumberOfPairs() {
         try (RunFolder out = RunFolder.open(folder.resolve("out"))) {
             Comparison comparison = comparison(out, base(1e-2));
             assertEquals(12, comparison.cells().size());
@@ -81,9 +81,9 @@ class ComparisonTest {
         }
     }
 
-    /** Killed in the middle of a run: it goes on from its checkpoint, in the same bits. */
+    /** A comparison that is killed during a run continues from its checkpoint in the same bits. */
     @Test
-    void anInterruptedRunGoesOn() {
+    void run_interrupted_continuesInTheSameBits() {
         Comparison.Cell cell = new Comparison.Cell("queue", 8, 2);
         try (RunFolder straight = RunFolder.open(folder.resolve("straight"));
                 RunFolder killed = RunFolder.open(folder.resolve("killed"));
@@ -99,7 +99,7 @@ class ComparisonTest {
                     run.append(trainer.next().asMap());
                 }
                 trainer.save(run.checkpoints());
-                run.append(trainer.next().asMap()); // lost
+                run.append(trainer.next().asMap()); // not saved
             }
             assertEquals(Optional.empty(), other.finished(cell));
             assertEquals(expected.recall(), other.run(ops, cell).recall());
@@ -108,13 +108,13 @@ class ComparisonTest {
                     RunFolder b = RunFolder.open(killed.path().resolve("cells/queue-b8-s2"))) {
                 assertEquals(6, a.metrics().size());
                 assertEquals(withoutTime(a), withoutTime(b));
-                assertTrue(b.checkpoints().latest().isEmpty(), "a finished run keeps its numbers alone");
+                assertTrue(b.checkpoints().latest().isEmpty(), "a finished run keeps no checkpoint");
             }
         }
     }
 
     @Test
-    void aRunThatDivergesIsAResultToo() throws Exception {
+    void run_thatDiverges_isReportedAsStopped() throws Exception {
         try (RunFolder out = RunFolder.open(folder.resolve("out"));
                 Ops ops = Backend.open("cpu")) {
             Comparison comparison = comparison(out, base(1e30));
@@ -130,7 +130,7 @@ class ComparisonTest {
     }
 
     @Test
-    void anotherConfigurationInTheFolderIsRefused() {
+    void run_withAnotherConfigurationInItsFolder_isRejected() {
         try (RunFolder out = RunFolder.open(folder.resolve("out"));
                 Ops ops = Backend.open("cpu")) {
             Comparison comparison = comparison(out, base(1e-2));
@@ -145,7 +145,7 @@ class ComparisonTest {
     }
 
     @Test
-    void tablesHaveMeansAndSpreadsAndDifferencesSeedBySeed() {
+    void report_hasMeansDeviationsAndDifferencesBySeed() {
         try (RunFolder out = RunFolder.open(folder.resolve("out"))) {
             Comparison comparison = comparison(out, base(1e-2));
             ComparisonReport report = new ComparisonReport(
