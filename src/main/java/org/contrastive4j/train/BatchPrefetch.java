@@ -43,13 +43,7 @@ final class BatchPrefetch implements AutoCloseable {
     /** Creates the batches of a run from a step on. */
     static BatchPrefetch of(Ops ops, TrainConfig config, BatchOrder order, BatchMaker maker, int step) {
         BatchLoader loader = new BatchLoader(
-                order,
-                maker,
-                config.augmentation(),
-                step,
-                config.steps(),
-                BatchLoader.defaultThreads(),
-                BATCHES_AHEAD);
+                order, maker, config.augmentation(), step, config.steps(), BatchLoader.defaultThreads(), BATCHES_AHEAD);
         TrainBatch.Layout most = new TrainBatch.Layout(
                 config.batch(),
                 config.model().image().imageSize(),

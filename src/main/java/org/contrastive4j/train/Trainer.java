@@ -298,8 +298,7 @@ public final class Trainer implements AutoCloseable {
                 .toList();
         steps.close();
         BatchOrder.Planned planned = order.from(step).next();
-        try (TrainBatch batch =
-                new TrainBatch(ops, maker.make(planned, config.augmentation()), config.seed(), step)) {
+        try (TrainBatch batch = new TrainBatch(ops, maker.make(planned, config.augmentation()), config.seed(), step)) {
             return new EquivalenceCheck<>(ops, objective.encoders(), objective, parameters()).run(batch, ofAll);
         }
     }

@@ -75,8 +75,8 @@ final class TrainerState {
     void requireContinues(TrainConfig config) {
         TrainConfig run = config();
         if (config.steps() < step()) {
-            throw new IllegalArgumentException("the run has made " + step() + " steps, expected that many or more, got "
-                    + config.steps());
+            throw new IllegalArgumentException(
+                    "the run has made " + step() + " steps, expected that many or more, got " + config.steps());
         }
         TrainConfig unchanged = config.toBuilder()
                 .steps(run.steps())
