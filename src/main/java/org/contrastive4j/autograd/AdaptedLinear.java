@@ -93,7 +93,9 @@ final class AdaptedLinear extends Function {
         }
     }
 
-    /** Writes B into the rows of {@code ups} [out, rank] that belong to its output columns, and zeros into all others. */
+    /**
+     * Writes B into the rows of {@code ups} [out, rank] that belong to its output columns, and zeros into all others.
+     */
     private static void embed(Ops ops, Functions.AdapterRange range, Tensor b, Tensor ups) {
         if (range.columns() < ups.dim(0)) {
             ops.pointwise().fill(ups, 0);

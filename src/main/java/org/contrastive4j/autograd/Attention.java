@@ -4,7 +4,9 @@ import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
-/** out = softmax(q k^T / sqrt(head width)) v over the keys that are not masked; input qkv [b, t, 3 w], output [b, t, w]. */
+/**
+ * out = softmax(q k^T / sqrt(head width)) v over the keys that are not masked; input qkv [b, t, 3 w], output [b, t, w].
+ */
 final class Attention extends Function {
     private final int heads;
     private final boolean causal;
@@ -16,8 +18,8 @@ final class Attention extends Function {
     /**
      * Creates an attention function.
      *
-     * @param lengths [b] I32, the number of valid keys of each sample; null if all are valid. The caller owns the tensor
-     *     and must keep it open until backward is done.
+     * @param lengths [b] I32, the number of valid keys of each sample; null if all are valid. The caller owns the
+     *     tensor and must keep it open until backward is done.
      */
     Attention(int heads, boolean causal, @Nullable Tensor lengths) {
         super("attention");

@@ -276,8 +276,8 @@ public abstract class Function {
         }
 
         /**
-         * Returns the gradient of an output as a tensor that this backward pass may overwrite; a gradient that the caller
-         * of {@link Tape#backward(Variable, Tensor)} owns is copied first.
+         * Returns the gradient of an output as a tensor that this backward pass may overwrite; a gradient that the
+         * caller of {@link Tape#backward(Variable, Tensor)} owns is copied first.
          *
          * @param i index of the output
          * @return the gradient
@@ -349,9 +349,10 @@ public abstract class Function {
         }
 
         /**
-         * Adds a tensor to the gradient of an input, without a copy where possible. The tape takes ownership of a tensor
-         * that this backward pass allocated. An {@link #outputGradient} may become the gradient of the input once backward
-         * has returned. An {@link #accumulator} of a parameter already is its gradient. Any other tensor is read.
+         * Adds a tensor to the gradient of an input, without a copy where possible. The tape takes ownership of a
+         * tensor that this backward pass allocated. An {@link #outputGradient} may become the gradient of the input
+         * once backward has returned. An {@link #accumulator} of a parameter already is its gradient. Any other tensor
+         * is read.
          *
          * @param i index of the input; an input that needs no gradient is ignored
          * @param gradient of the shape and type of the input; must not be written by this backward pass afterwards
@@ -373,7 +374,9 @@ public abstract class Function {
             }
         }
 
-        /** Returns the output that has this gradient; -1 if none has, or if the caller of the tape owns the gradient. */
+        /**
+         * Returns the output that has this gradient; -1 if none has, or if the caller of the tape owns the gradient.
+         */
         private int outputOf(Tensor gradient) {
             for (int o = 0; o < node.outputs().size(); o++) {
                 Variable output = node.outputs().get(o);

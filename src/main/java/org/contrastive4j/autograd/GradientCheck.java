@@ -184,11 +184,12 @@ public final class GradientCheck {
     }
 
     /**
-     * Checks some elements of a gradient, each within its own error bound, and the whole gradient along random directions.
-     * The tolerance along a direction is 4 standard deviations of the sum of independent errors of these sizes.
+     * Checks some elements of a gradient, each within its own error bound, and the whole gradient along random
+     * directions. The tolerance along a direction is 4 standard deviations of the sum of independent errors of these
+     * sizes.
      *
-     * <p>The step is 1e-6, so that a step rarely crosses the kink of a hinge or of a maximum. The differences are accurate
-     * to about 1e-9.
+     * <p>The step is 1e-6, so that a step rarely crosses the kink of a hinge or of a maximum. The differences are
+     * accurate to about 1e-9.
      *
      * @param what name for the error message
      * @param f the function, in f64

@@ -39,8 +39,8 @@ public final class Parameter extends Variable implements AutoCloseable {
     }
 
     /**
-     * Freezes or unfreezes this parameter. Backward computes no gradient of a frozen parameter, and forward saves nothing
-     * for it.
+     * Freezes or unfreezes this parameter. Backward computes no gradient of a frozen parameter, and forward saves
+     * nothing for it.
      *
      * @param freeze true to freeze
      */

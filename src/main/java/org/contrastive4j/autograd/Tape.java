@@ -13,8 +13,8 @@ import org.contrastive4j.tensor.Tensor;
 /**
  * Records functions as they are applied and runs them backward in reverse order, once.
  *
- * <p>Scopes name the nodes and bound the lifetime of tensors. When {@link #scope} returns, every tensor created in it is
- * freed, except the result of the scope and the tensors that recorded functions saved for backward.
+ * <p>Scopes name the nodes and bound the lifetime of tensors. When {@link #scope} returns, every tensor created in it
+ * is freed, except the result of the scope and the tensors that recorded functions saved for backward.
  *
  * <p>A tape is confined to one thread. {@link #close} frees all remaining tensors, also after a failure.
  */
@@ -111,8 +111,8 @@ public final class Tape implements AutoCloseable {
     }
 
     /**
-     * Takes ownership of a tensor that functions read in addition to their inputs, such as ids. It is freed when the tape
-     * is closed.
+     * Takes ownership of a tensor that functions read in addition to their inputs, such as ids. It is freed when the
+     * tape is closed.
      *
      * @param tensor owned by the tape from now on
      * @return the same tensor
@@ -231,8 +231,8 @@ public final class Tape implements AutoCloseable {
 
     /**
      * Accumulates the gradient of sum_k &lt;outputs[k], seeds[k]&gt; into the parameters that the outputs depend on.
-     * Functions run backward in the reverse order of recording, which makes the order of sums deterministic. The recording
-     * is cleared.
+     * Functions run backward in the reverse order of recording, which makes the order of sums deterministic. The
+     * recording is cleared.
      *
      * @param outputs of recorded functions, or parameters
      * @param seeds gradients of the outputs, of their shapes and types; read

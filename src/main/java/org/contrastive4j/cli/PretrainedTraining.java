@@ -82,8 +82,8 @@ final class PretrainedTraining {
 
     @Option(
             names = "--unlock-blocks",
-            description = "with --lock-image or --lock-text: number of last blocks of a locked tower to train, with the "
-                    + "layers after them")
+            description = "with --lock-image or --lock-text: number of last blocks of a locked tower to train, with "
+                    + "the layers after them")
     private int unlockBlocks;
 
     @Option(
@@ -284,7 +284,11 @@ final class PretrainedTraining {
                 }
             }
         }
-        return !stopRequested.getAsBoolean();
+        if (stopRequested.getAsBoolean()) {
+            System.out.println("stopped; what was trained so far is saved, but the run cannot be continued");
+            return false;
+        }
+        return true;
     }
 
     private void save(PretrainedModel model, @Nullable LoraAdapter adapter, Path out) {

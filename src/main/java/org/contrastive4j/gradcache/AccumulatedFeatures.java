@@ -15,16 +15,16 @@ import org.jspecify.annotations.Nullable;
  *
  * <ol>
  *   <li>Encode all micro-batches and store their representations.
- *   <li>For each micro-batch, encode again, compute the loss over all representations, and run backward with the gradient
- *       of the rows of the micro-batch.
+ *   <li>For each micro-batch, encode again, compute the loss over all representations, and run backward with the
+ *       gradient of the rows of the micro-batch.
  * </ol>
  *
  * <p>Each row is differentiated once, so encoders get the gradient of {@link GradCache}, equal to the last bit when the
- * chunks have the same bounds. Log-scale and bias of the loss are differentiated k times: in open_clip, their gradient is
- * k times too large. Here, the parameters given to the constructor are counted once.
+ * chunks have the same bounds. Log-scale and bias of the loss are differentiated k times: in open_clip, their gradient
+ * is k times too large. Here, the parameters given to the constructor are counted once.
  *
- * <p>Cost: k evaluations of the loss; {@link GradCache} needs one. Memory: 2 n d elements per encoder and the activations
- * of one micro-batch, as for {@link GradCache}. This class exists for comparison; prefer {@link GradCache}.
+ * <p>Cost: k evaluations of the loss; {@link GradCache} needs one. Memory: 2 n d elements per encoder and the
+ * activations of one micro-batch, as for {@link GradCache}. This class exists for comparison; prefer {@link GradCache}.
  *
  * <p>Source: Ilharco et al., OpenCLIP, 2021, {@code train_one_epoch}.
  *
@@ -46,8 +46,8 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
      * @param loss over their representations
      * @param countedOnce parameters of the loss whose gradient is accumulated for one micro-batch only; all other
      *     parameters of the loss are accumulated k times
-     * @param microBatches k, at least 1; the samples of every encoder are split into k parts whose sizes differ by at most
-     *     one
+     * @param microBatches k, at least 1; the samples of every encoder are split into k parts whose sizes differ by at
+     *     most one
      */
     public AccumulatedFeatures(
             Ops ops,
@@ -75,9 +75,10 @@ public final class AccumulatedFeatures<B, R> implements BatchStep<B, R> {
     public Deferred<R> step(B batch, double gradientScale) {
         for (ChunkEncoder<B> encoder : encoders) {
             if (encoder.samples(batch) < microBatches) {
-                throw new ShapeException("expected at most as many micro-batches as samples, got " + microBatches + " for the "
-                        + encoder.samples(batch) + " samples of encoder " + encoder.name()
-                        + "; use fewer micro-batches");
+                throw new ShapeException(
+                        "expected at most as many micro-batches as samples, got " + microBatches + " for the "
+                                + encoder.samples(batch) + " samples of encoder " + encoder.name()
+                                + "; use fewer micro-batches");
             }
         }
         List<Parameter> heldBack =

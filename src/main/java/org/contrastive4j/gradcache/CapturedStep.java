@@ -22,20 +22,20 @@ import org.slf4j.LoggerFactory;
  * <p>The first step of a shape runs eagerly, which loads its kernels and measures its memory. The second one captures
  * and launches the graph, all later ones launch it. All give the same bits. The batches of a shape must lie in the
  * same tensors; the contents of the tensors may change, including the step number for dropout. The gradient scale is a
- * constant of the graph, so each scale has a graph of its own. When the loss scale of 16-bit training changes, every few
- * hundred steps, one step runs eagerly and one is captured.
+ * constant of the graph, so each scale has a graph of its own. When the loss scale of 16-bit training changes, every
+ * few hundred steps, one step runs eagerly and one is captured.
  *
  * <p>Tensors of a step - representations, their gradients, activations, workspaces - lie in one arena that all graphs
- * share, because one runs after the other. The arena is as large as the largest step, plus a reserve for fragmentation. An
- * eager step allocates its tensors outside the arena. Therefore arena and graphs are freed before the first step of a
- * shape and when the arena must grow, and are created again when next needed. A step never holds its memory twice.
+ * share, because one runs after the other. The arena is as large as the largest step, plus a reserve for fragmentation.
+ * An eager step allocates its tensors outside the arena. Therefore arena and graphs are freed before the first step of
+ * a shape and when the arena must grow, and are created again when next needed. A step never holds its memory twice.
  *
  * <p>At most 16 shapes are kept; the least recently used one is dropped. A step whose arena does not fit the budget
- * always runs eagerly. If allocating the arena or the graph runs out of memory, the step runs eagerly 64 times before the
- * next attempt. A warning reports both cases.
+ * always runs eagerly. If allocating the arena or the graph runs out of memory, the step runs eagerly 64 times before
+ * the next attempt. A warning reports both cases.
  *
- * <p>The step must not synchronise with the host: its result is {@link Deferred}. Capture of a step that synchronises fails
- * with an exception of the backend that names the operation.
+ * <p>The step must not synchronise with the host: its result is {@link Deferred}. Capture of a step that synchronises
+ * fails with an exception of the backend that names the operation.
  *
  * @param <B> the batch
  * @param <R> result of the step
@@ -89,7 +89,8 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
      *
      * @param ops backend that can capture
      * @param step to capture
-     * @param shape returns equal objects for batches that one graph is valid for: the same operations on the same tensors
+     * @param shape returns equal objects for batches that one graph is valid for: the same operations on the same
+     *     tensors
      */
     public CapturedStep(Ops ops, BatchStep<B, R> step, Function<B, Object> shape) {
         this(ops, step, shape, Long.MAX_VALUE);
@@ -100,7 +101,8 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
      *
      * @param ops backend that can capture
      * @param step to capture
-     * @param shape returns equal objects for batches that one graph is valid for: the same operations on the same tensors
+     * @param shape returns equal objects for batches that one graph is valid for: the same operations on the same
+     *     tensors
      * @param budget maximum live bytes of the backend, including the arena
      * @throws UnsupportedOperationException when the backend cannot capture
      */
@@ -195,7 +197,8 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
                 known.graph = ops.capture(() -> known.result = step.step(batch, gradientScale), arena);
                 return true;
             } catch (RuntimeException failed) {
-                fits = outOfMemory(failed).limit() == arenaBytes(); // otherwise the device ran out of memory for the graph
+                fits = outOfMemory(failed).limit()
+                        == arenaBytes(); // otherwise the device ran out of memory for the graph
                 bytes = fits ? arenaFor(arenaBytes()) : bytes; // more fragmentation than expected
                 fits = fits && grow(bytes);
             }
@@ -224,7 +227,9 @@ public final class CapturedStep<B, R> implements BatchStep<B, R>, AutoCloseable 
         throw failed;
     }
 
-    /** Ensures that the arena has at least {@code bytes}; returns false if they exceed the budget or the free memory. */
+    /**
+     * Ensures that the arena has at least {@code bytes}; returns false if they exceed the budget or the free memory.
+     */
     private boolean grow(long bytes) {
         if (arena == null || arena.bytes() < bytes) {
             if (!fits(bytes)) {

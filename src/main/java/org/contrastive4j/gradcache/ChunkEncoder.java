@@ -8,8 +8,8 @@ import org.jspecify.annotations.Nullable;
  * Encodes contiguous samples of a batch. Gradient caching works with any encoder that implements this interface.
  *
  * <p>Contract: the representation of a sample depends only on the sample, the parameters, and randomness keyed by the
- * sample. It must not depend on the other samples of the chunk, nor differ between the first and the second pass. {@link
- * EquivalenceCheck} tests this.
+ * sample. It must not depend on the other samples of the chunk, nor differ between the first and the second pass.
+ * {@link EquivalenceCheck} tests this.
  *
  * @param <B> the batch; each encoder of a step reads its own part of it
  */

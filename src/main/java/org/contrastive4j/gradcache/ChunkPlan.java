@@ -38,8 +38,8 @@ public record ChunkPlan(long base, long representations, long lossWorkspace, Lis
     }
 
     /**
-     * Returns the planned peak of live bytes: base, representations, kept activations, and the larger of the workspace of
-     * the loss and the peak of one chunk.
+     * Returns the planned peak of live bytes: base, representations, kept activations, and the larger of the workspace
+     * of the loss and the peak of one chunk.
      *
      * @return bytes
      */
@@ -59,7 +59,8 @@ public record ChunkPlan(long base, long representations, long lossWorkspace, Lis
         for (EncoderPlan encoder : encoders) {
             line(
                     text,
-                    encoder.name() + ": " + encoder.chunks() + " chunks of " + encoder.chunk() + ", passes of one chunk",
+                    encoder.name() + ": " + encoder.chunks() + " chunks of " + encoder.chunk()
+                            + ", passes of one chunk",
                     encoder.chunkPeak());
             line(text, encoder.name() + ": activations of " + encoder.kept() + " kept chunks", encoder.keptBytes());
         }

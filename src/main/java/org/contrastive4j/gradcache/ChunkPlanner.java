@@ -96,7 +96,8 @@ final class ChunkPlanner<B> {
 
     private void check(List<ChunkEncoder<B>> encoders, B batch) {
         if (chunks.size() != encoders.size()) {
-            throw new ShapeException("expected one chunk size for each of " + encoders.size() + " encoders, got " + chunks.size());
+            throw new ShapeException(
+                    "expected one chunk size for each of " + encoders.size() + " encoders, got " + chunks.size());
         }
         for (int e = 0; e < chunks.size(); e++) {
             int samples = encoders.get(e).samples(batch);
@@ -189,7 +190,9 @@ final class ChunkPlanner<B> {
             int chunk = sizes.get(e);
             long activations = costs.isEmpty() ? 0 : costs.get(e).activations().at(chunk);
             int count = (samples + chunk - 1) / chunk;
-            int kept = available <= 0 || !encoder.isTrainable() ? 0 : (int) Math.min(count, available / Math.max(activations, 1));
+            int kept = available <= 0 || !encoder.isTrainable()
+                    ? 0
+                    : (int) Math.min(count, available / Math.max(activations, 1));
             available -= kept * activations;
             plans.add(new ChunkPlan.EncoderPlan(
                     encoder.name(),

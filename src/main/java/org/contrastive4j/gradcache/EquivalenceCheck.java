@@ -21,8 +21,8 @@ import org.contrastive4j.tensor.Tensor;
  *   <li>gradients of the chunked step and of one step with the whole batch as a single chunk;
  *   <li>representations of the first and of the second pass, which differ when randomness is not keyed by the sample or
  *       when an encoder has state;
- *   <li>representations encoded in chunks and as a whole, which differ when the output of a sample depends on its chunk,
- *       for example through batch statistics.
+ *   <li>representations encoded in chunks and as a whole, which differ when the output of a sample depends on its
+ *       chunk, for example through batch statistics.
  * </ul>
  *
  * <p>If representations differ, the report names the first layer whose output differs.
@@ -54,9 +54,9 @@ public final class EquivalenceCheck<B> {
     }
 
     /**
-     * Returns the largest relative difference that rounding explains. Sums in a different order differ by rounding in f32.
-     * With 16-bit or TF32 operands, this can change the rounded value of an operand or activation by one unit in its last
-     * place, a relative error of up to half a unit.
+     * Returns the largest relative difference that rounding explains. Sums in a different order differ by rounding in
+     * f32. With 16-bit or TF32 operands, this can change the rounded value of an operand or activation by one unit in
+     * its last place, a relative error of up to half a unit.
      *
      * @param precision of the backend
      * @return the tolerance
@@ -102,8 +102,8 @@ public final class EquivalenceCheck<B> {
             text.append(String.format(Locale.ROOT, "gradient, chunked against whole batch: %.2e%n", gradient));
             passes.forEach((name, value) ->
                     text.append(String.format(Locale.ROOT, "%s: first pass against second pass: %.2e%n", name, value)));
-            chunking.forEach((name, value) -> text.append(
-                    String.format(Locale.ROOT, "%s: representations, chunked against whole batch: %.2e%n", name, value)));
+            chunking.forEach((name, value) -> text.append(String.format(
+                    Locale.ROOT, "%s: representations, chunked against whole batch: %.2e%n", name, value)));
             culprits.forEach((name, layer) ->
                     text.append(name).append(": ").append(layer).append(System.lineSeparator()));
             return text.toString();
@@ -226,8 +226,8 @@ public final class EquivalenceCheck<B> {
         }
 
         /**
-         * Returns the relative difference between these representations and the rows from {@code from} on of another pass
-         * over {@code total} samples.
+         * Returns the relative difference between these representations and the rows from {@code from} on of another
+         * pass over {@code total} samples.
          */
         double outputDifference(Trace other, int from, int total) {
             return difference(output, other.output, from, total);

@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
  *   <li>For each chunk, encode again unless its activations were stored, and run backward with its slice of the cache.
  * </ol>
  *
- * <p>Chunks run backward in the same order whether their activations were stored or not, so the result does not depend on
- * the budget. Gradients accumulate over steps until the caller sets them to zero.
+ * <p>Chunks run backward in the same order whether their activations were stored or not, so the result does not depend
+ * on the budget. Gradients accumulate over steps until the caller sets them to zero.
  *
  * <p>Memory: 2 n d elements per encoder, the passes of one chunk, and the stored activations.
  *
@@ -96,7 +96,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /**
-     * Returns an equal step for use in a {@link CapturedStep}: its plan reserves memory for the fragmentation of the arena.
+     * Returns an equal step for use in a {@link CapturedStep}: its plan reserves memory for the fragmentation of the
+     * arena.
      *
      * @return a new step
      */
@@ -105,14 +106,14 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
     }
 
     /**
-     * Returns the plan for batches of the same sizes as this one. The plan is computed once for each change of the numbers
-     * of samples: a few samples run forward and, with a zero gradient, backward to measure memory. If samples differ in
-     * length, call this method first with a batch of the longest samples.
+     * Returns the plan for batches of the same sizes as this one. The plan is computed once for each change of the
+     * numbers of samples: a few samples run forward and, with a zero gradient, backward to measure memory. If samples
+     * differ in length, call this method first with a batch of the longest samples.
      *
      * @param batch of the sizes to plan for
      * @return the plan
-     * @throws org.contrastive4j.memory.OutOfBudgetException when even the smallest chunk does not fit the budget; no state
-     *     was changed
+     * @throws org.contrastive4j.memory.OutOfBudgetException when even the smallest chunk does not fit the budget; no
+     *     state was changed
      * @throws ShapeException when a chunk size does not fit the batch
      */
     public ChunkPlan plan(B batch) {
@@ -131,7 +132,8 @@ public final class GradCache<B, R> implements BatchStep<B, R> {
      * Computes the loss over the whole batch and accumulates the gradients of the parameters.
      *
      * @param batch to encode
-     * @param gradientScale multiplied into every gradient: 1 / k to average k steps, or the loss scale of 16-bit training
+     * @param gradientScale multiplied into every gradient: 1 / k to average k steps, or the loss scale of 16-bit
+     *     training
      * @return result of the loss
      * @throws ShapeException when a chunk size does not fit the batch, before anything is encoded
      */

@@ -35,8 +35,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Losses by name, each with the options it takes and their published values.
  *
- * <p>{@link #DISTILLED} and {@link #QUEUE} need momentum encoders. They are not a {@link ContrastiveLoss}; create a {@link
- * DistilledContrast} or a {@link QueueContrast} instead.
+ * <p>{@link #DISTILLED} and {@link #QUEUE} need momentum encoders. They are not a {@link ContrastiveLoss}; create a
+ * {@link DistilledContrast} or a {@link QueueContrast} instead.
  */
 public final class Losses {
     /** Name of {@link DistilledContrast}. */
@@ -66,7 +66,10 @@ public final class Losses {
     }
 
     /** A named loss; {@code make} is null for one that needs momentum encoders. */
-    private record Entry(String description, Map<LossOption, Double> options, @Nullable Maker make) {}
+    private record Entry(
+            String description,
+            Map<LossOption, Double> options,
+            @Nullable Maker make) {}
 
     private static final Map<String, Entry> BY_NAME = new LinkedHashMap<>();
 
@@ -283,8 +286,8 @@ public final class Losses {
      * @param name of the loss
      * @param given values of some of its options
      * @return a value for every option of the loss
-     * @throws LossOptionException when there is no such loss, the loss does not have an option, two options exclude each
-     *     other, or a temperature is out of range
+     * @throws LossOptionException when there is no such loss, the loss does not have an option, two options exclude
+     *     each other, or a temperature is out of range
      */
     public static Map<LossOption, Double> options(String name, Map<LossOption, Double> given) {
         Entry entry = entry(name);

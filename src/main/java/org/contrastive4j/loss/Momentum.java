@@ -8,8 +8,8 @@ import org.contrastive4j.ops.ShapeException;
 /**
  * Updates momentum encoders, whose weights theta' are an exponential moving average of the trained weights theta.
  *
- * <p>After step k, theta' = mu theta' + (1 - mu) theta. The momentum rises from its start to 1 along half a cosine: mu(k)
- * = 1 - (1 - start) (1 + cos(pi k / steps)) / 2.
+ * <p>After step k, theta' = mu theta' + (1 - mu) theta. The momentum rises from its start to 1 along half a cosine:
+ * mu(k) = 1 - (1 - start) (1 + cos(pi k / steps)) / 2.
  *
  * <p>Sources: He et al. 2020, equation 2 (0.999); Grill et al., Bootstrap your own latent, 2020 (the ramp).
  *

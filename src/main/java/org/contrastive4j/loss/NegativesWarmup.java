@@ -4,8 +4,8 @@ package org.contrastive4j.loss;
  * Controls the number k of negatives per row by the accuracy of the batch. k starts at 1 and grows while the accuracy
  * exceeds its target.
  *
- * <p>After each step, k = k e^(rate (a - target)), clamped to the range from 1 to the number of negatives in the batch. a
- * is the share of rows whose positive has the largest logit among the 1 + k candidates, smoothed over steps.
+ * <p>After each step, k = k e^(rate (a - target)), clamped to the range from 1 to the number of negatives in the batch.
+ * a is the share of rows whose positive has the largest logit among the 1 + k candidates, smoothed over steps.
  *
  * @param target accuracy, in (0, 1)
  * @param rate above 0; at rate 1, an accuracy of 1 with a target of 0.5 multiplies k by e^0.5 in each step
@@ -71,7 +71,8 @@ public record NegativesWarmup(double target, double rate, double smoothing) {
         void restore(double newNegatives, double newAccuracy) {
             LossOptionException.require(
                     newNegatives >= 1 && Double.isFinite(newNegatives) && newAccuracy >= 0 && newAccuracy <= 1,
-                    "expected at least 1 negative and an accuracy in [0, 1], got " + newNegatives + " and " + newAccuracy);
+                    "expected at least 1 negative and an accuracy in [0, 1], got " + newNegatives + " and "
+                            + newAccuracy);
             negatives = newNegatives;
             accuracy = newAccuracy;
         }

@@ -6,8 +6,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Labels of the pairs of a batch. All components may be null; the positive of row i then is column i.
  *
- * @param targets [n] I32, the positive column of each row; -1 for a row whose only positives are those with its id; null
- *     if the positive of row i is column i
+ * @param targets [n] I32, the positive column of each row; -1 for a row whose only positives are those with its id;
+ *     null if the positive of row i is column i
  * @param rowIds [n] I32; a {@link PairPolicy} of the loss decides whether pairs with equal ids are positive or ignored
  * @param columnIds [m] I32; null exactly when rowIds is null
  * @param guideRows [n, e] unit representations of the rows by a guide model; read
@@ -30,7 +30,8 @@ public record PairLabels(
     public PairLabels {
         LossOptionException.require(
                 (rowIds == null) == (columnIds == null),
-                "expected ids of rows and columns or of neither, got those of " + (rowIds == null ? "columns" : "rows"));
+                "expected ids of rows and columns or of neither, got those of "
+                        + (rowIds == null ? "columns" : "rows"));
         LossOptionException.require(
                 (guideRows == null) == (guideColumns == null),
                 "expected representations of the guide for rows and columns or for neither, got those of "

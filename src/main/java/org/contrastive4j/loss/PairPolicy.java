@@ -11,8 +11,8 @@ import org.contrastive4j.tensor.Tensor;
  *
  * <p>Let K_ij be the similarity of row i and column j by the guide model. A pair (i, j) that is not positive is ignored
  * when K_ij exceeds the limit of row i or the limit of column j. The limit of a row with target t is K_it - margin, or
- * K_it (1 - margin) for a relative margin. The limit of a column is the smallest limit of the rows that have it as their
- * target. A row without a target has no limit, and neither has a column that is no target.
+ * K_it (1 - margin) for a relative margin. The limit of a column is the smallest limit of the rows that have it as
+ * their target. A row without a target has no limit, and neither has a column that is no target.
  *
  * <p>Source: Solatorio, GISTEmbed: guided in-sample selection of training negatives, 2024 (margin 0).
  *

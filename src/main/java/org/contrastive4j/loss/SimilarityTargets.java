@@ -21,9 +21,9 @@ import org.jspecify.annotations.Nullable;
  * Soft targets from the similarities of a teacher: q_ij = softmax_j(scale &lt;a_i, b_j&gt;) over the pairs that are not
  * ignored.
  *
- * <p>The product q y is computed as a gradient of the pair engine, so the table q is never stored. With rows [a_i, 0] and
- * columns [b_j, y_j], the logits are those of the teacher, and the gradient of row i is sum_j q_ij [b_j, y_j]. Its right
- * half is (q y)_i.
+ * <p>The product q y is computed as a gradient of the pair engine, so the table q is never stored. With rows [a_i, 0]
+ * and columns [b_j, y_j], the logits are those of the teacher, and the gradient of row i is sum_j q_ij [b_j, y_j]. Its
+ * right half is (q y)_i.
  *
  * <p>Memory: linear in n + m, 3 (n + m) d + d d elements and the workspace of the pair engine.
  *
@@ -36,8 +36,8 @@ final class SimilarityTargets implements SoftTargets {
     private final List<Term> softmax;
 
     /**
-     * Creates targets from unit representations of the teacher. The caller keeps ownership of a and b, which must stay open
-     * as long as the targets are used.
+     * Creates targets from unit representations of the teacher. The caller keeps ownership of a and b, which must stay
+     * open as long as the targets are used.
      *
      * @param a [n, d] unit rows of the teacher
      * @param b [m, d] unit columns of the teacher
@@ -160,7 +160,10 @@ final class SimilarityTargets implements SoftTargets {
         }
     }
 
-    /** Returns the peak bytes that a product with {@code d} columns allocates, for a teacher of width {@code teacherWidth}. */
+    /**
+     * Returns the peak bytes that a product with {@code d} columns allocates, for a teacher of width {@code
+     * teacherWidth}.
+     */
     static long workspaceBytes(Ops ops, int n, int m, int teacherWidth, int d) {
         long wide = teacherWidth + (long) d;
         return ((n + m + (long) Math.max(n, m)) * wide + Math.max(teacherWidth, d) * wide)

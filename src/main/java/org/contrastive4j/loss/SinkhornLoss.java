@@ -20,18 +20,18 @@ import org.jspecify.annotations.Nullable;
  *
  * <p>Forward pass, in the log domain, starting at g = 0. Each iteration computes f_i = -lse_j (S_ij + g_j), then g_j =
  * ln(n / m) - lse_i (S_ij + f_i). Afterwards every column of P sums to n / m exactly, and every row sums to 1 in the
- * limit of many iterations. The first f alone, with g = 0, gives InfoNCE over rows. The entropic regularisation strength
- * is 1 / e^t. Ignored pairs are left out of the plan. A row and a column whose only pair is their common one have
- * probability 1 and contribute no loss.
+ * limit of many iterations. The first f alone, with g = 0, gives InfoNCE over rows. The entropic regularisation
+ * strength is 1 / e^t. Ignored pairs are left out of the plan. A row and a column whose only pair is their common one
+ * have probability 1 and contribute no loss.
  *
  * <p>Backward pass, through all iterations. Let fbar and gbar be the derivatives of the loss with respect to the
  * potentials of one iteration. The column update contributes G_ij -= gbar_j pi_ij and fbar_i -= sum_j gbar_j pi_ij with
- * pi_ij = e^(S_ij + f_i + g_j) m / n. The row update contributes G_ij -= fbar_i rho_ij and gbar_j -= sum_i fbar_i rho_ij
- * with rho_ij = e^(S_ij + f_i + g_j). Each update uses the potentials of its own iteration.
+ * pi_ij = e^(S_ij + f_i + g_j) m / n. The row update contributes G_ij -= fbar_i rho_ij and gbar_j -= sum_i fbar_i
+ * rho_ij with rho_ij = e^(S_ij + f_i + g_j). Each update uses the potentials of its own iteration.
  *
- * <p>{@link #converged} iterates until every row sums to 1 within a tolerance and uses the implicit gradient of the fixed
- * point: G_ij = -share - P_ij (lambda_i + mu_j), where share is the weight of a positive. Conjugate gradients solve the
- * linear system for lambda and mu.
+ * <p>{@link #converged} iterates until every row sums to 1 within a tolerance and uses the implicit gradient of the
+ * fixed point: G_ij = -share - P_ij (lambda_i + mu_j), where share is the weight of a positive. Conjugate gradients
+ * solve the linear system for lambda and mu.
  *
  * <p>{@link #symmetric} returns (L(S) + L(S^T)) / 2: the mean of normalising rows first and of normalising columns
  * first.
@@ -87,8 +87,8 @@ final class SinkhornLoss extends ContrastiveLoss {
      * The number of iterations grows with the log-scale.
      *
      * @param tolerance above 0 and below 1; f32 reaches 1e-5
-     * @param most maximum number of iterations, and of conjugate-gradient steps, before {@link NotConvergedException} is
-     *     thrown
+     * @param most maximum number of iterations, and of conjugate-gradient steps, before {@link NotConvergedException}
+     *     is thrown
      */
     public static ContrastiveLoss converged(Ops ops, double tolerance, int most, PairPolicy policy) {
         return converged(ops, tolerance, most, false, policy);
@@ -122,7 +122,9 @@ final class SinkhornLoss extends ContrastiveLoss {
         return tolerance == 0 ? side.unrolled(iterations, withTerms) : side.converged(tolerance, iterations, withTerms);
     }
 
-    /** Halves a term by its row weights or, when there are none, its column weights; every term here has one of them. */
+    /**
+     * Halves a term by its row weights or, when there are none, its column weights; every term here has one of them.
+     */
     private static Term halved(Term term) {
         return new Term(
                 term.function(),

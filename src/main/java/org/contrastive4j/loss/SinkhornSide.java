@@ -19,8 +19,8 @@ import org.jspecify.annotations.Nullable;
 /**
  * Runs the Sinkhorn iterations of {@link SinkhornLoss}, normalising rows first.
  *
- * <p>A transposed side works on S^T: its rows are the columns of the field and its columns are the rows of the field. All
- * names in this class refer to the rows and columns of S or S^T after this choice.
+ * <p>A transposed side works on S^T: its rows are the columns of the field and its columns are the rows of the field.
+ * All names in this class refer to the rows and columns of S or S^T after this choice.
  */
 final class SinkhornSide {
     /**
@@ -188,8 +188,8 @@ final class SinkhornSide {
     }
 
     /**
-     * Iterates until no row sum differs from 1 by more than about {@code tolerance}, and computes the implicit gradient of
-     * the fixed point.
+     * Iterates until no row sum differs from 1 by more than about {@code tolerance}, and computes the implicit gradient
+     * of the fixed point.
      *
      * @throws NotConvergedException when {@code most} iterations do not reach the tolerance
      */

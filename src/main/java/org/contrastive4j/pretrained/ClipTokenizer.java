@@ -194,7 +194,7 @@ final class ClipTokenizer implements TextTokenizer {
     }
 
     private static String byteName(int value) {
-        if (value >= '!' && value <= '~' || value >= 0xA1 && value <= 0xAC || value >= 0xAE) {
+        if ((value >= '!' && value <= '~') || (value >= 0xA1 && value <= 0xAC) || value >= 0xAE) {
             return String.valueOf((char) value);
         }
         int before = value < '!' ? value : value <= 0xA0 ? '!' + value - 0x7F : '!' + 0xA1 - 0x7F;

@@ -7,7 +7,7 @@ public final class PretrainedException extends RuntimeException {
      *
      * @param message what was found, what was expected, and what to do
      */
-    public PretrainedException(String message) {
+    PretrainedException(String message) {
         super(message);
     }
 
@@ -17,7 +17,7 @@ public final class PretrainedException extends RuntimeException {
      * @param message what was found, what was expected, and what to do
      * @param cause of the failure
      */
-    public PretrainedException(String message, Throwable cause) {
+    PretrainedException(String message, Throwable cause) {
         super(message, cause);
     }
 }

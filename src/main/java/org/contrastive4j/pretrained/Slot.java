@@ -51,9 +51,9 @@ record Slot(String tensor, int[] shape, String parameter, long offset, long[] st
 
     boolean fits(int[] given) {
         return Arrays.equals(shape, given)
-                || shape.length == 0 && Arrays.equals(given, new int[] {1})
-                || size() == Arrays.stream(given).asLongStream().reduce(1, (a, b) -> a * b)
-                        && Arrays.equals(trimmed(shape), trimmed(given));
+                || (shape.length == 0 && Arrays.equals(given, new int[] {1}))
+                || (size() == Arrays.stream(given).asLongStream().reduce(1, (a, b) -> a * b)
+                        && Arrays.equals(trimmed(shape), trimmed(given)));
     }
 
     /** Without leading axes of size 1. */
