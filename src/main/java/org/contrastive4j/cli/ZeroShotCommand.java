@@ -85,8 +85,7 @@ final class ZeroShotCommand implements Callable<Integer> {
         }
         for (String prompt : prompts) {
             if (!prompt.contains("{}")) {
-                throw new IllegalArgumentException(
-                        "--prompt \"" + prompt + "\" has no {} for the name of a class");
+                throw new IllegalArgumentException("--prompt \"" + prompt + "\" has no {} for the name of a class");
             }
         }
         for (Path file : pictures) {

@@ -3,6 +3,8 @@ package org.contrastive4j.train;
 import java.util.Objects;
 import org.contrastive4j.data.Batch;
 import org.contrastive4j.data.BatchLoader;
+import org.contrastive4j.data.BatchMaker;
+import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.ops.Ops;
 import org.jspecify.annotations.Nullable;
@@ -13,6 +15,8 @@ import org.jspecify.annotations.Nullable;
  * each batch has tensors of its own.
  */
 final class BatchPrefetch implements AutoCloseable {
+    private static final int BATCHES_AHEAD = 2; // loaded by threads of the host
+
     private final Ops ops;
     private final BatchLoader loader;
     private final long seed;
@@ -34,6 +38,17 @@ final class BatchPrefetch implements AutoCloseable {
         this.seed = seed;
         this.step = step;
         this.most = most;
+    }
+
+    /** Creates the batches of a run from a step on. */
+    static BatchPrefetch of(Ops ops, TrainConfig config, BatchOrder order, BatchMaker maker, int step) {
+        BatchLoader loader = new BatchLoader(
+                order, maker, config.augmentation(), step, config.steps(), BatchLoader.defaultThreads(), BATCHES_AHEAD);
+        TrainBatch.Layout most = new TrainBatch.Layout(
+                config.batch(),
+                config.model().image().imageSize(),
+                config.model().text().maxTokens());
+        return new BatchPrefetch(ops, loader, config.seed(), step, most);
     }
 
     /**

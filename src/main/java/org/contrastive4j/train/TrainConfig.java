@@ -70,7 +70,6 @@ public record TrainConfig(
 
     /**
      * Checks the settings.
-     *
      * @param data path of the pairs
      * @param strict whether an invalid pair is an error
      * @param heldOutGroup group to test on and not to train on; empty for none
@@ -121,8 +120,7 @@ public record TrainConfig(
                 "vocabulary is " + vocabulary + ", expected " + SMALLEST_VOCABULARY + " token ids or more");
     }
 
-    /** Padding, the unknown token and one piece of a word. */
-    private static final int SMALLEST_VOCABULARY = 3;
+    private static final int SMALLEST_VOCABULARY = 3; // padding, the unknown token and one piece of a word
 
     private static void require(boolean condition, String message) {
         if (!condition) {
@@ -192,33 +190,7 @@ public record TrainConfig(
                 null);
     }
 
-    /**
-     * Checks that a run can continue with this configuration. Only the number of steps, the learning rate, the memory
-     * budget and the path of the data may change.
-     *
-     * @param run configuration of the run so far
-     * @param step number of completed steps
-     * @throws IllegalArgumentException when another setting differs, or the run would end before {@code step}
-     */
-    void requireContinues(TrainConfig run, int step) {
-        require(steps >= step, "the run has made " + step + " steps, expected that many or more, got " + steps);
-        TrainConfig unchanged = toBuilder()
-                .steps(run.steps)
-                .learningRate(run.learningRate)
-                .memoryBudget(run.memoryBudget)
-                .data(run.data)
-                .build();
-        require(
-                unchanged.equals(run),
-                "a resumed run can change its steps, learning rate, memory budget and path of the data, got "
-                        + unchanged + ", the run has " + run);
-    }
-
-    /**
-     * Returns a builder that starts from this configuration.
-     *
-     * @return a builder
-     */
+    /** {@return a builder that starts from this configuration} */
     public Builder toBuilder() {
         return new Builder(this);
     }
@@ -241,19 +213,14 @@ public record TrainConfig(
     }
 
     /**
-     * Returns the configuration of the default run on the emoji of test-data, which takes about two minutes on two
-     * cores.
+     * {@return the configuration of the default run, which takes about two minutes on two cores}
      *
-     * <p>The text encoder has no transformer block: captions are sets of words, and attention memorised pairs of words.
-     * Without attention, R@1 on an unseen design is about six points higher in the same time, and no lower on unseen
-     * concepts (bench/results/2026-11-emoji-retrieval.md).
-     *
-     * @return the configuration
+     * <p>The text encoder has no transformer block: attention memorised pairs of words. Without it, R@1 on an unseen
+     * design is about six points higher (bench/results/2026-11-emoji-retrieval.md).
      */
     public static TrainConfig emoji() {
         TransformerConfig image = new TransformerConfig(96, 1, 3, 384, PointwiseOps.Gelu.QUICK, 0.1);
         TransformerConfig text = new TransformerConfig(96, 0, 3, 192, PointwiseOps.Gelu.QUICK, 0.1);
-        int embedding = 256;
         return new TrainConfig(
                 "test-data/emoji",
                 false,
@@ -271,8 +238,8 @@ public record TrainConfig(
                 new Augmentation(0.08, 0.12, 8, 0.15, 0.4, 0.4),
                 new AdamW.Config(0.9, 0.98, 1e-8, 1.5),
                 new DualEncoder.Config(
-                        new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, embedding),
-                        new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, embedding)),
+                        new VisionTransformer.Config(32, 8, 8, 0, image, Pooling.FLATTEN, 256),
+                        new TextTransformer.Config(8000, 16, text, false, Pooling.MEAN, 256)),
                 LossConfig.named("infonce", 1024));
     }
 
@@ -323,10 +290,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#data}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#data}}
          * @param value to set
-         * @return this
          */
         public Builder data(String value) {
             data = value;
@@ -334,10 +299,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#strict}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#strict}}
          * @param value to set
-         * @return this
          */
         public Builder strict(boolean value) {
             strict = value;
@@ -345,10 +308,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#heldOutGroup}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#heldOutGroup}}
          * @param value to set
-         * @return this
          */
         public Builder heldOutGroup(String value) {
             heldOutGroup = value;
@@ -356,10 +317,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#unseenShare}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#unseenShare}}
          * @param value to set
-         * @return this
          */
         public Builder unseenShare(double value) {
             unseenShare = value;
@@ -367,10 +326,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#seed}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#seed}}
          * @param value to set
-         * @return this
          */
         public Builder seed(long value) {
             seed = value;
@@ -378,10 +335,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#steps}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#steps}}
          * @param value to set
-         * @return this
          */
         public Builder steps(int value) {
             steps = value;
@@ -389,10 +344,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#batch}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#batch}}
          * @param value to set
-         * @return this
          */
         public Builder batch(int value) {
             batch = value;
@@ -400,10 +353,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#chunk}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#chunk}}
          * @param value to set
-         * @return this
          */
         public Builder chunk(int value) {
             chunk = value;
@@ -411,10 +362,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#memoryBudget}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#memoryBudget}}
          * @param value to set
-         * @return this
          */
         public Builder memoryBudget(long value) {
             memoryBudget = value;
@@ -422,10 +371,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#learningRate}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#learningRate}}
          * @param value to set
-         * @return this
          */
         public Builder learningRate(double value) {
             learningRate = value;
@@ -433,10 +380,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#warmup}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#warmup}}
          * @param value to set
-         * @return this
          */
         public Builder warmup(int value) {
             warmup = value;
@@ -444,10 +389,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#clip}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#clip}}
          * @param value to set
-         * @return this
          */
         public Builder clip(double value) {
             clip = value;
@@ -455,10 +398,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#vocabulary}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#vocabulary}}
          * @param value to set
-         * @return this
          */
         public Builder vocabulary(int value) {
             vocabulary = value;
@@ -466,10 +407,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#augmentation}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#augmentation}}
          * @param value to set
-         * @return this
          */
         public Builder augmentation(Augmentation value) {
             augmentation = value;
@@ -477,10 +416,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#optimizer}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#optimizer}}
          * @param value to set
-         * @return this
          */
         public Builder optimizer(AdamW.Config value) {
             optimizer = value;
@@ -488,10 +425,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#model}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#model}}
          * @param value to set
-         * @return this
          */
         public Builder model(DualEncoder.Config value) {
             model = value;
@@ -499,10 +434,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#loss}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#loss}}
          * @param value to set
-         * @return this
          */
         public Builder loss(LossConfig value) {
             loss = value;
@@ -510,10 +443,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#accumulation}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#accumulation}}
          * @param value to set
-         * @return this
          */
         public Builder accumulation(Accumulation value) {
             accumulation = value;
@@ -521,10 +452,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#precision}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#precision}}
          * @param value to set
-         * @return this
          */
         public Builder precision(@Nullable Precision value) {
             precision = value;
@@ -532,10 +461,8 @@ public record TrainConfig(
         }
 
         /**
-         * Sets {@link TrainConfig#lossScale}.
-         *
+         * {@return this builder, after setting {@link TrainConfig#lossScale}}
          * @param value to set
-         * @return this
          */
         public Builder lossScale(LossScale.@Nullable Config value) {
             lossScale = value;
@@ -543,9 +470,8 @@ public record TrainConfig(
         }
 
         /**
-         * Returns the changed configuration.
+         * {@return the changed configuration}
          *
-         * @return the configuration
          * @throws IllegalArgumentException when a setting is out of range or conflicts with another
          */
         public TrainConfig build() {

@@ -45,7 +45,7 @@ public final class TrainedModel implements AutoCloseable {
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())),
                 config.seed());
         try (Objective trainedWith = Objective.of(ops, config, model, id -> id, null)) {
-            Checkpoint.restore(checkpoint, Trainer.weights(model, trainedWith), null);
+            Checkpoint.restore(checkpoint, TrainerState.weights(Trainer.parameters(model, trainedWith)), null);
         } catch (RuntimeException failure) {
             model.close();
             throw failure;

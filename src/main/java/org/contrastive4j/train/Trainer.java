@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
-import org.contrastive4j.data.BatchLoader;
 import org.contrastive4j.data.BatchMaker;
 import org.contrastive4j.data.BatchOrder;
 import org.contrastive4j.data.Identities;
@@ -38,8 +37,6 @@ import org.jspecify.annotations.Nullable;
  */
 public final class Trainer implements AutoCloseable {
     private static final int TOKENIZER_CAPTIONS = 1_000_000;
-    private static final int BATCHES_AHEAD = 2;
-
     private static final int MEASURE_EVERY = 10; // steps between distributions of cosines
 
     /**
@@ -67,11 +64,7 @@ public final class Trainer implements AutoCloseable {
             double logitScale,
             double learningRate,
             Map<String, Double> details) {
-        /**
-         * Returns all measurements, including the details, without the norm of a skipped step.
-         *
-         * @return measurements by name
-         */
+        /** {@return all measurements, including the details, without the norm of a skipped step} */
         public Map<String, Object> asMap() {
             Map<String, Object> all = new LinkedHashMap<>();
             all.put("step", step);
@@ -165,16 +158,12 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /**
-     * Returns the parameters of the encoders and of the loss.
-     *
-     * @return the parameters
-     */
+    /** {@return the parameters of the encoders and of the loss} */
     public List<Parameter> parameters() {
         return parameters(model, objective);
     }
 
-    private static List<Parameter> parameters(DualEncoder model, Objective objective) {
+    static List<Parameter> parameters(DualEncoder model, Objective objective) {
         List<Parameter> all = new ArrayList<>(model.parameters());
         all.addAll(objective.parameters());
         return all;
@@ -187,7 +176,6 @@ public final class Trainer implements AutoCloseable {
      * @param config of the run
      * @param data pairs of at least as many concepts as a batch has pairs
      * @return the trainer
-     * @throws org.contrastive4j.data.DataException when the data has too few concepts for a batch
      */
     public static Trainer start(Ops ops, TrainConfig config, PairDataset data) {
         return new Trainer(ops, config, data, null);
@@ -220,11 +208,11 @@ public final class Trainer implements AutoCloseable {
      */
     public static Trainer resume(Ops ops, PairDataset data, Path checkpoint, TrainConfig config) {
         TrainerState state = TrainerState.read(checkpoint);
-        config.requireContinues(state.config(), state.step());
+        state.requireContinues(config);
         Trainer trainer = new Trainer(ops, config, data, state.tokenizer());
         try {
             state.requireData(trainer.fingerprint, data.path());
-            Checkpoint.restore(checkpoint, weights(trainer.model, trainer.objective), trainer.trainingState());
+            Checkpoint.restore(checkpoint, TrainerState.weights(trainer.parameters()), trainer.trainingState());
             trainer.objective.restore(state.loss());
             if (trainer.config.lossScale() != null) {
                 state.restore(trainer.lossScale);
@@ -268,11 +256,7 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /**
-     * Returns the bytes that steps need, by purpose.
-     *
-     * @return the plan
-     */
+    /** {@return the bytes that steps need, by purpose} */
     public MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
             ChunkPlan stages = steps.plan(largest);
@@ -297,29 +281,9 @@ public final class Trainer implements AutoCloseable {
 
     private BatchPrefetch feed() {
         if (feed == null) {
-            feed = new BatchPrefetch(
-                    ops,
-                    new BatchLoader(
-                            order,
-                            maker,
-                            config.augmentation(),
-                            step,
-                            config.steps(),
-                            BatchLoader.defaultThreads(),
-                            BATCHES_AHEAD),
-                    config.seed(),
-                    step,
-                    new TrainBatch.Layout(
-                            config.batch(),
-                            config.model().image().imageSize(),
-                            config.model().text().maxTokens()));
+            feed = BatchPrefetch.of(ops, config, order, maker, step);
         }
         return feed;
-    }
-
-    private TrainBatch nextBatch() {
-        BatchOrder.Planned planned = order.from(step).next();
-        return new TrainBatch(ops, maker.make(planned, config.augmentation()), config.seed(), step);
     }
 
     /**
@@ -333,16 +297,13 @@ public final class Trainer implements AutoCloseable {
                 .mapToObj(e -> chunks.get(e % 2))
                 .toList();
         steps.close();
-        try (TrainBatch batch = nextBatch()) {
+        BatchOrder.Planned planned = order.from(step).next();
+        try (TrainBatch batch = new TrainBatch(ops, maker.make(planned, config.augmentation()), config.seed(), step)) {
             return new EquivalenceCheck<>(ops, objective.encoders(), objective, parameters()).run(batch, ofAll);
         }
     }
 
-    /**
-     * Returns whether the run has further steps.
-     *
-     * @return true until the last step
-     */
+    /** {@return whether the run has further steps} */
     public boolean hasNext() {
         return step < config.steps();
     }
@@ -420,11 +381,11 @@ public final class Trainer implements AutoCloseable {
      * Saves everything that {@link #resume} needs.
      *
      * @param checkpoints of the run
-     * @return the folder of the checkpoint
+     * @return the folder
      * @throws CheckpointException when it cannot be written
      */
     public Path save(Checkpoint checkpoints) {
-        return checkpoints.save(step, weights(parameters()), trainingState(), state());
+        return checkpoints.save(step, TrainerState.weights(parameters()), trainingState(), state());
     }
 
     /** Returns the part of a checkpoint that is not in tensors. */
@@ -448,16 +409,6 @@ public final class Trainer implements AutoCloseable {
         return all;
     }
 
-    static Map<String, Tensor> weights(DualEncoder model, Objective objective) {
-        return weights(parameters(model, objective));
-    }
-
-    static Map<String, Tensor> weights(List<Parameter> parameters) {
-        Map<String, Tensor> weights = new LinkedHashMap<>();
-        parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value()));
-        return weights;
-    }
-
     /**
      * Measures the recall of every test split in both directions. Frees the memory of captured steps; the next step
      * captures again.
@@ -467,7 +418,7 @@ public final class Trainer implements AutoCloseable {
     public Map<String, Recall> evaluate() {
         steps.close();
         Map<String, Recall> all = new LinkedHashMap<>();
-        splits.tests().forEach((name, samples) -> all.put(name, recall(samples)));
+        splits.tests().forEach((name, samples) -> all.put(name, recall(ops, embedder(), samples)));
         return all;
     }
 
@@ -478,18 +429,10 @@ public final class Trainer implements AutoCloseable {
      * @param textToImage from captions to pictures
      */
     public record Recall(Retrieval imageToText, Retrieval textToImage) {
-        /**
-         * Returns the mean of both directions.
-         *
-         * @return recall at 1
-         */
+        /** {@return the mean of both directions} */
         public double mean1() {
             return (imageToText.recall1() + textToImage.recall1()) / 2;
         }
-    }
-
-    private Recall recall(List<Integer> samples) {
-        return recall(ops, new Embedder(ops, model, data, maker), samples);
     }
 
     /**
@@ -504,16 +447,11 @@ public final class Trainer implements AutoCloseable {
         return Retrieval.both(ops, embedder, samples);
     }
 
-    /**
-     * Returns the number of completed steps.
-     *
-     * @return steps, 0 for a new run
-     */
+    /** {@return the number of completed steps} */
     public int step() {
         return step;
     }
 
-    /** Returns {@link PairDataset#fingerprint}. */
     String dataFingerprint() {
         return fingerprint;
     }
@@ -523,47 +461,27 @@ public final class Trainer implements AutoCloseable {
         return steps.graphs();
     }
 
-    /**
-     * Returns the configuration of the run.
-     *
-     * @return the configuration
-     */
+    /** {@return the configuration of the run} */
     public TrainConfig config() {
         return config;
     }
 
-    /**
-     * Returns the model.
-     *
-     * @return the encoders; closed with the trainer
-     */
+    /** {@return the model} */
     public DualEncoder model() {
         return model;
     }
 
-    /**
-     * Returns the training and test splits.
-     *
-     * @return the splits
-     */
+    /** {@return the training and test splits} */
     public Splits splits() {
         return splits;
     }
 
-    /**
-     * Returns the data of the run.
-     *
-     * @return the pairs
-     */
+    /** {@return the data of the run} */
     public PairDataset data() {
         return data;
     }
 
-    /**
-     * Returns an embedder with the current weights.
-     *
-     * @return an embedder, valid until the trainer is closed
-     */
+    /** {@return an embedder with the current weights} */
     public Embedder embedder() {
         return new Embedder(ops, model, data, maker);
     }

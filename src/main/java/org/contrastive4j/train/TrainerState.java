@@ -5,8 +5,13 @@ import com.fasterxml.jackson.databind.JsonNode;
 import com.fasterxml.jackson.databind.ObjectMapper;
 import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.nio.file.Path;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.optim.LossScale;
+import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /** Reads and writes {@code state.json}, the part of a checkpoint that is not in tensors. */
@@ -59,6 +64,38 @@ final class TrainerState {
             state.set(LOSS_SCALE, JSON.valueToTree(lossScale));
         }
         return state;
+    }
+
+    /**
+     * Checks that the run can continue with a configuration. Only the number of steps, the learning rate, the memory
+     * budget and the path of the data may change.
+     *
+     * @throws IllegalArgumentException when another setting differs, or the run would end before this checkpoint
+     */
+    void requireContinues(TrainConfig config) {
+        TrainConfig run = config();
+        if (config.steps() < step()) {
+            throw new IllegalArgumentException(
+                    "the run has made " + step() + " steps, expected that many or more, got " + config.steps());
+        }
+        TrainConfig unchanged = config.toBuilder()
+                .steps(run.steps())
+                .learningRate(run.learningRate())
+                .memoryBudget(run.memoryBudget())
+                .data(run.data())
+                .build();
+        if (!unchanged.equals(run)) {
+            throw new IllegalArgumentException(
+                    "a resumed run can change its steps, learning rate, memory budget and path of the data, got "
+                            + unchanged + ", the run has " + run);
+        }
+    }
+
+    /** Returns the values of parameters by name. */
+    static Map<String, Tensor> weights(List<Parameter> parameters) {
+        Map<String, Tensor> weights = new LinkedHashMap<>();
+        parameters.forEach(parameter -> weights.put(parameter.name(), parameter.value()));
+        return weights;
     }
 
     int step() {

@@ -14,7 +14,7 @@ final class Snapshots {
     /** Returns the weights, the moments of the optimiser with the tensors of the loss, and the other state. */
     static List<String> of(Trainer trainer) {
         return List.of(
-                bytes(Trainer.weights(trainer.parameters())),
+                bytes(TrainerState.weights(trainer.parameters())),
                 bytes(trainer.trainingState()),
                 trainer.state().toString());
     }
