@@ -44,8 +44,7 @@ public final class DataStartup {
         long start = System.nanoTime();
         PairDataset data = PairDataset.open(folder, false);
         Splits splits = Splits.of(data, "", 0.1, 1);
-        Tokenizer tokenizer =
-                Tokenizer.train(splits.trainingCaptions(Integer.parseInt(arguments[4])), 2000, 2);
+        Tokenizer tokenizer = Tokenizer.train(splits.trainingCaptions(Integer.parseInt(arguments[4])), 2000, 2);
         BatchOrder order = BatchOrder.of(data, splits, new Identities(data, tokenizer, 16), BATCH, 1);
         BatchMaker maker = new BatchMaker(data, tokenizer, 32, 16, 1);
         int steps = Math.min(20, pairs / BATCH - 2);

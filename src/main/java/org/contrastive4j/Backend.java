@@ -1,7 +1,5 @@
 package org.contrastive4j;
 
-import org.jspecify.annotations.Nullable;
-
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Locale;
@@ -29,6 +27,7 @@ import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UnsupportedPrecisionException;
 import org.contrastive4j.tensor.Precision;
+import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
 

@@ -33,7 +33,8 @@ class ContributingTest {
 
     static List<Recipe> recipes() throws IOException {
         List<Recipe> recipes = new ArrayList<>();
-        for (String section : Files.readString(Path.of(".github/CONTRIBUTING.md")).split("(?m)^## ")) {
+        for (String section :
+                Files.readString(Path.of(".github/CONTRIBUTING.md")).split("(?m)^## ")) {
             Matcher search = SEARCH.matcher(section);
             if (search.find()) {
                 Set<String> files = FILE.matcher(section)
@@ -69,7 +70,8 @@ class ContributingTest {
             }
         }
         Set<String> listed = recipe.files.stream()
-                .filter(file -> recipe.folders.stream().anyMatch(folder -> Path.of(file).startsWith(folder)))
+                .filter(file ->
+                        recipe.folders.stream().anyMatch(folder -> Path.of(file).startsWith(folder)))
                 .collect(Collectors.toCollection(TreeSet::new));
         assertEquals(touched, listed);
         for (String file : recipe.files) {

@@ -82,7 +82,22 @@ public final class Main {
                     .filter(TrainOptions.class::isInstance)
                     .forEach(options -> ((TrainOptions) options).declare(command));
         }
+        VerifyGradCacheCommand.hideReplaced(
+                Objects.requireNonNull(commandLine.getSubcommands().get("verify-gradcache"))
+                        .getCommandSpec());
+        declareVersion(commandLine);
         return commandLine;
+    }
+
+    /** Lets --version of a command and its subcommands print the name and version of the program. */
+    private static void declareVersion(CommandLine command) {
+        command.getCommandSpec().version("contrastive4j " + version());
+        command.getSubcommands().values().forEach(Main::declareVersion);
+    }
+
+    /** Returns the version in the manifest of the jar. */
+    private static String version() {
+        return Objects.requireNonNullElse(Main.class.getPackage().getImplementationVersion(), "development build");
     }
 
     /** Returns a line for each value of --loss and --losses. */

@@ -28,8 +28,9 @@ final class ReportCommand implements Callable<Integer> {
     @Override
     public Integer call() {
         Path target = out != null ? out : runs.size() == 1 ? runs.get(0).resolve("report.html") : Path.of("runs.html");
+        String page = RunReport.of(runs); // first: the default target is in a run folder, which must exist
         OutputFiles.requireWritable("--out", target);
-        OutputFiles.write(target, RunReport.of(runs).getBytes(StandardCharsets.UTF_8));
+        OutputFiles.write(target, page.getBytes(StandardCharsets.UTF_8));
         System.out.println("report: " + target);
         return 0;
     }

@@ -42,7 +42,7 @@ final class SearchCommand implements Callable<Integer> {
     @Option(names = "--group", description = "group to search, \"all\" for all; default: the held-out group of the run")
     private @Nullable String group;
 
-    @Option(names = "--top", description = "number of matches")
+    @Option(names = "--top", description = "number of distinct pictures to list")
     private int top = 10;
 
     @Option(

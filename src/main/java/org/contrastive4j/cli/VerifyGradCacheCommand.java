@@ -12,7 +12,10 @@ import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
 import picocli.CommandLine.Command;
 import picocli.CommandLine.Mixin;
+import picocli.CommandLine.Model.CommandSpec;
+import picocli.CommandLine.Model.OptionSpec;
 import picocli.CommandLine.Option;
+import picocli.CommandLine.Spec;
 
 /** Compares the gradients of chunked and whole batches on this machine. */
 @Command(
@@ -21,6 +24,12 @@ import picocli.CommandLine.Option;
         showDefaultValues = true,
         description = "Trains with whole batches and with chunks, with dropout on, and prints the differences.")
 final class VerifyGradCacheCommand implements Callable<Integer> {
+    /** Options of training that this command replaces by its own, such as --compare-batch for --batch. */
+    private static final List<String> REPLACED = List.of("batch", "chunk", "steps");
+
+    @Spec
+    private CommandSpec spec;
+
     @Mixin
     private TrainOptions options;
 
@@ -36,8 +45,22 @@ final class VerifyGradCacheCommand implements Callable<Integer> {
     /** The losses of all steps and the final weights. */
     private record Run(List<Double> losses, List<double[]> weights) {}
 
+    /** Hides the replaced options from the help; {@link #call} refuses them by name. */
+    static void hideReplaced(CommandSpec command) {
+        for (String name : REPLACED) {
+            OptionSpec option = command.findOption("--" + name);
+            command.remove(option);
+            command.addOption(option.toBuilder().hidden(true).build());
+        }
+    }
+
     @Override
     public Integer call() {
+        for (String name : REPLACED) {
+            if (spec.commandLine().getParseResult().hasMatchedOption("--" + name)) {
+                throw new IllegalArgumentException("verify-gradcache takes no --" + name + "; use --compare-" + name);
+            }
+        }
         options.batch = batch;
         options.shared.chunk = chunk;
         options.shared.steps = steps;

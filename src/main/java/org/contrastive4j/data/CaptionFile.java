@@ -1,7 +1,5 @@
 package org.contrastive4j.data;
 
-import java.util.Objects;
-
 import java.io.BufferedInputStream;
 import java.io.ByteArrayInputStream;
 import java.io.IOException;
@@ -17,6 +15,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.PrimitiveIterator;
 import java.util.stream.IntStream;
 import org.apache.commons.csv.CSVFormat;
@@ -48,7 +47,8 @@ final class CaptionFile implements PairStore {
         this.file = file;
         this.columns = columns;
         this.format = format;
-        this.pictures = new FolderPictures(Objects.requireNonNull(file.toAbsolutePath().getParent()));
+        this.pictures =
+                new FolderPictures(Objects.requireNonNull(file.toAbsolutePath().getParent()));
     }
 
     /**

@@ -1,7 +1,5 @@
 package org.contrastive4j.data;
 
-import java.util.Objects;
-
 import java.io.IOException;
 import java.io.UncheckedIOException;
 import java.lang.ref.SoftReference;
@@ -12,6 +10,7 @@ import java.nio.file.Path;
 import java.nio.file.StandardOpenOption;
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
 import java.util.PrimitiveIterator;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.IntStream;
@@ -48,7 +47,8 @@ final class Shards implements PairStore {
         if (name.contains("{")) {
             List<Path> all = new ArrayList<>();
             for (String expanded : FileNames.expandBraces(name)) {
-                Path shard = FileNames.resolve(Objects.requireNonNull(path.toAbsolutePath().getParent()), expanded);
+                Path shard = FileNames.resolve(
+                        Objects.requireNonNull(path.toAbsolutePath().getParent()), expanded);
                 if (!Files.isReadable(shard)) {
                     throw new DataException("shard " + shard + " of the pattern " + path + " does not exist");
                 }

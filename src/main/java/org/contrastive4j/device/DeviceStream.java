@@ -1,8 +1,7 @@
 package org.contrastive4j.device;
 
-import org.jspecify.annotations.Nullable;
-
 import java.nio.ByteBuffer;
+import org.jspecify.annotations.Nullable;
 
 /** A stream: work that is executed in the order in which it is enqueued. */
 public interface DeviceStream extends AutoCloseable {

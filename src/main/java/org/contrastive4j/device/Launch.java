@@ -27,11 +27,7 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
     }
 
     public Launch {
-        if (grid.x < 1
-                || grid.y < 1
-                || grid.z < 1
-                || grid.y > MAX_GRID_YZ
-                || grid.z > MAX_GRID_YZ) {
+        if (grid.x < 1 || grid.y < 1 || grid.z < 1 || grid.y > MAX_GRID_YZ || grid.z > MAX_GRID_YZ) {
             throw new LaunchException("grid is " + grid + ", expected 1 or more blocks along each axis and at most "
                     + MAX_GRID_X + ", " + MAX_GRID_YZ + ", " + MAX_GRID_YZ);
         }

@@ -165,9 +165,8 @@ final class ChunkPlanner<B> {
         for (int e = 0; e < encoders.size(); e++) {
             int samples = encoders.get(e).samples(batch);
             Cost cost = costs.isEmpty() ? null : costs.get(e);
-            int chunk = chunks.get(e) > 0 || cost == null
-                    ? chunks.get(e)
-                    : largestThatFits(samples, cost, most - fixed);
+            int chunk =
+                    chunks.get(e) > 0 || cost == null ? chunks.get(e) : largestThatFits(samples, cost, most - fixed);
             sizes.add(chunk);
             transientBytes = cost == null
                     ? transientBytes

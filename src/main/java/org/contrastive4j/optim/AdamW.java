@@ -1,12 +1,11 @@
 package org.contrastive4j.optim;
 
-import java.util.Objects;
-
 import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.Objects;
 import java.util.Set;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;

@@ -1,17 +1,19 @@
 package org.contrastive4j.train;
 
 import java.util.ArrayList;
+import java.util.HashSet;
 import java.util.List;
+import java.util.Set;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Tensor;
 
-/** Finds the pictures that are most similar to a text. */
+/** Finds the pictures that are most similar to a text. A picture with several captions is found once. */
 public final class Search implements AutoCloseable {
     /**
      * A picture and its cosine similarity with the text.
      *
-     * @param sample id of the pair
+     * @param sample id of the first searched pair with this picture
      * @param score cosine
      */
     public record Match(int sample, double score) {}
@@ -28,14 +30,16 @@ public final class Search implements AutoCloseable {
      * @param ops backend
      * @param data pairs
      * @param embedder of the model
-     * @param samples ids of the pairs to search
+     * @param samples ids of the pairs to search; of pairs with the same picture, the first counts
      */
     public Search(Ops ops, PairDataset data, Embedder embedder, List<Integer> samples) {
         this.ops = ops;
         this.data = data;
         this.embedder = embedder;
-        this.samples = List.copyOf(samples);
-        this.pictures = embedder.pictures(samples);
+        Set<String> seen = new HashSet<>();
+        this.samples =
+                samples.stream().filter(id -> seen.add(data.pair(id).picture())).toList();
+        this.pictures = embedder.pictures(this.samples);
     }
 
     /**
@@ -43,7 +47,7 @@ public final class Search implements AutoCloseable {
      *
      * @param text to search for
      * @param k number of matches
-     * @return at most k matches, best first
+     * @return at most k matches with distinct pictures, best first
      */
     public List<Match> find(String text, int k) {
         try (Tensor query = embedder.texts(List.of(text));

@@ -94,6 +94,7 @@ public record TrainConfig(
      */
     @JsonCreator
     public TrainConfig {
+        require(batch >= 1, "batch is " + batch + ", expected 2 pairs or more");
         loss = loss == null ? LossConfig.named("infonce", batch) : loss;
         accumulation = accumulation == null ? Accumulation.GRADCACHE : accumulation;
         require(steps >= 1, "steps is " + steps + ", expected 1 or more");

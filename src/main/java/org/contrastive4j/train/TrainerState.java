@@ -147,15 +147,16 @@ final class TrainerState {
      *
      * @param fingerprint of the data set
      * @param path of the data set
-     * @throws CheckpointException when pairs were changed, added or removed
+     * @throws CheckpointException when the list of pairs was changed
      */
     void requireData(String fingerprint, Path path) {
         String trained = state.path(FINGERPRINT).asText(fingerprint); // older checkpoints have none
         if (!trained.equals(fingerprint)) {
             throw new CheckpointException("the pairs at " + path
-                    + " are not the pairs of the run: captions or pictures were changed, added or removed"
+                    + " are not the pairs of the run: the list of pairs was changed; compared are captions and names"
+                    + " of pictures, not the contents of pictures; of shards, names, sizes and both ends"
                     + " (fingerprint " + fingerprint + ", in the run " + trained
-                    + "); restore them, name the unchanged data with --data, or start a new run");
+                    + "); restore the list, name the data of the run with --data, or start a new run");
         }
     }
 }

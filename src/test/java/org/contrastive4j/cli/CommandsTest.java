@@ -177,6 +177,34 @@ class CommandsTest {
     }
 
     @Test
+    void verifyGradCache_withAnOptionItReplaces_namesItsOwn() {
+        for (String name : List.of("batch", "chunk", "steps")) {
+            Ran refused = run("verify-gradcache", "--" + name, "8");
+            assertEquals(Main.REFUSED, refused.code(), refused.out());
+            assertTrue(refused.out().contains("takes no --" + name + "; use --compare-" + name), refused.out());
+        }
+        String help = run("verify-gradcache", "--help").out();
+        assertFalse(help.contains("--batch=") || help.contains("--chunk=") || help.contains("--steps="), help);
+    }
+
+    @Test
+    void version_ofEveryCommand_isPrinted() {
+        for (String[] command : new String[][] {{"--version"}, {"train", "--version"}, {"ptx", "run", "--version"}}) {
+            Ran printed = run(command);
+            assertEquals(0, printed.code(), printed.out());
+            assertTrue(printed.out().matches("contrastive4j \\S.*\\R"), printed.out());
+        }
+    }
+
+    @Test
+    void report_ofAMissingFolder_saysThatItHoldsNoRun() {
+        String missing = folder.resolve("nope").toString();
+        Ran refused = run("report", missing);
+        assertEquals(Main.REFUSED, refused.code(), refused.out());
+        assertTrue(refused.out().contains(missing + " holds no run"), refused.out());
+    }
+
+    @Test
     void devicesAndHelp_print() {
         assertTrue(run("devices").out().contains("cpu"));
         assertEquals(Main.REFUSED, run().code());
@@ -222,6 +250,7 @@ class CommandsTest {
             {"--chunk", "0", "--memory", "1", "out of memory budget"},
             {"--chunk", "17", "chunk is 17, larger than the batch of 16"},
             {"--batch", "22", "--chunk", "3", "choose 2 to 21"},
+            {"--batch", "0", "batch is 0, expected 2 pairs or more"},
             {"--batch", "1", "--chunk", "1", "batch of 1 pairs: expected at least 2"},
             {"--held-out-group", "x", "no group x"},
             {"--device", "tpu", "no backend"},

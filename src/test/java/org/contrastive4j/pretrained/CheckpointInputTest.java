@@ -242,8 +242,8 @@ class CheckpointInputTest {
         Path source = GoldenModel.FOLDER.resolve("clip-exact");
         try (Ops ops = Backend.open("cpu");
                 PretrainedModel own = PretrainedModel.open(ops, source);
-                PretrainedModel wide = PretrainedModel.open(
-                        ops, source, new PretrainedModel.Options(ops.parameterDtype(), 20))) {
+                PretrainedModel wide =
+                        PretrainedModel.open(ops, source, new PretrainedModel.Options(ops.parameterDtype(), 20))) {
             float[] before = positions(own);
             float[] after = positions(wide);
             int width = 16;

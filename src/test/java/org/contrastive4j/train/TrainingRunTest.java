@@ -236,7 +236,8 @@ class TrainingRunTest {
         Files.writeString(captions, Files.readString(captions).replaceFirst("word3", "edited"));
         String message = assertThrows(CheckpointException.class, () -> run(out, Disk.REAL, config(2), 100))
                 .getMessage();
-        assertTrue(message.contains("captions or pictures were changed"), message);
+        assertTrue(message.contains("the list of pairs was changed"), message);
+        assertTrue(message.contains("not the contents of pictures"), message);
     }
 
     @Test

@@ -156,8 +156,6 @@ class InfoNceDifferencesTest {
 
     private static void rejected(InfoNceCase c, Precision precision, InfoNceCase.Answer wrong) {
         assertThrows(
-                GradientCheck.GradientMismatchException.class,
-                () -> check(c, wrong, precision),
-                precision + ", " + c);
+                GradientCheck.GradientMismatchException.class, () -> check(c, wrong, precision), precision + ", " + c);
     }
 }
