@@ -471,7 +471,6 @@ public record TrainConfig(
 
         /**
          * {@return the changed configuration}
-         *
          * @throws IllegalArgumentException when a setting is out of range or conflicts with another
          */
         public TrainConfig build() {
