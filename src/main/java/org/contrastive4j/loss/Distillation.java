@@ -1,5 +1,7 @@
 package org.contrastive4j.loss;
 
+import org.contrastive4j.ops.Scalars;
+
 /**
  * Schedule of momentum distillation: the share of the targets that momentum encoders provide. The remaining share is on
  * the positives of the batch. At step k, counted from 0, alpha(k) = alpha min(1, k / steps).
@@ -32,5 +34,12 @@ public record Distillation(double alpha, long steps) {
      */
     public double at(long step) {
         return steps == 0 ? alpha : alpha * Math.min(1, (double) step / steps);
+    }
+
+    /** Returns the share at a step that is known to a backend. */
+    Scalars at(Scalars step) {
+        return steps == 0
+                ? Scalars.of(alpha)
+                : step.over(Scalars.of(steps)).min(Scalars.of(1)).times(alpha);
     }
 }

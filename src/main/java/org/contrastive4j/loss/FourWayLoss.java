@@ -2,10 +2,12 @@ package org.contrastive4j.loss;
 
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.Pairing.SameId;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Tensor;
 
 /**
@@ -55,6 +57,11 @@ final class FourWayLoss extends ContrastiveLoss {
     }
 
     @Override
+    public boolean isCapturable() {
+        return true;
+    }
+
+    @Override
     protected Evaluation evaluate(PairField field, boolean withTerms) {
         throw new LossOptionException(
                 "four directions cannot be sharded: pairs of rows with rows lie in no shard; use a one-worker loss");
@@ -63,16 +70,19 @@ final class FourWayLoss extends ContrastiveLoss {
     @Override
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
         Pairing.Guide guide = pairing.guide();
-        try (Tensor z = stacked(x, y);
+        try (PairTileOps.Scope scope = ops.pairTiles().scope();
+                Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
-            Pairs pairs = new Pairs(z, z, scale(), pairing.joined(guide == null ? null : joined(guide, ofGuide)));
-            PairField field = new WholeField(ops.pairTiles(), pairs, 0);
+            Pairs pairs = new Pairs(
+                    z, z, scale(scope), pairing.joined(guide == null ? null : joined(guide, ofGuide)));
+            PairField field = new WholeField(scope, pairs, Scalars.of(0), Scalars.of(0));
             Evaluation evaluation = new CrossEntropy(1, 0, smoothing).evaluate(field);
-            requireFinite(evaluation.loss());
+            Deferred<PairwiseOps.Result> result =
+                    finite(field.statistics().joinedResult(evaluation.loss(), pairing.n()));
             if (outputs.gradients() != null) {
                 gradient(pairing.n(), pairs, evaluation, outputs.gradients(), outputs.scale());
             }
-            return Deferred.of(field.statistics().joinedResult(evaluation.loss(), pairing.n()));
+            return result;
         }
     }
 
@@ -121,6 +131,7 @@ final class FourWayLoss extends ContrastiveLoss {
     public long workspaceBytes(int n, int m, int d, PairLabels labels) {
         return rowBytes(n, m, d)
                 + 3L * (n + m) * d * ops.parameterDtype().bytes()
-                + ops.pairTiles().workspaceBytes(n + m, n + m, d);
+                + ops.pairTiles().workspaceBytes(n + m, n + m, d)
+                + scopeBytes(n + m, n + m);
     }
 }

@@ -1,8 +1,10 @@
 package org.contrastive4j.loss;
 
 import java.util.Arrays;
+import java.util.Objects;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -22,6 +24,7 @@ public final class KeyQueue implements AutoCloseable {
     private final Ops ops;
     private final Tensor keys;
     private final int[] ids;
+    private final @Nullable Tensor idTensor; // the same for a backend that captures
     private int next;
     private int size;
 
@@ -42,6 +45,7 @@ public final class KeyQueue implements AutoCloseable {
         ops.pointwise().fill(keys, 0);
         ids = new int[capacity];
         Arrays.fill(ids, NO_ID);
+        idTensor = ops.canCapture() ? ops.ints(Shape.of(capacity), ids) : null;
     }
 
     /**
@@ -89,6 +93,7 @@ public final class KeyQueue implements AutoCloseable {
         for (int k = 0; k < count; k++) {
             ids[(next + k) % capacity()] = newIds == null ? NO_ID : newIds[k];
         }
+        sendIds();
         next = (next + count) % capacity();
         size = Math.min(capacity(), size + count);
     }
@@ -115,6 +120,18 @@ public final class KeyQueue implements AutoCloseable {
 
     int id(int k) {
         return ids[k];
+    }
+
+    /** Returns the ids of the stored keys, [size] I32; a view, valid until the next change. */
+    Tensor ids() {
+        return Objects.requireNonNull(idTensor, "a backend that captures")
+                .rows(0, size);
+    }
+
+    private void sendIds() {
+        if (idTensor != null) {
+            ops.send(ids, idTensor);
+        }
     }
 
     /**
@@ -154,6 +171,7 @@ public final class KeyQueue implements AutoCloseable {
                         + " elements, next " + state.next + ", size " + state.size);
         keys.set(state.keys);
         System.arraycopy(state.ids, 0, ids, 0, ids.length);
+        sendIds();
         next = state.next;
         size = state.size;
     }
@@ -161,5 +179,8 @@ public final class KeyQueue implements AutoCloseable {
     @Override
     public void close() {
         keys.close();
+        if (idTensor != null) {
+            idTensor.close();
+        }
     }
 }

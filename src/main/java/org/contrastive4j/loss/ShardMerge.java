@@ -32,9 +32,12 @@ final class ShardMerge {
      * @param otherFrom place in the whole of its first row or column along the reduced axis
      */
     void add(Reduced part, int from, int otherFrom) {
-        for (int k = 0; k < part.values().length; k++) {
+        double[] of = part.values();
+        int[] ofCounts = part.counts();
+        int[] ofFirst = part.at();
+        for (int k = 0; k < of.length; k++) {
             int i = from + k;
-            double value = part.values()[k];
+            double value = of[k];
             switch (kind) {
                 case SUM -> values[i] += value;
                 case LOG_SUM_EXP -> {
@@ -44,7 +47,7 @@ final class ShardMerge {
                             ? larger
                             : larger + Math.log1p(Math.exp(smaller - larger));
                 }
-                default -> addLargest(i, value, part.counts()[k], part.at()[k] + otherFrom);
+                default -> addLargest(i, value, ofCounts[k], ofFirst[k] + otherFrom);
             }
         }
     }

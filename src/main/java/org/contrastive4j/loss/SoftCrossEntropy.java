@@ -73,9 +73,9 @@ final class SoftCrossEntropy {
         double loss = Arrays.stream(logSums).sum() / size;
         try (Tensor expected = ops.allocateParameter(own().shape())) {
             targets.apply(ops, other(), expected);
-            double similarity = pairs.scale() * dot(own(), expected) / size;
+            double similarity = pairs.scale().at(0) * dot(own(), expected) / size;
             if (gradients != null) {
-                double factor = -weight * pairs.scale() / size;
+                double factor = -weight * pairs.scale().at(0) / size;
                 boolean rows = axis == Axis.ROWS;
                 add(factor, expected, rows ? gradients.dx() : gradients.dy());
                 addTransposed(factor, rows ? gradients.dy() : gradients.dx());

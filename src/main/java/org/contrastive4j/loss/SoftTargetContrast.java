@@ -12,6 +12,7 @@ import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -103,7 +104,8 @@ public final class SoftTargetContrast implements AutoCloseable {
                 ways.add(new SoftCrossEntropy(ops, pairs, Axis.COLUMNS, ofColumns));
             }
             List<Reduction> wanted = ways.stream().map(SoftCrossEntropy::wanted).toList();
-            PairField field = new WholeField(ops.pairTiles(), pairs, 0);
+            Scalars zero = Scalars.of(0);
+            PairField field = new WholeField(ops.pairTiles().hostScope(), pairs, zero, zero);
             List<Reduced> reduced = field.reduce(wanted);
             double weight = gradientScale / ways.size();
             if (gradients != null) {
@@ -122,7 +124,7 @@ public final class SoftTargetContrast implements AutoCloseable {
                 x.backward(gradients.dx());
                 y.backward(gradients.dy());
             }
-            return Deferred.of(field.statistics().result(loss, 0));
+            return field.statistics().result(Scalars.of(loss), zero);
         }
     }
 

@@ -4,9 +4,7 @@ import static org.contrastive4j.ops.PairTileOps.Of.NEGATIVES;
 import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.ArrayList;
-import java.util.Arrays;
 import java.util.List;
-import java.util.function.IntToDoubleFunction;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
@@ -17,6 +15,8 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
+import org.jspecify.annotations.Nullable;
 
 /**
  * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of
@@ -49,6 +49,7 @@ final class TripletLoss extends ContrastiveLoss {
         SEMI_HARD
     }
 
+    private static final Scalars NONE = Scalars.of(0);
     private static final double LEAST_MARGIN = 0.001;
     private static final double MOST_MARGIN = 2;
 
@@ -95,9 +96,8 @@ final class TripletLoss extends ContrastiveLoss {
     @Override
     public void afterStep(PairwiseOps.Result result) {
         super.afterStep(result);
-        double margin = margin();
-        if (reward > 0 && !Double.isNaN(margin)) {
-            parameters().get(1).value().set(Math.min(MOST_MARGIN, Math.max(LEAST_MARGIN, margin)));
+        if (reward > 0) {
+            ops.pointwise().clamp(LEAST_MARGIN, MOST_MARGIN, parameters().get(1).value());
         }
     }
 
@@ -123,119 +123,119 @@ final class TripletLoss extends ContrastiveLoss {
         return pairing;
     }
 
-    /** Positives' logits and weights along one axis. */
-    private record Side(Axis axis, double[] positive, double[] weight) {
-        Term term(PairFunction function, Of of, double[] shift, double[] weights) {
+    /** A learnable margin is read on the device. */
+    @Override
+    public boolean isCapturable() {
+        return true;
+    }
+
+    /** Logits of positives and weights of rows or columns; 0 for a column that is no target. */
+    private record Side(Axis axis, Scalars positive, Scalars weight) {
+        Term term(PairFunction function, Of of, @Nullable Scalars shift, Scalars weights) {
             boolean rows = axis == Axis.ROWS;
-            return new Term(function, of, along(shift), rows ? weights : null, rows ? null : weights);
+            Shift along = shift == null ? Shift.NONE : along(shift);
+            return new Term(function, of, along, rows ? weights : null, rows ? null : weights);
         }
 
-        Shift along(double[] shift) {
+        Shift along(Scalars shift) {
             return axis == Axis.ROWS ? Shift.rows(shift) : Shift.columns(shift);
-        }
-
-        double[] each(IntToDoubleFunction f) {
-            double[] values = new double[positive.length];
-            Arrays.setAll(values, f);
-            return values;
         }
     }
 
     @Override
     protected Evaluation evaluate(PairField field, boolean withTerms) {
-        Pairing pairing = field.pairing();
-        int n = pairing.n();
+        List<Reduced> ofColumns = field.reduce(List.of(
+                Reduction.sum(PairFunction.ONE, Axis.COLUMNS, POSITIVES, Shift.NONE, null),
+                Reduction.sum(PairFunction.IDENTITY, Axis.COLUMNS, POSITIVES, Shift.NONE, null)));
         PairStatistics statistics = field.statistics();
-        double[] ofColumns = new double[pairing.m()];
-        double[] columnWeights = new double[pairing.m()];
-        double[] rowWeights = new double[n];
-        Arrays.fill(rowWeights, 1.0 / n);
-        for (int i = 0; i < n; i++) {
-            ofColumns[pairing.target(i)] = statistics.positiveSum[i];
-            columnWeights[pairing.target(i)] = 1.0 / n;
-        }
-        Side rows = new Side(Axis.ROWS, statistics.positiveSum, rowWeights);
-        Side columns = new Side(Axis.COLUMNS, ofColumns, columnWeights);
-        List<Term> terms = new ArrayList<>();
-        Hinges hinges = new Hinges(margin(), terms);
+        Scalars ofEach = Scalars.of(1.0 / field.pairing().n());
+        Side rows = new Side(Axis.ROWS, statistics.positiveSum, ofEach);
+        Side columns = new Side(
+                Axis.COLUMNS,
+                ofColumns.get(1).scalars(),
+                ofColumns.get(0).scalars().choose(ofEach, NONE));
+        Scalars margin = reward == 0 ? Scalars.of(fixed) : field.second();
+        Hinges hinges = new Hinges(margin);
         switch (negatives) {
             case ALL -> hinges.all(field, List.of(rows, columns));
             case HARDEST -> {
-                hinges.one(rows, statistics.rowNegative.values(), statistics.rowNegative.counts());
-                hinges.one(columns, statistics.columnNegative.values(), statistics.columnNegative.counts());
+                hinges.one(rows, statistics.rowNegative.scalars(), statistics.rowNegative.requireTies());
+                hinges.one(columns, statistics.columnNegative.scalars(), statistics.columnNegative.requireTies());
             }
             case SEMI_HARD -> hinges.semiHard(field, List.of(rows, columns));
         }
-        return new Evaluation(hinges.loss - reward * hinges.margin, terms, hinges.active - reward);
+        return reward == 0
+                ? new Evaluation(hinges.loss, hinges.terms)
+                : new Evaluation(
+                        hinges.loss.minus(margin.times(reward)),
+                        hinges.terms,
+                        hinges.active.minus(Scalars.of(reward)));
     }
 
     /** The hinges of one batch as they are added up. */
     private static final class Hinges {
-        final double margin;
-        final List<Term> terms;
-        double loss;
-        double active; // weights of hinges above 0: the slope by the margin
+        final Scalars margin;
+        final List<Term> terms = new ArrayList<>();
+        Scalars loss = NONE;
+        Scalars active = NONE; // weights of hinges above 0: the derivative by the margin
 
-        Hinges(double margin, List<Term> terms) {
+        Hinges(Scalars margin) {
             this.margin = margin;
-            this.terms = terms;
+        }
+
+        private void add(Side side, Scalars hinges, Scalars weightOfActive) {
+            loss = loss.plus(side.weight.times(hinges).sum());
+            active = active.plus(weightOfActive.sum());
         }
 
         void all(PairField field, List<Side> sides) {
-            List<Reduction> wanted = new ArrayList<>();
-            List<double[]> shifts = new ArrayList<>();
+            List<Reduction> reductions = new ArrayList<>();
+            List<Scalars> shifts = new ArrayList<>();
             for (Side side : sides) {
-                double[] shift =
-                        side.each(i -> side.weight[i] == 0 ? Double.NEGATIVE_INFINITY : margin - side.positive[i]);
+                Scalars shift =
+                        side.weight.choose(margin.minus(side.positive), Scalars.of(Double.NEGATIVE_INFINITY));
                 shifts.add(shift);
-                wanted.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
-                wanted.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
+                reductions.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
+                reductions.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
             }
-            List<Reduced> reduced = field.reduce(wanted);
+            List<Reduced> reduced = field.reduce(reductions);
             for (int k = 0; k < sides.size(); k++) {
                 Side side = sides.get(k);
-                double[] hinges = reduced.get(2 * k).values();
-                double[] steps = reduced.get(2 * k + 1).values();
-                for (int i = 0; i < hinges.length; i++) {
-                    loss += side.weight[i] * hinges[i];
-                    active += side.weight[i] * steps[i];
-                }
+                Scalars pulls = side.weight.times(reduced.get(2 * k + 1).scalars());
+                add(side, reduced.get(2 * k).scalars(), pulls);
                 terms.add(side.term(PairFunction.STEP, NEGATIVES, shifts.get(k), side.weight));
-                terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -side.weight[i] * steps[i])));
+                terms.add(side.term(PairFunction.ONE, POSITIVES, null, pulls.times(-1)));
             }
         }
 
         /** One negative for each row or column, of logit {@code chosen}, which {@code ties} negatives have. */
-        void one(Side side, double[] chosen, int[] ties) {
-            double[] hinges = side.each(i -> ties[i] == 0 ? 0 : Math.max(0, margin + chosen[i] - side.positive[i]));
-            double[] pulls = side.each(i -> hinges[i] > 0 ? side.weight[i] : 0);
+        void one(Side side, Scalars chosen, Scalars ties) {
+            Scalars hinges = ties.choose(margin.plus(chosen).minus(side.positive).max(NONE), NONE);
+            Scalars pulls = hinges.choose(side.weight, NONE);
             terms.add(side.term(
                     PairFunction.EQUAL,
                     NEGATIVES,
-                    side.each(i -> ties[i] == 0 ? 0 : -chosen[i]),
-                    side.each(i -> pulls[i] == 0 ? 0 : pulls[i] / ties[i])));
-            terms.add(side.term(PairFunction.ONE, POSITIVES, null, side.each(i -> -pulls[i])));
-            for (int i = 0; i < hinges.length; i++) {
-                loss += side.weight[i] * hinges[i];
-                active += pulls[i];
-            }
+                    ties.choose(chosen.times(-1), NONE),
+                    pulls.choose(pulls.over(ties), NONE)));
+            terms.add(side.term(PairFunction.ONE, POSITIVES, null, pulls.times(-1)));
+            add(side, hinges, pulls);
         }
 
         void semiHard(PairField field, List<Side> sides) {
-            List<Reduction> wanted = new ArrayList<>();
+            List<Reduction> reductions = new ArrayList<>();
             for (Side side : sides) {
-                wanted.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.each(i -> -side.positive[i]))));
-                wanted.add(Reduction.max(side.axis, NEGATIVES, new Shift(-1, null, null)));
+                reductions.add(Reduction.maxBelow(side.axis, NEGATIVES, side.along(side.positive.times(-1))));
+                reductions.add(Reduction.max(side.axis, NEGATIVES, Shift.NEGATIVE));
             }
-            List<Reduced> reduced = field.reduce(wanted);
+            List<Reduced> reduced = field.reduce(reductions);
             for (int k = 0; k < sides.size(); k++) {
                 Reduced below = reduced.get(2 * k);
                 Reduced least = reduced.get(2 * k + 1);
-                int[] ties = new int[below.counts().length];
-                Arrays.setAll(ties, i -> below.counts()[i] > 0 ? below.counts()[i] : least.counts()[i]);
-                double[] chosen =
-                        sides.get(k).each(i -> below.counts()[i] > 0 ? below.values()[i] : -least.values()[i]);
-                one(sides.get(k), chosen, ties);
+                Scalars ties = below.requireTies();
+                one(
+                        sides.get(k),
+                        ties.choose(below.scalars(), least.scalars().times(-1)),
+                        ties.choose(ties, least.requireTies()));
             }
         }
     }

@@ -44,6 +44,11 @@ final class UnitRows implements AutoCloseable {
         finite.get();
     }
 
+    /** Returns a result that is the exception of {@link #requireFinite} unless all rows are finite; also after close. */
+    <T> Deferred<T> ifFinite(Deferred<T> result) {
+        return finite.map(none -> result.get());
+    }
+
     Tensor unit() {
         return unit;
     }

@@ -53,6 +53,18 @@ public final class Pairing {
     private final int cycle;
     private final @Nullable Guide guide;
     private final int @Nullable [][] same;
+    private final boolean fixed;
+    private final @Nullable OnDevice onDevice;
+
+    /**
+     * What a backend with a queue reads from its own memory, so that a captured graph reads it again at every replay.
+     *
+     * @param rowIds [n] I32, or null
+     * @param columnIds [m] I32, or null
+     * @param window [1] I32, or null
+     */
+    public record OnDevice(
+            @Nullable Tensor rowIds, @Nullable Tensor columnIds, @Nullable Tensor window) {}
 
     private Pairing(
             int n,
@@ -63,7 +75,24 @@ public final class Pairing {
             SameId sameId,
             int window,
             int cycle,
-            @Nullable Guide guide) {
+            @Nullable Guide guide,
+            boolean fixed) {
+        this(n, m, targets, rowIds, columnIds, sameId, window, cycle, guide, fixed, null);
+    }
+
+    private Pairing(
+            int n,
+            int m,
+            int[] targets,
+            int @Nullable [] rowIds,
+            int @Nullable [] columnIds,
+            SameId sameId,
+            int window,
+            int cycle,
+            @Nullable Guide guide,
+            boolean fixed,
+            @Nullable OnDevice onDevice) {
+        this.onDevice = onDevice;
         this.n = n;
         this.m = m;
         this.targets = targets;
@@ -73,6 +102,7 @@ public final class Pairing {
         this.window = window;
         this.cycle = cycle;
         this.guide = guide;
+        this.fixed = fixed;
         this.same = rowIds == null || columnIds == null ? null : sameColumns(rowIds, columnIds);
     }
 
@@ -95,7 +125,11 @@ public final class Pairing {
                     "pairing",
                     "target of row " + i + " is " + targets[i] + ", expected 0 to " + (m - 1) + ", or -1 for none");
         }
-        return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null);
+        return of(m, targets, false);
+    }
+
+    private static Pairing of(int m, int[] targets, boolean fixed) {
+        return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null, fixed);
     }
 
     /**
@@ -113,7 +147,8 @@ public final class Pairing {
                 n + " rows but only " + m + " columns; give targets, or at least as many columns as rows");
         int[] targets = new int[n];
         Arrays.setAll(targets, i -> i);
-        return of(m, targets);
+        Checks.that(n >= 1, "pairing", n + " rows and " + m + " columns, expected at least one of each");
+        return of(m, targets, true);
     }
 
     /**
@@ -131,7 +166,16 @@ public final class Pairing {
                 "pairing",
                 rows.length + " and " + columns.length + " ids for " + n + " rows and " + m + " columns");
         return new Pairing(
-                n, m, targets, rows.clone(), columns.clone(), Objects.requireNonNull(equal), window, cycle, guide);
+                n,
+                m,
+                targets,
+                rows.clone(),
+                columns.clone(),
+                Objects.requireNonNull(equal),
+                window,
+                cycle,
+                guide,
+                false);
     }
 
     /**
@@ -147,7 +191,27 @@ public final class Pairing {
         for (int i = 0; i < n && negatives > 0; i++) {
             Checks.that(targets[i] != NONE, "pairing", "row " + i + " has no target to count its negatives from");
         }
-        return new Pairing(n, m, targets, rowIds, columnIds, sameId, negatives, cycle, guide);
+        return new Pairing(n, m, targets, rowIds, columnIds, sameId, negatives, cycle, guide, fixed);
+    }
+
+    /**
+     * Returns this pairing with ids or a window that are read from tensors. Only a backend with a queue computes it.
+     *
+     * @param tensors ids of both sides or of neither; a window only if this pairing has one
+     * @param equal what pairs of equal ids are
+     * @return the new pairing
+     */
+    public Pairing onDevice(OnDevice tensors, SameId equal) {
+        return new Pairing(n, m, targets, rowIds, columnIds, equal, window, cycle, guide, fixed, tensors);
+    }
+
+    /** Returns what is read from tensors; null if nothing is. */
+    public @Nullable OnDevice onDevice() {
+        return onDevice;
+    }
+
+    private boolean hasIdsOnDevice() {
+        return onDevice != null && onDevice.rowIds != null;
     }
 
     /**
@@ -157,7 +221,8 @@ public final class Pairing {
      * @return the new pairing
      */
     public Pairing withGuide(@Nullable Guide newGuide) {
-        return new Pairing(n, m, targets, rowIds, columnIds, sameId, window, cycle, newGuide);
+        return new Pairing(
+                n, m, targets, rowIds, columnIds, sameId, window, cycle, newGuide, fixed && newGuide == null);
     }
 
     /**
@@ -191,7 +256,8 @@ public final class Pairing {
                 sameId,
                 window,
                 cycle,
-                part);
+                part,
+                false);
     }
 
     /**
@@ -218,7 +284,8 @@ public final class Pairing {
         }
         int[] ids = new int[n + m];
         Arrays.setAll(ids, k -> !hasIds() ? k : k < n ? rowId(k) : columnId(k - n));
-        return new Pairing(n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined);
+        return new Pairing(
+                n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined, fixed && joined == null);
     }
 
     private static int[][] sameColumns(int[] rowIds, int[] columnIds) {
@@ -272,12 +339,12 @@ public final class Pairing {
 
     /** Returns whether columns with the id of a row are positives, in addition to its target. */
     public boolean sameIsPositive() {
-        return same != null && sameId == SameId.POSITIVE;
+        return hasIds() && sameId == SameId.POSITIVE;
     }
 
     /** Returns whether rows and columns have ids. */
     public boolean hasIds() {
-        return same != null;
+        return same != null || hasIdsOnDevice();
     }
 
     /** Returns the largest number of negatives per row, 0 for all. */
@@ -376,10 +443,18 @@ public final class Pairing {
      * PairwiseOps#infoNce} assumes.
      */
     public boolean isPlain() {
-        return same == null
+        return !hasIds()
                 && window == 0
                 && guide == null
                 && Arrays.stream(targets).allMatch(t -> t >= 0 && t < m);
+    }
+
+    /**
+     * Returns whether the numbers of rows and columns determine this pairing, apart from its window: all batches of
+     * this shape then have it.
+     */
+    public boolean isFixed() {
+        return fixed;
     }
 
     /** Returns the target of each row, {@link #NONE} where it has none. */

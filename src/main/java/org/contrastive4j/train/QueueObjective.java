@@ -6,7 +6,6 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
-import java.util.function.Function;
 import java.util.function.IntUnaryOperator;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.LossOverEncoders;
@@ -25,15 +24,17 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. It is not
- * captured, because the host computes the concepts of past keys and the share of distillation for every step.
+ * Minimises {@link QueueContrast} with keys of momentum encoders. Past keys of a query's concept are ignored. Where
+ * steps are captured, they read the concepts and the step from tensors; each number of keys needs a graph, until the
+ * queues are full.
  */
 final class QueueObjective extends Objective {
     private final QueueContrast loss;
     private final MomentumEncoders momentum;
     private final Distillation distillation;
     private final IntUnaryOperator conceptOf;
-    private int[] concepts = {};
+    private final Tensor concepts; // of the last batch, [n] I32
+    private final LossOverEncoders<TrainBatch> overEncoders;
 
     private QueueObjective(
             Ops ops, TrainConfig config, MomentumEncoders momentum, QueueContrast loss, IntUnaryOperator conceptOf) {
@@ -42,6 +43,10 @@ final class QueueObjective extends Objective {
         this.loss = loss;
         this.conceptOf = conceptOf;
         distillation = config.loss().distillation();
+        concepts = ops.ints(Shape.of(config.batch()), new int[config.batch()]);
+        overEncoders = ops.canCapture()
+                ? LossOverEncoders.of(loss, batch -> concepts, distillation, TrainBatch::clock)
+                : LossOverEncoders.of(loss, batch -> concepts, batch -> distillation.at(batch.step()));
     }
 
     static QueueObjective of(Ops ops, TrainConfig config, DualEncoder model, IntUnaryOperator conceptOf) {
@@ -72,37 +77,40 @@ final class QueueObjective extends Objective {
     }
 
     @Override
+    public boolean isCapturable() {
+        return overEncoders.isCapturable();
+    }
+
+    @Override
+    void prepare(TrainBatch batch) {
+        ops.send(Arrays.stream(batch.sampleIds()).map(conceptOf).toArray(), concepts);
+    }
+
+    /** A graph is valid for one number of keys. */
+    @Override
+    Object graphKey() {
+        return loss.queueOfU().size();
+    }
+
+    @Override
     Deferred<PairwiseOps.Result> compute(
             TrainBatch batch, List<Tensor> representations, List<@Nullable Tensor> gradients, double gradientScale) {
-        concepts = Arrays.stream(batch.sampleIds()).map(conceptOf).toArray();
-        return withConcepts(
-                ids -> overEncoders(ids).valueAndGradient(batch, representations, gradients, gradientScale));
-    }
-
-    private LossOverEncoders<TrainBatch> overEncoders(@Nullable Tensor ids) {
-        return LossOverEncoders.of(loss, same -> ids, batch -> distillation.at(batch.step()));
-    }
-
-    /** Runs work with the concepts of the last batch as a tensor. */
-    private <T> T withConcepts(Function<Tensor, T> work) {
-        try (Tensor ids = ops.ints(Shape.of(concepts.length), concepts)) {
-            return work.apply(ids);
-        }
+        return overEncoders.valueAndGradient(batch, representations, gradients, gradientScale);
     }
 
     @Override
     public long workspaceBytes(TrainBatch batch, List<Tensor> representations) {
-        return overEncoders(null).workspaceBytes(batch, representations) + (long) batch.pairs() * Integer.BYTES;
+        return overEncoders.workspaceBytes(batch, representations);
     }
 
     @Override
     PairMetrics metrics(TrainBatch batch) {
-        return withConcepts(ids -> loss.metrics(last(0), last(1), last(2), last(3), ids));
+        return loss.metrics(last(0), last(1), last(2), last(3), concepts);
     }
 
     @Override
     long metricsBytes(int pairs) {
-        return loss.metricsBytes(pairs, last(0).dim(1)) + (long) pairs * Integer.BYTES;
+        return loss.metricsBytes(pairs, last(0).dim(1));
     }
 
     @Override
@@ -115,10 +123,7 @@ final class QueueObjective extends Objective {
 
     @Override
     void beforeUpdate() {
-        withConcepts(ids -> {
-            loss.enqueue(last(2), last(3), ids);
-            return ids;
-        });
+        loss.enqueue(last(2), last(3), concepts);
     }
 
     @Override
@@ -167,6 +172,7 @@ final class QueueObjective extends Objective {
     @Override
     public void close() {
         super.close();
+        concepts.close();
         momentum.close();
         loss.close();
     }

@@ -41,7 +41,7 @@ final class TrainingSteps implements AutoCloseable {
     record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {}
 
     /** The properties that a graph depends on. */
-    private record Shape(TrainBatch.Layout layout, List<Boolean> frozen) {}
+    private record Shape(TrainBatch.Layout layout, List<Boolean> frozen, Object ofObjective) {}
 
     private final Ops ops;
     private final TrainConfig config;
@@ -83,7 +83,7 @@ final class TrainingSteps implements AutoCloseable {
     }
 
     private Shape shape(TrainBatch batch) {
-        return new Shape(batch.layout(), frozen());
+        return new Shape(batch.layout(), frozen(), objective.graphKey());
     }
 
     private long budget(long reserved) {
@@ -130,6 +130,7 @@ final class TrainingSteps implements AutoCloseable {
      * @param prefetch called once: after the launch of a captured step, or before an eager step, which blocks the host
      */
     Deferred<StepResults> run(TrainBatch batch, double scale, Runnable prefetch) {
+        objective.prepare(batch);
         if (captured == null) {
             prefetch.run();
             return runEagerly(batch, scale);

@@ -23,6 +23,7 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -114,7 +115,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
         Shift both = new Shift(1, p.rowNumbers, p.columnNumbers);
         Shift minus = new Shift(-1, p.rowNumbers, null);
         for (Axis axis : Axis.values()) {
-            double[] weight = axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers;
+            Scalars weight = Scalars.of(axis == Axis.ROWS ? p.columnNumbers : p.rowNumbers);
             for (Of of : Of.values()) {
                 for (PairFunction f : PairFunction.values()) {
                     all.add(Reduction.sum(
@@ -124,12 +125,12 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
                             f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
                             f == PairFunction.EXP ? weight : null));
                     all.add(Reduction.sum(
-                            f, axis, of, f == PairFunction.STEP ? new Shift(-1, null, null) : minus, weight));
+                            f, axis, of, f == PairFunction.STEP ? Shift.NEGATIVE : minus, weight));
                 }
                 all.add(Reduction.logSumExp(axis, of, both));
                 all.add(Reduction.logSumExp(axis, of, minus));
                 all.add(Reduction.max(axis, of, Shift.NONE));
-                all.add(Reduction.max(axis, of, new Shift(-1, null, null)));
+                all.add(Reduction.max(axis, of, Shift.NEGATIVE));
                 all.add(Reduction.maxBelow(axis, of, Shift.NONE));
                 all.add(Reduction.maxBelow(axis, of, new Shift(1, null, p.columnNumbers)));
             }

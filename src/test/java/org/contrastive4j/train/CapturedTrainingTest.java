@@ -132,7 +132,14 @@ class CapturedTrainingTest {
         return Stream.of(
                 Arguments.of("infonce", 4, TrainConfig.Accumulation.GRADCACHE, 5),
                 Arguments.of("infonce-rows", 4, TrainConfig.Accumulation.FEATURES, 8),
-                Arguments.of("siglip", 4, TrainConfig.Accumulation.GRADCACHE, 0));
+                Arguments.of("siglip", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("infonce-smoothed", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("infonce-fourway", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("bce-warmup", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("triplet-semihard", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("sinkhorn", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("infonce-distilled", 4, TrainConfig.Accumulation.GRADCACHE, 8),
+                Arguments.of("queue", 4, TrainConfig.Accumulation.GRADCACHE, 8));
     }
 
     /**

@@ -23,6 +23,7 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
@@ -158,7 +159,7 @@ class CpuPairTileOpsTest {
                     ShapeException.class,
                     () -> tiles.reduce(
                             p.pairs,
-                            List.of(Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.BOTH, Shift.NONE, new double[3]))));
+                            List.of(Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.BOTH, Shift.NONE, Scalars.of(new double[3])))));
             assertThrows(
                     ShapeException.class,
                     () -> tiles.gradient(p.pairs, List.of(), new PairwiseOps.Gradients(narrow, null, null, null), 1));

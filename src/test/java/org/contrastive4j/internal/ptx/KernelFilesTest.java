@@ -39,7 +39,7 @@ class KernelFilesTest {
                         .distinct()
                         .sorted()
                         .toList());
-        assertEquals(191, KernelFiles.entries().size());
+        assertEquals(200, KernelFiles.entries().size());
     }
 
     /** A jar lists its entries differently from a folder, and not every jar has folder entries. */

@@ -25,6 +25,7 @@ import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
@@ -238,7 +239,9 @@ class PtxPairTileOpsTest {
                             Axis.values()[k % 2],
                             Of.NEGATIVES,
                             new Shift(1, p.rowNumbers.clone(), p.columnNumbers.clone()),
-                            k >= 16 ? null : k % 2 == 0 ? p.columnNumbers.clone() : p.rowNumbers.clone()))
+                            k >= 16
+                                    ? null
+                                    : Scalars.of(k % 2 == 0 ? p.columnNumbers.clone() : p.rowNumbers.clone())))
                     .toList();
             List<Term> terms = IntStream.range(0, 16)
                     .mapToObj(k -> new Term(
