@@ -197,7 +197,7 @@ class TrainingRunTest {
     }
 
     @Test
-    void train_resumedWithMoreSteps_continuesToTheNewEnd() {
+    void train_resumedWithMoreSteps_continuesToTheNewEnd() throws IOException {
         Path out = folder.resolve("run");
         run(out, Disk.REAL, config(4), 2);
         assertEquals(2, RunFolder.metrics(out).size());
