@@ -107,12 +107,14 @@ class PlatformTest {
         assertTrue(
                 cpu.contains(cache.toString())
                         && cpu.contains("-Dorg.bytedeco.javacpp.cachedir=")
-                        && cpu.contains("-Djava.io.tmpdir="),
+                        && cpu.contains("-Djava.io.tmpdir=")
+                        && cpu.matches(".* could not be loaded on [^:]+: \\S.*"),
                 output);
         if (JCudaPlatform.supported()) {
             for (String use : List.of("cuda: " + NoDeviceException.class.getName(), "assemble: ")) {
                 String jcuda = line(lines, use);
                 assertTrue(jcuda.contains(noFolder.toString()) && jcuda.contains("-Djava.io.tmpdir="), output);
+                assertTrue(jcuda.matches(".* could not be loaded: .*(No such file|Not a directory).*"), output);
             }
         }
         assertFalse(output.contains("UnsatisfiedLinkError"), output);

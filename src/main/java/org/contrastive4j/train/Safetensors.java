@@ -23,6 +23,7 @@ import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -142,7 +143,7 @@ final class Safetensors implements AutoCloseable {
             return new Safetensors(file, channel, begin, entries(file, header, channel.size() - begin));
         } catch (IOException e) {
             close(channel, e);
-            throw new CheckpointException("cannot read " + file + ": " + e, e);
+            throw new CheckpointException("cannot read " + file + ": " + FileErrors.reason(e), e);
         } catch (RuntimeException refused) {
             close(channel, refused);
             throw refused;
@@ -284,7 +285,7 @@ final class Safetensors implements AutoCloseable {
                 load(dataBegin + entry.begin(), Objects.requireNonNull(into.get(entry.name())));
             }
         } catch (IOException e) {
-            throw new CheckpointException("cannot read " + file + ": " + e, e);
+            throw new CheckpointException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -312,7 +313,7 @@ final class Safetensors implements AutoCloseable {
         try {
             channel.close();
         } catch (IOException e) {
-            throw new CheckpointException("cannot close " + file + ": " + e, e);
+            throw new CheckpointException("cannot close " + file + ": " + FileErrors.reason(e), e);
         }
     }
 }
