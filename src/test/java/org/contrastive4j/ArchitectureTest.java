@@ -155,6 +155,7 @@ class ArchitectureTest {
                             "device",
                             "internal.cuda",
                             "internal.device",
+                            "internal.memory",
                             "internal.parse",
                             "internal.sim",
                             "internal.sim.exec",

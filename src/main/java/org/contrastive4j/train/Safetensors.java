@@ -36,7 +36,7 @@ import org.jspecify.annotations.Nullable;
  * <p>A file is checked completely before a tensor is written. Memory: one block of 1 MiB. Source: the format
  * description of the safetensors project.
  */
-public final class Safetensors implements AutoCloseable {
+final class Safetensors implements AutoCloseable {
     private static final ObjectMapper JSON = new ObjectMapper();
     private static final ObjectMapper STRICT = JsonMapper.builder()
             .enable(StreamReadFeature.STRICT_DUPLICATE_DETECTION)

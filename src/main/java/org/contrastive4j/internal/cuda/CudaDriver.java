@@ -6,7 +6,7 @@ import static jcuda.driver.JCudaDriver.cuInit;
 
 import jcuda.driver.CUresult;
 import jcuda.driver.JCudaDriver;
-import org.contrastive4j.device.NoDeviceException;
+import org.contrastive4j.device.DeviceException.NoDeviceException;
 import org.jspecify.annotations.Nullable;
 
 /** The driver library of this process, loaded on first use. */

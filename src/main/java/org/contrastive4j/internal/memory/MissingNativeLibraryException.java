@@ -1,4 +1,4 @@
-package org.contrastive4j.memory;
+package org.contrastive4j.internal.memory;
 
 /** A native library that the operation needs is not on the class path for this platform, or cannot be loaded. */
 public final class MissingNativeLibraryException extends RuntimeException {
