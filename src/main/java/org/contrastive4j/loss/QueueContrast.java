@@ -257,7 +257,7 @@ public final class QueueContrast implements AutoCloseable {
             Pairing pairing,
             double alpha,
             PairwiseOps.Result hard,
-            Tensor gradient,
+            @Nullable Tensor gradient,
             Tensor dLogScale,
             double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
@@ -266,7 +266,7 @@ public final class QueueContrast implements AutoCloseable {
             SoftTargets targets = new SimilarityTargets(ops, new Pairs(teacher.unit(), keys, loss.scale(), pairing));
             double soft = new SoftCrossEntropy(ops, new Pairs(x, keys, loss.scale(), pairing), Axis.ROWS, targets)
                     .alone(new PairwiseOps.Gradients(part, null, dLogScale, null), alpha * gradientScale);
-            if (gradient != null) {
+            if (gradient != null && part != null) {
                 ops.pointwise().axpy(1, part, gradient);
             }
             return new PairwiseOps.Result(
