@@ -131,7 +131,7 @@ public final class Trainer implements AutoCloseable {
         this.schedule =
                 new WarmupCosine(config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
-                data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
+                data, this.tokenizer, config.preprocessing(), sizes.text().maxTokens(), config.seed());
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 
