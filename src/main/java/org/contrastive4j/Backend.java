@@ -19,10 +19,12 @@ import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.f64.F64Ops;
 import org.contrastive4j.internal.memory.HostMemory;
+import org.contrastive4j.internal.ptx.FusedInfoNce;
 import org.contrastive4j.internal.ptx.KernelChoice;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.kernels.FusedLoss;
 import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.UnsupportedPrecisionException;
@@ -220,6 +222,21 @@ public final class Backend {
      */
     public static InfoNceKernels infoNceKernels(PtxDevice device, Precision precision, long stripeBytes) {
         return KernelChoice.infoNce(device, precision, stripeBytes);
+    }
+
+    /**
+     * Opens symmetric InfoNCE of raw representations for callers that own device pointers: normalisation, loss and
+     * gradients in one call. Loads the kernels: call it once, and not during capture.
+     *
+     * @param device where the kernels run
+     * @param precision that unit rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16
+     * @return the loss
+     * @throws UnsupportedDeviceException if the compute capability is below 8.0
+     * @throws IllegalArgumentException if there are no kernels in {@code precision}, or if {@code
+     *     -Dcontrastive4j.kernels} names kernels that the device cannot run
+     */
+    public static FusedLoss fusedInfoNce(PtxDevice device, Precision precision) {
+        return new FusedInfoNce(device, precision);
     }
 
     /**
