@@ -177,7 +177,7 @@ final class TrainCommand implements Callable<Integer> {
         if (config.accumulation() == TrainConfig.Accumulation.FEATURES) {
             System.out.println("one loss for each chunk (--accumulate features); memory is not planned");
         } else {
-            System.out.print(trainer.memoryPlan());
+            System.out.print(trainer.memoryTable());
         }
     }
 

@@ -21,6 +21,7 @@ import java.util.stream.IntStream;
 import org.apache.commons.csv.CSVFormat;
 import org.apache.commons.csv.CSVParser;
 import org.apache.commons.csv.CSVRecord;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -82,7 +83,7 @@ final class CaptionFile implements PairStore {
             if (e.getCause() instanceof CharacterCodingException) {
                 throw notUtf8(file, e);
             }
-            throw new DataException("cannot read " + file + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

@@ -11,6 +11,7 @@ import java.util.Set;
 import java.util.concurrent.ConcurrentHashMap;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.stream.IntStream;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -103,7 +104,7 @@ public final class PairDataset {
                 return new Shards(shards, leftOut);
             }
         } catch (IOException e) {
-            throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + path + ": " + FileErrors.reason(e), e);
         }
         throw new DataException(path + " holds no pairs: looked for captions.tsv, captions.csv and *.tar, *.tar.gz");
     }
@@ -263,7 +264,7 @@ public final class PairDataset {
         try {
             return store.fingerprint();
         } catch (IOException e) {
-            throw new DataException("cannot read " + path + ": " + e.getMessage(), e);
+            throw new DataException("cannot read " + path + ": " + FileErrors.reason(e), e);
         }
     }
 
@@ -304,8 +305,8 @@ public final class PairDataset {
         try {
             return store.picture(pair);
         } catch (IOException | RuntimeException e) {
-            LeftOut.Entry entry =
-                    new LeftOut.Entry(pair.source(), "unreadable picture", pair.picture() + ": " + e.getMessage());
+            LeftOut.Entry entry = new LeftOut.Entry(
+                    pair.source(), "unreadable picture", pair.picture() + ": " + FileErrors.reason(e));
             if (unreadable.add(id)) {
                 leftOut.add(entry.key(), entry.reason(), entry.cause());
             }

@@ -15,6 +15,7 @@ import java.util.PrimitiveIterator;
 import java.util.concurrent.atomic.AtomicReferenceArray;
 import java.util.stream.IntStream;
 import java.util.stream.Stream;
+import org.contrastive4j.internal.files.FileErrors;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -98,7 +99,7 @@ final class Shards implements PairStore {
             }
             return index;
         } catch (IOException e) {
-            report.add(file.name(), "unreadable shard", String.valueOf(e.getMessage()));
+            report.add(file.name(), "unreadable shard", FileErrors.reason(e));
             return new ShardIndex();
         }
     }

@@ -19,6 +19,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
@@ -366,7 +367,7 @@ public final class PretrainedModel implements AutoCloseable {
                 }
             }
         } catch (IOException e) {
-            throw new PretrainedException("cannot write " + folder + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot write " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 

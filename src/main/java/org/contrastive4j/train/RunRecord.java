@@ -9,6 +9,7 @@ import java.time.Instant;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.internal.files.FileErrors;
 
 /**
  * The contents of a run folder.
@@ -86,7 +87,7 @@ record RunRecord(
         try {
             return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
         } catch (IOException e) {
-            throw new RunFolder.RunFolderException("cannot read " + file + ": " + e, e);
+            throw new RunFolder.RunFolderException("cannot read " + file + ": " + FileErrors.reason(e), e);
         }
     }
 

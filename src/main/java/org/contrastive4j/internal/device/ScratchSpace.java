@@ -2,7 +2,7 @@ package org.contrastive4j.internal.device;
 
 import java.util.Map;
 import java.util.TreeMap;
-import org.contrastive4j.memory.OutOfBudgetException;
+import org.contrastive4j.memory.Memory.OutOfBudgetException;
 
 /**
  * Hands out parts of one storage and takes them back: memory for work that is recorded, whose addresses are part of the
