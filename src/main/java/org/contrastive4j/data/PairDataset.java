@@ -255,14 +255,17 @@ public final class PairDataset {
     }
 
     /**
-     * Returns a digest of the data: SHA-256 of the caption file, or of names, sizes, and both ends of the shards. A run
-     * stores it, and refuses to go on with other data. It does not depend on where the data are.
+     * Returns a digest of the data, which does not depend on where they are. A run stores it, and refuses to go on with
+     * other data. It has two parts: SHA-256 of the caption file, or of names, sizes and both ends of the shards; and
+     * SHA-256 of the contents of picture files or shards. Contents are read as a whole for the first 256 MiB. Of the
+     * next 65,536 files the size and both ends are read, of all others only the size.
      *
-     * @return 64 hexadecimal digits
+     * @return 64 hexadecimal digits, a colon, and 64 hexadecimal digits
      */
     public String fingerprint() {
         try {
-            return store.fingerprint();
+            String contents = store.contents();
+            return contents.isEmpty() ? store.fingerprint() : store.fingerprint() + ":" + contents;
         } catch (IOException e) {
             throw new DataException("cannot read " + path + ": " + FileErrors.reason(e), e);
         }

@@ -150,6 +150,13 @@ final class Shards implements PairStore {
         }
     }
 
+    @Override
+    public String contents() {
+        FileContents contents = new FileContents();
+        files.forEach(file -> contents.add(file.name(), file.path()));
+        return contents.text();
+    }
+
     /** Names, sizes, and the first and last 64 KiB of every shard. */
     @Override
     public String fingerprint() throws IOException {

@@ -73,7 +73,7 @@ record RunRecord(
         }
     }
 
-    private static Map<String, Object> json(Path file) {
+    static Map<String, Object> json(Path file) {
         byte[] bytes = bytes(file);
         try {
             return bytes.length == 0 ? Map.of() : RunFolder.JSON.readValue(bytes, new TypeReference<>() {});
@@ -83,7 +83,7 @@ record RunRecord(
     }
 
     /** Returns the bytes of a file; empty if it does not exist. */
-    private static byte[] bytes(Path file) {
+    static byte[] bytes(Path file) {
         try {
             return Files.exists(file) ? Files.readAllBytes(file) : new byte[0];
         } catch (IOException e) {

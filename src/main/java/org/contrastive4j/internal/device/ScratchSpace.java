@@ -54,7 +54,10 @@ public final class ScratchSpace {
 
     /** Frees the part that begins at an offset. */
     public void free(long at) {
-        long size = parts.remove(at);
+        Long size = parts.remove(at);
+        if (size == null) {
+            throw new IllegalArgumentException("no part of the scratch memory begins at offset " + at);
+        }
         used -= size;
         long from = at;
         long end = at + size;
