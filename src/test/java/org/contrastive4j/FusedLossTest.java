@@ -11,10 +11,9 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Random;
 import java.util.stream.Stream;
-import org.contrastive4j.device.DeviceGraph;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
@@ -178,7 +177,7 @@ class FusedLossTest {
                 device.stream().fill(outV.storage, POISON);
                 device.stream().fill(dScale, (byte) 0);
                 device.synchronize();
-                try (DeviceGraph graph = stream.capture(() -> loss.valueAndGradient(
+                try (DeviceStream.Graph graph = stream.capture(() -> loss.valueAndGradient(
                         stream, inputs, gradients, result.address(), workspace.address(), bytes))) {
                     graph.launch(stream);
                     stream.synchronize();

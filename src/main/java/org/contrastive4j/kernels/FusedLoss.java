@@ -2,8 +2,8 @@ package org.contrastive4j.kernels;
 
 import java.nio.ByteBuffer;
 import java.nio.ByteOrder;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.DType;

@@ -1,8 +1,8 @@
 package org.contrastive4j.internal.ptx;
 
 import java.util.Objects;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
-import org.contrastive4j.device.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.kernels.FusedLoss;
 import org.contrastive4j.kernels.InfoNceKernels;

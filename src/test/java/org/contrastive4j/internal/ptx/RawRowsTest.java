@@ -26,7 +26,8 @@ class RawRowsTest {
                 new Change("read_rows_bf16", "and.b32 %v1, %two0, 0xFFFF0000", 0, "and.b32 %v1, %two1, 0xFFFF0000"),
                 new Change("read_rows_f16", "add.u64 %y, %y, 512", 0, "add.u64 %y, %y, 256"),
                 new Change("write_rows", "mul.wide.u32 %yStart, %row, %stride", 0, "mul.wide.u32 %yStart, %row, %d"),
-                new Change("write_rows_bf16", "cvt.rn.bf16x2.f32 %two1, %v3, %v2", 0, "cvt.rn.bf16x2.f32 %two1, %v2, %v3"),
+                new Change(
+                        "write_rows_bf16", "cvt.rn.bf16x2.f32 %two1, %v3, %v2", 0, "cvt.rn.bf16x2.f32 %two1, %v2, %v3"),
                 new Change("write_rows_f16", "add.u64 %y, %y, 64", 0, "add.u64 %y, %y, 128"));
     }
 
@@ -47,7 +48,8 @@ class RawRowsTest {
                 DeviceStorage out = device.allocate(in.bytes())) {
             ByteBuffer bytes = Devices.download(out).clear();
             for (int i = 0; i < COUNT * stride; i++) {
-                float value = i % stride < width ? (i * 37 % 255 - 127) * 0.125f : Float.NaN; // 7 bits: exact in all types
+                float value =
+                        i % stride < width ? (i * 37 % 255 - 127) * 0.125f : Float.NaN; // 7 bits: exact in all types
                 put(bytes, i * size, value, type);
             }
             in.upload(0, bytes.rewind());
