@@ -27,8 +27,8 @@ public final class Cuda {
     private Cuda() {}
 
     /**
-     * Opens the GPU whose context is current on this thread and uses that context instead of the primary one. Each later
-     * call makes it the current context of the calling thread.
+     * Opens the GPU whose context is current on this thread and uses that context instead of the primary one. Each
+     * later call makes it the current context of the calling thread.
      *
      * @return the device; closing it frees what it allocated and leaves the context
      * @throws DeviceException.NoDeviceException when there is no driver; the message says what to do

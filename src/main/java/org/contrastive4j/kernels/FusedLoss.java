@@ -26,11 +26,11 @@ import org.jspecify.annotations.Nullable;
  *         result, workspace, bytes);
  * }</pre>
  *
- * <p>Cost: 8 n m d flops; the rows are read once and their gradients are written once, and the workspace holds 8 (n + m)
- * d bytes besides that of {@link InfoNceKernels}. The same inputs give the same bits in every run.
+ * <p>Cost: 8 n m d flops; the rows are read once and their gradients are written once, and the workspace holds 8 (n +
+ * m) d bytes and a stripe of the gradient of the logits. The same inputs give the same bits in every run.
  *
- * <p>Numerics: normalisation and its gradient are f32, from rows converted exactly; 16-bit gradients are rounded once, to
- * nearest. A row of norm 0 gives unit row 0 and gradient 0.
+ * <p>Numerics: normalisation and its gradient are f32, from rows converted exactly; 16-bit gradients are rounded once,
+ * to nearest. A row of norm 0 gives unit row 0 and gradient 0.
  */
 public interface FusedLoss {
     /** Size of a result: loss, row accuracy, column accuracy, mean positive logit, each f64. */
@@ -42,8 +42,8 @@ public interface FusedLoss {
      * @param address of the first element, aligned to its type; 16-byte aligned is faster
      * @param count number of rows, at least 1
      * @param width elements of a row, at least 1
-     * @param stride elements from the start of one row to the start of the next, at least {@code width}; elements beyond
-     *     the width are neither read nor written
+     * @param stride elements from the start of one row to the start of the next, at least {@code width}; elements
+     *     beyond the width are neither read nor written
      * @param type F32, BF16 or F16
      */
     record Rows(long address, int count, int width, int stride, DType type) {
@@ -65,8 +65,8 @@ public interface FusedLoss {
      *
      * @param u raw representations, n rows of width d
      * @param v raw representations, m rows of width d
-     * @param targets i32 [n], the row of v in [0, m) that row i of u belongs to, not checked; or 0: row i belongs to row
-     *     i, then m &gt;= n
+     * @param targets i32 [n], the row of v in [0, m) that row i of u belongs to, not checked; or 0: row i belongs to
+     *     row i, then m &gt;= n
      * @param logScale f32 [1], the logarithm of the logit scale
      * @param bias f32 [1], added to each logit; or 0
      */
@@ -118,8 +118,8 @@ public interface FusedLoss {
      * @param workspaceBytes size of the workspace, at least {@link #workspaceBytes}
      * @throws ShapeException if sizes are out of range or do not fit together, an element type is not supported, or the
      *     gradient scale is not finite; nothing was launched
-     * @throws LaunchException if an address is 0, misaligned or overlaps another, or the workspace is too small; nothing
-     *     was launched
+     * @throws LaunchException if an address is 0, misaligned or overlaps another, or the workspace is too small;
+     *     nothing was launched
      */
     void valueAndGradient(
             DeviceStream stream,

@@ -40,8 +40,8 @@ final class AddressChecks {
     }
 
     /**
-     * Checks a matrix whose rows are {@code strideBytes} apart; two such matrices may share memory as long as their rows
-     * do not.
+     * Checks a matrix whose rows are {@code strideBytes} apart; two such matrices may share memory as long as their
+     * rows do not.
      */
     AddressChecks rows(
             String name, long address, int count, long rowBytes, long strideBytes, int alignment, boolean written) {

@@ -5,13 +5,12 @@ import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.kernels.FusedLoss;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.tensor.Precision;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Symmetric InfoNCE of raw rows: reads and normalises both sides, runs {@link InfoNceKernels} on the unit rows, and
+ * InfoNCE of raw rows: reads and normalises both sides, runs {@link InfoNceKernels} on the unit rows, and
  * takes the gradients back through the normalisation. The bits are those of the same operations on tensors.
  */
 public final class FusedInfoNce implements FusedLoss {
@@ -22,19 +21,23 @@ public final class FusedInfoNce implements FusedLoss {
     private final InfoNceKernels pairwise;
     private final PtxNormalize normalize;
     private final RawRows raw;
+    private final double rowWeight;
+    private final double columnWeight;
 
     /**
      * Loads the kernels.
      *
      * @param device where they run
      * @param precision that unit rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16
+     * @param rowWeight weight of the cross-entropy over rows
+     * @param columnWeight weight of the cross-entropy over columns
      */
-    public FusedInfoNce(PtxDevice device, Precision precision) {
-        this(new Kernels(device), KernelChoice.infoNce(device, precision, STRIPE_BYTES));
-    }
-
-    FusedInfoNce(Kernels kernels, InfoNceKernels pairwise) {
-        this.pairwise = pairwise;
+    public FusedInfoNce(PtxDevice device, Precision precision, double rowWeight, double columnWeight) {
+        InfoNceChecks.checkWeights(rowWeight, columnWeight);
+        this.rowWeight = rowWeight;
+        this.columnWeight = columnWeight;
+        Kernels kernels = new Kernels(device);
+        pairwise = KernelChoice.infoNce(device, precision, STRIPE_BYTES);
         normalize = new PtxNormalize(kernels);
         raw = new RawRows(kernels);
     }
@@ -94,8 +97,8 @@ public final class FusedInfoNce implements FusedLoss {
                         inputs.targets(),
                         inputs.logScale(),
                         inputs.bias(),
-                        0.5,
-                        0.5),
+                        rowWeight,
+                        columnWeight),
                 ofUnitRows,
                 0,
                 result,
