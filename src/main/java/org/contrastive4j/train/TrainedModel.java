@@ -105,7 +105,7 @@ public final class TrainedModel implements AutoCloseable {
                 new BatchMaker(
                         data,
                         tokenizer,
-                        config.model().image().imageSize(),
+                        config.preprocessing(),
                         config.model().text().maxTokens(),
                         config.seed()));
     }

@@ -15,8 +15,8 @@ import org.contrastive4j.data.Identities;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.data.Tokenizer;
-import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.EquivalenceCheck;
+import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;
@@ -131,7 +131,7 @@ public final class Trainer implements AutoCloseable {
         this.schedule =
                 new WarmupCosine(config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
         this.maker = new BatchMaker(
-                data, this.tokenizer, sizes.image().imageSize(), sizes.text().maxTokens(), config.seed());
+                data, this.tokenizer, config.preprocessing(), sizes.text().maxTokens(), config.seed());
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 
