@@ -107,7 +107,7 @@ public final class TrainingRun {
     public static TrainingRun begin(
             RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
         folder.forgetAfter(trainer.step());
-        folder.writeJson(RunRecord.CONFIG, trainer.config());
+        folder.writeJson(RunRecord.CONFIG, RunRecord.config(trainer.config(), trainer.origin()));
         return new TrainingRun(folder, ops, trainer, schedule, environment);
     }
 
@@ -122,9 +122,8 @@ public final class TrainingRun {
         trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
         facts.put("testPairs", tests);
         facts.put("leftOut", trainer.data().leftOut().counts());
-        facts.put(
-                "parameters",
-                trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
+        facts.put("parameters", RunSummary.count(trainer.allParameters()));
+        facts.put("trainedParameters", RunSummary.trained(trainer));
         facts.put("environment", environment);
         return facts;
     }
