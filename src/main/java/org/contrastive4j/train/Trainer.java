@@ -125,9 +125,7 @@ public final class Trainer implements AutoCloseable {
     }
 
     private Objective objective() {
-        Guide guide = config.loss().guide().isEmpty()
-                ? null
-                : new Guide(ops, Path.of(config.loss().guide()), data, splits.train());
+        Guide guide = Guide.of(ops, config.loss(), data, splits.train());
         Objective created = Objective.of(ops, config, model.encoder(), identities::label, guide);
         created.prepare(model);
         return created;
@@ -285,7 +283,7 @@ public final class Trainer implements AutoCloseable {
      * made once, so all batches and resumed runs use the same chunks.
      *
      * @return the plan
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits the budget
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when not even the smallest chunk fits the budget
      */
     public ChunkPlan plan() {
         try (TrainBatch largest = feed().largest()) {
@@ -293,11 +291,15 @@ public final class Trainer implements AutoCloseable {
         }
     }
 
-    /** {@return the bytes that steps need, by purpose} */
-    public MemoryPlan memoryPlan() {
+    MemoryPlan memoryPlan() {
         try (TrainBatch largest = feed().largest()) {
             return steps.memoryPlan(largest, allParameters());
         }
+    }
+
+    /** {@return a table of the bytes that steps need, by purpose, one line for each} */
+    public String memoryTable() {
+        return memoryPlan().toString();
     }
 
     /** Returns the parameters of the encoders, frozen ones included, and of the loss. */
@@ -342,8 +344,8 @@ public final class Trainer implements AutoCloseable {
      * @return measurements of the step
      * @throws TrainingStoppedException when a representation or the loss is not finite, or when a gradient is not
      *     finite and loss scaling is off or cannot lower the scale; the weights are unchanged
-     * @throws org.contrastive4j.memory.OutOfBudgetException when memory runs out; nothing has changed, and the step can
-     *     be repeated
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when memory runs out; nothing has changed, and the
+     *     step can be repeated
      */
     public Step next() {
         if (!steps.isReady()) {

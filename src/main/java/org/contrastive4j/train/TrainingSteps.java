@@ -3,7 +3,6 @@ package org.contrastive4j.train;
 import java.util.Collections;
 import java.util.List;
 import java.util.Objects;
-import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.gradcache.AccumulatedFeatures;
 import org.contrastive4j.gradcache.BatchStep;
@@ -11,14 +10,13 @@ import org.contrastive4j.gradcache.CapturedStep;
 import org.contrastive4j.gradcache.ChunkPlan;
 import org.contrastive4j.gradcache.GradCache;
 import org.contrastive4j.internal.batch.TrainBatch;
-import org.contrastive4j.ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.optim.AdamW;
 import org.contrastive4j.optim.GlobalNorm;
 import org.contrastive4j.optim.LossScale;
-import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 import org.slf4j.Logger;
 import org.slf4j.LoggerFactory;
@@ -115,7 +113,8 @@ final class TrainingSteps implements AutoCloseable {
      * budget of a captured step includes the fragmentation of its arena and the measurement of cosines outside it.
      *
      * @param largest a batch of the largest layout
-     * @throws org.contrastive4j.memory.OutOfBudgetException when not even the smallest chunk fits; nothing has changed
+     * @throws org.contrastive4j.memory.Memory.OutOfBudgetException when not even the smallest chunk fits; nothing has
+     *     changed
      */
     ChunkPlan plan(TrainBatch largest) {
         if (plan == null) {
@@ -137,21 +136,17 @@ final class TrainingSteps implements AutoCloseable {
     MemoryPlan memoryPlan(TrainBatch largest, List<Parameter> all) {
         ChunkPlan stages = plan(largest);
         return new MemoryPlan(
-                sum(all.stream().map(Parameter::value)),
-                sum(parameters.stream()
+                MemoryPlan.bytes(all.stream().map(Parameter::value)),
+                MemoryPlan.bytes(parameters.stream()
                         .filter(parameter -> !parameter.isFrozen())
                         .map(Parameter::gradient)),
-                sum(optimizer.state().values().stream()),
+                MemoryPlan.bytes(optimizer.state().values().stream()),
                 largest.bytes(),
                 ops.canCapture() ? 2 : 1,
                 ops.memory().keptBytes(),
                 fragmentationBytes(),
                 measurementBytes(),
                 stages);
-    }
-
-    private static long sum(Stream<Tensor> tensors) {
-        return tensors.mapToLong(Tensor::bytes).sum();
     }
 
     private GradCache<TrainBatch, PairwiseOps.Result> cache(long budget) {
