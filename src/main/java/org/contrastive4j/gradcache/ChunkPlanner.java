@@ -3,6 +3,7 @@ package org.contrastive4j.gradcache;
 import java.util.ArrayList;
 import java.util.Collections;
 import java.util.List;
+import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.memory.Memory;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.ops.Ops;

@@ -7,6 +7,7 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 import java.util.Arrays;
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduced;

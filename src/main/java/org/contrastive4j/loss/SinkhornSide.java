@@ -8,6 +8,7 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
+import org.contrastive4j.loss.Losses.NotConvergedException;
 import org.contrastive4j.ops.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Reduced;

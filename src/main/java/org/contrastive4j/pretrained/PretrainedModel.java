@@ -21,7 +21,7 @@ import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.loss.ContrastiveLoss;
-import org.contrastive4j.loss.LossOptionException;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.loss.Losses;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.ops.Ops;

@@ -14,8 +14,9 @@ import org.contrastive4j.ops.Ops;
  *
  * @param encoder all of it is trained
  * @param captions stored in checkpoints
+ * @param preprocessing of the configuration
  */
-record NewModel(DualEncoder encoder, Tokenizer captions) implements TrainableModel {
+record NewModel(DualEncoder encoder, Tokenizer captions, Preprocessing preprocessing) implements TrainableModel {
     private static final int TOKENIZER_CAPTIONS = 1_000_000;
 
     /** Trains a tokenizer on the captions of the training split. */
@@ -31,17 +32,12 @@ record NewModel(DualEncoder encoder, Tokenizer captions) implements TrainableMod
                 ops,
                 new DualEncoder.Config(sizes.image(), sizes.text().withVocabulary(tokenizer.size())),
                 config.seed());
-        return new NewModel(encoder, tokenizer);
+        return new NewModel(encoder, tokenizer, config.preprocessing());
     }
 
     @Override
     public List<Parameter> trained() {
         return encoder.parameters();
-    }
-
-    @Override
-    public Preprocessing preprocessing() {
-        return Preprocessing.symmetric(encoder.config().image().imageSize());
     }
 
     @Override

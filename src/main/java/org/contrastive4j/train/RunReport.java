@@ -153,6 +153,8 @@ public final class RunReport {
                 .map(reason -> count(reason.getValue()) + " " + reason.getKey())
                 .collect(Collectors.joining(", "));
         all.put("pairs left out", leftOut.isEmpty() ? "none" : leftOut);
+        all.put("augmentation", text(facts.get("augmentation")));
+        all.put("preprocessing", text(facts.get("preprocessing")));
         Map<String, Object> loss = map(config, "loss");
         all.put("loss", text(loss.get("name")));
         Object chunk = config.get("chunk");

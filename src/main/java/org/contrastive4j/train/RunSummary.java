@@ -31,6 +31,8 @@ final class RunSummary {
         summary.put("loss", config.loss().name());
         summary.put("precision", String.valueOf(config.precision()));
         summary.put("steps", trainer.step());
+        summary.put("augmentation", config.augmentation().description());
+        summary.put("preprocessing", config.preprocessing().description());
         summary.put("batch", config.batch());
         summary.put("chunk", config.chunk());
         summary.put("pairs", (long) trainer.step() * config.batch());

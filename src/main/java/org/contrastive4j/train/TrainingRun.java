@@ -139,6 +139,8 @@ public final class TrainingRun {
         Map<String, Integer> tests = new LinkedHashMap<>();
         trainer.splits().tests().forEach((name, samples) -> tests.put(name, samples.size()));
         facts.put("testPairs", tests);
+        facts.put("augmentation", trainer.config().augmentation().description());
+        facts.put("preprocessing", trainer.config().preprocessing().description());
         facts.put("leftOut", trainer.data().leftOut().counts());
         facts.put("parameters", RunSummary.count(trainer.allParameters()));
         facts.put("trainedParameters", RunSummary.trained(trainer));

@@ -15,6 +15,7 @@ import org.contrastive4j.autograd.Functions;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.autograd.Tape;
 import org.contrastive4j.autograd.Variable;
+import org.contrastive4j.gradcache.GradCache.ChunkPlan;
 import org.contrastive4j.internal.batch.Encoders;
 import org.contrastive4j.internal.batch.TrainBatch;
 import org.contrastive4j.loss.InfoNce;
