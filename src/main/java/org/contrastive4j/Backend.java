@@ -18,11 +18,11 @@ import org.contrastive4j.internal.cuda.CudaDevice;
 import org.contrastive4j.internal.cuda.PtxAssembler;
 import org.contrastive4j.internal.f64.F64Ops;
 import org.contrastive4j.internal.memory.HostMemory;
-import org.contrastive4j.internal.ptx.KernelChoice;
+import org.contrastive4j.internal.ptx.FusedInfoNce;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.kernels.InfoNceKernels;
+import org.contrastive4j.kernels.FusedLoss;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Precision.UnsupportedPrecisionException;
@@ -204,21 +204,34 @@ public final class Backend {
     }
 
     /**
-     * Opens the InfoNCE kernels for callers that own device pointers. Loads the kernels: call it once, and not during
-     * capture.
+     * Opens symmetric InfoNCE of raw representations for callers that own device pointers: normalisation, loss and
+     * gradients in one call. Loads the kernels: call it once, and not during capture.
      *
      * @param device where the kernels run
-     * @param precision that rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16; inputs are f32
-     *     in each
-     * @param stripeBytes workspace for what depends on pairs, such as 256 MiB; a larger stripe is faster, up to 2
-     *     bytes a pair, and a value below the smallest stripe is raised to it
-     * @return the kernels
+     * @param precision that unit rows and the gradient of the logits are rounded to: F32, TF32, BF16 or F16
+     * @return the loss
      * @throws UnsupportedDeviceException if the compute capability is below 8.0
      * @throws IllegalArgumentException if there are no kernels in {@code precision}, or if {@code
      *     -Dcontrastive4j.kernels} names kernels that the device cannot run
      */
-    public static InfoNceKernels infoNceKernels(PtxDevice device, Precision precision, long stripeBytes) {
-        return KernelChoice.infoNce(device, precision, stripeBytes);
+    public static FusedLoss fusedInfoNce(PtxDevice device, Precision precision) {
+        return new FusedInfoNce(device, precision, 0.5, 0.5);
+    }
+
+    /**
+     * Opens InfoNCE of raw representations with other weights of its two cross-entropies; see
+     * {@link #fusedInfoNce(PtxDevice, Precision)}.
+     *
+     * @param device where the kernels run
+     * @param precision F32, TF32, BF16 or F16
+     * @param rowWeight weight of the cross-entropy of each row of u over all rows of v, finite, at least 0
+     * @param columnWeight weight of the cross-entropy of each row of v over all rows of u, finite, at least 0
+     * @return the loss
+     * @throws UnsupportedDeviceException if the compute capability is below 8.0
+     * @throws IllegalArgumentException if there are no such kernels or a weight is out of range
+     */
+    public static FusedLoss fusedInfoNce(PtxDevice device, Precision precision, double rowWeight, double columnWeight) {
+        return new FusedInfoNce(device, precision, rowWeight, columnWeight);
     }
 
     /**
