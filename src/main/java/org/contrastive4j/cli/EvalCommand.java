@@ -17,6 +17,7 @@ import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.TextTokenizer;
 import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
+import org.contrastive4j.train.Retrieval;
 import org.contrastive4j.train.TrainedModel;
 import org.contrastive4j.train.Trainer;
 import org.jspecify.annotations.Nullable;
@@ -162,7 +163,7 @@ final class EvalCommand implements Callable<Integer> {
 
     private static void recall(Ops ops, Embedder embedder, Map<String, List<Integer>> splits) {
         Map<String, Trainer.Recall> recalls = new LinkedHashMap<>();
-        splits.forEach((name, samples) -> recalls.put(name, Trainer.recall(ops, embedder, samples)));
+        splits.forEach((name, samples) -> recalls.put(name, Retrieval.both(ops, embedder, samples)));
         System.out.print(RecallTable.of(recalls));
     }
 

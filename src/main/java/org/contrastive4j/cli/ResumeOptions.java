@@ -92,10 +92,7 @@ final class ResumeOptions {
                 }
             }
         });
-        if (!refused.isEmpty()) {
-            throw new IllegalArgumentException("a run keeps these options when it is resumed: "
-                    + String.join("; ", refused) + "; leave them out, or start a new run in another --out");
-        }
+        refuse(refused);
         TrainConfig.Builder changed = run.toBuilder();
         if (given.hasMatchedOption("--steps")) {
             changed.steps(given.matchedOptionValue("--steps", run.steps()));
@@ -110,6 +107,14 @@ final class ResumeOptions {
             changed.data(absolute(given.matchedOptionValue("--data", Path.of(run.data()))));
         }
         return changed.build();
+    }
+
+    /** @throws IllegalArgumentException if there are descriptions of options that must not change */
+    static void refuse(List<String> refused) {
+        if (!refused.isEmpty()) {
+            throw new IllegalArgumentException("a run keeps these options when it is resumed: "
+                    + String.join("; ", refused) + "; leave them out, or start a new run in another --out");
+        }
     }
 
     private static String absolute(@Nullable Object path) {

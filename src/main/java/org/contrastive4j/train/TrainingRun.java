@@ -113,7 +113,7 @@ public final class TrainingRun {
             RunFolder folder, Ops ops, Trainer trainer, Schedule schedule, Map<String, String> environment) {
         folder.forgetAfter(trainer.step());
         restoreLeftOut(folder.path(), trainer);
-        folder.writeJson(RunRecord.CONFIG, trainer.config());
+        folder.writeJson(RunRecord.CONFIG, RunRecord.config(trainer.config(), trainer.origin()));
         return new TrainingRun(folder, ops, trainer, schedule, environment);
     }
 
@@ -142,9 +142,8 @@ public final class TrainingRun {
         facts.put("augmentation", trainer.config().augmentation().description());
         facts.put("preprocessing", trainer.config().preprocessing().description());
         facts.put("leftOut", trainer.data().leftOut().counts());
-        facts.put(
-                "parameters",
-                trainer.parameters().stream().mapToLong(p -> p.value().size()).sum());
+        facts.put("parameters", RunSummary.count(trainer.allParameters()));
+        facts.put("trainedParameters", RunSummary.trained(trainer));
         facts.put("environment", environment);
         return facts;
     }

@@ -191,7 +191,7 @@ class SixteenBitTrainingTest {
                         .getMessage();
                 assertTrue(message.contains("the run is in bf16"), message);
                 try (TrainedModel model = TrainedModel.load(other, run)) {
-                    assertTrue(Trainer.recall(
+                    assertTrue(Retrieval.both(
                                             other,
                                             model.embedder(data),
                                             trainer.splits().train())

@@ -15,7 +15,6 @@ import java.util.List;
 import java.util.concurrent.atomic.AtomicInteger;
 import java.util.function.UnaryOperator;
 import java.util.stream.IntStream;
-import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.DeviceStorage;
@@ -23,7 +22,6 @@ import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
-import org.contrastive4j.kernels.InfoNceKernels;
 import org.contrastive4j.ops.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
@@ -215,7 +213,7 @@ class InfoNceCallsTest {
                 DeviceStorage dx = device.allocate(x.bytes());
                 DeviceStorage dy = device.allocate(y.bytes());
                 DeviceStorage dLogScale = Devices.floats(device, 0)) {
-            InfoNceKernels infoNce = Backend.infoNceKernels(device, set.precision, 1 << 20);
+            InfoNceKernels infoNce = KernelChoice.infoNce(device, set.precision, 1 << 20);
             assertEquals(set.open(new Kernels(device), 1).getClass(), infoNce.getClass());
             long bytes = infoNce.workspaceBytes(33, 40, 12, true);
             try (DeviceStorage workspace = device.allocate(bytes);
