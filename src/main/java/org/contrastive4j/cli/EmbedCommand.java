@@ -10,7 +10,7 @@ import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.tensor.Tensor;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.TrainedModel;

@@ -14,7 +14,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Splits;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.train.Classification;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.Retrieval;

@@ -9,8 +9,7 @@ import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.data.Tokenizer;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
-import org.contrastive4j.pretrained.TextTokenizer;
-import org.contrastive4j.train.ContactSheet;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.contrastive4j.train.Embedder;
 import org.contrastive4j.train.Search;
 import org.contrastive4j.train.TrainConfig;
@@ -114,8 +113,7 @@ final class SearchCommand implements Callable<Integer> {
                 Pair pair = pairs.pair(match.sample());
                 System.out.printf(Locale.ROOT, "%.3f  %s  [%s]%n", match.score(), pair.caption(), pair.picture());
             }
-            ContactSheet.Row row = search.row(text, -1, top, ContactSheet.PICTURE);
-            OutputFiles.write(target, ContactSheet.encoded(List.of(row), format));
+            OutputFiles.write(target, search.sheet(text, top, format));
             System.out.println("contact sheet: " + target);
         }
     }

@@ -11,7 +11,7 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.data.PairDataset;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.FineTunedModel;
-import org.contrastive4j.train.CheckpointException;
+import org.contrastive4j.train.Checkpoint.CheckpointException;
 import org.contrastive4j.train.RunFolder;
 import org.contrastive4j.train.TrainConfig;
 import org.contrastive4j.train.Trainer;
