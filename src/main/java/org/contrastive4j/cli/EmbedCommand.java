@@ -9,6 +9,7 @@ import java.util.Objects;
 import java.util.concurrent.Callable;
 import org.contrastive4j.data.Pair;
 import org.contrastive4j.data.PairDataset;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel;
 import org.contrastive4j.pretrained.TextTokenizer;
@@ -27,8 +28,14 @@ import picocli.CommandLine.Option;
         showDefaultValues = true,
         description =
                 "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
-                        + "each pair, and the picture and caption of each row to keys.tsv.")
+                        + "each pair. keys.tsv has a line for each row: id of the pair in the data set, picture, "
+                        + "caption, and whether the picture is readable; an unreadable picture is embedded as a grey "
+                        + "one.")
 final class EmbedCommand implements Callable<Integer> {
+    private static final String PICTURES = "pictures.npy";
+    private static final String CAPTIONS = "captions.npy";
+    private static final String KEYS = "keys.tsv";
+
     @Mixin
     private FromOptions from;
 
@@ -51,13 +58,12 @@ final class EmbedCommand implements Callable<Integer> {
             throw new IllegalArgumentException(
                     "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
+        OutputFiles.requireWritableFolder("--out", out, List.of(PICTURES, CAPTIONS, KEYS));
         try {
-            Files.createDirectories(out);
             embed(pretrained);
             return 0;
         } catch (IOException e) {
-            throw new IllegalArgumentException(
-                    "--out " + out + " cannot be written: " + e.getClass().getSimpleName() + ": " + e.getMessage(), e);
+            throw new IllegalArgumentException("--out " + out + " cannot be written: " + FileErrors.reason(e), e);
         }
     }
 
@@ -65,7 +71,7 @@ final class EmbedCommand implements Callable<Integer> {
         try (Ops ops = backend.open()) {
             if (!pretrained) {
                 try (TrainedModel model = TrainedModel.load(ops, run)) {
-                    PairDataset pairs = model.data(data);
+                    PairDataset pairs = DataProgress.of(model.config(), data);
                     write(pairs, model.embedder(pairs));
                 }
                 return;
@@ -82,8 +88,8 @@ final class EmbedCommand implements Callable<Integer> {
         List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
         try (Tensor pictures = embedder.pictures(all);
                 Tensor captions = embedder.captions(all)) {
-            NpyFile.write(out.resolve("pictures.npy"), pictures);
-            NpyFile.write(out.resolve("captions.npy"), captions);
+            NpyFile.write(out.resolve(PICTURES), pictures);
+            NpyFile.write(out.resolve(CAPTIONS), captions);
         }
         StringBuilder keys = new StringBuilder("id\tpicture\tcaption\treadable\n");
         for (int id : all) {
@@ -97,7 +103,7 @@ final class EmbedCommand implements Callable<Integer> {
                     .append(!pairs.isUnreadable(id))
                     .append('\n');
         }
-        Files.writeString(out.resolve("keys.tsv"), keys, StandardCharsets.UTF_8);
+        Files.writeString(out.resolve(KEYS), keys, StandardCharsets.UTF_8);
         System.out.println(all.size() + " pairs: " + out);
     }
 

@@ -83,7 +83,7 @@ final class EvalCommand implements Callable<Integer> {
     private int ofRun() {
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
-            PairDataset pairs = model.data(data);
+            PairDataset pairs = DataProgress.of(model.config(), data);
             Embedder embedder = model.embedder(pairs);
             Map<String, List<Integer>> splits = new LinkedHashMap<>();
             Splits own = data == null ? model.splits(pairs) : null;
