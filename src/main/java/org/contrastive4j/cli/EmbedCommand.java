@@ -1,7 +1,6 @@
 package org.contrastive4j.cli;
 
 import java.io.IOException;
-import java.nio.charset.StandardCharsets;
 import java.nio.file.Files;
 import java.nio.file.Path;
 import java.util.List;
@@ -30,11 +29,10 @@ import picocli.CommandLine.Option;
                 "Writes unit representations of pictures and captions to pictures.npy and captions.npy, one row for "
                         + "each pair. keys.tsv has a line for each row: id of the pair in the data set, picture, "
                         + "caption, and whether the picture is readable; an unreadable picture is embedded as a grey "
-                        + "one.")
+                        + "one. --format parquet writes all of them to embeddings.parquet. eval --embeddings reads "
+                        + "both.")
 final class EmbedCommand implements Callable<Integer> {
-    private static final String PICTURES = "pictures.npy";
-    private static final String CAPTIONS = "captions.npy";
-    private static final String KEYS = "keys.tsv";
+    private static final int CHUNK = 1024; // pairs whose representations are in memory at a time
 
     @Mixin
     private FromOptions from;
@@ -48,6 +46,15 @@ final class EmbedCommand implements Callable<Integer> {
     @Option(names = "--out", required = true, description = "folder to write")
     private Path out;
 
+    /** Formats of the files. */
+    enum Format {
+        NPY,
+        PARQUET
+    }
+
+    @Option(names = "--format", description = "format of the files: ${COMPLETION-CANDIDATES}")
+    private Format format = Format.NPY;
+
     @Mixin
     private BackendOptions backend;
 
@@ -58,7 +65,12 @@ final class EmbedCommand implements Callable<Integer> {
             throw new IllegalArgumentException(
                     "a pretrained model has no pairs of its own; name a folder of pairs with --data");
         }
-        OutputFiles.requireWritableFolder("--out", out, List.of(PICTURES, CAPTIONS, KEYS));
+        OutputFiles.requireWritableFolder(
+                "--out",
+                out,
+                format == Format.NPY
+                        ? List.of(EmbeddingFiles.PICTURES, EmbeddingFiles.CAPTIONS, EmbeddingFiles.KEYS)
+                        : List.of(EmbeddingFiles.PARQUET));
         try {
             embed(pretrained);
             return 0;
@@ -86,28 +98,39 @@ final class EmbedCommand implements Callable<Integer> {
 
     private void write(PairDataset pairs, Embedder embedder) throws IOException {
         List<Integer> all = pairs.pairs().stream().map(Pair::id).toList();
-        try (Tensor pictures = embedder.pictures(all);
-                Tensor captions = embedder.captions(all)) {
-            NpyFile.write(out.resolve(PICTURES), pictures);
-            NpyFile.write(out.resolve(CAPTIONS), captions);
+        EmbeddingFiles.Sink sink = null;
+        try {
+            for (int from = 0; from < all.size(); from += CHUNK) {
+                List<Integer> ids = all.subList(from, Math.min(all.size(), from + CHUNK));
+                try (Tensor pictures = embedder.pictures(ids);
+                        Tensor captions = embedder.captions(ids)) {
+                    sink = sink != null ? sink : sink(all.size(), pictures.dim(1));
+                    for (int k = 0; k < ids.size(); k++) {
+                        int id = ids.get(k);
+                        sink.add(pairs.pair(id), !pairs.isUnreadable(id), row(pictures, k), row(captions, k));
+                    }
+                }
+            }
+        } finally {
+            if (sink != null) {
+                sink.close();
+            }
         }
-        StringBuilder keys = new StringBuilder("id\tpicture\tcaption\treadable\n");
-        for (int id : all) {
-            Pair pair = pairs.pair(id);
-            keys.append(id)
-                    .append('\t')
-                    .append(plain(pair.picture()))
-                    .append('\t')
-                    .append(plain(pair.caption()))
-                    .append('\t')
-                    .append(!pairs.isUnreadable(id))
-                    .append('\n');
-        }
-        Files.writeString(out.resolve(KEYS), keys, StandardCharsets.UTF_8);
         System.out.println(all.size() + " pairs: " + out);
     }
 
-    private static String plain(String text) {
-        return text.replaceAll("[\\t\\r\\n]", " ");
+    private EmbeddingFiles.Sink sink(int rows, int width) throws IOException {
+        return format == Format.NPY
+                ? EmbeddingFiles.npy(out, rows, width)
+                : ParquetFile.write(out.resolve(EmbeddingFiles.PARQUET));
+    }
+
+    private static float[] row(Tensor rows, int k) {
+        double[] values = rows.rows(k, k + 1).toDoubles();
+        float[] row = new float[values.length];
+        for (int i = 0; i < row.length; i++) {
+            row[i] = (float) values[i];
+        }
+        return row;
     }
 }

@@ -83,6 +83,20 @@ public final class PairDataset {
         return data;
     }
 
+    /**
+     * Returns a data set of given pairs without pictures, such as those of stored representations.
+     *
+     * @param source where the pairs come from, for messages
+     * @param pairs with ids 0, 1, 2 and so on
+     * @param unreadable ids whose pictures could not be read, see {@link #isUnreadable}
+     * @return the data set
+     */
+    public static PairDataset of(Path source, List<Pair> pairs, Set<Integer> unreadable) {
+        PairDataset data = new PairDataset(source, false, new PairList(List.copyOf(pairs)), new LeftOut());
+        data.unreadable.addAll(unreadable);
+        return data;
+    }
+
     private static PairStore store(Path path, LeftOut leftOut) {
         boolean pattern = FileNames.name(path).contains("{");
         if (!pattern && !Files.isReadable(path)) {

@@ -103,6 +103,8 @@ class CommandsTest {
         assertEquals(0, eval.code(), eval.out());
         assertTrue(eval.out().contains("zero-shot") && eval.out().contains("linear probe"), eval.out());
 
+        EmbeddingFilesTest.assertMeasureTheSame(run, pairs(), folder);
+
         Path sheet = folder.resolve("sheet.png");
         Ran search = run("search", "thing3 word3", "--run", run.toString(), "--top", "4", "--sheet", sheet.toString());
         assertEquals(0, search.code(), search.out());
