@@ -146,7 +146,7 @@ final class EvalCommand implements Callable<Integer> {
     private int ofRun() {
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
-            PairDataset pairs = model.data(data);
+            PairDataset pairs = DataProgress.of(model.config(), data);
             Embedder embedder = model.embedder(pairs);
             if (data != null) {
                 recall(ops, embedder, Map.of("all", ids(pairs)));

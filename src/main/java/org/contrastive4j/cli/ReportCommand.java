@@ -27,6 +27,9 @@ final class ReportCommand implements Callable<Integer> {
 
     @Override
     public Integer call() {
+        if (out != null) {
+            OutputFiles.requireWritable("--out", out);
+        }
         Path target = out != null ? out : runs.size() == 1 ? runs.get(0).resolve("report.html") : Path.of("runs.html");
         String page = TrainingRun.report(runs); // first: the default target is in a run folder, which must exist
         OutputFiles.requireWritable("--out", target);

@@ -69,11 +69,14 @@ final class SearchCommand implements Callable<Integer> {
         }
         Path target = sheet != null ? sheet : run.resolve("search.png");
         String format = format(target);
+        if (sheet != null) {
+            OutputFiles.requireWritable("--sheet", sheet);
+        }
         try (Ops ops = backend.open();
                 TrainedModel model = TrainedModel.load(ops, run)) {
-            OutputFiles.requireWritable("--sheet", target);
+            OutputFiles.requireWritable("--sheet", target); // the run folder exists, since the model was found in it
             requireKnown(model.tokenizer(), words);
-            PairDataset pairs = open(model.config());
+            PairDataset pairs = DataProgress.of(model.config(), data);
             List<Integer> samples = samples(pairs, model.config());
             search(ops, pairs, model.embedder(pairs), samples, target, format);
             return 0;
@@ -88,10 +91,10 @@ final class SearchCommand implements Callable<Integer> {
         }
         Path target = sheet != null ? sheet : Path.of("search.png");
         String format = format(target);
+        OutputFiles.requireWritable("--sheet", target);
         try (Ops ops = backend.open();
                 PretrainedModel model = from.open(ops);
                 TextTokenizer tokenizer = model.tokenizer()) {
-            OutputFiles.requireWritable("--sheet", target);
             PairDataset pairs = PairDataset.open(data, false);
             List<Integer> samples = pairs.pairs().stream()
                     .filter(pair ->
@@ -143,12 +146,6 @@ final class SearchCommand implements Callable<Integer> {
         }
         if (!unknown.isEmpty()) {
             System.out.println("not in the captions that the model was trained on: " + String.join(", ", unknown));
-        }
-    }
-
-    private PairDataset open(TrainConfig config) {
-        try (StatusLine line = StatusLine.open()) {
-            return DataProgress.open(line, data == null ? Path.of(config.data()) : data, config.strict());
         }
     }
 
