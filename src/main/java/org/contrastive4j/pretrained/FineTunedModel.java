@@ -10,7 +10,6 @@ import java.util.Map;
 import java.util.Objects;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.CaptionEncoder;
-import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
 import org.contrastive4j.nn.DualEncoder;
 import org.contrastive4j.nn.LowRankConfig;
@@ -186,11 +185,6 @@ public final class FineTunedModel implements TrainableModel {
     @Override
     public CaptionEncoder captions() {
         return model.captions(tokenizer);
-    }
-
-    @Override
-    public Preprocessing preprocessing() {
-        return model.preprocessing();
     }
 
     @Override
