@@ -32,6 +32,7 @@ import org.contrastive4j.internal.sim.exec.Region;
 import org.contrastive4j.memory.Memory.MemoryLeakException;
 import org.contrastive4j.memory.Memory.OutOfBudgetException;
 import org.contrastive4j.memory.Storage;
+import org.jspecify.annotations.Nullable;
 
 /**
  * A GPU simulator: executes PTX lane by lane on the host and throws a
@@ -49,7 +50,7 @@ public final class SimDevice implements PtxDevice {
     private final SimOptions options;
     private final GlobalMemory memory = new GlobalMemory();
     private final List<Observer> observers = new ArrayList<>();
-    private final Counts counts;
+    private final @Nullable Counts counts;
     private final Map<String, SimModule> modules = new HashMap<>();
     private final AllocationLedger<SimStorage> ledger;
     private final StreamOrder order;
