@@ -223,7 +223,9 @@ public final class PretrainedModel implements AutoCloseable {
      * @throws PretrainedException when there is none, or one with other ids than the model has
      */
     public TextTokenizer tokenizer() {
-        return Tokenizers.open(folder(), config);
+        try (CheckpointFiles files = CheckpointFiles.open(source)) {
+            return Tokenizers.open(folder(), config, files.isOpenClip());
+        }
     }
 
     /**
@@ -237,10 +239,11 @@ public final class PretrainedModel implements AutoCloseable {
         if (config.endOfText() != PretrainedConfig.EndOfText.LAST) {
             return tokenizer;
         }
+        int padding = tokenizer.paddingId().orElse(config.paddingId());
         return (caption, maxTokens) -> {
             int[] ids = tokenizer.encode(caption, maxTokens);
             int[] padded = Arrays.copyOf(ids, maxTokens);
-            Arrays.fill(padded, ids.length, maxTokens, config.paddingId());
+            Arrays.fill(padded, ids.length, maxTokens, padding);
             return padded;
         };
     }

@@ -1,5 +1,6 @@
 package org.contrastive4j.pretrained;
 
+import java.util.OptionalInt;
 import org.contrastive4j.data.CaptionEncoder;
 
 /** Turns a caption into token ids as a model's text tower expects them. */
@@ -20,6 +21,15 @@ public interface TextTokenizer extends CaptionEncoder, AutoCloseable {
      * @return at least 1
      */
     int size();
+
+    /**
+     * Returns the id that fills captions up to the context, for models that read the padding.
+     *
+     * @return empty for the id in the configuration of the model
+     */
+    default OptionalInt paddingId() {
+        return OptionalInt.empty();
+    }
 
     /** Frees native memory where there is some. */
     @Override
