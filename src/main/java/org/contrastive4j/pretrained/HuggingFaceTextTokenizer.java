@@ -13,6 +13,8 @@ import java.util.Objects;
 import java.util.OptionalInt;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.pretrained.CaptionCleaner.Cleaning;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.jspecify.annotations.Nullable;
 
 /**

@@ -12,6 +12,7 @@ import java.nio.file.Path;
 import java.util.Base64;
 import java.util.function.IntConsumer;
 import org.contrastive4j.internal.files.FileErrors;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 
 /**
  * Reads {@code spiece.model}, the protocol buffer of a SentencePiece unigram model, and describes it as a {@code

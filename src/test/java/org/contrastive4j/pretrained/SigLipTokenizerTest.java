@@ -14,6 +14,8 @@ import java.util.OptionalInt;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.CaptionCleaner.Cleaning;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
+import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.io.TempDir;
 import org.junit.jupiter.params.ParameterizedTest;
