@@ -17,8 +17,8 @@ import java.util.stream.Stream;
 import java.util.zip.CRC32;
 import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
-import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.internal.safetensors.SafetensorsFile;
+import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.jspecify.annotations.Nullable;
 
