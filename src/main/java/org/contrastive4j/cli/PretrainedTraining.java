@@ -208,6 +208,7 @@ final class PretrainedTraining {
         boolean clip = model.pretrained().config().family() == PretrainedConfig.Family.CLIP;
         return options.toBuilder()
                 .model(model.encoder().config())
+                .preprocessing(model.pretrained().preprocessing())
                 .vocabulary(model.encoder().config().text().vocabulary())
                 .loss(LossConfig.named(clip ? "infonce" : "siglip", options.batch()))
                 .augmentation(Augmentation.none())

@@ -11,10 +11,9 @@ import java.util.Objects;
 import java.util.TreeMap;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.data.BatchMaker.CaptionEncoder;
-import org.contrastive4j.data.Preprocessing;
 import org.contrastive4j.loss.ContrastiveLoss;
-import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.nn.DualEncoder;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.contrastive4j.pretrained.PretrainedModel.TextTokenizer;
@@ -189,11 +188,6 @@ public final class FineTunedModel implements TrainableModel {
     @Override
     public CaptionEncoder captions() {
         return model.captions(tokenizer);
-    }
-
-    @Override
-    public Preprocessing preprocessing() {
-        return model.preprocessing();
     }
 
     @Override

@@ -121,7 +121,7 @@ public final class Trainer implements AutoCloseable {
         this.lossScale = LossScale.of(this.config.lossScale());
         this.schedule =
                 new WarmupCosine(config.learningRate(), Math.min(config.warmup(), config.steps()), config.steps(), 0);
-        this.maker = new BatchMaker(data, model.captions(), model.preprocessing(), maxTokens, config.seed());
+        this.maker = new BatchMaker(data, model.captions(), config.preprocessing(), maxTokens, config.seed());
         this.steps = new TrainingSteps(ops, this.config, objective, parameters(), optimizer);
     }
 
