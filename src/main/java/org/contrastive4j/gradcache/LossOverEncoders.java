@@ -4,7 +4,7 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.contrastive4j.loss.ContrastiveLoss;
-import org.contrastive4j.loss.Distillation;
+import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.DistilledContrast;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.QueueContrast;
@@ -12,7 +12,7 @@ import org.contrastive4j.loss.SoftTargetContrast;
 import org.contrastive4j.loss.SoftTargets;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 

@@ -6,9 +6,10 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.List;
 import java.util.Map;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
@@ -148,10 +149,12 @@ final class BinaryLoss extends ContrastiveLoss {
             super.restore(state);
             return;
         }
-        LossOptionException.require(
-                state.keySet().equals(state().keySet()),
-                "state has " + state.keySet() + ", expected " + state().keySet());
-        controller.restore(state.get(NEGATIVES_KEY), state.get(ACCURACY_KEY));
+        Double negatives = state.get(NEGATIVES_KEY);
+        Double accuracy = state.get(ACCURACY_KEY);
+        if (negatives == null || accuracy == null || state.size() != 2) {
+            throw new LossOptionException("state has " + state.keySet() + ", expected " + state().keySet());
+        }
+        controller.restore(negatives, accuracy);
         sendWindow();
     }
 

@@ -4,6 +4,7 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
@@ -12,7 +13,7 @@ import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -45,6 +46,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     private final Parameter logScale;
     private final @Nullable Parameter second; // the bias, or a parameter that the pair engine does not read
     private final boolean hasBias;
+    private double largestLogScale = MAX_LOG_SCALE;
 
     /**
      * What a loss computes from a {@link PairField}.
@@ -213,27 +215,39 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     }
 
     /** Returns the scale of the logits. */
-    final Scalars scale(PairTileOps.Scope scope) {
+    final Scalars scale(Scalars.Scope scope) {
         return scope.read(logScale.value()).exp();
     }
 
     /** Returns the second parameter; 0 for a loss without one. */
-    final Scalars second(PairTileOps.Scope scope) {
+    final Scalars second(Scalars.Scope scope) {
         return second == null ? Scalars.of(0) : scope.read(second.value());
     }
 
     /** Returns the scope of an evaluation: on the host unless the loss is capturable. */
-    final PairTileOps.Scope scope() {
+    final Scalars.Scope scope() {
         return isCapturable() ? ops.pairTiles().scope() : ops.pairTiles().hostScope();
     }
 
     /**
-     * Clamps the log-scale to [0, ln 100] and updates controllers; to be called after each optimiser step.
+     * Clamps a trained log-scale to [0, ln 100], or to another bound, and updates controllers; to be called after each
+     * optimiser step.
      *
      * @param result of the step
      */
     public void afterStep(PairwiseOps.Result result) {
-        ops.pointwise().clamp(0, MAX_LOG_SCALE, logScale.value());
+        if (!logScale.isFrozen()) {
+            ops.pointwise().clamp(0, largestLogScale, logScale.value());
+        }
+    }
+
+    /**
+     * Replaces the upper bound of the log-scale. Published SigLIP models have scales above 100.
+     *
+     * @param largest used by {@link #afterStep} instead of ln 100
+     */
+    public void boundLogScale(double largest) {
+        largestLogScale = largest;
     }
 
     /**
@@ -427,7 +441,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
 
     /** The same for a pairing. */
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
-        try (PairTileOps.Scope scope = scope()) {
+        try (Scalars.Scope scope = scope()) {
             Pairs pairs = new Pairs(x, y, scale(scope), pairing);
             Scalars ofSecond = second(scope);
             Scalars bias = hasBias ? ofSecond : Scalars.of(0);
@@ -455,7 +469,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
 
     /** Adds the gradient of a second parameter that is not the bias. */
     final void addSlope(
-            PairTileOps.Scope scope, Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
+            Scalars.Scope scope, Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
         if (!hasBias && second != null && dSecond != null) {
             scope.add(evaluation.slope(), gradientScale, dSecond);
         }

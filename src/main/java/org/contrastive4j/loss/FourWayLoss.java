@@ -1,8 +1,8 @@
 package org.contrastive4j.loss;
 
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.Pairing.SameId;
@@ -70,11 +70,11 @@ final class FourWayLoss extends ContrastiveLoss {
     @Override
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, Pairing pairing, Outputs outputs) {
         Pairing.Guide guide = pairing.guide();
-        try (PairTileOps.Scope scope = ops.pairTiles().scope();
+        try (Scalars.Scope scope = ops.pairTiles().scope();
                 Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
             Pairs pairs = new Pairs(
-                    z, z, scale(scope), pairing.joined(guide == null ? null : joined(guide, ofGuide)));
+                    z, z, scale(scope), pairing.joined(guide == null || ofGuide == null ? null : joined(guide, ofGuide)));
             PairField field = new WholeField(scope, pairs, Scalars.of(0), Scalars.of(0));
             Evaluation evaluation = new CrossEntropy(1, 0, smoothing).evaluate(field);
             Deferred<PairwiseOps.Result> result =

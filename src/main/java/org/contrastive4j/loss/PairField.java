@@ -3,7 +3,7 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.Scalars;
@@ -73,7 +73,7 @@ public abstract class PairField {
     /** Statistics of the first pass, which runs now if there was none. */
     final PairStatistics statistics() {
         if (statistics == null) {
-            reduce(List.of());
+            statistics = new PairStatistics(run(PairStatistics.REDUCTIONS));
         }
         return Objects.requireNonNull(statistics);
     }

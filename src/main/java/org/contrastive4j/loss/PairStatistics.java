@@ -7,8 +7,8 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 
 import java.util.List;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.PairFunction;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairwiseOps;

@@ -2,19 +2,17 @@ package org.contrastive4j.loss;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
 import java.util.function.Function;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.loss.DistilledContrast.Distillation;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
-import org.contrastive4j.ops.PairTileOps.Axis;
-import org.contrastive4j.ops.PairTileOps.Factors;
-import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.ops.ShapeException;
-import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -199,19 +197,28 @@ public final class QueueContrast implements AutoCloseable {
 
     private Deferred<PairwiseOps.Result> compute(
             Batch batch,
-            Function<PairTileOps.Scope, Scalars> share,
+            Function<Scalars.Scope, Scalars> share,
             @Nullable Tensor du,
             @Nullable Tensor dv,
             double gradientScale) {
         requireOneShape(batch.u, batch.v, batch.keysOfU, batch.keysOfV);
-        Side ofU = new Side("u", batch.u, batch.keysOfU, batch.keysOfV, this.ofV);
-        Side ofV = new Side("v", batch.v, batch.keysOfV, batch.keysOfU, this.ofU);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
-            Deferred<PairwiseOps.Result> rows = side(ofU, batch.ids, share, du, dLogScale, gradientScale / 2);
-            Deferred<PairwiseOps.Result> columns = side(ofV, batch.ids, share, dv, dLogScale, gradientScale / 2);
+            Deferred<PairwiseOps.Result> rows = ofU(batch).valueAndGradient(share, du, dLogScale, gradientScale / 2);
+            Deferred<PairwiseOps.Result> columns =
+                    ofV(batch).valueAndGradient(share, dv, dLogScale, gradientScale / 2);
             loss.accumulate(dLogScale, null);
             return rows.map(left -> mean(left, columns.get()));
         }
+    }
+
+    private QueueSide ofU(Batch batch) {
+        return new QueueSide(
+                ops, loss, policy, "u", new QueueSide.Inputs(batch.u, batch.keysOfU, batch.keysOfV, ofV, batch.ids));
+    }
+
+    private QueueSide ofV(Batch batch) {
+        return new QueueSide(
+                ops, loss, policy, "v", new QueueSide.Inputs(batch.v, batch.keysOfV, batch.keysOfU, ofU, batch.ids));
     }
 
     private static PairwiseOps.Result mean(PairwiseOps.Result rows, PairwiseOps.Result columns) {
@@ -235,44 +242,14 @@ public final class QueueContrast implements AutoCloseable {
      * Measures the cosines of queries with all their keys, past ones too: both ways together, row accuracy that of u,
      * column accuracy that of v. One more pass over them, with no gradient.
      */
-    public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, Tensor ids) {
+    public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
         requireOneShape(u, v, keysOfU, keysOfV);
-        SideMetrics ofU = metrics(new Side("u", u, keysOfU, keysOfV, ofV), ids);
-        SideMetrics ofV = metrics(new Side("v", v, keysOfV, keysOfU, this.ofU), ids);
+        Batch batch = new Batch(u, v, keysOfU, keysOfV, ids);
+        QueueSide.Metrics rows = ofU(batch).metrics();
+        QueueSide.Metrics columns = ofV(batch).metrics();
         return PairMetrics.of(
-                new PairwiseOps.Result(0, ofU.accuracy, ofV.accuracy, 0),
-                PairMetrics.joined(ofU.histogram, ofV.histogram));
-    }
-
-    private record SideMetrics(double accuracy, PairTileOps.Histogram histogram) {}
-
-    private SideMetrics metrics(Side side, Tensor ids) {
-        try (UnitRows x = new UnitRows(ops, side.name, side.queries);
-                UnitRows newKeys = new UnitRows(ops, "keys of " + side.name, side.newKeys);
-                Tensor all = keys(side, newKeys);
-                Tensor allIds = idsOfKeys(side, ids)) {
-            x.requireFinite();
-            newKeys.requireFinite();
-            Pairs pairs = new Pairs(x.unit(), all, 1, pairing(side, ids, allIds));
-            PairTileOps tiles = ops.pairTiles();
-            Scalars zero = Scalars.of(0);
-            PairStatistics statistics = new WholeField(tiles.hostScope(), pairs, zero, zero).statistics();
-            return new SideMetrics(
-                    statistics.result(zero, zero).get().rowAccuracy(),
-                    tiles.histogram(pairs, PairMetrics.BINS).get());
-        }
-    }
-
-    /** Returns unit keys that queries are compared with, those of the batch first. */
-    private Tensor keys(Side side, UnitRows ofBatch) {
-        int n = side.queries.dim(0);
-        int m = n + side.queue.size();
-        Tensor all = ops.allocateParameter(m, side.queries.dim(1));
-        ops.pointwise().copy(ofBatch.unit(), all.rows(0, n));
-        if (side.queue.size() > 0) {
-            ops.pointwise().copy(side.queue.keys(), all.rows(n, m));
-        }
-        return all;
+                new PairwiseOps.Result(0, rows.accuracy(), columns.accuracy(), 0),
+                PairMetrics.joined(rows.histogram(), columns.histogram()));
     }
 
     /** After each optimiser step: puts the log-scale back into [0, ln 100]. */
@@ -280,104 +257,8 @@ public final class QueueContrast implements AutoCloseable {
         loss.afterStep(result);
     }
 
-    /** Queries, representations of the same samples by the momentum encoder, and keys. */
-    private record Side(String name, Tensor queries, Tensor teacher, Tensor newKeys, KeyQueue queue) {}
-
-    private Deferred<PairwiseOps.Result> side(
-            Side side,
-            @Nullable Tensor ids,
-            Function<PairTileOps.Scope, Scalars> share,
-            @Nullable Tensor gradient,
-            Tensor dLogScale,
-            double gradientScale) {
-        try (PairTileOps.Scope scope = ops.pairTiles().scope();
-                UnitRows x = new UnitRows(ops, side.name, side.queries);
-                UnitRows newKeys = new UnitRows(ops, "keys of " + side.name, side.newKeys);
-                Tensor all = keys(side, newKeys);
-                Tensor allIds = idsOfKeys(side, ids)) {
-            Pairing pairing = pairing(side, ids, allIds);
-            Deferred<PairwiseOps.Result> result = loss.run(
-                    x.unit(),
-                    all,
-                    pairing,
-                    new ContrastiveLoss.Outputs(
-                            new PairwiseOps.Gradients(gradient, null, dLogScale, null), gradientScale, null));
-            Scalars alpha = share.apply(scope);
-            if (!alpha.isOnHost() || alpha.at(0) > 0) {
-                Distilled part = new Distilled(scope, x.unit(), all, pairing, alpha);
-                result = distilled(side, part, result, gradient, dLogScale, gradientScale);
-            }
-            x.backward(gradient);
-            return x.ifFinite(newKeys.ifFinite(loss.finite(result)));
-        }
-    }
-
-    /** Returns the ids of all keys on a device that captures; null elsewhere, and without ids. */
-    private @Nullable Tensor idsOfKeys(Side side, @Nullable Tensor ids) {
-        if (ids == null || !ops.canCapture()) {
-            return null;
-        }
-        int n = ids.dim(0);
-        int m = n + side.queue.size();
-        Tensor all = Tensor.allocate(ops.memory(), DType.I32, Shape.of(m));
-        ops.pointwise().copy(ids, all.rows(0, n));
-        if (side.queue.size() > 0) {
-            ops.pointwise().copy(side.queue.ids(), all.rows(n, m));
-        }
-        return all;
-    }
-
-    private Pairing pairing(Side side, @Nullable Tensor ids, @Nullable Tensor ofKeys) {
-        int n = side.queries.dim(0);
-        int m = n + side.queue.size();
-        Pairing pairing = Pairing.diagonal(n, m);
-        if (ids == null) {
-            return pairing;
-        }
-        if (ofKeys != null) {
-            return pairing.onDevice(new Pairing.OnDevice(ids, ofKeys, null), policy.sameId());
-        }
-        int[] own = ids.toInts();
-        int[] all = Arrays.copyOf(own, m);
-        for (int j = n; j < m; j++) {
-            all[j] = side.queue.id(j - n);
-        }
-        return pairing.withIds(own, all, policy.sameId());
-    }
-
-    /** What the teacher's part of a side is computed from. */
-    private record Distilled(PairTileOps.Scope scope, Tensor x, Tensor keys, Pairing pairing, Scalars alpha) {}
-
-    /** Adds the teacher's part to a result and to the gradients. */
-    private Deferred<PairwiseOps.Result> distilled(
-            Side side,
-            Distilled of,
-            Deferred<PairwiseOps.Result> hard,
-            @Nullable Tensor gradient,
-            Tensor dLogScale,
-            double gradientScale) {
-        try (UnitRows teacher = new UnitRows(ops, "momentum " + side.name, side.teacher);
-                Tensor part = ops.allocateParameter(of.x.shape())) {
-            Pairs pairs = new Pairs(teacher.unit(), of.keys, loss.scale(of.scope), of.pairing);
-            Scalars weight = of.alpha.times(-1.0 / of.x.dim(0));
-            new TeacherDifference(ops, of.scope, pairs, List.of(Axis.ROWS), weight)
-                    .products(new Factors(null, of.keys), part, null);
-            Scalars value = of.scope.products(of.x, part).sum();
-            of.scope.add(value, gradientScale, dLogScale);
-            if (gradient != null) {
-                ops.pointwise().axpy(gradientScale, part, gradient);
-            }
-            Deferred<double[]> softening = value.values();
-            return teacher.ifFinite(hard.map(result -> new PairwiseOps.Result(
-                    result.loss() + softening.get()[0],
-                    result.rowAccuracy(),
-                    result.columnAccuracy(),
-                    result.meanPositive())));
-        }
-    }
-
     /** Puts the batch's keys into the queues: after the step that used them, once. */
-    public void enqueue(Tensor keysOfU, Tensor keysOfV, Tensor ids) {
+    public void enqueue(Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
         try (UnitRows u = new UnitRows(ops, "keys of u", keysOfU);
                 UnitRows v = new UnitRows(ops, "keys of v", keysOfV)) {
             u.requireFinite();
@@ -427,5 +308,189 @@ public final class QueueContrast implements AutoCloseable {
         loss.close();
         ofU.close();
         ofV.close();
+    }
+
+    /**
+     * A ring buffer of the most recent keys and their ids. New keys overwrite the oldest ones. The capacity need not be
+     * a multiple of the batch size. The queue starts empty, without random keys.
+     *
+     * <p>Owns a tensor [capacity, d].
+     *
+     * <p>Source: He et al., Momentum contrast for unsupervised visual representation learning,
+     * 2020, section 3.
+     */
+    public static final class KeyQueue implements AutoCloseable {
+        /** Id of a key that was stored without one; no sample may have this id. */
+        public static final int NO_ID = Integer.MIN_VALUE;
+
+        private final Ops ops;
+        private final Tensor keys;
+        private final int[] ids;
+        private final @Nullable Tensor idTensor; // the same for a backend that captures
+        private int next;
+        private int size;
+
+        /**
+         * Creates an empty queue.
+         *
+         * @param ops backend
+         * @param capacity number of keys, at least 1
+         * @param width d, at least 1
+         * @throws LossOptionException when capacity or width is less than 1
+         */
+        public KeyQueue(Ops ops, int capacity, int width) {
+            LossOptionException.require(
+                    capacity >= 1 && width >= 1,
+                    "expected a queue capacity and width of at least 1, got " + capacity + " and " + width);
+            this.ops = ops;
+            ids = new int[capacity];
+            Arrays.fill(ids, NO_ID);
+            idTensor = ops.canCapture() ? ops.ints(Shape.of(capacity), ids) : null;
+            try {
+                keys = ops.zeroParameter(Shape.of(capacity, width));
+            } catch (RuntimeException noMemory) {
+                closeIds();
+                throw noMemory;
+            }
+        }
+
+        private void closeIds() {
+            if (idTensor != null) {
+                idTensor.close();
+            }
+        }
+
+        /**
+         * Returns the maximum number of keys.
+         *
+         * @return capacity
+         */
+        public int capacity() {
+            return ids.length;
+        }
+
+        /**
+         * Returns the number of stored keys.
+         *
+         * @return 0 to capacity
+         */
+        public int size() {
+            return size;
+        }
+
+        /**
+         * Stores the keys of a batch, in order, in place of the oldest ones.
+         *
+         * @param rows [n, d] unit rows; read
+         * @param rowIds [n] I32, or null
+         * @throws LossOptionException when the batch is larger than the queue
+         * @throws ShapeException when rows or ids do not have these shapes
+         */
+        public void put(Tensor rows, @Nullable Tensor rowIds) {
+            if (rows.shape().rank() != 2 || rows.dim(1) != keys.dim(1)) {
+                throw new ShapeException("expected keys [n, " + keys.dim(1) + "], got " + rows);
+            }
+            int count = rows.dim(0);
+            LossOptionException.require(
+                    count <= capacity(),
+                    "expected a batch of at most the queue capacity " + capacity() + ", got " + count
+                            + " keys; use a queue of at least one batch");
+            int[] newIds = rowIds == null ? null : rowIds.toInts();
+            if (newIds != null && newIds.length != count) {
+                throw new ShapeException("expected " + count + " ids, one for each key, got " + newIds.length);
+            }
+            int untilEnd = Math.min(count, capacity() - next);
+            copy(rows, 0, untilEnd, next);
+            copy(rows, untilEnd, count, 0);
+            for (int k = 0; k < count; k++) {
+                ids[(next + k) % capacity()] = newIds == null ? NO_ID : newIds[k];
+            }
+            sendIds();
+            next = (next + count) % capacity();
+            size = Math.min(capacity(), size + count);
+        }
+
+        private void copy(Tensor rows, int from, int to, int offset) {
+            if (to > from) {
+                ops.pointwise().copy(rows.rows(from, to), keys.rows(offset, offset + to - from));
+            }
+        }
+
+        /** Returns the stored keys [size, d], in an arbitrary order; a view, valid until the next change. */
+        Tensor keys() {
+            return keys.rows(0, size);
+        }
+
+        /**
+         * Returns the tensor of all slots, which a checkpoint reads and writes.
+         *
+         * @return [capacity, d]; slots without a key are zeros
+         */
+        public Tensor slots() {
+            return keys;
+        }
+
+        int id(int k) {
+            return ids[k];
+        }
+
+        /** Returns the ids of the stored keys, [size] I32; a view, valid until the next change. */
+        Tensor ids() {
+            return Objects.requireNonNull(idTensor, "a backend that captures").rows(0, size);
+        }
+
+        private void sendIds() {
+            if (idTensor != null) {
+                ops.send(ids, idTensor);
+            }
+        }
+
+        /**
+         * The complete state of a queue, for a checkpoint.
+         *
+         * @param keys capacity times d elements
+         * @param ids id of each slot
+         * @param next slot of the next key
+         * @param size number of stored keys
+         */
+        public record State(double[] keys, int[] ids, int next, int size) {}
+
+        /**
+         * Returns a copy of the state.
+         *
+         * @return the state
+         */
+        public State state() {
+            return new State(keys.toDoubles(), ids.clone(), next, size);
+        }
+
+        /**
+         * Restores a state.
+         *
+         * @param state of a queue of the same capacity and width
+         * @throws LossOptionException when it is of another size or inconsistent
+         */
+        public void restore(State state) {
+            LossOptionException.require(
+                    state.ids.length == capacity()
+                            && state.keys.length == keys.size()
+                            && state.next >= 0
+                            && state.next < capacity()
+                            && state.size >= 0
+                            && state.size <= capacity(),
+                    "expected the state of a queue of " + keys + ", got " + state.ids.length + " ids, "
+                            + state.keys.length + " elements, next " + state.next + ", size " + state.size);
+            keys.set(state.keys);
+            System.arraycopy(state.ids, 0, ids, 0, ids.length);
+            sendIds();
+            next = state.next;
+            size = state.size;
+        }
+
+        @Override
+        public void close() {
+            keys.close();
+            closeIds();
+        }
     }
 }

@@ -4,17 +4,16 @@ import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -91,7 +90,7 @@ public final class ShardedContrast {
             int[] rows = starts(u);
             int[] columns = starts(v);
             Pairing pairing = loss.pairing(rows[workers], columns[workers], labels);
-            PairTileOps.Scope scope = ops.pairTiles().hostScope();
+            Scalars.Scope scope = ops.pairTiles().hostScope();
             Scalars second = loss.second(scope);
             Scalars bias = loss.hasBias() ? second : Scalars.of(0);
             x.forEach(UnitRows::requireFinite);
@@ -135,7 +134,7 @@ public final class ShardedContrast {
     private final class Field extends PairField implements AutoCloseable {
         private final Pairing pairing;
         private final int[] columns;
-        private final Tensor gathered;
+        private final @Nullable Tensor gathered;
         private final List<Block> blocks = new ArrayList<>();
 
         Field(Shards ofX, Shards ofY, Pairing pairing, Scalars bias, Scalars second) {
@@ -201,7 +200,12 @@ public final class ShardedContrast {
         }
 
         void gradient(
-                List<Term> terms, List<Tensor> dx, List<Tensor> dy, Tensor dLogScale, Tensor dBias, double scale) {
+                List<Term> terms,
+                List<Tensor> dx,
+                List<Tensor> dy,
+                Tensor dLogScale,
+                @Nullable Tensor dBias,
+                double scale) {
             dx.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             dy.forEach(tensor -> ops.pointwise().fill(tensor, 0));
             for (Block block : blocks) {

@@ -2,8 +2,9 @@ package org.contrastive4j.loss;
 
 import java.util.Arrays;
 import java.util.List;
+import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Factors;
 import org.contrastive4j.ops.PairTileOps.Of;
@@ -53,7 +54,7 @@ final class SimilarityTargets implements SoftTargets {
                     "expected a finite similarity in row " + i + " of the teacher, got a log-sum-exp of " + shift[i]);
             shift[i] = -shift[i];
         }
-        softmax = List.of(new Term(PairFunction.EXP, Of.BOTH, Shift.rows(shift), null, (Scalars) null));
+        softmax = List.of(new Term(PairFunction.EXP, Of.BOTH, Shift.rows(Scalars.of(shift)), null, null));
     }
 
     static int[] withoutTargets(int n) {

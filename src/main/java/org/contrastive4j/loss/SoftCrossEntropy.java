@@ -3,7 +3,7 @@ package org.contrastive4j.loss;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Pairs;
@@ -11,7 +11,9 @@ import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * The mean cross-entropy of soft targets along one axis: (1 / n) sum_i [ lse_j S_ij - sum_j q_ij S_ij ], over pairs
@@ -47,7 +49,7 @@ final class SoftCrossEntropy {
     }
 
     private Shift along(double[] shift) {
-        return axis == Axis.ROWS ? Shift.rows(shift) : Shift.columns(shift);
+        return axis == Axis.ROWS ? Shift.rows(Scalars.of(shift)) : Shift.columns(Scalars.of(shift));
     }
 
     /** What the softmax needs from a pass. */
@@ -58,8 +60,7 @@ final class SoftCrossEntropy {
     /** The softmax's part of G, times a weight. */
     Term term(double[] logSums, double weight) {
         double[] shift = Arrays.stream(logSums).map(value -> -value).toArray();
-        double[] weights = new double[shift.length];
-        Arrays.fill(weights, weight / size);
+        Scalars weights = Scalars.of(weight / size);
         return new Term(
                 PairFunction.EXP,
                 Of.BOTH,
@@ -69,7 +70,7 @@ final class SoftCrossEntropy {
     }
 
     /** Value; adds the targets' part of the gradients, times a weight, to those that are not null. */
-    double finish(double[] logSums, PairwiseOps.Gradients gradients, double weight) {
+    double finish(double[] logSums, PairwiseOps.@Nullable Gradients gradients, double weight) {
         double loss = Arrays.stream(logSums).sum() / size;
         try (Tensor expected = ops.allocateParameter(own().shape())) {
             targets.apply(ops, other(), expected);
@@ -79,9 +80,9 @@ final class SoftCrossEntropy {
                 boolean rows = axis == Axis.ROWS;
                 add(factor, expected, rows ? gradients.dx() : gradients.dy());
                 addTransposed(factor, rows ? gradients.dy() : gradients.dx());
-                if (gradients.dLogScale() != null) {
-                    double before = gradients.dLogScale().toDoubles()[0];
-                    gradients.dLogScale().set(before - weight * similarity);
+                Tensor dLogScale = gradients.dLogScale();
+                if (dLogScale != null) {
+                    dLogScale.set(dLogScale.toDoubles()[0] - weight * similarity);
                 }
             }
             return loss - similarity;
@@ -89,7 +90,7 @@ final class SoftCrossEntropy {
     }
 
     /** The loss of one axis alone, its gradients written. */
-    double alone(PairwiseOps.Gradients gradients, double weight) {
+    double alone(PairwiseOps.@Nullable Gradients gradients, double weight) {
         double[] logSums =
                 ops.pairTiles().reduce(pairs, List.of(wanted())).get().get(0).values();
         if (gradients != null) {
@@ -98,13 +99,13 @@ final class SoftCrossEntropy {
         return finish(logSums, gradients, weight);
     }
 
-    private void add(double factor, Tensor product, Tensor gradient) {
+    private void add(double factor, Tensor product, @Nullable Tensor gradient) {
         if (gradient != null) {
             ops.pointwise().axpy(factor, product, gradient);
         }
     }
 
-    private void addTransposed(double factor, Tensor gradient) {
+    private void addTransposed(double factor, @Nullable Tensor gradient) {
         if (gradient != null) {
             try (Tensor product = ops.allocateParameter(gradient.shape())) {
                 targets.applyTransposed(ops, own(), product);

@@ -3,13 +3,13 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairFunction;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Factors;
 import org.contrastive4j.ops.PairTileOps.Of;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
@@ -41,7 +41,7 @@ final class TeacherDifference {
      * @param axes of the softmax
      * @param weight of D
      */
-    TeacherDifference(Ops ops, PairTileOps.Scope scope, Pairs teacher, List<Axis> axes, Scalars weight) {
+    TeacherDifference(Ops ops, Scalars.Scope scope, Pairs teacher, List<Axis> axes, Scalars weight) {
         this.tiles = ops.pairTiles();
         this.teacher = teacher;
         List<Reduced> reduced = scope.reduce(

@@ -7,10 +7,10 @@ import org.contrastive4j.ops.Scalars;
 
 /** All pairs of one matrix of rows and one of columns. */
 final class WholeField extends PairField {
-    private final PairTileOps.Scope scope;
+    private final Scalars.Scope scope;
     private final PairTileOps.Pairs pairs;
 
-    WholeField(PairTileOps.Scope scope, PairTileOps.Pairs pairs, Scalars bias, Scalars second) {
+    WholeField(Scalars.Scope scope, PairTileOps.Pairs pairs, Scalars bias, Scalars second) {
         super(bias, second);
         this.scope = scope;
         this.pairs = pairs;
@@ -22,7 +22,7 @@ final class WholeField extends PairField {
     }
 
     @Override
-    List<PairTileOps.Reduced> run(List<PairTileOps.Reduction> reductions) {
+    List<Scalars.Reduced> run(List<PairTileOps.Reduction> reductions) {
         return scope.reduce(pairs, reductions);
     }
 }

@@ -1,9 +1,10 @@
 package org.contrastive4j.ops;
 
-import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -16,7 +17,7 @@ import org.jspecify.annotations.Nullable;
  * combines their n + m scalars in f64 (see {@link Scalars}), and describes its gradient as {@link Term}s. Functions,
  * kinds and classes of pairs are enumerations, so that a kernel exists for each.
  *
- * <p>A {@link Scope} keeps the scalars where the backend computes, so that a loss need not synchronise between its
+ * <p>A {@link Scalars.Scope} keeps the scalars where the backend computes, so that a loss need not synchronise between its
  * passes. {@link #reduce} returns them to the host instead.
  */
 public abstract class PairTileOps {
@@ -30,14 +31,27 @@ public abstract class PairTileOps {
 
     /** Which pairs a reduction or term includes; ignored pairs never. */
     public enum Of {
+        /** The positives alone. */
         POSITIVES,
+        /** The negatives alone. */
         NEGATIVES,
+        /** Positives and negatives. */
         BOTH;
 
+        /**
+         * Returns whether positives are included.
+         *
+         * @return true for POSITIVES and BOTH
+         */
         public boolean positives() {
             return this != NEGATIVES;
         }
 
+        /**
+         * Returns whether negatives are included.
+         *
+         * @return true for NEGATIVES and BOTH
+         */
         public boolean negatives() {
             return this != POSITIVES;
         }
@@ -66,147 +80,142 @@ public abstract class PairTileOps {
      * @param columns m shifts, null for zeros; not NaN
      */
     public record Shift(int sign, @Nullable Scalars rows, @Nullable Scalars columns) {
-        /** z is the logit. */
-        public static final Shift NONE = new Shift(1, null, (Scalars) null);
+        /** z_ij = S_ij. */
+        public static final Shift NONE = new Shift(1, null, null);
 
-        /** z is the negative logit. */
-        public static final Shift NEGATIVE = new Shift(-1, null, (Scalars) null);
+        /** z_ij = -S_ij. */
+        public static final Shift NEGATIVE = new Shift(-1, null, null);
 
-        /** A shift by scalars on the host. */
-        public Shift(int sign, double @Nullable [] rows, double @Nullable [] columns) {
-            this(sign, host(rows), host(columns));
-        }
-
-        /** A shift of rows alone. */
+        /**
+         * Returns the shift z_ij = S_ij + rows_i.
+         *
+         * @param rows n shifts; not NaN
+         * @return the shift
+         */
         public static Shift rows(Scalars rows) {
             return new Shift(1, rows, null);
         }
 
-        /** A shift of rows alone, by scalars on the host. */
-        public static Shift rows(double[] rows) {
-            return rows(Scalars.of(rows));
-        }
-
-        /** A shift of columns alone. */
+        /**
+         * Returns the shift z_ij = S_ij + columns_j.
+         *
+         * @param columns m shifts; not NaN
+         * @return the shift
+         */
         public static Shift columns(Scalars columns) {
             return new Shift(1, null, columns);
         }
 
-        /** A shift of columns alone, by scalars on the host. */
-        public static Shift columns(double[] columns) {
-            return columns(Scalars.of(columns));
-        }
-
-        /** z in f64; requires shifts on the host. */
+        /**
+         * Returns z_ij, computed in f64 from shifts on the host.
+         *
+         * @param logit S_ij
+         * @param i index of the row
+         * @param j index of the column
+         * @return z_ij
+         */
         public double of(double logit, int i, int j) {
             return sign * logit + (rows == null ? 0 : rows.at(i)) + (columns == null ? 0 : columns.at(j));
         }
     }
 
-    private static @Nullable Scalars host(double @Nullable [] values) {
-        return values == null ? null : Scalars.of(values);
-    }
-
     /**
      * One scalar per row or column.
      *
+     * @param kind how pairs are combined
+     * @param axis whether each row is reduced over its columns or each column over its rows
+     * @param of pairs that are included
+     * @param shift of the logits
      * @param function of a SUM; ignored by the other kinds
      * @param weight of a SUM, one for each column when reducing rows and the other way round; null for ones
      */
     public record Reduction(
             Kind kind, PairFunction function, Axis axis, Of of, Shift shift, @Nullable Scalars weight) {
+        /**
+         * Returns the reduction sum of weight f(z).
+         *
+         * @param function f
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @param weight one for each column when reducing rows, one for each row when reducing columns; null for ones
+         * @return the reduction
+         */
         public static Reduction sum(PairFunction function, Axis axis, Of of, Shift shift, @Nullable Scalars weight) {
             return new Reduction(Kind.SUM, function, axis, of, shift, weight);
         }
 
+        /**
+         * Returns the reduction ln of the sum of e^z.
+         *
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @return the reduction
+         */
         public static Reduction logSumExp(Axis axis, Of of, Shift shift) {
             return new Reduction(Kind.LOG_SUM_EXP, PairFunction.EXP, axis, of, shift, null);
         }
 
+        /**
+         * Returns the reduction to the largest z.
+         *
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @return the reduction
+         */
         public static Reduction max(Axis axis, Of of, Shift shift) {
             return new Reduction(Kind.MAX, PairFunction.IDENTITY, axis, of, shift, null);
         }
 
+        /**
+         * Returns the reduction to the largest sign S_ij with z_ij &lt; 0: with the shift -t_i, the largest logit below
+         * t_i.
+         *
+         * @param axis whether each row is reduced over its columns or each column over its rows
+         * @param of pairs that are included
+         * @param shift of the logits
+         * @return the reduction
+         */
         public static Reduction maxBelow(Axis axis, Of of, Shift shift) {
             return new Reduction(Kind.MAX_BELOW, PairFunction.IDENTITY, axis, of, shift, null);
         }
     }
 
     /**
-     * The result of a reduction.
+     * Adds rowWeight_i columnWeight_j f(z_ij) to G_ij.
      *
-     * @param scalars one per row or column
-     * @param ties number of pairs that have the largest z; null unless the kind is MAX or MAX_BELOW
-     * @param first the first such column (row, when reducing columns), -1 for none; null unless the kind is MAX or
-     *     MAX_BELOW
+     * @param function f
+     * @param of pairs that the term is added for
+     * @param shift from S_ij to z_ij
+     * @param rowWeight n factors; null for ones
+     * @param columnWeight m factors; null for ones
      */
-    public record Reduced(Scalars scalars, @Nullable Scalars ties, @Nullable Scalars first) {
-        /** A result on the host. */
-        public Reduced(double[] values, int @Nullable [] counts, int @Nullable [] at) {
-            this(Scalars.of(values), hostInts(counts), hostInts(at));
-        }
-
-        private static @Nullable Scalars hostInts(int @Nullable [] values) {
-            return values == null
-                    ? null
-                    : Scalars.of(Arrays.stream(values).asDoubleStream().toArray());
-        }
-
-        private static int @Nullable [] ints(@Nullable Scalars of) {
-            return of == null
-                    ? null
-                    : Arrays.stream(of.values().get()).mapToInt(value -> (int) value).toArray();
-        }
-
-        /** Returns {@link #scalars} on the host; waits for a device. */
-        public double[] values() {
-            return scalars.values().get();
-        }
-
-        /** Returns {@link #ties} on the host; waits for a device. */
-        public int @Nullable [] counts() {
-            return ints(ties);
-        }
-
-        /** Returns {@link #first} on the host; waits for a device. */
-        public int @Nullable [] at() {
-            return ints(first);
-        }
-
-        /** Returns the ties of a maximum. */
-        public Scalars requireTies() {
-            return Objects.requireNonNull(ties, "only a maximum has ties");
-        }
-    }
-
-    /** Adds rowWeight_i columnWeight_j f(z_ij) to G_ij; null weights are ones. */
     public record Term(
             PairFunction function,
             Of of,
             Shift shift,
             @Nullable Scalars rowWeight,
-            @Nullable Scalars columnWeight) {
-        /** A term with weights on the host. */
-        public Term(
-                PairFunction function,
-                Of of,
-                Shift shift,
-                double @Nullable [] rowWeight,
-                double @Nullable [] columnWeight) {
-            this(function, of, shift, host(rowWeight), host(columnWeight));
-        }
-    }
+            @Nullable Scalars columnWeight) {}
 
     /**
      * Unit rows, and which pairs of them are positive, negative or ignored.
      *
      * @param x [n, d]; read
      * @param y [m, d]; read
-     * @param scale of the logits, a single scalar above 0
-     * @param pairing of their rows
+     * @param scale factor of &lt;x_i, y_j&gt;, a single scalar; finite and above 0
+     * @param pairing class of each pair
      */
     public record Pairs(Tensor x, Tensor y, Scalars scale, Pairing pairing) {
-        /** Pairs with a scale on the host. */
+        /**
+         * Creates pairs with a scale on the host.
+         *
+         * @param x [n, d]; read
+         * @param y [m, d]; read
+         * @param scale factor of &lt;x_i, y_j&gt;; finite and above 0
+         * @param pairing class of each pair
+         */
         public Pairs(Tensor x, Tensor y, double scale, Pairing pairing) {
             this(x, y, Scalars.of(scale), pairing);
         }
@@ -220,55 +229,15 @@ public abstract class PairTileOps {
      */
     public record Factors(
             @Nullable Tensor rows, @Nullable Tensor columns) {
-        /** Returns e. */
+        /**
+         * Returns the width of the matrices.
+         *
+         * @return e
+         */
         public int width() {
             return Objects.requireNonNull(rows == null ? columns : rows, "rows or columns")
                     .dim(1);
         }
-    }
-
-    /**
-     * The scalars of one evaluation of a loss, where the backend computes: on the host, or in the memory of a device.
-     * Closing it frees them; work that was issued before still reads them.
-     */
-    public interface Scope extends AutoCloseable {
-        /**
-         * Reads the elements of a tensor, in stream order.
-         *
-         * @param tensor of the type of parameters, or I32; read
-         * @return its elements
-         */
-        Scalars read(Tensor tensor);
-
-        /**
-         * Computes reductions in one pass, as {@link PairTileOps#reduce} does, without synchronising.
-         *
-         * @param pairs unit rows and their pairing
-         * @param reductions to compute
-         * @return their results, in the same order
-         */
-        List<Reduced> reduce(Pairs pairs, List<Reduction> reductions);
-
-        /**
-         * Computes the scalar product of each row of a matrix with the same row of another, in f64.
-         *
-         * @param x [n, d] of the type of parameters; read
-         * @param y [n, d] of the type of parameters; read
-         * @return n scalars
-         */
-        Scalars products(Tensor x, Tensor y);
-
-        /**
-         * target += factor scalar, in stream order.
-         *
-         * @param scalar a single scalar
-         * @param factor multiplied into it
-         * @param target [1] of the type of parameters; accumulated
-         */
-        void add(Scalars scalar, double factor, Tensor target);
-
-        @Override
-        void close();
     }
 
     /**
@@ -280,12 +249,15 @@ public abstract class PairTileOps {
      */
     public record Histogram(long[] positives, long[] negatives, long ignored) {}
 
-    private static final int BLOCK = 256; // rows that are read at a time
+    private final PairTileChecks checks;
 
-    private final DType dtype;
-
+    /**
+     * Creates the family.
+     *
+     * @param dtype type of representations and gradients
+     */
     protected PairTileOps(DType dtype) {
-        this.dtype = dtype;
+        this.checks = new PairTileChecks(dtype);
     }
 
     /**
@@ -304,22 +276,24 @@ public abstract class PairTileOps {
         return reduceUnchecked(pairs, List.copyOf(reductions));
     }
 
-    /** Checks the arguments of a pass. */
+    /**
+     * Checks the arguments of {@link #reduce}.
+     *
+     * @param pairs unit rows and their pairing
+     * @param reductions to compute
+     * @throws ShapeException when sizes do not fit
+     */
     protected final void check(Pairs pairs, List<Reduction> reductions) {
-        check("reduce", pairs);
-        for (Reduction reduction : reductions) {
-            checkShift("reduce", pairs.pairing(), reduction.shift());
-            checkCount(
-                    "reduce",
-                    "weight",
-                    reduction.weight(),
-                    reduction.axis() == Axis.ROWS
-                            ? pairs.pairing().m()
-                            : pairs.pairing().n());
-        }
+        checks.reduce(pairs, reductions);
     }
 
-    /** Computes checked reductions. */
+    /**
+     * Computes {@link #reduce} on arguments that were checked.
+     *
+     * @param pairs unit rows and their pairing; read
+     * @param reductions to compute; may be empty
+     * @return their results, in the same order
+     */
     protected abstract Deferred<List<Reduced>> reduceUnchecked(Pairs pairs, List<Reduction> reductions);
 
     /**
@@ -327,7 +301,7 @@ public abstract class PairTileOps {
      *
      * @return the scope; the caller closes it
      */
-    public Scope scope() {
+    public Scalars.Scope scope() {
         return hostScope();
     }
 
@@ -336,12 +310,12 @@ public abstract class PairTileOps {
      *
      * @return the scope; the caller closes it
      */
-    public final Scope hostScope() {
-        return new HostScope();
+    public final Scalars.Scope hostScope() {
+        return new HostScope(this);
     }
 
     /**
-     * Returns the most bytes that a {@link Scope} allocates in the backend's memory.
+     * Returns the most bytes that a {@link Scalars.Scope} allocates in the backend's memory.
      *
      * @param n rows
      * @param m columns
@@ -351,45 +325,6 @@ public abstract class PairTileOps {
      */
     public long scopeBytes(int n, int m, int reductions, int scalars) {
         return 0;
-    }
-
-    /** Scalars on the host. */
-    private final class HostScope implements Scope {
-        @Override
-        public Scalars read(Tensor tensor) {
-            return Scalars.of(
-                    tensor.dtype() == DType.I32
-                            ? Arrays.stream(tensor.toInts()).asDoubleStream().toArray()
-                            : tensor.toDoubles());
-        }
-
-        @Override
-        public Scalars products(Tensor x, Tensor y) {
-            double[] products = new double[x.dim(0)];
-            int width = x.dim(1);
-            for (int from = 0; from < products.length; from += BLOCK) {
-                int to = Math.min(products.length, from + BLOCK);
-                double[] left = x.rows(from, to).toDoubles();
-                double[] right = y.rows(from, to).toDoubles();
-                for (int k = 0; k < left.length; k++) {
-                    products[from + k / width] += left[k] * right[k];
-                }
-            }
-            return Scalars.of(products);
-        }
-
-        @Override
-        public List<Reduced> reduce(Pairs pairs, List<Reduction> reductions) {
-            return PairTileOps.this.reduce(pairs, reductions).get();
-        }
-
-        @Override
-        public void add(Scalars scalar, double factor, Tensor target) {
-            target.set(target.toDoubles()[0] + factor * scalar.at(0));
-        }
-
-        @Override
-        public void close() {}
     }
 
     /**
@@ -405,9 +340,9 @@ public abstract class PairTileOps {
      * @throws ShapeException when sizes do not fit
      */
     public final void gradient(Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients, double gradientScale) {
-        check(pairs, terms, gradients);
-        checkLike("dx", gradients.dx(), pairs.x());
-        checkLike("dy", gradients.dy(), pairs.y());
+        checks.gradient(pairs, terms, gradients);
+        checks.like("dx", gradients.dx(), pairs.x());
+        checks.like("dy", gradients.dy(), pairs.y());
         gradientUnchecked(pairs, List.copyOf(terms), new Factors(pairs.x(), pairs.y()), gradients, gradientScale);
     }
 
@@ -428,39 +363,19 @@ public abstract class PairTileOps {
     public final void products(
             Pairs pairs, List<Term> terms, Factors factors, @Nullable Tensor dx, @Nullable Tensor dy, double factor) {
         PairwiseOps.Gradients products = new PairwiseOps.Gradients(dx, dy, null, null);
-        check(pairs, terms, products);
-        int width = factors.width();
-        if (dx != null) {
-            Checks.shape("products", "columns", factors.columns(), dtype, pairs.pairing().m(), width);
-            Checks.shape("products", "dx", dx, dtype, pairs.pairing().n(), width);
-        }
-        if (dy != null) {
-            Checks.shape("products", "rows", factors.rows(), dtype, pairs.pairing().n(), width);
-            Checks.shape("products", "dy", dy, dtype, pairs.pairing().m(), width);
-        }
+        checks.products(pairs, terms, factors, products);
         gradientUnchecked(pairs, List.copyOf(terms), factors, products, factor);
     }
 
-    private void check(Pairs pairs, List<Term> terms, PairwiseOps.Gradients gradients) {
-        check("gradient", pairs);
-        for (Term term : terms) {
-            checkShift("gradient", pairs.pairing(), term.shift());
-            checkCount(
-                    "gradient", "row weight", term.rowWeight(), pairs.pairing().n());
-            checkCount(
-                    "gradient",
-                    "column weight",
-                    term.columnWeight(),
-                    pairs.pairing().m());
-        }
-        for (Tensor scalar : Arrays.asList(gradients.dLogScale(), gradients.dBias())) {
-            if (scalar != null) {
-                Checks.shape("gradient", "dLogScale or dBias", scalar, dtype, 1);
-            }
-        }
-    }
-
-    /** Computes checked gradients or products; those of log-scale and bias only where the factors are x and y. */
+    /**
+     * Computes {@link #gradient} or {@link #products} on arguments that were checked.
+     *
+     * @param pairs unit rows and their pairing; read
+     * @param terms of G
+     * @param factors that G is multiplied by: x and y, or those of products
+     * @param gradients dx and dy are written, dLogScale and dBias accumulated; a null is left out
+     * @param gradientScale factor of all gradients
+     */
     protected abstract void gradientUnchecked(
             Pairs pairs, List<Term> terms, Factors factors, PairwiseOps.Gradients gradients, double gradientScale);
 
@@ -473,11 +388,18 @@ public abstract class PairTileOps {
      * @throws ShapeException when sizes do not fit
      */
     public final Deferred<Histogram> histogram(Pairs pairs, int bins) {
-        check("histogram", pairs);
+        checks.pairs("histogram", pairs);
         Checks.that(bins >= 1, "histogram", "expected at least one bin, got " + bins);
         return histogramUnchecked(new Pairs(pairs.x(), pairs.y(), 1.0, pairs.pairing()), bins);
     }
 
+    /**
+     * Computes {@link #histogram} on arguments that were checked.
+     *
+     * @param pairs unit rows and their pairing, with scale 1; read
+     * @param bins number of equal bins over [-1, 1], at least 1
+     * @return counts
+     */
     protected abstract Deferred<Histogram> histogramUnchecked(Pairs pairs, int bins);
 
     /**
@@ -502,63 +424,42 @@ public abstract class PairTileOps {
         return Math.max(0, Math.min(bins - 1, (int) Math.floor((cosine + 1) / 2 * bins)));
     }
 
-    private void check(String op, Pairs pairs) {
-        Checks.rank(op, "x", pairs.x(), dtype, 2);
-        Checks.rank(op, "y", pairs.y(), dtype, 2);
-        Pairing pairing = pairs.pairing();
-        Checks.that(
-                pairs.x().dim(1) == pairs.y().dim(1) && pairs.x().dim(1) >= 1,
-                op,
-                "widths differ: x is " + pairs.x() + ", y is " + pairs.y());
-        Checks.that(
-                pairs.x().dim(0) == pairing.n() && pairs.y().dim(0) == pairing.m(),
-                op,
-                "the pairing is of " + pairing.n() + " x " + pairing.m() + ", x is " + pairs.x() + ", y is "
-                        + pairs.y());
-        Checks.that(
-                pairs.scale().size() == 1
-                        && (!pairs.scale().isOnHost()
-                                || pairs.scale().at(0) > 0 && Double.isFinite(pairs.scale().at(0))),
-                op,
-                "expected a finite scale above 0, got " + pairs.scale());
-        Pairing.Guide guide = pairing.guide();
-        if (guide != null) {
-            Checks.rank(op, "guide rows", guide.rows(), dtype, 2);
-            Checks.shape(
-                    op,
-                    "guide columns",
-                    guide.columns(),
-                    dtype,
-                    pairing.m(),
-                    guide.rows().dim(1));
-            Checks.shape(
-                    op,
-                    "guide rows",
-                    guide.rows(),
-                    dtype,
-                    pairing.n(),
-                    guide.rows().dim(1));
-            checkCount(op, "guide limits of rows", Scalars.of(guide.rowLimits()), pairing.n());
-            checkCount(op, "guide limits of columns", Scalars.of(guide.columnLimits()), pairing.m());
+    /** The functions of a shifted logit z that are summed over pairs or weight the gradients of pairs. */
+    public enum PairFunction {
+        /** 1. */
+        ONE,
+        /** z. */
+        IDENTITY,
+        /** e^z. */
+        EXP,
+        /** 1 / (1 + e^-z). */
+        SIGMOID,
+        /** ln(1 + e^z). */
+        SOFTPLUS,
+        /** max(z, 0). */
+        HINGE,
+        /** 1 when z &gt; 0, else 0. */
+        STEP,
+        /** 1 when z = 0, else 0. */
+        EQUAL;
+
+        /**
+         * Returns f(z) in f64.
+         *
+         * @param z the shifted logit
+         * @return the value
+         */
+        public double of(double z) {
+            return switch (this) {
+                case ONE -> 1;
+                case IDENTITY -> z;
+                case EXP -> Math.exp(z);
+                case SIGMOID -> z >= 0 ? 1 / (1 + Math.exp(-z)) : Math.exp(z) / (1 + Math.exp(z));
+                case SOFTPLUS -> Math.max(z, 0) + Math.log1p(Math.exp(-Math.abs(z)));
+                case HINGE -> Math.max(z, 0);
+                case STEP -> z > 0 ? 1 : 0;
+                case EQUAL -> z == 0 ? 1 : 0;
+            };
+            };
         }
     }
-
-    private static void checkShift(String op, Pairing pairing, Shift shift) {
-        Checks.that(shift.sign() == 1 || shift.sign() == -1, op, "expected a sign of 1 or -1, got " + shift.sign());
-        checkCount(op, "shift of rows", shift.rows(), pairing.n());
-        checkCount(op, "shift of columns", shift.columns(), pairing.m());
-    }
-
-    private static void checkCount(String op, String what, @Nullable Scalars given, int expected) {
-        Checks.that(
-                given == null || given.size() == expected || given.size() == 1,
-                op,
-                "expected " + expected + " scalars as " + what + ", got " + (given == null ? 0 : given.size()));
-    }
-
-    private static void checkLike(String what, @Nullable Tensor gradient, Tensor of) {
-        if (gradient != null) {
-            Checks.like("gradient", what, gradient, of);
-        }
-    }
-}

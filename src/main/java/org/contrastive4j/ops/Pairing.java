@@ -6,6 +6,7 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Objects;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -125,11 +126,7 @@ public final class Pairing {
                     "pairing",
                     "target of row " + i + " is " + targets[i] + ", expected 0 to " + (m - 1) + ", or -1 for none");
         }
-        return of(m, targets, false);
-    }
-
-    private static Pairing of(int m, int[] targets, boolean fixed) {
-        return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null, fixed);
+        return new Pairing(targets.length, m, targets.clone(), null, null, SameId.IGNORED, 0, m, null, false);
     }
 
     /**
@@ -148,7 +145,7 @@ public final class Pairing {
         int[] targets = new int[n];
         Arrays.setAll(targets, i -> i);
         Checks.that(n >= 1, "pairing", n + " rows and " + m + " columns, expected at least one of each");
-        return of(m, targets, true);
+        return new Pairing(n, m, targets, null, null, SameId.IGNORED, 0, m, null, true);
     }
 
     /**
@@ -205,13 +202,13 @@ public final class Pairing {
         return new Pairing(n, m, targets, rowIds, columnIds, equal, window, cycle, guide, fixed, tensors);
     }
 
-    /** Returns what is read from tensors; null if nothing is. */
+    /**
+     * Returns what is read from tensors.
+     *
+     * @return null if nothing is
+     */
     public @Nullable OnDevice onDevice() {
         return onDevice;
-    }
-
-    private boolean hasIdsOnDevice() {
-        return onDevice != null && onDevice.rowIds != null;
     }
 
     /**
@@ -303,12 +300,20 @@ public final class Pairing {
         return same;
     }
 
-    /** Returns the number of rows. */
+    /**
+     * Returns the number of rows.
+     *
+     * @return n
+     */
     public int n() {
         return n;
     }
 
-    /** Returns the number of columns. */
+    /**
+     * Returns the number of columns.
+     *
+     * @return m
+     */
     public int m() {
         return m;
     }
@@ -337,17 +342,29 @@ public final class Pairing {
         return same == null ? EMPTY : same[i];
     }
 
-    /** Returns whether columns with the id of a row are positives, in addition to its target. */
+    /**
+     * Returns whether columns with the id of a row are positives, in addition to its target.
+     *
+     * @return false without ids
+     */
     public boolean sameIsPositive() {
         return hasIds() && sameId == SameId.POSITIVE;
     }
 
-    /** Returns whether rows and columns have ids. */
+    /**
+     * Returns whether rows and columns have ids.
+     *
+     * @return true after {@link #withIds}
+     */
     public boolean hasIds() {
-        return same != null || hasIdsOnDevice();
+        return same != null || onDevice != null && onDevice.rowIds != null;
     }
 
-    /** Returns the largest number of negatives per row, 0 for all. */
+    /**
+     * Returns the largest number of negatives per row, 0 for all.
+     *
+     * @return number of columns after the target of a row
+     */
     public int window() {
         return window;
     }
@@ -355,6 +372,8 @@ public final class Pairing {
     /**
      * Returns the number of columns after which a window wraps around: those of the whole that this may be a block
      * of.
+     *
+     * @return number of columns
      */
     public int cycle() {
         return cycle;
@@ -405,7 +424,11 @@ public final class Pairing {
         return window > 0 && Math.floorMod(j - targets[i], cycle) > window;
     }
 
-    /** Returns the guide, or null if there is none. */
+    /**
+     * Returns the guide that limits the negatives.
+     *
+     * @return the guide, or null
+     */
     public @Nullable Guide guide() {
         return guide;
     }
@@ -441,6 +464,8 @@ public final class Pairing {
     /**
      * Returns whether each row has one positive, its target, and all other pairs are negative, as {@link
      * PairwiseOps#infoNce} assumes.
+     *
+     * @return true if no rule but the targets applies
      */
     public boolean isPlain() {
         return !hasIds()
@@ -452,12 +477,18 @@ public final class Pairing {
     /**
      * Returns whether the numbers of rows and columns determine this pairing, apart from its window: all batches of
      * this shape then have it.
+     *
+     * @return true for a diagonal without ids on the host and without a guide
      */
     public boolean isFixed() {
         return fixed;
     }
 
-    /** Returns the target of each row, {@link #NONE} where it has none. */
+    /**
+     * Returns the target of each row, {@link #NONE} where it has none.
+     *
+     * @return n columns; a new array
+     */
     public int[] targets() {
         int[] own = new int[n];
         Arrays.setAll(own, this::target);

@@ -2,6 +2,11 @@ package org.contrastive4j.ops;
 
 import java.util.Arrays;
 import java.util.List;
+import java.util.Objects;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
+import org.contrastive4j.tensor.Shape.ShapeException;
+import org.contrastive4j.tensor.Tensor;
+import org.jspecify.annotations.Nullable;
 
 /**
  * One f64 scalar for each row or each column of a batch, such as a log-sum-exp or a weight; or a single scalar, which
@@ -11,7 +16,7 @@ import java.util.List;
  * the host, or as kernels in stream order on a device, so that the host need not wait. Both operands of a method have
  * as many elements, or one of them is a single scalar.
  *
- * <p>Memory: 8 bytes for each element of each result, until the {@link PairTileOps.Scope} that it came from is closed.
+ * <p>Memory: 8 bytes for each element of each result, until the {@link Scope} that it came from is closed.
  *
  * <p>Numerics: f64. A NaN is passed on, except by {@link #choose}.
  */
@@ -62,7 +67,11 @@ public abstract class Scalars {
 
     private final int size;
 
-    /** @param size number of elements, at least 1 */
+    /**
+     * Creates scalars of a class of its own.
+     *
+     * @param size number of elements, at least 1
+     */
     protected Scalars(int size) {
         this.size = size;
     }
@@ -77,7 +86,11 @@ public abstract class Scalars {
         return new HostScalars(values);
     }
 
-    /** Returns the number of elements; 1 for a single scalar. */
+    /**
+     * Returns the number of elements.
+     *
+     * @return 1 for a single scalar
+     */
     public final int size() {
         return size;
     }
@@ -104,10 +117,24 @@ public abstract class Scalars {
         return onDevice.mapUnchecked(function, a, b, c, most);
     }
 
-    /** Applies a function; at least one of the operands is of the class of this one, others may be on the host. */
+    /**
+     * Computes {@link #map} on operands that were checked. At least one of them is of the class of this one; others may
+     * be on the host.
+     *
+     * @param function to apply
+     * @param a first operand
+     * @param b second operand
+     * @param c third operand
+     * @param count number of results
+     * @return {@code count} results
+     */
     protected abstract Scalars mapUnchecked(Function function, Scalars a, Scalars b, Scalars c, int count);
 
-    /** Returns whether the elements are on the host, so that {@link #at} can be called. */
+    /**
+     * Returns whether the elements are on the host, so that {@link #at} can be called.
+     *
+     * @return false for scalars on a device
+     */
     public boolean isOnHost() {
         return false;
     }
@@ -150,47 +177,90 @@ public abstract class Scalars {
         return map(function, this, other, this);
     }
 
-    /** Returns this + other. */
+    /**
+     * Computes this + other, element by element.
+     *
+     * @param other second operand
+     * @return this + other
+     */
     public final Scalars plus(Scalars other) {
         return with(Function.ADD, other);
     }
 
-    /** Returns this - other. */
+    /**
+     * Computes this - other, element by element.
+     *
+     * @param other second operand
+     * @return this - other
+     */
     public final Scalars minus(Scalars other) {
         return with(Function.SUBTRACT, other);
     }
 
-    /** Returns this times other. */
+    /**
+     * Computes this times other, element by element.
+     *
+     * @param other second operand
+     * @return the products
+     */
     public final Scalars times(Scalars other) {
         return with(Function.MULTIPLY, other);
     }
 
-    /** Returns this times a constant. */
+    /**
+     * Computes this times a constant.
+     *
+     * @param factor multiplied into each element
+     * @return the products
+     */
     public final Scalars times(double factor) {
         return times(of(factor));
     }
 
-    /** Returns this / other. */
+    /**
+     * Computes this / other, element by element.
+     *
+     * @param other second operand
+     * @return this / other
+     */
     public final Scalars over(Scalars other) {
         return with(Function.DIVIDE, other);
     }
 
-    /** Returns the larger of this and other. */
+    /**
+     * Computes the larger of this and other, element by element.
+     *
+     * @param other second operand
+     * @return the larger of this and other
+     */
     public final Scalars max(Scalars other) {
         return with(Function.MAX, other);
     }
 
-    /** Returns the smaller of this and other. */
+    /**
+     * Computes the smaller of this and other, element by element.
+     *
+     * @param other second operand
+     * @return the smaller of this and other
+     */
     public final Scalars min(Scalars other) {
         return with(Function.MIN, other);
     }
 
-    /** Returns e^this. */
+    /**
+     * Computes e^this, element by element.
+     *
+     * @return the exponentials
+     */
     public final Scalars exp() {
         return with(Function.EXP, this);
     }
 
-    /** Returns ln(1 + e^this). */
+    /**
+     * Computes ln(1 + e^this), element by element.
+     *
+     * @return the results
+     */
     public final Scalars softplus() {
         return with(Function.SOFTPLUS, this);
     }
@@ -205,6 +275,132 @@ public abstract class Scalars {
      */
     public final Scalars choose(Scalars ifPositive, Scalars otherwise) {
         return map(Function.CHOOSE, this, ifPositive, otherwise);
+    }
+
+    /**
+     * The result of a {@link PairTileOps.Reduction}.
+     *
+     * @param scalars one per row or column
+     * @param ties number of pairs that have the largest z; null unless the kind is MAX or MAX_BELOW
+     * @param first the first column with the largest z (the first row when reducing columns), -1 for none; null unless
+     *     the kind is MAX or MAX_BELOW
+     */
+    public record Reduced(Scalars scalars, @Nullable Scalars ties, @Nullable Scalars first) {
+        private static final int[] NONE = {};
+
+        /**
+         * Creates a result on the host.
+         *
+         * @param values one per row or column
+         * @param counts number of pairs that have the largest z; empty unless the kind is MAX or MAX_BELOW
+         * @param at the first of them; empty unless the kind is MAX or MAX_BELOW
+         */
+        public Reduced(double[] values, int[] counts, int[] at) {
+            this(Scalars.of(values), host(counts), host(at));
+        }
+
+        /**
+         * Creates the result of a SUM or LOG_SUM_EXP on the host.
+         *
+         * @param values one per row or column
+         */
+        public Reduced(double[] values) {
+            this(values, NONE, NONE);
+        }
+
+        private static @Nullable Scalars host(int[] values) {
+            return values.length == 0
+                    ? null
+                    : Scalars.of(Arrays.stream(values).asDoubleStream().toArray());
+        }
+
+        private static int[] ints(@Nullable Scalars of) {
+            return of == null
+                    ? NONE
+                    : Arrays.stream(of.values().get())
+                            .mapToInt(value -> (int) value)
+                            .toArray();
+        }
+
+        /**
+         * Returns the scalars on the host; waits for a device.
+         *
+         * @return one per row or column
+         */
+        public double[] values() {
+            return scalars.values().get();
+        }
+
+        /**
+         * Returns the ties on the host; waits for a device.
+         *
+         * @return one per row or column; empty unless the kind is MAX or MAX_BELOW
+         */
+        public int[] counts() {
+            return ints(ties);
+        }
+
+        /**
+         * Returns the first column or row with the largest z on the host; waits for a device.
+         *
+         * @return one per row or column; empty unless the kind is MAX or MAX_BELOW
+         */
+        public int[] at() {
+            return ints(first);
+        }
+
+        /**
+         * Returns the ties of a maximum.
+         *
+         * @return one per row or column
+         */
+        public Scalars requireTies() {
+            return Objects.requireNonNull(ties, "only a maximum has ties");
+        }
+    }
+
+    /**
+     * The scalars of one evaluation of a loss, where the backend computes: on the host, or in the memory of a device.
+     * Closing it frees them; work that was issued before still reads them.
+     */
+    public interface Scope extends AutoCloseable {
+        /**
+         * Reads the elements of a tensor, in stream order.
+         *
+         * @param tensor of the type of parameters, or I32; read
+         * @return its elements
+         */
+        Scalars read(Tensor tensor);
+
+        /**
+         * Computes reductions in one pass, as {@link PairTileOps#reduce} does, without synchronising.
+         *
+         * @param pairs unit rows and their pairing
+         * @param reductions to compute
+         * @return their results, in the same order
+         */
+        List<Reduced> reduce(PairTileOps.Pairs pairs, List<PairTileOps.Reduction> reductions);
+
+        /**
+         * Computes the scalar product of each row of a matrix with the same row of another, in f64.
+         *
+         * @param x [n, d] of the type of parameters; read
+         * @param y [n, d] of the type of parameters; read
+         * @return n scalars
+         */
+        Scalars products(Tensor x, Tensor y);
+
+        /**
+         * target += factor scalar, in stream order.
+         *
+         * @param scalar a single scalar
+         * @param factor multiplied into it
+         * @param target [1] of the type of parameters; accumulated
+         */
+        void add(Scalars scalar, double factor, Tensor target);
+
+        @Override
+        void close();
     }
 
     /** Scalars in an array. */

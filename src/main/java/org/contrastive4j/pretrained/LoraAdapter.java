@@ -15,11 +15,13 @@ import java.util.Objects;
 import java.util.TreeMap;
 import java.util.TreeSet;
 import org.contrastive4j.autograd.Parameter;
+import org.contrastive4j.internal.files.FileErrors;
 import org.contrastive4j.internal.safetensors.SafetensorsException;
-import org.contrastive4j.internal.safetensors.SafetensorsFile;
 import org.contrastive4j.internal.safetensors.SafetensorsFile.Entry;
-import org.contrastive4j.nn.LowRankConfig;
+import org.contrastive4j.internal.safetensors.SafetensorsFile;
+import org.contrastive4j.nn.DualEncoder.LowRankConfig;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.pretrained.PretrainedModel.PretrainedException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -228,7 +230,7 @@ public final class LoraAdapter {
                     Json.MAPPER.writerWithDefaultPrettyPrinter().writeValueAsBytes(json));
             AdapterFile.write(folder.resolve(WEIGHTS), tensors);
         } catch (IOException e) {
-            throw new PretrainedException("cannot write the adapter to " + folder + ": " + e.getMessage(), e);
+            throw new PretrainedException("cannot write the adapter to " + folder + ": " + FileErrors.reason(e), e);
         }
     }
 }

@@ -2,7 +2,7 @@ package org.contrastive4j.internal.cpu;
 
 import java.util.Arrays;
 import org.contrastive4j.ops.PairTileOps.Kind;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 
 /** A reduction of many rows or columns that grows by merging parts; the order of merging is the caller's to fix. */
 final class PairAccumulator {
@@ -66,11 +66,11 @@ final class PairAccumulator {
 
     Reduced reduced() {
         return switch (kind) {
-            case SUM -> new Reduced(sum, null, null);
+            case SUM -> new Reduced(sum);
             case LOG_SUM_EXP -> {
                 double[] values = new double[sum.length];
                 Arrays.setAll(values, i -> sum[i] == 0 ? Double.NEGATIVE_INFINITY : largest[i] + Math.log(sum[i]));
-                yield new Reduced(values, null, null);
+                yield new Reduced(values);
             }
             default -> new Reduced(largest, count, at);
         };

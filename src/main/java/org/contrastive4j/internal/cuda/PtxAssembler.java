@@ -13,7 +13,7 @@ import jcuda.nvptxcompiler.JNvPTXCompiler;
 import jcuda.nvptxcompiler.nvPTXCompileResult;
 import jcuda.nvptxcompiler.nvPTXCompilerHandle;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
 import org.contrastive4j.internal.device.Assembly;
 import org.contrastive4j.internal.parse.Signatures;
 
@@ -91,7 +91,7 @@ public final class PtxAssembler {
     private static DeviceException missing(LinkageError fault) {
         return new DeviceException(
                 JCudaPlatform.supported()
-                        ? JCudaPlatform.unloadable("the PTX assembler in jcuda-natives")
+                        ? JCudaPlatform.unloadable("the PTX assembler in jcuda-natives", fault)
                         : JCudaPlatform.problem("no PTX assembler"),
                 fault);
     }

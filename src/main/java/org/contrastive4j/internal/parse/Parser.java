@@ -4,7 +4,8 @@ import java.util.ArrayList;
 import java.util.HashSet;
 import java.util.List;
 import java.util.Set;
-import org.contrastive4j.device.PtxException;
+import org.contrastive4j.device.PtxModule.PtxException;
+import org.jspecify.annotations.Nullable;
 
 /** PTX text to a {@link Program}: module level; {@link FunctionParser} reads what is between the braces. */
 public final class Parser {
@@ -15,8 +16,8 @@ public final class Parser {
     private final String file;
     private final List<Variable> variables = new ArrayList<>();
     private final List<Function> functions = new ArrayList<>();
-    private String version;
-    private String target;
+    private String version = "";
+    private String target = "";
 
     private Parser(String file, String text) {
         this.file = file;
@@ -103,7 +104,7 @@ public final class Parser {
         return functions.stream().anyMatch(function -> function.name().equals(name));
     }
 
-    private Variable variable(String name) {
+    private @Nullable Variable variable(String name) {
         return variables.stream()
                 .filter(variable -> variable.name().equals(name))
                 .findFirst()

@@ -2,14 +2,14 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.Arrays;
 import java.util.Objects;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.device.MatrixLibrary.Element;
 import org.contrastive4j.ops.MatrixOps;
 import org.contrastive4j.ops.PointwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Precision;
 import org.contrastive4j.tensor.Tensor;
@@ -73,7 +73,7 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     /** @param vendor library of plain matrix products; null for our kernels */
-    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary vendor) {
+    PtxMatrixOps(PtxDevice device, Kernels kernels, Precision precision, @Nullable MatrixLibrary vendor) {
         this(
                 device,
                 kernels,
@@ -83,7 +83,11 @@ public final class PtxMatrixOps extends MatrixOps implements AutoCloseable {
     }
 
     private PtxMatrixOps(
-            PtxDevice device, Kernels kernels, Precision precision, MatrixLibrary vendor, PointwiseOps pointwise) {
+            PtxDevice device,
+            Kernels kernels,
+            Precision precision,
+            @Nullable MatrixLibrary vendor,
+            PointwiseOps pointwise) {
         super(precision.storage(), pointwise);
         this.device = device;
         this.kernels = kernels;

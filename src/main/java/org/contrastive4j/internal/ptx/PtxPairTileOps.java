@@ -3,13 +3,15 @@ package org.contrastive4j.internal.ptx;
 import java.nio.ByteBuffer;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.ops.Deferred;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -19,7 +21,7 @@ import org.jspecify.annotations.Nullable;
  * another all terms of a gradient, so that each product is computed once.
  *
  * <p>Pairing and scalars of the host are copied to the device once for each pass. Results come back in one copy, or
- * stay on the device where a {@link Scope} asks for them. Reductions are summed in f32 over the 64 pairs of a row or
+ * stay on the device where a {@link Scalars.Scope} asks for them. Reductions are summed in f32 over the 64 pairs of a row or
  * column of a tile, then in f64.
  */
 final class PtxPairTileOps extends PairTileOps {
@@ -145,7 +147,7 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     @Override
-    public Scope scope() {
+    public Scalars.Scope scope() {
         return new PtxScope(launcher, (pairs, reductions) -> {
             check(pairs, reductions);
             return onDevice(pairs, reductions);
@@ -256,7 +258,7 @@ final class PtxPairTileOps extends PairTileOps {
             }
             records.position(record + RESULT_BYTES);
         }
-        return new Reduced(values, largest ? counts : null, largest ? at : null);
+        return new Reduced(values, counts, at);
     }
 
     @Override

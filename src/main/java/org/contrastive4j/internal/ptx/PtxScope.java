@@ -2,20 +2,19 @@ package org.contrastive4j.internal.ptx;
 
 import java.util.ArrayList;
 import java.util.List;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.Launch;
-import org.contrastive4j.ops.PairTileOps;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Kind;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.PairTileOps.Reduced;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
 /** The scalars of one evaluation in device memory. */
-final class PtxScope implements PairTileOps.Scope {
+final class PtxScope implements Scalars.Scope {
     /** A result of a reduction: value, ties and first pair. */
     static final int RECORD_BYTES = 3 * Double.BYTES;
 

@@ -12,16 +12,16 @@ import java.util.Random;
 import java.util.function.DoubleUnaryOperator;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
-import org.contrastive4j.device.DeviceGraph;
-import org.contrastive4j.device.DeviceStorage;
-import org.contrastive4j.device.LaunchException;
+import org.contrastive4j.device.DeviceException.LaunchException;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.internal.device.MatrixLibrary;
 import org.contrastive4j.internal.ptx.KernelChoice.Preference;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
 import org.contrastive4j.ops.PointwiseOps.Gelu;
-import org.contrastive4j.ops.ShapeException;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.DType;
@@ -406,7 +406,7 @@ class SixteenBitGemmTest {
             double[] want = c.toDoubles();
             c.set(new double[96]);
             try (DeviceStorage scratch = memory.allocate(1 << 20);
-                    DeviceGraph graph = memory.stream().capture(work, scratch)) {
+                    DeviceStream.Graph graph = memory.stream().capture(work, scratch)) {
                 graph.launch(memory.stream());
                 assertArrayEquals(want, c.toDoubles());
             }

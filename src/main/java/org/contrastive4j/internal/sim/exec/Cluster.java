@@ -3,7 +3,8 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.SplittableRandom;
-import org.contrastive4j.device.Launch;
+import org.contrastive4j.device.PtxModule.Launch;
+import org.jspecify.annotations.Nullable;
 
 /** Thread blocks that run at the same time and see each other's shared memory; without clusters, one block. */
 public final class Cluster {
@@ -26,7 +27,7 @@ public final class Cluster {
     private long progress;
     private long progressAtTimeOut = -1;
     private int timeOuts;
-    private Fault suspended;
+    private @Nullable Fault suspended;
 
     /** Arrivals at the barrier of the cluster. */
     static final class NamedArrivals {
@@ -143,7 +144,7 @@ public final class Cluster {
         progress();
     }
 
-    private Warp choose() {
+    private @Nullable Warp choose() {
         int n = warps.size();
         int start =
                 switch (order) {
@@ -227,6 +228,7 @@ public final class Cluster {
     }
 
     /** The first use of undefined memory; null when there was none. */
+    @Nullable
     Fault suspended() {
         return suspended;
     }

@@ -2,6 +2,8 @@ package org.contrastive4j.internal.sim.exec;
 
 import java.util.ArrayList;
 import java.util.List;
+import java.util.Objects;
+import org.jspecify.annotations.Nullable;
 
 /**
  * 32 lanes: their registers, and which of them are where in the code.
@@ -22,14 +24,20 @@ public final class Warp {
     final Groups groups = new Groups();
     int warpGroupSteps;
     int carry;
+
+    @Nullable
     PendingWork lastWgmma;
-    Cluster.NamedArrivals clusterArrivals;
+
+    Cluster.@Nullable NamedArrivals clusterArrivals;
+
+    @Nullable
     Region lastGlobal;
-    private Region local;
-    private Object cached;
+
+    private @Nullable Region local;
+    private @Nullable Object cached;
     private final int[] written;
     private final int[] predicatesWritten;
-    private Undefined[] undefined;
+    private Undefined @Nullable [] undefined;
     private final int index;
     private final Step[] code;
     private final Fragments fragments = new Fragments(this);
@@ -37,9 +45,9 @@ public final class Warp {
     private int live;
     private int pc;
     private int mask;
-    private Frame calls;
-    private Wait wait;
-    private Convergence convergence;
+    private @Nullable Frame calls;
+    private @Nullable Wait wait;
+    private @Nullable Convergence convergence;
     /** Where the running lanes wait for the others of their convergence; -1 when they belong to none here. */
     private int stop = -1;
     /** Lowest position of other lanes that could run: those that are behind go first. */
@@ -115,7 +123,7 @@ public final class Warp {
     }
 
     /** State that an observer caches. */
-    public Object cached() {
+    public @Nullable Object cached() {
         return cached;
     }
 
@@ -149,7 +157,7 @@ public final class Warp {
         return mask != 0 && isFree(wait) || fragments.isRunnable() || isMismatched();
     }
 
-    static boolean isFree(Wait wait) {
+    static boolean isFree(@Nullable Wait wait) {
         return wait == null || wait.isReady();
     }
 
@@ -240,8 +248,9 @@ public final class Warp {
     private void park() {
         if (mask != 0) {
             if (wait == null && pc == stop) {
-                convergence.arrive(mask);
-                wait = new Fragments.Reconverging(convergence);
+                Convergence here = Objects.requireNonNull(convergence, "lanes stop only at a convergence");
+                here.arrive(mask);
+                wait = new Fragments.Reconverging(here);
             }
             fragments.add(new Fragment(pc, mask, calls, wait, convergence));
             mask = 0;
@@ -259,8 +268,8 @@ public final class Warp {
         wait = null;
         if (fragment.wait != null) {
             fragment.wait.finish(inTime);
-            if (fragment.wait instanceof Fragments.Reconverging) {
-                convergence = convergence.outer;
+            if (fragment.wait instanceof Fragments.Reconverging reconverging) {
+                convergence = reconverging.at().outer;
             }
         }
         updateStop();
@@ -311,7 +320,7 @@ public final class Warp {
 
     Fault mismatch() {
         park();
-        Fragment at = fragments.unaligned();
+        Fragment at = Objects.requireNonNull(fragments.unaligned(), "called only where lanes wait unaligned");
         return fault(
                 Fault.Kind.DIVERGENT_ALIGNED,
                 code[at.pc],
@@ -424,7 +433,7 @@ public final class Warp {
     }
 
     /** @param converge where lanes that do not call wait for those that do; -1 when they need not */
-    void call(int target, int lanes, Frame.Result result, Frame.Saved saved, int converge) {
+    void call(int target, int lanes, Frame.@Nullable Result result, Frame.@Nullable Saved saved, int converge) {
         if (lanes != mask) {
             separate(pc, mask & ~lanes, converge);
         }
