@@ -4,8 +4,8 @@ import java.util.List;
 import java.util.function.Function;
 import java.util.function.ToDoubleFunction;
 import org.contrastive4j.loss.ContrastiveLoss;
-import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.DistilledContrast;
+import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.PairLabels;
 import org.contrastive4j.loss.QueueContrast;
 import org.contrastive4j.loss.SoftTargetContrast;
@@ -209,8 +209,7 @@ public final class LossOverEncoders<B> implements RepresentationLoss<B, Pairwise
      * @param <B> the batch
      * @return the loss over encoders
      */
-    public static <B> LossOverEncoders<B> of(
-            DistilledContrast loss, Distillation schedule, Function<B, Tensor> step) {
+    public static <B> LossOverEncoders<B> of(DistilledContrast loss, Distillation schedule, Function<B, Tensor> step) {
         return new LossOverEncoders<>(
                 4,
                 true,

@@ -9,13 +9,13 @@ import java.util.Map;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -112,10 +112,15 @@ final class BinaryLoss extends ContrastiveLoss {
                 Reduction.sum(PairFunction.SOFTPLUS, ROWS, POSITIVES, ofPositives, null),
                 Reduction.sum(PairFunction.ONE, ROWS, NEGATIVES, Shift.NONE, null)));
         Scalars all = weighting == Weighting.MEAN
-                ? field.statistics().positives.sum().plus(reduced.get(2).scalars().sum())
+                ? field.statistics()
+                        .positives
+                        .sum()
+                        .plus(reduced.get(2).scalars().sum())
                 : Scalars.of(field.pairing().n());
-        Scalars ofEach =
-                Scalars.of(weighting == Weighting.BALANCED ? 1.0 / Math.max(1, field.pairing().m() - 1) : weight);
+        Scalars ofEach = Scalars.of(
+                weighting == Weighting.BALANCED
+                        ? 1.0 / Math.max(1, field.pairing().m() - 1)
+                        : weight);
         Scalars loss = reduced.get(1)
                 .scalars()
                 .sum()
@@ -123,7 +128,12 @@ final class BinaryLoss extends ContrastiveLoss {
                 .over(all);
         List<Term> terms = List.of(
                 new Term(PairFunction.SIGMOID, NEGATIVES, ofNegatives, ofEach.over(all), null),
-                new Term(PairFunction.SIGMOID, POSITIVES, ofPositives, Scalars.of(-1).over(all), null));
+                new Term(
+                        PairFunction.SIGMOID,
+                        POSITIVES,
+                        ofPositives,
+                        Scalars.of(-1).over(all),
+                        null));
         return new Evaluation(loss, terms);
     }
 

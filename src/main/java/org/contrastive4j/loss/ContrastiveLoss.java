@@ -13,8 +13,8 @@ import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -468,8 +468,7 @@ public abstract class ContrastiveLoss implements AutoCloseable {
     }
 
     /** Adds the gradient of a second parameter that is not the bias. */
-    final void addSlope(
-            Scalars.Scope scope, Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
+    final void addSlope(Scalars.Scope scope, Evaluation evaluation, @Nullable Tensor dSecond, double gradientScale) {
         if (!hasBias && second != null && dSecond != null) {
             scope.add(evaluation.slope(), gradientScale, dSecond);
         }

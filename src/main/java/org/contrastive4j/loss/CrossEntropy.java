@@ -7,14 +7,14 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
-import org.contrastive4j.ops.Scalars.Reduced;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 
 /**
  * The cross-entropies of a field of pairs as {@link InfoNce} defines them, rows and columns each with a weight.
@@ -79,7 +79,8 @@ record CrossEntropy(double rowWeight, double columnWeight, double smoothing) {
                 rows ? Shift.rows(shift) : Shift.columns(shift),
                 rows ? weight : null,
                 rows ? null : weight));
-        terms.add(constant(POSITIVES, rows, count.choose(weight.times(smoothing - 1).over(count), NONE)));
+        terms.add(constant(
+                POSITIVES, rows, count.choose(weight.times(smoothing - 1).over(count), NONE)));
         if (smoothing > 0) {
             Scalars all = count.plus(reduced.get(4).scalars());
             Scalars meanOfAll = sum.plus(reduced.get(5).scalars()).over(all);

@@ -12,8 +12,8 @@ import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -128,8 +128,7 @@ public final class DistilledContrast implements AutoCloseable {
             @Nullable Tensor du,
             @Nullable Tensor dv,
             double gradientScale) {
-        return compute(
-                u, v, teacherOfU, teacherOfV, scope -> schedule.at(scope.read(step)), du, dv, gradientScale);
+        return compute(u, v, teacherOfU, teacherOfV, scope -> schedule.at(scope.read(step)), du, dv, gradientScale);
     }
 
     private Deferred<PairwiseOps.Result> compute(
@@ -183,7 +182,9 @@ public final class DistilledContrast implements AutoCloseable {
         try (UnitRows a = new UnitRows(ops, "momentum u", teacherOfU);
                 UnitRows b = new UnitRows(ops, "momentum v", teacherOfV);
                 Tensor ofX = ops.allocateParameter(x.unit().shape());
-                Tensor ofY = gradients.dy() == null ? null : ops.allocateParameter(y.unit().shape())) {
+                Tensor ofY = gradients.dy() == null
+                        ? null
+                        : ops.allocateParameter(y.unit().shape())) {
             Pairs teacher = new Pairs(a.unit(), b.unit(), loss.scale(scope), Pairing.diagonal(n, n));
             new TeacherDifference(ops, scope, teacher, List.of(Axis.ROWS, Axis.COLUMNS), alpha.times(-1.0 / n))
                     .products(new Factors(x.unit(), y.unit()), ofX, ofY);

@@ -74,7 +74,10 @@ final class FourWayLoss extends ContrastiveLoss {
                 Tensor z = stacked(x, y);
                 Tensor ofGuide = guide == null ? null : stacked(guide.rows(), guide.columns())) {
             Pairs pairs = new Pairs(
-                    z, z, scale(scope), pairing.joined(guide == null || ofGuide == null ? null : joined(guide, ofGuide)));
+                    z,
+                    z,
+                    scale(scope),
+                    pairing.joined(guide == null || ofGuide == null ? null : joined(guide, ofGuide)));
             PairField field = new WholeField(scope, pairs, Scalars.of(0), Scalars.of(0));
             Evaluation evaluation = new CrossEntropy(1, 0, smoothing).evaluate(field);
             Deferred<PairwiseOps.Result> result =

@@ -178,9 +178,7 @@ public final class InfoNce extends ContrastiveLoss {
 
     @Override
     Deferred<PairwiseOps.Result> run(Tensor x, Tensor y, PairLabels labels, Outputs outputs) {
-        return isPlain(labels, y.dim(0))
-                ? onDevice(x, y, labels.targets(), outputs)
-                : super.run(x, y, labels, outputs);
+        return isPlain(labels, y.dim(0)) ? onDevice(x, y, labels.targets(), outputs) : super.run(x, y, labels, outputs);
     }
 
     @Override

@@ -3,10 +3,10 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.Objects;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.jspecify.annotations.Nullable;
 
 /**

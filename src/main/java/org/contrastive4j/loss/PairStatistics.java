@@ -8,11 +8,11 @@ import static org.contrastive4j.ops.PairTileOps.Of.POSITIVES;
 import java.util.List;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.PairTileOps.PairFunction;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 
 /** Statistics that the first pass of every loss computes in addition: logits of positives and hardest negatives. */
 final class PairStatistics {
@@ -50,8 +50,7 @@ final class PairStatistics {
      * the mean positive is over all positive pairs, with the bias.
      */
     Deferred<PairwiseOps.Result> result(Scalars loss, Scalars bias) {
-        return result(
-                loss, share(hits(rowPositive, rowNegative)), share(hits(columnPositive, columnNegative)), bias);
+        return result(loss, share(hits(rowPositive, rowNegative)), share(hits(columnPositive, columnNegative)), bias);
     }
 
     /**

@@ -12,8 +12,8 @@ import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -151,8 +151,7 @@ public final class QueueContrast implements AutoCloseable {
             double gradientScale) {
         LossOptionException.require(
                 alpha >= 0 && alpha < 1, "expected a share of distillation in [0, 1), got " + alpha);
-        return compute(
-                new Batch(u, v, keysOfU, keysOfV, ids), scope -> Scalars.of(alpha), du, dv, gradientScale);
+        return compute(new Batch(u, v, keysOfU, keysOfV, ids), scope -> Scalars.of(alpha), du, dv, gradientScale);
     }
 
     /**
@@ -193,7 +192,12 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /** The representations of a batch. */
-    private record Batch(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {}
+    private record Batch(
+            Tensor u,
+            Tensor v,
+            Tensor keysOfU,
+            Tensor keysOfV,
+            @Nullable Tensor ids) {}
 
     private Deferred<PairwiseOps.Result> compute(
             Batch batch,
@@ -204,8 +208,7 @@ public final class QueueContrast implements AutoCloseable {
         requireOneShape(batch.u, batch.v, batch.keysOfU, batch.keysOfV);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             Deferred<PairwiseOps.Result> rows = ofU(batch).valueAndGradient(share, du, dLogScale, gradientScale / 2);
-            Deferred<PairwiseOps.Result> columns =
-                    ofV(batch).valueAndGradient(share, dv, dLogScale, gradientScale / 2);
+            Deferred<PairwiseOps.Result> columns = ofV(batch).valueAndGradient(share, dv, dLogScale, gradientScale / 2);
             loss.accumulate(dLogScale, null);
             return rows.map(left -> mean(left, columns.get()));
         }

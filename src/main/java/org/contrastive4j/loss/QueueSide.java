@@ -29,7 +29,12 @@ final class QueueSide {
      * @param queue of past keys
      * @param ids [n] I32 of the samples, or null
      */
-    record Inputs(Tensor queries, Tensor teacher, Tensor newKeys, KeyQueue queue, @Nullable Tensor ids) {
+    record Inputs(
+            Tensor queries,
+            Tensor teacher,
+            Tensor newKeys,
+            KeyQueue queue,
+            @Nullable Tensor ids) {
         int n() {
             return queries.dim(0);
         }
@@ -129,10 +134,7 @@ final class QueueSide {
      * @param dLogScale accumulated
      */
     Deferred<PairwiseOps.Result> valueAndGradient(
-            Function<Scalars.Scope, Scalars> share,
-            @Nullable Tensor gradient,
-            Tensor dLogScale,
-            double gradientScale) {
+            Function<Scalars.Scope, Scalars> share, @Nullable Tensor gradient, Tensor dLogScale, double gradientScale) {
         try (Scalars.Scope scope = ops.pairTiles().scope();
                 UnitRows x = new UnitRows(ops, name, inputs.queries);
                 UnitRows newKeys = new UnitRows(ops, "keys of " + name, inputs.newKeys);
@@ -140,8 +142,8 @@ final class QueueSide {
                 Tensor allIds = idsOfKeys()) {
             Pairing pairing = pairing(allIds);
             PairwiseOps.Gradients gradients = new PairwiseOps.Gradients(gradient, null, dLogScale, null);
-            Deferred<PairwiseOps.Result> result = loss.run(
-                    x.unit(), all, pairing, new ContrastiveLoss.Outputs(gradients, gradientScale, null));
+            Deferred<PairwiseOps.Result> result =
+                    loss.run(x.unit(), all, pairing, new ContrastiveLoss.Outputs(gradients, gradientScale, null));
             Scalars alpha = share.apply(scope);
             if (!alpha.isOnHost() || alpha.at(0) > 0) {
                 Distilled part = new Distilled(scope, x.unit(), all, pairing, alpha);
@@ -157,10 +159,7 @@ final class QueueSide {
 
     /** Adds the teacher's part to a result and to the gradients. */
     private Deferred<PairwiseOps.Result> distilled(
-            Distilled of,
-            Deferred<PairwiseOps.Result> hard,
-            PairwiseOps.Gradients gradients,
-            double gradientScale) {
+            Distilled of, Deferred<PairwiseOps.Result> hard, PairwiseOps.Gradients gradients, double gradientScale) {
         try (UnitRows teacher = new UnitRows(ops, "momentum " + name, inputs.teacher);
                 Tensor part = ops.allocateParameter(of.x.shape())) {
             Pairs pairs = new Pairs(teacher.unit(), of.keys, loss.scale(of.scope), of.pairing);

@@ -4,10 +4,10 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Factors;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
@@ -76,12 +76,26 @@ final class SimilarityTargets implements SoftTargets {
     @Override
     public void apply(Ops ops, Tensor y, Tensor out) {
         requireShapes(y, out);
-        ops.pairTiles().products(teacher, softmax, new Factors(null, y), out, null, 1 / teacher.scale().at(0));
+        ops.pairTiles()
+                .products(
+                        teacher,
+                        softmax,
+                        new Factors(null, y),
+                        out,
+                        null,
+                        1 / teacher.scale().at(0));
     }
 
     @Override
     public void applyTransposed(Ops ops, Tensor x, Tensor out) {
         requireShapes(out, x);
-        ops.pairTiles().products(teacher, softmax, new Factors(x, null), null, out, 1 / teacher.scale().at(0));
+        ops.pairTiles()
+                .products(
+                        teacher,
+                        softmax,
+                        new Factors(x, null),
+                        null,
+                        out,
+                        1 / teacher.scale().at(0));
     }
 }

@@ -10,13 +10,13 @@ import java.util.Arrays;
 import java.util.List;
 import java.util.Objects;
 import org.contrastive4j.loss.Losses.NotConvergedException;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
-import org.contrastive4j.ops.Scalars.Reduced;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -236,8 +236,7 @@ final class SinkhornSide {
                         + Math.sqrt(squares)
                         + "; allow more iterations or a larger tolerance, or use a fixed number of iterations");
             }
-            Scalars applied = centred(
-                    direction.times(c).minus(product(COLUMNS, plan, product(ROWS, plan, direction))));
+            Scalars applied = centred(direction.times(c).minus(product(COLUMNS, plan, product(ROWS, plan, direction))));
             double step = squares / value(dot(direction, applied));
             mu = mu.plus(direction.times(step));
             residual = residual.minus(applied.times(step));

@@ -3,17 +3,17 @@ package org.contrastive4j.loss;
 import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Factors;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -65,7 +65,12 @@ final class TeacherDifference {
             add(axis, PairFunction.EXP, Of.NEGATIVES, all.times(-1), ofAxis);
             add(axis, PairFunction.EXP, Of.POSITIVES, ofPositives, ofAxis);
             add(axis, PairFunction.ONE, Of.POSITIVES, null, ofAxis.times(-1).over(count)); // cancels one positive
-            add(axis, PairFunction.EXP, Of.POSITIVES, ofPositives, ofAxis.times(-1).times(ofNegatives));
+            add(
+                    axis,
+                    PairFunction.EXP,
+                    Of.POSITIVES,
+                    ofPositives,
+                    ofAxis.times(-1).times(ofNegatives));
         }
     }
 

@@ -7,16 +7,16 @@ import java.util.ArrayList;
 import java.util.List;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
-import org.contrastive4j.ops.Scalars.Reduced;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.jspecify.annotations.Nullable;
 
 /**
@@ -168,9 +168,7 @@ final class TripletLoss extends ContrastiveLoss {
         return reward == 0
                 ? new Evaluation(hinges.loss, hinges.terms)
                 : new Evaluation(
-                        hinges.loss.minus(margin.times(reward)),
-                        hinges.terms,
-                        hinges.active.minus(Scalars.of(reward)));
+                        hinges.loss.minus(margin.times(reward)), hinges.terms, hinges.active.minus(Scalars.of(reward)));
     }
 
     /** The hinges of one batch as they are added up. */
@@ -193,8 +191,7 @@ final class TripletLoss extends ContrastiveLoss {
             List<Reduction> reductions = new ArrayList<>();
             List<Scalars> shifts = new ArrayList<>();
             for (Side side : sides) {
-                Scalars shift =
-                        side.weight.choose(margin.minus(side.positive), Scalars.of(Double.NEGATIVE_INFINITY));
+                Scalars shift = side.weight.choose(margin.minus(side.positive), Scalars.of(Double.NEGATIVE_INFINITY));
                 shifts.add(shift);
                 reductions.add(Reduction.sum(PairFunction.HINGE, side.axis, NEGATIVES, side.along(shift), null));
                 reductions.add(Reduction.sum(PairFunction.STEP, side.axis, NEGATIVES, side.along(shift), null));
@@ -211,7 +208,8 @@ final class TripletLoss extends ContrastiveLoss {
 
         /** One negative for each row or column, of logit {@code chosen}, which {@code ties} negatives have. */
         void one(Side side, Scalars chosen, Scalars ties) {
-            Scalars hinges = ties.choose(margin.plus(chosen).minus(side.positive).max(NONE), NONE);
+            Scalars hinges =
+                    ties.choose(margin.plus(chosen).minus(side.positive).max(NONE), NONE);
             Scalars pulls = hinges.choose(side.weight, NONE);
             terms.add(side.term(
                     PairFunction.EQUAL,

@@ -3,8 +3,8 @@ package org.contrastive4j.ops;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 

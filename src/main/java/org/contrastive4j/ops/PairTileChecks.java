@@ -29,7 +29,11 @@ record PairTileChecks(DType dtype) {
         for (Term term : terms) {
             shift("gradient", pairs.pairing(), term.shift());
             count("gradient", "row weight", term.rowWeight(), pairs.pairing().n());
-            count("gradient", "column weight", term.columnWeight(), pairs.pairing().m());
+            count(
+                    "gradient",
+                    "column weight",
+                    term.columnWeight(),
+                    pairs.pairing().m());
         }
         for (Tensor scalar : Arrays.asList(gradients.dLogScale(), gradients.dBias())) {
             if (scalar != null) {
@@ -70,7 +74,8 @@ record PairTileChecks(DType dtype) {
         Checks.that(
                 pairs.scale().size() == 1
                         && (!pairs.scale().isOnHost()
-                                || pairs.scale().at(0) > 0 && Double.isFinite(pairs.scale().at(0))),
+                                || pairs.scale().at(0) > 0
+                                        && Double.isFinite(pairs.scale().at(0))),
                 op,
                 "expected a finite scale above 0, got " + pairs.scale());
         Pairing.Guide guide = pairing.guide();

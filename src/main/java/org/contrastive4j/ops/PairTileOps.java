@@ -79,7 +79,8 @@ public abstract class PairTileOps {
      * @param rows n shifts, null for zeros; not NaN
      * @param columns m shifts, null for zeros; not NaN
      */
-    public record Shift(int sign, @Nullable Scalars rows, @Nullable Scalars columns) {
+    public record Shift(
+            int sign, @Nullable Scalars rows, @Nullable Scalars columns) {
         /** z_ij = S_ij. */
         public static final Shift NONE = new Shift(1, null, null);
 
@@ -130,7 +131,12 @@ public abstract class PairTileOps {
      * @param weight of a SUM, one for each column when reducing rows and the other way round; null for ones
      */
     public record Reduction(
-            Kind kind, PairFunction function, Axis axis, Of of, Shift shift, @Nullable Scalars weight) {
+            Kind kind,
+            PairFunction function,
+            Axis axis,
+            Of of,
+            Shift shift,
+            @Nullable Scalars weight) {
         /**
          * Returns the reduction sum of weight f(z).
          *
@@ -227,8 +233,7 @@ public abstract class PairTileOps {
      * @param rows [n, e]; read for dy, null without it
      * @param columns [m, e]; read for dx, null without it
      */
-    public record Factors(
-            @Nullable Tensor rows, @Nullable Tensor columns) {
+    public record Factors(@Nullable Tensor rows, @Nullable Tensor columns) {
         /**
          * Returns the width of the matrices.
          *
@@ -460,6 +465,7 @@ public abstract class PairTileOps {
                 case STEP -> z > 0 ? 1 : 0;
                 case EQUAL -> z == 0 ? 1 : 0;
             };
-            };
         }
+        ;
     }
+}

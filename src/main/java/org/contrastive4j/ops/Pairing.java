@@ -65,7 +65,9 @@ public final class Pairing {
      * @param window [1] I32, or null
      */
     public record OnDevice(
-            @Nullable Tensor rowIds, @Nullable Tensor columnIds, @Nullable Tensor window) {}
+            @Nullable Tensor rowIds,
+            @Nullable Tensor columnIds,
+            @Nullable Tensor window) {}
 
     private Pairing(
             int n,
@@ -281,8 +283,7 @@ public final class Pairing {
         }
         int[] ids = new int[n + m];
         Arrays.setAll(ids, k -> !hasIds() ? k : k < n ? rowId(k) : columnId(k - n));
-        return new Pairing(
-                n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined, fixed && joined == null);
+        return new Pairing(n + m, n + m, partners, ids, ids, SameId.IGNORED, 0, n + m, joined, fixed && joined == null);
     }
 
     private static int[][] sameColumns(int[] rowIds, int[] columnIds) {

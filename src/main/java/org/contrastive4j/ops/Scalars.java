@@ -285,7 +285,10 @@ public abstract class Scalars {
      * @param first the first column with the largest z (the first row when reducing columns), -1 for none; null unless
      *     the kind is MAX or MAX_BELOW
      */
-    public record Reduced(Scalars scalars, @Nullable Scalars ties, @Nullable Scalars first) {
+    public record Reduced(
+            Scalars scalars,
+            @Nullable Scalars ties,
+            @Nullable Scalars first) {
         private static final int[] NONE = {};
 
         /**

@@ -13,15 +13,15 @@ import java.util.Set;
 import java.util.stream.Stream;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.device.DeviceException;
-import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.internal.ptx.PtxOps;
 import org.contrastive4j.internal.sim.HostTraffic;
 import org.contrastive4j.internal.sim.SimDevice;
 import org.contrastive4j.internal.sim.SimOptions;
+import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.memory.Memory.Storage;
-import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
+import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
@@ -47,8 +47,7 @@ class CapturedLossTest {
         return switch (name) {
             case "triplet-semihard margin-reward" ->
                 Losses.named(ops, "triplet-semihard", Map.of(LossOption.MARGIN_REWARD, 0.5));
-            case "sinkhorn tolerance" ->
-                Losses.named(ops, "sinkhorn", Map.of(LossOption.SINKHORN_TOLERANCE, 1e-3));
+            case "sinkhorn tolerance" -> Losses.named(ops, "sinkhorn", Map.of(LossOption.SINKHORN_TOLERANCE, 1e-3));
             case "infonce-fourway smoothed" -> Losses.fourWay(ops, 0.1, PairPolicy.DEFAULT);
             default -> Losses.named(ops, name);
         };
@@ -250,8 +249,8 @@ class CapturedLossTest {
                 bad[4] = Double.NaN;
                 captured.tensors[1].set(bad);
                 graph.run();
-                NonFiniteException found =
-                        assertThrows(NonFiniteException.class, () -> result.get(0).get());
+                NonFiniteException found = assertThrows(
+                        NonFiniteException.class, () -> result.get(0).get());
                 assertTrue(found.getMessage().contains("representation 1 of v"), found.getMessage());
                 captured.tensors[1].set(good);
                 graph.run();

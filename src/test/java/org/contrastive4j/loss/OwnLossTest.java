@@ -8,9 +8,9 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.autograd.GradientCheck;
 import org.contrastive4j.autograd.Parameter;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
@@ -60,11 +60,7 @@ class OwnLossTest {
                 }
                 loss = Scalars.of(sum);
             } else {
-                loss = sums.get(0)
-                        .scalars()
-                        .minus(sums.get(1).scalars())
-                        .sum()
-                        .times(weight);
+                loss = sums.get(0).scalars().minus(sums.get(1).scalars()).sum().times(weight);
             }
             return new Evaluation(
                     loss,

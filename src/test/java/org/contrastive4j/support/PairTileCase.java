@@ -12,18 +12,18 @@ import java.util.stream.IntStream;
 import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 
@@ -69,8 +69,10 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
             Tensor guideRows = grid(c.n, 3, random);
             Tensor guideColumns = grid(c.m, 3, random);
             owned = new Tensor[] {x, y, guideRows, guideColumns};
-            rowNumbers = Scalars.of(random.doubles(c.n, -1, 1).map(v -> (float) v).toArray());
-            columnNumbers = Scalars.of(random.doubles(c.m, -1, 1).map(v -> (float) v).toArray());
+            rowNumbers =
+                    Scalars.of(random.doubles(c.n, -1, 1).map(v -> (float) v).toArray());
+            columnNumbers =
+                    Scalars.of(random.doubles(c.m, -1, 1).map(v -> (float) v).toArray());
             Pairing pairing = Pairing.of(
                     c.m, IntStream.range(0, c.n).map(i -> (i * 7 + 1) % c.m).toArray());
             boolean all = c.classes == Classes.ALL_AT_ONCE;
@@ -124,8 +126,7 @@ public record PairTileCase(int n, int m, int d, Classes classes, long seed) {
                             of,
                             f == PairFunction.EQUAL || f == PairFunction.STEP ? Shift.NONE : both,
                             f == PairFunction.EXP ? weight : null));
-                    all.add(Reduction.sum(
-                            f, axis, of, f == PairFunction.STEP ? Shift.NEGATIVE : minus, weight));
+                    all.add(Reduction.sum(f, axis, of, f == PairFunction.STEP ? Shift.NEGATIVE : minus, weight));
                 }
                 all.add(Reduction.logSumExp(axis, of, both));
                 all.add(Reduction.logSumExp(axis, of, minus));

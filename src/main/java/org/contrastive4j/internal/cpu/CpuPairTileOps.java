@@ -5,11 +5,11 @@ import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.Scalars.Reduced;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 
@@ -64,7 +64,8 @@ final class CpuPairTileOps extends PairTileOps {
             whole.add(new PairAccumulator(reduction.kind(), reduction.axis() == Axis.ROWS ? grid.n : grid.m));
         }
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
-            LogitTiles tiles = new LogitTiles(grid, pairs.x(), pairs.y(), logits, pairs.scale().at(0));
+            LogitTiles tiles = new LogitTiles(
+                    grid, pairs.x(), pairs.y(), logits, pairs.scale().at(0));
             for (int cell = 0; cell < grid.cells(); cell++) {
                 int current = cell;
                 TileReduction[][] parts = new TileReduction[grid.tiles(cell)][];
@@ -120,7 +121,8 @@ final class CpuPairTileOps extends PairTileOps {
         double factor = gradientScale * pairs.scale().at(0);
         boolean wantSum = gradients.dBias() != null;
         try (Tensor logits = Tensor.allocate(memory, DType.F32, grid.slotShape())) {
-            LogitTiles tiles = new LogitTiles(grid, pairs.x(), pairs.y(), logits, pairs.scale().at(0));
+            LogitTiles tiles = new LogitTiles(
+                    grid, pairs.x(), pairs.y(), logits, pairs.scale().at(0));
             new TileBackward(tiles, factors, memory)
                     .run(
                             (cell, t) -> {
@@ -232,7 +234,8 @@ final class CpuPairTileOps extends PairTileOps {
             Arrays.fill(g, 0, columns, 0);
             for (int k = 0; k < columnShifts.length; k++) {
                 Term term = terms.get(k);
-                double weight = factor * (term.rowWeight() == null ? 1 : term.rowWeight().at(i));
+                double weight = factor
+                        * (term.rowWeight() == null ? 1 : term.rowWeight().at(i));
                 if (!term.of().negatives() || weight == 0) {
                     continue;
                 }
@@ -269,7 +272,9 @@ final class CpuPairTileOps extends PairTileOps {
             for (Term term : terms) {
                 if (term.of().positives()) {
                     g += (term.rowWeight() == null ? 1 : term.rowWeight().at(i))
-                            * (term.columnWeight() == null ? 1 : term.columnWeight().at(j))
+                            * (term.columnWeight() == null
+                                    ? 1
+                                    : term.columnWeight().at(j))
                             * term.function().of(term.shift().of(logit, i, j));
                 }
             }

@@ -127,7 +127,8 @@ final class TileReduction {
         PairFunctions.apply(reduction.function(), z, Scratch.floats(2, columns), columns);
         classes.setOthers(z, 0);
         if (!rows) {
-            float weight = reduction.weight() == null ? 1 : (float) reduction.weight().at(firstRow + r);
+            float weight =
+                    reduction.weight() == null ? 1 : (float) reduction.weight().at(firstRow + r);
             addTimes(z, weight, columnSum, columns);
         } else if (columnWeight == null) {
             part.addSum(r, Sums.sum(z, columns));

@@ -4,11 +4,11 @@ import java.util.ArrayList;
 import java.util.Arrays;
 import java.util.List;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
@@ -82,8 +82,9 @@ final class F64PairTileOps extends PairTileOps {
             double z = reduction.shift().of(logit, i, j);
             switch (reduction.kind()) {
                 case SUM ->
-                    sum[to] += (reduction.weight() == null ? 1 : reduction.weight().at(from))
-                            * reduction.function().of(z);
+                    sum[to] +=
+                            (reduction.weight() == null ? 1 : reduction.weight().at(from))
+                                    * reduction.function().of(z);
                 case LOG_SUM_EXP -> addExponential(to, z);
                 case MAX -> addLargest(to, from, z);
                 case MAX_BELOW -> {

@@ -4,11 +4,11 @@ import java.nio.ByteBuffer;
 import java.util.Iterator;
 import java.util.LinkedHashMap;
 import java.util.Map;
-import org.contrastive4j.device.PtxDevice.DeviceStorage;
-import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.DeviceException.LaunchException;
-import org.contrastive4j.device.PtxDevice.PinnedBuffer;
+import org.contrastive4j.device.DeviceStream;
 import org.contrastive4j.device.PtxDevice;
+import org.contrastive4j.device.PtxDevice.DeviceStorage;
+import org.contrastive4j.device.PtxDevice.PinnedBuffer;
 
 /**
  * Uploads bytes that are the same in every step of one shape. They are kept in pinned memory, from which a captured

@@ -210,8 +210,7 @@ final class PtxPairTileInputs {
 
     /** Returns whether the bytes that are copied are those of every pass of this kind, whatever the batch. */
     boolean areFixed() {
-        return pairing.isFixed()
-                && numbers.stream().allMatch(of -> !of.values.isOnHost() || of.values.size() == 1);
+        return pairing.isFixed() && numbers.stream().allMatch(of -> !of.values.isOnHost() || of.values.size() == 1);
     }
 
     /** Returns the bytes that are copied; nothing can be added afterwards. */

@@ -6,13 +6,13 @@ import java.util.List;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
 import org.contrastive4j.ops.Deferred;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.tensor.Shape.ShapeException;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.tensor.DType;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -203,8 +203,7 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     private static Launch ofResults(int most, int reductions) {
-        return Launch.of(
-                new Launch.Dim(TensorLauncher.blocks(most, 128), reductions, 1), new Launch.Dim(128, 1, 1));
+        return Launch.of(new Launch.Dim(TensorLauncher.blocks(most, 128), reductions, 1), new Launch.Dim(128, 1, 1));
     }
 
     /** Launches the kernels of a pass, stripe by stripe. */
@@ -321,8 +320,7 @@ final class PtxPairTileOps extends PairTileOps {
     }
 
     /** Computes dx = G y for the rows of a stripe and dy += G^T x over them; the first stripe writes dy. */
-    private void products(
-            Pass pass, Factors factors, int row, int tiles, long g, long scalars, long dx, long dy) {
+    private void products(Pass pass, Factors factors, int row, int tiles, long g, long scalars, long dx, long dy) {
         int d = factors.width();
         int m = pass.pairing.m();
         int rows = Math.min(tiles * TILE, pass.pairing.n() - row);

@@ -1,9 +1,9 @@
 package org.contrastive4j.internal.ptx;
 
 import java.nio.ByteBuffer;
+import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice.DeviceStorage;
 import org.contrastive4j.device.PtxModule.Launch;
-import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Scalars;
 

@@ -12,24 +12,24 @@ import java.util.stream.Stream;
 import org.contrastive4j.Backend;
 import org.contrastive4j.internal.memory.HostMemory;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
-import org.contrastive4j.tensor.Shape.ShapeException;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
 import org.contrastive4j.support.PairTileCase.Problem;
 import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
@@ -154,12 +154,15 @@ class CpuPairTileOpsTest {
                     ShapeException.class, () -> tiles.reduce(new Pairs(p.pairs.x(), p.pairs.y(), 0, pairing), max));
             assertThrows(
                     ShapeException.class,
-                    () -> tiles.reduce(p.pairs, List.of(Reduction.max(Axis.ROWS, Of.BOTH, Shift.rows(Scalars.of(new double[4]))))));
+                    () -> tiles.reduce(
+                            p.pairs,
+                            List.of(Reduction.max(Axis.ROWS, Of.BOTH, Shift.rows(Scalars.of(new double[4]))))));
             assertThrows(
                     ShapeException.class,
                     () -> tiles.reduce(
                             p.pairs,
-                            List.of(Reduction.sum(PairFunction.ONE, Axis.ROWS, Of.BOTH, Shift.NONE, Scalars.of(new double[3])))));
+                            List.of(Reduction.sum(
+                                    PairFunction.ONE, Axis.ROWS, Of.BOTH, Shift.NONE, Scalars.of(new double[3])))));
             assertThrows(
                     ShapeException.class,
                     () -> tiles.gradient(p.pairs, List.of(), new PairwiseOps.Gradients(narrow, null, null, null), 1));

@@ -48,7 +48,7 @@ class KernelFilesTest {
                         .map(match -> match.group(1)))
                 .sorted()
                 .toList();
-                assertEquals(KernelFiles.entries().keySet().stream().sorted().toList(), listed);
+        assertEquals(KernelFiles.entries().keySet().stream().sorted().toList(), listed);
     }
 
     /** A jar lists its entries differently from a folder, and not every jar has folder entries. */

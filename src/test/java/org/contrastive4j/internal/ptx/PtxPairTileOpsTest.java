@@ -14,18 +14,18 @@ import org.contrastive4j.Backend;
 import org.contrastive4j.device.DeviceException.LaunchException;
 import org.contrastive4j.device.PtxDevice;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairTileOps.Axis;
 import org.contrastive4j.ops.PairTileOps.Of;
+import org.contrastive4j.ops.PairTileOps.PairFunction;
 import org.contrastive4j.ops.PairTileOps.Pairs;
-import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.ops.PairTileOps.Reduction;
 import org.contrastive4j.ops.PairTileOps.Shift;
 import org.contrastive4j.ops.PairTileOps.Term;
 import org.contrastive4j.ops.Pairing;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
+import org.contrastive4j.ops.Scalars.Reduced;
 import org.contrastive4j.support.Devices;
 import org.contrastive4j.support.PairTileCase;
 import org.contrastive4j.support.PairTileCase.Classes;
@@ -111,7 +111,8 @@ class PtxPairTileOpsTest {
     static void checkLargeShifts(Ops ops, PairTileOps tiles) {
         int m = 70;
         Shift rows = Shift.rows(Scalars.of(new Random(1).doubles(5, 90, 100).toArray()));
-        Shift columns = Shift.columns(Scalars.of(new Random(2).doubles(m, 90, 100).toArray()));
+        Shift columns =
+                Shift.columns(Scalars.of(new Random(2).doubles(m, 90, 100).toArray()));
         double[] x = {-1, -1, -1, -1, -1};
         double[] y = IntStream.range(0, m).mapToDouble(j -> 0.75 - j / 4096.0).toArray();
         List<Reduction> reductions = Stream.of(Axis.values())
@@ -239,9 +240,7 @@ class PtxPairTileOpsTest {
                             Axis.values()[k % 2],
                             Of.NEGATIVES,
                             new Shift(1, copy(p.rowNumbers), copy(p.columnNumbers)),
-                            k >= 16
-                                    ? null
-                                    : copy(k % 2 == 0 ? p.columnNumbers : p.rowNumbers)))
+                            k >= 16 ? null : copy(k % 2 == 0 ? p.columnNumbers : p.rowNumbers)))
                     .toList();
             List<Term> terms = IntStream.range(0, 16)
                     .mapToObj(k -> new Term(
