@@ -20,10 +20,10 @@ import org.jspecify.annotations.Nullable;
 /**
  * Symmetric InfoNCE within a batch with momentum encoders as teachers, which provide a share alpha of the targets: with
  * S_ij = e^t &lt;x_i, y_j&gt;, T_ij = e^t &lt;x'_i, y'_j&gt; and q = alpha softmax_j T + (1 - alpha) [i = j], the mean
- * over rows of lse_j S_ij - sum_j q_ij S_ij; likewise of columns, half each.
+ * over rows of lse_j S_ij - sum_j q_ij S_ij, averaged with the same over columns.
  *
- * <p>Both sides of a pair get gradients; the momentum encoders' x' and y' are constants, and so is t in T. {@link
- * QueueContrast} is the same against keys of momentum encoders, past ones too.
+ * <p>Both sides of a pair get gradients. The momentum encoders' x' and y' are constants, and so is t in T. {@link
+ * QueueContrast} compares with keys of momentum encoders, past ones included.
  *
  * <p>It is InfoNCE less alpha sum_ij D_ij S_ij / n, where D is the difference of the mean of the two softmaxes from the
  * hard targets. D is formed without cancellation, so that loss and gradient keep their relative accuracy when the pairs
@@ -59,16 +59,29 @@ public final class DistilledContrast implements AutoCloseable {
         loss = new InfoNce(ops, InfoNce.Direction.SYMMETRIC, 0, PairPolicy.DEFAULT, initialLogScale, null, learnable);
     }
 
-    /** The log-scale. */
+    /**
+     * Returns the parameters of the loss.
+     *
+     * @return the log-scale
+     */
     public List<Parameter> parameters() {
         return loss.parameters();
     }
 
+    /**
+     * Returns the logarithm of the logit scale.
+     *
+     * @return t, one element
+     */
     public Parameter logScale() {
         return loss.logScale();
     }
 
-    /** After each optimiser step: puts the log-scale back into [0, ln 100]. */
+    /**
+     * Clamps the log-scale to [0, ln 100]; to be called after each optimiser step.
+     *
+     * @param result of the step
+     */
     public void afterStep(PairwiseOps.Result result) {
         loss.afterStep(result);
     }
@@ -207,7 +220,13 @@ public final class DistilledContrast implements AutoCloseable {
         }
     }
 
-    /** How the pairs of a batch lie; see {@link ContrastiveLoss#metrics}. */
+    /**
+     * Measures the pairs of a batch, as {@link ContrastiveLoss#metrics} does.
+     *
+     * @param u [n, d] raw representations; read
+     * @param v [n, d] raw representations; read
+     * @return the measurements
+     */
     public PairMetrics metrics(Tensor u, Tensor v) {
         return loss.metrics(u, v, PairLabels.DIAGONAL);
     }

@@ -18,19 +18,19 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Queries against the keys of their batch and of a queue of past ones, both ways: (CE(u; [v'; queue of v']) + CE(v;
- * [u'; queue of u'])) / 2, CE the InfoNCE of rows, u and v from the trained encoders, keys u' and v' from momentum
- * encoders, which get no gradient.
+ * Compares queries with the keys of their batch and with a queue of past keys, in both directions: (CE(u; [v'; queue of
+ * v']) + CE(v; [u'; queue of u'])) / 2. CE is the InfoNCE of rows, u and v come from the trained encoders, the keys u'
+ * and v' from momentum encoders, which get no gradient.
  *
- * <p>With ids, keys of the same id are positives or ignored as the policy says. Each cross-entropy compares n queries
- * with n + queue keys: memory O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only dx
- * is computed. The log-scale is fixed by default.
+ * <p>With ids, keys that have the id of a query are positives or ignored, as the policy says. The log-scale is fixed by
+ * default. With distillation, a share of the targets are similarities of the momentum encoders for the same samples;
+ * {@link Distillation} is the schedule of that share.
  *
- * <p>With distillation, a share of the targets are the similarities of the momentum encoders for the same samples, see
- * {@link SoftTargets#similarity}; {@link Distillation} ramps that share.
+ * <p>Memory: O((n + queue) d), never a table of pairs. Cost: 12 n (n + queue) d flops, because only the gradients of
+ * the queries are computed.
  *
- * <p>Sources: He et al. 2020, equation 1 (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both
- * ways).
+ * <p>Sources: He et al., Momentum contrast for unsupervised visual representation learning, 2020, equation 1
+ * (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both directions).
  */
 public final class QueueContrast implements AutoCloseable {
     private static final int REDUCTIONS = 3; // of a teacher
@@ -42,12 +42,29 @@ public final class QueueContrast implements AutoCloseable {
     private final KeyQueue ofU;
     private final KeyQueue ofV;
 
-    /** A fixed temperature of 0.07; equal ids are ignored. */
+    /**
+     * Creates a loss with a fixed temperature of 0.07 that ignores equal ids.
+     *
+     * @param ops backend
+     * @param capacity keys in each of the two queues, at least a batch
+     * @param width d
+     * @throws LossOptionException when capacity or width is less than 1
+     */
     public QueueContrast(Ops ops, int capacity, int width) {
         this(ops, capacity, width, PairPolicy.DEFAULT, InfoNce.INITIAL_LOG_SCALE, false);
     }
 
-    /** @param capacity keys in each of the two queues, at least a batch */
+    /**
+     * Creates a loss.
+     *
+     * @param ops backend
+     * @param capacity keys in each of the two queues, at least a batch
+     * @param width d
+     * @param policy of ids
+     * @param initialLogScale in [0, ln 100]
+     * @param learnable whether the log-scale gets a gradient
+     * @throws LossOptionException when capacity or width is less than 1, or the log-scale is out of range
+     */
     public QueueContrast(
             Ops ops, int capacity, int width, PairPolicy policy, double initialLogScale, boolean learnable) {
         this.ops = ops;
@@ -67,11 +84,20 @@ public final class QueueContrast implements AutoCloseable {
         ofU = first;
     }
 
-    /** The log-scale. */
+    /**
+     * Returns the parameters of the loss.
+     *
+     * @return the log-scale
+     */
     public List<Parameter> parameters() {
         return loss.parameters();
     }
 
+    /**
+     * Returns the logarithm of the logit scale.
+     *
+     * @return t, one element
+     */
     public Parameter logScale() {
         return loss.logScale();
     }
@@ -122,9 +148,9 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /**
-     * Computes the same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt; +
-     * (1 - alpha) its own, k_j all keys it is compared with, and those of v_i likewise; the teacher's similarities get
-     * no gradient.
+     * Computes the same with momentum distillation: the targets of query u_i are alpha softmax_j e^t &lt;u'_i, k_j&gt;
+     * + (1 - alpha) [its own key], k_j all keys it is compared with, and those of v_i likewise. The similarities of the
+     * teacher get no gradient.
      *
      * @param u [n, d] raw queries; read
      * @param v [n, d] raw queries, row i belongs to row i of u; read
@@ -242,8 +268,15 @@ public final class QueueContrast implements AutoCloseable {
     }
 
     /**
-     * Measures the cosines of queries with all their keys, past ones too: both ways together, row accuracy that of u,
-     * column accuracy that of v. One more pass over them, with no gradient.
+     * Measures the cosines of the queries of both directions with all their keys. Row accuracy is that of u, column
+     * accuracy that of v. Cost: two passes over the pairs, no gradient.
+     *
+     * @param u [n, d] raw queries; read
+     * @param v [n, d] raw queries; read
+     * @param keysOfU [n, d] raw keys; read
+     * @param keysOfV [n, d] raw keys; read
+     * @param ids [n] I32 of the samples, or null; read
+     * @return the measurements
      */
     public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
         requireOneShape(u, v, keysOfU, keysOfV);
@@ -255,12 +288,23 @@ public final class QueueContrast implements AutoCloseable {
                 PairMetrics.joined(rows.histogram(), columns.histogram()));
     }
 
-    /** After each optimiser step: puts the log-scale back into [0, ln 100]. */
+    /**
+     * Clamps the log-scale to [0, ln 100]; to be called after each optimiser step.
+     *
+     * @param result of the step
+     */
     public void afterStep(PairwiseOps.Result result) {
         loss.afterStep(result);
     }
 
-    /** Puts the batch's keys into the queues: after the step that used them, once. */
+    /**
+     * Stores the keys of a batch in the queues; to be called once, after the step that used them.
+     *
+     * @param keysOfU [n, d] raw keys; read
+     * @param keysOfV [n, d] raw keys; read
+     * @param ids [n] I32 of the samples, or null; read
+     * @throws NonFiniteException when a key is not finite
+     */
     public void enqueue(Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
         try (UnitRows u = new UnitRows(ops, "keys of u", keysOfU);
                 UnitRows v = new UnitRows(ops, "keys of v", keysOfV)) {

@@ -4,7 +4,7 @@ import java.util.Arrays;
 import org.contrastive4j.ops.PairTileOps.Kind;
 import org.contrastive4j.ops.Scalars.Reduced;
 
-/** A reduction put together from those of parts, in the order in which they come. */
+/** Merges the reductions of shards into that of the whole batch, in the order in which they are added. */
 final class ShardMerge {
     private final Kind kind;
     private final double[] values;
@@ -24,10 +24,11 @@ final class ShardMerge {
     }
 
     /**
-     * Takes in a part.
+     * Merges the reduction of a shard.
      *
-     * @param from place of its first number in the whole
-     * @param otherFrom place in the whole of its first row or column along the reduced axis
+     * @param part reduction of the shard
+     * @param from index of its first scalar in the whole batch
+     * @param otherFrom index in the whole batch of its first row or column along the reduced axis
      */
     void add(Reduced part, int from, int otherFrom) {
         double[] of = part.values();

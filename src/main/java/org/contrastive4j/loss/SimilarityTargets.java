@@ -63,6 +63,25 @@ final class SimilarityTargets implements SoftTargets {
         return none;
     }
 
+    /** The differences from the diagonal, computed without cancellation. */
+    private TeacherDifference difference(Ops ops) {
+        Pairs diagonal = new Pairs(teacher.x(), teacher.y(), teacher.scale(), Pairing.diagonal(n(), m()));
+        Scalars weight = Scalars.of(1).over(teacher.scale());
+        return new TeacherDifference(ops, ops.pairTiles().hostScope(), diagonal, List.of(Axis.ROWS), weight);
+    }
+
+    @Override
+    public void applyDifference(Ops ops, Tensor y, Tensor out) {
+        requireShapes(y, out);
+        difference(ops).products(new Factors(null, y), out, null);
+    }
+
+    @Override
+    public void applyDifferenceTransposed(Ops ops, Tensor x, Tensor out) {
+        requireShapes(out, x);
+        difference(ops).products(new Factors(x, null), null, out);
+    }
+
     @Override
     public int n() {
         return teacher.x().dim(0);

@@ -10,30 +10,67 @@ import org.contrastive4j.tensor.Tensor;
  * cross-entropy needs only products of the matrix with representations.
  */
 public sealed interface SoftTargets permits SparseTargets, LowRankTargets, SimilarityTargets, MixedTargets {
-    /** How far from 1 the sum of a row may be. */
+    /** The largest difference of the sum of a row from 1. */
     double TOLERANCE = 1e-5;
 
-    /** Rows. */
+    /**
+     * Returns the number of rows.
+     *
+     * @return n
+     */
     int n();
 
-    /** Columns. */
+    /**
+     * Returns the number of columns.
+     *
+     * @return m
+     */
     int m();
 
     /**
-     * out = q y.
+     * Computes out = q y.
      *
+     * @param ops backend of the tensors
      * @param y [m, d]; read
      * @param out [n, d]; written
      */
     void apply(Ops ops, Tensor y, Tensor out);
 
     /**
-     * out = q^T x.
+     * Computes out = q^T x.
      *
+     * @param ops backend of the tensors
      * @param x [n, d]; read
      * @param out [m, d]; written
      */
     void applyTransposed(Ops ops, Tensor x, Tensor out);
+
+    /**
+     * Computes out = q y - y for n = m: the difference from hard targets on the diagonal.
+     *
+     * <p>Numerics: sparse and similarity targets, and mixtures of them, have full relative accuracy however small the
+     * difference is; others have that of q y.
+     *
+     * @param ops backend of the tensors
+     * @param y [n, d]; read
+     * @param out [n, d]; written
+     */
+    default void applyDifference(Ops ops, Tensor y, Tensor out) {
+        apply(ops, y, out);
+        ops.pointwise().axpy(-1, y, out);
+    }
+
+    /**
+     * Computes out = q^T x - x for n = m, as {@link #applyDifference}.
+     *
+     * @param ops backend of the tensors
+     * @param x [n, d]; read
+     * @param out [n, d]; written
+     */
+    default void applyDifferenceTransposed(Ops ops, Tensor x, Tensor out) {
+        applyTransposed(ops, x, out);
+        ops.pointwise().axpy(-1, x, out);
+    }
 
     /**
      * Returns targets given by few weights a row.
@@ -107,7 +144,13 @@ public sealed interface SoftTargets permits SparseTargets, LowRankTargets, Simil
                         + "; expected a distribution: none below 0, sum 1; divide each row by its sum");
     }
 
-    /** Refuses tensors that do not fit. */
+    /**
+     * Checks the shapes of representations.
+     *
+     * @param ofColumns [m, d]
+     * @param ofRows [n, d]
+     * @throws ShapeException when they do not fit
+     */
     default void requireShapes(Tensor ofColumns, Tensor ofRows) {
         if (ofColumns.dim(0) != m() || ofRows.dim(0) != n() || ofColumns.dim(1) != ofRows.dim(1)) {
             throw new ShapeException("soft targets of " + n() + " rows and " + m() + " columns, given " + ofRows

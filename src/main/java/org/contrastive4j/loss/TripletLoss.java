@@ -20,19 +20,19 @@ import org.contrastive4j.ops.Scalars.Reduced;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Hinges over cosines, both ways, mean over the n rows: (1 / n) sum_i [ h(row i) + h(column t_i) ], t_i the target of
- * row i, where with the positive's logit P and negatives' logits S
+ * The triplet loss on cosines, in both directions: (1 / n) sum_i [ h(row i) + h(column t_i) ], where t_i is the target
+ * of row i. With P the logit of the positive and S those of the negatives, the hinge h is
  * <ul>
- *   <li>ALL: h = sum over negatives of max(0, margin + S - P);
- *   <li>HARDEST: h = max(0, margin + max S - P);
+ *   <li>ALL: the sum over negatives of max(0, margin + S - P);
+ *   <li>HARDEST: max(0, margin + max S - P);
  *   <li>SEMI_HARD: the same with the largest S below P or, where there is none, with the least S.
  * </ul>
  * Negatives that tie share the gradient equally, so the order of a batch changes nothing. The gradient at the kink is
- * 0. A row or column all of whose negatives are ignored has h = 0.
+ * 0. A row or column whose negatives are all ignored has h = 0.
  *
- * <p>A learnable margin needs a reward, without which it would shrink to 0: reward times margin is subtracted from the
- * loss, whose derivative by the margin is the mean number of active hinges per row less the reward. So the margin grows
- * while fewer hinges are active than that, and shrinks while more are. It is kept in [0.001, 2].
+ * <p>A learnable margin needs a reward, without which it would shrink to 0. Reward times margin is subtracted from the
+ * loss, whose derivative by the margin is then the mean number of active hinges per row less the reward. The margin
+ * grows while fewer hinges are active than the reward, and shrinks while more are. It is kept in [0.001, 2].
  *
  * <p>The log-scale is 0 and frozen: S is the cosine. No two rows may have the same target; equal ids can only be
  * ignored. One pass for HARDEST, two for the others, one more with the gradient. Sources: Faghri et al., VSE++, 2018,
@@ -70,11 +70,11 @@ final class TripletLoss extends ContrastiveLoss {
     }
 
     /**
-     * With a learnable margin, the second of {@link #parameters()}.
+     * Creates a loss with a learnable margin, the second of {@link #parameters()}.
      *
      * @param margin at first, above 0, at most 2
-     * @param reward above 0: the mean number of active hinges per row, of both ways together, at which the margin
-     *     rests; at most 2 have a meaning for one negative each way
+     * @param reward above 0: the mean number of active hinges per row, of both directions together, at which the
+     *     margin stays constant; with one negative per direction at most 2 hinges are active
      */
     public static ContrastiveLoss learnableMargin(
             Ops ops, Negatives negatives, double margin, double reward, PairPolicy policy) {
@@ -89,7 +89,7 @@ final class TripletLoss extends ContrastiveLoss {
         throw new LossOptionException("a triplet loss compares cosines and has no temperature, given " + temperature);
     }
 
-    /** The margin at present. */
+    /** Returns the current margin; waits for a device if it is learnable. */
     public double margin() {
         return reward == 0 ? fixed : parameters().get(1).value().toDoubles()[0];
     }
@@ -124,7 +124,6 @@ final class TripletLoss extends ContrastiveLoss {
         return pairing;
     }
 
-    /** A learnable margin is read on the device. */
     @Override
     public boolean isCapturable() {
         return true;

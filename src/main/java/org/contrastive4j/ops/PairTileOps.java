@@ -17,8 +17,8 @@ import org.jspecify.annotations.Nullable;
  * combines their n + m scalars in f64 (see {@link Scalars}), and describes its gradient as {@link Term}s. Functions,
  * kinds and classes of pairs are enumerations, so that a kernel exists for each.
  *
- * <p>A {@link Scalars.Scope} keeps the scalars where the backend computes, so that a loss need not synchronise between its
- * passes. {@link #reduce} returns them to the host instead.
+ * <p>A {@link Scalars.Scope} keeps the scalars where the backend computes, so that a loss need not synchronise between
+ * its passes. {@link #reduce} returns them to the host instead.
  */
 public abstract class PairTileOps {
     /** What a reduction runs over. */

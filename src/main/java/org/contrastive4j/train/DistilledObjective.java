@@ -18,8 +18,8 @@ import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
 /**
- * Minimises {@link DistilledContrast} within the batch, with the momentum encoders as teacher. Where steps are captured,
- * the share of distillation is computed on the device from the step.
+ * Minimises {@link DistilledContrast} within the batch, with the momentum encoders as teacher. Where steps are
+ * captured, the share of distillation is computed on the device from the step.
  */
 final class DistilledObjective extends Objective {
     private final MomentumEncoders momentum;

@@ -376,11 +376,10 @@ public final class Trainer implements AutoCloseable {
                 details.put("lossScale", scale);
                 details.put("skippedSteps", (double) lossScale.state().skipped());
             }
-            objective.parameters().stream()
-                    .skip(1)
-                    .forEach(own -> details.put(
-                            own.name().substring(own.name().indexOf('.') + 1),
-                            own.value().toDoubles()[0]));
+            for (int k = 1; k < results.lossParameters().size(); k++) {
+                String name = objective.parameters().get(k).name();
+                details.put(name.substring(name.indexOf('.') + 1), results.lossParameters().get(k));
+            }
             return new Step(
                     step,
                     result.loss(),
@@ -388,7 +387,7 @@ public final class Trainer implements AutoCloseable {
                     result.columnAccuracy(),
                     result.meanPositive(),
                     norm,
-                    Math.exp(results.logScale()),
+                    Math.exp(results.lossParameters().get(0)),
                     rate,
                     details);
         }

@@ -36,9 +36,9 @@ final class TrainingSteps implements AutoCloseable {
      *
      * @param loss result of the loss
      * @param norm of all scaled gradients; its get() throws if a gradient is not finite
-     * @param logScale the log-scale before the update
+     * @param lossParameters the log-scale and, if the loss has one, its second parameter, before the update
      */
-    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, double logScale) {
+    record StepResults(PairwiseOps.Result loss, Deferred<Double> norm, List<Double> lossParameters) {
         /** Returns the norm of the scaled gradients; NaN if one is not finite and the step must be skipped. */
         double norm(LossScale lossScale) {
             try {
@@ -180,8 +180,11 @@ final class TrainingSteps implements AutoCloseable {
         Deferred<PairwiseOps.Result> loss =
                 Objects.requireNonNull(gradient, "plan first").step(batch, scale);
         Deferred<Double> norm = GlobalNorm.deferred(ops, parameters);
-        Deferred<double[]> logScale = ops.values(objective.parameters().get(0).value());
-        return loss.map(result -> new StepResults(result, norm, logScale.get()[0]));
+        List<Deferred<double[]>> own = objective.parameters().stream()
+                .map(parameter -> ops.values(parameter.value()))
+                .toList();
+        return loss.map(result -> new StepResults(
+                result, norm, own.stream().map(value -> value.get()[0]).toList()));
     }
 
     private List<Boolean> frozen() {

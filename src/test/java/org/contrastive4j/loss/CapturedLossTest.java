@@ -23,11 +23,11 @@ import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
 import org.contrastive4j.ops.Ops.CapturedGraph;
 import org.contrastive4j.ops.PairwiseOps;
+import org.contrastive4j.support.SampledSource;
 import org.contrastive4j.tensor.Shape;
 import org.contrastive4j.tensor.Tensor;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.params.ParameterizedTest;
-import org.junit.jupiter.params.provider.MethodSource;
 import org.junit.jupiter.params.provider.ValueSource;
 
 /** Every loss that can be captured as a graph, on the simulator with all of its checks. */
@@ -105,7 +105,7 @@ class CapturedLossTest {
     }
 
     @ParameterizedTest
-    @MethodSource("losses")
+    @SampledSource(value = "losses", every = 4)
     void valueAndGradient_captured_hasTheBitsOfAnEagerCallAndWaitsOnce(String name) {
         try (Steps eager = new Steps(name);
                 Steps captured = new Steps(name)) {

@@ -21,8 +21,8 @@ import org.jspecify.annotations.Nullable;
  * another all terms of a gradient, so that each product is computed once.
  *
  * <p>Pairing and scalars of the host are copied to the device once for each pass. Results come back in one copy, or
- * stay on the device where a {@link Scalars.Scope} asks for them. Reductions are summed in f32 over the 64 pairs of a row or
- * column of a tile, then in f64.
+ * stay on the device where a {@link Scalars.Scope} asks for them. Reductions are summed in f32 over the 64 pairs of a
+ * row or column of a tile, then in f64.
  */
 final class PtxPairTileOps extends PairTileOps {
     private static final int TILE = PortableInfoNcePlan.TILE;
