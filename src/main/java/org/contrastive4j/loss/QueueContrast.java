@@ -33,9 +33,6 @@ import org.jspecify.annotations.Nullable;
  * (temperature 0.07); Li et al., Align before fuse, 2021, section 3.2 (both directions).
  */
 public final class QueueContrast implements AutoCloseable {
-    private static final int REDUCTIONS = 3; // of a teacher
-    private static final int SCALARS = 26; // computed from them
-
     private final Ops ops;
     private final InfoNce loss;
     private final PairPolicy policy;
@@ -236,7 +233,7 @@ public final class QueueContrast implements AutoCloseable {
             Deferred<PairwiseOps.Result> rows = ofU(batch).valueAndGradient(share, du, dLogScale, gradientScale / 2);
             Deferred<PairwiseOps.Result> columns = ofV(batch).valueAndGradient(share, dv, dLogScale, gradientScale / 2);
             loss.accumulate(dLogScale, null);
-            return rows.map(left -> mean(left, columns.get()));
+            return rows.map(ofRows -> QueueSide.mean(ofRows, columns.get()));
         }
     }
 
@@ -248,14 +245,6 @@ public final class QueueContrast implements AutoCloseable {
     private QueueSide ofV(Batch batch) {
         return new QueueSide(
                 ops, loss, policy, "v", new QueueSide.Inputs(batch.v, batch.keysOfV, batch.keysOfU, ofU, batch.ids));
-    }
-
-    private static PairwiseOps.Result mean(PairwiseOps.Result rows, PairwiseOps.Result columns) {
-        return new PairwiseOps.Result(
-                (rows.loss() + columns.loss()) / 2,
-                rows.rowAccuracy(),
-                columns.rowAccuracy(),
-                (rows.meanPositive() + columns.meanPositive()) / 2);
     }
 
     private static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
@@ -338,16 +327,7 @@ public final class QueueContrast implements AutoCloseable {
      * @return bytes
      */
     public long workspaceBytes(int n, int d) {
-        int m = n + ofU.capacity();
-        PairTileOps tiles = ops.pairTiles();
-        long ofLoss = Math.max(
-                ops.pairwise().workspaceBytes(n, m, d, true) + (long) n * Integer.BYTES,
-                tiles.workspaceBytes(n, m, d) + loss.scopeBytes(n, m));
-        return loss.rowBytes(n, m, d)
-                + ofLoss
-                + tiles.scopeBytes(n, m, REDUCTIONS, SCALARS)
-                + (ops.canCapture() ? (long) m * Integer.BYTES : 0)
-                + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
+        return QueueSide.workspaceBytes(ops, loss, n, n + ofU.capacity(), d);
     }
 
     @Override

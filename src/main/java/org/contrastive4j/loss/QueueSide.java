@@ -47,6 +47,9 @@ final class QueueSide {
     /** The share of queries whose positive is above all negatives, and the distribution of cosines. */
     record Metrics(double accuracy, PairTileOps.Histogram histogram) {}
 
+    private static final int REDUCTIONS = 3; // of a teacher
+    private static final int SCALARS = 26; // computed from them
+
     private final Ops ops;
     private final InfoNce loss;
     private final PairPolicy policy;
@@ -152,6 +155,28 @@ final class QueueSide {
             x.backward(gradient);
             return x.ifFinite(newKeys.ifFinite(loss.finite(result)));
         }
+    }
+
+    /** Returns the mean of two directions: row accuracy of the first, column accuracy of the second. */
+    static PairwiseOps.Result mean(PairwiseOps.Result rows, PairwiseOps.Result columns) {
+        return new PairwiseOps.Result(
+                (rows.loss() + columns.loss()) / 2,
+                rows.rowAccuracy(),
+                columns.rowAccuracy(),
+                (rows.meanPositive() + columns.meanPositive()) / 2);
+    }
+
+    /** Returns the bytes of tensors that {@link #valueAndGradient} allocates while it runs, with a teacher. */
+    static long workspaceBytes(Ops ops, InfoNce loss, int n, int m, int d) {
+        PairTileOps tiles = ops.pairTiles();
+        long ofLoss = Math.max(
+                ops.pairwise().workspaceBytes(n, m, d, true) + (long) n * Integer.BYTES,
+                tiles.workspaceBytes(n, m, d) + loss.scopeBytes(n, m));
+        return loss.rowBytes(n, m, d)
+                + ofLoss
+                + tiles.scopeBytes(n, m, REDUCTIONS, SCALARS)
+                + (ops.canCapture() ? (long) m * Integer.BYTES : 0)
+                + (n * (4L * d + 2) + m * (long) d) * ops.parameterDtype().bytes();
     }
 
     /** What the teacher's part is computed from. */

@@ -75,7 +75,7 @@ class PairTileMutationTest {
                 new Change("scalars_read_s32", "cvt.rn.f64.s32 %widened", 0, "cvt.rn.f64.u32 %widened"),
                 new Change("scalars_add", "mul.f64 %addend, %addend, %factor;", 0, ""),
                 new Change("scalars_products_f64", "add.s64 %y, %y, 128", 0, "add.s64 %y, %y, 124"),
-                new Change("scalars_products_f64", "%low, %low, 2, 31", 0, "%low, %low, 1, 31"));
+                new Change("scalars_products_f64", "%high, %high, 2, 31", 0, "%high, %high, 1, 31"));
     }
 
     /** Runs in stripes of 64 rows, so that results are carried from stripe to stripe. */

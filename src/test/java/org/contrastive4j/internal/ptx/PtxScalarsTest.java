@@ -119,6 +119,10 @@ class PtxScalarsTest {
                         .get();
                 Scalars single = onA.slice(30, 31);
                 agree(ofSingle, Scalars.map(function, single, onB, onA), ulps, function + " of one scalar");
+                double[] bySingle = Scalars.map(function, Scalars.of(b), Scalars.of(a[30]), Scalars.of(a))
+                        .values()
+                        .get();
+                agree(bySingle, Scalars.map(function, onB, single, onA), ulps, function + " by one scalar");
             }
         }
     }
