@@ -9,7 +9,6 @@ import org.contrastive4j.loss.DistilledContrast.Distillation;
 import org.contrastive4j.loss.LossOption.LossOptionException;
 import org.contrastive4j.ops.Deferred;
 import org.contrastive4j.ops.Ops;
-import org.contrastive4j.ops.PairTileOps;
 import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.Shape;
@@ -228,7 +227,7 @@ public final class QueueContrast implements AutoCloseable {
             @Nullable Tensor du,
             @Nullable Tensor dv,
             double gradientScale) {
-        requireOneShape(batch.u, batch.v, batch.keysOfU, batch.keysOfV);
+        QueueSide.requireOneShape(batch.u, batch.v, batch.keysOfU, batch.keysOfV);
         try (Tensor dLogScale = ops.zeroParameter(Shape.of(1))) {
             Deferred<PairwiseOps.Result> rows = ofU(batch).valueAndGradient(share, du, dLogScale, gradientScale / 2);
             Deferred<PairwiseOps.Result> columns = ofV(batch).valueAndGradient(share, dv, dLogScale, gradientScale / 2);
@@ -247,15 +246,6 @@ public final class QueueContrast implements AutoCloseable {
                 ops, loss, policy, "v", new QueueSide.Inputs(batch.v, batch.keysOfV, batch.keysOfU, ofU, batch.ids));
     }
 
-    private static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
-        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
-            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
-                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
-                        + ", expected four of one shape [n, d]");
-            }
-        }
-    }
-
     /**
      * Measures the cosines of the queries of both directions with all their keys. Row accuracy is that of u, column
      * accuracy that of v. Cost: two passes over the pairs, no gradient.
@@ -268,7 +258,7 @@ public final class QueueContrast implements AutoCloseable {
      * @return the measurements
      */
     public PairMetrics metrics(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV, @Nullable Tensor ids) {
-        requireOneShape(u, v, keysOfU, keysOfV);
+        QueueSide.requireOneShape(u, v, keysOfU, keysOfV);
         Batch batch = new Batch(u, v, keysOfU, keysOfV, ids);
         QueueSide.Metrics rows = ofU(batch).metrics();
         QueueSide.Metrics columns = ofV(batch).metrics();
@@ -353,7 +343,7 @@ public final class QueueContrast implements AutoCloseable {
         private final Ops ops;
         private final Tensor keys;
         private final int[] ids;
-        private final @Nullable Tensor idTensor; // the same for a backend that captures
+        private final DeviceIds onDevice;
         private int next;
         private int size;
 
@@ -372,18 +362,12 @@ public final class QueueContrast implements AutoCloseable {
             this.ops = ops;
             ids = new int[capacity];
             Arrays.fill(ids, NO_ID);
-            idTensor = ops.canCapture() ? ops.ints(Shape.of(capacity), ids) : null;
+            onDevice = new DeviceIds(ops, ids);
             try {
                 keys = ops.zeroParameter(Shape.of(capacity, width));
             } catch (RuntimeException noMemory) {
-                closeIds();
+                onDevice.close();
                 throw noMemory;
-            }
-        }
-
-        private void closeIds() {
-            if (idTensor != null) {
-                idTensor.close();
             }
         }
 
@@ -432,7 +416,7 @@ public final class QueueContrast implements AutoCloseable {
             for (int k = 0; k < count; k++) {
                 ids[(next + k) % capacity()] = newIds == null ? NO_ID : newIds[k];
             }
-            sendIds();
+            onDevice.send();
             next = (next + count) % capacity();
             size = Math.min(capacity(), size + count);
         }
@@ -461,15 +445,9 @@ public final class QueueContrast implements AutoCloseable {
             return ids[k];
         }
 
-        /** Returns the ids of the stored keys, [size] I32; a view, valid until the next change. */
+        /** Returns the ids of the stored keys on the device, [size] I32; a view, valid until the next change. */
         Tensor ids() {
-            return Objects.requireNonNull(idTensor, "a backend that captures").rows(0, size);
-        }
-
-        private void sendIds() {
-            if (idTensor != null) {
-                ops.send(ids, idTensor);
-            }
+            return Objects.requireNonNull(onDevice.first(size), "a backend that captures");
         }
 
         /**
@@ -509,7 +487,7 @@ public final class QueueContrast implements AutoCloseable {
                             + state.keys.length + " elements, next " + state.next + ", size " + state.size);
             keys.set(state.keys);
             System.arraycopy(state.ids, 0, ids, 0, ids.length);
-            sendIds();
+            onDevice.send();
             next = state.next;
             size = state.size;
         }
@@ -517,7 +495,7 @@ public final class QueueContrast implements AutoCloseable {
         @Override
         public void close() {
             keys.close();
-            closeIds();
+            onDevice.close();
         }
     }
 }

@@ -15,6 +15,7 @@ import org.contrastive4j.ops.PairwiseOps;
 import org.contrastive4j.ops.Scalars;
 import org.contrastive4j.tensor.DType;
 import org.contrastive4j.tensor.Shape;
+import org.contrastive4j.tensor.Shape.ShapeException;
 import org.contrastive4j.tensor.Tensor;
 import org.jspecify.annotations.Nullable;
 
@@ -154,6 +155,16 @@ final class QueueSide {
             }
             x.backward(gradient);
             return x.ifFinite(newKeys.ifFinite(loss.finite(result)));
+        }
+    }
+
+    /** Checks that queries and keys have one shape [n, d]. */
+    static void requireOneShape(Tensor u, Tensor v, Tensor keysOfU, Tensor keysOfV) {
+        for (Tensor other : List.of(v, keysOfU, keysOfV)) {
+            if (u.shape().rank() != 2 || !other.shape().equals(u.shape())) {
+                throw new ShapeException("queries and keys are " + u + ", " + v + ", " + keysOfU + ", " + keysOfV
+                        + ", expected four of one shape [n, d]");
+            }
         }
     }
 

@@ -95,11 +95,8 @@ final class SoftCrossEntropy {
             } else {
                 targets.apply(ops, other(), product);
             }
-            double dot = ops.pairTiles()
-                    .hostScope()
-                    .products(own(), product)
-                    .sum()
-                    .at(0);
+            double dot =
+                    ops.pairTiles().hostScope().products(own(), product).sum().at(0);
             double similarity = pairs.scale().at(0) * dot / size;
             if (gradients != null) {
                 double factor = -weight * pairs.scale().at(0) / size;

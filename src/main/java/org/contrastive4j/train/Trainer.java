@@ -378,7 +378,9 @@ public final class Trainer implements AutoCloseable {
             }
             for (int k = 1; k < results.lossParameters().size(); k++) {
                 String name = objective.parameters().get(k).name();
-                details.put(name.substring(name.indexOf('.') + 1), results.lossParameters().get(k));
+                details.put(
+                        name.substring(name.indexOf('.') + 1),
+                        results.lossParameters().get(k));
             }
             return new Step(
                     step,

@@ -124,8 +124,7 @@ class NearlySolvedPairsTest {
                     try (SoftTargetContrast loss = new SoftTargetContrast(ops, LOG_SCALE, true);
                             UnitRows a = new UnitRows(ops, "a", reps[2]);
                             UnitRows b = new UnitRows(ops, "b", reps[3])) {
-                        SoftTargets soft =
-                                SoftTargets.similarity(ops, a.unit(), b.unit(), Math.exp(LOG_SCALE));
+                        SoftTargets soft = SoftTargets.similarity(ops, a.unit(), b.unit(), Math.exp(LOG_SCALE));
                         SoftTargets mixed = SoftTargets.mixed(0.4, soft, SoftTargets.diagonal(N, N));
                         PairwiseOps.Result result = loss.valueAndGradient(
                                         reps[0], reps[1], mixed, SoftTargets.diagonal(N, N), du, dv, 1)

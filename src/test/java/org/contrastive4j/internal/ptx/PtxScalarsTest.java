@@ -151,7 +151,8 @@ class PtxScalarsTest {
                     Arrays.stream(values, 5, 309).sum(),
                     read.slice(5, 309).sum().values().get()[0]);
             assertArrayEquals(
-                    new double[] {7, -8, Integer.MAX_VALUE}, scope.read(ints).values().get());
+                    new double[] {7, -8, Integer.MAX_VALUE},
+                    scope.read(ints).values().get());
             double[] expected = tiles.hostScope().products(x, y).values().get();
             assertArrayEquals(expected, scope.products(x, y).values().get());
             scope.add(scope.read(ints).slice(1, 2), 0.5, target);
@@ -185,9 +186,9 @@ class PtxScalarsTest {
             Scalars onColumns = onDevice(ops, scope, columns);
             Scalars scale = onDevice(ops, scope, new double[] {1.75});
             Pairing pairing = Pairing.diagonal(n, m);
-            List<Reduced> host =
-                    tiles.reduce(new Pairs(x, y, 1.75, pairing), reductions(Scalars.of(rows), Scalars.of(columns)))
-                            .get();
+            List<Reduced> host = tiles.reduce(
+                            new Pairs(x, y, 1.75, pairing), reductions(Scalars.of(rows), Scalars.of(columns)))
+                    .get();
             List<Reduced> device = scope.reduce(new Pairs(x, y, scale, pairing), reductions(onRows, onColumns));
             for (int k = 0; k < host.size(); k++) {
                 agree(host.get(k).values(), device.get(k).scalars(), 2, "reduction " + k);
