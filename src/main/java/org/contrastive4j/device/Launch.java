@@ -1,5 +1,7 @@
 package org.contrastive4j.device;
 
+import org.jspecify.annotations.Nullable;
+
 /**
  * Grid, block and dynamic shared bytes of a launch.
  *
@@ -7,8 +9,9 @@ package org.contrastive4j.device;
  * @param block number of threads along x, y and z
  * @param sharedBytes dynamic shared memory of each block
  * @param cooperative whether all blocks are resident at the same time, so that they may wait for each other
+ * @param cluster number of blocks of a cluster along x, y and z; null for what the kernel declares
  */
-public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) {
+public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative, @Nullable Dim cluster) {
     private static final long MAX_GRID_X = Integer.MAX_VALUE;
     private static final int MAX_GRID_YZ = 65_535;
     private static final int MAX_THREADS = 1024;
@@ -38,6 +41,14 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
         if (sharedBytes < 0) {
             throw new LaunchException("dynamic shared memory is " + sharedBytes + " bytes, expected 0 or more");
         }
+        if (cluster != null && (cluster.x < 1 || cluster.y < 1 || cluster.z < 1)) {
+            throw new LaunchException("cluster is " + cluster + ", expected 1 or more blocks along each axis");
+        }
+    }
+
+    /** Creates a launch in the clusters that the kernel declares. */
+    public Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) {
+        this(grid, block, sharedBytes, cooperative, null);
     }
 
     /** Returns a one-dimensional launch without dynamic shared memory. */
@@ -50,16 +61,25 @@ public record Launch(Dim grid, Dim block, int sharedBytes, boolean cooperative) 
     }
 
     public Launch shared(int bytes) {
-        return new Launch(grid, block, bytes, cooperative);
+        return new Launch(grid, block, bytes, cooperative, cluster);
     }
 
     /** Returns a copy with all blocks resident at once. */
     public Launch asCooperative() {
-        return new Launch(grid, block, sharedBytes, true);
+        return new Launch(grid, block, sharedBytes, true, cluster);
+    }
+
+    /**
+     * Returns a copy in clusters of this size, for a kernel that does not declare one. The simulator launches it; on a
+     * GPU the size has to be declared in the PTX text by {@code .reqnctapercluster}.
+     */
+    public Launch inClusters(Dim size) {
+        return new Launch(grid, block, sharedBytes, cooperative, size);
     }
 
     @Override
     public String toString() {
-        return "grid " + grid + ", block " + block + ", " + sharedBytes + " dynamic shared bytes";
+        return "grid " + grid + ", block " + block + ", " + sharedBytes + " dynamic shared bytes"
+                + (cluster == null ? "" : ", clusters of " + cluster);
     }
 }

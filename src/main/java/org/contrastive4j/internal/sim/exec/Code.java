@@ -13,6 +13,7 @@ import org.contrastive4j.internal.parse.Function;
  * @param sharedLayout where its variables lie here, with gaps
  * @param sharedEnd offset at which dynamic shared memory begins here
  * @param localBytes per lane
+ * @param stackBase where {@code alloca} begins in the local memory of a lane; -1 where no instruction uses it
  * @param localLayout where the variables of a lane lie
  * @param names of registers by row, for messages
  * @param communicatesAcrossBlocks whether blocks can communicate: atomics, fences or strong accesses on global
@@ -28,6 +29,7 @@ public record Code(
         Layout sharedLayout,
         int sharedEnd,
         int localBytes,
+        int stackBase,
         Layout localLayout,
         Launch.Dim clusterSize,
         boolean communicatesAcrossBlocks,
