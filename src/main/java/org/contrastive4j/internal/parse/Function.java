@@ -27,14 +27,12 @@ public record Function(
         int line) {
     /** Returns the same function under another name. */
     Function named(String other) {
-        return new Function(
-                other, entry, parameters, returns, registers, variables, directives, body, defined, line);
+        return new Function(other, entry, parameters, returns, registers, variables, directives, body, defined, line);
     }
 
     /** Returns the same function with other instructions. */
     Function withBody(List<Instruction> other) {
-        return new Function(
-                name, entry, parameters, returns, registers, variables, directives, other, defined, line);
+        return new Function(name, entry, parameters, returns, registers, variables, directives, other, defined, line);
     }
 
     /** Bytes of the parameters, offsets and alignment included. */

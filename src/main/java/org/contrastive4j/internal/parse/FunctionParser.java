@@ -229,7 +229,8 @@ final class FunctionParser {
     }
 
     /** The register of that name here; null when there is none. */
-    @Nullable Register register(String name) {
+    @Nullable
+    Register register(String name) {
         for (Scope here = scope; here != null; here = here.outer) {
             Register register = here.registers.get(name);
             if (register != null) {
@@ -246,7 +247,8 @@ final class FunctionParser {
     }
 
     /** The elements of the vector register of that name here; null when there is none. */
-    @Nullable List<Register> vector(String name) {
+    @Nullable
+    List<Register> vector(String name) {
         for (Scope here = scope; here != null; here = here.outer) {
             List<Register> vector = here.vectors.get(name);
             if (vector != null) {

@@ -134,8 +134,8 @@ final class OperandParser {
         String name = token.text().substring(1);
         int index = name.length() != 1 ? -1 : Math.max("xyzw".indexOf(name), "rgba".indexOf(name));
         if (index < 0 || index >= vector.size()) {
-            throw token.error("expected an element of a vector register of " + vector.size() + ", such as .x, found "
-                    + token);
+            throw token.error(
+                    "expected an element of a vector register of " + vector.size() + ", such as .x, found " + token);
         }
         return new Operand.Reg(vector.get(index), false);
     }

@@ -124,8 +124,8 @@ public final class ProgramLinker {
 
     private void addFunctions(Program program) {
         for (Function function : program.functions()) {
-            boolean taken = functions.stream()
-                    .anyMatch(other -> other.name().equals(function.name()) && other.defined());
+            boolean taken =
+                    functions.stream().anyMatch(other -> other.name().equals(function.name()) && other.defined());
             if (program.linkage().containsKey(function.name()) && taken) {
                 continue; // a declaration of what is there, or a weak function
             }
@@ -143,7 +143,8 @@ public final class ProgramLinker {
     private String ownName(Program program, String name) {
         boolean shared = programs.stream()
                 .anyMatch(other -> other != program
-                        && (other.functions().stream().anyMatch(one -> one.name().equals(name))
+                        && (other.functions().stream()
+                                        .anyMatch(one -> one.name().equals(name))
                                 || other.variables().stream()
                                         .anyMatch(one -> one.name().equals(name))));
         return shared ? name + "@" + program.file() : name;
@@ -158,8 +159,7 @@ public final class ProgramLinker {
             return symbol(program, symbol);
         }
         if (operand instanceof Operand.Mem memory) {
-            return new Operand.Mem(
-                    operand(program, memory.base()), memory.offset(), operands(program, memory.rest()));
+            return new Operand.Mem(operand(program, memory.base()), memory.offset(), operands(program, memory.rest()));
         }
         if (operand instanceof Operand.Vec vector) {
             return new Operand.Vec(operands(program, vector.elements()));

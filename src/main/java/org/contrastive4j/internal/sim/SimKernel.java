@@ -100,7 +100,9 @@ final class SimKernel implements Kernel {
         if (declared != null && !declared.equals(cluster)) {
             throw new LaunchException(what + "cluster " + cluster + ", expected exactly " + declared + " blocks");
         }
-        if (declared == null && launch.cluster() == null && function.directives().containsKey(".explicitcluster")) {
+        if (declared == null
+                && launch.cluster() == null
+                && function.directives().containsKey(".explicitcluster")) {
             throw new LaunchException(what + "the kernel needs a launch in clusters, their size was not given");
         }
         if (launch.grid().x() % cluster.x() != 0

@@ -213,7 +213,9 @@ class ParserFuzzTest {
     void parse_everyOwnFile_isAccepted() {
         // what is mutated below must be right before; a text alone cannot include
         within(() -> corpus.stream()
-                .filter(text -> !text.startsWith("// REFUSED") && !text.contains("#include"))
+                .filter(text -> !text.startsWith("// REFUSED")
+                        && !text.contains("#include")
+                        && !text.contains(".extern .global")) // needs another file
                 .forEach(text -> assertTrue(load(text, -1), text)));
     }
 

@@ -3,6 +3,7 @@ package org.contrastive4j.internal.sim.exec;
 import java.util.List;
 import org.contrastive4j.internal.parse.Instruction;
 import org.contrastive4j.internal.parse.Type;
+import org.jspecify.annotations.Nullable;
 
 /**
  * cp.async.bulk and cp.reduce.async.bulk along one dimension: from and to global memory, between blocks, to several
@@ -75,7 +76,8 @@ final class BulkSteps {
         return -1;
     }
 
-    private static Lanewise.Three reduction(Instruction in, Type type) {
+    /** Returns the operation of a reduction; null for one that is not known. */
+    static Lanewise.@Nullable Three reduction(Instruction in, Type type) {
         int n = type.bytes();
         if (in.has(".add")) {
             return AtomicSteps.sum(type);

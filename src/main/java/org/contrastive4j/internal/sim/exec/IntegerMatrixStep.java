@@ -37,7 +37,9 @@ final class IntegerMatrixStep extends Step {
                 return null;
             }
             int bits = Integer.parseInt(parts.group(2));
-            return (bits == 1) == parts.group(1).equals("b") ? new Elements(bits, parts.group(1).equals("s")) : null;
+            return (bits == 1) == parts.group(1).equals("b")
+                    ? new Elements(bits, parts.group(1).equals("s"))
+                    : null;
         }
 
         int perRegister() {
@@ -71,9 +73,7 @@ final class IntegerMatrixStep extends Step {
                 int y = right[by + i];
                 total += this == XOR_COUNT ? x ^ y : x * y;
             }
-            return (this == MULTIPLY_CLAMPED
-                            ? Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, total))
-                            : total)
+            return (this == MULTIPLY_CLAMPED ? Math.max(Integer.MIN_VALUE, Math.min(Integer.MAX_VALUE, total)) : total)
                     & 0xFFFFFFFFL;
         }
     }
@@ -156,8 +156,7 @@ final class IntegerMatrixStep extends Step {
             for (int v = 0; v < d.length; v++) {
                 int row = lane / 4 + 8 * (v / 2);
                 int column = 2 * (lane % 4) + v % 2;
-                warp.r[d[v] + lane] =
-                        operation.dot(warp.r[c[v] + lane], rows, row * k, columns, column * k, k);
+                warp.r[d[v] + lane] = operation.dot(warp.r[c[v] + lane], rows, row * k, columns, column * k, k);
             }
         }
     }
@@ -165,9 +164,8 @@ final class IntegerMatrixStep extends Step {
     private int[] rows(Warp warp) {
         int per = elementsA.perRegister();
         int stored = metadata < 0 ? k : k / 2;
-        int[] at = metadata < 0
-                ? null
-                : new SparseMetadata(warp, this, metadata, selector, k, elementsA.bits()).columns();
+        int[] at =
+                metadata < 0 ? null : new SparseMetadata(warp, this, metadata, selector, k, elementsA.bits()).columns();
         int[] values = new int[m * k];
         int halves = m / 8;
         for (int lane = 0; lane < Warp.LANES; lane++) {

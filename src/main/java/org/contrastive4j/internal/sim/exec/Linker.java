@@ -101,6 +101,7 @@ public final class Linker {
                 shared.bytes(),
                 shared.layout(),
                 shared.end(),
+                shared.reserved(),
                 usesStack ? stackBase + LocalStack.BYTES : localEnd,
                 stackBase,
                 localLayout,

@@ -29,9 +29,11 @@ record SharedVariables(Map<Variable, Integer> addresses, Layout layout, int byte
     /** Gaps are multiples of the 128 bytes of all memory banks. */
     private static final int LARGE_GAP = 1024;
 
+    static final int RESERVED_BYTES = 1024;
+
     /** What the system reserves in each block. */
-    private static final Variable RESERVED = new Variable(
-            "reserved shared memory", Variable.Space.SHARED, Type.B8, 1024, 16, false, null);
+    private static final Variable RESERVED =
+            new Variable("reserved shared memory", Variable.Space.SHARED, Type.B8, RESERVED_BYTES, 16, false, null);
 
     private static final int SMALL_GAP = 128;
     private static final int MANY_VARIABLES = 8;

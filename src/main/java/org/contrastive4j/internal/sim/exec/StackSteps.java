@@ -6,8 +6,8 @@ import org.contrastive4j.internal.parse.Type;
 
 /** alloca, stacksave and stackrestore: local memory whose size is known when the thread gets it. */
 final class StackSteps {
-    static final Map<String, Decoder> FAMILY = Map.of(
-            "alloca", StackSteps::allocate, "stacksave", StackSteps::save, "stackrestore", StackSteps::restore);
+    static final Map<String, Decoder> FAMILY =
+            Map.of("alloca", StackSteps::allocate, "stacksave", StackSteps::save, "stackrestore", StackSteps::restore);
 
     private static final int ALIGNMENT = 8;
 

@@ -135,8 +135,7 @@ public final class WgmmaStep extends Step {
                             int register = accumulators[4 * j + 2 * h + e] + lane;
                             long old = accumulate ? warp.r[register] : 0;
                             warp.r[register] = shape.isWhole()
-                                    ? TensorCore.dotWhole(
-                                            old, rows, row, columns, column + e * k, k, shape.clamped())
+                                    ? TensorCore.dotWhole(old, rows, row, columns, column + e * k, k, shape.clamped())
                                     : core.dot(old, rows, row, columns, column + e * k, k);
                         }
                     }

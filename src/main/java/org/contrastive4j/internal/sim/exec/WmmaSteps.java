@@ -11,7 +11,7 @@ import org.contrastive4j.internal.parse.Type;
 final class WmmaSteps {
     static final Map<String, Decoder> FAMILY = Map.of("wmma", WmmaSteps::decode);
 
-    private static final Pattern SHAPE = Pattern.compile("\\.m(\\d{1,2})n(\\d{1,2})k(\\d{1,2})");
+    private static final Pattern SHAPE = Pattern.compile("\\.m(\\d{1,2})n(\\d{1,2})k(\\d{1,3})");
 
     private WmmaSteps() {}
 
